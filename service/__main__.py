@@ -1,0 +1,86 @@
+"""``python -m service``: the service as a process."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import sys
+from typing import NoReturn
+
+import uvicorn
+import uvloop
+from pydantic import ValidationError
+
+from service import telemetry
+from service.app import create_app
+from service.settings import Settings
+
+_KEEP_ALIVE = 75
+"""Seconds; longer than clients keep idle connections, so that none is closed under a request on its way."""
+
+
+class _Server(uvicorn.Server):
+    """Ends the jobs before it waits for open requests: those that wait for a job get their answer at once."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        parts = getattr(self.config.app.state, "parts", None)  # type: ignore[union-attr]
+        if parts is not None:
+            await parts.jobs.close()
+        await super().shutdown(sockets)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code: 0, or 2 for a configuration that cannot work."""
+    parser = argparse.ArgumentParser(prog="python -m service", description="The text-to-video service.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    # Standard output belongs to the trace exporter.
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for name in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn takes the signals over while it serves, and raises them again afterwards: that must not kill us.
+        signal.signal(name, _leave)
+    try:
+        settings = Settings()
+        telemetry.configure("service")
+        app = create_app(settings)
+        listener = socket.create_server((options.host, options.port), backlog=2048)
+    except ValidationError as error:
+        for problem in error.errors(include_url=False, include_input=False):
+            sys.stderr.write(f"SERVICE_{'_'.join(map(str, problem['loc'])).upper()}: {problem['msg']}.\n")
+        return 2
+    except (OSError, OverflowError) as error:
+        sys.stderr.write(f"The service cannot start on {options.host}:{options.port}: {error}.\n")
+        return 2
+    config = uvicorn.Config(
+        app,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=1,
+    )
+    server = _Server(config)
+    loop = uvloop.new_event_loop()
+    try:
+        loop.run_until_complete(server.serve(sockets=[listener]))
+    except SystemExit:
+        pass
+    finally:
+        telemetry.shutdown()
+    return 0 if server.started else 2
+
+
+def _leave(*_: object) -> NoReturn:
+    raise SystemExit(0)
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not sys.exit: it would wait for a thread that still reads a hostile document.
+    os._exit(code)

@@ -1,0 +1,107 @@
+"""The application: all parts put together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+from fastapi import FastAPI
+from opentelemetry import metrics as otel_metrics
+from opentelemetry import trace
+from opentelemetry.metrics import MeterProvider
+from opentelemetry.trace import TracerProvider
+
+from service import errors, telemetry
+from service.assets import Assets
+from service.body import MULTIPART_OVERHEAD, BodyLimit
+from service.catalog import Catalog
+from service.clients import ProviderClient
+from service.clock import Clock
+from service.jobs import Jobs
+from service.metrics import Metrics
+from service.pipeline import Pipeline
+from service.routes import Parts, router
+from service.settings import Settings
+from service.store import Store, connect
+
+
+def create_app(
+    settings: Settings,
+    *,
+    tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
+) -> FastAPI:
+    """The ASGI application for `settings`; telemetry goes to the global providers unless others are given.
+
+    Raises OSError when the data directory cannot be written.
+    """
+    tracer_provider = tracer_provider or trace.get_tracer_provider()
+    meter_provider = meter_provider or otel_metrics.get_meter_provider()
+    tracer = tracer_provider.get_tracer("service")
+    metrics = Metrics(meter_provider.get_meter("service"))
+    assets = Assets(settings.data_dir)
+    assets.open()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            store = Store(connect(settings.redis_url, settings.redis_timeout), metrics)
+            stack.push_async_callback(store.close)
+            client = partial(
+                ProviderClient,
+                connections=settings.provider_connections,
+                timeout=settings.provider_timeout,
+                api_key=settings.provider_api_key.get_secret_value(),
+                tracer=tracer,
+                metrics=metrics,
+            )
+            llm, tts, image = (
+                client("llm", settings.llm_url),
+                client("tts", settings.tts_url),
+                client("image", settings.image_url),
+            )
+            for provider in (llm, tts, image):
+                stack.push_async_callback(provider.close)
+            parser = ThreadPoolExecutor(max_workers=1, thread_name_prefix="parser")
+            stack.callback(parser.shutdown, wait=False, cancel_futures=True)
+            clock = Clock()
+            pipeline = Pipeline(
+                settings,
+                llm=llm,
+                tts=tts,
+                image=image,
+                assets=assets,
+                tracer=tracer,
+                metrics=metrics,
+                clock=clock,
+                parser=parser,
+            )
+            jobs = Jobs(
+                pipeline.run,
+                workers=settings.workers,
+                queue_size=settings.queue_size,
+                job_timeout=settings.job_timeout,
+                store=store,
+                assets=assets,
+                tracer=tracer,
+                metrics=metrics,
+                clock=clock,
+            )
+            stack.push_async_callback(jobs.close)
+            app.state.parts = Parts(settings, jobs, Catalog(jobs, store), store, assets, parser)
+            yield
+
+    app = FastAPI(
+        title="Reelbench text-to-video service",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.include_router(router)
+    errors.install(app)
+    app.add_middleware(BodyLimit, limit=settings.max_upload_bytes + MULTIPART_OVERHEAD)
+    telemetry.instrument(app, tracer_provider, meter_provider)
+    return app

@@ -1,0 +1,64 @@
+"""Files of the jobs: one folder per job below the data directory, written atomically, each with its sha256."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import shutil
+from pathlib import Path
+from typing import BinaryIO
+
+from service.schemas import Asset
+
+
+class Assets:
+    """All methods block on the disk: call them in a thread."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def open(self) -> None:
+        """Create the data directory; raises OSError when it cannot be written."""
+        self._root.mkdir(parents=True, exist_ok=True)
+        probe = self._root / f".probe-{secrets.token_hex(8)}"
+        probe.touch()
+        probe.unlink()
+
+    def create(self, video_id: str) -> None:
+        """Make the empty folder of a job."""
+        (self._root / video_id).mkdir()
+
+    def path(self, video_id: str, name: str) -> Path:
+        """Where the file `name` of a job lies."""
+        return self._root / video_id / name
+
+    def write(self, video_id: str, name: str, content: bytes, media_type: str) -> Asset:
+        """Store `content`; raises FileNotFoundError when the job's folder was removed."""
+        target = self.path(video_id, name)
+        part = target.with_name(f".{name}.part")
+        part.write_bytes(content)
+        part.replace(target)
+        return Asset(path=name, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content), media_type=media_type)
+
+    def copy(self, video_id: str, name: str, source: BinaryIO, media_type: str) -> Asset:
+        """Store what can still be read from `source`, without holding it in memory."""
+        target = self.path(video_id, name)
+        part = target.with_name(f".{name}.part")
+        digest = hashlib.sha256()
+        with part.open("wb") as file:
+            while chunk := source.read(1 << 18):
+                digest.update(chunk)
+                file.write(chunk)
+            size = file.tell()
+        part.replace(target)
+        return Asset(path=name, sha256=digest.hexdigest(), bytes=size, media_type=media_type)
+
+    def remove(self, video_id: str) -> None:
+        """Remove a job's folder with all files; nothing happens when there is none."""
+        grave = self._root / f".{video_id}-{secrets.token_hex(4)}"
+        try:
+            # Renamed first: a thread that still works for the cancelled job finds no folder to write to.
+            (self._root / video_id).rename(grave)
+        except FileNotFoundError:
+            return
+        shutil.rmtree(grave, ignore_errors=True)

@@ -1,0 +1,123 @@
+"""Every instrument of the service, declared once: name, unit, description, bounds, attributes."""
+
+from __future__ import annotations
+
+from opentelemetry.metrics import Meter
+
+from service.correlation import Correlation
+
+SLO_THRESHOLDS = (0.5, 2.0)
+"""Seconds; exact bucket bounds, so that "share of jobs within the objective" is exact too."""
+
+
+def geometric_bounds(start: float, stop: float, ratio: float) -> list[float]:
+    """Bounds from `start` to `stop`, both included, whose neighbours are at most `ratio` apart."""
+    bounds = [start]
+    while bounds[-1] * ratio < stop:
+        bounds.append(float(f"{bounds[-1] * ratio:.4g}"))
+    return [*bounds, stop]
+
+
+JOB_BOUNDS = sorted({*geometric_bounds(0.05, 60.0, 1.25), *geometric_bounds(60.0, 900.0, 1.5), *SLO_THRESHOLDS})
+"""Seconds. Every scrape renders all buckets of all series in Python, about 20 us each, so they are no finer than a
+dashboard needs; the exact durations of a job are in its spans, and the client's percentiles in its own histogram."""
+STAGE_BOUNDS = [0.001, 0.0025, *geometric_bounds(0.005, 60.0, 1.3), 120.0, 300.0]
+"""Seconds; each job has five stages."""
+CALL_BOUNDS = STAGE_BOUNDS
+STORE_BOUNDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]
+TOKEN_BOUNDS = [1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864]
+"""As the OpenTelemetry semantic conventions of generative AI ask."""
+
+
+class Metrics:
+    """The instruments; methods take what a measurement needs and add the attribute names."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._jobs = meter.create_counter("video.jobs", "{job}", "Accepted jobs that ended, by outcome.")
+        self._rejected = meter.create_counter("video.jobs.rejected", "{job}", "Jobs refused at creation, by reason.")
+        self._accepted = meter.create_counter("video.jobs.accepted", "{job}", "Jobs accepted.")
+        self._duration = meter.create_histogram(
+            "video.job.duration", "s", "From acceptance to the end.", explicit_bucket_boundaries_advisory=JOB_BOUNDS
+        )
+        self._queue = meter.create_histogram(
+            "video.job.queue.duration",
+            "s",
+            "From acceptance to the start in a worker.",
+            explicit_bucket_boundaries_advisory=JOB_BOUNDS,
+        )
+        self._stage = meter.create_histogram(
+            "video.job.stage.duration",
+            "s",
+            "One stage; speech and visual are observed once per scene.",
+            explicit_bucket_boundaries_advisory=STAGE_BOUNDS,
+        )
+        self._active = meter.create_up_down_counter("video.jobs.active", "{job}", "Jobs that wait or run.")
+        self._call = meter.create_histogram(
+            "gen_ai.client.operation.duration",
+            "s",
+            "One call of a provider.",
+            explicit_bucket_boundaries_advisory=CALL_BOUNDS,
+        )
+        self._tokens = meter.create_histogram(
+            "gen_ai.client.token.usage",
+            "{token}",
+            "Tokens of one call, as the provider counts them.",
+            explicit_bucket_boundaries_advisory=TOKEN_BOUNDS,
+        )
+        self._store = meter.create_histogram(
+            "db.client.operation.duration",
+            "s",
+            "One round trip to the job store.",
+            explicit_bucket_boundaries_advisory=STORE_BOUNDS,
+        )
+
+    def accepted(self, correlation: Correlation) -> None:
+        """A job was accepted."""
+        self._accepted.add(1, correlation.attributes())
+
+    def rejected(self, reason: str, correlation: Correlation) -> None:
+        """A job was refused although its request was valid."""
+        self._rejected.add(1, {"reason": reason, **correlation.attributes()})
+
+    def ended(self, outcome: str, seconds: float, correlation: Correlation) -> None:
+        """A job ended, `seconds` after its acceptance."""
+        attributes = {"outcome": outcome, **correlation.attributes()}
+        self._jobs.add(1, attributes)
+        self._duration.record(seconds, attributes)
+
+    def queued(self, seconds: float, correlation: Correlation) -> None:
+        """A job left the queue for a worker after `seconds`."""
+        self._queue.record(seconds, correlation.attributes())
+
+    def stage(self, stage: str, outcome: str, seconds: float, correlation: Correlation) -> None:
+        """A stage ended; `outcome` is ok or error."""
+        self._stage.record(seconds, {"stage": stage, "outcome": outcome, **correlation.attributes()})
+
+    def active(self, state: str, change: int) -> None:
+        """The number of jobs in `state` (queued or running) changed."""
+        self._active.add(change, {"state": state})
+
+    def call(self, operation: str, provider: str, model: str, seconds: float, error: str | None) -> None:
+        """A provider was called; `error` is the error type, None when the answer was good."""
+        attributes = {
+            "gen_ai.operation.name": operation,
+            "gen_ai.provider.name": provider,
+            "gen_ai.request.model": model,
+        }
+        if error is not None:
+            attributes["error.type"] = error
+        self._call.record(seconds, attributes)
+
+    def tokens(self, operation: str, provider: str, kind: str, count: int) -> None:
+        """Tokens of one call; `kind` is input or output."""
+        self._tokens.record(
+            count,
+            {"gen_ai.token.type": kind, "gen_ai.operation.name": operation, "gen_ai.provider.name": provider},
+        )
+
+    def store(self, operation: str, seconds: float, error: str | None) -> None:
+        """A round trip to the store; `error` is the error type, None when it succeeded."""
+        attributes = {"db.system.name": "redis", "db.operation.name": operation}
+        if error is not None:
+            attributes["error.type"] = error
+        self._store.record(seconds, attributes)

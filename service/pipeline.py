@@ -1,0 +1,176 @@
+"""How a job becomes a video: parse, script, then speech and visual of all scenes at once, compose."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+
+from opentelemetry.trace import StatusCode, Tracer
+
+from service import calls, document
+from service.assets import Assets
+from service.clients import ProviderClient
+from service.clock import Clock
+from service.compose import MediaError, Slide, compose
+from service.job import DONE, Job, JobError, SceneState
+from service.metrics import Metrics
+from service.schemas import Document, Stage, StageName
+from service.settings import Settings
+
+_PARSED = 5
+_SCRIPTED = 15
+_ASSETS_MADE = 90
+"""Progress in per cent after the stages."""
+
+
+class Pipeline:
+    """The stages. A job that cannot be made raises JobError; one scene that cannot is left out of the video."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        llm: ProviderClient,
+        tts: ProviderClient,
+        image: ProviderClient,
+        assets: Assets,
+        tracer: Tracer,
+        metrics: Metrics,
+        clock: Clock,
+        parser: ThreadPoolExecutor,
+    ) -> None:
+        self._settings = settings
+        self._llm = llm
+        self._tts = tts
+        self._image = image
+        self._assets = assets
+        self._tracer = tracer
+        self._metrics = metrics
+        self._clock = clock
+        self._parser = parser
+
+    async def run(self, job: Job) -> None:
+        """Make the video of `job`; afterwards `job.content` is set."""
+        text = await self._parse(job)
+        job.progress = _PARSED
+        job.scenes = await self._script(job, text)
+        job.progress = _SCRIPTED
+        async with asyncio.TaskGroup() as group:
+            for scene in job.scenes:
+                group.create_task(self._speech(job, scene))
+                group.create_task(self._visual(job, scene))
+        await self._compose(job)
+        job.progress = DONE
+
+    async def _parse(self, job: Job) -> str:
+        upload = job.upload
+        if upload is None:
+            return ""
+        with self._stage(job, "parse"):
+            read = partial(
+                document.read,
+                self._assets.path(job.id, upload.asset.path),
+                is_pdf=upload.is_pdf,
+                max_pages=self._settings.max_pages,
+                max_characters=self._settings.max_characters,
+            )
+            loop = asyncio.get_running_loop()
+            try:
+                async with asyncio.timeout(self._settings.parse_timeout):
+                    found = await loop.run_in_executor(self._parser, read)
+            except TimeoutError as error:
+                raise JobError("document_timeout", "The document could not be read in time.") from error
+            except document.DocumentError as error:
+                raise JobError(error.code, error.message) from error
+            job.document = Document(
+                sha256=upload.asset.sha256, bytes=upload.asset.bytes, pages=found.pages, characters=len(found.text)
+            )
+            return found.text
+
+    async def _script(self, job: Job, text: str) -> list[SceneState]:
+        with self._stage(job, "script"):
+            written = await self._llm.call(
+                calls.script(self._settings.llm_model, job.request.prompt, text, self._settings.scenes)
+            )
+            return [
+                SceneState(index=index, title=scene.title, narration=scene.narration, visual_type=scene.visual_type)
+                for index, scene in enumerate(written)
+            ]
+
+    async def _speech(self, job: Job, scene: SceneState) -> None:
+        try:
+            with self._stage(job, "speech", scene.index):
+                scene.wav = await self._tts.call(
+                    calls.speech(self._settings.tts_model, self._settings.tts_voice, scene.narration)
+                )
+                scene.audio = await asyncio.to_thread(
+                    self._assets.write, job.id, f"scene-{scene.index}.wav", scene.wav, "audio/wav"
+                )
+        except JobError as error:
+            scene.error = scene.error or error.record()
+        self._asset_ended(job)
+
+    async def _visual(self, job: Job, scene: SceneState) -> None:
+        try:
+            with self._stage(job, "visual", scene.index):
+                scene.png = await self._image.call(
+                    calls.visual(
+                        self._settings.image_model,
+                        calls.SceneScript(scene.title, scene.narration, scene.visual_type),
+                        job.request.size,
+                    )
+                )
+                scene.visual = await asyncio.to_thread(
+                    self._assets.write, job.id, f"scene-{scene.index}.png", scene.png, "image/png"
+                )
+        except JobError as error:
+            scene.error = scene.error or error.record()
+        self._asset_ended(job)
+
+    def _asset_ended(self, job: Job) -> None:
+        ended = sum((scene.audio is not None) + (scene.visual is not None) for scene in job.scenes)
+        job.progress = _SCRIPTED + (_ASSETS_MADE - _SCRIPTED) * ended // (2 * len(job.scenes))
+
+    async def _compose(self, job: Job) -> None:
+        good = [Slide(scene.png, scene.wav) for scene in job.scenes if scene.complete]
+        if not good:
+            first = next(scene.error for scene in job.scenes if scene.error)
+            raise JobError(first.code, f"No scene could be made; the first failed because: {first.message}")
+        with self._stage(job, "compose"):
+            make = partial(compose, good, job.request.size, int(job.request.seconds))
+            try:
+                content = await asyncio.to_thread(make)
+            except MediaError as error:
+                raise JobError(
+                    "provider_invalid_response", f"The video could not be composed: a provider gave {error}."
+                ) from error
+            job.content = await asyncio.to_thread(self._assets.write, job.id, "content.mp4", content, "video/mp4")
+
+    @contextmanager
+    def _stage(self, job: Job, name: StageName, scene: int | None = None) -> Iterator[None]:
+        attributes: dict[str, str | int] = {"stage": name, **job.correlation.attributes()}
+        if scene is not None:
+            attributes["scene"] = scene
+        started = self._clock.now()
+        outcome = "ok"
+        with self._tracer.start_as_current_span(
+            f"video.job.stage {name}", attributes=attributes, record_exception=False, set_status_on_exception=False
+        ) as span:
+            try:
+                yield
+            except asyncio.CancelledError:
+                # Neither ok nor an error of the stage: the job's outcome tells.
+                outcome = "cancelled"
+                raise
+            except Exception as error:
+                outcome = "error"
+                span.set_status(StatusCode.ERROR, str(error))
+                raise
+            finally:
+                ended = self._clock.now()
+                job.stages.append(Stage(name=name, scene=scene, started=started, ended=ended))
+                if outcome != "cancelled":
+                    self._metrics.stage(name, outcome, ended - started, job.correlation)

@@ -1,0 +1,63 @@
+"""Runs the mock providers: ``python -m service.providers --host 127.0.0.1 --port 9000``.
+
+Standard output belongs to the trace stream; everything for people goes to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import socket
+import sys
+
+import pydantic
+import uvicorn
+
+from service import telemetry
+from service.providers.app import create_app
+from service.providers.settings import Settings
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; exit code 2 when the settings or the address cannot be used."""
+    parser = argparse.ArgumentParser(prog="python -m service.providers", description="Mock LLM, TTS and image servers.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=9000)
+    asked = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        settings = Settings()
+        listener = _listen(asked.host, asked.port)
+    except pydantic.ValidationError as error:
+        print(f"The settings PROVIDERS_* cannot be used: {error}", file=sys.stderr)  # noqa: T201 - for the user
+        return 2
+    except OSError as error:
+        print(  # noqa: T201 - for the user
+            f"Cannot listen on {asked.host}:{asked.port}: {error.strerror}; choose another --port.", file=sys.stderr
+        )
+        return 2
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # uvicorn stops gracefully, then raises the signal again: this turns that into a normal exit with a flush.
+        signal.signal(number, lambda *_: sys.exit(0))
+    try:
+        telemetry.configure("providers")
+        config = uvicorn.Config(
+            create_app(settings), loop="uvloop", log_config=None, access_log=False, timeout_graceful_shutdown=1
+        )
+        uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        telemetry.shutdown()
+    return 0
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    return listener
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""The application: the three providers behind the paths of the OpenAI API."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+from starlette.exceptions import HTTPException
+
+from service.providers import image, llm, metrics, tts
+from service.providers.errors import envelope
+from service.providers.exchange import Exchange, Provider
+from service.providers.latency import Latency
+from service.providers.reply import Reply
+from service.providers.settings import Settings
+
+
+class _Health(msgspec.Struct, frozen=True):
+    status: str = "ok"
+
+
+def create_app(settings: Settings, *, clock: Callable[[], float] = time.time) -> FastAPI:
+    """Build the application.
+
+    Args:
+        settings: Seed and latencies.
+        clock: Unix time in seconds, for the `created` fields.
+    """
+
+    async def chat(request: llm.Chat) -> Reply:
+        return llm.answer(request, clock())
+
+    async def speech(request: tts.Speech) -> Reply:
+        return tts.answer(request)
+
+    async def picture(request: image.Image) -> Reply:
+        image.check(request)
+        # Drawing takes milliseconds: in a thread, so that the loop keeps answering.
+        return await asyncio.to_thread(image.answer, request, clock())
+
+    instruments = metrics.create()
+
+    def latency(name: str) -> Latency:
+        return Latency(name, getattr(settings, name).lognormal(), settings.seed)
+
+    exchanges: dict[str, Exchange[llm.Chat] | Exchange[tts.Speech] | Exchange[image.Image]] = {
+        "/v1/chat/completions": Exchange(
+            Provider("llm", llm.Chat, chat, llm.content, lambda _: 1.0, latency("llm")), instruments
+        ),
+        "/v1/audio/speech": Exchange(
+            Provider("tts", tts.Speech, speech, tts.content, lambda _: 1.0, latency("tts")), instruments
+        ),
+        "/v1/images/generations": Exchange(
+            Provider("image", image.Image, picture, image.content, _image_scale, latency("image")), instruments
+        ),
+    }
+    app = FastAPI(title="Mock providers", openapi_url=None)
+    for path, exchange in exchanges.items():
+        app.add_route(path, exchange.__call__, methods=["POST"])  # the body is decoded by the exchange, in one pass
+    app.add_route("/health", _health, methods=["GET"])
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _server_error)
+    FastAPIInstrumentor.instrument_app(app, excluded_urls="health", exclude_spans=["receive", "send"])
+    return app
+
+
+def _image_scale(request: image.Image) -> float:
+    return image.LATENCY_SCALES[image.visual_type(request.prompt)]
+
+
+async def _health(_request: Request) -> Response:
+    return Response(msgspec.json.encode(_Health()), media_type="application/json")
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    message = f"{request.method} {request.url.path}: {error.detail}."
+    return Response(
+        envelope(error.status_code, message), error.status_code, error.headers, media_type="application/json"
+    )
+
+
+async def _server_error(_request: Request, error: Exception) -> Response:
+    return Response(envelope(500, f"The provider failed: {type(error).__name__}."), 500, media_type="application/json")

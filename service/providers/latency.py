@@ -1,0 +1,50 @@
+"""Seeded latency: how long a provider takes to answer.
+
+The delay is a function of the seed, the provider, the content of the request and how often this content was asked for
+before. It does not depend on the order of different requests, so a run is reproducible at any concurrency, and a
+retry of a request gets a delay of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass
+from hashlib import blake2b
+from statistics import NormalDist
+
+_NORMAL = NormalDist()
+_REMEMBERED = 65_536
+"""Contents whose ordinal is remembered, per provider: bounds the memory of a long run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lognormal:
+    """A lognormal distribution: median in seconds, sigma of the natural logarithm."""
+
+    median: float
+    sigma: float
+
+    def quantile(self, probability: float) -> float:
+        """Seconds that a share of `probability` (between 0 and 1, both excluded) of the delays does not exceed."""
+        return self.median * math.exp(self.sigma * _NORMAL.inv_cdf(probability))
+
+
+class Latency:
+    """The delays of one provider."""
+
+    def __init__(self, provider: str, distribution: Lognormal, seed: int) -> None:
+        self._distribution = distribution
+        self._key = f"{seed}/{provider}".encode()
+        self._ordinals: OrderedDict[bytes, int] = OrderedDict()
+
+    def next(self, content: bytes, scale: float = 1.0) -> float:
+        """Return the delay in seconds of the next request with this content."""
+        digest = blake2b(content, digest_size=16, key=blake2b(self._key).digest()).digest()
+        ordinal = self._ordinals.pop(digest, 0)
+        self._ordinals[digest] = ordinal + 1
+        if len(self._ordinals) > _REMEMBERED:
+            self._ordinals.popitem(last=False)
+        drawn = blake2b(digest + ordinal.to_bytes(8, "big"), digest_size=8).digest()
+        uniform = ((int.from_bytes(drawn, "big") >> 11) + 0.5) / (1 << 53)  # 53 bits, never 0 or 1
+        return scale * self._distribution.quantile(uniform)

@@ -1,0 +1,155 @@
+"""The mock LLM: a script of scenes, made of the document's own sentences."""
+
+from __future__ import annotations
+
+import re
+from hashlib import blake2b
+from typing import Annotated, Literal
+
+import msgspec
+
+from service.providers.errors import Refusal
+from service.providers.reply import Reply, tokens
+
+VISUAL_TYPES = ("illustration", "diagram", "chart")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+_WINDOW = 2_000
+"""Characters read for one scene: a document of any length costs the same."""
+_NARRATION = 220
+"""Characters after which a narration takes no further sentence; about 15 seconds of speech."""
+_TITLE_WORDS = 6
+
+
+class _Part(msgspec.Struct, frozen=True):
+    type: str
+    text: str = ""
+
+
+class _Message(msgspec.Struct, frozen=True):
+    role: str
+    content: str | list[_Part] | None = None
+
+    @property
+    def text(self) -> str:
+        if isinstance(self.content, list):
+            return "\n".join(part.text for part in self.content)
+        return self.content or ""
+
+
+class Chat(msgspec.Struct, frozen=True):
+    """The body of ``POST /v1/chat/completions``, as far as this provider looks at it."""
+
+    model: Annotated[str, msgspec.Meta(min_length=1)]
+    messages: Annotated[list[_Message], msgspec.Meta(min_length=1)]
+    metadata: dict[str, str] | None = None
+    stream: bool | None = None
+    n: int | None = None
+
+
+class Scene(msgspec.Struct, frozen=True):
+    """One scene of a script."""
+
+    title: str
+    narration: str
+    visual_type: str
+
+
+class Script(msgspec.Struct, frozen=True):
+    """The JSON document that the message of a completion holds."""
+
+    scenes: list[Scene]
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    content: str
+    role: Literal["assistant"] = "assistant"
+    refusal: None = None
+
+
+class _Choice(msgspec.Struct, frozen=True):
+    message: _Answer
+    index: int = 0
+    finish_reason: Literal["stop"] = "stop"
+    logprobs: None = None
+
+
+class _Usage(msgspec.Struct, frozen=True):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class _Completion(msgspec.Struct, frozen=True):
+    id: str
+    created: int
+    model: str
+    choices: list[_Choice]
+    usage: _Usage
+    object: Literal["chat.completion"] = "chat.completion"
+
+
+def content(chat: Chat) -> bytes:
+    """Return what the delay of this request depends on."""
+    return msgspec.json.encode([chat.model, chat.messages, chat.metadata])
+
+
+def answer(chat: Chat, now: float) -> Reply:
+    """Write the script.
+
+    Raises:
+        Refusal: the number of scenes is not 1 to 20, there is no text, or a mode is asked for that is not offered.
+    """
+    if chat.stream:
+        raise Refusal("Streaming is not offered; leave out 'stream'.", param="stream", code="unsupported_value")
+    if chat.n not in {None, 1}:
+        raise Refusal("Only one choice is offered; leave out 'n'.", param="n", code="unsupported_value")
+    texts = [message.text for message in chat.messages]
+    asked = "\n".join(text for message, text in zip(chat.messages, texts, strict=True) if message.role == "user")
+    text = asked.strip()
+    if not text:
+        raise Refusal("There is no text in the user's messages to write a script from.", param="messages")
+    written = msgspec.json.encode(script(text, _scene_count(chat.metadata))).decode()
+    used, made = tokens(sum(map(len, texts))), tokens(written)
+    digest = blake2b(written.encode(), digest_size=12).hexdigest()
+    completion = _Completion(
+        id=f"chatcmpl-{digest}",
+        created=int(now),
+        model=chat.model,
+        choices=[_Choice(_Answer(written))],
+        usage=_Usage(used, made, used + made),
+    )
+    return Reply(msgspec.json.encode(completion), "application/json", used, made)
+
+
+def script(text: str, scenes: int) -> Script:
+    """Spread `scenes` scenes evenly over the text, each made of the sentences at its place."""
+    turn = blake2b(text[:_WINDOW].encode(), digest_size=1).digest()[0]
+    return Script([_scene(text, number, scenes, turn) for number in range(scenes)])
+
+
+def _scene(text: str, number: int, scenes: int, turn: int) -> Scene:
+    place = len(text) * number // scenes
+    window = " ".join(text[place : place + _WINDOW].split())
+    start = _SENTENCE_END.search(window) if place else None
+    narration = ""
+    for sentence in _SENTENCE_END.split(window[start.end() :] if start else window):
+        if narration and len(narration) + len(sentence) > _NARRATION:
+            break
+        narration = f"{narration} {sentence[:_NARRATION]}".strip()
+    narration = narration or " ".join(text[:_NARRATION].split())
+    title = " ".join(narration.split()[:_TITLE_WORDS]).strip(".,;:!?")
+    return Scene(
+        title=f"{number + 1}. {title}"[:80],
+        narration=narration,
+        visual_type=VISUAL_TYPES[(turn + number) % len(VISUAL_TYPES)],
+    )
+
+
+def _scene_count(metadata: dict[str, str] | None) -> int:
+    text = (metadata or {}).get("scenes", "5")
+    if text not in _COUNTS:
+        raise Refusal(f"'{text[:20]}' is not a number of scenes from 1 to 20.", param="metadata.scenes")
+    return int(text)
+
+
+_COUNTS = frozenset(str(number) for number in range(1, 21))

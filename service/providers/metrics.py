@@ -1,0 +1,29 @@
+"""The instruments of the mock providers, each declared once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from opentelemetry.metrics import Counter, MeterProvider, get_meter
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """What the providers count; attributes stand beside each instrument."""
+
+    requests: Counter
+    """provider (llm, tts, image), outcome (ok, invalid)"""
+    tokens: Counter
+    """provider, type (input, output)"""
+    response_bytes: Counter
+    """provider"""
+
+
+def create(provider: MeterProvider | None = None) -> Metrics:
+    """Create the instruments, of the global meter provider unless another is given."""
+    meter = get_meter("service.providers", meter_provider=provider)
+    return Metrics(
+        requests=meter.create_counter("provider.requests", "{request}", "Requests answered by a mock provider"),
+        tokens=meter.create_counter("provider.tokens", "{token}", "Tokens that a mock provider accounted for"),
+        response_bytes=meter.create_counter("provider.response.bytes", "By", "Bytes of the bodies sent to clients"),
+    )

@@ -1,0 +1,31 @@
+"""Settings of the mock providers, from environment variables with the prefix ``PROVIDERS_``."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.providers.latency import Lognormal
+
+
+class _Distribution(BaseModel):
+    median: float = Field(gt=0, le=600)
+    sigma: float = Field(default=0.25, ge=0, le=3)
+
+    def lognormal(self) -> Lognormal:
+        return Lognormal(median=self.median, sigma=self.sigma)
+
+
+class Settings(BaseSettings):
+    """What makes two runs of the providers behave alike: the seed and the latency of each provider.
+
+    Latencies are lognormal: ``median`` in seconds, ``sigma`` of the logarithm. A nested value is written with two
+    underscores, for example ``PROVIDERS_LLM__MEDIAN=0.2``.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="PROVIDERS_", env_nested_delimiter="__", frozen=True)
+
+    seed: int = 1
+    llm: _Distribution = _Distribution(median=0.12)
+    tts: _Distribution = _Distribution(median=0.05)
+    image: _Distribution = _Distribution(median=0.08)

@@ -1,0 +1,177 @@
+"""The paths of the API."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Annotated, Literal, cast
+
+import orjson
+from fastapi import APIRouter, Path, Query, Request, Response
+from starlette.datastructures import UploadFile
+
+from service import body, document
+from service.assets import Assets
+from service.catalog import Catalog
+from service.errors import ApiError, not_found
+from service.job import Upload
+from service.jobs import Jobs
+from service.schemas import Health, Manifest, Video, VideoDeleted, VideoList
+from service.settings import Settings
+from service.store import Store
+
+_POLL_AFTER_MS = "200"
+"""What a client that polls is asked to leave between two polls (the OpenAI client obeys)."""
+_ID = re.compile(r"video_[0-9a-f]{32}")
+_MAX_WAIT = 30.0
+
+router = APIRouter()
+VideoId = Annotated[str, Path()]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the routes work with."""
+
+    settings: Settings
+    jobs: Jobs
+    catalog: Catalog
+    store: Store
+    assets: Assets
+    parser: ThreadPoolExecutor
+
+
+@router.post("/v1/videos", response_model=Video)
+async def create(request: Request) -> Response:
+    """Create a video from a prompt and, as multipart, a document (PDF or text)."""
+    parts = _parts(request)
+    creation = await body.read(request)
+    uploaded = creation.document
+    try:
+
+        async def store_upload(video_id: str) -> Upload | None:
+            return None if uploaded is None else await _store_upload(parts, video_id, uploaded)
+
+        job = await parts.jobs.create(creation.video, store_upload)
+    finally:
+        if uploaded is not None:
+            await uploaded.close()
+    return _video(job.video().model_dump_json().encode(), terminal=False)
+
+
+@router.get("/v1/videos", response_model=VideoList)
+async def page(
+    request: Request,
+    after: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    order: Literal["asc", "desc"] = "desc",
+) -> Response:
+    """List videos by their creation."""
+    return _json(await _parts(request).catalog.page(after, limit, order))
+
+
+@router.get("/v1/videos/{video_id}", response_model=Video)
+async def retrieve(request: Request, video_id: VideoId) -> Response:
+    """Show a video."""
+    video = await _parts(request).catalog.video(_checked(video_id))
+    return _video(video, terminal=_status(video) in {"completed", "failed"})
+
+
+@router.get("/v1/videos/{video_id}/wait", response_model=Video)
+async def wait(
+    request: Request, video_id: VideoId, limit: Annotated[float, Query(alias="timeout", ge=0, le=_MAX_WAIT)] = 10.0
+) -> Response:
+    """Show a video as soon as it is completed or failed, or as it is after `timeout` seconds."""
+    return _json(await _parts(request).catalog.wait(_checked(video_id), limit))
+
+
+@router.get("/v1/videos/{video_id}/manifest", response_model=Manifest)
+async def manifest(request: Request, video_id: VideoId) -> Response:
+    """Show how a video was made, with the checksums of its files."""
+    return _json(await _parts(request).catalog.manifest(_checked(video_id)))
+
+
+@router.get("/v1/videos/{video_id}/content", response_class=Response)
+async def content(request: Request, video_id: VideoId, variant: str = "video") -> Response:
+    """Download the video of a completed job."""
+    parts = _parts(request)
+    if variant != "video":
+        raise ApiError(400, "invalid_value", "Only the variant 'video' is supported.", param="variant")
+    status = _status(await parts.catalog.video(_checked(video_id)))
+    if status != "completed":
+        # 400 rather than 409, as the OpenAI API answers: its clients retry a 409 at once, which cannot help.
+        raise ApiError(400, "video_not_ready", f"Video '{video_id}' is {status}: it has no content.", param="video_id")
+    try:
+        file = await asyncio.to_thread(parts.assets.path(video_id, "content.mp4").read_bytes)
+    except FileNotFoundError as error:
+        message = f"The content of '{video_id}' is lost; create the video again."
+        raise ApiError(500, "content_unavailable", message) from error
+    headers = {"Content-Disposition": f'attachment; filename="{video_id}.mp4"'}
+    return Response(file, headers=headers, media_type="video/mp4")
+
+
+@router.delete("/v1/videos/{video_id}", response_model=VideoDeleted)
+async def delete(request: Request, video_id: VideoId) -> Response:
+    """Delete a video and its files; a job that has not ended is cancelled first."""
+    await _parts(request).jobs.delete(_checked(video_id))
+    return _json(VideoDeleted(id=video_id).model_dump_json().encode())
+
+
+@router.get("/health", response_model=Health)
+async def health() -> Response:
+    """Say that the process answers."""
+    return _json(b'{"status":"ok"}')
+
+
+@router.get("/ready", response_model=Health)
+async def ready(request: Request) -> Response:
+    """Say that jobs can be accepted: the store answers, and the service is not shutting down."""
+    parts = _parts(request)
+    if parts.jobs.closing:
+        raise ApiError(503, "service_shutdown", "The service is shutting down.", retry_after=1)
+    await parts.store.ping()
+    return _json(b'{"status":"ok"}')
+
+
+async def _store_upload(parts: Parts, video_id: str, uploaded: UploadFile) -> Upload:
+    limit = parts.settings.max_upload_bytes
+    if (uploaded.size or 0) > limit:
+        message = f"The uploaded document is larger than {limit} bytes."
+        raise ApiError(413, "document_too_large", message, param="input_reference")
+    media_type = uploaded.content_type or "application/octet-stream"
+    asset = await asyncio.to_thread(parts.assets.copy, video_id, "document", uploaded.file, media_type)
+    path = parts.assets.path(video_id, "document")
+    try:
+        async with asyncio.timeout(parts.settings.parse_timeout):
+            is_pdf = await asyncio.get_running_loop().run_in_executor(parts.parser, document.inspect, path, media_type)
+    except TimeoutError as error:
+        message = "The uploaded document could not be checked in time."
+        raise ApiError(503, "document_timeout", message, param="input_reference", retry_after=1) from error
+    except document.DocumentError as error:
+        raise ApiError(400, error.code, error.message, param="input_reference") from error
+    return Upload(asset, is_pdf)
+
+
+def _parts(request: Request) -> Parts:
+    return cast("Parts", request.app.state.parts)
+
+
+def _checked(video_id: str) -> str:
+    if not _ID.fullmatch(video_id):
+        raise not_found(video_id)
+    return video_id
+
+
+def _status(video: bytes) -> str:
+    return str(orjson.loads(video)["status"])
+
+
+def _json(content: bytes) -> Response:
+    return Response(content, media_type="application/json")
+
+
+def _video(content: bytes, *, terminal: bool) -> Response:
+    headers = None if terminal else {"openai-poll-after-ms": _POLL_AFTER_MS}
+    return Response(content, headers=headers, media_type="application/json")

@@ -1,0 +1,55 @@
+"""Settings of the service, read from environment variables with the prefix ``SERVICE_``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+BaseUrl = Annotated[str, Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+MIB = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """All that can be set. Times are seconds, sizes bytes."""
+
+    model_config = SettingsConfigDict(env_prefix="SERVICE_", frozen=True)
+
+    redis_url: Annotated[str, Field(pattern=r"^((redis|rediss|unix)://.+)?$")] = ""
+    """Job store; empty: one that lives in this process and ends with it."""
+    redis_timeout: Seconds = 2.0
+    data_dir: Path = Path(gettempdir()) / "reelbench"
+
+    llm_url: BaseUrl = "http://127.0.0.1:9000"
+    llm_model: str = "gpt-4o-mini"
+    tts_url: BaseUrl = "http://127.0.0.1:9000"
+    tts_model: str = "gpt-4o-mini-tts"
+    tts_voice: str = "alloy"
+    image_url: BaseUrl = "http://127.0.0.1:9000"
+    image_model: str = "gpt-image-1"
+    provider_api_key: SecretStr = SecretStr("")
+    """Bearer token for the providers; the mock providers need none."""
+    provider_timeout: Seconds = 30.0
+    """One provider call, from waiting for a connection to the last byte."""
+    provider_connections: Annotated[int, Field(ge=1, le=10_000)] = 100
+    """Connections kept per provider; further calls wait for one."""
+
+    workers: Annotated[int, Field(ge=1, le=1000)] = 16
+    """Jobs that run at once."""
+    queue_size: Annotated[int, Field(ge=0, le=100_000)] = 200
+    """Jobs that may wait for a worker; the next one is refused with 429."""
+    scenes: Annotated[int, Field(ge=1, le=20)] = 5
+    job_timeout: Seconds = 300.0
+    """One job, from its start in a worker to its end."""
+
+    max_upload_bytes: Annotated[int, Field(ge=1)] = 20 * MIB
+    max_pages: Annotated[int, Field(ge=1)] = 100
+    """Pages of a document that are read; later ones are left out."""
+    max_characters: Annotated[int, Field(ge=1)] = 24_000
+    """Characters of a document that go into the script's prompt (about 6,000 tokens)."""
+    parse_timeout: Seconds = 20.0

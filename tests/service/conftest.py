@@ -1,0 +1,293 @@
+"""A running service over providers that obey the test."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+import os
+import socket
+import threading
+import time
+import wave
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from aiohttp import web
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from PIL import Image
+
+from service.app import create_app
+from service.settings import Settings
+
+# Read once per process, by the first application that is instrumented: it must be there before any test.
+os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
+
+VISUALS = ("illustration", "diagram", "chart")
+COLOURS = ("red", "lime", "blue", "yellow", "magenta")
+Point = tuple[dict[str, object], object]
+
+
+def png(colour: str = "red", size: tuple[int, int] = (64, 96)) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", size, colour).save(file, "PNG")
+    return file.getvalue()
+
+
+def wav(seconds: float = 0.5, rate: int = 8000, channels: int = 1, width: int = 2) -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(channels)
+        out.setsampwidth(width)
+        out.setframerate(rate)
+        out.writeframes(b"\x11\x22" * (int(seconds * rate) * channels * width // 2))
+    return file.getvalue()
+
+
+def pdf(pages: int = 2, extra: str = "") -> bytes:
+    """A minimal PDF; page N reads "Page N about queues"."""
+    kids = " ".join(f"{4 + 2 * n} 0 R" for n in range(pages))
+    objects = [
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        f"<< /Type /Pages /Count {pages} /Kids [{kids}] >>",
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+    ]
+    font = "/Resources << /Font << /F1 3 0 R >> >>"
+    for number in range(pages):
+        text = f"BT /F1 24 Tf 40 100 Td (Page {number + 1} about queues) Tj ET"
+        objects += [
+            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 400 200] /Contents {5 + 2 * number} 0 R {font} >>",
+            f"<< /Length {len(text)} >>\nstream\n{text}\nendstream",
+        ]
+    body = "%PDF-1.4\n"
+    offsets = []
+    for number, content in enumerate(objects, start=1):
+        offsets.append(len(body))
+        body += f"{number} 0 obj\n{content}\nendobj\n"
+    table = "".join(f"{offset:010} 00000 n \n" for offset in offsets)
+    size = len(objects) + 1
+    return (
+        f"{body}xref\n0 {size}\n0000000000 65535 f \n{table}"
+        f"trailer\n<< /Size {size} /Root 1 0 R {extra} >>\nstartxref\n{len(body)}\n%%EOF\n"
+    ).encode()
+
+
+def encrypted_pdf() -> bytes:
+    key = "41" * 32
+    return pdf(extra=f"/Encrypt << /Filter /Standard /V 1 /R 2 /O <{key}> /U <{key}> /P -4 >> /ID [<{key}> <{key}>]")
+
+
+class FakeProviders:
+    """All three providers; `answers` overrides what a path answers, `gate` closed makes every call hang."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+        self.cut_off: Counter[str] = Counter()
+        self.requests: list[tuple[str, dict[str, str], dict[str, object]]] = []
+        self.answers: dict[str, Callable[[dict[str, object]], tuple[int, bytes]]] = {}
+        self.gate = threading.Event()
+        self.gate.set()
+
+    async def handle(self, request: web.Request) -> web.Response:
+        name = {"completions": "llm", "speech": "tts", "generations": "image"}[request.path.rsplit("/", 1)[1]]
+        payload = await request.json()
+        self.calls[name] += 1
+        self.requests.append((name, dict(request.headers), payload))
+        try:
+            while not self.gate.is_set():  # noqa: ASYNC110 - the gate belongs to the test's thread
+                await asyncio.sleep(0.005)
+        except asyncio.CancelledError:
+            self.cut_off[name] += 1
+            raise
+        status, body = self.answers.get(name, getattr(self, f"_{name}"))(payload)
+        return web.Response(status=status, body=body)
+
+    def _llm(self, payload: dict[str, object]) -> tuple[int, bytes]:
+        count = int(payload["metadata"]["scenes"])  # type: ignore[index]
+        scenes = [
+            {"title": f"Title {n}", "narration": f"Narration {n}", "visual_type": VISUALS[n % 3]} for n in range(count)
+        ]
+        content = json.dumps({"scenes": scenes})
+        usage = {"prompt_tokens": 100, "completion_tokens": 40}
+        return 200, json.dumps({"choices": [{"message": {"content": content}}], "usage": usage}).encode()
+
+    def _tts(self, payload: dict[str, object]) -> tuple[int, bytes]:
+        return 200, wav()
+
+    def _image(self, payload: dict[str, object]) -> tuple[int, bytes]:
+        number = int(str(payload["prompt"])[6])
+        data = [{"b64_json": base64.b64encode(png(COLOURS[number % 5])).decode()}]
+        return 200, json.dumps({"data": data, "usage": {"input_tokens": 7, "output_tokens": 30}}).encode()
+
+
+@dataclass(frozen=True)
+class Running:
+    """A service that runs in a thread."""
+
+    url: str
+    data_dir: Path
+    spans: InMemorySpanExporter
+    reader: InMemoryMetricReader
+    server: uvicorn.Server
+    thread: threading.Thread
+
+    def points(self, name: str) -> list[Point]:
+        """All points of the metric `name`: attributes, and value or (count, sum)."""
+        data = self.reader.get_metrics_data()
+        found: list[Point] = []
+        for resource in data.resource_metrics if data else ():
+            for scope in resource.scope_metrics:
+                for metric in scope.metrics:
+                    if metric.name == name:
+                        found += [
+                            (dict(p.attributes), (p.count, p.sum) if hasattr(p, "sum") else p.value)
+                            for p in metric.data.data_points
+                        ]
+        return found
+
+    def finished(self) -> list[ReadableSpan]:
+        return list(self.spans.get_finished_spans())
+
+
+@contextmanager
+def thread_server(app: object) -> Iterator[tuple[str, uvicorn.Server, threading.Thread]]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2)  # type: ignore[arg-type]
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 10
+    while not server.started:
+        assert thread.is_alive(), "the server ended while it started"
+        assert time.monotonic() < deadline, "the server did not start in 10 s"
+        time.sleep(0.005)
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", server, thread
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        assert not thread.is_alive(), "the server did not stop in 10 s"
+
+
+@contextmanager
+def fake_providers() -> Iterator[tuple[FakeProviders, str]]:
+    fake = FakeProviders()
+    loop = asyncio.new_event_loop()
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    async def start() -> web.AppRunner:
+        app = web.Application(client_max_size=1 << 24)
+        app.router.add_post("/{path:.*}", fake.handle)
+        runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.SockSite(runner, listener).start()
+        return runner
+
+    runner = loop.run_until_complete(start())
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        yield fake, f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        fake.gate.set()
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(5)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(5)
+        loop.close()
+
+
+@contextmanager
+def run_service(url: str, data_dir: Path, **settings: object) -> Iterator[Running]:
+    spans, reader = InMemorySpanExporter(), InMemoryMetricReader()
+    tracer_provider = TracerProvider()
+    tracer_provider.add_span_processor(SimpleSpanProcessor(spans))
+    meter_provider = MeterProvider([reader])
+    options = {"llm_url": url, "tts_url": url, "image_url": url, "data_dir": data_dir, "job_timeout": 20, **settings}
+    app = create_app(Settings(**options), tracer_provider=tracer_provider, meter_provider=meter_provider)  # type: ignore[arg-type]
+    with thread_server(app) as (address, server, thread):
+        yield Running(address, data_dir, spans, reader, server, thread)
+    tracer_provider.shutdown()
+    meter_provider.shutdown()
+
+
+@pytest.fixture
+def providers() -> Iterator[FakeProviders]:
+    with fake_providers() as (fake, url):
+        fake.url = url  # type: ignore[attr-defined]
+        yield fake
+
+
+@pytest.fixture
+def start(providers: FakeProviders, tmp_path: Path) -> Iterator[Callable[..., Running]]:
+    """Starts services over the fake providers, with the settings given."""
+    with ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(
+            run_service(providers.url, tmp_path / "data", **settings)  # type: ignore[attr-defined]
+        )
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One service for tests that leave nothing behind in it."""
+    with (
+        fake_providers() as (_, url),
+        run_service(url, tmp_path_factory.mktemp("data"), max_upload_bytes=100_000) as running,
+    ):
+        yield running
+
+
+@pytest.fixture(scope="module")
+def rubbish(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FakeProviders, Running]]:
+    """One service, and providers whose answers every test sets."""
+    with fake_providers() as (fake, url), run_service(url, tmp_path_factory.mktemp("data")) as running:
+        yield fake, running
+
+
+@pytest.fixture(scope="session")
+def files() -> type:
+    """Makers of files, since tests cannot import this module."""
+
+    class Files:
+        png = staticmethod(png)
+        wav = staticmethod(wav)
+        pdf = staticmethod(pdf)
+        encrypted_pdf = staticmethod(encrypted_pdf)
+
+    return Files
+
+
+@pytest.fixture(scope="session")
+def http() -> Iterator[httpx.Client]:
+    with httpx.Client(timeout=15) as client:
+        yield client
+
+
+@pytest.fixture
+def create(http: httpx.Client) -> Callable[..., dict[str, object]]:
+    """Creates a job with a document and waits for its end."""
+
+    def make(running: Running, *, wait: float = 10, headers: dict[str, str] | None = None) -> dict[str, object]:
+        answer = http.post(
+            f"{running.url}/v1/videos",
+            data={"prompt": "Explain queues"},
+            files={"input_reference": ("paper.pdf", pdf(), "application/pdf")},
+            headers=headers,
+        )
+        assert answer.status_code == 200, answer.text
+        video = answer.json()
+        if wait:
+            video = http.get(f"{running.url}/v1/videos/{video['id']}/wait", params={"timeout": wait}).json()
+        return dict(video)
+
+    return make

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from service.providers import llm
+from service.providers.errors import Refusal
+
+TEXT = " ".join(f"Sentence number {number} speaks about queues and retries." for number in range(100))
+
+
+def chat(text: str = TEXT, **fields: object) -> llm.Chat:
+    body = {"model": "gpt-4o-mini", "messages": [{"role": "system", "content": "Be brief."}]}
+    body["messages"].append({"role": "user", "content": text})
+    return msgspec.convert(body | fields, llm.Chat)
+
+
+def script(**fields: object) -> llm.Script:
+    completion = msgspec.json.decode(llm.answer(chat(**fields), now=5.0).body)
+    return msgspec.json.decode(completion["choices"][0]["message"]["content"], type=llm.Script)
+
+
+@pytest.mark.parametrize("count", [1, 5, 20])
+def test_script_has_exactly_the_scenes_asked_for(count: int) -> None:
+    scenes = script(metadata={"scenes": str(count)}).scenes
+    assert len(scenes) == count
+    assert len({scene.narration for scene in scenes}) == count
+    assert {scene.visual_type for scene in scenes} == (set(llm.VISUAL_TYPES) if count >= 3 else {scenes[0].visual_type})
+
+
+def test_five_scenes_when_no_number_is_given() -> None:
+    assert len(script().scenes) == 5
+
+
+def test_narration_is_whole_sentences_of_the_document_in_its_order() -> None:
+    scenes = script(metadata={"scenes": "4"}).scenes
+    places = [TEXT.index(scene.narration) for scene in scenes]
+    assert places == sorted(places)
+    assert places[0] == 0
+    assert places[3] > len(TEXT) * 0.7
+    for scene in scenes:
+        assert scene.narration.startswith("Sentence number")
+        assert scene.narration.endswith(".")
+        assert 100 < len(scene.narration) <= 220
+    assert scenes[0].title == "1. Sentence number 0 speaks about queues"
+
+
+def test_same_request_same_answer_and_other_text_another() -> None:
+    assert llm.answer(chat(), now=5.0) == llm.answer(chat(), now=5.0)
+    assert llm.answer(chat(), now=5.0).body != llm.answer(chat(TEXT.replace("queues", "trees")), now=5.0).body
+
+
+def test_usage_is_a_quarter_of_the_characters_rounded_up() -> None:
+    reply = llm.answer(chat("abc"), now=5.0)
+    completion = msgspec.json.decode(reply.body)
+    content = completion["choices"][0]["message"]["content"]
+    assert completion["usage"] == {
+        "prompt_tokens": 3,  # "Be brief." + "abc" = 12 characters
+        "completion_tokens": -(-len(content) // 4),
+        "total_tokens": 3 + -(-len(content) // 4),
+    }
+    assert (reply.input_tokens, reply.output_tokens) == (3, -(-len(content) // 4))
+    assert completion["created"] == 5
+
+
+def test_text_parts_and_a_text_without_sentences() -> None:
+    parts = msgspec.convert(
+        {"model": "m", "messages": [{"role": "user", "content": [{"type": "text", "text": "no stop here"}]}]}, llm.Chat
+    )
+    completion = msgspec.json.decode(llm.answer(parts, now=5.0).body)
+    scenes = msgspec.json.decode(completion["choices"][0]["message"]["content"], type=llm.Script).scenes
+    assert scenes[0].narration == "no stop here"
+    assert len(scenes) == 5
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"metadata": {"scenes": "0"}}, "metadata.scenes"),
+        ({"metadata": {"scenes": "21"}}, "metadata.scenes"),
+        ({"metadata": {"scenes": " 5"}}, "metadata.scenes"),
+        ({"metadata": {"scenes": "five"}}, "metadata.scenes"),
+        ({"stream": True}, "stream"),
+        ({"n": 2}, "n"),
+        ({"text": " \n"}, "messages"),
+    ],
+)
+def test_refusals_name_the_field(fields: dict[str, object], param: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        llm.answer(chat(**fields), now=5.0)
+    assert refused.value.param == param
+    assert refused.value.status == 400

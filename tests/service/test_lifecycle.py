@@ -1,0 +1,334 @@
+"""Queue, cancellation, failures and shutdown."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from service.__main__ import main
+
+HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
+
+NONE = {"run_id": "", "scenario": "", "case": ""}
+
+
+def until(condition: Any, what: str, seconds: int = 5) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.005)
+
+
+def show(running: Any, video: Any) -> Any:
+    return HTTP.get(f"{running.url}/v1/videos/{video['id']}").json()
+
+
+def test_a_full_queue_refuses_with_retry_after_and_recovers(
+    start: Callable[..., Any], providers: Any, create: Callable[..., Any]
+) -> None:
+    running = start(workers=1, queue_size=2)
+    providers.gate.clear()
+    jobs = [create(running, wait=0) for _ in range(3)]
+    answer = HTTP.post(f"{running.url}/v1/videos", json={"prompt": "x"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+    assert answer.json()["error"]["code"] == "queue_full"
+    assert answer.json()["error"]["type"] == "rate_limit_error"
+    assert running.points("video.jobs.rejected") == [({"reason": "queue_full", **NONE}, 1)]
+    until(lambda: providers.calls["llm"] == 1, "the first job is at the provider")
+    assert [show(running, job)["status"] for job in jobs] == ["in_progress", "queued", "queued"]
+    assert running.points("video.jobs.active") == [({"state": "queued"}, 2), ({"state": "running"}, 1)]
+    providers.gate.set()
+    for job in jobs:
+        assert HTTP.get(f"{running.url}/v1/videos/{job['id']}/wait").json()["status"] == "completed"
+    assert HTTP.post(f"{running.url}/v1/videos", json={"prompt": "x"}).status_code == 200
+
+
+def test_delete_of_a_running_job_stops_its_calls_and_leaves_nothing(
+    start: Callable[..., Any], providers: Any, create: Callable[..., Any]
+) -> Any:
+    running = start()
+    running_calls = providers.gate.clear
+    real = providers._llm
+
+    def script_then_hang(payload: Any) -> Any:
+        running_calls()
+        return real(payload)
+
+    providers.answers["llm"] = script_then_hang
+    job = create(running, wait=0)
+    until(lambda: providers.calls.total() == 11, "all scene calls are at the providers")
+    waiting = []
+    waiter = threading.Thread(target=lambda: waiting.append(HTTP.get(f"{running.url}/v1/videos/{job['id']}/wait")))
+    waiter.start()
+    started = time.monotonic()
+    answer = HTTP.delete(f"{running.url}/v1/videos/{job['id']}")
+    assert answer.json() == {"id": job["id"], "object": "video.deleted", "deleted": True}
+    assert time.monotonic() - started < 1
+    assert running.points("video.jobs") == [({"outcome": "cancelled", **NONE}, 1)]
+    until(lambda: providers.cut_off == {"tts": 5, "image": 5}, "the providers see the connections cut")
+    assert list(running.data_dir.iterdir()) == []
+    assert HTTP.get(f"{running.url}/v1/videos/{job['id']}").status_code == 404
+    assert HTTP.get(f"{running.url}/v1/videos").json()["data"] == []
+    waiter.join(5)
+    assert waiting[0].status_code == 404
+    root = next(span for span in running.finished() if span.name == "video.job")
+    assert root.attributes["video.job.outcome"] == "cancelled"
+    errors = {labels.get("error.type") for labels, _ in running.points("gen_ai.client.operation.duration")}
+    assert errors == {None, "cancelled"}
+
+
+def test_delete_of_a_queued_job_frees_its_place(
+    start: Callable[..., Any], providers: Any, create: Callable[..., Any]
+) -> None:
+    running = start(workers=1, queue_size=1)
+    providers.gate.clear()
+    first, second = create(running, wait=0), create(running, wait=0)
+    assert HTTP.delete(f"{running.url}/v1/videos/{second['id']}").status_code == 200
+    assert running.points("video.jobs") == [({"outcome": "cancelled", **NONE}, 1)]
+    third = create(running, wait=0)
+    providers.gate.set()
+    for job in (first, third):
+        assert HTTP.get(f"{running.url}/v1/videos/{job['id']}/wait").json()["status"] == "completed"
+    assert providers.calls["llm"] == 2
+
+
+def test_many_deletes_of_one_job_count_it_once(
+    start: Callable[..., Any], providers: Any, create: Callable[..., Any]
+) -> None:
+    running = start()
+    providers.gate.clear()
+    job = create(running, wait=0)
+    answers = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(HTTP.delete(f"{running.url}/v1/videos/{job['id']}").status_code))
+        for _ in range(5)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(5)
+    assert sorted(answers) == [200, 404, 404, 404, 404]
+    assert running.points("video.jobs") == [({"outcome": "cancelled", **NONE}, 1)]
+
+
+RUBBISH = [
+    ("llm", (500, b""), "provider_error"),
+    ("llm", (302, b""), "provider_error"),
+    ("llm", (200, b""), "provider_invalid_response"),
+    ("llm", (200, b"<html>"), "provider_invalid_response"),
+    ("llm", (200, b"null"), "provider_invalid_response"),
+    ("llm", (200, b'{"choices": []}'), "provider_invalid_response"),
+    ("llm", (200, b'{"choices": [{"message": {"content": null}}]}'), "provider_invalid_response"),
+    ("llm", (200, b'{"choices": [{"message": {"content": "Sure! Here"}}]}'), "provider_invalid_response"),
+    ("llm", (200, b'{"choices": [{"message": {"content": "{\\"scenes\\": []}"}}]}'), "provider_invalid_response"),
+    ("llm", (200, b'{"choices": ' + b"[" * 100_000), "provider_invalid_response"),
+    ("llm", (200, b"\xff\xfe"), "provider_invalid_response"),
+    ("llm", (200, b" " * (33 << 20)), "provider_invalid_response"),
+    ("tts", (429, b""), "provider_error"),
+    ("tts", (200, b""), "provider_invalid_response"),
+    ("tts", (200, b"ID3 mp3"), "provider_invalid_response"),
+    ("tts", (200, b"RIFF\xff\xff\xff\xffWAVEfmt "), "provider_invalid_response"),
+    ("image", (200, b"{}"), "provider_invalid_response"),
+    ("image", (200, b'{"data": [{"b64_json": "!!!"}]}'), "provider_invalid_response"),
+    ("image", (200, b'{"data": [{"b64_json": "R0lGODlh"}]}'), "provider_invalid_response"),
+]
+
+
+@pytest.mark.parametrize(("provider", "answer", "code"), RUBBISH)
+def test_a_provider_that_answers_rubbish_fails_the_job_with_a_clear_error(
+    rubbish: Any, create: Callable[..., Any], provider: str, answer: Any, code: str
+) -> None:
+    fake, running = rubbish
+    fake.answers = {provider: lambda _: answer}
+    before = sum(count for _, count in running.points("video.jobs"))
+    video = create(running)
+    assert (video["status"], video["error"]["code"]) == ("failed", code)
+    assert f"The {provider} provider" in video["error"]["message"]
+    assert video["completed_at"] is None
+    assert running.points("video.jobs") == [({"outcome": "failed", **NONE}, before + 1)]
+    assert HTTP.get(f"{running.url}/health").status_code == 200
+
+
+@pytest.mark.parametrize("broken", ["truncated", "bomb"])
+def test_a_picture_that_looks_right_but_cannot_be_decoded_fails_the_job(
+    start: Callable[..., Any], providers: Any, create: Callable[..., Any], files: Any, broken: str
+) -> None:
+    picture = files.png()
+    bomb = picture[:16] + (60_000).to_bytes(4) * 2 + picture[24:]
+    picture = picture[:60] if broken == "truncated" else bomb
+    body = json.dumps({"data": [{"b64_json": base64.b64encode(picture).decode()}]}).encode()
+    providers.answers["image"] = lambda _: (200, body)
+    video = create(start())
+    assert (video["status"], video["error"]["code"]) == ("failed", "provider_invalid_response")
+
+
+def test_some_failed_scenes_give_a_partial_video(
+    start: Callable[..., Any], providers: Any, create: Callable[..., Any]
+) -> None:
+    real = providers._tts
+    providers.answers["tts"] = lambda payload: (500, b"") if payload["input"] == "Narration 2" else real(payload)
+    running = start()
+    video = create(running)
+    assert (video["status"], video["error"]) == ("completed", None)
+    scenes = HTTP.get(f"{running.url}/v1/videos/{video['id']}/manifest").json()["scenes"]
+    assert [scene["status"] for scene in scenes] == ["completed", "completed", "failed", "completed", "completed"]
+    assert scenes[2]["error"] == {"code": "provider_error", "message": "The tts provider answered with status 500."}
+    assert running.points("video.jobs") == [({"outcome": "partial", **NONE}, 1)]
+
+
+def test_provider_that_is_not_there_or_too_slow(
+    start: Callable[..., Any], providers: Any, create: Callable[..., Any]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        nowhere = f"http://127.0.0.1:{free.getsockname()[1]}"
+    running = start(llm_url=nowhere)
+    assert create(running)["error"]["code"] == "provider_unavailable"
+    providers.gate.clear()
+    slow = start(provider_timeout=0.1)
+    assert create(slow)["error"] == {
+        "code": "provider_timeout",
+        "message": "The llm provider did not answer in 0.1 s.",
+    }
+
+
+def test_a_job_has_a_time_limit(start: Callable[..., Any], providers: Any, create: Callable[..., Any]) -> None:
+    providers.gate.clear()
+    running = start(job_timeout=0.2)
+    assert create(running)["error"] == {"code": "job_timeout", "message": "The job did not end in 0.2 s."}
+    until(lambda: providers.cut_off["llm"] == 1, "the call is cut")
+
+
+def test_a_defect_in_the_service_fails_the_job_without_its_details(
+    start: Callable[..., Any],
+    providers: Any,
+    create: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("service.pipeline.compose", lambda *_: 1 / 0)
+    video = create(start())
+    assert video["error"] == {"code": "internal_error", "message": "The service failed to make this video."}
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_store_that_is_not_there(start: Callable[..., Any]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    running = start(redis_url=f"redis://127.0.0.1:{port}/0")
+    for answer in (
+        HTTP.post(f"{running.url}/v1/videos", json={"prompt": "x"}),
+        HTTP.get(f"{running.url}/v1/videos"),
+        HTTP.get(f"{running.url}/ready"),
+    ):
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "store_unavailable")
+        assert answer.headers["retry-after"] == "1"
+    assert HTTP.get(f"{running.url}/health").status_code == 200
+    assert running.points("video.jobs.rejected") == [({"reason": "store_unavailable", **NONE}, 1)]
+    assert list(running.data_dir.iterdir()) == []
+
+
+def test_shutdown_ends_all_jobs_truthfully(
+    start: Callable[..., Any], providers: Any, create: Callable[..., Any]
+) -> None:
+    running = start(workers=1)
+    providers.gate.clear()
+    jobs = [create(running, wait=0) for _ in range(3)]
+    running.server.should_exit = True
+    running.thread.join(3)
+    assert not running.thread.is_alive()
+    assert running.points("video.jobs") == [({"outcome": "failed", **NONE}, 3)]
+    roots = [span for span in running.finished() if span.name == "video.job"]
+    assert {span.attributes["video.id"] for span in roots} == {job["id"] for job in jobs}
+    assert {span.attributes["error.type"] for span in roots} == {"service_shutdown"}
+
+
+@pytest.fixture
+def process(providers: Any, tmp_path: Path) -> Iterator[Any]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "SERVICE_"))}
+    environment |= {f"SERVICE_{name}_URL": providers.url for name in ("LLM", "TTS", "IMAGE")}
+    environment |= {"SERVICE_DATA_DIR": str(tmp_path / "data"), "OTEL_TRACES_EXPORTER": "otlp_json_file"}
+    command = [sys.executable, "-m", "service", "--port", str(port)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        child.url = f"http://127.0.0.1:{port}"
+        yield child
+        child.kill()
+
+
+def answers(url: Any) -> Any:
+    try:
+        return HTTP.get(f"{url}/ready").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_process_cleanly_with_its_spans_flushed(process: Any, providers: Any, name: Any) -> None:
+    until(lambda: answers(process.url), "the service is ready", seconds=15)
+    providers.gate.clear()
+    job = HTTP.post(f"{process.url}/v1/videos", json={"prompt": "x"}).json()
+    host, port = process.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as waiter:
+        waiter.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert waiter.recv(65536).startswith(b"HTTP/1.1 200")
+        waiter.sendall(f"GET /v1/videos/{job['id']}/wait HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        until(lambda: providers.calls["llm"] == 1, "the job runs")
+        time.sleep(0.2)
+        started = time.monotonic()
+        process.send_signal(name)
+        waited = b"".join(iter(lambda: waiter.recv(65536), b""))
+    out, err = process.communicate(timeout=5)
+    assert process.returncode == 0, err.decode()
+    assert time.monotonic() - started < 3
+    video = json.loads(waited.partition(b"\r\n\r\n")[2])
+    assert (video["status"], video["error"]["code"]) == ("failed", "service_shutdown")
+    spans = [
+        span
+        for line in out.splitlines()
+        for resource in json.loads(line)["resourceSpans"]
+        for scope in resource["scopeSpans"]
+        for span in scope["spans"]
+    ]
+    assert {"video.job", "video.job.queue", "POST /v1/videos"} <= {span["name"] for span in spans}
+    assert b"Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("SERVICE_WORKERS", "0", "SERVICE_WORKERS: Input should be greater than or equal to 1."),
+        ("SERVICE_LLM_URL", "nonsense", "SERVICE_LLM_URL: String should match pattern"),
+        ("SERVICE_DATA_DIR", "/proc/nowhere", "The service cannot start on 127.0.0.1:0"),
+        ("OTEL_TRACES_EXPORTER", "nonsense", "Telemetry cannot start (Requested component 'nonsense'"),
+    ],
+)
+def test_bad_configuration_is_one_sentence_and_exit_code_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str, sentence: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        code = main(["--port", "0"])
+    except SystemExit as leaving:
+        code = leaving.code
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    output = capsys.readouterr()
+    assert (code, output.out) == (2, "")
+    assert output.err.startswith(sentence)
+    assert output.err.count("\n") == 1

@@ -1,0 +1,72 @@
+"""The store, over a server in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from service.metrics import Metrics
+from service.store import Store, StoreError, connect
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[Any]:
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader])
+    store = Store(connect("", 1.0), Metrics(provider.get_meter("test")))
+    store.reader = reader
+    yield store
+    await store.close()
+    provider.shutdown()
+
+
+async def test_order_is_by_sequence_and_pages_have_no_gap(store: Any) -> None:
+    for name, sequence in (("c", 3), ("a", 1), ("d", 2**53 - 1), ("b", 2)):
+        await store.add(name, sequence, name.encode(), b"m")
+    assert await store.page(None, 3, descending=False) == ([("a", b"a"), ("b", b"b"), ("c", b"c")], True)
+    assert await store.page("c", 3, descending=False) == ([("d", b"d")], False)
+    assert await store.page(None, 2, descending=True) == ([("d", b"d"), ("c", b"c")], True)
+    assert await store.page("a", 2, descending=True) == ([], False)
+    assert await store.page("x", 2, descending=True) is None
+
+
+async def test_an_update_never_brings_a_deleted_job_back(store: Any) -> None:
+    await store.add("a", 1, b"1", b"m1")
+    assert await store.update("a", b"2", b"m2")
+    assert (await store.video("a"), await store.manifest("a")) == (b"2", b"m2")
+    assert await store.remove("a")
+    assert not await store.remove("a")
+    assert not await store.update("a", b"3", b"m3")
+    assert (await store.video("a"), await store.manifest("a")) == (None, None)
+    assert await store.page(None, 10, descending=False) == ([], False)
+
+
+async def test_two_services_do_not_share_a_store_in_process(store: Any) -> None:
+    other = Store(connect("", 1.0), store._metrics)
+    await store.add("a", 1, b"1", b"m")
+    assert await other.video("a") is None
+    await other.close()
+
+
+async def test_a_failure_is_a_store_error_and_is_counted(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(_key: Any) -> None:
+        await asyncio.sleep(0)
+        raise RedisConnectionError("secret host")
+
+    monkeypatch.setattr(store._redis, "get", fail)
+    with pytest.raises(StoreError, match=r"^The job store failed at GET: ConnectionError\.$"):
+        await store.video("a")
+    (metric,) = store.reader.get_metrics_data().resource_metrics[0].scope_metrics[0].metrics
+    (point,) = metric.data.data_points
+    assert dict(point.attributes) == {
+        "db.system.name": "redis",
+        "db.operation.name": "GET",
+        "error.type": "ConnectionError",
+    }
+    assert point.count == 1
