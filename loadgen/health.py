@@ -1,0 +1,49 @@
+"""The generator's own health: a run whose generator was the bottleneck says nothing about the target."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from array import array
+from types import TracebackType
+from typing import Self
+
+INTERVAL = 0.02
+"""Seconds between two samples of the event loop's lag."""
+
+
+class Health:
+    """Samples lag and CPU of this process for as long as it is entered; read the results after the exit."""
+
+    def __init__(self) -> None:
+        self._lags = array("d")
+        self.cpu: float | None = None
+        """CPU seconds per second of the window, all threads; 1.0 is one core."""
+
+    async def __aenter__(self) -> Self:
+        self._begin = time.monotonic()
+        self._cpu_begin = time.process_time()
+        self._sampler = asyncio.create_task(self._sample())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        window = time.monotonic() - self._begin
+        self.cpu = (time.process_time() - self._cpu_begin) / window if window > 0 else None
+        self._sampler.cancel()
+        await asyncio.wait([self._sampler])
+
+    @property
+    def lag_p99(self) -> float | None:
+        """P99 of the loop's lag in seconds (nearest rank); None for a window too short for a sample."""
+        if not self._lags:
+            return None
+        return sorted(self._lags)[math.ceil(0.99 * len(self._lags)) - 1]
+
+    async def _sample(self) -> None:
+        while True:
+            due = time.monotonic() + INTERVAL
+            await asyncio.sleep(INTERVAL)
+            self._lags.append(max(0.0, time.monotonic() - due))  # uvloop's timers fire up to 1 ms early

@@ -1,0 +1,308 @@
+"""One job: its steps in order, its trace, and exactly one record whatever happens.
+
+Response time ends with the last byte of the content if the steps have ``content`` (the user has the video), else with
+the answer to ``wait`` (the user knows the end). Steps after that, such as ``delete``, are cleanup and do not count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, Literal, NoReturn, Protocol
+
+from opentelemetry import baggage
+from opentelemetry.context import Context
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    StatusCode,
+    TraceFlags,
+    Tracer,
+    format_trace_id,
+    set_span_in_context,
+)
+
+from loadgen.clock import Clock
+from loadgen.document import Document
+from loadgen.plan import PlannedJob
+from loadgen.record import JobRecord, Outcome, RequestRecord
+from loadgen.scenario import Scenario
+from loadgen.target import Call, Exchange, Reply, Target
+from loadgen.videos import Video
+
+LONG_POLL_SECONDS = 10.0
+POLL_ATTEMPTS = 3
+"""Polls in a row without a valid answer until a job counts as lost: one lost poll says nothing about the job."""
+CLEANUP_SECONDS = 5.0
+NOT_OFFERED = frozenset({404, 405, 501})
+
+
+class Sink(Protocol):
+    """Where records go as soon as they are complete."""
+
+    def job_started(self) -> None:
+        """Take note that a job was sent."""
+
+    def job_ended(self, job: JobRecord, context: Context) -> None:
+        """Keep the record of a job; `context` holds its root span."""
+
+    def request_ended(self, request: RequestRecord, context: Context) -> None:
+        """Keep the record of a request."""
+
+
+class _EndedError(Exception):
+    """The job ended before its last step."""
+
+    def __init__(self, outcome: Outcome, error: str) -> None:
+        super().__init__(error)
+        self.outcome = outcome
+        self.error = error
+
+
+@dataclass(slots=True)
+class _Course:
+    """What is known of a job so far."""
+
+    planned: PlannedJob
+    limits: Scenario
+    call: Call
+    poll: Call
+    ends_with: Literal["content", "wait"]
+    video_id: str | None = None
+    accepted: float | None = None
+    done: float | None = None
+    outcome: Outcome = Outcome.ERROR
+    error: str | None = "internal error of the load generator"
+    bytes: int = 0
+    sha256: str | None = None
+    manifest_sha256: str | None = None
+    missing: bool = False
+    deleted: bool = False
+
+    @property
+    def id(self) -> str:
+        assert self.video_id is not None, "create comes first"
+        return self.video_id
+
+    @property
+    def integrity(self) -> Literal["ok", "corrupt", "missing"] | None:
+        if self.missing:
+            return "missing"
+        if self.sha256 is None or self.manifest_sha256 is None:
+            return None
+        return "ok" if self.sha256 == self.manifest_sha256 else "corrupt"
+
+
+@dataclass(frozen=True, slots=True)
+class JobRunner:
+    """Runs planned jobs against a target."""
+
+    run_id: str
+    document: Document
+    target: Target
+    clock: Clock
+    tracer: Tracer
+    sink: Sink
+
+    async def run(self, planned: PlannedJob, scenario: Scenario, due: float) -> JobRecord:
+        """Run one job to its end.
+
+        The record goes to the sink in every case, also when this task is cancelled (outcome ``aborted``).
+
+        Args:
+            planned: the job.
+            scenario: its time limit and poll interval.
+            due: the instant it was due, of this runner's clock.
+        """
+        attributes = {"run_id": self.run_id, "scenario": planned.scenario, "case": planned.case}
+        span = self.tracer.start_span(
+            "loadgen.job",
+            context=Context(),  # empty: never the child of whatever is current
+            kind=SpanKind.INTERNAL,
+            attributes={**attributes, "loadgen.job.index": planned.index, "loadgen.job.warmup": planned.warmup},
+        )
+        context = set_span_in_context(span, Context())
+        course = self._begin(planned, scenario, context, span.get_span_context())
+        sent = self.clock.now()
+        self.sink.job_started()
+        try:
+            await self._drive(course)
+        except asyncio.CancelledError:
+            if course.done is None:
+                course.outcome, course.error = Outcome.ABORTED, "the run was stopped"
+            raise
+        finally:
+            record = JobRecord(
+                scenario=planned.scenario,
+                case=planned.case,
+                index=planned.index,
+                warmup=planned.warmup,
+                due=due,
+                sent=sent,
+                accepted=course.accepted,
+                done=self.clock.now() if course.done is None else course.done,
+                outcome=course.outcome,
+                job_id=course.video_id,
+                trace_id=format_trace_id(span.get_span_context().trace_id),
+                bytes=course.bytes,
+                deleted=course.deleted,
+                integrity=course.integrity,
+                error=course.error,
+            )
+            span.set_attribute("loadgen.job.outcome", record.outcome.value)
+            if record.job_id is not None:
+                span.set_attribute("video.id", record.job_id)
+            if record.outcome not in {Outcome.COMPLETED, Outcome.CANCELLED}:
+                span.set_status(StatusCode.ERROR, record.error)
+            try:
+                self.sink.job_ended(record, context)
+            finally:
+                span.end()
+        return record
+
+    def _begin(self, planned: PlannedJob, scenario: Scenario, context: Context, root: SpanContext) -> _Course:
+        # The root without the sampled flag: polls belong to the trace, but the service records no spans for them.
+        unsampled = NonRecordingSpan(
+            SpanContext(root.trace_id, root.span_id, is_remote=False, trace_flags=TraceFlags(TraceFlags.DEFAULT))
+        )
+        carried, polled = context, set_span_in_context(unsampled, Context())
+        place = {"run_id": self.run_id, "scenario": planned.scenario, "case": planned.case}
+        # A warm-up job says nothing of where it belongs, so that the service's series hold measured jobs alone.
+        for key, value in place.items() if not planned.warmup else ():
+            carried, polled = baggage.set_baggage(key, value, carried), baggage.set_baggage(key, value, polled)
+
+        def observe(exchange: Exchange) -> None:
+            record = RequestRecord(
+                scenario=planned.scenario,
+                case=planned.case,
+                index=planned.index,
+                warmup=planned.warmup,
+                operation=exchange.operation,
+                sent=exchange.sent,
+                duration=exchange.duration,
+                status=exchange.status,
+                bytes=exchange.bytes,
+            )
+            self.sink.request_ended(record, context)
+
+        return _Course(
+            planned=planned,
+            limits=scenario,
+            call=Call(carried, observe),
+            poll=Call(polled, observe, span=False),
+            ends_with="content" if "content" in planned.steps else "wait",
+        )
+
+    async def _drive(self, course: _Course) -> None:
+        try:
+            async with asyncio.timeout(course.limits.time_limit):
+                await self._steps(course)
+        except _EndedError as end:
+            if course.done is None:  # a fault after the end is seen in the request, the job itself has its outcome
+                course.outcome, course.error, course.done = end.outcome, end.error, self.clock.now()
+        except TimeoutError:
+            if course.done is None:
+                course.outcome, course.done = Outcome.TIMEOUT, self.clock.now()
+                course.error = f"not finished after {course.limits.time_limit:g} s"
+        if "delete" in course.planned.steps and course.video_id is not None:
+            await self._delete(course)
+
+    async def _steps(self, course: _Course) -> None:
+        actions = {
+            "create": self._create,
+            "retrieve": self._retrieve,
+            "list": self._list,
+            "wait": self._wait,
+            "manifest": self._manifest,
+            "content": self._content,
+        }
+        for step in course.planned.steps:
+            if step == "delete":
+                continue
+            await actions[step](course)
+            if step == course.ends_with:
+                course.outcome, course.error, course.done = Outcome.COMPLETED, None, self.clock.now()
+
+    async def _create(self, course: _Course) -> None:
+        reply = await self.target.create(course.planned, self.document, course.call)
+        if reply.value is None:
+            refused = reply.status is not None and (400 <= reply.status < 500 or reply.status == 503)  # noqa: PLR2004 - HTTP's own classes
+            _fail(reply, Outcome.REJECTED if refused else Outcome.ERROR)
+        course.video_id, course.accepted = reply.value.id, self.clock.now()
+
+    async def _retrieve(self, course: _Course) -> None:
+        reply = await self.target.retrieve(course.id, course.poll)
+        if reply.value is None:
+            _fail(reply)
+
+    async def _list(self, course: _Course) -> None:
+        reply = await self.target.list(course.call)
+        if reply.value is None:
+            _fail(reply)
+
+    async def _wait(self, course: _Course) -> None:
+        lost = 0
+        while True:
+            asked = self.clock.now()
+            reply = await self._look(course)
+            video = reply.value
+            if video is None:
+                lost += 1
+                transient = reply.status is None or reply.status == 429 or reply.status >= 500  # noqa: PLR2004 - HTTP's own classes
+                if not transient or lost == POLL_ATTEMPTS:
+                    _fail(reply)
+            else:
+                lost = 0
+                if video.terminal:
+                    break
+            # A long poll that answers early must not turn into a busy loop.
+            await asyncio.sleep(max(0.0, asked + course.limits.poll_interval - self.clock.now()))
+        if video.status == "failed":
+            raise _EndedError(Outcome.FAILED, _short(video.error.message if video.error else "") or "no reason given")
+
+    async def _look(self, course: _Course) -> Reply[Video]:
+        """Read the state of the video: by long poll, or by plain polls where the target has no long poll."""
+        if not self.target.long_poll:
+            return await self.target.retrieve(course.id, course.poll)
+        seconds = min(LONG_POLL_SECONDS, course.limits.time_limit)
+        reply = await self.target.wait(course.id, seconds, course.poll)
+        if reply.status not in NOT_OFFERED:
+            return reply
+        plain = await self.target.retrieve(course.id, course.poll)
+        if plain.value is not None:  # the video is there, so it is the long poll that is not
+            self.target.long_poll = False
+        return plain
+
+    async def _manifest(self, course: _Course) -> None:
+        reply = await self.target.manifest(course.id, course.call)
+        if reply.value is not None:
+            course.missing = reply.value.content is None
+            course.manifest_sha256 = reply.value.content.sha256 if reply.value.content else None
+        elif reply.code == "video_not_found":
+            course.missing = True
+        elif reply.status not in NOT_OFFERED:  # other targets have no manifests; there is nothing to check then
+            _fail(reply)
+
+    async def _content(self, course: _Course) -> None:
+        reply = await self.target.content(course.id, course.call)
+        if reply.value is None:
+            course.missing = reply.status == 404  # noqa: PLR2004 - HTTP Not Found
+            _fail(reply)
+        course.bytes, course.sha256 = reply.value.bytes, reply.value.sha256
+
+    async def _delete(self, course: _Course) -> None:
+        try:
+            async with asyncio.timeout(CLEANUP_SECONDS):
+                reply = await self.target.delete(course.id, course.call)
+        except TimeoutError:
+            return
+        course.deleted = reply.value is not None and reply.value.deleted
+
+
+def _fail(reply: Reply[Any], outcome: Outcome = Outcome.ERROR) -> NoReturn:
+    raise _EndedError(outcome, reply.error or "no answer")
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[:200]

@@ -1,0 +1,106 @@
+"""The files of a run while it runs: written so that a reader finds a valid run at any instant."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from loadgen.record import (
+    JOBS_FILE,
+    PLAN_FILE,
+    REQUESTS_FILE,
+    RUN_FILE,
+    JobRecord,
+    RequestRecord,
+    RunRecord,
+    to_line,
+    write_atomically,
+    write_run,
+)
+
+
+class JournalError(Exception):
+    """The run cannot be written (disk full, no permission); the message is one sentence."""
+
+
+def occupied(folder: Path) -> str | None:
+    """Name the file of an earlier run that a folder holds, or None."""
+    return next((name for name in (RUN_FILE, PLAN_FILE, JOBS_FILE, REQUESTS_FILE) if (folder / name).exists()), None)
+
+
+class Journal:
+    """Writes one run directory; use as a context manager.
+
+    Every line goes to the kernel in one write as soon as it is known: a process killed at any instant leaves whole
+    lines behind. After a failed write nothing more is appended, so that damage stays at the end of a file.
+    """
+
+    def __init__(self, folder: Path, plan: bytes) -> None:
+        """Create the folder with its plan.
+
+        Raises:
+            JournalError: it cannot be created or written.
+        """
+        self.folder = folder
+        self._broken: JournalError | None = None
+        self._files: dict[str, int] = {}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(folder / PLAN_FILE, plan)
+            for name in (JOBS_FILE, REQUESTS_FILE):
+                self._files[name] = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL, 0o644)
+        except OSError as error:
+            self.close()
+            raise self._failure(error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the files."""
+        while self._files:
+            os.close(self._files.popitem()[1])
+
+    def head(self, run: RunRecord) -> None:
+        """Replace ``run.json``; also tried after a failed append, for the state may still fit.
+
+        Raises:
+            JournalError: it cannot be written; the old one stays.
+        """
+        try:
+            write_run(self.folder, run)
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def job(self, record: JobRecord) -> None:
+        """Append a line to ``jobs.jsonl``."""
+        self._append(JOBS_FILE, record)
+
+    def request(self, record: RequestRecord) -> None:
+        """Append a line to ``requests.jsonl``."""
+        self._append(REQUESTS_FILE, record)
+
+    def _append(self, name: str, record: msgspec.Struct) -> None:
+        if self._broken is not None:
+            raise self._broken
+        line = memoryview(to_line(record))
+        try:
+            while line:
+                line = line[os.write(self._files[name], line) :]
+        except OSError as error:
+            self._broken = self._failure(error)
+            raise self._broken from error
+
+    def _failure(self, error: OSError) -> JournalError:
+        return JournalError(
+            f"cannot write the run to {self.folder} ({error.strerror}); make room or choose another --run-dir"
+        )

@@ -1,0 +1,82 @@
+"""What the user asks for, checked as a whole before anything is started or written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from loadgen.document import DocumentError, read_document
+from loadgen.journal import occupied
+from loadgen.scenario import PROFILES, Profile, Scenario
+from loadgen.scenario_file import ScenarioError, load_folder
+from loadgen.session import Settings
+
+
+class OptionsError(Exception):
+    """Options that cannot be used; `errors` has one sentence for each mistake."""
+
+    def __init__(self, errors: Sequence[str]) -> None:
+        super().__init__("\n".join(errors))
+        self.errors = tuple(errors)
+
+
+def check_options(  # noqa: PLR0917 - one argument per option
+    run_dir: Path, run_id: str, target: str, names: list[str], profile: str, seed: int, document: Path
+) -> Settings:
+    """Check what the user asks for.
+
+    Raises:
+        OptionsError: with every mistake at once.
+    """
+    errors: list[str] = []
+    scenarios: dict[str, Scenario] = {}
+    try:
+        scenarios = load_folder()
+        unknown = [name for name in dict.fromkeys(names) if name not in scenarios]
+        errors += [f"--scenario: {name!r} is unknown; use {', '.join(scenarios)}" for name in unknown]
+    except ScenarioError as error:
+        errors += error.errors
+    errors += [f"--scenario: {name!r} is given more than once; give it once" for name in _repeated(names)]
+    chosen: Profile | None = next((known for known in PROFILES if known == profile), None)
+    if chosen is None:
+        errors.append(f"--profile: {profile!r} is unknown; use {', '.join(PROFILES)}")
+    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", run_id):
+        errors.append("--run-id: use 1 to 64 letters, digits and _ . : -")
+    if seed < 0:
+        errors.append(f"--seed: is {seed}; use 0 or more")
+    if not _is_base_url(target):
+        errors.append(f"--target: {target!r} is not a base URL; write it like http://127.0.0.1:8000")
+    if (name := occupied(run_dir)) is not None:
+        errors.append(f"--run-dir: {run_dir} already holds a run ({name}); choose another folder")
+    elif run_dir.exists() and not run_dir.is_dir():
+        errors.append(f"--run-dir: {run_dir} is a file; choose a folder")
+    try:
+        upload = read_document(document)
+    except DocumentError as error:
+        errors.append(f"--document: {error}")
+    if errors or chosen is None:
+        raise OptionsError(errors)
+    return Settings(
+        run_dir=run_dir,
+        run_id=run_id,
+        scenarios=[scenarios[name] for name in names or scenarios],
+        profile=chosen,
+        seed=seed,
+        target=target.rstrip("/"),
+        document=upload,
+    )
+
+
+def _is_base_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        port_ok = url.port is None or url.port > 0
+    except ValueError:
+        return False
+    return url.scheme in {"http", "https"} and bool(url.hostname) and port_ok and not url.query and not url.fragment
+
+
+def _repeated(names: list[str]) -> list[str]:
+    return [name for name in dict.fromkeys(names) if names.count(name) > 1]

@@ -1,0 +1,127 @@
+"""The plan of a run: every job decided from the seed before the first one is sent.
+
+Each job draws from a random stream of its own, seeded by its place in the plan: neither concurrency nor the order of
+sending nor the number of other jobs changes what a job is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import msgspec
+
+from loadgen.record import to_line
+from loadgen.scenario import Case, Profile, Scenario, Step
+
+_METHODS = (
+    "a controlled experiment on",
+    "a survey of",
+    "a formal model of",
+    "a field study of",
+    "a benchmark for",
+    "a replication of",
+    "a lower bound for",
+    "an open data set about",
+)
+_TOPICS = (
+    "attention in long documents",
+    "tail latency in queueing networks",
+    "protein folding",
+    "coral reef recovery",
+    "gravitational lensing",
+    "federated learning",
+    "soil carbon storage",
+    "lattice cryptography",
+    "speech synthesis",
+    "urban heat islands",
+    "glacier dynamics",
+    "graph neural networks",
+    "vaccine cold chains",
+    "type inference",
+    "battery ageing",
+    "reading comprehension",
+)
+_AUDIENCES = (
+    "first-year students",
+    "reviewers of a systems conference",
+    "a public lecture",
+    "high-school teachers",
+    "engineers new to the field",
+    "a grant committee",
+)
+_LOOKS = (
+    "hand-drawn diagrams",
+    "calm camera moves over charts",
+    "animated formulas",
+    "a split screen of data and narration",
+    "close shots of laboratory work",
+)
+
+
+class PlannedJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One job of the plan, complete: sending it needs no further choice."""
+
+    scenario: str
+    case: str
+    index: int
+    """Position in the case's plan, from 0; warm-up jobs come first."""
+    warmup: bool
+    steps: tuple[Step, ...]
+    encoding: Literal["multipart", "json"]
+    prompt: str
+    """Unique in the plan and between seeds, so that no cache answers by accident."""
+    seconds: str
+    size: str
+
+
+def plan_run(scenarios: Iterable[Scenario], profile: Profile, seed: int) -> tuple[PlannedJob, ...]:
+    """Plan all jobs of a run, in the order of scenarios, cases and indexes."""
+    return tuple(
+        job for scenario in scenarios for case in scenario.cases for job in plan_case(scenario, case, profile, seed)
+    )
+
+
+def plan_case(scenario: Scenario, case: Case, profile: Profile, seed: int) -> tuple[PlannedJob, ...]:
+    """Plan the warm-up and measured jobs of one case."""
+    warmup = case.warmup.of(profile)
+    return tuple(
+        PlannedJob(
+            scenario=scenario.name,
+            case=case.name,
+            index=index,
+            warmup=index < warmup,
+            steps=scenario.steps,
+            encoding=_encoding(scenario, index),
+            prompt=_prompt(f"{seed}:{scenario.name}:{case.name}:{index}"),
+            seconds=scenario.video.seconds,
+            size=scenario.video.size,
+        )
+        for index in range(warmup + case.iterations.of(profile))
+    )
+
+
+def to_bytes(plan: Sequence[PlannedJob]) -> bytes:
+    """Encode a plan as JSON Lines; the same plan always gives the same bytes."""
+    return b"".join(to_line(job) for job in plan)
+
+
+def plan_hash(data: bytes) -> str:
+    """Give the sha256 of an encoded plan, in hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _encoding(scenario: Scenario, index: int) -> Literal["multipart", "json"]:
+    if scenario.encoding == "alternate":
+        return "multipart" if index % 2 == 0 else "json"
+    return scenario.encoding
+
+
+def _prompt(place: str) -> str:
+    digest = hashlib.sha256(place.encode()).digest()
+    stream = random.Random(int.from_bytes(digest))
+    method, topic, audience, look = (stream.choice(words) for words in (_METHODS, _TOPICS, _AUDIENCES, _LOOKS))
+    # The seeded mark tells seeds apart, the place tells jobs apart.
+    return f"Explain {method} {topic} for {audience}, with {look}. Reference {digest.hex()[:8]}/{place}."

@@ -1,0 +1,110 @@
+"""What the user sees while a run goes on: a live line per case, or plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from loadgen.record import JobRecord, Outcome
+
+
+@dataclass(slots=True)
+class _Case:
+    title: str
+    total: int
+    task: TaskID | None
+    in_flight: int = 0
+    responses: list[float] = field(default_factory=list)
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    first_due: float = math.inf
+    last_done: float = -math.inf
+
+
+class ProgressView:
+    """Shows the progress of a run; use as a context manager."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._case: _Case | None = None
+        self._live: Progress | None = None
+        if console.is_terminal:
+            self._live = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=20),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[numbers]}"),
+                TimeRemainingColumn(compact=True),
+                console=console,
+                refresh_per_second=4,
+                redirect_stdout=False,  # standard output is the trace stream
+                redirect_stderr=False,
+            )
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def say(self, line: str) -> None:
+        """Show one line of text."""
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def begin(self, scenario: str, case: str, total: int) -> None:
+        """Start the line of a case with `total` jobs, warm-up included."""
+        title = f"{scenario} {case}"
+        task = self._live.add_task(title, total=total, numbers="") if self._live is not None else None
+        self._case = _Case(title=title, total=total, task=task)
+
+    def job_started(self) -> None:
+        """Count a job in flight."""
+        if self._case is not None:
+            self._case.in_flight += 1
+
+    def job_ended(self, job: JobRecord) -> None:
+        """Count an ended job."""
+        case = self._case
+        if case is None:
+            return
+        case.in_flight -= 1
+        case.outcomes[job.outcome] += 1
+        if not job.warmup:
+            case.responses.append(job.done - job.due)
+            case.first_due, case.last_done = min(case.first_due, job.due), max(case.last_done, job.done)
+        if self._live is not None and case.task is not None:
+            numbers = f"{case.in_flight} in flight  P95 {_p95(case.responses)}{_troubles(case.outcomes)}"
+            self._live.update(case.task, advance=1, numbers=numbers)
+
+    def end(self) -> None:
+        """Close the line of the case."""
+        case, self._case = self._case, None
+        if case is None or self._live is not None:
+            return
+        window = case.last_done - case.first_due
+        rate = f"  {len(case.responses) / window:.1f} jobs/s" if window > 0 else ""
+        done = sum(case.outcomes.values())
+        self.say(f"{case.title}  {done}/{case.total} jobs  P95 {_p95(case.responses)}{rate}{_troubles(case.outcomes)}")
+
+
+def _p95(responses: list[float]) -> str:
+    """Give the nearest-rank P95 of the responses so far."""
+    if not responses:
+        return "-"
+    return f"{sorted(responses)[math.ceil(0.95 * len(responses)) - 1]:.2f} s"
+
+
+def _troubles(outcomes: Counter[Outcome]) -> str:
+    return "".join(
+        f"  {count} {outcome.value}" for outcome, count in sorted(outcomes.items()) if outcome is not Outcome.COMPLETED
+    )

@@ -1,0 +1,188 @@
+"""Runs planned scenarios: the closed loop of each case, the windows, and the head of the run at every change."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from opentelemetry.context import Context
+
+from loadgen.clock import Clock
+from loadgen.health import Health
+from loadgen.job import JobRunner
+from loadgen.journal import Journal
+from loadgen.metrics import Metrics
+from loadgen.plan import PlannedJob
+from loadgen.progress import ProgressView
+from loadgen.reconcile import count_store
+from loadgen.record import CaseRecord, JobRecord, RequestRecord, RunRecord, RunState, ScenarioRecord
+from loadgen.scenario import Case, Profile, Scenario
+from loadgen.stop import Stop, run_unless
+
+
+def pending(scenario: Scenario, profile: Profile) -> ScenarioRecord:
+    """Give the record of a scenario that has not begun."""
+    return ScenarioRecord(
+        name=scenario.name,
+        dimension=scenario.dimension,
+        title=scenario.title,
+        why=scenario.why,
+        steps=list(scenario.steps),
+        state=RunState.PENDING,
+        started=None,
+        ended=None,
+        cases=[
+            CaseRecord(
+                name=case.name,
+                model=case.model,
+                concurrency=case.concurrency,
+                planned=case.iterations.of(profile),
+                warmup=case.warmup.of(profile),
+                started=None,
+                ended=None,
+                generator_cpu=None,
+                loop_lag_p99=None,
+            )
+            for case in scenario.cases
+        ],
+        objectives=dict(scenario.objectives),
+        store=None,
+    )
+
+
+class Recorder:
+    """Takes the records of jobs and requests to the journal, the metrics and the user."""
+
+    def __init__(self, *, run_id: str, journal: Journal, metrics: Metrics, view: ProgressView) -> None:
+        self._run_id = run_id
+        self._journal = journal
+        self._metrics = metrics
+        self._view = view
+        self.kept: set[str] = set()
+        """Ids of the jobs accepted and not deleted since the last `clear`."""
+
+    def clear(self) -> None:
+        """Begin a new scenario."""
+        self.kept.clear()
+
+    def job_started(self) -> None:
+        """Take note that a job was sent."""
+        self._metrics.job_started()
+        self._view.job_started()
+
+    def job_ended(self, job: JobRecord, context: Context) -> None:
+        """Keep the record of a job."""
+        if job.job_id is not None and not job.deleted:
+            self.kept.add(job.job_id)
+        self._journal.job(job)
+        self._metrics.job_ended(self._run_id, job, context)
+        self._view.job_ended(job)
+
+    def request_ended(self, request: RequestRecord, context: Context) -> None:
+        """Keep the record of a request."""
+        self._journal.request(request)
+        self._metrics.request_ended(self._run_id, request, context)
+
+
+@dataclass(slots=True)
+class Runner:
+    """Runs the scenarios of one run, one after the other."""
+
+    run: RunRecord
+    """The head as last written."""
+    plan: Sequence[PlannedJob]
+    jobs: JobRunner
+    recorder: Recorder
+    journal: Journal
+    view: ProgressView
+    clock: Clock
+    stop: Stop
+
+    async def run_all(self, scenarios: Sequence[Scenario]) -> None:
+        """Run every scenario, or as many as begin before the user stops the run.
+
+        Raises:
+            JournalError: the run cannot be written any more; the state is then failed where that could be written.
+        """
+        self._head(state=RunState.RUNNING)
+        try:
+            for position, scenario in enumerate(scenarios):
+                if self.stop.draining.is_set():
+                    break
+                await self._run_scenario(position, scenario)
+        except BaseException:
+            self._head(state=RunState.FAILED, ended=self.clock.now())
+            raise
+        state = RunState.INTERRUPTED if self.stop.draining.is_set() else RunState.COMPLETED
+        self._head(state=state, ended=self.clock.now())
+
+    async def _run_scenario(self, position: int, scenario: Scenario) -> None:
+        started = self.clock.now()
+        self.recorder.clear()
+        self._update(position, state=RunState.RUNNING, started=started)
+        try:
+            for number, case in enumerate(scenario.cases):
+                if self.stop.draining.is_set():
+                    break
+                ended = await self._run_case(scenario, case, self.run.scenarios[position].cases[number])
+                cases = list(self.run.scenarios[position].cases)
+                cases[number] = ended
+                self._update(position, cases=cases)
+        except BaseException:
+            self.run.scenarios[position] = msgspec.structs.replace(
+                self.run.scenarios[position], state=RunState.FAILED, ended=self.clock.now()
+            )
+            raise
+        ended_at = self.clock.now()
+        store = await run_unless(self.stop.aborted, count_store(self.jobs.target, self.recorder.kept, started))
+        state = RunState.INTERRUPTED if self.stop.draining.is_set() else RunState.COMPLETED
+        self._update(position, state=state, ended=ended_at, store=store)
+
+    async def _run_case(self, scenario: Scenario, case: Case, record: CaseRecord) -> CaseRecord:
+        planned = [job for job in self.plan if job.scenario == scenario.name and job.case == case.name]
+        self.view.begin(scenario.name, case.name, len(planned))
+        try:
+            # All slots pass this barrier together, so that no warm-up job runs beside a measured one.
+            await self._closed_loop(scenario, case.concurrency, iter([job for job in planned if job.warmup]))
+            if self.stop.draining.is_set():
+                return record
+            started = self.clock.now()
+            async with Health() as health:
+                await self._closed_loop(scenario, case.concurrency, iter([job for job in planned if not job.warmup]))
+            return msgspec.structs.replace(
+                record,
+                started=started,
+                ended=self.clock.now(),
+                generator_cpu=health.cpu,
+                loop_lag_p99=health.lag_p99,
+            )
+        finally:
+            self.view.end()
+
+    async def _closed_loop(self, scenario: Scenario, slots: int, jobs: Iterator[PlannedJob]) -> None:
+        """Keep `slots` jobs in flight until the plan is used up or the user stops; a job is due when its slot is."""
+
+        async def slot() -> None:
+            while not self.stop.draining.is_set() and (planned := next(jobs, None)) is not None:
+                await self.jobs.run(planned, scenario, self.clock.now())
+
+        async def all_slots() -> None:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(slots):
+                    group.create_task(slot())
+
+        try:
+            await run_unless(self.stop.aborted, all_slots())
+        except BaseExceptionGroup as group:  # a slot only fails when the run cannot go on: the first reason is the one
+            raise group.exceptions[0] from None
+
+    def _update(self, position: int, **changes: object) -> None:
+        scenarios = list(self.run.scenarios)
+        scenarios[position] = msgspec.structs.replace(scenarios[position], **changes)
+        self._head(scenarios=scenarios)
+
+    def _head(self, **changes: object) -> None:
+        self.run = msgspec.structs.replace(self.run, **changes)
+        self.journal.head(self.run)

@@ -1,0 +1,227 @@
+"""Scenario files: YAML, loaded strictly, with every error of every file reported at once."""
+
+from __future__ import annotations
+
+import difflib
+import reprlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from loadgen.scenario import PROFILES, STEPS, Case, Iterations, Scenario, VideoSpec, Warmup
+
+FOLDER = Path(__file__).parent / "scenarios"
+MAX_BYTES = 64 * 1024
+
+
+class ScenarioError(Exception):
+    """Scenario files that cannot be used; `errors` has one line per mistake, with its cure."""
+
+    def __init__(self, errors: Sequence[str]) -> None:
+        super().__init__("\n".join(errors))
+        self.errors = tuple(errors)
+
+
+def load_folder(folder: Path = FOLDER) -> dict[str, Scenario]:
+    """Load every ``*.yaml`` of a folder, by scenario name.
+
+    Raises:
+        ScenarioError: with all errors of all files.
+    """
+    scenarios: dict[str, Scenario] = {}
+    errors: list[str] = []
+    paths = sorted(folder.glob("*.yaml"))
+    if not paths:
+        errors.append(f"{folder}: holds no scenario files (*.yaml); name the folder that does")
+    for path in paths:
+        try:
+            scenario = load_file(path)
+        except ScenarioError as error:
+            errors.extend(error.errors)
+        else:
+            scenarios[scenario.name] = scenario
+    if errors:
+        raise ScenarioError(errors)
+    return scenarios
+
+
+def load_file(path: Path) -> Scenario:
+    """Load one scenario file.
+
+    Raises:
+        ScenarioError: with all errors of this file.
+    """
+    try:
+        raw, errors = _read(path)
+    except _UnreadableError as error:
+        raise ScenarioError([f"{path.name}: {error}"]) from error
+    errors += _check_meaning(raw, path.stem)
+    try:
+        scenario = Scenario.model_validate(raw)
+    except ValidationError as error:
+        errors += [f"{_path(detail['loc'])}: {_explain(detail)}" for detail in error.errors(include_url=False)]
+        raise ScenarioError([f"{path.name}: {line}" for line in errors]) from error
+    if errors:
+        raise ScenarioError([f"{path.name}: {line}" for line in errors])
+    return scenario
+
+
+class _UnreadableError(Exception):
+    """A file without a mapping in it."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML without aliases: a scenario needs none, and nested ones grow without bound."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(
+                problem="aliases (*name) are not allowed; write the value out", problem_mark=mark
+            )
+        return super().compose_node(parent, index)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """Give the file's mapping and an error for every key given twice."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        msg = f"cannot be read ({error.strerror}); make it a readable file"
+        raise _UnreadableError(msg) from error
+    if len(data) > MAX_BYTES:
+        msg = f"has {len(data)} bytes; a scenario has at most {MAX_BYTES}"
+        raise _UnreadableError(msg)
+    try:
+        return _parse(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        msg = "is not UTF-8 text; save it as UTF-8"
+        raise _UnreadableError(msg) from error
+    except RecursionError as error:
+        msg = "is nested too deeply; a scenario has three levels"
+        raise _UnreadableError(msg) from error
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        msg = f"{line}not valid YAML: {error.problem or error.context}; correct it"
+        raise _UnreadableError(msg) from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that only looks like one
+        msg = f"not valid YAML: {' '.join(str(error).split())}; correct it"
+        raise _UnreadableError(msg) from error
+
+
+def _parse(text: str) -> tuple[dict[str, Any], list[str]]:
+    loader = _Loader(text)
+    node = loader.get_single_node()
+    if node is None:
+        msg = "is empty; copy another scenario file to begin with"
+        raise _UnreadableError(msg)
+    if not isinstance(node, yaml.MappingNode):
+        msg = "is not a mapping of keys to values; begin with 'name: ...'"
+        raise _UnreadableError(msg)
+    return loader.construct_document(node), list(_repeated_keys(node, ()))
+
+
+def _repeated_keys(node: yaml.Node, path: tuple[int | str, ...]) -> Iterator[str]:
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            word, line = str(key.value), key.start_mark.line + 1
+            if word in seen:
+                yield f"{_path((*path, word))}: given twice (lines {seen[word]} and {line}); keep one"
+            seen[word] = line
+            yield from _repeated_keys(value, (*path, word))
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _repeated_keys(item, (*path, index))
+
+
+def _check_meaning(raw: dict[str, Any], stem: str) -> list[str]:
+    """Check what no single value can show; on the raw data, so that these errors come with the others."""
+    errors = []
+    name = raw.get("name")
+    if isinstance(name, str) and name != stem:
+        errors.append(f"name: is {name!r}, but the file is {stem}.yaml; make them equal")
+    # Not left to the model: it counts the valid items, and would call a list of mistakes empty.
+    errors += [f"{key}: is empty; add one at least" for key in ("steps", "cases") if raw.get(key) == []]
+    steps = raw.get("steps")
+    if isinstance(steps, list) and steps:
+        errors += [f"steps: {problem}" for problem in _check_steps(steps)]
+    cases = raw.get("cases")
+    for index, case in enumerate(cases if isinstance(cases, list) else ()):
+        errors += [f"cases.{index}.{problem}" for problem in _check_case(case)]
+    names = [case.get("name") for case in cases or () if isinstance(case, dict)] if isinstance(cases, list) else []
+    repeated = [word for word, count in Counter(word for word in names if isinstance(word, str)).items() if count > 1]
+    errors += [f"cases: {word!r} is the name of more than one case; give each its own" for word in repeated]
+    return errors
+
+
+def _check_steps(steps: list[Any]) -> Iterator[str]:
+    if steps[0] != "create":
+        yield "must begin with create; put it first"
+    yield from (f"has {step} more than once; keep one" for step in STEPS if steps.count(step) > 1)
+    if "wait" not in steps:
+        yield "has no wait; add it, without it no job's outcome is known"
+    else:
+        before = steps[: steps.index("wait")]
+        early = [step for step in ("manifest", "content") if step in before]
+        yield from (f"has {step} before wait; move it behind, before it there is nothing to fetch" for step in early)
+    if "delete" in steps and steps[-1] != "delete":
+        yield "has delete before the end; make it the last step"
+
+
+def _check_case(case: Any) -> Iterator[str]:
+    iterations, slots = (case.get("iterations"), case.get("concurrency")) if isinstance(case, dict) else (None, None)
+    if not isinstance(iterations, dict) or not isinstance(slots, int):
+        return
+    for profile in PROFILES:
+        count = iterations.get(profile)
+        if isinstance(count, int) and 0 < count < slots:
+            yield f"iterations.{profile}: is {count}, fewer than the {slots} slots; give each slot a job"
+
+
+_MODELS: dict[tuple[str, ...], type[BaseModel]] = {
+    (): Scenario,
+    ("video",): VideoSpec,
+    ("cases",): Case,
+    ("cases", "iterations"): Iterations,
+    ("cases", "warmup"): Warmup,
+}
+
+_WANTED = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "string_type": "text (in quotes if it looks like a number)",
+    "tuple_type": "a list",
+    "dict_type": "keys with values",
+    "model_type": "keys with values",
+}
+
+
+def _explain(detail: ErrorDetails) -> str:
+    kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
+    shown = reprlib.repr(value)
+    if kind == "missing":
+        return "is missing; add it"
+    if kind == "extra_forbidden":
+        keys = _known_keys(detail["loc"])
+        near = difflib.get_close_matches(str(detail["loc"][-1]), keys, n=1)
+        return f"unknown key; did you mean {near[0]}?" if near else f"unknown key; remove it, or use {', '.join(keys)}"
+    if kind == "literal_error":
+        return f"is {shown}; use {context['expected']}"
+    if kind in _WANTED:
+        return f"is {shown}; write {_WANTED[kind]}"
+    return f"is {shown}; {detail['msg'].replace('Input should', 'it should')}"
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    parents = tuple(part for part in location[:-1] if isinstance(part, str))
+    return list(_MODELS[parents].model_fields) if parents in _MODELS else []
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location)

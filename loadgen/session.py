@@ -1,0 +1,123 @@
+"""One run from its settings to its exit code: composes all parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from opentelemetry import metrics, trace
+from rich.console import Console
+
+from loadgen import telemetry
+from loadgen.clock import Clock
+from loadgen.document import Document
+from loadgen.environment import describe
+from loadgen.job import JobRunner
+from loadgen.journal import Journal, JournalError
+from loadgen.metrics import Metrics
+from loadgen.plan import plan_hash, plan_run, to_bytes
+from loadgen.progress import ProgressView
+from loadgen.record import SCHEMA_VERSION, RunRecord, RunState
+from loadgen.runner import Recorder, Runner, pending
+from loadgen.scenario import Profile, Scenario
+from loadgen.stop import Stop, run_unless, signalled
+from loadgen.target import Target, TargetError
+
+ROOT = Path(__file__).parent.parent
+SPARE_CONNECTIONS = 4
+"""Connections of the pool beyond the jobs in flight, for a slot's cleanup beside its next job."""
+HOLD_SECONDS = 20.0
+"""How long pulled metrics stay up after the run for their last scrape, unless a signal ends it."""
+
+EXIT_OK, EXIT_INVALID, EXIT_NO_TARGET, EXIT_INTERRUPTED = 0, 3, 4, 130
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the user asked for, checked."""
+
+    run_dir: Path
+    run_id: str
+    scenarios: Sequence[Scenario]
+    profile: Profile
+    seed: int
+    target: str
+    document: Document
+
+
+async def execute(settings: Settings, console: Console) -> int:
+    """Run the scenarios and give the exit code; nothing is written before the target has answered.
+
+    Args:
+        settings: what to run.
+        console: standard error.
+    """
+    view = ProgressView(console)
+    stop = Stop()
+    with stop.on_signals(view.say):
+        try:
+            await _run(settings, view, stop)
+        except TargetError as error:
+            view.say(f"error: {error}")
+            return EXIT_NO_TARGET
+        except JournalError as error:
+            view.say(f"error: {error}")
+            return EXIT_INVALID
+        interrupted = stop.draining.is_set()
+    if telemetry.pulled():
+        # The last values must be scraped before they are gone with this process; whoever started it sees when they are.
+        await signalled(HOLD_SECONDS)
+    return EXIT_INTERRUPTED if interrupted else EXIT_OK
+
+
+async def _run(settings: Settings, view: ProgressView, stop: Stop) -> None:
+    clock = Clock.start()
+    tracer = trace.get_tracer("loadgen")
+    connections = max(case.concurrency for scenario in settings.scenarios for case in scenario.cases)
+    async with Target(
+        settings.target, connections=connections + SPARE_CONNECTIONS, clock=clock, tracer=tracer
+    ) as target:
+        await run_unless(stop.draining, target.check())
+        if stop.draining.is_set():
+            return
+        plan = plan_run(settings.scenarios, settings.profile, settings.seed)
+        encoded = to_bytes(plan)
+        head = RunRecord(
+            schema_version=SCHEMA_VERSION,
+            run_id=settings.run_id,
+            profile=settings.profile,
+            seed=settings.seed,
+            plan_hash=plan_hash(encoded),
+            target=settings.target,
+            state=RunState.PENDING,
+            started=clock.now(),
+            ended=None,
+            document=settings.document.record(),
+            environment=describe(ROOT),
+            scenarios=[pending(scenario, settings.profile) for scenario in settings.scenarios],
+            faults=[],
+        )
+        with Journal(settings.run_dir, encoded) as journal, view:
+            recorder = Recorder(
+                run_id=settings.run_id, journal=journal, metrics=Metrics(metrics.get_meter("loadgen")), view=view
+            )
+            jobs = JobRunner(
+                run_id=settings.run_id,
+                document=settings.document,
+                target=target,
+                clock=clock,
+                tracer=tracer,
+                sink=recorder,
+            )
+            runner = Runner(
+                run=head,
+                plan=plan,
+                jobs=jobs,
+                recorder=recorder,
+                journal=journal,
+                view=view,
+                clock=clock,
+                stop=stop,
+            )
+            await runner.run_all(settings.scenarios)

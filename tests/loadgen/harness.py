@@ -1,0 +1,115 @@
+"""Builds the parts of the load generator around a fake target, with telemetry that a test can read."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from loadgen.clock import Clock
+from loadgen.document import Document
+from loadgen.job import JobRunner
+from loadgen.plan import plan_case
+from loadgen.record import JobRecord, RequestRecord
+from loadgen.scenario import Scenario
+from loadgen.target import Target
+
+DOCUMENT = Document(name="paper.txt", media_type="text/plain", data=b"A short paper.")
+
+
+def scenario(**changes: Any) -> Scenario:
+    values: dict[str, Any] = {
+        "name": "trial",
+        "dimension": "performance",
+        "title": "Trial",
+        "why": "To test.",
+        "steps": ["create", "wait", "content"],
+        "encoding": "json",
+        "video": {"seconds": "4", "size": "720x1280"},
+        "time_limit": 5,
+        "poll_interval": 0.01,
+        "cases": [case()],
+        "objectives": {},
+    }
+    return Scenario.model_validate(values | changes)
+
+
+def case(name: str = "n01", concurrency: int = 1, iterations: int = 1, warmup: int = 0) -> dict[str, Any]:
+    return {
+        "name": name,
+        "model": "closed",
+        "concurrency": concurrency,
+        "iterations": {"quick": iterations, "standard": iterations},
+        "warmup": {"quick": warmup, "standard": warmup},
+    }
+
+
+@dataclass
+class Kept:
+    """A sink that keeps everything."""
+
+    jobs: list[JobRecord] = field(default_factory=list)
+    requests: list[RequestRecord] = field(default_factory=list)
+    started: int = 0
+
+    def job_started(self) -> None:
+        self.started += 1
+
+    def job_ended(self, job: JobRecord, context: Context) -> None:
+        self.jobs.append(job)
+
+    def request_ended(self, request: RequestRecord, context: Context) -> None:
+        self.requests.append(request)
+
+
+class Telemetry:
+    def __init__(self) -> None:
+        self.exporter = InMemorySpanExporter()
+        self.traces = TracerProvider()
+        self.traces.add_span_processor(SimpleSpanProcessor(self.exporter))
+        self.tracer = self.traces.get_tracer("loadgen")
+        self.reader = InMemoryMetricReader()
+        self.meter = MeterProvider([self.reader]).get_meter("loadgen")
+
+    def points(self, name: str) -> list[Any]:
+        data = self.reader.get_metrics_data()
+        assert data is not None
+        return [
+            point
+            for resource in data.resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+            if metric.name == name
+            for point in metric.data.data_points
+        ]
+
+
+@dataclass
+class Bench:
+    clock: Clock
+    telemetry: Telemetry
+    target: Target
+    kept: Kept
+    jobs: JobRunner
+
+    async def run(self, spec: Scenario, index: int = 0) -> JobRecord:
+        planned = plan_case(spec, spec.cases[0], "quick", 1)[index]
+        return await self.jobs.run(planned, spec, self.clock.now())
+
+
+@asynccontextmanager
+async def bench(url: str) -> AsyncIterator[Bench]:
+    clock, telemetry, kept = Clock.start(), Telemetry(), Kept()
+    async with Target(url, connections=64, clock=clock, tracer=telemetry.tracer) as target:
+        jobs = JobRunner(
+            run_id="run-1", document=DOCUMENT, target=target, clock=clock, tracer=telemetry.tracer, sink=kept
+        )
+        yield Bench(clock, telemetry, target, kept, jobs)

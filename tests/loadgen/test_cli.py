@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from loadgen.__main__ import app
+from loadgen.record import Outcome, RunState, read_jobs, read_requests, read_run
+
+ROOT = Path(__file__).parents[2]
+CLEAN = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
+
+
+@pytest.fixture(scope="module")
+def target() -> Iterator[str]:
+    """URL of a fake target whose videos take 0.2 s."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tests.loadgen.fake_target", "0.2"], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert child.stdout is not None
+    yield child.stdout.readline().strip()
+    child.kill()
+    child.communicate()
+
+
+def command(folder: Path, url: str, *more: str) -> list[str]:
+    return [
+        sys.executable, "-m", "loadgen", "run", "--run-dir", str(folder), "--run-id", "r1", "--target", url,
+        "--scenario", "throughput", *more,
+    ]  # fmt: skip
+
+
+def run(arguments: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        arguments, capture_output=True, text=True, timeout=60, cwd=ROOT, env=CLEAN | environment, check=False
+    )
+
+
+def started(arguments: list[str], folder: Path, **environment: str) -> subprocess.Popen[str]:
+    """Start a run and wait until jobs have ended."""
+    child = subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=CLEAN | environment
+    )
+    deadline = time.monotonic() + 15
+    while not (folder / "jobs.jsonl").exists() or (folder / "jobs.jsonl").read_bytes().count(b"\n") < 10:
+        assert time.monotonic() < deadline, "no job ended within 15 s"
+        assert child.poll() is None, child.communicate()
+        time.sleep(0.01)
+    return child
+
+
+def test_a_run_writes_its_folder_and_standard_output_holds_traces_alone(target: str, tmp_path: Path) -> None:
+    done = run(command(tmp_path / "run", target), OTEL_TRACES_EXPORTER="otlp_json_file")
+    assert done.returncode == 0, done.stderr
+    jobs, requests = read_jobs(tmp_path / "run"), read_requests(tmp_path / "run")
+    assert len(jobs) == 105
+    spans = [
+        span
+        for line in done.stdout.splitlines()
+        for resource in json.loads(line)["resourceSpans"]
+        for scope in resource["scopeSpans"]
+        for span in scope["spans"]
+    ]
+    roots = [span for span in spans if span["name"] == "loadgen.job"]
+    assert {span["traceId"] for span in roots} == {job.trace_id for job in jobs}
+    assert len(spans) == 105 + sum(request.operation != "wait" for request in requests)
+    assert read_run(tmp_path / "run").state is RunState.COMPLETED
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("throughput n50  105/105 jobs  P95 0.")
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "jobs.jsonl", "plan.jsonl", "requests.jsonl", "run.json",
+    ]  # fmt: skip
+
+
+def test_interrupt_once_drains(target: str, tmp_path: Path) -> None:
+    child = started(command(tmp_path / "run", target), tmp_path / "run")
+    child.send_signal(signal.SIGINT)
+    _, messages = child.communicate(timeout=10)
+    assert child.returncode == 130
+    assert "no new jobs; waiting up to 30 s for those in flight (again: stop now)" in messages
+    jobs = read_jobs(tmp_path / "run")
+    assert {job.outcome for job in jobs} == {Outcome.COMPLETED}
+    assert 10 <= len(jobs) < 105
+    assert read_run(tmp_path / "run").state is RunState.INTERRUPTED
+
+
+def test_interrupt_twice_stops_now_and_records_what_was_in_flight(target: str, tmp_path: Path) -> None:
+    child = started(command(tmp_path / "run", target), tmp_path / "run", OTEL_TRACES_EXPORTER="otlp_json_file")
+    child.send_signal(signal.SIGTERM)
+    time.sleep(0.03)
+    child.send_signal(signal.SIGINT)
+    begin = time.monotonic()
+    traces, messages = child.communicate(timeout=10)
+    assert time.monotonic() - begin < 3
+    assert child.returncode == 130
+    assert "stopping now; jobs in flight are recorded as aborted" in messages
+    jobs = read_jobs(tmp_path / "run")
+    outcomes = [job.outcome for job in jobs]
+    assert set(outcomes) == {Outcome.COMPLETED, Outcome.ABORTED}
+    assert traces.count('"name":"loadgen.job"') == len(jobs)
+    assert len({(job.case, job.index) for job in jobs}) == len(jobs)
+    assert read_run(tmp_path / "run").state is RunState.INTERRUPTED
+
+
+def test_a_killed_run_is_readable(target: str, tmp_path: Path) -> None:
+    child = started(command(tmp_path / "run", target), tmp_path / "run")
+    child.kill()
+    child.communicate()
+    jobs, requests = read_jobs(tmp_path / "run"), read_requests(tmp_path / "run")
+    assert len(jobs) >= 10
+    assert {(job.case, job.index) for job in jobs} <= {(request.case, request.index) for request in requests}
+    assert read_run(tmp_path / "run").state is RunState.RUNNING
+
+
+def test_no_target_is_exit_4_and_nothing_is_written(tmp_path: Path) -> None:
+    done = run(command(tmp_path / "run", "http://127.0.0.1:9"))
+    assert done.returncode == 4
+    assert done.stderr == (
+        "error: target http://127.0.0.1:9 gives no HTTP answer (cannot connect: Connection refused); "
+        "start the service or correct --target\n"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_rubbish_target_is_exit_4_and_nothing_is_written(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        child = subprocess.Popen(command(tmp_path / "run", url), stderr=subprocess.PIPE, text=True, cwd=ROOT, env=CLEAN)
+        listener.settimeout(15)
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+        _, messages = child.communicate(timeout=15)
+    assert child.returncode == 4
+    assert messages == (
+        f"error: target {url} does not speak the OpenAI Videos API: GET /v1/videos?limit=1 gave HTTP 200, "
+        "but no VideoList object: JSON is malformed: invalid character (byte 0); correct --target\n"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_all_mistakes_of_a_command_come_at_once(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{}")
+    options = {
+        "--run-dir": tmp_path, "--run-id": "a b", "--target": "nowhere", "--scenario": "thruput", "--profile": "huge",
+        "--seed": -1, "--document": tmp_path,
+    }  # fmt: skip
+    done = CliRunner().invoke(app, ["run", *(str(part) for pair in options.items() for part in pair)])
+    assert done.exit_code == 2
+    assert [line.split(" ")[1] for line in done.stderr.splitlines()] == [
+        "--scenario:", "--profile:", "--run-id:", "--seed:", "--target:", "--run-dir:", "--document:",
+    ]  # fmt: skip
+    assert done.stdout == ""
+    assert os.listdir(tmp_path) == ["run.json"]  # noqa: PTH208 - names are all that counts here
+
+
+def test_a_taken_metrics_port_is_one_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = run(
+            command(tmp_path / "run", "http://127.0.0.1:9"),
+            OTEL_METRICS_EXPORTER="prometheus",
+            OTEL_EXPORTER_PROMETHEUS_HOST="127.0.0.1",
+            OTEL_EXPORTER_PROMETHEUS_PORT=port,
+        )
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"error: cannot serve metrics on 127.0.0.1:{port} (Address already in use); "
+        "set OTEL_EXPORTER_PROMETHEUS_PORT to a free port\n"
+    )
+
+
+def test_a_pulled_run_keeps_its_metrics_up_until_it_is_released(target: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    child = started(
+        command(tmp_path / "run", target),
+        tmp_path / "run",
+        OTEL_METRICS_EXPORTER="prometheus",
+        OTEL_EXPORTER_PROMETHEUS_HOST="127.0.0.1",
+        OTEL_EXPORTER_PROMETHEUS_PORT=str(port),
+    )
+    while read_run(tmp_path / "run").state is not RunState.COMPLETED:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    assert child.poll() is None
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as response:
+        page = response.read().decode()
+    assert child.poll() is None
+    child.terminate()
+    _, messages = child.communicate(timeout=5)
+    assert (child.returncode, "warning" in messages) == (0, False)
+    samples = dict(line.rsplit(" ", 1) for line in page.splitlines() if not line.startswith("#"))
+    (jobs,) = [float(value) for name, value in samples.items() if name.startswith("loadgen_jobs_total{")]
+    assert jobs == 100
+    (total,) = [float(v) for name, v in samples.items() if name.startswith("loadgen_job_duration_seconds_sum{")]
+    measured = [job.done - job.due for job in read_jobs(tmp_path / "run") if not job.warmup]
+    assert total == pytest.approx(sum(measured), rel=1e-9)
+    assert any(name.startswith("process_memory_usage_bytes") for name in samples)
+    assert any(name.startswith("process_cpu_time_seconds_total") for name in samples)
+
+
+def test_check_and_list_tell_of_the_scenarios() -> None:
+    done = CliRunner().invoke(app, ["check"])
+    assert (done.exit_code, done.stdout) == (0, "5 scenarios with 9 cases are valid\n")
+    listed = CliRunner().invoke(app, ["list"])
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == [
+        "api_latency", "component_speed", "concurrent_load", "single_request", "throughput",
+    ]  # fmt: skip

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import hashlib
+import json
+
+from loadgen.plan import _AUDIENCES, _LOOKS, _METHODS, _TOPICS, plan_case, plan_hash, plan_run, to_bytes
+from loadgen.scenario_file import load_folder
+from tests.loadgen.harness import case, scenario
+
+ALL = tuple(load_folder().values())
+
+
+def test_the_bytes_of_a_plan_are_fixed() -> None:
+    data = to_bytes(plan_run([scenario(cases=[case(iterations=2, warmup=1)])], "quick", 1))
+    assert data.splitlines()[2] == (
+        b'{"scenario":"trial","case":"n01","index":2,"warmup":false,"steps":["create","wait","content"],'
+        b'"encoding":"json","prompt":"Explain a lower bound for type inference for first-year students,'
+        b" with calm camera moves over charts."
+        b' Reference 645ff264/1:trial:n01:2.","seconds":"4","size":"720x1280"}'
+    )
+    assert plan_hash(data) == "d281068c264e0274b77c3681fe10837f8eff56dc87ec7c3202a9cf7be0085fea"
+
+
+def test_the_hash_is_that_of_the_bytes() -> None:
+    data = to_bytes(plan_run(ALL, "quick", 7))
+    assert plan_hash(data) == hashlib.sha256(data).hexdigest()
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:
+    assert to_bytes(plan_run(ALL, "quick", 1)) == to_bytes(plan_run(ALL, "quick", 1))
+    assert to_bytes(plan_run(ALL, "quick", 1)) != to_bytes(plan_run(ALL, "quick", 2))
+
+
+def test_a_job_does_not_depend_on_what_else_is_planned() -> None:
+    small = plan_case(scenario(cases=[case(iterations=3)]), scenario(cases=[case(iterations=3)]).cases[0], "quick", 1)
+    spec = scenario(cases=[case(name="other", iterations=9), case(concurrency=5, iterations=50)])
+    assert plan_run([spec], "quick", 1)[9:12] == small
+
+
+def test_prompts_are_unique_over_all_jobs_and_seeds() -> None:
+    prompts = [job.prompt for seed in (1, 2) for job in plan_run(ALL, "standard", seed)]
+    assert len(set(prompts)) == len(prompts) == 2 * 995
+
+
+def test_prompts_use_the_whole_vocabulary() -> None:
+    prompts = " ".join(job.prompt for job in plan_run(ALL, "standard", 1))
+    words = (*_METHODS, *_TOPICS, *_AUDIENCES, *_LOOKS)
+    assert [word for word in words if word not in prompts] == []
+
+
+def test_warm_up_jobs_come_first() -> None:
+    spec = scenario(cases=[case(iterations=3, warmup=2)])
+    plan = plan_run([spec], "quick", 1)
+    assert [(job.index, job.warmup) for job in plan] == [(0, True), (1, True), (2, False), (3, False), (4, False)]
+
+
+def test_alternate_uses_both_encodings_by_turns() -> None:
+    spec = scenario(encoding="alternate", cases=[case(iterations=4)])
+    assert [job.encoding for job in plan_run([spec], "quick", 1)] == ["multipart", "json", "multipart", "json"]
+
+
+def test_a_line_holds_all_that_sending_needs() -> None:
+    line = json.loads(to_bytes(plan_run([scenario()], "quick", 1)))
+    assert list(line) == [
+        "scenario", "case", "index", "warmup", "steps", "encoding", "prompt", "seconds", "size",
+    ]  # fmt: skip

@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import asyncio
+import errno
+import io
+import itertools
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from loadgen import reconcile
+from loadgen.clock import Clock
+from loadgen.environment import describe
+from loadgen.job import JobRunner
+from loadgen.journal import Journal, JournalError
+from loadgen.metrics import Metrics
+from loadgen.plan import plan_run, to_bytes
+from loadgen.progress import ProgressView
+from loadgen.reconcile import count_store
+from loadgen.record import (
+    DocumentRecord,
+    Outcome,
+    RunRecord,
+    RunState,
+    read_jobs,
+    read_requests,
+    read_run,
+)
+from loadgen.runner import Recorder, Runner, pending
+from loadgen.scenario import Scenario
+from loadgen.stop import Stop
+from loadgen.target import Target
+from tests.loadgen.fake_target import FakeTarget, error, serving
+from tests.loadgen.harness import DOCUMENT, Telemetry, bench, case, scenario
+
+
+async def run_on(url: str, folder: Path, specs: list[Scenario], stop: Stop | None = None) -> Telemetry:
+    """Run scenarios as the command does, with telemetry in memory."""
+    clock, telemetry = Clock.start(), Telemetry()
+    plan = plan_run(specs, "quick", 1)
+    head = RunRecord(
+        schema_version=1,
+        run_id="run-1",
+        profile="quick",
+        seed=1,
+        plan_hash="",
+        target=url,
+        state=RunState.PENDING,
+        started=clock.now(),
+        ended=None,
+        document=DocumentRecord(name="", sha256="", bytes=0),
+        environment=describe(folder),
+        scenarios=[pending(spec, "quick") for spec in specs],
+        faults=[],
+    )
+    view = ProgressView(Console(file=io.StringIO()))
+    async with Target(url, connections=64, clock=clock, tracer=telemetry.tracer) as target:
+        with Journal(folder, to_bytes(plan)) as journal:
+            recorder = Recorder(run_id="run-1", journal=journal, metrics=Metrics(telemetry.meter), view=view)
+            jobs = JobRunner(
+                run_id="run-1", document=DOCUMENT, target=target, clock=clock, tracer=telemetry.tracer, sink=recorder
+            )
+            runner = Runner(
+                run=head, plan=plan, jobs=jobs, recorder=recorder, journal=journal, view=view, clock=clock,
+                stop=stop or Stop(),
+            )  # fmt: skip
+            await runner.run_all(specs)
+    return telemetry
+
+
+async def test_the_closed_loop_keeps_exactly_its_slots_in_flight(tmp_path: Path) -> None:
+    fake = FakeTarget(seconds=0.05)
+    spec = scenario(steps=["create", "wait"], cases=[case(concurrency=6, iterations=60)])
+    async with serving(fake):
+        await run_on(fake.url, tmp_path / "run", [spec])
+    assert fake.peak == 6
+    assert fake.levels[:6] == [1, 2, 3, 4, 5, 6]
+    jobs = read_jobs(tmp_path / "run")
+    assert len(jobs) == 60
+    # A slot's next job is due the moment its last one is over: no gap in which fewer than 6 jobs are under way.
+    dues, dones = sorted(job.due for job in jobs), sorted(job.done for job in jobs)
+    gaps = [due - done for due, done in zip(dues[6:], dones, strict=False)]
+    assert min(gaps) >= -0.001
+    assert max(gaps) < 0.02
+
+
+async def test_warm_up_ends_before_the_first_measured_job(tmp_path: Path) -> None:
+    fake = FakeTarget(seconds=0.03)
+    spec = scenario(cases=[case(concurrency=3, iterations=6, warmup=4)])
+    async with serving(fake):
+        telemetry = await run_on(fake.url, tmp_path / "run", [spec])
+    jobs = read_jobs(tmp_path / "run")
+    warm, measured = [job for job in jobs if job.warmup], [job for job in jobs if not job.warmup]
+    assert ([job.index for job in warm], len(measured)) == ([0, 1, 2, 3], 6)
+    assert max(job.done for job in warm) <= min(job.due for job in measured)
+    window = read_run(tmp_path / "run").scenarios[0].cases[0]
+    assert window.started is not None
+    assert window.ended is not None
+    assert window.started <= min(job.due for job in measured) < window.started + 0.01
+    assert window.ended - 0.03 < max(job.done for job in measured) <= window.ended
+    assert [point.value for point in telemetry.points("loadgen.jobs")] == [6]
+
+
+async def test_records_equal_the_log_of_the_target(tmp_path: Path) -> None:
+    fake = FakeTarget(seconds=0.01, failing=lambda number: number % 5 == 0)
+    specs = [
+        scenario(
+            steps=["create", "retrieve", "list", "wait", "manifest", "content", "delete"], cases=[case(iterations=7)]
+        ),
+        scenario(name="second", encoding="alternate", cases=[case(concurrency=4, iterations=12, warmup=2)]),
+    ]
+    async with serving(fake):
+        await run_on(fake.url, tmp_path / "run", specs)
+    requests, jobs = read_requests(tmp_path / "run"), read_jobs(tmp_path / "run")
+    counted_apart = {"list": 2}  # one page after each scenario, to count what the store holds
+    assert Counter(request.operation for request in requests) == fake.counts() - Counter(counted_apart)
+    assert Counter((request.operation, request.status) for request in requests) == Counter(
+        (seen.operation, seen.status) for seen in fake.log if seen.traceparent
+    )
+    assert {job.job_id for job in jobs} == {f"video_{number:04}" for number in range(21)}
+    assert {job.job_id for job in jobs if job.outcome is Outcome.FAILED} == {
+        f"video_{number:04}" for number in range(0, 21, 5)
+    }
+    prompts = {job.prompt for job in plan_run(specs, "quick", 1)}
+    assert {upload["prompt"] for upload in fake.uploads} == prompts
+    run = read_run(tmp_path / "run")
+    assert (run.state, [spec.state for spec in run.scenarios]) == (RunState.COMPLETED, [RunState.COMPLETED] * 2)
+    first, second = (spec.store for spec in run.scenarios)
+    assert first is not None
+    assert (first.expected, first.found, first.error) == (0, 0, None)
+    assert second is not None
+    assert (second.expected, second.found, second.by_status) == (14, 14, {"completed": 11, "failed": 3})
+
+
+async def test_metrics_equal_the_records(tmp_path: Path) -> None:
+    fake = FakeTarget(seconds=0.01, failing=lambda number: number % 4 == 3)
+    spec = scenario(cases=[case(concurrency=2, iterations=10, warmup=1), case(name="n03", concurrency=3, iterations=6)])
+    async with serving(fake):
+        telemetry = await run_on(fake.url, tmp_path / "run", [spec])
+    jobs = [job for job in read_jobs(tmp_path / "run") if not job.warmup]
+    requests = [request for request in read_requests(tmp_path / "run") if not request.warmup]
+    counted = Counter((job.case, job.outcome.value) for job in jobs)
+    assert len(counted) == 4
+    place = {"run_id": "run-1", "scenario": "trial"}
+    points = telemetry.points("loadgen.jobs")
+    assert {(p.attributes["case"], p.attributes["outcome"]): p.value for p in points} == counted
+    assert all(place.items() <= p.attributes.items() for p in points)
+    for point in telemetry.points("loadgen.job.duration"):
+        durations = [
+            job.done - job.due
+            for job in jobs
+            if (job.case, job.outcome.value) == (point.attributes["case"], point.attributes["outcome"])
+        ]
+        assert (point.count, point.min, point.max) == (len(durations), min(durations), max(durations))
+        assert point.sum == pytest.approx(sum(durations), rel=1e-12)
+    lateness = {p.attributes["case"]: (p.count, p.max) for p in telemetry.points("loadgen.job.lateness")}
+    assert lateness == {
+        name: (count, max(job.sent - job.due for job in jobs if job.case == name))
+        for name, count in Counter(job.case for job in jobs).items()
+    }
+    spent = {
+        (p.attributes["case"], p.attributes["operation"]): (p.count, p.min)
+        for p in telemetry.points("loadgen.request.duration")
+    }
+    assert spent == {
+        key: (len(same), min(same))
+        for key in {(request.case, request.operation) for request in requests}
+        if (same := [r.duration for r in requests if (r.case, r.operation) == key])
+    }
+    assert [point.value for point in telemetry.points("loadgen.jobs.in_flight")] == [0]
+    roots = [span for span in telemetry.exporter.get_finished_spans() if span.name == "loadgen.job"]
+    assert {f"{span.context.trace_id:032x}" for span in roots} == {job.trace_id for job in read_jobs(tmp_path / "run")}
+    assert len(roots) == 17
+
+
+async def test_the_generator_reports_its_own_health(tmp_path: Path) -> None:
+    async with serving(FakeTarget(seconds=0.05)) as fake:
+        await run_on(fake.url, tmp_path / "run", [scenario(cases=[case(iterations=6)])])
+    window = read_run(tmp_path / "run").scenarios[0].cases[0]
+    assert window.generator_cpu is not None
+    assert 0 < window.generator_cpu < 2
+    assert window.loop_lag_p99 is not None
+    assert 0 <= window.loop_lag_p99 < 0.5
+
+
+async def test_a_gentle_stop_lets_jobs_end_and_sends_no_more(tmp_path: Path) -> None:
+    fake, stop = FakeTarget(seconds=0.2), Stop()
+    specs = [scenario(cases=[case(concurrency=3, iterations=30)]), scenario(name="never")]
+    async with serving(fake):
+        asyncio.get_running_loop().call_later(0.3, stop.request)
+        await run_on(fake.url, tmp_path / "run", specs, stop)
+    assert [job.outcome for job in read_jobs(tmp_path / "run")] == [Outcome.COMPLETED] * 6
+    run = read_run(tmp_path / "run")
+    assert (run.state, [spec.state for spec in run.scenarios]) == (
+        RunState.INTERRUPTED,
+        [RunState.INTERRUPTED, RunState.PENDING],
+    )
+    assert run.scenarios[0].store is not None
+    assert run.scenarios[0].store.found == 6
+
+
+async def test_draining_has_a_deadline(tmp_path: Path) -> None:
+    fake, stop = FakeTarget(seconds=9), Stop(drain_seconds=0.2)
+    async with serving(fake):
+        asyncio.get_running_loop().call_later(0.2, stop.request)
+        await run_on(fake.url, tmp_path / "run", [scenario(cases=[case(concurrency=3, iterations=30)])], stop)
+    jobs = read_jobs(tmp_path / "run")
+    assert [job.outcome for job in jobs] == [Outcome.ABORTED] * 3
+    assert all(job.done - job.due == pytest.approx(0.4, abs=0.15) for job in jobs)
+    assert read_run(tmp_path / "run").state is RunState.INTERRUPTED
+
+
+async def test_a_full_disk_ends_the_run_as_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = itertools.count()
+    write = os.write
+
+    def full(file: int, data: Any) -> int:
+        if next(lines) == 20:
+            write(file, bytes(data[:7]))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(file, data)
+
+    monkeypatch.setattr("loadgen.journal.os.write", full)
+    async with serving(FakeTarget()) as fake:
+        with pytest.raises(
+            JournalError, match=r"^cannot write the run to .* \(No space left on device\); make room or"
+        ):
+            await run_on(fake.url, tmp_path / "run", [scenario(cases=[case(concurrency=2, iterations=50)])])
+    run = read_run(tmp_path / "run")
+    assert (run.state, run.scenarios[0].state) == (RunState.FAILED, RunState.FAILED)
+    assert len(read_jobs(tmp_path / "run")) + len(read_requests(tmp_path / "run")) == 20
+
+
+async def test_the_store_is_read_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconcile, "PAGE", 3)
+    async with serving(FakeTarget()) as fake, bench(fake.url) as b:
+        spec = scenario(cases=[case(iterations=10)])
+        for index in range(10):
+            await b.run(spec, index)
+        ids = {job.job_id for job in b.kept.jobs if job.job_id}
+        whole = await count_store(b.target, ids | {"video_lost"}, 0.0)
+        before = fake.counts()["list"]
+        newer = await count_store(b.target, {"video_0009"}, 0.0)
+    assert (whole.expected, whole.found, whole.by_status, whole.error) == (11, 10, {"completed": 10}, None)
+    assert (newer.found, fake.counts()["list"] - before) == (1, 1)
+
+
+async def test_the_store_is_not_read_beyond_the_scenario(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconcile, "PAGE", 3)
+    async with serving(FakeTarget()) as fake, bench(fake.url) as b:
+        spec = scenario(cases=[case(iterations=9)])
+        for index in range(9):
+            await b.run(spec, index)
+        for video in list(fake.videos.values())[:5]:
+            video["created_at"] -= 60
+        count = await count_store(b.target, {"video_lost"}, b.clock.now())
+    assert (count.found, fake.counts()["list"]) == (0, 2)
+
+
+async def test_a_store_that_cannot_be_read_says_why() -> None:
+    async def broken(_: object) -> Any:
+        return error(503, "store is away")
+
+    async with serving(FakeTarget(faults={"list": broken})) as fake, bench(fake.url) as b:
+        count = await count_store(b.target, {"video_1"}, 0.0)
+    assert (count.expected, count.found, count.error) == (1, 0, "HTTP 503: store is away")

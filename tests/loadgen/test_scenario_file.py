@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from loadgen.scenario import PROFILES
+from loadgen.scenario_file import ScenarioError, load_file, load_folder
+
+VALID = """\
+name: demo
+dimension: performance
+title: Demo
+why: To test.
+steps: [create, wait, content]
+encoding: multipart
+video: {seconds: "4", size: 720x1280}
+time_limit: 60
+poll_interval: 0.25
+cases:
+  - name: n01
+    model: closed
+    concurrency: 1
+    iterations: {quick: 5, standard: 20}
+    warmup: {quick: 1, standard: 2}
+objectives: {}
+"""
+
+
+def errors_of(folder: Path, text: str | bytes, name: str = "demo") -> list[str]:
+    path = folder / f"{name}.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ScenarioError) as caught:
+        load_file(path)
+    return list(caught.value.errors)
+
+
+def test_a_valid_file_gives_its_values(tmp_path: Path) -> None:
+    path = tmp_path / "demo.yaml"
+    path.write_text(VALID)
+    scenario = load_file(path)
+    assert scenario.steps == ("create", "wait", "content")
+    assert scenario.time_limit == 60
+    assert [(case.name, case.iterations.of("standard"), case.warmup.of("quick")) for case in scenario.cases] == [
+        ("n01", 20, 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("poll_interval: 0.25\n", "", "poll_interval: is missing; add it"),
+        ("title: Demo\n", "title: Demo\ntitel: D\n", "titel: unknown key; did you mean title?"),
+        (
+            "    concurrency: 1\n",
+            "    concurrency: 1\n    zz: 1\n",
+            "cases.0.zz: unknown key; remove it, or use name, ",
+        ),
+        ("time_limit: 60", 'time_limit: "60"', "time_limit: is '60'; write a number"),
+        ("concurrency: 1", "concurrency: 1.0", "cases.0.concurrency: is 1.0; write a whole number"),
+        ("concurrency: 1", "concurrency: yes", "cases.0.concurrency: is True; write a whole number"),
+        ("concurrency: 1", "concurrency: 0", "cases.0.concurrency: is 0; it should be greater than or equal to 1"),
+        ("time_limit: 60", "time_limit: .nan", "time_limit: is nan; "),
+        ("time_limit: 60", "time_limit: 0", "time_limit: is 0; it should be greater than 0"),
+        ('seconds: "4"', "seconds: 4", "video.seconds: is 4; use '4', '8' or '12'"),
+        ("720x1280", "big", "video.size: is 'big'; String should match pattern"),
+        ("[create, wait, content]", "[create, wait, wacth]", "steps.2: is 'wacth'; use 'create', 'retrieve', "),
+        ("[create, wait, content]", "create", "steps: is 'create'; write a list"),
+        ("[create, wait, content]", "[]", "steps: is empty; add one at least"),
+        ("[create, wait, content]", "[wait, create]", "steps: must begin with create; put it first"),
+        ("[create, wait, content]", "[create, content, wait]", "steps: has content before wait; move it behind"),
+        ("[create, wait, content]", "[create, content]", "steps: has no wait; add it"),
+        ("[create, wait, content]", "[create, wait, wait]", "steps: has wait more than once; keep one"),
+        ("[create, wait, content]", "[create, delete, wait]", "steps: has delete before the end; make it the last"),
+        ("name: demo", "name: other", "name: is 'other', but the file is demo.yaml; make them equal"),
+        ("quick: 5, standard: 20", "quick: 5", "cases.0.iterations.standard: is missing; add it"),
+        ("quick: 1, standard: 2}", "quick: 1, standard: 2, papr: 3}", "cases.0.warmup.papr: unknown key; remove it"),
+        ("concurrency: 1", "concurrency: 6", "cases.0.iterations.quick: is 5, fewer than the 6 slots; give each slot"),
+        ("model: closed", "model: open", "cases.0.model: is 'open'; use 'closed'"),
+        ("objectives: {}", "objectives: {a: fast}", "objectives.a: is 'fast'; write a number"),
+        ("objectives: {}", "objectives: []", "objectives: is []; write keys with values"),
+        ("video: {", "title: Again\nvideo: {", "title: given twice (lines 3 and 7); keep one"),
+        ("quick: 1, standard: 2", "quick: 1, quick: 2, standard: 2", "cases.0.warmup.quick: given twice (lines 15 "),
+    ],
+)
+def test_a_mistake_is_one_line_with_its_cure(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    assert old in VALID
+    (line,) = errors_of(tmp_path, VALID.replace(old, new))
+    assert line.startswith(f"demo.yaml: {expected}")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "is empty; copy another scenario file to begin with"),
+        ("# nothing\n", "is empty; copy another scenario file to begin with"),
+        ("- a\n- b\n", "is not a mapping of keys to values; begin with 'name: ...'"),
+        ("just text", "is not a mapping of keys to values; begin with 'name: ...'"),
+        (b"\xff\xfe\x00\x01", "is not UTF-8 text; save it as UTF-8"),
+        (b"%PDF-1.4\x00\x01", "not valid YAML: "),
+        ("a: &x [1]\nb: *x\n", "line 2: not valid YAML: aliases (*name) are not allowed; write the value out"),
+        ("a: [1\n", "line 2: not valid YAML: "),
+        ("a: !!python/object/apply:os.getcwd []\n", "line 1: not valid YAML: could not determine a constructor"),
+        ("a: 2026-99-99\n", "not valid YAML: month must be in 1..12"),
+        ("[" * 2000, "is nested too deeply; a scenario has three levels"),
+        ("a: 1\n---\nb: 2\n", "line 2: not valid YAML: "),
+        ("a: " + "x" * 70_000, "has 70003 bytes; a scenario has at most 65536"),
+    ],
+)
+def test_a_file_that_holds_no_mapping_is_one_sentence(tmp_path: Path, text: str | bytes, expected: str) -> None:
+    (line,) = errors_of(tmp_path, text)
+    assert line.startswith(f"demo.yaml: {expected}")
+    assert "\n" not in line
+
+
+def test_all_errors_of_all_files_come_at_once(tmp_path: Path) -> None:
+    broken = VALID.replace("title: Demo\n", "").replace("concurrency: 1", "concurrency: one")
+    second = broken.replace("encoding: multipart", "encoding: zip")
+    again = (
+        "  - name: n01\n    model: closed\n    concurrency: 1\n"
+        "    iterations: {quick: 1, standard: 1}\n    warmup: {}\n"
+    )
+    (tmp_path / "a.yaml").write_text(broken.replace("objectives", again + "objectives"))
+    (tmp_path / "b.yaml").write_text(second)
+    (tmp_path / "good.yaml").write_text(VALID.replace("demo", "good"))
+    with pytest.raises(ScenarioError) as caught:
+        load_folder(tmp_path)
+    assert sorted(line.split("; ")[0] for line in caught.value.errors) == [
+        "a.yaml: cases.0.concurrency: is 'one'",
+        "a.yaml: cases.1.warmup.quick: is missing",
+        "a.yaml: cases.1.warmup.standard: is missing",
+        "a.yaml: cases: 'n01' is the name of more than one case",
+        "a.yaml: name: is 'demo', but the file is a.yaml",
+        "a.yaml: title: is missing",
+        "b.yaml: cases.0.concurrency: is 'one'",
+        "b.yaml: encoding: is 'zip'",
+        "b.yaml: name: is 'demo', but the file is b.yaml",
+        "b.yaml: title: is missing",
+    ]
+
+
+def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match="holds no scenario files"):
+        load_folder(tmp_path)
+
+
+def test_nested_aliases_do_not_expand(tmp_path: Path) -> None:
+    bomb = "a: &a [x, x]\n" + "".join(
+        f"{chr(98 + i)}: &{chr(98 + i)} [*{chr(97 + i)}, *{chr(97 + i)}]\n" for i in range(20)
+    )
+    (line,) = errors_of(tmp_path, bomb)
+    assert "aliases (*name) are not allowed" in line
+
+
+def test_the_shipped_scenarios_are_those_of_the_suite() -> None:
+    scenarios = load_folder()
+    levels = {name: [(case.name, case.concurrency) for case in spec.cases] for name, spec in scenarios.items()}
+    assert levels == {
+        "single_request": [("n01", 1)],
+        "concurrent_load": [("n01", 1), ("n05", 5), ("n10", 10), ("n20", 20), ("n50", 50)],
+        "api_latency": [("n02", 2)],
+        "component_speed": [("n01", 1)],
+        "throughput": [("n50", 50)],
+    }
+    assert scenarios["api_latency"].steps == ("create", "retrieve", "list", "wait", "manifest", "content", "delete")
+    assert scenarios["api_latency"].encoding == "alternate"
+    assert scenarios["single_request"].cases[0].iterations.quick == 20
+
+
+def test_standard_has_20_iterations_and_two_per_slot() -> None:
+    for scenario in load_folder().values():
+        for case in scenario.cases:
+            assert case.iterations.standard >= max(20, 2 * case.concurrency), (scenario.name, case.name)
+            assert case.iterations.quick >= 2 * case.concurrency, (scenario.name, case.name)
+
+
+def test_quick_fits_into_40_seconds_of_a_service_with_15_jobs_per_second() -> None:
+    alone, rate = 0.35, 15.0
+    seconds = sum(
+        (case.iterations.quick + case.warmup.quick) * max(alone / case.concurrency, 1 / rate)
+        for scenario in load_folder().values()
+        for case in scenario.cases
+    )
+    assert seconds < 38
+
+
+def test_a_profile_is_a_key_of_every_case() -> None:
+    spec = yaml.safe_load(VALID)
+    assert tuple(spec["cases"][0]["iterations"]) == PROFILES
