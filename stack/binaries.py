@@ -1,0 +1,84 @@
+"""Finds Prometheus on this machine, or gets it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from stack import debian, prometheus, release
+from stack.cache import Cache
+from stack.environment import ROOT
+from stack.errors import StackError
+from stack.prometheus import PrometheusBinary
+
+
+def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return the project's cache: ``$REELBENCH_CACHE``, or ``.cache`` in the checkout."""
+    return Path(environment.get("REELBENCH_CACHE") or ROOT / ".cache").resolve()
+
+
+def find_prometheus(
+    report: Callable[[str], None],
+    *,
+    environment: Mapping[str, str] = os.environ,
+    release_url: str = release.BASE_URL,
+) -> PrometheusBinary:
+    """Return a Prometheus that works, from the first place that has one.
+
+    In this order: ``$PROMETHEUS_BIN``, ``prometheus`` on the path, the project's cache, the official release, the
+    package of Debian and Ubuntu.
+
+    Args:
+        report: Gets one line for each place that failed, and before each download.
+        environment: For ``PROMETHEUS_BIN``, ``PATH`` and ``REELBENCH_CACHE``.
+        release_url: Where the official releases are.
+
+    Raises:
+        StackError: no place has one; the message lists what was tried and how to install it by hand.
+    """
+    cache = Cache(cache_folder(environment))
+    tried: list[str] = []
+
+    def attempt(place: str, get: Callable[[], PrometheusBinary | None]) -> PrometheusBinary | None:
+        try:
+            return get()
+        except StackError as error:
+            tried.append(f"{place}: {error}")
+            report(tried[-1])
+            return None
+
+    places: tuple[tuple[str, str | None, Callable[[], PrometheusBinary | None]], ...] = (
+        ("PROMETHEUS_BIN", None, lambda: _named(environment)),
+        ("PATH", None, lambda: _on_path(environment)),
+        ("cache", None, cache.find),
+        (
+            "official release",
+            f"fetching Prometheus {release.VERSION} (about 120 MB, once)",
+            lambda: release.install(cache, base_url=release_url),
+        ),
+        ("distribution's package", "fetching the package of the distribution (once)", lambda: debian.install(cache)),
+    )
+    for place, announcement, get in places:
+        if announcement is not None:
+            report(announcement)
+        binary = attempt(place, get)
+        if binary is not None:
+            return binary
+    raise StackError(
+        "There is no Prometheus. Tried: "
+        + " | ".join([*tried, f"cache {cache.folder}: empty"])
+        + f" | Install it by hand: unpack a release of {release.BASE_URL.removesuffix('/releases/download')} "
+        "(2.42 or newer) and set PROMETHEUS_BIN to its 'prometheus'."
+    )
+
+
+def _named(environment: Mapping[str, str]) -> PrometheusBinary | None:
+    named = environment.get("PROMETHEUS_BIN")
+    return prometheus.verify(Path(named).absolute(), "PROMETHEUS_BIN") if named else None
+
+
+def _on_path(environment: Mapping[str, str]) -> PrometheusBinary | None:
+    found = shutil.which("prometheus", path=environment.get("PATH", os.defpath))
+    return prometheus.verify(Path(found).absolute(), "PATH") if found else None

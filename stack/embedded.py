@@ -1,0 +1,241 @@
+"""The embedded stack: service, mock providers and Prometheus as child processes of this one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from stack import prometheus, readiness
+from stack.endpoints import LOADGEN, PROMETHEUS, PROVIDERS, SERVICE, Endpoints, allocate
+from stack.environment import ROOT, component_environment, version
+from stack.errors import StackError
+from stack.lock import exclusive
+from stack.processes import Child, Processes
+from stack.prometheus import PrometheusBinary
+from stack.record import SCHEMA_VERSION, ComponentRecord, PrometheusRecord, StackRecord, write_stack
+from stack.settle import DEADLINE, Settled, settle
+
+DATA_DIR = "prometheus"
+TRACES_DIR = "traces"
+LOGS_DIR = "logs"
+CONFIG_FILE = "prometheus.yml"
+READY_DEADLINE = 30.0
+"""Seconds until every component must be ready; a loaded laptop needs a tenth."""
+_ATTEMPTS = 3
+_PORT_TAKEN = "in use"
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A component that the stack starts."""
+
+    name: str
+    """Its service.name."""
+    command: tuple[str, ...]
+    """Program and arguments, to which ``--host`` and ``--port`` are added."""
+    ready: str
+    """Path that answers 200 when the component takes work."""
+
+
+COMPONENTS = (
+    Component(PROVIDERS, (sys.executable, "-m", "service.providers"), "/health"),
+    Component(SERVICE, (sys.executable, "-m", "service"), "/ready"),
+)
+
+
+class EmbeddedStack:
+    """A stack that lives as long as its context, in a run directory that stays.
+
+    Args:
+        run_dir: The run directory; TSDB, traces, logs, assets and ``stack.json`` go there.
+        prometheus: The Prometheus to run.
+        target: Base URL of a service that runs elsewhere: then only Prometheus is started, for the load generator.
+        components: What is started when there is no such target.
+        environment: The environment that the children inherit.
+
+    Raises:
+        StackError: on entering, when a component does not start or the run directory has data of an earlier run.
+    """
+
+    def __init__(
+        self,
+        run_dir: Path,
+        *,
+        prometheus: PrometheusBinary,
+        target: str | None = None,
+        components: Sequence[Component] = COMPONENTS,
+        environment: Mapping[str, str] = os.environ,
+    ) -> None:
+        self._run_dir = run_dir.resolve()
+        self._binary = prometheus
+        self._target = target
+        self._components = () if target is not None else tuple(components)
+        self._inherited = environment
+        self._exit = ExitStack()
+        self._processes = Processes()
+        self._endpoints: Endpoints | None = None
+        self._children: list[Child] = []
+
+    def __enter__(self) -> Self:
+        if (self._run_dir / DATA_DIR).exists():
+            raise StackError(f"{self._run_dir} has metrics of an earlier run already; choose another run directory.")
+        try:
+            self._run_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StackError(f"Cannot make {self._run_dir} ({error.strerror}); choose another directory.") from error
+        with ExitStack() as entered:
+            lock = entered.enter_context(exclusive(self._run_dir))
+            entered.enter_context(self._processes)
+            self._endpoints = self._start_retrying(lock)
+            self._write(None)
+            self._exit = entered.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exit.close()
+
+    @property
+    def target(self) -> str:
+        """Base URL of the service under test."""
+        return self._target if self._target is not None else self.endpoints.url(SERVICE)
+
+    @property
+    def prometheus_url(self) -> str:
+        """Base URL of Prometheus."""
+        return self.endpoints.prometheus_url
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """All ports of the stack, which is set while the context is entered."""
+        assert self._endpoints is not None, "the stack has not been entered"
+        return self._endpoints
+
+    def loadgen_environment(self) -> dict[str, str]:
+        """Return the whole environment of the load generator's process."""
+        return component_environment(LOADGEN, self.endpoints, self._run_dir, self._inherited)
+
+    def start_loadgen(self, arguments: Sequence[str]) -> Child:
+        """Start ``python -m loadgen`` with these arguments: traces to the run directory, messages to the terminal.
+
+        It runs in a session of its own: pass an interrupt on with `Child.signal`.
+        """
+        return self._processes.start(
+            LOADGEN,
+            [sys.executable, "-m", "loadgen", *arguments],
+            environment=self.loadgen_environment(),
+            directory=ROOT,
+            stdout=self._run_dir / TRACES_DIR / f"{LOADGEN}.jsonl",
+        )
+
+    def check(self) -> None:
+        """Raise if a component of the stack has ended.
+
+        Raises:
+            StackError: with the component's last messages.
+        """
+        for child in self._children:
+            child.check()
+
+    def settle(self, after: float, *, deadline: float = DEADLINE) -> Settled:
+        """Wait until every component was scraped at or after `after` (Unix time in seconds), and record the result."""
+        selectors = {name: f'up{{job="{name}"}}' for name in self.endpoints.targets}
+        settled = settle(self.prometheus_url, selectors, after, deadline=deadline)
+        self._write(settled)
+        return settled
+
+    def trouble(self) -> str | None:
+        """Return what Prometheus complains of in its log, such as a full disk, with the cure."""
+        return prometheus.trouble(self._children[0].tail())
+
+    def _start_retrying(self, lock: int) -> Endpoints:
+        """Between choosing a port and binding it, another process can take it: then others are chosen."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            endpoints = allocate([component.name for component in self._components])
+            try:
+                self._start(endpoints, lock)
+            except StackError as error:
+                if _PORT_TAKEN not in str(error) or attempt == _ATTEMPTS:
+                    raise
+                self._processes.stop()
+                shutil.rmtree(self._run_dir / DATA_DIR, ignore_errors=True)  # of this attempt, before any run
+            else:
+                break
+        return endpoints
+
+    def _start(self, endpoints: Endpoints, lock: int) -> None:
+        config = self._run_dir / CONFIG_FILE
+        try:
+            config.parent.mkdir(parents=True, exist_ok=True)
+            config.write_text(prometheus.configuration(endpoints.targets), encoding="utf-8")
+        except OSError as error:
+            raise StackError(f"Cannot write {config} ({error.strerror}); choose another run directory.") from error
+        ready = {f"{endpoints.prometheus_url}/-/ready": self._start_prometheus(endpoints, config, lock)}
+        for component in self._components:
+            ready[endpoints.url(component.name) + component.ready] = self._start_component(component, endpoints)
+        self._children = list(ready.values())
+
+        def look() -> bool | None:
+            for url, child in list(ready.items()):
+                child.check()
+                if readiness.answers(url):
+                    child.check()  # it was not a stranger on the child's port that answered
+                    del ready[url]
+            return None if ready else True
+
+        names = ", ".join(child.name for child in self._children)
+        readiness.poll(look, f"{names} to be ready; see {self._run_dir / LOGS_DIR}", deadline=READY_DEADLINE)
+
+    def _start_prometheus(self, endpoints: Endpoints, config: Path, lock: int) -> Child:
+        data = self._run_dir / DATA_DIR
+        # First of all, as Prometheus waits 5 s from its start before it looks at its targets.
+        return self._processes.start(
+            PROMETHEUS,
+            prometheus.command(self._binary.path, config=config, data=data, port=endpoints.prometheus_port),
+            environment=self._inherited,
+            directory=self._run_dir,
+            log=self._run_dir / LOGS_DIR / f"{PROMETHEUS}.log",
+            keep=(lock,),
+        )
+
+    def _start_component(self, component: Component, endpoints: Endpoints) -> Child:
+        port = endpoints.api_ports[component.name]
+        return self._processes.start(
+            component.name,
+            [*component.command, "--host", "127.0.0.1", "--port", str(port)],
+            environment=component_environment(component.name, endpoints, self._run_dir, self._inherited),
+            directory=ROOT,
+            stdout=self._run_dir / TRACES_DIR / f"{component.name}.jsonl",
+            log=self._run_dir / LOGS_DIR / f"{component.name}.log",
+        )
+
+    def _write(self, settled: Settled | None) -> None:
+        ours = version()
+        started = [
+            ComponentRecord(name=component.name, url=self.endpoints.url(component.name), version=ours)
+            for component in self._components
+        ]
+        if self._target is not None:
+            started = [ComponentRecord(name=SERVICE, url=self._target, version=None)]
+        record = StackRecord(
+            schema_version=SCHEMA_VERSION,
+            kind="embedded",
+            components=[*started, ComponentRecord(name=LOADGEN, url=None, version=ours)],
+            prometheus=PrometheusRecord(
+                url=self.prometheus_url,
+                version=self._binary.version,
+                data_dir=DATA_DIR,
+                scrape_interval=float(prometheus.SCRAPE_INTERVAL),
+            ),
+            settled_at=settled.instant if settled else None,
+            settled=bool(settled and settled.complete),
+        )
+        write_stack(self._run_dir, record)

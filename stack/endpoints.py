@@ -1,0 +1,50 @@
+"""Where the components of one embedded stack are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stack.ports import free_ports
+
+SERVICE, PROVIDERS, LOADGEN, PROMETHEUS = "service", "providers", "loadgen", "prometheus"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """The ports of a stack, all on loopback."""
+
+    api_ports: Mapping[str, int]
+    """service.name -> port of its API, of the components that this stack starts."""
+    metrics_ports: Mapping[str, int]
+    """service.name -> port of its ``/metrics``, of everything that Prometheus scrapes."""
+    prometheus_port: int
+
+    def url(self, name: str) -> str:
+        """Return the base URL of a component's API."""
+        return f"http://127.0.0.1:{self.api_ports[name]}"
+
+    @property
+    def prometheus_url(self) -> str:
+        """Base URL of Prometheus."""
+        return f"http://127.0.0.1:{self.prometheus_port}"
+
+    @property
+    def targets(self) -> dict[str, str]:
+        """What Prometheus scrapes: service.name -> host:port."""
+        return {name: f"127.0.0.1:{port}" for name, port in self.metrics_ports.items()}
+
+
+def allocate(components: list[str]) -> Endpoints:
+    """Choose free ports for the components, for the load generator's metrics and for Prometheus.
+
+    Raises:
+        StackError: there are no free ports.
+    """
+    scraped = [*components, LOADGEN]
+    ports = free_ports(len(components) + len(scraped) + 1)
+    return Endpoints(
+        api_ports=dict(zip(components, ports, strict=False)),
+        metrics_ports=dict(zip(scraped, ports[len(components) :], strict=False)),
+        prometheus_port=ports[-1],
+    )

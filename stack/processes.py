@@ -1,0 +1,183 @@
+"""The child processes of a stack: started in sessions of their own, ended in reverse order, never orphaned."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from stack import reaper
+from stack.errors import StackError
+
+STOP_DEADLINE = 5.0
+"""Seconds a child has between SIGTERM and SIGKILL."""
+_TAIL_LINES = 15
+_TAIL_BYTES = 8_000
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A started child process."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path | None
+    """Where its standard error goes; None when it shares the parent's."""
+
+    def check(self) -> None:
+        """Raise if the child has ended.
+
+        Raises:
+            StackError: with its exit status and the last lines of its log.
+        """
+        status = self.process.poll()
+        if status is None:
+            return
+        how = f"exit status {status}" if status >= 0 else f"signal {signal.Signals(-status).name}"
+        where = f"; its log {self.log} ends with:\n{self.tail()}" if self.log else "; see its messages above"
+        raise StackError(f"{self.name} ended with {how} while it was needed{where}")
+
+    def tail(self) -> str:
+        """Return the last lines of the child's log."""
+        if self.log is None:
+            return ""
+        try:
+            with self.log.open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+                text = file.read().decode(errors="replace")
+        except OSError as error:
+            return f"(unreadable: {error.strerror})"
+        return "\n".join(text.splitlines()[-_TAIL_LINES:]) or "(nothing)"
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the child's process group; nothing happens if it has ended."""
+        if self.process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """Return the exit status, or None if the child still runs after `timeout` seconds."""
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return None
+
+
+class Processes:
+    """The children of one stack; leaving the context ends them all."""
+
+    def __init__(self) -> None:
+        self._children: list[Child] = []
+        self._reaper: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        directory: Path,
+        stdout: Path | None = None,
+        log: Path | None = None,
+        keep: Sequence[int] = (),
+    ) -> Child:
+        """Start a child in a session of its own, out of reach of the terminal's Ctrl-C.
+
+        Args:
+            name: For messages.
+            command: Program and arguments.
+            environment: The whole environment of the child.
+            directory: Its working directory.
+            stdout: File for standard output, appended to; None discards it.
+            log: File for standard error, appended to; None shares the parent's.
+            keep: File descriptors that the child inherits.
+
+        Raises:
+            StackError: the program cannot be run or a file cannot be written.
+        """
+        try:
+            with contextlib.ExitStack() as files:
+                process = subprocess.Popen(
+                    list(command),
+                    stdin=subprocess.DEVNULL,
+                    stdout=files.enter_context(_append(stdout)) if stdout else subprocess.DEVNULL,
+                    stderr=files.enter_context(_append(log)) if log else None,
+                    env=dict(environment),
+                    cwd=directory,
+                    start_new_session=True,
+                    pass_fds=keep,
+                )
+        except OSError as error:
+            raise StackError(
+                f"{name} cannot be started: {error}; check that the file is there and executable."
+            ) from error
+        child = Child(name, process, log)
+        self._children.append(child)
+        self._tell(f"+{process.pid}")
+        return child
+
+    def check(self) -> None:
+        """Raise if any child has ended.
+
+        Raises:
+            StackError: as `Child.check`.
+        """
+        for child in self._children:
+            child.check()
+
+    def stop(self, deadline: float = STOP_DEADLINE) -> None:
+        """End all children, the last started first: SIGTERM, then SIGKILL for what is left after `deadline` seconds."""
+        while self._children:
+            self.end(self._children[-1], deadline)
+        if self._reaper is not None:
+            assert self._reaper.stdin is not None
+            with contextlib.suppress(OSError):
+                self._reaper.stdin.close()
+            self._reaper.wait()
+            self._reaper = None
+
+    def end(self, child: Child, deadline: float = STOP_DEADLINE) -> None:
+        """End one child and its process group: SIGTERM, then SIGKILL after `deadline` seconds."""
+        child.signal(signal.SIGTERM)
+        if child.wait(deadline) is None:
+            child.signal(signal.SIGKILL)
+            child.wait()
+        self._children.remove(child)
+        self._tell(f"-{child.process.pid}")
+
+    def _tell(self, line: str) -> None:
+        if self._reaper is None:
+            self._reaper = _start_reaper()
+        assert self._reaper.stdin is not None
+        try:
+            self._reaper.stdin.write(line.encode() + b"\n")
+            self._reaper.stdin.flush()
+        except OSError:  # somebody killed the helper: the children are still ended by `stop`
+            self._reaper.wait(1.0)
+
+
+def _start_reaper() -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-I", "-S", str(Path(reaper.__file__))]
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+
+
+def _append(path: Path) -> IO[bytes]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("ab")

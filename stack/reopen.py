@@ -1,0 +1,99 @@
+"""Prometheus again over the kept data of a finished or killed run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from stack import prometheus, readiness
+from stack.endpoints import PROMETHEUS
+from stack.errors import StackError
+from stack.lock import exclusive
+from stack.ports import free_ports
+from stack.processes import Child, Processes
+from stack.prometheus import PrometheusBinary
+from stack.record import read_stack
+
+_READY_DEADLINE = 60.0
+"""Seconds for the replay of the write-ahead log; a run of minutes takes well under one."""
+_ATTEMPTS = 3
+_DOWNGRADE = (2, 55)
+"""Oldest version that reads the data of a 3.x."""
+
+
+@contextmanager
+def reopen(run_dir: Path, binary: PrometheusBinary, *, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
+    """Yield the base URL of a Prometheus over the metrics of a run; it scrapes nothing and deletes nothing.
+
+    Raises:
+        StackError: the run has no metrics, they are in use or damaged, or the version is too old for them.
+    """
+    record = read_stack(run_dir)
+    data = record.prometheus.data_dir
+    if data is None:
+        raise StackError(
+            f"The metrics of {run_dir} are in the Prometheus at {record.prometheus.url}; start that stack again."
+        )
+    folder = (run_dir / data).resolve()
+    if not folder.is_dir():
+        raise StackError(f"{folder} is gone, and the run's metrics with it; run the suite again.")
+    written = PrometheusBinary(folder, record.prometheus.version, "record").release
+    if written >= (3, 0) and binary.release < _DOWNGRADE:
+        raise StackError(
+            f"The metrics of {run_dir} were written by Prometheus {record.prometheus.version}, which {binary.version} "
+            "cannot read; set PROMETHEUS_BIN to a 3.x."
+        )
+    with exclusive(run_dir) as lock, TemporaryDirectory(prefix="reelbench-") as scratch, Processes() as processes:
+        yield _start(processes, binary, data=folder, scratch=Path(scratch), environment=environment, lock=lock)
+
+
+def _start(
+    processes: Processes,
+    binary: PrometheusBinary,
+    *,
+    data: Path,
+    scratch: Path,
+    environment: Mapping[str, str],
+    lock: int,
+) -> str:
+    config = scratch / "prometheus.yml"
+    config.write_text(prometheus.configuration({}), encoding="utf-8")
+    for attempt in range(1, _ATTEMPTS + 1):
+        (port,) = free_ports(1)
+        child = processes.start(
+            PROMETHEUS,
+            prometheus.command(binary.path, config=config, data=data, port=port),
+            environment=environment,
+            directory=scratch,
+            log=scratch / f"{attempt}.log",
+            keep=(lock,),
+        )
+        url = f"http://127.0.0.1:{port}"
+        try:
+            readiness.poll(
+                lambda child=child, url=url: _look(child, url),  # type: ignore[misc]
+                f"Prometheus to read {data}",
+                deadline=_READY_DEADLINE,
+            )
+        except StackError as error:
+            tail = child.tail()
+            processes.end(child)
+            if "address already in use" in tail and attempt < _ATTEMPTS:
+                continue
+            meaning = prometheus.trouble(tail)
+            if meaning is None:
+                raise
+            raise StackError(f"Prometheus cannot open {data}: {meaning}.") from error
+        return url
+    raise AssertionError
+
+
+def _look(child: Child, url: str) -> bool | None:
+    child.check()
+    if not readiness.answers(f"{url}/-/ready"):
+        return None
+    child.check()
+    return True

@@ -1,0 +1,81 @@
+"""Settling: waiting until Prometheus has seen every component after the load has ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from stack import web
+from stack.errors import StackError
+
+DEADLINE = 15.0
+"""Seconds to wait for the last target."""
+_INTERVAL = 0.1
+_ADJUSTED = 0.002
+"""Prometheus moves the time of a sample by up to 2 ms to align it (``--scrape.timestamp-tolerance``)."""
+_TIMEOUT = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The end of a run's telemetry."""
+
+    instant: float
+    """Unix time in seconds at which all queries of the run are evaluated."""
+    complete: bool
+    """True when every component has a sample from after the load."""
+    missing: list[str]
+    """The components without one."""
+
+
+def settle(
+    prometheus_url: str,
+    selectors: Mapping[str, str],
+    after: float,
+    *,
+    deadline: float = DEADLINE,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Settled:
+    """Poll until each selector has a raw sample of value 1 taken at or after `after`.
+
+    A sample is looked for in raw data, so a component that has ended since then counts. The instant is the first at
+    which all of them are visible: the latest of their earliest samples.
+
+    Args:
+        prometheus_url: Base URL.
+        selectors: Component -> instant vector selector that has the value 1 while it is seen, such as ``up{job="x"}``.
+        after: Unix time in seconds at which the load ended.
+        deadline: Seconds to wait at most.
+        clock: Unix time in seconds.
+        sleep: Waits so many seconds.
+    """
+    end = clock() + deadline
+    seen: dict[str, float] = {}
+    while True:
+        for name in selectors.keys() - seen.keys():
+            sampled = _first_sample(prometheus_url, selectors[name], after, clock())
+            if sampled is not None:
+                seen[name] = sampled
+        missing = [name for name in selectors if name not in seen]
+        if not missing:
+            return Settled(max(seen.values(), default=after), complete=True, missing=[])
+        if clock() >= end:
+            return Settled(clock(), complete=False, missing=missing)
+        sleep(_INTERVAL)
+
+
+def _first_sample(prometheus_url: str, selector: str, after: float, now: float) -> float | None:
+    window = max(1, int(now - after) + 2)
+    try:
+        series = web.query(prometheus_url, f"{selector}[{window}s]", at=now, timeout=_TIMEOUT)
+    except StackError:
+        return None  # busy or gone: the deadline decides
+    times = [
+        float(when)
+        for one in series
+        for when, value in one["values"]
+        if float(value) == 1 and float(when) >= after + _ADJUSTED
+    ]
+    return min(times, default=None)

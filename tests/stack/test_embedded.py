@@ -1,0 +1,188 @@
+"""The embedded stack with real processes and a real Prometheus."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from stack import web
+from stack.embedded import COMPONENTS, Component, EmbeddedStack
+from stack.endpoints import allocate
+from stack.environment import component_environment
+from stack.errors import StackError
+from stack.prometheus import PrometheusBinary
+from stack.record import read_stack
+from stack.reopen import reopen
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.e2e
+
+SERVER = """
+import http.server, os, sys, threading
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = b"jobs_total 7\\n"
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_): pass
+api = None if len(sys.argv) < 2 else http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[-1])), Handler)
+metrics = http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["OTEL_EXPORTER_PROMETHEUS_PORT"])), Handler)
+print(os.environ["OTEL_SERVICE_NAME"], flush=True)
+if api: threading.Thread(target=api.serve_forever, daemon=True).start()
+metrics.serve_forever()
+"""
+
+
+def stand_in(name: str, code: str = SERVER) -> Component:
+    return Component(name, (sys.executable, "-S", "-c", code), "/ready")
+
+
+def test_a_whole_life_then_the_data_again(tmp_path: Path, prometheus: PrometheusBinary) -> None:
+    run_dir = tmp_path / "runs" / "r1"
+    components = [COMPONENTS[0], stand_in("service")]
+    with EmbeddedStack(run_dir, prometheus=prometheus, components=components) as stack:
+        assert web.get(stack.endpoints.url("providers") + "/health", timeout=1).ok
+        assert stack.target == stack.endpoints.url("service")
+        assert not read_stack(run_dir).settled
+        load = subprocess.Popen(
+            [sys.executable, "-S", "-c", SERVER], env=stack.loadgen_environment(), stdout=subprocess.DEVNULL
+        )
+        try:
+            began = time.time()
+            first = stack.settle(began)
+        finally:
+            load.kill()
+            load.wait()
+        assert (first.complete, first.missing) == (True, [])
+        assert began <= first.instant <= time.time()
+        time.sleep(1.2)
+        # The load generator has gone; its sample from before its end, but after the load's, still counts.
+        assert stack.settle(began).instant == first.instant
+        late = stack.settle(time.time(), deadline=1.5)
+        assert (late.complete, late.missing) == (False, ["loadgen"])
+        again = stack.settle(began)
+        with pytest.raises(StackError, match=f"in use by process {os.getpid()} "), reopen(run_dir, prometheus):
+            pass
+        info = web.query(stack.prometheus_url, 'target_info{job="providers"}', timeout=2)[0]["metric"]
+        assert (info["service_name"], info["service_version"]) == ("providers", "0.1.0")
+        assert len(info["service_instance_id"]) >= 8
+        live = web.query(stack.prometheus_url, "last_over_time(jobs_total[1m])", at=again.instant, timeout=2)
+        stack._children[0].signal(signal.SIGKILL)  # the write-ahead log must do
+    record = read_stack(run_dir)
+    assert (record.settled, record.settled_at) == (True, first.instant)
+    assert [component.name for component in record.components] == ["providers", "service", "loadgen"]
+    assert {series["metric"]["job"]: series["value"][1] for series in live} == {
+        "service": "7",
+        "loadgen": "7",
+    }
+    assert (run_dir / "traces" / "service.jsonl").read_text() == "service\n"
+    started = time.monotonic()
+    with reopen(run_dir, prometheus) as url:
+        assert time.monotonic() - started < 1
+        kept = web.query(url, "last_over_time(jobs_total[1m])", at=again.instant, timeout=2)
+        assert sorted(map(str, kept)) == sorted(map(str, live))
+        assert web.query(url, 'up{job!~"providers|service|loadgen"}[1h]', timeout=2) == []
+        with pytest.raises(StackError, match="in use by process"), reopen(run_dir, prometheus):
+            pass
+    with pytest.raises(StackError, match="metrics of an earlier run"):
+        EmbeddedStack(run_dir, prometheus=prometheus, components=components).__enter__()
+
+
+def test_a_killed_run_leaves_no_prometheus_and_can_be_reopened(tmp_path: Path, prometheus: PrometheusBinary) -> None:
+    code = f"""
+    import time
+    from pathlib import Path
+    from stack.embedded import EmbeddedStack
+    from stack.prometheus import PrometheusBinary
+    binary = PrometheusBinary(Path({str(prometheus.path)!r}), {prometheus.version!r}, "test")
+    with EmbeddedStack(Path({str(tmp_path)!r}) / "run", prometheus=binary, target="http://127.0.0.1:9") as stack:
+        print(stack.prometheus_url, flush=True)
+        time.sleep(60)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        url = parent.stdout.readline().decode().strip()
+        assert web.get(f"{url}/-/ready", timeout=1).ok
+        parent.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 5
+    while True:
+        try:
+            with reopen(tmp_path / "run", prometheus) as again:
+                assert again != url
+                with pytest.raises(StackError, match="does not answer"):
+                    web.get(f"{url}/-/ready", timeout=0.5)
+            break
+        except StackError as error:  # the lock is free when the old Prometheus has ended
+            if time.monotonic() > deadline or "in use by process" not in str(error):
+                raise
+            time.sleep(0.05)
+    record = read_stack(tmp_path / "run")
+    assert [(one.name, one.url) for one in record.components] == [("service", "http://127.0.0.1:9"), ("loadgen", None)]
+
+
+def test_a_component_that_dies_is_reported_and_nothing_is_left(tmp_path: Path, prometheus: PrometheusBinary) -> None:
+    broken = stand_in("service", "import sys; sys.exit('no document store here')")
+    stack = EmbeddedStack(tmp_path / "run", prometheus=prometheus, components=[broken])
+    with pytest.raises(StackError) as failed:
+        stack.__enter__()
+    assert "service ended with exit status 1 while it was needed" in str(failed.value)
+    assert str(failed.value).endswith("no document store here")
+    assert stack._processes._children == []
+
+
+def test_a_port_taken_in_between_is_chosen_anew(
+    tmp_path: Path, prometheus: PrometheusBinary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flag = tmp_path / "flag"
+    once = (
+        f"import os, sys\nif not os.path.exists({str(flag)!r}):\n open({str(flag)!r}, 'w'); sys.exit('port in use')\n"
+    )
+    with EmbeddedStack(
+        tmp_path / "run", prometheus=prometheus, components=[stand_in("service", once + SERVER)]
+    ) as stack:
+        assert web.get(stack.target, timeout=1).ok
+
+
+def test_environment_of_a_component(tmp_path: Path) -> None:
+    endpoints = allocate(["providers", "service"])
+    inherited = {"PATH": "/bin", "OTEL_SDK_DISABLED": "true", "OTEL_TRACES_EXPORTER": "console", "SERVICE_WORKERS": "3"}
+    service = component_environment("service", endpoints, tmp_path, inherited)
+    assert service["SERVICE_TTS_URL"] == endpoints.url("providers")
+    assert service["SERVICE_DATA_DIR"] == str(tmp_path / "assets")
+    assert service["SERVICE_WORKERS"] == "3"
+    assert "OTEL_SDK_DISABLED" not in service
+    assert service["OTEL_TRACES_EXPORTER"] == "otlp_json_file"
+    assert service["OTEL_EXPORTER_PROMETHEUS_PORT"] == str(endpoints.metrics_ports["service"])
+    assert service["OTEL_RESOURCE_ATTRIBUTES"] == "service.version=0.1.0,deployment.environment.name=embedded"
+    loadgen = component_environment("loadgen", endpoints, tmp_path, inherited)
+    assert loadgen["OTEL_SERVICE_NAME"] == "loadgen"
+    assert "SERVICE_TTS_URL" not in loadgen
+    ports = [*endpoints.api_ports.values(), *endpoints.metrics_ports.values(), endpoints.prometheus_port]
+    assert len(set(ports)) == 6
+    assert list(endpoints.targets) == ["providers", "service", "loadgen"]
+
+
+def test_reopen_refuses_what_it_cannot_read(tmp_path: Path, prometheus: PrometheusBinary) -> None:
+    with pytest.raises(StackError, match="Cannot read"), reopen(tmp_path, prometheus):
+        pass
+    with EmbeddedStack(tmp_path / "run", prometheus=prometheus, target="http://x"):
+        pass
+    newer = PrometheusBinary(prometheus.path, "2.54.0", "test")
+    text = (tmp_path / "run" / "stack.json").read_text()
+    (tmp_path / "run" / "stack.json").write_text(text.replace(f'"{prometheus.version}"', '"3.14.0"'))
+    with (
+        pytest.raises(StackError, match=r"written by Prometheus 3\.14\.0, which 2\.54\.0 cannot read"),
+        reopen(tmp_path / "run", newer),
+    ):
+        pass

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from stack.errors import StackError
+from stack.ports import free_ports
+from stack.processes import Processes
+
+ROOT = Path(__file__).resolve().parents[2]
+SLEEP = "import time; print('up', flush=True); time.sleep(60)"
+DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # A zombie is dead, whoever has not collected it yet.
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, check=False).stdout
+    return not state.strip().startswith(b"Z") and bool(state.strip())
+
+
+def wait_for(path: Path, text: str) -> None:
+    deadline = time.monotonic() + 10
+    while not path.exists() or text not in path.read_text():
+        assert time.monotonic() < deadline, f"{path} never said {text!r}"
+        time.sleep(0.02)
+
+
+def test_children_end_in_reverse_order(tmp_path: Path) -> None:
+    order = tmp_path / "order"
+    code = (
+        "import signal, sys, time\n"
+        "def end(*_):\n open(sys.argv[2], 'a').write(sys.argv[1]); sys.exit(0)\n"
+        "signal.signal(signal.SIGTERM, end); print('up', flush=True); time.sleep(60)"
+    )
+    with Processes() as processes:
+        for name in "abc":
+            command = [sys.executable, "-S", "-c", code, name, str(order)]
+            processes.start(name, command, environment=os.environ, directory=tmp_path, stdout=tmp_path / name)
+            wait_for(tmp_path / name, "up")
+        processes.check()
+    assert order.read_text() == "cba"
+
+
+def test_a_deaf_child_is_killed_after_the_deadline(tmp_path: Path) -> None:
+    processes = Processes()
+    child = processes.start(
+        "deaf", [sys.executable, "-S", "-c", DEAF], environment={}, directory=tmp_path, stdout=tmp_path / "out"
+    )
+    wait_for(tmp_path / "out", "up")
+    started = time.monotonic()
+    processes.stop(deadline=0.3)
+    assert 0.3 <= time.monotonic() - started < 2
+    assert child.process.returncode == -signal.SIGKILL
+
+
+def test_an_early_death_shows_the_end_of_the_log(tmp_path: Path) -> None:
+    code = "import sys; [print('line', n, file=sys.stderr) for n in range(100)]; sys.exit(3)"
+    with Processes() as processes:
+        child = processes.start(
+            "short", [sys.executable, "-S", "-c", code], environment={}, directory=tmp_path, log=tmp_path / "log"
+        )
+        assert child.wait(10) == 3
+        with pytest.raises(StackError) as failed:
+            processes.check()
+    lines = str(failed.value).splitlines()
+    assert lines[0] == f"short ended with exit status 3 while it was needed; its log {tmp_path / 'log'} ends with:"
+    assert lines[1:] == [f"line {number}" for number in range(85, 100)]
+
+
+def test_a_signal_death_is_named(tmp_path: Path) -> None:
+    with Processes() as processes:
+        child = processes.start("victim", [sys.executable, "-S", "-c", SLEEP], environment={}, directory=tmp_path)
+        child.signal(signal.SIGKILL)
+        child.wait(10)
+        with pytest.raises(StackError, match="victim ended with signal SIGKILL while it was needed"):
+            child.check()
+
+
+def test_a_program_that_is_not_there(tmp_path: Path) -> None:
+    with Processes() as processes, pytest.raises(StackError, match=r"ghost cannot be started: .*No such file"):
+        processes.start("ghost", [str(tmp_path / "ghost")], environment={}, directory=tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_no_orphans_when_the_parent_dies(tmp_path: Path, number: signal.Signals) -> None:
+    """The parent has two children, one of them with a child of its own; then the parent is killed."""
+    family = (
+        f"import subprocess, sys\nprint(subprocess.Popen([sys.executable, '-S', '-c', {SLEEP!r}]).pid, flush=True)\n"
+    )
+    parent_code = f"""
+import os, sys, time
+from pathlib import Path
+from stack.processes import Processes
+processes = Processes()
+folder = Path({str(tmp_path)!r})
+for name, code in (("a", {SLEEP!r}), ("b", {(family + SLEEP)!r})):
+    child = processes.start(
+        name, [sys.executable, "-S", "-c", code], environment=os.environ, directory=folder, stdout=folder / name
+    )
+    print(child.process.pid)
+print("reaper", processes._reaper.pid, flush=True)
+time.sleep(60)
+"""
+    with (tmp_path / "parent").open("wb") as out:
+        parent = subprocess.Popen([sys.executable, "-c", parent_code], cwd=ROOT, stdout=out, stderr=subprocess.DEVNULL)
+    wait_for(tmp_path / "parent", "reaper")
+    wait_for(tmp_path / "a", "up")
+    wait_for(tmp_path / "b", "up")
+    pids = [int(word) for word in (tmp_path / "parent").read_text().split() if word != "reaper"]
+    pids.append(next(int(word) for word in (tmp_path / "b").read_text().split() if word != "up"))
+    assert all(alive(pid) for pid in pids)
+    parent.send_signal(number)
+    parent.wait(10)
+    assert_all_end(pids, 3)
+
+
+def test_the_reaper_kills_what_ignores_the_end_of_its_parent(tmp_path: Path) -> None:
+    code = "from stack import reaper; reaper.GRACE = 0.3; reaper.main()"
+    child = subprocess.Popen([sys.executable, "-S", "-c", DEAF], stdout=subprocess.PIPE, start_new_session=True)
+    spared = subprocess.Popen([sys.executable, "-S", "-c", SLEEP], stdout=subprocess.DEVNULL, start_new_session=True)
+    helper = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE)
+    with child, spared, helper:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"up\n"
+        assert helper.stdin is not None
+        helper.stdin.write(f"+{child.pid}\n+{spared.pid}\n-{spared.pid}\n".encode())
+        started = time.monotonic()
+        helper.stdin.close()
+        assert child.wait(5) == -signal.SIGKILL
+        assert time.monotonic() - started >= 0.3
+        assert helper.wait(5) == 0
+        assert spared.poll() is None, "it was reported as ended: its number may belong to somebody else by now"
+        spared.kill()
+
+
+def assert_all_end(pids: list[int], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while any(alive(pid) for pid in pids):
+        assert time.monotonic() < deadline, "orphans are left"
+        time.sleep(0.02)
+
+
+def test_free_ports_are_different_free_and_below_the_ephemeral_range() -> None:
+    ports = free_ports(20)
+    assert len(set(ports)) == 20
+    assert all(18_000 <= port < 32_000 for port in ports)
+    for port in ports:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+
+
+def test_a_taken_port_is_not_chosen() -> None:
+    class First:
+        def __init__(self, taken: int) -> None:
+            self.left = [taken, taken + 1, taken + 2, taken + 3]
+
+        def choice(self, _: range) -> int:
+            return self.left.pop(0)
+
+    (port,) = free_ports(1)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        assert free_ports(1, choice=First(port))[0] > port

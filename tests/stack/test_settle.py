@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from stack import web
+from stack.errors import StackError
+from stack.readiness import answers, poll
+from stack.settle import Settled, settle
+
+
+class World:
+    """A clock that moves only by sleeping, and a Prometheus with samples that appear as time goes by."""
+
+    def __init__(self, samples: dict[str, list[tuple[float, str]]]) -> None:
+        self.now = 1000.0
+        self.samples = samples
+        self.broken_until = 0.0
+
+    def clock(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def query(self, url: str, expression: str, *, at: float, timeout: float) -> list[dict]:
+        if self.now < self.broken_until:
+            raise StackError("busy")
+        selector, window = expression[:-1].rsplit("[", 1)
+        seconds = float(window.removesuffix("s"))
+        values = [[when, value] for when, value in self.samples[selector] if at - seconds <= when <= at]
+        return [{"values": values}] if values else []
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    world = World({"up{a}": [], "up{b}": []})
+    monkeypatch.setattr(web, "query", world.query)
+    return world
+
+
+def run(world: World, after: float = 1000.0) -> Settled:
+    selectors = {"a": "up{a}", "b": "up{b}"}
+    return settle("http://p", selectors, after, deadline=15, clock=world.clock, sleep=world.sleep)
+
+
+def test_instant_is_the_first_at_which_all_were_seen(world: World) -> None:
+    world.samples |= {"up{a}": [(999.5, "1"), (1000.5, "1"), (1001.5, "1")], "up{b}": [(999.9, "1"), (1000.9, "1")]}
+    assert run(world) == Settled(1000.9, complete=True, missing=[])
+    assert world.now == pytest.approx(1000.9, abs=0.11)
+
+
+def test_a_component_that_has_ended_counts_when_it_was_seen_after_the_load(world: World) -> None:
+    world.samples |= {"up{a}": [(990.4, "1"), (991.4, "0"), (1000.4, "0")], "up{b}": [(1000.2, "1")]}
+    assert run(world, after=990.0) == Settled(1000.2, complete=True, missing=[])
+
+
+def test_down_early_and_aligned_samples_do_not_count(world: World) -> None:
+    world.samples |= {"up{a}": [(1000.5, "1")], "up{b}": [(999.9, "1"), (1000.001, "1"), (1000.9, "0")]}
+    settled = run(world)
+    assert (settled.complete, settled.missing) == (False, ["b"])
+    assert settled.instant == pytest.approx(1015, abs=0.2)
+
+
+def test_a_busy_prometheus_is_asked_again(world: World) -> None:
+    world.broken_until = 1003.0
+    world.samples |= {"up{a}": [(1000.5, "1")], "up{b}": [(1000.7, "1")]}
+    assert run(world) == Settled(1000.7, complete=True, missing=[])
+
+
+def test_poll_returns_what_it_found_and_gives_up_with_a_sentence() -> None:
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    assert poll(lambda: "x" if now[0] >= 0.5 else None, "it", deadline=1, clock=lambda: now[0], sleep=sleep) == "x"
+    now[0] = 0.0
+    with pytest.raises(StackError, match=r"^Gave up after 1 s waiting for the moon\.$"):
+        poll(lambda: None, "the moon", deadline=1, clock=lambda: now[0], sleep=sleep)
+    assert now[0] == pytest.approx(1, abs=0.05)
+
+
+def test_web_against_a_server(serve: Callable[..., str]) -> None:
+    url = serve(
+        {
+            "/ok": (200, b"fine"),
+            "/ill": (503, b"later"),
+            "/api/v1/query": (400, b'{"status":"error","errorType":"bad_data","error":"parse error"}'),
+        }
+    )
+    assert answers(f"{url}/ok")
+    assert not answers(f"{url}/ill")
+    assert not answers("http://127.0.0.1:9/")
+    assert web.get(f"{url}/ill", timeout=1) == web.Answer(503, b"later")
+    with pytest.raises(StackError, match=r"^Prometheus refused the query 'up\(': parse error\.$"):
+        web.query(url, "up(", timeout=1)
+    with pytest.raises(StackError, match="does not answer like Prometheus"):
+        web.query(f"{url}/else", "up", timeout=1)
+    with pytest.raises(StackError, match="is not an http or https URL"):
+        web.get("file:///etc/passwd", timeout=1)
+
+
+def test_loopback_is_never_asked_through_a_proxy(serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert answers(serve({"/ok": (200, b"")}) + "/ok")
+
+
+def test_query_sends_expression_and_instant(serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    open_ = web._open
+    monkeypatch.setattr(web, "_open", lambda url, timeout: asked.append(url) or open_(url, timeout))
+    url = serve({"/api/v1/query": (200, b'{"status":"success","data":{"resultType":"vector","result":[{"a":1}]}}')})
+    assert web.query(url, 'up{job="a b"}', at=12.3456, timeout=1) == [{"a": 1}]
+    assert parse_qs(urlsplit(asked[0]).query) == {"query": ['up{job="a b"}'], "time": ["12.346"]}
