@@ -1,0 +1,170 @@
+"""From measurements to verdicts. No data is never a pass, and a number that cannot be trusted is never judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from loadgen.record import CaseRecord, ScenarioRecord
+from reporting.catalogue import Objective, Sli
+from reporting.evidence import Evidence
+from reporting.measurements import Measurement
+from reporting.reconciliation import Reconciliation, reconcile
+from reporting.validity import Health, check
+
+QUICK = "quick"
+"""The profile in which a small sample is expected and tolerated."""
+
+
+class Status(StrEnum):
+    """What can be said of an objective, or of a whole report."""
+
+    PASS = "PASS"  # noqa: S105 - a verdict, no password
+    FAIL = "FAIL"
+    NO_DATA = "NO DATA"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    INVALID = "INVALID"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One objective in one place."""
+
+    sli: Sli
+    scenario: str
+    case: str
+    member: str
+    objective: Objective
+    """With the override of the scenario file, where there is one."""
+    status: Status
+    value: float | None
+    n: int | None
+    reason: str
+    """Why it is not simply PASS or FAIL; empty otherwise."""
+    too_few: bool = False
+    """INCONCLUSIVE only because the sample is small."""
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """All verdicts of a report, and what they amount to."""
+
+    verdicts: tuple[Verdict, ...]
+    reconciliations: tuple[Reconciliation, ...]
+    health: tuple[Health, ...]
+    status: Status
+    exit_code: int
+    """0 pass, 1 an objective failed, 3 inconclusive or invalid."""
+    problems: tuple[str, ...]
+    """One sentence for each thing that keeps the numbers from being trusted."""
+
+
+def analyse(evidence: Evidence, dimension: str) -> Analysis:
+    """Judge every objective of a dimension where its scenario ran."""
+    reconciliations = reconcile(evidence, dimension)
+    health = check(evidence, dimension)
+    unreconciled = {r.scenario for r in reconciliations if r.differences}
+    invalid = {(h.scenario, h.case) for h in health if h.problems}
+    verdicts = tuple(
+        verdict
+        for m in evidence.measurements.measurements
+        if (verdict := _judge(evidence, m, dimension, unreconciled, invalid)) is not None
+    )
+    problems = (
+        *(problem for h in health for problem in h.problems),
+        *(difference for r in reconciliations for difference in r.differences),
+        *_unknown_overrides(evidence, dimension),
+    )
+    status, code = _overall(verdicts, problems, invalid=bool(invalid), quick=evidence.run.profile == QUICK)
+    return Analysis(verdicts, reconciliations, health, status, code, problems)
+
+
+def _overall(
+    verdicts: tuple[Verdict, ...], problems: tuple[str, ...], *, invalid: bool, quick: bool
+) -> tuple[Status, int]:
+    statuses = {v.status for v in verdicts if not (quick and v.too_few)}
+    if quick and verdicts and not statuses and not problems and not invalid:
+        return Status.INCONCLUSIVE, 0  # nothing could be judged, as expected of so few jobs
+    if invalid:
+        return Status.INVALID, 3
+    if Status.FAIL in statuses:
+        return Status.FAIL, 1
+    if problems or Status.INCONCLUSIVE in statuses:
+        return Status.INCONCLUSIVE, 3
+    if Status.NO_DATA in statuses or not verdicts:
+        return Status.NO_DATA, 3
+    return Status.PASS, 0
+
+
+def _judge(
+    evidence: Evidence,
+    measurement: Measurement,
+    dimension: str,
+    unreconciled: set[str],
+    invalid: set[tuple[str, str]],
+) -> Verdict | None:
+    sli = evidence.catalogue.get(measurement.sli)
+    scenario = evidence.scenario(measurement.scenario)
+    if sli.dimension != dimension or scenario is None:
+        return None
+    case = next((c for c in scenario.cases if c.name == measurement.case), None)
+    objective = _objective(sli, scenario, case)
+    if objective is None:
+        return None
+    status, reason, too_few = _compare(sli, objective, measurement)
+    places = {(scenario.name, c.name) for c in scenario.cases} if case is None else {(scenario.name, case.name)}
+    if status in {Status.PASS, Status.FAIL, Status.INCONCLUSIVE}:
+        if places & invalid:
+            status, reason, too_few = Status.INVALID, "the load generator was the bottleneck", False
+        elif scenario.name in unreconciled:
+            status, reason, too_few = Status.INCONCLUSIVE, "counts do not reconcile", False
+    return Verdict(
+        sli=sli,
+        scenario=scenario.name,
+        case=measurement.case,
+        member=measurement.member,
+        objective=objective,
+        status=status,
+        value=measurement.value,
+        n=measurement.n,
+        reason=reason,
+        too_few=too_few,
+    )
+
+
+def _objective(sli: Sli, scenario: ScenarioRecord, case: CaseRecord | None) -> Objective | None:
+    objective = sli.objective
+    if objective is None:
+        return None
+    override = scenario.objectives.get(sli.id)
+    if override is None and objective.scenarios and scenario.name not in objective.scenarios:
+        return None
+    if objective.concurrency is not None and (case is None or case.concurrency != objective.concurrency):
+        return None
+    if override is None:
+        return objective
+    return Objective(value=override, direction=objective.direction)
+
+
+def _compare(sli: Sli, objective: Objective, measurement: Measurement) -> tuple[Status, str, bool]:
+    value = measurement.value
+    if value is None:
+        return Status.NO_DATA, measurement.no_data or "", False
+    n = measurement.n
+    if sli.min_n and (n is None or n < sli.min_n):
+        return Status.INCONCLUSIVE, f"n too small: {n or 0}, needs {sli.min_n}", True
+    at_most = objective.direction == "at_most"
+    held = value <= objective.value if at_most else value >= objective.value
+    if measurement.bound is not None and measurement.bound.upper is None and held == at_most:
+        return Status.INCONCLUSIVE, "above the last bucket: only a lower limit is known", False
+    return (Status.PASS if held else Status.FAIL), "", False
+
+
+def _unknown_overrides(evidence: Evidence, dimension: str) -> list[str]:
+    judged = {sli.id for sli in evidence.catalogue.slis if sli.objective is not None}
+    return [
+        f"{scenario.name}: the scenario file sets an objective for {name!r}, which is no indicator with an objective"
+        for scenario in evidence.scenarios(dimension)
+        for name in scenario.objectives
+        if name not in judged
+    ]

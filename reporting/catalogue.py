@@ -1,0 +1,177 @@
+"""The catalogue of service level indicators: strictly loaded, all errors at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from string import Template
+from typing import Any, Literal
+
+import msgspec
+
+CATALOGUE_FILE = Path(__file__).with_name("slis.yaml")
+VERSION = 1
+SAMPLE = {"run_id": "sample", "scenario": "sample", "case": "sample", "window": "60s"}
+"""Every placeholder that a query may hold, with a value to try it out."""
+
+_METRIC = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\{")
+
+
+class CatalogueError(Exception):
+    """A catalogue that cannot be used; `errors` holds every error, the message all of them, one a line."""
+
+    def __init__(self, *errors: str) -> None:
+        super().__init__("\n".join(errors))
+        self.errors = list(errors)
+
+
+class Objective(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a value must hold, and where it is judged."""
+
+    value: float
+    direction: Literal["at_most", "at_least"]
+    scenarios: tuple[str, ...] = ()
+    """Scenarios where it is judged; none = wherever the indicator is measured."""
+    concurrency: int | None = None
+    """Judge only the cases with this many jobs in flight."""
+
+
+class By(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A label of the answer, and the values of it that are expected."""
+
+    label: str
+    members: tuple[str, ...]
+
+
+class Sli(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One indicator. The fields are explained at the head of the catalogue file."""
+
+    id: str
+    title: str
+    unit: str
+    dimension: Literal["performance", "reliability", "resources"]
+    section: str
+    scope: Literal["case", "scenario", "run"]
+    query: str
+    why: str
+    scenarios: tuple[str, ...] = ()
+    by: By | None = None
+    per_second: bool = False
+    quantile: float | None = None
+    buckets: str | None = None
+    n: str | None = None
+    min_n: int = 0
+    objective: Objective | None = None
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics that the queries read, in order of appearance."""
+        return tuple(dict.fromkeys(_METRIC.findall(f"{self.query} {self.buckets or ''}")))
+
+    def fill(self, template: str, values: Mapping[str, str]) -> str:
+        """Put values for the placeholders into one of the two templates, quoted for a PromQL string."""
+        return Template(template).substitute(
+            {name: value.replace("\\", r"\\").replace('"', r"\"") for name, value in values.items()}
+        )
+
+
+class Catalogue(msgspec.Struct, frozen=True):
+    """All indicators in the order of the file."""
+
+    slis: tuple[Sli, ...]
+
+    def get(self, sli: str) -> Sli:
+        """The indicator of this id; KeyError when there is none."""
+        for entry in self.slis:
+            if entry.id == sli:
+                return entry
+        raise KeyError(sli)
+
+
+def load(path: Path = CATALOGUE_FILE) -> Catalogue:
+    """Read a catalogue.
+
+    Raises:
+        CatalogueError: with every error of the file, one a line.
+    """
+    try:
+        document = msgspec.yaml.decode(path.read_bytes())
+    except OSError as error:
+        raise CatalogueError(f"cannot read {path} ({error.strerror}); reinstall Reelbench") from error
+    except msgspec.DecodeError as error:
+        raise CatalogueError(f"{path} is not YAML: {error}") from error
+    if not isinstance(document, dict) or set(document) != {"version", "slis"} or not isinstance(document["slis"], list):
+        raise CatalogueError(f"{path}: needs exactly the keys version and slis, slis being a list")
+    errors: list[str] = []
+    if document["version"] != VERSION:
+        errors.append(f"version is {document['version']!r}, this Reelbench reads version {VERSION}")
+    slis = [sli for number, entry in enumerate(document["slis"], 1) if (sli := _entry(entry, number, errors))]
+    _check_together(slis, errors)
+    if errors:
+        raise CatalogueError(*(f"{path}: {error}" for error in errors))
+    return Catalogue(tuple(slis))
+
+
+def _entry(entry: Any, number: int, errors: list[str]) -> Sli | None:
+    """Convert one entry field by field, so that each wrong field is named and not the first one alone."""
+    if not isinstance(entry, dict):
+        errors.append(f"entry {number} is not a mapping")
+        return None
+    name = f"sli {entry.get('id', f'number {number}')}"
+    before = len(errors)
+    fields = {field.name: field for field in msgspec.structs.fields(Sli)}
+    errors.extend(f"{name}: unknown key {key!r}" for key in entry if key not in fields)
+    values: dict[str, Any] = {}
+    for key, field in fields.items():
+        if key not in entry:
+            if field.required:
+                errors.append(f"{name}: the key {key!r} is missing")
+            continue
+        try:
+            values[key] = msgspec.convert(entry[key], field.type)
+        except msgspec.ValidationError as error:
+            errors.append(f"{name}: {key}: {error}")
+    if len(errors) > before:
+        return None
+    sli = Sli(**values)
+    _check_alone(sli, name, errors)
+    return sli
+
+
+def _check_alone(sli: Sli, name: str, errors: list[str]) -> None:
+    allowed = {"case": {"run_id", "scenario", "case", "window"}, "scenario": {"run_id", "scenario", "window"}}
+    sample = {key: SAMPLE[key] for key in allowed.get(sli.scope, {"run_id", "window"})}
+    for key, template in (("query", sli.query), ("buckets", sli.buckets)):
+        try:
+            sli.fill(template or "", sample)
+        except KeyError as error:
+            errors.append(f"{name}: {key}: unknown placeholder ${error.args[0]} for scope {sli.scope}")
+        except ValueError as error:
+            errors.append(f"{name}: {key}: {error}; a literal $ is written $$")
+    if not sli.metrics:
+        errors.append(f"{name}: query: names no metric with a selector in braces")
+    if (sli.quantile is None) != (sli.buckets is None):
+        errors.append(f"{name}: quantile and buckets belong together")
+    if sli.quantile is not None and not 0 < sli.quantile < 1:
+        errors.append(f"{name}: quantile must lie between 0 and 1, it is {sli.quantile}")
+    if sli.per_second and sli.scope != "case":
+        errors.append(f"{name}: per_second needs scope case, only a case has a recorded length")
+    if sli.min_n and sli.n is None:
+        errors.append(f"{name}: min_n needs n, the indicator that gives the sample size")
+
+
+def _check_together(slis: list[Sli], errors: list[str]) -> None:
+    known: dict[str, Sli] = {}
+    for sli in slis:
+        if sli.id in known:
+            errors.append(f"sli {sli.id}: duplicate id")
+        known.setdefault(sli.id, sli)
+    for sli in slis:
+        if sli.n is None:
+            continue
+        source = known.get(sli.n)
+        if source is None:
+            errors.append(f"sli {sli.id}: n names {sli.n!r}, which is no indicator")
+        elif (source.scope, source.by, source.scenarios) != (sli.scope, sli.by, sli.scenarios):
+            errors.append(f"sli {sli.id}: n names {sli.n!r}, which differs in scope, by or scenarios")

@@ -1,0 +1,147 @@
+"""From catalogue and run to questions, from questions to measurements."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from loadgen.record import CaseRecord, RunRecord, ScenarioRecord
+from reporting.buckets import bound_of
+from reporting.catalogue import Catalogue, Sli
+from reporting.evidence import began
+from reporting.measurements import Measurement, Measurements
+from reporting.prometheus import NoData, Prometheus, Value, Vector, single
+
+DIGITS = 12
+"""Significant digits kept: Prometheus may sum series in another order after a restart, which moves the last ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One query of an indicator with its placeholders filled in."""
+
+    sli: Sli
+    scenario: str
+    case: str
+    members: tuple[str, ...]
+    """Expected members; ("",) when the indicator is not split."""
+    seconds: float | None
+    """Length to divide by, for an indicator per second."""
+    query: str
+    buckets: str | None
+
+
+def questions(catalogue: Catalogue, run: RunRecord, window: str) -> tuple[Question, ...]:
+    """Every question of a run, in the order of catalogue, scenario and case; parts that never began are left out."""
+    return tuple(
+        _question(sli, run, scenario, case, window) for sli in catalogue.slis for scenario, case in _places(sli, run)
+    )
+
+
+def collect(
+    asked: tuple[Question, ...], run: RunRecord, prometheus: Prometheus | None, *, instant: float, window: str
+) -> Measurements:
+    """Ask Prometheus; without one, every value is missing and says so.
+
+    Raises:
+        QueryError: Prometheus did not answer.
+    """
+    texts = [text for q in asked for text in (q.query, q.buckets) if text]
+    answers: dict[str, Vector] | None = prometheus.vectors(texts, instant) if prometheus else None
+    values = {(q.sli.id, q.scenario, q.case, member): _value(q, member, answers) for q in asked for member in q.members}
+    measurements = tuple(_measurement(q, member, values, answers, instant) for q in asked for member in q.members)
+    return Measurements(
+        run_id=run.run_id,
+        instant=instant,
+        window=window,
+        prometheus=prometheus is not None,
+        measurements=measurements,
+    )
+
+
+def _places(sli: Sli, run: RunRecord) -> Iterator[tuple[ScenarioRecord | None, CaseRecord | None]]:
+    if sli.scope == "run":
+        yield None, None
+        return
+    for scenario in run.scenarios:
+        wanted = scenario.name in sli.scenarios if sli.scenarios else scenario.dimension == sli.dimension
+        if not wanted or not began(scenario):
+            continue
+        if sli.scope == "scenario":
+            yield scenario, None
+        else:
+            yield from ((scenario, case) for case in scenario.cases if case.started is not None)
+
+
+def _question(
+    sli: Sli, run: RunRecord, scenario: ScenarioRecord | None, case: CaseRecord | None, window: str
+) -> Question:
+    values = {"run_id": run.run_id, "window": window}
+    seconds = None
+    if scenario:
+        values["scenario"] = scenario.name
+    if case:
+        values["case"] = case.name
+        if sli.per_second and case.started is not None and case.ended is not None:
+            seconds = case.ended - case.started
+    members = sli.by.members if sli.by else ("",)
+    if sli.by and sli.by.label == "operation" and scenario:  # a scenario sends only the operations of its steps
+        members = tuple(member for member in members if member in scenario.steps)
+    return Question(
+        sli=sli,
+        scenario=scenario.name if scenario else "",
+        case=case.name if case else "",
+        members=members,
+        seconds=seconds,
+        query=sli.fill(sli.query, values),
+        buckets=sli.fill(sli.buckets, values) if sli.buckets else None,
+    )
+
+
+def _value(question: Question, member: str, answers: dict[str, Vector] | None) -> Value | NoData:
+    if answers is None:
+        return NoData("there was no Prometheus to ask")
+    value = single(_of_member(question, member, answers[question.query]))
+    if isinstance(value, NoData):
+        return value
+    if not math.isfinite(value.value):
+        return NoData(f"the answer is {value.value:+} and no number")
+    if not question.sli.per_second:
+        return value
+    if not question.seconds:
+        return NoData("the case has no recorded end")
+    return Value(value.value / question.seconds)
+
+
+def _of_member(question: Question, member: str, vector: Vector) -> Vector:
+    by = question.sli.by
+    return vector if by is None else tuple(sample for sample in vector if sample.metric.get(by.label) == member)
+
+
+def _measurement(
+    question: Question,
+    member: str,
+    values: dict[tuple[str, str, str, str], Value | NoData],
+    answers: dict[str, Vector] | None,
+    instant: float,
+) -> Measurement:
+    sli = question.sli
+    place = (question.scenario, question.case, member)
+    value = values[(sli.id, *place)]
+    size = values.get((sli.n, *place)) if sli.n else None
+    bound = None
+    if answers is not None and question.buckets and sli.quantile is not None:
+        bound = bound_of(_of_member(question, member, answers[question.buckets]), sli.quantile)
+    return Measurement(
+        sli=sli.id,
+        scenario=question.scenario,
+        case=question.case,
+        member=member,
+        query=question.query,
+        instant=instant,
+        value=float(f"{value.value:.{DIGITS}g}") if isinstance(value, Value) else None,
+        no_data=value.reason if isinstance(value, NoData) else None,
+        bound=bound,
+        n=round(size.value) if isinstance(size, Value) else None,
+    )

@@ -1,0 +1,145 @@
+"""From a run directory to its reports: read, ask, judge, write."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadgen.record import TRACES_DIR, RecordError, RunRecord, read_jobs, read_requests, read_run, write_atomically
+from reporting import measurements as measured
+from reporting import performance
+from reporting.analysis import Analysis, Status, Verdict, analyse
+from reporting.catalogue import CATALOGUE_FILE, Catalogue, load
+from reporting.collector import collect, questions
+from reporting.evidence import Evidence
+from reporting.measurements import Measurements
+from reporting.prometheus import connect
+from reporting.render import markdown
+from reporting.report import Report
+from reporting.stackfile import StackInfo, read_stack
+from reporting.traces import FileTraces, TraceSource
+
+REPORTS_DIR = "reports"
+SETTLE = 30.0
+"""Seconds after the end of a run at which its telemetry is read when the stack recorded no instant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What an export wrote and found."""
+
+    paths: tuple[Path, ...]
+    verdicts: tuple[Verdict, ...]
+    status: Status
+    exit_code: int
+    """0 pass, 1 an objective failed, 3 inconclusive or invalid."""
+    summary: tuple[str, ...]
+    """Lines for the terminal."""
+
+
+def export(
+    run_dir: Path,
+    prometheus_url: str | None,
+    *,
+    instant: float | None = None,
+    window: float | None = None,
+    charts: bool = True,
+    traces: TraceSource | None = None,
+    catalogue: Path = CATALOGUE_FILE,
+) -> Exported:
+    """Write ``measurements.json`` and the reports of a run; the same run gives the same bytes.
+
+    Args:
+        run_dir: The run directory.
+        prometheus_url: Prometheus that holds the run. None: the kept ``measurements.json`` is used, or, without one,
+            every objective is NO DATA.
+        instant: Unix time of all queries; default: when the stack had settled, or 30 s after the end of the run.
+        window: Range of the queries in seconds; default: from the start of the run to the instant.
+        charts: Also draw the figures (imports matplotlib, about a second).
+        traces: Where traces are kept; default: the files of the run.
+        catalogue: The catalogue of indicators.
+
+    Raises:
+        RecordError: the run directory cannot be read.
+        CatalogueError: the catalogue is wrong.
+        QueryError: Prometheus did not answer.
+    """
+    slis = load(catalogue)
+    run = read_run(run_dir)
+    stack = read_stack(run_dir)
+    source = traces or FileTraces(run_dir / TRACES_DIR)
+    measurements = None if prometheus_url else _kept(run_dir, run, slis)
+    if measurements is None:
+        at = instant if instant is not None else _instant(run, stack)
+        length = f"{math.ceil(window if window is not None else at - run.started) + 1}s"
+        prometheus = connect(prometheus_url) if prometheus_url else None
+        try:
+            measurements = collect(questions(slis, run, length), run, prometheus, instant=at, window=length)
+        finally:
+            if prometheus:
+                prometheus.close()
+    evidence = Evidence(
+        catalogue=slis,
+        run=run,
+        jobs=tuple(read_jobs(run_dir)),
+        requests=tuple(read_requests(run_dir)),
+        stack=stack,
+        measurements=measurements,
+        root_spans=source.root_spans(),
+    )
+    analysis = analyse(evidence, performance.DIMENSION)
+    paths = [measured.write(run_dir, measurements)]
+    paths += _write(run_dir / REPORTS_DIR, performance.build(evidence, analysis), charts=charts)
+    return Exported(
+        paths=tuple(paths),
+        verdicts=analysis.verdicts,
+        status=analysis.status,
+        exit_code=analysis.exit_code,
+        summary=tuple(_summary(analysis, paths)),
+    )
+
+
+def _kept(run_dir: Path, run: RunRecord, slis: Catalogue) -> Measurements | None:
+    kept = measured.read(run_dir)
+    if kept is None:
+        return None
+    if kept.run_id != run.run_id:
+        raise RecordError(f"{run_dir} holds measurements of run {kept.run_id}; delete {measured.MEASUREMENTS_FILE}")
+    if unknown := {m.sli for m in kept.measurements} - {sli.id for sli in slis.slis}:
+        msg = f"{run_dir} holds measurements that the catalogue does not know ({', '.join(sorted(unknown))})"
+        raise RecordError(f"{msg}; export again with Prometheus")
+    return kept
+
+
+def _instant(run: RunRecord, stack: StackInfo | None) -> float:
+    if stack is not None and stack.settled_at is not None:
+        return stack.settled_at
+    ends = [end for s in run.scenarios for end in (s.ended, *(c.ended for c in s.cases)) if end is not None]
+    return (run.ended or max(ends, default=run.started)) + SETTLE
+
+
+def _write(folder: Path, report: Report, *, charts: bool) -> list[Path]:
+    text = folder / f"{report.name}.md"
+    write_atomically(text, markdown.render(report, charts=charts).encode())
+    if not charts:
+        return [text]
+    from reporting.render import figures  # noqa: PLC0415 - matplotlib takes a second, which only charts may cost
+
+    paths = [text]
+    for chart in report.charts:
+        path = folder / markdown.FIGURES / f"{chart.name}.svg"
+        write_atomically(path, figures.svg(chart))
+        paths.append(path)
+    return paths
+
+
+def _summary(analysis: Analysis, paths: list[Path]) -> list[str]:
+    lines = [f"{performance.DIMENSION}: {analysis.status}"]
+    for verdict in analysis.verdicts:
+        if verdict.status is not Status.PASS:
+            place = " / ".join(filter(None, (verdict.scenario, verdict.case, verdict.member)))
+            reason = f" ({verdict.reason})" if verdict.reason else ""
+            lines.append(f"  {verdict.status}: {verdict.sli.title} in {place}{reason}")
+    lines += [f"  {problem}" for problem in analysis.problems]
+    return [*lines, *(f"wrote {path}" for path in paths)]

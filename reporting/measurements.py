@@ -1,0 +1,80 @@
+"""What Prometheus answered: one frozen record for each number, kept in ``measurements.json``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from loadgen.record import RecordError, write_atomically
+from reporting.buckets import Bound
+
+SCHEMA_VERSION = 1
+MEASUREMENTS_FILE = "measurements.json"
+
+
+class Measurement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One number with everything that is needed to get it again."""
+
+    sli: str
+    scenario: str
+    case: str
+    """Empty for a number of a whole scenario."""
+    member: str
+    """Value of the label that the indicator is split by; empty when it is not split."""
+    query: str
+    instant: float
+    """Unix time of the evaluation in seconds."""
+    value: float | None
+    """None when there was no data; finite otherwise."""
+    no_data: str | None
+    """Why there is no value."""
+    bound: Bound | None
+    """Bucket that a quantile fell in."""
+    n: int | None
+    """Sample size as Prometheus counted it."""
+
+
+class Measurements(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All numbers of a run, in the order of catalogue, scenario, case and member."""
+
+    schema_version: int = SCHEMA_VERSION
+    run_id: str
+    instant: float
+    window: str
+    """Range of the queries as PromQL writes it, such as 312s."""
+    prometheus: bool
+    """False when there was no Prometheus to ask: every value is then missing for that reason."""
+    measurements: tuple[Measurement, ...]
+
+
+class _Version(msgspec.Struct):
+    schema_version: int
+
+
+def write(folder: Path, measurements: Measurements) -> Path:
+    """Replace ``measurements.json`` of a run directory atomically."""
+    path = folder / MEASUREMENTS_FILE
+    write_atomically(path, msgspec.json.format(msgspec.json.encode(measurements), indent=2) + b"\n")
+    return path
+
+
+def read(folder: Path) -> Measurements | None:
+    """Read ``measurements.json``; None when the run has not been measured yet.
+
+    Raises:
+        RecordError: the file is damaged or of another schema version.
+    """
+    path = folder / MEASUREMENTS_FILE
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        version = msgspec.json.decode(raw, type=_Version).schema_version
+        if version != SCHEMA_VERSION:
+            msg = f"{path} has schema version {version}, this Reelbench reads {SCHEMA_VERSION}; delete it, export again"
+            raise RecordError(msg)
+        return msgspec.json.decode(raw, type=Measurements)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise RecordError(f"{path} is damaged ({error}); delete it and export again with Prometheus") from error

@@ -1,0 +1,50 @@
+"""The operations of the API: how fast each of them answers."""
+
+from __future__ import annotations
+
+from reporting import units
+from reporting.evidence import Evidence
+from reporting.report import Section, Table
+from reporting.sections import not_run
+from reporting.statistics import summarize
+
+SCENARIO = "api_latency"
+
+
+def section(evidence: Evidence) -> Section:
+    """What each operation of the API costs its client."""
+    scenario = evidence.scenario(SCENARIO)
+    if scenario is None:
+        return Section("API latency by operation", not_run(SCENARIO))
+    rows = []
+    for operation, prefix in [
+        *((member, "api_latency") for member in ("create", "retrieve", "list", "content", "manifest", "delete")),
+        ("wait", "wait_latency"),
+    ]:
+        exact = summarize(evidence.durations(SCENARIO, operation))
+        p95 = evidence.measured(f"{prefix}_p95", SCENARIO, member=operation)
+        if exact is None and (p95 is None or p95.value is None):
+            continue
+        rows.append(
+            (
+                f"{operation} (long poll, not judged)" if operation == "wait" else operation,
+                units.count(exact.n if exact else 0),
+                units.milliseconds(evidence.value(f"{prefix}_avg", SCENARIO, member=operation)),
+                units.milliseconds(exact.average if exact else None),
+                units.milliseconds(p95.value if p95 else None),
+                units.bucket(p95.bound if p95 else None, "ms"),
+                units.milliseconds(exact.p95.value if exact else None),
+                units.relative(p95.value if p95 else None, exact.p95.value if exact else None),
+                units.interval(exact.p95.interval, "ms") if exact else units.NONE,
+                units.milliseconds(exact.maximum if exact else None),
+            )
+        )
+    columns = (
+        "Operation", "n", "Avg PromQL", "Avg exact", "P95 PromQL", "Bucket", "P95 exact", "Difference %",
+        "95 % CI of P95", "Max",
+    )  # fmt: skip
+    caption = (
+        "Milliseconds as the client sees them. The long poll lasts until the job is done, so it is the service's work "
+        "and no latency of the API."
+    )
+    return Section("API latency by operation", (Table(columns, tuple(rows), columns[1:8] + columns[9:], caption),))

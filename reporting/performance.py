@@ -1,0 +1,249 @@
+"""The performance report."""
+
+from __future__ import annotations
+
+from reporting import charts, components, operations, sections, units
+from reporting.analysis import Analysis
+from reporting.evidence import Evidence, place_name
+from reporting.levels import Level, levels
+from reporting.measurements import Measurement
+from reporting.recommendations import recommend
+from reporting.report import Block, Bullets, Paragraph, Report, Section, Table
+
+DIMENSION = "performance"
+CROWD = 50
+"""Jobs in flight at which the throughput objective is set."""
+
+STARRED = r"\* n is too small for an upper limit of the 95 % interval; below n = 100 the P99 is the maximum."
+
+
+def build(evidence: Evidence, analysis: Analysis) -> Report:
+    """The performance report as data."""
+    every = levels(evidence)
+    load = tuple(level for level in every if level.scenario == "concurrent_load")
+    return Report(
+        name="performance_report",
+        title=f"Performance report of run {evidence.run.run_id}",
+        sections=(
+            sections.verdict(evidence, analysis, DIMENSION),
+            _key_metrics(evidence, every),
+            sections.objectives(analysis),
+            _response_time(evidence, every),
+            _percentiles(evidence, every),
+            _concurrent_load(evidence, analysis, load),
+            _throughput(evidence, every),
+            operations.section(evidence),
+            components.section(evidence),
+            _recommendations(evidence, load),
+            sections.reconciliation(analysis),
+            sections.environment(evidence),
+            sections.workload(evidence, DIMENSION),
+            sections.method(evidence),
+            sections.queries(evidence, DIMENSION),
+        ),
+    )
+
+
+def _key_metrics(evidence: Evidence, every: tuple[Level, ...]) -> Section:
+    items = []
+    single = next((level.times for level in every if level.scenario == "single_request" and level.times), None)
+    if single:
+        spread = f" +- {single.stddev:.3f}" if single.stddev is not None else ""
+        promql = _first_value(evidence, "response_time_p95", "single_request")
+        items += [
+            (
+                f"Response time of a single request: **{single.average:.3f}{spread} s** (average +- sample "
+                f"standard deviation, n = {single.n})."
+            ),
+            (
+                f"P95 of a single request: **{single.p95.value:.3f} s** (95 % CI in s: "
+                f"{units.interval(single.p95.interval)}; PromQL {units.seconds(promql)} s)."
+            ),
+        ]
+    best = _best(every)
+    if best and best.throughput is not None:
+        items.append(
+            f"Maximum throughput: **{best.throughput:.2f} jobs/s** in {place_name(best.scenario, best.case)} "
+            f"({best.concurrency} in flight, n = {best.times.n if best.times else 0})."
+        )
+    items.extend(
+        f"Success rate at {level.concurrency} in flight ({level.scenario}): **{level.success.value * 100:.1f} %** "
+        f"(95 % CI {level.success.lower * 100:.1f} to {level.success.upper * 100:.1f} %, n = {level.success.n})."
+        for level in every
+        if level.concurrency == CROWD and level.success
+    )
+    if not items:
+        return Section("Key metrics", (Paragraph("No job was completed, so there is no key metric."),))
+    note = Paragraph("For a paper; exact values from the client's records. Cite them with environment and method.")
+    return Section("Key metrics", (note, Bullets(tuple(items))))
+
+
+def _response_time(evidence: Evidence, every: tuple[Level, ...]) -> Section:
+    rows = tuple(
+        (
+            place_name(level.scenario, level.case),
+            units.count(level.times.n),
+            *(
+                units.seconds(value)
+                for value in (
+                    level.times.minimum,
+                    level.times.average,
+                    level.times.maximum,
+                    level.times.stddev,
+                )
+            ),
+            *(units.tail(percentile) for percentile in (level.times.p50, level.times.p95, level.times.p99)),
+        )
+        if level.times
+        else (place_name(level.scenario, level.case), "0", *[units.NONE] * 7)
+        for level in every
+    )
+    columns = ("Scenario / case", "n", "Min", "Avg", "Max", "Stddev", "P50", "P95", "P99")
+    blocks: list[Block] = [
+        Table(
+            columns,
+            rows,
+            numeric=columns[1:],
+            caption=f"Response time of completed jobs in seconds, exact values from the client's records. {STARRED}",
+        )
+    ]
+    single = next((level for level in every if level.scenario == "single_request" and level.times), None)
+    if single:
+        blocks.append(charts.ecdf(evidence, single))
+    return Section("Response time", tuple(blocks))
+
+
+def _percentiles(evidence: Evidence, every: tuple[Level, ...]) -> Section:
+    rows = []
+    for level in every:
+        if level.times is None:
+            continue
+        place = place_name(level.scenario, level.case)
+        average = evidence.measured("response_time_avg", level.scenario, level.case)
+        rows.append((place, "avg", *_beside(average, level.times.average), units.NONE))
+        for name, percentile in (("P50", level.times.p50), ("P95", level.times.p95), ("P99", level.times.p99)):
+            measured = evidence.measured(f"response_time_{name.lower()}", level.scenario, level.case)
+            rows.append((place, name, *_beside(measured, percentile.value), units.interval(percentile.interval)))
+    columns = ("Scenario / case", "Figure", "PromQL", "Bucket", "Exact", "Difference %", "95 % CI of exact")
+    table = Table(
+        columns,
+        tuple(rows),
+        numeric=("PromQL", "Bucket", "Exact", "Difference %"),
+        caption="Seconds. The true sample quantile lies in the bucket; the PromQL value interpolates within it. The "
+        "difference is that of PromQL from exact.",
+    )
+    return Section("PromQL beside exact", (table,), level=3)
+
+
+def _beside(measurement: Measurement | None, exact: float) -> tuple[str, str, str, str]:
+    value = measurement.value if measurement else None
+    return (
+        units.seconds(value),
+        units.bucket(measurement.bound if measurement else None),
+        units.seconds(exact),
+        units.relative(value, exact),
+    )
+
+
+def _concurrent_load(evidence: Evidence, analysis: Analysis, load: tuple[Level, ...]) -> Section:
+    if not load:
+        return Section("Concurrent load", sections.not_run("concurrent_load"))
+    lateness = {(h.scenario, h.case): h.lateness_p99 for h in analysis.health}
+    rows = tuple(
+        (
+            units.count(level.concurrency),
+            units.count(level.success.n if level.success else 0),
+            units.rate(level.success),
+            units.number(level.throughput),
+            units.seconds(level.times.average if level.times else None),
+            units.tail(level.times.p95) if level.times else units.NONE,
+            units.tail(level.times.p99) if level.times else units.NONE,
+            units.seconds(level.queue_p95),
+            units.milliseconds(lateness.get((level.scenario, level.case))),
+            units.number(level.generator_cpu),
+            units.number(level.littles_law),
+        )
+        for level in load
+    )
+    columns = (
+        "In flight", "n", "Success % (95 % CI)", "Jobs/s", "Avg [s]", "P95 [s]", "P99 [s]", "Queue P95 [s]",
+        "Lateness P99 [ms]", "Generator CPU [cores]", "Little's law",
+    )  # fmt: skip
+    caption = (
+        "Exact values from the client's records, queue time from PromQL. Little's law is X R / N: near 1 when "
+        "throughput, response time and jobs in flight agree; start and drain of a short case pull it below 1. "
+        f"{STARRED}"
+    )
+    drawn = [level for level in load if level.times and level.throughput is not None]
+    return Section(
+        "Concurrent load",
+        (
+            Table(columns, rows, numeric=columns, caption=caption),
+            *(charts.by_concurrency(evidence, drawn) if drawn else ()),
+        ),
+    )
+
+
+def _throughput(evidence: Evidence, every: tuple[Level, ...]) -> Section:
+    rows = tuple(
+        (
+            place_name(level.scenario, level.case),
+            units.count(level.concurrency),
+            units.count(level.times.n if level.times else 0),
+            units.number(evidence.value("throughput", level.scenario, level.case)),
+            units.number(level.throughput),
+            units.number(evidence.value("request_rate", level.scenario, level.case), 1),
+            units.number(level.requests, 1),
+        )
+        for level in every
+    )
+    columns = (
+        "Scenario / case", "In flight", "Completed jobs", "Jobs/s PromQL", "Jobs/s exact", "Requests/s PromQL",
+        "Requests/s exact",
+    )  # fmt: skip
+    items = []
+    best = _best(every)
+    if best:
+        items.append(
+            f"Maximum: **{units.number(best.throughput)} jobs/s** in {place_name(best.scenario, best.case)}, "
+            f"{best.concurrency} in flight."
+        )
+    at_crowd = [level for level in every if level.concurrency == CROWD]
+    items.extend(
+        f"At {CROWD} in flight ({level.scenario}): **{units.number(level.throughput)} jobs/s** and "
+        f"{units.number(level.requests, 1)} HTTP requests/s."
+        for level in at_crowd
+    )
+    if not at_crowd:
+        items.append(f"No case held {CROWD} jobs in flight.")
+    caption = "Completed measured jobs, and requests of measured jobs, over the recorded length of the case."
+    return Section("Throughput", (Bullets(tuple(items)), Table(columns, rows, numeric=columns[1:], caption=caption)))
+
+
+def _best(every: tuple[Level, ...]) -> Level | None:
+    known = [level for level in every if level.throughput]
+    return max(known, key=lambda level: level.throughput or 0.0, default=None)
+
+
+def _recommendations(evidence: Evidence, load: tuple[Level, ...]) -> Section:
+    success = evidence.catalogue.get("success_rate").objective
+    response = evidence.catalogue.get("response_time_p95").objective
+    advice = recommend(
+        load,
+        components.parts_of(evidence),
+        min_success=success.value if success else 0.0,
+        max_p95=response.value if response else float("inf"),
+    )
+    if not advice:
+        text = "The run holds too little for advice: it needs `concurrent_load` or `component_speed`."
+        return Section("Scalability recommendations", (Paragraph(text),))
+    return Section("Scalability recommendations", (Bullets(advice),))
+
+
+def _first_value(evidence: Evidence, sli: str, scenario: str) -> float | None:
+    found = evidence.scenario(scenario)
+    return (
+        next((v for c in found.cases if (v := evidence.value(sli, scenario, c.name)) is not None), None)
+        if found
+        else None
+    )

@@ -1,0 +1,136 @@
+"""Instant queries to the HTTP API of Prometheus (2.42 and later)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import msgspec
+import requests
+from requests.adapters import HTTPAdapter
+
+WORKERS = 4
+"""Queries in flight: enough to hide the round trip, few enough for a Prometheus on a laptop."""
+
+
+class QueryError(Exception):
+    """Prometheus did not answer a query; the message is one sentence with the cure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A number that Prometheus answered; it may be infinite, never NaN."""
+
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class NoData:
+    """Prometheus answered, and there was nothing: never zero, never a pass."""
+
+    reason: str
+
+
+class NativeHistogram(msgspec.Struct, frozen=True):
+    """A native histogram of an answer: (boundary rule, lower, upper, count) for each bucket."""
+
+    count: str
+    sum: str
+    buckets: tuple[tuple[int, str, str, str], ...] = ()
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """One element of an instant vector."""
+
+    metric: dict[str, str]
+    value: tuple[float, str] | None = None
+    histogram: tuple[float, NativeHistogram] | None = None
+
+    def number(self) -> Value | NoData:
+        """The sample as a number; NaN, the answer of an empty histogram, is no data."""
+        if self.value is None:
+            return NoData("the answer is a histogram, not a number")
+        number = float(self.value[1])
+        return NoData("NaN: nothing was observed") if math.isnan(number) else Value(number)
+
+
+Vector = tuple[Sample, ...]
+
+
+class _Data(msgspec.Struct):
+    result: Vector
+    type: str = msgspec.field(name="resultType")
+
+
+class _Answer(msgspec.Struct):
+    status: str
+    data: msgspec.Raw = msgspec.Raw(b"null")
+    error: str = ""
+
+
+class Prometheus:
+    """A Prometheus at a base URL. The session is an argument, so that a test can stand in for the network."""
+
+    def __init__(self, url: str, session: requests.Session, *, timeout: float = 10.0) -> None:
+        self.url = url.rstrip("/")
+        self._session = session
+        self._timeout = timeout
+
+    def vector(self, query: str, instant: float) -> Vector:
+        """Evaluate one instant query at a Unix time in seconds.
+
+        Raises:
+            QueryError: no answer in time, an error in the query, or an answer that is not an instant vector.
+        """
+        parameters = {"query": query, "time": f"{instant:.3f}", "timeout": f"{self._timeout:g}s"}
+        try:
+            # POST, since a query may be longer than a URL; one second more than Prometheus itself is given
+            response = self._session.post(f"{self.url}/api/v1/query", data=parameters, timeout=self._timeout + 1)
+            body = response.content
+        except requests.Timeout as error:
+            raise QueryError(f"Prometheus at {self.url} gave no answer in {self._timeout:g} s to: {query}") from error
+        except requests.RequestException as error:
+            msg = f"Prometheus at {self.url} cannot be reached ({type(error).__name__}); start it or give another URL"
+            raise QueryError(msg) from error
+        try:
+            answer = msgspec.json.decode(body, type=_Answer)
+            if answer.status != "success":
+                raise QueryError(f"Prometheus refused a query ({answer.error}): {query}")
+            return msgspec.json.decode(answer.data, type=_Data).result
+        except msgspec.MsgspecError as error:
+            msg = f"{self.url} answered HTTP {response.status_code} and no instant vector ({error}) to: {query}"
+            raise QueryError(msg) from error
+
+    def vectors(self, queries: Sequence[str], instant: float) -> dict[str, Vector]:
+        """Evaluate many queries, each text once, a few at a time; the answers stand in the order of the queries."""
+        distinct = list(dict.fromkeys(queries))
+        with ThreadPoolExecutor(WORKERS) as pool:
+            return dict(zip(distinct, pool.map(lambda query: self.vector(query, instant), distinct), strict=True))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+
+def connect(url: str) -> Prometheus:
+    """A client for the Prometheus at this base URL."""
+    session = requests.Session()
+    session.trust_env = False  # a proxy set in the environment must not catch the queries to this machine
+    session.mount("http://", HTTPAdapter(pool_maxsize=WORKERS))
+    session.mount("https://", HTTPAdapter(pool_maxsize=WORKERS))
+    return Prometheus(url, session)
+
+
+def single(vector: Vector) -> Value | NoData:
+    """The number of a vector of one element; no element is no data.
+
+    Raises:
+        QueryError: the vector has several elements, so the query lacks an aggregation.
+    """
+    if not vector:
+        return NoData("no series matched")
+    if len(vector) > 1:
+        raise QueryError(f"one value was expected and {len(vector)} came; the query needs a sum or another aggregation")
+    return vector[0].number()

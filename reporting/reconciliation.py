@@ -1,0 +1,152 @@
+"""Proof that nothing was lost: the client's log, the store, Prometheus and the traces must count the same jobs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from loadgen.record import JobRecord, Outcome, ScenarioRecord
+from reporting.evidence import Evidence
+
+UNRESOLVED = frozenset({Outcome.ERROR, Outcome.TIMEOUT, Outcome.ABORTED})
+"""Outcomes after which the client does not know what became of the job, or whether it was accepted at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """One comparison with the client's log."""
+
+    source: str
+    what: str
+    low: int
+    """Least count that agrees with the log."""
+    high: int
+    """Most; above `low` only by the jobs whose end the client does not know."""
+    found: int | None
+    """None when the source is not available."""
+    note: str = ""
+
+    @property
+    def agrees(self) -> bool:
+        """True when the count agrees; a source that does not exist contradicts nothing."""
+        return self.found is None or self.low <= self.found <= self.high
+
+    @property
+    def expected(self) -> str:
+        """The count, or the range of counts, that agrees."""
+        return f"{self.low:,}" if self.low == self.high else f"{self.low:,} to {self.high:,}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """All comparisons of one scenario."""
+
+    scenario: str
+    logged: int
+    """Measured jobs in the client's log."""
+    counts: tuple[Count, ...]
+
+    @property
+    def differences(self) -> tuple[str, ...]:
+        """One sentence for each count that does not agree."""
+        return tuple(
+            f"{self.scenario}: {count.source} has {count.found:,} {count.what}, the client's log {count.expected}"
+            for count in self.counts
+            if not count.agrees and count.found is not None
+        )
+
+
+def reconcile(evidence: Evidence, dimension: str) -> tuple[Reconciliation, ...]:
+    """Reconcile every scenario of a dimension that began."""
+    return tuple(_scenario(evidence, scenario) for scenario in evidence.scenarios(dimension))
+
+
+def _scenario(evidence: Evidence, scenario: ScenarioRecord) -> Reconciliation:
+    jobs = evidence.scenario_jobs(scenario.name)
+    counts = [
+        _store(evidence, scenario),
+        *_client_counters(evidence, scenario.name, jobs),
+        *_service_counters(evidence, scenario.name, jobs),
+        *_root_spans(evidence, scenario.name, jobs),
+    ]
+    return Reconciliation(scenario.name, len(jobs), tuple(counts))
+
+
+def _store(evidence: Evidence, scenario: ScenarioRecord) -> Count:
+    what = "accepted jobs not deleted (with warm-up)"
+    kept = [
+        job for job in evidence.jobs if job.scenario == scenario.name and job.accepted is not None and not job.deleted
+    ]
+    if scenario.store is None:
+        return Count("store", what, len(kept), len(kept), None, "not available: the list of videos was not read")
+    if scenario.store.error is not None:
+        return Count("store", what, len(kept), len(kept), None, f"not available: {scenario.store.error}")
+    return Count("store", what, len(kept), len(kept), scenario.store.found)
+
+
+def _client_counters(evidence: Evidence, scenario: str, jobs: list[JobRecord]) -> list[Count]:
+    source = "Prometheus, loadgen_jobs_total"
+    total = evidence.value
+    if all(total("client_jobs", scenario, member=outcome) is None for outcome in Outcome):
+        reason = _silence(evidence)
+        if reason or not jobs:
+            return [Count(source, "jobs", len(jobs), len(jobs), None if reason else 0, reason)]
+    counts = []
+    for outcome in Outcome:
+        logged = sum(1 for job in jobs if job.outcome is outcome)
+        found = round(total("client_jobs", scenario, member=outcome) or 0)
+        if logged or found:
+            counts.append(Count(source, f"jobs {outcome}", logged, logged, found))
+    return counts
+
+
+def _service_counters(evidence: Evidence, scenario: str, jobs: list[JobRecord]) -> list[Count]:
+    source = "Prometheus, video_jobs_total"
+    words = ("completed", "partial", "failed", "cancelled")
+    values = {word: evidence.value("service_jobs", scenario, member=word) for word in words}
+    accepted = sum(1 for job in jobs if job.accepted is not None)
+    if all(value is None for value in values.values()):
+        reason = _silence(evidence) or (
+            "" if evidence.stack and evidence.stack.has_service else "not available: the target shows no telemetry"
+        )
+        if reason or not accepted:
+            return [Count(source, "jobs", accepted, accepted, None if reason else 0, reason)]
+    found = {word: round(value or 0) for word, value in values.items()}
+    groups = (
+        ("jobs completed or partial", Outcome.COMPLETED, found["completed"] + found["partial"]),
+        ("jobs failed", Outcome.FAILED, found["failed"]),
+        ("jobs cancelled", Outcome.CANCELLED, found["cancelled"]),
+    )
+    unresolved = sum(1 for job in jobs if job.outcome in UNRESOLVED)
+    counts = []
+    for what, outcome, number in groups:
+        logged = sum(1 for job in jobs if job.outcome is outcome)
+        if logged or number:
+            counts.append(Count(source, what, logged, logged + unresolved, number))
+    settled = sum(1 for job in jobs if job.accepted is not None and job.outcome not in UNRESOLVED)
+    counts.append(Count(source, "jobs in all", settled, settled + unresolved, sum(found.values())))
+    return counts
+
+
+def _silence(evidence: Evidence) -> str:
+    return "" if evidence.measurements.prometheus else "not available: there was no Prometheus to ask"
+
+
+def _root_spans(evidence: Evidence, scenario: str, jobs: list[JobRecord]) -> list[Count]:
+    source = "traces, root spans"
+    spans = evidence.root_spans
+    if spans is None:
+        return [Count(source, "jobs", len(jobs), len(jobs), None, "not available: the run kept no traces")]
+    found = {
+        outcome: sum(
+            number
+            for key, number in spans.items()
+            if (key.run_id, key.scenario, key.outcome) == (evidence.run.run_id, scenario, outcome) and not key.warmup
+        )
+        for outcome in Outcome
+    }
+    counts = []
+    for outcome in Outcome:
+        logged = sum(1 for job in jobs if job.outcome is outcome)
+        if logged or found[outcome]:
+            counts.append(Count(source, f"jobs {outcome}", logged, logged, found[outcome]))
+    return counts

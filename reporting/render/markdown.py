@@ -1,0 +1,50 @@
+"""A report as GitHub Markdown."""
+
+from __future__ import annotations
+
+from tabulate import tabulate
+
+from reporting.report import Block, Bullets, Chart, Paragraph, Report, Section, Table
+
+FIGURES = "figures"
+"""Folder of the figures, beside the Markdown file."""
+
+
+def render(report: Report, *, charts: bool) -> str:
+    """The report as text; without charts their blocks are left out, so no link leads nowhere."""
+    parts = [f"# {report.title}"]
+    for section in report.sections:
+        parts.extend(_section(section, charts=charts))
+    return "\n\n".join(parts) + "\n"
+
+
+def _section(section: Section, *, charts: bool) -> list[str]:
+    blocks = [block for block in section.blocks if charts or not isinstance(block, Chart)]
+    return [f"{'#' * section.level} {section.title}", *(_block(block) for block in blocks)]
+
+
+def _block(block: Block) -> str:
+    match block:
+        case Paragraph(text):
+            return text
+        case Bullets(items):
+            return "\n".join(f"- {item}" for item in items)
+        case Table():
+            return _table(block)
+        case Chart():
+            return f"![{block.title}]({FIGURES}/{block.name}.svg)\n\n*{block.caption}*"
+
+
+def _table(table: Table) -> str:
+    text = tabulate(
+        [[_cell(cell) for cell in row] for row in table.rows],
+        headers=table.columns,
+        tablefmt="github",
+        disable_numparse=True,  # cells are finished text; tabulate must not round them again
+        colalign=["right" if column in table.numeric else "left" for column in table.columns] if table.rows else None,
+    )
+    return f"{text}\n\n*{table.caption}*" if table.caption else text
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", r"\|").replace("\n", " ")

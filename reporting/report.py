@@ -1,0 +1,84 @@
+"""The report as data: what a renderer turns into text. It holds no query and no judgement of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """Running text; Markdown emphasis and code marks are allowed."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bullets:
+    """A list of sentences."""
+
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Cells are finished text. Columns named in `numeric` are set flush right."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numeric: tuple[str, ...] = ()
+    caption: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One line of a chart; `errors` are (below, above) distances for each point."""
+
+    name: str
+    xs: tuple[float, ...]
+    ys: tuple[float, ...]
+    errors: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A figure; `name` is its file name without suffix."""
+
+    name: str
+    kind: Literal["line", "steps", "bars"]
+    title: str
+    x_label: str
+    y_label: str
+    series: tuple[Series, ...]
+    caption: str
+    labels: tuple[str, ...] = ()
+    """Names of the bars."""
+    limit: tuple[str, float] | None = None
+    """An objective to draw across: its name and value."""
+
+
+Block = Paragraph | Bullets | Table | Chart
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading with its blocks."""
+
+    title: str
+    blocks: tuple[Block, ...]
+    level: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A whole report."""
+
+    name: str
+    """File name without suffix."""
+    title: str
+    sections: tuple[Section, ...]
+
+    @property
+    def charts(self) -> tuple[Chart, ...]:
+        """All charts in order."""
+        return tuple(block for section in self.sections for block in section.blocks if isinstance(block, Chart))

@@ -1,0 +1,242 @@
+"""The sections that every report has: verdict, method, reconciliation, objectives, queries."""
+
+from __future__ import annotations
+
+from loadgen.record import RunState
+from reporting import units
+from reporting.analysis import Analysis, Status, Verdict
+from reporting.evidence import Evidence, began, case_seconds, place_name
+from reporting.report import Block, Bullets, Paragraph, Section, Table
+from reporting.validity import MAX_GENERATOR_CPU, MAX_LATENESS, MAX_LATENESS_SHARE
+
+MEANINGS = {
+    Status.PASS: "every objective that could be judged holds, the counts reconcile and the load generator kept up",
+    Status.FAIL: "at least one objective does not hold",
+    Status.INCONCLUSIVE: "the numbers do not suffice for a judgement",
+    Status.NO_DATA: "an objective has no data, or nothing was judged",
+    Status.INVALID: "the load generator was the bottleneck, so the numbers describe it and not the service",
+}
+
+
+def not_run(scenario: str) -> tuple[Block, ...]:
+    """What stands in the place of a section whose scenario did not run."""
+    return (Paragraph(f"Scenario `{scenario}` is no part of this run, or it did not begin."),)
+
+
+def verdict(evidence: Evidence, analysis: Analysis, dimension: str) -> Section:
+    """The overall verdict and all that stands in its way."""
+    tally = ", ".join(
+        f"{number} {status}" for status in Status if (number := sum(1 for v in analysis.verdicts if v.status is status))
+    )
+    blocks: list[Block] = [
+        Paragraph(f"**Verdict: {analysis.status}** - {MEANINGS[analysis.status]}. Objectives: {tally or 'none'}.")
+    ]
+    remarks = [f"FAIL: {_sentence(v)}." for v in analysis.verdicts if v.status is Status.FAIL]
+    remarks += [f"NO DATA: {_sentence(v)}." for v in analysis.verdicts if v.status is Status.NO_DATA]
+    remarks += [f"{problem}." for problem in analysis.problems]
+    few = sum(1 for v in analysis.verdicts if v.too_few)
+    if few:
+        tolerated = ", which the profile quick tolerates" if evidence.run.profile == "quick" else ""
+        remarks.append(f"{few} of {len(analysis.verdicts)} objectives rest on too few samples{tolerated}.")
+    if evidence.run.state is not RunState.COMPLETED:
+        remarks.append(f"The run is {evidence.run.state}: only what was measured until then is reported.")
+    if evidence.stack is not None and not evidence.stack.settled:
+        remarks.append("Telemetry had not settled when it was read, so late samples may be missing.")
+    missing = [s.name for s in evidence.run.scenarios if s.dimension == dimension and not began(s)]
+    if missing:
+        remarks.append(f"Not run: {', '.join(missing)}.")
+    if remarks:
+        blocks.append(Bullets(tuple(remarks)))
+    return Section("Verdict", tuple(blocks))
+
+
+def environment(evidence: Evidence) -> Section:
+    """Where, with what and on what the run was made."""
+    run, stack = evidence.run, evidence.stack
+    machine = run.environment
+    rows = [
+        ("Run", f"`{run.run_id}`, profile {run.profile}, seed {run.seed}, plan sha256 `{run.plan_hash}`"),
+        ("Time", f"{units.instant(run.started)} to {units.instant(run.ended)}"),
+        ("Target", run.target),
+        ("Document", f"{run.document.name}, {units.size(run.document.bytes)}, sha256 `{run.document.sha256}`"),
+        ("Processor", f"{machine.cpu_model}, {machine.cpu_count} cores"),
+        ("Memory", units.size(machine.memory_bytes)),
+        ("Operating system", machine.os),
+        ("Python", machine.python),
+        ("Libraries", ", ".join(f"{name} {machine.packages[name]}" for name in sorted(machine.packages)) or units.NONE),
+        (
+            "Commit",
+            f"`{machine.commit}`{', with uncommitted changes' if machine.dirty else ''}"
+            if machine.commit
+            else "not a checkout",
+        ),
+        ("Lock file", f"sha256 `{machine.lock_sha256}`" if machine.lock_sha256 else units.NONE),
+    ]
+    if stack is None:
+        rows.append(("Stack", "not recorded"))
+    else:
+        parts = ", ".join(" ".join(filter(None, (c.name, c.version))) for c in stack.components)
+        rows.append(("Stack", f"{stack.kind}{f': {parts}' if parts else ''}"))
+        if stack.prometheus:
+            interval = stack.prometheus.scrape_interval
+            every = f"{interval:g} s" if isinstance(interval, int | float) else interval
+            rows.append(
+                ("Prometheus", f"{stack.prometheus.version or 'version unknown'}, scraped every {every or '-'}")
+            )
+        settled = "every target was read past the end" if stack.settled else "NOT settled: late samples may be missing"
+        rows.append(("Telemetry", f"{settled} ({units.instant(stack.settled_at)})"))
+    return Section("Environment", (Table(("Item", "Value"), tuple(rows)),))
+
+
+def workload(evidence: Evidence, dimension: str) -> Section:
+    """What was asked of the service."""
+    rows = tuple(
+        (
+            scenario.name,
+            scenario.why,
+            ", ".join(scenario.steps),
+            case.name,
+            f"{case.model}, {case.concurrency} in flight",
+            units.count(case.planned),
+            units.count(case.warmup),
+            units.instant(case.started) if case.started is not None else "not run",
+            units.number(case_seconds(case), 1),
+        )
+        for scenario in evidence.run.scenarios
+        if scenario.dimension == dimension
+        for case in scenario.cases
+    )
+    columns = ("Scenario", "Why", "Steps", "Case", "Load", "Jobs", "Warm-up", "Started", "Length [s]")
+    return Section("Workload", (Table(columns, rows, numeric=("Jobs", "Warm-up", "Length [s]")),))
+
+
+def method(evidence: Evidence) -> Section:
+    """What the numbers mean and how they were got."""
+    warmups = sum(1 for job in evidence.jobs if job.warmup)
+    models = sorted({c.model for s in evidence.run.scenarios for c in s.cases})
+    items = [
+        (
+            "**Response time** is from the moment a job was due to the moment the client knew its end (with the "
+            "content downloaded where the scenario's steps ask for it), of completed jobs; failed jobs count in the "
+            "success rate."
+        ),
+        f"**Load model:** {' and '.join(models) or 'none'}.",
+    ]
+    if "closed" in models:
+        items.append(
+            "**Closed model:** each of N slots sends its next job when its last one has ended; a job is due when its "
+            "slot becomes free. No correction for coordinated omission is applied: while the service is slow, fewer "
+            "jobs are sent, so the percentiles hold for N patient users and understate what arrivals at a fixed rate "
+            "would see."
+        )
+    items += [
+        (
+            f"**Warm-up:** {warmups} jobs were declared as warm-up before the run; they are recorded and left out of "
+            "every statistic."
+        ),
+        (
+            "**PromQL** values are the last samples of the run's own series, read after its end "
+            f"(at {units.instant(evidence.measurements.instant)}, range {evidence.measurements.window}); `rate()` and "
+            "`increase()` are not used, as they extrapolate in a bounded run. A percentile from a histogram is exact "
+            "only to its bucket, which is printed beside it."
+        ),
+        (
+            "**Exact** values come from the client's records. Percentiles are observed values (inverse of the "
+            "empirical distribution function); their 95 % confidence intervals are order statistics and need n >= 72 "
+            "for an upper limit of P95, n >= 368 of P99. Intervals of proportions are Wilson's. Intervals take jobs "
+            "as independent; jobs in flight together are not quite, so a repeated run may vary more."
+        ),
+        (
+            f"**Validity:** a run is INVALID when the load generator used more than {MAX_GENERATOR_CPU:g} of a core in "
+            f"a case, or sent jobs late (P99) by more than both {MAX_LATENESS * 1000:.0f} ms and "
+            f"{MAX_LATENESS_SHARE * 100:.0f} % of the median response time."
+        ),
+    ]
+    return Section("Method", (Bullets(tuple(items)),))
+
+
+def reconciliation(analysis: Analysis) -> Section:
+    """Every count beside the client's log."""
+    rows = tuple(
+        (
+            r.scenario,
+            count.source,
+            count.what,
+            count.expected,
+            "not available" if count.found is None else units.count(count.found),
+            ("agrees" if count.agrees else "**DIFFERS**")
+            if count.found is not None
+            else count.note.removeprefix("not available: "),
+        )
+        for r in analysis.reconciliations
+        for count in r.counts
+    )
+    differences = [d for r in analysis.reconciliations for d in r.differences]
+    lead = (
+        f"**{len(differences)} counts differ**; the verdicts of these scenarios are INCONCLUSIVE."
+        if differences
+        else "Every available source counts the same jobs as the client's log: nothing was lost on the way."
+    )
+    text = (
+        f"{lead} A client's *completed* is the service's *completed* or *partial*. Where the client does not know a "
+        "job's end (error, timeout, aborted), a range agrees. A source that does not exist contradicts nothing."
+    )
+    columns = ("Scenario", "Source", "Counted", "Client's log", "Found", "Result")
+    return Section("Reconciliation", (Paragraph(text), Table(columns, rows, numeric=("Client's log", "Found"))))
+
+
+def objectives(analysis: Analysis) -> Section:
+    """Every objective with its verdict."""
+    if not analysis.verdicts:
+        return Section("Objectives", (Paragraph("No objective applies to the scenarios that ran."),))
+    rows = tuple(
+        (
+            v.sli.title,
+            place_name(v.scenario, v.case, v.member),
+            _bound(v),
+            units.with_unit(v.value, v.sli.unit),
+            units.count(v.n),
+            f"**{v.status}**{f' ({v.reason})' if v.reason else ''}",
+        )
+        for v in analysis.verdicts
+    )
+    columns = ("Indicator", "Where", "Objective", "Value", "n", "Verdict")
+    whys = tuple(f"{s.title}: {s.why}" for s in dict.fromkeys(v.sli for v in analysis.verdicts))
+    return Section("Objectives", (Table(columns, rows, ("Value", "n"), "Values from PromQL."), Bullets(whys)))
+
+
+def queries(evidence: Evidence, dimension: str) -> Section:
+    """Every number with its query, so that it can be asked again."""
+    blocks: list[Block] = [
+        Paragraph(
+            f"All queries were evaluated at Unix time {evidence.measurements.instant:.3f} "
+            f"({units.instant(evidence.measurements.instant)}). `measurements.json` holds the same as data."
+        )
+    ]
+    for sli in evidence.catalogue.slis:
+        found = [m for m in evidence.measurements.measurements if m.sli == sli.id]
+        if sli.dimension != dimension or not found:
+            continue
+        unit = f"{sli.unit}; the query's value is divided by the length of the case" if sli.per_second else sli.unit
+        blocks.append(Paragraph(f"**{sli.id}** ({unit}): {sli.why}"))
+        rows = tuple(
+            (
+                place_name(m.scenario, m.case, m.member),
+                f"{m.value:.6g}" if m.value is not None else f"no data: {m.no_data}",
+                units.count(m.n),
+                f"`{m.query}`",
+            )
+            for m in found
+        )
+        blocks.append(Table(("Where", f"Value [{sli.unit}]", "n", "Query"), rows, numeric=("n",)))
+    return Section("Appendix: queries", tuple(blocks))
+
+
+def _bound(v: Verdict) -> str:
+    sign = "<=" if v.objective.direction == "at_most" else ">="
+    return f"{sign} {units.with_unit(v.objective.value, v.sli.unit)}"
+
+
+def _sentence(v: Verdict) -> str:
+    value = units.with_unit(v.value, v.sli.unit) if v.value is not None else v.reason
+    return f"{v.sli.title} in {place_name(v.scenario, v.case, v.member)}: {value}, objective {_bound(v)}"

@@ -1,0 +1,112 @@
+"""Exact statistics of the client's records, with intervals that hold for small samples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+# scipy.special, not scipy.stats: the same binomial functions for a third of the import time
+from scipy.special import bdtr, bdtrc, ndtri
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A 95 % confidence interval; None where the sample is too small for a limit."""
+
+    lower: float | None
+    upper: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Percentile:
+    """A sample quantile with its interval by order statistics."""
+
+    value: float
+    interval: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The usual figures of a sample. Unit: that of the sample."""
+
+    n: int
+    minimum: float
+    average: float
+    maximum: float
+    stddev: float | None
+    """Of the sample (n - 1); None for a single value."""
+    p50: Percentile
+    p95: Percentile
+    p99: Percentile
+
+
+@dataclass(frozen=True, slots=True)
+class Proportion:
+    """`k` of `n` with the Wilson interval."""
+
+    k: int
+    n: int
+    value: float
+    lower: float
+    upper: float
+
+
+def summarize(values: Sequence[float]) -> Summary | None:
+    """Summary of a sample; None when it is empty."""
+    if not values:
+        return None
+    sample = np.sort(np.asarray(values, dtype=float))
+    return Summary(
+        n=len(sample),
+        minimum=float(sample[0]),
+        average=math.fsum(values) / len(values),
+        maximum=float(sample[-1]),
+        stddev=float(np.std(sample, ddof=1)) if len(sample) > 1 else None,
+        p50=percentile(sample, 0.50),
+        p95=percentile(sample, 0.95),
+        p99=percentile(sample, 0.99),
+    )
+
+
+def percentile(ordered: Sequence[float] | np.ndarray[tuple[int], np.dtype[np.float64]], q: float) -> Percentile:
+    """The q-quantile of a sorted sample by the inverse of its distribution function: always an observed value.
+
+    The interval is the two-sided one by order statistics, which asks nothing of the distribution. An upper limit
+    exists from n = 72 for P95 and n = 368 for P99; below, no sample can give one.
+    """
+    n = len(ordered)
+    tail = (1 - CONFIDENCE) / 2
+    counts = np.arange(n + 1)
+    lower = int(np.argmax(bdtr(counts, n, q) >= tail)) - 1
+    upper = int(np.argmax(bdtrc(counts, n, q) <= tail))
+    return Percentile(
+        value=float(np.quantile(ordered, q, method="inverted_cdf")),
+        interval=Interval(
+            lower=float(ordered[lower]) if lower >= 0 else None,
+            upper=float(ordered[upper]) if upper < n else None,
+        ),
+    )
+
+
+def proportion(k: int, n: int) -> Proportion | None:
+    """`k` of `n` with the Wilson score interval; None when n is 0."""
+    if n == 0:
+        return None
+    z = float(ndtri((1 + CONFIDENCE) / 2))
+    p = k / n
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return Proportion(k, n, p, 0.0 if k == 0 else centre - half, 1.0 if k == n else centre + half)
+
+
+def littles_law_ratio(throughput: float, response_time: float, in_flight: int) -> float:
+    """X * R / N: 1 when throughput, response time and jobs in flight of a closed loop agree.
+
+    Below 1 slots stood idle (start and drain of a short case, failed jobs); above 1 the clocks or counts are wrong.
+    """
+    return throughput * response_time / in_flight

@@ -1,0 +1,98 @@
+"""Numbers as text: sensible digits, units, and a dash where there is none."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from reporting.buckets import Bound
+from reporting.statistics import Interval, Percentile, Proportion
+
+NONE = "-"
+
+
+def seconds(value: float | None) -> str:
+    """Seconds with milliseconds, for a column whose head names the unit."""
+    return NONE if value is None else f"{value:,.3f}"
+
+
+def milliseconds(value: float | None) -> str:
+    """Seconds as milliseconds with a tenth, for a column whose head names the unit."""
+    return NONE if value is None else f"{value * 1000:,.1f}"
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A plain number."""
+    return NONE if value is None else f"{value:,.{digits}f}"
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A ratio as per cent, without the sign."""
+    return NONE if value is None else f"{value * 100:,.{digits}f}"
+
+
+def count(value: float | None) -> str:
+    """A whole number."""
+    return NONE if value is None else f"{round(value):,}"
+
+
+def interval(value: Interval, form: str = "s") -> str:
+    """A confidence interval; a limit that the sample cannot give is said to be missing."""
+    write = seconds if form == "s" else milliseconds
+    if value.upper is None:
+        lower = "" if value.lower is None else f"from {write(value.lower)}, "
+        return f"{lower}n too small for an upper limit"
+    return f"{'-' if value.lower is None else write(value.lower)} to {write(value.upper)}"
+
+
+def bucket(bound: Bound | None, form: str = "s") -> str:
+    """The bucket that a quantile fell in; open above when it was the last one."""
+    if bound is None:
+        return NONE
+    write = seconds if form == "s" else milliseconds
+    return f"> {write(bound.lower)}" if bound.upper is None else f"{write(bound.lower)} to {write(bound.upper)}"
+
+
+def tail(value: Percentile) -> str:
+    """A percentile in seconds, starred where the sample is too small for an upper limit."""
+    return f"{seconds(value.value)}{'*' if value.interval.upper is None else ''}"
+
+
+def rate(value: Proportion | None) -> str:
+    """A proportion as per cent with its interval and its counts."""
+    if value is None:
+        return NONE
+    return f"{value.value * 100:.1f} ({value.lower * 100:.1f} to {value.upper * 100:.1f})"
+
+
+def with_unit(value: float | None, unit: str) -> str:
+    """A number in running text: per cent for ratios, ms below a second, four digits at most."""
+    if value is None:
+        return NONE
+    if unit == "ratio":
+        return f"{value * 100:.4g} %"
+    if unit == "s" and abs(value) < 1:
+        return f"{value * 1000:.3g} ms"
+    return f"{value:.4g} {unit}"
+
+
+def size(value: int) -> str:
+    """Bytes with a binary prefix."""
+    amount = float(value)
+    for prefix in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:  # noqa: PLR2004 - the base of binary prefixes
+            return f"{amount:.4g} {prefix}"
+        amount /= 1024
+    return f"{amount:.4g} TiB"
+
+
+def instant(value: float | None) -> str:
+    """A Unix time as UTC."""
+    return NONE if value is None else datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def relative(value: float | None, reference: float | None) -> str:
+    """How far a value is from its reference, in per cent with sign."""
+    if value is None or not reference:
+        return NONE
+    text = f"{(value - reference) / reference * 100:+.1f}"
+    return "0.0" if text in {"+0.0", "-0.0"} else text

@@ -1,0 +1,69 @@
+"""Evidence for tests of single checks: the made run with measurements that a test names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from loadgen.record import JobRecord, RunRecord
+from reporting.buckets import Bound
+from reporting.catalogue import load
+from reporting.evidence import Evidence
+from reporting.measurements import Measurement, Measurements
+from reporting.stackfile import Component, StackInfo
+from reporting.traces import RootKey
+from tests.reporting.made_run import MadeRun
+
+
+def measurement(
+    sli: str,
+    scenario: str,
+    case: str = "",
+    member: str = "",
+    *,
+    value: float | None,
+    n: int = 1000,
+    bound: Bound | None = None,
+) -> Measurement:
+    return Measurement(
+        sli=sli,
+        scenario=scenario,
+        case=case,
+        member=member,
+        query="made{}",
+        instant=1.0,
+        value=value,
+        no_data=None if value is not None else "no series matched",
+        bound=bound,
+        n=n,
+    )
+
+
+def evidence(
+    made: MadeRun,
+    *,
+    run: RunRecord | None = None,
+    jobs: Sequence[JobRecord] | None = None,
+    measurements: Sequence[Measurement] = (),
+    service: bool = True,
+    spans: Mapping[RootKey, int] | None = None,
+) -> Evidence:
+    components = (Component("loadgen", version="0.1.0"), Component("service", version="0.1.0" if service else None))
+    return Evidence(
+        catalogue=load(),
+        run=run or made.run,
+        jobs=tuple(made.jobs if jobs is None else jobs),
+        requests=tuple(made.requests),
+        stack=StackInfo(schema_version=1, kind="embedded", components=components, settled=True, settled_at=1.0),
+        measurements=Measurements(
+            run_id=made.run.run_id, instant=1.0, window="9s", prometheus=True, measurements=tuple(measurements)
+        ),
+        root_spans=Counter(spans) if spans is not None else None,
+    )
+
+
+def only(run: RunRecord, name: str) -> RunRecord:
+    """The run with one scenario alone."""
+    return msgspec.structs.replace(run, scenarios=[s for s in run.scenarios if s.name == name])

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from reporting.analysis import Status, Verdict, analyse
+from reporting.buckets import Bound
+from reporting.measurements import Measurement
+from reporting.validity import check
+from tests.reporting.evidence_of import evidence, measurement, only
+from tests.reporting.made_run import MadeRun
+
+NAME = "single_request"
+RECONCILED = [
+    measurement("client_jobs", NAME, "", "completed", value=100),
+    measurement("service_jobs", NAME, "", "completed", value=100),
+]
+
+
+def judge(made: MadeRun, *measurements: Measurement) -> Verdict:
+    found = analyse(evidence(made, run=only(made.run, NAME), measurements=[*RECONCILED, *measurements]), "performance")
+    assert len(found.verdicts) == 1
+    return found.verdicts[0]
+
+
+@pytest.mark.parametrize(
+    ("found", "status", "reason"),
+    [
+        ((1.9, 100, None), Status.PASS, ""),
+        ((2.0, 100, Bound(1.9, 2.0)), Status.PASS, ""),
+        ((2.01, 100, Bound(2.0, 2.1)), Status.FAIL, ""),
+        ((None, 0, None), Status.NO_DATA, "no series matched"),
+        ((1.0, 19, None), Status.INCONCLUSIVE, "n too small: 19, needs 20"),
+        ((1.0, 20, None), Status.PASS, ""),
+        ((1.5, 100, Bound(1.5, None)), Status.INCONCLUSIVE, "above the last bucket: only a lower limit is known"),
+        ((600.0, 100, Bound(600.0, None)), Status.FAIL, ""),
+    ],
+)
+def test_a_value_against_an_upper_objective(
+    made: MadeRun, found: tuple[float | None, int, Bound | None], status: Status, reason: str
+) -> None:
+    value, n, bound = found
+    verdict = judge(made, measurement("response_time_p95", NAME, "n01", value=value, n=n, bound=bound))
+    assert (verdict.status, verdict.reason) == (status, reason)
+
+
+@pytest.mark.parametrize(("value", "status"), [(0.95, Status.PASS), (0.9499, Status.FAIL)])
+def test_a_value_against_a_lower_objective(made: MadeRun, value: float, status: Status) -> None:
+    assert judge(made, measurement("success_rate", NAME, "n01", value=value)).status is status
+
+
+def test_no_verdict_where_the_objective_does_not_apply(made: MadeRun) -> None:
+    run = only(made.run, "concurrent_load")
+    values = [measurement("throughput", "concurrent_load", f"n{level:02}", value=1.0) for level in (1, 5, 10, 20, 50)]
+    found = analyse(evidence(made, run=run, measurements=values), "performance")
+    assert [v.case for v in found.verdicts] == ["n50"]
+
+
+def test_an_invalid_run_outweighs_a_failure_and_a_failure_outweighs_no_data(made: MadeRun) -> None:
+    values = [
+        *RECONCILED,
+        measurement("success_rate", NAME, "n01", value=0.1),
+        measurement("response_time_p95", NAME, "n01", value=None),
+    ]
+    run = only(made.run, NAME)
+    failed = analyse(evidence(made, run=run, measurements=values), "performance")
+    assert (failed.status, failed.exit_code) == (Status.FAIL, 1)
+    case = msgspec.structs.replace(run.scenarios[0].cases[0], generator_cpu=0.81)
+    busy = msgspec.structs.replace(run, scenarios=[msgspec.structs.replace(run.scenarios[0], cases=[case])])
+    invalid = analyse(evidence(made, run=busy, measurements=values), "performance")
+    assert (invalid.status, invalid.exit_code) == (Status.INVALID, 3)
+    assert [v.status for v in invalid.verdicts] == [Status.INVALID, Status.NO_DATA]
+
+
+def test_an_override_of_no_indicator_is_a_problem(made: MadeRun) -> None:
+    run = only(made.run, NAME)
+    run = msgspec.structs.replace(run, scenarios=[msgspec.structs.replace(run.scenarios[0], objectives={"speed": 1.0})])
+    values = [*RECONCILED, measurement("success_rate", NAME, "n01", value=1.0)]
+    found = analyse(evidence(made, run=run, measurements=values), "performance")
+    assert (found.status, found.exit_code) == (Status.INCONCLUSIVE, 3)
+    assert found.problems == (
+        "single_request: the scenario file sets an objective for 'speed', which is no indicator with an objective",
+    )
+
+
+@pytest.mark.parametrize(("late", "valid"), [(0.049, True), (0.0605, True), (0.07, False)])
+def test_lateness_may_be_a_tenth_of_the_median_response_time(made: MadeRun, late: float, valid: bool) -> None:  # noqa: FBT001 - a table of expectations
+    jobs = [msgspec.structs.replace(job, sent=job.due + late) for job in made.jobs if job.scenario == NAME]
+    health = check(evidence(made, run=only(made.run, NAME), jobs=jobs), "performance")[0]
+    assert health.lateness_limit == pytest.approx(0.0606, abs=1e-4)  # a tenth of 0.606 s
+    assert health.lateness_p99 == pytest.approx(late, abs=1e-6)
+    assert (health.problems == ()) is valid

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from reporting.catalogue import SAMPLE, CatalogueError, load
+
+GOOD = """
+version: 1
+slis:
+  - id: a
+    title: A
+    unit: s
+    dimension: performance
+    section: x
+    scope: case
+    query: 'sum(a_total{run_id="$run_id",scenario="$scenario",case="$case"}[$window])'
+    why: because
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "slis.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_the_shipped_catalogue_loads_and_holds_the_objectives_of_the_design() -> None:
+    found = {s.id: (s.objective.direction, s.objective.value) for s in load().slis if s.objective}
+    assert found == {
+        "response_time_p95": ("at_most", 2.0),
+        "api_latency_p95": ("at_most", 0.5),
+        "success_rate": ("at_least", 0.95),
+        "throughput": ("at_least", 10.0),
+    }
+    assert load().get("throughput").objective.concurrency == 50  # type: ignore[union-attr]
+
+
+def test_no_shipped_query_extrapolates_and_every_range_is_the_window() -> None:
+    for sli in load().slis:
+        for text in filter(None, (sli.query, sli.buckets)):
+            assert not re.search(r"\b(rate|irate|increase|delta)\(", text), sli.id
+            assert set(re.findall(r"\[[^\]]*\]", text)) == {"[$window]"}, sli.id
+            assert 'run_id="$run_id"' in text, sli.id
+
+
+def test_every_shipped_histogram_query_reads_classic_or_native_buckets() -> None:
+    for sli in load().slis:
+        if "duration" in sli.query or "lateness" in sli.query:
+            assert (
+                len({name.removesuffix("_bucket").removesuffix("_sum").removesuffix("_count") for name in sli.metrics})
+                == 1
+            )
+            assert " or " in sli.query, sli.id
+
+
+def test_metric_names_of_a_query() -> None:
+    assert load().get("queue_time_p95").metrics == (
+        "video_job_queue_duration_seconds_bucket",
+        "video_job_queue_duration_seconds",
+    )
+
+
+def test_filling_quotes_values_for_promql(tmp_path: Path) -> None:
+    sli = load(write(tmp_path, GOOD)).get("a")
+    assert 'case="n\\"5"' in sli.fill(sli.query, {**SAMPLE, "case": 'n"5'})
+
+
+def test_all_errors_are_named_at_once(tmp_path: Path) -> None:
+    bad = (
+        GOOD.replace("$case", "$csae")
+        + GOOD.split("slis:\n")[1].replace("unit: s", "unti: s")
+        + (
+            GOOD.split("slis:\n")[1]
+            .replace("scope: case", "scope: scenario")
+            .replace("why: because", "why: because\n    n: nothing\n    quantile: 2")
+        )
+    )
+    with pytest.raises(CatalogueError) as caught:
+        load(write(tmp_path, bad))
+    text = str(caught.value)
+    assert text.splitlines() == caught.value.errors
+    for part in (
+        "sli a: query: unknown placeholder $csae",
+        "sli a: unknown key 'unti'",
+        "sli a: the key 'unit' is missing",
+        "sli a: query: unknown placeholder $case for scope scenario",
+        "sli a: quantile and buckets belong together",
+        "sli a: quantile must lie between 0 and 1",
+        "sli a: duplicate id",
+        "sli a: n names 'nothing', which is no indicator",
+    ):
+        assert part in text, part
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("version: 2\nslis: []\n", "version is 2"),
+        ("- a\n", "needs exactly the keys version and slis"),
+        ("version: 1\nslis: [3]\n", "entry 1 is not a mapping"),
+        ("a: [\n", "is not YAML"),
+        (GOOD.replace("[$window]", "[$ window]"), "a literal $ is written $$"),
+        (GOOD.replace("scope: case", "scope: everywhere"), "scope: Invalid enum value 'everywhere'"),
+    ],
+)
+def test_a_damaged_catalogue_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(CatalogueError, match=re.escape(sentence)):
+        load(write(tmp_path, text))

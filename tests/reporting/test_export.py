@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from loadgen.record import RecordError, RunRecord, RunState, read_run, write_run
+from reporting.analysis import Status
+from reporting.export import Exported, export
+from reporting.prometheus import QueryError
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def report(folder: Path) -> str:
+    return (folder / "reports" / "performance_report.md").read_text()
+
+
+def table(text: str, heading: str) -> dict[str, list[str]]:
+    """First table below a heading: first cell to the other cells."""
+    lines = text.split(f"\n## {heading}\n", 1)[1].splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("|"))
+    rows = {}
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        rows[cells[0]] = cells[1:]
+    return rows
+
+
+def change(folder: Path, edit: Callable[[RunRecord], RunRecord]) -> None:
+    write_run(folder, edit(read_run(folder)))
+
+
+def test_a_good_run_passes(run_dir: Path, prometheus_url: str) -> None:
+    exported = export(run_dir, prometheus_url, charts=False)
+    assert (exported.status, exported.exit_code) == (Status.PASS, 0)
+    assert {v.status for v in exported.verdicts} == {Status.PASS}
+    places = {(v.sli.id, v.scenario, v.case, v.member) for v in exported.verdicts}
+    assert ("response_time_p95", "single_request", "n01", "") in places
+    assert ("api_latency_p95", "api_latency", "", "delete") in places
+    assert {(s, c) for sli, s, c, _ in places if sli == "throughput"} == {
+        ("concurrent_load", "n50"),
+        ("throughput", "n50"),
+    }
+    assert len(places) == 18
+    assert exported.summary[0] == "performance: PASS"
+    assert [path.name for path in exported.paths] == ["measurements.json", "performance_report.md"]
+
+
+def test_the_tables_hold_the_values_of_the_records(measured_dir: Path) -> None:
+    export(measured_dir, None, charts=False)
+    text = report(measured_dir)
+    assert table(text, "Response time")["single_request / n01"] == [
+        "100", "0.331", "0.621", "1.159", "0.146", "0.606", "0.903", "1.021*",
+    ]  # fmt: skip
+    assert table(text, "Concurrent load")["50"][:5] == ["400", "99.0 (97.5 to 99.6)", "27.29", "1.703", "2.018"]
+    assert table(text, "Throughput")["concurrent_load / n20"] == [
+        "20", "200", "27.10", "27.10", "81.3", "81.3",
+    ]  # fmt: skip
+    assert table(text, "Components of a job")["Visuals"][:2] == ["150", "0.198"]
+    assert table(text, "Components of a job")["Visuals"][-1] == "54.3"
+    assert "Response time of a single request: **0.621 +- 0.146 s**" in text
+    assert "Maximum throughput: **27.54 jobs/s** in throughput / n50" in text
+    assert "wait (long poll, not judged)" in text
+    assert "**Throughput knee between 20 and 50 jobs in flight:** 2.5 times" in text
+    assert "No correction for coordinated omission is applied" in text
+    assert "commit" in text.lower()
+    assert "2.42.0, scraped every 1 s" in text
+
+
+def test_every_query_of_measurements_is_in_the_appendix(measured_dir: Path) -> None:
+    export(measured_dir, None, charts=False)
+    text = report(measured_dir)
+    kept = json.loads((measured_dir / "measurements.json").read_text())
+    assert kept["schema_version"] == 1
+    assert len(kept["measurements"]) > 150
+    shown = {query.replace(r"\|", "|") for query in re.findall(r"`([^`]+)`", text.split("## Appendix: queries")[1])}
+    assert {m["query"] for m in kept["measurements"]} <= shown
+
+
+def test_the_same_run_gives_the_same_bytes(run_dir: Path, prometheus_url: str) -> None:
+    def files(exported: Exported) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in exported.paths}
+
+    first = files(export(run_dir, prometheus_url))
+    assert set(first) == {
+        "measurements.json",
+        "performance_report.md",
+        "response_time_ecdf.svg",
+        "response_time_by_concurrency.svg",
+        "throughput_by_concurrency.svg",
+        "component_breakdown.svg",
+    }
+    assert files(export(run_dir, None)) == first  # from the kept measurements, without Prometheus
+    links = set(re.findall(r"\(figures/([a-z_]+\.svg)\)", report(run_dir)))
+    assert links == {name for name in first if name.endswith(".svg")}
+    again = files(export(run_dir, prometheus_url, charts=False))
+    assert again["measurements.json"] == first["measurements.json"]
+
+
+def test_a_lost_job_makes_the_scenario_inconclusive(measured_dir: Path) -> None:
+    path = measured_dir / "jobs.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    lost = next(i for i, line in enumerate(lines) if b'"throughput"' in line and b'"warmup":false' in line)
+    path.write_bytes(b"".join(lines[:lost] + lines[lost + 1 :]))
+    exported = export(measured_dir, None, charts=False)
+    assert (exported.status, exported.exit_code) == (Status.INCONCLUSIVE, 3)
+    statuses = {v.scenario: v.status for v in exported.verdicts}
+    assert statuses.pop("throughput") is Status.INCONCLUSIVE
+    assert set(statuses.values()) == {Status.PASS}
+    assert "throughput: traces, root spans has 396 jobs completed, the client's log 395." in report(measured_dir)
+
+
+def test_a_last_line_cut_off_is_left_out_and_counts_as_lost(measured_dir: Path) -> None:
+    path = measured_dir / "jobs.jsonl"
+    path.write_bytes(path.read_bytes()[:-40])
+    exported = export(measured_dir, None, charts=False)
+    assert exported.exit_code == 3
+    assert "throughput: Prometheus, loadgen_jobs_total has 396 jobs completed, the client's log 395." in report(
+        measured_dir
+    )
+
+
+def test_a_run_without_traces_says_so_and_still_passes(measured_dir: Path) -> None:
+    (measured_dir / "traces" / "loadgen.jsonl").unlink()
+    assert export(measured_dir, None, charts=False).exit_code == 0
+    assert "the run kept no traces" in report(measured_dir)
+
+
+def test_a_busy_generator_makes_the_run_invalid(measured_dir: Path) -> None:
+    def busy(run: RunRecord) -> RunRecord:
+        data = msgspec.to_builtins(run)
+        data["scenarios"][1]["cases"][4]["generator_cpu"] = 0.93
+        return msgspec.convert(data, RunRecord)
+
+    change(measured_dir, busy)
+    exported = export(measured_dir, None, charts=False)
+    assert (exported.status, exported.exit_code) == (Status.INVALID, 3)
+    invalid = {(v.scenario, v.case) for v in exported.verdicts if v.status is Status.INVALID}
+    assert invalid == {("concurrent_load", "n50")}
+    assert "concurrent_load / n50: the load generator used 0.93 of a core, more than 0.8." in report(measured_dir)
+
+
+def test_an_override_of_the_scenario_file_is_judged(measured_dir: Path) -> None:
+    def strict(run: RunRecord) -> RunRecord:
+        data = msgspec.to_builtins(run)
+        data["scenarios"][0]["objectives"] = {"response_time_p95": 0.5}
+        return msgspec.convert(data, RunRecord)
+
+    change(measured_dir, strict)
+    exported = export(measured_dir, None, charts=False)
+    assert (exported.status, exported.exit_code) == (Status.FAIL, 1)
+    assert re.search(
+        r"FAIL: P95 response time in single_request / n01: 9\d\d ms, objective <= 500 ms\.", report(measured_dir)
+    )
+
+
+def test_an_interrupted_run_reports_what_there_is(run_dir: Path, prometheus_url: str) -> None:
+    def interrupt(run: RunRecord) -> RunRecord:
+        data = msgspec.to_builtins(run)
+        data["state"] = "interrupted"
+        for scenario in data["scenarios"][2:]:
+            scenario.update(state="pending", started=None, ended=None, store=None)
+            for case in scenario["cases"]:
+                case.update(started=None, ended=None, generator_cpu=None, loop_lag_p99=None)
+        return msgspec.convert(data, RunRecord)
+
+    change(run_dir, interrupt)
+    exported = export(run_dir, prometheus_url, charts=False)
+    assert {v.scenario for v in exported.verdicts} == {"single_request", "concurrent_load"}
+    text = report(run_dir)
+    assert "The run is interrupted: only what was measured until then is reported." in text
+    assert "Not run: api_latency, component_speed, throughput." in text
+    assert "Scenario `component_speed` is no part of this run, or it did not begin." in text
+
+
+def test_an_empty_run_is_a_readable_report_of_no_data(run_dir: Path, prometheus_url: str) -> None:
+    change(run_dir, lambda run: msgspec.structs.replace(run, scenarios=[], state=RunState.INTERRUPTED))
+    (run_dir / "jobs.jsonl").write_bytes(b"")
+    (run_dir / "requests.jsonl").write_bytes(b"")
+    exported = export(run_dir, prometheus_url, charts=False)
+    assert (exported.status, exported.exit_code, exported.verdicts) == (Status.NO_DATA, 3, ())
+    assert "No job was completed" in report(run_dir)
+
+
+def test_no_prometheus_and_no_kept_measurements_is_no_data(run_dir: Path) -> None:
+    exported = export(run_dir, None, charts=False)
+    assert (exported.status, exported.exit_code) == (Status.NO_DATA, 3)
+    assert {v.status for v in exported.verdicts} == {Status.NO_DATA}
+    assert table(report(run_dir), "Response time")["single_request / n01"][2] == "0.621"
+
+
+def test_a_prometheus_that_is_down_is_one_sentence(run_dir: Path) -> None:
+    with pytest.raises(QueryError, match=r"Prometheus at http://127.0.0.1:9 cannot be reached"):
+        export(run_dir, "http://127.0.0.1:9", charts=False)
+    assert not (run_dir / "reports").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("run.json", b'{"schema_version": 9}', "schema version 9"),
+        ("run.json", b'{"schema_vers', "damaged or cut off"),
+        ("stack.json", b'{"schema_version": 9, "kind": "embedded"}', "schema version 9"),
+        ("stack.json", b"{", "damaged"),
+        ("measurements.json", b'{"schema_version": 9}', "schema version 9"),
+        ("measurements.json", b"[", "damaged"),
+        ("jobs.jsonl", b"{}\n", "line 1 is damaged"),
+    ],
+)
+def test_damaged_files_are_one_sentence(run_dir: Path, name: str, content: bytes, sentence: str) -> None:
+    (run_dir / name).write_bytes(content)
+    with pytest.raises(RecordError, match=sentence):
+        export(run_dir, None, charts=False)
+
+
+def test_small_samples_are_tolerated_in_quick_alone(measured_dir: Path, tmp_path: Path) -> None:
+    catalogue = tmp_path / "slis.yaml"
+    text = (REPOSITORY / "reporting" / "slis.yaml").read_text().replace("min_n: 20", "min_n: 50")
+    catalogue.write_text(text)
+    standard = export(measured_dir, None, charts=False, catalogue=catalogue)
+    assert (standard.status, standard.exit_code) == (Status.INCONCLUSIVE, 3)
+    assert {v.reason for v in standard.verdicts if v.status is Status.INCONCLUSIVE} == {
+        "n too small: 40, needs 50",
+        "n too small: 30, needs 50",
+    }
+    change(measured_dir, lambda run: msgspec.structs.replace(run, profile="quick"))
+    quick = export(measured_dir, None, charts=False, catalogue=catalogue)
+    assert (quick.status, quick.exit_code) == (Status.PASS, 0)
+    catalogue.write_text(text.replace("min_n: 50", "min_n: 5000"))
+    nothing = export(measured_dir, None, charts=False, catalogue=catalogue)
+    assert (nothing.status, nothing.exit_code) == (Status.INCONCLUSIVE, 0)
+
+
+def test_a_report_without_charts_never_imports_matplotlib(run_dir: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from reporting.export import export; "
+        f"export(Path({str(run_dir)!r}), None, charts=False); "
+        "print([m for m in ('matplotlib', 'scipy.stats') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import dataclasses
+import xml.etree.ElementTree as ET
+
+from reporting import units
+from reporting.buckets import Bound
+from reporting.render import figures, markdown
+from reporting.report import Bullets, Chart, Paragraph, Report, Section, Series, Table
+from reporting.statistics import Interval
+
+CHART = Chart(
+    name="c",
+    kind="line",
+    title="Title",
+    x_label="Jobs in flight",
+    y_label="Response time [s]",
+    series=(Series("P50", (1, 5, 50), (1.0, 2.0, 3.0), ((0.1, 0.2),) * 3), Series("P95", (1, 5, 50), (2.0, 3.0, 4.0))),
+    caption="n = 3",
+    limit=("objective 2 s", 2.0),
+)
+REPORT = Report(
+    "r",
+    "A report",
+    (
+        Section(
+            "One",
+            (Paragraph("Text."), Bullets(("a", "b")), Table(("x", "y"), (("p|q", "1.50"),), ("y",), "n = 1"), CHART),
+        ),
+    ),
+)
+
+
+def test_a_report_as_markdown() -> None:
+    assert markdown.render(REPORT, charts=True) == (
+        "# A report\n\n## One\n\nText.\n\n- a\n- b\n\n"
+        "| x    |    y |\n|------|------|\n| p\\|q | 1.50 |\n\n*n = 1*\n\n"
+        "![Title](figures/c.svg)\n\n*n = 3*\n"
+    )
+
+
+def test_without_charts_no_link_leads_nowhere() -> None:
+    assert "figures/" not in markdown.render(REPORT, charts=False)
+
+
+def test_a_chart_has_its_labels_and_the_same_bytes_every_time() -> None:
+    drawn = figures.svg(CHART)
+    texts = {element.text for element in ET.fromstring(drawn).iter("{http://www.w3.org/2000/svg}text")}  # noqa: S314 - our own bytes
+    assert {"Title", "Jobs in flight", "Response time [s]", "P50", "P95", "objective 2 s", "1", "5", "50"} <= texts
+    assert figures.svg(CHART) == drawn
+    assert b"<dc:date>" not in drawn
+
+
+def test_an_objective_above_all_values_is_in_view() -> None:
+    chart = dataclasses.replace(CHART, limit=("objective 10 s", 10.0))
+    bottom, top = figures.figure(chart).axes[0].get_ylim()
+    assert (bottom, top > 10) == (0, True)
+
+
+def test_numbers_as_text() -> None:
+    assert units.seconds(1234.5678) == "1,234.568"
+    assert units.milliseconds(0.01234) == "12.3"
+    assert units.with_unit(0.0999, "s") == "99.9 ms"
+    assert units.with_unit(2.0, "s") == "2 s"
+    assert units.with_unit(0.95, "ratio") == "95 %"
+    assert units.size(123456) == "120.6 KiB"
+    assert units.instant(0) == "1970-01-01 00:00:00 UTC"
+    assert units.relative(1.1, 1.0) == "+10.0"
+    assert units.relative(0.99999, 1.0) == "0.0"
+    assert units.relative(None, 1.0) == units.seconds(None) == "-"
+    assert units.bucket(Bound(600.0, None)) == "> 600.000"
+    assert units.bucket(Bound(0.5, 0.525), "ms") == "500.0 to 525.0"
+    assert units.interval(Interval(1.0, 2.0)) == "1.000 to 2.000"
+    assert units.interval(Interval(1.0, None)) == "from 1.000, n too small for an upper limit"
+    assert units.interval(Interval(None, None)) == "n too small for an upper limit"

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import math
+import random
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from reporting.statistics import littles_law_ratio, percentile, proportion, summarize
+
+
+@pytest.mark.parametrize("q", [0.5, 0.95, 0.99])
+@pytest.mark.parametrize("n", [1, 2, 5, 20, 59, 71, 72, 100, 299, 367, 368, 1000])
+def test_percentile_interval_is_that_of_scipy(n: int, q: float) -> None:
+    values = np.sort(np.random.default_rng(n).lognormal(size=n))
+    expected = stats.quantile_test(values, p=q).confidence_interval(0.95)
+    found = percentile(values, q)
+    assert (found.interval.lower is None) == math.isnan(expected.low)
+    assert (found.interval.upper is None) == math.isnan(expected.high)
+    if found.interval.lower is not None:
+        assert found.interval.lower == expected.low
+    if found.interval.upper is not None:
+        assert found.interval.upper == expected.high
+
+
+@pytest.mark.parametrize(("q", "n"), [(0.95, 72), (0.99, 368)])
+def test_an_upper_limit_exists_from_this_size_on(q: float, n: int) -> None:
+    assert percentile([float(i) for i in range(n)], q).interval.upper == n - 1
+    assert percentile([float(i) for i in range(n - 1)], q).interval.upper is None
+
+
+def test_a_percentile_is_an_observed_value() -> None:
+    values = [float(i) for i in range(1, 21)]
+    assert [percentile(values, q).value for q in (0.5, 0.95, 0.99)] == [10.0, 19.0, 20.0]
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 20), (1, 20), (19, 20), (20, 20), (396, 400), (1, 1)])
+def test_proportion_interval_is_that_of_scipy(k: int, n: int) -> None:
+    expected = stats.binomtest(k, n).proportion_ci(0.95, method="wilson")
+    found = proportion(k, n)
+    assert found is not None
+    assert (found.lower, found.upper) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_summary_of_a_known_sample() -> None:
+    values = [4.0, 1.0, 3.0, 2.0]
+    summary = summarize(values)
+    assert summary is not None
+    assert (summary.n, summary.minimum, summary.average, summary.maximum) == (4, 1.0, 2.5, 4.0)
+    assert summary.stddev == pytest.approx(math.sqrt(5 / 3))
+
+
+def test_nothing_and_one_value() -> None:
+    assert summarize([]) is None
+    assert proportion(0, 0) is None
+    one = summarize([2.0])
+    assert one is not None
+    assert (one.stddev, one.p99.value, one.p99.interval.upper) == (None, 2.0, None)
+
+
+def test_littles_law_of_a_closed_loop_without_gaps() -> None:
+    rng = random.Random(3)
+    times = [rng.uniform(0.5, 1.5) for _ in range(1000)]
+    slots = [math.fsum(times[i::4]) for i in range(4)]
+    ratio = littles_law_ratio(len(times) / max(slots), math.fsum(times) / len(times), 4)
+    assert ratio == pytest.approx(1.0, abs=0.03)
