@@ -1,0 +1,61 @@
+# Every wish is one short command; CI calls the same ones. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PROFILE ?= quick
+
+.DEFAULT_GOAL := help
+.PHONY: help suite test test-fast lint format lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+suite: $(VENV)/.runtime ## fresh machine, no Docker: install, run the quick suite, write the reports
+	@$(BIN)/python scripts/run_suite.py --profile $(PROFILE)
+
+test: $(VENV)/.dev ## install, pass the tests
+	@$(BIN)/python -m pytest
+
+test-fast: $(VENV)/.dev ## the tests that start no stack
+	@$(BIN)/python -m pytest -m "not e2e"
+
+lint: $(VENV)/.dev ## format check, lint, types, import directions, scenario files
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m loadgen check
+
+format: $(VENV)/.dev ## format the code and mend what the linter can
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: | $(BIN)/python ## renew the lock files from pyproject.toml
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+
+clean: ## remove the environment, the cache and all runs
+	rm -rf $(VENV) .cache runs
+
+# uv installs the locked set five times faster than pip (10 s instead of 53 s measured on 2 cores);
+# where it cannot (no wheel for the platform, an index only pip knows), pip does the same with the same hashes.
+UV := uv==0.13.8
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Reelbench needs Python 3.11 or newer, {sys.executable} is {sys.version.split()[0]}; name another one: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check $(UV) || echo "no uv here, pip installs instead"
+
+define install
+	@echo "installing $(1)"
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --require-hashes -r $(1) 2>/dev/null \
+	  || $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $(1)
+	@touch $@
+endef
+
+$(VENV)/.runtime: requirements.lock | $(BIN)/python
+	$(call install,requirements.lock)
+
+$(VENV)/.dev: requirements-dev.lock | $(BIN)/python
+	$(call install,requirements-dev.lock)
+	@touch $(VENV)/.runtime

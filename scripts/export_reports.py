@@ -1,0 +1,82 @@
+"""Write the reports of a finished run again: PromQL and traces in, Markdown and charts out, the same bytes each time.
+
+Brings Prometheus up over the run's own data; with ``--prometheus`` it asks one that runs. Exit codes: 0 pass, 1 an
+objective failed, 2 bad usage, 3 inconclusive or invalid, 4 no Prometheus to be had.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an install
+
+from loadgen.record import RUN_FILE, RecordError
+from reporting.catalogue import CatalogueError
+from reporting.export import export
+from reporting.prometheus import QueryError
+from stack.binaries import find_prometheus
+from stack.errors import StackError
+from stack.reopen import reopen
+
+EXIT_USAGE, EXIT_ABSENT = 2, 4
+
+
+def main(
+    *,
+    run: Annotated[Path | None, typer.Argument(help="Run directory. Default: the newest under runs/.")] = None,
+    prometheus: Annotated[str | None, typer.Option(help="Base URL of a Prometheus that holds the run.")] = None,
+    kept: Annotated[bool, typer.Option("--kept", help="Use the kept measurements.json, ask nobody.")] = False,
+    charts: Annotated[bool, typer.Option(help="Draw the charts of the report.")] = True,
+) -> None:
+    """Write the reports of a finished run again."""
+    try:
+        run_dir = run or newest(ROOT / "runs")
+        with metrics_of(run_dir, prometheus, kept=kept) as url:
+            exported = export(run_dir, url, charts=charts)
+    except (RecordError, CatalogueError) as error:
+        fail(EXIT_USAGE, getattr(error, "errors", [str(error)]))
+    except (StackError, QueryError) as error:
+        fail(EXIT_ABSENT, [str(error)])
+    for line in exported.summary:
+        typer.echo(line)
+    raise typer.Exit(exported.exit_code)
+
+
+def newest(runs: Path) -> Path:
+    """Return the run directory whose name, which begins with its time, is the last.
+
+    Raises:
+        RecordError: there is none.
+    """
+    found = sorted(path.parent for path in runs.glob(f"*/{RUN_FILE}"))
+    if not found:
+        raise RecordError(f"there is no run under {runs}; make one with: make suite")
+    return found[-1]
+
+
+@contextmanager
+def metrics_of(run_dir: Path, prometheus: str | None, *, kept: bool) -> Iterator[str | None]:
+    """Yield the base URL of a Prometheus that holds the run; None when the kept measurements are to be used."""
+    if kept or prometheus:
+        yield prometheus
+        return
+    with reopen(run_dir, find_prometheus(report=lambda line: typer.echo(line, err=True))) as url:
+        yield url
+
+
+def fail(code: int, errors: Sequence[str]) -> NoReturn:
+    """End with one line for each error."""
+    for error in errors:
+        typer.echo(f"error: {error}", err=True)
+    raise typer.Exit(code)
+
+
+if __name__ == "__main__":
+    typer.run(main)

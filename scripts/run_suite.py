@@ -1,0 +1,159 @@
+"""Drive the scenarios against a service and write the reports.
+
+Starts the embedded stack (service, mock providers, Prometheus) on free loopback ports or, with ``--target``, measures
+any server that speaks the OpenAI Videos API. Exit codes: 0 pass, 1 an objective failed, 2 bad usage or configuration,
+3 inconclusive or invalid, 4 the stack or the target is not there, 130 interrupted (what was measured is saved).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an install
+
+from loadgen.document import SAMPLE
+from loadgen.options import OptionsError, check_options
+from loadgen.record import RUN_FILE, RecordError, RunRecord, RunState, read_run
+from loadgen.scenario import PROFILES
+from loadgen.target import TargetError, check_target
+from reporting.catalogue import CatalogueError
+from reporting.export import export
+from reporting.prometheus import QueryError
+from stack.binaries import find_prometheus
+from stack.embedded import EmbeddedStack
+from stack.errors import StackError
+from stack.processes import Child
+
+EXIT_USAGE, EXIT_INCONCLUSIVE, EXIT_ABSENT, EXIT_INTERRUPTED = 2, 3, 4, 130
+
+
+class Forwarding:
+    """Ctrl-C for the load generator while it runs, for this process before and after."""
+
+    def __init__(self) -> None:
+        self._child: Child | None = None
+
+    def handle(self, number: int, _frame: FrameType | None) -> None:
+        """Pass the signal on, or end what this process does."""
+        if self._child is None:
+            raise KeyboardInterrupt
+        self._child.signal(signal.Signals(number))
+
+    @contextmanager
+    def to(self, child: Child) -> Iterator[None]:
+        """Send signals to this child."""
+        self._child = child
+        try:
+            yield
+        finally:
+            self._child = None
+
+
+def main(
+    *,
+    profile: Annotated[str, typer.Option(help=f"Size of the run: {', '.join(PROFILES)}.")] = "quick",
+    scenario: Annotated[list[str] | None, typer.Option(help="Scenario to run; repeatable. Default: all.")] = None,
+    target: Annotated[str | None, typer.Option(help="Base URL of a service to measure instead of ours.")] = None,
+    document: Annotated[Path, typer.Option(help="PDF or text file that jobs upload.")] = SAMPLE,
+    seed: Annotated[int, typer.Option(help="Seed of the plan.")] = 1,
+    runs: Annotated[Path, typer.Option(help="Folder that the run's folder is made in.")] = ROOT / "runs",
+    charts: Annotated[bool, typer.Option(help="Draw the charts of the report.")] = True,
+) -> None:
+    """Drive the scenarios and write the reports."""
+    run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    run_dir = runs / run_id
+    arguments = ["run", "--run-dir", str(run_dir.resolve()), "--run-id", run_id, "--profile", profile]
+    arguments += ["--seed", str(seed), "--document", str(document.resolve())]
+    arguments += [part for name in scenario or [] for part in ("--scenario", name)]
+    forwarding = Forwarding()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, forwarding.handle)
+    try:
+        check_options(run_dir, run_id, target or "http://127.0.0.1", scenario or [], profile, seed, document)
+        if target:
+            asyncio.run(check_target(target))
+        raise typer.Exit(measure(run_dir, arguments, target, forwarding, charts=charts))
+    except OptionsError as error:
+        fail(EXIT_USAGE, error.errors)
+    except CatalogueError as error:
+        fail(EXIT_USAGE, error.errors)
+    except (StackError, TargetError, QueryError) as error:
+        fail(EXIT_ABSENT, [str(error)])
+    except RecordError as error:
+        fail(EXIT_INCONCLUSIVE, [str(error)])
+    except KeyboardInterrupt:
+        say("interrupted")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    finally:
+        if run_dir.exists() and not (run_dir / RUN_FILE).exists():
+            shutil.rmtree(run_dir)  # the load never began: nothing half-written stays
+
+
+def measure(
+    run_dir: Path, arguments: Sequence[str], target: str | None, forwarding: Forwarding, *, charts: bool
+) -> int:
+    """Start the stack, drive the load, wait until all telemetry has arrived, report; gives the exit code."""
+    binary = find_prometheus(report=say)
+    begun = time.monotonic()
+    with EmbeddedStack(run_dir, prometheus=binary, target=target) as stack:
+        say(f"stack ready in {time.monotonic() - begun:.1f} s: {stack.target}, Prometheus {stack.prometheus_url}")
+        begun = time.monotonic()
+        child = stack.start_loadgen([*arguments, "--target", stack.target])
+        with forwarding.to(child):
+            run = ended_run(run_dir, child)
+        if run is None:
+            return child.process.wait()  # its message is on the terminal
+        say(f"load ended after {time.monotonic() - begun:.1f} s")
+        settled = stack.settle(run.ended or time.time())
+        child.signal(signal.SIGTERM)  # it has kept its metrics up for the last scrape
+        status = child.process.wait()
+        if not settled.complete:
+            say(f"warning: no metrics past the end of the run from {', '.join(settled.missing)}: counts may differ")
+        if (trouble := stack.trouble()) is not None:
+            say(f"warning: Prometheus: {trouble}")
+        begun = time.monotonic()
+        exported = export(run_dir, stack.prometheus_url, charts=charts)
+    for line in exported.summary:
+        typer.echo(line)
+    say(f"report written in {time.monotonic() - begun:.1f} s")
+    if run.state is RunState.INTERRUPTED:
+        return EXIT_INTERRUPTED
+    return status or exported.exit_code
+
+
+def ended_run(run_dir: Path, child: Child) -> RunRecord | None:
+    """Wait until the load has ended, and read what it wrote; None when it wrote nothing."""
+    while child.wait(timeout=0.1) is None:
+        if (run_dir / RUN_FILE).exists() and (run := read_run(run_dir)).ended is not None:
+            return run
+    return read_run(run_dir) if (run_dir / RUN_FILE).exists() else None
+
+
+def say(line: str) -> None:
+    """Tell the user what happens; results alone go to standard output."""
+    typer.echo(line, err=True)
+
+
+def fail(code: int, errors: Sequence[str]) -> NoReturn:
+    """End with one line for each error."""
+    for error in errors:
+        say(f"error: {error}")
+    raise typer.Exit(code)
+
+
+if __name__ == "__main__":
+    typer.run(main)
