@@ -6,9 +6,11 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from tabulate import tabulate
+
 from loadgen.record import TRACES_DIR, RecordError, RunRecord, read_jobs, read_requests, read_run, write_atomically
 from reporting import measurements as measured
-from reporting import performance
+from reporting import performance, sections
 from reporting.analysis import Analysis, Status, Verdict, analyse
 from reporting.catalogue import CATALOGUE_FILE, Catalogue, load
 from reporting.collector import collect, questions
@@ -135,11 +137,10 @@ def _write(folder: Path, report: Report, *, charts: bool) -> list[Path]:
 
 
 def _summary(analysis: Analysis, paths: list[Path]) -> list[str]:
-    lines = [f"{performance.DIMENSION}: {analysis.status}"]
-    for verdict in analysis.verdicts:
-        if verdict.status is not Status.PASS:
-            place = " / ".join(filter(None, (verdict.scenario, verdict.case, verdict.member)))
-            reason = f" ({verdict.reason})" if verdict.reason else ""
-            lines.append(f"  {verdict.status}: {verdict.sli.title} in {place}{reason}")
+    """The verdicts as a plain table, what keeps the numbers from being trusted, and where the report is."""
+    rows = [(f"  {v.status}", *sections.verdict_cells(v)[:4], f"n = {v.n or 0}", v.reason) for v in analysis.verdicts]
+    lines = tabulate(rows, tablefmt="plain", disable_numparse=True).splitlines() if rows else []
     lines += [f"  {problem}" for problem in analysis.problems]
-    return [*lines, *(f"wrote {path}" for path in paths)]
+    figures = sum(path.suffix == ".svg" for path in paths)
+    reports = [f"{path}{f' with {figures} figures' if figures else ''}" for path in paths if path.suffix == ".md"]
+    return [*(line.rstrip() for line in lines), f"{performance.DIMENSION}: {analysis.status}", *reports]

@@ -190,19 +190,22 @@ def objectives(analysis: Analysis) -> Section:
     if not analysis.verdicts:
         return Section("Objectives", (Paragraph("No objective applies to the scenarios that ran."),))
     rows = tuple(
-        (
-            v.sli.title,
-            place_name(v.scenario, v.case, v.member),
-            _bound(v),
-            units.with_unit(v.value, v.sli.unit),
-            units.count(v.n),
-            f"**{v.status}**{f' ({v.reason})' if v.reason else ''}",
-        )
-        for v in analysis.verdicts
+        (*verdict_cells(v), f"**{v.status}**{f' ({v.reason})' if v.reason else ''}") for v in analysis.verdicts
     )
     columns = ("Indicator", "Where", "Objective", "Value", "n", "Verdict")
     whys = tuple(f"{s.title}: {s.why}" for s in dict.fromkeys(v.sli for v in analysis.verdicts))
     return Section("Objectives", (Table(columns, rows, ("Value", "n"), "Values from PromQL."), Bullets(whys)))
+
+
+def verdict_cells(v: Verdict) -> tuple[str, str, str, str, str]:
+    """Indicator, place, objective, value and n of a verdict, as text."""
+    return (
+        v.sli.title,
+        place_name(v.scenario, v.case, v.member),
+        _bound(v),
+        units.with_unit(v.value, v.sli.unit),
+        units.count(v.n),
+    )
 
 
 def queries(evidence: Evidence, dimension: str) -> Section:

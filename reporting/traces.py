@@ -11,8 +11,6 @@ from typing import Protocol
 import msgspec
 
 ROOT_SPAN = "loadgen.job"
-WARMUP_SUFFIX = ".warmup"
-"""Added to the case in the baggage of a warm-up job, and so in what the service records."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -108,8 +106,8 @@ class FileTraces:
                 run_id, scenario, case, outcome = (
                     values.get(key, _AnyValue()).string for key in ("run_id", "scenario", "case", "loadgen.job.outcome")
                 )
-                warmup = values.get("loadgen.job.warmup", _AnyValue()).boolean or case.endswith(WARMUP_SUFFIX)
-                counts[RootKey(run_id, scenario, case.removesuffix(WARMUP_SUFFIX), outcome, warmup)] += 1
+                warmup = values.get("loadgen.job.warmup", _AnyValue()).boolean
+                counts[RootKey(run_id, scenario, case, outcome, warmup)] += 1
         return counts
 
     def trace(self, trace_id: str) -> tuple[TraceSpan, ...]:
