@@ -141,6 +141,5 @@ def _summary(analysis: Analysis, paths: list[Path]) -> list[str]:
     rows = [(f"  {v.status}", *sections.verdict_cells(v)[:4], f"n = {v.n or 0}", v.reason) for v in analysis.verdicts]
     lines = tabulate(rows, tablefmt="plain", disable_numparse=True).splitlines() if rows else []
     lines += [f"  {problem}" for problem in analysis.problems]
-    figures = sum(path.suffix == ".svg" for path in paths)
-    reports = [f"{path}{f' with {figures} figures' if figures else ''}" for path in paths if path.suffix == ".md"]
+    reports = [str(path) for path in paths if path.suffix == ".md"]
     return [*(line.rstrip() for line in lines), f"{performance.DIMENSION}: {analysis.status}", *reports]

@@ -1,0 +1,248 @@
+"""The commands as a user types them, on the real embedded stack."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import psutil
+import pytest
+
+from loadgen.record import Outcome, RunState, read_jobs, read_requests, read_run
+from reporting import measurements, statistics
+from stack.prometheus import PrometheusBinary
+
+ROOT = Path(__file__).parents[2]
+DEADLINE = 120
+
+
+def command(script: str, *arguments: str) -> list[str]:
+    return [sys.executable, str(ROOT / "scripts" / script), *arguments]
+
+
+def run(script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(script, *arguments),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+        env=os.environ | environment,
+    )
+
+
+def only_run(runs: Path) -> Path:
+    (found,) = runs.iterdir()
+    return found
+
+
+def left_behind(folder: Path) -> list[str]:
+    """Processes whose command line or environment names a folder of the run."""
+    found = []
+    for process in psutil.process_iter(["pid", "cmdline"]):
+        try:
+            words = [*(process.info["cmdline"] or []), *process.environ().values()]
+        except psutil.Error:
+            continue
+        if process.pid != os.getpid() and any(str(folder) in word for word in words):
+            found.append(" ".join(process.info["cmdline"] or []))
+    return found
+
+
+def digests(folder: Path) -> dict[str, str]:
+    files = [folder / "measurements.json", *sorted((folder / "reports").rglob("*.*"))]
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.fixture(scope="module")
+def finished(prometheus: PrometheusBinary, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A run of two scenarios by the suite, and what it printed."""
+    runs = tmp_path_factory.mktemp("suite")
+    done = run("run_suite.py", "--scenario", "single_request", "--scenario", "api_latency", "--runs", str(runs))
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert left_behind(runs) == []
+    return only_run(runs), done.stdout
+
+
+@pytest.mark.e2e
+def test_a_suite_prints_its_verdicts_and_the_path_of_its_report(finished: tuple[Path, str]) -> None:
+    folder, printed = finished
+    lines = printed.splitlines()
+    assert [line.split()[0] for line in lines[:-2]] == ["PASS"] * 9
+    assert lines[-2] == "performance: PASS"
+    assert lines[-1] == str(folder / "reports" / "performance_report.md")
+
+
+@pytest.mark.e2e
+def test_client_store_prometheus_and_traces_count_the_same_jobs(finished: tuple[Path, str]) -> None:
+    folder, _ = finished
+    jobs = [job for job in read_jobs(folder) if not job.warmup]
+    assert Counter((job.scenario, job.outcome) for job in jobs) == {
+        ("single_request", Outcome.COMPLETED): 20,
+        ("api_latency", Outcome.COMPLETED): 20,
+    }
+    kept = measurements.read(folder)
+    assert kept is not None
+    counted = {
+        (m.sli, m.scenario, m.member): m.value
+        for m in kept.measurements
+        if m.sli in {"client_jobs", "service_jobs"} and m.value is not None
+    }
+    assert counted == {
+        (sli, scenario, "completed"): 20.0
+        for sli in ("client_jobs", "service_jobs")
+        for scenario in ("single_request", "api_latency")
+    }
+    stores = {s.name: s.store for s in read_run(folder).scenarios if s.store is not None}
+    assert {name: (store.expected, store.found) for name, store in stores.items()} == {
+        "single_request": (21, 21),  # with the warm-up
+        "api_latency": (0, 0),  # each job was deleted by its last step
+    }
+    spans = [
+        json.loads(line)
+        for name in ("loadgen", "service", "providers")
+        for line in (folder / "traces" / f"{name}.jsonl").read_text().splitlines()
+    ]
+    by_trace: dict[str, Counter[str]] = {}
+    for batch in spans:
+        for resource in batch["resourceSpans"]:
+            (service,) = [
+                attribute["value"]["stringValue"]
+                for attribute in resource["resource"]["attributes"]
+                if attribute["key"] == "service.name"
+            ]
+            for scope in resource["scopeSpans"]:
+                for span in scope["spans"]:
+                    by_trace.setdefault(span["traceId"], Counter())[f"{service} {span['name']}"] += 1
+    for job in jobs:
+        names = by_trace[job.trace_id]
+        assert (names["loadgen loadgen.job"], names["service video.job"]) == (1, 1)
+        assert sum(count for name, count in names.items() if name.startswith("providers POST")) == 11
+
+
+@pytest.mark.e2e
+def test_percentiles_by_promql_are_within_5_percent_of_the_exact_ones(finished: tuple[Path, str]) -> None:
+    folder, _ = finished
+    kept = measurements.read(folder)
+    assert kept is not None
+    compared = 0
+    for scenario in ("single_request", "api_latency"):
+        exact = [job.done - job.due for job in read_jobs(folder) if job.scenario == scenario and not job.warmup]
+        for m in kept.measurements:
+            if m.scenario == scenario and m.sli in {"response_time_p95", "response_time_p99"}:
+                q = 0.95 if m.sli.endswith("95") else 0.99
+                assert m.value == pytest.approx(statistics.percentile(exact, q).value, rel=0.05)
+                compared += 1
+    assert compared == 4
+
+
+@pytest.mark.e2e
+def test_every_request_of_every_job_is_recorded(finished: tuple[Path, str]) -> None:
+    folder, _ = finished
+    requests = Counter((r.scenario, r.operation) for r in read_requests(folder) if not r.warmup)
+    assert {requests["single_request", name] for name in ("create", "wait", "content")} == {20}
+    tour = ("create", "retrieve", "list", "wait", "manifest", "content", "delete")
+    assert {requests["api_latency", name] for name in tour} == {20}
+    assert {job.integrity for job in read_jobs(folder) if job.scenario == "api_latency"} == {"ok"}
+
+
+@pytest.mark.e2e
+def test_the_report_of_the_same_run_is_the_same_to_the_byte(finished: tuple[Path, str]) -> None:
+    folder, _ = finished
+    before = digests(folder)
+    done = run("export_reports.py", str(folder))
+    assert (done.returncode, done.stdout.splitlines()[-2]) == (0, "performance: PASS")
+    assert digests(folder) == before
+    assert {"measurements.json", "reports/performance_report.md"} < set(before)
+
+
+@pytest.mark.e2e
+def test_an_interrupted_run_is_saved_and_reported(prometheus: PrometheusBinary, tmp_path: Path) -> None:
+    suite = subprocess.Popen(
+        command("run_suite.py", "--scenario", "concurrent_load", "--no-charts", "--runs", str(tmp_path)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until = time.monotonic() + DEADLINE
+    while not any(path.stat().st_size for path in tmp_path.glob("*/jobs.jsonl")):
+        assert time.monotonic() < until, "no job ended"
+        time.sleep(0.05)
+    suite.send_signal(signal.SIGINT)
+    printed, messages = suite.communicate(timeout=DEADLINE)
+    assert suite.returncode == 130, messages
+    folder = only_run(tmp_path)
+    assert read_run(folder).state is RunState.INTERRUPTED
+    assert {job.outcome for job in read_jobs(folder)} == {Outcome.COMPLETED}
+    assert printed.splitlines()[-1] == str(folder / "reports" / "performance_report.md")
+    assert left_behind(tmp_path) == []
+
+
+def test_a_target_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    done = run("run_suite.py", "--target", "http://127.0.0.1:1", "--runs", str(tmp_path / "runs"))
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr == (
+        "error: target http://127.0.0.1:1 gives no HTTP answer (cannot connect: Connection refused); "
+        "start the service or correct --target\n"
+    )
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_target_that_answers_rubbish_is_one_sentence(tmp_path: Path) -> None:
+    class Rubbish(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>hello</html>")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Rubbish)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}"
+        done = run("run_suite.py", "--target", url, "--runs", str(tmp_path / "runs"))
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (4, "", 1)
+    assert f"target {url} does not speak the OpenAI Videos API" in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_all_mistakes_in_the_options_are_told_at_once(tmp_path: Path) -> None:
+    document = tmp_path / "missing.pdf"
+    done = run("run_suite.py", "--scenario", "nope", "--profile", "big", "--seed", "-1", "--document", str(document))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert [line.split(":")[1] for line in done.stderr.splitlines()] == [
+        " --scenario", " --profile", " --seed", " --document",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (None, "is not a run directory"),
+        (b'{"schema_version": 1, "run_id"', "is damaged or cut off"),
+        (b'{"schema_version": 99}', "has schema version 99, this Reelbench reads version 1"),
+    ],
+)
+def test_a_run_directory_that_cannot_be_read_is_one_sentence(
+    content: bytes | None, complaint: str, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / "run.json").write_bytes(content)
+    done = run("export_reports.py", str(tmp_path), "--kept")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert complaint in done.stderr
+    assert not (tmp_path / "reports").exists()
