@@ -39,6 +39,7 @@ class ProgressView:
                 BarColumn(bar_width=20),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[numbers]}"),
+                TextColumn("ETA"),
                 TimeRemainingColumn(compact=True),
                 console=console,
                 refresh_per_second=4,

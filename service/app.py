@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -20,6 +19,7 @@ from service.catalog import Catalog
 from service.clients import ProviderClient
 from service.clock import Clock
 from service.jobs import Jobs
+from service.media import Media
 from service.metrics import Metrics
 from service.pipeline import Pipeline
 from service.routes import Parts, router
@@ -47,6 +47,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            media = await stack.enter_async_context(Media(settings))
             store = Store(connect(settings.redis_url, settings.redis_timeout), metrics)
             stack.push_async_callback(store.close)
             client = partial(
@@ -64,8 +65,6 @@ def create_app(
             )
             for provider in (llm, tts, image):
                 stack.push_async_callback(provider.close)
-            parser = ThreadPoolExecutor(max_workers=1, thread_name_prefix="parser")
-            stack.callback(parser.shutdown, wait=False, cancel_futures=True)
             clock = Clock()
             pipeline = Pipeline(
                 settings,
@@ -76,7 +75,7 @@ def create_app(
                 tracer=tracer,
                 metrics=metrics,
                 clock=clock,
-                parser=parser,
+                media=media,
             )
             jobs = Jobs(
                 pipeline.run,
@@ -90,7 +89,7 @@ def create_app(
                 clock=clock,
             )
             stack.push_async_callback(jobs.close)
-            app.state.parts = Parts(settings, jobs, Catalog(jobs, store), store, assets, parser)
+            app.state.parts = Parts(settings, jobs, Catalog(jobs, store), store, assets, media)
             yield
 
     app = FastAPI(

@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 
 from service.clients import Answer, Call
-from service.compose import MediaError, check_png, check_wav
+from service.formats import MediaError, check_png, check_wav
 from service.schemas import Size, VisualType
 
 _SYSTEM = (

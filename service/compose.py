@@ -1,13 +1,12 @@
 """The video file: H.264 stills and AAC speech in an MP4, from the scenes' PNG and WAV files.
 
 Cost decides the parameters, as every job pays it: a small frame, few frames, one thread, and a speech bit rate.
-The same scenes give the same bytes.
+The same scenes give the same bytes. Only worker processes import this: FFmpeg may crash or hang on hostile media.
 """
 
 from __future__ import annotations
 
 import io
-import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,20 +16,15 @@ from av import AudioFrame, VideoFrame
 from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 
+from service.formats import MediaError, check_png, pcm
+
 LONGEST_SIDE = 320
 FRAME_RATE = Fraction(5, 2)
 """Frames per second: enough for stills, and five scenes get whole numbers of frames in every length offered."""
 SAMPLE_RATE = 16_000
 _BIT_RATE = 12_000
-_MAX_PIXELS = 4096 * 4096
-_MAX_AUDIO_SECONDS = 600
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _VIDEO_OPTIONS = {"preset": "ultrafast", "tune": "zerolatency", "crf": "30"}
 _AUDIO_OPTIONS = {"aac_coder": "fast", "aac_tns": "0", "aac_is": "0", "aac_ms": "0", "aac_pns": "0"}
-
-
-class MediaError(Exception):
-    """A PNG or WAV file that cannot be used; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,32 +35,11 @@ class Slide:
     wav: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _Sound:
-    rate: int
-    channels: int
-    samples: bytes
-
-
 def frame_size(size: str) -> tuple[int, int]:
     """Width and height in pixels of the file for a requested `size`: its aspect, small, and even for yuv420p."""
     width, height = (int(side) for side in size.split("x"))
     scale = Fraction(LONGEST_SIDE, max(width, height))
     return round(width * scale / 2) * 2, round(height * scale / 2) * 2
-
-
-def check_png(content: bytes) -> None:
-    """Refuse, before anything is decoded, what is no PNG or would take much memory; raises MediaError."""
-    if not content.startswith(_PNG_SIGNATURE) or content[12:16] != b"IHDR" or len(content) < 33:  # noqa: PLR2004 - PNG header
-        raise MediaError("not a PNG image")
-    width, height = int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
-    if not 0 < width * height <= _MAX_PIXELS:
-        raise MediaError(f"a PNG image of {width} x {height} pixels")
-
-
-def check_wav(content: bytes) -> None:
-    """Refuse what is no WAV file of 16-bit PCM, or has no or too many samples; raises MediaError."""
-    _pcm(content)
 
 
 def compose(slides: list[Slide], size: str, seconds: int) -> bytes:
@@ -114,7 +87,7 @@ def _pictures(slides: list[Slide], width: int, height: int, seconds: int) -> Ite
 
 def _sound(slides: list[Slide], seconds: int) -> AudioFrame:
     """All scenes' speech in one frame, each cut or filled with silence to its part of the video."""
-    sounds = [_pcm(slide.wav) for slide in slides]
+    sounds = [pcm(slide.wav) for slide in slides]
     rate, channels = sounds[0].rate, sounds[0].channels
     track = bytearray()
     for position, sound in enumerate(sounds, start=1):
@@ -128,19 +101,3 @@ def _sound(slides: list[Slide], seconds: int) -> AudioFrame:
     frame.pts = 0
     frame.planes[0].update(bytes(track))
     return frame
-
-
-def _pcm(content: bytes) -> _Sound:
-    try:
-        with wave.open(io.BytesIO(content)) as file:
-            rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
-            # Streamed WAV files give 2**32 - 1 as their length: what is there counts, up to the limit.
-            samples = file.readframes(rate * _MAX_AUDIO_SECONDS)
-    except (wave.Error, EOFError, OverflowError, MemoryError) as error:
-        raise MediaError(f"not a WAV file of PCM samples ({error})") from error
-    if width != 2 or channels not in {1, 2} or not 8000 <= rate <= 96_000:  # noqa: PLR2004 - what is supported
-        raise MediaError(f"a WAV file of {channels} channels, {8 * width} bits, {rate} Hz")
-    samples = samples[: len(samples) // (2 * channels) * 2 * channels]
-    if not samples:
-        raise MediaError("a WAV file without samples")
-    return _Sound(rate, channels, samples)

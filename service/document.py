@@ -1,35 +1,20 @@
-"""The uploaded document: what it is, and its text. Everything here blocks: call it in a thread."""
+"""The uploaded document: what it is, and its text.
+
+Only worker processes import this: PDFium may crash, hang or take all memory on a hostile document, and it is not
+thread-safe.
+"""
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass
 from pathlib import Path
 
 import pypdfium2
 from pypdfium2 import raw
 
+from service.tasks import DocumentError, Text
+
 _HEADER_WINDOW = 1024
 """Bytes at the start that may precede "%PDF-", and at the end that must hold "%%EOF", as readers allow."""
-_PDFIUM = threading.Lock()
-"""PDFium is not thread-safe: one call at a time in the whole process."""
-
-
-class DocumentError(Exception):
-    """A document that cannot be used; the message is one sentence for the client."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """What was read: at most the allowed pages and characters. `pages` counts all pages, None for plain text."""
-
-    text: str
-    pages: int | None
 
 
 def inspect(path: Path, media_type: str) -> bool:
@@ -48,7 +33,7 @@ def inspect(path: Path, media_type: str) -> bool:
     if b"%PDF-" in head:
         if b"%%EOF" not in tail:
             raise DocumentError("invalid_document", "The uploaded PDF is truncated: its end marker is missing.")
-        with _PDFIUM, _Pdf(path):
+        with _Pdf(path):
             return True
     if media_type.partition(";")[0].strip().lower() == "text/plain":
         _decode(path)
@@ -62,7 +47,7 @@ def read(path: Path, *, is_pdf: bool, max_pages: int, max_characters: int) -> Te
         return Text(_decode(path)[:max_characters], None)
     parts: list[str] = []
     left = max_characters
-    with _PDFIUM, _Pdf(path) as document:
+    with _Pdf(path) as document:
         pages = len(document)
         for index in range(min(pages, max_pages)):
             part = _page(document, index, left)

@@ -53,7 +53,7 @@ class Upload:
 
 @dataclass(slots=True)
 class SceneState:
-    """A scene while its assets are made; the content is kept until the video is composed."""
+    """A scene while its assets are made."""
 
     index: int
     title: str
@@ -62,8 +62,6 @@ class SceneState:
     error: VideoError | None = None
     audio: Asset | None = None
     visual: Asset | None = None
-    wav: bytes = b""
-    png: bytes = b""
 
     @property
     def complete(self) -> bool:

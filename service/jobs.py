@@ -196,8 +196,6 @@ class Jobs:
         job.outcome = outcome
         job.error = error
         job.status = "completed" if outcome in {"completed", "partial"} else "failed"
-        for scene in job.scenes:
-            scene.wav = scene.png = b""
         self._metrics.ended(outcome, job.ended - job.created, job.correlation)
         self._metrics.active("queued" if job.started is None else "running", -1)
         job.span.set_attribute("video.job.outcome", outcome)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 
 from opentelemetry.trace import StatusCode, Tracer
 
-from service import calls, document
+from service import calls
 from service.assets import Assets
 from service.clients import ProviderClient
 from service.clock import Clock
-from service.compose import MediaError, Slide, compose
+from service.formats import MediaError
 from service.job import DONE, Job, JobError, SceneState
+from service.media import Media
 from service.metrics import Metrics
 from service.schemas import Document, Stage, StageName
 from service.settings import Settings
+from service.tasks import DocumentError
 
 _PARSED = 5
 _SCRIPTED = 15
@@ -40,7 +40,7 @@ class Pipeline:
         tracer: Tracer,
         metrics: Metrics,
         clock: Clock,
-        parser: ThreadPoolExecutor,
+        media: Media,
     ) -> None:
         self._settings = settings
         self._llm = llm
@@ -50,7 +50,7 @@ class Pipeline:
         self._tracer = tracer
         self._metrics = metrics
         self._clock = clock
-        self._parser = parser
+        self._media = media
 
     async def run(self, job: Job) -> None:
         """Make the video of `job`; afterwards `job.content` is set."""
@@ -70,20 +70,9 @@ class Pipeline:
         if upload is None:
             return ""
         with self._stage(job, "parse"):
-            read = partial(
-                document.read,
-                self._assets.path(job.id, upload.asset.path),
-                is_pdf=upload.is_pdf,
-                max_pages=self._settings.max_pages,
-                max_characters=self._settings.max_characters,
-            )
-            loop = asyncio.get_running_loop()
             try:
-                async with asyncio.timeout(self._settings.parse_timeout):
-                    found = await loop.run_in_executor(self._parser, read)
-            except TimeoutError as error:
-                raise JobError("document_timeout", "The document could not be read in time.") from error
-            except document.DocumentError as error:
+                found = await self._media.read(self._assets.path(job.id, upload.asset.path), is_pdf=upload.is_pdf)
+            except DocumentError as error:
                 raise JobError(error.code, error.message) from error
             job.document = Document(
                 sha256=upload.asset.sha256, bytes=upload.asset.bytes, pages=found.pages, characters=len(found.text)
@@ -103,11 +92,11 @@ class Pipeline:
     async def _speech(self, job: Job, scene: SceneState) -> None:
         try:
             with self._stage(job, "speech", scene.index):
-                scene.wav = await self._tts.call(
+                wav = await self._tts.call(
                     calls.speech(self._settings.tts_model, self._settings.tts_voice, scene.narration)
                 )
                 scene.audio = await asyncio.to_thread(
-                    self._assets.write, job.id, f"scene-{scene.index}.wav", scene.wav, "audio/wav"
+                    self._assets.write, job.id, f"scene-{scene.index}.wav", wav, "audio/wav"
                 )
         except JobError as error:
             scene.error = scene.error or error.record()
@@ -116,7 +105,7 @@ class Pipeline:
     async def _visual(self, job: Job, scene: SceneState) -> None:
         try:
             with self._stage(job, "visual", scene.index):
-                scene.png = await self._image.call(
+                png = await self._image.call(
                     calls.visual(
                         self._settings.image_model,
                         calls.SceneScript(scene.title, scene.narration, scene.visual_type),
@@ -124,7 +113,7 @@ class Pipeline:
                     )
                 )
                 scene.visual = await asyncio.to_thread(
-                    self._assets.write, job.id, f"scene-{scene.index}.png", scene.png, "image/png"
+                    self._assets.write, job.id, f"scene-{scene.index}.png", png, "image/png"
                 )
         except JobError as error:
             scene.error = scene.error or error.record()
@@ -135,14 +124,17 @@ class Pipeline:
         job.progress = _SCRIPTED + (_ASSETS_MADE - _SCRIPTED) * ended // (2 * len(job.scenes))
 
     async def _compose(self, job: Job) -> None:
-        good = [Slide(scene.png, scene.wav) for scene in job.scenes if scene.complete]
+        good = [
+            (self._assets.path(job.id, scene.visual.path), self._assets.path(job.id, scene.audio.path))
+            for scene in job.scenes
+            if scene.visual is not None and scene.audio is not None
+        ]
         if not good:
             first = next(scene.error for scene in job.scenes if scene.error)
             raise JobError(first.code, f"No scene could be made; the first failed because: {first.message}")
         with self._stage(job, "compose"):
-            make = partial(compose, good, job.request.size, int(job.request.seconds))
             try:
-                content = await asyncio.to_thread(make)
+                content = await self._media.compose(good, job.request.size, int(job.request.seconds))
             except MediaError as error:
                 raise JobError(
                     "provider_invalid_response", f"The video could not be composed: a provider gave {error}."

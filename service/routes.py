@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Annotated, Literal, cast
 
@@ -12,15 +11,17 @@ import orjson
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.datastructures import UploadFile
 
-from service import body, document
+from service import body
 from service.assets import Assets
 from service.catalog import Catalog
 from service.errors import ApiError, not_found
 from service.job import Upload
 from service.jobs import Jobs
+from service.media import Media
 from service.schemas import Health, Manifest, Video, VideoDeleted, VideoList
 from service.settings import Settings
 from service.store import Store
+from service.tasks import DocumentError
 
 _POLL_AFTER_MS = "200"
 """What a client that polls is asked to leave between two polls (the OpenAI client obeys)."""
@@ -40,7 +41,7 @@ class Parts:
     catalog: Catalog
     store: Store
     assets: Assets
-    parser: ThreadPoolExecutor
+    media: Media
 
 
 @router.post("/v1/videos", response_model=Video)
@@ -145,11 +146,11 @@ async def _store_upload(parts: Parts, video_id: str, uploaded: UploadFile) -> Up
     path = parts.assets.path(video_id, "document")
     try:
         async with asyncio.timeout(parts.settings.parse_timeout):
-            is_pdf = await asyncio.get_running_loop().run_in_executor(parts.parser, document.inspect, path, media_type)
+            is_pdf = await parts.media.inspect(path, media_type)
     except TimeoutError as error:
         message = "The uploaded document could not be checked in time."
         raise ApiError(503, "document_timeout", message, param="input_reference", retry_after=1) from error
-    except document.DocumentError as error:
+    except DocumentError as error:
         raise ApiError(400, error.code, error.message, param="input_reference") from error
     return Upload(asset, is_pdf)
 

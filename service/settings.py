@@ -52,4 +52,13 @@ class Settings(BaseSettings):
     """Pages of a document that are read; later ones are left out."""
     max_characters: Annotated[int, Field(ge=1)] = 24_000
     """Characters of a document that go into the script's prompt (about 6,000 tokens)."""
-    parse_timeout: Seconds = 20.0
+    media_processes: Annotated[int, Field(ge=1, le=64)] = 2
+    """Processes that read documents and compose videos."""
+    media_memory: Annotated[int, Field(ge=64 * MIB)] = 512 * MIB
+    """Memory that each may take beyond what it has when it is ready (on Linux)."""
+    inspect_timeout: Seconds = 5.0
+    """Check of an upload; then its process is killed. These three count from when a process takes up the work."""
+    parse_timeout: Seconds = 10.0
+    """Reading a document."""
+    compose_timeout: Seconds = 30.0
+    """Composing a video."""

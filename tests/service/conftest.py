@@ -8,9 +8,12 @@ import io
 import json
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 import wave
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -81,6 +84,15 @@ def pdf(pages: int = 2, extra: str = "") -> bytes:
         f"{body}xref\n0 {size}\n0000000000 65535 f \n{table}"
         f"trailer\n<< /Size {size} /Root 1 0 R {extra} >>\nstartxref\n{len(body)}\n%%EOF\n"
     ).encode()
+
+
+def page_of(content: bytes) -> bytes:
+    """A PDF of one page with the packed content stream `content`."""
+    packed = zlib.compress(content, 9)
+    plain = pdf(pages=1)
+    start, stop = plain.index(b"<< /Length"), plain.index(b"endstream")
+    head = b"<< /Filter /FlateDecode /Length %d >>\nstream\n" % len(packed)
+    return plain[:start] + head + packed + b"\n" + plain[stop:]
 
 
 def encrypted_pdf() -> bytes:
@@ -213,8 +225,15 @@ def run_service(url: str, data_dir: Path, **settings: object) -> Iterator[Runnin
     tracer_provider = TracerProvider()
     tracer_provider.add_span_processor(SimpleSpanProcessor(spans))
     meter_provider = MeterProvider([reader])
-    options = {"llm_url": url, "tts_url": url, "image_url": url, "data_dir": data_dir, "job_timeout": 20, **settings}
-    app = create_app(Settings(**options), tracer_provider=tracer_provider, meter_provider=meter_provider)  # type: ignore[arg-type]
+    options = {
+        "llm_url": url,
+        "tts_url": url,
+        "image_url": url,
+        "data_dir": data_dir,
+        "job_timeout": 20,
+        "media_processes": 1,
+    }
+    app = create_app(Settings(**options | settings), tracer_provider=tracer_provider, meter_provider=meter_provider)  # type: ignore[arg-type]
     with thread_server(app) as (address, server, thread):
         yield Running(address, data_dir, spans, reader, server, thread)
     tracer_provider.shutdown()
@@ -235,6 +254,37 @@ def start(providers: FakeProviders, tmp_path: Path) -> Iterator[Callable[..., Ru
         yield lambda **settings: stack.enter_context(
             run_service(providers.url, tmp_path / "data", **settings)  # type: ignore[attr-defined]
         )
+
+
+@pytest.fixture
+def process(providers: FakeProviders, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A service as a process of its own, in a process group of its own; it is ready, and its address is `url`."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "SERVICE_"))}
+    environment |= {f"SERVICE_{name}_URL": providers.url for name in ("LLM", "TTS", "IMAGE")}  # type: ignore[attr-defined]
+    environment |= {"SERVICE_DATA_DIR": str(tmp_path / "data"), "OTEL_TRACES_EXPORTER": "otlp_json_file"}
+    environment["SERVICE_MEDIA_MEMORY"] = str(128 << 20)  # that much is soon full
+    command = [sys.executable, "-m", "service", "--port", str(port)]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0
+    ) as child:
+        child.url = f"http://127.0.0.1:{port}"  # type: ignore[attr-defined]
+        try:
+            deadline = time.monotonic() + 15
+            while not _ready(child.url):  # type: ignore[attr-defined]
+                assert time.monotonic() < deadline, "the service is not ready in 15 s"
+                time.sleep(0.02)
+            yield child
+        finally:
+            child.kill()
+
+
+def _ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/ready").status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 @pytest.fixture(scope="module")
@@ -262,6 +312,7 @@ def files() -> type:
         png = staticmethod(png)
         wav = staticmethod(wav)
         pdf = staticmethod(pdf)
+        page_of = staticmethod(page_of)
         encrypted_pdf = staticmethod(encrypted_pdf)
 
     return Files

@@ -10,7 +10,8 @@ import av
 import numpy as np
 import pytest
 
-from service.compose import MediaError, Slide, check_png, check_wav, compose, frame_size
+from service.compose import Slide, compose, frame_size
+from service.formats import MediaError, check_png, check_wav
 
 
 @pytest.mark.parametrize(

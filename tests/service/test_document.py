@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service import document
+from service.tasks import DocumentError, Text
 
 
 def read(path: Any, *, pages: Any = 100, characters: Any = 24_000, is_pdf: Any = True) -> Any:
@@ -42,7 +41,7 @@ def test_plain_text_may_have_a_byte_order_mark_and_any_parameters(tmp_path: Path
     path = tmp_path / "document"
     path.write_bytes("\ufeffÜber Warteschlangen".encode())
     assert not document.inspect(path, "Text/Plain; charset=utf-8")
-    assert read(path, is_pdf=False, characters=4) == document.Text("Über", None)
+    assert read(path, is_pdf=False, characters=4) == Text("Über", None)
 
 
 def test_damaged_pdf_after_an_encrypted_one_is_not_called_encrypted(tmp_path: Path, files: Any) -> None:
@@ -50,7 +49,7 @@ def test_damaged_pdf_after_an_encrypted_one_is_not_called_encrypted(tmp_path: Pa
     codes = []
     for content in (files.encrypted_pdf(), files.pdf(pages=0), b"%PDF-1.4 %%EOF"):
         path.write_bytes(content)
-        with pytest.raises(document.DocumentError) as error:
+        with pytest.raises(DocumentError) as error:
             document.inspect(path, "application/pdf")
         codes.append(error.value.code)
     assert codes == ["encrypted_document", "invalid_document", "invalid_document"]
@@ -62,16 +61,6 @@ def test_page_whose_stream_is_broken_leaves_the_others_readable(tmp_path: Path, 
     assert "Page 2 about queues" in read(path).text
 
 
-def test_many_threads_may_read_at_once(paper: Any) -> None:
-    found = []
-    threads = [threading.Thread(target=lambda: found.append(read(paper).text)) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(10)
-    assert found == [read(paper).text] * 8
-
-
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_no_mutation_of_a_pdf_does_worse_than_a_document_error(tmp_path: Path, files: Any, data: st.DataObject) -> None:
@@ -81,20 +70,14 @@ def test_no_mutation_of_a_pdf_does_worse_than_a_document_error(tmp_path: Path, f
         content[at : at + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=9))
     path = tmp_path / "document"
     path.write_bytes(content)
-    with suppress(document.DocumentError):
+    with suppress(DocumentError):
         document.inspect(path, "application/pdf")
         assert len(read(path).text) <= 24_000
 
 
 def test_a_stream_that_inflates_a_thousandfold_is_read_within_bounds(tmp_path: Path, files: Any) -> None:
     text = b"BT /F1 24 Tf 40 100 Td " + b"(queues ) Tj " * 50_000 + b"ET"
-    packed = zlib.compress(text, 9)
-    plain = files.pdf(pages=1)
-    start = plain.index(b"<< /Length")
-    stop = plain.index(b"endstream")
-    bomb = (
-        plain[:start] + b"<< /Filter /FlateDecode /Length %d >>\nstream\n" % len(packed) + packed + b"\n" + plain[stop:]
-    )
+    bomb = files.page_of(text)
     path = tmp_path / "document"
     path.write_bytes(bomb)
     assert len(bomb) < 4_000

@@ -1,0 +1,55 @@
+"""PNG and WAV files as providers give them: checked, as far as that takes no decoder, before anything else is done."""
+
+from __future__ import annotations
+
+import io
+import wave
+from dataclasses import dataclass
+
+_MAX_PIXELS = 4096 * 4096
+_MAX_AUDIO_SECONDS = 600
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+class MediaError(Exception):
+    """A PNG or WAV file that cannot be used; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """PCM samples of 16 bits, as they lie in the file; `rate` in Hz."""
+
+    rate: int
+    channels: int
+    samples: bytes
+
+
+def check_png(content: bytes) -> None:
+    """Refuse, before anything is decoded, what is no PNG or would take much memory; raises MediaError."""
+    if not content.startswith(_PNG_SIGNATURE) or content[12:16] != b"IHDR" or len(content) < 33:  # noqa: PLR2004 - PNG header
+        raise MediaError("not a PNG image")
+    width, height = int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
+    if not 0 < width * height <= _MAX_PIXELS:
+        raise MediaError(f"a PNG image of {width} x {height} pixels")
+
+
+def check_wav(content: bytes) -> None:
+    """Refuse what is no WAV file of 16-bit PCM, or has no or too many samples; raises MediaError."""
+    pcm(content)
+
+
+def pcm(content: bytes) -> Sound:
+    """The samples of a WAV file; raises MediaError as `check_wav` does."""
+    try:
+        with wave.open(io.BytesIO(content)) as file:
+            rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
+            # Streamed WAV files give 2**32 - 1 as their length: what is there counts, up to the limit.
+            samples = file.readframes(rate * _MAX_AUDIO_SECONDS)
+    except (wave.Error, EOFError, OverflowError, MemoryError) as error:
+        raise MediaError(f"not a WAV file of PCM samples ({error})") from error
+    if width != 2 or channels not in {1, 2} or not 8000 <= rate <= 96_000:  # noqa: PLR2004 - what is supported
+        raise MediaError(f"a WAV file of {channels} channels, {8 * width} bits, {rate} Hz")
+    samples = samples[: len(samples) // (2 * channels) * 2 * channels]
+    if not samples:
+        raise MediaError("a WAV file without samples")
+    return Sound(rate, channels, samples)
