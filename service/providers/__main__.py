@@ -16,6 +16,8 @@ import uvicorn
 
 from service import telemetry
 from service.providers.app import create_app
+from service.providers.faults import Faults
+from service.providers.plan import Plan
 from service.providers.settings import Settings
 
 
@@ -42,13 +44,30 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, lambda *_: sys.exit(0))
     try:
         telemetry.configure("providers")
+        faults = Faults()
         config = uvicorn.Config(
-            create_app(settings), loop="uvloop", log_config=None, access_log=False, timeout_graceful_shutdown=1
+            create_app(settings, faults=faults),
+            loop="uvloop",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
         )
-        uvicorn.Server(config).run(sockets=[listener])
+        _Server(config, faults).run(sockets=[listener])
     finally:
         telemetry.shutdown()
     return 0
+
+
+class _Server(uvicorn.Server):
+    """Ends stalls before it waits for the calls in progress: they would outlast its patience."""
+
+    def __init__(self, config: uvicorn.Config, faults: Faults) -> None:
+        super().__init__(config)
+        self._faults = faults
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._faults.replace(Plan())
+        await super().shutdown(sockets)
 
 
 def _listen(host: str, port: int) -> socket.socket:

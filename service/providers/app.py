@@ -11,9 +11,10 @@ from fastapi import FastAPI, Request, Response
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from starlette.exceptions import HTTPException
 
-from service.providers import image, llm, metrics, tts
+from service.providers import admin, image, llm, metrics, tts
 from service.providers.errors import envelope
 from service.providers.exchange import Exchange, Provider
+from service.providers.faults import Faults
 from service.providers.latency import Latency
 from service.providers.reply import Reply
 from service.providers.settings import Settings
@@ -23,11 +24,12 @@ class _Health(msgspec.Struct, frozen=True):
     status: str = "ok"
 
 
-def create_app(settings: Settings, *, clock: Callable[[], float] = time.time) -> FastAPI:
+def create_app(settings: Settings, *, faults: Faults | None = None, clock: Callable[[], float] = time.time) -> FastAPI:
     """Build the application.
 
     Args:
-        settings: Seed and latencies.
+        settings: Seed, latencies, and whether faults can be injected.
+        faults: Holds the fault plan; by default one of its own, without faults.
         clock: Unix time in seconds, for the `created` fields.
     """
 
@@ -43,28 +45,38 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time) ->
         return await asyncio.to_thread(image.answer, request, clock())
 
     instruments = metrics.create()
+    faults = faults or Faults()
 
     def latency(name: str) -> Latency:
         return Latency(name, getattr(settings, name).lognormal(), settings.seed)
 
     exchanges: dict[str, Exchange[llm.Chat] | Exchange[tts.Speech] | Exchange[image.Image]] = {
         "/v1/chat/completions": Exchange(
-            Provider("llm", llm.Chat, chat, llm.content, lambda _: 1.0, latency("llm")), instruments
+            Provider("llm", llm.Chat, chat, llm.content, lambda _: 1.0, latency("llm"), llm.rewritten),
+            instruments,
+            faults,
         ),
         "/v1/audio/speech": Exchange(
-            Provider("tts", tts.Speech, speech, tts.content, lambda _: 1.0, latency("tts")), instruments
+            Provider("tts", tts.Speech, speech, tts.content, lambda _: 1.0, latency("tts"), tts.rewritten),
+            instruments,
+            faults,
         ),
         "/v1/images/generations": Exchange(
-            Provider("image", image.Image, picture, image.content, _image_scale, latency("image")), instruments
+            Provider("image", image.Image, picture, image.content, _image_scale, latency("image"), image.rewritten),
+            instruments,
+            faults,
         ),
     }
     app = FastAPI(title="Mock providers", openapi_url=None)
     for path, exchange in exchanges.items():
         app.add_route(path, exchange.__call__, methods=["POST"])  # the body is decoded by the exchange, in one pass
     app.add_route("/health", _health, methods=["GET"])
+    if settings.faults:
+        endpoint = admin.Admin(faults, remote=settings.faults_remote)
+        app.add_route("/faults", endpoint.__call__, methods=admin.METHODS)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _server_error)
-    FastAPIInstrumentor.instrument_app(app, excluded_urls="health", exclude_spans=["receive", "send"])
+    FastAPIInstrumentor.instrument_app(app, excluded_urls="/health$,/faults$", exclude_spans=["receive", "send"])
     return app
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 
 import msgspec
+from fastapi import Response
 
 
 class Refusal(Exception):  # noqa: N818 - the answer to a bad request, not a fault of this program
-    """A request that is answered with an error envelope; `param` names the field that is wrong."""
+    """A request that is answered with an error envelope; `param` names the field that is wrong, if one is."""
 
     def __init__(self, message: str, *, param: str | None = None, code: str | None = None, status: int = 400) -> None:
         super().__init__(message)
@@ -28,15 +30,25 @@ class _Envelope(msgspec.Struct, frozen=True):
     error: _Error
 
 
-_FIRST_SERVER_ERROR = 500
 _MISSING = re.compile(r"missing required field `(?P<name>\w+)`")
 _PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
 
 
 def envelope(status: int, message: str, *, param: str | None = None, code: str | None = None) -> bytes:
     """Encode the error envelope for an HTTP status code."""
-    kind = "invalid_request_error" if status < _FIRST_SERVER_ERROR else "server_error"
-    return msgspec.json.encode(_Envelope(_Error(message, kind, param, code)))
+    return msgspec.json.encode(_Envelope(_Error(message, _type(status), param, code)))
+
+
+def refused(refusal: Refusal) -> Response:
+    """Build the response to a request that is refused."""
+    body = envelope(refusal.status, str(refusal), param=refusal.param, code=refusal.code)
+    return Response(body, refusal.status, media_type="application/json")
+
+
+def _type(status: int) -> str:
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return "rate_limit_error"
+    return "invalid_request_error" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "server_error"
 
 
 def from_decoding(error: msgspec.MsgspecError | UnicodeDecodeError) -> Refusal:

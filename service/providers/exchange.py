@@ -1,17 +1,20 @@
-"""One exchange with a provider: decode, take the provider's time, answer, count."""
+"""One exchange with a provider: decode, take the provider's time, fail as the fault plan says or answer, count."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import msgspec
 from fastapi import Request, Response
 
-from service.providers.errors import Refusal, envelope, from_decoding
+from service.providers import patience
+from service.providers.corruption import damage
+from service.providers.errors import Refusal, from_decoding, refused
+from service.providers.faults import ON_ANSWER, ON_ARRIVAL, Fault, Faults, InForce
 from service.providers.latency import Latency
 from service.providers.metrics import Metrics
 from service.providers.reply import Reply
@@ -32,33 +35,41 @@ class Provider(Generic[T]):
     content: Callable[[T], bytes]
     scale: Callable[[T], float]
     latency: Latency
+    rewritten: Callable[[bytes, Callable[[bytes], bytes]], bytes]
+    """Changes what a body carries (the script, the sound, the pictures) and leaves the rest as it is."""
 
 
 class Exchange(Generic[T]):
     """The endpoint of one provider: every request passes through `__call__`."""
 
-    def __init__(self, provider: Provider[T], metrics: Metrics) -> None:
+    def __init__(self, provider: Provider[T], metrics: Metrics, faults: Faults) -> None:
         self._provider = provider
         self._metrics = metrics
+        self._faults = faults
         self._decoder = msgspec.json.Decoder(provider.request)
 
     async def __call__(self, request: Request) -> Response:
         """Answer one request, as late as the latency distribution says; making the answer is part of that time."""
         started = time.perf_counter()
         name = self._provider.name
+        body = await request.body()  # also of a call to be refused: a client that still sends could not read why
+        plan = self._faults.arrived(name)
+        if fault := plan.draw(name, ON_ARRIVAL):
+            return await self._withheld(request, fault, plan)
         try:
-            decoded = self._decode(await request.body())
+            decoded = self._decode(body)
             reply = await self._provider.answer(decoded)
         except Refusal as refusal:
-            self._metrics.requests.add(1, {"provider": name, "outcome": "invalid"})
-            body = envelope(refusal.status, str(refusal), param=refusal.param, code=refusal.code)
-            return Response(body, refusal.status, media_type="application/json")
+            self._count("invalid")
+            return refused(refusal)
         due = started + self._provider.latency.next(self._provider.content(decoded), self._provider.scale(decoded))
+        fault = plan.draw(name, ON_ANSWER)
         left = due - time.perf_counter()
-        if left > _NO_WAIT:
+        if fault and fault.rule.kind == "latency":
+            await patience.wait(request, max(left, 0) + (fault.rule.seconds or 0))
+        elif left > _NO_WAIT:
             await asyncio.sleep(left)
-        self._count(name, reply)
-        return Response(reply.body, media_type=reply.media_type)
+        return self._answered(reply, fault)
 
     def _decode(self, body: bytes) -> T:
         try:
@@ -66,8 +77,32 @@ class Exchange(Generic[T]):
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise from_decoding(error) from error
 
-    def _count(self, name: str, reply: Reply) -> None:
-        self._metrics.requests.add(1, {"provider": name, "outcome": "ok"})
+    async def _withheld(self, request: Request, fault: Fault, plan: InForce) -> Response:
+        """Refuse at once, or when the stall is over; counted before, as a stalled client may never see an answer."""
+        self._count(fault.rule.kind)
+        if fault.rule.kind == "outage":
+            return refused(Refusal("The provider is down, as the fault plan says.", code="outage", status=503))
+        await patience.wait(request, fault.rule.seconds or 0, plan.lifted)
+        answer = refused(Refusal("The provider stalled, as the fault plan says.", code="stall", status=503))
+        answer.headers["connection"] = "close"
+        return answer
+
+    def _answered(self, reply: Reply, fault: Fault | None) -> Response:
+        if fault and fault.rule.kind == "error":
+            self._count("error")
+            status = fault.rule.status or 500
+            return refused(Refusal("The provider failed, as the fault plan says.", code="error", status=status))
+        if fault and fault.rule.kind == "corrupt":
+            number = fault.number
+            reply = replace(reply, body=self._provider.rewritten(reply.body, lambda data: damage(data, number)))
+            self._count("corrupt")
+        else:
+            self._count("ok")
+        name = self._provider.name
         self._metrics.tokens.add(reply.input_tokens, {"provider": name, "type": "input"})
         self._metrics.tokens.add(reply.output_tokens, {"provider": name, "type": "output"})
         self._metrics.response_bytes.add(len(reply.body), {"provider": name})
+        return Response(reply.body, media_type=reply.media_type)
+
+    def _count(self, outcome: str) -> None:
+        self._metrics.requests.add(1, {"provider": self._provider.name, "outcome": outcome})

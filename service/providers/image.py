@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import math
 import re
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import Annotated
 
@@ -111,3 +112,10 @@ def answer(image: Image, now: float) -> Reply:
     made = len(data) * math.ceil(width / _PATCH) * math.ceil(height / _PATCH)
     body = _Images(int(now), data, _Usage(used, made, used + made, _Details(used)), f"{width}x{height}")
     return Reply(msgspec.json.encode(body), "application/json", used, made)
+
+
+def rewritten(body: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """Return a body with each of its PNG files changed; they are base64 as before."""
+    images = msgspec.json.decode(body, type=_Images)
+    data = [_Datum(base64.b64encode(change(base64.b64decode(datum.b64_json))).decode()) for datum in images.data]
+    return msgspec.json.encode(msgspec.structs.replace(images, data=data))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import Annotated, Literal
 
@@ -119,6 +120,15 @@ def answer(chat: Chat, now: float) -> Reply:
         usage=_Usage(used, made, used + made),
     )
     return Reply(msgspec.json.encode(completion), "application/json", used, made)
+
+
+def rewritten(body: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """Return a body with the text of its message changed; bytes that are no UTF-8 become replacement characters."""
+    completion = msgspec.json.decode(body, type=_Completion)
+    (choice,) = completion.choices
+    content = change(choice.message.content.encode()).decode(errors="replace")
+    choices = [msgspec.structs.replace(choice, message=_Answer(content))]
+    return msgspec.json.encode(msgspec.structs.replace(completion, choices=choices))
 
 
 def script(text: str, scenes: int) -> Script:

@@ -12,7 +12,7 @@ class Metrics:
     """What the providers count; attributes stand beside each instrument."""
 
     requests: Counter
-    """provider (llm, tts, image), outcome (ok, invalid)"""
+    """provider (llm, tts, image), outcome (ok, invalid, or an injected error, outage, stall, corrupt)"""
     tokens: Counter
     """provider, type (input, output)"""
     response_bytes: Counter

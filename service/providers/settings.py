@@ -17,7 +17,7 @@ class _Distribution(BaseModel):
 
 
 class Settings(BaseSettings):
-    """What makes two runs of the providers behave alike: the seed and the latency of each provider.
+    """What makes two runs of the providers behave alike, and whether faults can be injected.
 
     Latencies are lognormal: ``median`` in seconds, ``sigma`` of the logarithm. A nested value is written with two
     underscores, for example ``PROVIDERS_LLM__MEDIAN=0.2``.
@@ -26,6 +26,10 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="PROVIDERS_", env_nested_delimiter="__", frozen=True)
 
     seed: int = 1
+    faults: bool = False
+    """Whether ``/faults`` exists."""
+    faults_remote: bool = False
+    """Whether ``/faults`` also answers callers on other machines."""
     llm: _Distribution = _Distribution(median=0.12)
     tts: _Distribution = _Distribution(median=0.05)
     image: _Distribution = _Distribution(median=0.08)

@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +53,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("providers")
     port, metrics_port = free_port(), free_port()
     environment = {f"PROVIDERS_{name}__MEDIAN": "0.005" for name in ("LLM", "TTS", "IMAGE")} | {
+        "PROVIDERS_FAULTS": "true",
         "OTEL_TRACES_EXPORTER": "otlp_json_file",
         "OTEL_METRICS_EXPORTER": "prometheus",
         "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1",
@@ -138,10 +140,21 @@ def test_last_telemetry_then_a_clean_end(server: Server) -> None:
         if line.startswith("provider_requests_total{") and 'outcome="ok"' in line
     }
     assert requests == {"llm": 1, "tts": 1, "image": 1}
-    started = time.monotonic()
-    server.process.send_signal(signal.SIGTERM)
-    assert server.process.wait(10) == 0
-    assert time.monotonic() - started < 3
+    plan = json.dumps({"seed": 1, "rules": [{"provider": "tts", "kind": "stall"}]}).encode()
+    with urllib.request.urlopen(urllib.request.Request(f"{server.url}/faults", plan, method="PUT")) as answer:  # noqa: S310 - our own server
+        assert json.load(answer)["calls"] == {"llm": 2, "tts": 1, "image": 1}
+    with ThreadPoolExecutor() as pool, openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as one:
+        stalled = pool.submit(
+            one.audio.speech.create, model="m", input="x", voice="alloy", response_format="wav", timeout=20
+        )
+        while 'outcome="stall"' not in urllib.request.urlopen(server.metrics_url).read().decode():  # noqa: S310 - our own server
+            time.sleep(0.02)
+        started = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(10) == 0
+        assert time.monotonic() - started < 3
+        assert stalled.exception().code == "stall"
+    assert "Traceback" not in server.log.read_text()
     spans = [
         (span["name"], span["kind"], scope["scope"]["name"])
         for line in server.traces.read_text().splitlines()
@@ -150,6 +163,7 @@ def test_last_telemetry_then_a_clean_end(server: Server) -> None:
         for span in scope["spans"]
     ]
     assert sorted(name for name, _, _ in spans) == [
+        "POST /v1/audio/speech",
         "POST /v1/audio/speech",
         "POST /v1/chat/completions",
         "POST /v1/chat/completions",

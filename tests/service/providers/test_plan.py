@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from service.providers.errors import Refusal
+from service.providers.plan import Plan, Rule, read
+
+
+def refusal(plan: object) -> Refusal:
+    with pytest.raises(Refusal) as caught:
+        read(plan if isinstance(plan, bytes) else json.dumps(plan).encode())
+    return caught.value
+
+
+def test_defaults_of_each_kind() -> None:
+    kinds = [{"kind": kind} for kind in ("error", "outage", "stall", "corrupt")]
+    rules = [{"provider": "llm", **kind} for kind in [*kinds, {"kind": "latency", "seconds": 2, "rate": 1}]]
+    assert read(json.dumps({"seed": 7, "rules": rules}).encode()) == Plan(
+        7,
+        (
+            Rule("llm", "error", 1.0, status=500),
+            Rule("llm", "outage", 1.0),
+            Rule("llm", "stall", 1.0, seconds=60.0),
+            Rule("llm", "corrupt", 1.0),
+            Rule("llm", "latency", 1.0, seconds=2.0),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"kind": "error", "status": 429},
+        {"kind": "error", "status": 599},
+        {"kind": "outage", "rate": 1},
+        {"kind": "latency", "seconds": 0, "rate": 1e-9},
+        {"kind": "stall", "seconds": 600},
+    ],
+)
+def test_values_at_the_edge_are_taken(rule: dict[str, object]) -> None:
+    (read_back,) = read(json.dumps({"seed": 0, "rules": [{"provider": "image", **rule}]}).encode()).rules
+    assert {name: getattr(read_back, name) for name in rule} == rule
+
+
+@pytest.mark.parametrize(
+    ("rule", "param", "text"),
+    [
+        ({"provider": "video"}, ".provider", 'is "video" and must be one of llm, tts, image'),
+        ({"provider": ["llm"]}, ".provider", "is a list and must be one of llm, tts, image"),
+        ({"kind": "slow"}, ".kind", 'is "slow" and must be one of outage, stall, error, corrupt, latency'),
+        ({"rate": 1.01}, ".rate", "is 1.01 and must be a number above 0 and at most 1"),
+        ({"rate": 0}, ".rate", "is 0 and must be a number above 0 and at most 1"),
+        ({"rate": -0.1}, ".rate", "is -0.1 and must be a number above 0 and at most 1"),
+        ({"rate": True}, ".rate", "is true and must be a number above 0 and at most 1"),
+        ({"rate": "0.3"}, ".rate", 'is "0.3" and must be a number above 0 and at most 1'),
+        ({"rate": None}, ".rate", "is null and must be a number above 0 and at most 1"),
+        (
+            {"rate": [10**30]},
+            ".rate",
+            "is a list and must be a number above 0 and at most 1",
+        ),
+        ({"status": 404}, ".status", "is 404 and must be 429 or 500 to 599"),
+        ({"status": 600}, ".status", "is 600 and must be 429 or 500 to 599"),
+        ({"status": 500.0}, ".status", "is 500.0 and must be 429 or 500 to 599"),
+        ({"kind": "latency", "seconds": -1}, ".seconds", "is -1 and must be a number from 0 to 600"),
+        ({"kind": "stall", "seconds": 601}, ".seconds", "is 601 and must be a number from 0 to 600"),
+        ({"kind": "latency"}, ".seconds", "is missing; the kind 'latency' needs it"),
+        ({"seconds": 1}, ".seconds", "is not a field of the kind 'error'"),
+        ({"kind": "stall", "status": 500}, ".status", "is not a field of the kind 'stall'"),
+        ({"kind": "outage", "rate": 0.5}, ".rate", "must be left out, or 1: an outage refuses every call"),
+        ({"times": 3}, ".times", "is not a field"),
+    ],
+)
+def test_a_wrong_field_is_named(rule: dict[str, object], param: str, text: str) -> None:
+    wrong = refusal({"seed": 1, "rules": [{"provider": "tts", "kind": "error"} | rule]})
+    assert str(wrong) == f"The fault plan has 1 error: rules[0]{param} {text}."
+    assert (wrong.param, wrong.code, wrong.status) == (f"rules[0]{param}", "invalid_fault_plan", 400)
+
+
+def test_all_errors_are_named_at_once() -> None:
+    wrong = refusal(
+        {
+            "seed": "x",
+            "name": "n",
+            "rules": [
+                {"provider": "tts", "kind": "error", "rate": 2, "seconds": 3},
+                {"provider": "nobody", "kind": "magic", "rate": 0, "extra": 1},
+                {"provider": "tts", "kind": "error"},
+                {"provider": "tts", "kind": "latency", "status": 500},
+                {},
+                5,
+            ],
+        }
+    )
+    assert str(wrong) == (
+        "The fault plan has 14 errors: "
+        'seed is "x" and must be an integer of 64 bits; '
+        "name is not a field; "
+        "rules[0].rate is 2 and must be a number above 0 and at most 1; "
+        "rules[0].seconds is not a field of the kind 'error'; "
+        'rules[1].provider is "nobody" and must be one of llm, tts, image; '
+        'rules[1].kind is "magic" and must be one of outage, stall, error, corrupt, latency; '
+        "rules[1].rate is 0 and must be a number above 0 and at most 1; "
+        "rules[1].extra is not a field; "
+        "rules[2] has the provider and the kind of rules[0]; "
+        "rules[3].seconds is missing; the kind 'latency' needs it; "
+        "rules[3].status is not a field of the kind 'latency'; "
+        "rules[4].provider is missing; "
+        "rules[4].kind is missing; "
+        "rules[5] must be an object."
+    )
+    assert wrong.param == "seed"
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "code"),
+    [
+        (b"{", "The body is not valid JSON: Input data was truncated.", "invalid_json"),
+        (
+            b'{"seed":' + b"9" * 5000 + b',"rules":[]}',
+            "Integer value out of range.",
+            "invalid_value",
+        ),
+        (b"[" * 100_000, "The body is nested too deeply to be a fault plan.", "invalid_json"),
+        (b'{"seed":NaN}', "The body is not valid JSON: JSON is malformed: invalid character (byte 8).", "invalid_json"),
+        (
+            b"[]",
+            'The fault plan has 1 error: the body must be an object like {"seed": 1, "rules": []}.',
+            "invalid_fault_plan",
+        ),
+        (b"{}", "The fault plan has 2 errors: seed is missing; rules is missing.", "invalid_fault_plan"),
+        (
+            b'{"seed":1,"rules":{}}',
+            "The fault plan has 1 error: rules is an object and must be a list of rules.",
+            "invalid_fault_plan",
+        ),
+        (
+            b'{"seed":9223372036854775808,"rules":[]}',
+            "The fault plan has 1 error: seed is 9223372036854775808 and must be an integer of 64 bits.",
+            "invalid_fault_plan",
+        ),
+    ],
+)
+def test_what_is_no_plan_at_all(body: bytes, message: str, code: str) -> None:
+    wrong = refusal(body)
+    assert (str(wrong), wrong.code) == (message, code)
