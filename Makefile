@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PROFILE ?= quick
 
 .DEFAULT_GOAL := help
-.PHONY: help suite test test-fast lint format lock clean
+.PHONY: help suite test test-fast stack-tools test-stack lint format lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,10 +14,16 @@ suite: $(VENV)/.runtime ## fresh machine, no Docker: install, run the quick suit
 	@$(BIN)/python scripts/run_suite.py --profile $(PROFILE)
 
 test: $(VENV)/.dev ## install, pass the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --ignore tests/stack/full/test_native.py
 
 test-fast: $(VENV)/.dev ## the tests that start no stack
 	@$(BIN)/python -m pytest -m "not e2e"
+
+stack-tools: $(VENV)/.runtime ## build Prometheus and the Collector as compose pins them, into the cache (needs Go)
+	@$(BIN)/python -m stack.tools
+
+test-stack: $(VENV)/.dev ## run the files of the compose stack natively (after stack-tools; TEMPO_BIN adds a Tempo)
+	@$(BIN)/python -m pytest tests/stack/full
 
 lint: $(VENV)/.dev ## format check, lint, types, import directions, scenario files
 	@$(BIN)/ruff format --check .

@@ -31,16 +31,25 @@ app = typer.Typer(
 def run(
     *,
     run_dir: Annotated[Path, typer.Option(help="Folder for the files of this run.")],
-    run_id: Annotated[str, typer.Option(help="Name of the run on metrics and traces.")],
     target: Annotated[str, typer.Option(help="Base URL of the service, without /v1.")],
+    run_id: Annotated[str | None, typer.Option(help="Name of the run on metrics and traces.")] = None,
     scenario: Annotated[list[str] | None, typer.Option(help="Scenario to run; repeatable. Default: all.")] = None,
     profile: Annotated[str, typer.Option(help=f"Size of the run: {', '.join(PROFILES)}.")] = "quick",
     seed: Annotated[int, typer.Option(help="Seed of the plan.")] = 1,
     document: Annotated[Path, typer.Option(help="PDF or text file that jobs upload.")] = SAMPLE,
+    rendezvous: Annotated[
+        str | None,
+        typer.Option(
+            help="Redis or Valkey in which several load generators meet, to run one plan together: each takes a "
+            "share, and makes a folder of its own below --run-dir.",
+        ),
+    ] = None,
 ) -> None:
     """Run scenarios against a service and write the run directory."""
     try:
-        settings = check_options(run_dir, run_id, target, scenario or [], profile, seed, document)
+        settings = check_options(
+            run_dir, run_id, target, scenario or [], profile, seed, document, rendezvous=rendezvous
+        )
     except OptionsError as error:
         _stop(error.errors)
     console = Console(stderr=True)

@@ -23,7 +23,15 @@ class OptionsError(Exception):
 
 
 def check_options(  # noqa: PLR0917 - one argument per option
-    run_dir: Path, run_id: str, target: str, names: list[str], profile: str, seed: int, document: Path
+    run_dir: Path,
+    run_id: str | None,
+    target: str,
+    names: list[str],
+    profile: str,
+    seed: int,
+    document: Path,
+    *,
+    rendezvous: str | None = None,
 ) -> Settings:
     """Check what the user asks for.
 
@@ -42,8 +50,7 @@ def check_options(  # noqa: PLR0917 - one argument per option
     chosen: Profile | None = next((known for known in PROFILES if known == profile), None)
     if chosen is None:
         errors.append(f"--profile: {profile!r} is unknown; use {', '.join(PROFILES)}")
-    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", run_id):
-        errors.append("--run-id: use 1 to 64 letters, digits and _ . : -")
+    errors += _name_errors(run_id, rendezvous)
     if seed < 0:
         errors.append(f"--seed: is {seed}; use 0 or more")
     if not _is_base_url(target):
@@ -66,7 +73,19 @@ def check_options(  # noqa: PLR0917 - one argument per option
         seed=seed,
         target=target.rstrip("/"),
         document=upload,
+        rendezvous=rendezvous,
     )
+
+
+def _name_errors(run_id: str | None, rendezvous: str | None) -> list[str]:
+    errors = []
+    if run_id is None and rendezvous is None:
+        errors.append("--run-id: is needed, unless replicas agree on one (--rendezvous)")
+    if run_id is not None and not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", run_id):
+        errors.append("--run-id: use 1 to 64 letters, digits and _ . : -")
+    if rendezvous is not None and not re.match(r"(redis|rediss|unix)://.", rendezvous):
+        errors.append(f"--rendezvous: {rendezvous!r} is no store; write it like redis://127.0.0.1:6379/0")
+    return errors
 
 
 def _is_base_url(text: str) -> bool:

@@ -205,6 +205,10 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     profile: str
     seed: int
     plan_hash: str
+    """Of the whole plan, also where this generator ran a share of it."""
+    replica: int = 1
+    """Which of the load generators that share the plan this one was, from 1."""
+    replicas: int = 1
     target: str
     """Base URL of the service under test."""
     state: RunState

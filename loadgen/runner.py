@@ -18,12 +18,18 @@ from loadgen.plan import PlannedJob
 from loadgen.progress import ProgressView
 from loadgen.reconcile import count_store
 from loadgen.record import CaseRecord, JobRecord, RequestRecord, RunRecord, RunState, ScenarioRecord
+from loadgen.replicas import Replica
 from loadgen.scenario import Case, Profile, Scenario
+from loadgen.share import WHOLE, Share
 from loadgen.stop import Stop, run_unless
 
 
-def pending(scenario: Scenario, profile: Profile) -> ScenarioRecord:
-    """Give the record of a scenario that has not begun."""
+def pending(scenario: Scenario, profile: Profile, share: Share = WHOLE) -> ScenarioRecord:
+    """Give the record of a scenario that has not begun, with the numbers of this generator's share."""
+
+    def owned(case: Case, jobs: range) -> int:
+        return sum(share.owns(job, case.concurrency) for job in jobs)
+
     return ScenarioRecord(
         name=scenario.name,
         dimension=scenario.dimension,
@@ -37,9 +43,9 @@ def pending(scenario: Scenario, profile: Profile) -> ScenarioRecord:
             CaseRecord(
                 name=case.name,
                 model=case.model,
-                concurrency=case.concurrency,
-                planned=case.iterations.of(profile),
-                warmup=case.warmup.of(profile),
+                concurrency=share.slots(case.concurrency),
+                planned=owned(case, range(warmup := case.warmup.of(profile), warmup + case.iterations.of(profile))),
+                warmup=owned(case, range(case.warmup.of(profile))),
                 started=None,
                 ended=None,
                 generator_cpu=None,
@@ -99,6 +105,8 @@ class Runner:
     view: ProgressView
     clock: Clock
     stop: Stop
+    replica: Replica | None = None
+    """Set when other load generators run the rest of the plan."""
 
     async def run_all(self, scenarios: Sequence[Scenario]) -> None:
         """Run every scenario, or as many as begin before the user stops the run.
@@ -141,16 +149,24 @@ class Runner:
         self._update(position, state=state, ended=ended_at, store=store)
 
     async def _run_case(self, scenario: Scenario, case: Case, record: CaseRecord) -> CaseRecord:
-        planned = [job for job in self.plan if job.scenario == scenario.name and job.case == case.name]
+        share = self.replica.share if self.replica else WHOLE
+        planned = [
+            job
+            for job in self.plan
+            if job.scenario == scenario.name and job.case == case.name and share.owns(job.index, case.concurrency)
+        ]
+        slots = share.slots(case.concurrency)
         self.view.begin(scenario.name, case.name, len(planned))
         try:
             # All slots pass this barrier together, so that no warm-up job runs beside a measured one.
-            await self._closed_loop(scenario, case.concurrency, iter([job for job in planned if job.warmup]))
+            await self._together(f"{scenario.name}:{case.name}:warmup")
+            await self._closed_loop(scenario, slots, iter([job for job in planned if job.warmup]))
+            await self._together(f"{scenario.name}:{case.name}")
             if self.stop.draining.is_set():
                 return record
             started = self.clock.now()
             async with Health() as health:
-                await self._closed_loop(scenario, case.concurrency, iter([job for job in planned if not job.warmup]))
+                await self._closed_loop(scenario, slots, iter([job for job in planned if not job.warmup]))
             return msgspec.structs.replace(
                 record,
                 started=started,
@@ -160,6 +176,11 @@ class Runner:
             )
         finally:
             self.view.end()
+
+    async def _together(self, phase: str) -> None:
+        """Wait for the other load generators of the run, unless the user stops it."""
+        if self.replica is not None:
+            await self.replica.together(phase, self.stop.draining)
 
     async def _closed_loop(self, scenario: Scenario, slots: int, jobs: Iterator[PlannedJob]) -> None:
         """Keep `slots` jobs in flight until the plan is used up or the user stops; a job is due when its slot is."""

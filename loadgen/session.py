@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,10 @@ from loadgen.metrics import Metrics
 from loadgen.plan import plan_hash, plan_run, to_bytes
 from loadgen.progress import ProgressView
 from loadgen.record import SCHEMA_VERSION, RunRecord, RunState
+from loadgen.replicas import Replica, ReplicaError, join
 from loadgen.runner import Recorder, Runner, pending
 from loadgen.scenario import Profile, Scenario
+from loadgen.share import WHOLE
 from loadgen.stop import Stop, run_unless, signalled
 from loadgen.target import Target, TargetError
 
@@ -38,12 +41,15 @@ class Settings:
     """What the user asked for, checked."""
 
     run_dir: Path
-    run_id: str
+    run_id: str | None
+    """None when the replicas agree on one."""
     scenarios: Sequence[Scenario]
     profile: Profile
     seed: int
     target: str
     document: Document
+    rendezvous: str | None = None
+    """URL of the store in which the replicas meet; None for a generator that runs the whole plan."""
 
 
 async def execute(settings: Settings, console: Console) -> int:
@@ -57,7 +63,10 @@ async def execute(settings: Settings, console: Console) -> int:
     stop = Stop()
     with stop.on_signals(view.say):
         try:
-            await _run(settings, view, stop)
+            await _run_or_share(settings, view, stop)
+        except ReplicaError as error:
+            view.say(f"error: {error}")
+            return EXIT_INVALID
         except TargetError as error:
             view.say(f"error: {error}")
             return EXIT_NO_TARGET
@@ -71,7 +80,24 @@ async def execute(settings: Settings, console: Console) -> int:
     return EXIT_INTERRUPTED if interrupted else EXIT_OK
 
 
-async def _run(settings: Settings, view: ProgressView, stop: Stop) -> None:
+async def _run_or_share(settings: Settings, view: ProgressView, stop: Stop) -> None:
+    if settings.rendezvous is None:
+        await _run(settings, view, stop, None)
+        return
+    replica = await join(settings.rendezvous, settings.run_id, stop=stop.draining)
+    if replica is None:
+        return
+    view.say(f"replica {replica.name} of run {replica.run_id}")
+    folder = settings.run_dir / f"{replica.run_id}.{replica.name}"
+    try:
+        await _run(dataclasses.replace(settings, run_id=replica.run_id, run_dir=folder), view, stop, replica)
+    finally:
+        await replica.close()
+
+
+async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Replica | None) -> None:
+    assert settings.run_id is not None, "options are checked"
+    share = replica.share if replica else WHOLE
     clock = Clock.start()
     tracer = trace.get_tracer("loadgen")
     connections = max(case.concurrency for scenario in settings.scenarios for case in scenario.cases)
@@ -89,13 +115,15 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop) -> None:
             profile=settings.profile,
             seed=settings.seed,
             plan_hash=plan_hash(encoded),
+            replica=share.index + 1,
+            replicas=share.count,
             target=settings.target,
             state=RunState.PENDING,
             started=clock.now(),
             ended=None,
             document=settings.document.record(),
             environment=describe(ROOT),
-            scenarios=[pending(scenario, settings.profile) for scenario in settings.scenarios],
+            scenarios=[pending(scenario, settings.profile, share) for scenario in settings.scenarios],
             faults=[],
         )
         with Journal(settings.run_dir, encoded) as journal, view:
@@ -119,5 +147,6 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop) -> None:
                 view=view,
                 clock=clock,
                 stop=stop,
+                replica=replica,
             )
             await runner.run_all(settings.scenarios)

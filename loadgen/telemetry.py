@@ -9,8 +9,13 @@ import uuid
 from opentelemetry import metrics, trace
 from opentelemetry.instrumentation.system_metrics import SystemMetricsInstrumentor
 from opentelemetry.sdk._configuration import _OTelSDKConfigurator
+from opentelemetry.sdk.metrics import Histogram
+from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 
 FLUSH_SECONDS = 3.0
+BUCKETS = 640
+"""Of an exponential histogram. With the SDK's 160, buckets are 2.2 % wide once the slowest job took 6 times the
+fastest; with these they are 0.54 % wide up to 32 times, so that P95 and P99 stay within 1 %."""
 
 _PROCESS_METRICS: dict[str, list[str] | None] = {
     "process.context_switches": ["involuntary", "voluntary"],
@@ -43,7 +48,9 @@ def configure(service_name: str) -> None:
     if "service.instance.id=" not in given:
         attributes["service.instance.id"] = str(uuid.uuid4())
     try:
-        _OTelSDKConfigurator().configure(resource_attributes=attributes)  # type: ignore[no-untyped-call]
+        _OTelSDKConfigurator().configure(  # type: ignore[no-untyped-call]
+            resource_attributes=attributes, exporter_args_map=_precision()
+        )
     except OSError as error:
         address = ":".join(
             os.environ.get(f"OTEL_EXPORTER_PROMETHEUS_{part}", default)
@@ -55,6 +62,18 @@ def configure(service_name: str) -> None:
         msg = f"telemetry cannot be set up ({error}); correct the OTEL_* environment variables"
         raise TelemetryError(msg) from error
     SystemMetricsInstrumentor(config=_PROCESS_METRICS).instrument()
+
+
+def _precision() -> dict[type, dict[str, object]]:
+    """Arguments of the OTLP exporter: the environment chooses the kind of histogram, this its resolution."""
+    kind = os.environ.get("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "").strip().lower()
+    if kind != "base2_exponential_bucket_histogram":
+        return {}
+    # Loaded here, as a process that is scraped should not pay for it at its start.
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter  # noqa: PLC0415
+
+    fine = ExponentialBucketHistogramAggregation(max_size=BUCKETS)
+    return {OTLPMetricExporter: {"preferred_aggregation": {Histogram: fine}}}
 
 
 def shutdown() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,8 @@ from reporting.prometheus import connect
 from reporting.render import markdown
 from reporting.report import Report
 from reporting.stackfile import StackInfo, read_stack
-from reporting.traces import FileTraces, TraceSource
+from reporting.tempo import connect as connect_tempo
+from reporting.traces import FileTraces, RootKey, TraceSource
 
 REPORTS_DIR = "reports"
 SETTLE = 30.0
@@ -59,18 +61,17 @@ def export(
         instant: Unix time of all queries; default: when the stack had settled, or 30 s after the end of the run.
         window: Range of the queries in seconds; default: from the start of the run to the instant.
         charts: Also draw the figures (imports matplotlib, about a second).
-        traces: Where traces are kept; default: the files of the run.
+        traces: Where traces are kept; default: the Tempo that the stack recorded, else the files of the run.
         catalogue: The catalogue of indicators.
 
     Raises:
         RecordError: the run directory cannot be read.
         CatalogueError: the catalogue is wrong.
-        QueryError: Prometheus did not answer.
+        QueryError: Prometheus or Tempo did not answer.
     """
     slis = load(catalogue)
     run = read_run(run_dir)
     stack = read_stack(run_dir)
-    source = traces or FileTraces(run_dir / TRACES_DIR)
     measurements = None if prometheus_url else _kept(run_dir, run, slis)
     if measurements is None:
         at = instant if instant is not None else _instant(run, stack)
@@ -88,7 +89,7 @@ def export(
         requests=tuple(read_requests(run_dir)),
         stack=stack,
         measurements=measurements,
-        root_spans=source.root_spans(),
+        root_spans=_root_spans(traces, run_dir, run, stack if prometheus_url else None),
     )
     analysis = analyse(evidence, performance.DIMENSION)
     paths = [measured.write(run_dir, measurements)]
@@ -112,6 +113,21 @@ def _kept(run_dir: Path, run: RunRecord, slis: Catalogue) -> Measurements | None
         msg = f"{run_dir} holds measurements that the catalogue does not know ({', '.join(sorted(unknown))})"
         raise RecordError(f"{msg}; export again with Prometheus")
     return kept
+
+
+def _root_spans(
+    traces: TraceSource | None, run_dir: Path, run: RunRecord, stack: StackInfo | None
+) -> Counter[RootKey] | None:
+    """Ask where the traces are; without a Prometheus nobody is asked, and only files can tell."""
+    if traces is not None:
+        return traces.root_spans()
+    if stack is None or stack.traces_url is None:
+        return FileTraces(run_dir / TRACES_DIR).root_spans()
+    tempo = connect_tempo(stack.traces_url, run)
+    try:
+        return tempo.root_spans()
+    finally:
+        tempo.close()
 
 
 def _instant(run: RunRecord, stack: StackInfo | None) -> float:

@@ -38,6 +38,8 @@ class StackInfo(msgspec.Struct, frozen=True):
     """embedded or external."""
     components: tuple[Component, ...] = ()
     prometheus: PrometheusInfo | None = None
+    traces_url: str | None = None
+    """Base URL of the Tempo that holds the run's traces; None when they are in the run directory."""
     settled_at: float | None = None
     settled: bool = False
 

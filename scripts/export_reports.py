@@ -1,6 +1,7 @@
 """Write the reports of a finished run again: PromQL and traces in, Markdown and charts out, the same bytes each time.
 
-Brings Prometheus up over the run's own data; with ``--prometheus`` it asks one that runs. Exit codes: 0 pass, 1 an
+Brings Prometheus up over the run's own data, or asks the stack that the run was measured with where that was not ours
+to start; with ``--prometheus`` it asks another one that runs. Exit codes: 0 pass, 1 an
 objective failed, 2 bad usage, 3 inconclusive or invalid, 4 no Prometheus to be had.
 """
 
@@ -21,6 +22,7 @@ from loadgen.record import RUN_FILE, RecordError
 from reporting.catalogue import CatalogueError
 from reporting.export import export
 from reporting.prometheus import QueryError
+from reporting.stackfile import read_stack
 from stack.binaries import find_prometheus
 from stack.errors import StackError
 from stack.reopen import reopen
@@ -66,6 +68,10 @@ def metrics_of(run_dir: Path, prometheus: str | None, *, kept: bool) -> Iterator
     """Yield the base URL of a Prometheus that holds the run; None when the kept measurements are to be used."""
     if kept or prometheus:
         yield prometheus
+        return
+    stack = read_stack(run_dir)
+    if stack is not None and stack.kind == "external" and stack.prometheus is not None:
+        yield stack.prometheus.url  # the metrics are where they were
         return
     with reopen(run_dir, find_prometheus(report=lambda line: typer.echo(line, err=True))) as url:
         yield url

@@ -1,8 +1,10 @@
 """Drive the scenarios against a service and write the reports.
 
-Starts the embedded stack (service, mock providers, Prometheus) on free loopback ports or, with ``--target``, measures
-any server that speaks the OpenAI Videos API. Exit codes: 0 pass, 1 an objective failed, 2 bad usage or configuration,
-3 inconclusive or invalid, 4 the stack or the target is not there, 130 interrupted (what was measured is saved).
+Uses the stack of docker compose where it runs (or the one that SERVICE_URL, PROMETHEUS_URL, TEMPO_URL and
+OTEL_EXPORTER_OTLP_ENDPOINT name), else starts the embedded stack (service, mock providers, Prometheus) on free loopback
+ports; with ``--target`` it measures any server that speaks the OpenAI Videos API. Exit codes: 0 pass, 1 an objective
+failed, 2 bad usage or configuration, 3 inconclusive or invalid, 4 the stack or the target is not there, 130 interrupted
+(what was measured is saved).
 """
 
 from __future__ import annotations
@@ -27,15 +29,18 @@ sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an i
 
 from loadgen.document import SAMPLE
 from loadgen.options import OptionsError, check_options
-from loadgen.record import RUN_FILE, RecordError, RunRecord, RunState, read_run
+from loadgen.record import RUN_FILE, RecordError, RunRecord, RunState, read_jobs, read_run
 from loadgen.scenario import PROFILES
 from loadgen.target import TargetError, check_target
 from reporting.catalogue import CatalogueError
 from reporting.export import export
 from reporting.prometheus import QueryError
+from reporting.stackfile import read_stack
+from reporting.tempo import connect
 from stack.binaries import find_prometheus
 from stack.embedded import EmbeddedStack
 from stack.errors import StackError
+from stack.external import ExternalRun, ExternalStack, find_external
 from stack.processes import Child
 
 EXIT_USAGE, EXIT_INCONCLUSIVE, EXIT_ABSENT, EXIT_INTERRUPTED = 2, 3, 4, 130
@@ -71,6 +76,7 @@ def main(
     document: Annotated[Path, typer.Option(help="PDF or text file that jobs upload.")] = SAMPLE,
     seed: Annotated[int, typer.Option(help="Seed of the plan.")] = 1,
     runs: Annotated[Path, typer.Option(help="Folder that the run's folder is made in.")] = ROOT / "runs",
+    embedded: Annotated[bool, typer.Option("--embedded", help="Start the embedded stack in any case.")] = False,
     charts: Annotated[bool, typer.Option(help="Draw the charts of the report.")] = True,
 ) -> None:
     """Drive the scenarios and write the reports."""
@@ -86,7 +92,10 @@ def main(
         check_options(run_dir, run_id, target or "http://127.0.0.1", scenario or [], profile, seed, document)
         if target:
             asyncio.run(check_target(target))
-        raise typer.Exit(measure(run_dir, arguments, target, forwarding, charts=charts))
+        external = None if target or embedded else find_external(say)
+        if external is not None:
+            say(f"using the stack that runs at {external.addresses.service}")
+        raise typer.Exit(measure(run_dir, arguments, external or target, forwarding, charts=charts))
     except OptionsError as error:
         fail(EXIT_USAGE, error.errors)
     except CatalogueError as error:
@@ -104,12 +113,16 @@ def main(
 
 
 def measure(
-    run_dir: Path, arguments: Sequence[str], target: str | None, forwarding: Forwarding, *, charts: bool
+    run_dir: Path,
+    arguments: Sequence[str],
+    target: ExternalStack | str | None,
+    forwarding: Forwarding,
+    *,
+    charts: bool,
 ) -> int:
-    """Start the stack, drive the load, wait until all telemetry has arrived, report; gives the exit code."""
-    binary = find_prometheus(report=say)
+    """Have a stack, drive the load, wait until all telemetry has arrived, report; gives the exit code."""
     begun = time.monotonic()
-    with EmbeddedStack(run_dir, prometheus=binary, target=target) as stack:
+    with stack_for(run_dir, target) as stack:
         say(f"stack ready in {time.monotonic() - begun:.1f} s: {stack.target}, Prometheus {stack.prometheus_url}")
         begun = time.monotonic()
         child = stack.start_loadgen([*arguments, "--target", stack.target])
@@ -125,6 +138,7 @@ def measure(
             say(f"warning: no metrics past the end of the run from {', '.join(settled.missing)}: counts may differ")
         if (trouble := stack.trouble()) is not None:
             say(f"warning: Prometheus: {trouble}")
+        await_traces(run_dir)
         begun = time.monotonic()
         exported = export(run_dir, stack.prometheus_url, charts=charts)
     for line in exported.summary:
@@ -133,6 +147,28 @@ def measure(
     if run.state is RunState.INTERRUPTED:
         return EXIT_INTERRUPTED
     return status or exported.exit_code
+
+
+def stack_for(run_dir: Path, target: ExternalStack | str | None) -> ExternalRun | EmbeddedStack:
+    """Give the stack of a run: the one that was found, else an embedded one, around the target if there is one."""
+    if isinstance(target, ExternalStack):
+        return ExternalRun(target, run_dir)
+    return EmbeddedStack(run_dir, prometheus=find_prometheus(report=say), target=target)
+
+
+def await_traces(run_dir: Path) -> None:
+    """Wait until the trace store shows the root span of every job; says so when some stay away."""
+    stack = read_stack(run_dir)
+    if stack is None or stack.traces_url is None:
+        return
+    tempo = connect(stack.traces_url, read_run(run_dir))
+    try:
+        expected = len(read_jobs(run_dir))
+        found = tempo.settle(expected)
+    finally:
+        tempo.close()
+    if found < expected:
+        say(f"warning: Tempo shows {found} traces of {expected} jobs: the others were lost on the way")
 
 
 def ended_run(run_dir: Path, child: Child) -> RunRecord | None:

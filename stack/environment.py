@@ -1,4 +1,4 @@
-"""The environment of every process of the embedded stack: one function, so that no two of them can disagree."""
+"""The environment of every process that a stack starts: one place, so that no two of them can disagree."""
 
 from __future__ import annotations
 
@@ -59,3 +59,36 @@ def component_environment(
     if name == LOADGEN:
         environment["PYTHONUNBUFFERED"] = "1"  # its standard error is the user's terminal
     return environment
+
+
+def pushing_environment(
+    name: str, endpoint: str, interval: int, inherited: Mapping[str, str], *, also_to_file: bool = False
+) -> dict[str, str]:
+    """Return the whole environment of a component that pushes to a Collector, as in docker-compose.yml.
+
+    Args:
+        name: Its service.name.
+        endpoint: Base URL of the OTLP/HTTP receiver.
+        interval: Seconds between two exports of metrics.
+        inherited: The parent's environment. Its ``OTEL_*`` are left out: the telemetry of a run is not the user's.
+        also_to_file: Also write the traces to standard output, where there is no store for them.
+    """
+    environment = {key: value for key, value in inherited.items() if not key.startswith("OTEL_")}
+    return environment | {
+        "OTEL_SERVICE_NAME": name,
+        "OTEL_RESOURCE_ATTRIBUTES": f"service.version={version()},deployment.environment.name=compose",
+        "OTEL_METRICS_EXPORTER": "otlp",
+        "OTEL_TRACES_EXPORTER": "otlp,otlp_json_file" if also_to_file else "otlp",
+        "OTEL_LOGS_EXPORTER": "none",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION": "base2_exponential_bucket_histogram",
+        "OTEL_METRIC_EXPORT_INTERVAL": str(interval * 1000),
+        "OTEL_SEMCONV_STABILITY_OPT_IN": "http",
+        "OTEL_PROPAGATORS": "tracecontext,baggage",
+        "OTEL_BSP_SCHEDULE_DELAY": "1000",
+        "OTEL_BSP_MAX_QUEUE_SIZE": "65536",
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "512",
+        "PYTHONUTF8": "1",
+        "PYTHONUNBUFFERED": "1",
+    }

@@ -1,26 +1,35 @@
-"""A stack that runs already, such as the one of docker compose."""
+"""A stack that runs already, such as the one of docker compose: found by its addresses, checked part by part."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import msgspec
 
-from stack import readiness, web
+from stack import dotenv, readiness, web
 from stack.endpoints import LOADGEN, PROVIDERS, SERVICE
-from stack.environment import version
+from stack.environment import ROOT, pushing_environment, version
 from stack.errors import StackError
+from stack.processes import Child, Processes
 from stack.record import SCHEMA_VERSION, ComponentRecord, PrometheusRecord, StackRecord, write_stack
-from stack.settle import DEADLINE, Settled, settle
+from stack.settle import Settled, settle
 
-SERVICE_URL = "http://127.0.0.1:8000"
-"""Where docker compose publishes the service."""
-PROMETHEUS_URL = "http://127.0.0.1:9090"
-"""Where docker compose publishes Prometheus."""
+TRACES_DIR = "traces"
+NAMES = ("SERVICE_URL", "PROMETHEUS_URL", "TEMPO_URL", "OTEL_EXPORTER_OTLP_ENDPOINT")
+"""Variables that name the parts of a stack that is not at docker compose's addresses."""
+SETTLE_DEADLINE = 30.0
+"""Seconds for the last target: one interval, and the Collector's retries after Prometheus was away."""
+_EXPORTED = "process_thread_count"
+"""A gauge in every export of every component of ours."""
 _TIMEOUT = 2.0
+_RECEIVER = frozenset({200, 405})
+"""What an OTLP receiver answers to a GET: it takes only POST."""
 _FIRST_METRICS = 20.0
 """Seconds that a freshly started service has until its first metrics are in Prometheus."""
 
@@ -40,81 +49,171 @@ class _BuildInfo(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
+class Addresses:
+    """Base URLs of the parts of a stack."""
+
+    service: str
+    prometheus: str
+    tempo: str
+    """Empty when the stack keeps no traces: the load generator's own are then kept in the run directory."""
+    collector: str
+    """The OTLP/HTTP receiver."""
+
+
+def published(settings: Mapping[str, str]) -> Addresses:
+    """Where docker compose publishes the stack with the settings of ``.env``."""
+    ports = (settings[name] for name in ("SERVICE_PORT", "PROMETHEUS_PORT", "TEMPO_PORT", "OTLP_PORT"))
+    return Addresses(*(f"http://127.0.0.1:{port}" for port in ports))
+
+
+@dataclass(frozen=True, slots=True)
 class ExternalStack:
-    """A running stack that was found to be ours."""
+    """A running stack that was found to be ours, and whole."""
 
-    target: str
-    """Base URL of the service."""
-    prometheus_url: str
+    addresses: Addresses
     prometheus_version: str
-    scrape_interval: float = field(default=5.0)
-    """Seconds between two samples: what the compose stack exports and scrapes with."""
+    interval: int = 5
+    """Seconds between two exports."""
 
-    def record(self, run_dir: Path, settled: Settled | None = None) -> None:
-        """Write ``stack.json`` of a run against this stack."""
+
+class ExternalRun:
+    """A run against an external stack; only the load generator is started and ended here.
+
+    Args:
+        stack: The stack.
+        run_dir: The run directory; ``stack.json`` goes there.
+        environment: The environment that the load generator inherits.
+    """
+
+    def __init__(self, stack: ExternalStack, run_dir: Path, *, environment: Mapping[str, str] = os.environ) -> None:
+        self._stack = stack
+        self._run_dir = run_dir.resolve()
+        self._inherited = environment
+        self._processes = Processes()
+
+    def __enter__(self) -> Self:
+        self._write(None)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._processes.stop()
+
+    @property
+    def target(self) -> str:
+        """Base URL of the service under test."""
+        return self._stack.addresses.service
+
+    @property
+    def prometheus_url(self) -> str:
+        """Base URL of Prometheus."""
+        return self._stack.addresses.prometheus
+
+    def start_loadgen(self, arguments: Sequence[str]) -> Child:
+        """Start ``python -m loadgen`` with these arguments: telemetry to the Collector, messages to the terminal."""
+        keeps_traces = bool(self._stack.addresses.tempo)
+        return self._processes.start(
+            LOADGEN,
+            [sys.executable, "-m", "loadgen", *arguments],
+            environment=pushing_environment(
+                LOADGEN,
+                self._stack.addresses.collector,
+                self._stack.interval,
+                self._inherited,
+                also_to_file=not keeps_traces,
+            ),
+            directory=ROOT,
+            stdout=None if keeps_traces else self._run_dir / TRACES_DIR / f"{LOADGEN}.jsonl",
+        )
+
+    def settle(self, after: float, *, deadline: float = SETTLE_DEADLINE) -> Settled:
+        """Wait until every component has exported at or after `after` (Unix time in seconds), and record the result."""
+        # Not target_info: the Collector's span metrics bring the same one, at another time than the component's export.
+        selectors = {name: f'{_EXPORTED}{{job="{name}"}}' for name in (SERVICE, PROVIDERS, LOADGEN)}
+        settled = settle(self.prometheus_url, selectors, after, value=None, deadline=deadline)
+        self._write(settled)
+        return settled
+
+    def trouble(self) -> str | None:
+        """Return None: the log of this Prometheus is not ours to read."""
+        return None
+
+    def _write(self, settled: Settled | None) -> None:
+        addresses = self._stack.addresses
         record = StackRecord(
             schema_version=SCHEMA_VERSION,
             kind="external",
             components=[
-                ComponentRecord(name=SERVICE, url=self.target, version=None),
+                ComponentRecord(name=SERVICE, url=addresses.service, version=None),
                 ComponentRecord(name=PROVIDERS, url=None, version=None),
                 ComponentRecord(name=LOADGEN, url=None, version=version()),
             ],
             prometheus=PrometheusRecord(
-                url=self.prometheus_url,
-                version=self.prometheus_version,
+                url=addresses.prometheus,
+                version=self._stack.prometheus_version,
                 data_dir=None,
-                scrape_interval=self.scrape_interval,
+                scrape_interval=float(self._stack.interval),
             ),
+            traces_url=addresses.tempo or None,
             settled_at=settled.instant if settled else None,
             settled=bool(settled and settled.complete),
         )
-        write_stack(run_dir, record)
-
-    def settle(self, run_dir: Path, after: float, *, deadline: float = DEADLINE) -> Settled:
-        """Wait until every component has exported at or after `after` (Unix time in seconds), and record the result."""
-        selectors = {name: f'target_info{{job="{name}"}}' for name in (SERVICE, PROVIDERS, LOADGEN)}
-        settled = settle(self.prometheus_url, selectors, after, deadline=deadline)
-        self.record(run_dir, settled)
-        return settled
+        write_stack(self._run_dir, record)
 
 
 def find_external(
     report: Callable[[str], None],
     *,
     environment: Mapping[str, str] = os.environ,
-    defaults: tuple[str, str] = (SERVICE_URL, PROMETHEUS_URL),
+    defaults: Addresses | None = None,
     first_metrics: float = _FIRST_METRICS,
 ) -> ExternalStack | None:
-    """Return the stack at ``$SERVICE_URL`` and ``$PROMETHEUS_URL``, or else at docker compose's addresses.
+    """Return the stack that the environment names (`NAMES`), or else the one at docker compose's addresses.
 
     Args:
-        report: Gets one line when something answers at the default addresses but is not our whole stack.
-        environment: For the two variables; each defaults to docker compose's address.
-        defaults: Base URLs of the service and of Prometheus when the environment names none.
+        report: Gets one line when something answers at the default addresses but is not our stack.
+        environment: For the variables; each defaults to docker compose's address.
+        defaults: Addresses when the environment names none; default: what docker compose publishes.
         first_metrics: Seconds to wait until Prometheus has metrics of the service.
 
     Returns:
         None when no address is named and our stack does not answer at the default ones.
 
     Raises:
-        StackError: an address is named, and the stack is not (wholly) there.
+        StackError: an address is named and the stack is not there, or a part of our stack is missing.
     """
-    named = [environment.get(name, "").rstrip("/") for name in ("SERVICE_URL", "PROMETHEUS_URL")]
-    service, prometheus = (given or default for given, default in zip(named, defaults, strict=True))
-    if not any(named) and not (readiness.answers(f"{service}/health") and _answers_prometheus(prometheus)):
+    settings = dotenv.read(environment=environment)
+    defaults = defaults or published(settings)
+    named = any(environment.get(name) for name in NAMES[:2])
+    service, prometheus, tempo, collector = (
+        environment.get(name, default).rstrip("/")
+        for name, default in zip(
+            NAMES, (defaults.service, defaults.prometheus, defaults.tempo, defaults.collector), strict=True
+        )
+    )
+    addresses = Addresses(service or defaults.service, prometheus or defaults.prometheus, tempo, collector)
+    if not named and not (
+        readiness.answers(f"{addresses.service}/health") and _answers_prometheus(addresses.prometheus)
+    ):
         return None
     try:
-        return check(service, prometheus, first_metrics=first_metrics)
+        build = check(addresses.service, addresses.prometheus, first_metrics=first_metrics)
     except StackError as error:
-        if any(named):
+        if named:
             raise
-        report(f"Not using what runs at {service} and {prometheus}: {error}")
+        report(f"Not using what runs at {addresses.service} and {addresses.prometheus}: {error}")
         return None
+    if missing := _missing(addresses):
+        raise StackError(
+            f"The stack at {addresses.service} is not whole: there is no {' and no '.join(missing)}; "
+            "start them (docker compose up -d --wait) or end the stack (docker compose down)."
+        )
+    return ExternalStack(addresses, build, int(settings["INTERVAL"]))
 
 
-def check(service: str, prometheus: str, *, first_metrics: float = _FIRST_METRICS) -> ExternalStack:
-    """Check that both answer like the real things, and that this Prometheus knows this service.
+def check(service: str, prometheus: str, *, first_metrics: float = _FIRST_METRICS) -> str:
+    """Check that both answer like the real things, and that this Prometheus knows this service; gives its version.
 
     Raises:
         StackError: what is missing.
@@ -138,7 +237,7 @@ def check(service: str, prometheus: str, *, first_metrics: float = _FIRST_METRIC
         deadline=first_metrics,
         interval=0.5,
     )
-    return ExternalStack(service, prometheus, build)
+    return build
 
 
 def _build(prometheus: str) -> str:
@@ -155,3 +254,17 @@ def _answers_prometheus(url: str) -> bool:
     except StackError:
         return False
     return True
+
+
+def _missing(addresses: Addresses) -> list[str]:
+    """The parts beside service and Prometheus that do not answer, with their addresses."""
+    missing = []
+    if addresses.tempo and not readiness.answers(f"{addresses.tempo}/ready"):
+        missing.append(f"Tempo that is ready at {addresses.tempo} (TEMPO_URL)")
+    try:
+        receives = web.get(f"{addresses.collector}/v1/metrics", timeout=_TIMEOUT).status in _RECEIVER
+    except StackError:
+        receives = False
+    if not receives:
+        missing.append(f"Collector at {addresses.collector} (OTEL_EXPORTER_OTLP_ENDPOINT)")
+    return missing

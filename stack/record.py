@@ -46,6 +46,8 @@ class StackRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     kind: Literal["embedded", "external"]
     components: list[ComponentRecord]
     prometheus: PrometheusRecord
+    traces_url: str | None = None
+    """Base URL of the Tempo that holds the run's traces; None when they are in the run directory."""
     settled_at: float | None
     """Unix time at which the queries of the run are evaluated; None until the stack has settled."""
     settled: bool

@@ -34,19 +34,21 @@ def settle(
     selectors: Mapping[str, str],
     after: float,
     *,
+    value: float | None = 1,
     deadline: float = DEADLINE,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Settled:
-    """Poll until each selector has a raw sample of value 1 taken at or after `after`.
+    """Poll until each selector has a raw sample taken at or after `after`.
 
     A sample is looked for in raw data, so a component that has ended since then counts. The instant is the first at
     which all of them are visible: the latest of their earliest samples.
 
     Args:
         prometheus_url: Base URL.
-        selectors: Component -> instant vector selector that has the value 1 while it is seen, such as ``up{job="x"}``.
+        selectors: Component -> instant vector selector of what it sends, such as ``up{job="x"}``.
         after: Unix time in seconds at which the load ended.
+        value: What a sample must be to count; None: anything.
         deadline: Seconds to wait at most.
         clock: Unix time in seconds.
         sleep: Waits so many seconds.
@@ -55,7 +57,7 @@ def settle(
     seen: dict[str, float] = {}
     while True:
         for name in selectors.keys() - seen.keys():
-            sampled = _first_sample(prometheus_url, selectors[name], after, clock())
+            sampled = _first_sample(prometheus_url, selectors[name], value, after, clock())
             if sampled is not None:
                 seen[name] = sampled
         missing = [name for name in selectors if name not in seen]
@@ -66,7 +68,7 @@ def settle(
         sleep(_INTERVAL)
 
 
-def _first_sample(prometheus_url: str, selector: str, after: float, now: float) -> float | None:
+def _first_sample(prometheus_url: str, selector: str, wanted: float | None, after: float, now: float) -> float | None:
     window = max(1, int(now - after) + 2)
     try:
         series = web.query(prometheus_url, f"{selector}[{window}s]", at=now, timeout=_TIMEOUT)
@@ -76,6 +78,6 @@ def _first_sample(prometheus_url: str, selector: str, after: float, now: float) 
         float(when)
         for one in series
         for when, value in one["values"]
-        if float(value) == 1 and float(when) >= after + _ADJUSTED
+        if (wanted is None or float(value) == wanted) and float(when) >= after + _ADJUSTED
     ]
     return min(times, default=None)

@@ -7,17 +7,20 @@ from pathlib import Path
 import pytest
 
 from stack.errors import StackError
-from stack.external import ExternalStack, find_external
+from stack.external import Addresses, ExternalRun, ExternalStack, find_external, published
 from stack.record import read_stack
 
 SERVICE = {"/health": (200, b"{}"), "/v1/videos": (200, b'{"object":"list","data":[],"has_more":false}')}
 BUILD = {"/api/v1/status/buildinfo": (200, b'{"status":"success","data":{"version":"3.14.0","revision":"x"}}')}
 KNOWS = b'{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"9"]}]}}'
 KNOWS_NOT = b'{"status":"success","data":{"resultType":"vector","result":[]}}'
+PROMETHEUS = BUILD | {"/api/v1/query": (200, KNOWS)}
+TEMPO = {"/ready": (200, b"ready\n")}
+COLLECTOR = {"/v1/metrics": (405, b"405 method not allowed, supported: [POST]")}
 
 
-def find(service: str, prometheus: str, lines: list[str], **environment: str) -> ExternalStack | None:
-    return find_external(lines.append, environment=environment, defaults=(service, prometheus), first_metrics=0.1)
+def find(addresses: Addresses, lines: list[str], **environment: str) -> ExternalStack | None:
+    return find_external(lines.append, environment=environment, defaults=addresses, first_metrics=0.1)
 
 
 @pytest.fixture
@@ -28,16 +31,38 @@ def nowhere() -> str:
 
 
 def test_our_stack_is_found(serve: Callable[..., str]) -> None:
-    service, prometheus = serve(SERVICE), serve(BUILD | {"/api/v1/query": (200, KNOWS)})
+    addresses = Addresses(serve(SERVICE), serve(PROMETHEUS), serve(TEMPO), serve(COLLECTOR))
     lines: list[str] = []
-    assert find(service, prometheus, lines) == ExternalStack(service, prometheus, "3.14.0")
+    assert find(addresses, lines, INTERVAL="2") == ExternalStack(addresses, "3.14.0", 2)
     assert lines == []
+
+
+def test_the_addresses_are_those_that_compose_publishes() -> None:
+    ports = {"SERVICE_PORT": "1", "PROMETHEUS_PORT": "2", "TEMPO_PORT": "3", "OTLP_PORT": "4"}
+    assert published(ports) == Addresses(*(f"http://127.0.0.1:{port}" for port in range(1, 5)))
 
 
 def test_nothing_there_is_nothing_to_say(nowhere: str) -> None:
     lines: list[str] = []
-    assert find(nowhere, nowhere, lines) is None
+    assert find(Addresses(nowhere, nowhere, nowhere, nowhere), lines) is None
     assert lines == []
+
+
+def test_every_missing_part_is_named(serve: Callable[..., str], nowhere: str) -> None:
+    addresses = Addresses(serve(SERVICE), serve(PROMETHEUS), serve({"/ready": (503, b"starting")}), nowhere)
+    with pytest.raises(StackError) as missing:
+        find(addresses, [])
+    assert f"there is no Tempo that is ready at {addresses.tempo} (TEMPO_URL) and no Collector at {nowhere}" in str(
+        missing.value
+    )
+    assert "docker compose up -d --wait" in str(missing.value)
+
+
+def test_a_stack_without_traces_can_be_named(serve: Callable[..., str], nowhere: str) -> None:
+    addresses = Addresses(serve(SERVICE), serve(PROMETHEUS), nowhere, serve(COLLECTOR))
+    found = find(addresses, [], TEMPO_URL="")
+    assert found is not None
+    assert found.addresses.tempo == ""
 
 
 @pytest.mark.parametrize(
@@ -50,11 +75,11 @@ def test_nothing_there_is_nothing_to_say(nowhere: str) -> None:
     ],
 )
 def test_strangers_are_not_taken_for_our_stack(
-    serve: Callable[..., str], service: dict, known: bytes, complaint: str
+    serve: Callable[..., str], nowhere: str, service: dict, known: bytes, complaint: str
 ) -> None:
     lines: list[str] = []
     urls = serve(service), serve(BUILD | {"/api/v1/query": (200, known)})
-    assert find(*urls, lines) is None
+    assert find(Addresses(*urls, nowhere, nowhere), lines) is None
     assert len(lines) == 1
     assert lines[0].startswith(f"Not using what runs at {urls[0]} and {urls[1]}: ")
     assert complaint in lines[0]
@@ -62,27 +87,27 @@ def test_strangers_are_not_taken_for_our_stack(
 
 def test_a_lone_stranger_is_passed_over_in_silence(serve: Callable[..., str], nowhere: str) -> None:
     lines: list[str] = []
-    assert find(nowhere, serve(BUILD), lines) is None
-    assert find(serve(SERVICE), nowhere, lines) is None
+    assert find(Addresses(nowhere, serve(BUILD), nowhere, nowhere), lines) is None
+    assert find(Addresses(serve(SERVICE), nowhere, nowhere, nowhere), lines) is None
     assert lines == []
 
 
 def test_named_addresses_must_answer(serve: Callable[..., str], nowhere: str) -> None:
     service = serve(SERVICE)
+    addresses = Addresses(service, nowhere, nowhere, nowhere)
     with pytest.raises(StackError, match="does not answer"):
-        find(service, nowhere, [], SERVICE_URL=f"{nowhere}/")
+        find(addresses, [], SERVICE_URL=f"{nowhere}/")
     with pytest.raises(StackError, match="does not answer"):
-        find(service, nowhere, [], PROMETHEUS_URL=nowhere)
+        find(addresses, [], PROMETHEUS_URL=nowhere)
     with pytest.raises(StackError, match="is not a Prometheus; set PROMETHEUS_URL"):
-        find(nowhere, nowhere, [], SERVICE_URL=service, PROMETHEUS_URL=service)
+        find(Addresses(nowhere, nowhere, "", ""), [], SERVICE_URL=service, PROMETHEUS_URL=service)
 
 
 def test_record_of_an_external_run(tmp_path: Path) -> None:
-    ExternalStack("http://s", "http://p", "3.14.0").record(tmp_path)
+    stack = ExternalStack(Addresses("http://s", "http://p", "http://t", "http://c"), "3.14.0")
+    with ExternalRun(stack, tmp_path) as run:
+        assert (run.target, run.prometheus_url) == ("http://s", "http://p")
     record = read_stack(tmp_path)
-    assert (record.kind, record.prometheus.data_dir) == ("external", None)
-    assert (record.settled_at, record.settled) == (
-        None,
-        False,
-    )
+    assert (record.kind, record.prometheus.data_dir, record.traces_url) == ("external", None, "http://t")
+    assert (record.settled_at, record.settled) == (None, False)
     assert [component.name for component in record.components] == ["service", "providers", "loadgen"]

@@ -1,0 +1,258 @@
+"""Traces in Grafana Tempo (3.x): search by run and scenario, a trace by its id, TraceQL metrics."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
+import requests
+
+from loadgen.record import RunRecord
+from reporting.prometheus import QueryError
+from reporting.traces import ROOT_SPAN, RootKey, TraceSpan
+
+LIMIT = 5000
+"""Traces asked for in one search. Tempo does not say that there were more: a full answer is asked again in halves."""
+SETTLE_DEADLINE = 30.0
+"""Seconds: Tempo cuts a trace 5 s after its last span and shows it at its next flush, 5 s later at most."""
+_POLL = 1.0
+_MARGIN = 60
+"""Seconds of the search beyond the run's end, for spans that end after it."""
+_TIMEOUT = 15.0
+_NOT_FOUND = 404
+T = TypeVar("T")
+
+
+class _Value(msgspec.Struct):
+    string: str = msgspec.field(name="stringValue", default="")
+    boolean: bool = msgspec.field(name="boolValue", default=False)
+    double: float = msgspec.field(name="doubleValue", default=0.0)
+
+    def text(self) -> str:
+        return self.string or (f"{self.double:g}" if self.double else "")
+
+
+class _Attribute(msgspec.Struct):
+    key: str
+    value: _Value = msgspec.field(default_factory=_Value)
+
+
+class _MatchedSpan(msgspec.Struct):
+    attributes: list[_Attribute] = []
+
+
+class _SpanSet(msgspec.Struct):
+    spans: list[_MatchedSpan] = []
+
+
+class _Found(msgspec.Struct):
+    trace: str = msgspec.field(name="traceID")
+    sets: list[_SpanSet] = msgspec.field(name="spanSets", default_factory=list)
+
+
+class _Search(msgspec.Struct):
+    traces: list[_Found] = []
+
+
+class _Span(msgspec.Struct):
+    span: str = msgspec.field(name="spanId")
+    name: str = ""
+    parent: str = msgspec.field(name="parentSpanId", default="")
+    started: str = msgspec.field(name="startTimeUnixNano", default="0")
+    ended: str = msgspec.field(name="endTimeUnixNano", default="0")
+
+
+class _Scope(msgspec.Struct):
+    spans: list[_Span] = []
+
+
+class _Resource(msgspec.Struct):
+    attributes: list[_Attribute] = []
+
+
+class _ResourceSpans(msgspec.Struct):
+    resource: _Resource = msgspec.field(default_factory=_Resource)
+    scopes: list[_Scope] = msgspec.field(name="scopeSpans", default_factory=list)
+
+
+class _Trace(msgspec.Struct):
+    resources: list[_ResourceSpans] = msgspec.field(name="resourceSpans", default_factory=list)
+
+
+class _TraceAnswer(msgspec.Struct):
+    trace: _Trace = msgspec.field(default_factory=_Trace)
+
+
+class _Series(msgspec.Struct):
+    labels: list[_Attribute] = []
+    value: float = 0.0
+
+
+class _Metrics(msgspec.Struct):
+    series: list[_Series] = []
+
+
+@dataclass(frozen=True, slots=True)
+class TraceMetric:
+    """One series of an instant TraceQL metrics query."""
+
+    labels: tuple[tuple[str, str], ...]
+    """Label (as TraceQL writes it, such as ``span.scenario``) and value."""
+    value: float
+
+
+class TempoTraces:
+    """The traces of one run in a Tempo. The session is an argument, so that a test can stand in for the network."""
+
+    def __init__(self, url: str, run: RunRecord, session: requests.Session, *, limit: int = LIMIT) -> None:
+        self.url = url.rstrip("/")
+        self._run = run
+        self._session = session
+        self._limit = limit
+        ends = [case.ended for scenario in run.scenarios for case in scenario.cases if case.ended is not None]
+        self._window = math.floor(run.started) - 1, math.ceil(run.ended or max(ends, default=run.started)) + _MARGIN
+
+    def root_spans(self) -> Counter[RootKey]:
+        """Number of root spans for each run, scenario, case and outcome.
+
+        Raises:
+            QueryError: Tempo did not answer.
+        """
+        counts: Counter[RootKey] = Counter()
+        for scenario in self._run.scenarios:
+            counts.update(self._roots(scenario.name, *self._window).values())
+        return counts
+
+    def trace(self, trace_id: str) -> tuple[TraceSpan, ...]:
+        """The spans of a trace (32 hexadecimal digits) by start; empty when there is none.
+
+        Raises:
+            QueryError: Tempo did not answer.
+        """
+        answer = self._get(f"/api/v2/traces/{trace_id.lower()}", {}, _TraceAnswer, absent=_TraceAnswer())
+        found = []
+        for resource in answer.trace.resources:
+            service = next((a.value.string for a in resource.resource.attributes if a.key == "service.name"), "")
+            found += [
+                TraceSpan(
+                    int(span.started) / 1e9,
+                    int(span.ended) / 1e9,
+                    service,
+                    span.name,
+                    self._hexadecimal(span.span),
+                    self._hexadecimal(span.parent),
+                )
+                for scope in resource.scopes
+                for span in scope.spans
+            ]
+        return tuple(sorted(found))
+
+    def metrics(self, query: str) -> tuple[TraceMetric, ...]:
+        """Evaluate a TraceQL metrics query over the time of the run, one value for each series.
+
+        Raises:
+            QueryError: Tempo did not answer, or refused the query.
+        """
+        start, end = self._window
+        answer = self._get("/api/metrics/query", {"q": query, "start": start, "end": end}, _Metrics)
+        return tuple(
+            TraceMetric(tuple((label.key, label.value.text()) for label in series.labels), series.value)
+            for series in answer.series
+        )
+
+    def settle(
+        self,
+        expected: int,
+        *,
+        deadline: float = SETTLE_DEADLINE,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> int:
+        """Poll until Tempo shows `expected` root spans or the deadline passes; gives how many it shows.
+
+        Args:
+            expected: Jobs in the client's log, warm-up included: each has one root span.
+            deadline: Seconds to wait at most.
+            clock: Monotonic seconds.
+            sleep: Waits so many seconds.
+
+        Raises:
+            QueryError: Tempo did not answer.
+        """
+        end = clock() + deadline
+        while (found := self.root_spans().total()) < expected and clock() < end:
+            sleep(_POLL)
+        return found
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def _roots(self, scenario: str, start: int, end: int) -> dict[str, RootKey]:
+        """Root spans of a scenario by trace id, from `start` to `end` in Unix seconds."""
+        condition = f'span.run_id="{self._run.run_id}" && span.scenario="{scenario}" && name="{ROOT_SPAN}"'
+        query = f"{{{condition}}} | select(span.case, span.loadgen.job.outcome, span.loadgen.job.warmup)"
+        parameters: dict[str, str | int] = {"q": query, "limit": self._limit, "spss": 1, "start": start, "end": end}
+        found = self._get("/api/search", parameters, _Search).traces
+        if len(found) >= self._limit:
+            middle = (start + end) // 2
+            if middle == start:
+                raise QueryError(
+                    f"Tempo at {self.url} found {self._limit} traces or more in one second; "
+                    "lower the load of the scenario, for they cannot be counted"
+                )
+            # A trace on the border is in both halves, and once in the union.
+            return self._roots(scenario, start, middle) | self._roots(scenario, middle, end)
+        return {trace.trace.zfill(32): self._key(scenario, trace) for trace in found}  # Tempo strips leading zeros
+
+    def _key(self, scenario: str, trace: _Found) -> RootKey:
+        values = {a.key: a.value for matched in trace.sets[:1] for span in matched.spans[:1] for a in span.attributes}
+        return RootKey(
+            self._run.run_id,
+            scenario,
+            values.get("case", _Value()).string,
+            values.get("loadgen.job.outcome", _Value()).string,
+            values.get("loadgen.job.warmup", _Value()).boolean,
+        )
+
+    def _hexadecimal(self, text: str) -> str:
+        """Tempo writes the ids of a trace in base64, as protobuf's JSON does, where OTLP's JSON has digits."""
+        try:
+            return base64.b64decode(text, validate=True).hex()
+        except binascii.Error as error:
+            raise QueryError(f"{self.url} gave {text!r}, which is no span id; is it a Tempo 3?") from error
+
+    def _get(self, path: str, parameters: dict[str, str | int], kind: type[T], *, absent: T | None = None) -> T:
+        try:
+            response = self._session.get(
+                f"{self.url}{path}", params=parameters, headers={"Accept": "application/json"}, timeout=_TIMEOUT
+            )
+            body = response.content
+        except requests.Timeout as error:
+            raise QueryError(f"Tempo at {self.url} gave no answer in {_TIMEOUT:g} s to {path}") from error
+        except requests.RequestException as error:
+            msg = f"Tempo at {self.url} cannot be reached ({type(error).__name__}); start it, then export again"
+            raise QueryError(msg) from error
+        if response.status_code == _NOT_FOUND and absent is not None:
+            return absent
+        if not response.ok:
+            said = body.decode(errors="replace").strip()[:300]
+            raise QueryError(f"Tempo at {self.url} answered HTTP {response.status_code} to {path}: {said}")
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except msgspec.MsgspecError as error:
+            raise QueryError(f"{self.url}{path} does not answer like Tempo ({error}); check the address") from error
+
+
+def connect(url: str, run: RunRecord) -> TempoTraces:
+    """A client for the traces of this run in the Tempo at this base URL."""
+    session = requests.Session()
+    session.trust_env = False  # a proxy set in the environment must not catch what goes to this machine
+    return TempoTraces(url, run, session)

@@ -1,0 +1,47 @@
+"""``.env``: image versions, ports and the interval of the compose stack, each stated once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from stack.environment import ROOT
+from stack.errors import StackError
+
+ENV_FILE = ROOT / ".env"
+
+
+def read(path: Path = ENV_FILE, *, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the settings of the file; a variable of the environment wins, as it does for ``docker compose``.
+
+    Raises:
+        StackError: the file cannot be read, or a line is no setting.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise StackError(f"Cannot read {path} ({error.strerror}); restore it from the repository.") from error
+    settings = {}
+    for number, line in enumerate(lines, start=1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise StackError(f"{path}, line {number}: {text!r} is not NAME=value.")
+        settings[name] = environment.get(name, value)
+    return settings
+
+
+def image_version(settings: Mapping[str, str], name: str) -> str:
+    """Return the version in an image's tag: ``PROMETHEUS_IMAGE=prom/prometheus:v3.14.0`` gives 3.14.0.
+
+    Raises:
+        StackError: there is no such image, or it has no version.
+    """
+    image, _, tag = settings.get(name, "").partition("@")[0].rpartition(":")
+    version = tag.removeprefix("v").partition("-")[0]
+    if not image or not version[:1].isdigit():
+        raise StackError(f"{name} in .env has no version; write it like {name}=name:1.2.3.")
+    return version

@@ -1,0 +1,168 @@
+"""Builds what the tests of the full stack run: ``python -m stack.tools``.
+
+Prometheus and promtool come from the Go module of the version that compose pins, the Collector from the official
+builder with just the components of ``otel/builder-config.yaml``. They go into the project's cache, one folder for each
+version, which appears by one rename: a build that was cut off is never used.
+
+Prometheus is built inside its downloaded module, since ``go install module@version`` refuses a module with `replace`
+directives. The cloud service discoveries are left out (tag ``remove_all_sd``): they are most of the build, and only
+static targets are scraped here. Tempo, whose module cannot be built this way, is not among the tools: ``TEMPO_BIN``
+names one where there is one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from stack import dotenv
+from stack.binaries import cache_folder
+from stack.environment import ROOT
+from stack.errors import StackError
+
+BUILDER_CONFIG = ROOT / "otel" / "builder-config.yaml"
+_BUILDER = "go.opentelemetry.io/collector/cmd/builder"
+_TIMEOUT = 3600.0
+_TAIL = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The binaries that the full stack's tests run."""
+
+    prometheus: Path
+    promtool: Path
+    collector: Path
+
+    @property
+    def complete(self) -> bool:
+        """True when all of them are there."""
+        return all(os.access(path, os.X_OK) for path in (self.prometheus, self.promtool, self.collector))
+
+
+class _Module(msgspec.Struct):
+    folder: str = msgspec.field(name="Dir", default="")
+    error: str = msgspec.field(name="Error", default="")
+
+
+def locate(settings: Mapping[str, str], cache: Path) -> Tools:
+    """Return where the tools of these versions are, or will be once built."""
+    prometheus = cache / "tools" / f"prometheus-{dotenv.image_version(settings, 'PROMETHEUS_IMAGE')}"
+    components = hashlib.sha256(BUILDER_CONFIG.read_bytes()).hexdigest()[:8]
+    collector = cache / "tools" / f"otelcol-{dotenv.image_version(settings, 'COLLECTOR_IMAGE')}-{components}"
+    return Tools(prometheus / "prometheus", prometheus / "promtool", collector / "otelcol")
+
+
+def build(settings: Mapping[str, str], cache: Path, report: Callable[[str], None]) -> Tools:
+    """Build the tools that are not in the cache yet.
+
+    Raises:
+        StackError: there is no Go, or a step failed; the message ends with its last lines.
+    """
+    tools = locate(settings, cache)
+    if tools.complete:
+        return tools
+    if shutil.which("go") is None:
+        raise StackError("There is no Go here, which builds Prometheus and the Collector; install Go 1.25 or newer.")
+    if not tools.promtool.exists():
+        _timed(report, "Prometheus and promtool", lambda: _prometheus(tools.prometheus.parent, settings))
+    if not tools.collector.exists():
+        _timed(report, "the Collector", lambda: _collector(tools.collector.parent, settings))
+    return tools
+
+
+def _prometheus(entry: Path, settings: Mapping[str, str]) -> None:
+    version = dotenv.image_version(settings, "PROMETHEUS_IMAGE")
+    major, minor, patch = version.split(".")
+    module = f"github.com/prometheus/prometheus@v0.{int(major)}{int(minor):02}.{patch}"  # 3.14.0 is the module 0.314.0
+    answer = _run(["go", "mod", "download", "-json", module], ROOT.anchor)
+    try:
+        found = msgspec.json.decode(answer, type=_Module)
+    except msgspec.MsgspecError as error:
+        raise StackError(f"'go mod download' did not answer like Go ({error}).") from error
+    if not found.folder:
+        raise StackError(f"Go could not download {module}: {found.error}.")
+    flags = f"-X github.com/prometheus/common/version.Version={version}"
+    with _entry(entry) as work:
+        for name in ("prometheus", "promtool"):
+            target = str(work / name)
+            _run(
+                ["go", "build", "-trimpath", "-tags=remove_all_sd", f"-ldflags={flags}", "-o", target, f"./cmd/{name}"],
+                found.folder,
+            )
+
+
+def _collector(entry: Path, settings: Mapping[str, str]) -> None:
+    version = dotenv.image_version(settings, "COLLECTOR_IMAGE")
+    with _entry(entry) as work:
+        _run(["go", "install", f"{_BUILDER}@v{version}"], ROOT.anchor, GOBIN=str(work))
+        config = work / "builder-config.yaml"
+        shutil.copy(BUILDER_CONFIG, config)
+        _run([str(work / "builder"), "--config", str(config)], str(work))
+        (work / "_build" / "otelcol").replace(work / "otelcol")
+        shutil.rmtree(work / "_build")
+        (work / "builder").unlink()
+
+
+class _entry:  # noqa: N801 - read as a function in a `with`
+    """A working folder beside an entry of the cache, which becomes the entry when all went well."""
+
+    def __init__(self, entry: Path) -> None:
+        self._entry = entry
+
+    def __enter__(self) -> Path:
+        self._entry.parent.mkdir(parents=True, exist_ok=True)
+        self._work = Path(tempfile.mkdtemp(prefix=".work-", dir=self._entry.parent))
+        return self._work
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None and not self._entry.exists():
+            self._work.chmod(0o755)
+            self._work.replace(self._entry)
+        shutil.rmtree(self._work, ignore_errors=True)
+
+
+def _timed(report: Callable[[str], None], what: str, work: Callable[[], None]) -> None:
+    report(f"building {what} (minutes, once)")
+    begun = time.monotonic()
+    work()
+    report(f"built {what} in {time.monotonic() - begun:.0f} s")
+
+
+def _run(command: Sequence[str], directory: str, **environment: str) -> bytes:
+    # A workspace of the user's own Go projects must not change these builds.
+    variables = os.environ | {"GOWORK": "off"} | environment
+    try:
+        done = subprocess.run(command, cwd=directory, env=variables, capture_output=True, timeout=_TIMEOUT, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise StackError(f"{command[0]} did not end ({error}).") from error
+    if done.returncode:
+        said = "\n".join((done.stderr or done.stdout).decode(errors="replace").splitlines()[-_TAIL:])
+        raise StackError(f"'{' '.join(command[:4])} ...' failed with status {done.returncode}:\n{said}")
+    return done.stdout
+
+
+def main() -> int:
+    """Build the tools and print where they are; 4 when that is not possible."""
+    try:
+        tools = build(dotenv.read(), cache_folder(), lambda line: print(line, file=sys.stderr))  # noqa: T201 - progress
+    except StackError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - for the user
+        return 4
+    for path in (tools.prometheus, tools.promtool, tools.collector):
+        print(path)  # noqa: T201 - the result
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

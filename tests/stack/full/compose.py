@@ -1,0 +1,30 @@
+"""docker-compose.yml as `docker compose config` would show it: variables filled in, anchors merged."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stack import dotenv
+
+ROOT = Path(__file__).parents[3]
+FILE = ROOT / "docker-compose.yml"
+_VARIABLE = re.compile(r"\$(?:(\$)|\{(\w+)(?::-([^}]*))?\})")
+
+
+def load(**overrides: str) -> dict[str, Any]:
+    """Read the compose file with the variables of .env; `overrides` stand for the user's environment."""
+    variables = dotenv.read(environment=overrides)
+
+    def fill(match: re.Match[str]) -> str:
+        dollar, name, default = match.groups()
+        if dollar:
+            return "$"
+        value = variables.get(name) or default
+        assert value is not None, f"docker-compose.yml uses {name}, which .env does not have"
+        return value
+
+    return yaml.safe_load(_VARIABLE.sub(fill, FILE.read_text()))

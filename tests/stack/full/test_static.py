@@ -1,0 +1,238 @@
+"""What can be known of the compose stack without starting it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stack import dotenv
+from stack.dotenv import image_version
+from stack.environment import pushing_environment, version
+from stack.errors import StackError
+from stack.external import published
+from stack.tools import Tools
+from tests.stack.full import compose
+from tests.stack.full.native import NETWORK
+
+ROOT = compose.ROOT
+SERVICES: dict[str, Any] = compose.load()["services"]
+SETTINGS = dotenv.read(environment={})
+COLLECTOR: dict[str, Any] = yaml.safe_load((ROOT / "otel" / "collector.yaml").read_text())
+PROMETHEUS: dict[str, Any] = yaml.safe_load((ROOT / "prometheus" / "prometheus.yml").read_text())
+TEMPO: dict[str, Any] = yaml.safe_load((ROOT / "tempo" / "tempo.yaml").read_text())
+DATASOURCES = {
+    source["uid"]: source
+    for source in yaml.safe_load((ROOT / "grafana/provisioning/datasources/reelbench.yaml").read_text())["datasources"]
+}
+OLD_NAMES = {"otlp/", "otlphttp", "spanmetrics", "servicegraph", "hostmetrics", "prometheusremotewrite", "batch/"}
+
+
+def test_every_image_is_pinned_once_in_env() -> None:
+    text = compose.FILE.read_text()
+    assert set(re.findall(r"image: (\S+)", text)) == {
+        "reelbench:${REELBENCH_VERSION}",
+        *(f"${{{name}}}" for name in SETTINGS if name.endswith("_IMAGE") and name != "PYTHON_IMAGE"),
+    }
+    for name in SETTINGS:
+        if name.endswith("_IMAGE"):
+            assert re.fullmatch(r"\d+\.\d+\.\d+", image_version(SETTINGS, name)), name
+    assert SETTINGS["REELBENCH_VERSION"] == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+
+def test_every_variable_of_env_is_used() -> None:
+    used = set(re.findall(r"\$\{(\w+)", compose.FILE.read_text()))
+    assert used == set(SETTINGS)
+
+
+def test_ports_are_published_on_loopback_alone() -> None:
+    ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert all(re.fullmatch(r"127\.0\.0\.1:\d+:\d+", port) for port in ports), ports
+    assert len({port.split(":")[1] for port in ports}) == len(ports) == 7
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_every_container_is_bounded_and_harmless(name: str) -> None:
+    service = SERVICES[name]
+    assert re.fullmatch(r"\d+[mg]", service["mem_limit"])
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service.get("read_only") or name == "grafana"
+    # The Collector's image names a user of its own, as all images here do but for Valkey's and ours.
+    assert service.get("user") not in {"root", "0"}
+    assert "user" in service or name == "otel-collector"
+    assert "healthcheck" in service or name in {"loadgen", "collector-ready", "otel-collector"}
+    assert "privileged" not in service
+    assert not any("docker.sock" in str(volume) for volume in service.get("volumes", []))
+
+
+def test_whatever_is_waited_for_can_be_waited_for() -> None:
+    for name, service in SERVICES.items():
+        for other, how in service.get("depends_on", {}).items():
+            condition = how["condition"]
+            assert ("healthcheck" in SERVICES[other]) == (condition == "service_healthy"), (name, other)
+    senders = {name for name, service in SERVICES.items() if "OTEL_SERVICE_NAME" in service.get("environment", {})}
+    for name in senders:
+        assert SERVICES[name]["depends_on"]["collector-ready"]["condition"] == "service_completed_successfully"
+        assert SERVICES[name]["environment"]["OTEL_SERVICE_NAME"] == name
+    assert senders == {"service", "providers", "loadgen"}
+
+
+def test_every_mounted_file_and_volume_exists() -> None:
+    volumes = compose.load()["volumes"]
+    used = set()
+    for name, service in SERVICES.items():
+        for mount in service.get("volumes", []):
+            source, _, rest = mount.partition(":")
+            if source.startswith("./"):
+                assert (ROOT / source).exists(), (name, mount)
+                assert rest.endswith(":ro"), (name, mount)
+            else:
+                used.add(source)
+    assert used == set(volumes)
+    assert (ROOT / SERVICES["service"]["build"]["dockerfile"]).exists()
+    sent = (ROOT / ".dockerignore").read_text()
+    copied = re.findall(r"^COPY (?!--from)(\S+)", (ROOT / "service" / "Dockerfile").read_text(), re.MULTILINE)
+    assert copied == ["requirements.lock", "service", "loadgen"]
+    assert all(f"!{path}\n" in sent for path in copied)
+
+
+def test_addresses_are_of_containers_and_of_ports_that_they_listen_on() -> None:
+    files = [compose.FILE, *(ROOT / folder for folder in ("otel/collector.yaml", "tempo/tempo.yaml"))]
+    files += [ROOT / "prometheus/prometheus.yml", ROOT / "grafana/provisioning/datasources/reelbench.yaml"]
+    named = {
+        address
+        for path in files
+        for address in re.findall(r"\b([a-z][a-z-]+:\d{4,5})\b", path.read_text())
+        if address.split(":")[0] in SERVICES
+    }
+    assert named <= set(NETWORK)
+    assert {"otel-collector:4318", "prometheus:9090", "tempo:4317", "tempo:3200", "providers:9000"} <= named
+
+
+def test_one_interval() -> None:
+    seconds = SETTINGS["INTERVAL"]
+    for name in ("service", "providers", "loadgen"):
+        assert SERVICES[name]["environment"]["OTEL_METRIC_EXPORT_INTERVAL"] == f"{seconds}000"
+    assert PROMETHEUS["global"]["scrape_interval"] == PROMETHEUS["global"]["evaluation_interval"] == f"{seconds}s"
+    assert DATASOURCES["prometheus"]["jsonData"]["timeInterval"] == "${INTERVAL}s"
+    for name in ("grafana", "otel-collector", "tempo"):
+        assert SERVICES[name]["environment"]["INTERVAL"] == int(seconds)
+    assert COLLECTOR["connectors"]["span_metrics"]["metrics_flush_interval"] == "${env:INTERVAL:-5}s"
+    assert TEMPO["metrics_generator"]["registry"]["collection_interval"] == "${INTERVAL:-5}s"
+
+
+def test_a_generator_beside_the_stack_sends_as_the_containers_do() -> None:
+    inside = {key: str(value) for key, value in SERVICES["loadgen"]["environment"].items()}
+    outside = pushing_environment("loadgen", inside["OTEL_EXPORTER_OTLP_ENDPOINT"], int(SETTINGS["INTERVAL"]), {})
+    assert {key: value for key, value in outside.items() if key.startswith("OTEL_")} == inside
+    assert f"service.version={version()}," in inside["OTEL_RESOURCE_ATTRIBUTES"]
+    addresses = published(SETTINGS)
+    ports = {name: [p.rsplit(":", 1)[0] for p in service.get("ports", [])] for name, service in SERVICES.items()}
+    assert addresses.service.removeprefix("http://") in ports["service"]
+    assert addresses.prometheus.removeprefix("http://") in ports["prometheus"]
+    assert addresses.tempo.removeprefix("http://") in ports["tempo"]
+    assert addresses.collector.removeprefix("http://") in ports["otel-collector"]
+
+
+def test_every_member_of_a_pipeline_is_defined_and_used() -> None:
+    pipelines = COLLECTOR["service"]["pipelines"]
+    used: dict[str, set[str]] = {"receivers": set(), "processors": set(), "exporters": set()}
+    for pipeline in pipelines.values():
+        assert pipeline["processors"][0] == "memory_limiter"
+        for kind, members in pipeline.items():
+            used[kind] |= set(members)
+    connectors = set(COLLECTOR["connectors"])
+    assert connectors <= used["receivers"] & used["exporters"]
+    assert used["receivers"] - connectors == set(COLLECTOR["receivers"])
+    assert used["exporters"] - connectors == set(COLLECTOR["exporters"])
+    assert used["processors"] == set(COLLECTOR["processors"])
+    assert set(COLLECTOR["service"]["extensions"]) == set(COLLECTOR["extensions"])
+
+
+def test_names_of_the_collector_are_the_present_ones() -> None:
+    names = {name for kind in ("exporters", "processors", "connectors", "extensions") for name in COLLECTOR[kind]}
+    assert not {name for name in names if any(f"{name}/".startswith(old) for old in OLD_NAMES)}
+    assert "batch" not in COLLECTOR["processors"]
+    for exporter in COLLECTOR["exporters"].values():
+        assert "batch" in exporter["sending_queue"]
+    assert COLLECTOR["exporters"]["otlp_http/prometheus"]["sending_queue"]["num_consumers"] == 1
+
+
+def test_the_collector_of_the_tests_is_the_one_of_compose() -> None:
+    config = yaml.safe_load((ROOT / "otel" / "builder-config.yaml").read_text())
+    pinned = image_version(SETTINGS, "COLLECTOR_IMAGE")
+    assert config["dist"]["version"] == pinned
+    for kind in ("receivers", "processors", "exporters", "connectors", "extensions"):
+        assert all(part["gomod"].endswith(f" v{pinned}") for part in config[kind])
+        assert len(config[kind]) == len({name.split("/")[0] for name in COLLECTOR[kind]})
+
+
+def test_data_sources_point_at_each_other() -> None:
+    assert set(DATASOURCES) == {"prometheus", "tempo"}
+    (link,) = DATASOURCES["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
+    assert link == {"name": "trace_id", "datasourceUid": "tempo"}
+    tempo = DATASOURCES["tempo"]["jsonData"]
+    assert tempo["serviceMap"]["datasourceUid"] == tempo["tracesToMetrics"]["datasourceUid"] == "prometheus"
+    assert TEMPO["overrides"]["defaults"]["metrics_generator"]["trace_id_label_name"] == link["name"]
+    assert all("$__" not in query["query"].replace("$$__", "") for query in tempo["tracesToMetrics"]["queries"])
+
+
+def test_grafana_has_no_password_to_guess() -> None:
+    environment = SERVICES["grafana"]["environment"]
+    assert environment["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
+    assert environment["GF_AUTH_BASIC_ENABLED"] == "false"
+    assert environment["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Editor"
+    assert not [key for key in environment if "PASSWORD" in key]
+
+
+def test_promtool_accepts_the_configuration(tools: Tools) -> None:
+    done = subprocess.run(
+        [tools.promtool, "check", "config", "prometheus/prometheus.yml"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "SUCCESS" in done.stdout
+
+
+def test_the_collector_accepts_its_configuration(tools: Tools) -> None:
+    command = [tools.collector, "validate", "--config=otel/collector.yaml"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "deprecated" not in done.stderr
+
+
+def test_tempo_accepts_its_configuration(tempo: Path | None) -> None:
+    if tempo is None:
+        pytest.skip("TEMPO_BIN names no Tempo")
+    command = [tempo, "-config.file=tempo/tempo.yaml", "-config.expand-env=true", "-config.verify=true"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_docker_compose_accepts_the_file() -> None:
+    docker = shutil.which("docker")
+    if docker is None or subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode:
+        pytest.skip("there is no docker compose here")
+    for profile in ([], ["--profile", "load"]):
+        command = [docker, "compose", *profile, "config", "--quiet"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def test_env_is_read_as_compose_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text("# comment\n\nA=1\nB=x=y\n")
+    assert dotenv.read(path, environment={"A": "2", "C": "3"}) == {"A": "2", "B": "x=y"}
+    path.write_text("A=1\nnonsense\n")
+    with pytest.raises(StackError, match="line 2: 'nonsense' is not NAME=value"):
+        dotenv.read(path, environment={})
+    assert image_version({"X": "repo/name:v1.2.3-alpine@sha256:00"}, "X") == "1.2.3"
+    with pytest.raises(StackError, match=r"X in \.env has no version"):
+        image_version({"X": "repo/name:latest"}, "X")
