@@ -12,7 +12,7 @@ from opentelemetry import trace
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
-from service import errors, telemetry
+from service import admin, errors, telemetry
 from service.assets import Assets
 from service.body import MULTIPART_OVERHEAD, BodyLimit
 from service.catalog import Catalog
@@ -22,6 +22,7 @@ from service.jobs import Jobs
 from service.media import Media
 from service.metrics import Metrics
 from service.pipeline import Pipeline
+from service.resilience import Resilience
 from service.routes import Parts, router
 from service.settings import Settings
 from service.store import Store, connect
@@ -58,14 +59,15 @@ def create_app(
                 tracer=tracer,
                 metrics=metrics,
             )
+            clock = Clock()
+            guards = {name: Resilience(name, settings, metrics, clock) for name in ("llm", "tts", "image")}
             llm, tts, image = (
-                client("llm", settings.llm_url),
-                client("tts", settings.tts_url),
-                client("image", settings.image_url),
+                client("llm", settings.llm_url, guards["llm"]),
+                client("tts", settings.tts_url, guards["tts"]),
+                client("image", settings.image_url, guards["image"]),
             )
             for provider in (llm, tts, image):
                 stack.push_async_callback(provider.close)
-            clock = Clock()
             pipeline = Pipeline(
                 settings,
                 llm=llm,
@@ -89,7 +91,8 @@ def create_app(
                 clock=clock,
             )
             stack.push_async_callback(jobs.close)
-            app.state.parts = Parts(settings, jobs, Catalog(jobs, store), store, assets, media)
+            breakers = tuple(guard.breaker for guard in guards.values() if guard.breaker)
+            app.state.parts = Parts(settings, jobs, Catalog(jobs, store), store, assets, media, breakers)
             yield
 
     app = FastAPI(
@@ -100,6 +103,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.include_router(router)
+    app.include_router(admin.router)
     errors.install(app)
     app.add_middleware(BodyLimit, limit=settings.max_upload_bytes + MULTIPART_OVERHEAD)
     telemetry.instrument(app, tracer_provider, meter_provider)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from functools import partial
 from http import HTTPStatus
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any, Generic, Literal, TypeVar
 
 import aiohttp
@@ -15,8 +17,10 @@ from opentelemetry import propagate
 from opentelemetry.trace import SpanKind, StatusCode, Tracer
 from yarl import URL
 
-from service.job import JobError
+from service.correlation import Correlation
+from service.job import ProviderError
 from service.metrics import Metrics
+from service.resilience import Resilience
 
 Provider = Literal["llm", "tts", "image"]
 Operation = Literal["chat", "text_to_speech", "image_generation"]
@@ -25,16 +29,9 @@ _Value = TypeVar("_Value")
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 _KEEP_ALIVE = 4.0
 """Seconds an idle connection is kept: less than common servers do, so that none is closed under a call on its way."""
+_TRANSIENT = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 _INLINE_BYTES = 256 * 1024
 """Answers above this size are read in a thread, so that the event loop stays free."""
-
-
-class ProviderError(JobError):
-    """A provider call that failed; `error_type` is its value for ``error.type``."""
-
-    def __init__(self, code: str, message: str, error_type: str) -> None:
-        super().__init__(code, message)
-        self.error_type = error_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +61,7 @@ class ProviderClient:
         self,
         provider: Provider,
         base_url: str,
+        resilience: Resilience,
         *,
         connections: int,
         timeout: float,
@@ -72,6 +70,7 @@ class ProviderClient:
         metrics: Metrics,
     ) -> None:
         self._provider = provider
+        self._resilience = resilience
         self._base = base_url.rstrip("/")
         self._timeout = timeout
         self._tracer = tracer
@@ -87,14 +86,20 @@ class ProviderClient:
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
-    async def call(self, call: Call[_Value]) -> _Value:
-        """One call: its span, its metrics, its answer; raises ProviderError."""
+    async def call(self, call: Call[_Value], correlation: Correlation) -> _Value:
+        """The answer, after as many attempts as it takes and as are allowed; raises ProviderError."""
+        return await self._resilience.call(partial(self._attempt, call), correlation)
+
+    async def _attempt(self, call: Call[_Value], number: int) -> _Value:
+        """One attempt: its span, its metrics, its answer."""
         attributes: dict[str, str | int] = {
             "gen_ai.operation.name": call.operation,
             "gen_ai.provider.name": self._provider,
             "gen_ai.request.model": call.model,
             **self._address,
         }
+        if number > 1:
+            attributes["http.request.resend_count"] = number - 1
         error_type: str | None = None
         started = perf_counter()
         with self._tracer.start_as_current_span(
@@ -140,15 +145,23 @@ class ProviderClient:
                         "provider_error",
                         f"The {self._provider} provider answered with status {response.status}.",
                         str(response.status),
+                        transient=response.status in _TRANSIENT or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR,
+                        retry_after=_retry_after(response.headers.get("Retry-After")),
                     )
                 body = await self._body(response)
         except TimeoutError as error:
             raise ProviderError(
-                "provider_timeout", f"The {self._provider} provider did not answer in {self._timeout:g} s.", "timeout"
+                "provider_timeout",
+                f"The {self._provider} provider did not answer in {self._timeout:g} s.",
+                "timeout",
+                transient=True,
             ) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise ProviderError(
-                "provider_unavailable", f"The {self._provider} provider could not be reached.", type(error).__name__
+                "provider_unavailable",
+                f"The {self._provider} provider could not be reached.",
+                type(error).__name__,
+                transient=True,
             ) from error
         try:
             return await asyncio.to_thread(call.read, body) if len(body) > _INLINE_BYTES else call.read(body)
@@ -169,4 +182,15 @@ class ProviderClient:
             "provider_invalid_response",
             f"The {self._provider} provider gave an answer that cannot be used: {reason[:300]}.",
             "invalid_response",
+            transient=True,
         )
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds of a ``Retry-After`` header; None when there is none, or none that can be read."""
+    if value is None:
+        return None
+    try:
+        return float(value) if value.isdecimal() else max(0.0, parsedate_to_datetime(value).timestamp() - time())
+    except (ValueError, OverflowError):
+        return None

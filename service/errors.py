@@ -33,6 +33,11 @@ def not_found(video_id: str) -> ApiError:
     return ApiError(404, "video_not_found", f"No video with id '{video_id[:100]}' was found.", param="video_id")
 
 
+def unknown_url(request: Request) -> ApiError:
+    """The error for a path that does not exist."""
+    return ApiError(404, "unknown_url", f"Unknown path: {request.method} {request.url.path[:200]}.")
+
+
 def envelope(error: ApiError, headers: dict[str, str] | None = None) -> Response:
     """The response for `error`."""
     body = {
@@ -89,8 +94,7 @@ async def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
     if error.status_code == HTTPStatus.NOT_FOUND:
-        message = f"Unknown path: {request.method} {request.url.path[:200]}."
-        return envelope(ApiError(404, "unknown_url", message), headers)
+        return envelope(unknown_url(request), headers)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         message = f"Method {request.method[:20]} is not allowed here; allowed: {headers.get('allow', 'GET')}."
         return envelope(ApiError(405, "method_not_allowed", message), headers)

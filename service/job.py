@@ -43,6 +43,22 @@ class JobError(Exception):
         return VideoError(code=self.code, message=self.message)
 
 
+class ProviderError(JobError):
+    """A provider call that failed.
+
+    `error_type` is its value for ``error.type``; `transient` says that another attempt may succeed, not before
+    `retry_after` seconds when the provider gave them.
+    """
+
+    def __init__(
+        self, code: str, message: str, error_type: str, *, transient: bool, retry_after: float | None = None
+    ) -> None:
+        super().__init__(code, message)
+        self.error_type = error_type
+        self.transient = transient
+        self.retry_after = retry_after
+
+
 @dataclass(frozen=True, slots=True)
 class Upload:
     """The document of a job, stored but not yet read."""

@@ -91,9 +91,12 @@ class Jobs:
 
     async def delete(self, video_id: str) -> None:
         """Cancel the job if it has not ended, and remove every trace of it; 404 for unknown ids."""
+        asked = self._clock.now()
         job = self.get(video_id)
         if job is not None:
             await self._stop(job, "deleted")
+            if job.outcome == "cancelled":
+                self._metrics.cancelled(self._clock.now() - asked, job.correlation)
         elif video_id in self._live:
             raise not_found(video_id)
         known = await self._store.remove(video_id)

@@ -71,6 +71,37 @@ class Metrics:
             explicit_bucket_boundaries_advisory=STORE_BOUNDS,
         )
 
+        self._cancelled = meter.create_histogram(
+            "video.jobs.cancelled.duration",
+            "s",
+            "From the request to delete a job that had not ended until its work has stopped and its files are gone.",
+            explicit_bucket_boundaries_advisory=STAGE_BOUNDS,
+        )
+        # Names and meanings of the next seven follow resilience4j.
+        self._retry_calls = meter.create_counter(
+            "resilience.retry.calls", "{call}", "Provider calls that ended, by kind; cancelled ones are left out."
+        )
+        self._retry_attempts = meter.create_counter(
+            "resilience.retry.attempts",
+            "{attempt}",
+            "Attempts of provider calls; less the calls not permitted, those that reached the provider.",
+        )
+        self._retry_backoff = meter.create_counter("resilience.retry.backoff", "s", "Waits between attempts.")
+        self._breaker_calls = meter.create_counter(
+            "resilience.circuitbreaker.calls",
+            "{call}",
+            "Attempts a breaker let through, by kind; ignored: cancelled, or refused for a fault of ours.",
+        )
+        self._breaker_rejected = meter.create_counter(
+            "resilience.circuitbreaker.not_permitted.calls", "{call}", "Attempts a breaker rejected."
+        )
+        self._breaker_state = meter.create_up_down_counter(
+            "resilience.circuitbreaker.state", "{breaker}", "1 for the state a breaker is in, 0 for the others."
+        )
+        self._breaker_transitions = meter.create_counter(
+            "resilience.circuitbreaker.transitions", "{transition}", "Changes of a breaker's state."
+        )
+
     def accepted(self, correlation: Correlation) -> None:
         """A job was accepted."""
         self._accepted.add(1, correlation.attributes())
@@ -121,3 +152,35 @@ class Metrics:
         if error is not None:
             attributes["error.type"] = error
         self._store.record(seconds, attributes)
+
+    def cancelled(self, seconds: float, correlation: Correlation) -> None:
+        """A job was cancelled; all of it had stopped and was removed after `seconds`."""
+        self._cancelled.record(seconds, correlation.attributes())
+
+    def retry_call(self, provider: str, kind: str, correlation: Correlation) -> None:
+        """A provider call ended; `kind` is successful or failed, with or without retry."""
+        self._retry_calls.add(1, {"kind": kind, "provider": provider, **correlation.attributes()})
+
+    def retry_attempt(self, provider: str, correlation: Correlation) -> None:
+        """An attempt of a provider call began."""
+        self._retry_attempts.add(1, {"provider": provider, **correlation.attributes()})
+
+    def retry_backoff(self, provider: str, seconds: float, correlation: Correlation) -> None:
+        """A wait of `seconds` before the next attempt began."""
+        self._retry_backoff.add(seconds, {"provider": provider, **correlation.attributes()})
+
+    def breaker_call(self, provider: str, kind: str) -> None:
+        """An attempt the breaker let through ended; `kind` is successful, failed or ignored."""
+        self._breaker_calls.add(1, {"kind": kind, "provider": provider})
+
+    def breaker_not_permitted(self, provider: str, correlation: Correlation) -> None:
+        """The breaker rejected an attempt."""
+        self._breaker_rejected.add(1, {"provider": provider, **correlation.attributes()})
+
+    def breaker_state(self, provider: str, state: str, change: int) -> None:
+        """A breaker entered (1) or left (-1) `state`."""
+        self._breaker_state.add(change, {"provider": provider, "state": state})
+
+    def breaker_transition(self, provider: str, before: str, after: str) -> None:
+        """A breaker changed its state."""
+        self._breaker_transitions.add(1, {"provider": provider, "from": before, "to": after})

@@ -82,7 +82,8 @@ class Pipeline:
     async def _script(self, job: Job, text: str) -> list[SceneState]:
         with self._stage(job, "script"):
             written = await self._llm.call(
-                calls.script(self._settings.llm_model, job.request.prompt, text, self._settings.scenes)
+                calls.script(self._settings.llm_model, job.request.prompt, text, self._settings.scenes),
+                job.correlation,
             )
             return [
                 SceneState(index=index, title=scene.title, narration=scene.narration, visual_type=scene.visual_type)
@@ -93,7 +94,8 @@ class Pipeline:
         try:
             with self._stage(job, "speech", scene.index):
                 wav = await self._tts.call(
-                    calls.speech(self._settings.tts_model, self._settings.tts_voice, scene.narration)
+                    calls.speech(self._settings.tts_model, self._settings.tts_voice, scene.narration),
+                    job.correlation,
                 )
                 scene.audio = await asyncio.to_thread(
                     self._assets.write, job.id, f"scene-{scene.index}.wav", wav, "audio/wav"
@@ -110,7 +112,8 @@ class Pipeline:
                         self._settings.image_model,
                         calls.SceneScript(scene.title, scene.narration, scene.visual_type),
                         job.request.size,
-                    )
+                    ),
+                    job.correlation,
                 )
                 scene.visual = await asyncio.to_thread(
                     self._assets.write, job.id, f"scene-{scene.index}.png", png, "image/png"

@@ -13,6 +13,7 @@ from starlette.datastructures import UploadFile
 
 from service import body
 from service.assets import Assets
+from service.breaker import Breaker
 from service.catalog import Catalog
 from service.errors import ApiError, not_found
 from service.job import Upload
@@ -42,6 +43,7 @@ class Parts:
     store: Store
     assets: Assets
     media: Media
+    breakers: tuple[Breaker, ...]
 
 
 @router.post("/v1/videos", response_model=Video)

@@ -35,9 +35,33 @@ class Settings(BaseSettings):
     provider_api_key: SecretStr = SecretStr("")
     """Bearer token for the providers; the mock providers need none."""
     provider_timeout: Seconds = 30.0
-    """One provider call, from waiting for a connection to the last byte."""
+    """One attempt of a provider call, from waiting for a connection to the last byte."""
     provider_connections: Annotated[int, Field(ge=1, le=10_000)] = 100
     """Connections kept per provider; further calls wait for one."""
+
+    retries: bool = True
+    """Whether a transient failure of a provider is tried again; off only for a baseline."""
+    retry_attempts: Annotated[int, Field(ge=1, le=10)] = 4
+    """Attempts of one call, the first included."""
+    retry_wait_initial: Seconds = 0.05
+    """Longest wait before the second attempt; it doubles with each further one, and the real wait is drawn below it."""
+    retry_wait_max: Seconds = 1.0
+    """No wait is longer, whatever ``Retry-After`` asks for."""
+    breaker: bool = True
+    """Whether each provider has a circuit breaker; off only for a baseline."""
+    breaker_failures: Annotated[int, Field(ge=1, le=10_000)] = 10
+    """Transient failures in a row that open it. A provider that fails 30 % of its calls at random is a case for
+    retries: with these defaults it opens the breaker once in a thousand runs of 143 calls, with 5 failures in a row
+    or half of the last 20 calls in two of three."""
+    breaker_window: Annotated[int, Field(ge=1, le=10_000)] = 20
+    """Latest calls whose share of failures is looked at, as soon as there are so many."""
+    breaker_failure_rate: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Share of failures in the window that opens it."""
+    breaker_open_time: Seconds = 2.0
+    """From its opening to the first probe."""
+
+    admin: bool = False
+    """Whether ``/v1/admin`` exists; it answers callers on this host only."""
 
     workers: Annotated[int, Field(ge=1, le=1000)] = 16
     """Jobs that run at once."""

@@ -152,7 +152,7 @@ def test_a_failed_job_is_counted_and_marked(
     }
     assert stages == {("parse", "ok"): 1, ("script", "error"): 1}
     ((labels, (count, _)),) = running.points("gen_ai.client.operation.duration")
-    assert (labels["error.type"], count) == ("503", 1)
+    assert (labels["error.type"], count) == ("503", 4)
     errors = {span.name for span in running.finished() if span.status.status_code is StatusCode.ERROR}
     assert errors == {"video.job", "video.job.stage script", "chat gpt-4o-mini"}
 

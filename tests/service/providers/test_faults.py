@@ -192,15 +192,13 @@ async def test_retries_of_the_stock_client_redraw(providers: Providers, client: 
 
 
 async def test_latency_is_added_to_a_good_answer(providers: Providers) -> None:
-    await providers.plan({"provider": "tts", "kind": "latency", "seconds": 0.2, "rate": 0.5})
+    await providers.plan({"provider": "tts", "kind": "latency", "seconds": 0.7, "rate": 0.5})
     times = []
     for _ in range(4):
         started = time.perf_counter()
         assert (await providers.call("tts"))[0] == 200
         times.append(time.perf_counter() - started)
-    slow = [took >= USUAL + 0.2 - 0.002 for took in times]
-    assert sum(slow) == 2
-    assert max(times) < 1
+    assert [took >= USUAL + 0.7 - 0.002 for took in sorted(times)] == [False, False, True, True]
     assert (await providers.counts(), providers.outcomes()) == ([(4, 2)], {("tts", "ok"): 4})
 
 

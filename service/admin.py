@@ -1,0 +1,40 @@
+"""What an operator may see: only when ``SERVICE_ADMIN`` is true, and only from this host."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import cast
+
+import msgspec
+from fastapi import APIRouter, Depends, Request, Response
+
+from service.errors import ApiError, unknown_url
+from service.routes import Parts
+
+
+def _allowed(request: Request) -> None:
+    if not _parts(request).settings.admin:
+        raise unknown_url(request)
+    if not _is_loopback(request.client.host if request.client else ""):
+        raise ApiError(403, "loopback_only", "The admin endpoints answer callers on this host only.")
+
+
+router = APIRouter(prefix="/v1/admin", dependencies=[Depends(_allowed)], include_in_schema=False)
+
+
+@router.get("/breakers")
+async def breakers(request: Request) -> Response:
+    """Show the circuit breakers with their latest transitions; none when they are switched off."""
+    found = [breaker.state() for breaker in _parts(request).breakers]
+    return Response(msgspec.json.encode({"object": "list", "data": found}), media_type="application/json")
+
+
+def _parts(request: Request) -> Parts:
+    return cast("Parts", request.app.state.parts)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
