@@ -90,8 +90,11 @@ def _receive(requests: SimpleQueue[bytes]) -> None:
 
 
 def _send(out: BinaryIO, content: bytes) -> None:
-    out.write(len(content).to_bytes(LENGTH_BYTES) + content)
-    out.flush()
+    try:
+        out.write(len(content).to_bytes(LENGTH_BYTES) + content)
+        out.flush()
+    except ConnectionError:  # the service was killed: nobody is left to answer, or to be told
+        os._exit(0)
 
 
 def _limit_memory(spare: int) -> None:
