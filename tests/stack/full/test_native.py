@@ -227,11 +227,12 @@ def loaded(stack: NativeStack, folder: Path, *more: str, name: str = "loadgen") 
 
 
 @pytest.mark.parametrize("name", ["otel-collector", "prometheus", "tempo"])
-def test_a_part_that_is_gone_for_seconds_costs_no_count(stack: NativeStack, tmp_path: Path, name: str) -> None:
+def test_a_part_that_is_gone_for_10_seconds_costs_no_count(stack: NativeStack, tmp_path: Path, name: str) -> None:
     if name == "tempo" and stack.tempo is None:
         pytest.skip("TEMPO_BIN names no Tempo")
     folder, run_id = tmp_path / "run", f"fault-{name}"
-    child = loaded(stack, folder, "--run-id", run_id, "--scenario", "single_request")
+    names = ("--scenario", "single_request", "--profile", "standard")
+    child = loaded(stack, folder, "--run-id", run_id, *names)
     try:
         deadline = time.monotonic() + 20
         while not (folder / "jobs.jsonl").exists() or len(read_jobs(folder)) < 4:
@@ -240,8 +241,9 @@ def test_a_part_that_is_gone_for_seconds_costs_no_count(stack: NativeStack, tmp_
             time.sleep(0.05)
         before = len(read_jobs(folder))
         stack.stop(name)
-        time.sleep(4)
+        time.sleep(10)
         during = len(read_jobs(folder))
+        assert child.process.poll() is None, "the load ended before the part came back"
         stack.start(name)
         stack.wait(name)
         assert child.wait(30) == 0, child.tail()
@@ -250,17 +252,17 @@ def test_a_part_that_is_gone_for_seconds_costs_no_count(stack: NativeStack, tmp_
             stack.processes.end(child)
     jobs = [job for job in read_jobs(folder) if not job.warmup]
     assert during - before >= 4, "the load stood still while a part was gone"
-    assert Counter(job.outcome for job in jobs) == {Outcome.COMPLETED: 20}
+    assert Counter(job.outcome for job in jobs) == {Outcome.COMPLETED: 50}
     assert max(job.done - job.due for job in jobs) < 2
     for metric in ("loadgen_jobs_total", "video_jobs_total"):
-        stack.await_value(f'sum(last_over_time({metric}{{run_id="{run_id}"}}[10m]))', 20, deadline=30)
+        stack.await_value(f'sum(last_over_time({metric}{{run_id="{run_id}"}}[10m]))', 50, deadline=30)
     stack.await_value(
-        f'histogram_count(sum(last_over_time(loadgen_job_duration_seconds{{run_id="{run_id}"}}[10m])))', 20
+        f'histogram_count(sum(last_over_time(loadgen_job_duration_seconds{{run_id="{run_id}"}}[10m])))', 50
     )
     if stack.tempo:
-        found = connect(stack.tempo_url, read_run(folder)).settle(21, deadline=20)
-        print(f"{name} gone for 4 s: {found} of 21 root spans in Tempo")  # noqa: T201 - the measured loss, with -s
-        assert found >= 15
+        found = connect(stack.tempo_url, read_run(folder)).settle(len(read_jobs(folder)), deadline=20)
+        print(f"{name} gone for 10 s: {found} of {len(read_jobs(folder))} root spans in Tempo")  # noqa: T201 - the measured loss, with -s
+        assert found >= 40
 
 
 def test_replicas_share_a_plan_and_their_metrics_add_up(stack: NativeStack, tmp_path: Path) -> None:
