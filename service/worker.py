@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -83,10 +84,13 @@ def _compose(task: Compose) -> bytes:
 
 def _receive(requests: SimpleQueue[bytes]) -> None:
     # A thread of its own: the end of the service is noticed, and obeyed, also in the middle of a task.
-    with open(0, "rb", closefd=False) as stream:
-        while len(length := stream.read(LENGTH_BYTES)) == LENGTH_BYTES:
-            requests.put(stream.read(int.from_bytes(length)))
-    os._exit(0)
+    try:
+        # A service that was killed before it read our last frame resets the connection instead of closing it.
+        with suppress(ConnectionError), open(0, "rb", closefd=False) as stream:
+            while len(length := stream.read(LENGTH_BYTES)) == LENGTH_BYTES:
+                requests.put(stream.read(int.from_bytes(length)))
+    finally:
+        os._exit(0)  # whatever happened, nobody can ask for anything any more
 
 
 def _send(out: BinaryIO, content: bytes) -> None:

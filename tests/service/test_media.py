@@ -6,6 +6,9 @@ import asyncio
 import logging
 import os
 import signal
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -251,6 +254,22 @@ def test_no_process_outlives_a_service_that_is_killed(process: Any, bombs: Any, 
     until(lambda: all(ended(child) for child in children), "all processes have ended", seconds=10)
     _, err = process.communicate(timeout=5)
     assert b"Traceback" not in err
+
+
+@pytest.mark.parametrize("read", [True, False])
+def test_a_worker_ends_without_a_word_when_its_service_is_gone(*, read: bool) -> None:
+    ours, theirs = socket.socketpair()
+    command = [sys.executable, "-m", "service.worker", str(BIT_OF_MEMORY)]
+    with ours, subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as worker:
+        theirs.close()
+        ours.settimeout(15)
+        assert ours.recv(4, 0 if read else socket.MSG_PEEK) == bytes(4)
+        ours.close()  # what it has not read makes the kernel reset the connection
+        try:
+            output, _ = worker.communicate(timeout=10)
+        finally:
+            worker.kill()
+    assert (worker.returncode, output) == (0, b"")
 
 
 def test_a_job_whose_worker_is_killed_is_made_by_another(
