@@ -6,6 +6,7 @@ A run is one folder, ``runs/<run_id>/``::
     plan.jsonl      one planned job per line; its sha256 is the plan hash
     jobs.jsonl      one `JobRecord` per line, appended as jobs end
     requests.jsonl  one `RequestRecord` per line, appended as requests end
+    calls.jsonl     one `CallRecord` per line, of the scenarios with faults; absent when there were none
 
 All instants are Unix time in seconds (float); all durations are seconds. Instants of one run come from one
 anchor of the wall clock plus the monotonic clock, so that differences between them are exact even when the
@@ -29,6 +30,7 @@ RUN_FILE = "run.json"
 PLAN_FILE = "plan.jsonl"
 JOBS_FILE = "jobs.jsonl"
 REQUESTS_FILE = "requests.jsonl"
+CALLS_FILE = "calls.jsonl"
 TRACES_DIR = "traces"
 
 
@@ -90,9 +92,19 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     deleted: bool
     """True when a step of the plan removed the video from the store."""
     integrity: Literal["ok", "corrupt", "missing"] | None
-    """Result of checking the downloaded content against the manifest's sha256; None when not checked."""
+    """Result of checking every downloaded file and the metadata against the manifest; None when not checked."""
     error: str | None
-    """One line, at most 200 characters, when the outcome is not `completed`."""
+    """One line, at most 200 characters, when the outcome is not `completed`; what is wrong, when it is not intact."""
+    files: int | None = None
+    """Files downloaded and compared with the manifest's sha256 and size; None when not checked."""
+    scenes: int | None = None
+    """Scenes that the manifest names; None when it was not read."""
+    scenes_completed: int | None = None
+    """Those of them with sound and picture; fewer than `scenes`: the video is partial."""
+    cancel_sent: float | None = None
+    """When the plan's cancellation was sent; `done` is when it was answered."""
+    leftover: bool | None = None
+    """True when the service still showed the video after its cancellation was answered; None when not looked at."""
 
 
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -161,6 +173,8 @@ class ScenarioRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     objectives: dict[str, float]
     """Overrides of the catalogue's objectives: SLI id to value."""
     store: StoreCount | None
+    audit: AuditRecord | None = None
+    """None when the service offers none."""
 
 
 class DocumentRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -175,9 +189,64 @@ class FaultRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """One fault that the runner applied, with its real times."""
 
     scenario: str
-    what: str
+    case: str
+    target: Literal["llm", "tts", "image", "store"]
+    """The provider that failed, or the service's job store."""
+    kind: str
+    """outage, stall, error, corrupt or latency."""
+    rate: float
+    """Planned share of the calls that are hit."""
+    status: int | None
+    """HTTP status of an error."""
+    seconds: float | None
+    """Length of a stall, or added latency."""
     started: float
+    """When the injecting side confirmed it."""
     ended: float | None
+    """When the injecting side confirmed that it was lifted; None when it was not reached any more."""
+    seen: int | None
+    """Calls that the fault's rule saw, counted where it was injected."""
+    hit: int | None
+    """Those of them that it hit."""
+
+
+class TransitionRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A change of state of one of the service's circuit breakers (closed, open, half_open)."""
+
+    scenario: str
+    case: str
+    provider: str
+    at: float
+    before: str
+    after: str
+
+
+class CallRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One call that reached a provider, as the provider counted it."""
+
+    scenario: str
+    case: str
+    provider: str
+    sent: float | None
+    """When the caller sent it, by its ``X-Request-Start`` header."""
+    arrived: float
+    outcome: str
+    """What the provider did with it: ok, or the kind of fault it met."""
+
+
+class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the service says of its own state after a scenario; zero everywhere is a clean end."""
+
+    live: int
+    """Jobs that wait or run."""
+    unsaved: int
+    """Jobs whose state waits for the store."""
+    orphans: int
+    """Folders of files without a record in the store."""
+    missing: int
+    """Completed records without their files."""
+    error: str | None
+    """Why it could not be read; the counts are then 0."""
 
 
 class EnvironmentRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -218,6 +287,9 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     environment: EnvironmentRecord
     scenarios: list[ScenarioRecord]
     faults: list[FaultRecord]
+    transitions: list[TransitionRecord] = []
+    switches: dict[str, bool] | None = None
+    """The service's switches (retries, breaker, ...): off in a baseline. None when the service does not say."""
 
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -265,6 +337,11 @@ def read_jobs(folder: Path) -> list[JobRecord]:
 def read_requests(folder: Path) -> list[RequestRecord]:
     """Read ``requests.jsonl``, with the rules of `read_jobs`."""
     return list(_read_lines(folder / REQUESTS_FILE, RequestRecord))
+
+
+def read_calls(folder: Path) -> list[CallRecord]:
+    """Read ``calls.jsonl``, with the rules of `read_jobs`; empty when the run has none."""
+    return list(_read_lines(folder / CALLS_FILE, CallRecord)) if (folder / CALLS_FILE).exists() else []
 
 
 def write_run(folder: Path, run: RunRecord) -> None:
