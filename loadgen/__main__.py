@@ -37,6 +37,9 @@ def run(
     profile: Annotated[str, typer.Option(help=f"Size of the run: {', '.join(PROFILES)}.")] = "quick",
     seed: Annotated[int, typer.Option(help="Seed of the plan.")] = 1,
     document: Annotated[Path, typer.Option(help="PDF or text file that jobs upload.")] = SAMPLE,
+    providers: Annotated[
+        str | None, typer.Option(help="Base URL of the mock providers, for scenarios that let them fail.")
+    ] = None,
     rendezvous: Annotated[
         str | None,
         typer.Option(
@@ -48,7 +51,15 @@ def run(
     """Run scenarios against a service and write the run directory."""
     try:
         settings = check_options(
-            run_dir, run_id, target, scenario or [], profile, seed, document, rendezvous=rendezvous
+            run_dir,
+            run_id,
+            target,
+            scenario or [],
+            profile,
+            seed,
+            document,
+            providers=providers,
+            rendezvous=rendezvous,
         )
     except OptionsError as error:
         _stop(error.errors)

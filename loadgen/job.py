@@ -2,12 +2,13 @@
 
 Response time ends with the last byte of the content if the steps have ``content`` (the user has the video), else with
 the answer to ``wait`` (the user knows the end). Steps after that, such as ``delete``, are cleanup and do not count.
+A job whose steps have ``cancel`` ends with the answer to its cancellation.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn, Protocol
 
 from opentelemetry import baggage
@@ -25,11 +26,12 @@ from opentelemetry.trace import (
 
 from loadgen.clock import Clock
 from loadgen.document import Document
+from loadgen.integrity import Findings
 from loadgen.plan import PlannedJob
 from loadgen.record import JobRecord, Outcome, RequestRecord
 from loadgen.scenario import Scenario
-from loadgen.target import Call, Exchange, Reply, Target
-from loadgen.videos import Video
+from loadgen.target import Call, Content, Exchange, Reply, Target
+from loadgen.videos import Manifest, Video
 
 LONG_POLL_SECONDS = 10.0
 POLL_ATTEMPTS = 3
@@ -68,30 +70,23 @@ class _Course:
     limits: Scenario
     call: Call
     poll: Call
-    ends_with: Literal["content", "wait"]
+    ends_with: Literal["content", "wait", "cancel"]
     video_id: str | None = None
     accepted: float | None = None
     done: float | None = None
     outcome: Outcome = Outcome.ERROR
     error: str | None = "internal error of the load generator"
-    bytes: int = 0
-    sha256: str | None = None
-    manifest_sha256: str | None = None
-    missing: bool = False
+    content: Content | None = None
+    manifest: Manifest | None = None
+    findings: Findings = field(default_factory=Findings)
     deleted: bool = False
+    cancel_sent: float | None = None
+    leftover: bool | None = None
 
     @property
     def id(self) -> str:
         assert self.video_id is not None, "create comes first"
         return self.video_id
-
-    @property
-    def integrity(self) -> Literal["ok", "corrupt", "missing"] | None:
-        if self.missing:
-            return "missing"
-        if self.sha256 is None or self.manifest_sha256 is None:
-            return None
-        return "ok" if self.sha256 == self.manifest_sha256 else "corrupt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +128,8 @@ class JobRunner:
                 course.outcome, course.error = Outcome.ABORTED, "the run was stopped"
             raise
         finally:
+            if course.manifest is not None and course.content is not None:
+                course.findings.compare_content(course.manifest, course.content)
             record = JobRecord(
                 scenario=planned.scenario,
                 case=planned.case,
@@ -145,10 +142,15 @@ class JobRunner:
                 outcome=course.outcome,
                 job_id=course.video_id,
                 trace_id=format_trace_id(span.get_span_context().trace_id),
-                bytes=course.bytes,
+                bytes=course.content.bytes if course.content else 0,
                 deleted=course.deleted,
-                integrity=course.integrity,
-                error=course.error,
+                integrity=course.findings.verdict,
+                error=course.error or course.findings.summary,
+                files=course.findings.files,
+                scenes=len(course.manifest.scenes) if course.manifest else None,
+                scenes_completed=sum(s.complete for s in course.manifest.scenes) if course.manifest else None,
+                cancel_sent=course.cancel_sent,
+                leftover=course.leftover,
             )
             span.set_attribute("loadgen.job.outcome", record.outcome.value)
             if record.job_id is not None:
@@ -191,7 +193,7 @@ class JobRunner:
             limits=scenario,
             call=Call(carried, observe),
             poll=Call(polled, observe, span=False),
-            ends_with="content" if "content" in planned.steps else "wait",
+            ends_with=next(step for step in ("cancel", "content", "wait") if step in planned.steps),
         )
 
     async def _drive(self, course: _Course) -> None:
@@ -216,12 +218,14 @@ class JobRunner:
             "wait": self._wait,
             "manifest": self._manifest,
             "content": self._content,
+            "assets": self._assets,
+            "cancel": self._cancel,
         }
         for step in course.planned.steps:
             if step == "delete":
                 continue
             await actions[step](course)
-            if step == course.ends_with:
+            if step == course.ends_with and course.done is None:
                 course.outcome, course.error, course.done = Outcome.COMPLETED, None, self.clock.now()
 
     async def _create(self, course: _Course) -> None:
@@ -277,19 +281,46 @@ class JobRunner:
     async def _manifest(self, course: _Course) -> None:
         reply = await self.target.manifest(course.id, course.call)
         if reply.value is not None:
-            course.missing = reply.value.content is None
-            course.manifest_sha256 = reply.value.content.sha256 if reply.value.content else None
+            course.manifest = reply.value
+            course.findings.check_manifest(course.id, reply.value)
         elif reply.code == "video_not_found":
-            course.missing = True
+            course.findings.missing("the manifest")
         elif reply.status not in NOT_OFFERED:  # other targets have no manifests; there is nothing to check then
             _fail(reply)
 
     async def _content(self, course: _Course) -> None:
         reply = await self.target.content(course.id, course.call)
         if reply.value is None:
-            course.missing = reply.status == 404  # noqa: PLR2004 - HTTP Not Found
+            if reply.status == 404:  # noqa: PLR2004 - HTTP Not Found
+                course.findings.missing("the content")
             _fail(reply)
-        course.bytes, course.sha256 = reply.value.bytes, reply.value.sha256
+        course.content = reply.value
+
+    async def _assets(self, course: _Course) -> None:
+        for asset in course.manifest.files if course.manifest else ():
+            reply = await self.target.asset(course.id, asset.path, course.call)
+            if reply.value is not None:
+                course.findings.compare(asset, reply.value)
+            elif reply.status == 404:  # noqa: PLR2004 - HTTP Not Found
+                course.findings.missing(asset.path)
+            else:
+                _fail(reply)
+
+    async def _cancel(self, course: _Course) -> None:
+        assert course.accepted is not None, "create comes first"
+        assert course.planned.cancel_after is not None, "the scenario is checked"
+        await asyncio.sleep(max(0.0, course.accepted + course.planned.cancel_after - self.clock.now()))
+        course.cancel_sent = self.clock.now()
+        reply = await self.target.delete(course.id, course.call, "cancel")
+        if reply.value is None or not reply.value.deleted:
+            _fail(reply)
+        course.deleted, course.done = True, self.clock.now()
+        # A service that does not say has most likely cancelled it: that is what the moment was chosen for.
+        ended_before = reply.value.cancelled is False
+        course.outcome, course.error = (Outcome.COMPLETED if ended_before else Outcome.CANCELLED), None
+        look = await self.target.retrieve(course.id, course.poll)
+        if look.status is not None:
+            course.leftover = look.status != 404  # noqa: PLR2004 - HTTP Not Found
 
     async def _delete(self, course: _Course) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -10,10 +11,12 @@ from typing import Self
 import msgspec
 
 from loadgen.record import (
+    CALLS_FILE,
     JOBS_FILE,
     PLAN_FILE,
     REQUESTS_FILE,
     RUN_FILE,
+    CallRecord,
     JobRecord,
     RequestRecord,
     RunRecord,
@@ -51,11 +54,14 @@ class Journal:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             write_atomically(folder / PLAN_FILE, plan)
-            for name in (JOBS_FILE, REQUESTS_FILE):
-                self._files[name] = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL, 0o644)
         except OSError as error:
-            self.close()
             raise self._failure(error) from error
+        try:
+            for name in (JOBS_FILE, REQUESTS_FILE):
+                self._open(name)
+        except JournalError:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -88,6 +94,19 @@ class Journal:
     def request(self, record: RequestRecord) -> None:
         """Append a line to ``requests.jsonl``."""
         self._append(REQUESTS_FILE, record)
+
+    def calls(self, records: Iterable[CallRecord]) -> None:
+        """Append lines to ``calls.jsonl``, which begins to exist with the first."""
+        for record in records:
+            if CALLS_FILE not in self._files:
+                self._open(CALLS_FILE)
+            self._append(CALLS_FILE, record)
+
+    def _open(self, name: str) -> None:
+        try:
+            self._files[name] = os.open(self.folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL, 0o644)
+        except OSError as error:
+            raise self._failure(error) from error
 
     def _append(self, name: str, record: msgspec.Struct) -> None:
         if self._broken is not None:

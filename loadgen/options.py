@@ -31,6 +31,7 @@ def check_options(  # noqa: PLR0917 - one argument per option
     seed: int,
     document: Path,
     *,
+    providers: str | None = None,
     rendezvous: str | None = None,
 ) -> Settings:
     """Check what the user asks for.
@@ -55,6 +56,8 @@ def check_options(  # noqa: PLR0917 - one argument per option
         errors.append(f"--seed: is {seed}; use 0 or more")
     if not _is_base_url(target):
         errors.append(f"--target: {target!r} is not a base URL; write it like http://127.0.0.1:8000")
+    if providers is not None and not _is_base_url(providers):
+        errors.append(f"--providers: {providers!r} is not a base URL; write it like http://127.0.0.1:9000")
     if (name := occupied(run_dir)) is not None:
         errors.append(f"--run-dir: {run_dir} already holds a run ({name}); choose another folder")
     elif run_dir.exists() and not run_dir.is_dir():
@@ -73,6 +76,8 @@ def check_options(  # noqa: PLR0917 - one argument per option
         seed=seed,
         target=target.rstrip("/"),
         document=upload,
+        providers=providers,
+        named=bool(names),
         rendezvous=rendezvous,
     )
 

@@ -15,6 +15,7 @@ import msgspec
 
 from loadgen.record import to_line
 from loadgen.scenario import Case, Profile, Scenario, Step
+from loadgen.timeline import PlannedFault
 
 _METHODS = (
     "a controlled experiment on",
@@ -75,6 +76,8 @@ class PlannedJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Unique in the plan and between seeds, so that no cache answers by accident."""
     seconds: str
     size: str
+    cancel_after: float | None
+    """Seconds from the acceptance to the cancellation; None: it is not cancelled."""
 
 
 def plan_run(scenarios: Iterable[Scenario], profile: Profile, seed: int) -> tuple[PlannedJob, ...]:
@@ -98,19 +101,28 @@ def plan_case(scenario: Scenario, case: Case, profile: Profile, seed: int) -> tu
             prompt=_prompt(f"{seed}:{scenario.name}:{case.name}:{index}"),
             seconds=scenario.video.seconds,
             size=scenario.video.size,
+            cancel_after=_cancel_after(scenario, f"{seed}:{scenario.name}:{case.name}:{index}:cancel"),
         )
         for index in range(warmup + case.iterations.of(profile))
     )
 
 
-def to_bytes(plan: Sequence[PlannedJob]) -> bytes:
-    """Encode a plan as JSON Lines; the same plan always gives the same bytes."""
-    return b"".join(to_line(job) for job in plan)
+def to_bytes(plan: Sequence[PlannedJob], faults: Sequence[PlannedFault] = ()) -> bytes:
+    """Encode a plan as JSON Lines, the jobs first; the same plan always gives the same bytes."""
+    return b"".join(to_line(item) for item in (*plan, *faults))
 
 
 def plan_hash(data: bytes) -> str:
     """Give the sha256 of an encoded plan, in hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
+
+
+def _cancel_after(scenario: Scenario, place: str) -> float | None:
+    bounds = scenario.cancel_after
+    if bounds is None:
+        return None
+    stream = random.Random(int.from_bytes(hashlib.sha256(place.encode()).digest()))
+    return round(stream.uniform(bounds.earliest, bounds.latest), 6)
 
 
 def _encoding(scenario: Scenario, index: int) -> Literal["multipart", "json"]:

@@ -10,10 +10,12 @@ import msgspec
 from opentelemetry.context import Context
 
 from loadgen.clock import Clock
+from loadgen.faults import Injector
 from loadgen.health import Health
 from loadgen.job import JobRunner
 from loadgen.journal import Journal
 from loadgen.metrics import Metrics
+from loadgen.observer import Observer
 from loadgen.plan import PlannedJob
 from loadgen.progress import ProgressView
 from loadgen.reconcile import count_store
@@ -22,6 +24,7 @@ from loadgen.replicas import Replica
 from loadgen.scenario import Case, Profile, Scenario
 from loadgen.share import WHOLE, Share
 from loadgen.stop import Stop, run_unless
+from loadgen.timeline import PlannedFault
 
 
 def pending(scenario: Scenario, profile: Profile, share: Share = WHOLE) -> ScenarioRecord:
@@ -99,14 +102,17 @@ class Runner:
     run: RunRecord
     """The head as last written."""
     plan: Sequence[PlannedJob]
+    planned_faults: Sequence[PlannedFault]
     jobs: JobRunner
     recorder: Recorder
     journal: Journal
     view: ProgressView
     clock: Clock
     stop: Stop
+    faults: Injector
+    observer: Observer
     replica: Replica | None = None
-    """Set when other load generators run the rest of the plan."""
+    """Set when other load generators run the rest of the plan; the first of them injects the faults."""
 
     async def run_all(self, scenarios: Sequence[Scenario]) -> None:
         """Run every scenario, or as many as begin before the user stops the run.
@@ -114,7 +120,8 @@ class Runner:
         Raises:
             JournalError: the run cannot be written any more; the state is then failed where that could be written.
         """
-        self._head(state=RunState.RUNNING)
+        self.faults.changed = lambda: self._head(faults=list(self.faults.records))
+        self._head(state=RunState.RUNNING, switches=await self.observer.switches())
         try:
             for position, scenario in enumerate(scenarios):
                 if self.stop.draining.is_set():
@@ -144,9 +151,12 @@ class Runner:
             )
             raise
         ended_at = self.clock.now()
+        for name in await self.faults.left():
+            self.view.say(f"warning: {name} was still in force after {scenario.name}, and is lifted now")
+        audit = await run_unless(self.stop.aborted, self.observer.audit())
         store = await run_unless(self.stop.aborted, count_store(self.jobs.target, self.recorder.kept, started))
         state = RunState.INTERRUPTED if self.stop.draining.is_set() else RunState.COMPLETED
-        self._update(position, state=state, ended=ended_at, store=store)
+        self._update(position, state=state, ended=ended_at, store=store, audit=audit)
 
     async def _run_case(self, scenario: Scenario, case: Case, record: CaseRecord) -> CaseRecord:
         share = self.replica.share if self.replica else WHOLE
@@ -160,44 +170,79 @@ class Runner:
         try:
             # All slots pass this barrier together, so that no warm-up job runs beside a measured one.
             await self._together(f"{scenario.name}:{case.name}:warmup")
-            await self._closed_loop(scenario, slots, iter([job for job in planned if job.warmup]))
+            await self._closed_loop(scenario, slots, None, iter([job for job in planned if job.warmup]))
             await self._together(f"{scenario.name}:{case.name}")
             if self.stop.draining.is_set():
                 return record
-            started = self.clock.now()
-            async with Health() as health:
-                await self._closed_loop(scenario, slots, iter([job for job in planned if not job.warmup]))
+            faults = self._faults(scenario, case)
+            async with self.faults.during(faults):
+                started = self.clock.now()
+                async with Health() as health:
+                    jobs = iter([job for job in planned if not job.warmup])
+                    await self._closed_loop(scenario, slots, case.pace, jobs)
+                    ended = self.clock.now()
+            if faults:
+                await self._observe(scenario.name, case.name, started)
             return msgspec.structs.replace(
                 record,
                 started=started,
-                ended=self.clock.now(),
+                ended=ended,
                 generator_cpu=health.cpu,
                 loop_lag_p99=health.lag_p99,
             )
         finally:
             self.view.end()
 
+    def _faults(self, scenario: Scenario, case: Case) -> tuple[PlannedFault, ...]:
+        """The faults of a case, if they are for this generator to inject."""
+        if self.replica is not None and self.replica.share.index > 0:
+            return ()
+        return tuple(
+            fault for fault in self.planned_faults if (fault.scenario, fault.case) == (scenario.name, case.name)
+        )
+
+    async def _observe(self, scenario: str, case: str, since: float) -> None:
+        """Keep what the service and its providers saw of the faults of a case that began at `since`."""
+        self.journal.calls(await self.observer.calls(scenario, case, since))
+        transitions = await self.observer.transitions(scenario, case, since)
+        self._head(transitions=[*self.run.transitions, *transitions])
+
     async def _together(self, phase: str) -> None:
         """Wait for the other load generators of the run, unless the user stops it."""
         if self.replica is not None:
             await self.replica.together(phase, self.stop.draining)
 
-    async def _closed_loop(self, scenario: Scenario, slots: int, jobs: Iterator[PlannedJob]) -> None:
-        """Keep `slots` jobs in flight until the plan is used up or the user stops; a job is due when its slot is."""
+    async def _closed_loop(
+        self, scenario: Scenario, slots: int, pace: float | None, jobs: Iterator[PlannedJob]
+    ) -> None:
+        """Keep `slots` jobs in flight until the plan is used up or the user stops; a job is due when its slot is.
 
-        async def slot() -> None:
+        With a pace, a slot is due again no sooner than that many seconds after it was due last, and the slots begin
+        evenly spread over the first of these intervals.
+        """
+
+        async def slot(number: int) -> None:
+            due = self.clock.now() + (pace or 0.0) * number / slots
             while not self.stop.draining.is_set() and (planned := next(jobs, None)) is not None:
-                await self.jobs.run(planned, scenario, self.clock.now())
+                await self._until(due)
+                if not self.stop.draining.is_set():
+                    await self.jobs.run(planned, scenario, due)
+                due = max(self.clock.now(), due + (pace or 0.0))
 
         async def all_slots() -> None:
             async with asyncio.TaskGroup() as group:
-                for _ in range(slots):
-                    group.create_task(slot())
+                for number in range(slots):
+                    group.create_task(slot(number))
 
         try:
             await run_unless(self.stop.aborted, all_slots())
         except BaseExceptionGroup as group:  # a slot only fails when the run cannot go on: the first reason is the one
             raise group.exceptions[0] from None
+
+    async def _until(self, due: float) -> None:
+        """Wait for an instant, or for the user to stop the run; timers may fire early, so the clock decides."""
+        while (left := due - self.clock.now()) > 0 and not self.stop.draining.is_set():
+            await run_unless(self.stop.draining, asyncio.sleep(left))
 
     def _update(self, position: int, **changes: object) -> None:
         scenarios = list(self.run.scenarios)

@@ -9,8 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 Profile = Literal["quick", "standard"]
 PROFILES: tuple[Profile, ...] = get_args(Profile)
 
-Step = Literal["create", "retrieve", "list", "wait", "manifest", "content", "delete"]
+Step = Literal["create", "retrieve", "list", "wait", "manifest", "content", "assets", "delete", "cancel"]
 STEPS: tuple[Step, ...] = get_args(Step)
+
+FaultTarget = Literal["llm", "tts", "image", "store"]
+FaultKind = Literal["outage", "stall", "error", "corrupt", "latency"]
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
 """Short enough for a baggage value and a label."""
@@ -22,26 +25,62 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class Iterations(_Strict):
+class PerProfile(_Strict):
+    """A number for each profile."""
+
+    quick: int
+    standard: int
+
+    def of(self, profile: Profile) -> int:
+        """Give the number for one profile."""
+        return self.quick if profile == "quick" else self.standard
+
+
+class Iterations(PerProfile):
     """Measured jobs of a case, by profile."""
 
     quick: Annotated[int, Field(ge=1, le=100_000)]
     standard: Annotated[int, Field(ge=1, le=100_000)]
 
-    def of(self, profile: Profile) -> int:
-        """Give the number for one profile."""
-        return self.quick if profile == "quick" else self.standard
 
-
-class Warmup(_Strict):
+class Warmup(PerProfile):
     """Jobs sent before the measured ones, by profile; recorded, but left out of the statistics."""
 
     quick: Annotated[int, Field(ge=0, le=10_000)]
     standard: Annotated[int, Field(ge=0, le=10_000)]
 
-    def of(self, profile: Profile) -> int:
-        """Give the number for one profile."""
-        return self.quick if profile == "quick" else self.standard
+
+class Times(PerProfile):
+    """How often a fault strikes, by profile."""
+
+    quick: Annotated[int, Field(ge=1, le=100)]
+    standard: Annotated[int, Field(ge=1, le=100)]
+
+
+class FaultSpec(_Strict):
+    """What fails, and how."""
+
+    target: FaultTarget
+    """One of the providers, or the service's job store."""
+    kind: FaultKind
+    rate: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the calls that is hit, on an exact seeded schedule."""
+    status: Annotated[int, Field(ge=400, le=599)] | None = None
+    """HTTP status of an error."""
+    seconds: Annotated[float, Field(gt=0, le=600)] | None = None
+    """Length of a stall at most, or what a latency adds."""
+
+
+class Fault(_Strict):
+    """One entry of a case's fault timeline; seconds count from the start of the measured part."""
+
+    at: Annotated[float, Field(ge=0, le=3_600)]
+    until: Annotated[float, Field(gt=0, le=3_600)] | None = None
+    """None: to the end of the case."""
+    every: Annotated[float, Field(gt=0, le=3_600)] | None = None
+    """Seconds from one start to the next, when it strikes more than once."""
+    times: Times = Times(quick=1, standard=1)
+    what: FaultSpec
 
 
 class Case(_Strict):
@@ -52,6 +91,16 @@ class Case(_Strict):
     concurrency: Annotated[int, Field(ge=1, le=1_000)]
     iterations: Iterations
     warmup: Warmup
+    pace: Annotated[float, Field(gt=0, le=600)] | None = None
+    """Least seconds between the due times of two jobs of a slot; None: the next one is due when the last has ended."""
+    faults: Annotated[tuple[Fault, ...], Field(strict=False)] = ()
+
+
+class CancelAfter(_Strict):
+    """When the step ``cancel`` strikes: a seeded moment between two bounds, in seconds after the acceptance."""
+
+    earliest: Annotated[float, Field(ge=0, le=3_600)]
+    latest: Annotated[float, Field(ge=0, le=3_600)]
 
 
 class VideoSpec(_Strict):
@@ -69,7 +118,10 @@ class Scenario(_Strict):
     title: Annotated[str, Field(min_length=1, max_length=100)]
     why: Annotated[str, Field(min_length=1, max_length=500)]
     steps: Annotated[tuple[Step, ...], Field(strict=False)]
-    """Requests of one job, in this order; response time ends with ``content``, without it with ``wait``."""
+    """Requests of one job, in this order; response time ends with ``content``, without it with ``wait``.
+
+    ``assets`` downloads and compares every file of the manifest; ``cancel`` deletes the job in the middle of its work.
+    """
     encoding: Literal["multipart", "json", "alternate"]
     """Multipart uploads the document, json sends the prompt alone, alternate does both by turns."""
     video: VideoSpec
@@ -77,6 +129,8 @@ class Scenario(_Strict):
     """Seconds from sending a job until it ends with outcome ``timeout``."""
     poll_interval: Annotated[float, Field(ge=0.01, le=60)]
     """Seconds between polls of a target without the long poll ``/wait``."""
+    cancel_after: CancelAfter | None = None
+    """Needed by the step ``cancel``, and only by it."""
     cases: Annotated[tuple[Case, ...], Field(strict=False)]
     objectives: dict[str, float]
     """Overrides of the catalogue's objectives: SLI id to value."""

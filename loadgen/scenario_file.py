@@ -13,7 +13,20 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from loadgen.scenario import PROFILES, STEPS, Case, Iterations, Scenario, VideoSpec, Warmup
+from loadgen.scenario import (
+    PROFILES,
+    STEPS,
+    CancelAfter,
+    Case,
+    Fault,
+    FaultSpec,
+    Iterations,
+    Scenario,
+    Times,
+    VideoSpec,
+    Warmup,
+)
+from loadgen.timeline import problems as timeline_problems
 
 FOLDER = Path(__file__).parent / "scenarios"
 MAX_BYTES = 64 * 1024
@@ -151,6 +164,7 @@ def _check_meaning(raw: dict[str, Any], stem: str) -> list[str]:
     steps = raw.get("steps")
     if isinstance(steps, list) and steps:
         errors += [f"steps: {problem}" for problem in _check_steps(steps)]
+        errors += list(_check_cancellation(steps, raw.get("cancel_after")))
     cases = raw.get("cases")
     for index, case in enumerate(cases if isinstance(cases, list) else ()):
         errors += [f"cases.{index}.{problem}" for problem in _check_case(case)]
@@ -164,24 +178,49 @@ def _check_steps(steps: list[Any]) -> Iterator[str]:
     if steps[0] != "create":
         yield "must begin with create; put it first"
     yield from (f"has {step} more than once; keep one" for step in STEPS if steps.count(step) > 1)
-    if "wait" not in steps:
+    if "cancel" in steps:
+        late = [step for step in ("wait", "manifest", "content", "assets", "delete") if step in steps]
+        yield from (f"has {step} and cancel; remove one, a cancelled job has nothing to show" for step in late)
+    elif "wait" not in steps:
         yield "has no wait; add it, without it no job's outcome is known"
     else:
         before = steps[: steps.index("wait")]
-        early = [step for step in ("manifest", "content") if step in before]
+        early = [step for step in ("manifest", "content", "assets") if step in before]
         yield from (f"has {step} before wait; move it behind, before it there is nothing to fetch" for step in early)
-    if "delete" in steps and steps[-1] != "delete":
-        yield "has delete before the end; make it the last step"
+    if "assets" in steps and "manifest" not in steps[: steps.index("assets")]:
+        yield "has assets without manifest before it; add it, it names the files"
+    yield from (
+        f"has {step} before the end; make it the last step"
+        for step in ("delete", "cancel")
+        if step in steps and steps[-1] != step
+    )
+
+
+def _check_cancellation(steps: list[Any], bounds: Any) -> Iterator[str]:
+    if "cancel" in steps and bounds is None:
+        yield "cancel_after: is missing; add it, the step cancel needs it (earliest, latest)"
+    if "cancel" not in steps and bounds is not None:
+        yield "cancel_after: is given without the step cancel; remove it, or add the step"
+    if isinstance(bounds, dict):
+        earliest, latest = bounds.get("earliest"), bounds.get("latest")
+        if isinstance(earliest, int | float) and isinstance(latest, int | float) and latest < earliest:
+            yield f"cancel_after.latest: is {latest}, before earliest ({earliest}); make it later"
 
 
 def _check_case(case: Any) -> Iterator[str]:
-    iterations, slots = (case.get("iterations"), case.get("concurrency")) if isinstance(case, dict) else (None, None)
-    if not isinstance(iterations, dict) or not isinstance(slots, int):
+    if not isinstance(case, dict):
         return
-    for profile in PROFILES:
-        count = iterations.get(profile)
-        if isinstance(count, int) and 0 < count < slots:
-            yield f"iterations.{profile}: is {count}, fewer than the {slots} slots; give each slot a job"
+    iterations, slots = case.get("iterations"), case.get("concurrency")
+    if isinstance(iterations, dict) and isinstance(slots, int):
+        for profile in PROFILES:
+            count = iterations.get(profile)
+            if isinstance(count, int) and 0 < count < slots:
+                yield f"iterations.{profile}: is {count}, fewer than the {slots} slots; give each slot a job"
+    try:
+        valid = Case.model_validate(case)
+    except ValidationError:
+        return  # the mistakes of its values are reported with those of the whole file
+    yield from timeline_problems(valid)
 
 
 _MODELS: dict[tuple[str, ...], type[BaseModel]] = {
@@ -190,6 +229,10 @@ _MODELS: dict[tuple[str, ...], type[BaseModel]] = {
     ("cases",): Case,
     ("cases", "iterations"): Iterations,
     ("cases", "warmup"): Warmup,
+    ("cases", "faults"): Fault,
+    ("cases", "faults", "times"): Times,
+    ("cases", "faults", "what"): FaultSpec,
+    ("cancel_after",): CancelAfter,
 }
 
 _WANTED = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +13,15 @@ from rich.console import Console
 
 from loadgen import telemetry
 from loadgen.clock import Clock
+from loadgen.controls import Controls
 from loadgen.document import Document
 from loadgen.environment import describe
+from loadgen.faults import FaultError, Injector
+from loadgen.feasible import feasible
 from loadgen.job import JobRunner
 from loadgen.journal import Journal, JournalError
 from loadgen.metrics import Metrics
+from loadgen.observer import Observer
 from loadgen.plan import plan_hash, plan_run, to_bytes
 from loadgen.progress import ProgressView
 from loadgen.record import SCHEMA_VERSION, RunRecord, RunState
@@ -26,6 +31,7 @@ from loadgen.scenario import Profile, Scenario
 from loadgen.share import WHOLE
 from loadgen.stop import Stop, run_unless, signalled
 from loadgen.target import Target, TargetError
+from loadgen.timeline import Side, plan_all_faults
 
 ROOT = Path(__file__).parent.parent
 SPARE_CONNECTIONS = 4
@@ -48,6 +54,10 @@ class Settings:
     seed: int
     target: str
     document: Document
+    providers: str | None = None
+    """Base URL of the mock providers, whose faults scenarios control; None: they are not ours."""
+    named: bool = False
+    """Whether the user chose the scenarios; those of a default choice that the target cannot run are left out."""
     rendezvous: str | None = None
     """URL of the store in which the replicas meet; None for a generator that runs the whole plan."""
 
@@ -70,7 +80,7 @@ async def execute(settings: Settings, console: Console) -> int:
         except TargetError as error:
             view.say(f"error: {error}")
             return EXIT_NO_TARGET
-        except JournalError as error:
+        except (JournalError, FaultError) as error:
             view.say(f"error: {error}")
             return EXIT_INVALID
         interrupted = stop.draining.is_set()
@@ -101,14 +111,21 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
     clock = Clock.start()
     tracer = trace.get_tracer("loadgen")
     connections = max(case.concurrency for scenario in settings.scenarios for case in scenario.cases)
-    async with Target(
-        settings.target, connections=connections + SPARE_CONNECTIONS, clock=clock, tracer=tracer
-    ) as target:
+    async with AsyncExitStack() as stack:
+        target = await stack.enter_async_context(
+            Target(settings.target, connections=connections + SPARE_CONNECTIONS, clock=clock, tracer=tracer)
+        )
         await run_unless(stop.draining, target.check())
         if stop.draining.is_set():
             return
-        plan = plan_run(settings.scenarios, settings.profile, settings.seed)
-        encoded = to_bytes(plan)
+        service = await stack.enter_async_context(Controls(settings.target))
+        offered: dict[Side, Controls] = {"service": service}
+        if settings.providers is not None:
+            offered["providers"] = await stack.enter_async_context(Controls(settings.providers))
+        scenarios, controls = await feasible(settings.scenarios, offered, named=settings.named, say=view.say)
+        plan = plan_run(scenarios, settings.profile, settings.seed)
+        faults = plan_all_faults(scenarios, settings.profile, settings.seed)
+        encoded = to_bytes(plan, faults)
         head = RunRecord(
             schema_version=SCHEMA_VERSION,
             run_id=settings.run_id,
@@ -123,7 +140,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             ended=None,
             document=settings.document.record(),
             environment=describe(ROOT),
-            scenarios=[pending(scenario, settings.profile, share) for scenario in settings.scenarios],
+            scenarios=[pending(scenario, settings.profile, share) for scenario in scenarios],
             faults=[],
         )
         with Journal(settings.run_dir, encoded) as journal, view:
@@ -141,12 +158,15 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             runner = Runner(
                 run=head,
                 plan=plan,
+                planned_faults=faults,
                 jobs=jobs,
                 recorder=recorder,
                 journal=journal,
                 view=view,
                 clock=clock,
                 stop=stop,
+                faults=Injector(controls, clock, view.say),
+                observer=Observer(service, controls),
                 replica=replica,
             )
-            await runner.run_all(settings.scenarios)
+            await runner.run_all(scenarios)

@@ -160,9 +160,16 @@ class Target:
         """Read the manifest of a video."""
         return await self._json(Manifest, call, "manifest", "GET", "/{video_id}/manifest", video_id)
 
-    async def delete(self, video_id: str, call: Call) -> Reply[DeletedVideo]:
-        """Remove a video."""
-        return await self._json(DeletedVideo, call, "delete", "DELETE", "/{video_id}", video_id)
+    async def delete(self, video_id: str, call: Call, operation: str = "delete") -> Reply[DeletedVideo]:
+        """Remove a video; `operation` is "cancel" when that is meant to stop its job."""
+        return await self._json(DeletedVideo, call, operation, "DELETE", "/{video_id}", video_id)
+
+    async def asset(self, video_id: str, name: str, call: Call) -> Reply[Content]:
+        """Download one file of the manifest; only its size and checksum are kept."""
+        answer = await self._send(call, "asset", "GET", "/{video_id}/assets/{name}", video_id, name=name, keep=False)
+        if answer.error is not None or answer.status != 200:  # noqa: PLR2004 - HTTP OK
+            return _refusal(answer)
+        return Reply(answer.status, Content(bytes=answer.size, sha256=answer.sha256))
 
     async def content(self, video_id: str, call: Call) -> Reply[Content]:
         """Download a video; only its size and checksum are kept."""
@@ -213,27 +220,30 @@ class Target:
         template: str,
         video_id: str = "",
         *,
+        name: str = "",
         keep: bool = True,
         **options: Any,
     ) -> _Answer:
+        path = template.format(video_id=quote(video_id, safe=""), name=quote(name, safe=""))
+        url = f"{self._url}/v1/videos{path}"
         if not call.span:
             headers: dict[str, str] = {}
             propagate.inject(headers, call.context)
-            return await self._exchange(call, operation, method, template, video_id, keep, headers, **options)
+            return await self._exchange(call, operation, method, url, keep, headers, **options)
         span = self._tracer.start_span(
             f"{method} /v1/videos{template}",
             context=call.context,
             kind=SpanKind.CLIENT,
             attributes={
                 "http.request.method": method,
-                "url.full": f"{self._url}/v1/videos{template.format(video_id=quote(video_id, safe=''))}",
+                "url.full": url,
                 "url.template": f"/v1/videos{template}",
             },
         )
         try:
             headers = {}
             propagate.inject(headers, set_span_in_context(span, call.context))
-            answer = await self._exchange(call, operation, method, template, video_id, keep, headers, **options)
+            answer = await self._exchange(call, operation, method, url, keep, headers, **options)
             if answer.status is not None:
                 span.set_attribute("http.response.status_code", answer.status)
             if answer.status is None or answer.status >= 400:  # noqa: PLR2004 - HTTP's own classes
@@ -248,14 +258,12 @@ class Target:
         call: Call,
         operation: str,
         method: str,
-        template: str,
-        video_id: str,
+        url: str,
         keep: bool,  # noqa: FBT001 - only called above
         headers: dict[str, str],
         **options: Any,
     ) -> _Answer:
         assert self._session is not None, "use Target as a context manager"
-        url = f"{self._url}/v1/videos{template.format(video_id=quote(video_id, safe=''))}"
         status, media_type, size, error = None, "", 0, None
         body, digest = bytearray(), hashlib.sha256()
         sent = self._clock.now()

@@ -125,7 +125,8 @@ def measure(
     with stack_for(run_dir, target) as stack:
         say(f"stack ready in {time.monotonic() - begun:.1f} s: {stack.target}, Prometheus {stack.prometheus_url}")
         begun = time.monotonic()
-        child = stack.start_loadgen([*arguments, "--target", stack.target])
+        providers = ["--providers", stack.providers] if stack.providers else []
+        child = stack.start_loadgen([*arguments, "--target", stack.target, *providers])
         with forwarding.to(child):
             run = ended_run(run_dir, child)
         if run is None:

@@ -109,6 +109,11 @@ class EmbeddedStack:
         return self._target if self._target is not None else self.endpoints.url(SERVICE)
 
     @property
+    def providers(self) -> str | None:
+        """Base URL of the mock providers; None when the service runs elsewhere."""
+        return None if self._target is not None else self.endpoints.url(PROVIDERS)
+
+    @property
     def prometheus_url(self) -> str:
         """Base URL of Prometheus."""
         return self.endpoints.prometheus_url

@@ -52,8 +52,14 @@ def component_environment(
         # The trace stream is text on standard output: the locale must not decide how it is encoded.
         "PYTHONUTF8": "1",
     }
+    if name == PROVIDERS:
+        environment["PROVIDERS_FAULTS"] = "true"  # the stack is on loopback alone, and there to be tried
     if name == SERVICE:
-        environment["SERVICE_DATA_DIR"] = str(run_dir / "assets")
+        environment |= {
+            "SERVICE_DATA_DIR": str(run_dir / "assets"),
+            "SERVICE_FAULTS": "true",
+            "SERVICE_ADMIN": "true",
+        }
         if PROVIDERS in endpoints.api_ports:  # else the service's own settings name real providers
             environment |= {f"SERVICE_{kind}_URL": endpoints.url(PROVIDERS) for kind in ("LLM", "TTS", "IMAGE")}
     if name == LOADGEN:

@@ -21,7 +21,7 @@ from stack.record import SCHEMA_VERSION, ComponentRecord, PrometheusRecord, Stac
 from stack.settle import Settled, settle
 
 TRACES_DIR = "traces"
-NAMES = ("SERVICE_URL", "PROMETHEUS_URL", "TEMPO_URL", "OTEL_EXPORTER_OTLP_ENDPOINT")
+NAMES = ("SERVICE_URL", "PROMETHEUS_URL", "TEMPO_URL", "OTEL_EXPORTER_OTLP_ENDPOINT", "PROVIDERS_URL")
 """Variables that name the parts of a stack that is not at docker compose's addresses."""
 SETTLE_DEADLINE = 30.0
 """Seconds for the last target: one interval, and the Collector's retries after Prometheus was away."""
@@ -58,11 +58,13 @@ class Addresses:
     """Empty when the stack keeps no traces: the load generator's own are then kept in the run directory."""
     collector: str
     """The OTLP/HTTP receiver."""
+    providers: str = ""
+    """The mock providers, whose faults scenarios control; empty when they are not known."""
 
 
 def published(settings: Mapping[str, str]) -> Addresses:
     """Where docker compose publishes the stack with the settings of ``.env``."""
-    ports = (settings[name] for name in ("SERVICE_PORT", "PROMETHEUS_PORT", "TEMPO_PORT", "OTLP_PORT"))
+    ports = (settings[name] for name in ("SERVICE_PORT", "PROMETHEUS_PORT", "TEMPO_PORT", "OTLP_PORT", "PROVIDERS_PORT"))
     return Addresses(*(f"http://127.0.0.1:{port}" for port in ports))
 
 
@@ -104,6 +106,11 @@ class ExternalRun:
     def target(self) -> str:
         """Base URL of the service under test."""
         return self._stack.addresses.service
+
+    @property
+    def providers(self) -> str | None:
+        """Base URL of the mock providers; None when they are not known."""
+        return self._stack.addresses.providers or None
 
     @property
     def prometheus_url(self) -> str:
@@ -186,13 +193,19 @@ def find_external(
     settings = dotenv.read(environment=environment)
     defaults = defaults or published(settings)
     named = any(environment.get(name) for name in NAMES[:2])
-    service, prometheus, tempo, collector = (
+    # The mock providers at compose's address are not those of a service that stands elsewhere.
+    providers_there = "" if named else defaults.providers
+    service, prometheus, tempo, collector, providers = (
         environment.get(name, default).rstrip("/")
         for name, default in zip(
-            NAMES, (defaults.service, defaults.prometheus, defaults.tempo, defaults.collector), strict=True
+            NAMES,
+            (defaults.service, defaults.prometheus, defaults.tempo, defaults.collector, providers_there),
+            strict=True,
         )
     )
-    addresses = Addresses(service or defaults.service, prometheus or defaults.prometheus, tempo, collector)
+    addresses = Addresses(
+        service or defaults.service, prometheus or defaults.prometheus, tempo, collector, providers
+    )
     if not named and not (
         readiness.answers(f"{addresses.service}/health") and _answers_prometheus(addresses.prometheus)
     ):

@@ -15,6 +15,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.loadgen.fake_controls import FakeControls
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Fault = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
 CONTENT = b"\x00\x00\x00\x18ftypmp42" + b"v" * 5000
@@ -35,6 +37,9 @@ class FakeTarget:
     long_poll: bool = True
     manifest: bool = True
     manifest_sha256: str = hashlib.sha256(CONTENT).hexdigest()
+    scenes: list[dict[str, Any]] = field(default_factory=list)
+    assets: dict[str, bytes] = field(default_factory=dict)
+    says_cancelled: bool = True
     failing: Callable[[int], bool] = lambda _: False
     faults: dict[str, Fault] = field(default_factory=dict)
     log: list[Seen] = field(default_factory=list)
@@ -44,6 +49,7 @@ class FakeTarget:
     peak: int = 0
     levels: list[int] = field(default_factory=list)
     ready: dict[str, asyncio.Event] = field(default_factory=dict)
+    controls: FakeControls = field(default_factory=FakeControls)
     url: str = ""
 
     def counts(self) -> Counter[str]:
@@ -58,9 +64,11 @@ class FakeTarget:
             ("GET", "/v1/videos/{id}/wait", "wait"),
             ("GET", "/v1/videos/{id}/manifest", "manifest"),
             ("GET", "/v1/videos/{id}/content", "content"),
+            ("GET", "/v1/videos/{id}/assets/{name}", "asset"),
             ("DELETE", "/v1/videos/{id}", "delete"),
         ):
             app.router.add_route(method, path, self._logged(operation, getattr(self, f"_{operation}")))
+        self.controls.add_to(app)
         return app
 
     def _logged(self, operation: str, handler: Handler) -> Handler:
@@ -146,14 +154,27 @@ class FakeTarget:
             "bytes": len(CONTENT),
             "media_type": "video/mp4",
         }
-        return web.json_response({"video_id": request.match_info["id"], "status": "completed", "content": content})
+        return web.json_response(
+            {"video_id": request.match_info["id"], "status": "completed", "content": content} | {"scenes": self.scenes}
+        )
 
     async def _content(self, request: web.Request) -> web.StreamResponse:
         return web.Response(body=CONTENT, content_type="video/mp4")
 
+    async def _asset(self, request: web.Request) -> web.StreamResponse:
+        name = request.match_info["name"]
+        if name == "video.mp4":
+            return web.Response(body=CONTENT, content_type="video/mp4")
+        if name not in self.assets:
+            return error(404, "no such file", "asset_not_found")
+        return web.Response(body=self.assets[name], content_type="image/png")
+
     async def _delete(self, request: web.Request) -> web.StreamResponse:
-        del self.videos[request.match_info["id"]]
-        return web.json_response({"id": request.match_info["id"], "object": "video.deleted", "deleted": True})
+        video = self.videos.pop(request.match_info["id"])
+        answer = {"id": request.match_info["id"], "object": "video.deleted", "deleted": True}
+        if self.says_cancelled:
+            answer["cancelled"] = video["status"] == "in_progress"
+        return web.json_response(answer)
 
 
 def error(status: int, message: str, code: str | None = None) -> web.Response:

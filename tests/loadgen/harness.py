@@ -42,8 +42,8 @@ def scenario(**changes: Any) -> Scenario:
     return Scenario.model_validate(values | changes)
 
 
-def case(name: str = "n01", concurrency: int = 1, iterations: int = 1, warmup: int = 0) -> dict[str, Any]:
-    return {
+def case(name: str = "n01", concurrency: int = 1, iterations: int = 1, warmup: int = 0, **more: Any) -> dict[str, Any]:
+    return more | {
         "name": name,
         "model": "closed",
         "concurrency": concurrency,

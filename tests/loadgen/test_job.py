@@ -198,7 +198,16 @@ async def test_a_long_poll_that_answers_early_is_no_busy_loop() -> None:
         ({"manifest_sha256": hashlib.sha256(b"other").hexdigest()}, "corrupt"),
         ({"manifest": False}, None),
         ({"faults": {"manifest": answering(then=lambda: error(404, "no", "video_not_found"))}}, "missing"),
-        ({"faults": {"manifest": answering(then=text('{"video_id": "a", "content": null}'))}}, "missing"),
+        (
+            {
+                "faults": {
+                    "manifest": answering(
+                        then=text('{"video_id": "video_0000", "status": "completed", "content": null}')
+                    )
+                }
+            },
+            "missing",
+        ),
     ],
 )
 async def test_integrity_compares_content_and_manifest(changes: dict[str, Any], integrity: str | None) -> None:
@@ -310,3 +319,83 @@ async def test_a_hostile_id_stays_in_its_place_in_the_path() -> None:
     assert job.outcome is Outcome.ERROR
     assert {seen.operation for seen in fake.log} == {"create", "wait", "retrieve"}
     assert {seen.video_id for seen in fake.log if seen.operation == "wait"} == {"../../x?y"}
+
+
+CANCEL = {"steps": ["create", "cancel"], "cancel_after": {"earliest": 0.05, "latest": 0.05}}
+
+
+async def test_a_cancelled_job_is_timed_and_looked_for_afterwards() -> None:
+    async with serving(FakeTarget(seconds=9)) as fake, bench(fake.url) as b:
+        job = await b.run(scenario(**CANCEL))
+    assert (job.outcome, job.deleted, job.leftover, job.error) == (Outcome.CANCELLED, True, False, None)
+    assert job.accepted is not None
+    assert job.cancel_sent is not None
+    assert job.cancel_sent - job.accepted == pytest.approx(0.05, abs=0.03)
+    assert 0 < job.done - job.cancel_sent < 0.1
+    assert [request.operation for request in b.kept.requests] == ["create", "cancel", "retrieve"]
+
+
+async def test_a_video_that_is_still_shown_after_its_cancellation_is_a_leftover() -> None:
+    fake = FakeTarget(seconds=9)
+    fake.faults["retrieve"] = answering(then=text('{"id": "video_0000", "object": "video"}'))
+    async with serving(fake), bench(fake.url) as b:
+        job = await b.run(scenario(**CANCEL))
+    assert (job.outcome, job.leftover) == (Outcome.CANCELLED, True)
+
+
+async def test_a_job_that_had_ended_before_its_cancellation_counts_as_completed() -> None:
+    async with serving(FakeTarget(seconds=0.0)) as fake, bench(fake.url) as b:
+        job = await b.run(scenario(**CANCEL))
+    assert (job.outcome, job.deleted) == (Outcome.COMPLETED, True)
+
+
+async def test_a_target_that_does_not_say_whether_it_cancelled_is_believed() -> None:
+    async with serving(FakeTarget(seconds=9, says_cancelled=False)) as fake, bench(fake.url) as b:
+        job = await b.run(scenario(**CANCEL))
+    assert job.outcome is Outcome.CANCELLED
+
+
+def scene(name: str, content: bytes = b"png", size: int | None = None) -> dict[str, Any]:
+    asset = {
+        "path": name,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": len(content) if size is None else size,
+        "media_type": "image/png",
+    }
+    return {"index": 0, "status": "completed", "audio": asset | {"path": f"{name}.wav"}, "visual": asset}
+
+
+@pytest.mark.parametrize(
+    ("changes", "integrity", "files", "complaint"),
+    [
+        ({"assets": {"s": b"png", "s.wav": b"png"}}, "ok", 3, None),
+        ({"assets": {"s": b"gnp", "s.wav": b"png"}}, "corrupt", 3, "s is not as its checksum says"),
+        ({"assets": {"s.wav": b"png"}}, "missing", 2, "s is missing"),
+        (
+            {"assets": {"s": b"png", "s.wav": b"png"}, "scenes": [scene("s", size=9)]},
+            "corrupt",
+            3,
+            "s.wav is not as its checksum says; s is not as its checksum says",
+        ),
+        (
+            {"scenes": [scene("s") | {"audio": None, "visual": None}]},
+            "corrupt",
+            1,
+            "scene 0 is completed without its files",
+        ),
+    ],
+)
+async def test_every_file_of_the_manifest_is_downloaded_and_compared(
+    changes: dict[str, Any], integrity: str, files: int, complaint: str | None
+) -> None:
+    fake = FakeTarget(**({"scenes": [scene("s")]} | changes))
+    async with serving(fake), bench(fake.url) as b:
+        job = await b.run(scenario(steps=["create", "wait", "content", "manifest", "assets"]))
+    assert (job.outcome, job.integrity, job.files, job.error) == (Outcome.COMPLETED, integrity, files, complaint)
+
+
+async def test_a_partial_video_is_told_by_its_manifest() -> None:
+    failed = {"index": 1, "status": "failed", "audio": None, "visual": None}
+    async with serving(FakeTarget(scenes=[scene("s"), failed])) as fake, bench(fake.url) as b:
+        job = await b.run(scenario(steps=["create", "wait", "content", "manifest"]))
+    assert (job.outcome, job.scenes, job.scenes_completed, job.integrity) == (Outcome.COMPLETED, 2, 1, "ok")

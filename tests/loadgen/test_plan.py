@@ -5,6 +5,7 @@ import json
 
 from loadgen.plan import _AUDIENCES, _LOOKS, _METHODS, _TOPICS, plan_case, plan_hash, plan_run, to_bytes
 from loadgen.scenario_file import load_folder
+from loadgen.timeline import plan_all_faults
 from tests.loadgen.harness import case, scenario
 
 ALL = tuple(load_folder().values())
@@ -16,9 +17,9 @@ def test_the_bytes_of_a_plan_are_fixed() -> None:
         b'{"scenario":"trial","case":"n01","index":2,"warmup":false,"steps":["create","wait","content"],'
         b'"encoding":"json","prompt":"Explain a lower bound for type inference for first-year students,'
         b" with calm camera moves over charts."
-        b' Reference 645ff264/1:trial:n01:2.","seconds":"4","size":"720x1280"}'
+        b' Reference 645ff264/1:trial:n01:2.","seconds":"4","size":"720x1280","cancel_after":null}'
     )
-    assert plan_hash(data) == "d281068c264e0274b77c3681fe10837f8eff56dc87ec7c3202a9cf7be0085fea"
+    assert plan_hash(data) == "c9f3230b00ba69e3723da44f35752c08e7b479ef58239d99745f4e30035045cd"
 
 
 def test_the_hash_is_that_of_the_bytes() -> None:
@@ -39,7 +40,8 @@ def test_a_job_does_not_depend_on_what_else_is_planned() -> None:
 
 def test_prompts_are_unique_over_all_jobs_and_seeds() -> None:
     prompts = [job.prompt for seed in (1, 2) for job in plan_run(ALL, "standard", seed)]
-    assert len(set(prompts)) == len(prompts) == 2 * 995
+    jobs = sum(case.warmup.standard + case.iterations.standard for spec in ALL for case in spec.cases)
+    assert len(set(prompts)) == len(prompts) == 2 * jobs
 
 
 def test_prompts_use_the_whole_vocabulary() -> None:
@@ -63,4 +65,24 @@ def test_a_line_holds_all_that_sending_needs() -> None:
     line = json.loads(to_bytes(plan_run([scenario()], "quick", 1)))
     assert list(line) == [
         "scenario", "case", "index", "warmup", "steps", "encoding", "prompt", "seconds", "size",
+        "cancel_after",
     ]  # fmt: skip
+
+
+def test_the_moment_of_a_cancellation_is_seeded_and_within_its_bounds() -> None:
+    spec = scenario(
+        steps=["create", "cancel"], cancel_after={"earliest": 0.1, "latest": 0.3}, cases=[case(iterations=50)]
+    )
+    moments = [job.cancel_after for job in plan_case(spec, spec.cases[0], "quick", 1)]
+    assert all(moment is not None and 0.1 <= moment <= 0.3 for moment in moments)
+    assert len(set(moments)) == 50
+    assert moments == [job.cancel_after for job in plan_case(spec, spec.cases[0], "quick", 1)]
+    assert moments != [job.cancel_after for job in plan_case(spec, spec.cases[0], "quick", 2)]
+
+
+def test_faults_are_part_of_the_plan_and_of_its_hash() -> None:
+    jobs, faults = plan_run(ALL, "quick", 1), plan_all_faults(ALL, "quick", 1)
+    data = to_bytes(jobs, faults)
+    assert data.startswith(to_bytes(jobs))
+    assert data.count(b"\n") == len(jobs) + len(faults)
+    assert plan_hash(data) != plan_hash(to_bytes(jobs, plan_all_faults(ALL, "quick", 2)))

@@ -14,18 +14,23 @@ from rich.console import Console
 
 from loadgen import reconcile
 from loadgen.clock import Clock
+from loadgen.controls import Controls
 from loadgen.environment import describe
+from loadgen.faults import FaultError, Injector
 from loadgen.job import JobRunner
 from loadgen.journal import Journal, JournalError
 from loadgen.metrics import Metrics
+from loadgen.observer import Observer
 from loadgen.plan import plan_run, to_bytes
 from loadgen.progress import ProgressView
 from loadgen.reconcile import count_store
 from loadgen.record import (
+    AuditRecord,
     DocumentRecord,
     Outcome,
     RunRecord,
     RunState,
+    read_calls,
     read_jobs,
     read_requests,
     read_run,
@@ -34,6 +39,7 @@ from loadgen.runner import Recorder, Runner, pending
 from loadgen.scenario import Scenario
 from loadgen.stop import Stop
 from loadgen.target import Target
+from loadgen.timeline import Side, plan_all_faults
 from tests.loadgen.fake_target import FakeTarget, error, serving
 from tests.loadgen.harness import DOCUMENT, Telemetry, bench, case, scenario
 
@@ -41,7 +47,7 @@ from tests.loadgen.harness import DOCUMENT, Telemetry, bench, case, scenario
 async def run_on(url: str, folder: Path, specs: list[Scenario], stop: Stop | None = None) -> Telemetry:
     """Run scenarios as the command does, with telemetry in memory."""
     clock, telemetry = Clock.start(), Telemetry()
-    plan = plan_run(specs, "quick", 1)
+    plan, faults = plan_run(specs, "quick", 1), plan_all_faults(specs, "quick", 1)
     head = RunRecord(
         schema_version=1,
         run_id="run-1",
@@ -58,15 +64,20 @@ async def run_on(url: str, folder: Path, specs: list[Scenario], stop: Stop | Non
         faults=[],
     )
     view = ProgressView(Console(file=io.StringIO()))
-    async with Target(url, connections=64, clock=clock, tracer=telemetry.tracer) as target:
+    async with (
+        Target(url, connections=64, clock=clock, tracer=telemetry.tracer) as target,
+        Controls(url) as controls,
+    ):
+        sides: dict[Side, Controls] = {"service": controls, "providers": controls}
         with Journal(folder, to_bytes(plan)) as journal:
             recorder = Recorder(run_id="run-1", journal=journal, metrics=Metrics(telemetry.meter), view=view)
             jobs = JobRunner(
                 run_id="run-1", document=DOCUMENT, target=target, clock=clock, tracer=telemetry.tracer, sink=recorder
             )
             runner = Runner(
-                run=head, plan=plan, jobs=jobs, recorder=recorder, journal=journal, view=view, clock=clock,
-                stop=stop or Stop(),
+                run=head, plan=plan, planned_faults=faults, jobs=jobs, recorder=recorder, journal=journal, view=view,
+                clock=clock, stop=stop or Stop(), faults=Injector(sides, clock, view.say),
+                observer=Observer(controls, sides),
             )  # fmt: skip
             await runner.run_all(specs)
     return telemetry
@@ -268,3 +279,80 @@ async def test_a_store_that_cannot_be_read_says_why() -> None:
     async with serving(FakeTarget(faults={"list": broken})) as fake, bench(fake.url) as b:
         count = await count_store(b.target, {"video_1"}, 0.0)
     assert (count.expected, count.found, count.error) == (1, 0, "HTTP 503: store is away")
+
+
+async def test_a_pace_spreads_the_due_times_of_the_slots_evenly(tmp_path: Path) -> None:
+    async with serving(FakeTarget(seconds=0.01)) as fake:
+        await run_on(fake.url, tmp_path, [scenario(cases=[case(concurrency=2, iterations=6, pace=0.2)])])
+    jobs = sorted(read_jobs(tmp_path), key=lambda job: job.due)
+    assert [round(job.due - jobs[0].due, 2) for job in jobs] == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
+    assert all(0 <= job.sent - job.due < 0.05 for job in jobs)
+
+
+async def test_a_slot_whose_job_outlasts_the_pace_is_due_when_it_is_free(tmp_path: Path) -> None:
+    async with serving(FakeTarget(seconds=0.3)) as fake:
+        await run_on(fake.url, tmp_path, [scenario(cases=[case(iterations=2, pace=0.1)])])
+    first, second = read_jobs(tmp_path)
+    assert second.due == pytest.approx(first.done, abs=0.01)
+
+
+FAULT = {"at": 0, "what": {"target": "tts", "kind": "error", "rate": 0.3, "status": 503}}
+
+
+async def test_faults_stand_in_the_run_with_their_counts_and_what_was_seen_of_them(tmp_path: Path) -> None:
+    fake = FakeTarget()
+    now = Clock.start().now()
+    fake.controls.calls = [
+        {"provider": "tts", "sent": now + 1, "arrived": now + 2, "outcome": "error"},
+        {"provider": "tts", "sent": None, "arrived": now - 99, "outcome": "ok"},
+    ]
+    fake.controls.breakers = [
+        {
+            "provider": "tts",
+            "state": "open",
+            "since": 1.0,
+            "transitions": [
+                {"at": now - 9, "from": "closed", "to": "open"},
+                {"at": now + 3, "from": "closed", "to": "open"},
+            ],
+        }
+    ]
+    fake.controls.states = [{"switches": {"retries": False}}]
+    async with serving(fake):
+        await run_on(fake.url, tmp_path, [scenario(cases=[case(iterations=3, faults=[FAULT])])])
+    run = read_run(tmp_path)
+    (fault,) = run.faults
+    assert (fault.target, fault.kind, fault.rate, fault.status, fault.seen, fault.hit) == (
+        "tts", "error", 0.3, 503, 10, 3,
+    )  # fmt: skip
+    (only,) = run.scenarios[0].cases
+    assert fault.ended is not None
+    assert only.started is not None
+    assert only.ended is not None
+    assert fault.started <= only.started < only.ended <= fault.ended
+    assert [(t.provider, t.at, t.before, t.after) for t in run.transitions] == [("tts", now + 3, "closed", "open")]
+    assert [(call.provider, call.sent, call.arrived, call.outcome) for call in read_calls(tmp_path)] == [
+        ("tts", now + 1, now + 2, "error")
+    ]
+    assert run.switches == {"retries": False}
+    assert run.scenarios[0].audit == AuditRecord(live=0, unsaved=0, orphans=0, missing=0, error=None)
+    assert fake.controls.in_force is None
+
+
+async def test_a_run_that_the_user_stops_lifts_its_faults(tmp_path: Path) -> None:
+    fake, stop = FakeTarget(seconds=0.1), Stop()
+    async with serving(fake):
+        asyncio.get_running_loop().call_later(0.3, stop.request)
+        await run_on(fake.url, tmp_path, [scenario(cases=[case(iterations=99, faults=[FAULT])])], stop)
+    run = read_run(tmp_path)
+    assert (run.state, fake.controls.in_force) == (RunState.INTERRUPTED, None)
+    assert run.faults[0].ended is not None
+
+
+async def test_a_fault_that_is_refused_fails_the_run_readably(tmp_path: Path) -> None:
+    fake = FakeTarget()
+    fake.controls.refuse["PUT"] = [400]
+    async with serving(fake):
+        with pytest.raises(FaultError, match=r"^faults cannot be applied: PUT .*/faults answered 400 \(not now\)$"):
+            await run_on(fake.url, tmp_path, [scenario(cases=[case(iterations=3, faults=[FAULT])])])
+    assert (read_run(tmp_path).state, read_jobs(tmp_path)) == (RunState.FAILED, [])

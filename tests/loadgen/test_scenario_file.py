@@ -162,6 +162,13 @@ def test_the_shipped_scenarios_are_those_of_the_suite() -> None:
         "api_latency": [("n02", 2)],
         "component_speed": [("n01", 1)],
         "throughput": [("n50", 50)],
+        "normal_operation": [("n04", 4)],
+        "tts_failures": [("n04", 4)],
+        "llm_outage": [("n04", 4)],
+        "store_outage": [("n04", 4)],
+        "partial_failures": [("n04", 4)],
+        "job_cancellation": [("n04", 4)],
+        "data_integrity": [("n04", 4), ("n04_corrupt", 4)],
     }
     assert scenarios["api_latency"].steps == ("create", "retrieve", "list", "wait", "manifest", "content", "delete")
     assert scenarios["api_latency"].encoding == "alternate"
@@ -175,16 +182,96 @@ def test_standard_has_20_iterations_and_two_per_slot() -> None:
             assert case.iterations.quick >= 2 * case.concurrency, (scenario.name, case.name)
 
 
-def test_quick_fits_into_40_seconds_of_a_service_with_15_jobs_per_second() -> None:
+def test_quick_fits_into_75_seconds_of_a_service_with_15_jobs_per_second() -> None:
     alone, rate = 0.35, 15.0
     seconds = sum(
-        (case.iterations.quick + case.warmup.quick) * max(alone / case.concurrency, 1 / rate)
+        max(
+            (case.iterations.quick + case.warmup.quick) * max(alone / case.concurrency, 1 / rate),
+            case.iterations.quick / case.concurrency * (case.pace or 0.0),
+        )
         for scenario in load_folder().values()
         for case in scenario.cases
     )
-    assert seconds < 38
+    assert seconds < 75
 
 
 def test_a_profile_is_a_key_of_every_case() -> None:
     spec = yaml.safe_load(VALID)
     assert tuple(spec["cases"][0]["iterations"]) == PROFILES
+
+
+FAULT = "{at: 1, until: 2, what: {target: llm, kind: outage}}"
+PACED = VALID.replace("concurrency: 1\n", f"concurrency: 1\n    pace: 1\n    faults: [{FAULT}]\n")
+
+
+def test_the_faults_of_a_valid_file_have_their_values(tmp_path: Path) -> None:
+    path = tmp_path / "demo.yaml"
+    path.write_text(PACED)
+    (fault,) = load_file(path).cases[0].faults
+    assert (fault.at, fault.until, fault.every, fault.times.of("quick")) == (1, 2, None, 1)
+    assert (fault.what.target, fault.what.kind, fault.what.rate) == ("llm", "outage", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("until: 2", "until: 0.5", "cases.0.faults.0.until: is 0.5, not after at (1); make it later"),
+        ("until: 2", "until: 1", "cases.0.faults.0.until: is 1, not after at (1); make it later"),
+        ("at: 1", "at: -1", "cases.0.faults.0.at: is -1; it should be greater than or equal to 0"),
+        ("llm", "disk", "cases.0.faults.0.what.target: is 'disk'; use 'llm', 'tts', 'image' or 'store'"),
+        ("outage", "fire", "cases.0.faults.0.what.kind: is 'fire'; use 'outage', 'stall', 'error', 'corrupt'"),
+        ("outage", "error, rate: 1.5", "cases.0.faults.0.what.rate: is 1.5; it should be less than or equal to 1"),
+        ("outage", "error, rate: 0", "cases.0.faults.0.what.rate: is 0; it should be greater than 0"),
+        ("outage", "error, status: 200", "cases.0.faults.0.what.status: is 200; it should be greater than or equal"),
+        ("outage", "outage, rate: 0.5", "cases.0.faults.0.what.rate: is 0.5; leave it out, an outage refuses every"),
+        ("outage", "outage, status: 503", "cases.0.faults.0.what.status: does not belong to the kind 'outage'"),
+        ("outage", "latency", "cases.0.faults.0.what.seconds: is missing; add it, a latency needs it"),
+        ("llm, kind: outage", "store, kind: corrupt", "cases.0.faults.0.what.kind: is 'corrupt', which the store"),
+        ("llm, kind: outage", "store, kind: error, status: 500", "cases.0.faults.0.what.status: does not belong to"),
+        ("until: 2", "until: 2, every: 1, times: {quick: 2, standard: 2}", "cases.0.faults.0.every: is 1, not longer"),
+        ("until: 2", "until: 2, times: {quick: 2, standard: 2}", "cases.0.faults.0.every: is missing; add it"),
+        ("until: 2, ", "every: 3, ", "cases.0.faults.0.until: is missing; add it, a fault that strikes again"),
+        ("    pace: 1\n", "", "cases.0.pace: is missing; add it, without it nobody knows how long the case lasts"),
+        ("until: 2", "until: 5", "cases.0.faults: end after 5 s in the profile quick, but its jobs may end after 5 s"),
+        (f"[{FAULT}]", f"[{FAULT}, {FAULT}]", "cases.0.faults.1: meets faults.0 in time; let both begin and end"),
+        (
+            f"[{FAULT}]",
+            f"[{FAULT}, {{at: 1.5, until: 3, what: {{target: tts, kind: outage}}}}]",
+            "cases.0.faults.1: meets faults.0 in time; let both begin and end together, or apart",
+        ),
+        ("until: 2", "untill: 2", "cases.0.faults.0.untill: unknown key; did you mean until?"),
+    ],
+)
+def test_an_impossible_fault_is_one_line_with_its_cure(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    assert old in PACED
+    (line,) = errors_of(tmp_path, PACED.replace(old, new))
+    assert line.startswith(f"demo.yaml: {expected}")
+
+
+def test_all_mistakes_of_a_timeline_come_at_once(tmp_path: Path) -> None:
+    wrong = PACED.replace("until: 2", "until: 0.5").replace("outage", "outage, rate: 0.5, seconds: 3")
+    assert [line.split(": ", 2)[1] for line in errors_of(tmp_path, wrong)] == [
+        "cases.0.faults.0.until",
+        "cases.0.faults.0.what.rate",
+        "cases.0.faults.0.what.seconds",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("steps", "more", "expected"),
+    [
+        ("[create, cancel]", "", "cancel_after: is missing; add it, the step cancel needs it"),
+        ("[create, wait]", "cancel_after: {earliest: 0, latest: 1}", "cancel_after: is given without the step cancel"),
+        (
+            "[create, cancel]",
+            "cancel_after: {earliest: 2, latest: 1}",
+            "cancel_after.latest: is 1, before earliest (2)",
+        ),
+        ("[create, wait, cancel]", "cancel_after: {earliest: 0, latest: 1}", "steps: has wait and cancel; remove one"),
+        ("[create, wait, assets]", "", "steps: has assets without manifest before it; add it, it names the files"),
+    ],
+)
+def test_cancellation_and_assets_have_their_rules(tmp_path: Path, steps: str, more: str, expected: str) -> None:
+    text = VALID.replace("[create, wait, content]", steps).replace("objectives", f"{more}\nobjectives")
+    (line,) = errors_of(tmp_path, text)
+    assert line.startswith(f"demo.yaml: {expected}")

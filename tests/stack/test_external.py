@@ -38,8 +38,8 @@ def test_our_stack_is_found(serve: Callable[..., str]) -> None:
 
 
 def test_the_addresses_are_those_that_compose_publishes() -> None:
-    ports = {"SERVICE_PORT": "1", "PROMETHEUS_PORT": "2", "TEMPO_PORT": "3", "OTLP_PORT": "4"}
-    assert published(ports) == Addresses(*(f"http://127.0.0.1:{port}" for port in range(1, 5)))
+    ports = {"SERVICE_PORT": "1", "PROMETHEUS_PORT": "2", "TEMPO_PORT": "3", "OTLP_PORT": "4", "PROVIDERS_PORT": "5"}
+    assert published(ports) == Addresses(*(f"http://127.0.0.1:{port}" for port in range(1, 6)))
 
 
 def test_nothing_there_is_nothing_to_say(nowhere: str) -> None:

@@ -133,6 +133,7 @@ class NativeStack:
         """What run_suite.py is given to find this stack."""
         return clean() | {
             "SERVICE_URL": self.url("service:8000"),
+            "PROVIDERS_URL": self.url("providers:9000"),
             "PROMETHEUS_URL": self.prometheus_url,
             "TEMPO_URL": self.tempo_url if self.tempo else "",
             "OTEL_EXPORTER_OTLP_ENDPOINT": self.url("otel-collector:4318"),
@@ -229,7 +230,7 @@ class NativeStack:
 
 def clean() -> dict[str, str]:
     """The environment without the telemetry settings of whoever runs the tests."""
-    return {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "SERVICE_", "TEMPO_"))}
+    return {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "SERVICE_", "PROVIDERS_", "TEMPO_"))}
 
 
 def replaced(text: str, old: str, new: str) -> str:

@@ -1,0 +1,70 @@
+"""The control endpoints of a service and its providers, with a log and answers on demand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+CLEAN = {"object": "state", "live": 0, "unsaved": 0, "orphans": 0, "missing": 0, "store": "up", "switches": {}}
+
+
+@dataclass
+class FakeControls:
+    offered: bool = True
+    refuse: dict[str, list[int]] = field(default_factory=dict)
+    """Status codes that a method of /faults answers with first, before it works."""
+    plans: list[dict[str, Any] | None] = field(default_factory=list)
+    """Every plan put, None for each lifting."""
+    seen: int = 10
+    hit: int = 3
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    breakers: list[dict[str, Any]] = field(default_factory=list)
+    states: list[dict[str, Any]] = field(default_factory=list)
+    """Answers of the state endpoint in turn, the last one for good; a number is a refusal."""
+
+    @property
+    def in_force(self) -> dict[str, Any] | None:
+        return self.plans[-1] if self.plans else None
+
+    def add_to(self, app: web.Application) -> None:
+        if not self.offered:
+            return
+        app.router.add_route("*", "/faults", self._faults)
+        app.router.add_get("/faults/calls", self._calls)
+        app.router.add_get("/v1/admin/breakers", self._breakers)
+        app.router.add_get("/v1/admin/state", self._state)
+
+    async def _faults(self, request: web.Request) -> web.Response:
+        if self.refuse.get(request.method):
+            return _refused(self.refuse[request.method].pop(0))
+        before = self._rules()
+        if request.method == "PUT":
+            self.plans.append(await request.json())
+        if request.method == "DELETE":
+            self.plans.append(None)
+        rules = before if request.method == "DELETE" else self._rules()
+        return web.json_response({"seed": 0, "rules": rules, "calls": {}})
+
+    def _rules(self) -> list[dict[str, Any]]:
+        plan = self.in_force
+        return [{**rule, "seen": self.seen, "hit": self.hit} for rule in plan["rules"]] if plan else []
+
+    async def _calls(self, request: web.Request) -> web.Response:
+        wanted, since = request.query["provider"], float(request.query["since"])
+        return web.json_response(
+            {"calls": [call for call in self.calls if call["provider"] == wanted and call["arrived"] >= since]}
+        )
+
+    async def _breakers(self, _request: web.Request) -> web.Response:
+        return web.json_response({"object": "list", "data": self.breakers})
+
+    async def _state(self, _request: web.Request) -> web.Response:
+        state = self.states.pop(0) if len(self.states) > 1 else self.states[0] if self.states else CLEAN
+        return _refused(state["refused"]) if "refused" in state else web.json_response(CLEAN | state)
+
+
+def _refused(status: int) -> web.Response:
+    body = {"error": {"message": "not now", "type": "error", "param": None, "code": None}}
+    return web.json_response(body, status=status)

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from loadgen.clock import Clock
+from loadgen.controls import Controls
+from loadgen.faults import FaultError, Injector
+from loadgen.feasible import feasible
+from loadgen.observer import Observer
+from loadgen.record import AuditRecord
+from loadgen.scenario import Scenario
+from loadgen.target import TargetError
+from loadgen.timeline import Side, plan_all_faults
+from tests.loadgen.fake_controls import FakeControls
+from tests.loadgen.fake_target import FakeTarget, serving
+from tests.loadgen.harness import case, scenario
+
+ALWAYS = {"at": 0, "what": {"target": "tts", "kind": "error", "rate": 0.3, "status": 503}}
+SOON = {"at": 0.1, "until": 0.2, "what": {"target": "llm", "kind": "outage"}}
+
+
+def spec(*faults: dict[str, Any]) -> Scenario:
+    return scenario(cases=[case(iterations=100, pace=1.0, faults=list(faults))])
+
+
+@asynccontextmanager
+async def injector(fake: FakeControls) -> AsyncIterator[tuple[Injector, list[str]]]:
+    lines: list[str] = []
+    async with serving(FakeTarget(controls=fake)) as target, Controls(target.url) as controls:
+        yield Injector({"providers": controls}, Clock.start(), lines.append), lines
+
+
+def planned(*faults: dict[str, Any]) -> Any:
+    return plan_all_faults([spec(*faults)], "quick", 1)
+
+
+async def test_a_fault_at_zero_is_in_force_before_the_first_job_and_lifted_after_the_last() -> None:
+    fake = FakeControls()
+    async with injector(fake) as (faults, lines):
+        async with faults.during(planned(ALWAYS)):
+            (plan,) = fake.plans
+        assert plan is not None
+        assert plan["rules"] == [{"provider": "tts", "kind": "error", "rate": 0.3, "status": 503}]
+        assert plan["lifetime"] == 1800
+        assert fake.plans[1:] == [None]
+    (record,) = faults.records
+    assert (record.seen, record.hit) == (10, 3)
+    assert lines[0] == "  fault on: tts error 503 30 %"
+    assert lines[1].endswith("hit 3 of 10 calls")
+
+
+async def test_a_fault_of_the_timeline_comes_and_goes_at_its_times() -> None:
+    fake = FakeControls()
+    async with injector(fake) as (faults, _):
+        begun = faults.clock.now()
+        async with faults.during(planned(SOON)):
+            await asyncio.sleep(0.4)
+    (record,) = faults.records
+    assert record.ended is not None
+    assert record.started - begun == pytest.approx(0.1, abs=0.05)
+    assert record.ended - begun == pytest.approx(0.2, abs=0.05)
+    assert [plan and plan["lifetime"] for plan in fake.plans] == [pytest.approx(60.1), None]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a job broke"), asyncio.CancelledError()])
+async def test_faults_are_lifted_however_the_case_ends(error: BaseException) -> None:
+    fake = FakeControls()
+    async with injector(fake) as (faults, _):
+        with pytest.raises(type(error)):
+            async with faults.during(planned(ALWAYS)):
+                raise error
+    assert fake.plans[-1] is None
+    assert faults.records[0].ended is not None
+
+
+async def test_lifting_is_tried_again_and_then_said_to_have_failed() -> None:
+    fake = FakeControls(refuse={"DELETE": [503, 503]})
+    async with injector(fake) as (faults, _):
+        async with faults.during(planned(ALWAYS)):
+            pass
+        assert fake.plans[-1] is None
+        fake.refuse["DELETE"] = [503] * 9
+        with pytest.raises(FaultError, match=r"could not be lifted and may still be on: DELETE .* answered 503"):
+            async with faults.during(planned(ALWAYS)):
+                pass
+    assert faults.records[-1].ended is None
+
+
+async def test_a_fault_that_cannot_be_applied_in_the_middle_ends_the_case() -> None:
+    fake = FakeControls(refuse={"PUT": [403]})
+    async with injector(fake) as (faults, _):
+        with pytest.raises(FaultError, match=r"cannot be applied: PUT .* answered 403 \(not now\)"):
+            async with faults.during(planned(SOON)):
+                await asyncio.sleep(5)
+
+
+async def test_what_is_left_in_force_is_named_and_lifted() -> None:
+    fake = FakeControls()
+    async with injector(fake) as (faults, _):
+        assert await faults.left() == []
+        await faults.controls["providers"].inject(planned(ALWAYS), 60)
+        assert await faults.left() == ["tts error (providers)"]
+    assert fake.plans[-1] is None
+
+
+async def test_scenarios_without_anybody_to_inject_their_faults_are_left_out_or_refused() -> None:
+    plain, broken = scenario(name="plain"), spec(ALWAYS)
+    lines: list[str] = []
+    async with serving(FakeTarget(controls=FakeControls(offered=False))) as fake, Controls(fake.url) as controls:
+        offered: dict[Side, Controls] = {"service": controls, "providers": controls}
+        assert await feasible([plain, broken], offered, named=False, say=lines.append) == ([plain], {})
+        with pytest.raises(TargetError, match=r"^trial cannot run: no faults of the providers can be injected "):
+            await feasible([plain, broken], offered, named=True, say=lines.append)
+        with pytest.raises(TargetError, match="they are not known"):
+            await feasible([broken], {"service": controls}, named=False, say=lines.append)
+    (line,) = lines
+    assert line.startswith("left out: trial: no faults of the providers can be injected (GET ")
+    assert line.endswith("PROVIDERS_FAULTS=true on this machine and name them with --providers")
+
+
+async def test_scenarios_with_controls_run() -> None:
+    async with serving(FakeTarget()) as fake, Controls(fake.url) as controls:
+        found = await feasible([spec(ALWAYS)], {"providers": controls}, named=True, say=lambda _: None)
+    assert found == ([spec(ALWAYS)], {"providers": controls})
+
+
+CLEAN = AuditRecord(live=0, unsaved=0, orphans=0, missing=0, error=None)
+
+
+@pytest.mark.parametrize(
+    ("states", "audit"),
+    [
+        ([{}], CLEAN),
+        (
+            [{"live": 2}, {"refused": 503}, {"unsaved": 1}, {"orphans": 3}],
+            AuditRecord(live=0, unsaved=0, orphans=3, missing=0, error=None),
+        ),
+        ([{"refused": 404}], None),
+        ([{"refused": 403}], None),
+    ],
+)
+async def test_the_audit_waits_until_the_service_is_at_rest(
+    states: list[dict[str, Any]], audit: AuditRecord | None
+) -> None:
+    async with serving(FakeTarget(controls=FakeControls(states=states))) as fake, Controls(fake.url) as controls:
+        assert await Observer(controls, {}).audit() == audit
+
+
+async def test_the_audit_of_a_service_that_is_gone_says_so_at_once() -> None:
+    async with serving(FakeTarget()) as fake:
+        pass
+    async with Controls(fake.url) as controls, asyncio.timeout(2):
+        audit = await Observer(controls, {}).audit()
+    assert audit is not None
+    assert audit.error is not None
+    assert audit.error.startswith(f"GET {fake.url}/v1/admin/state: ClientConnectorError")
