@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 Profile = Literal["quick", "standard"]
 PROFILES: tuple[Profile, ...] = get_args(Profile)
 
+Dimension = Literal["performance", "reliability", "resources"]
+DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
+
 Step = Literal["create", "retrieve", "list", "wait", "manifest", "content", "assets", "delete", "cancel"]
 STEPS: tuple[Step, ...] = get_args(Step)
 
@@ -114,7 +117,7 @@ class Scenario(_Strict):
     """One scenario file."""
 
     name: Name
-    dimension: Literal["performance", "reliability", "resources"]
+    dimension: Dimension
     title: Annotated[str, Field(min_length=1, max_length=100)]
     why: Annotated[str, Field(min_length=1, max_length=500)]
     steps: Annotated[tuple[Step, ...], Field(strict=False)]

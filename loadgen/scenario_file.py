@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from loadgen.scenario import (
+    DIMENSIONS,
     PROFILES,
     STEPS,
     CancelAfter,
@@ -41,7 +42,7 @@ class ScenarioError(Exception):
 
 
 def load_folder(folder: Path = FOLDER) -> dict[str, Scenario]:
-    """Load every ``*.yaml`` of a folder, by scenario name.
+    """Load every ``*.yaml`` of a folder, by scenario name, in the order of a suite: by dimension, then by name.
 
     Raises:
         ScenarioError: with all errors of all files.
@@ -60,7 +61,8 @@ def load_folder(folder: Path = FOLDER) -> dict[str, Scenario]:
             scenarios[scenario.name] = scenario
     if errors:
         raise ScenarioError(errors)
-    return scenarios
+    # Faults come after the measurements of speed, which must find a service that nothing has happened to.
+    return dict(sorted(scenarios.items(), key=lambda item: (DIMENSIONS.index(item[1].dimension), item[0])))
 
 
 def load_file(path: Path) -> Scenario:

@@ -64,7 +64,9 @@ class Addresses:
 
 def published(settings: Mapping[str, str]) -> Addresses:
     """Where docker compose publishes the stack with the settings of ``.env``."""
-    ports = (settings[name] for name in ("SERVICE_PORT", "PROMETHEUS_PORT", "TEMPO_PORT", "OTLP_PORT", "PROVIDERS_PORT"))
+    ports = (
+        settings[name] for name in ("SERVICE_PORT", "PROMETHEUS_PORT", "TEMPO_PORT", "OTLP_PORT", "PROVIDERS_PORT")
+    )
     return Addresses(*(f"http://127.0.0.1:{port}" for port in ports))
 
 
@@ -203,9 +205,7 @@ def find_external(
             strict=True,
         )
     )
-    addresses = Addresses(
-        service or defaults.service, prometheus or defaults.prometheus, tempo, collector, providers
-    )
+    addresses = Addresses(service or defaults.service, prometheus or defaults.prometheus, tempo, collector, providers)
     if not named and not (
         readiness.answers(f"{addresses.service}/health") and _answers_prometheus(addresses.prometheus)
     ):

@@ -230,7 +230,11 @@ class NativeStack:
 
 def clean() -> dict[str, str]:
     """The environment without the telemetry settings of whoever runs the tests."""
-    return {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "SERVICE_", "PROVIDERS_", "TEMPO_"))}
+    return {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("OTEL_", "SERVICE_", "PROVIDERS_", "TEMPO_"))
+    }
 
 
 def replaced(text: str, old: str, new: str) -> str:
