@@ -1,21 +1,22 @@
-"""What an operator may see: only when ``SERVICE_ADMIN`` is true, and only from this host."""
+"""What an operator may see: only with ``SERVICE_ADMIN``, and only from this host without ``SERVICE_ADMIN_REMOTE``."""
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import cast
 
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
 from service.errors import ApiError, unknown_url
+from service.loopback import on_loopback
 from service.routes import Parts
 
 
 def _allowed(request: Request) -> None:
-    if not _parts(request).settings.admin:
+    settings = _parts(request).settings
+    if not settings.admin:
         raise unknown_url(request)
-    if not _is_loopback(request.client.host if request.client else ""):
+    if not settings.admin_remote and not on_loopback(request.client.host if request.client else ""):
         raise ApiError(403, "loopback_only", "The admin endpoints answer callers on this host only.")
 
 
@@ -31,10 +32,3 @@ async def breakers(request: Request) -> Response:
 
 def _parts(request: Request) -> Parts:
     return cast("Parts", request.app.state.parts)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from opentelemetry import metrics as otel_metrics
 from opentelemetry import trace
 from opentelemetry.metrics import MeterProvider
@@ -18,6 +18,9 @@ from service.body import MULTIPART_OVERHEAD, BodyLimit
 from service.catalog import Catalog
 from service.clients import ProviderClient
 from service.clock import Clock
+from service.faults.endpoint import METHODS, Endpoint, Guarded
+from service.faults.errors import FaultsError
+from service.faults.faults import Faults
 from service.jobs import Jobs
 from service.media import Media
 from service.metrics import Metrics
@@ -26,6 +29,7 @@ from service.resilience import Resilience
 from service.routes import Parts, router
 from service.settings import Settings
 from service.store import Store, connect
+from service.store_faults import OFFER, StoreFaults
 
 
 def create_app(
@@ -44,13 +48,16 @@ def create_app(
     metrics = Metrics(meter_provider.get_meter("service"))
     assets = Assets(settings.data_dir)
     assets.open()
+    faults = Faults(OFFER)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             media = await stack.enter_async_context(Media(settings))
-            store = Store(connect(settings.redis_url, settings.redis_timeout), metrics)
+            injected = StoreFaults(faults, settings.redis_timeout) if settings.faults else None
+            store = Store(connect(settings.redis_url, settings.redis_timeout), metrics, injected)
             stack.push_async_callback(store.close)
+            clock = Clock()
             client = partial(
                 ProviderClient,
                 connections=settings.provider_connections,
@@ -58,8 +65,8 @@ def create_app(
                 api_key=settings.provider_api_key.get_secret_value(),
                 tracer=tracer,
                 metrics=metrics,
+                clock=clock,
             )
-            clock = Clock()
             guards = {name: Resilience(name, settings, metrics, clock) for name in ("llm", "tts", "image")}
             llm, tts, image = (
                 client("llm", settings.llm_url, guards["llm"]),
@@ -104,7 +111,16 @@ def create_app(
     )
     app.include_router(router)
     app.include_router(admin.router)
+    if settings.faults:
+        endpoint = Guarded(
+            Endpoint(faults), remote=settings.faults_remote, setting="SERVICE_FAULTS_REMOTE", refused=_refused_plan
+        )
+        app.add_route("/faults", endpoint.__call__, methods=METHODS, include_in_schema=False)
     errors.install(app)
     app.add_middleware(BodyLimit, limit=settings.max_upload_bytes + MULTIPART_OVERHEAD)
     telemetry.instrument(app, tracer_provider, meter_provider)
     return app
+
+
+def _refused_plan(error: FaultsError) -> Response:
+    return errors.envelope(errors.ApiError(error.status, error.code, str(error), param=error.param))

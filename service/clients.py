@@ -17,6 +17,7 @@ from opentelemetry import propagate
 from opentelemetry.trace import SpanKind, StatusCode, Tracer
 from yarl import URL
 
+from service.clock import Clock
 from service.correlation import Correlation
 from service.job import ProviderError
 from service.metrics import Metrics
@@ -68,6 +69,7 @@ class ProviderClient:
         api_key: str,
         tracer: Tracer,
         metrics: Metrics,
+        clock: Clock,
     ) -> None:
         self._provider = provider
         self._resilience = resilience
@@ -75,6 +77,7 @@ class ProviderClient:
         self._timeout = timeout
         self._tracer = tracer
         self._metrics = metrics
+        self._clock = clock
         self._headers = {"Content-Type": "application/json"}
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
@@ -136,9 +139,11 @@ class ProviderClient:
     async def _send(self, call: Call[_Value]) -> Answer[_Value]:
         headers = dict(self._headers)
         propagate.inject(headers)
+        payload = orjson.dumps(call.payload)
+        headers["X-Request-Start"] = f"t={self._clock.now():.6f}"
         try:
             async with self._session.post(
-                self._base + call.path, data=orjson.dumps(call.payload), headers=headers, allow_redirects=False
+                self._base + call.path, data=payload, headers=headers, allow_redirects=False
             ) as response:
                 if response.status != HTTPStatus.OK:
                     raise ProviderError(

@@ -62,6 +62,12 @@ class Settings(BaseSettings):
 
     admin: bool = False
     """Whether ``/v1/admin`` exists; it answers callers on this host only."""
+    admin_remote: bool = False
+    """Whether it also answers callers on other machines."""
+    faults: bool = False
+    """Whether ``/faults`` exists, which makes the store fail."""
+    faults_remote: bool = False
+    """Whether it also answers callers on other machines."""
 
     workers: Annotated[int, Field(ge=1, le=1000)] = 16
     """Jobs that run at once."""

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from service.metrics import Metrics
+from service.store_faults import StoreFaults
 
 _PREFIX = "reelbench:video"
 _INDEX = f"{_PREFIX}s"
@@ -26,9 +27,10 @@ class Store:
     Every method is one or two round trips and raises StoreError when the store fails.
     """
 
-    def __init__(self, redis: Redis, metrics: Metrics) -> None:
+    def __init__(self, redis: Redis, metrics: Metrics, faults: StoreFaults | None = None) -> None:
         self._redis = redis
         self._metrics = metrics
+        self._faults = faults
 
     async def ping(self) -> None:
         """Check that the store answers."""
@@ -97,7 +99,7 @@ class Store:
         started = perf_counter()
         error = None
         try:
-            return await answer
+            return await (answer if self._faults is None else self._faults.pass_through(answer))
         except (RedisError, OSError, TimeoutError) as failure:
             error = type(failure).__name__
             raise StoreError(f"The job store failed at {operation}: {error}.") from failure

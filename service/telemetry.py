@@ -64,12 +64,12 @@ def shutdown(timeout: float = 1.5) -> None:
 
 
 def instrument(app: FastAPI, tracer_provider: TracerProvider, meter_provider: MeterProvider) -> None:
-    """Give `app` a SERVER span and ``http.server.request.duration`` per request, except for its probes."""
+    """Give `app` a SERVER span and ``http.server.request.duration`` per request, but for probes and fault plans."""
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
     FastAPIInstrumentor.instrument_app(
         app,
         tracer_provider=tracer_provider,
         meter_provider=meter_provider,
         exclude_spans=["receive", "send"],
-        excluded_urls="/health$,/ready$",
+        excluded_urls="/health$,/ready$,/faults$",
     )

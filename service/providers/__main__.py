@@ -15,9 +15,10 @@ import pydantic
 import uvicorn
 
 from service import telemetry
+from service.faults.faults import Faults
+from service.faults.plan import Plan
 from service.providers.app import create_app
-from service.providers.faults import Faults
-from service.providers.plan import Plan
+from service.providers.exchange import OFFER
 from service.providers.settings import Settings
 
 
@@ -44,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, lambda *_: sys.exit(0))
     try:
         telemetry.configure("providers")
-        faults = Faults()
+        faults = Faults(OFFER)
         config = uvicorn.Config(
             create_app(settings, faults=faults),
             loop="uvloop",

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 from fastapi import FastAPI, Request, Response
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from starlette.exceptions import HTTPException
 
-from service.providers import admin, image, llm, metrics, tts
-from service.providers.errors import envelope
-from service.providers.exchange import Exchange, Provider
-from service.providers.faults import Faults
+from service.faults.endpoint import METHODS, Endpoint, Guarded
+from service.faults.errors import FaultsError
+from service.faults.faults import Faults
+from service.providers import image, llm, metrics, tts
+from service.providers.calls import KEPT, CallLog, CallsEndpoint
+from service.providers.errors import Refusal, envelope, refused
+from service.providers.exchange import OFFER, Exchange, Provider
 from service.providers.latency import Latency
 from service.providers.reply import Reply
 from service.providers.settings import Settings
@@ -30,7 +34,7 @@ def create_app(settings: Settings, *, faults: Faults | None = None, clock: Calla
     Args:
         settings: Seed, latencies, and whether faults can be injected.
         faults: Holds the fault plan; by default one of its own, without faults.
-        clock: Unix time in seconds, for the `created` fields.
+        clock: Unix time in seconds, for the `created` fields and the call log.
     """
 
     async def chat(request: llm.Chat) -> Reply:
@@ -45,7 +49,8 @@ def create_app(settings: Settings, *, faults: Faults | None = None, clock: Calla
         return await asyncio.to_thread(image.answer, request, clock())
 
     instruments = metrics.create()
-    faults = faults or Faults()
+    faults = faults or Faults(OFFER)
+    log = CallLog(KEPT if settings.faults else 0)
 
     def latency(name: str) -> Latency:
         return Latency(name, getattr(settings, name).lognormal(), settings.seed)
@@ -55,16 +60,22 @@ def create_app(settings: Settings, *, faults: Faults | None = None, clock: Calla
             Provider("llm", llm.Chat, chat, llm.content, lambda _: 1.0, latency("llm"), llm.rewritten),
             instruments,
             faults,
+            log,
+            clock,
         ),
         "/v1/audio/speech": Exchange(
             Provider("tts", tts.Speech, speech, tts.content, lambda _: 1.0, latency("tts"), tts.rewritten),
             instruments,
             faults,
+            log,
+            clock,
         ),
         "/v1/images/generations": Exchange(
             Provider("image", image.Image, picture, image.content, _image_scale, latency("image"), image.rewritten),
             instruments,
             faults,
+            log,
+            clock,
         ),
     }
     app = FastAPI(title="Mock providers", openapi_url=None)
@@ -72,16 +83,25 @@ def create_app(settings: Settings, *, faults: Faults | None = None, clock: Calla
         app.add_route(path, exchange.__call__, methods=["POST"])  # the body is decoded by the exchange, in one pass
     app.add_route("/health", _health, methods=["GET"])
     if settings.faults:
-        endpoint = admin.Admin(faults, remote=settings.faults_remote)
-        app.add_route("/faults", endpoint.__call__, methods=admin.METHODS)
+        guarded = partial(
+            Guarded, remote=settings.faults_remote, setting="PROVIDERS_FAULTS_REMOTE", refused=_refused_plan
+        )
+        app.add_route("/faults", guarded(Endpoint(faults)).__call__, methods=METHODS)
+        app.add_route("/faults/calls", guarded(CallsEndpoint(log, OFFER.targets)).__call__, methods=["GET"])
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _server_error)
-    FastAPIInstrumentor.instrument_app(app, excluded_urls="/health$,/faults$", exclude_spans=["receive", "send"])
+    FastAPIInstrumentor.instrument_app(
+        app, excluded_urls="/health$,/faults$,/faults/calls$", exclude_spans=["receive", "send"]
+    )
     return app
 
 
 def _image_scale(request: image.Image) -> float:
     return image.LATENCY_SCALES[image.visual_type(request.prompt)]
+
+
+def _refused_plan(error: FaultsError) -> Response:
+    return refused(Refusal(str(error), param=error.param, code=error.code, status=error.status))
 
 
 async def _health(_request: Request) -> Response:

@@ -11,15 +11,23 @@ from typing import Generic, TypeVar
 import msgspec
 from fastapi import Request, Response
 
+from service.faults.faults import Fault, Faults, InForce
+from service.faults.plan import KINDS, Offer
 from service.providers import patience
+from service.providers.calls import Arrival, CallLog
 from service.providers.corruption import damage
 from service.providers.errors import Refusal, from_decoding, refused
-from service.providers.faults import ON_ANSWER, ON_ARRIVAL, Fault, Faults, InForce
 from service.providers.latency import Latency
 from service.providers.metrics import Metrics
 from service.providers.reply import Reply
 
 T = TypeVar("T", bound=msgspec.Struct)
+OFFER = Offer(("llm", "tts", "image"), KINDS)
+"""What a fault plan of the providers may name."""
+ON_ARRIVAL = ("outage", "stall")
+"""Kinds that strike before the request is looked at: also requests that are not valid."""
+ON_ANSWER = ("error", "corrupt", "latency")
+"""Kinds that strike when a good answer is ready."""
 _NO_WAIT = 0.0005
 """Below this a sleep would only cost a turn of the loop."""
 
@@ -42,25 +50,30 @@ class Provider(Generic[T]):
 class Exchange(Generic[T]):
     """The endpoint of one provider: every request passes through `__call__`."""
 
-    def __init__(self, provider: Provider[T], metrics: Metrics, faults: Faults) -> None:
+    def __init__(
+        self, provider: Provider[T], metrics: Metrics, faults: Faults, log: CallLog, clock: Callable[[], float]
+    ) -> None:
         self._provider = provider
         self._metrics = metrics
         self._faults = faults
+        self._log = log
+        self._clock = clock
         self._decoder = msgspec.json.Decoder(provider.request)
 
     async def __call__(self, request: Request) -> Response:
         """Answer one request, as late as the latency distribution says; making the answer is part of that time."""
         started = time.perf_counter()
         name = self._provider.name
+        call = self._log.arrived(name, request.headers.get("x-request-start"), self._clock())
         body = await request.body()  # also of a call to be refused: a client that still sends could not read why
         plan = self._faults.arrived(name)
         if fault := plan.draw(name, ON_ARRIVAL):
-            return await self._withheld(request, fault, plan)
+            return await self._withheld(request, call, fault, plan)
         try:
             decoded = self._decode(body)
             reply = await self._provider.answer(decoded)
         except Refusal as refusal:
-            self._count("invalid")
+            self._count(call, "invalid")
             return refused(refusal)
         due = started + self._provider.latency.next(self._provider.content(decoded), self._provider.scale(decoded))
         fault = plan.draw(name, ON_ANSWER)
@@ -69,7 +82,7 @@ class Exchange(Generic[T]):
             await patience.wait(request, max(left, 0) + (fault.rule.seconds or 0))
         elif left > _NO_WAIT:
             await asyncio.sleep(left)
-        return self._answered(reply, fault)
+        return self._answered(call, reply, fault)
 
     def _decode(self, body: bytes) -> T:
         try:
@@ -77,32 +90,33 @@ class Exchange(Generic[T]):
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise from_decoding(error) from error
 
-    async def _withheld(self, request: Request, fault: Fault, plan: InForce) -> Response:
+    async def _withheld(self, request: Request, call: Arrival, fault: Fault, plan: InForce) -> Response:
         """Refuse at once, or when the stall is over; counted before, as a stalled client may never see an answer."""
-        self._count(fault.rule.kind)
+        self._count(call, fault.rule.kind)
         if fault.rule.kind == "outage":
             return refused(Refusal("The provider is down, as the fault plan says.", code="outage", status=503))
-        await patience.wait(request, fault.rule.seconds or 0, plan.lifted)
+        await patience.wait(request, min(fault.rule.seconds or 0, plan.left()), plan.lifted)
         answer = refused(Refusal("The provider stalled, as the fault plan says.", code="stall", status=503))
         answer.headers["connection"] = "close"
         return answer
 
-    def _answered(self, reply: Reply, fault: Fault | None) -> Response:
+    def _answered(self, call: Arrival, reply: Reply, fault: Fault | None) -> Response:
         if fault and fault.rule.kind == "error":
-            self._count("error")
+            self._count(call, "error")
             status = fault.rule.status or 500
             return refused(Refusal("The provider failed, as the fault plan says.", code="error", status=status))
         if fault and fault.rule.kind == "corrupt":
             number = fault.number
             reply = replace(reply, body=self._provider.rewritten(reply.body, lambda data: damage(data, number)))
-            self._count("corrupt")
+            self._count(call, "corrupt")
         else:
-            self._count("ok")
+            self._count(call, "ok")
         name = self._provider.name
         self._metrics.tokens.add(reply.input_tokens, {"provider": name, "type": "input"})
         self._metrics.tokens.add(reply.output_tokens, {"provider": name, "type": "output"})
         self._metrics.response_bytes.add(len(reply.body), {"provider": name})
         return Response(reply.body, media_type=reply.media_type)
 
-    def _count(self, outcome: str) -> None:
+    def _count(self, call: Arrival, outcome: str) -> None:
+        call.outcome = outcome
         self._metrics.requests.add(1, {"provider": self._provider.name, "outcome": outcome})

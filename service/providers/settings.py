@@ -27,9 +27,9 @@ class Settings(BaseSettings):
 
     seed: int = 1
     faults: bool = False
-    """Whether ``/faults`` exists."""
+    """Whether ``/faults`` and ``/faults/calls`` exist."""
     faults_remote: bool = False
-    """Whether ``/faults`` also answers callers on other machines."""
+    """Whether they also answer callers on other machines."""
     llm: _Distribution = _Distribution(median=0.12)
     tts: _Distribution = _Distribution(median=0.05)
     image: _Distribution = _Distribution(median=0.08)

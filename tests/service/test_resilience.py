@@ -20,7 +20,6 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from service.admin import _is_loopback
 from service.clients import Answer, Call, ProviderClient, _retry_after
 from service.correlation import Correlation
 from service.job import ProviderError
@@ -57,7 +56,15 @@ class Client:
         self.resilience = Resilience("tts", Settings(**FAST | settings), metrics, self.time)  # type: ignore[arg-type]
         self.breaker = self.resilience.breaker
         self.client = ProviderClient(
-            "tts", url, self.resilience, connections=50, timeout=5, api_key="", tracer=self.tracer, metrics=metrics
+            "tts",
+            url,
+            self.resilience,
+            connections=50,
+            timeout=5,
+            api_key="",
+            tracer=self.tracer,
+            metrics=metrics,
+            clock=self.time,  # type: ignore[arg-type]
         )
 
     async def call(self) -> Any:
@@ -428,9 +435,6 @@ def test_admin_endpoints_refuse_remote_callers(start: Callable[..., Any]) -> Non
         assert answer.status_code == status
         if status == 403:
             assert answer.json()["error"]["code"] == "loopback_only"
-    assert [_is_loopback(host) for host in ("127.0.0.2", "::1", "10.0.0.1", "", "testclient")] == [True] * 2 + [
-        False
-    ] * 3
 
 
 def test_failing_scenes_are_told_with_provider_and_cause(

@@ -22,8 +22,8 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from PIL import Image
 
+from service.loopback import on_loopback
 from service.providers import metrics
-from service.providers.admin import on_loopback
 from service.providers.app import create_app
 from service.providers.settings import Settings
 
@@ -363,6 +363,7 @@ async def test_who_may_use_the_endpoint(
         ("0.0.0.0", False),  # noqa: S104 - an address to refuse, nothing listens on it
         ("192.168.0.1", False),
         ("localhost", False),
+        ("testclient", False),
         ("", False),
     ],
 )

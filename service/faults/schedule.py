@@ -27,7 +27,7 @@ def hits(seed: int, provider: str, kind: str, rate: float, ordinal: int) -> bool
 
     Args:
         seed: Of the plan.
-        provider: llm, tts or image.
+        provider: Whom the rule is for.
         kind: Of the rule.
         rate: Share of the calls that is hit, above 0 and at most 1.
         ordinal: Counts the calls that the rule sees, from 0.

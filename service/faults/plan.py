@@ -1,40 +1,51 @@
-"""A fault plan: which provider fails how often, and in which way."""
+"""A fault plan: which target fails how often, and in which way."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from service.providers.errors import Refusal, from_decoding
+from service.faults.errors import FaultsError
 
-PROVIDERS = ("llm", "tts", "image")
+Fields = Mapping[str, float | int | None]
+"""The fields of a kind with their defaults; None: the field must be given."""
 LONGEST = 600
 """Seconds that a stall or an added latency takes at most."""
+LONGEST_LIFE = 3600
+"""Seconds after which a plan with a lifetime has lifted itself at the latest."""
 _REQUIRED = None
-_DEFAULTS: dict[str, dict[str, float | int | None]] = {
+KINDS: Mapping[str, Fields] = {
     "outage": {"rate": 1.0},
     "stall": {"rate": 1.0, "seconds": 60.0},
     "error": {"rate": 1.0, "status": 500},
     "corrupt": {"rate": 1.0},
     "latency": {"rate": 1.0, "seconds": _REQUIRED},
 }
-"""The fields of each kind, with their defaults."""
-KINDS = tuple(_DEFAULTS)
-"""In the order in which rules are asked: a rule sees the calls that those before it let pass."""
-_STATUSES = frozenset((429, *range(500, 600)))
+"""All kinds there are, in the order in which rules are asked: a rule sees the calls that those before it let pass."""
+_STATUSES = range(400, 600)
 _SHOWN = 40
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What can be made to fail, and how: each side has its own."""
+
+    targets: tuple[str, ...]
+    """what a rule's `provider` may be"""
+    kinds: Mapping[str, Fields]
+    """in the order in which rules are asked"""
+
+
 class Rule(msgspec.Struct, frozen=True):
-    """One fault of one provider."""
+    """One fault of one target."""
 
     provider: str
-    """llm, tts or image"""
+    """one of the targets of the offer"""
     kind: str
-    """outage, stall, error, corrupt or latency"""
+    """one of the kinds of the offer"""
     rate: float = 1.0
     """share of the calls that is hit"""
     status: int | None = None
@@ -48,31 +59,35 @@ class Plan(msgspec.Struct, frozen=True):
 
     seed: int = 0
     rules: tuple[Rule, ...] = ()
+    lifetime: float | None = None
+    """seconds after which it lifts itself; without one it stays until it is lifted"""
 
 
-def read(body: bytes) -> Plan:
+def read(body: bytes, offer: Offer) -> Plan:
     """Read a plan from JSON.
 
     Raises:
-        Refusal: the body is not JSON, or not a plan; it names every error, not just the first.
+        FaultsError: the body is not JSON, or not a plan; it names every error, not just the first.
     """
     try:
         data = msgspec.json.decode(body)
+    except msgspec.ValidationError as error:
+        raise FaultsError(f"{str(error).partition(' - at ')[0]}.", code="invalid_value") from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise from_decoding(error) from error
+        raise FaultsError(f"The body is not valid JSON: {error}.", code="invalid_json") from error
     except RecursionError as error:
-        raise Refusal("The body is nested too deeply to be a fault plan.", code="invalid_json") from error
-    problems = list(_problems(data))
+        raise FaultsError("The body is nested too deeply to be a fault plan.", code="invalid_json") from error
+    problems = list(_problems(data, offer))
     if problems:
-        raise Refusal(
+        raise FaultsError(
             f"The fault plan has {len(problems)} error{'s' if len(problems) > 1 else ''}: "
             + "; ".join(f"{problem.place} {problem.text}" for problem in problems)
             + ".",
             param=problems[0].place,
             code="invalid_fault_plan",
         )
-    rules = (msgspec.convert(_DEFAULTS[rule["kind"]] | rule, Rule) for rule in data["rules"])
-    return Plan(data["seed"], tuple(rules))
+    rules = (msgspec.convert({**offer.kinds[rule["kind"]], **rule}, Rule) for rule in data["rules"])
+    return Plan(data["seed"], tuple(rules), data.get("lifetime"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,34 +113,41 @@ def _integer(value: object) -> bool:
 _PLAN = {
     "seed": _Field(lambda value: _integer(value) and -(1 << 63) <= value < 1 << 63, "an integer of 64 bits"),
     "rules": _Field(lambda value: isinstance(value, list), "a list of rules"),
+    "lifetime": _Field(
+        lambda value: _number(value) and 0 < value <= LONGEST_LIFE, f"a number above 0 and at most {LONGEST_LIFE}"
+    ),
 }
 _RULE = {
-    "provider": _Field(lambda value: value in PROVIDERS, f"one of {', '.join(PROVIDERS)}"),
-    "kind": _Field(lambda value: value in KINDS, f"one of {', '.join(KINDS)}"),
     "rate": _Field(lambda value: _number(value) and 0 < value <= 1, "a number above 0 and at most 1"),
-    "status": _Field(lambda value: _integer(value) and value in _STATUSES, "429 or 500 to 599"),
+    "status": _Field(lambda value: _integer(value) and value in _STATUSES, "a status from 400 to 599"),
     "seconds": _Field(lambda value: _number(value) and 0 <= value <= LONGEST, f"a number from 0 to {LONGEST}"),
 }
 
 
-def _problems(data: object) -> Iterator[_Problem]:
+def _among(names: tuple[str, ...]) -> _Field:
+    return _Field(lambda value: value in names, f"one of {', '.join(names)}" if len(names) > 1 else names[0])
+
+
+def _problems(data: object, offer: Offer) -> Iterator[_Problem]:
     if not isinstance(data, dict):
         yield _Problem("the body", 'must be an object like {"seed": 1, "rules": []}')
         return
     yield from _wrong(data, _PLAN, "")
-    yield from (_Problem(name, "is missing") for name in _PLAN if name not in data)
+    yield from (_Problem(name, "is missing") for name in ("seed", "rules") if name not in data)
     rules = data.get("rules")
+    fields = {"provider": _among(offer.targets), "kind": _among(tuple(offer.kinds)), **_RULE}
     first: dict[tuple[str, str], str] = {}
     for number, rule in enumerate(rules if isinstance(rules, list) else []):
         place = f"rules[{number}]"
         if not isinstance(rule, dict):
             yield _Problem(place, "must be an object")
             continue
-        yield from _wrong(rule, _RULE, f"{place}.")
-        yield from _unfit(rule, place)
-        provider, kind = rule.get("provider"), rule.get("kind")
-        if provider in PROVIDERS and kind in KINDS and (earlier := first.setdefault((provider, kind), place)) != place:
-            yield _Problem(place, f"has the provider and the kind of {earlier}")
+        yield from _wrong(rule, fields, f"{place}.")
+        yield from _unfit(rule, place, offer)
+        if all(name in rule and fields[name].fits(rule[name]) for name in ("provider", "kind")):
+            earlier = first.setdefault((rule["provider"], rule["kind"]), place)
+            if earlier != place:
+                yield _Problem(place, f"has the provider and the kind of {earlier}")
 
 
 def _wrong(data: dict[str, Any], fields: dict[str, _Field], prefix: str) -> Iterator[_Problem]:
@@ -142,13 +164,13 @@ def _shown(value: object) -> str:
     return msgspec.json.encode(value).decode()[:_SHOWN]
 
 
-def _unfit(rule: dict[str, Any], place: str) -> Iterator[_Problem]:
+def _unfit(rule: dict[str, Any], place: str, offer: Offer) -> Iterator[_Problem]:
     """Yield the fields that this kind must have and has not, or has and must not have."""
     yield from (_Problem(f"{place}.{name}", "is missing") for name in ("provider", "kind") if name not in rule)
     kind = rule.get("kind")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in offer.kinds:
         return
-    fields = _DEFAULTS[kind]
+    fields = offer.kinds[kind]
     for name, default in fields.items():
         if default is _REQUIRED and name not in rule:
             yield _Problem(f"{place}.{name}", f"is missing; the kind '{kind}' needs it")

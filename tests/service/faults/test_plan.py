@@ -4,20 +4,22 @@ import json
 
 import pytest
 
-from service.providers.errors import Refusal
-from service.providers.plan import Plan, Rule, read
+from service.faults.errors import FaultsError
+from service.faults.plan import Offer, Plan, Rule, read
+from service.providers.exchange import OFFER
+from service.store_faults import OFFER as STORE
 
 
-def refusal(plan: object) -> Refusal:
-    with pytest.raises(Refusal) as caught:
-        read(plan if isinstance(plan, bytes) else json.dumps(plan).encode())
+def refusal(plan: object, offer: Offer = OFFER) -> FaultsError:
+    with pytest.raises(FaultsError) as caught:
+        read(plan if isinstance(plan, bytes) else json.dumps(plan).encode(), offer)
     return caught.value
 
 
 def test_defaults_of_each_kind() -> None:
     kinds = [{"kind": kind} for kind in ("error", "outage", "stall", "corrupt")]
     rules = [{"provider": "llm", **kind} for kind in [*kinds, {"kind": "latency", "seconds": 2, "rate": 1}]]
-    assert read(json.dumps({"seed": 7, "rules": rules}).encode()) == Plan(
+    assert read(json.dumps({"seed": 7, "rules": rules}).encode(), OFFER) == Plan(
         7,
         (
             Rule("llm", "error", 1.0, status=500),
@@ -32,6 +34,7 @@ def test_defaults_of_each_kind() -> None:
 @pytest.mark.parametrize(
     "rule",
     [
+        {"kind": "error", "status": 400},
         {"kind": "error", "status": 429},
         {"kind": "error", "status": 599},
         {"kind": "outage", "rate": 1},
@@ -40,7 +43,7 @@ def test_defaults_of_each_kind() -> None:
     ],
 )
 def test_values_at_the_edge_are_taken(rule: dict[str, object]) -> None:
-    (read_back,) = read(json.dumps({"seed": 0, "rules": [{"provider": "image", **rule}]}).encode()).rules
+    (read_back,) = read(json.dumps({"seed": 0, "rules": [{"provider": "image", **rule}]}).encode(), OFFER).rules
     assert {name: getattr(read_back, name) for name in rule} == rule
 
 
@@ -61,9 +64,9 @@ def test_values_at_the_edge_are_taken(rule: dict[str, object]) -> None:
             ".rate",
             "is a list and must be a number above 0 and at most 1",
         ),
-        ({"status": 404}, ".status", "is 404 and must be 429 or 500 to 599"),
-        ({"status": 600}, ".status", "is 600 and must be 429 or 500 to 599"),
-        ({"status": 500.0}, ".status", "is 500.0 and must be 429 or 500 to 599"),
+        ({"status": 399}, ".status", "is 399 and must be a status from 400 to 599"),
+        ({"status": 600}, ".status", "is 600 and must be a status from 400 to 599"),
+        ({"status": 500.0}, ".status", "is 500.0 and must be a status from 400 to 599"),
         ({"kind": "latency", "seconds": -1}, ".seconds", "is -1 and must be a number from 0 to 600"),
         ({"kind": "stall", "seconds": 601}, ".seconds", "is 601 and must be a number from 0 to 600"),
         ({"kind": "latency"}, ".seconds", "is missing; the kind 'latency' needs it"),
@@ -146,3 +149,48 @@ def test_all_errors_are_named_at_once() -> None:
 def test_what_is_no_plan_at_all(body: bytes, message: str, code: str) -> None:
     wrong = refusal(body)
     assert (str(wrong), wrong.code) == (message, code)
+
+
+def test_a_lifetime_is_above_0_and_at_most_an_hour() -> None:
+    for lifetime in (1e-3, 30, 3600):
+        assert read(json.dumps({"seed": 1, "rules": [], "lifetime": lifetime}).encode(), OFFER).lifetime == lifetime
+    for lifetime, shown in ((0, "0"), (-1, "-1"), (3600.1, "3600.1"), ("30", '"30"'), (None, "null"), (True, "true")):
+        wrong = refusal({"seed": 1, "rules": [], "lifetime": lifetime})
+        assert str(wrong) == (
+            f"The fault plan has 1 error: lifetime is {shown} and must be a number above 0 and at most 3600."
+        )
+        assert (wrong.param, wrong.code) == ("lifetime", "invalid_fault_plan")
+
+
+def test_each_side_takes_its_own_targets_kinds_and_fields() -> None:
+    kinds = [{"kind": "outage"}, {"kind": "stall"}, {"kind": "error"}, {"kind": "latency", "seconds": 0.5}]
+    rules = [{"provider": "store", **kind} for kind in kinds]
+    assert read(json.dumps({"seed": 1, "rules": rules}).encode(), STORE).rules == (
+        Rule("store", "outage"),
+        Rule("store", "stall", seconds=60.0),
+        Rule("store", "error"),
+        Rule("store", "latency", seconds=0.5),
+    )
+    wrong = refusal(
+        {
+            "seed": 1,
+            "lifetime": 9999,
+            "rules": [
+                {"provider": "llm", "kind": "outage"},
+                {"provider": "store", "kind": "corrupt", "rate": 1.5},
+                {"provider": "store", "kind": "error", "status": 500},
+            ],
+        },
+        STORE,
+    )
+    assert str(wrong) == (
+        "The fault plan has 5 errors: "
+        "lifetime is 9999 and must be a number above 0 and at most 3600; "
+        'rules[0].provider is "llm" and must be store; '
+        'rules[1].kind is "corrupt" and must be one of outage, stall, error, latency; '
+        "rules[1].rate is 1.5 and must be a number above 0 and at most 1; "
+        "rules[2].status is not a field of the kind 'error'."
+    )
+    assert str(refusal({"seed": 1, "rules": [{"provider": "store", "kind": "outage"}]})) == (
+        'The fault plan has 1 error: rules[0].provider is "store" and must be one of llm, tts, image.'
+    )

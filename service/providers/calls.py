@@ -1,0 +1,83 @@
+"""``/faults/calls``: the latest calls, when each was sent and arrived, and what became of it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import deque
+
+import msgspec
+from fastapi import Request, Response
+
+from service.faults.errors import FaultsError
+
+KEPT = 50_000
+"""Calls; about 8 MB."""
+_SENT = re.compile(r"t=(\d{1,12}(?:\.\d{1,9})?)")
+
+
+class Arrival(msgspec.Struct, gc=False):
+    """One call; instants are Unix seconds."""
+
+    provider: str
+    sent: float | None
+    """by the caller's clock, when it said so"""
+    arrived: float
+    outcome: str | None = None
+    """None until it is counted"""
+
+
+class Calls(msgspec.Struct, frozen=True):
+    """The body of the answer."""
+
+    calls: list[Arrival]
+
+
+class CallLog:
+    """Keeps so many of the latest calls, in order of arrival."""
+
+    def __init__(self, kept: int) -> None:
+        self._calls: deque[Arrival] = deque(maxlen=kept)
+
+    def arrived(self, provider: str, start: str | None, at: float) -> Arrival:
+        """Note that a call arrived at `at`; `start` is its header ``X-Request-Start``."""
+        found = None if start is None else _SENT.fullmatch(start)
+        call = Arrival(provider, float(found[1]) if found else None, at)
+        self._calls.append(call)
+        return call
+
+    def since(self, provider: str | None, at: float) -> list[Arrival]:
+        """Return the calls counted by now that arrived at `at` or later; None: of all providers."""
+        return [
+            call
+            for call in self._calls
+            if call.outcome is not None and call.arrived >= at and provider in {None, call.provider}
+        ]
+
+
+class CallsEndpoint:
+    """Answers with the calls that the query asks for: ``?provider=llm&since=1700000000.5``, both optional."""
+
+    def __init__(self, log: CallLog, providers: tuple[str, ...]) -> None:
+        self._log = log
+        self._providers = providers
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer; raises FaultsError for a query that cannot be meant."""
+        provider = request.query_params.get("provider")
+        if provider is not None and provider not in self._providers:
+            raise FaultsError(
+                f"provider must be one of {', '.join(self._providers)}.", param="provider", code="invalid_value"
+            )
+        calls = self._log.since(provider, _instant(request.query_params.get("since", "0")))
+        return Response(msgspec.json.encode(Calls(calls)), media_type="application/json")
+
+
+def _instant(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise FaultsError("since must be an instant in Unix seconds.", param="since", code="invalid_value")
+    return value
