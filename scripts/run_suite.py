@@ -137,8 +137,8 @@ def measure(
         status = child.process.wait()
         if not settled.complete:
             say(f"warning: no metrics past the end of the run from {', '.join(settled.missing)}: counts may differ")
-        if (trouble := stack.trouble()) is not None:
-            say(f"warning: Prometheus: {trouble}")
+        for trouble in stack.troubles():
+            say(f"warning: {trouble}")
         await_traces(run_dir)
         begun = time.monotonic()
         exported = export(run_dir, stack.prometheus_url, charts=charts)

@@ -157,9 +157,12 @@ class EmbeddedStack:
         self._write(settled)
         return settled
 
-    def trouble(self) -> str | None:
-        """Return what Prometheus complains of in its log, such as a full disk, with the cure."""
-        return prometheus.trouble(self._children[0].tail())
+    def troubles(self) -> list[str]:
+        """Return, one line each, which components have ended and what Prometheus complains of, such as a full disk."""
+        found = [f"{child.name} {how}; its log is {child.log}" for child in self._children if (how := child.end())]
+        if (complaint := prometheus.trouble(self._children[0].tail())) is not None:
+            found.append(f"Prometheus: {complaint}")
+        return found
 
     def _start_retrying(self, lock: int) -> Endpoints:
         """Between choosing a port and binding it, another process can take it: then others are chosen."""

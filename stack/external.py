@@ -144,9 +144,9 @@ class ExternalRun:
         self._write(settled)
         return settled
 
-    def trouble(self) -> str | None:
-        """Return None: the log of this Prometheus is not ours to read."""
-        return None
+    def troubles(self) -> list[str]:
+        """Return nothing: these processes and their logs are not ours to look at."""
+        return []
 
     def _write(self, settled: Settled | None) -> None:
         addresses = self._stack.addresses

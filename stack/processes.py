@@ -37,12 +37,18 @@ class Child:
         Raises:
             StackError: with its exit status and the last lines of its log.
         """
+        how = self.end()
+        if how is None:
+            return
+        where = f"; its log {self.log} ends with:\n{self.tail()}" if self.log else "; see its messages above"
+        raise StackError(f"{self.name} {how} while it was needed{where}")
+
+    def end(self) -> str | None:
+        """Return how the child ended, such as "ended with signal SIGKILL"; None while it runs."""
         status = self.process.poll()
         if status is None:
-            return
-        how = f"exit status {status}" if status >= 0 else f"signal {signal.Signals(-status).name}"
-        where = f"; its log {self.log} ends with:\n{self.tail()}" if self.log else "; see its messages above"
-        raise StackError(f"{self.name} ended with {how} while it was needed{where}")
+            return None
+        return f"ended with {f'exit status {status}' if status >= 0 else f'signal {signal.Signals(-status).name}'}"
 
     def tail(self) -> str:
         """Return the last lines of the child's log."""
