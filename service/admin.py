@@ -30,5 +30,12 @@ async def breakers(request: Request) -> Response:
     return Response(msgspec.json.encode({"object": "list", "data": found}), media_type="application/json")
 
 
+@router.get("/state")
+async def state(request: Request) -> Response:
+    """Compare jobs, records and files; 503 while the store is away."""
+    found = await _parts(request).audit.take()
+    return Response(msgspec.json.encode(found), media_type="application/json")
+
+
 def _parts(request: Request) -> Parts:
     return cast("Parts", request.app.state.parts)

@@ -14,6 +14,7 @@ from opentelemetry.trace import TracerProvider
 
 from service import admin, errors, telemetry
 from service.assets import Assets
+from service.audit import Audit
 from service.body import MULTIPART_OVERHEAD, BodyLimit
 from service.catalog import Catalog
 from service.clients import ProviderClient
@@ -99,7 +100,8 @@ def create_app(
             )
             stack.push_async_callback(jobs.close)
             breakers = tuple(guard.breaker for guard in guards.values() if guard.breaker)
-            app.state.parts = Parts(settings, jobs, Catalog(jobs, store), store, assets, media, breakers)
+            audit = Audit(settings, jobs, store, assets)
+            app.state.parts = Parts(settings, jobs, Catalog(jobs, store), store, assets, media, breakers, audit)
             yield
 
     app = FastAPI(

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 import secrets
 import shutil
 from pathlib import Path
 from typing import BinaryIO
 
 from service.schemas import Asset
+
+CONTENT = "content.mp4"
+"""The finished video."""
+_JOB = re.compile(r"video_[0-9a-f]{32}")
 
 
 class Assets:
@@ -31,6 +37,15 @@ class Assets:
     def path(self, video_id: str, name: str) -> Path:
         """Where the file `name` of a job lies."""
         return self._root / video_id / name
+
+    def folders(self) -> set[str]:
+        """The jobs that have a folder."""
+        with os.scandir(self._root) as entries:
+            return {entry.name for entry in entries if _JOB.fullmatch(entry.name)}
+
+    def without(self, video_ids: set[str], name: str) -> set[str]:
+        """Those of these jobs that have no file `name`."""
+        return {video_id for video_id in video_ids if not self.path(video_id, name).is_file()}
 
     def write(self, video_id: str, name: str, content: bytes, media_type: str) -> Asset:
         """Store `content`; raises FileNotFoundError when the job's folder was removed."""

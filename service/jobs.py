@@ -52,7 +52,7 @@ class Jobs:
         self._live: dict[str, Job] = {}
         self._waiting: dict[str, Job] = {}
         self._running: set[asyncio.Task[None]] = set()
-        self._arriving = 0
+        self._arriving: set[str] = set()
         self._sequence = 0
         self.closing = False
         """Whether the service is shutting down."""
@@ -62,12 +62,26 @@ class Jobs:
         job = self._live.get(video_id)
         return None if job is None or job.stop_reason == "deleted" else job
 
+    @property
+    def live(self) -> int:
+        """Jobs that wait or run here."""
+        return sum(job.outcome is None for job in self._live.values())
+
+    @property
+    def unsaved(self) -> int:
+        """Jobs that have ended here while the store does not know it."""
+        return sum(job.done.is_set() for job in self._live.values())
+
+    def ids(self) -> frozenset[str]:
+        """The jobs that this process is responsible for, those included that it has not accepted yet."""
+        return frozenset(self._arriving | self._live.keys())
+
     async def create(self, request: CreateVideo, store_upload: Callable[[str], Awaitable[Upload | None]]) -> Job:
         """Accept a job, or raise ApiError; `store_upload` stores and checks the document of the new job's id."""
         correlation = self._correlations.read()
         self._admit(correlation)
-        self._arriving += 1
         video_id = f"video_{secrets.token_hex(16)}"
+        self._arriving.add(video_id)
         try:
             await asyncio.to_thread(self._assets.create, video_id)
             upload = await store_upload(video_id)
@@ -79,7 +93,7 @@ class Jobs:
                 self._metrics.rejected("store_unavailable", correlation)
             raise
         finally:
-            self._arriving -= 1
+            self._arriving.discard(video_id)
         self._metrics.accepted(correlation)
         self._metrics.active("queued", 1)
         self._live[video_id] = self._waiting[video_id] = job
@@ -89,13 +103,18 @@ class Jobs:
         self._dispatch()
         return job
 
-    async def delete(self, video_id: str) -> None:
-        """Cancel the job if it has not ended, and remove every trace of it; 404 for unknown ids."""
+    async def delete(self, video_id: str) -> bool:
+        """Cancel the job if it has not ended, and remove every trace of it; 404 for unknown ids.
+
+        Returns whether it was cancelled; one that had ended was not, nor one that came to its end all the same.
+        """
         asked = self._clock.now()
+        cancelled = False
         job = self.get(video_id)
         if job is not None:
             await self._stop(job, "deleted")
-            if job.outcome == "cancelled":
+            cancelled = job.outcome == "cancelled"
+            if cancelled:
                 self._metrics.cancelled(self._clock.now() - asked, job.correlation)
         elif video_id in self._live:
             raise not_found(video_id)
@@ -103,6 +122,7 @@ class Jobs:
         await asyncio.to_thread(self._assets.remove, video_id)
         if not known:
             raise not_found(video_id)
+        return cancelled
 
     async def close(self) -> None:
         """Accept nothing more and end all jobs; they are failed with the code "service_shutdown"."""
@@ -113,7 +133,7 @@ class Jobs:
         if self.closing:
             self._metrics.rejected("service_shutdown", correlation)
             raise ApiError(503, "service_shutdown", "The service is shutting down.", retry_after=1)
-        if len(self._waiting) + len(self._running) + self._arriving >= self._workers + self._queue_size:
+        if len(self._waiting) + len(self._running) + len(self._arriving) >= self._workers + self._queue_size:
             self._metrics.rejected("queue_full", correlation)
             raise ApiError(
                 429,

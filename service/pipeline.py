@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from opentelemetry.trace import StatusCode, Tracer
 
 from service import calls
-from service.assets import Assets
+from service.assets import CONTENT, Assets
 from service.clients import ProviderClient
 from service.clock import Clock
 from service.formats import MediaError
@@ -142,7 +142,7 @@ class Pipeline:
                 raise JobError(
                     "provider_invalid_response", f"The video could not be composed: a provider gave {error}."
                 ) from error
-            job.content = await asyncio.to_thread(self._assets.write, job.id, "content.mp4", content, "video/mp4")
+            job.content = await asyncio.to_thread(self._assets.write, job.id, CONTENT, content, "video/mp4")
 
     @contextmanager
     def _stage(self, job: Job, name: StageName, scene: int | None = None) -> Iterator[None]:

@@ -12,7 +12,8 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.datastructures import UploadFile
 
 from service import body
-from service.assets import Assets
+from service.assets import CONTENT, Assets
+from service.audit import Audit
 from service.breaker import Breaker
 from service.catalog import Catalog
 from service.errors import ApiError, not_found
@@ -44,6 +45,7 @@ class Parts:
     assets: Assets
     media: Media
     breakers: tuple[Breaker, ...]
+    audit: Audit
 
 
 @router.post("/v1/videos", response_model=Video)
@@ -106,20 +108,29 @@ async def content(request: Request, video_id: VideoId, variant: str = "video") -
     if status != "completed":
         # 400 rather than 409, as the OpenAI API answers: its clients retry a 409 at once, which cannot help.
         raise ApiError(400, "video_not_ready", f"Video '{video_id}' is {status}: it has no content.", param="video_id")
-    try:
-        file = await asyncio.to_thread(parts.assets.path(video_id, "content.mp4").read_bytes)
-    except FileNotFoundError as error:
-        message = f"The content of '{video_id}' is lost; create the video again."
-        raise ApiError(500, "content_unavailable", message) from error
+    file = await _file(parts, video_id, CONTENT)
     headers = {"Content-Disposition": f'attachment; filename="{video_id}.mp4"'}
     return Response(file, headers=headers, media_type="video/mp4")
+
+
+@router.get("/v1/videos/{video_id}/assets/{name}", response_class=Response)
+async def asset(request: Request, video_id: VideoId, name: str) -> Response:
+    """Download one file that the manifest lists, by its path there."""
+    parts = _parts(request)
+    listed = Manifest.model_validate_json(await parts.catalog.manifest(_checked(video_id))).assets()
+    found = next((asset for asset in listed if asset.path == name), None)
+    if found is None:
+        message = f"Video '{video_id}' has no asset '{name[:100]}'; its manifest lists those it has."
+        raise ApiError(404, "asset_not_found", message, param="name")
+    headers = {"Content-Disposition": f'attachment; filename="{found.path}"'}
+    return Response(await _file(parts, video_id, found.path), headers=headers, media_type=found.media_type)
 
 
 @router.delete("/v1/videos/{video_id}", response_model=VideoDeleted)
 async def delete(request: Request, video_id: VideoId) -> Response:
     """Delete a video and its files; a job that has not ended is cancelled first."""
-    await _parts(request).jobs.delete(_checked(video_id))
-    return _json(VideoDeleted(id=video_id).model_dump_json().encode())
+    cancelled = await _parts(request).jobs.delete(_checked(video_id))
+    return _json(VideoDeleted(id=video_id, cancelled=cancelled).model_dump_json().encode())
 
 
 @router.get("/health", response_model=Health)
@@ -155,6 +166,16 @@ async def _store_upload(parts: Parts, video_id: str, uploaded: UploadFile) -> Up
     except DocumentError as error:
         raise ApiError(400, error.code, error.message, param="input_reference") from error
     return Upload(asset, is_pdf)
+
+
+async def _file(parts: Parts, video_id: str, name: str) -> bytes:
+    try:
+        return await asyncio.to_thread(parts.assets.path(video_id, name).read_bytes)
+    except FileNotFoundError as error:
+        # Lost, unless the video was deleted since it was looked up.
+        await parts.catalog.video(video_id)
+        message = f"The file '{name}' of '{video_id}' is lost; create the video again."
+        raise ApiError(500, "content_unavailable", message) from error
 
 
 def _parts(request: Request) -> Parts:

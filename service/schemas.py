@@ -73,6 +73,8 @@ class VideoDeleted(Record):
     id: str
     object: Literal["video.deleted"] = "video.deleted"
     deleted: bool = True
+    cancelled: bool
+    """Whether the job had not ended and was stopped."""
 
 
 class Asset(Record):
@@ -133,6 +135,11 @@ class Manifest(Record):
     content: Asset | None
     stages: tuple[Stage, ...]
     timings: Timings
+
+    def assets(self) -> tuple[Asset, ...]:
+        """Every file that is listed."""
+        made = (asset for scene in self.scenes for asset in (scene.audio, scene.visual))
+        return tuple(asset for asset in (*made, self.content) if asset is not None)
 
 
 class Health(Record):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from time import perf_counter
 from typing import Any, TypeVar, cast
 
@@ -14,6 +14,7 @@ from service.store_faults import StoreFaults
 
 _PREFIX = "reelbench:video"
 _INDEX = f"{_PREFIX}s"
+_AT_ONCE = 500
 _Result = TypeVar("_Result")
 
 
@@ -82,6 +83,20 @@ class Store:
         videos = await self._timed("MGET", cast("Awaitable[list[Any]]", self._redis.mget([*map(_key, names)])))
         # A job deleted between the two round trips has left a gap.
         return [found for found in zip(names, videos, strict=True) if found[1] is not None], len(ids) > limit
+
+    async def ids(self) -> list[str]:
+        """All jobs by ascending sequence."""
+        found = await self._timed("ZRANGE", cast("Awaitable[list[bytes]]", self._redis.zrange(_INDEX, 0, -1)))
+        return [video_id.decode() for video_id in found]
+
+    async def videos(self, video_ids: Sequence[str]) -> dict[str, bytes]:
+        """The JSON of those of these videos that exist; one round trip for each `_AT_ONCE` of them."""
+        found: dict[str, bytes] = {}
+        for start in range(0, len(video_ids), _AT_ONCE):
+            names = video_ids[start : start + _AT_ONCE]
+            videos = await self._timed("MGET", cast("Awaitable[list[Any]]", self._redis.mget([*map(_key, names)])))
+            found.update((name, video) for name, video in zip(names, videos, strict=True) if video is not None)
+        return found
 
     async def remove(self, video_id: str) -> bool:
         """Forget a job; False when it is unknown."""

@@ -12,7 +12,7 @@ from fastapi import Request, Response
 from service.faults.errors import FaultsError
 
 KEPT = 50_000
-"""Calls; about 8 MB."""
+"""Calls; about 5 MB."""
 _SENT = re.compile(r"t=(\d{1,12}(?:\.\d{1,9})?)")
 
 

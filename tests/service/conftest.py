@@ -32,6 +32,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from PIL import Image
 
 from service.app import create_app
+from service.providers.app import create_app as create_providers
+from service.providers.settings import Settings as ProviderSettings
 from service.settings import Settings
 
 # Read once per process, by the first application that is instrumented: it must be there before any test.
@@ -254,6 +256,14 @@ def start(providers: FakeProviders, tmp_path: Path) -> Iterator[Callable[..., Ru
         yield lambda **settings: stack.enter_context(
             run_service(providers.url, tmp_path / "data", **settings)  # type: ignore[attr-defined]
         )
+
+
+@pytest.fixture
+def mock_providers() -> Iterator[str]:
+    """The real mock providers, quick and ready to fail; the address."""
+    quick = {name: {"median": 0.002} for name in ("llm", "tts", "image")}
+    with thread_server(create_providers(ProviderSettings(faults=True, **quick))) as (url, _, _):  # type: ignore[arg-type]
+        yield url
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ def test_delete_of_a_running_job_stops_its_calls_and_leaves_nothing(
     waiter.start()
     started = time.monotonic()
     answer = HTTP.delete(f"{running.url}/v1/videos/{job['id']}")
-    assert answer.json() == {"id": job["id"], "object": "video.deleted", "deleted": True}
+    assert answer.json() == {"id": job["id"], "object": "video.deleted", "deleted": True, "cancelled": True}
     assert time.monotonic() - started < 1
     assert running.points("video.jobs") == [({"outcome": "cancelled", **NONE}, 1)]
     until(lambda: providers.cut_off == {"tts": 5, "image": 5}, "the providers see the connections cut")
@@ -94,13 +94,21 @@ def test_delete_of_a_queued_job_frees_its_place(
     running = start(workers=1, queue_size=1)
     providers.gate.clear()
     first, second = create(running, wait=0), create(running, wait=0)
-    assert HTTP.delete(f"{running.url}/v1/videos/{second['id']}").status_code == 200
+    assert HTTP.delete(f"{running.url}/v1/videos/{second['id']}").json()["cancelled"] is True
     assert running.points("video.jobs") == [({"outcome": "cancelled", **NONE}, 1)]
     third = create(running, wait=0)
     providers.gate.set()
     for job in (first, third):
         assert HTTP.get(f"{running.url}/v1/videos/{job['id']}/wait").json()["status"] == "completed"
     assert providers.calls["llm"] == 2
+
+
+def test_delete_of_a_job_that_had_ended_cancels_nothing(start: Callable[..., Any], create: Callable[..., Any]) -> None:
+    running = start()
+    job = create(running)
+    answer = HTTP.delete(f"{running.url}/v1/videos/{job['id']}")
+    assert answer.json() == {"id": job["id"], "object": "video.deleted", "deleted": True, "cancelled": False}
+    assert running.points("video.jobs.cancelled.duration") == []
 
 
 def test_many_deletes_of_one_job_count_it_once(

@@ -10,6 +10,7 @@ import json
 import socket
 import time
 import wave
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -132,6 +133,39 @@ async def test_thirty_percent_of_twenty_calls_is_six(providers: Providers) -> No
         "calls": {"llm": 1, "tts": 20, "image": 0},
     }
     assert providers.outcomes() == {("tts", "ok"): 14, ("tts", "error"): 6, ("llm", "ok"): 1}
+
+
+async def test_the_call_log_agrees_with_the_counter(providers: Providers) -> None:
+    await providers.plan(
+        {"provider": "tts", "kind": "stall", "rate": 0.2, "seconds": 0},
+        {"provider": "tts", "kind": "error", "rate": 0.3},
+        {"provider": "llm", "kind": "outage"},
+    )
+    await asyncio.gather(*(providers.call(name) for name in ["tts"] * 25 + ["llm"] * 5))
+    async with providers.http.post(PATHS["image"], data=b"{}") as invalid:
+        assert invalid.status == 400
+    async with providers.http.get("/faults/calls") as answer:
+        calls = (await answer.json())["calls"]
+    assert Counter((call["provider"], call["outcome"]) for call in calls) == providers.outcomes()
+    assert providers.outcomes() == {
+        ("tts", "stall"): 5,
+        ("tts", "error"): 6,
+        ("tts", "ok"): 14,
+        ("llm", "outage"): 5,
+        ("image", "invalid"): 1,
+    }
+    assert [call["arrived"] for call in calls] == sorted(call["arrived"] for call in calls)
+
+
+async def test_a_stall_ends_with_the_lifetime_of_its_plan(providers: Providers) -> None:
+    plan = {"seed": 1, "lifetime": 0.3, "rules": [{"provider": "tts", "kind": "stall"}]}
+    async with providers.http.put("/faults", json=plan) as answer:
+        assert (answer.status, (await answer.json())["lifetime"]) == (200, 0.3)
+    started = time.perf_counter()
+    assert (await providers.call("tts"))[0] == 503
+    assert 0.1 < time.perf_counter() - started < 5
+    assert (await providers.call("tts"))[0] == 200
+    assert (await providers.state())["rules"] == []
 
 
 async def test_concurrent_calls_are_counted_exactly(providers: Providers) -> None:

@@ -1,0 +1,71 @@
+"""What this process holds, what the store knows, what lies on the disk: and where they differ."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+import msgspec
+import orjson
+
+from service.assets import CONTENT, Assets
+from service.jobs import Jobs
+from service.settings import Settings
+from service.store import Store
+
+_SWITCHES = ("retries", "breaker")
+"""The settings that a baseline turns off."""
+
+
+class State(msgspec.Struct, frozen=True):
+    """The body of an answer of ``/v1/admin/state``."""
+
+    object: Literal["state"]
+    live: int
+    """jobs that wait or run here"""
+    unsaved: int
+    """jobs whose state waits for the store"""
+    orphans: int
+    """job folders on the disk without a record in the store"""
+    missing: int
+    """completed records in the store without their video on the disk"""
+    store: Literal["up", "away"]
+    switches: dict[str, bool]
+
+
+class Audit:
+    """Counts while jobs come and go: only a difference that is still there after a second look is one."""
+
+    def __init__(self, settings: Settings, jobs: Jobs, store: Store, assets: Assets) -> None:
+        self._switches = {name: bool(getattr(settings, name)) for name in _SWITCHES}
+        self._jobs = jobs
+        self._store = store
+        self._assets = assets
+
+    async def take(self) -> State:
+        """Count; raises StoreError while the store is away."""
+        folders = await asyncio.to_thread(self._assets.folders)
+        ours = self._jobs.ids()
+        videos = await self._store.videos(await self._store.ids())
+        orphans = await self._orphans(folders - ours - videos.keys())
+        missing = await self._missing(await asyncio.to_thread(_completed, videos))
+        return State("state", self._jobs.live, self._jobs.unsaved, orphans, missing, "up", self._switches)
+
+    async def _orphans(self, suspects: set[str]) -> int:
+        if not suspects:
+            return 0
+        # A job has its record, or is in our care, before it leaves the other; deletion removes the folder last.
+        recorded = await self._store.videos(sorted(suspects))
+        suspects -= recorded.keys() | self._jobs.ids()
+        return len(suspects & await asyncio.to_thread(self._assets.folders))
+
+    async def _missing(self, completed: set[str]) -> int:
+        suspects = await asyncio.to_thread(self._assets.without, completed, CONTENT)
+        if not suspects:
+            return 0
+        # Deletion removes the record first: without one the file may be gone.
+        return len(_completed(await self._store.videos(sorted(suspects))))
+
+
+def _completed(videos: dict[str, bytes]) -> set[str]:
+    return {name for name, video in videos.items() if orjson.loads(video)["status"] == "completed"}

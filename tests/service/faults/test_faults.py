@@ -1,0 +1,74 @@
+"""The plan in force, by a clock that moves when the test says so."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from service.faults.faults import Faults
+from service.faults.plan import Plan, Rule
+from service.store_faults import OFFER
+
+
+class Time:
+    def __init__(self) -> None:
+        self.at = 50.0
+
+    def now(self) -> float:
+        return self.at
+
+
+OUTAGE = Plan(3, (Rule("store", "outage"),), lifetime=30)
+
+
+def drawn(faults: Faults) -> str | None:
+    fault = faults.arrived("store").draw("store", OFFER.kinds)
+    return fault and fault.rule.kind
+
+
+def test_a_plan_lifts_itself_when_its_lifetime_is_over() -> None:
+    time = Time()
+    faults = Faults(OFFER, time.now)
+    faults.replace(OUTAGE)
+    time.at += 29.9
+    assert drawn(faults) == "outage"
+    rule = {"provider": "store", "kind": "outage", "rate": 1.0, "seen": 1, "hit": 1}
+    shown = msgspec.to_builtins(faults.state())
+    assert shown == {"seed": 3, "rules": [rule], "calls": {"store": 1}, "lifetime": 30}
+    time.at += 0.1
+    assert msgspec.to_builtins(faults.state()) == {"seed": 0, "rules": [], "calls": {"store": 1}}
+    assert drawn(faults) is None
+
+
+def test_a_plan_put_again_lives_its_whole_lifetime_and_one_without_lives_on() -> None:
+    time = Time()
+    faults = Faults(OFFER, time.now)
+    faults.replace(OUTAGE)
+    time.at += 20
+    faults.replace(OUTAGE)
+    time.at += 20
+    assert drawn(faults) == "outage"
+    faults.replace(Plan(3, OUTAGE.rules))
+    time.at += 1e6
+    assert drawn(faults) == "outage"
+
+
+def test_the_last_state_of_a_plan_that_lifted_itself_is_that_of_no_plan() -> None:
+    time = Time()
+    faults = Faults(OFFER, time.now)
+    faults.replace(OUTAGE)
+    plan = faults.arrived("store")
+    assert (plan.left(), plan.lifted.is_set()) == (30, False)
+    time.at += 31
+    assert plan.left() == 0
+    assert faults.replace(Plan()).rules == []
+    assert plan.lifted.is_set()
+
+
+async def test_whoever_waits_for_a_plan_that_another_replaces_is_told() -> None:
+    faults = Faults(OFFER)
+    waiter = asyncio.create_task(faults.arrived("store").lifted.wait())
+    await asyncio.sleep(0)
+    faults.replace(OUTAGE)
+    assert await asyncio.wait_for(waiter, 1)

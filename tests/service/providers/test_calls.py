@@ -1,0 +1,123 @@
+"""The log of calls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from service.providers.app import create_app
+from service.providers.calls import Arrival, CallLog
+from service.providers.settings import Settings
+
+BODY = {"model": "m", "input": "Hello", "response_format": "wav"}
+CHAT = {"model": "m", "messages": [{"role": "user", "content": "One."}], "metadata": {"scenes": "1"}}
+
+
+class Time:
+    """Unix time, a second later at each look."""
+
+    def __init__(self) -> None:
+        self.at = 100.0
+
+    def __call__(self) -> float:
+        self.at += 1
+        return self.at
+
+
+def client(caller: str = "127.0.0.1", **settings: Any) -> httpx.AsyncClient:
+    quick = {name: {"median": 1e-6} for name in ("llm", "tts", "image")}
+    app = create_app(Settings(**quick, **settings), clock=Time())  # type: ignore[arg-type]
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app, client=(caller, 1)), base_url="http://test")
+
+
+async def test_calls_are_listed_in_order_with_when_they_were_sent_and_what_became_of_them() -> None:
+    async with client(faults=True) as http:
+        rules = [
+            {"provider": "tts", "kind": "error", "rate": 0.5, "status": 400},  # x..x
+            {"provider": "llm", "kind": "outage"},
+        ]
+        assert (await http.put("/faults", json={"seed": 1, "rules": rules})).status_code == 200
+        for sent in ("t=99.500000", "t=100.250000", "yesterday"):
+            await http.post("/v1/audio/speech", json=BODY, headers={"X-Request-Start": sent})
+        await http.post("/v1/chat/completions", json={}, headers={"X-Request-Start": "t=103"})
+        await http.post("/v1/audio/speech", content=b"{")
+        calls = [
+            {"provider": "tts", "sent": 99.5, "arrived": 101.0, "outcome": "error"},
+            {"provider": "tts", "sent": 100.25, "arrived": 102.0, "outcome": "ok"},
+            {"provider": "tts", "sent": None, "arrived": 103.0, "outcome": "ok"},
+            {"provider": "llm", "sent": 103.0, "arrived": 104.0, "outcome": "outage"},
+            {"provider": "tts", "sent": None, "arrived": 105.0, "outcome": "invalid"},
+        ]
+        for query, expected in (
+            ({}, calls),
+            ({"provider": "llm"}, calls[3:4]),
+            ({"provider": "image"}, []),
+            ({"provider": "tts", "since": "102"}, [calls[1], calls[2], calls[4]]),
+            ({"since": "102.5"}, calls[2:]),
+            ({"since": "1e12"}, []),
+        ):
+            assert (await http.get("/faults/calls", params=query)).json() == {"calls": expected}
+        await http.delete("/faults")
+        assert len((await http.get("/faults/calls")).json()["calls"]) == 5
+
+
+@pytest.mark.parametrize(
+    "sent",
+    ["", "t=", "t=nan", "t=inf", "t=-1", "t=1e5", "t=1;t=2", " t=1", "t=1 ", "T=1", "t=1.", "t=" + "9" * 400, "1"],
+)
+def test_a_header_that_cannot_be_meant_is_none(sent: str) -> None:
+    assert CallLog(1).arrived("tts", sent, 5.0) == Arrival("tts", None, 5.0)
+
+
+def test_only_so_many_of_the_latest_calls_are_kept() -> None:
+    log = CallLog(3)
+    for number in range(5):
+        log.arrived("tts", f"t={number}.5", 10.0 + number).outcome = "ok"
+    assert log.since(None, 0) == [Arrival("tts", n + 0.5, 10.0 + n, "ok") for n in (2, 3, 4)]
+    assert log.since("llm", 0) == []
+    none = CallLog(0)
+    none.arrived("tts", None, 1.0).outcome = "ok"
+    assert none.since(None, 0) == []
+
+
+def test_a_call_in_progress_is_listed_when_it_is_counted() -> None:
+    log = CallLog(3)
+    first, second = (log.arrived("tts", None, at) for at in (1.0, 2.0))
+    second.outcome = "stall"
+    assert log.since(None, 0) == [second]
+    first.outcome = "ok"
+    assert log.since(None, 0) == [first, second]
+
+
+@pytest.mark.parametrize(
+    ("query", "param", "message"),
+    [
+        ({"provider": "store"}, "provider", "provider must be one of llm, tts, image."),
+        ({"provider": ""}, "provider", "provider must be one of llm, tts, image."),
+        ({"since": "yesterday"}, "since", "since must be an instant in Unix seconds."),
+        ({"since": "nan"}, "since", "since must be an instant in Unix seconds."),
+        ({"since": "inf"}, "since", "since must be an instant in Unix seconds."),
+    ],
+)
+async def test_a_wrong_query_is_named(query: dict[str, str], param: str, message: str) -> None:
+    async with client(faults=True) as http:
+        answer = await http.get("/faults/calls", params=query)
+    assert answer.status_code == 400
+    error = {"message": message, "type": "invalid_request_error", "param": param, "code": "invalid_value"}
+    assert answer.json() == {"error": error}
+
+
+@pytest.mark.parametrize(
+    ("caller", "settings", "status"),
+    [
+        ("127.0.0.1", {"faults": True}, 200),
+        ("10.0.0.9", {"faults": True}, 403),
+        ("10.0.0.9", {"faults": True, "faults_remote": True}, 200),
+        ("127.0.0.1", {}, 404),
+    ],
+)
+async def test_who_may_read_the_log(caller: str, settings: dict[str, bool], status: int) -> None:
+    async with client(caller, **settings) as http:
+        assert (await http.get("/faults/calls")).status_code == status
