@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import wave
+import zlib
 from dataclasses import dataclass
 
 _MAX_PIXELS = 4096 * 4096
@@ -31,6 +32,22 @@ def check_png(content: bytes) -> None:
     width, height = int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
     if not 0 < width * height <= _MAX_PIXELS:
         raise MediaError(f"a PNG image of {width} x {height} pixels")
+    _check_chunks(content)
+
+
+def _check_chunks(content: bytes) -> None:
+    """Refuse a PNG that was cut off or damaged on its way: found here, its provider is asked again."""
+    position = len(_PNG_SIGNATURE)
+    kind = b""
+    while kind != b"IEND":
+        length = int.from_bytes(content[position : position + 4])
+        kind = content[position + 4 : position + 8]
+        end = position + 8 + length
+        if len(content) < end + 4:
+            raise MediaError("a PNG image that is cut off")
+        if zlib.crc32(content[position + 4 : end]) != int.from_bytes(content[end : end + 4]):
+            raise MediaError("a damaged PNG image")
+        position = end + 4
 
 
 def check_wav(content: bytes) -> None:
@@ -45,6 +62,7 @@ def pcm(content: bytes) -> Sound:
             rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
             # Streamed WAV files give 2**32 - 1 as their length: what is there counts, up to the limit.
             samples = file.readframes(rate * _MAX_AUDIO_SECONDS)
+            declared = file.getnframes()
     except (wave.Error, EOFError, OverflowError, MemoryError) as error:
         raise MediaError(f"not a WAV file of PCM samples ({error})") from error
     if width != 2 or channels not in {1, 2} or not 8000 <= rate <= 96_000:  # noqa: PLR2004 - what is supported
@@ -52,4 +70,6 @@ def pcm(content: bytes) -> Sound:
     samples = samples[: len(samples) // (2 * channels) * 2 * channels]
     if not samples:
         raise MediaError("a WAV file without samples")
+    if len(samples) // (2 * channels) < declared <= rate * _MAX_AUDIO_SECONDS:
+        raise MediaError("a WAV file that is cut off")
     return Sound(rate, channels, samples)

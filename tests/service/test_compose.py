@@ -69,6 +69,9 @@ def test_unusable_media_is_refused_with_the_reason(files: Any) -> None:
         (picture[:20], "not a PNG image"),
         (picture[:16] + bytes(8) + picture[24:], "a PNG image of 0 x 0 pixels"),
         (picture[:16] + (50_000).to_bytes(4) * 2 + picture[24:], "a PNG image of 50000 x 50000 pixels"),
+        (picture[: len(picture) // 2], "a PNG image that is cut off"),
+        (picture[:-1], "a PNG image that is cut off"),
+        (picture[:45] + bytes([picture[45] ^ 1]) + picture[46:], "a damaged PNG image"),
     ):
         with pytest.raises(MediaError, match=f"^{reason}$"):
             check_png(content)
@@ -78,6 +81,7 @@ def test_unusable_media_is_refused_with_the_reason(files: Any) -> None:
         (files.wav(0), "a WAV file without samples"),
         (files.wav(width=1), "1 channels, 8 bits"),
         (files.wav(channels=6), "6 channels, 16 bits"),
+        (files.wav()[: len(files.wav()) // 2], "a WAV file that is cut off"),
     ):
         with pytest.raises(MediaError, match=reason):
             check_wav(content)
