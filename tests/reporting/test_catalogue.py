@@ -34,6 +34,11 @@ def test_the_shipped_catalogue_loads_and_holds_the_objectives_of_the_design() ->
         "api_latency_p95": ("at_most", 0.5),
         "success_rate": ("at_least", 0.95),
         "throughput": ("at_least", 10.0),
+        "recovery_rate": ("at_least", 0.6),
+        "breaker_opened": ("at_least", 1.0),
+        "calls_while_open": ("at_most", 0.0),
+        "jobs_lost": ("at_most", 0.0),
+        "integrity_share": ("at_least", 0.9),
     }
     assert load().get("throughput").objective.concurrency == 50  # type: ignore[union-attr]
 
@@ -48,7 +53,7 @@ def test_no_shipped_query_extrapolates_and_every_range_is_the_window() -> None:
 
 def test_every_shipped_histogram_query_reads_classic_or_native_buckets() -> None:
     for sli in load().slis:
-        if "duration" in sli.query or "lateness" in sli.query:
+        if sli.query and ("duration" in sli.query or "lateness" in sli.query):
             assert (
                 len({name.removesuffix("_bucket").removesuffix("_sum").removesuffix("_count") for name in sli.metrics})
                 == 1
