@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from loadgen.record import Outcome
 from reporting import units
 from reporting.crossings import Crossings, crossings
@@ -14,7 +16,6 @@ from reporting.statistics import summarize
 
 SCENARIO = "llm_outage"
 STATES = ("closed", "half_open", "open")
-NEVER = "never within the case"
 
 
 def section(evidence: Evidence) -> Section:
@@ -27,7 +28,9 @@ def section(evidence: Evidence) -> Section:
     if evidence.switched_off("breaker"):
         return Section(title, (*_without(evidence, found), *charts))
     crossed = crossings(evidence, SCENARIO)
-    blocks: list[Block] = [Bullets((*_opening(found), *_holding(evidence, crossed), *_fast(evidence, crossed)))]
+    blocks: list[Block] = [
+        Bullets((*_opening(evidence, found), *_holding(evidence, crossed), *_fast(evidence, crossed)))
+    ]
     blocks += charts
     blocks += [_transitions(evidence), _passed(crossed), *_recovery(found)]
     return Section(title, tuple(blocks))
@@ -41,14 +44,25 @@ def mean_time(found: Recovery) -> str:
         if limits.lower is not None and limits.upper is not None
         else "one outage gives no interval"
     )
-    censored = f"; {found.censored} more never recovered within the case and are left out" if found.censored else ""
+    censored = f"; left out: {found.censored} that never recovered within the case" if found.censored else ""
     return f"**{found.mean:.3f} s** ({interval}, n = {found.n} outages{censored})"
 
 
-def _opening(found: tuple[Outage, ...]) -> list[str]:
+def _opening(evidence: Evidence, found: tuple[Outage, ...]) -> list[str]:
     opened = sum(1 for outage in found if outage.opened is not None)
     closed = sum(1 for outage in found if outage.recovery is not None)
-    return [f"The breaker opened in **{opened} of {len(found)}** outages and recovered from {closed} within the case."]
+    sentences = [
+        f"The breaker opened in **{opened} of {len(found)}** outages and recovered from {closed} within the case."
+    ]
+    elsewhere = Counter(
+        (t.scenario, t.provider) for t in evidence.run.transitions if t.after == "open" and t.scenario != SCENARIO
+    )
+    sentences += [
+        f"The breaker of {provider} also opened in `{scenario}`, {number} times: attempts rejected there count as "
+        "failed."
+        for (scenario, provider), number in sorted(elsewhere.items())
+    ]
+    return sentences
 
 
 def _holding(evidence: Evidence, crossed: Crossings) -> list[str]:
@@ -149,7 +163,9 @@ def _recovery(found: tuple[Outage, ...]) -> list[Block]:
             units.seconds(outage.probe),
             units.seconds(outage.to_first_job),
             units.seconds(outage.after_lifting),
-            units.seconds(outage.recovery) if outage.recovery is not None or outage.opened is None else NEVER,
+            units.seconds(outage.recovery)
+            if outage.recovery is not None or outage.opened is None
+            else "never within the case",
         )
         for outage in found
     )
@@ -183,7 +199,7 @@ def _recovery(found: tuple[Outage, ...]) -> list[Block]:
             "the figure to compare between services."
         )
     if figures.censored:
-        items.append(f"{figures.censored} outages {NEVER} recovered: MTTR is a lower limit.")
+        items.append(f"Outages that never recovered within the case: {figures.censored}. MTTR is a lower limit.")
     return [*blocks, Bullets(tuple(items))]
 
 
@@ -196,7 +212,8 @@ def _chart(evidence: Evidence, case: str, provider: str, found: tuple[Outage, ..
     def at(instant: float) -> float:
         return _at(evidence, case, instant)
 
-    changes = transitions(evidence, SCENARIO, case, provider)
+    off = evidence.switched_off("breaker")
+    changes = [] if off else transitions(evidence, SCENARIO, case, provider)
     calls = [c for c in evidence.calls if (c.scenario, c.case, c.provider) == (SCENARIO, case, provider)]
     mine = [outage for outage in found if (outage.case, outage.provider) == (case, provider)]
     end = _end(evidence, case, [*(t.at for t in changes), *(c.arrived for c in calls), *(o.on for o in mine)])
@@ -211,7 +228,7 @@ def _chart(evidence: Evidence, case: str, provider: str, found: tuple[Outage, ..
         f"calls, {len(mine)} outages.",
         spans=tuple((at(o.on), at(o.lifted) if o.lifted is not None else at(end)) for o in mine),
         span_name="fault on",
-        levels=tuple(state.replace("_", " ") for state in STATES),
+        levels=("off",) if off else tuple(state.replace("_", " ") for state in STATES),
         states=Series(
             "state of the breaker",
             (min([0.0, *(at(change.at) for change in changes)]), *(at(change.at) for change in changes), at(end)),

@@ -61,14 +61,16 @@ def open_intervals(records: Records, scenario: str) -> tuple[OpenInterval, ...]:
 def crossings(records: Records, scenario: str) -> Crossings:
     """Sort the calls that arrived while a breaker was open by the time at which they were sent."""
     intervals = open_intervals(records, scenario)
-    protected = {(i.case, i.provider) for i in intervals}
+    protected: dict[tuple[str, str], list[OpenInterval]] = {}
+    for interval in intervals:
+        protected.setdefault((interval.case, interval.provider), []).append(interval)
     calls = [c for c in records.calls if c.scenario == scenario and (c.case, c.provider) in protected]
     passed: list[CallRecord] = []
     in_flight: list[CallRecord] = []
     for call in calls:
-        interval = next((i for i in intervals if i.holds(call)), None)
-        if interval is None:
+        found = next((i for i in protected[call.case, call.provider] if i.opened < call.arrived < i.until), None)
+        if found is None:
             continue
-        before = call.sent is not None and call.sent < interval.opened
+        before = call.sent is not None and call.sent < found.opened
         (in_flight if before else passed).append(call)
     return Crossings(intervals, len(calls), tuple(passed), tuple(in_flight))

@@ -68,6 +68,8 @@ def jobs_lost(records: Records, scenario: str) -> Exact | NoData:
     found = losses(records, scenario)
     if found.lost is None:
         return NoData("the list of videos was not read")
+    if not found.expected:
+        return NoData("no job was accepted and kept")
     return Exact(found.lost, found.expected)
 
 

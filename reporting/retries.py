@@ -81,7 +81,8 @@ def _calls(evidence: Evidence) -> Table | None:
     )  # fmt: skip
     caption = (
         "PromQL, warm-up left out. The four ends of a call sum up to the calls; attempts also hold those of cancelled "
-        "calls and those that an open breaker rejected. Failed without a retry: refused for good, or retries are off."
+        "calls and those that an open breaker rejected. Failed without a retry: refused for good, or "
+        "retries are off; no retry can recover a refusal for good, and it counts as not recovered."
     )
     return Table(columns, tuple(rows), columns[1:], caption) if rows else None
 

@@ -18,8 +18,8 @@ def section(evidence: Evidence) -> Section:
     found = losses(evidence, *names)
     lead = (
         "Every accepted job must end exactly once, and its files must be what the manifest says. Violations of all "
-        "reliability scenarios together, warm-up included; intervals are exact (Clopper and Pearson), so that none of "
-        "few is not taken for never."
+        "reliability scenarios together, warm-up included; intervals are exact (Clopper and Pearson), so that none in "
+        "a small sample is not taken for never."
     )
     rows = tuple((name, units.fraction(share), _limits(share)) for name, share in _violations(found))
     columns = ("Violation", "Jobs", "Share % (95 % CI)")
@@ -46,7 +46,7 @@ def _violations(found: Losses) -> tuple[tuple[str, Proportion | None], ...]:
 
 
 def _definitions(found: Losses) -> str:
-    unknown = " A dash: not known, nothing was looked at." if found.lost is None or not found.checked else ""
+    unknown = " A dash: not looked at, so not known." if found.lost is None or not found.checked else ""
     return (
         "Lost: accepted, and afterwards not in the service's list of videos, or there without an end. Duplicated: an "
         "id that belongs to two jobs. Corrupt: a file or field that does not match the manifest, or a file missing, of "

@@ -114,3 +114,55 @@ def test_all_errors_are_named_at_once(tmp_path: Path) -> None:
 def test_a_damaged_catalogue_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
     with pytest.raises(CatalogueError, match=re.escape(sentence)):
         load(write(tmp_path, text))
+
+
+RECORDS = """
+version: 1
+slis:
+  - id: a
+    title: A
+    unit: calls
+    dimension: reliability
+    section: x
+    scope: scenario
+    source: records
+    function: calls_while_open
+    key: true
+    objective: {value: 0, direction: at_most}
+    why: because
+"""
+
+
+def test_an_indicator_can_be_a_function_of_the_records(tmp_path: Path) -> None:
+    sli = load(write(tmp_path, RECORDS)).get("a")
+    assert (sli.function, sli.query, sli.metrics, sli.key) == ("calls_while_open", None, (), True)
+    assert [sli.of(dimension) for dimension in ("reliability", "performance")] == [True, False]
+
+
+def test_every_error_of_an_indicator_of_records_is_named_at_once(tmp_path: Path) -> None:
+    bad = (
+        RECORDS.replace("function: calls_while_open", "function: calls\n    query: x{}\n    per_second: true")
+        .replace("scope: scenario", "scope: case")
+        .replace("direction: at_most}", "direction: at_most, members: [tts]}")
+        + GOOD.split("slis:\n")[1].replace("id: a", "id: b").replace("    query", "    function: jobs_lost\n    query")
+        + RECORDS.split("slis:\n")[1].replace("id: a", "id: c").replace("    function: calls_while_open\n", "")
+        + GOOD.split("slis:\n")[1].replace("id: a", "id: d").replace("    why", "    key: true\n    n: e\n    why")
+        + RECORDS.split("slis:\n")[1].replace("id: a", "id: e")
+        + GOOD.split("slis:\n")[1].replace("id: a", "id: f").replace("    query", "    kwery")
+    )
+    with pytest.raises(CatalogueError) as caught:
+        load(write(tmp_path, bad))
+    known = "calls_while_open, breaker_opened, mean_time_to_recovery, integrity_share, jobs_lost"
+    assert [error.split(": ", 1)[1] for error in caught.value.errors] == [
+        f"sli a: function 'calls' is not known, it must be one of {known}",
+        "sli a: source records needs scope scenario, it is case",
+        "sli a: source records has no query",
+        "sli a: source records has no per_second",
+        "sli a: objective: members tts are not among those of by",
+        "sli b: function needs source records",
+        "sli c: the key 'function' is missing",
+        "sli d: key needs an objective, which alone can fail",
+        "sli f: unknown key 'kwery'",
+        "sli f: the key 'query' is missing",
+        "sli d: n names 'e', which is no query",
+    ]
