@@ -32,7 +32,7 @@ def section(evidence: Evidence) -> Section:
         Bullets((*_opening(evidence, found), *_holding(evidence, crossed), *_fast(evidence, crossed)))
     ]
     blocks += charts
-    blocks += [_transitions(evidence), _passed(crossed), *_recovery(found)]
+    blocks += [_transitions(evidence), _passed(crossed, counted=_counted(evidence)), *_recovery(found)]
     return Section(title, tuple(blocks))
 
 
@@ -45,7 +45,7 @@ def mean_time(found: Recovery) -> str:
         else "one outage gives no interval"
     )
     censored = f"; left out: {found.censored} that never recovered within the case" if found.censored else ""
-    return f"**{found.mean:.3f} s** ({interval}, n = {found.n} outages{censored})"
+    return f"**{found.mean:.3f} s** ({interval}, n = {found.n}{censored})"
 
 
 def _opening(evidence: Evidence, found: tuple[Outage, ...]) -> list[str]:
@@ -66,7 +66,7 @@ def _opening(evidence: Evidence, found: tuple[Outage, ...]) -> list[str]:
 
 
 def _holding(evidence: Evidence, crossed: Crossings) -> list[str]:
-    if not any(call.scenario == SCENARIO for call in evidence.calls):
+    if not _counted(evidence):
         return ["The provider's own log of calls is not there, so calls while open cannot be counted."]
     providers = sorted({interval.provider for interval in crossed.intervals})
     rejected = sum(evidence.value("not_permitted", SCENARIO, member=provider) or 0 for provider in providers)
@@ -78,6 +78,10 @@ def _holding(evidence: Evidence, crossed: Crossings) -> list[str]:
         ),
         f"The breaker rejected {round(rejected):,} attempts at once (PromQL) that would have reached the provider.",
     ]
+
+
+def _counted(evidence: Evidence) -> bool:
+    return any(call.scenario == SCENARIO for call in evidence.calls)
 
 
 def _fast(evidence: Evidence, crossed: Crossings) -> list[str]:
@@ -127,7 +131,7 @@ def _transitions(evidence: Evidence) -> Table:
     )
 
 
-def _passed(crossed: Crossings) -> Table:
+def _passed(crossed: Crossings, *, counted: bool) -> Table:
     rows = []
     for interval in crossed.intervals:
         length = interval.until - interval.opened
@@ -139,8 +143,8 @@ def _passed(crossed: Crossings) -> Table:
                 interval.case,
                 interval.provider,
                 units.seconds(length) if length != float("inf") else "to the end of the case",
-                units.count(len(passed)),
-                units.count(len(flying)),
+                units.count(len(passed) if counted else None),
+                units.count(len(flying) if counted else None),
                 units.milliseconds(latest),
             )
         )
@@ -224,8 +228,8 @@ def _chart(evidence: Evidence, case: str, provider: str, found: tuple[Outage, ..
         name=f"breaker_timeline_{case}_{provider}",
         title=f"Circuit breaker of {provider}, case {case}",
         x_label="Time from the beginning of the case [s]",
-        caption=f"State of the breaker, faults (shaded) and calls that arrived at the provider, n = {len(calls)} "
-        f"calls, {len(mine)} outages.",
+        caption=f"State of the breaker, faults (shaded) and calls that arrived at the provider, n = {len(calls)}; "
+        f"outages: {len(mine)}.",
         spans=tuple((at(o.on), at(o.lifted) if o.lifted is not None else at(end)) for o in mine),
         span_name="fault on",
         levels=("off",) if off else tuple(state.replace("_", " ") for state in STATES),

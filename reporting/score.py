@@ -75,7 +75,9 @@ def score(evidence: Evidence) -> Score:
             Part(
                 "accepted jobs not lost",
                 3,
-                None if kept.lost is None or kept.unread else proportion(kept.expected - kept.lost, kept.expected),
+                None
+                if kept.lost is None or (kept.unread and not kept.lost)
+                else proportion(kept.expected - kept.lost, kept.expected),
                 key=True,
             ),
             Part("checked jobs with intact files", 2, proportion(intact.checked - intact.corrupt, intact.checked)),

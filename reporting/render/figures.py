@@ -118,8 +118,10 @@ def _limit(axes: Axes, chart: Chart) -> None:
 def _timeline(chart: Timeline) -> Figure:
     with rc_context(SETTINGS):
         drawn = Figure(figsize=(7, 3.8), layout="constrained")
-        upper, lower = drawn.subplots(2, 1, sharex=True, height_ratios=(3, max(1, len(chart.ticks))))
-        for axes in (upper, lower):
+        rows = (3, len(chart.ticks)) if chart.ticks else (1,)
+        panels = drawn.subplots(len(rows), 1, sharex=True, height_ratios=rows, squeeze=False)[:, 0]
+        upper, lowest = panels[0], panels[-1]
+        for axes in panels:
             for number, (start, end) in enumerate(chart.spans):
                 name = chart.span_name if number == 0 else None
                 axes.axvspan(start, end, color=FAULT_COLOUR, alpha=0.45, linewidth=0, label=name)
@@ -131,9 +133,10 @@ def _timeline(chart: Timeline) -> Figure:
         upper.set_title(chart.title, loc="left")
         upper.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)  # above: nothing is covered
         for number, series in enumerate(chart.ticks):
-            lower.eventplot(series.xs, lineoffsets=number, linelengths=0.7, linewidths=0.8, colors=COLOURS[number % 4])
-        lower.set_yticks(range(len(chart.ticks)), [series.name for series in chart.ticks])
-        lower.set_ylim(len(chart.ticks) - 0.4, -0.6)
-        lower.set_xlim(chart.states.xs[0], chart.states.xs[-1])
-        lower.set_xlabel(chart.x_label)
+            lowest.eventplot(series.xs, lineoffsets=number, linelengths=0.7, linewidths=0.8, colors=COLOURS[number % 4])
+        if chart.ticks:
+            lowest.set_yticks(range(len(chart.ticks)), [series.name for series in chart.ticks])
+            lowest.set_ylim(len(chart.ticks) - 0.4, -0.6)
+        lowest.set_xlim(chart.states.xs[0], chart.states.xs[-1])
+        lowest.set_xlabel(chart.x_label)
         return drawn

@@ -46,6 +46,10 @@ def tables(text: str, heading: str) -> list[dict[str, list[str]]]:
     return found
 
 
+def figures_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in export(folder, None).paths if path.suffix == ".svg"}
+
+
 def change_run(folder: Path, edit: Callable[[RunRecord], RunRecord]) -> None:
     write_run(folder, edit(read_run(folder)))
 
@@ -91,7 +95,7 @@ def test_key_metrics_have_n_and_interval(outages_dir: Path) -> None:
     section = exported(outages_dir)[1].split("## Key metrics")[1].split("## ")[0]
     assert "Success rate in normal operation: **97.5 %** (95 % CI 87.1 to 99.6 %, 39 of 40)." in section
     assert (
-        "MTTR of an LLM outage: **5.750 s** (95 % CI 0.000 to 17.821 s, n = 2 outages; left out: 1 that never "
+        "MTTR of an LLM outage: **5.750 s** (95 % CI 0.000 to 17.821 s, n = 2; left out: 1 that never "
         "recovered within the case)."
     ) in section
     assert "Recovery rate of transient failures: **96.7 %** (95 % CI 88.6 to 99.1 %, 58 of 60)." in section
@@ -338,6 +342,15 @@ def test_a_part_without_data_gives_no_score(outages_dir: Path) -> None:
     assert "sum" not in tables(text, "Reliability score")[0]
 
 
+def test_a_known_loss_fails_the_score_even_where_other_lists_were_not_read(outages_dir: Path) -> None:
+    change_run(
+        outages_dir, lambda run: store_of(change_scenario(run, "data_integrity", store=None), "llm_outage", found=78)
+    )
+    text = exported(outages_dir)[1]
+    assert "**Reliability score: 94.4 of 100, FAIL**" in text
+    assert tables(text, "Reliability score")[0]["accepted jobs not lost (key)"][1] == "234 of 235"
+
+
 def test_a_baseline_without_breaker_shows_the_calls_instead(outages_dir: Path) -> None:
     change_run(
         outages_dir,
@@ -353,6 +366,7 @@ def test_a_baseline_without_breaker_shows_the_calls_instead(outages_dir: Path) -
         ["llm", "20.000", "4.000", "11"],
         ["llm", "5.000", "4.000", "11"],
     ]
+    assert b">off<" in figures_of(outages_dir)["breaker_timeline_n10_llm.svg"]
     verdicts = {v.sli.id: (v.status, v.reason) for v in done.verdicts}
     assert verdicts["calls_while_open"] == (Status.NO_DATA, "the service ran without its circuit breaker")
     assert done.status is Status.NO_DATA
@@ -364,6 +378,8 @@ def test_calls_that_nobody_counted_are_no_pass(outages_dir: Path) -> None:
     assert done.status is Status.NO_DATA
     assert "NO DATA: Provider calls passed while the breaker was open in llm_outage: no calls were counted" in text
     assert "**The score is not given: NO DATA.** No data in: attempts that an open breaker held back." in text
+    assert tables(text, "Circuit breaker")[1]["n05"] == ["llm", "2.000", "-", "-", "-"]
+    assert len(figures_of(outages_dir)) == 2
 
 
 def test_a_fault_that_was_never_lifted_makes_the_report_inconclusive(outages_dir: Path) -> None:
@@ -418,8 +434,7 @@ def test_a_run_killed_in_the_middle_of_an_outage_is_readable(outages_dir: Path) 
 
 
 def test_the_time_line_is_drawn_with_faults_states_and_calls(outages_dir: Path) -> None:
-    done = export(outages_dir, None)
-    figures = {path.name: path.read_bytes() for path in done.paths if path.suffix == ".svg"}
+    figures = figures_of(outages_dir)
     assert set(figures) == {"breaker_timeline_n05_llm.svg", "breaker_timeline_n10_llm.svg"}
     drawn = ET.fromstring(figures["breaker_timeline_n05_llm.svg"])  # noqa: S314 - our own bytes
     texts = {element.text for element in drawn.iter(f"{SVG}text")}
