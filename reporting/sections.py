@@ -281,7 +281,7 @@ def queries(evidence: Evidence, dimension: str) -> Section:
         rows = tuple(
             (
                 place_name(m.scenario, m.case, m.member),
-                f"{m.value:.6g}" if m.value is not None else f"no data: {m.no_data}",
+                _number(m.value) if m.value is not None else f"no data: {m.no_data}",
                 units.count(m.n),
                 f"`{m.query}`",
             )
@@ -300,3 +300,7 @@ def _bound(v: Verdict) -> str:
 def _sentence(v: Verdict) -> str:
     value = units.with_unit(v.value, v.sli.unit) if v.value is not None else v.reason
     return f"{v.sli.title} in {place_name(v.scenario, v.case, v.member)}: {value}, objective {_bound(v)}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.0f}"  # noqa: PLR2004 - where six digits end

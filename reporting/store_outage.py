@@ -12,7 +12,7 @@ from reporting.sections import not_run
 from reporting.statistics import exact_proportion
 
 SCENARIO = "store_outage"
-REASONS = ("store_unavailable", "queue_full", "service_shutdown")
+REASONS = ("store_unavailable", "storage_unavailable", "queue_full", "service_shutdown")
 
 
 def section(evidence: Evidence) -> Section:
@@ -80,14 +80,20 @@ def _held(evidence: Evidence, faults: list[FaultRecord]) -> str:
     scenario = evidence.scenario(SCENARIO)
     assert scenario is not None
     audit = scenario.audit
+    if audit is not None and audit.error is None and audit.unsaved:
+        return f"At the end of the scenario **{audit.unsaved} job states still waited for the store**."
+    lifted = max((fault.ended for fault in faults if fault.ended is not None), default=None)
+    seen = evidence.value("store_unsaved_until", SCENARIO)
+    if seen is not None and lifted is not None:
+        return (
+            f"The store held everything **{max(seen - lifted, 0):.0f} s** after the last lifting: then a scrape last "
+            "saw a job state that waited for it (PromQL, to one scrape interval)."
+        )
     if audit is None or audit.error is not None:
         return "Whether every state reached the store is not known: the service's own state was not read."
-    if audit.unsaved:
-        return f"At the end of the scenario **{audit.unsaved} job states still waited for the store**."
-    lifted = [fault.ended for fault in faults if fault.ended is not None]
-    if not lifted or scenario.ended is None:
+    if lifted is None or scenario.ended is None:
         return "At the end of the scenario no job state waited for the store any more."
     return (
         "The store held everything when it was first looked at, at the end of the scenario: at most "
-        f"{scenario.ended - max(lifted):.1f} s after the last lifting (an upper limit, as nothing looked earlier)."
+        f"{scenario.ended - lifted:.1f} s after the last lifting (an upper limit, as nothing looked earlier)."
     )

@@ -251,6 +251,11 @@ def series(made: Sequence[JobRecord]) -> Series:
         series.add("video_jobs_total", outcome="partial" if partial else j.outcome, job="service", **place)
         if j.outcome is Outcome.CANCELLED:
             series.observe("video_jobs_cancelled_duration_seconds", 0.005 * (j.index + 1), job="service", **place)
+    _counters(series)
+    return series
+
+
+def _counters(series: Series) -> None:
     for (scenario, case, provider), (*ends, attempts, backoff) in RETRIES.items():
         labels = {"scenario": scenario, "case": case, "provider": provider, "job": "service"}
         for kind, number in zip(KINDS, ends, strict=True):
@@ -264,4 +269,7 @@ def series(made: Sequence[JobRecord]) -> Series:
         series.add("resilience_circuitbreaker_not_permitted_calls_total", number, **labels)
     for name in ("video_store_deferred_total", "video_store_written_back_total"):
         series.add(name, 12, scenario="store_outage", case="n05", job="service")
-    return series
+    for second in range(5, 20):  # states wait from 6 s to the scrape at 12 s, two seconds after the lifting
+        place = {"scenario": "store_outage", "case": "n05", "job": "service"}
+        at = BEGIN["store_outage", "n05"] + second
+        series.scrape("video_jobs_unsaved", 3.0 if 6 <= second <= 12 else 0.0, at, **place)

@@ -72,6 +72,12 @@ class Series:
     observed: dict[tuple[str, tuple[tuple[str, str], ...]], list[float]] = field(
         default_factory=lambda: defaultdict(list)
     )
+    scraped: list[str] = field(default_factory=list)
+    """Lines of a gauge's samples."""
+
+    def scrape(self, name: str, value: float, at: float, **labels: str) -> None:
+        text = ",".join(f'{key}="{word}"' for key, word in sorted({**labels, "run_id": self.run_id}.items()))
+        self.scraped.append(f"{name}{{{text}}} {value!r} {at}")
 
     def add(self, name: str, by: float = 1, /, **labels: str) -> None:
         self.counters[name, tuple(sorted({**labels, "run_id": self.run_id}.items()))] += by
@@ -96,7 +102,7 @@ class Series:
             put(f"{name}_bucket", (*labels, ("le", "+Inf")), float(len(values)))
             put(f"{name}_sum", labels, sum(values))
             put(f"{name}_count", labels, float(len(values)))
-        return "\n".join([*lines, "# EOF", ""])
+        return "\n".join([*lines, *self.scraped, "# EOF", ""])
 
 
 @dataclass

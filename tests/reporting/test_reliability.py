@@ -168,7 +168,16 @@ def test_store_outage(outages_dir: Path) -> None:
     assert "Jobs lost: **0 of 36** accepted ones (95 % CI 0.0 to 9.7 %, exact)." in text
     assert "kept back while the store was away: 12, written back: 12 (PromQL)" in text
     assert "Refused at creation: 4 store_unavailable." in text
-    assert "at most 30.0 s after the last lifting" in text
+    assert "The store held everything **2 s** after the last lifting" in text
+
+
+def test_without_samples_of_waiting_states_only_an_upper_limit_is_known(outages_dir: Path) -> None:
+    kept = msgspec.json.decode((outages_dir / "measurements.json").read_bytes())
+    for measurement in kept["measurements"]:
+        if measurement["sli"] == "store_unsaved_until":
+            measurement.update(value=None, no_data="no series matched")
+    (outages_dir / "measurements.json").write_bytes(msgspec.json.encode(kept))
+    assert "at most 30.0 s after the last lifting" in exported(outages_dir)[1]
 
 
 def test_states_that_still_wait_for_the_store_are_named(outages_dir: Path) -> None:
