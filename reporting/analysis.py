@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -10,6 +11,7 @@ from reporting.catalogue import Objective, Sli
 from reporting.evidence import Evidence
 from reporting.measurements import Measurement
 from reporting.reconciliation import Reconciliation, reconcile
+from reporting.records import place_name
 from reporting.validity import Health, check
 
 QUICK = "quick"
@@ -71,12 +73,25 @@ def analyse(evidence: Evidence, dimension: str) -> Analysis:
         if (verdict := _judge(evidence, m, dimension, unreconciled, invalid)) is not None
     )
     problems = (
+        *_unlifted(evidence, dimension),
         *(problem for h in health for problem in h.problems),
         *(difference for r in reconciliations for difference in r.differences),
         *_unknown_overrides(evidence, dimension),
     )
     status, code = _overall(verdicts, problems, invalid=bool(invalid), quick=evidence.run.profile == QUICK)
     return Analysis(verdicts, reconciliations, health, status, code, problems)
+
+
+SEVERITY = (Status.PASS, Status.NO_DATA, Status.INCONCLUSIVE, Status.FAIL, Status.INVALID)
+"""From good to bad."""
+
+
+def worst(analyses: Sequence[Analysis]) -> tuple[Status, int]:
+    """Status and exit code of several reports together."""
+    first = max(analyses, key=lambda analysis: SEVERITY.index(analysis.status))
+    if first.status in {Status.FAIL, Status.INVALID}:
+        return first.status, first.exit_code
+    return first.status, max(analysis.exit_code for analysis in analyses)  # 0 where a profile tolerates small samples
 
 
 def _overall(
@@ -105,15 +120,16 @@ def _judge(
 ) -> Verdict | None:
     sli = evidence.catalogue.get(measurement.sli)
     scenario = evidence.scenario(measurement.scenario)
-    if sli.dimension != dimension or scenario is None:
+    if scenario is None or scenario.dimension != dimension or not sli.of(dimension):
         return None
     case = next((c for c in scenario.cases if c.name == measurement.case), None)
     objective = _objective(sli, scenario, case)
-    if objective is None:
+    if objective is None or (objective.members and measurement.member not in objective.members):
         return None
     status, reason, too_few = _compare(sli, objective, measurement)
     places = {(scenario.name, c.name) for c in scenario.cases} if case is None else {(scenario.name, case.name)}
-    if status in {Status.PASS, Status.FAIL, Status.INCONCLUSIVE}:
+    # a loss is what makes counts differ, so a key objective that does not hold fails all the same
+    if status in {Status.PASS, Status.FAIL, Status.INCONCLUSIVE} and not (sli.key and status is Status.FAIL):
         if places & invalid:
             status, reason, too_few = Status.INVALID, "the load generator was the bottleneck", False
         elif scenario.name in unreconciled:
@@ -143,7 +159,7 @@ def _objective(sli: Sli, scenario: ScenarioRecord, case: CaseRecord | None) -> O
         return None
     if override is None:
         return objective
-    return Objective(value=override, direction=objective.direction)
+    return Objective(value=override, direction=objective.direction, members=objective.members)
 
 
 def _compare(sli: Sli, objective: Objective, measurement: Measurement) -> tuple[Status, str, bool]:
@@ -167,4 +183,15 @@ def _unknown_overrides(evidence: Evidence, dimension: str) -> list[str]:
         for scenario in evidence.scenarios(dimension)
         for name in scenario.objectives
         if name not in judged
+    ]
+
+
+def _unlifted(evidence: Evidence, dimension: str) -> list[str]:
+    """A fault that may still be on spoils what comes after it."""
+    names = [scenario.name for scenario in evidence.scenarios(dimension)]
+    return [
+        f"{place_name(fault.scenario, fault.case)}: the fault {fault.kind} of {fault.target} was never confirmed to be "
+        "lifted, so what came after it is not known"
+        for fault in evidence.faults(*names)
+        if fault.ended is None
     ]

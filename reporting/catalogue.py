@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from reporting.exact import FUNCTIONS
+
 CATALOGUE_FILE = Path(__file__).with_name("slis.yaml")
 VERSION = 1
 SAMPLE = {"run_id": "sample", "scenario": "sample", "case": "sample", "window": "60s"}
@@ -35,6 +37,8 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Scenarios where it is judged; none = wherever the indicator is measured."""
     concurrency: int | None = None
     """Judge only the cases with this many jobs in flight."""
+    members: tuple[str, ...] = ()
+    """Judge only these members of an indicator that is split; none = all."""
 
 
 class By(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,11 +54,13 @@ class Sli(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     id: str
     title: str
     unit: str
-    dimension: Literal["performance", "reliability", "resources"]
+    dimension: Literal["performance", "reliability", "resources", "every"]
     section: str
     scope: Literal["case", "scenario", "run"]
-    query: str
     why: str
+    source: Literal["prometheus", "records"] = "prometheus"
+    query: str | None = None
+    function: str | None = None
     scenarios: tuple[str, ...] = ()
     by: By | None = None
     per_second: bool = False
@@ -63,11 +69,16 @@ class Sli(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     n: str | None = None
     min_n: int = 0
     objective: Objective | None = None
+    key: bool = False
+
+    def of(self, dimension: str) -> bool:
+        """True when it belongs to a dimension."""
+        return self.dimension in {dimension, "every"}
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """Names of the metrics that the queries read, in order of appearance."""
-        return tuple(dict.fromkeys(_METRIC.findall(f"{self.query} {self.buckets or ''}")))
+        return tuple(dict.fromkeys(_METRIC.findall(f"{self.query or ''} {self.buckets or ''}")))
 
     def fill(self, template: str, values: Mapping[str, str]) -> str:
         """Put values for the placeholders into one of the two templates, quoted for a PromQL string."""
@@ -122,6 +133,9 @@ def _entry(entry: Any, number: int, errors: list[str]) -> Sli | None:
     before = len(errors)
     fields = {field.name: field for field in msgspec.structs.fields(Sli)}
     errors.extend(f"{name}: unknown key {key!r}" for key in entry if key not in fields)
+    asks = "function" if entry.get("source") == "records" else "query"
+    if asks not in entry:
+        errors.append(f"{name}: the key {asks!r} is missing")
     values: dict[str, Any] = {}
     for key, field in fields.items():
         if key not in entry:
@@ -140,6 +154,39 @@ def _entry(entry: Any, number: int, errors: list[str]) -> Sli | None:
 
 
 def _check_alone(sli: Sli, name: str, errors: list[str]) -> None:
+    (_check_records if sli.source == "records" else _check_query)(sli, name, errors)
+    if sli.objective and (strangers := set(sli.objective.members) - set(sli.by.members if sli.by else ())):
+        errors.append(f"{name}: objective: members {', '.join(sorted(strangers))} are not among those of by")
+    if sli.key and sli.objective is None:
+        errors.append(f"{name}: key needs an objective, which alone can fail")
+
+
+def _check_records(sli: Sli, name: str, errors: list[str]) -> None:
+    if sli.function not in FUNCTIONS:
+        errors.append(f"{name}: function {sli.function!r} is not known, it must be one of {', '.join(FUNCTIONS)}")
+    if sli.scope != "scenario":
+        errors.append(f"{name}: source records needs scope scenario, it is {sli.scope}")
+    given = {"query": sli.query, "buckets": sli.buckets, "quantile": sli.quantile, "by": sli.by, "n": sli.n}
+    errors.extend(f"{name}: source records has no {key}" for key, value in given.items() if value is not None)
+    if sli.per_second:
+        errors.append(f"{name}: source records has no per_second")
+
+
+def _check_query(sli: Sli, name: str, errors: list[str]) -> None:
+    if sli.function is not None:
+        errors.append(f"{name}: function needs source records")
+    _check_templates(sli, name, errors)
+    if (sli.quantile is None) != (sli.buckets is None):
+        errors.append(f"{name}: quantile and buckets belong together")
+    if sli.quantile is not None and not 0 < sli.quantile < 1:
+        errors.append(f"{name}: quantile must lie between 0 and 1, it is {sli.quantile}")
+    if sli.per_second and sli.scope != "case":
+        errors.append(f"{name}: per_second needs scope case, only a case has a recorded length")
+    if sli.min_n and sli.n is None:
+        errors.append(f"{name}: min_n needs n, the indicator that gives the sample size")
+
+
+def _check_templates(sli: Sli, name: str, errors: list[str]) -> None:
     allowed = {"case": {"run_id", "scenario", "case", "window"}, "scenario": {"run_id", "scenario", "window"}}
     sample = {key: SAMPLE[key] for key in allowed.get(sli.scope, {"run_id", "window"})}
     for key, template in (("query", sli.query), ("buckets", sli.buckets)):
@@ -151,14 +198,6 @@ def _check_alone(sli: Sli, name: str, errors: list[str]) -> None:
             errors.append(f"{name}: {key}: {error}; a literal $ is written $$")
     if not sli.metrics:
         errors.append(f"{name}: query: names no metric with a selector in braces")
-    if (sli.quantile is None) != (sli.buckets is None):
-        errors.append(f"{name}: quantile and buckets belong together")
-    if sli.quantile is not None and not 0 < sli.quantile < 1:
-        errors.append(f"{name}: quantile must lie between 0 and 1, it is {sli.quantile}")
-    if sli.per_second and sli.scope != "case":
-        errors.append(f"{name}: per_second needs scope case, only a case has a recorded length")
-    if sli.min_n and sli.n is None:
-        errors.append(f"{name}: min_n needs n, the indicator that gives the sample size")
 
 
 def _check_together(slis: list[Sli], errors: list[str]) -> None:
@@ -173,5 +212,7 @@ def _check_together(slis: list[Sli], errors: list[str]) -> None:
         source = known.get(sli.n)
         if source is None:
             errors.append(f"sli {sli.id}: n names {sli.n!r}, which is no indicator")
+        elif source.source == "records":
+            errors.append(f"sli {sli.id}: n names {sli.n!r}, which is no query")
         elif (source.scope, source.by, source.scenarios) != (sli.scope, sli.by, sli.scenarios):
             errors.append(f"sli {sli.id}: n names {sli.n!r}, which differs in scope, by or scenarios")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reporting.evidence import Evidence, place_name
+from reporting.evidence import Evidence
 from reporting.levels import Level
+from reporting.records import place_name
 from reporting.report import Chart, Series
 from reporting.statistics import Percentile
 

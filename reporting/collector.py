@@ -6,12 +6,15 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import msgspec
+
 from loadgen.record import CaseRecord, RunRecord, ScenarioRecord
 from reporting.buckets import bound_of
 from reporting.catalogue import Catalogue, Sli
-from reporting.evidence import began
-from reporting.measurements import Measurement, Measurements
+from reporting.exact import FUNCTIONS
+from reporting.measurements import RECORDS, Measurement, Measurements
 from reporting.prometheus import NoData, Prometheus, Value, Vector, single
+from reporting.records import Records, began
 
 DIGITS = 12
 """Significant digits kept: Prometheus may sum series in another order after a restart, which moves the last ones."""
@@ -35,7 +38,26 @@ class Question:
 def questions(catalogue: Catalogue, run: RunRecord, window: str) -> tuple[Question, ...]:
     """Every question of a run, in the order of catalogue, scenario and case; parts that never began are left out."""
     return tuple(
-        _question(sli, run, scenario, case, window) for sli in catalogue.slis for scenario, case in _places(sli, run)
+        _question(sli, run, scenario, case, window)
+        for sli in catalogue.slis
+        if sli.query is not None
+        for scenario, case in _places(sli, run)
+    )
+
+
+def compute(catalogue: Catalogue, records: Records, measurements: Measurements) -> Measurements:
+    """Add the indicators whose source is the records, in the order of the catalogue; old values are replaced."""
+    kept = [m for m in measurements.measurements if m.source != RECORDS]
+    found = [
+        _computed(sli, sli.function, scenario, records, measurements.instant)
+        for sli in catalogue.slis
+        if sli.function is not None
+        for scenario, _ in _places(sli, records.run)
+        if scenario is not None
+    ]
+    order = {sli.id: number for number, sli in enumerate(catalogue.slis)}
+    return msgspec.structs.replace(
+        measurements, measurements=tuple(sorted((*kept, *found), key=lambda m: order[m.sli]))
     )
 
 
@@ -65,13 +87,31 @@ def _places(sli: Sli, run: RunRecord) -> Iterator[tuple[ScenarioRecord | None, C
         yield None, None
         return
     for scenario in run.scenarios:
-        wanted = scenario.name in sli.scenarios if sli.scenarios else scenario.dimension == sli.dimension
+        wanted = scenario.name in sli.scenarios if sli.scenarios else sli.of(scenario.dimension)
         if not wanted or not began(scenario):
             continue
         if sli.scope == "scenario":
             yield scenario, None
         else:
             yield from ((scenario, case) for case in scenario.cases if case.started is not None)
+
+
+def _computed(sli: Sli, function: str, scenario: ScenarioRecord, records: Records, instant: float) -> Measurement:
+    answer = FUNCTIONS[function](records, scenario.name)
+    exact = None if isinstance(answer, NoData) else answer
+    return Measurement(
+        sli=sli.id,
+        scenario=scenario.name,
+        case="",
+        member="",
+        source=RECORDS,
+        query=f"{function}({scenario.name})",
+        instant=instant,
+        value=float(f"{exact.value:.{DIGITS}g}") if exact else None,
+        no_data=answer.reason if isinstance(answer, NoData) else None,
+        bound=None,
+        n=exact.n if exact else None,
+    )
 
 
 def _question(
@@ -94,7 +134,7 @@ def _question(
         case=case.name if case else "",
         members=members,
         seconds=seconds,
-        query=sli.fill(sli.query, values),
+        query=sli.fill(sli.query or "", values),
         buckets=sli.fill(sli.buckets, values) if sli.buckets else None,
     )
 

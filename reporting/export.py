@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tabulate import tabulate
 
-from loadgen.record import TRACES_DIR, RecordError, RunRecord, read_jobs, read_requests, read_run, write_atomically
+from loadgen.record import (
+    TRACES_DIR,
+    RecordError,
+    RunRecord,
+    read_calls,
+    read_jobs,
+    read_requests,
+    read_run,
+    write_atomically,
+)
 from reporting import measurements as measured
-from reporting import performance, sections
-from reporting.analysis import Analysis, Status, Verdict, analyse
+from reporting import performance, reliability, sections
+from reporting.analysis import Analysis, Status, Verdict, analyse, worst
 from reporting.catalogue import CATALOGUE_FILE, Catalogue, load
-from reporting.collector import collect, questions
+from reporting.collector import collect, compute, questions
 from reporting.evidence import Evidence
 from reporting.measurements import Measurements
 from reporting.prometheus import connect
+from reporting.records import Records
 from reporting.render import markdown
 from reporting.report import Report
 from reporting.stackfile import StackInfo, read_stack
@@ -25,6 +36,11 @@ from reporting.tempo import connect as connect_tempo
 from reporting.traces import FileTraces, RootKey, TraceSource
 
 REPORTS_DIR = "reports"
+DIMENSIONS: dict[str, Callable[[Evidence, Analysis], Report]] = {
+    "performance": performance.build,
+    "reliability": reliability.build,
+}
+"""Every dimension with its report, in the order in which they are written and printed."""
 SETTLE = 30.0
 """Seconds after the end of a run at which its telemetry is read when the stack recorded no instant."""
 
@@ -82,25 +98,41 @@ def export(
         finally:
             if prometheus:
                 prometheus.close()
+    jobs, requests, calls = tuple(read_jobs(run_dir)), tuple(read_requests(run_dir)), tuple(read_calls(run_dir))
+    measurements = compute(slis, Records(run=run, jobs=jobs, requests=requests, calls=calls), measurements)
     evidence = Evidence(
         catalogue=slis,
         run=run,
-        jobs=tuple(read_jobs(run_dir)),
-        requests=tuple(read_requests(run_dir)),
+        jobs=jobs,
+        requests=requests,
+        calls=calls,
         stack=stack,
         measurements=measurements,
         root_spans=_root_spans(traces, run_dir, run, stack if prometheus_url else None),
     )
-    analysis = analyse(evidence, performance.DIMENSION)
     paths = [measured.write(run_dir, measurements)]
-    paths += _write(run_dir / REPORTS_DIR, performance.build(evidence, analysis), charts=charts)
+    analyses: list[Analysis] = []
+    summary: list[str] = []
+    for dimension in _dimensions(run):
+        analysis = analyse(evidence, dimension)
+        written = _write(run_dir / REPORTS_DIR, DIMENSIONS[dimension](evidence, analysis), charts=charts)
+        analyses.append(analysis)
+        paths += written
+        summary += _summary(dimension, analysis, written)
+    status, exit_code = worst(analyses)
     return Exported(
         paths=tuple(paths),
-        verdicts=analysis.verdicts,
-        status=analysis.status,
-        exit_code=analysis.exit_code,
-        summary=tuple(_summary(analysis, paths)),
+        verdicts=tuple(verdict for analysis in analyses for verdict in analysis.verdicts),
+        status=status,
+        exit_code=exit_code,
+        summary=tuple(summary),
     )
+
+
+def _dimensions(run: RunRecord) -> list[str]:
+    """The dimensions that a run has a scenario of; a run without any has a report of performance that says so."""
+    planned = {scenario.dimension for scenario in run.scenarios}
+    return [dimension for dimension in DIMENSIONS if dimension in planned] or ["performance"]
 
 
 def _kept(run_dir: Path, run: RunRecord, slis: Catalogue) -> Measurements | None:
@@ -152,10 +184,10 @@ def _write(folder: Path, report: Report, *, charts: bool) -> list[Path]:
     return paths
 
 
-def _summary(analysis: Analysis, paths: list[Path]) -> list[str]:
+def _summary(dimension: str, analysis: Analysis, paths: list[Path]) -> list[str]:
     """The verdicts as a plain table, what keeps the numbers from being trusted, and where the report is."""
     rows = [(f"  {v.status}", *sections.verdict_cells(v)[:4], f"n = {v.n or 0}", v.reason) for v in analysis.verdicts]
     lines = tabulate(rows, tablefmt="plain", disable_numparse=True).splitlines() if rows else []
     lines += [f"  {problem}" for problem in analysis.problems]
     reports = [str(path) for path in paths if path.suffix == ".md"]
-    return [*(line.rstrip() for line in lines), f"{performance.DIMENSION}: {analysis.status}", *reports]
+    return [*(line.rstrip() for line in lines), f"{dimension}: {analysis.status}", *reports]

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from loadgen.record import Outcome
-from reporting.evidence import Evidence, case_seconds
+from reporting.evidence import Evidence
+from reporting.records import STOPPED, case_seconds
 from reporting.statistics import Proportion, Summary, littles_law_ratio, proportion, summarize
-
-STOPPED = frozenset({Outcome.ABORTED, Outcome.CANCELLED})
-"""Ended by the user or the plan: neither success nor failure."""
 
 
 @dataclass(frozen=True, slots=True)

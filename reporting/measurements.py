@@ -1,8 +1,9 @@
-"""What Prometheus answered: one frozen record for each number, kept in ``measurements.json``."""
+"""What was measured: one frozen record for each number, kept in ``measurements.json``."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final, Literal
 
 import msgspec
 
@@ -11,6 +12,8 @@ from reporting.buckets import Bound
 
 SCHEMA_VERSION = 1
 MEASUREMENTS_FILE = "measurements.json"
+RECORDS: Final = "records"
+"""Source of a number that is computed from the run's records; the other source is Prometheus."""
 
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -22,7 +25,9 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Empty for a number of a whole scenario."""
     member: str
     """Value of the label that the indicator is split by; empty when it is not split."""
+    source: Literal["prometheus", "records"] = "prometheus"
     query: str
+    """PromQL, or the function of the records with its argument."""
     instant: float
     """Unix time of the evaluation in seconds."""
     value: float | None
@@ -32,7 +37,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     bound: Bound | None
     """Bucket that a quantile fell in."""
     n: int | None
-    """Sample size as Prometheus counted it."""
+    """Sample size as the source counted it."""
 
 
 class Measurements(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

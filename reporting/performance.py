@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from reporting import charts, components, operations, sections, units
 from reporting.analysis import Analysis
-from reporting.evidence import Evidence, place_name
+from reporting.evidence import Evidence
 from reporting.levels import Level, levels
 from reporting.measurements import Measurement
 from reporting.recommendations import recommend
+from reporting.records import place_name
 from reporting.report import Block, Bullets, Paragraph, Report, Section, Table
 
 DIMENSION = "performance"

@@ -57,7 +57,26 @@ class Chart:
     """An objective to draw across: its name and value."""
 
 
-Block = Paragraph | Bullets | Table | Chart
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """States over time as steps, faults as shaded spans, and events as ticks in a panel below, in seconds."""
+
+    name: str
+    title: str
+    x_label: str
+    caption: str
+    spans: tuple[tuple[float, float], ...]
+    """Beginning and end of each fault."""
+    span_name: str
+    levels: tuple[str, ...]
+    """Names of the states, lowest first."""
+    states: Series
+    """`ys` are positions in `levels`; the last point closes the line."""
+    ticks: tuple[Series, ...]
+    """Instants of events in `xs`, a row for each series."""
+
+
+Block = Paragraph | Bullets | Table | Chart | Timeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +98,8 @@ class Report:
     sections: tuple[Section, ...]
 
     @property
-    def charts(self) -> tuple[Chart, ...]:
+    def charts(self) -> tuple[Chart | Timeline, ...]:
         """All charts in order."""
-        return tuple(block for section in self.sections for block in section.blocks if isinstance(block, Chart))
+        return tuple(
+            block for section in self.sections for block in section.blocks if isinstance(block, Chart | Timeline)
+        )

@@ -5,7 +5,10 @@ from __future__ import annotations
 from loadgen.record import RunState
 from reporting import units
 from reporting.analysis import Analysis, Status, Verdict
-from reporting.evidence import Evidence, began, case_seconds, place_name
+from reporting.evidence import Evidence
+from reporting.exact import explain
+from reporting.measurements import RECORDS
+from reporting.records import began, case_seconds, place_name
 from reporting.report import Block, Bullets, Paragraph, Section, Table
 from reporting.validity import MAX_GENERATOR_CPU, MAX_LATENESS, MAX_LATENESS_SHARE
 
@@ -31,7 +34,9 @@ def verdict(evidence: Evidence, analysis: Analysis, dimension: str) -> Section:
     blocks: list[Block] = [
         Paragraph(f"**Verdict: {analysis.status}** - {MEANINGS[analysis.status]}. Objectives: {tally or 'none'}.")
     ]
-    remarks = [f"FAIL: {_sentence(v)}." for v in analysis.verdicts if v.status is Status.FAIL]
+    off = switches_off(evidence)
+    remarks = [f"Baseline: the service ran without {' and '.join(off)}."] if off else []
+    remarks += [f"FAIL: {_sentence(v)}." for v in analysis.verdicts if v.status is Status.FAIL]
     remarks += [f"NO DATA: {_sentence(v)}." for v in analysis.verdicts if v.status is Status.NO_DATA]
     remarks += [f"{problem}." for problem in analysis.problems]
     few = sum(1 for v in analysis.verdicts if v.too_few)
@@ -48,6 +53,11 @@ def verdict(evidence: Evidence, analysis: Analysis, dimension: str) -> Section:
     if remarks:
         blocks.append(Bullets(tuple(remarks)))
     return Section("Verdict", tuple(blocks))
+
+
+def switches_off(evidence: Evidence) -> list[str]:
+    """What was switched off in the service."""
+    return [name for name, on in sorted((evidence.run.switches or {}).items()) if not on]
 
 
 def environment(evidence: Evidence) -> Section:
@@ -72,6 +82,9 @@ def environment(evidence: Evidence) -> Section:
         ),
         ("Lock file", f"sha256 `{machine.lock_sha256}`" if machine.lock_sha256 else units.NONE),
     ]
+    if run.switches:
+        words = ", ".join(f"{name} {'on' if on else '**off**'}" for name, on in sorted(run.switches.items()))
+        rows.append(("Switches of the service", words))
     if stack is None:
         rows.append(("Stack", "not recorded"))
     else:
@@ -107,11 +120,49 @@ def workload(evidence: Evidence, dimension: str) -> Section:
         for case in scenario.cases
     )
     columns = ("Scenario", "Why", "Steps", "Case", "Load", "Jobs", "Warm-up", "Started", "Length [s]")
-    return Section("Workload", (Table(columns, rows, numeric=("Jobs", "Warm-up", "Length [s]")),))
+    blocks: list[Block] = [Table(columns, rows, numeric=("Jobs", "Warm-up", "Length [s]"))]
+    if faults := _faults(evidence, dimension):
+        blocks.append(faults)
+    return Section("Workload", tuple(blocks))
 
 
-def method(evidence: Evidence) -> Section:
-    """What the numbers mean and how they were got."""
+def _faults(evidence: Evidence, dimension: str) -> Table | None:
+    rows = []
+    for fault in evidence.faults(*(scenario.name for scenario in evidence.scenarios(dimension))):
+        start = evidence.beginning(fault.scenario, fault.case)
+        rows.append(
+            (
+                place_name(fault.scenario, fault.case),
+                fault.target,
+                " ".join(
+                    filter(None, (fault.kind, f"HTTP {fault.status}" if fault.status else "", _length(fault.seconds)))
+                ),
+                units.percent(fault.rate, 0),
+                units.instant(fault.started),
+                units.number(fault.started - start, 3) if start is not None else units.NONE,
+                "never confirmed"
+                if fault.ended is None
+                else units.number(fault.ended - start, 3)
+                if start is not None
+                else units.instant(fault.ended),
+                units.count(fault.seen),
+                units.count(fault.hit),
+            )
+        )
+    columns = ("Scenario / case", "Target", "Fault", "Rate %", "Started", "On [s]", "Lifted [s]", "Calls seen", "Hit")
+    caption = (
+        "Faults as they were confirmed where they were injected; seconds from the beginning of the case's measured "
+        "part. The rate is the planned one, calls are counted where the fault was injected."
+    )
+    return Table(columns, tuple(rows), columns[3:4] + columns[5:], caption) if rows else None
+
+
+def _length(seconds: float | None) -> str:
+    return f"{seconds:g} s" if seconds is not None else ""
+
+
+def method(evidence: Evidence, *more: str) -> Section:
+    """What the numbers mean and how they were got, with what a report adds of its own."""
     warmups = sum(1 for job in evidence.jobs if job.warmup)
     models = sorted({c.model for s in evidence.run.scenarios for c in s.cases})
     items = [
@@ -152,7 +203,7 @@ def method(evidence: Evidence) -> Section:
             f"{MAX_LATENESS_SHARE * 100:.0f} % of the median response time."
         ),
     ]
-    return Section("Method", (Bullets(tuple(items)),))
+    return Section("Method", (Bullets((*items, *more)),))
 
 
 def reconciliation(analysis: Analysis) -> Section:
@@ -194,7 +245,10 @@ def objectives(analysis: Analysis) -> Section:
     )
     columns = ("Indicator", "Where", "Objective", "Value", "n", "Verdict")
     whys = tuple(f"{s.title}: {s.why}" for s in dict.fromkeys(v.sli for v in analysis.verdicts))
-    return Section("Objectives", (Table(columns, rows, ("Value", "n"), "Values from PromQL."), Bullets(whys)))
+    exact = [s.title for s in dict.fromkeys(v.sli for v in analysis.verdicts) if s.source == RECORDS]
+    also = f"; exact from the records: {', '.join(exact)}" if exact else ""
+    caption = f"Values from PromQL{also}."
+    return Section("Objectives", (Table(columns, rows, ("Value", "n"), caption), Bullets(whys)))
 
 
 def verdict_cells(v: Verdict) -> tuple[str, str, str, str, str]:
@@ -216,22 +270,25 @@ def queries(evidence: Evidence, dimension: str) -> Section:
             f"({units.instant(evidence.measurements.instant)}). `measurements.json` holds the same as data."
         )
     ]
+    names = {"", *(scenario.name for scenario in evidence.scenarios(dimension))}
     for sli in evidence.catalogue.slis:
-        found = [m for m in evidence.measurements.measurements if m.sli == sli.id]
-        if sli.dimension != dimension or not found:
+        found = [m for m in evidence.measurements.measurements if m.sli == sli.id and m.scenario in names]
+        if not sli.of(dimension) or not found:
             continue
         unit = f"{sli.unit}; the query's value is divided by the length of the case" if sli.per_second else sli.unit
-        blocks.append(Paragraph(f"**{sli.id}** ({unit}): {sli.why}"))
+        how = f" From the records: {explain(sli.function)}" if sli.function else ""
+        blocks.append(Paragraph(f"**{sli.id}** ({unit}): {sli.why}{how}"))
         rows = tuple(
             (
                 place_name(m.scenario, m.case, m.member),
-                f"{m.value:.6g}" if m.value is not None else f"no data: {m.no_data}",
+                _number(m.value) if m.value is not None else f"no data: {m.no_data}",
                 units.count(m.n),
                 f"`{m.query}`",
             )
             for m in found
         )
-        blocks.append(Table(("Where", f"Value [{sli.unit}]", "n", "Query"), rows, numeric=("n",)))
+        source = "Function of the records" if sli.function else "Query"
+        blocks.append(Table(("Where", f"Value [{sli.unit}]", "n", source), rows, numeric=("n",)))
     return Section("Appendix: queries", tuple(blocks))
 
 
@@ -243,3 +300,7 @@ def _bound(v: Verdict) -> str:
 def _sentence(v: Verdict) -> str:
     value = units.with_unit(v.value, v.sli.unit) if v.value is not None else v.reason
     return f"{v.sli.title} in {place_name(v.scenario, v.case, v.member)}: {value}, objective {_bound(v)}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.0f}"  # noqa: PLR2004 - where six digits end

@@ -64,6 +64,17 @@ def rate(value: Proportion | None) -> str:
     return f"{value.value * 100:.1f} ({value.lower * 100:.1f} to {value.upper * 100:.1f})"
 
 
+def fraction(value: Proportion | None) -> str:
+    """A proportion as its counts."""
+    return NONE if value is None else f"{value.k:,} of {value.n:,}"
+
+
+def quoted(value: Proportion) -> str:
+    """A proportion in running text: per cent, interval and counts."""
+    limits = f"{value.lower * 100:.1f} to {value.upper * 100:.1f} %"
+    return f"**{value.value * 100:.1f} %** (95 % CI {limits}, {fraction(value)})"
+
+
 def with_unit(value: float | None, unit: str) -> str:
     """A number in running text: per cent for ratios, ms below a second, four digits at most."""
     if value is None:

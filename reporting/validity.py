@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from loadgen.record import CaseRecord
-from reporting.evidence import Evidence, place_name
+from reporting.evidence import Evidence
+from reporting.records import place_name
 
 MAX_GENERATOR_CPU = 0.8
 """Cores. The generator is one event loop: above 80 % of a core, requests queue inside it (M/M/1: four waiting)."""

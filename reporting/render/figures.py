@@ -13,12 +13,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FormatStrFormatter, NullLocator
 
-from reporting.report import Chart
+from reporting.report import Chart, Timeline
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 """Okabe and Ito's palette: told apart by colour-blind readers and in grey print."""
 MARKERS = ("o", "s", "^", "D")
 LIMIT_COLOUR = "#555555"
+FAULT_COLOUR = "#F0E442"
+"""The palette's yellow: light enough to lie under lines in grey print."""
 SETTINGS: dict[Any, Any] = {  # matplotlib types the keys as one literal of 300 names
     "svg.hashsalt": "reelbench",  # element ids come from this and not from chance
     "svg.fonttype": "none",  # text stays text: small files that can be searched
@@ -30,8 +32,10 @@ SETTINGS: dict[Any, Any] = {  # matplotlib types the keys as one literal of 300 
 }
 
 
-def figure(chart: Chart) -> Figure:
+def figure(chart: Chart | Timeline) -> Figure:
     """Draw a chart."""
+    if isinstance(chart, Timeline):
+        return _timeline(chart)
     with rc_context(SETTINGS):
         drawn = Figure(figsize=(7, 3.8), layout="constrained")
         axes = drawn.add_subplot()
@@ -51,7 +55,7 @@ def figure(chart: Chart) -> Figure:
         return drawn
 
 
-def svg(chart: Chart) -> bytes:
+def svg(chart: Chart | Timeline) -> bytes:
     """A chart as an SVG file; equal charts give equal bytes."""
     buffer = io.BytesIO()
     with rc_context(SETTINGS):
@@ -109,3 +113,30 @@ def _limit(axes: Axes, chart: Chart) -> None:
     name, value = chart.limit
     draw = axes.axvline if chart.kind in {"bars", "steps"} else axes.axhline
     draw(value, color=LIMIT_COLOUR, linestyle="--", linewidth=1, label=name)
+
+
+def _timeline(chart: Timeline) -> Figure:
+    with rc_context(SETTINGS):
+        drawn = Figure(figsize=(7, 3.8), layout="constrained")
+        rows = (3, len(chart.ticks)) if chart.ticks else (1,)
+        panels = drawn.subplots(len(rows), 1, sharex=True, height_ratios=rows, squeeze=False)[:, 0]
+        upper, lowest = panels[0], panels[-1]
+        for axes in panels:
+            for number, (start, end) in enumerate(chart.spans):
+                name = chart.span_name if number == 0 else None
+                axes.axvspan(start, end, color=FAULT_COLOUR, alpha=0.45, linewidth=0, label=name)
+            axes.grid(visible=True, axis="x", color="#dddddd", linewidth=0.6)
+            axes.set_axisbelow(True)
+        upper.step(chart.states.xs, chart.states.ys, where="post", color=COLOURS[0], label=chart.states.name)
+        upper.set_yticks(range(len(chart.levels)), chart.levels)
+        upper.set_ylim(-0.25, len(chart.levels) - 0.75)
+        upper.set_title(chart.title, loc="left")
+        upper.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)  # above: nothing is covered
+        for number, series in enumerate(chart.ticks):
+            lowest.eventplot(series.xs, lineoffsets=number, linelengths=0.7, linewidths=0.8, colors=COLOURS[number % 4])
+        if chart.ticks:
+            lowest.set_yticks(range(len(chart.ticks)), [series.name for series in chart.ticks])
+            lowest.set_ylim(len(chart.ticks) - 0.4, -0.6)
+        lowest.set_xlim(chart.states.xs[0], chart.states.xs[-1])
+        lowest.set_xlabel(chart.x_label)
+        return drawn

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tabulate import tabulate
 
-from reporting.report import Block, Bullets, Chart, Paragraph, Report, Section, Table
+from reporting.report import Block, Bullets, Chart, Paragraph, Report, Section, Table, Timeline
 
 FIGURES = "figures"
 """Folder of the figures, beside the Markdown file."""
@@ -19,7 +19,7 @@ def render(report: Report, *, charts: bool) -> str:
 
 
 def _section(section: Section, *, charts: bool) -> list[str]:
-    blocks = [block for block in section.blocks if charts or not isinstance(block, Chart)]
+    blocks = [block for block in section.blocks if charts or not isinstance(block, Chart | Timeline)]
     return [f"{'#' * section.level} {section.title}", *(_block(block) for block in blocks)]
 
 
@@ -31,7 +31,7 @@ def _block(block: Block) -> str:
             return "\n".join(f"- {item}" for item in items)
         case Table():
             return _table(block)
-        case Chart():
+        case Chart() | Timeline():
             return f"![{block.title}]({FIGURES}/{block.name}.svg)\n\n*{block.caption}*"
 
 

@@ -12,6 +12,7 @@ import requests
 
 from reporting.export import export
 from stack.prometheus import PrometheusBinary
+from tests.reporting import made_outages
 from tests.reporting.made_run import MadeRun, make
 
 
@@ -21,13 +22,20 @@ def made() -> MadeRun:
 
 
 @pytest.fixture(scope="session")
+def outages() -> MadeRun:
+    """The made run of the reliability scenarios."""
+    return made_outages.make()
+
+
+@pytest.fixture(scope="session")
 def prometheus_url(
-    made: MadeRun, prometheus: PrometheusBinary, tmp_path_factory: pytest.TempPathFactory
+    made: MadeRun, outages: MadeRun, prometheus: PrometheusBinary, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """A real Prometheus that holds the made run; its promtool, which every source has beside it, makes the blocks."""
+    """A real Prometheus that holds the made runs; its promtool, which every source has beside it, makes the blocks."""
     binary = prometheus.path
     folder = tmp_path_factory.mktemp("prometheus")
-    text = made.series.openmetrics((0, made.instant - 1))
+    first, second = (run.series.openmetrics((0, run.instant - 1)) for run in (made, outages))
+    text = first.removesuffix("# EOF\n") + second
     (folder / "metrics.txt").write_text(text)
     (folder / "prometheus.yml").write_text("global: {}\n")
     blocks = ["tsdb", "create-blocks-from", "openmetrics", "metrics.txt", "data"]
@@ -87,3 +95,16 @@ def measured_dir(measured: Path, tmp_path: Path) -> Path:
 def run_dir(made: MadeRun, template: Path, tmp_path: Path) -> Path:
     """A copy of the made run, to be changed freely."""
     return Path(shutil.copytree(template, tmp_path / made.run.run_id))
+
+
+@pytest.fixture(scope="session")
+def measured_outages(outages: MadeRun, prometheus_url: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = outages.write(tmp_path_factory.mktemp("outages"))
+    export(folder, prometheus_url, charts=False)
+    return folder
+
+
+@pytest.fixture
+def outages_dir(measured_outages: Path, tmp_path: Path) -> Path:
+    """A copy of the made reliability run with the answers of the real Prometheus kept, to be changed freely."""
+    return Path(shutil.copytree(measured_outages, tmp_path / "outages"))

@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from loadgen.record import (
+    CallRecord,
     CaseRecord,
     DocumentRecord,
     EnvironmentRecord,
@@ -66,16 +67,23 @@ BOUNDS = sorted({*geometric(0.002, 3, 1.05), 0.5, 2.0, 60.0, 600.0})
 class Series:
     """Samples of the run, by metric and labels."""
 
+    run_id: str = RUN_ID
     counters: dict[tuple[str, tuple[tuple[str, str], ...]], float] = field(default_factory=lambda: defaultdict(float))
     observed: dict[tuple[str, tuple[tuple[str, str], ...]], list[float]] = field(
         default_factory=lambda: defaultdict(list)
     )
+    scraped: list[str] = field(default_factory=list)
+    """Lines of a gauge's samples."""
 
-    def add(self, name: str, **labels: str) -> None:
-        self.counters[name, tuple(sorted({**labels, "run_id": RUN_ID}.items()))] += 1
+    def scrape(self, name: str, value: float, at: float, **labels: str) -> None:
+        text = ",".join(f'{key}="{word}"' for key, word in sorted({**labels, "run_id": self.run_id}.items()))
+        self.scraped.append(f"{name}{{{text}}} {value!r} {at}")
+
+    def add(self, name: str, by: float = 1, /, **labels: str) -> None:
+        self.counters[name, tuple(sorted({**labels, "run_id": self.run_id}.items()))] += by
 
     def observe(self, name: str, value: float, **labels: str) -> None:
-        self.observed[name, tuple(sorted({**labels, "run_id": RUN_ID}.items()))].append(value)
+        self.observed[name, tuple(sorted({**labels, "run_id": self.run_id}.items()))].append(value)
 
     def openmetrics(self, instants: Iterable[float]) -> str:
         """All series at each instant; a zero first, so that a range query would give another answer than the total."""
@@ -94,7 +102,7 @@ class Series:
             put(f"{name}_bucket", (*labels, ("le", "+Inf")), float(len(values)))
             put(f"{name}_sum", labels, sum(values))
             put(f"{name}_count", labels, float(len(values)))
-        return "\n".join([*lines, "# EOF", ""])
+        return "\n".join([*lines, *self.scraped, "# EOF", ""])
 
 
 @dataclass
@@ -104,14 +112,17 @@ class MadeRun:
     requests: list[RequestRecord]
     series: Series
     instant: float
+    calls: list[CallRecord] = field(default_factory=list)
 
     def write(self, folder: Path) -> Path:
         write_run(folder, self.run)
         (folder / "jobs.jsonl").write_bytes(b"".join(to_line(job) for job in self.jobs))
         (folder / "requests.jsonl").write_bytes(b"".join(to_line(request) for request in self.requests))
+        if self.calls:
+            (folder / "calls.jsonl").write_bytes(b"".join(to_line(call) for call in self.calls))
         (folder / "stack.json").write_bytes(msgspec.json.encode(self.stack()))
         (folder / "traces").mkdir(exist_ok=True)
-        (folder / "traces" / "loadgen.jsonl").write_text(traces(self.jobs))
+        (folder / "traces" / "loadgen.jsonl").write_text(traces(self.jobs, self.run.run_id))
         return folder
 
     def stack(self) -> dict[str, object]:
@@ -134,7 +145,7 @@ class MadeRun:
         }
 
 
-def traces(jobs: list[JobRecord]) -> str:
+def traces(jobs: list[JobRecord], run_id: str) -> str:
     """The load generator's trace stream, written by the official exporter."""
     stream = StringIO()
     provider = TracerProvider(resource=Resource({"service.name": "loadgen"}))
@@ -142,7 +153,7 @@ def traces(jobs: list[JobRecord]) -> str:
     tracer = provider.get_tracer("loadgen")
     for job in jobs:
         attributes = {
-            "run_id": RUN_ID,
+            "run_id": run_id,
             "scenario": job.scenario,
             "case": job.case,
             "loadgen.job.warmup": job.warmup,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from reporting.analysis import Status, Verdict, analyse
+from reporting.analysis import Analysis, Status, Verdict, analyse, worst
 from reporting.buckets import Bound
 from reporting.measurements import Measurement
 from reporting.validity import check
@@ -90,3 +90,19 @@ def test_lateness_may_be_a_tenth_of_the_median_response_time(made: MadeRun, late
     assert health.lateness_limit == pytest.approx(0.0606, abs=1e-4)  # a tenth of 0.606 s
     assert health.lateness_p99 == pytest.approx(late, abs=1e-6)
     assert (health.problems == ()) is valid
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected"),
+    [
+        ([(Status.PASS, 0), (Status.PASS, 0)], (Status.PASS, 0)),
+        ([(Status.PASS, 0), (Status.NO_DATA, 3)], (Status.NO_DATA, 3)),
+        ([(Status.INCONCLUSIVE, 0), (Status.PASS, 0)], (Status.INCONCLUSIVE, 0)),  # too few jobs, which quick tolerates
+        ([(Status.INCONCLUSIVE, 0), (Status.NO_DATA, 3)], (Status.INCONCLUSIVE, 3)),
+        ([(Status.INCONCLUSIVE, 3), (Status.FAIL, 1)], (Status.FAIL, 1)),
+        ([(Status.FAIL, 1), (Status.INVALID, 3)], (Status.INVALID, 3)),
+    ],
+)
+def test_the_worst_of_several_reports_counts(statuses: list[tuple[Status, int]], expected: tuple[Status, int]) -> None:
+    found = [Analysis((), (), (), status, code, ()) for status, code in statuses]
+    assert worst(found) == expected

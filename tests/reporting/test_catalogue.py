@@ -34,6 +34,11 @@ def test_the_shipped_catalogue_loads_and_holds_the_objectives_of_the_design() ->
         "api_latency_p95": ("at_most", 0.5),
         "success_rate": ("at_least", 0.95),
         "throughput": ("at_least", 10.0),
+        "recovery_rate": ("at_least", 0.6),
+        "breaker_opened": ("at_least", 1.0),
+        "calls_while_open": ("at_most", 0.0),
+        "jobs_lost": ("at_most", 0.0),
+        "integrity_share": ("at_least", 0.9),
     }
     assert load().get("throughput").objective.concurrency == 50  # type: ignore[union-attr]
 
@@ -42,13 +47,14 @@ def test_no_shipped_query_extrapolates_and_every_range_is_the_window() -> None:
     for sli in load().slis:
         for text in filter(None, (sli.query, sli.buckets)):
             assert not re.search(r"\b(rate|irate|increase|delta)\(", text), sli.id
-            assert set(re.findall(r"\[[^\]]*\]", text)) == {"[$window]"}, sli.id
+            step = ":1s" if "max_over_time" in text else ""
+            assert set(re.findall(r"\[[^\]]*\]", text)) == {f"[$window{step}]"}, sli.id
             assert 'run_id="$run_id"' in text, sli.id
 
 
 def test_every_shipped_histogram_query_reads_classic_or_native_buckets() -> None:
     for sli in load().slis:
-        if "duration" in sli.query or "lateness" in sli.query:
+        if sli.query and ("duration" in sli.query or "lateness" in sli.query):
             assert (
                 len({name.removesuffix("_bucket").removesuffix("_sum").removesuffix("_count") for name in sli.metrics})
                 == 1
@@ -109,3 +115,55 @@ def test_all_errors_are_named_at_once(tmp_path: Path) -> None:
 def test_a_damaged_catalogue_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
     with pytest.raises(CatalogueError, match=re.escape(sentence)):
         load(write(tmp_path, text))
+
+
+RECORDS = """
+version: 1
+slis:
+  - id: a
+    title: A
+    unit: calls
+    dimension: reliability
+    section: x
+    scope: scenario
+    source: records
+    function: calls_while_open
+    key: true
+    objective: {value: 0, direction: at_most}
+    why: because
+"""
+
+
+def test_an_indicator_can_be_a_function_of_the_records(tmp_path: Path) -> None:
+    sli = load(write(tmp_path, RECORDS)).get("a")
+    assert (sli.function, sli.query, sli.metrics, sli.key) == ("calls_while_open", None, (), True)
+    assert [sli.of(dimension) for dimension in ("reliability", "performance")] == [True, False]
+
+
+def test_every_error_of_an_indicator_of_records_is_named_at_once(tmp_path: Path) -> None:
+    bad = (
+        RECORDS.replace("function: calls_while_open", "function: calls\n    query: x{}\n    per_second: true")
+        .replace("scope: scenario", "scope: case")
+        .replace("direction: at_most}", "direction: at_most, members: [tts]}")
+        + GOOD.split("slis:\n")[1].replace("id: a", "id: b").replace("    query", "    function: jobs_lost\n    query")
+        + RECORDS.split("slis:\n")[1].replace("id: a", "id: c").replace("    function: calls_while_open\n", "")
+        + GOOD.split("slis:\n")[1].replace("id: a", "id: d").replace("    why", "    key: true\n    n: e\n    why")
+        + RECORDS.split("slis:\n")[1].replace("id: a", "id: e")
+        + GOOD.split("slis:\n")[1].replace("id: a", "id: f").replace("    query", "    kwery")
+    )
+    with pytest.raises(CatalogueError) as caught:
+        load(write(tmp_path, bad))
+    known = "calls_while_open, breaker_opened, mean_time_to_recovery, integrity_share, jobs_lost"
+    assert [error.split(": ", 1)[1] for error in caught.value.errors] == [
+        f"sli a: function 'calls' is not known, it must be one of {known}",
+        "sli a: source records needs scope scenario, it is case",
+        "sli a: source records has no query",
+        "sli a: source records has no per_second",
+        "sli a: objective: members tts are not among those of by",
+        "sli b: function needs source records",
+        "sli c: the key 'function' is missing",
+        "sli d: key needs an objective, which alone can fail",
+        "sli f: unknown key 'kwery'",
+        "sli f: the key 'query' is missing",
+        "sli d: n names 'e', which is no query",
+    ]

@@ -108,3 +108,21 @@ def test_a_store_that_could_not_be_read_says_why(made: MadeRun) -> None:
     found = reconcile(evidence(made, run=run, measurements=counted(completed=30, s_completed=30)), "performance")[0]
     assert (found.counts[0].found, found.counts[0].note) == (None, "not available: HTTP 404")
     assert found.differences == ()
+
+
+@pytest.mark.parametrize(
+    ("service", "sentence"),
+    [
+        ({"s_completed": 27, "s_cancelled": 3}, ""),
+        ({"s_completed": 30}, "video_jobs_total has 0 jobs cancelled, the client's log 3"),
+        ({"s_completed": 27, "s_failed": 3}, "video_jobs_total has 3 jobs failed, the client's log 0"),
+    ],
+)
+def test_a_cancelled_job_is_cancelled_on_both_sides(made: MadeRun, service: dict[str, int], sentence: str) -> None:
+    jobs = jobs_with(made, Outcome.CANCELLED, 3, deleted=True)
+    run = only(made.run, NAME)
+    store = StoreCount(expected=29, found=29, by_status={}, error=None)
+    run = msgspec.structs.replace(run, scenarios=[msgspec.structs.replace(run.scenarios[0], store=store)])
+    measurements = counted(completed=27, cancelled=3, **service)
+    found = reconcile(evidence(made, run=run, jobs=jobs, measurements=measurements), "performance")[0]
+    assert any(sentence in line for line in found.differences) if sentence else found.differences == ()

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reporting.statistics import littles_law_ratio, percentile, proportion, summarize
+from reporting.statistics import (
+    Interval,
+    exact_proportion,
+    littles_law_ratio,
+    mean_difference,
+    mean_interval,
+    percentile,
+    proportion,
+    summarize,
+)
 
 
 @pytest.mark.parametrize("q", [0.5, 0.95, 0.99])
@@ -41,6 +50,39 @@ def test_proportion_interval_is_that_of_scipy(k: int, n: int) -> None:
     found = proportion(k, n)
     assert found is not None
     assert (found.lower, found.upper) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 50), (1, 50), (25, 50), (49, 50), (50, 50), (3, 10_000), (0, 1), (1, 1)])
+def test_exact_interval_is_that_of_scipy(k: int, n: int) -> None:
+    expected = stats.binomtest(k, n).proportion_ci(0.95, method="exact")
+    found = exact_proportion(k, n)
+    assert found is not None
+    assert (found.value, found.lower, found.upper) == pytest.approx((k / n, expected.low, expected.high), abs=1e-10)
+
+
+def test_none_of_fifty_still_allows_seven_per_cent() -> None:
+    found = exact_proportion(0, 50)
+    assert found is not None
+    assert (found.lower, found.upper) == (0.0, pytest.approx(1 - 0.025 ** (1 / 50)))
+    assert f"{found.upper:.3f}" == "0.071"
+    assert exact_proportion(0, 0) is None
+
+
+def test_interval_of_a_mean_is_that_of_scipy() -> None:
+    values = [6.7, 4.8, 5.1, 9.0]
+    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    found = mean_interval(values)
+    assert (found.lower, found.upper) == pytest.approx((expected.low, expected.high))
+    assert mean_interval([1.0]) == Interval(None, None)
+
+
+def test_interval_of_a_difference_of_means_is_welchs() -> None:
+    values, reference = [2.0, 2.5, 3.5, 2.2], [1.0, 1.1, 0.8]
+    expected = stats.ttest_ind(values, reference, equal_var=False).confidence_interval(0.95)
+    found = mean_difference(values, reference)
+    assert (found.lower, found.upper) == pytest.approx((expected.low, expected.high))
+    assert mean_difference([1.0, 1.0], [3.0, 3.0]) == Interval(-2.0, -2.0)
+    assert mean_difference([1.0], reference) == Interval(None, None)
 
 
 def test_summary_of_a_known_sample() -> None:

@@ -1,0 +1,76 @@
+"""Cancellation: how soon a deleted job is gone, and whether anything of it stays."""
+
+from __future__ import annotations
+
+from loadgen.record import JobRecord, Outcome
+from reporting import units
+from reporting.evidence import Evidence
+from reporting.records import Records
+from reporting.report import Bullets, Section, Table
+from reporting.sections import not_run
+from reporting.statistics import Proportion, exact_proportion, summarize
+
+SCENARIO = "job_cancellation"
+
+
+def cancelled(records: Records) -> list[JobRecord]:
+    """Jobs that were cancelled in mid-work."""
+    return [job for job in records.scenario_jobs(SCENARIO) if job.outcome is Outcome.CANCELLED]
+
+
+def leftovers(records: Records) -> Proportion | None:
+    """Jobs that the service still showed after their cancellation, of those that were looked at; exact interval."""
+    looked = [job for job in cancelled(records) if job.leftover is not None]
+    return exact_proportion(sum(1 for job in looked if job.leftover), len(looked))
+
+
+def section(evidence: Evidence) -> Section:
+    """Latency on both sides, leftovers, and the service's own state afterwards."""
+    title = "Cancellation"
+    scenario = evidence.scenario(SCENARIO)
+    if scenario is None:
+        return Section(title, not_run(SCENARIO))
+    jobs = evidence.scenario_jobs(SCENARIO)
+    asked = [job for job in jobs if job.cancel_sent is not None]
+    stopped = cancelled(evidence)
+    items = [
+        (
+            f"{len(stopped):,} of {len(jobs):,} jobs were cancelled in mid-work; {len(asked) - len(stopped):,} had "
+            "ended before."
+        )
+    ]
+    left = leftovers(evidence)
+    if left:
+        items.append(
+            f"Still shown after their cancellation was answered: **{units.fraction(left)}** "
+            f"(95 % CI {left.lower * 100:.1f} to {left.upper * 100:.1f} %, exact)."
+        )
+    if scenario.audit is not None and scenario.audit.error is None:
+        items.append(
+            f"The service's own state afterwards: {scenario.audit.live:,} jobs still live, {scenario.audit.orphans:,} "
+            "folders of files without a record."
+        )
+    times = summarize([job.done - job.cancel_sent for job in stopped if job.cancel_sent is not None])
+    service = evidence.measured("cancel_p95", SCENARIO)
+    rows = (
+        (
+            "client: sent to answered",
+            units.count(times.n if times else 0),
+            units.milliseconds(times.average if times else None),
+            units.milliseconds(times.p50.value if times else None),
+            units.milliseconds(times.p95.value if times else None),
+            units.interval(times.p95.interval, "ms") if times else units.NONE,
+            units.milliseconds(times.maximum if times else None),
+        ),
+        (
+            "service: work stopped, files gone (PromQL)",
+            units.count(evidence.value("cancel_n", SCENARIO)),
+            units.milliseconds(evidence.value("cancel_avg", SCENARIO)),
+            units.NONE,
+            units.milliseconds(service.value if service else None),
+            f"bucket {units.bucket(service.bound, 'ms')}" if service and service.bound else units.NONE,
+            units.NONE,
+        ),
+    )
+    columns = ("Latency [ms]", "n", "Avg", "P50", "P95", "95 % CI or bucket of P95", "Max")
+    return Section(title, (Bullets(tuple(items)), Table(columns, rows, columns[1:5] + columns[6:])))

@@ -1,0 +1,87 @@
+"""Indicators that are exact functions of the client's records and not queries: registered by name for the catalogue.
+
+The first line of a function's docstring is what a report's appendix says of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from reporting.crossings import crossings
+from reporting.integrity import losses
+from reporting.prometheus import NoData
+from reporting.records import Records
+from reporting.recovery import outages, recovery
+
+NO_BREAKER = NoData("the service ran without its circuit breaker")
+
+
+@dataclass(frozen=True, slots=True)
+class Exact:
+    """A number with its sample size."""
+
+    value: float
+    n: int
+
+
+def calls_while_open(records: Records, scenario: str) -> Exact | NoData:
+    """Calls that arrived at a provider within an open interval of its breaker and were sent after the opening."""
+    if records.switched_off("breaker"):
+        return NO_BREAKER
+    if not any(call.scenario == scenario for call in records.calls):
+        return NoData("no calls were counted at a provider")
+    found = crossings(records, scenario)
+    if not found.intervals:
+        return NoData("no breaker opened, so nothing could pass one")
+    return Exact(len(found.passed), found.counted)
+
+
+def breaker_opened(records: Records, scenario: str) -> Exact | NoData:
+    """Share of the outages that the provider's breaker opened in."""
+    if records.switched_off("breaker"):
+        return NO_BREAKER
+    found = outages(records, scenario)
+    if not found:
+        return NoData("no outage was injected")
+    return Exact(sum(1 for outage in found if outage.opened is not None) / len(found), len(found))
+
+
+def mean_time_to_recovery(records: Records, scenario: str) -> Exact | NoData:
+    """Mean of breaker closed - fault on, over the outages that opened the breaker and recovered within the case."""
+    if records.switched_off("breaker"):
+        return NO_BREAKER
+    found = recovery(outages(records, scenario))
+    return Exact(found.mean, found.n) if found else NoData("no outage opened the breaker and recovered within the case")
+
+
+def integrity_share(records: Records, scenario: str) -> Exact | NoData:
+    """Jobs whose every file and metadata match the manifest, of all jobs that were checked (with warm-up)."""
+    found = losses(records, scenario)
+    if not found.checked:
+        return NoData("no job's files were checked")
+    return Exact(1 - found.corrupt / found.checked, found.checked)
+
+
+def jobs_lost(records: Records, scenario: str) -> Exact | NoData:
+    """Accepted jobs that the list of videos did not hold after the scenario, or held without an end (with warm-up)."""
+    found = losses(records, scenario)
+    if found.lost is None:
+        return NoData("the list of videos was not read")
+    if not found.expected:
+        return NoData("no job was accepted and kept")
+    return Exact(found.lost, found.expected)
+
+
+ExactFunction = Callable[[Records, str], Exact | NoData]
+
+FUNCTIONS: dict[str, ExactFunction] = {
+    function.__name__: function
+    for function in (calls_while_open, breaker_opened, mean_time_to_recovery, integrity_share, jobs_lost)
+}
+"""Every function that the catalogue may name, by its name."""
+
+
+def explain(name: str) -> str:
+    """What a function computes, in one line."""
+    return (FUNCTIONS[name].__doc__ or "").split("\n", 1)[0]

@@ -1,0 +1,70 @@
+"""What became of every accepted job and every file: lost, duplicated, corrupt or stuck."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from loadgen.record import JobRecord, Outcome, ScenarioRecord
+from reporting.records import Records
+
+UNENDED = ("queued", "in_progress")
+"""Words of the list of videos for a job that has not ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """Violations of the invariant, with warm-up jobs: every accepted job ends once, with files as the manifest says."""
+
+    lost: int | None
+    """Accepted, and not in the service's list afterwards or there without an end; None when no list was read."""
+    expected: int
+    """Jobs that the list had to hold."""
+    unread: tuple[str, ...]
+    """Scenarios whose list was not read, with the reason."""
+    duplicated: int
+    """Ids that belong to more than one job of the log."""
+    ids: int
+    corrupt: int
+    """Completed jobs with a file or field that does not match the manifest, or with a file missing."""
+    checked: int
+    stuck: int
+    """Not ended within the scenario's time limit."""
+    accepted: int
+    files: int
+    """Files downloaded and compared."""
+
+
+def losses(records: Records, *scenarios: str) -> Losses:
+    """Count the violations in scenarios that began."""
+    found = [s for name in scenarios if (s := records.scenario(name)) is not None]
+    jobs = [job for job in records.jobs if job.scenario in scenarios]
+    accepted = [job for job in jobs if job.accepted is not None]
+    checked = [job for job in jobs if job.integrity is not None]
+    ids = Counter(job.job_id for job in jobs if job.job_id is not None)
+    known = [s for s in found if s.store is not None and s.store.error is None]
+    return Losses(
+        lost=sum(_lost(s, accepted) for s in known) if known else None,
+        expected=sum(s.store.expected for s in known if s.store),
+        unread=tuple(f"{s.name} ({_why(s)})" for s in found if s not in known),
+        duplicated=sum(1 for number in ids.values() if number > 1),
+        ids=len(ids),
+        corrupt=sum(1 for job in checked if job.integrity != "ok"),
+        checked=len(checked),
+        stuck=sum(1 for job in accepted if job.outcome is Outcome.TIMEOUT),
+        accepted=len(accepted),
+        files=sum(job.files or 0 for job in checked),
+    )
+
+
+def _lost(scenario: ScenarioRecord, accepted: list[JobRecord]) -> int:
+    store = scenario.store
+    assert store is not None
+    # a run that its user stopped leaves jobs behind that had no time to end
+    aborted = sum(1 for job in accepted if job.scenario == scenario.name and job.outcome is Outcome.ABORTED)
+    unended = max(0, sum(store.by_status.get(word, 0) for word in UNENDED) - aborted)
+    return store.expected - store.found + unended
+
+
+def _why(scenario: ScenarioRecord) -> str:
+    return (scenario.store.error if scenario.store else None) or "not read"

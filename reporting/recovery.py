@@ -1,0 +1,167 @@
+"""Outages of a provider, and how its circuit breaker came through them: from event times, never from scraped state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+
+from loadgen.record import CallRecord, FaultRecord, Outcome, TransitionRecord
+from reporting.records import Records
+from reporting.statistics import Interval, mean_interval
+
+STORE = "store"
+FAILING = frozenset({"outage", "stall", "corrupt"})
+REQUEST_TIMEOUT, TOO_MANY_REQUESTS, SERVER_ERROR = 408, 429, 500
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """A fault that hit every call of a provider. All instants are Unix time in seconds; None = it did not happen."""
+
+    scenario: str
+    case: str
+    provider: str
+    on: float
+    lifted: float | None
+    opened: float | None
+    """First time that the breaker opened."""
+    half_open: float | None
+    """The probe that closed it began."""
+    closed: float | None
+    """The breaker closed and stayed closed until the next outage or the end of the case."""
+    first_completed: float | None
+    """The first job that was sent after the lifting was completed."""
+
+    @property
+    def detection(self) -> float | None:
+        """Fault on until opened, in seconds."""
+        return _between(self.on, self.opened)
+
+    @property
+    def open_after_lifting(self) -> float | None:
+        """Lifted until the good probe began; negative when it began before the lifting was confirmed."""
+        return _between(self.lifted, self.half_open)
+
+    @property
+    def probe(self) -> float | None:
+        """Length of the good probe."""
+        return _between(self.half_open, self.closed)
+
+    @property
+    def to_first_job(self) -> float | None:
+        """Closed until the first completed job that was sent after the lifting."""
+        return _between(self.closed, self.first_completed)
+
+    @property
+    def after_lifting(self) -> float | None:
+        """Lifted until closed: what the breaker itself costs."""
+        return _between(self.lifted, self.closed)
+
+    @property
+    def recovery(self) -> float | None:
+        """Fault on until closed; None when it never recovered, or never opened."""
+        return _between(self.on, self.closed) if self.opened is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """Times to recover of the outages that opened the breaker, in seconds."""
+
+    n: int
+    """Outages that recovered."""
+    censored: int
+    """Outages that opened the breaker and did not recover within the case."""
+    mean: float
+    interval: Interval
+    """Of the mean, by Student's t."""
+    median: float
+    minimum: float
+    maximum: float
+
+
+def outages(records: Records, *scenarios: str) -> tuple[Outage, ...]:
+    """The outages of scenarios, in order of time."""
+    faults = [fault for fault in records.faults(*scenarios) if _hits_all(fault)]
+    return tuple(_outage(records, fault, faults) for fault in faults)
+
+
+def recovery(found: tuple[Outage, ...]) -> Recovery | None:
+    """Figures of the recovered outages; None when there is none."""
+    times = [outage.recovery for outage in found if outage.recovery is not None]
+    if not times:
+        return None
+    return Recovery(
+        n=len(times),
+        censored=sum(1 for outage in found if outage.opened is not None and outage.closed is None),
+        mean=sum(times) / len(times),
+        interval=mean_interval(times),
+        median=median(times),
+        minimum=min(times),
+        maximum=max(times),
+    )
+
+
+def transitions(records: Records, scenario: str, case: str, provider: str) -> list[TransitionRecord]:
+    """Changes of one breaker's state within a case, in order of time."""
+    found = (t for t in records.run.transitions if (t.scenario, t.case, t.provider) == (scenario, case, provider))
+    return sorted(found, key=lambda t: t.at)
+
+
+def calls_during(records: Records, outage: Outage) -> list[CallRecord]:
+    """Calls that arrived at the provider while the fault was on."""
+    until = outage.lifted if outage.lifted is not None else float("inf")
+    return [
+        call
+        for call in records.calls
+        if (call.scenario, call.case, call.provider) == (outage.scenario, outage.case, outage.provider)
+        and outage.on <= call.arrived <= until
+    ]
+
+
+def _hits_all(fault: FaultRecord) -> bool:
+    if fault.target == STORE or fault.rate < 1:
+        return False
+    transient = fault.status is None or (
+        fault.status >= SERVER_ERROR or fault.status in {REQUEST_TIMEOUT, TOO_MANY_REQUESTS}
+    )
+    return fault.kind in FAILING or (fault.kind == "error" and transient)  # a breaker passes over refusals for good
+
+
+def _outage(records: Records, fault: FaultRecord, faults: list[FaultRecord]) -> Outage:
+    following = [
+        other.started
+        for other in faults
+        if (other.scenario, other.case, other.target) == (fault.scenario, fault.case, fault.target)
+        and other.started > fault.started
+    ]
+    until = min(following, default=float("inf"))
+    changes = [
+        change
+        for change in transitions(records, fault.scenario, fault.case, fault.target)
+        if fault.started <= change.at < until
+    ]
+    opened = next((change.at for change in changes if change.after == "open"), None)
+    closed = changes[-1].at if opened is not None and changes[-1].after == "closed" else None
+    probes = [change.at for change in changes if change.after == "half_open" and closed and change.at <= closed]
+    completed = [
+        job.done
+        for job in records.jobs
+        if (job.scenario, job.case, job.outcome) == (fault.scenario, fault.case, Outcome.COMPLETED)
+        and fault.ended is not None
+        and fault.ended <= job.sent < until
+    ]
+    return Outage(
+        scenario=fault.scenario,
+        case=fault.case,
+        provider=fault.target,
+        on=fault.started,
+        lifted=fault.ended,
+        opened=opened,
+        half_open=max(probes, default=None),
+        closed=closed,
+        first_completed=min(completed, default=None),
+    )
+
+
+def _between(first: float | None, second: float | None) -> float | None:
+    return second - first if first is not None and second is not None else None

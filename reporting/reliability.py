@@ -1,0 +1,82 @@
+"""The reliability report."""
+
+from __future__ import annotations
+
+from reporting import (
+    advice,
+    breaker,
+    cancellation,
+    partials,
+    retries,
+    score,
+    sections,
+    store_outage,
+    success,
+    units,
+    validation,
+)
+from reporting.analysis import Analysis
+from reporting.evidence import Evidence
+from reporting.recovery import outages, recovery
+from reporting.report import Bullets, Paragraph, Report, Section
+from reporting.success import DIMENSION
+
+METHOD = (
+    (
+        "**Times of recovery** come from recorded events (fault confirmed on and lifted, changes of the breaker's "
+        "state, ends of jobs), never from scraped state, which misses short states. An outage that was not recovered "
+        "from within the case is censored: it is named, counted and left out of the mean, which is then a lower limit."
+    ),
+    (
+        "**Calls while the breaker is open** are counted at the provider. A call is a violation when it was sent "
+        "between an opening and the next probe and arrived in between; one without a time of sending counts as a "
+        "violation."
+    ),
+    (
+        "**Intervals** of losses, duplicates, corruption and leftovers are exact (Clopper and Pearson), of other "
+        "shares Wilson's, of means Student's t, of differences of means Welch's t; all 95 %, two-sided."
+    ),
+)
+
+
+def build(evidence: Evidence, analysis: Analysis) -> Report:
+    """The reliability report as data."""
+    return Report(
+        name="reliability_report",
+        title=f"Reliability report of run {evidence.run.run_id}",
+        sections=(
+            sections.verdict(evidence, analysis, DIMENSION),
+            _key_metrics(evidence),
+            sections.objectives(analysis),
+            success.section(evidence),
+            retries.section(evidence),
+            breaker.section(evidence),
+            store_outage.section(evidence),
+            partials.section(evidence),
+            cancellation.section(evidence),
+            validation.section(evidence),
+            score.section(evidence),
+            advice.section(evidence),
+            sections.reconciliation(analysis),
+            sections.environment(evidence),
+            sections.workload(evidence, DIMENSION),
+            sections.method(evidence, *METHOD),
+            sections.queries(evidence, DIMENSION),
+        ),
+    )
+
+
+def _key_metrics(evidence: Evidence) -> Section:
+    normal = success.success(evidence, success.NORMAL)
+    saved = retries.recovered(evidence, retries.SCENARIO, retries.PROVIDER)
+    mttr = recovery(outages(evidence, breaker.SCENARIO))
+    nothing = f"no data{', the breaker was off' if evidence.switched_off('breaker') else ''}"
+    items = (
+        f"Success rate in normal operation: {units.quoted(normal) if normal else 'no data'}.",
+        f"MTTR of an LLM outage: {breaker.mean_time(mttr) if mttr else nothing}.",
+        f"Recovery rate of transient failures: {units.quoted(saved) if saved else 'no data'}.",
+    )
+    off = sections.switches_off(evidence)
+    which = f" Baseline: without {' and '.join(off)}." if off else ""
+    note = Paragraph(f"For a paper; cite them with environment and method.{which}")
+    return Section("Key metrics", (note, Bullets(items)))

@@ -1,0 +1,58 @@
+"""How the jobs of the reliability scenarios ended."""
+
+from __future__ import annotations
+
+from loadgen.record import JobRecord, Outcome
+from reporting import units
+from reporting.evidence import Evidence
+from reporting.records import STOPPED, Records, place_name
+from reporting.report import Block, Bullets, Section, Table
+from reporting.sections import not_run
+from reporting.statistics import Proportion, proportion
+
+NORMAL = "normal_operation"
+DIMENSION = "reliability"
+
+
+def success(records: Records, scenario: str) -> Proportion | None:
+    """Completed of all measured jobs that the user or the plan did not stop; Wilson interval."""
+    return _share(records.scenario_jobs(scenario))
+
+
+def section(evidence: Evidence) -> Section:
+    """Success without faults, and beside it with each of them."""
+    title = "Success rate under normal conditions"
+    found = success(evidence, NORMAL)
+    blocks: list[Block] = []
+    if evidence.scenario(NORMAL) is None or found is None:
+        blocks += not_run(NORMAL)
+    else:
+        sentence = f"Without faults {units.quoted(found)} of the jobs were completed; the interval is Wilson's."
+        blocks.append(Bullets((sentence,)))
+    rows = []
+    for scenario, case in evidence.cases(DIMENSION):
+        jobs = evidence.case_jobs(scenario.name, case.name)
+        counts = [sum(1 for job in jobs if job.outcome is outcome) for outcome in Outcome]
+        rows.append(
+            (
+                place_name(scenario.name, case.name),
+                units.count(len(jobs)),
+                *(units.count(number) for number in counts),
+                units.rate(_share(jobs)),
+                units.percent(evidence.value("success_rate", scenario.name, case.name)),
+            )
+        )
+    columns = (
+        "Scenario / case", "Jobs", *(str(outcome).capitalize() for outcome in Outcome), "Success % (95 % CI)",
+        "Success % PromQL",
+    )  # fmt: skip
+    caption = (
+        "From the client's records. Success is completed of all that were neither cancelled nor aborted; only normal "
+        "operation has an objective, as faults are meant to show in the others."
+    )
+    return Section(title, (*blocks, Table(columns, tuple(rows), columns[1:], caption)))
+
+
+def _share(jobs: list[JobRecord]) -> Proportion | None:
+    ended = [job for job in jobs if job.outcome not in STOPPED]
+    return proportion(sum(1 for job in ended if job.outcome is Outcome.COMPLETED), len(ended))

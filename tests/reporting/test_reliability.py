@@ -1,0 +1,547 @@
+from __future__ import annotations
+
+import re
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from loadgen.record import (
+    CallRecord,
+    JobRecord,
+    Outcome,
+    RunRecord,
+    read_calls,
+    read_jobs,
+    read_run,
+    to_line,
+    write_run,
+)
+from reporting.analysis import Status
+from reporting.export import Exported, export
+from tests.reporting import made_outages
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def exported(folder: Path) -> tuple[Exported, str]:
+    done = export(folder, None, charts=False)
+    return done, (folder / "reports" / "reliability_report.md").read_text()
+
+
+def tables(text: str, heading: str) -> list[dict[str, list[str]]]:
+    """All tables of a section: first cell to the other cells; a first cell that comes again gets a number."""
+    section = text.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    found = []
+    for block in re.findall(r"(?:^\|.*\n)+", section, re.MULTILINE):
+        rows: dict[str, list[str]] = {}
+        for line in block.splitlines()[2:]:
+            first, *cells = [cell.strip() for cell in line.strip("|").split("|")]
+            name = first if first not in rows else f"{first} {sum(1 for row in rows if row.startswith(first)) + 1}"
+            rows[name] = cells
+        found.append(rows)
+    return found
+
+
+def figures_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in export(folder, None).paths if path.suffix == ".svg"}
+
+
+def change_run(folder: Path, edit: Callable[[RunRecord], RunRecord]) -> None:
+    write_run(folder, edit(read_run(folder)))
+
+
+def change_jobs(folder: Path, edit: Callable[[JobRecord], JobRecord]) -> None:
+    (folder / "jobs.jsonl").write_bytes(b"".join(to_line(edit(job)) for job in read_jobs(folder)))
+
+
+def change_calls(folder: Path, calls: list[CallRecord]) -> None:
+    (folder / "calls.jsonl").write_bytes(b"".join(map(to_line, calls)))
+
+
+def change_scenario(run: RunRecord, name: str, **changes: object) -> RunRecord:
+    scenarios = [msgspec.structs.replace(s, **changes) if s.name == name else s for s in run.scenarios]
+    return msgspec.structs.replace(run, scenarios=scenarios)
+
+
+def store_of(run: RunRecord, name: str, **changes: object) -> RunRecord:
+    store = next(s.store for s in run.scenarios if s.name == name)
+    assert store is not None
+    return change_scenario(run, name, store=msgspec.structs.replace(store, **changes))
+
+
+def test_a_good_run_passes_and_judges_every_objective_once(outages_dir: Path) -> None:
+    done, text = exported(outages_dir)
+    assert (done.status, done.exit_code) == (Status.PASS, 0)
+    judged = {(v.sli.id, v.scenario, v.case, v.member): (v.value, v.n) for v in done.verdicts}
+    lost = ("normal_operation", "tts_failures", "llm_outage", "store_outage", "partial_failures", "data_integrity")
+    assert judged == {
+        ("success_rate", "normal_operation", "n05", ""): (0.975, 40),
+        ("recovery_rate", "tts_failures", "", "tts"): (pytest.approx(58 / 60), 60),
+        ("breaker_opened", "llm_outage", "", ""): (1.0, 3),
+        ("calls_while_open", "llm_outage", "", ""): (0.0, 83),
+        **{("jobs_lost", name, "", ""): (0.0, n) for name, n in zip(lost, (40, 40, 79, 36, 40, 50), strict=True)},
+        ("integrity_share", "data_integrity", "", ""): (1.0, 50),
+    }
+    assert [path.name for path in done.paths] == ["measurements.json", "reliability_report.md"]
+    assert done.summary[-2:] == ("reliability: PASS", str(done.paths[1]))
+    assert "**Verdict: PASS**" in text
+
+
+def test_key_metrics_have_n_and_interval(outages_dir: Path) -> None:
+    section = exported(outages_dir)[1].split("## Key metrics")[1].split("## ")[0]
+    assert "Success rate in normal operation: **97.5 %** (95 % CI 87.1 to 99.6 %, 39 of 40)." in section
+    assert (
+        "MTTR of an LLM outage: **5.750 s** (95 % CI 0.000 to 17.821 s, n = 2; left out: 1 that never "
+        "recovered within the case)."
+    ) in section
+    assert "Recovery rate of transient failures: **96.7 %** (95 % CI 88.6 to 99.1 %, 58 of 60)." in section
+
+
+def test_success_by_case(outages_dir: Path) -> None:
+    (rows,) = tables(exported(outages_dir)[1], "Success rate under normal conditions")
+    assert rows["normal_operation / n05"] == [
+        "40", "39", "1", "0", "0", "0", "0", "0", "97.5 (87.1 to 99.6)", "97.5",
+    ]  # fmt: skip
+    assert rows["store_outage / n05"] == [
+        "40", "36", "0", "4", "0", "0", "0", "0", "90.0 (76.9 to 96.0)", "90.0",
+    ]  # fmt: skip
+    assert rows["job_cancellation / n05"][:7] == ["20", "2", "0", "0", "0", "0", "18"]
+
+
+def test_error_recovery(outages_dir: Path) -> None:
+    text = exported(outages_dir)[1]
+    retries, latency, rates = tables(text, "Error recovery")
+    assert retries == {
+        "normal_operation / TTS": ["200", "200", "0", "0", "0", "200", "1.000", "0.000", "-"],
+        "tts_failures / LLM": ["40", "40", "0", "0", "0", "40", "1.000", "0.000", "-"],
+        "tts_failures / TTS": ["200", "140", "58", "0", "2", "290", "1.450", "29.000", "96.7 (88.6 to 99.1)"],
+        "llm_outage / LLM": ["79", "46", "0", "0", "33", "178", "2.253", "16.000", "0.0 (0.0 to 10.4)"],
+        "partial_failures / Image": ["190", "182", "0", "8", "0", "190", "1.000", "0.000", "0.0 (0.0 to 32.4)"],
+    }
+    assert latency == {
+        "normal_operation": ["39", "1.190", "1.190", "1.190", "1.370*", "1.363"],
+        "tts_failures": ["40", "1.695", "1.695", "1.690", "1.870*", "1.898"],
+        "difference": ["-", "+0.505 (+0.453 to +0.557)", "-", "+0.500", "+0.500", "-"],
+    }
+    assert rates["tts_failures / n05"] == ["tts", "error", "30.0", "87 of 290", "30.0 (25.0 to 35.5)", "yes"]
+    assert rates["partial_failures / n05"] == ["image", "error", "20.0", "8 of 200", "4.0 (2.0 to 7.7)", "**no**"]
+    assert "**1.45 attempts per call** (n = 200 calls). Waits between attempts: 145 ms per call." in text
+
+
+def test_circuit_breaker(outages_dir: Path) -> None:
+    text = exported(outages_dir)[1]
+    transitions, passed, recovered = tables(text, "Circuit breaker")
+    assert len(transitions) == 15
+    assert transitions["n05"] == ["llm", "5.400", "closed", "open", "2026-09-21 14:18:25 UTC"]
+    assert transitions["n10 3"] == ["llm", "7.600", "half_open", "open", "2026-09-21 14:20:07 UTC"]
+    assert list(passed.values()) == [
+        ["llm", "2.000", "0", "1", "50.0"],
+        *[["llm", "2.000", "0", "0", "-"]] * 5,
+        ["llm", "to the end of the case", "0", "0", "-"],
+    ]
+    assert list(recovered.values()) == [
+        ["llm", "5.000", "0.400", "1.600", "0.100", "1.300", "1.700", "6.700"],
+        ["llm", "4.000", "0.600", "0.700", "0.100", "1.200", "0.800", "4.800"],
+        ["llm", "4.000", "0.500", "-", "-", "-", "-", "never within the case"],
+    ]
+    for sentence in (
+        "The breaker opened in **3 of 3** outages and recovered from 2 within the case.",
+        "**0 calls passed while the breaker was open**, of 83 calls that the provider counted (7 open intervals)",
+        "1 more arrived while it was open but had been sent before it opened: in flight, no violation.",
+        "The breaker rejected 60 attempts at once (PromQL)",
+        "failed after 299 ms on average, 299 ms at most (n = 27).",
+        "median 5.750 s, minimum 4.800 s, maximum 6.700 s.",
+        "From lifting to closed: 1.250 s on average, 0.800 to 1.700 s (n = 2).",
+        "Outages that never recovered within the case: 1. MTTR is a lower limit.",
+    ):
+        assert sentence in text, sentence
+
+
+def test_store_outage(outages_dir: Path) -> None:
+    text = exported(outages_dir)[1]
+    (rows,) = tables(text, "Store outage")
+    assert rows == {"n05": ["outage", "5.000", "10", "6", "4", "0", "0.011"]}
+    assert "Jobs lost: **0 of 36** accepted ones (95 % CI 0.0 to 9.7 %, exact)." in text
+    assert "kept back while the store was away: 12, written back: 12 (PromQL)" in text
+    assert "Refused at creation: 4 store_unavailable." in text
+    assert "The store held everything **2 s** after the last lifting" in text
+
+
+def test_without_samples_of_waiting_states_only_an_upper_limit_is_known(outages_dir: Path) -> None:
+    kept = msgspec.json.decode((outages_dir / "measurements.json").read_bytes())
+    for measurement in kept["measurements"]:
+        if measurement["sli"] == "store_unsaved_until":
+            measurement.update(value=None, no_data="no series matched")
+    (outages_dir / "measurements.json").write_bytes(msgspec.json.encode(kept))
+    assert "at most 30.0 s after the last lifting" in exported(outages_dir)[1]
+
+
+def test_states_that_still_wait_for_the_store_are_named(outages_dir: Path) -> None:
+    audit = msgspec.structs.replace(made_outages.AUDIT, unsaved=3)
+    change_run(outages_dir, lambda run: change_scenario(run, "store_outage", audit=audit))
+    text = exported(outages_dir)[1]
+    assert "**3 job states still waited for the store**" in text
+    assert tables(text, "Data integrity")[2]["store_outage"] == ["0", "3", "0", "0", "**not clean**"]
+    assert "**The audit after store_outage is not clean:** 3 unsaved states; clean up where a job ends." in text
+
+
+def test_partial_failures(outages_dir: Path) -> None:
+    text = exported(outages_dir)[1]
+    (rows,) = tables(text, "Partial failure handling")
+    assert rows == {
+        "completed, whole": ["30 of 40", "75.0 (59.8 to 85.8)"],
+        "completed, partial": ["8 of 40", "20.0 (10.5 to 34.8)"],
+        "completed, manifest not read": ["0 of 40", "0.0 (0.0 to 8.8)"],
+        "failed": ["2 of 40", "5.0 (1.4 to 16.5)"],
+        "no known end": ["0 of 40", "0.0 (0.0 to 8.8)"],
+    }
+    assert "Scenes lost in completed videos: **4.2 %** (95 % CI 1.8 to 8.1 %, 8 of 190)" in text
+    assert "The manifests show 8 partial videos, the service counted 8 (PromQL): they agree." in text
+
+
+def test_manifests_that_say_something_else_than_the_service_are_named(outages_dir: Path) -> None:
+    def whole(job: JobRecord) -> JobRecord:
+        return msgspec.structs.replace(job, scenes_completed=5) if job.scenes_completed == 4 else job
+
+    change_jobs(outages_dir, whole)
+    assert "show 0 partial videos, the service counted 8 (PromQL): **they differ**." in exported(outages_dir)[1]
+
+
+def test_cancellation(outages_dir: Path) -> None:
+    text = exported(outages_dir)[1]
+    (rows,) = tables(text, "Cancellation")
+    assert rows == {
+        "client: sent to answered": [
+            "18", "95.0", "90.0", "180.0", "from 150.0, n too small for an upper limit", "180.0",
+        ],
+        "service: work stopped, files gone (PromQL)": ["18", "47.5", "-", "90.4", "bucket 89.9 to 94.4", "-"],
+    }  # fmt: skip
+    assert "18 of 20 jobs were cancelled in mid-work; 2 had ended before." in text
+    assert "Still shown after their cancellation was answered: **0 of 18** (95 % CI 0.0 to 18.5 %, exact)." in text
+
+
+def test_data_integrity(outages_dir: Path) -> None:
+    text = exported(outages_dir)[1]
+    violations, by_scenario, audit = tables(text, "Data integrity")
+    assert violations == {
+        "lost": ["0 of 285", "0.00 (0.00 to 1.29)"],
+        "duplicated": ["0 of 305", "0.00 (0.00 to 1.20)"],
+        "corrupt": ["0 of 88", "0.00 (0.00 to 4.11)"],
+        "stuck": ["0 of 305", "0.00 (0.00 to 1.20)"],
+    }
+    assert by_scenario["partial_failures"] == ["0 of 40", "0 of 40", "0 of 38", "0 of 40", "494"]
+    assert by_scenario["job_cancellation"] == ["-", "0 of 20", "-", "0 of 20", "0"]
+    assert audit["llm_outage"] == ["0", "0", "0", "0", "clean"]
+    assert "Integrity in `data_integrity`: **100.0 %** (95 % CI 92.9 to 100.0 %, 50 of 50)" in text
+
+
+def test_the_score_row_by_row(outages_dir: Path) -> None:
+    text = exported(outages_dir)[1]
+    (rows,) = tables(text, "Reliability score")
+    assert {name: cells[:4] for name, cells in rows.items()} == {
+        "jobs completed in normal operation": ["2", "39 of 40", "0.9750", "1.9500"],
+        "transient TTS failures recovered by a retry": ["2", "58 of 60", "0.9667", "1.9333"],
+        "outages that opened the breaker and were recovered from": ["2", "2 of 3", "0.6667", "1.3333"],
+        "attempts that an open breaker held back (key)": ["2", "60 of 60", "1.0000", "2.0000"],
+        "accepted jobs not lost (key)": ["3", "285 of 285", "1.0000", "3.0000"],
+        "checked jobs with intact files": ["2", "50 of 50", "1.0000", "2.0000"],
+        "jobs with a video in spite of refused scenes": ["1", "38 of 40", "0.9500", "0.9500"],
+        "cancelled jobs that left nothing behind": ["1", "18 of 18", "1.0000", "1.0000"],
+        "sum": ["15", "", "", "14.1667"],
+    }
+    assert "**Reliability score: 94.4 of 100, PASS** (14.1667 / 15 x 100)." in text
+
+
+def test_a_call_through_an_open_breaker_fails_score_and_report(outages_dir: Path) -> None:
+    passed = [made_outages.call("n05", 6.0, 6.002, "outage"), made_outages.call("n05", None, 21.0, "outage")]
+    change_calls(outages_dir, [*read_calls(outages_dir), *passed])
+    done, text = exported(outages_dir)
+    assert (done.status, done.exit_code) == (Status.FAIL, 1)
+    assert (
+        "FAIL: Provider calls passed while the breaker was open in llm_outage: 2 calls, objective <= 0 calls." in text
+    )
+    assert tables(text, "Circuit breaker")[1]["n05"] == ["llm", "2.000", "1", "1", "50.0"]
+    (rows,) = tables(text, "Reliability score")
+    assert rows["attempts that an open breaker held back (key)"] == [
+        "2", "60 of 62", "0.9677", "1.9355", "**fails the score**",
+    ]  # fmt: skip
+    assert "**Reliability score: 94.0 of 100, FAIL**" in text
+    assert "**2 calls passed an open breaker:** every attempt, retries too, must ask the breaker first." in text
+
+
+@pytest.mark.parametrize(
+    ("sent", "arrived", "passes"),
+    [
+        (5.39, 5.41, False),  # sent before the opening at 5.4
+        (5.40, 5.41, True),
+        (7.39, 7.40, False),  # arrived with the probe at 7.4
+        (7.45, 7.46, False),  # half open
+        (11.69, 11.71, False),  # closed again
+        (9.20, 9.30, True),
+    ],
+)
+def test_which_arrival_is_a_violation(outages_dir: Path, sent: float, arrived: float, passes: bool) -> None:  # noqa: FBT001 - a table of expectations
+    change_calls(outages_dir, [*read_calls(outages_dir), made_outages.call("n05", sent, arrived, "outage")])
+    verdict = next(v for v in exported(outages_dir)[0].verdicts if v.sli.id == "calls_while_open")
+    assert (verdict.value, verdict.status) == ((1.0, Status.FAIL) if passes else (0.0, Status.PASS))
+
+
+def test_a_breaker_that_opened_in_another_scenario_is_named(outages_dir: Path) -> None:
+    def open_tts(run: RunRecord) -> RunRecord:
+        opened = msgspec.structs.replace(run.transitions[0], scenario="tts_failures", provider="tts")
+        return msgspec.structs.replace(run, transitions=[*run.transitions, opened])
+
+    change_run(outages_dir, open_tts)
+    text = exported(outages_dir)[1]
+    assert "The breaker of tts also opened in `tts_failures`, 1 times: attempts rejected there count as failed." in text
+    assert len(tables(text, "Circuit breaker")[0]) == 15
+
+
+def test_a_lost_job_fails_although_counts_do_not_reconcile(outages_dir: Path) -> None:
+    change_run(outages_dir, lambda run: store_of(run, "store_outage", found=35, by_status={"completed": 35}))
+    done, text = exported(outages_dir)
+    assert (done.status, done.exit_code) == (Status.FAIL, 1)
+    statuses = {v.scenario: v.status for v in done.verdicts if v.sli.id == "jobs_lost"}
+    assert statuses.pop("store_outage") is Status.FAIL
+    assert set(statuses.values()) == {Status.PASS}
+    assert "Jobs lost: **1 of 36** accepted ones (95 % CI 0.1 to 14.5 %, exact)." in text
+    assert "store_outage: store has 35 accepted jobs not deleted (with warm-up), the client's log 36." in text
+    assert tables(text, "Reliability score")[0]["accepted jobs not lost (key)"][1] == "284 of 285"
+    assert "Key part less than whole: accepted jobs not lost." in text
+
+
+def test_a_job_without_an_end_in_the_store_is_lost(outages_dir: Path) -> None:
+    change_run(
+        outages_dir,
+        lambda run: store_of(run, "llm_outage", by_status={"completed": 46, "failed": 31, "in_progress": 2}),
+    )
+    verdict = next(
+        v for v in exported(outages_dir)[0].verdicts if (v.sli.id, v.scenario) == ("jobs_lost", "llm_outage")
+    )
+    assert (verdict.value, verdict.status) == (2.0, Status.FAIL)
+
+
+def test_corrupt_duplicated_and_stuck_jobs_are_counted(outages_dir: Path) -> None:
+    def spoil(job: JobRecord) -> JobRecord:
+        if job.scenario != "data_integrity" or job.index > 6:
+            return job
+        if job.index < 6:
+            return msgspec.structs.replace(job, integrity="corrupt" if job.index else "missing")
+        return msgspec.structs.replace(
+            job, job_id="data_integrity-n05-7", outcome=Outcome.TIMEOUT, integrity=None, files=None
+        )
+
+    change_jobs(outages_dir, spoil)
+    done, text = exported(outages_dir)
+    rows = tables(text, "Data integrity")[1]
+    assert rows["data_integrity"] == ["0 of 50", "1 of 49", "6 of 49", "1 of 50", "637"]
+    verdict = next(v for v in done.verdicts if v.sli.id == "integrity_share")
+    assert (verdict.value, verdict.n) == (pytest.approx(43 / 49), 49)
+
+
+def test_a_part_without_data_gives_no_score(outages_dir: Path) -> None:
+    change_run(outages_dir, lambda run: change_scenario(run, "data_integrity", store=None))
+    text = exported(outages_dir)[1]
+    assert "**The score is not given: NO DATA.** No data in: accepted jobs not lost." in text
+    assert "The list of videos was not read in data_integrity (not read): losses there are not known." in text
+    assert "sum" not in tables(text, "Reliability score")[0]
+
+
+def test_a_known_loss_fails_the_score_even_where_other_lists_were_not_read(outages_dir: Path) -> None:
+    change_run(
+        outages_dir, lambda run: store_of(change_scenario(run, "data_integrity", store=None), "llm_outage", found=78)
+    )
+    text = exported(outages_dir)[1]
+    assert "**Reliability score: 94.4 of 100, FAIL**" in text
+    assert tables(text, "Reliability score")[0]["accepted jobs not lost (key)"][1] == "234 of 235"
+
+
+def test_a_baseline_without_breaker_shows_the_calls_instead(outages_dir: Path) -> None:
+    change_run(
+        outages_dir,
+        lambda run: msgspec.structs.replace(run, transitions=[], switches={"retries": True, "breaker": False}),
+    )
+    done, text = exported(outages_dir)
+    assert "- Baseline: the service ran without breaker." in text
+    assert "| Switches of the service | breaker **off**, retries on" in text
+    assert "MTTR of an LLM outage: no data, the breaker was off." in text
+    assert "**The breaker was switched off**" in text
+    assert list(tables(text, "Circuit breaker")[0].values()) == [
+        ["llm", "5.000", "5.000", "13"],
+        ["llm", "20.000", "4.000", "11"],
+        ["llm", "5.000", "4.000", "11"],
+    ]
+    assert b">off<" in figures_of(outages_dir)["breaker_timeline_n10_llm.svg"]
+    verdicts = {v.sli.id: (v.status, v.reason) for v in done.verdicts}
+    assert verdicts["calls_while_open"] == (Status.NO_DATA, "the service ran without its circuit breaker")
+    assert done.status is Status.NO_DATA
+
+
+def test_calls_that_nobody_counted_are_no_pass(outages_dir: Path) -> None:
+    (outages_dir / "calls.jsonl").unlink()
+    done, text = exported(outages_dir)
+    assert done.status is Status.NO_DATA
+    assert "NO DATA: Provider calls passed while the breaker was open in llm_outage: no calls were counted" in text
+    assert "**The score is not given: NO DATA.** No data in: attempts that an open breaker held back." in text
+    assert tables(text, "Circuit breaker")[1]["n05"] == ["llm", "2.000", "-", "-", "-"]
+    assert len(figures_of(outages_dir)) == 2
+
+
+def test_a_fault_that_was_never_lifted_makes_the_report_inconclusive(outages_dir: Path) -> None:
+    def unlift(run: RunRecord) -> RunRecord:
+        return msgspec.structs.replace(
+            run, faults=[*run.faults[:-1], msgspec.structs.replace(run.faults[-1], ended=None)]
+        )
+
+    change_run(outages_dir, unlift)
+    done, text = exported(outages_dir)
+    assert (done.status, done.exit_code) == (Status.INCONCLUSIVE, 3)
+    assert (
+        "- partial_failures / n05: the fault error of image was never confirmed to be lifted, so what came after it is "
+        "not known."
+    ) in text
+    assert tables(text, "Workload")[1]["partial_failures / n05"][-3:] == ["never confirmed", "200", "8"]
+
+
+def test_a_run_killed_in_the_middle_of_an_outage_is_readable(outages_dir: Path) -> None:
+    begin = made_outages.BEGIN["llm_outage", "n05"]
+
+    def kill(run: RunRecord) -> RunRecord:
+        data = msgspec.to_builtins(run)
+        data.update(state="running", ended=None, switches=None)
+        data["faults"] = [
+            {**f, **({} if f["scenario"] == "tts_failures" else {"ended": None, "seen": None, "hit": None})}
+            for f in data["faults"]
+            if f["started"] < begin + 8
+        ]
+        data["transitions"] = [t for t in data["transitions"] if t["at"] < begin + 8]
+        for scenario in data["scenarios"][2:]:
+            started = scenario["name"] == "llm_outage"
+            scenario.update(state="running" if started else "pending", ended=None, store=None, audit=None)
+            for number, case in enumerate(scenario["cases"]):
+                case.update(ended=None, generator_cpu=None, loop_lag_p99=None)
+                if not started or number:
+                    case["started"] = None
+        return msgspec.convert(data, RunRecord)
+
+    change_run(outages_dir, kill)
+    kept = [job for job in read_jobs(outages_dir) if job.done < begin + 8]
+    (outages_dir / "jobs.jsonl").write_bytes(b"".join(map(to_line, kept)) + b'{"scenario": "llm_ou')
+    change_calls(outages_dir, [call for call in read_calls(outages_dir) if call.arrived < begin + 8])
+    done = export(outages_dir, None)
+    text = (outages_dir / "reports" / "reliability_report.md").read_text()
+    assert done.exit_code == 3
+    assert "The run is running: only what was measured until then is reported." in text
+    assert "Not run: store_outage, partial_failures, job_cancellation, data_integrity." in text
+    assert "llm_outage / n05: the fault outage of llm was never confirmed to be lifted" in text
+    assert tables(text, "Circuit breaker")[2]["n05"] == ["llm", "-", "0.400", *["-"] * 4, "never within the case"]
+    assert (outages_dir / "reports" / "figures" / "breaker_timeline_n05_llm.svg").exists()
+
+
+def test_the_time_line_is_drawn_with_faults_states_and_calls(outages_dir: Path) -> None:
+    figures = figures_of(outages_dir)
+    assert set(figures) == {"breaker_timeline_n05_llm.svg", "breaker_timeline_n10_llm.svg"}
+    drawn = ET.fromstring(figures["breaker_timeline_n05_llm.svg"])  # noqa: S314 - our own bytes
+    texts = {element.text for element in drawn.iter(f"{SVG}text")}
+    assert {
+        "Circuit breaker of llm, case n05", "closed", "half open", "open", "fault on", "state of the breaker",
+        "call: ok", "call: outage", "Time from the beginning of the case [s]",
+    } <= texts  # fmt: skip
+    links = re.findall(
+        r"\(figures/([a-z0-9_]+\.svg)\)", (outages_dir / "reports" / "reliability_report.md").read_text()
+    )
+    assert links == sorted(figures)
+
+
+def test_the_same_reliability_run_gives_the_same_bytes(outages_dir: Path) -> None:
+    first = {path.name: path.read_bytes() for path in export(outages_dir, None).paths}
+    again = {path.name: path.read_bytes() for path in export(outages_dir, None).paths}
+    assert first == again
+    kept = msgspec.json.decode(first["measurements.json"])["measurements"]
+    assert next(m for m in kept if m["sli"] == "mttr") == {
+        "sli": "mttr",
+        "scenario": "llm_outage",
+        "case": "",
+        "member": "",
+        "source": "records",
+        "query": "mean_time_to_recovery(llm_outage)",
+        "instant": made_outages.ENDED + 5,
+        "value": 5.75,
+        "no_data": None,
+        "bound": None,
+        "n": 2,
+    }
+
+
+def test_every_number_is_in_the_appendix_with_its_source(outages_dir: Path) -> None:
+    text = exported(outages_dir)[1].split("## Appendix: queries")[1]
+    assert (
+        "**calls_while_open** (calls): An open breaker must let nothing through; counted at the provider, not by the "
+        "breaker. From the records: Calls that arrived at a provider within an open interval of its breaker and were "
+        "sent after the opening."
+    ) in text
+    assert re.search(r"\| llm_outage +\| 0 +\| +83 \| `calls_while_open\(llm_outage\)`", text)
+    assert "**recovery_rate** (ratio)" in text
+    assert "single_request" not in text
+
+
+def test_records_that_changed_are_computed_again_from_kept_measurements(outages_dir: Path) -> None:
+    exported(outages_dir)
+    change_run(outages_dir, lambda run: store_of(run, "data_integrity", found=49))
+    verdict = next(
+        v for v in exported(outages_dir)[0].verdicts if (v.sli.id, v.scenario) == ("jobs_lost", "data_integrity")
+    )
+    assert verdict.value == 1.0
+
+
+def test_without_prometheus_the_records_still_speak(outages_dir: Path) -> None:
+    (outages_dir / "measurements.json").unlink()
+    done, text = exported(outages_dir)
+    values = {v.sli.id: v.value for v in done.verdicts}
+    assert (values["calls_while_open"], values["recovery_rate"]) == (0.0, None)
+    assert "Recovery rate of transient failures: no data." in text
+    assert done.status is Status.NO_DATA
+
+
+def test_a_run_of_performance_alone_writes_no_reliability_report(measured_dir: Path) -> None:
+    done = export(measured_dir, None, charts=False)
+    assert [path.name for path in done.paths] == ["measurements.json", "performance_report.md"]
+    assert not (measured_dir / "reports" / "reliability_report.md").exists()
+
+
+def test_two_dimensions_give_two_reports_and_the_worse_status(measured_dir: Path, outages_dir: Path) -> None:
+    """The performance scenarios of one made run beside the reliability scenarios of the other."""
+    other = read_run(outages_dir)
+    change_run(
+        measured_dir,
+        lambda run: msgspec.structs.replace(
+            run,
+            scenarios=[*run.scenarios, *other.scenarios],
+            faults=other.faults,
+            transitions=other.transitions,
+            switches=other.switches,
+        ),
+    )
+    for name in ("jobs.jsonl", "calls.jsonl"):
+        with (measured_dir / name).open("ab") as file:
+            file.write((outages_dir / name).read_bytes())
+    done = export(measured_dir, None, charts=False)
+    assert [path.name for path in done.paths] == ["measurements.json", "performance_report.md", "reliability_report.md"]
+    lines = [line for line in done.summary if line.startswith(("performance: ", "reliability: "))]
+    assert lines == [
+        "performance: PASS",
+        "reliability: INCONCLUSIVE",
+    ]  # the traces of the one do not hold the jobs of the other
+    assert (done.status, done.exit_code) == (Status.INCONCLUSIVE, 3)
+
+
+def test_the_report_is_written_in_two_seconds(outages_dir: Path) -> None:
+    many = [made_outages.call("n05", i / 2000, i / 2000 + 0.0001, "ok") for i in range(50_000)]
+    change_calls(outages_dir, many)
+    begun = time.process_time()
+    export(outages_dir, None, charts=False)
+    assert time.process_time() - begun < 2
