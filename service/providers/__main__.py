@@ -15,7 +15,9 @@ import pydantic
 import uvicorn
 
 from service import telemetry
+from service.providers import metrics
 from service.providers.app import create_app
+from service.providers.connections import counting
 from service.providers.faults import Faults
 from service.providers.plan import Plan
 from service.providers.settings import Settings
@@ -48,6 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         config = uvicorn.Config(
             create_app(settings, faults=faults),
             loop="uvloop",
+            http=counting(metrics.create().connections),
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=1,
