@@ -15,10 +15,12 @@ from opentelemetry.trace import TracerProvider
 from service import admin, errors, telemetry
 from service.assets import Assets
 from service.body import MULTIPART_OVERHEAD, BodyLimit
+from service.cache import Cache
 from service.catalog import Catalog
 from service.clients import ProviderClient
 from service.clock import Clock
 from service.jobs import Jobs
+from service.leak import leaking
 from service.media import Media
 from service.metrics import Metrics
 from service.pipeline import Pipeline
@@ -26,6 +28,7 @@ from service.resilience import Resilience
 from service.routes import Parts, router
 from service.settings import Settings
 from service.store import Store, connect
+from service.usage import Usage
 
 
 def create_app(
@@ -49,6 +52,8 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             media = await stack.enter_async_context(Media(settings))
+            usage = Usage(lambda: media.pids)
+            metrics.media(usage.cpu_time, usage.memory)
             store = Store(connect(settings.redis_url, settings.redis_timeout), metrics)
             stack.push_async_callback(store.close)
             client = partial(
@@ -56,6 +61,7 @@ def create_app(
                 connections=settings.provider_connections,
                 timeout=settings.provider_timeout,
                 api_key=settings.provider_api_key.get_secret_value(),
+                pooling=settings.pooling,
                 tracer=tracer,
                 metrics=metrics,
             )
@@ -68,11 +74,15 @@ def create_app(
             )
             for provider in (llm, tts, image):
                 stack.push_async_callback(provider.close)
+            cache = partial(Cache, metrics=metrics, entries=settings.cache_entries, size=settings.cache_bytes)
+            caches = (cache("script", llm), cache("audio", tts), cache("visual", image)) if settings.cache else ()
+            metrics.caches(lambda: [(cache.name, cache.entries, cache.size) for cache in caches])
+            script, audio, visual = caches or (llm, tts, image)
             pipeline = Pipeline(
                 settings,
-                llm=llm,
-                tts=tts,
-                image=image,
+                llm=script,
+                tts=audio,
+                image=visual,
                 assets=assets,
                 tracer=tracer,
                 metrics=metrics,
@@ -80,7 +90,7 @@ def create_app(
                 media=media,
             )
             jobs = Jobs(
-                pipeline.run,
+                leaking(pipeline.run, settings.leak_bytes_per_job) if settings.leak_bytes_per_job else pipeline.run,
                 workers=settings.workers,
                 queue_size=settings.queue_size,
                 job_timeout=settings.job_timeout,
