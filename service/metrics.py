@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from service.correlation import Correlation
+from service.tally import Tally
 
 SLO_THRESHOLDS = (0.5, 2.0)
 """Seconds; exact bucket bounds, so that "share of jobs within the objective" is exact too."""
@@ -39,6 +40,7 @@ class Metrics:
     """The instruments; methods take what a measurement needs and add the attribute names."""
 
     def __init__(self, meter: Meter) -> None:
+        self._meter = meter
         self._jobs = meter.create_counter("video.jobs", "{job}", "Accepted jobs that ended, by outcome.")
         self._rejected = meter.create_counter("video.jobs.rejected", "{job}", "Jobs refused at creation, by reason.")
         self._accepted = meter.create_counter("video.jobs.accepted", "{job}", "Jobs accepted.")
@@ -107,24 +109,41 @@ class Metrics:
         self._breaker_transitions = meter.create_counter(
             "resilience.circuitbreaker.transitions", "{transition}", "Changes of a breaker's state."
         )
-        self._meter = meter
-        self._cache_requests = meter.create_counter(
+        self._cache_requests = Tally(
+            meter,
             "cache.requests",
             "{request}",
             "Questions to a cache, by result; coalesced: shared the call of another one. Only misses cost a call.",
+            ("cache", "result"),
         )
         # Not "bytes_saved": OTLP and the scraped exporter would make two different Prometheus names of it.
-        self._cache_io = meter.create_counter(
-            "cache.io_saved", "By", "Bodies of requests and answers that hits and coalesced requests did not need."
+        self._cache_io = Tally(
+            meter,
+            "cache.io_saved",
+            "By",
+            "Bodies of requests and answers that hits and coalesced requests did not need.",
+            ("cache",),
         )
-        self._cache_time = meter.create_counter(
-            "cache.time_saved", "s", "Time of the good provider attempts that hits and coalesced requests did not need."
+        self._cache_time = Tally(
+            meter,
+            "cache.time_saved",
+            "s",
+            "Time of the good provider attempts that hits and coalesced requests did not need.",
+            ("cache",),
         )
-        self._opened = meter.create_counter(
-            "http.client.connections.opened", "{connection}", "Connections established to a provider."
+        self._opened = Tally(
+            meter,
+            "http.client.connections.opened",
+            "{connection}",
+            "Connections established to a provider.",
+            ("provider",),
         )
-        self._reused = meter.create_counter(
-            "http.client.connections.reused", "{connection}", "Attempts that found an open connection to a provider."
+        self._reused = Tally(
+            meter,
+            "http.client.connections.reused",
+            "{connection}",
+            "Attempts that found an open connection to a provider.",
+            ("provider",),
         )
         self._connect = meter.create_histogram(
             "http.client.connect.duration",
@@ -138,14 +157,20 @@ class Metrics:
             "Waits for a free connection; attempts that need not wait are left out.",
             explicit_bucket_boundaries_advisory=POOL_WAIT_BOUNDS,
         )
-        self._io = meter.create_counter(
+        self._io = Tally(
+            meter,
             "dependency.io",
             "By",
             "Providers: bodies of HTTP requests and answers as on the wire, without headers; of answers, what arrived. "
             "Store: payloads given to and taken from its client, without keys and protocol.",
+            ("dependency", "direction"),
         )
-        self._usage = meter.create_counter(
-            "video.usage", "{unit}", "What providers charge for in answers that were good, by kind."
+        self._usage = Tally(
+            meter,
+            "video.usage",
+            "{unit}",
+            "What providers charge for in answers that were good, by kind.",
+            ("kind", "provider"),
         )
 
     def accepted(self, correlation: Correlation) -> None:
@@ -233,13 +258,12 @@ class Metrics:
 
     def cache_request(self, cache: str, result: str, correlation: Correlation) -> None:
         """A cache was asked; `result` is hit, miss or coalesced."""
-        self._cache_requests.add(1, {"cache": cache, "result": result, **correlation.attributes()})
+        self._cache_requests.add(1, (cache, result), correlation)
 
     def cache_saved(self, cache: str, size: int, seconds: float, correlation: Correlation) -> None:
         """A provider call of `size` bytes and `seconds` was not needed."""
-        attributes = {"cache": cache, **correlation.attributes()}
-        self._cache_io.add(size, attributes)
-        self._cache_time.add(seconds, attributes)
+        self._cache_io.add(size, (cache,), correlation)
+        self._cache_time.add(seconds, (cache,), correlation)
 
     def caches(self, observe: Callable[[], Iterable[tuple[str, int, int]]]) -> None:
         """Watch the caches: `observe` gives name, entries and bytes of each."""
@@ -270,12 +294,12 @@ class Metrics:
 
     def connection_opened(self, provider: str, seconds: float, correlation: Correlation) -> None:
         """A connection to `provider` was established in `seconds`."""
-        self._opened.add(1, {"provider": provider, **correlation.attributes()})
+        self._opened.add(1, (provider,), correlation)
         self._connect.record(seconds, {"provider": provider})
 
     def connection_reused(self, provider: str, correlation: Correlation) -> None:
         """An attempt found an open connection."""
-        self._reused.add(1, {"provider": provider, **correlation.attributes()})
+        self._reused.add(1, (provider,), correlation)
 
     def pool_waited(self, provider: str, seconds: float) -> None:
         """An attempt waited `seconds` for a free connection."""
@@ -283,8 +307,8 @@ class Metrics:
 
     def io(self, dependency: str, direction: str, size: int, correlation: Correlation) -> None:
         """Bytes went to (`direction` sent) or came from (received) llm, tts, image or store."""
-        self._io.add(size, {"dependency": dependency, "direction": direction, **correlation.attributes()})
+        self._io.add(size, (dependency, direction), correlation)
 
     def usage(self, provider: str, kind: str, count: int, correlation: Correlation) -> None:
         """A good answer is charged for `count` input_tokens, output_tokens, characters or images."""
-        self._usage.add(count, {"kind": kind, "provider": provider, **correlation.attributes()})
+        self._usage.add(count, (kind, provider), correlation)
