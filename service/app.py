@@ -16,6 +16,7 @@ from service import admin, errors, telemetry
 from service.assets import Assets
 from service.audit import Audit
 from service.body import MULTIPART_OVERHEAD, BodyLimit
+from service.cache import Cache
 from service.catalog import Catalog
 from service.clients import ProviderClient
 from service.clock import Clock
@@ -23,6 +24,7 @@ from service.faults.endpoint import METHODS, Endpoint, Guarded
 from service.faults.errors import FaultsError
 from service.faults.faults import Faults
 from service.jobs import Jobs
+from service.leak import leaking
 from service.media import Media
 from service.metrics import Metrics
 from service.pipeline import Pipeline
@@ -31,6 +33,7 @@ from service.routes import Parts, router
 from service.settings import Settings
 from service.store import Store, connect
 from service.store_faults import OFFER, StoreFaults
+from service.usage import Usage
 
 
 def create_app(
@@ -55,6 +58,8 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             media = await stack.enter_async_context(Media(settings))
+            usage = Usage(lambda: media.pids)
+            metrics.media(usage.cpu_time, usage.memory)
             injected = StoreFaults(faults, settings.redis_timeout) if settings.faults else None
             store = Store(connect(settings.redis_url, settings.redis_timeout), metrics, injected)
             stack.push_async_callback(store.close)
@@ -64,6 +69,7 @@ def create_app(
                 connections=settings.provider_connections,
                 timeout=settings.provider_timeout,
                 api_key=settings.provider_api_key.get_secret_value(),
+                pooling=settings.pooling,
                 tracer=tracer,
                 metrics=metrics,
                 clock=clock,
@@ -76,11 +82,15 @@ def create_app(
             )
             for provider in (llm, tts, image):
                 stack.push_async_callback(provider.close)
+            cache = partial(Cache, metrics=metrics, entries=settings.cache_entries, size=settings.cache_bytes)
+            caches = (cache("script", llm), cache("audio", tts), cache("visual", image)) if settings.cache else ()
+            metrics.caches(lambda: [(cache.name, cache.entries, cache.size) for cache in caches])
+            script, audio, visual = caches or (llm, tts, image)
             pipeline = Pipeline(
                 settings,
-                llm=llm,
-                tts=tts,
-                image=image,
+                llm=script,
+                tts=audio,
+                image=visual,
                 assets=assets,
                 tracer=tracer,
                 metrics=metrics,
@@ -88,7 +98,7 @@ def create_app(
                 media=media,
             )
             jobs = Jobs(
-                pipeline.run,
+                leaking(pipeline.run, settings.leak_bytes_per_job) if settings.leak_bytes_per_job else pipeline.run,
                 workers=settings.workers,
                 queue_size=settings.queue_size,
                 job_timeout=settings.job_timeout,

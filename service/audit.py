@@ -13,9 +13,6 @@ from service.jobs import Jobs
 from service.settings import Settings
 from service.store import Store
 
-_SWITCHES = ("retries", "breaker")
-"""The settings that a baseline turns off."""
-
 
 class State(msgspec.Struct, frozen=True):
     """The body of an answer of ``/v1/admin/state``."""
@@ -37,7 +34,7 @@ class Audit:
     """Counts while jobs come and go: only a difference that is still there after a second look is one."""
 
     def __init__(self, settings: Settings, jobs: Jobs, store: Store, assets: Assets) -> None:
-        self._switches = {name: bool(getattr(settings, name)) for name in _SWITCHES}
+        self._switches = settings.switches()
         self._jobs = jobs
         self._store = store
         self._assets = assets

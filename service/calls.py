@@ -102,7 +102,7 @@ def script(model: str, prompt: str, document: str, scenes: int) -> Call[list[Sce
 def speech(model: str, voice: str, narration: str) -> Call[bytes]:
     """Ask for `narration` as WAV."""
     payload = {"model": model, "input": narration, "voice": voice, "response_format": "wav"}
-    return Call("text_to_speech", "/v1/audio/speech", model, payload, _wav)
+    return Call("text_to_speech", "/v1/audio/speech", model, payload, _wav, {"characters": len(narration)})
 
 
 def visual(model: str, scene: SceneScript, size: Size) -> Call[bytes]:
@@ -115,7 +115,7 @@ def visual(model: str, scene: SceneScript, size: Size) -> Call[bytes]:
         "output_format": "png",
         "n": 1,
     }
-    return Call("image_generation", "/v1/images/generations", model, payload, _png)
+    return Call("image_generation", "/v1/images/generations", model, payload, _png, {"images": 1})
 
 
 def _wav(body: bytes) -> Answer[bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import partial
 from http import HTTPStatus
@@ -18,6 +18,7 @@ from opentelemetry.trace import SpanKind, StatusCode, Tracer
 from yarl import URL
 
 from service.clock import Clock
+from service.connections import trace_config
 from service.correlation import Correlation
 from service.job import ProviderError
 from service.metrics import Metrics
@@ -44,6 +45,8 @@ class Call(Generic[_Value]):
     model: str
     payload: dict[str, Any]
     read: Callable[[bytes], Answer[_Value]]
+    usage: dict[str, int] = field(default_factory=dict)
+    """What a good answer is charged for beside its tokens, by kind: characters, images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,15 @@ class Answer(Generic[_Value]):
     value: _Value
     input_tokens: int | None = None
     output_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched(Generic[_Value]):
+    """A good answer and what its last attempt cost: seconds, and bytes of the bodies in both directions."""
+
+    value: _Value
+    seconds: float
+    size: int
 
 
 class ProviderClient:
@@ -67,6 +79,7 @@ class ProviderClient:
         connections: int,
         timeout: float,
         api_key: str,
+        pooling: bool = True,
         tracer: Tracer,
         metrics: Metrics,
         clock: Clock,
@@ -84,16 +97,25 @@ class ProviderClient:
         url = URL(self._base)
         self._address: dict[str, str | int] = {"server.address": url.host or "", "server.port": url.port or 0}
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=_KEEP_ALIVE),
+            connector=(
+                aiohttp.TCPConnector(limit=connections, keepalive_timeout=_KEEP_ALIVE)
+                if pooling
+                else aiohttp.TCPConnector(limit=connections, force_close=True)
+            ),
+            trace_configs=[trace_config(provider, metrics)],
             timeout=aiohttp.ClientTimeout(total=timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
     async def call(self, call: Call[_Value], correlation: Correlation) -> _Value:
         """The answer, after as many attempts as it takes and as are allowed; raises ProviderError."""
-        return await self._resilience.call(partial(self._attempt, call), correlation)
+        return (await self.fetch(call, correlation)).value
 
-    async def _attempt(self, call: Call[_Value], number: int) -> _Value:
+    async def fetch(self, call: Call[_Value], correlation: Correlation) -> Fetched[_Value]:
+        """The answer as `call` gives it, with what it cost."""
+        return await self._resilience.call(partial(self._attempt, call, correlation), correlation)
+
+    async def _attempt(self, call: Call[_Value], correlation: Correlation, number: int) -> Fetched[_Value]:
         """One attempt: its span, its metrics, its answer."""
         attributes: dict[str, str | int] = {
             "gen_ai.operation.name": call.operation,
@@ -113,11 +135,14 @@ class ProviderClient:
             set_status_on_exception=False,
         ) as span:
             try:
-                answer = await self._send(call)
+                answer, size = await self._send(call, correlation)
                 for kind, count in (("input", answer.input_tokens), ("output", answer.output_tokens)):
                     if count is not None:
                         span.set_attribute(f"gen_ai.usage.{kind}_tokens", count)
                         self._metrics.tokens(call.operation, self._provider, kind, count)
+                        self._metrics.usage(self._provider, f"{kind}_tokens", count, correlation)
+                for kind, count in call.usage.items():
+                    self._metrics.usage(self._provider, kind, count, correlation)
             except ProviderError as error:
                 error_type = error.error_type
                 span.set_attribute("error.type", error_type)
@@ -128,7 +153,7 @@ class ProviderClient:
                 span.set_attribute("error.type", error_type)
                 raise
             else:
-                return answer.value
+                return Fetched(answer.value, perf_counter() - started, size)
             finally:
                 self._metrics.call(call.operation, self._provider, call.model, perf_counter() - started, error_type)
 
@@ -136,24 +161,26 @@ class ProviderClient:
         """Close all connections."""
         await self._session.close()
 
-    async def _send(self, call: Call[_Value]) -> Answer[_Value]:
+    async def _send(self, call: Call[_Value], correlation: Correlation) -> tuple[Answer[_Value], int]:
+        """The answer, and the bytes of the request's and the answer's body."""
         headers = dict(self._headers)
         propagate.inject(headers)
         payload = orjson.dumps(call.payload)
         headers["X-Request-Start"] = f"t={self._clock.now():.6f}"
         try:
             async with self._session.post(
-                self._base + call.path, data=payload, headers=headers, allow_redirects=False
+                self._base + call.path,
+                data=payload,
+                headers=headers,
+                allow_redirects=False,
+                trace_request_ctx=correlation,
             ) as response:
-                if response.status != HTTPStatus.OK:
-                    raise ProviderError(
-                        "provider_error",
-                        f"The {self._provider} provider answered with status {response.status}.",
-                        str(response.status),
-                        transient=response.status in _TRANSIENT or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR,
-                        retry_after=_retry_after(response.headers.get("Retry-After")),
-                    )
-                body = await self._body(response)
+                try:
+                    if response.status != HTTPStatus.OK:
+                        raise self._refused(response)
+                    body = await self._body(response)
+                finally:
+                    self._metrics.io(self._provider, "received", _arrived(response), correlation)
         except TimeoutError as error:
             raise ProviderError(
                 "provider_timeout",
@@ -169,9 +196,10 @@ class ProviderClient:
                 transient=True,
             ) from error
         try:
-            return await asyncio.to_thread(call.read, body) if len(body) > _INLINE_BYTES else call.read(body)
+            answer = await asyncio.to_thread(call.read, body) if len(body) > _INLINE_BYTES else call.read(body)
         except ValueError as error:
             raise self._invalid(str(error)) from error
+        return answer, len(payload) + len(body)
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
         # The declared length may be absent or a lie: the bound holds for what arrives.
@@ -182,6 +210,15 @@ class ProviderClient:
                 raise self._invalid(f"more than {MAX_ANSWER_BYTES} bytes")
         return bytes(body)
 
+    def _refused(self, response: aiohttp.ClientResponse) -> ProviderError:
+        return ProviderError(
+            "provider_error",
+            f"The {self._provider} provider answered with status {response.status}.",
+            str(response.status),
+            transient=response.status in _TRANSIENT or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR,
+            retry_after=_retry_after(response.headers.get("Retry-After")),
+        )
+
     def _invalid(self, reason: str) -> ProviderError:
         return ProviderError(
             "provider_invalid_response",
@@ -189,6 +226,11 @@ class ProviderClient:
             "invalid_response",
             transient=True,
         )
+
+
+def _arrived(response: aiohttp.ClientResponse) -> int:
+    """Bytes of the body on the wire up to now; the stand-in for an empty body cannot tell (AttributeError)."""
+    return 0 if response.content is aiohttp.EMPTY_PAYLOAD else response.content.total_raw_bytes
 
 
 def _retry_after(value: str | None) -> float | None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from opentelemetry.metrics import Meter
+from collections.abc import Callable, Iterable
+
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from service.correlation import Correlation
+from service.tally import Tally
 
 SLO_THRESHOLDS = (0.5, 2.0)
 """Seconds; exact bucket bounds, so that "share of jobs within the objective" is exact too."""
@@ -28,11 +31,16 @@ STORE_BOUNDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05
 TOKEN_BOUNDS = [1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864]
 """As the OpenTelemetry semantic conventions of generative AI ask."""
 
+CONNECT_BOUNDS = [0.0005, 0.001, 0.0025, 0.01, 0.05, 0.25, 1.0, 5.0]
+POOL_WAIT_BOUNDS = [0.001, 0.01, 0.05, 0.25, 1.0, 5.0, 30.0]
+"""Seconds; few, as nobody reads quantiles of them to the percent."""
+
 
 class Metrics:
     """The instruments; methods take what a measurement needs and add the attribute names."""
 
     def __init__(self, meter: Meter) -> None:
+        self._meter = meter
         self._jobs = meter.create_counter("video.jobs", "{job}", "Accepted jobs that ended, by outcome.")
         self._rejected = meter.create_counter("video.jobs.rejected", "{job}", "Jobs refused at creation, by reason.")
         self._accepted = meter.create_counter("video.jobs.accepted", "{job}", "Jobs accepted.")
@@ -100,6 +108,69 @@ class Metrics:
         )
         self._breaker_transitions = meter.create_counter(
             "resilience.circuitbreaker.transitions", "{transition}", "Changes of a breaker's state."
+        )
+        self._cache_requests = Tally(
+            meter,
+            "cache.requests",
+            "{request}",
+            "Questions to a cache, by result; coalesced: shared the call of another one. Only misses cost a call.",
+            ("cache", "result"),
+        )
+        # Not "bytes_saved": OTLP and the scraped exporter would make two different Prometheus names of it.
+        self._cache_io = Tally(
+            meter,
+            "cache.io_saved",
+            "By",
+            "Bodies of requests and answers that hits and coalesced requests did not need.",
+            ("cache",),
+        )
+        self._cache_time = Tally(
+            meter,
+            "cache.time_saved",
+            "s",
+            "Time of the good provider attempts that hits and coalesced requests did not need.",
+            ("cache",),
+        )
+        self._opened = Tally(
+            meter,
+            "http.client.connections.opened",
+            "{connection}",
+            "Connections established to a provider.",
+            ("provider",),
+        )
+        self._reused = Tally(
+            meter,
+            "http.client.connections.reused",
+            "{connection}",
+            "Attempts that found an open connection to a provider.",
+            ("provider",),
+        )
+        self._connect = meter.create_histogram(
+            "http.client.connect.duration",
+            "s",
+            "Name resolution and connection of an opened connection.",
+            explicit_bucket_boundaries_advisory=CONNECT_BOUNDS,
+        )
+        self._pool_wait = meter.create_histogram(
+            "http.client.pool.wait.duration",
+            "s",
+            "Waits for a free connection; attempts that need not wait are left out.",
+            explicit_bucket_boundaries_advisory=POOL_WAIT_BOUNDS,
+        )
+        self._io = Tally(
+            meter,
+            "dependency.io",
+            "By",
+            "Providers: bodies of HTTP requests and answers as on the wire, without headers; of answers, what arrived. "
+            "Store: payloads given to and taken from its client, without keys and protocol.",
+            ("dependency", "direction"),
+        )
+        self._usage = Tally(
+            meter,
+            "video.usage",
+            "{unit}",
+            "What providers charge for in answers that were good, by kind.",
+            ("kind", "provider"),
         )
 
     def accepted(self, correlation: Correlation) -> None:
@@ -184,3 +255,60 @@ class Metrics:
     def breaker_transition(self, provider: str, before: str, after: str) -> None:
         """A breaker changed its state."""
         self._breaker_transitions.add(1, {"provider": provider, "from": before, "to": after})
+
+    def cache_request(self, cache: str, result: str, correlation: Correlation) -> None:
+        """A cache was asked; `result` is hit, miss or coalesced."""
+        self._cache_requests.add(1, (cache, result), correlation)
+
+    def cache_saved(self, cache: str, size: int, seconds: float, correlation: Correlation) -> None:
+        """A provider call of `size` bytes and `seconds` was not needed."""
+        self._cache_io.add(size, (cache,), correlation)
+        self._cache_time.add(seconds, (cache,), correlation)
+
+    def caches(self, observe: Callable[[], Iterable[tuple[str, int, int]]]) -> None:
+        """Watch the caches: `observe` gives name, entries and bytes of each."""
+
+        def entries(_: CallbackOptions) -> Iterable[Observation]:
+            return [Observation(count, {"cache": name}) for name, count, _size in observe()]
+
+        def size(_: CallbackOptions) -> Iterable[Observation]:
+            return [Observation(size, {"cache": name}) for name, _count, size in observe()]
+
+        self._meter.create_observable_up_down_counter("cache.entries", [entries], "{entry}", "Answers kept.")
+        self._meter.create_observable_up_down_counter("cache.size", [size], "By", "Bytes of the answers kept.")
+
+    def media(self, cpu_time: Callable[[], float], memory: Callable[[], int]) -> None:
+        """Watch the worker processes: seconds of CPU since the start, bytes in RAM now."""
+        self._meter.create_observable_counter(
+            "media.process.cpu.time",
+            [lambda _: [Observation(cpu_time())]],
+            "s",
+            "CPU time, user and system, of all worker processes; of lost ones up to the last reading.",
+        )
+        self._meter.create_observable_up_down_counter(
+            "media.process.memory.usage",
+            [lambda _: [Observation(memory())]],
+            "By",
+            "Resident memory of the worker processes together; pages they share count for each.",
+        )
+
+    def connection_opened(self, provider: str, seconds: float, correlation: Correlation) -> None:
+        """A connection to `provider` was established in `seconds`."""
+        self._opened.add(1, (provider,), correlation)
+        self._connect.record(seconds, {"provider": provider})
+
+    def connection_reused(self, provider: str, correlation: Correlation) -> None:
+        """An attempt found an open connection."""
+        self._reused.add(1, (provider,), correlation)
+
+    def pool_waited(self, provider: str, seconds: float) -> None:
+        """An attempt waited `seconds` for a free connection."""
+        self._pool_wait.record(seconds, {"provider": provider})
+
+    def io(self, dependency: str, direction: str, size: int, correlation: Correlation) -> None:
+        """Bytes went to (`direction` sent) or came from (received) llm, tts, image or store."""
+        self._io.add(size, (dependency, direction), correlation)
+
+    def usage(self, provider: str, kind: str, count: int, correlation: Correlation) -> None:
+        """A good answer is charged for `count` input_tokens, output_tokens, characters or images."""
+        self._usage.add(count, (kind, provider), correlation)

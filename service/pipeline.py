@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol, TypeVar
 
 from opentelemetry.trace import StatusCode, Tracer
 
 from service import calls
 from service.assets import CONTENT, Assets
-from service.clients import ProviderClient
+from service.clients import Call
 from service.clock import Clock
+from service.correlation import Correlation
 from service.formats import MediaError
 from service.job import DONE, Job, JobError, SceneState
 from service.media import Media
@@ -20,10 +22,18 @@ from service.schemas import Document, Stage, StageName
 from service.settings import Settings
 from service.tasks import DocumentError
 
+_Value = TypeVar("_Value")
 _PARSED = 5
 _SCRIPTED = 15
 _ASSETS_MADE = 90
 """Progress in per cent after the stages."""
+
+
+class Provider(Protocol):
+    """What answers calls: a client, or a cache before it."""
+
+    async def call(self, call: Call[_Value], correlation: Correlation) -> _Value:
+        """The answer; raises ProviderError."""
 
 
 class Pipeline:
@@ -33,9 +43,9 @@ class Pipeline:
         self,
         settings: Settings,
         *,
-        llm: ProviderClient,
-        tts: ProviderClient,
-        image: ProviderClient,
+        llm: Provider,
+        tts: Provider,
+        image: Provider,
         assets: Assets,
         tracer: Tracer,
         metrics: Metrics,
@@ -58,12 +68,20 @@ class Pipeline:
         job.progress = _PARSED
         job.scenes = await self._script(job, text)
         job.progress = _SCRIPTED
-        async with asyncio.TaskGroup() as group:
+        if self._settings.scene_concurrency:
+            await self._make(job, job.scenes)
+        else:
             for scene in job.scenes:
-                group.create_task(self._speech(job, scene))
-                group.create_task(self._visual(job, scene))
+                await self._make(job, [scene])
         await self._compose(job)
         job.progress = DONE
+
+    async def _make(self, job: Job, scenes: list[SceneState]) -> None:
+        """Make speech and visual of `scenes`, all at once."""
+        async with asyncio.TaskGroup() as group:
+            for scene in scenes:
+                group.create_task(self._speech(job, scene))
+                group.create_task(self._visual(job, scene))
 
     async def _parse(self, job: Job) -> str:
         upload = job.upload

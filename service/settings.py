@@ -60,6 +60,15 @@ class Settings(BaseSettings):
     breaker_open_time: Seconds = 2.0
     """From its opening to the first probe."""
 
+    cache: bool = True
+    """Whether the answers of the providers are kept and given again; off only for a baseline."""
+    cache_entries: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    """Answers that each of the three caches (script, audio, visual) keeps at most."""
+    cache_bytes: Annotated[int, Field(ge=1)] = 32 * MIB
+    """Bytes of the answers that each of them keeps at most."""
+    pooling: bool = True
+    """Whether connections to the providers are kept and used again; off, one for each attempt, only for a baseline."""
+
     admin: bool = False
     """Whether ``/v1/admin`` exists; it answers callers on this host only."""
     admin_remote: bool = False
@@ -74,6 +83,8 @@ class Settings(BaseSettings):
     queue_size: Annotated[int, Field(ge=0, le=100_000)] = 200
     """Jobs that may wait for a worker; the next one is refused with 429."""
     scenes: Annotated[int, Field(ge=1, le=20)] = 5
+    scene_concurrency: bool = True
+    """Whether all scenes of a job are made at once; off, one after another, only for a baseline."""
     job_timeout: Seconds = 300.0
     """One job, from its start in a worker to its end."""
 
@@ -92,3 +103,16 @@ class Settings(BaseSettings):
     """Reading a document."""
     compose_timeout: Seconds = 30.0
     """Composing a video."""
+
+    leak_bytes_per_job: Annotated[int, Field(ge=0, le=64 * MIB)] = 0
+    """Memory that each job leaves behind for ever: only to prove that a leak is found."""
+
+    def switches(self) -> dict[str, bool]:
+        """The optimizations and protections that a baseline runs without, by name."""
+        return {
+            "retries": self.retries,
+            "breaker": self.breaker,
+            "cache": self.cache,
+            "pooling": self.pooling,
+            "scene_concurrency": self.scene_concurrency,
+        }

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from service.correlation import Correlations
 from service.metrics import Metrics
 from service.store_faults import StoreFaults
 
@@ -32,6 +33,7 @@ class Store:
         self._redis = redis
         self._metrics = metrics
         self._faults = faults
+        self._correlations = Correlations()
 
     async def ping(self) -> None:
         """Check that the store answers."""
@@ -43,14 +45,14 @@ class Store:
         pipeline.set(_key(video_id), video)
         pipeline.set(_manifest_key(video_id), manifest)
         pipeline.zadd(_INDEX, {video_id: sequence})
-        await self._timed("SET", pipeline.execute())
+        await self._timed("SET", pipeline.execute(), len(video) + len(manifest))
 
     async def update(self, video_id: str, video: bytes, manifest: bytes) -> bool:
         """Replace a job's state; False when the job was deleted meanwhile (nothing is written then)."""
         pipeline = self._redis.pipeline(transaction=True)
         pipeline.set(_key(video_id), video, xx=True)
         pipeline.set(_manifest_key(video_id), manifest, xx=True)
-        done = await self._timed("SET", pipeline.execute())
+        done = await self._timed("SET", pipeline.execute(), len(video) + len(manifest))
         return bool(done[0])
 
     async def video(self, video_id: str) -> bytes | None:
@@ -110,14 +112,21 @@ class Store:
         """Close the connections."""
         await self._redis.aclose()
 
-    async def _timed(self, operation: str, answer: Awaitable[_Result]) -> _Result:
+    async def _timed(self, operation: str, answer: Awaitable[_Result], sent: int = 0) -> _Result:
+        """The answer to an operation that gives the store `sent` bytes of payload."""
         started = perf_counter()
         error = None
         try:
-            return await (answer if self._faults is None else self._faults.pass_through(answer))
+            result = await (answer if self._faults is None else self._faults.pass_through(answer))
         except (RedisError, OSError, TimeoutError) as failure:
             error = type(failure).__name__
             raise StoreError(f"The job store failed at {operation}: {error}.") from failure
+        else:
+            if sent:
+                self._metrics.io("store", "sent", sent, self._correlations.read())
+            if received := _payload(result):
+                self._metrics.io("store", "received", received, self._correlations.read())
+            return result
         finally:
             self._metrics.store(operation, perf_counter() - started, error)
 
@@ -130,6 +139,12 @@ def connect(url: str, timeout: float) -> Redis:
     from fakeredis import FakeAsyncRedis  # noqa: PLC0415
 
     return cast("Redis", FakeAsyncRedis())
+
+
+def _payload(result: object) -> int:
+    if isinstance(result, list):
+        return sum(map(_payload, result))
+    return len(result) if isinstance(result, bytes) else 0
 
 
 def _key(video_id: str) -> str:

@@ -56,8 +56,8 @@ class Workers:
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """The processes, for measurements of their CPU time and memory."""
-        return tuple(sorted(worker.pid for worker in self._alive))
+        """The processes, for measurements of their CPU time and memory, from any thread."""
+        return tuple(sorted(worker.pid for worker in [*self._alive]))
 
     async def call(self, request: bytes, timeout: float) -> bytes:  # noqa: ASYNC109 - it begins with the work
         """The answer to `request`; `timeout` counts from when a worker takes it up.

@@ -17,7 +17,9 @@ import uvicorn
 from service import telemetry
 from service.faults.faults import Faults
 from service.faults.plan import Plan
+from service.providers import metrics
 from service.providers.app import create_app
+from service.providers.connections import counting
 from service.providers.exchange import OFFER
 from service.providers.settings import Settings
 
@@ -49,6 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         config = uvicorn.Config(
             create_app(settings, faults=faults),
             loop="uvloop",
+            http=counting(metrics.create().connections),
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=1,

@@ -134,10 +134,11 @@ def rewritten(body: bytes, change: Callable[[bytes], bytes]) -> bytes:
 def script(text: str, scenes: int) -> Script:
     """Spread `scenes` scenes evenly over the text, each made of the sentences at its place."""
     turn = blake2b(text[:_WINDOW].encode(), digest_size=1).digest()[0]
-    return Script([_scene(text, number, scenes, turn) for number in range(scenes)])
+    take = blake2b(text.encode(), digest_size=6).hexdigest()
+    return Script([_scene(text, number, scenes, turn, take) for number in range(scenes)])
 
 
-def _scene(text: str, number: int, scenes: int, turn: int) -> Scene:
+def _scene(text: str, number: int, scenes: int, turn: int, take: str) -> Scene:
     place = len(text) * number // scenes
     window = " ".join(text[place : place + _WINDOW].split())
     start = _SENTENCE_END.search(window) if place else None
@@ -150,7 +151,9 @@ def _scene(text: str, number: int, scenes: int, turn: int) -> Scene:
     title = " ".join(narration.split()[:_TITLE_WORDS]).strip(".,;:!?")
     return Scene(
         title=f"{number + 1}. {title}"[:80],
-        narration=narration,
+        # A real model writes anew for every prompt: one document under two prompts must not give the same narration,
+        # or caches of speech and visuals would hit where they do not in earnest.
+        narration=f"{narration} Take {take}.",
         visual_type=VISUAL_TYPES[(turn + number) % len(VISUAL_TYPES)],
     )
 

@@ -17,6 +17,8 @@ class Metrics:
     """provider, type (input, output)"""
     response_bytes: Counter
     """provider"""
+    connections: Counter
+    """provider of the first request; other: no provider's"""
 
 
 def create(provider: MeterProvider | None = None) -> Metrics:
@@ -26,4 +28,7 @@ def create(provider: MeterProvider | None = None) -> Metrics:
         requests=meter.create_counter("provider.requests", "{request}", "Requests answered by a mock provider"),
         tokens=meter.create_counter("provider.tokens", "{token}", "Tokens that a mock provider accounted for"),
         response_bytes=meter.create_counter("provider.response.bytes", "By", "Bytes of the bodies sent to clients"),
+        connections=meter.create_counter(
+            "provider.connections", "{connection}", "Connections accepted that carried a request"
+        ),
     )

@@ -108,6 +108,9 @@ class FakeProviders:
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
         self.cut_off: Counter[str] = Counter()
+        self.received: Counter[str] = Counter()
+        self.sent: Counter[str] = Counter()
+        self.peers: dict[str, set[object]] = {"llm": set(), "tts": set(), "image": set()}
         self.requests: list[tuple[str, dict[str, str], dict[str, object]]] = []
         self.answers: dict[str, Callable[[dict[str, object]], tuple[int, bytes]]] = {}
         self.gate = threading.Event()
@@ -117,6 +120,8 @@ class FakeProviders:
         name = {"completions": "llm", "speech": "tts", "generations": "image"}[request.path.rsplit("/", 1)[1]]
         payload = await request.json()
         self.calls[name] += 1
+        self.received[name] += len(await request.read())
+        self.peers[name].add(request.transport.get_extra_info("peername"))  # type: ignore[union-attr]
         self.requests.append((name, dict(request.headers), payload))
         try:
             while not self.gate.is_set():  # noqa: ASYNC110 - the gate belongs to the test's thread
@@ -125,6 +130,7 @@ class FakeProviders:
             self.cut_off[name] += 1
             raise
         status, body = self.answers.get(name, getattr(self, f"_{name}"))(payload)
+        self.sent[name] += len(body)
         return web.Response(status=status, body=body)
 
     def _llm(self, payload: dict[str, object]) -> tuple[int, bytes]:
@@ -234,6 +240,7 @@ def run_service(url: str, data_dir: Path, **settings: object) -> Iterator[Runnin
         "data_dir": data_dir,
         "job_timeout": 20,
         "media_processes": 1,
+        "cache": False,  # tests count calls
     }
     app = create_app(Settings(**options | settings), tracer_provider=tracer_provider, meter_provider=meter_provider)  # type: ignore[arg-type]
     with thread_server(app) as (address, server, thread):
@@ -266,15 +273,16 @@ def mock_providers() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def process(providers: FakeProviders, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+@contextmanager
+def run_process(url: str, data_dir: Path, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
     """A service as a process of its own, in a process group of its own; it is ready, and its address is `url`."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "SERVICE_"))}
-    environment |= {f"SERVICE_{name}_URL": providers.url for name in ("LLM", "TTS", "IMAGE")}  # type: ignore[attr-defined]
-    environment |= {"SERVICE_DATA_DIR": str(tmp_path / "data"), "OTEL_TRACES_EXPORTER": "otlp_json_file"}
+    environment |= {f"SERVICE_{name}_URL": url for name in ("LLM", "TTS", "IMAGE")}
+    environment |= {"SERVICE_DATA_DIR": str(data_dir), "OTEL_TRACES_EXPORTER": "otlp_json_file"}
     environment["SERVICE_MEDIA_MEMORY"] = str(128 << 20)  # that much is soon full
+    environment |= settings
     command = [sys.executable, "-m", "service", "--port", str(port)]
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0
@@ -288,6 +296,22 @@ def process(providers: FakeProviders, tmp_path: Path) -> Iterator[subprocess.Pop
             yield child
         finally:
             child.kill()
+
+
+@pytest.fixture
+def process(providers: FakeProviders, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A service as a process of its own, over the fake providers."""
+    with run_process(providers.url, tmp_path / "data") as child:  # type: ignore[attr-defined]
+        yield child
+
+
+@pytest.fixture
+def start_process(providers: FakeProviders, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Starts services as processes, with the variables given."""
+    with ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(
+            run_process(providers.url, tmp_path / "data", **settings)  # type: ignore[attr-defined]
+        )
 
 
 def _ready(url: str) -> bool:

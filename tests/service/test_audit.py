@@ -17,6 +17,7 @@ from service.settings import Settings
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 STRAY = "video_" + "a" * 32
+SWITCHES = {"retries": True, "breaker": True, "cache": False, "pooling": True, "scene_concurrency": True}
 CLEAN = {
     "object": "state",
     "live": 0,
@@ -24,7 +25,7 @@ CLEAN = {
     "orphans": 0,
     "missing": 0,
     "store": "up",
-    "switches": {"retries": True, "breaker": True},
+    "switches": SWITCHES,
 }
 
 
@@ -38,7 +39,7 @@ def test_state_of_a_clean_service_with_jobs_that_wait_run_and_have_ended(
     start: Callable[..., Any], providers: Any, create: Callable[..., Any]
 ) -> None:
     running = start(admin=True, workers=1, retries=False)
-    clean = CLEAN | {"switches": {"retries": False, "breaker": True}}
+    clean = CLEAN | {"switches": SWITCHES | {"retries": False}}
     assert state(running) == clean
     create(running)
     assert state(running) == clean

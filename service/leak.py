@@ -1,0 +1,18 @@
+"""A leak on purpose: the positive control of leak detection."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from service.job import Job
+
+
+def leaking(run: Callable[[Job], Awaitable[None]], size: int) -> Callable[[Job], Awaitable[None]]:
+    """`run`, which also keeps `size` bytes for ever for each job that it runs."""
+    kept: list[bytes] = []
+
+    async def leak(job: Job) -> None:
+        kept.append(b"\x01" * size)  # not zero: pages that were never written take no memory
+        await run(job)
+
+    return leak

@@ -1,0 +1,279 @@
+"""The caches, counted at the providers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.trace import NoOpTracer
+
+from service.cache import Cache, address
+from service.calls import SceneScript, script, speech, visual
+from service.clients import Answer, Call, ProviderClient
+from service.clock import Clock
+from service.correlation import Correlation
+from service.job import ProviderError
+from service.lru import Lru
+from service.metrics import Metrics
+from service.resilience import Resilience
+from service.settings import Settings
+
+HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
+LABELS = {"run_id": "r1", "scenario": "cache_efficiency", "case": "c"}
+HEADERS = {"baggage": ",".join(f"{key}={value}" for key, value in LABELS.items())}
+
+
+def test_lru_evicts_what_was_not_used_for_longest_by_entries() -> None:
+    lru: Lru[str] = Lru(entries=2, size=100)
+    lru.put(b"a", "A", 1)
+    lru.put(b"b", "B", 2)
+    assert lru.get(b"a") == "A"
+    lru.put(b"c", "C", 4)
+    assert [lru.get(key) for key in (b"a", b"b", b"c")] == ["A", None, "C"]
+    assert (len(lru), lru.size) == (2, 5)
+
+
+def test_lru_evicts_by_bytes_and_keeps_nothing_above_the_limit() -> None:
+    lru: Lru[str] = Lru(entries=10, size=10)
+    for key in (b"a", b"b", b"c"):
+        lru.put(key, key.decode(), 3)
+    lru.put(b"d", "d", 7)
+    assert [lru.get(key) for key in (b"a", b"b", b"c", b"d")] == [None, None, "c", "d"]
+    assert lru.size == 10
+    lru.put(b"d", "D", 1)
+    assert (lru.get(b"d"), lru.size) == ("D", 4)
+    lru.put(b"d", "too large", 11)
+    assert (lru.get(b"d"), lru.get(b"c"), len(lru), lru.size) == (None, "c", 1, 3)
+
+
+def test_all_that_determines_an_answer_is_in_its_address() -> None:
+    scene = SceneScript("Title", "Narration", "chart")
+    calls = [
+        script("m", "p", "d", 5),
+        script("n", "p", "d", 5),
+        script("m", "q", "d", 5),
+        script("m", "p", "e", 5),
+        script("m", "p", "d", 4),
+        speech("m", "v", "text"),
+        speech("n", "v", "text"),
+        speech("m", "w", "text"),
+        speech("m", "v", "Text"),
+        visual("m", scene, "1280x720"),
+        visual("n", scene, "1280x720"),
+        visual("m", scene, "720x1280"),
+        visual("m", msgspec.structs.replace(scene, visual_type="diagram"), "1280x720"),
+        visual("m", msgspec.structs.replace(scene, title="Other"), "1280x720"),
+        visual("m", msgspec.structs.replace(scene, narration="Other"), "1280x720"),
+    ]
+    assert len({address(call) for call in calls}) == len(calls)
+    assert address(script("m", "p", "d", 5)) == address(calls[0])
+    assert len(address(calls[0])) == 32
+
+
+class Cached:
+    """A cache before a client of the fake TTS provider, with its meters."""
+
+    def __init__(self, url: str, *, entries: int, size: int, **settings: Any) -> None:
+        self.reader = InMemoryMetricReader()
+        self.meters = MeterProvider([self.reader])
+        metrics = Metrics(self.meters.get_meter("test"))
+        chosen = Settings(retry_wait_initial=0.001, retry_wait_max=0.001, breaker=False, **settings)
+        resilience = Resilience("tts", chosen, metrics, Clock())
+        self.client = ProviderClient(
+            "tts", url, resilience, connections=50, timeout=5, api_key="", tracer=NoOpTracer(), metrics=metrics
+        )
+        self.cache = Cache("audio", self.client, metrics, entries=entries, size=size)
+        metrics.caches(lambda: [(self.cache.name, self.cache.entries, self.cache.size)])
+
+    async def call(self, text: str) -> bytes:
+        call = Call("text_to_speech", "/v1/audio/speech", "m", {"input": text}, Answer)
+        return await self.cache.call(call, Correlation(**LABELS))
+
+    def values(self, name: str, key: str) -> dict[Any, Any]:
+        data = self.reader.get_metrics_data()
+        return {
+            point.attributes.get(key): point.value
+            for scope in (data.resource_metrics[0].scope_metrics if data else ())
+            for metric in scope.metrics
+            if metric.name == name
+            for point in metric.data.data_points
+        }
+
+
+@pytest.fixture
+async def make(providers: Any) -> AsyncIterator[Callable[..., Cached]]:
+    made: list[Cached] = []
+
+    def new(*, entries: int = 100, size: int = 1 << 20, **settings: Any) -> Cached:
+        made.append(Cached(providers.url, entries=entries, size=size, **settings))
+        return made[-1]
+
+    yield new
+    for cached in made:
+        await cached.client.close()
+        cached.meters.shutdown()
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - the providers live in another thread
+            await asyncio.sleep(0.005)
+
+
+async def test_every_hit_is_a_call_that_the_provider_did_not_see(make: Any, providers: Any) -> None:
+    providers.answers["tts"] = lambda payload: (200, str(payload["input"]).encode() * 10)
+    cached = make()
+    texts = ["a", "b", "a", "a", "c", "b"]
+    assert [await cached.call(text) for text in texts] == [text.encode() * 10 for text in texts]
+    assert providers.calls["tts"] == 3
+    assert cached.values("cache.requests", "result") == {"miss": 3, "hit": 3}
+    # One of three hits on "b", two on "a": a body of {"input":"x"} and an answer of ten bytes each.
+    assert cached.values("cache.io_saved", "cache") == {"audio": 3 * (len('{"input":"a"}') + 10)}
+    assert cached.values("cache.entries", "cache") == {"audio": 3}
+    assert cached.values("cache.size", "cache") == {"audio": 30}
+
+
+async def test_the_time_saved_is_what_the_answer_had_cost(make: Any, providers: Any) -> None:
+    providers.gate.clear()
+    cached = make()
+    first = asyncio.create_task(cached.call("a"))
+    await until(lambda: providers.calls["tts"] == 1)
+    asyncio.get_running_loop().call_later(0.1, providers.gate.set)
+    await first
+    data = cached.values("cache.time_saved", "cache")
+    assert data == {}
+    await cached.call("a")
+    await cached.call("a")
+    spent = next(
+        point.sum
+        for scope in cached.reader.get_metrics_data().resource_metrics[0].scope_metrics
+        for metric in scope.metrics
+        if metric.name == "gen_ai.client.operation.duration"
+        for point in metric.data.data_points
+    )
+    assert spent >= 0.1
+    assert cached.values("cache.time_saved", "cache")["audio"] == pytest.approx(2 * spent, rel=0.02)
+
+
+async def test_what_was_evicted_is_asked_again(make: Any, providers: Any) -> None:
+    providers.answers["tts"] = lambda _: (200, b"x" * 40)
+    by_entries, by_bytes = make(entries=2), make(size=100)
+    for cached in (by_entries, by_bytes):
+        before = providers.calls["tts"]
+        for text in ("a", "b", "c", "a"):
+            await cached.call(text)
+        assert providers.calls["tts"] - before == 4
+        assert (cached.cache.entries, cached.cache.size) == (2, 80)
+        await cached.call("c")
+        assert providers.calls["tts"] - before == 4
+
+
+async def test_who_asks_at_once_shares_one_call(make: Any, providers: Any) -> None:
+    providers.gate.clear()
+    cached = make()
+    asked = [asyncio.create_task(cached.call("a")) for _ in range(5)]
+    await until(lambda: providers.calls["tts"] == 1)
+    providers.gate.set()
+    answers = await asyncio.gather(*asked)
+    assert len(set(answers)) == 1
+    assert providers.calls["tts"] == 1
+    assert cached.values("cache.requests", "result") == {"miss": 1, "coalesced": 4}
+    assert cached.values("cache.io_saved", "cache") == {"audio": 4 * (len('{"input":"a"}') + len(answers[0]))}
+
+
+async def test_a_cancelled_leader_leaves_its_call_to_its_followers(make: Any, providers: Any) -> None:
+    providers.gate.clear()
+    cached = make()
+    leader, first, second = (asyncio.create_task(cached.call("a")) for _ in range(3))
+    await until(lambda: providers.calls["tts"] == 1)
+    leader.cancel()
+    first.cancel()
+    await asyncio.wait({leader, first})
+    assert (leader.cancelled(), first.cancelled(), second.done()) == (True, True, False)
+    providers.gate.set()
+    assert (await second)[:4] == b"RIFF"
+    assert (providers.calls["tts"], providers.cut_off["tts"]) == (1, 0)
+    assert (await cached.call("a"))[:4] == b"RIFF"
+    assert providers.calls["tts"] == 1
+
+
+async def test_a_call_nobody_waits_for_ends_with_the_last_one_and_the_next_asks_anew(make: Any, providers: Any) -> None:
+    providers.gate.clear()
+    cached = make()
+    asked = [asyncio.create_task(cached.call("a")) for _ in range(3)]
+    await until(lambda: providers.calls["tts"] == 1)
+    for task in asked:
+        task.cancel()
+    later = asyncio.create_task(cached.call("a"))
+    await asyncio.wait({*asked})
+    await until(lambda: providers.cut_off["tts"] == 1)
+    providers.gate.set()
+    assert (await later)[:4] == b"RIFF"
+    assert providers.calls["tts"] == 2
+    assert cached.cache.entries == 1
+
+
+async def test_a_failure_is_shared_but_not_kept(make: Any, providers: Any) -> None:
+    providers.answers["tts"] = lambda _: (500, b"")
+    cached = make(retries=False)
+    failures = await asyncio.gather(*(cached.call("a") for _ in range(3)), return_exceptions=True)
+    assert [type(failure) for failure in failures] == [ProviderError] * 3
+    assert providers.calls["tts"] == 1
+    assert (cached.cache.entries, cached.values("cache.io_saved", "cache")) == (0, {})
+    del providers.answers["tts"]
+    assert (await cached.call("a"))[:4] == b"RIFF"
+    assert providers.calls["tts"] == 2
+    assert cached.values("cache.requests", "result") == {"miss": 2, "coalesced": 2}
+
+
+def post(running: Any, prompt: str) -> dict[str, Any]:
+    job = HTTP.post(f"{running.url}/v1/videos", json={"prompt": prompt}, headers=HEADERS).json()
+    return dict(HTTP.get(f"{running.url}/v1/videos/{job['id']}/wait").json())
+
+
+def test_a_repeated_job_calls_no_provider_and_is_charged_nothing(start: Callable[..., Any], providers: Any) -> None:
+    running = start(cache=True)
+    assert [post(running, prompt)["status"] for prompt in ("one", "one", "one")] == ["completed"] * 3
+    assert providers.calls == Counter(llm=1, tts=5, image=5)
+    counts = {
+        (labels["cache"], labels["result"]): value
+        for labels, value in running.points("cache.requests")
+        if {key: labels[key] for key in LABELS} == LABELS
+    }
+    assert counts == {
+        ("script", "miss"): 1,
+        ("script", "hit"): 2,
+        ("audio", "miss"): 5,
+        ("audio", "hit"): 10,
+        ("visual", "miss"): 5,
+        ("visual", "hit"): 10,
+    }
+    assert {(labels["provider"], labels["kind"]): value for labels, value in running.points("video.usage")} == {
+        ("llm", "input_tokens"): 100,
+        ("llm", "output_tokens"): 40,
+        ("tts", "characters"): 5 * len("Narration 0"),
+        ("image", "input_tokens"): 35,
+        ("image", "output_tokens"): 150,
+        ("image", "images"): 5,
+    }
+    results = Counter(
+        span.attributes["cache.result"] for span in running.finished() if "cache.result" in span.attributes
+    )
+    assert results == {"miss": 11, "hit": 22}
+
+
+def test_without_cache_every_job_pays(start: Callable[..., Any], providers: Any) -> None:
+    running = start(cache=False)
+    for _ in range(2):
+        assert post(running, "one")["status"] == "completed"
+    assert providers.calls == Counter(llm=2, tts=10, image=10)
+    assert running.points("cache.requests") == []
+    usage = {labels["kind"]: value for labels, value in running.points("video.usage") if labels["provider"] == "llm"}
+    assert usage == {"input_tokens": 200, "output_tokens": 80}
