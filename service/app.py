@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -14,17 +15,20 @@ from opentelemetry.trace import TracerProvider
 
 from service import admin, errors, telemetry
 from service.assets import Assets
+from service.backlog import Backlog
 from service.body import MULTIPART_OVERHEAD, BodyLimit
 from service.catalog import Catalog
 from service.clients import ProviderClient
 from service.clock import Clock
 from service.jobs import Jobs
+from service.leases import Leases
 from service.media import Media
 from service.metrics import Metrics
 from service.pipeline import Pipeline
 from service.resilience import Resilience
 from service.routes import Parts, router
 from service.settings import Settings
+from service.spool import Spool
 from service.store import Store, connect
 
 
@@ -49,7 +53,9 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             media = await stack.enter_async_context(Media(settings))
-            store = Store(connect(settings.redis_url, settings.redis_timeout), metrics)
+            # A store in this process has no other instances.
+            instance = secrets.token_hex(8) if settings.redis_url else None
+            store = Store(connect(settings.redis_url, settings.redis_timeout), metrics, instance)
             stack.push_async_callback(store.close)
             client = partial(
                 ProviderClient,
@@ -60,6 +66,12 @@ def create_app(
                 metrics=metrics,
             )
             clock = Clock()
+            leases = instance and Leases(
+                store, assets, instance=instance, seconds=settings.lease_seconds, metrics=metrics, clock=clock
+            )
+            backlog = Backlog(
+                store, Spool(settings.data_dir), limit=settings.store_backlog, metrics=metrics, clock=clock
+            )
             guards = {name: Resilience(name, settings, metrics, clock) for name in ("llm", "tts", "image")}
             llm, tts, image = (
                 client("llm", settings.llm_url, guards["llm"]),
@@ -85,11 +97,20 @@ def create_app(
                 queue_size=settings.queue_size,
                 job_timeout=settings.job_timeout,
                 store=store,
+                backlog=backlog,
+                leases=leases or None,
                 assets=assets,
                 tracer=tracer,
                 metrics=metrics,
                 clock=clock,
             )
+            if leases:
+                backlog.returned = leases.renew
+                stack.push_async_callback(leases.close)
+            stack.push_async_callback(backlog.close)
+            await jobs.open()
+            if leases:
+                leases.start()
             stack.push_async_callback(jobs.close)
             breakers = tuple(guard.breaker for guard in guards.values() if guard.breaker)
             app.state.parts = Parts(settings, jobs, Catalog(jobs, store), store, assets, media, breakers)
