@@ -7,6 +7,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from contextvars import copy_context
+from dataclasses import replace
 
 from opentelemetry.trace import StatusCode, Tracer, use_span
 
@@ -18,12 +19,15 @@ from service.errors import ApiError, not_found
 from service.job import Job, JobError, Outcome, StopReason, Upload
 from service.leases import Leases
 from service.metrics import Metrics
-from service.schemas import CreateVideo, VideoError
+from service.schemas import CreateVideo, Status, VideoError
 from service.state import LOST, State, Written, has_content, removal
 from service.store import Store, StoreError
 
 _log = logging.getLogger(__name__)
 _MICROSECONDS = 1_000_000
+_NANOSECONDS = 1_000_000_000
+_DROPPED = frozenset({"deleted", "service_lost"})
+"""Reasons to stop after which nothing of the job stays here."""
 _STORAGE = "storage_unavailable"
 
 
@@ -249,44 +253,45 @@ class Jobs:
         return "failed", VideoError(code="internal_error", message="The service failed to make this video.")
 
     async def _end(self, job: Job, outcome: Outcome, error: VideoError | None) -> None:
-        """Count and record the end first, show it to clients last: then their counts and ours agree at any time."""
-        job.ended = self._clock.now()
+        """Store the end, then count it, show it to clients last: then their counts and ours agree at any time."""
         job.outcome = outcome
-        job.error = error
-        job.status = "completed" if outcome in {"completed", "partial"} else "failed"
-        self._metrics.ended(outcome, job.ended - job.created, job.correlation)
+        ended = self._clock.now()
+        try:
+            if job.stop_reason not in _DROPPED:
+                last = replace(job, status=_status(outcome), error=error, ended=ended)
+                written = await self._backlog.update(_state(last))
+                if written != "written" and job.stop_reason is None:
+                    job.stop_reason = _reason(written)
+            if job.stop_reason in _DROPPED:
+                await self._backlog.forget(job.id)
+                await asyncio.to_thread(self._assets.remove, job.id)
+            if job.stop_reason == "service_lost":
+                outcome, error = _stopped("service_lost")
+            self._count(job, outcome, error, ended)
+        finally:
+            job.ended, job.outcome, job.error, job.status = ended, outcome, error, _status(outcome)
+            del self._live[job.id]
+            job.done.set()
+
+    def _count(self, job: Job, outcome: Outcome, error: VideoError | None, ended: float) -> None:
+        self._metrics.ended(outcome, ended - job.created, job.correlation)
         self._metrics.active("queued" if job.started is None else "running", -1)
         job.span.set_attribute("video.job.outcome", outcome)
         if error is not None:
             job.span.set_attribute("error.type", error.code)
             job.span.set_status(StatusCode.ERROR, error.message)
-        job.span.end()
-        try:
-            if job.stop_reason in {"deleted", "service_lost"}:
-                await self._backlog.forget(job.id)
-                await asyncio.to_thread(self._assets.remove, job.id)
-            elif (written := await self._backlog.update(_state(job))) != "written":
-                await self._give_up(job, written)
-        finally:
-            del self._live[job.id]
-            job.done.set()
-
-    async def _give_up(self, job: Job, written: Written) -> None:
-        """Follow what others have made of a job that has ended here too."""
-        _log.warning("%s: it ended here as %s, but was %s by another instance.", job.id, job.outcome, written)
-        if written == "ended":
-            job.status, job.error = "failed", LOST
-        await asyncio.to_thread(self._assets.remove, job.id)
+        job.span.end(int(ended * _NANOSECONDS))
 
     async def _superseded(self, state: State, written: Written) -> None:
-        _log.warning("%s: what was kept for the store is dropped: the job was %s there.", state.id, written)
+        _log.warning("%s: what was kept for the store is dropped, as the job was %s there.", state.id, written)
         job = self._live.get(state.id)
         if job is None:
             await asyncio.to_thread(self._assets.remove, state.id)
         elif job.outcome is None:
             await self._ask(job, _reason(written))
-        else:
-            await self._give_up(job, written)
+        elif job.stop_reason is None:
+            # It is just about to show another end.
+            job.stop_reason = _reason(written)
 
     async def _look_for_ended(self) -> None:
         """Stop the jobs of this instance that others have ended."""
@@ -312,6 +317,10 @@ class Jobs:
     async def _stop(self, job: Job, reason: StopReason) -> None:
         await self._ask(job, reason)
         await job.done.wait()
+
+
+def _status(outcome: Outcome) -> Status:
+    return "completed" if outcome in {"completed", "partial"} else "failed"
 
 
 def _reason(written: Written) -> StopReason:

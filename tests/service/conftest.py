@@ -252,22 +252,22 @@ def start(providers: FakeProviders, tmp_path: Path) -> Iterator[Callable[..., Ru
     """Starts services over the fake providers, with the settings given."""
     with ExitStack() as stack:
         yield lambda **settings: stack.enter_context(
-            run_service(providers.url, tmp_path / "data", **settings)  # type: ignore[attr-defined]
+            run_service(providers.url, **({"data_dir": tmp_path / "data"} | settings))  # type: ignore[attr-defined]
         )
 
 
-@pytest.fixture
-def process(providers: FakeProviders, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+@contextmanager
+def run_process(url: str, data_dir: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
     """A service as a process of its own, in a process group of its own; it is ready, and its address is `url`."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "SERVICE_"))}
-    environment |= {f"SERVICE_{name}_URL": providers.url for name in ("LLM", "TTS", "IMAGE")}  # type: ignore[attr-defined]
-    environment |= {"SERVICE_DATA_DIR": str(tmp_path / "data"), "OTEL_TRACES_EXPORTER": "otlp_json_file"}
-    environment["SERVICE_MEDIA_MEMORY"] = str(128 << 20)  # that much is soon full
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "SERVICE_"))}
+    inherited |= {f"SERVICE_{name}_URL": url for name in ("LLM", "TTS", "IMAGE")}
+    inherited |= {"SERVICE_DATA_DIR": str(data_dir), "OTEL_TRACES_EXPORTER": "otlp_json_file"}
+    inherited["SERVICE_MEDIA_MEMORY"] = str(128 << 20)  # that much is soon full
     command = [sys.executable, "-m", "service", "--port", str(port)]
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0
+        command, env=inherited | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0
     ) as child:
         child.url = f"http://127.0.0.1:{port}"  # type: ignore[attr-defined]
         try:
@@ -278,6 +278,20 @@ def process(providers: FakeProviders, tmp_path: Path) -> Iterator[subprocess.Pop
             yield child
         finally:
             child.kill()
+
+
+@pytest.fixture
+def launch(providers: FakeProviders, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Starts services as processes, over the fake providers, with the environment variables given."""
+    with ExitStack() as stack:
+        yield lambda **environment: stack.enter_context(
+            run_process(providers.url, tmp_path / "data", **environment)  # type: ignore[attr-defined]
+        )
+
+
+@pytest.fixture
+def process(launch: Callable[..., subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+    return launch()
 
 
 def _ready(url: str) -> bool:
