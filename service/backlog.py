@@ -67,9 +67,14 @@ class Backlog:
         for found in await asyncio.to_thread(self._spool.adopt):
             state = found
             if state.write != "remove" and not state.terminal:
-                video, manifest = failed(state.video, state.manifest, RESTARTED, self._clock.now())
+                try:
+                    video, manifest = failed(state.video, state.manifest, RESTARTED, self._clock.now())
+                    seconds = self._clock.now() - created(manifest)
+                except (KeyError, TypeError, ValueError):
+                    _log.exception("%s: what was kept of it on disk cannot be used", state.id)
+                    continue
                 state = msgspec.structs.replace(state, video=video, manifest=manifest, terminal=True)
-                self._metrics.ended("failed", self._clock.now() - created(state.manifest), state.correlation)
+                self._metrics.ended("failed", seconds, state.correlation)
                 ended.append(state)
             self._remember(state)
         if self._unsaved and not await self.restore():
@@ -187,12 +192,10 @@ class Backlog:
         self._arriving += 1
         try:
             # On disk first: were it in memory, it could be written back before it is refused.
-            writing = asyncio.ensure_future(asyncio.to_thread(self._spool.write, state))
             try:
-                await asyncio.shield(writing)
+                await _uncut(self._spool.write, state)
             except asyncio.CancelledError:
-                await asyncio.wait({writing})
-                await asyncio.to_thread(self._spool.discard, state.id)
+                await _uncut(self._spool.discard, state.id)
                 raise
             except OSError as error:
                 raise _disk_error(error) from error
@@ -217,7 +220,7 @@ class Backlog:
             if self._unsaved.get(state.id) is not state:
                 return
             try:
-                await asyncio.to_thread(self._spool.write, state)
+                await _uncut(self._spool.write, state)
             except OSError as error:
                 if state.id not in self._not_on_disk:
                     _log.error("%s: its state is kept in memory only: %s", state.id, error)
@@ -240,7 +243,7 @@ class Backlog:
             if video_id in self._unsaved:
                 return
             try:
-                await asyncio.to_thread(self._spool.discard, video_id)
+                await _uncut(self._spool.discard, video_id)
             except OSError as error:
                 _log.warning("%s: its kept state cannot be removed: %s", video_id, error)
 
@@ -259,7 +262,8 @@ class Backlog:
 
     def _wake(self) -> None:
         if self._task is None and not self._closed:
-            _log.warning("The job store is away; what it should hold is kept here until it is back.")
+            if self._store.away:
+                _log.warning("The job store is away; what it should hold is kept here until it is back.")
             self._task = asyncio.create_task(self._look())
 
     async def _look(self) -> None:
@@ -277,6 +281,18 @@ class Backlog:
             # Were this task to end, nothing would be written back any more.
             _log.exception("What was kept for the store could not be written back; it is tried again")
             return False
+
+
+async def _uncut(work: Callable[..., None], *arguments: object) -> None:
+    """Run `work` in a thread; a cancellation takes effect when it has ended, so that nothing overtakes it."""
+    running = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait({running})
+        if (error := running.exception()) is not None:
+            _log.warning("Cut off, and it failed too: %s", error)
+        raise
 
 
 async def _nothing(*_: object) -> None:

@@ -84,12 +84,16 @@ class Leases:
         return sum([await self._end(video_id, owners[video_id]) for video_id in sorted(lost)])
 
     async def _end(self, video_id: str, owner: str) -> bool:
-        manifest = await self._store.end(
-            video_id,
-            owner,
-            lambda video, manifest: failed(video, manifest, LOST, self._clock.now()),
-            living=owner == self._instance,
-        )
+        try:
+            manifest = await self._store.end(
+                video_id,
+                owner,
+                lambda video, manifest: failed(video, manifest, LOST, self._clock.now()),
+                living=owner == self._instance,
+            )
+        except (KeyError, TypeError, ValueError):
+            _log.exception("%s: its instance %s is lost, but its record cannot be read", video_id, owner)
+            return False
         if manifest is None:
             return False
         self._metrics.lost()
