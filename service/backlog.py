@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -18,6 +20,9 @@ from service.store import Store, StoreError
 _log = logging.getLogger(__name__)
 _INTERVAL = 0.25
 """Seconds between two looks whether the store is back."""
+_TRIES = 3
+"""Of each step of the write-back: a store that fails now and then must not fall behind what is kept for it."""
+_Result = TypeVar("_Result")
 
 
 class Backlog:
@@ -158,9 +163,9 @@ class Backlog:
         async with self._attempt:
             try:
                 await self._store.ping()
-                await self.returned()
+                await _tried(self.returned)
                 for video_id in list(self._refused):
-                    await self._store.take_back(video_id)
+                    await _tried(partial(self._store.take_back, video_id))
                     self._refused.discard(video_id)
                 while self._unsaved:
                     for state in sorted(self._unsaved.values(), key=lambda state: state.sequence):
@@ -230,7 +235,7 @@ class Backlog:
                 self._metrics.deferred(state.correlation)
 
     async def _write_back(self, state: State) -> None:
-        written = await self._store.write_back(state)
+        written = await _tried(partial(self._store.write_back, state))
         if self._unsaved.get(state.id) is state:
             self._drop(state)
             self._metrics.written_back(state.correlation)
@@ -281,6 +286,15 @@ class Backlog:
             # Were this task to end, nothing would be written back any more.
             _log.exception("What was kept for the store could not be written back; it is tried again")
             return False
+
+
+async def _tried(step: Callable[[], Awaitable[_Result]]) -> _Result:
+    for _ in range(_TRIES - 1):
+        try:
+            return await step()
+        except StoreError:
+            continue
+    return await step()
 
 
 async def _uncut(work: Callable[..., None], *arguments: object) -> None:

@@ -32,7 +32,8 @@ class Store:
     changes nothing, at no further round trip and without a script in the store.
 
     Every method is one or two round trips and raises StoreError when the store fails. From then on the store is
-    `away`, and all methods but `ping`, `beat`, `write_back` and `take_back` fail at once, until `returned`.
+    `away`, and all methods but `ping`, `beat`, `ended`, `write_back` and `take_back` fail at once, until `returned`;
+    `video` and `manifest` until the next good `ping`.
     `instance` owns the jobs added here; None when no other instance can reach the store.
     """
 
@@ -41,6 +42,7 @@ class Store:
         self._metrics = metrics
         self._instance = instance
         self._away = False
+        self._answers = True
         self.on_away: Callable[[], None] = lambda: None
         """Called after each failure."""
 
@@ -52,10 +54,13 @@ class Store:
     def returned(self) -> None:
         """Use the store again: it answers, and holds all that was kept for it."""
         self._away = False
+        self._answers = True
 
     async def ping(self) -> None:
         """Check that the store answers, also while it is away."""
         await self._timed("PING", self._redis.ping, always=True)
+        # From now on single jobs can be read, as what is kept here is written back one by one.
+        self._answers = True
 
     async def add(self, video_id: str, sequence: int, video: bytes, manifest: bytes) -> None:
         """Add a job; jobs are listed by ascending `sequence` (below 2**53, as scores are doubles)."""
@@ -243,7 +248,7 @@ class Store:
             pipeline.hdel(_OWNERS, video_id)
 
     async def _either(self, first: str, second: str) -> bytes | None:
-        found = await self._mget([first, second])
+        found = await self._mget([first, second], always=self._answers)
         return found[0] if found[0] is not None else found[1]
 
     async def _mget(self, keys: list[str], *, always: bool = False) -> list[bytes | None]:
@@ -261,6 +266,7 @@ class Store:
         except (RedisError, OSError, TimeoutError) as failure:
             error = type(failure).__name__
             self._away = True
+            self._answers = False
             self.on_away()
             raise StoreError(f"The job store failed at {operation}: {error}.") from failure
         finally:

@@ -264,6 +264,29 @@ async def test_states_that_arrive_during_the_write_back_are_written_too(process:
     ]
 
 
+async def test_a_job_can_be_read_at_every_moment_of_the_write_back(process: Any, server: FakeServer) -> None:
+    a = process()
+    server.connected = False
+    kept = [state(f"v{number}", number, "completed") for number in range(5)]
+    for one in kept:
+        await a.backlog.add(one)
+    real = a.store.write_back
+    seen: list[list[bytes | None]] = []
+
+    async def write_back(one: State) -> Any:
+        written = await real(one)
+        shown = [found.video if (found := a.backlog.get(each.id)) else await a.store.video(each.id) for each in kept]
+        seen.append(shown)
+        with pytest.raises(StoreError, match="away"):
+            await a.store.page(None, 9, descending=False)
+        return written
+
+    a.store.write_back = write_back
+    server.connected = True
+    assert await a.backlog.restore()
+    assert seen == [[one.video for one in kept]] * 5
+
+
 async def test_a_full_disk_at_the_start_does_not_keep_states_from_the_store(
     process: Any, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
