@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import random
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import pytest
 from fakeredis import FakeAsyncRedis, FakeServer
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from redis.asyncio.client import Pipeline
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from service.backlog import Backlog
 from service.clock import Clock
@@ -320,3 +323,41 @@ def test_only_the_folders_of_processes_that_are_gone_are_taken_over(tmp_path: Pa
         heir.discard(name)
     heir.close()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_commands_or_answers_that_get_lost_at_random_change_nothing_of_the_outcome(
+    process: Any, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Three of ten transactions fail, half of them after the store has done what they ask."""
+    chance = random.Random(seed)
+    real = Pipeline.execute
+
+    async def execute(*arguments: Any, **options: Any) -> Any:
+        drawn = chance.random()
+        if drawn < 0.15:
+            raise RedisConnectionError("lost on the way")
+        answer = await real(*arguments, **options)
+        if drawn < 0.3:
+            raise RedisConnectionError("the answer got lost")
+        return answer
+
+    monkeypatch.setattr(Pipeline, "execute", execute)
+    a = process()
+
+    async def live(number: int) -> None:
+        name = f"v{number:02}"
+        await a.backlog.add(state(name, number))
+        assert await a.backlog.update(state(name, number, "in_progress", "update")) == "written"
+        if number % 3:
+            assert await a.backlog.update(state(name, number, "completed", "update")) == "written"
+        else:
+            await a.backlog.remove(removal(name, number, RUN), live=True, known=True)
+
+    await asyncio.gather(*map(live, range(60)))
+    monkeypatch.setattr(Pipeline, "execute", real)
+    assert await a.backlog.restore()
+    assert await a.shown() == [(f"v{number:02}", "completed") for number in range(60) if number % 3]
+    assert await a.store.owners() == {}
+    assert a.superseded == []
+    assert a.points("video.jobs.unsaved") == [(RUN.attributes(), 0)]
