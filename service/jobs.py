@@ -223,7 +223,8 @@ class Jobs:
             # A task of its own is what cancellation hits, so that this one always gets to the job's end.
             job.task = asyncio.create_task(self._make(job))
             await asyncio.wait({job.task})
-        if self._leases is not None and self._leases.lapsed:
+        # In an outage there is nobody to ask, and nobody who could have ended the job; the write-back will tell.
+        if self._leases is not None and self._leases.lapsed and not self._store.away:
             await self._look_for_ended()
         await self._end(job, *self._judge(job))
 
@@ -267,8 +268,8 @@ class Jobs:
                 await asyncio.to_thread(self._assets.remove, job.id)
             if job.stop_reason == "service_lost":
                 outcome, error = _stopped("service_lost")
-            self._count(job, outcome, error, ended)
         finally:
+            self._count(job, outcome, error, ended)
             job.ended, job.outcome, job.error, job.status = ended, outcome, error, _status(outcome)
             del self._live[job.id]
             job.done.set()

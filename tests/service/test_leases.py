@@ -282,6 +282,22 @@ def test_jobs_of_a_service_outlast_an_outage_longer_than_its_lease(
     assert [one.points("video.jobs.lost") for one in services] == [[], []]
 
 
+def test_a_lapsed_lease_costs_the_end_of_a_job_nothing_while_the_store_is_away(
+    start: Callable[..., Any], providers: Any, shared_store: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = start(redis_url=SHARED, lease_seconds=LONG)
+    providers.gate.clear()
+    job = HTTP.post(f"{running.url}/v1/videos", json={"prompt": "x"}).json()["id"]
+    until(lambda: providers.calls["llm"] == 1, "the job runs")
+    shared_store.connected = False
+    assert HTTP.get(f"{running.url}/v1/videos").status_code == 503
+    monkeypatch.setattr(Leases, "lapsed", property(lambda _: True))
+    monkeypatch.setattr(Store, "ended", lambda *_: pytest.fail("the store was asked"))
+    providers.gate.set()
+    assert HTTP.get(f"{running.url}/v1/videos/{job}/wait").json()["status"] == "completed"
+    assert running.points("video.jobs") == [({"outcome": "completed", **NONE}, 1)]
+
+
 def test_a_job_costs_a_healthy_shared_store_three_round_trips(
     start: Callable[..., Any], create: Callable[..., Any], shared_store: FakeServer
 ) -> None:
