@@ -34,6 +34,10 @@ class Assets:
         """Make the empty folder of a job."""
         (self._root / video_id).mkdir()
 
+    def exists(self, video_id: str) -> bool:
+        """Whether the job has a folder."""
+        return (self._root / video_id).is_dir()
+
     def path(self, video_id: str, name: str) -> Path:
         """Where the file `name` of a job lies."""
         return self._root / video_id / name

@@ -43,8 +43,9 @@ class Audit:
         """Count; raises StoreError while the store is away."""
         folders = await asyncio.to_thread(self._assets.folders)
         ours = self._jobs.ids()
-        videos = await self._store.videos(await self._store.ids())
-        orphans = await self._orphans(folders - ours - videos.keys())
+        ids = await self._store.ids()
+        videos = await self._store.last_videos(ids)
+        orphans = await self._orphans(folders - ours - set(ids))
         missing = await self._missing(await asyncio.to_thread(_completed, videos))
         return State("state", self._jobs.live, self._jobs.unsaved, orphans, missing, "up", self._switches)
 
@@ -52,8 +53,7 @@ class Audit:
         if not suspects:
             return 0
         # A job has its record, or is in our care, before it leaves the other; deletion removes the folder last.
-        recorded = await self._store.videos(sorted(suspects))
-        suspects -= recorded.keys() | self._jobs.ids()
+        suspects -= {*await self._store.ids(), *self._jobs.ids()}
         return len(suspects & await asyncio.to_thread(self._assets.folders))
 
     async def _missing(self, completed: set[str]) -> int:
@@ -61,7 +61,7 @@ class Audit:
         if not suspects:
             return 0
         # Deletion removes the record first: without one the file may be gone.
-        return len(_completed(await self._store.videos(sorted(suspects))))
+        return len(_completed(await self._store.last_videos(sorted(suspects))))
 
 
 def _completed(videos: dict[str, bytes]) -> set[str]:

@@ -1,4 +1,4 @@
-"""What the API shows of jobs: from the process that runs them while they live, else from the store."""
+"""What the API shows of jobs: from the process that runs them or keeps them for the store, else from the store."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pydantic import BaseModel
 from service.errors import ApiError, not_found
 from service.job import Job
 from service.jobs import Jobs
+from service.state import is_terminal
 from service.store import Store
 
-_TERMINAL = frozenset({"completed", "failed"})
 _LOOK_AGAIN = 0.2
 """Seconds between two looks at a job that another replica runs."""
 
@@ -30,6 +30,9 @@ class Catalog:
         job = self._jobs.get(video_id)
         if job is not None:
             return _json(job.video())
+        kept = self._jobs.kept(video_id)
+        if kept is not None:
+            return _known(video_id, None if kept.write == "remove" else kept.video)
         return _known(video_id, await self._store.video(video_id))
 
     async def manifest(self, video_id: str) -> bytes:
@@ -37,6 +40,9 @@ class Catalog:
         job = self._jobs.get(video_id)
         if job is not None:
             return _json(job.manifest())
+        kept = self._jobs.kept(video_id)
+        if kept is not None:
+            return _known(video_id, None if kept.write == "remove" else kept.manifest)
         return _known(video_id, await self._store.manifest(video_id))
 
     async def wait(self, video_id: str, limit: float) -> bytes:
@@ -48,7 +54,7 @@ class Catalog:
         while True:
             video = await self.video(video_id)
             left = deadline - asyncio.get_running_loop().time()
-            if left <= 0 or orjson.loads(video)["status"] in _TERMINAL:
+            if left <= 0 or is_terminal(video):
                 return video
             await asyncio.sleep(min(_LOOK_AGAIN, left))
 

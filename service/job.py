@@ -25,7 +25,7 @@ from service.schemas import (
 )
 
 Outcome = Literal["completed", "partial", "failed", "cancelled"]
-StopReason = Literal["deleted", "service_shutdown"]
+StopReason = Literal["deleted", "service_shutdown", "service_lost"]
 DONE = 100
 """Progress of a completed job; per cent."""
 

@@ -7,24 +7,35 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from contextvars import copy_context
+from dataclasses import replace
 
 from opentelemetry.trace import StatusCode, Tracer, use_span
 
 from service.assets import Assets
+from service.backlog import Backlog
 from service.clock import Clock
 from service.correlation import Correlation, Correlations
 from service.errors import ApiError, not_found
 from service.job import Job, JobError, Outcome, StopReason, Upload
+from service.leases import Leases
 from service.metrics import Metrics
-from service.schemas import CreateVideo, VideoError
+from service.schemas import CreateVideo, Status, VideoError
+from service.state import LOST, State, Written, has_content, removal
 from service.store import Store, StoreError
 
 _log = logging.getLogger(__name__)
 _MICROSECONDS = 1_000_000
+_NANOSECONDS = 1_000_000_000
+_DROPPED = frozenset({"deleted", "service_lost"})
+"""Reasons to stop after which nothing of the job stays here."""
+_STORAGE = "storage_unavailable"
 
 
 class Jobs:
-    """Runs at most `workers` jobs at once and lets at most `queue_size` wait; all in one event loop."""
+    """Runs at most `workers` jobs at once and lets at most `queue_size` wait; all in one event loop.
+
+    `leases` is None when no other instance can reach the store.
+    """
 
     def __init__(
         self,
@@ -34,6 +45,8 @@ class Jobs:
         queue_size: int,
         job_timeout: float,
         store: Store,
+        backlog: Backlog,
+        leases: Leases | None,
         assets: Assets,
         tracer: Tracer,
         metrics: Metrics,
@@ -44,6 +57,8 @@ class Jobs:
         self._queue_size = queue_size
         self._job_timeout = job_timeout
         self._store = store
+        self._backlog = backlog
+        self._leases = leases
         self._assets = assets
         self._tracer = tracer
         self._metrics = metrics
@@ -56,6 +71,27 @@ class Jobs:
         self._sequence = 0
         self.closing = False
         """Whether the service is shutting down."""
+        backlog.superseded = self._superseded
+        if leases is not None:
+            leases.works_on = lambda video_id: video_id in self._live or self.kept(video_id) is not None
+            leases.reborn = self._look_for_ended
+
+    @property
+    def unsaved(self) -> int:
+        """Jobs whose latest state waits for the store."""
+        return len(self._backlog)
+
+    async def open(self) -> None:
+        """End the jobs that an earlier process has left behind for the store."""
+        for state in await self._backlog.open():
+            if not has_content(state.manifest):
+                await asyncio.to_thread(self._assets.remove, state.id)
+
+    async def check(self) -> None:
+        """Raise ApiError or StoreError unless jobs can be accepted."""
+        if self.closing:
+            raise ApiError(503, "service_shutdown", "The service is shutting down.", retry_after=1)
+        await self._backlog.check()
 
     def get(self, video_id: str) -> Job | None:
         """The job, while this process is responsible for it."""
@@ -67,14 +103,13 @@ class Jobs:
         """Jobs that wait or run here."""
         return sum(job.outcome is None for job in self._live.values())
 
-    @property
-    def unsaved(self) -> int:
-        """Jobs that have ended here while the store does not know it."""
-        return sum(job.done.is_set() for job in self._live.values())
-
     def ids(self) -> frozenset[str]:
         """The jobs that this process is responsible for, those included that it has not accepted yet."""
-        return frozenset(self._arriving | self._live.keys())
+        return frozenset(self._arriving | self._live.keys() | self._backlog.ids())
+
+    def kept(self, video_id: str) -> State | None:
+        """What is kept here of a job for the store."""
+        return self._backlog.get(video_id)
 
     async def create(self, request: CreateVideo, store_upload: Callable[[str], Awaitable[Upload | None]]) -> Job:
         """Accept a job, or raise ApiError; `store_upload` stores and checks the document of the new job's id."""
@@ -83,14 +118,15 @@ class Jobs:
         video_id = f"video_{secrets.token_hex(16)}"
         self._arriving.add(video_id)
         try:
-            await asyncio.to_thread(self._assets.create, video_id)
-            upload = await store_upload(video_id)
+            upload = await self._receive(video_id, store_upload)
             job = self._new(video_id, request, upload, correlation)
-            await self._store.add(video_id, job.sequence, *_state(job))
+            await self._backlog.add(_state(job))
         except BaseException as error:
             await asyncio.shield(asyncio.to_thread(self._assets.remove, video_id))
             if isinstance(error, StoreError):
                 self._metrics.rejected("store_unavailable", correlation)
+            elif isinstance(error, ApiError) and error.code == _STORAGE:
+                self._metrics.rejected(_STORAGE, correlation)
             raise
         finally:
             self._arriving.discard(video_id)
@@ -98,8 +134,7 @@ class Jobs:
         self._metrics.active("queued", 1)
         self._live[video_id] = self._waiting[video_id] = job
         if self.closing:
-            job.stop("service_shutdown")
-            await self._end(job, *_stopped("service_shutdown"))
+            await self._ask(job, "service_shutdown")
         self._dispatch()
         return job
 
@@ -118,7 +153,17 @@ class Jobs:
                 self._metrics.cancelled(self._clock.now() - asked, job.correlation)
         elif video_id in self._live:
             raise not_found(video_id)
-        known = await self._store.remove(video_id)
+        kept = self.kept(video_id)
+        known = await self._backlog.remove(
+            removal(
+                video_id,
+                job.sequence if job else kept.sequence if kept else 0,
+                job.correlation if job else kept.correlation if kept else Correlation(),
+            ),
+            live=job is not None,
+            # What lies on the disk exists, whatever the store would say.
+            known=self._backlog.away and await asyncio.to_thread(self._assets.exists, video_id),
+        )
         await asyncio.to_thread(self._assets.remove, video_id)
         if not known:
             raise not_found(video_id)
@@ -128,6 +173,15 @@ class Jobs:
         """Accept nothing more and end all jobs; they are failed with the code "service_shutdown"."""
         self.closing = True
         await asyncio.gather(*(self._stop(job, "service_shutdown") for job in list(self._live.values())))
+
+    async def _receive(self, video_id: str, store_upload: Callable[[str], Awaitable[Upload | None]]) -> Upload | None:
+        try:
+            await asyncio.to_thread(self._assets.create, video_id)
+            return await store_upload(video_id)
+        except OSError as error:
+            _log.error("%s: its files cannot be stored: %s", video_id, error)
+            message = f"The service cannot store files at present ({error.strerror or type(error).__name__})."
+            raise ApiError(503, _STORAGE, message, retry_after=1) from error
 
     def _admit(self, correlation: Correlation) -> None:
         if self.closing:
@@ -184,15 +238,16 @@ class Jobs:
             # A task of its own is what cancellation hits, so that this one always gets to the job's end.
             job.task = asyncio.create_task(self._make(job))
             await asyncio.wait({job.task})
+        # In an outage there is nobody to ask, and nobody who could have ended the job; the write-back will tell.
+        if self._leases is not None and self._leases.lapsed and not self._store.away:
+            await self._look_for_ended()
         await self._end(job, *self._judge(job))
 
     async def _make(self, job: Job) -> None:
-        try:
-            if not await self._store.update(job.id, *_state(job)):
-                job.stop_reason = "deleted"
-                raise asyncio.CancelledError
-        except StoreError as error:
-            _log.warning("%s: %s The job runs all the same.", job.id, error)
+        written = await self._backlog.update(_state(job))
+        if written != "written":
+            job.stop_reason = _reason(written)
+            raise asyncio.CancelledError
         try:
             async with asyncio.timeout(self._job_timeout):
                 await self._run(job)
@@ -201,7 +256,7 @@ class Jobs:
 
     def _judge(self, job: Job) -> tuple[Outcome, VideoError | None]:
         task = job.task
-        if task is None or task.cancelled():
+        if task is None or task.cancelled() or job.stop_reason == "service_lost":
             return _stopped(job.stop_reason)
         error = task.exception()
         if error is not None and job.stop_reason is not None:
@@ -214,43 +269,96 @@ class Jobs:
         return "failed", VideoError(code="internal_error", message="The service failed to make this video.")
 
     async def _end(self, job: Job, outcome: Outcome, error: VideoError | None) -> None:
-        """Count and record the end first, show it to clients last: then their counts and ours agree at any time."""
-        job.ended = self._clock.now()
+        """Store the end, then count it, show it to clients last: then their counts and ours agree at any time."""
         job.outcome = outcome
-        job.error = error
-        job.status = "completed" if outcome in {"completed", "partial"} else "failed"
-        self._metrics.ended(outcome, job.ended - job.created, job.correlation)
+        ended = self._clock.now()
+        try:
+            if job.stop_reason not in _DROPPED:
+                last = replace(job, status=_status(outcome), error=error, ended=ended)
+                written = await self._backlog.update(_state(last))
+                if written != "written" and job.stop_reason is None:
+                    job.stop_reason = _reason(written)
+            if job.stop_reason in _DROPPED:
+                await self._backlog.forget(job.id)
+                await asyncio.to_thread(self._assets.remove, job.id)
+            if job.stop_reason == "service_lost":
+                outcome, error = _stopped("service_lost")
+        finally:
+            self._count(job, outcome, error, ended)
+            job.ended, job.outcome, job.error, job.status = ended, outcome, error, _status(outcome)
+            del self._live[job.id]
+            job.done.set()
+
+    def _count(self, job: Job, outcome: Outcome, error: VideoError | None, ended: float) -> None:
+        self._metrics.ended(outcome, ended - job.created, job.correlation)
         self._metrics.active("queued" if job.started is None else "running", -1)
         job.span.set_attribute("video.job.outcome", outcome)
         if error is not None:
             job.span.set_attribute("error.type", error.code)
             job.span.set_status(StatusCode.ERROR, error.message)
-        job.span.end()
-        try:
-            if job.stop_reason == "deleted" or not await self._store.update(job.id, *_state(job)):
-                await asyncio.to_thread(self._assets.remove, job.id)
-        except StoreError as failure:
-            # It stays in this process's care, so that clients are told the truth here at least.
-            _log.warning("%s: %s Its end is known to this process only.", job.id, failure)
-        else:
-            del self._live[job.id]
-        finally:
-            job.done.set()
+        job.span.end(int(ended * _NANOSECONDS))
 
-    async def _stop(self, job: Job, reason: StopReason) -> None:
+    async def _superseded(self, state: State, written: Written) -> None:
+        _log.warning("%s: what was kept for the store is dropped, as the job was %s there.", state.id, written)
+        job = self._live.get(state.id)
+        if job is None:
+            await asyncio.to_thread(self._assets.remove, state.id)
+        elif job.outcome is None:
+            await self._ask(job, _reason(written))
+        elif job.stop_reason is None:
+            # It is just about to show another end.
+            job.stop_reason = _reason(written)
+
+    async def _look_for_ended(self) -> None:
+        """Stop the jobs of this instance that others have ended."""
+        stored = [job.id for job in self._live.values() if job.outcome is None]
+        try:
+            ended = await self._store.ended(stored)
+        except StoreError as error:
+            _log.warning("Whether other instances have ended jobs of this one is not known: %s", error)
+            return
+        for video_id in ended:
+            job = self._live.get(video_id)
+            if job is not None:
+                _log.warning("%s: another instance has ended it; it stops here.", video_id)
+                await self._ask(job, "service_lost")
+
+    async def _ask(self, job: Job, reason: StopReason) -> None:
+        """Ask a job to end; one that waits has ended when this returns."""
         job.stop(reason)
         if self._waiting.pop(job.id, None) is not None:
             job.queue_span.end()
             await self._end(job, *_stopped(reason))
+
+    async def _stop(self, job: Job, reason: StopReason) -> None:
+        await self._ask(job, reason)
         await job.done.wait()
 
 
+def _status(outcome: Outcome) -> Status:
+    return "completed" if outcome in {"completed", "partial"} else "failed"
+
+
+def _reason(written: Written) -> StopReason:
+    return "deleted" if written == "deleted" else "service_lost"
+
+
 def _stopped(reason: StopReason | None) -> tuple[Outcome, VideoError | None]:
+    if reason == "service_lost":
+        return "failed", LOST
     if reason == "service_shutdown":
         message = "The service was shut down before the video was complete."
         return "failed", VideoError(code="service_shutdown", message=message)
     return "cancelled", None
 
 
-def _state(job: Job) -> tuple[bytes, bytes]:
-    return job.video().model_dump_json().encode(), job.manifest().model_dump_json().encode()
+def _state(job: Job) -> State:
+    return State(
+        id=job.id,
+        sequence=job.sequence,
+        write="add" if job.status == "queued" else "update",
+        video=job.video().model_dump_json().encode(),
+        manifest=job.manifest().model_dump_json().encode(),
+        terminal=job.outcome is not None,
+        correlation=job.correlation,
+    )

@@ -85,6 +85,18 @@ class Metrics:
             "From the request to delete a job that had not ended until its work has stopped and its files are gone.",
             explicit_bucket_boundaries_advisory=STAGE_BOUNDS,
         )
+        self._deferred = meter.create_counter(
+            "video.store.deferred", "{write}", "States kept on disk because the store was away."
+        )
+        self._written_back = meter.create_counter(
+            "video.store.written_back", "{write}", "Kept states that were settled with the store when it was back."
+        )
+        self._unsaved = meter.create_up_down_counter(
+            "video.jobs.unsaved", "{job}", "Jobs whose latest state waits for the store."
+        )
+        self._lost = meter.create_counter(
+            "video.jobs.lost", "{job}", "Jobs of an instance that was lost, ended here in its place."
+        )
         # Names and meanings of the next seven follow resilience4j.
         self._retry_calls = meter.create_counter(
             "resilience.retry.calls", "{call}", "Provider calls that ended, by kind; cancelled ones are left out."
@@ -227,6 +239,22 @@ class Metrics:
     def cancelled(self, seconds: float, correlation: Correlation) -> None:
         """A job was cancelled; all of it had stopped and was removed after `seconds`."""
         self._cancelled.record(seconds, correlation.attributes())
+
+    def deferred(self, correlation: Correlation) -> None:
+        """A state was kept on disk for the store."""
+        self._deferred.add(1, correlation.attributes())
+
+    def written_back(self, correlation: Correlation) -> None:
+        """A kept state was settled with the store: written, or found to be superseded there."""
+        self._written_back.add(1, correlation.attributes())
+
+    def unsaved(self, change: int, correlation: Correlation) -> None:
+        """The number of jobs whose latest state waits for the store changed."""
+        self._unsaved.add(change, correlation.attributes())
+
+    def lost(self) -> None:
+        """A job of a lost instance was ended here; whose run it belonged to is not known."""
+        self._lost.add(1)
 
     def retry_call(self, provider: str, kind: str, correlation: Correlation) -> None:
         """A provider call ended; `kind` is successful or failed, with or without retry."""

@@ -141,11 +141,8 @@ async def health() -> Response:
 
 @router.get("/ready", response_model=Health)
 async def ready(request: Request) -> Response:
-    """Say that jobs can be accepted: the store answers, and the service is not shutting down."""
-    parts = _parts(request)
-    if parts.jobs.closing:
-        raise ApiError(503, "service_shutdown", "The service is shutting down.", retry_after=1)
-    await parts.store.ping()
+    """Say that jobs can be accepted: the store answers or they can be kept for it, and no shutdown has begun."""
+    await _parts(request).jobs.check()
     return _json(b'{"status":"ok"}')
 
 

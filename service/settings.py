@@ -23,6 +23,11 @@ class Settings(BaseSettings):
     redis_url: Annotated[str, Field(pattern=r"^((redis|rediss|unix)://.+)?$")] = ""
     """Job store; empty: one that lives in this process and ends with it."""
     redis_timeout: Seconds = 2.0
+    store_backlog: Annotated[int, Field(ge=0, le=100_000)] = 1000
+    """Jobs kept on disk while the store is away, from which on further ones are refused; accepted ones are kept beyond
+    it. 0: nothing is accepted without the store."""
+    lease_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 10.0
+    """An instance that has not renewed its heartbeat for so long has lost its jobs; only with a shared store."""
     data_dir: Path = Path(gettempdir()) / "reelbench"
 
     llm_url: BaseUrl = "http://127.0.0.1:9000"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
 
@@ -31,18 +30,13 @@ class StoreFaults:
         self._faults = faults
         self._timeout = timeout
 
-    async def pass_through(self, answer: Awaitable[_Result]) -> _Result:
-        """Await `answer`, or raise RedisError as its client would."""
+    async def pass_through(self, call: Callable[[], Awaitable[_Result]]) -> _Result:
+        """Make the round trip `call`, or raise RedisError as its client would."""
         plan = self._faults.arrived("store")
         fault = plan.draw("store", OFFER.kinds)
         if fault is not None:
-            try:
-                await self._strike(fault, plan)
-            except BaseException:
-                if inspect.iscoroutine(answer):
-                    answer.close()
-                raise
-        return await answer
+            await self._strike(fault, plan)
+        return await call()
 
     async def _strike(self, fault: Fault, plan: InForce) -> None:
         seconds = fault.rule.seconds or 0

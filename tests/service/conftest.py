@@ -261,7 +261,7 @@ def start(providers: FakeProviders, tmp_path: Path) -> Iterator[Callable[..., Ru
     """Starts services over the fake providers, with the settings given."""
     with ExitStack() as stack:
         yield lambda **settings: stack.enter_context(
-            run_service(providers.url, tmp_path / "data", **settings)  # type: ignore[attr-defined]
+            run_service(providers.url, **({"data_dir": tmp_path / "data"} | settings))  # type: ignore[attr-defined]
         )
 
 
@@ -281,6 +281,7 @@ def run_process(url: str, data_dir: Path, **settings: str) -> Iterator[subproces
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "SERVICE_"))}
     environment |= {f"SERVICE_{name}_URL": url for name in ("LLM", "TTS", "IMAGE")}
     environment |= {"SERVICE_DATA_DIR": str(data_dir), "OTEL_TRACES_EXPORTER": "otlp_json_file"}
+    environment["SERVICE_CACHE"] = "false"  # tests count calls
     environment["SERVICE_MEDIA_MEMORY"] = str(128 << 20)  # that much is soon full
     environment |= settings
     command = [sys.executable, "-m", "service", "--port", str(port)]
@@ -299,19 +300,18 @@ def run_process(url: str, data_dir: Path, **settings: str) -> Iterator[subproces
 
 
 @pytest.fixture
-def process(providers: FakeProviders, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A service as a process of its own, over the fake providers."""
-    with run_process(providers.url, tmp_path / "data") as child:  # type: ignore[attr-defined]
-        yield child
-
-
-@pytest.fixture
-def start_process(providers: FakeProviders, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+def launch(providers: FakeProviders, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Starts services as processes, with the variables given."""
     with ExitStack() as stack:
         yield lambda **settings: stack.enter_context(
             run_process(providers.url, tmp_path / "data", **settings)  # type: ignore[attr-defined]
         )
+
+
+@pytest.fixture
+def process(launch: Callable[..., subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+    """A service as a process of its own, over the fake providers."""
+    return launch()
 
 
 def _ready(url: str) -> bool:

@@ -87,7 +87,15 @@ class Cached:
         chosen = Settings(retry_wait_initial=0.001, retry_wait_max=0.001, breaker=False, **settings)
         resilience = Resilience("tts", chosen, metrics, Clock())
         self.client = ProviderClient(
-            "tts", url, resilience, connections=50, timeout=5, api_key="", tracer=NoOpTracer(), metrics=metrics
+            "tts",
+            url,
+            resilience,
+            connections=50,
+            timeout=5,
+            api_key="",
+            tracer=NoOpTracer(),
+            metrics=metrics,
+            clock=Clock(),
         )
         self.cache = Cache("audio", self.client, metrics, entries=entries, size=size)
         metrics.caches(lambda: [(self.cache.name, self.cache.entries, self.cache.size)])

@@ -230,10 +230,10 @@ def test_a_defect_in_the_service_fails_the_job_without_its_details(
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_store_that_is_not_there(start: Callable[..., Any]) -> None:
+def test_a_store_that_is_not_there_refuses_jobs_when_none_may_be_kept(start: Callable[..., Any]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    running = start(redis_url=f"redis://127.0.0.1:{port}/0")
+    running = start(redis_url=f"redis://127.0.0.1:{port}/0", store_backlog=0)
     for answer in (
         HTTP.post(f"{running.url}/v1/videos", json={"prompt": "x"}),
         HTTP.get(f"{running.url}/v1/videos"),

@@ -38,11 +38,12 @@ async def test_order_is_by_sequence_and_pages_have_no_gap(store: Any) -> None:
 
 async def test_an_update_never_brings_a_deleted_job_back(store: Any) -> None:
     await store.add("a", 1, b"1", b"m1")
-    assert await store.update("a", b"2", b"m2")
+    assert await store.update("a", b"2", b"m2") == "written"
     assert (await store.video("a"), await store.manifest("a")) == (b"2", b"m2")
     assert await store.remove("a")
     assert not await store.remove("a")
-    assert not await store.update("a", b"3", b"m3")
+    assert await store.update("a", b"3", b"m3") == "deleted"
+    assert await store.update("a", b"3", b"m3", terminal=True) == "deleted"
     assert (await store.video("a"), await store.manifest("a")) == (None, None)
     assert await store.page(None, 10, descending=False) == ([], False)
 
@@ -59,14 +60,35 @@ async def test_a_failure_is_a_store_error_and_is_counted(store: Any, monkeypatch
         await asyncio.sleep(0)
         raise RedisConnectionError("secret host")
 
-    monkeypatch.setattr(store._redis, "get", fail)
-    with pytest.raises(StoreError, match=r"^The job store failed at GET: ConnectionError\.$"):
+    monkeypatch.setattr(store._redis, "mget", fail)
+    with pytest.raises(StoreError, match=r"^The job store failed at MGET: ConnectionError\.$"):
         await store.video("a")
     (metric,) = store.reader.get_metrics_data().resource_metrics[0].scope_metrics[0].metrics
     (point,) = metric.data.data_points
     assert dict(point.attributes) == {
         "db.system.name": "redis",
-        "db.operation.name": "GET",
+        "db.operation.name": "MGET",
         "error.type": "ConnectionError",
     }
     assert point.count == 1
+    with pytest.raises(StoreError, match=r"^The job store is away; try again later\.$"):
+        await store.manifest("a")
+    assert store.away
+    store.returned()
+    assert await store.page(None, 1, descending=False) == ([], False)
+
+
+async def test_a_write_that_arrives_late_changes_nothing_of_a_job_that_has_ended(store: Any) -> None:
+    await store.add("a", 1, b"queued", b"m1")
+    assert await store.update("a", b"running", b"m2") == "written"
+    assert await store.update("a", b"completed", b"m3", terminal=True) == "written"
+    assert await store.update("a", b"running", b"m2") == "ended"
+    assert await store.update("a", b"failed", b"m4", terminal=True) == "ended"
+    assert await store.update("a", b"completed", b"m3", terminal=True) == "written"
+    assert (await store.video("a"), await store.manifest("a")) == (b"completed", b"m3")
+    await store.add("a", 1, b"queued", b"m1")
+    assert (await store.video("a"), await store.manifest("a")) == (b"completed", b"m3")
+    assert await store.page(None, 10, descending=True) == ([("a", b"completed")], False)
+    assert await store.remove("a")
+    assert await store.page(None, 10, descending=True) == ([], False)
+    assert await store._redis.keys() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -40,15 +41,6 @@ def asked(running: Any) -> httpx.Response:
     return HTTP.get(f"{running.url}/v1/videos/{UNKNOWN}")
 
 
-def round_trips(running: Any) -> dict[str | None, int]:
-    """Count the round trips GET by error type."""
-    return {
-        labels.get("error.type"): count
-        for labels, (count, _) in running.points("db.client.operation.duration")
-        if labels["db.operation.name"] == "GET"
-    }
-
-
 class Injected:
     """A store over a server in this process, with a plan."""
 
@@ -63,6 +55,7 @@ class Injected:
         self.faults.replace(Plan(1, (Rule("store", kind, **fields),), life))
 
     async def cause(self) -> BaseException | None:
+        self.store.returned()
         with pytest.raises(StoreError) as caught:
             await self.store.video("a")
         return caught.value.__cause__
@@ -82,32 +75,43 @@ async def make() -> AsyncIterator[Callable[..., Injected]]:
         one.meters.shutdown()
 
 
-def test_thirty_percent_of_twenty_round_trips_is_six(start: Callable[..., Any]) -> None:
+async def test_thirty_percent_of_twenty_round_trips_is_six(make: Callable[..., Injected]) -> None:
+    injected = make()
+    patterns = []
+    for _ in range(2):
+        injected.plan("error", rate=0.3)
+        pattern = ""
+        for _ in range(20):
+            injected.store.returned()
+            try:
+                await injected.store.video("a")
+            except StoreError:
+                pattern += "x"
+            else:
+                pattern += "."
+        patterns.append(pattern)
+    assert patterns[0].count("x") == 6
+    assert patterns[0] == patterns[1]
+
+
+def test_errors_over_the_wire_keep_to_their_schedule(start: Callable[..., Any]) -> None:
     running = start(faults=True)
     rule = {"provider": "store", "kind": "error", "rate": 0.3}
     before = put(running, {"kind": "error", "rate": 0.3})
-    assert before == {"seed": 1, "rules": [rule | {"seen": 0, "hit": 0}], "calls": {"store": 0}}
-    answers = [asked(running) for _ in range(20)]
-    statuses = "".join("x" if answer.status_code == 503 else "." for answer in answers)
-    assert statuses.count("x") == 6
+    assert before["rules"] == [rule | {"seen": 0, "hit": 0}]
+    answers = [asked(running) for _ in range(40)]
     (first, *_) = [answer for answer in answers if answer.status_code == 503]
-    assert first.json() == {
-        "error": {
-            "message": "The job store failed at GET: RedisError.",
-            "type": "server_error",
-            "param": None,
-            "code": "store_unavailable",
-        }
+    assert first.json()["error"] == {
+        "message": "The job store failed at MGET: RedisError.",
+        "type": "server_error",
+        "param": None,
+        "code": "store_unavailable",
     }
     assert {answer.status_code for answer in answers} == {404, 503}
-    assert round_trips(running) == {None: 14, "RedisError": 6}
-    state = HTTP.get(f"{running.url}/faults").json()
-    assert state == {"seed": 1, "rules": [rule | {"seen": 20, "hit": 6}], "calls": {"store": 20}}
-    put(running, {"kind": "error", "rate": 0.3})
-    again = "".join("x" if asked(running).status_code == 503 else "." for _ in range(20))
-    assert again == statuses
-    assert HTTP.delete(f"{running.url}/faults").json()["rules"] == [rule | {"seen": 20, "hit": 6}]
-    assert asked(running).status_code == 404
+    (final,) = HTTP.delete(f"{running.url}/faults").json()["rules"]
+    # While the store counts as away it is not asked, but pinged: what it saw is not the number of requests.
+    assert 3 * (final["seen"] // 10) <= final["hit"] <= 3 * math.ceil(final["seen"] / 10)
+    until(lambda: asked(running).status_code == 404, "the store is back")
 
 
 def test_an_outage_takes_the_store_away_until_it_is_lifted(start: Callable[..., Any]) -> None:
@@ -116,12 +120,18 @@ def test_an_outage_takes_the_store_away_until_it_is_lifted(start: Callable[..., 
     assert HTTP.get(f"{running.url}/faults").json()["lifetime"] == 60
     started = time.monotonic()
     assert [asked(running).status_code for _ in range(5)] == [503] * 5
-    assert HTTP.get(f"{running.url}/ready").status_code == 503
     assert time.monotonic() - started < 1
-    assert round_trips(running) == {"ConnectionError": 5}
+    assert HTTP.get(f"{running.url}/ready").status_code == 200, "new jobs are kept on disk"
     assert HTTP.get(f"{running.url}/health").status_code == 200
     HTTP.delete(f"{running.url}/faults")
-    assert HTTP.get(f"{running.url}/ready").status_code == 200
+    until(lambda: asked(running).status_code == 404, "the store is back")
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline, f"not within 5 s: {what}"
+        time.sleep(0.01)
 
 
 def test_a_stall_over_the_wire_ends_when_the_plan_is_lifted(start: Callable[..., Any]) -> None:
@@ -160,12 +170,14 @@ async def test_a_failed_round_trip_does_not_reach_the_store(make: Callable[..., 
         injected.plan(kind, seconds=60)
         with pytest.raises(StoreError):
             await injected.store.add("a", 1, b"1", b"m")
+        injected.store.returned()
     injected.faults.replace(Plan())
     assert await injected.store.page(None, 10, descending=False) == ([], False)
     await injected.store.add("a", 1, b"1", b"m")
     injected.plan("error")
     with pytest.raises(StoreError):
         await injected.store.remove("a")
+    injected.store.returned()
     injected.faults.replace(Plan())
     assert await injected.store.video("a") == b"1"
 

@@ -1,0 +1,123 @@
+"""The parts of the service, put together and taken apart in order."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import AsyncExitStack
+from functools import partial
+
+from opentelemetry.trace import Tracer
+
+from service.assets import Assets
+from service.audit import Audit
+from service.backlog import Backlog
+from service.cache import Cache
+from service.catalog import Catalog
+from service.clients import ProviderClient
+from service.clock import Clock
+from service.faults.faults import Faults
+from service.jobs import Jobs
+from service.leak import leaking
+from service.leases import Leases
+from service.media import Media
+from service.metrics import Metrics
+from service.pipeline import Pipeline
+from service.resilience import Resilience
+from service.routes import Parts
+from service.settings import Settings
+from service.spool import Spool
+from service.store import Store, connect
+from service.store_faults import StoreFaults
+from service.usage import Usage
+
+
+async def assemble(
+    settings: Settings, stack: AsyncExitStack, *, tracer: Tracer, metrics: Metrics, faults: Faults
+) -> Parts:
+    """Make and start all parts; `stack` ends them. Call it inside the event loop."""
+    clock = Clock()
+    assets = Assets(settings.data_dir)
+    media = await stack.enter_async_context(Media(settings))
+    usage = Usage(lambda: media.pids)
+    metrics.media(usage.cpu_time, usage.memory)
+    injected = StoreFaults(faults, settings.redis_timeout) if settings.faults else None
+    # A store in this process has no other instances.
+    instance = secrets.token_hex(8) if settings.redis_url else None
+    store = Store(connect(settings.redis_url, settings.redis_timeout), metrics, injected, instance)
+    stack.push_async_callback(store.close)
+    guards = {name: Resilience(name, settings, metrics, clock) for name in ("llm", "tts", "image")}
+    pipeline = _pipeline(settings, stack, guards, assets, media, tracer=tracer, metrics=metrics, clock=clock)
+    leases = instance and Leases(
+        store, assets, instance=instance, seconds=settings.lease_seconds, metrics=metrics, clock=clock
+    )
+    backlog = Backlog(store, Spool(settings.data_dir), limit=settings.store_backlog, metrics=metrics, clock=clock)
+    jobs = Jobs(
+        leaking(pipeline.run, settings.leak_bytes_per_job) if settings.leak_bytes_per_job else pipeline.run,
+        workers=settings.workers,
+        queue_size=settings.queue_size,
+        job_timeout=settings.job_timeout,
+        store=store,
+        backlog=backlog,
+        leases=leases or None,
+        assets=assets,
+        tracer=tracer,
+        metrics=metrics,
+        clock=clock,
+    )
+    if leases:
+        backlog.returned = leases.renew
+        stack.push_async_callback(leases.close)
+    stack.push_async_callback(backlog.close)
+    await jobs.open()
+    if leases:
+        leases.start()
+    stack.push_async_callback(jobs.close)
+    breakers = tuple(guard.breaker for guard in guards.values() if guard.breaker)
+    audit = Audit(settings, jobs, store, assets)
+    return Parts(settings, jobs, Catalog(jobs, store), store, assets, media, breakers, audit)
+
+
+def _pipeline(
+    settings: Settings,
+    stack: AsyncExitStack,
+    guards: dict[str, Resilience],
+    assets: Assets,
+    media: Media,
+    *,
+    tracer: Tracer,
+    metrics: Metrics,
+    clock: Clock,
+) -> Pipeline:
+    """The pipeline with its providers, behind their caches where these are on."""
+    client = partial(
+        ProviderClient,
+        connections=settings.provider_connections,
+        timeout=settings.provider_timeout,
+        api_key=settings.provider_api_key.get_secret_value(),
+        pooling=settings.pooling,
+        tracer=tracer,
+        metrics=metrics,
+        clock=clock,
+    )
+    llm, tts, image = (
+        client("llm", settings.llm_url, guards["llm"]),
+        client("tts", settings.tts_url, guards["tts"]),
+        client("image", settings.image_url, guards["image"]),
+    )
+    for provider in (llm, tts, image):
+        stack.push_async_callback(provider.close)
+    cache = partial(Cache, metrics=metrics, entries=settings.cache_entries, size=settings.cache_bytes)
+    caches = (cache("script", llm), cache("audio", tts), cache("visual", image)) if settings.cache else ()
+    metrics.caches(lambda: [(cache.name, cache.entries, cache.size) for cache in caches])
+    script, audio, visual = caches or (llm, tts, image)
+    return Pipeline(
+        settings,
+        llm=script,
+        tts=audio,
+        image=visual,
+        assets=assets,
+        tracer=tracer,
+        metrics=metrics,
+        clock=clock,
+        media=media,
+    )
