@@ -132,7 +132,9 @@ def _breaker(evidence: Evidence) -> Iterator[str]:
 
 def _retries(evidence: Evidence) -> Iterator[str]:
     found = recovered(evidence, SCENARIO, PROVIDER)
-    if found and found.value < MIN_RECOVERY:
+    if found and (evidence.run.switches or {}).get("retries") is False:
+        yield f"**Retries are off:** all {found.n:,} TTS calls that failed once failed for good; turn them on."
+    elif found and found.value < MIN_RECOVERY:
         yield (
             f"**Retries recover {found.value * 100:.1f} % of the TTS calls that failed once** ({found.k:,} of "
             f"{found.n:,}): allow one attempt more, or a longer wait before it."
