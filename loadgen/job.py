@@ -11,6 +11,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn, Protocol
 
+import msgspec
 from opentelemetry import baggage
 from opentelemetry.context import Context
 from opentelemetry.trace import (
@@ -229,7 +230,9 @@ class JobRunner:
                 course.outcome, course.error, course.done = Outcome.COMPLETED, None, self.clock.now()
 
     async def _create(self, course: _Course) -> None:
-        reply = await self.target.create(course.planned, self.document, course.call)
+        # A service that stays up has cached what an earlier run of the same plan asked for.
+        asked = msgspec.structs.replace(course.planned, prompt=f"{course.planned.prompt} Run {self.run_id}.")
+        reply = await self.target.create(asked, self.document, course.call)
         if reply.value is None:
             refused = reply.status is not None and (400 <= reply.status < 500 or reply.status == 503)  # noqa: PLR2004 - HTTP's own classes
             _fail(reply, Outcome.REJECTED if refused else Outcome.ERROR)

@@ -136,7 +136,7 @@ async def test_records_equal_the_log_of_the_target(tmp_path: Path) -> None:
     assert {job.job_id for job in jobs if job.outcome is Outcome.FAILED} == {
         f"video_{number:04}" for number in range(0, 21, 5)
     }
-    prompts = {job.prompt for job in plan_run(specs, "quick", 1)}
+    prompts = {f"{job.prompt} Run run-1." for job in plan_run(specs, "quick", 1)}
     assert {upload["prompt"] for upload in fake.uploads} == prompts
     run = read_run(tmp_path / "run")
     assert (run.state, [spec.state for spec in run.scenarios]) == (RunState.COMPLETED, [RunState.COMPLETED] * 2)
