@@ -73,7 +73,7 @@ class PlannedJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     steps: tuple[Step, ...]
     encoding: Literal["multipart", "json"]
     prompt: str
-    """Unique in the plan and between seeds; the run's id is added when it is sent, so that no cache answers by accident."""
+    """Unique in the plan and between seeds; the run's id is added when it is sent. So no cache answers by accident."""
     seconds: str
     size: str
     cancel_after: float | None
