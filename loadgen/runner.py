@@ -47,6 +47,7 @@ def pending(scenario: Scenario, profile: Profile, share: Share = WHOLE) -> Scena
                 name=case.name,
                 model=case.model,
                 concurrency=share.slots(case.concurrency),
+                pace=case.pace,
                 planned=owned(case, range(warmup := case.warmup.of(profile), warmup + case.iterations.of(profile))),
                 warmup=owned(case, range(case.warmup.of(profile))),
                 started=None,
