@@ -6,7 +6,7 @@ A run is one folder, ``runs/<run_id>/``::
     plan.jsonl      one planned job per line; its sha256 is the plan hash
     jobs.jsonl      one `JobRecord` per line, appended as jobs end
     requests.jsonl  one `RequestRecord` per line, appended as requests end
-    calls.jsonl     one `CallRecord` per line, of the scenarios with faults; absent when there were none
+    calls.jsonl     one `CallRecord` per line, of the cases with faults and of resources; absent when there were none
 
 All instants are Unix time in seconds (float); all durations are seconds. Instants of one run come from one
 anchor of the wall clock plus the monotonic clock, so that differences between them are exact even when the
@@ -141,9 +141,10 @@ class CaseRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """One case of a scenario: a level of load with its window and the generator's own health."""
 
     name: str
-    model: Literal["closed", "open"]
+    model: Literal["closed", "open", "idle"]
+    """How jobs are sent; an idle case sends none."""
     concurrency: int
-    """Jobs kept in flight (closed model)."""
+    """Jobs kept in flight (closed model); 0 when idle."""
     pace: float | None = None
     """Least seconds between the due times of two jobs of a slot; None: due when the last one has ended."""
     planned: int
@@ -157,6 +158,10 @@ class CaseRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """CPU seconds of the generator's process per second of the window (1.0 = one core)."""
     loop_lag_p99: float | None
     """P99 of the event loop's lag in seconds, sampled through the window."""
+    switches: dict[str, bool] = {}
+    """Switches of the service that were changed for this case, warm-up included."""
+    prompts: Literal["unique", "repeated", "half_new"] = "unique"
+    """Whether the prompts are new, those of the case before, or half and half."""
 
 
 class ScenarioRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -177,6 +182,8 @@ class ScenarioRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     store: StoreCount | None
     audit: AuditRecord | None = None
     """None when the service offers none."""
+    rest: float = 0.0
+    """Seconds before each case and after the last in which nothing is sent, so that gauges can be read."""
 
 
 class DocumentRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -234,6 +241,8 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     arrived: float
     outcome: str
     """What the provider did with it: ok, or the kind of fault it met."""
+    connection: str | None = None
+    """The caller's address and port; distinct ones of a case are its connections. None when not known."""
 
 
 class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
