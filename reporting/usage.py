@@ -1,0 +1,138 @@
+"""Memory and CPU of the processes in a case, from their raw samples."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+
+from loadgen.record import CaseRecord
+from reporting.records import Records, case_seconds
+from reporting.samples import Samples, samples, total
+
+SERVICE, MEDIA, PROVIDERS, LOADGEN = "service", "media workers", "providers", "load generator"
+PROCESSES = (SERVICE, MEDIA, PROVIDERS, LOADGEN)
+UNDER_TEST = (SERVICE, MEDIA)
+"""What a job of the service costs; the mock providers and the load generator stand for what is elsewhere."""
+
+_MEMORY = {
+    SERVICE: ("memory", "service"),
+    MEDIA: ("media_memory", "service"),
+    PROVIDERS: ("memory", "providers"),
+    LOADGEN: ("memory", "loadgen"),
+}
+_CPU = {
+    SERVICE: ("cpu", "service"),
+    MEDIA: ("media_cpu", "service"),
+    PROVIDERS: ("cpu", "providers"),
+    LOADGEN: ("cpu", "loadgen"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Resident memory through a case, in bytes."""
+
+    n: int
+    """Samples within the case."""
+    before: float | None
+    """The last sample before the beginning."""
+    median: float
+    peak: float
+    """Highest sample from the beginning to the first one after the end: shorter peaks are not seen."""
+    after: float | None
+    """The last sample of the rest after the case."""
+
+    @property
+    def growth(self) -> float | None:
+        """From before to the peak."""
+        return None if self.before is None else self.peak - self.before
+
+    @property
+    def kept(self) -> float | None:
+        """From before to after."""
+        return None if self.before is None or self.after is None else self.after - self.before
+
+
+@dataclass(frozen=True, slots=True)
+class Cpu:
+    """CPU time between the two samples that enclose a case, in seconds."""
+
+    seconds: float
+    length: float
+    """Between the two samples; at most two scrape intervals longer than the case."""
+
+
+def memory_samples(records: Records, scenario: str, case: CaseRecord, *processes: str) -> Samples | None:
+    """Memory of processes together; None when one of them has no samples."""
+    return _together(records, _MEMORY, scenario, case, processes)
+
+
+def memory(records: Records, scenario: str, case: CaseRecord, *processes: str) -> Memory | None:
+    """Memory of processes together; None without a sample within the case."""
+    found = memory_samples(records, scenario, case, *processes)
+    return None if found is None else figures(found)
+
+
+def figures(found: Samples) -> Memory | None:
+    """The figures of a gauge; None without a sample within the case."""
+    within = [value for _, value in found.within]
+    if not within:
+        return None
+    ending = [found.after[1]] if found.after else []
+    return Memory(
+        n=len(within),
+        before=found.before[1] if found.before else None,
+        median=statistics.median(within),
+        peak=max(within + ending),
+        after=found.last[1] if found.last else None,
+    )
+
+
+def cpu(records: Records, scenario: str, case: CaseRecord, *processes: str) -> Cpu | None:
+    """CPU of processes together; None without samples that enclose the case, or when a process was restarted."""
+    seconds, length = 0.0, 0.0
+    for process in processes:
+        reading, job = _CPU[process]
+        found = samples(records, reading, scenario, case, job=job)
+        if found is None or found.before is None or found.after is None:
+            return None
+        (start, first), (end, last) = found.before, found.after
+        between = [value for at, value in found.points if start <= at <= end]
+        if end <= start or between != sorted(between):
+            return None
+        seconds += last - first
+        length = max(length, end - start)
+    return Cpu(seconds, length)
+
+
+def utilisation(records: Records, scenario: str, case: CaseRecord) -> float | None:
+    """CPU of service and media workers by the case's length and the machine's cores.
+
+    The enclosing samples may reach one scrape interval into the rest on either side. Their whole CPU time is set
+    against the case alone, so the figure is an upper limit.
+    """
+    found, length = cpu(records, scenario, case, *UNDER_TEST), case_seconds(case)
+    return None if found is None or not length else found.seconds / length / records.run.environment.cpu_count
+
+
+def gauge(records: Records, reading: str, scenario: str, case: CaseRecord, job: str) -> Memory | None:
+    """The figures of any other gauge of a process, in its own unit."""
+    found = samples(records, reading, scenario, case, job=job)
+    return None if found is None else figures(found)
+
+
+def _together(
+    records: Records, names: dict[str, tuple[str, str]], scenario: str, case: CaseRecord, processes: tuple[str, ...]
+) -> Samples | None:
+    wanted = {names[process] for process in processes}
+    found = [
+        series
+        for series in records.series
+        if (series.scenario, series.case) == (scenario, case.name)
+        and (series.reading, series.labels.get("job")) in wanted
+    ]
+    if {(series.reading, series.labels.get("job")) for series in found} != wanted:
+        return None
+    assert case.started is not None
+    assert case.ended is not None
+    return Samples(case.started, case.ended, total(found))
