@@ -5,6 +5,7 @@ All are extensions that a target need not have; they answer callers on the same 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -50,6 +51,7 @@ class LoggedCall(msgspec.Struct, frozen=True):
     sent: float | None
     arrived: float
     outcome: str
+    connection: str | None = None
 
 
 class CallLog(msgspec.Struct, frozen=True):
@@ -86,6 +88,12 @@ class ServiceState(msgspec.Struct, frozen=True):
     unsaved: int
     orphans: int
     missing: int
+    switches: dict[str, bool]
+
+
+class SwitchState(msgspec.Struct, frozen=True):
+    """The answer of ``/v1/admin/switches``."""
+
     switches: dict[str, bool]
 
 
@@ -138,6 +146,14 @@ class Controls:
     async def state(self) -> ServiceState:
         """The service's own state."""
         return await self._ask(ServiceState, "GET", "/v1/admin/state")
+
+    async def switches(self) -> dict[str, bool]:
+        """What is switched on in the service."""
+        return (await self._ask(SwitchState, "GET", "/v1/admin/switches")).switches
+
+    async def switch(self, switches: Mapping[str, bool]) -> dict[str, bool]:
+        """Change some switches of the service; gives all of them."""
+        return (await self._ask(SwitchState, "PUT", "/v1/admin/switches", json=dict(switches))).switches
 
     async def _ask(self, kind: type[T], method: str, path: str, **options: Any) -> T:
         assert self._session is not None, "use Controls as a context manager"

@@ -1,24 +1,41 @@
-"""Which scenarios a target can run: those with faults need somebody who injects them."""
+"""Which scenarios a target can run: those with faults or switches need somebody who has these controls."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 from loadgen.controls import ControlError, Controls
 from loadgen.scenario import Scenario
 from loadgen.target import TargetError
 from loadgen.timeline import Side, sides
 
-_CURES: dict[Side, str] = {
-    "service": "start the service with SERVICE_FAULTS=true on this machine",
-    "providers": "start the mock providers with PROVIDERS_FAULTS=true on this machine and name them with --providers",
+Need = Literal["providers", "service", "switches"]
+"""What a scenario needs: faults of a side, or the service's switches."""
+
+_CURES: dict[Need, tuple[str, str]] = {
+    "service": (
+        "no faults of the service can be injected",
+        "start the service with SERVICE_FAULTS=true on this machine",
+    ),
+    "providers": (
+        "no faults of the providers can be injected",
+        "start the mock providers with PROVIDERS_FAULTS=true on this machine and name them with --providers",
+    ),
+    "switches": (
+        "no switches of the service can be changed",
+        "start the service with SERVICE_ADMIN=true on this machine",
+    ),
 }
+"""What is wrong without it, and its cure."""
 
 
 async def feasible(
     scenarios: Sequence[Scenario], offered: Mapping[Side, Controls], *, named: bool, say: Callable[[str], None]
 ) -> tuple[list[Scenario], dict[Side, Controls]]:
-    """The scenarios that can run here, and the controls of the sides whose faults can be injected.
+    """The scenarios that can run here, and the controls of the sides that these scenarios use.
+
+    Those of resources also use the providers' log of calls, but run without it.
 
     Args:
         scenarios: what was asked for.
@@ -30,25 +47,36 @@ async def feasible(
     Raises:
         TargetError: a chosen scenario, or every one, is not possible.
     """
-    needed = frozenset[Side]().union(*(sides(scenario) for scenario in scenarios))
+    needed = frozenset[Need]().union(*(needs(scenario) for scenario in scenarios))
+    used: frozenset[Need] = (
+        needed | {"providers"} if any(spec.dimension == "resources" for spec in scenarios) else needed
+    )
     controls: dict[Side, Controls] = {}
-    reasons: dict[Side, str] = {}
-    for side in sorted(needed):
+    reasons: dict[Need, str] = {}
+    for need in sorted(used):
         try:
-            reasons[side] = "they are not known"
-            if side in offered:
-                await offered[side].faults()
-                controls[side] = offered[side]
+            if need == "switches":
+                await offered["service"].switches()
+            elif need in offered:
+                await offered[need].faults()
+                controls[need] = offered[need]
+            else:
+                reasons[need] = "they are not known"
         except ControlError as error:
-            reasons[side] = str(error)
-    possible = [scenario for scenario in scenarios if sides(scenario) <= controls.keys()]
+            reasons[need] = str(error)
+    possible = [scenario for scenario in scenarios if not needs(scenario) & reasons.keys()]
     left_out = [scenario.name for scenario in scenarios if scenario not in possible]
     if left_out:
-        missing = [side for side in sorted(needed) if side not in controls]
         why = "; ".join(
-            f"no faults of the {side} can be injected ({reasons[side]}): {_CURES[side]}" for side in missing
+            f"{_CURES[need][0]} ({reasons[need]}): {_CURES[need][1]}" for need in sorted(needed & reasons.keys())
         )
         if named or not possible:
             raise TargetError(f"{', '.join(left_out)} cannot run: {why}")
         say(f"left out: {', '.join(left_out)}: {why}")
     return possible, controls
+
+
+def needs(scenario: Scenario) -> frozenset[Need]:
+    """What a scenario cannot run without."""
+    switched = any(case.switches.given() for case in scenario.cases)
+    return frozenset[Need]().union(sides(scenario), {"switches"} if switched else ())

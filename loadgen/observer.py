@@ -64,6 +64,7 @@ class Observer:
                 sent=call.sent,
                 arrived=call.arrived,
                 outcome=call.outcome,
+                connection=call.connection,
             )
             for call in logged
         ]

@@ -73,7 +73,7 @@ class PlannedJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     steps: tuple[Step, ...]
     encoding: Literal["multipart", "json"]
     prompt: str
-    """Unique in the plan and between seeds, so that no cache answers by accident."""
+    """Unique in the plan and between seeds, so that no cache answers by accident; repeated where a case says so."""
     seconds: str
     size: str
     cancel_after: float | None
@@ -98,7 +98,7 @@ def plan_case(scenario: Scenario, case: Case, profile: Profile, seed: int) -> tu
             warmup=index < warmup,
             steps=scenario.steps,
             encoding=_encoding(scenario, index),
-            prompt=_prompt(f"{seed}:{scenario.name}:{case.name}:{index}"),
+            prompt=_prompt(_origin(scenario, case, profile, seed, index)),
             seconds=scenario.video.seconds,
             size=scenario.video.size,
             cancel_after=_cancel_after(scenario, f"{seed}:{scenario.name}:{case.name}:{index}:cancel"),
@@ -115,6 +115,15 @@ def to_bytes(plan: Sequence[PlannedJob], faults: Sequence[PlannedFault] = ()) ->
 def plan_hash(data: bytes) -> str:
     """Give the sha256 of an encoded plan, in hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
+
+
+def _origin(scenario: Scenario, case: Case, profile: Profile, seed: int, index: int) -> str:
+    """The place whose prompt the job has: its own, or one in the case before; warm-up jobs repeat nothing."""
+    number = index - case.warmup.of(profile)
+    if number >= 0 and (case.prompts == "repeated" or (case.prompts == "half_new" and number % 2 == 0)):
+        before = scenario.cases[scenario.cases.index(case) - 1]
+        return _origin(scenario, before, profile, seed, before.warmup.of(profile) + number)
+    return f"{seed}:{scenario.name}:{case.name}:{index}"
 
 
 def _cancel_after(scenario: Scenario, place: str) -> float | None:

@@ -92,6 +92,9 @@ class ProgressView:
         case, self._case = self._case, None
         if case is None or self._live is not None:
             return
+        if not case.total:
+            self.say(f"{case.title}  no jobs")
+            return
         window = case.last_done - case.first_due
         rate = f"  {len(case.responses) / window:.1f} jobs/s" if window > 0 else ""
         done = sum(case.outcomes.values())

@@ -145,6 +145,8 @@ class CaseRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """How jobs are sent; an idle case sends none."""
     concurrency: int
     """Jobs kept in flight (closed model); 0 when idle."""
+    pace: float | None = None
+    """Least seconds between the due times of two jobs of a slot; None: due when the last one has ended."""
     planned: int
     """Measured jobs in the plan, without warm-up."""
     warmup: int

@@ -1,4 +1,4 @@
-"""Runs planned scenarios: the closed loop of each case, the windows, and the head of the run at every change."""
+"""Runs planned scenarios: the load of each case, the windows, and the head of the run at every change."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from loadgen.replicas import Replica
 from loadgen.scenario import Case, Profile, Scenario
 from loadgen.share import WHOLE, Share
 from loadgen.stop import Stop, run_unless
+from loadgen.switches import Switcher
 from loadgen.timeline import PlannedFault
 
 
@@ -47,17 +48,21 @@ def pending(scenario: Scenario, profile: Profile, share: Share = WHOLE) -> Scena
                 name=case.name,
                 model=case.model,
                 concurrency=share.slots(case.concurrency),
+                pace=case.pace,
                 planned=owned(case, range(warmup := case.warmup.of(profile), warmup + case.iterations.of(profile))),
                 warmup=owned(case, range(case.warmup.of(profile))),
                 started=None,
                 ended=None,
                 generator_cpu=None,
                 loop_lag_p99=None,
+                switches=case.switches.given(),
+                prompts=case.prompts,
             )
             for case in scenario.cases
         ],
         objectives=dict(scenario.objectives),
         store=None,
+        rest=scenario.rest,
     )
 
 
@@ -101,6 +106,7 @@ class Runner:
 
     run: RunRecord
     """The head as last written."""
+    profile: Profile
     plan: Sequence[PlannedJob]
     planned_faults: Sequence[PlannedFault]
     jobs: JobRunner
@@ -110,9 +116,10 @@ class Runner:
     clock: Clock
     stop: Stop
     faults: Injector
+    switcher: Switcher
     observer: Observer
     replica: Replica | None = None
-    """Set when other load generators run the rest of the plan; the first of them injects the faults."""
+    """Set when other load generators run the rest of the plan; the first of them controls faults and switches."""
 
     async def run_all(self, scenarios: Sequence[Scenario]) -> None:
         """Run every scenario, or as many as begin before the user stops the run.
@@ -145,6 +152,7 @@ class Runner:
                 cases = list(self.run.scenarios[position].cases)
                 cases[number] = ended
                 self._update(position, cases=cases)
+            await self._rest(scenario)
         except BaseException:
             self.run.scenarios[position] = msgspec.structs.replace(
                 self.run.scenarios[position], state=RunState.FAILED, ended=self.clock.now()
@@ -165,24 +173,28 @@ class Runner:
             for job in self.plan
             if job.scenario == scenario.name and job.case == case.name and share.owns(job.index, case.concurrency)
         ]
-        slots = share.slots(case.concurrency)
+        place = f"{scenario.name}:{case.name}"
         self.view.begin(scenario.name, case.name, len(planned))
         try:
-            # All slots pass this barrier together, so that no warm-up job runs beside a measured one.
-            await self._together(f"{scenario.name}:{case.name}:warmup")
-            await self._closed_loop(scenario, slots, None, iter([job for job in planned if job.warmup]))
-            await self._together(f"{scenario.name}:{case.name}")
-            if self.stop.draining.is_set():
-                return record
-            faults = self._faults(scenario, case)
-            async with self.faults.during(faults):
-                started = self.clock.now()
-                async with Health() as health:
-                    jobs = iter([job for job in planned if not job.warmup])
-                    await self._closed_loop(scenario, slots, case.pace, jobs)
-                    ended = self.clock.now()
-            if faults:
-                await self._observe(scenario.name, case.name, started)
+            async with self.switcher.during(case.switches.given() if share.index == 0 else {}):
+                # All slots pass this barrier together, so that no warm-up job runs beside a measured one.
+                await self._together(f"{place}:warmup")
+                await self._closed_loop(scenario, case, None, iter([job for job in planned if job.warmup]))
+                await self._together(place)
+                await self._rest(scenario)
+                if self.stop.draining.is_set():
+                    return record
+                faults = self._faults(scenario, case)
+                async with self.faults.during(faults):
+                    started = self.clock.now()
+                    async with Health() as health:
+                        await self._load(scenario, case, [job for job in planned if not job.warmup])
+                        ended = self.clock.now()
+                if case.switches.given() or scenario.dimension == "resources":
+                    # What one of them now changes or looks at must hold for the jobs of all.
+                    await self._together(f"{place}:end")
+                if faults or (scenario.dimension == "resources" and share.index == 0):
+                    await self._observe(scenario.name, case.name, started)
             return msgspec.structs.replace(
                 record,
                 started=started,
@@ -193,6 +205,18 @@ class Runner:
         finally:
             self.view.end()
 
+    async def _load(self, scenario: Scenario, case: Case, jobs: list[PlannedJob]) -> None:
+        """The measured part of a case."""
+        if case.seconds is not None:
+            await run_unless(self.stop.draining, asyncio.sleep(case.seconds.of(self.profile)))
+        else:
+            await self._closed_loop(scenario, case, case.pace, iter(jobs))
+
+    async def _rest(self, scenario: Scenario) -> None:
+        """Send nothing for as long as the scenario says, so that gauges show what has been left behind."""
+        if scenario.rest:
+            await run_unless(self.stop.draining, asyncio.sleep(scenario.rest))
+
     def _faults(self, scenario: Scenario, case: Case) -> tuple[PlannedFault, ...]:
         """The faults of a case, if they are for this generator to inject."""
         if self.replica is not None and self.replica.share.index > 0:
@@ -202,7 +226,7 @@ class Runner:
         )
 
     async def _observe(self, scenario: str, case: str, since: float) -> None:
-        """Keep what the service and its providers saw of the faults of a case that began at `since`."""
+        """Keep what the service and its providers saw of a case that began at `since`."""
         self.journal.calls(await self.observer.calls(scenario, case, since))
         transitions = await self.observer.transitions(scenario, case, since)
         self._head(transitions=[*self.run.transitions, *transitions])
@@ -213,13 +237,14 @@ class Runner:
             await self.replica.together(phase, self.stop.draining)
 
     async def _closed_loop(
-        self, scenario: Scenario, slots: int, pace: float | None, jobs: Iterator[PlannedJob]
+        self, scenario: Scenario, case: Case, pace: float | None, jobs: Iterator[PlannedJob]
     ) -> None:
-        """Keep `slots` jobs in flight until the plan is used up or the user stops; a job is due when its slot is.
+        """Keep this generator's slots busy until the plan is used up or the user stops; a job is due when its slot is.
 
         With a pace, a slot is due again no sooner than that many seconds after it was due last, and the slots begin
         evenly spread over the first of these intervals.
         """
+        slots = (self.replica.share if self.replica else WHOLE).slots(case.concurrency)
 
         async def slot(number: int) -> None:
             due = self.clock.now() + (pace or 0.0) * number / slots

@@ -60,6 +60,27 @@ class Times(PerProfile):
     standard: Annotated[int, Field(ge=1, le=100)]
 
 
+class Seconds(PerProfile):
+    """Length of an idle case in seconds, by profile."""
+
+    quick: Annotated[int, Field(ge=1, le=3_600)]
+    standard: Annotated[int, Field(ge=1, le=3_600)]
+
+
+class Switches(_Strict):
+    """Switches of the service that a case changes; those that are not given stay as they are."""
+
+    retries: bool = True
+    breaker: bool = True
+    cache: bool = True
+    pooling: bool = True
+    scene_concurrency: bool = True
+
+    def given(self) -> dict[str, bool]:
+        """Those of the file, by name."""
+        return self.model_dump(exclude_unset=True)
+
+
 class FaultSpec(_Strict):
     """What fails, and how."""
 
@@ -87,13 +108,22 @@ class Fault(_Strict):
 
 
 class Case(_Strict):
-    """One level of load: `concurrency` slots, each sending its next job when the last one ended."""
+    """One level of load.
+
+    Closed: `concurrency` slots, each sending its next job when the last one ended. Idle: nothing for so many seconds.
+    """
 
     name: Name
-    model: Literal["closed"]
-    concurrency: Annotated[int, Field(ge=1, le=1_000)]
-    iterations: Iterations
-    warmup: Warmup
+    model: Literal["closed", "idle"]
+    concurrency: Annotated[int, Field(ge=1, le=1_000)] = 0
+    iterations: Iterations = Iterations.model_construct(quick=0, standard=0)
+    warmup: Warmup = Warmup(quick=0, standard=0)
+    """These three belong to the model closed, which needs them."""
+    seconds: Seconds | None = None
+    """Belongs to the model idle, which needs it."""
+    switches: Switches = Switches()
+    prompts: Literal["unique", "repeated", "half_new"] = "unique"
+    """repeated: the measured jobs have the prompts of the case before, in its order; half_new: every second one has."""
     pace: Annotated[float, Field(gt=0, le=600)] | None = None
     """Least seconds between the due times of two jobs of a slot; None: the next one is due when the last has ended."""
     faults: Annotated[tuple[Fault, ...], Field(strict=False)] = ()
@@ -134,6 +164,8 @@ class Scenario(_Strict):
     """Seconds between polls of a target without the long poll ``/wait``."""
     cancel_after: CancelAfter | None = None
     """Needed by the step ``cancel``, and only by it."""
+    rest: Annotated[float, Field(ge=0, le=600)] = 0.0
+    """Seconds before the measured part of each case and after the last, in which nothing is sent."""
     cases: Annotated[tuple[Case, ...], Field(strict=False)]
     objectives: dict[str, float]
     """Overrides of the catalogue's objectives: SLI id to value."""

@@ -23,6 +23,8 @@ from loadgen.scenario import (
     FaultSpec,
     Iterations,
     Scenario,
+    Seconds,
+    Switches,
     Times,
     VideoSpec,
     Warmup,
@@ -168,8 +170,10 @@ def _check_meaning(raw: dict[str, Any], stem: str) -> list[str]:
         errors += [f"steps: {problem}" for problem in _check_steps(steps)]
         errors += list(_check_cancellation(steps, raw.get("cancel_after")))
     cases = raw.get("cases")
+    before: Any = None
     for index, case in enumerate(cases if isinstance(cases, list) else ()):
-        errors += [f"cases.{index}.{problem}" for problem in _check_case(case)]
+        errors += [f"cases.{index}.{problem}" for problem in (*_check_case(case), *_check_prompts(case, before))]
+        before = case
     names = [case.get("name") for case in cases or () if isinstance(case, dict)] if isinstance(cases, list) else []
     repeated = [word for word, count in Counter(word for word in names if isinstance(word, str)).items() if count > 1]
     errors += [f"cases: {word!r} is the name of more than one case; give each its own" for word in repeated]
@@ -212,6 +216,16 @@ def _check_cancellation(steps: list[Any], bounds: Any) -> Iterator[str]:
 def _check_case(case: Any) -> Iterator[str]:
     if not isinstance(case, dict):
         return
+    model = case.get("model")
+    if model == "closed":
+        yield from (f"{key}: is missing; add it" for key in _CLOSED if key not in case)
+        if "seconds" in case:
+            yield "seconds: does not belong to the model closed, which ends with its jobs; remove it"
+    if model == "idle":
+        if "seconds" not in case:
+            yield "seconds: is missing; add it, it is the length of an idle case"
+        foreign = (key for key in (*_CLOSED, "pace", "faults", "prompts") if key in case)
+        yield from (f"{key}: does not belong to the model idle, which sends nothing; remove it" for key in foreign)
     iterations, slots = case.get("iterations"), case.get("concurrency")
     if isinstance(iterations, dict) and isinstance(slots, int):
         for profile in PROFILES:
@@ -225,12 +239,34 @@ def _check_case(case: Any) -> Iterator[str]:
     yield from timeline_problems(valid)
 
 
+def _check_prompts(case: Any, before: Any) -> Iterator[str]:
+    """Whoever repeats prompts needs a case before it that has as many."""
+    prompts = case.get("prompts") if isinstance(case, dict) else None
+    if prompts not in {"repeated", "half_new"}:
+        return
+    earlier = before.get("iterations") if isinstance(before, dict) else None
+    if earlier is None:
+        yield f"prompts: is {prompts!r}, but no case with jobs is before it; put it behind the one it repeats"
+    ours = case.get("iterations")
+    if not isinstance(ours, dict) or not isinstance(earlier, dict):
+        return
+    for profile in PROFILES:
+        count, known = ours.get(profile), earlier.get(profile)
+        if isinstance(count, int) and isinstance(known, int) and count > known:
+            yield f"iterations.{profile}: is {count}, more than the {known} prompts of the case before; make it no more"
+
+
+_CLOSED = ("concurrency", "iterations", "warmup")
+"""The keys of a case that sends jobs."""
+
 _MODELS: dict[tuple[str, ...], type[BaseModel]] = {
     (): Scenario,
     ("video",): VideoSpec,
     ("cases",): Case,
     ("cases", "iterations"): Iterations,
     ("cases", "warmup"): Warmup,
+    ("cases", "seconds"): Seconds,
+    ("cases", "switches"): Switches,
     ("cases", "faults"): Fault,
     ("cases", "faults", "times"): Times,
     ("cases", "faults", "what"): FaultSpec,
@@ -239,6 +275,7 @@ _MODELS: dict[tuple[str, ...], type[BaseModel]] = {
 
 _WANTED = {
     "int_type": "a whole number",
+    "bool_type": "true or false",
     "float_type": "a number",
     "string_type": "text (in quotes if it looks like a number)",
     "tuple_type": "a list",

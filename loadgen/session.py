@@ -30,6 +30,7 @@ from loadgen.runner import Recorder, Runner, pending
 from loadgen.scenario import Profile, Scenario
 from loadgen.share import WHOLE
 from loadgen.stop import Stop, run_unless, signalled
+from loadgen.switches import Switcher, SwitchError
 from loadgen.target import Target, TargetError
 from loadgen.timeline import Side, plan_all_faults
 
@@ -80,7 +81,7 @@ async def execute(settings: Settings, console: Console) -> int:
         except TargetError as error:
             view.say(f"error: {error}")
             return EXIT_NO_TARGET
-        except (JournalError, FaultError) as error:
+        except (JournalError, FaultError, SwitchError) as error:
             view.say(f"error: {error}")
             return EXIT_INVALID
         interrupted = stop.draining.is_set()
@@ -157,6 +158,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             )
             runner = Runner(
                 run=head,
+                profile=settings.profile,
                 plan=plan,
                 planned_faults=faults,
                 jobs=jobs,
@@ -166,6 +168,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
                 clock=clock,
                 stop=stop,
                 faults=Injector(controls, clock, view.say),
+                switcher=Switcher(service, view.say),
                 observer=Observer(service, controls),
                 replica=replica,
             )

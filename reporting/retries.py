@@ -70,7 +70,10 @@ def _calls(evidence: Evidence) -> Table | None:
                     units.count(calls),
                     *(units.count(evidence.value(kind, scenario.name, member=provider)) for kind in KINDS),
                     units.count(evidence.value("retry_attempts", scenario.name, member=provider)),
-                    units.number(evidence.value("retry_amplification", scenario.name, member=provider), 3),
+                    # Attempts of cancelled calls have no call among those that ended to be divided by.
+                    units.NONE
+                    if "cancel" in scenario.steps
+                    else units.number(evidence.value("retry_amplification", scenario.name, member=provider), 3),
                     units.number(evidence.value("retry_backoff", scenario.name, member=provider), 3),
                     units.rate(recovered(evidence, scenario.name, provider)),
                 )

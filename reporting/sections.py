@@ -109,7 +109,7 @@ def workload(evidence: Evidence, dimension: str) -> Section:
             scenario.why,
             ", ".join(scenario.steps),
             case.name,
-            f"{case.model}, {case.concurrency} in flight",
+            f"{case.model}, {case.concurrency} in flight{f', pace {case.pace:g} s' if case.pace else ''}",
             units.count(case.planned),
             units.count(case.warmup),
             units.instant(case.started) if case.started is not None else "not run",
@@ -178,7 +178,8 @@ def method(evidence: Evidence, *more: str) -> Section:
             "**Closed model:** each of N slots sends its next job when its last one has ended; a job is due when its "
             "slot becomes free. No correction for coordinated omission is applied: while the service is slow, fewer "
             "jobs are sent, so the percentiles hold for N patient users and understate what arrivals at a fixed rate "
-            "would see."
+            "would see. With a pace, a slot's jobs are due that far apart, or when its last one has ended, if that is "
+            "later."
         )
     items += [
         (

@@ -71,8 +71,8 @@ def _written(evidence: Evidence) -> str:
     reasons = {reason: evidence.value("jobs_rejected", SCENARIO, member=reason) for reason in REASONS}
     refused = ", ".join(f"{round(number):,} {reason}" for reason, number in reasons.items() if number is not None)
     return (
-        f"Job states kept back while the store was away: {units.count(kept)}, written back: {units.count(written)} "
-        f"(PromQL). Refused at creation: {refused or 'none'}."
+        f"Writes kept on disk while the store was away: {units.count(kept)}; of each job the latest state alone is "
+        f"written back: {units.count(written)} (PromQL). Refused at creation: {refused or 'none'}."
     )
 
 
@@ -86,8 +86,8 @@ def _held(evidence: Evidence, faults: list[FaultRecord]) -> str:
     seen = evidence.value("store_unsaved_until", SCENARIO)
     if seen is not None and lifted is not None:
         return (
-            f"The store held everything **{max(seen - lifted, 0):.0f} s** after the last lifting: then a scrape last "
-            "saw a job state that waited for it (PromQL, to one scrape interval)."
+            f"The last scrape that saw a job state waiting for the store was {abs(seen - lifted):.1f} s "
+            f"{'after' if seen > lifted else 'before'} the last lifting (PromQL, to one scrape interval)."
         )
     if audit is None or audit.error is not None:
         return "Whether every state reached the store is not known: the service's own state was not read."

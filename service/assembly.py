@@ -28,6 +28,7 @@ from service.settings import Settings
 from service.spool import Spool
 from service.store import Store, connect
 from service.store_faults import StoreFaults
+from service.switches import Switches
 from service.usage import Usage
 
 
@@ -45,8 +46,9 @@ async def assemble(
     instance = secrets.token_hex(8) if settings.redis_url else None
     store = Store(connect(settings.redis_url, settings.redis_timeout), metrics, injected, instance)
     stack.push_async_callback(store.close)
-    guards = {name: Resilience(name, settings, metrics, clock) for name in ("llm", "tts", "image")}
-    pipeline = _pipeline(settings, stack, guards, assets, media, tracer=tracer, metrics=metrics, clock=clock)
+    switches = settings.switches()
+    guards = {name: Resilience(name, settings, switches, metrics, clock) for name in ("llm", "tts", "image")}
+    pipeline = _pipeline(settings, switches, stack, guards, assets, media, tracer=tracer, metrics=metrics, clock=clock)
     leases = instance and Leases(
         store, assets, instance=instance, seconds=settings.lease_seconds, metrics=metrics, clock=clock
     )
@@ -72,13 +74,13 @@ async def assemble(
     if leases:
         leases.start()
     stack.push_async_callback(jobs.close)
-    breakers = tuple(guard.breaker for guard in guards.values() if guard.breaker)
-    audit = Audit(settings, jobs, store, assets)
-    return Parts(settings, jobs, Catalog(jobs, store), store, assets, media, breakers, audit)
+    audit = Audit(switches, jobs, store, assets)
+    return Parts(settings, jobs, Catalog(jobs, store), store, assets, media, tuple(guards.values()), switches, audit)
 
 
-def _pipeline(
+def _pipeline(  # noqa: PLR0917 - the parts that are there already, in the order of their making
     settings: Settings,
+    switches: Switches,
     stack: AsyncExitStack,
     guards: dict[str, Resilience],
     assets: Assets,
@@ -88,13 +90,13 @@ def _pipeline(
     metrics: Metrics,
     clock: Clock,
 ) -> Pipeline:
-    """The pipeline with its providers, behind their caches where these are on."""
+    """The pipeline with its providers behind their caches."""
     client = partial(
         ProviderClient,
+        switches=switches,
         connections=settings.provider_connections,
         timeout=settings.provider_timeout,
         api_key=settings.provider_api_key.get_secret_value(),
-        pooling=settings.pooling,
         tracer=tracer,
         metrics=metrics,
         clock=clock,
@@ -106,12 +108,14 @@ def _pipeline(
     )
     for provider in (llm, tts, image):
         stack.push_async_callback(provider.close)
-    cache = partial(Cache, metrics=metrics, entries=settings.cache_entries, size=settings.cache_bytes)
-    caches = (cache("script", llm), cache("audio", tts), cache("visual", image)) if settings.cache else ()
+    cache = partial(
+        Cache, switches=switches, metrics=metrics, entries=settings.cache_entries, size=settings.cache_bytes
+    )
+    script, audio, visual = caches = cache("script", llm), cache("audio", tts), cache("visual", image)
     metrics.caches(lambda: [(cache.name, cache.entries, cache.size) for cache in caches])
-    script, audio, visual = caches or (llm, tts, image)
     return Pipeline(
         settings,
+        switches,
         llm=script,
         tts=audio,
         image=visual,

@@ -10,8 +10,8 @@ import orjson
 
 from service.assets import CONTENT, Assets
 from service.jobs import Jobs
-from service.settings import Settings
 from service.store import Store
+from service.switches import Switches
 
 
 class State(msgspec.Struct, frozen=True):
@@ -28,13 +28,14 @@ class State(msgspec.Struct, frozen=True):
     """completed records in the store without their video on the disk"""
     store: Literal["up", "away"]
     switches: dict[str, bool]
+    """as they are now"""
 
 
 class Audit:
     """Counts while jobs come and go: only a difference that is still there after a second look is one."""
 
-    def __init__(self, settings: Settings, jobs: Jobs, store: Store, assets: Assets) -> None:
-        self._switches = settings.switches()
+    def __init__(self, switches: Switches, jobs: Jobs, store: Store, assets: Assets) -> None:
+        self._switches = switches
         self._jobs = jobs
         self._store = store
         self._assets = assets
@@ -47,7 +48,7 @@ class Audit:
         videos = await self._store.last_videos(ids)
         orphans = await self._orphans(folders - ours - set(ids))
         missing = await self._missing(await asyncio.to_thread(_completed, videos))
-        return State("state", self._jobs.live, self._jobs.unsaved, orphans, missing, "up", self._switches)
+        return State("state", self._jobs.live, self._jobs.unsaved, orphans, missing, "up", self._switches.values())
 
     async def _orphans(self, suspects: set[str]) -> int:
         if not suspects:

@@ -15,6 +15,7 @@ from service.clients import Call, Fetched, ProviderClient
 from service.correlation import Correlation
 from service.lru import Lru
 from service.metrics import Metrics
+from service.switches import Switches
 
 CacheName = Literal["script", "audio", "visual"]
 _Value = TypeVar("_Value")
@@ -24,12 +25,23 @@ class Cache:
     """The client of one provider, with a memory of its good answers; failures are not kept.
 
     Concurrent calls that ask the same share one call. It is the first one's in traces and metrics, and goes on when
-    that one is cancelled: it ends early only when nobody waits for it any more. All in one event loop.
+    that one is cancelled: it ends early only when nobody waits for it any more. While it is switched off, every call
+    is made and what was kept stays. All in one event loop.
     """
 
-    def __init__(self, name: CacheName, client: ProviderClient, metrics: Metrics, *, entries: int, size: int) -> None:
+    def __init__(
+        self,
+        name: CacheName,
+        client: ProviderClient,
+        switches: Switches,
+        metrics: Metrics,
+        *,
+        entries: int,
+        size: int,
+    ) -> None:
         self.name = name
         self._client = client
+        self._switches = switches
         self._metrics = metrics
         self._kept: Lru[Fetched[Any]] = Lru(entries, size)
         self._flights: dict[bytes, _Flight] = {}
@@ -46,6 +58,8 @@ class Cache:
 
     async def call(self, call: Call[_Value], correlation: Correlation) -> _Value:
         """The answer, kept or new; raises ProviderError."""
+        if not self._switches.cache:
+            return await self._client.call(call, correlation)
         key = address(call)
         fetched = self._kept.get(key)
         if fetched is not None:

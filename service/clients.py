@@ -1,4 +1,4 @@
-"""Clients of the AI providers: one session each, every call through one method, measured on the spot."""
+"""Clients of the AI providers: pooled and unpooled sessions, every call through one method, measured on the spot."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from service.correlation import Correlation
 from service.job import ProviderError
 from service.metrics import Metrics
 from service.resilience import Resilience
+from service.switches import Switches
 
 Provider = Literal["llm", "tts", "image"]
 Operation = Literal["chat", "text_to_speech", "image_generation"]
@@ -75,17 +76,18 @@ class ProviderClient:
         provider: Provider,
         base_url: str,
         resilience: Resilience,
+        switches: Switches,
         *,
         connections: int,
         timeout: float,
         api_key: str,
-        pooling: bool = True,
         tracer: Tracer,
         metrics: Metrics,
         clock: Clock,
     ) -> None:
         self._provider = provider
         self._resilience = resilience
+        self._switches = switches
         self._base = base_url.rstrip("/")
         self._timeout = timeout
         self._tracer = tracer
@@ -96,16 +98,14 @@ class ProviderClient:
             self._headers["Authorization"] = f"Bearer {api_key}"
         url = URL(self._base)
         self._address: dict[str, str | int] = {"server.address": url.host or "", "server.port": url.port or 0}
-        self._session = aiohttp.ClientSession(
-            connector=(
-                aiohttp.TCPConnector(limit=connections, keepalive_timeout=_KEEP_ALIVE)
-                if pooling
-                else aiohttp.TCPConnector(limit=connections, force_close=True)
-            ),
+        session = partial(
+            aiohttp.ClientSession,
             trace_configs=[trace_config(provider, metrics)],
             timeout=aiohttp.ClientTimeout(total=timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
+        self._pooled = session(connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=_KEEP_ALIVE))
+        self._unpooled = session(connector=aiohttp.TCPConnector(limit=connections, force_close=True))
 
     async def call(self, call: Call[_Value], correlation: Correlation) -> _Value:
         """The answer, after as many attempts as it takes and as are allowed; raises ProviderError."""
@@ -113,9 +113,12 @@ class ProviderClient:
 
     async def fetch(self, call: Call[_Value], correlation: Correlation) -> Fetched[_Value]:
         """The answer as `call` gives it, with what it cost."""
-        return await self._resilience.call(partial(self._attempt, call, correlation), correlation)
+        session = self._pooled if self._switches.pooling else self._unpooled
+        return await self._resilience.call(partial(self._attempt, session, call, correlation), correlation)
 
-    async def _attempt(self, call: Call[_Value], correlation: Correlation, number: int) -> Fetched[_Value]:
+    async def _attempt(
+        self, session: aiohttp.ClientSession, call: Call[_Value], correlation: Correlation, number: int
+    ) -> Fetched[_Value]:
         """One attempt: its span, its metrics, its answer."""
         attributes: dict[str, str | int] = {
             "gen_ai.operation.name": call.operation,
@@ -135,7 +138,7 @@ class ProviderClient:
             set_status_on_exception=False,
         ) as span:
             try:
-                answer, size = await self._send(call, correlation)
+                answer, size = await self._send(session, call, correlation)
                 for kind, count in (("input", answer.input_tokens), ("output", answer.output_tokens)):
                     if count is not None:
                         span.set_attribute(f"gen_ai.usage.{kind}_tokens", count)
@@ -159,16 +162,19 @@ class ProviderClient:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._session.close()
+        await self._pooled.close()
+        await self._unpooled.close()
 
-    async def _send(self, call: Call[_Value], correlation: Correlation) -> tuple[Answer[_Value], int]:
+    async def _send(
+        self, session: aiohttp.ClientSession, call: Call[_Value], correlation: Correlation
+    ) -> tuple[Answer[_Value], int]:
         """The answer, and the bytes of the request's and the answer's body."""
         headers = dict(self._headers)
         propagate.inject(headers)
         payload = orjson.dumps(call.payload)
         headers["X-Request-Start"] = f"t={self._clock.now():.6f}"
         try:
-            async with self._session.post(
+            async with session.post(
                 self._base + call.path,
                 data=payload,
                 headers=headers,

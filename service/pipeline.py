@@ -20,6 +20,7 @@ from service.media import Media
 from service.metrics import Metrics
 from service.schemas import Document, Stage, StageName
 from service.settings import Settings
+from service.switches import Switches
 from service.tasks import DocumentError
 
 _Value = TypeVar("_Value")
@@ -42,6 +43,7 @@ class Pipeline:
     def __init__(
         self,
         settings: Settings,
+        switches: Switches,
         *,
         llm: Provider,
         tts: Provider,
@@ -53,6 +55,7 @@ class Pipeline:
         media: Media,
     ) -> None:
         self._settings = settings
+        self._switches = switches
         self._llm = llm
         self._tts = tts
         self._image = image
@@ -64,11 +67,12 @@ class Pipeline:
 
     async def run(self, job: Job) -> None:
         """Make the video of `job`; afterwards `job.content` is set."""
+        at_once = self._switches.scene_concurrency
         text = await self._parse(job)
         job.progress = _PARSED
         job.scenes = await self._script(job, text)
         job.progress = _SCRIPTED
-        if self._settings.scene_concurrency:
+        if at_once:
             await self._make(job, job.scenes)
         else:
             for scene in job.scenes:

@@ -18,32 +18,47 @@ from service.correlation import Correlation
 from service.job import ProviderError
 from service.metrics import Metrics
 from service.settings import Settings
+from service.switches import Switches
 
 _Value = TypeVar("_Value")
 
 
 class Resilience:
-    """How the calls of one provider are protected; `breaker` is None when it is switched off.
+    """How the calls of one provider are protected.
 
     An attempt the breaker rejects counts as a failed one and backs off like the others. The waits together are
     shorter than a breaker stays open by default, so a job ends early instead of waiting for a provider that is down.
     """
 
-    def __init__(self, provider: str, settings: Settings, metrics: Metrics, clock: Clock) -> None:
-        self.breaker = Breaker(provider, settings, metrics, clock) if settings.breaker else None
+    def __init__(self, provider: str, settings: Settings, switches: Switches, metrics: Metrics, clock: Clock) -> None:
         self._provider = provider
+        self._settings = settings
+        self._switches = switches
         self._metrics = metrics
+        self._clock = clock
         self._longest = settings.retry_wait_max
-        self._stop = tenacity.stop_after_attempt(settings.retry_attempts if settings.retries else 1)
+        # Made when it is first switched on, so that without it there are no series of its state.
+        self._breaker = self._made() if switches.breaker else None
         # Full jitter: anything between zero and the exponential wait, so that callers who failed together part.
         self._backoff = tenacity.wait_random_exponential(settings.retry_wait_initial, settings.retry_wait_max)
 
+    @property
+    def breaker(self) -> Breaker | None:
+        """The provider's breaker, which keeps its state while it is switched off; None then."""
+        if not self._switches.breaker:
+            return None
+        if self._breaker is None:
+            self._breaker = self._made()
+        return self._breaker
+
     async def call(self, attempt: Callable[[int], Awaitable[_Value]], correlation: Correlation) -> _Value:
         """Await `attempt` with its number (from 1) until it succeeds; raises the last ProviderError otherwise."""
+        breaker = self.breaker
+        attempts = self._settings.retry_attempts if self._switches.retries else 1
         number = 1
         failed: ProviderError | None = None
         try:
-            value = await self._attempt(attempt, number, correlation)
+            value = await self._attempt(attempt, number, breaker, correlation)
         except ProviderError as error:
             failed = error
         if failed is None:
@@ -57,12 +72,12 @@ class Resilience:
                 first, failed = failed, None
                 raise first
             number += 1
-            return await self._attempt(attempt, number, correlation)
+            return await self._attempt(attempt, number, breaker, correlation)
 
         # One for each call: a tenacity object holds the state of the loop it runs.
         retrying = tenacity.AsyncRetrying(
             sleep=asyncio.sleep,
-            stop=self._stop,
+            stop=tenacity.stop_after_attempt(attempts),
             wait=self._wait,
             retry=tenacity.retry_if_exception(_transient),
             before_sleep=partial(self._before_sleep, correlation),
@@ -76,12 +91,19 @@ class Resilience:
         self._ended("successful", number, correlation)
         return value
 
+    def _made(self) -> Breaker:
+        return Breaker(self._provider, self._settings, self._metrics, self._clock)
+
     async def _attempt(
-        self, attempt: Callable[[int], Awaitable[_Value]], number: int, correlation: Correlation
+        self,
+        attempt: Callable[[int], Awaitable[_Value]],
+        number: int,
+        breaker: Breaker | None,
+        correlation: Correlation,
     ) -> _Value:
         self._metrics.retry_attempt(self._provider, correlation)
         numbered = partial(attempt, number)
-        return await (numbered() if self.breaker is None else self.breaker.call(numbered, correlation))
+        return await (numbered() if breaker is None else breaker.call(numbered, correlation))
 
     def _ended(self, outcome: str, attempts: int, correlation: Correlation) -> None:
         kind = f"{outcome}_{'with' if attempts > 1 else 'without'}_retry"

@@ -14,15 +14,16 @@ from starlette.datastructures import UploadFile
 from service import body
 from service.assets import CONTENT, Assets
 from service.audit import Audit
-from service.breaker import Breaker
 from service.catalog import Catalog
 from service.errors import ApiError, not_found
 from service.job import Upload
 from service.jobs import Jobs
 from service.media import Media
+from service.resilience import Resilience
 from service.schemas import Health, Manifest, Video, VideoDeleted, VideoList
 from service.settings import Settings
 from service.store import Store
+from service.switches import Switches
 from service.tasks import DocumentError
 
 _POLL_AFTER_MS = "200"
@@ -44,7 +45,9 @@ class Parts:
     store: Store
     assets: Assets
     media: Media
-    breakers: tuple[Breaker, ...]
+    guards: tuple[Resilience, ...]
+    """of the providers"""
+    switches: Switches
     audit: Audit
 
 

@@ -9,6 +9,8 @@ from typing import Annotated
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.switches import Switches
+
 BaseUrl = Annotated[str, Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
@@ -112,12 +114,12 @@ class Settings(BaseSettings):
     leak_bytes_per_job: Annotated[int, Field(ge=0, le=64 * MIB)] = 0
     """Memory that each job leaves behind for ever: only to prove that a leak is found."""
 
-    def switches(self) -> dict[str, bool]:
-        """The optimizations and protections that a baseline runs without, by name."""
-        return {
-            "retries": self.retries,
-            "breaker": self.breaker,
-            "cache": self.cache,
-            "pooling": self.pooling,
-            "scene_concurrency": self.scene_concurrency,
-        }
+    def switches(self) -> Switches:
+        """What of the optimizations and protections is on at the start."""
+        return Switches(
+            retries=self.retries,
+            breaker=self.breaker,
+            cache=self.cache,
+            pooling=self.pooling,
+            scene_concurrency=self.scene_concurrency,
+        )

@@ -1,4 +1,4 @@
-"""``/faults/calls``: the latest calls, when each was sent and arrived, and what became of it."""
+"""``/faults/calls``: the latest calls, when each was sent and arrived, over which connection, what became of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastapi import Request, Response
 from service.faults.errors import FaultsError
 
 KEPT = 50_000
-"""Calls; about 5 MB."""
+"""Calls; about 9 MB."""
 _SENT = re.compile(r"t=(\d{1,12}(?:\.\d{1,9})?)")
 
 
@@ -25,6 +25,8 @@ class Arrival(msgspec.Struct, gc=False):
     arrived: float
     outcome: str | None = None
     """None until it is counted"""
+    connection: str | None = None
+    """the caller's address and port"""
 
 
 class Calls(msgspec.Struct, frozen=True):
@@ -39,10 +41,10 @@ class CallLog:
     def __init__(self, kept: int) -> None:
         self._calls: deque[Arrival] = deque(maxlen=kept)
 
-    def arrived(self, provider: str, start: str | None, at: float) -> Arrival:
-        """Note that a call arrived at `at`; `start` is its header ``X-Request-Start``."""
+    def arrived(self, provider: str, start: str | None, at: float, connection: str | None = None) -> Arrival:
+        """Note that a call arrived at `at` over a connection; `start` is its header ``X-Request-Start``."""
         found = None if start is None else _SENT.fullmatch(start)
-        call = Arrival(provider, float(found[1]) if found else None, at)
+        call = Arrival(provider, float(found[1]) if found else None, at, connection=connection)
         self._calls.append(call)
         return call
 

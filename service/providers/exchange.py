@@ -64,7 +64,8 @@ class Exchange(Generic[T]):
         """Answer one request, as late as the latency distribution says; making the answer is part of that time."""
         started = time.perf_counter()
         name = self._provider.name
-        call = self._log.arrived(name, request.headers.get("x-request-start"), self._clock())
+        start, peer = request.headers.get("x-request-start"), request.client
+        call = self._log.arrived(name, start, self._clock(), peer and f"{peer.host}:{peer.port}")
         body = await request.body()  # also of a call to be refused: a client that still sends could not read why
         plan = self._faults.arrived(name)
         if fault := plan.draw(name, ON_ARRIVAL):

@@ -151,9 +151,9 @@ def _scene(text: str, number: int, scenes: int, turn: int, take: str) -> Scene:
     title = " ".join(narration.split()[:_TITLE_WORDS]).strip(".,;:!?")
     return Scene(
         title=f"{number + 1}. {title}"[:80],
-        # A real model writes anew for every prompt: one document under two prompts must not give the same narration,
-        # or caches of speech and visuals would hit where they do not in earnest.
-        narration=f"{narration} Take {take}.",
+        # A real model writes anew for every prompt and scene: neither one document under two prompts nor the scenes of
+        # a short prompt may share a narration, or caches of speech and visuals would hit where they do not in earnest.
+        narration=f"{narration} Take {take}-{number + 1}.",
         visual_type=VISUAL_TYPES[(turn + number) % len(VISUAL_TYPES)],
     )
 

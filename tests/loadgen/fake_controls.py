@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+OK = 200
 CLEAN = {"object": "state", "live": 0, "unsaved": 0, "orphans": 0, "missing": 0, "store": "up", "switches": {}}
 
 
@@ -24,6 +25,12 @@ class FakeControls:
     states: list[dict[str, Any]] = field(default_factory=list)
     """Answers of the state endpoint in turn, the last one for good; a number is a refusal."""
 
+    switches: dict[str, bool] = field(default_factory=lambda: {"cache": True, "pooling": True, "retries": False})
+    switched: list[dict[str, bool]] = field(default_factory=list)
+    """Every change of switches that was asked for."""
+    refuse_switches: list[int] = field(default_factory=list)
+    """Status codes that changes of switches are answered with first; 200 is one that is not made, 0 one that is."""
+
     @property
     def in_force(self) -> dict[str, Any] | None:
         return self.plans[-1] if self.plans else None
@@ -35,6 +42,7 @@ class FakeControls:
         app.router.add_get("/faults/calls", self._calls)
         app.router.add_get("/v1/admin/breakers", self._breakers)
         app.router.add_get("/v1/admin/state", self._state)
+        app.router.add_route("*", "/v1/admin/switches", self._switches)
 
     async def _faults(self, request: web.Request) -> web.Response:
         if self.refuse.get(request.method):
@@ -63,6 +71,16 @@ class FakeControls:
     async def _state(self, _request: web.Request) -> web.Response:
         state = self.states.pop(0) if len(self.states) > 1 else self.states[0] if self.states else CLEAN
         return _refused(state["refused"]) if "refused" in state else web.json_response(CLEAN | state)
+
+    async def _switches(self, request: web.Request) -> web.Response:
+        if request.method == "PUT":
+            self.switched.append(await request.json())
+            status = self.refuse_switches.pop(0) if self.refuse_switches else 0
+            if status > OK:
+                return _refused(status)
+            if not status:
+                self.switches |= self.switched[-1]
+        return web.json_response({"object": "switches", "switches": self.switches})
 
 
 def _refused(status: int) -> web.Response:

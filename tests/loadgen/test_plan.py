@@ -38,10 +38,34 @@ def test_a_job_does_not_depend_on_what_else_is_planned() -> None:
     assert plan_run([spec], "quick", 1)[9:12] == small
 
 
-def test_prompts_are_unique_over_all_jobs_and_seeds() -> None:
+def test_prompts_are_unique_over_all_jobs_and_seeds_but_where_a_case_repeats_them() -> None:
     prompts = [job.prompt for seed in (1, 2) for job in plan_run(ALL, "standard", seed)]
-    jobs = sum(case.warmup.standard + case.iterations.standard for spec in ALL for case in spec.cases)
-    assert len(set(prompts)) == len(prompts) == 2 * jobs
+    new = {"unique": 1.0, "repeated": 0.0, "half_new": 0.5}
+    jobs = sum(
+        case.warmup.standard + case.iterations.standard * new[case.prompts] for spec in ALL for case in spec.cases
+    )
+    assert len(set(prompts)) == 2 * jobs
+    assert len(prompts) - len(set(prompts)) == 2 * (40 + 20)  # warm and half_new of cache_efficiency
+
+
+def test_repeated_prompts_are_those_of_the_case_before_and_half_new_ones_every_second_of_them() -> None:
+    spec = scenario(
+        cases=[
+            case(name="cold", iterations=6, warmup=2),
+            case(name="warm", iterations=5, warmup=1, prompts="repeated"),
+            case(name="half", iterations=4, prompts="half_new"),
+        ]
+    )
+    cold, warm, half = ([job.prompt for job in plan_case(spec, level, "quick", 1)] for level in spec.cases)
+    assert len({*cold, warm[0]}) == 9
+    assert warm[1:] == cold[2:7]
+    assert [half[0], half[2]] == [cold[2], cold[4]]
+    assert len({half[1], half[3], *cold, *warm}) == 11
+
+
+def test_an_idle_case_has_no_jobs() -> None:
+    idle = {"name": "idle", "model": "idle", "seconds": {"quick": 1, "standard": 1}}
+    assert plan_run([scenario(cases=[idle])], "quick", 1) == ()
 
 
 def test_prompts_use_the_whole_vocabulary() -> None:

@@ -38,6 +38,7 @@ from loadgen.record import (
 from loadgen.runner import Recorder, Runner, pending
 from loadgen.scenario import Scenario
 from loadgen.stop import Stop
+from loadgen.switches import Switcher, SwitchError
 from loadgen.target import Target
 from loadgen.timeline import Side, plan_all_faults
 from tests.loadgen.fake_target import FakeTarget, error, serving
@@ -75,9 +76,9 @@ async def run_on(url: str, folder: Path, specs: list[Scenario], stop: Stop | Non
                 run_id="run-1", document=DOCUMENT, target=target, clock=clock, tracer=telemetry.tracer, sink=recorder
             )
             runner = Runner(
-                run=head, plan=plan, planned_faults=faults, jobs=jobs, recorder=recorder, journal=journal, view=view,
-                clock=clock, stop=stop or Stop(), faults=Injector(sides, clock, view.say),
-                observer=Observer(controls, sides),
+                run=head, profile="quick", plan=plan, planned_faults=faults, jobs=jobs, recorder=recorder,
+                journal=journal, view=view, clock=clock, stop=stop or Stop(), faults=Injector(sides, clock, view.say),
+                observer=Observer(controls, sides), switcher=Switcher(controls, view.say),
             )  # fmt: skip
             await runner.run_all(specs)
     return telemetry
@@ -356,3 +357,104 @@ async def test_a_fault_that_is_refused_fails_the_run_readably(tmp_path: Path) ->
         with pytest.raises(FaultError, match=r"^faults cannot be applied: PUT .*/faults answered 400 \(not now\)$"):
             await run_on(fake.url, tmp_path, [scenario(cases=[case(iterations=3, faults=[FAULT])])])
     assert (read_run(tmp_path).state, read_jobs(tmp_path)) == (RunState.FAILED, [])
+
+
+IDLE = {"name": "idle", "model": "idle", "seconds": {"quick": 1, "standard": 1}}
+
+
+async def test_an_idle_case_sends_nothing_for_its_seconds(tmp_path: Path) -> None:
+    fake = FakeTarget()
+    async with serving(fake):
+        await run_on(fake.url, tmp_path, [scenario(dimension="resources", rest=0.2, cases=[IDLE])])
+    (spec,) = read_run(tmp_path).scenarios
+    (idle,) = spec.cases
+    assert (idle.model, idle.concurrency, idle.planned, idle.warmup, spec.rest) == ("idle", 0, 0, 0, 0.2)
+    assert idle.started is not None
+    assert idle.ended is not None
+    assert spec.started is not None
+    assert spec.ended is not None
+    assert idle.ended - idle.started == pytest.approx(1, abs=0.05)
+    assert idle.started - spec.started >= 0.19
+    assert spec.ended - idle.ended >= 0.19
+    assert idle.generator_cpu is not None
+    assert fake.counts() == {"list": 1}  # what the store holds, when all is over
+    assert (read_jobs(tmp_path), spec.state) == ([], RunState.COMPLETED)
+
+
+async def test_nothing_is_sent_in_the_rest_before_each_case_and_after_the_last(tmp_path: Path) -> None:
+    fake = FakeTarget()
+    cases = [case(iterations=3, warmup=1), case(name="n02", concurrency=2, iterations=4)]
+    async with serving(fake):
+        await run_on(fake.url, tmp_path, [scenario(rest=0.3, cases=cases)])
+    (spec,) = read_run(tmp_path).scenarios
+    requests = [(request.sent, request.sent + request.duration) for request in read_requests(tmp_path)]
+    ends = [window.started for window in spec.cases] + [spec.ended]
+    for end in ends:
+        assert end is not None
+        assert [span for span in requests if span[1] > end - 0.29 and span[0] < end] == []
+    warm = max(job.done for job in read_jobs(tmp_path) if job.warmup)
+    assert ends[0] is not None
+    assert ends[0] - warm >= 0.29
+
+
+async def test_a_run_that_the_user_stops_in_an_idle_case_ends_at_once(tmp_path: Path) -> None:
+    stop = Stop()
+    async with serving(FakeTarget()) as fake:
+        asyncio.get_running_loop().call_later(0.1, stop.request)
+        long = IDLE | {"seconds": {"quick": 60, "standard": 60}}
+        async with asyncio.timeout(5):
+            await run_on(fake.url, tmp_path, [scenario(cases=[long])], stop)
+    assert read_run(tmp_path).state is RunState.INTERRUPTED
+
+
+async def test_a_case_runs_with_its_switches_from_its_warm_up_on_and_no_other_case_does(tmp_path: Path) -> None:
+    fake = FakeTarget()
+    seen: list[dict[str, bool]] = []
+
+    async def look(_: Any) -> None:
+        seen.append(dict(fake.controls.switches))
+
+    fake.faults["create"] = look
+    off = {"cache": False, "pooling": False}
+    cases = [case(name="off", iterations=2, warmup=1, switches=off), case(name="on", iterations=2)]
+    async with serving(fake):
+        await run_on(fake.url, tmp_path, [scenario(cases=cases)])
+    on = {"cache": True, "pooling": True, "retries": False}
+    assert seen == [on | off] * 3 + [on] * 2
+    assert [window.switches for window in read_run(tmp_path).scenarios[0].cases] == [off, {}]
+
+
+async def test_a_run_that_the_user_stops_puts_the_switches_back(tmp_path: Path) -> None:
+    fake, stop = FakeTarget(seconds=0.1), Stop()
+    async with serving(fake):
+        asyncio.get_running_loop().call_later(0.3, stop.request)
+        await run_on(fake.url, tmp_path, [scenario(cases=[case(iterations=99, switches={"cache": False})])], stop)
+    assert (read_run(tmp_path).state, fake.controls.switches["cache"]) == (RunState.INTERRUPTED, True)
+    assert fake.controls.switched == [{"cache": False}, {"cache": True}]
+
+
+async def test_switches_that_are_refused_fail_the_run_before_a_job_is_sent(tmp_path: Path) -> None:
+    fake = FakeTarget()
+    fake.controls.refuse_switches = [400]
+    async with serving(fake):
+        with pytest.raises(SwitchError, match=r"^switches of the service cannot be changed: PUT .* answered 400"):
+            await run_on(fake.url, tmp_path, [scenario(cases=[case(iterations=3, switches={"cache": False})])])
+    assert (read_run(tmp_path).state, read_jobs(tmp_path)) == (RunState.FAILED, [])
+
+
+async def test_calls_of_resources_are_kept_with_their_connections_and_those_of_performance_are_not(
+    tmp_path: Path,
+) -> None:
+    fake = FakeTarget()
+    at = Clock.start().now() + 60
+    fake.controls.calls = [
+        {"provider": "tts", "sent": None, "arrived": at, "outcome": "ok", "connection": "127.0.0.1:5"},
+        {"provider": "llm", "sent": None, "arrived": at, "outcome": "ok"},
+    ]
+    specs = [scenario(), scenario(name="use", dimension="resources", cases=[case(prompts="unique")])]
+    async with serving(fake):
+        await run_on(fake.url, tmp_path, specs)
+    assert [(call.scenario, call.case, call.provider, call.connection) for call in read_calls(tmp_path)] == [
+        ("use", "n01", "llm", None),
+        ("use", "n01", "tts", "127.0.0.1:5"),
+    ]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from loadgen.scenario import PROFILES
+from loadgen.scenario import PROFILES, Case
 from loadgen.scenario_file import ScenarioError, load_file, load_folder
 
 VALID = """\
@@ -169,7 +169,29 @@ def test_the_shipped_scenarios_are_those_of_the_suite() -> None:
         "partial_failures": [("n04", 4)],
         "job_cancellation": [("n04", 4)],
         "data_integrity": [("n04", 4), ("n04_corrupt", 4)],
+        "idle_baseline": [("idle", 0)],
+        "single_job": [("n01", 1)],
+        "resource_scaling": [("n01", 1), ("n05", 5), ("n10", 10), ("n20", 20)],
+        "memory_leak": [("n01", 1)],
+        "cache_efficiency": [("cold", 5), ("warm", 5), ("half_new", 5)],
+        "connection_pooling": [("pooled", 5), ("unpooled", 5)],
+        "network_bandwidth": [("n05", 5)],
     }
+    switched = {
+        (name, case.name): case.switches.given()
+        for name, spec in scenarios.items()
+        for case in spec.cases
+        if case.switches.given()
+    }
+    assert switched == {
+        ("memory_leak", "n01"): {"cache": False},
+        ("connection_pooling", "pooled"): {"cache": False, "pooling": True},
+        ("connection_pooling", "unpooled"): {"cache": False, "pooling": False},
+        ("network_bandwidth", "n05"): {"cache": False},
+    }
+    assert [case.prompts for case in scenarios["cache_efficiency"].cases] == ["unique", "repeated", "half_new"]
+    leak = scenarios["memory_leak"].cases[0]
+    assert (leak.iterations.quick, leak.iterations.standard, leak.warmup.quick) == (20, 60, 1)
     assert scenarios["api_latency"].steps == ("create", "retrieve", "list", "wait", "manifest", "content", "delete")
     assert scenarios["api_latency"].encoding == "alternate"
     assert scenarios["single_request"].cases[0].iterations.quick == 20
@@ -178,21 +200,126 @@ def test_the_shipped_scenarios_are_those_of_the_suite() -> None:
 def test_standard_has_20_iterations_and_two_per_slot() -> None:
     for scenario in load_folder().values():
         for case in scenario.cases:
+            if case.model == "idle":
+                continue
             assert case.iterations.standard >= max(20, 2 * case.concurrency), (scenario.name, case.name)
             assert case.iterations.quick >= 2 * case.concurrency, (scenario.name, case.name)
 
 
-def test_quick_fits_into_75_seconds_of_a_service_with_15_jobs_per_second() -> None:
+def test_quick_fits_into_75_seconds_and_its_resources_into_35_at_15_jobs_per_second() -> None:
     alone, rate = 0.35, 15.0
-    seconds = sum(
-        max(
+
+    def length(case: Case) -> float:
+        if case.seconds is not None:
+            return case.seconds.quick
+        return max(
             (case.iterations.quick + case.warmup.quick) * max(alone / case.concurrency, 1 / rate),
             case.iterations.quick / case.concurrency * (case.pace or 0.0),
         )
-        for scenario in load_folder().values()
-        for case in scenario.cases
+
+    seconds = {"resources": 0.0, "others": 0.0}
+    for scenario in load_folder().values():
+        kind = "resources" if scenario.dimension == "resources" else "others"
+        seconds[kind] += sum(length(case) for case in scenario.cases)
+        seconds[kind] += scenario.rest * (len(scenario.cases) + 1 if scenario.rest else 0)
+    assert seconds["others"] < 75
+    assert seconds["resources"] < 35
+
+
+IDLE = """\
+  - name: n00
+    model: idle
+    seconds: {quick: 5, standard: 30}
+objectives: {}
+"""
+AGAIN = """\
+  - name: n02
+    model: closed
+    concurrency: 1
+    iterations: {quick: 5, standard: 20}
+    warmup: {quick: 1, standard: 2}
+    prompts: repeated
+objectives: {}
+"""
+LAST = "objectives: {}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            VALID.replace("    concurrency: 1\n", ""),
+            ["cases.0.concurrency: is missing; add it"],
+        ),
+        (
+            VALID.replace(LAST, "    seconds: {quick: 1, standard: 1}\n" + LAST),
+            ["cases.0.seconds: does not belong to the model closed, which ends with its jobs; remove it"],
+        ),
+        (
+            VALID.replace(LAST, IDLE.replace("    seconds: {quick: 5, standard: 30}\n", "")),
+            ["cases.1.seconds: is missing; add it, it is the length of an idle case"],
+        ),
+        (
+            VALID.replace(LAST, IDLE.replace("model: idle\n", "model: idle\n    warmup: {quick: 0, standard: 0}\n")),
+            ["cases.1.warmup: does not belong to the model idle, which sends nothing; remove it"],
+        ),
+        (
+            VALID.replace(LAST, IDLE.replace("quick: 5", "quick: 0")),
+            ["cases.1.seconds.quick: is 0; it should be greater than or equal to 1"],
+        ),
+        (
+            VALID.replace(LAST, IDLE.replace("quick: 5", "qick: 5")),
+            [
+                "cases.1.seconds.quick: is missing; add it",
+                "cases.1.seconds.qick: unknown key; did you mean quick?",
+            ],
+        ),
+        (
+            VALID.replace(LAST, "    switches: {pooling: 0, cash: true}\n" + LAST),
+            [
+                "cases.0.switches.pooling: is 0; write true or false",
+                "cases.0.switches.cash: unknown key; did you mean cache?",
+            ],
+        ),
+        (
+            VALID.replace(LAST, "    prompts: new\n" + LAST),
+            ["cases.0.prompts: is 'new'; use 'unique', 'repeated' or 'half_new'"],
+        ),
+        (
+            VALID.replace(LAST, "    prompts: half_new\n" + LAST),
+            ["cases.0.prompts: is 'half_new', but no case with jobs is before it; put it behind the one it repeats"],
+        ),
+        (
+            VALID.replace(LAST, AGAIN.replace("quick: 5", "quick: 6")),
+            ["cases.1.iterations.quick: is 6, more than the 5 prompts of the case before; make it no more"],
+        ),
+        (VALID.replace("time_limit", "rest: -1\ntime_limit"), ["rest: is -1; it should be greater than or equal to 0"]),
+        (
+            VALID.replace("time_limit", "rest: long\ntime_limit").replace(LAST, "    switches: off\n" + LAST),
+            ["rest: is 'long'; write a number", "cases.0.switches: is False; write keys with values"],
+        ),
+    ],
+)
+def test_what_idle_cases_switches_prompts_and_rests_cannot_be_is_told_at_once(
+    tmp_path: Path, text: str, expected: list[str]
+) -> None:
+    assert errors_of(tmp_path, text) == [f"demo.yaml: {line}" for line in expected]
+
+
+def test_idle_cases_switches_prompts_and_rests_give_their_values(tmp_path: Path) -> None:
+    path = tmp_path / "demo.yaml"
+    text = VALID.replace("time_limit", "rest: 1.5\ntime_limit").replace(LAST, AGAIN)
+    path.write_text(text.replace(LAST, "    switches: {cache: false, pooling: true}\n" + IDLE))
+    scenario = load_file(path)
+    first, again, idle = scenario.cases
+    assert (scenario.rest, again.prompts, again.switches.given()) == (
+        1.5,
+        "repeated",
+        {"cache": False, "pooling": True},
     )
-    assert seconds < 75
+    assert (first.prompts, first.switches.given(), first.seconds) == ("unique", {}, None)
+    assert idle.seconds is not None
+    assert (idle.seconds.of("quick"), idle.concurrency, idle.iterations.of("quick")) == (5, 0, 0)
 
 
 def test_a_profile_is_a_key_of_every_case() -> None:

@@ -166,9 +166,9 @@ def test_store_outage(outages_dir: Path) -> None:
     (rows,) = tables(text, "Store outage")
     assert rows == {"n05": ["outage", "5.000", "10", "6", "4", "0", "0.011"]}
     assert "Jobs lost: **0 of 36** accepted ones (95 % CI 0.0 to 9.7 %, exact)." in text
-    assert "kept back while the store was away: 12, written back: 12 (PromQL)" in text
+    assert "kept on disk while the store was away: 12; of each job the latest state alone is written back: 12" in text
     assert "Refused at creation: 4 store_unavailable." in text
-    assert "The store held everything **2 s** after the last lifting" in text
+    assert "The last scrape that saw a job state waiting for the store was 2.0 s after the last lifting" in text
 
 
 def test_without_samples_of_waiting_states_only_an_upper_limit_is_known(outages_dir: Path) -> None:

@@ -85,11 +85,13 @@ class Cached:
         self.meters = MeterProvider([self.reader])
         metrics = Metrics(self.meters.get_meter("test"))
         chosen = Settings(retry_wait_initial=0.001, retry_wait_max=0.001, breaker=False, **settings)
-        resilience = Resilience("tts", chosen, metrics, Clock())
+        self.switches = chosen.switches()
+        resilience = Resilience("tts", chosen, self.switches, metrics, Clock())
         self.client = ProviderClient(
             "tts",
             url,
             resilience,
+            self.switches,
             connections=50,
             timeout=5,
             api_key="",
@@ -97,7 +99,7 @@ class Cached:
             metrics=metrics,
             clock=Clock(),
         )
-        self.cache = Cache("audio", self.client, metrics, entries=entries, size=size)
+        self.cache = Cache("audio", self.client, self.switches, metrics, entries=entries, size=size)
         metrics.caches(lambda: [(self.cache.name, self.cache.entries, self.cache.size)])
 
     async def call(self, text: str) -> bytes:

@@ -53,12 +53,15 @@ class Client:
         self.tracers.add_span_processor(SimpleSpanProcessor(self.spans))
         self.tracer = self.tracers.get_tracer("test")
         metrics = Metrics(self.meters.get_meter("test"))
-        self.resilience = Resilience("tts", Settings(**FAST | settings), metrics, self.time)  # type: ignore[arg-type]
+        chosen = Settings(**FAST | settings)
+        self.switches = chosen.switches()
+        self.resilience = Resilience("tts", chosen, self.switches, metrics, self.time)  # type: ignore[arg-type]
         self.breaker = self.resilience.breaker
         self.client = ProviderClient(
             "tts",
             url,
             self.resilience,
+            self.switches,
             connections=50,
             timeout=5,
             api_key="",

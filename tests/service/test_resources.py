@@ -110,7 +110,8 @@ async def test_waits_for_a_connection_are_timed_and_refused_ones_open_none(provi
     client = ProviderClient(
         "tts",
         providers.url,
-        Resilience("tts", settings, instruments, Clock()),
+        Resilience("tts", settings, settings.switches(), instruments, Clock()),
+        settings.switches(),
         connections=1,
         timeout=5,
         api_key="",
@@ -121,7 +122,8 @@ async def test_waits_for_a_connection_are_timed_and_refused_ones_open_none(provi
     call = Call("text_to_speech", "/v1/audio/speech", "m", {}, Answer)
     providers.gate.clear()
     asked = [asyncio.create_task(client.call(call, Correlation(**LABELS))) for _ in range(3)]
-    while providers.calls["tts"] < 1:  # the first is there, so the others wait for its connection
+    # Once the first is there, the others wait for its connection.
+    while providers.calls["tts"] < 1:  # noqa: ASYNC110 - the provider runs in another thread
         await asyncio.sleep(0.005)
     await asyncio.sleep(0.1)
     providers.gate.set()
@@ -266,9 +268,9 @@ def test_a_process_that_is_gone_counts_nothing() -> None:
 
 def test_switches_are_on_unless_set_off() -> None:
     names = {"retries", "breaker", "cache", "pooling", "scene_concurrency"}
-    assert Settings().switches() == dict.fromkeys(names, True)
+    assert Settings().switches().values() == dict.fromkeys(names, True)
     for name in names:
-        assert Settings(**{name: False}).switches() == dict.fromkeys(names, True) | {name: False}
+        assert Settings(**{name: False}).switches().values() == dict.fromkeys(names, True) | {name: False}
 
 
 def test_connection_histograms_have_few_buckets() -> None:

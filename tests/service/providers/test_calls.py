@@ -32,6 +32,9 @@ def client(caller: str = "127.0.0.1", **settings: Any) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app, client=(caller, 1)), base_url="http://test")
 
 
+PEER = {"connection": "127.0.0.1:1"}
+
+
 async def test_calls_are_listed_in_order_with_when_they_were_sent_and_what_became_of_them() -> None:
     async with client(faults=True) as http:
         rules = [
@@ -44,11 +47,11 @@ async def test_calls_are_listed_in_order_with_when_they_were_sent_and_what_becam
         await http.post("/v1/chat/completions", json={}, headers={"X-Request-Start": "t=103"})
         await http.post("/v1/audio/speech", content=b"{")
         calls = [
-            {"provider": "tts", "sent": 99.5, "arrived": 101.0, "outcome": "error"},
-            {"provider": "tts", "sent": 100.25, "arrived": 102.0, "outcome": "ok"},
-            {"provider": "tts", "sent": None, "arrived": 103.0, "outcome": "ok"},
-            {"provider": "llm", "sent": 103.0, "arrived": 104.0, "outcome": "outage"},
-            {"provider": "tts", "sent": None, "arrived": 105.0, "outcome": "invalid"},
+            {"provider": "tts", "sent": 99.5, "arrived": 101.0, "outcome": "error", **PEER},
+            {"provider": "tts", "sent": 100.25, "arrived": 102.0, "outcome": "ok", **PEER},
+            {"provider": "tts", "sent": None, "arrived": 103.0, "outcome": "ok", **PEER},
+            {"provider": "llm", "sent": 103.0, "arrived": 104.0, "outcome": "outage", **PEER},
+            {"provider": "tts", "sent": None, "arrived": 105.0, "outcome": "invalid", **PEER},
         ]
         for query, expected in (
             ({}, calls),

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from loadgen.controls import Controls
+from loadgen.feasible import feasible
+from loadgen.scenario import Scenario
+from loadgen.switches import Switcher, SwitchError
+from loadgen.target import TargetError
+from loadgen.timeline import Side
+from tests.loadgen.fake_controls import FakeControls
+from tests.loadgen.fake_target import FakeTarget, serving
+from tests.loadgen.harness import case, scenario
+
+ASKED = {"pooling": False, "retries": True}
+BEFORE = {"cache": True, "pooling": True, "retries": False}
+
+
+@asynccontextmanager
+async def switcher(fake: FakeControls) -> AsyncIterator[tuple[Switcher, list[str]]]:
+    lines: list[str] = []
+    async with serving(FakeTarget(controls=fake)) as target, Controls(target.url) as controls:
+        yield Switcher(controls, lines.append), lines
+
+
+async def test_switches_are_changed_and_put_back_as_they_were() -> None:
+    fake = FakeControls()
+    async with switcher(fake) as (switches, lines):
+        async with switches.during(ASKED):
+            assert fake.switches == BEFORE | ASKED
+        assert fake.switches == BEFORE
+    assert fake.switched == [ASKED, {"pooling": True, "retries": False}]
+    assert lines == ["  switched: pooling off, retries on", "  switched back: pooling on, retries off"]
+
+
+async def test_without_switches_nothing_is_asked() -> None:
+    async with Controls("http://127.0.0.1:1") as nobody, Switcher(nobody, print).during({}):
+        pass
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a job broke"), asyncio.CancelledError()])
+async def test_they_are_put_back_however_the_case_ends(error: BaseException) -> None:
+    fake = FakeControls()
+    async with switcher(fake) as (switches, _):
+        with pytest.raises(type(error)):
+            async with switches.during(ASKED):
+                raise error
+    assert fake.switches == BEFORE
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ([400], r"^switches of the service cannot be changed: PUT .*/v1/admin/switches answered 400 \(not now\)$"),
+        ([200], r"^switches of the service cannot be changed: pooling, retries stayed as before$"),
+        (
+            [0, 503, 503, 503],
+            r"^switches of the service could not be put back \(pooling on, retries off\): PUT .* 503 \(not now\)$",
+        ),
+    ],
+)
+async def test_what_is_refused_is_one_sentence(answers: list[int], message: str) -> None:
+    async with switcher(FakeControls(refuse_switches=answers)) as (switches, _):
+        with pytest.raises(SwitchError, match=message):
+            async with switches.during(ASKED):
+                pass
+
+
+async def test_putting_back_is_tried_again() -> None:
+    fake = FakeControls(refuse_switches=[0, 503, 503])
+    async with switcher(fake) as (switches, _), switches.during(ASKED):
+        pass
+    assert (fake.switches, len(fake.switched)) == (BEFORE, 4)
+
+
+async def test_a_switch_that_the_service_does_not_have_is_said() -> None:
+    async with switcher(FakeControls(switches={"cache": True})) as (switches, _):
+        with pytest.raises(SwitchError, match=r"^the service's switches cannot be read: 'pooling'$"):
+            async with switches.during(ASKED):
+                pass
+
+
+def switched() -> Scenario:
+    return scenario(name="switched", dimension="resources", cases=[case(switches={"cache": False})])
+
+
+async def test_scenarios_with_switches_are_left_out_or_refused_where_there_are_none() -> None:
+    plain, lines = scenario(name="plain", dimension="resources"), list[str]()
+    async with serving(FakeTarget(controls=FakeControls(offered=False))) as fake, Controls(fake.url) as controls:
+        offered: dict[Side, Controls] = {"service": controls, "providers": controls}
+        # The plain one has no providers' log here either, and runs without it.
+        assert await feasible([plain, switched()], offered, named=False, say=lines.append) == ([plain], {})
+        assert await feasible([plain], {"service": controls}, named=True, say=lines.append) == ([plain], {})
+        with pytest.raises(
+            TargetError, match=r"^switched cannot run: no switches of the service can be changed \(GET "
+        ):
+            await feasible([plain, switched()], offered, named=True, say=lines.append)
+    (line,) = lines
+    assert line.startswith("left out: switched: no switches of the service can be changed (GET ")
+    assert line.endswith("404): start the service with SERVICE_ADMIN=true on this machine")
+
+
+async def test_scenarios_of_resources_get_the_log_of_the_providers() -> None:
+    async with serving(FakeTarget()) as fake, Controls(fake.url) as controls:
+        offered: dict[Side, Controls] = {"service": controls, "providers": controls}
+        found = await feasible([switched()], offered, named=True, say=lambda _: None)
+        assert found == ([switched()], {"providers": controls})
+        assert await feasible([scenario()], offered, named=True, say=lambda _: None) == ([scenario()], {})
