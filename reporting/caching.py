@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from loadgen.record import CaseRecord
 from reporting import units
-from reporting.charges import KINDS, bill
+from reporting.charges import charged
 from reporting.comparison import compare
 from reporting.evidence import Evidence
 from reporting.pooling import calls_of
@@ -108,13 +108,11 @@ def _rates(evidence: Evidence, cases: list[CaseRecord]) -> Table:
 
 
 def _savings(evidence: Evidence, cases: list[CaseRecord]) -> Table:
-    cold = next((cost for c in cases if c.name == COLD and (cost := bill(evidence, SCENARIO, c))), None)
+    before = next((charged(evidence, SCENARIO, case) for case in cases if case.name == COLD), None)
     rows = []
     for case in cases:
         times = summarize(evidence.response_times(SCENARIO, case.name))
-        cost = bill(evidence, SCENARIO, case)
-        providers = cost.of(*KINDS) if cost else None
-        before = cold.of(*KINDS) if cold else None
+        providers = charged(evidence, SCENARIO, case)
         rows.append(
             (
                 case.name,

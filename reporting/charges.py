@@ -111,6 +111,16 @@ def bill(evidence: Evidence, scenario: str, case: CaseRecord) -> Bill | None:
     return Bill(len(jobs), completed, charges, _retries(evidence, scenario, case, charges) / completed)
 
 
+def charged(evidence: Evidence, scenario: str, case: CaseRecord) -> float | None:
+    """List cost of what providers charged for one completed job; None without completed jobs or usage."""
+    completed = len(evidence.response_times(scenario, case.name))
+    used = {name: evidence.value("usage", scenario, case.name, kind) for name, kind in KINDS.items()}
+    asked = evidence.value("cache_hits", scenario, case.name, "script")
+    if not completed or (all(value is None for value in used.values()) and not asked):
+        return None  # where nothing was charged, hits tell a zero from no data
+    return math.fsum((used[name] or 0.0) / PER[name] * evidence.prices.price(name) for name in KINDS) / completed
+
+
 def loaded(evidence: Evidence, scenario: str, case: CaseRecord) -> Loaded | None:
     """Compute of a case by OpenCost's rule; None without samples."""
     completed = len(evidence.response_times(scenario, case.name))

@@ -62,14 +62,20 @@ class Cpu:
     """Between the two samples; at most two scrape intervals longer than the case."""
 
 
+def stands_alone(records: Records, scenario: str, case: CaseRecord) -> bool:
+    """True when there is a rest around a case, or it is one: else samples around it belong to its neighbours as well."""
+    found = records.scenario(scenario)
+    return found is not None and (found.rest > 0 or case.model == "idle")
+
+
 def memory_samples(records: Records, scenario: str, case: CaseRecord, *processes: str) -> Samples | None:
     """Memory of processes together; None when one of them has no samples."""
     return _together(records, _MEMORY, scenario, case, processes)
 
 
 def memory(records: Records, scenario: str, case: CaseRecord, *processes: str) -> Memory | None:
-    """Memory of processes together; None without a sample within the case."""
-    found = memory_samples(records, scenario, case, *processes)
+    """Memory of processes together; None without a sample within the case, or when it ran into its neighbours."""
+    found = memory_samples(records, scenario, case, *processes) if stands_alone(records, scenario, case) else None
     return None if found is None else figures(found)
 
 
@@ -89,7 +95,12 @@ def figures(found: Samples) -> Memory | None:
 
 
 def cpu(records: Records, scenario: str, case: CaseRecord, *processes: str) -> Cpu | None:
-    """CPU of processes together; None without samples that enclose the case, or when a process was restarted."""
+    """CPU of processes together.
+
+    None without samples that enclose the case alone, or when a process was restarted.
+    """
+    if not stands_alone(records, scenario, case):
+        return None
     seconds, length = 0.0, 0.0
     for process in processes:
         reading, job = _CPU[process]
