@@ -78,7 +78,7 @@ def _month(evidence: Evidence, found: tuple[str, CaseRecord, Bill], held: Loaded
     rates = [
         len(evidence.response_times(s.name, c.name)) / seconds
         for s, c in evidence.cases(DIMENSION)
-        if (seconds := case_seconds(c)) and not c.switches
+        if (seconds := case_seconds(c)) and not c.switches and c.prompts == "unique"
     ]
     best = max(rates, default=0.0)
     return month(evidence, cost, held, used.seconds / cost.jobs, best) if used and best else None
@@ -131,23 +131,27 @@ def _cases(evidence: Evidence) -> Table:
             (
                 place_name(scenario.name, case.name),
                 units.count(cost.completed),
-                units.money(cost.of("cpu", "memory")),
-                units.money(cost.of("egress")),
-                units.money(cost.of(*KINDS)),
-                units.money(cost.each),
-                units.money(cost.each * 1000),
-                units.money(held.workload if held else None),
-                units.money(held.idle if held else None),
-                units.money(cost.failures),
-                units.money(cost.retries),
+                *(
+                    units.money(each * 1000 if each is not None else None)
+                    for each in (
+                        cost.of("cpu", "memory"),
+                        cost.of("egress"),
+                        cost.of(*KINDS),
+                        cost.each,
+                        held.workload if held else None,
+                        held.idle if held else None,
+                        cost.failures,
+                        cost.retries,
+                    )
+                ),
             )
         )
     columns = (
-        "Scenario / case", "Completed", "CPU and memory", "Egress", "Providers", "Marginal / job",
-        "Marginal / 1,000 jobs", "Reserved compute / job", "Idle / job", "Failed jobs' share", "Retries if charged",
+        "Scenario / case", "Completed", "CPU and memory", "Egress", "Providers", "Marginal", "Reserved compute", "Idle",
+        "Failed jobs' share", "Retries if charged",
     )  # fmt: skip
     caption = (
-        f"ListCost in {evidence.prices.currency} for one completed job. Reserved compute is max(request, usage) for "
+        f"ListCost in {evidence.prices.currency} for 1,000 completed jobs. Reserved compute is max(request, usage) for "
         "the length of the case, idle the rest of the machine; both fall as the load grows, the marginal cost does not."
     )
     return Table(columns, tuple(rows), columns[1:], caption)

@@ -64,7 +64,7 @@ def _idle(evidence: Evidence) -> str:
         return ""
     return (
         f"At rest, before any other load of this dimension, service and media workers hold "
-        f"**{units.amount(idle.median)}** (median of {idle.n} samples)."
+        f"**{units.amount(idle.median)}** (median, n = {idle.n} samples)."
     )
 
 

@@ -64,7 +64,9 @@ def section(evidence: Evidence) -> Section:
     if pooled.connections is not None and unpooled.connections is not None:
         items.append(
             f"The providers counted **{pooled.connections:,} connections for {pooled.calls:,} calls** with pooling, "
-            f"{unpooled.connections:,} for {unpooled.calls:,} without."
+            f"{unpooled.connections:,} for {unpooled.calls:,} without; the client opened "
+            f"{units.count(_opened(evidence, POOLED))} of them in the pooled case, "
+            f"{units.count(_opened(evidence, UNPOOLED))} in the other."
         )
     times = [(name, evidence.measured("connect_avg", "", member=name)) for name in PROVIDERS]
     known = [f"{name} {units.milliseconds(m.value)} ms (n = {m.n})" for name, m in times if m and m.value is not None]
@@ -108,6 +110,12 @@ def _table(evidence: Evidence, counted: dict[str, list[Connections]]) -> Table:
         "service and media workers in the case, of all providers together."
     )
     return Table(columns, tuple(rows), columns[2:], caption)
+
+
+def _opened(evidence: Evidence, case: str) -> float | None:
+    known = [evidence.value("connections_opened", SCENARIO, case, name) for name in PROVIDERS]
+    found = [value for value in known if value is not None]
+    return sum(found) if found else None
 
 
 def _sum(parts: list[Connections]) -> Connections:

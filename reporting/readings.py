@@ -14,8 +14,6 @@ from reporting.records import began
 
 LEAD = 10.0
 """Seconds before a case within which a first sample is looked for: more than the scrape interval of either stack."""
-TRAIL = 2.0
-"""Least seconds after a case within which a last one is looked for."""
 LABELS = ("job", "instance", "type")
 
 
@@ -51,7 +49,7 @@ def _question(reading: Reading, case: CaseRecord, rest: float, settled: float) -
     """Selector with range, and the instant that it ends at."""
     assert case.started is not None
     assert case.ended is not None
-    instant = round(min(case.ended + max(rest, TRAIL), max(settled, case.ended)), 3)
+    instant = round(min(case.ended + rest, max(settled, case.ended)), 3)
     window = math.ceil((instant - case.started + max(rest, LEAD)) * 1000)
     return f"{reading.selector}[{window}ms]", instant
 

@@ -9,6 +9,8 @@ from reporting.buckets import Bound
 from reporting.statistics import Interval, Percentile, Proportion
 
 NONE = "-"
+LEAST = 1e-6
+"""The smallest amount of money that is written out."""
 
 
 def seconds(value: float | None) -> str:
@@ -105,10 +107,12 @@ def megabytes(value: float | None, digits: int = 1) -> str:
 
 
 def money(value: float | None) -> str:
-    """An amount of money with four significant digits and at least two decimals, without the currency."""
+    """An amount of money with four significant digits, two to six decimals, without the currency."""
     if value is None:
         return NONE
-    digits = 2 if not value else max(2, 3 - math.floor(math.log10(abs(value))))
+    if 0 < abs(value) < LEAST:
+        return f"< {LEAST:.6f}"
+    digits = 2 if not value else min(max(2, 3 - math.floor(math.log10(abs(value)))), 6)
     return f"{value:,.{digits}f}"
 
 

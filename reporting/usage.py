@@ -63,7 +63,7 @@ class Cpu:
 
 
 def stands_alone(records: Records, scenario: str, case: CaseRecord) -> bool:
-    """True when there is a rest around a case, or it is one: else samples around it belong to its neighbours as well."""
+    """True when there is a rest around a case, or it is one: else samples around it are those of its neighbours."""
     found = records.scenario(scenario)
     return found is not None and (found.rest > 0 or case.model == "idle")
 
@@ -105,15 +105,23 @@ def cpu(records: Records, scenario: str, case: CaseRecord, *processes: str) -> C
     for process in processes:
         reading, job = _CPU[process]
         found = samples(records, reading, scenario, case, job=job)
-        if found is None or found.before is None or found.after is None:
+        ends = _enclosing(found, case) if found else None
+        if found is None or ends is None:
             return None
-        (start, first), (end, last) = found.before, found.after
+        (start, first), (end, last) = ends
         between = [value for at, value in found.points if start <= at <= end]
         if end <= start or between != sorted(between):
             return None
         seconds += last - first
         length = max(length, end - start)
     return Cpu(seconds, length)
+
+
+def _enclosing(found: Samples, case: CaseRecord) -> tuple[tuple[float, float], tuple[float, float]] | None:
+    """The samples around a case; of an idle one, which may have other load on either side, those within."""
+    if case.model == "idle":
+        return (found.within[0], found.within[-1]) if found.within else None
+    return (found.before, found.after) if found.before and found.after else None
 
 
 def utilisation(records: Records, scenario: str, case: CaseRecord) -> float | None:
@@ -123,7 +131,9 @@ def utilisation(records: Records, scenario: str, case: CaseRecord) -> float | No
     against the case alone, so the figure is an upper limit.
     """
     found, length = cpu(records, scenario, case, *UNDER_TEST), case_seconds(case)
-    return None if found is None or not length else found.seconds / length / records.run.environment.cpu_count
+    if found is None or not length:
+        return None
+    return found.seconds / (found.length if case.model == "idle" else length) / records.run.environment.cpu_count
 
 
 def gauge(records: Records, reading: str, scenario: str, case: CaseRecord, job: str) -> Memory | None:
