@@ -26,10 +26,10 @@ METHOD = (
     (
         "**Leak**: Mann-Kendall with the variance of Hamed and Rao (first 3 lags), as memory is strongly correlated "
         "from sample to sample, and the slope after Theil and Sen with the same variance, both 95 %. In simulations "
-        "with AR(1) noise (correlation 0.8) a rise is found where there is none in 18 % of series of 18 samples and 8 "
-        "% of 60. So the rule also asks for a lower limit above the budget: with innovations of 0.3 MB a sample and "
-        "3.3 jobs a sample, it gave 0 false alarms in 500 series of 18 samples, and found 500 of 500 leaks of twice "
-        "the budget."
+        "with AR(1) noise (correlation 0.8, 4,000 series) the test alone finds a rise where there is none in 16 % of "
+        "series of 18 samples and 11 % of 60, and a rise of a tenth of the innovations in 38 % and 93 %. So the rule "
+        "also asks for a lower limit above the budget: with innovations of 0.3 MB a sample and 3.3 jobs a sample, it "
+        "gave no false alarm in 300 series of 18 samples, and found all of 300 leaks of twice the budget."
     ),
     (
         "**Cost** is an estimate at list prices (ListCost), no bill. Marginal: what the jobs used. Fully loaded: CPU "
