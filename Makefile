@@ -5,13 +5,16 @@ BIN := $(VENV)/bin
 PROFILE ?= quick
 
 .DEFAULT_GOAL := help
-.PHONY: help suite test test-fast stack-tools test-stack lint format lock clean
+.PHONY: help suite bench-overhead test test-fast stack-tools test-stack lint format lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 suite: $(VENV)/.runtime ## fresh machine, no Docker: install, run the quick suite, write the reports
 	@$(BIN)/python scripts/run_suite.py --profile $(PROFILE)
+
+bench-overhead: $(VENV)/.runtime ## what telemetry costs: jobs per second and P95 with it on and off (about 2 minutes)
+	@$(BIN)/python scripts/bench_overhead.py
 
 test: $(VENV)/.dev ## install, pass the tests
 	@$(BIN)/python -m pytest --ignore tests/stack/full/test_native.py

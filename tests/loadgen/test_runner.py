@@ -373,7 +373,7 @@ async def test_an_idle_case_sends_nothing_for_its_seconds(tmp_path: Path) -> Non
     assert idle.ended is not None
     assert spec.started is not None
     assert spec.ended is not None
-    assert idle.ended - idle.started == pytest.approx(1, abs=0.05)
+    assert 0.99 <= idle.ended - idle.started < 1.5
     assert idle.started - spec.started >= 0.19
     assert spec.ended - idle.ended >= 0.19
     assert idle.generator_cpu is not None

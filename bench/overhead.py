@@ -1,0 +1,222 @@
+"""What telemetry costs: the same load on the same service with its telemetry on and off, in turn.
+
+Each pair measures both, in seeded order, each time with fresh processes on loopback and the same plan. On is the
+embedded stack: metrics scraped every second, traces to a file. Off is the same service and providers without exporters.
+The load generator runs in this process, the same in both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import math
+import os
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+import uvloop
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from rich.console import Console
+
+from loadgen.document import Document
+from loadgen.record import JobRecord, Outcome, read_jobs
+from loadgen.scenario import Scenario
+from loadgen.session import EXIT_INTERRUPTED, EXIT_OK, Settings, execute
+from reporting.statistics import mean_interval, summarize
+from stack import readiness
+from stack.embedded import COMPONENTS, READY_DEADLINE, EmbeddedStack
+from stack.endpoints import SERVICE, allocate
+from stack.environment import ROOT, component_environment
+from stack.processes import Processes
+from stack.prometheus import PrometheusBinary
+
+Arm = Literal["on", "off"]
+IN_FLIGHT = 16
+WITHOUT = {"OTEL_SDK_DISABLED": "true", "OTEL_METRICS_EXPORTER": "none", "OTEL_TRACES_EXPORTER": "none"}
+
+
+class OverheadError(Exception):
+    """A measurement that went wrong; the message is one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One load on one service."""
+
+    rate: float
+    """Completed jobs per second."""
+    p95: float
+    """Of the response time, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """A geometric mean of ratios, on by off, with its 95 % interval; no limits for a single pair."""
+
+    value: float
+    lower: float | None
+    upper: float | None
+
+
+def order(pairs: int, seed: int) -> list[tuple[Arm, Arm]]:
+    """Which of the two is measured first in each pair."""
+    draw = random.Random(seed)
+    return [draw.choice((("on", "off"), ("off", "on"))) for _ in range(pairs)]
+
+
+def ratio(on: Sequence[float], off: Sequence[float]) -> Ratio:
+    """Compare pair by pair: Student's t of the logarithms, in which a ratio and its inverse weigh the same."""
+    logs = [math.log(with_it / without) for with_it, without in zip(on, off, strict=True)]
+    limits = mean_interval(logs)
+    return Ratio(
+        math.exp(math.fsum(logs) / len(logs)),
+        None if limits.lower is None else math.exp(limits.lower),
+        None if limits.upper is None else math.exp(limits.upper),
+    )
+
+
+def measured(jobs: Sequence[JobRecord]) -> Measured:
+    """Rate and P95 of the measured jobs.
+
+    Raises:
+        OverheadError: not every job was completed, so that the two would not compare.
+    """
+    counted = [job for job in jobs if not job.warmup]
+    summary = summarize([job.done - job.due for job in counted])
+    failed = sum(job.outcome is not Outcome.COMPLETED for job in counted)
+    if summary is None or failed:
+        raise OverheadError(f"{failed} of {len(counted)} jobs were not completed; run it again on a quiet machine")
+    window = max(job.done for job in counted) - min(job.due for job in counted)
+    return Measured(len(counted) / window, summary.p95.value)
+
+
+def scenario(jobs: int) -> Scenario:
+    """The load: a closed loop like that of throughput, with as many jobs in flight as the service has workers."""
+    count = {"quick": jobs, "standard": jobs}
+    warmup = {"quick": IN_FLIGHT, "standard": IN_FLIGHT}
+    return Scenario.model_validate(
+        {
+            "name": "overhead",
+            "dimension": "performance",
+            "title": "Overhead",
+            "why": "What telemetry costs.",
+            "steps": ["create", "wait", "content"],
+            "encoding": "multipart",
+            "video": {"seconds": "4", "size": "720x1280"},
+            "time_limit": 60,
+            "poll_interval": 0.25,
+            "cases": [
+                {"name": "n16", "model": "closed", "concurrency": IN_FLIGHT, "iterations": count, "warmup": warmup}
+            ],
+            "objectives": {},
+        }
+    )
+
+
+def run(
+    pairs: int, jobs: int, seed: int, *, document: Document, prometheus: PrometheusBinary, say: Callable[[str], None]
+) -> list[tuple[Measured, Measured]]:
+    """Measure so many pairs; on and off of each.
+
+    Args:
+        pairs: how many.
+        jobs: measured jobs of each load.
+        seed: of the order and of the plans.
+        document: what jobs upload.
+        prometheus: scrapes the service that has its telemetry on.
+        say: takes one line for each pair.
+
+    Raises:
+        OverheadError: a load went wrong.
+        StackError: a service did not start.
+        KeyboardInterrupt: the user stopped it.
+    """
+    # Without it nothing would carry a trace context, and the service would sample what no run lets it sample: polls.
+    trace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))
+    found = []
+    for number, arms in enumerate(order(pairs, seed), start=1):
+        pair: dict[Arm, Measured] = {}
+        for arm in arms:
+            with TemporaryDirectory(prefix="reelbench-") as folder:
+                with _service(arm, Path(folder), prometheus) as url:
+                    _drive(url, Path(folder), scenario(jobs), seed + number, document)
+                pair[arm] = measured(read_jobs(Path(folder) / "load"))
+        found.append((pair["on"], pair["off"]))
+        say(f"pair {number} of {pairs}: {', '.join(f'{arm} {_shown(pair[arm])}' for arm in arms)}")
+    return found
+
+
+def lines(pairs: Sequence[tuple[Measured, Measured]]) -> list[str]:
+    """The result, for the user."""
+    rates = ratio([on.rate for on, _ in pairs], [off.rate for _, off in pairs])
+    tails = ratio([on.p95 for on, _ in pairs], [off.p95 for _, off in pairs])
+    return [
+        f"telemetry on / off, {len(pairs)} pairs, {IN_FLIGHT} jobs in flight",
+        f"jobs/s        {_ratio(rates)}",
+        f"P95 response  {_ratio(tails)}",
+    ]
+
+
+@contextmanager
+def _service(arm: Arm, folder: Path, prometheus: PrometheusBinary) -> Iterator[str]:
+    """Run service and providers; gives the service's base URL."""
+    if arm == "on":
+        with EmbeddedStack(folder, prometheus=prometheus) as embedded:
+            yield embedded.target
+        return
+    endpoints = allocate([component.name for component in COMPONENTS])
+    with Processes() as processes:
+        ready = []
+        for component in COMPONENTS:
+            url = endpoints.url(component.name)
+            processes.start(
+                component.name,
+                [*component.command, "--host", "127.0.0.1", "--port", str(endpoints.api_ports[component.name])],
+                environment=component_environment(component.name, endpoints, folder, os.environ) | WITHOUT,
+                directory=ROOT,
+                log=folder / f"{component.name}.log",
+            )
+            ready.append(url + component.ready)
+
+        def look() -> bool | None:
+            processes.check()
+            return all(readiness.answers(url) for url in ready) or None
+
+        readiness.poll(look, "the service without telemetry to be ready", deadline=READY_DEADLINE)
+        yield endpoints.url(SERVICE)
+
+
+def _drive(url: str, folder: Path, load: Scenario, seed: int, document: Document) -> None:
+    said = io.StringIO()
+    settings = Settings(
+        run_dir=folder / "load",
+        run_id="overhead",
+        scenarios=[load],
+        profile="quick",
+        seed=seed,
+        target=url,
+        document=document,
+    )
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        code = runner.run(execute(settings, Console(file=said)))
+    if code == EXIT_INTERRUPTED:
+        raise KeyboardInterrupt
+    if code != EXIT_OK:
+        raise OverheadError(f"the load ended with exit code {code}: {said.getvalue().strip()[-300:]}")
+
+
+def _shown(found: Measured) -> str:
+    return f"{found.rate:.2f} jobs/s, P95 {found.p95:.3f} s"
+
+
+def _ratio(found: Ratio) -> str:
+    limits = ""
+    if found.lower is not None and found.upper is not None:
+        limits = f" (95 % interval {found.lower:.3f} to {found.upper:.3f})"
+    return f"{found.value:.3f}{limits}"
