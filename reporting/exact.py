@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from loadgen.record import CaseRecord
+from loadgen.record import CaseRecord, ScenarioRecord
 from reporting.crossings import crossings
 from reporting.integrity import losses
 from reporting.leak import leak
@@ -83,7 +83,7 @@ def memory_per_job(records: Records, scenario: str) -> Exact | NoData:
     case = _first_case(records, scenario)
     found = memory(records, scenario, case, *UNDER_TEST) if case else None
     if case is None or found is None or found.growth is None:
-        return NoData("no samples of memory before and within the case")
+        return NoData(_unread("memory", records.scenario(scenario)))
     return Exact(found.growth, len(records.case_jobs(scenario, case.name)))
 
 
@@ -93,7 +93,7 @@ def cpu_utilisation(records: Records, scenario: str) -> Exact | NoData:
     cases = [case for case in found.cases if case.started is not None] if found else []
     shares = [(utilisation(records, scenario, case), case_seconds(case)) for case in cases]
     if not shares or any(share is None for share, _ in shares):
-        return NoData("no samples of CPU time around a case")
+        return NoData(_unread("CPU time", found))
     whole = math.fsum(length or 0.0 for _, length in shares)
     used = math.fsum((share or 0.0) * (length or 0.0) for share, length in shares)
     return Exact(used / whole, len(records.scenario_jobs(scenario)))
@@ -109,6 +109,13 @@ def memory_leaked(records: Records, scenario: str) -> Exact | NoData:
     """Lower limit of the slope of memory by job over 1,000 jobs; 0 without a significant trend; n is samples."""
     found = leak(records, scenario)
     return Exact(found.projected, found.trend.n) if found else NoData(TOO_FEW)
+
+
+def _unread(what: str, scenario: ScenarioRecord | None) -> str:
+    rest = scenario.rest if scenario else 0.0
+    return (
+        f"no samples of {what} around a case; its rest of {rest:g} s must be longer than the time between two samples"
+    )
 
 
 def _first_case(records: Records, scenario: str) -> CaseRecord | None:

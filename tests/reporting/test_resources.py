@@ -249,6 +249,8 @@ def test_without_raw_samples_there_is_no_data_and_no_pass(resources_dir: Path) -
         "cache_hit_rate": Status.PASS,
     }
     assert done.exit_code == 3
+    (reason,) = [v.reason for v in done.verdicts if v.sli.id == "cpu_utilisation"]
+    assert reason.startswith("no samples of CPU time around a case; its rest of 1.1 s must be longer than the time")
     assert "Memory per job: no data." in text
     assert "No case has the bytes, CPU, memory and usage of completed jobs that a cost needs." in text
 
