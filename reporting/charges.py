@@ -9,7 +9,7 @@ from loadgen.record import CaseRecord, Outcome
 from reporting.evidence import Evidence
 from reporting.network import traffic
 from reporting.records import case_seconds
-from reporting.usage import UNDER_TEST, cpu, memory
+from reporting.usage import UNDER_TEST, job_seconds, memory, utilisation
 
 HOUR = 3600.0
 MONTH = 730.0
@@ -95,12 +95,12 @@ def bill(evidence: Evidence, scenario: str, case: CaseRecord) -> Bill | None:
     jobs = evidence.case_jobs(scenario, case.name)
     completed = sum(1 for job in jobs if job.outcome is Outcome.COMPLETED)
     seconds = case_seconds(case)
-    used, held = cpu(evidence, scenario, case, *UNDER_TEST), memory(evidence, scenario, case, *UNDER_TEST)
+    used, held = job_seconds(evidence, scenario, case), memory(evidence, scenario, case, *UNDER_TEST)
     moved = traffic(evidence, scenario, case)
     if not completed or not seconds or used is None or held is None or held.growth is None or moved is None:
         return None
     quantities = {
-        "cpu": used.seconds / HOUR,
+        "cpu": used * len(jobs) / HOUR,
         "memory": max(held.growth, 0.0) / GIB * seconds / HOUR,
         "egress": moved.egress / 1e9,
         **{name: (evidence.value("usage", scenario, case.name, KINDS[name]) or 0.0) / PER[name] for name in KINDS},
@@ -125,11 +125,11 @@ def loaded(evidence: Evidence, scenario: str, case: CaseRecord) -> Loaded | None
     """Compute of a case by OpenCost's rule; None without samples."""
     completed = len(evidence.response_times(scenario, case.name))
     seconds = case_seconds(case)
-    used, held = cpu(evidence, scenario, case, *UNDER_TEST), memory(evidence, scenario, case, *UNDER_TEST)
+    used, held = utilisation(evidence, scenario, case), memory(evidence, scenario, case, *UNDER_TEST)
     if not completed or not seconds or used is None or held is None:
         return None
     machine = evidence.run.environment
-    cores, gib = used.seconds / seconds, held.median / GIB
+    cores, gib = used * machine.cpu_count, held.median / GIB
     share = seconds / HOUR / completed
     workload = _hour(evidence, *_reserved(evidence, cores, gib)) * share
     return Loaded(

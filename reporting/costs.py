@@ -8,7 +8,7 @@ from reporting.charges import KINDS, PER, Bill, Loaded, Month, bill, loaded, mon
 from reporting.evidence import Evidence
 from reporting.records import case_seconds, place_name
 from reporting.report import Block, Bullets, Paragraph, Section, Table
-from reporting.usage import UNDER_TEST, cpu
+from reporting.usage import job_seconds
 
 DIMENSION = "resources"
 REFERENCE = ("single_job", "network_bandwidth", "resource_scaling")
@@ -74,14 +74,14 @@ def section(evidence: Evidence) -> Section:
 
 def _month(evidence: Evidence, found: tuple[str, CaseRecord, Bill], held: Loaded) -> Month | None:
     scenario, case, cost = found
-    used = cpu(evidence, scenario, case, *UNDER_TEST)
+    used = job_seconds(evidence, scenario, case)
     rates = [
         len(evidence.response_times(s.name, c.name)) / seconds
         for s, c in evidence.cases(DIMENSION)
         if (seconds := case_seconds(c)) and not c.switches and c.prompts == "unique"
     ]
     best = max(rates, default=0.0)
-    return month(evidence, cost, held, used.seconds / cost.jobs, best) if used and best else None
+    return month(evidence, cost, held, used, best) if used is not None and best else None
 
 
 def _monthly(whole: Month, currency: str) -> str:
@@ -114,8 +114,8 @@ def _lines(evidence: Evidence, place: str, cost: Bill) -> Table:
     )  # fmt: skip
     caption = (
         f"{place}, n = {cost.completed} completed jobs, in {prices.currency}, named after FOCUS: an estimate at list "
-        "prices and no bill. CPU: service and media workers. Memory: peak over the memory before the case, for its "
-        "length. Totals of counters over the jobs, so without an interval."
+        "prices and no bill. CPU: service and media workers, above rest. Memory: peak over the memory before the case, "
+        "for its length. Totals of counters over the jobs, so without an interval."
     )
     return Table(columns, rows, (columns[1], *columns[4:]), caption)
 

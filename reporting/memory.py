@@ -27,7 +27,9 @@ def section(evidence: Evidence) -> Section:
     caption = (
         "Resident memory in MB (10^6), raw samples. Before: the last sample before the first job, after: the last one "
         "of the rest behind the case, in which nothing is sent. Media workers are the service's processes that read "
-        "documents and compose videos; pages they share count for each. A peak between two samples is not seen."
+        "documents and compose videos; pages they share count for each. A peak between two samples is not seen. Memory "
+        "that an earlier, heavier load left free in a process serves jobs without showing: on a fresh service a job "
+        "takes more."
     )
     return Section("Memory", (*blocks, Table(columns, rows, columns[2:], caption)))
 
@@ -81,6 +83,8 @@ def _single(evidence: Evidence) -> str:
     )
     if figures is None or figures.kept is None or not found.n:
         return f"{text}."
+    if figures.kept <= 0:
+        return f"{text}; all of it was given back after the rest."
     return (
         f"{text}; {units.amount(figures.kept)} of it was still held after the rest, "
         f"{units.amount(figures.kept / found.n)} a job."

@@ -10,7 +10,7 @@ from reporting.comparison import compare
 from reporting.evidence import Evidence
 from reporting.report import Block, Bullets, Section, Table
 from reporting.sections import not_run
-from reporting.usage import UNDER_TEST, cpu
+from reporting.usage import job_seconds
 
 SCENARIO = "connection_pooling"
 POOLED, UNPOOLED = "pooled", "unpooled"
@@ -84,8 +84,7 @@ def _table(evidence: Evidence, counted: dict[str, list[Connections]]) -> Table:
     rows = []
     scenario = evidence.scenario(SCENARIO)
     for case in scenario.cases if scenario else []:
-        jobs = len(evidence.case_jobs(SCENARIO, case.name))
-        used = cpu(evidence, SCENARIO, case, *UNDER_TEST) if case.started is not None else None
+        each = job_seconds(evidence, SCENARIO, case) if case.started is not None else None
         for name, at_provider in zip(PROVIDERS, counted.get(case.name, ()), strict=False):
             per = at_provider.calls / at_provider.connections if at_provider.connections else None
             rows.append(
@@ -97,7 +96,7 @@ def _table(evidence: Evidence, counted: dict[str, list[Connections]]) -> Table:
                     units.number(per, 1),
                     units.count(evidence.value("connections_opened", SCENARIO, case.name, name)),
                     units.count(evidence.value("connections_reused", SCENARIO, case.name, name)),
-                    units.milliseconds(used.seconds / jobs if used and jobs else None),
+                    units.milliseconds(each),
                 )
             )
     columns = (

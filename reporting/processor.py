@@ -7,7 +7,7 @@ from reporting.evidence import Evidence
 from reporting.records import case_seconds, place_name
 from reporting.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
 from reporting.sections import not_run
-from reporting.usage import PROCESSES, UNDER_TEST, cpu, utilisation
+from reporting.usage import PROCESSES, UNDER_TEST, cpu, idle_cores, job_seconds, utilisation
 
 DIMENSION = "resources"
 SCENARIO = "resource_scaling"
@@ -33,6 +33,7 @@ def section(evidence: Evidence) -> Section:
                 units.number(length, 1),
                 *(units.number(part.seconds if part else None) for part in parts),
                 units.milliseconds(each),
+                units.milliseconds(job_seconds(evidence, scenario.name, case)),
                 units.percent(utilisation(evidence, scenario.name, case)),
             )
         )
@@ -40,12 +41,17 @@ def section(evidence: Evidence) -> Section:
         return Section("CPU", (Paragraph("No samples of CPU time were stored around the cases of this run."),))
     columns = (
         "Scenario / case", "In flight", "Jobs", "Length [s]", *(f"{process.capitalize()} [s]" for process in PROCESSES),
-        "Service + media [ms/job]", "Utilisation %",
+        "Service + media [ms/job]",
+        "Above rest [ms/job]", "Utilisation %",
     )  # fmt: skip
+    rest = idle_cores(evidence)
+    known = f"{rest:.3f} cores, telemetry included" if rest is not None else "not measured, so nothing is taken off"
     caption = (
         "CPU time, user and system, between the two samples that enclose a case, by their own times; they may reach "
-        "one scrape interval into the rest on either side. Utilisation: service and media workers, of the machine's "
-        f"{cores} cores, by the length of the case: an upper limit. Providers and load generator share the machine."
+        "one scrape interval into the rest on either side. Service and media workers use at rest: "
+        f"{known}; above rest is without it. Utilisation: service and media workers, of the machine's {cores} cores, "
+        "by the length of the case, without what they use at rest around it. Providers and load generator share the "
+        "machine."
     )
     blocks: list[Block] = []
     average = evidence.measured("cpu_utilisation", SCENARIO)

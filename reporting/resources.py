@@ -10,14 +10,15 @@ from reporting.comparison import Comparison, compare
 from reporting.evidence import Evidence
 from reporting.records import place_name
 from reporting.report import Block, Bullets, Paragraph, Report, Section, Table
-from reporting.usage import UNDER_TEST, cpu
+from reporting.usage import idle_cores, job_seconds
 
 DIMENSION = "resources"
 METHOD = (
     (
         "**Memory and CPU** are read from the raw samples that Prometheus stored, through each case from the rest "
         "before it to the rest after it, with the samples' own times: no `rate()`, no value filled in between. CPU of "
-        "a case is the difference of the two samples that enclose it. `measurements.json` keeps them all."
+        "a case is the difference of the two samples that enclose it, that of a job without what is used at rest. "
+        "`measurements.json` keeps them all."
     ),
     (
         "**Memory growth of a job** is the peak of service and media workers in `single_job` less the sample before "
@@ -100,10 +101,11 @@ def _pooled(evidence: Evidence) -> Iterator[Comparison]:
 def _cpu(evidence: Evidence) -> str:
     scenario = evidence.scenario(memory.SINGLE)
     for case in scenario.cases if scenario else []:
-        used = cpu(evidence, memory.SINGLE, case, *UNDER_TEST) if case.started is not None else None
-        jobs = len(evidence.case_jobs(memory.SINGLE, case.name))
-        if used and jobs:
-            return f"**{used.seconds / jobs:.3f} s** (service and media workers, one at a time, n = {jobs} jobs)"
+        each = job_seconds(evidence, memory.SINGLE, case) if case.started is not None else None
+        if each is not None:
+            jobs = len(evidence.case_jobs(memory.SINGLE, case.name))
+            above = ", above what they use at rest" if idle_cores(evidence) is not None else ""
+            return f"**{each:.3f} s** (service and media workers{above}, one at a time, n = {jobs} jobs)"
     return "no data"
 
 

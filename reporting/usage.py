@@ -124,16 +124,36 @@ def _enclosing(found: Samples, case: CaseRecord) -> tuple[tuple[float, float], t
     return (found.before, found.after) if found.before and found.after else None
 
 
+def idle_cores(records: Records) -> float | None:
+    """Cores that service and media workers use at rest, telemetry included; None when no idle case was measured."""
+    for scenario in records.scenarios("resources"):
+        for case in scenario.cases:
+            if case.model == "idle" and case.started is not None:
+                found = cpu(records, scenario.name, case, *UNDER_TEST)
+                return found.seconds / found.length if found else None
+    return None
+
+
 def utilisation(records: Records, scenario: str, case: CaseRecord) -> float | None:
     """CPU of service and media workers by the case's length and the machine's cores.
 
-    The enclosing samples may reach one scrape interval into the rest on either side. Their whole CPU time is set
-    against the case alone, so the figure is an upper limit.
+    The enclosing samples may reach one scrape interval into the rest on either side; what is used at rest in that time
+    is taken off. Where that is not known, the figure is an upper limit.
     """
     found, length = cpu(records, scenario, case, *UNDER_TEST), case_seconds(case)
     if found is None or not length:
         return None
-    return found.seconds / (found.length if case.model == "idle" else length) / records.run.environment.cpu_count
+    inside = found.length if case.model == "idle" else length
+    around = (idle_cores(records) or 0.0) * (found.length - inside)
+    return max(found.seconds - around, 0.0) / inside / records.run.environment.cpu_count
+
+
+def job_seconds(records: Records, scenario: str, case: CaseRecord) -> float | None:
+    """CPU time of service and media workers for a job, above what they use at rest; all where that is not known."""
+    found, jobs = cpu(records, scenario, case, *UNDER_TEST), len(records.case_jobs(scenario, case.name))
+    if found is None or not jobs:
+        return None
+    return max(found.seconds - (idle_cores(records) or 0.0) * found.length, 0.0) / jobs
 
 
 def gauge(records: Records, reading: str, scenario: str, case: CaseRecord, job: str) -> Memory | None:

@@ -11,8 +11,8 @@ from tests.reporting.made_run import SETTLE, START, MadeRun, Series
 RUN_ID = "made-0003"
 MB = 1e6
 CASES = {
-    # scenario, case: begins at, jobs, in flight, response time, cores used by service and media workers together
-    ("idle_baseline", "idle"): (10, 0, 0, 0.0, 0.02),
+    # scenario, case: begins at, jobs, in flight, response time, cores that service and media workers use above rest
+    ("idle_baseline", "idle"): (10, 0, 0, 0.0, 0.0),
     ("single_job", "n01"): (30, 25, 1, 1.0, 0.4),
     ("resource_scaling", "n01"): (70, 20, 1, 1.0, 0.4),
     ("resource_scaling", "n10"): (100, 200, 10, 1.0, 1.2),
@@ -25,6 +25,8 @@ CASES = {
     ("network_bandwidth", "n05"): (250, 20, 5, 1.0, 0.4),
 }
 IDLE_LENGTH = 8.0
+AT_REST = 0.02
+"""Cores."""
 REST = {"single_job", "resource_scaling", "memory_leak"}
 LEAKED = 0.5 * MB
 """What each job of the leak scenario leaves behind."""
@@ -79,7 +81,7 @@ def memory(at: float) -> float:
 
 def cpu(at: float) -> float:
     """Seconds used by service and media workers together."""
-    return sum(
+    return AT_REST * (at - START) + sum(
         cores * min(max(at - START - begins, 0), ended(scenario, case) - START - begins)
         for (scenario, case), (begins, _, _, _, cores) in CASES.items()
     )
