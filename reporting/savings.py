@@ -81,10 +81,10 @@ def _cpu(evidence: Evidence) -> Iterator[str]:
             "processor is the limit; add cores or instances before more workers."
         )
     elif found:
-        level, share, _ = found[-1]
         yield (
-            f"**The processor is not the limit up to {level} in flight** ({share * 100:.0f} % of {cores} cores): more "
-            "workers can take more jobs on the same machine, as they mostly wait for providers."
+            f"**The processor is not the limit up to {found[-1][0]} in flight** (at most "
+            f"{max(share for _, share, _ in found) * 100:.0f} % of {cores} cores): more workers can take more jobs on the "
+            "same machine, as they mostly wait for providers."
         )
 
 
