@@ -83,8 +83,8 @@ def _cpu(evidence: Evidence) -> Iterator[str]:
     elif found:
         yield (
             f"**The processor is not the limit up to {found[-1][0]} in flight** (at most "
-            f"{max(share for _, share, _ in found) * 100:.0f} % of {cores} cores): more workers can take more jobs on the "
-            "same machine, as they mostly wait for providers."
+            f"{max(share for _, share, _ in found) * 100:.0f} % of {cores} cores): more workers can take more jobs on "
+            "the same machine, as they mostly wait for providers."
         )
 
 
