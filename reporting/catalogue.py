@@ -17,6 +17,7 @@ VERSION = 1
 SAMPLE = {"run_id": "sample", "scenario": "sample", "case": "sample", "window": "60s"}
 """Every placeholder that a query may hold, with a value to try it out."""
 
+_SELECTOR = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\{[^{}]*\}")
 _METRIC = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\{")
 
 
@@ -87,10 +88,22 @@ class Sli(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         )
 
 
+class Reading(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Raw samples of a metric through a case. The fields are explained at the head of the catalogue file."""
+
+    id: str
+    title: str
+    unit: str
+    dimension: Literal["performance", "reliability", "resources"]
+    selector: str
+    why: str
+
+
 class Catalogue(msgspec.Struct, frozen=True):
-    """All indicators in the order of the file."""
+    """All indicators and readings in the order of the file."""
 
     slis: tuple[Sli, ...]
+    readings: tuple[Reading, ...] = ()
 
     def get(self, sli: str) -> Sli:
         """The indicator of this id; KeyError when there is none."""
@@ -112,16 +125,33 @@ def load(path: Path = CATALOGUE_FILE) -> Catalogue:
         raise CatalogueError(f"cannot read {path} ({error.strerror}); reinstall Reelbench") from error
     except msgspec.DecodeError as error:
         raise CatalogueError(f"{path} is not YAML: {error}") from error
-    if not isinstance(document, dict) or set(document) != {"version", "slis"} or not isinstance(document["slis"], list):
-        raise CatalogueError(f"{path}: needs exactly the keys version and slis, slis being a list")
+    if not isinstance(document, dict) or not {"version", "slis"} <= set(document) <= {"version", "slis", "readings"}:
+        raise CatalogueError(f"{path}: needs the keys version and slis, and may have readings")
+    if not all(isinstance(document.get(key, []), list) for key in ("slis", "readings")):
+        raise CatalogueError(f"{path}: slis and readings must be lists")
     errors: list[str] = []
     if document["version"] != VERSION:
         errors.append(f"version is {document['version']!r}, this Reelbench reads version {VERSION}")
     slis = [sli for number, entry in enumerate(document["slis"], 1) if (sli := _entry(entry, number, errors))]
     _check_together(slis, errors)
+    readings = [r for n, entry in enumerate(document.get("readings", []), 1) if (r := _reading(entry, n, errors))]
+    doubles = {r.id for r in readings if sum(other.id == r.id for other in readings) > 1}
+    errors.extend(f"reading {name}: duplicate id" for name in sorted(doubles))
     if errors:
         raise CatalogueError(*(f"{path}: {error}" for error in errors))
-    return Catalogue(tuple(slis))
+    return Catalogue(tuple(slis), tuple(readings))
+
+
+def _reading(entry: Any, number: int, errors: list[str]) -> Reading | None:
+    name = f"reading {entry.get('id', f'number {number}') if isinstance(entry, dict) else f'number {number}'}"
+    try:
+        reading = msgspec.convert(entry, Reading)
+    except msgspec.ValidationError as error:
+        errors.append(f"{name}: {error}")
+        return None
+    if not _SELECTOR.fullmatch(reading.selector):
+        errors.append(f"{name}: selector must be a metric with a selector in braces and nothing more")
+    return reading
 
 
 def _entry(entry: Any, number: int, errors: list[str]) -> Sli | None:

@@ -84,7 +84,8 @@ def collect(
 
 def _places(sli: Sli, run: RunRecord) -> Iterator[tuple[ScenarioRecord | None, CaseRecord | None]]:
     if sli.scope == "run":
-        yield None, None
+        if any(began(scenario) and sli.of(scenario.dimension) for scenario in run.scenarios):
+            yield None, None
         return
     for scenario in run.scenarios:
         wanted = scenario.name in sli.scenarios if sli.scenarios else sli.of(scenario.dimension)

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from reporting.catalogue import Catalogue
 from reporting.measurements import Measurement, Measurements
+from reporting.prices import Prices
 from reporting.records import Records
 from reporting.stackfile import StackInfo
 from reporting.traces import RootKey
@@ -20,6 +21,7 @@ class Evidence(Records):
     catalogue: Catalogue
     stack: StackInfo | None
     measurements: Measurements
+    prices: Prices
     root_spans: Counter[RootKey] | None
     """None when no trace was kept."""
 

@@ -5,15 +5,20 @@ The first line of a function's docstring is what a report's appendix says of it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from loadgen.record import CaseRecord, ScenarioRecord
 from reporting.crossings import crossings
 from reporting.integrity import losses
+from reporting.leak import leak
 from reporting.prometheus import NoData
-from reporting.records import Records
+from reporting.records import Records, case_seconds
 from reporting.recovery import outages, recovery
+from reporting.usage import UNDER_TEST, memory, utilisation
 
+TOO_FEW = "too few samples of memory within the case"
 NO_BREAKER = NoData("the service ran without its circuit breaker")
 
 
@@ -73,11 +78,66 @@ def jobs_lost(records: Records, scenario: str) -> Exact | NoData:
     return Exact(found.lost, found.expected)
 
 
+def memory_per_job(records: Records, scenario: str) -> Exact | NoData:
+    """Peak of memory of service and media workers in the first case less the last sample before it; n is jobs."""
+    case = _first_case(records, scenario)
+    found = memory(records, scenario, case, *UNDER_TEST) if case else None
+    if case is None or found is None or found.growth is None:
+        return NoData(_unread("memory", records.scenario(scenario)))
+    return Exact(found.growth, len(records.case_jobs(scenario, case.name)))
+
+
+def cpu_utilisation(records: Records, scenario: str) -> Exact | NoData:
+    """CPU time of service and media workers in all cases by their length and the machine's cores; n is jobs."""
+    found = records.scenario(scenario)
+    cases = [case for case in found.cases if case.started is not None] if found else []
+    shares = [(utilisation(records, scenario, case), case_seconds(case)) for case in cases]
+    if not shares or any(share is None for share, _ in shares):
+        return NoData(_unread("CPU time", found))
+    whole = math.fsum(length or 0.0 for _, length in shares)
+    used = math.fsum((share or 0.0) * (length or 0.0) for share, length in shares)
+    return Exact(used / whole, len(records.scenario_jobs(scenario)))
+
+
+def memory_growth(records: Records, scenario: str) -> Exact | NoData:
+    """Memory of service and media workers at the end (median of three samples) over that at the beginning, less 1."""
+    found = leak(records, scenario)
+    return Exact(found.growth, found.jobs) if found else NoData(TOO_FEW)
+
+
+def memory_leaked(records: Records, scenario: str) -> Exact | NoData:
+    """Lower limit of the slope of memory by job over 1,000 jobs; 0 without a significant trend; n is samples."""
+    found = leak(records, scenario)
+    return Exact(found.projected, found.trend.n) if found else NoData(TOO_FEW)
+
+
+def _unread(what: str, scenario: ScenarioRecord | None) -> str:
+    rest = scenario.rest if scenario else 0.0
+    return (
+        f"no samples of {what} around a case; its rest of {rest:g} s must be longer than the time between two samples"
+    )
+
+
+def _first_case(records: Records, scenario: str) -> CaseRecord | None:
+    found = records.scenario(scenario)
+    return next((case for case in found.cases if case.started is not None), None) if found else None
+
+
 ExactFunction = Callable[[Records, str], Exact | NoData]
 
 FUNCTIONS: dict[str, ExactFunction] = {
     function.__name__: function
-    for function in (calls_while_open, breaker_opened, mean_time_to_recovery, integrity_share, jobs_lost)
+    for function in (
+        calls_while_open,
+        breaker_opened,
+        mean_time_to_recovery,
+        integrity_share,
+        jobs_lost,
+        memory_per_job,
+        cpu_utilisation,
+        memory_growth,
+        memory_leaked,
+    )
 }
 """Every function that the catalogue may name, by its name."""
 

@@ -21,13 +21,15 @@ from loadgen.record import (
     write_atomically,
 )
 from reporting import measurements as measured
-from reporting import performance, reliability, sections
+from reporting import performance, reliability, resources, sections
 from reporting.analysis import Analysis, Status, Verdict, analyse, worst
 from reporting.catalogue import CATALOGUE_FILE, Catalogue, load
 from reporting.collector import collect, compute, questions
 from reporting.evidence import Evidence
 from reporting.measurements import Measurements
+from reporting.prices import PRICES_FILE, load_prices
 from reporting.prometheus import connect
+from reporting.readings import read_series
 from reporting.records import Records
 from reporting.render import markdown
 from reporting.report import Report
@@ -39,6 +41,7 @@ REPORTS_DIR = "reports"
 DIMENSIONS: dict[str, Callable[[Evidence, Analysis], Report]] = {
     "performance": performance.build,
     "reliability": reliability.build,
+    "resources": resources.build,
 }
 """Every dimension with its report, in the order in which they are written and printed."""
 SETTLE = 30.0
@@ -67,6 +70,7 @@ def export(
     charts: bool = True,
     traces: TraceSource | None = None,
     catalogue: Path = CATALOGUE_FILE,
+    prices: Path = PRICES_FILE,
 ) -> Exported:
     """Write ``measurements.json`` and the reports of a run; the same run gives the same bytes.
 
@@ -79,13 +83,16 @@ def export(
         charts: Also draw the figures (imports matplotlib, about a second).
         traces: Where traces are kept; default: the Tempo that the stack recorded, else the files of the run.
         catalogue: The catalogue of indicators.
+        prices: The price list of the costs.
 
     Raises:
         RecordError: the run directory cannot be read.
         CatalogueError: the catalogue is wrong.
+        PricesError: the price list is wrong.
         QueryError: Prometheus or Tempo did not answer.
     """
     slis = load(catalogue)
+    price_list = load_prices(prices)
     run = read_run(run_dir)
     stack = read_stack(run_dir)
     measurements = None if prometheus_url else _kept(run_dir, run, slis)
@@ -95,18 +102,22 @@ def export(
         prometheus = connect(prometheus_url) if prometheus_url else None
         try:
             measurements = collect(questions(slis, run, length), run, prometheus, instant=at, window=length)
+            measurements = read_series(slis, run, prometheus, measurements)
         finally:
             if prometheus:
                 prometheus.close()
     jobs, requests, calls = tuple(read_jobs(run_dir)), tuple(read_requests(run_dir)), tuple(read_calls(run_dir))
-    measurements = compute(slis, Records(run=run, jobs=jobs, requests=requests, calls=calls), measurements)
+    records = Records(run=run, jobs=jobs, requests=requests, calls=calls, series=measurements.series)
+    measurements = compute(slis, records, measurements)
     evidence = Evidence(
         catalogue=slis,
         run=run,
         jobs=jobs,
         requests=requests,
         calls=calls,
+        series=measurements.series,
         stack=stack,
+        prices=price_list,
         measurements=measurements,
         root_spans=_root_spans(traces, run_dir, run, stack if prometheus_url else None),
     )

@@ -40,6 +40,21 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Sample size as the source counted it."""
 
 
+class SampleSeries(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The stored samples of one series through a case, from before its beginning to after its end."""
+
+    reading: str
+    scenario: str
+    case: str
+    labels: dict[str, str]
+    """Those that tell processes and kinds apart."""
+    query: str
+    instant: float
+    times: tuple[float, ...]
+    """Unix time of each sample in seconds, as Prometheus stored it."""
+    values: tuple[float, ...]
+
+
 class Measurements(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All numbers of a run, in the order of catalogue, scenario, case and member."""
 
@@ -51,6 +66,8 @@ class Measurements(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     prometheus: bool
     """False when there was no Prometheus to ask: every value is then missing for that reason."""
     measurements: tuple[Measurement, ...]
+    series: tuple[SampleSeries, ...] = ()
+    """In the order of reading, scenario, case and labels."""
 
 
 class _Version(msgspec.Struct):

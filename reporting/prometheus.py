@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Literal, TypeVar
 
 import msgspec
 import requests
@@ -59,9 +60,27 @@ class Sample(msgspec.Struct, frozen=True):
 Vector = tuple[Sample, ...]
 
 
-class _Data(msgspec.Struct):
+class Line(msgspec.Struct, frozen=True):
+    """One series of a range vector: its stored samples, as (Unix time in seconds, value as text)."""
+
+    metric: dict[str, str]
+    values: tuple[tuple[float, str], ...] = ()
+
+
+Matrix = tuple[Line, ...]
+
+
+class _Vector(msgspec.Struct):
     result: Vector
-    type: str = msgspec.field(name="resultType")
+    type: Literal["vector"] = msgspec.field(name="resultType")
+
+
+class _Matrix(msgspec.Struct):
+    result: Matrix
+    type: Literal["matrix"] = msgspec.field(name="resultType")
+
+
+R = TypeVar("R", _Vector, _Matrix)
 
 
 class _Answer(msgspec.Struct):
@@ -84,6 +103,17 @@ class Prometheus:
         Raises:
             QueryError: no answer in time, an error in the query, or an answer that is not an instant vector.
         """
+        return self._ask(query, instant, _Vector, "instant vector").result
+
+    def matrix(self, query: str, instant: float) -> Matrix:
+        """The stored samples of a range selector that ends at an instant: no step, no look-back, nothing filled in.
+
+        Raises:
+            QueryError: no answer in time, an error in the query, or an answer that is not a range vector.
+        """
+        return self._ask(query, instant, _Matrix, "range vector").result
+
+    def _ask(self, query: str, instant: float, kind: type[R], what: str) -> R:
         parameters = {"query": query, "time": f"{instant:.3f}", "timeout": f"{self._timeout:g}s"}
         try:
             # POST, since a query may be longer than a URL; one second more than Prometheus itself is given
@@ -98,9 +128,9 @@ class Prometheus:
             answer = msgspec.json.decode(body, type=_Answer)
             if answer.status != "success":
                 raise QueryError(f"Prometheus refused a query ({answer.error}): {query}")
-            return msgspec.json.decode(answer.data, type=_Data).result
+            return msgspec.json.decode(answer.data, type=kind)
         except msgspec.MsgspecError as error:
-            msg = f"{self.url} answered HTTP {response.status_code} and no instant vector ({error}) to: {query}"
+            msg = f"{self.url} answered HTTP {response.status_code} and no {what} ({error}) to: {query}"
             raise QueryError(msg) from error
 
     def vectors(self, queries: Sequence[str], instant: float) -> dict[str, Vector]:
@@ -108,6 +138,11 @@ class Prometheus:
         distinct = list(dict.fromkeys(queries))
         with ThreadPoolExecutor(WORKERS) as pool:
             return dict(zip(distinct, pool.map(lambda query: self.vector(query, instant), distinct), strict=True))
+
+    def matrices(self, asked: Sequence[tuple[str, float]]) -> list[Matrix]:
+        """Read the samples of many range selectors, each with its instant, a few at a time."""
+        with ThreadPoolExecutor(WORKERS) as pool:
+            return list(pool.map(lambda question: self.matrix(*question), asked))
 
     def close(self) -> None:
         """Close the connections."""

@@ -15,6 +15,7 @@ from loadgen.record import (
     RunRecord,
     ScenarioRecord,
 )
+from reporting.measurements import SampleSeries
 
 Place = tuple[str, str]
 """Scenario and case."""
@@ -32,6 +33,8 @@ class Records:
     requests: tuple[RequestRecord, ...] = ()
     calls: tuple[CallRecord, ...] = ()
     """Calls that reached a provider, as the provider counted them."""
+    series: tuple[SampleSeries, ...] = ()
+    """Raw samples of processes through the cases."""
 
     @cached_property
     def _jobs(self) -> dict[Place, list[JobRecord]]:

@@ -45,7 +45,7 @@ class Chart:
     """A figure; `name` is its file name without suffix."""
 
     name: str
-    kind: Literal["line", "steps", "bars"]
+    kind: Literal["line", "steps", "bars", "time"]
     title: str
     x_label: str
     y_label: str

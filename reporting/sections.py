@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loadgen.record import RunState
+from loadgen.record import CaseRecord, RunState
 from reporting import units
 from reporting.analysis import Analysis, Status, Verdict
 from reporting.evidence import Evidence
@@ -109,7 +109,7 @@ def workload(evidence: Evidence, dimension: str) -> Section:
             scenario.why,
             ", ".join(scenario.steps),
             case.name,
-            f"{case.model}, {case.concurrency} in flight{f', pace {case.pace:g} s' if case.pace else ''}",
+            _load(case),
             units.count(case.planned),
             units.count(case.warmup),
             units.instant(case.started) if case.started is not None else "not run",
@@ -124,6 +124,16 @@ def workload(evidence: Evidence, dimension: str) -> Section:
     if faults := _faults(evidence, dimension):
         blocks.append(faults)
     return Section("Workload", tuple(blocks))
+
+
+def _load(case: CaseRecord) -> str:
+    parts = [case.model if case.model == "idle" else f"{case.model}, {case.concurrency} in flight"]
+    if case.pace:
+        parts.append(f"pace {case.pace:g} s")
+    parts += [f"{name} {'on' if on else 'off'}" for name, on in sorted(case.switches.items())]
+    if case.prompts != "unique":
+        parts.append(f"prompts {case.prompts.replace('_', ' ')}")
+    return ", ".join(parts)
 
 
 def _faults(evidence: Evidence, dimension: str) -> Table | None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 
 from reporting.buckets import Bound
 from reporting.statistics import Interval, Percentile, Proportion
 
 NONE = "-"
+LEAST = 1e-6
+"""The smallest amount of money that is written out."""
 
 
 def seconds(value: float | None) -> str:
@@ -81,9 +84,36 @@ def with_unit(value: float | None, unit: str) -> str:
         return NONE
     if unit == "ratio":
         return f"{value * 100:.4g} %"
+    if unit == "By":
+        return amount(value)
     if unit == "s" and abs(value) < 1:
         return f"{value * 1000:.3g} ms"
     return f"{value:.4g} {unit}"
+
+
+def amount(value: float | None) -> str:
+    """Bytes with a decimal prefix: prices and objectives are in MB and GB."""
+    if value is None:
+        return NONE
+    for prefix, unit in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if abs(value) >= unit:
+            return f"{value / unit:.4g} {prefix}"
+    return f"{value:.4g} B"
+
+
+def megabytes(value: float | None, digits: int = 1) -> str:
+    """Bytes as MB (10^6), for a column whose head names the unit."""
+    return NONE if value is None else f"{value / 1e6:,.{digits}f}"
+
+
+def money(value: float | None) -> str:
+    """An amount of money with four significant digits, two to six decimals, without the currency."""
+    if value is None:
+        return NONE
+    if 0 < abs(value) < LEAST:
+        return f"< {LEAST:.6f}"
+    digits = 2 if not value else min(max(2, 3 - math.floor(math.log10(abs(value)))), 6)
+    return f"{value:,.{digits}f}"
 
 
 def size(value: int) -> str:

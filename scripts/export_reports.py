@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an i
 from loadgen.record import RUN_FILE, RecordError
 from reporting.catalogue import CatalogueError
 from reporting.export import export
+from reporting.prices import PRICES_FILE, PricesError, load_prices
 from reporting.prometheus import QueryError
 from reporting.stackfile import read_stack
 from stack.binaries import find_prometheus
@@ -35,14 +36,16 @@ def main(
     run: Annotated[Path | None, typer.Argument(help="Run directory. Default: the newest under runs/.")] = None,
     prometheus: Annotated[str | None, typer.Option(help="Base URL of a Prometheus that holds the run.")] = None,
     kept: Annotated[bool, typer.Option("--kept", help="Use the kept measurements.json, ask nobody.")] = False,
+    prices: Annotated[Path, typer.Option(help="Price list of the costs.")] = PRICES_FILE,
     charts: Annotated[bool, typer.Option(help="Draw the charts of the report.")] = True,
 ) -> None:
     """Write the reports of a finished run again."""
     try:
+        load_prices(prices)  # before a Prometheus is started for nothing
         run_dir = run or newest(ROOT / "runs")
         with metrics_of(run_dir, prometheus, kept=kept) as url:
-            exported = export(run_dir, url, charts=charts)
-    except (RecordError, CatalogueError) as error:
+            exported = export(run_dir, url, charts=charts, prices=prices)
+    except (RecordError, CatalogueError, PricesError) as error:
         fail(EXIT_USAGE, getattr(error, "errors", [str(error)]))
     except (StackError, QueryError) as error:
         fail(EXIT_ABSENT, [str(error)])

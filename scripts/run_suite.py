@@ -34,6 +34,7 @@ from loadgen.scenario import PROFILES
 from loadgen.target import TargetError, check_target
 from reporting.catalogue import CatalogueError
 from reporting.export import export
+from reporting.prices import PricesError
 from reporting.prometheus import QueryError
 from reporting.stackfile import read_stack
 from reporting.tempo import connect
@@ -98,7 +99,7 @@ def main(
         raise typer.Exit(measure(run_dir, arguments, external or target, forwarding, charts=charts))
     except OptionsError as error:
         fail(EXIT_USAGE, error.errors)
-    except CatalogueError as error:
+    except (CatalogueError, PricesError) as error:
         fail(EXIT_USAGE, error.errors)
     except (StackError, TargetError, QueryError) as error:
         fail(EXIT_ABSENT, [str(error)])

@@ -69,7 +69,8 @@ def _lines(axes: Axes, chart: Chart) -> None:
         if chart.kind == "steps":
             axes.step(series.xs, series.ys, where="post", color=colour, label=series.name)
             continue
-        axes.plot(series.xs, series.ys, color=colour, marker=marker, label=series.name)
+        plain = chart.kind == "time" and len(series.xs) == 2  # noqa: PLR2004 - a fitted line has no samples to mark
+        axes.plot(series.xs, series.ys, color=colour, marker="" if plain else marker, label=series.name)
         if series.errors:
             below, above = zip(*series.errors, strict=True)
             axes.errorbar(
@@ -80,6 +81,8 @@ def _lines(axes: Axes, chart: Chart) -> None:
     if chart.kind == "steps":
         axes.set_xlim(left=0)
         axes.set_ylim(0, 1.02)
+        return
+    if chart.kind == "time":
         return
     levels = sorted({x for series in chart.series for x in series.xs})
     axes.set_xscale("log")  # levels such as 1, 5, 10, 20, 50 stand apart

@@ -12,7 +12,7 @@ import requests
 
 from reporting.export import export
 from stack.prometheus import PrometheusBinary
-from tests.reporting import made_outages
+from tests.reporting import made_outages, made_resources
 from tests.reporting.made_run import MadeRun, make
 
 
@@ -28,14 +28,24 @@ def outages() -> MadeRun:
 
 
 @pytest.fixture(scope="session")
+def resources() -> MadeRun:
+    """The made run of the resources scenarios."""
+    return made_resources.make()
+
+
+@pytest.fixture(scope="session")
 def prometheus_url(
-    made: MadeRun, outages: MadeRun, prometheus: PrometheusBinary, tmp_path_factory: pytest.TempPathFactory
+    made: MadeRun,
+    outages: MadeRun,
+    resources: MadeRun,
+    prometheus: PrometheusBinary,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
     """A real Prometheus that holds the made runs; its promtool, which every source has beside it, makes the blocks."""
     binary = prometheus.path
     folder = tmp_path_factory.mktemp("prometheus")
-    first, second = (run.series.openmetrics((0, run.instant - 1)) for run in (made, outages))
-    text = first.removesuffix("# EOF\n") + second
+    texts = (run.series.openmetrics((0, run.instant - 1)) for run in (made, outages, resources))
+    text = "".join(text.removesuffix("# EOF\n") for text in texts) + "# EOF\n"
     (folder / "metrics.txt").write_text(text)
     (folder / "prometheus.yml").write_text("global: {}\n")
     blocks = ["tsdb", "create-blocks-from", "openmetrics", "metrics.txt", "data"]
@@ -108,3 +118,16 @@ def measured_outages(outages: MadeRun, prometheus_url: str, tmp_path_factory: py
 def outages_dir(measured_outages: Path, tmp_path: Path) -> Path:
     """A copy of the made reliability run with the answers of the real Prometheus kept, to be changed freely."""
     return Path(shutil.copytree(measured_outages, tmp_path / "outages"))
+
+
+@pytest.fixture(scope="session")
+def measured_resources(resources: MadeRun, prometheus_url: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = resources.write(tmp_path_factory.mktemp("resources"))
+    export(folder, prometheus_url, charts=False)
+    return folder
+
+
+@pytest.fixture
+def resources_dir(measured_resources: Path, tmp_path: Path) -> Path:
+    """A copy of the made resources run with the answers of the real Prometheus kept, to be changed freely."""
+    return Path(shutil.copytree(measured_resources, tmp_path / "resources"))

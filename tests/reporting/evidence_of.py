@@ -12,6 +12,7 @@ from reporting.buckets import Bound
 from reporting.catalogue import load
 from reporting.evidence import Evidence
 from reporting.measurements import Measurement, Measurements
+from reporting.prices import load_prices
 from reporting.stackfile import Component, StackInfo
 from reporting.traces import RootKey
 from tests.reporting.made_run import MadeRun
@@ -60,6 +61,7 @@ def evidence(
         measurements=Measurements(
             run_id=made.run.run_id, instant=1.0, window="9s", prometheus=True, measurements=tuple(measurements)
         ),
+        prices=load_prices(),
         root_spans=Counter(spans) if spans is not None else None,
     )
 

@@ -1,0 +1,184 @@
+"""What the jobs of a case cost at list prices."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from loadgen.record import CaseRecord, Outcome
+from reporting.evidence import Evidence
+from reporting.network import traffic
+from reporting.records import case_seconds
+from reporting.usage import UNDER_TEST, job_seconds, memory, utilisation
+
+HOUR = 3600.0
+MONTH = 730.0
+"""Hours of a month."""
+GIB = 2.0**30
+KINDS = {"llm_input": "input_tokens", "llm_output": "output_tokens", "tts": "characters", "image": "images"}
+PER = {"llm_input": 1e6, "llm_output": 1e6, "tts": 1e6, "image": 1.0}
+PROVIDERS = {"llm": ("llm_input", "llm_output"), "tts": ("tts",), "image": ("image",)}
+"""The prices that a call of each provider is charged by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """One line of a bill, named after FOCUS. Money is in the currency of the price list."""
+
+    name: str
+    quantity: float
+    """ConsumedQuantity of all measured jobs, in the unit of the price."""
+    cost: float
+    """ListCost: quantity by ListUnitPrice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """The marginal cost of a case: what its jobs used, and nothing that stood ready."""
+
+    jobs: int
+    completed: int
+    charges: tuple[Charge, ...]
+    retries: float
+    """List cost of the attempts beyond the first, if providers charge for attempts that failed."""
+
+    @property
+    def total(self) -> float:
+        """Of all measured jobs."""
+        return math.fsum(charge.cost for charge in self.charges)
+
+    @property
+    def each(self) -> float:
+        """For one completed job: what failed jobs used is spread over those that gave a video."""
+        return self.total / self.completed
+
+    @property
+    def failures(self) -> float:
+        """The share of the jobs that gave no video, for one completed job."""
+        return self.each * (self.jobs - self.completed) / self.jobs
+
+    def of(self, *names: str) -> float:
+        """Cost of some charges for one completed job."""
+        return math.fsum(charge.cost for charge in self.charges if charge.name in names) / self.completed
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Compute of a case with what was reserved for it; money for one completed job."""
+
+    usage_cores: float
+    usage_gib: float
+    workload: float
+    """max(request, usage) of CPU and memory for the length of the case."""
+    unused: float
+    """Part of the workload that was reserved and not used."""
+    idle: float
+    """The machine's CPU and memory less the workload: nobody's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """A month at a steady load."""
+
+    jobs: float
+    instances: int
+    capacity: float
+    """Best throughput of one instance that was measured, in jobs per second."""
+    compute: float
+    """max(request, usage) of all instances."""
+    variable: float
+    """Providers and egress."""
+
+
+def bill(evidence: Evidence, scenario: str, case: CaseRecord) -> Bill | None:
+    """The marginal cost of a case; None when a part of it was not measured, or no job was completed."""
+    jobs = evidence.case_jobs(scenario, case.name)
+    completed = sum(1 for job in jobs if job.outcome is Outcome.COMPLETED)
+    seconds = case_seconds(case)
+    used, held = job_seconds(evidence, scenario, case), memory(evidence, scenario, case, *UNDER_TEST)
+    moved = traffic(evidence, scenario, case)
+    if not completed or not seconds or used is None or held is None or held.growth is None or moved is None:
+        return None
+    quantities = {
+        "cpu": used * len(jobs) / HOUR,
+        "memory": max(held.growth, 0.0) / GIB * seconds / HOUR,
+        "egress": moved.egress / 1e9,
+        **{name: (evidence.value("usage", scenario, case.name, KINDS[name]) or 0.0) / PER[name] for name in KINDS},
+    }
+    charges = tuple(
+        Charge(name, quantity, quantity * evidence.prices.price(name)) for name, quantity in quantities.items()
+    )
+    return Bill(len(jobs), completed, charges, _retries(evidence, scenario, case, charges) / completed)
+
+
+def charged(evidence: Evidence, scenario: str, case: CaseRecord) -> float | None:
+    """List cost of what providers charged for one completed job; None without completed jobs or usage."""
+    completed = len(evidence.response_times(scenario, case.name))
+    used = {name: evidence.value("usage", scenario, case.name, kind) for name, kind in KINDS.items()}
+    asked = evidence.value("cache_hits", scenario, case.name, "script")
+    if not completed or (all(value is None for value in used.values()) and not asked):
+        return None  # where nothing was charged, hits tell a zero from no data
+    return math.fsum((used[name] or 0.0) / PER[name] * evidence.prices.price(name) for name in KINDS) / completed
+
+
+def loaded(evidence: Evidence, scenario: str, case: CaseRecord) -> Loaded | None:
+    """Compute of a case by OpenCost's rule; None without samples."""
+    completed = len(evidence.response_times(scenario, case.name))
+    seconds = case_seconds(case)
+    used, held = utilisation(evidence, scenario, case), memory(evidence, scenario, case, *UNDER_TEST)
+    if not completed or not seconds or used is None or held is None:
+        return None
+    machine = evidence.run.environment
+    cores, gib = used * machine.cpu_count, held.median / GIB
+    share = seconds / HOUR / completed
+    workload = _hour(evidence, *_reserved(evidence, cores, gib)) * share
+    return Loaded(
+        usage_cores=cores,
+        usage_gib=gib,
+        workload=workload,
+        unused=workload - _hour(evidence, cores, gib) * share,
+        idle=max(_hour(evidence, machine.cpu_count, machine.memory_bytes / GIB) * share - workload, 0.0),
+    )
+
+
+def month(evidence: Evidence, each: Bill, held: Loaded, cpu_seconds: float, capacity: float) -> Month:
+    """A month at the load of the price list.
+
+    Args:
+        evidence: Of the run.
+        each: The bill of the case that stands for a job.
+        held: Its compute, of which the memory counts.
+        cpu_seconds: CPU time of a job.
+        capacity: Jobs per second of one instance.
+    """
+    jobs = evidence.prices.assumed("load")
+    rate = jobs / (MONTH * HOUR)
+    instances = max(math.ceil(rate / capacity), 1)
+    cores, gib = _reserved(evidence, rate * cpu_seconds / instances, held.usage_gib)
+    return Month(
+        jobs=jobs,
+        instances=instances,
+        capacity=capacity,
+        compute=instances * _hour(evidence, cores, gib) * MONTH,
+        variable=each.of("egress", *KINDS) * jobs,
+    )
+
+
+def _reserved(evidence: Evidence, cores: float, gib: float) -> tuple[float, float]:
+    prices = evidence.prices
+    return max(prices.assumed("cpu_request"), cores), max(prices.assumed("memory_request"), gib)
+
+
+def _hour(evidence: Evidence, cores: float, gib: float) -> float:
+    return cores * evidence.prices.price("cpu") + gib * evidence.prices.price("memory")
+
+
+def _retries(evidence: Evidence, scenario: str, case: CaseRecord, charges: tuple[Charge, ...]) -> float:
+    cost = 0.0
+    for provider, names in PROVIDERS.items():
+        calls = evidence.value("job_calls", scenario, case.name, provider)
+        attempts = evidence.value("job_attempts", scenario, case.name, provider)
+        if calls and attempts and attempts > calls:
+            charged = math.fsum(charge.cost for charge in charges if charge.name in names)
+            cost += charged / calls * (attempts - calls)
+    return cost

@@ -1,0 +1,50 @@
+"""A case beside its baseline: the difference of two samples of response times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reporting import units
+from reporting.evidence import Evidence
+from reporting.statistics import Interval, Summary, mean_difference, summarize
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Response times of a case and of its baseline, in seconds."""
+
+    case: Summary
+    baseline: Summary
+    difference: Interval
+    """Of the means, case less baseline, by Welch's t."""
+
+    @property
+    def change(self) -> float:
+        """Of the means; negative when the case is faster."""
+        return self.case.average - self.baseline.average
+
+    @property
+    def clear(self) -> bool:
+        """True when the interval does not hold zero."""
+        lower, upper = self.difference.lower, self.difference.upper
+        return lower is not None and upper is not None and (lower > 0 or upper < 0)
+
+    def sentence(self, what: str, than: str) -> str:
+        """The difference in words, with its interval."""
+        share = abs(self.change) / self.baseline.average * 100 if self.baseline.average else 0.0
+        word = "faster" if self.change < 0 else "slower"
+        unclear = "" if self.clear else "; the interval holds zero, so this run shows no difference"
+        return (
+            f"{what} answer **{abs(self.change) * 1000:.1f} ms {word}** than {than} ({share:.1f} %): "
+            f"{self.case.average:.3f} s (n = {self.case.n}) against {self.baseline.average:.3f} s "
+            f"(n = {self.baseline.n}), 95 % CI of the difference {units.interval(self.difference, 'ms')} ms{unclear}."
+        )
+
+
+def compare(evidence: Evidence, scenario: str, case: str, baseline: str) -> Comparison | None:
+    """Compare two cases of a scenario; None when one of them completed nothing."""
+    times = [evidence.response_times(scenario, name) for name in (case, baseline)]
+    first, second = (summarize(values) for values in times)
+    if first is None or second is None:
+        return None
+    return Comparison(first, second, mean_difference(*times))

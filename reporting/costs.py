@@ -1,0 +1,170 @@
+"""The section on cost: for a job, for 1,000 jobs, for a month."""
+
+from __future__ import annotations
+
+from loadgen.record import CaseRecord
+from reporting import units
+from reporting.charges import KINDS, PER, Bill, Loaded, Month, bill, loaded, month
+from reporting.evidence import Evidence
+from reporting.records import case_seconds, place_name
+from reporting.report import Block, Bullets, Paragraph, Section, Table
+from reporting.usage import job_seconds
+
+DIMENSION = "resources"
+REFERENCE = ("single_job", "network_bandwidth", "resource_scaling")
+"""The scenario that stands for a job: the first of these that was measured."""
+NAMES = {
+    "cpu": "CPU",
+    "memory": "Memory",
+    "egress": "Egress",
+    "llm_input": "LLM input",
+    "llm_output": "LLM output",
+    "tts": "Speech",
+    "image": "Pictures",
+}
+
+
+def reference(evidence: Evidence) -> tuple[str, CaseRecord, Bill] | None:
+    """Scenario, case and bill that stand for a job."""
+    for name in REFERENCE:
+        found = evidence.scenario(name)
+        for case in found.cases if found else []:
+            if case.started is not None and (cost := bill(evidence, name, case)) is not None:
+                return name, case, cost
+    return None
+
+
+def section(evidence: Evidence) -> Section:
+    """Marginal and fully loaded cost."""
+    title = "Infrastructure cost"
+    found = reference(evidence)
+    if found is None:
+        text = "No case has the bytes, CPU, memory and usage of completed jobs that a cost needs."
+        return Section(title, (Paragraph(text), _list(evidence)))
+    scenario, case, cost = found
+    currency = evidence.prices.currency
+    place = place_name(scenario, case.name)
+    items = [
+        (
+            f"A completed job costs **{units.money(cost.each)} {currency}** at list prices, 1,000 jobs "
+            f"**{units.money(cost.each * 1000)} {currency}** (marginal, {place}, n = {cost.completed} completed of "
+            f"{cost.jobs} jobs)."
+        ),
+        (
+            f"Of that, jobs that gave no video cost {units.money(cost.failures)} {currency}. Attempts beyond the first "
+            f"would add {units.money(cost.retries)} {currency} a job if providers charge for attempts that failed; the "
+            "usage counts good answers alone, so they are not in the cost above."
+        ),
+    ]
+    held = loaded(evidence, scenario, case)
+    if held is not None:
+        variable = cost.of("egress", *KINDS)
+        items.append(
+            f"Fully loaded, one instance at the load of {place}: **{units.money(variable + held.workload)} "
+            f"{currency}** a job: providers and egress {units.money(variable)}, compute {units.money(held.workload)} "
+            f"by max(request, usage), of which {units.money(held.unused)} was reserved and not used. Idle, apart: the "
+            f"rest of the machine costs {units.money(held.idle)} {currency} for each job."
+        )
+        whole = _month(evidence, found, held)
+        if whole is not None:
+            items.append(_monthly(whole, currency))
+    blocks: list[Block] = [Bullets(tuple(items)), _lines(evidence, place, cost), _cases(evidence), _list(evidence)]
+    return Section(title, tuple(blocks))
+
+
+def _month(evidence: Evidence, found: tuple[str, CaseRecord, Bill], held: Loaded) -> Month | None:
+    scenario, case, cost = found
+    used = job_seconds(evidence, scenario, case)
+    rates = [
+        len(evidence.response_times(s.name, c.name)) / seconds
+        for s, c in evidence.cases(DIMENSION)
+        if (seconds := case_seconds(c)) and not c.switches and c.prompts == "unique"
+    ]
+    best = max(rates, default=0.0)
+    return month(evidence, cost, held, used, best) if used is not None and best else None
+
+
+def _monthly(whole: Month, currency: str) -> str:
+    return (
+        f"A month at a load of {whole.jobs:,.0f} jobs, spread evenly: "
+        f"**{units.money(whole.compute + whole.variable)} {currency}**: providers and egress "
+        f"{units.money(whole.variable)}, compute of {whole.instances} instance{'s' if whole.instances > 1 else ''} "
+        f"{units.money(whole.compute)} (one instance did {whole.capacity:.2f} jobs/s at best in this run; no reserve "
+        "for peaks)."
+    )
+
+
+def _lines(evidence: Evidence, place: str, cost: Bill) -> Table:
+    prices = evidence.prices
+    rows = tuple(
+        (
+            NAMES[charge.name],
+            f"{charge.quantity * PER.get(charge.name, 1.0) / cost.completed:,.4g}",
+            prices.prices[charge.name].unit.removeprefix("1M "),
+            f"{prices.price(charge.name):g} / {prices.prices[charge.name].unit}",
+            units.money(charge.cost / cost.completed),
+            units.money(charge.cost / cost.completed * 1000),
+            units.percent(charge.cost / cost.total if cost.total else None),
+        )
+        for charge in cost.charges
+    )
+    columns = (
+        "ChargeDescription", "ConsumedQuantity / job", "ConsumedUnit", "ListUnitPrice", "ListCost / job",
+        "ListCost / 1,000 jobs", "Share %",
+    )  # fmt: skip
+    caption = (
+        f"{place}, n = {cost.completed} completed jobs, in {prices.currency}, named after FOCUS: an estimate at list "
+        "prices and no bill. CPU: service and media workers, above rest. Memory: peak over the memory before the case, "
+        "for its length. Totals of counters over the jobs, so without an interval."
+    )
+    return Table(columns, rows, (columns[1], *columns[4:]), caption)
+
+
+def _cases(evidence: Evidence) -> Table:
+    rows = []
+    for scenario, case in evidence.cases(DIMENSION):
+        cost = bill(evidence, scenario.name, case)
+        if cost is None:
+            continue
+        held = loaded(evidence, scenario.name, case)
+        rows.append(
+            (
+                place_name(scenario.name, case.name),
+                units.count(cost.completed),
+                *(
+                    units.money(each * 1000 if each is not None else None)
+                    for each in (
+                        cost.of("cpu", "memory"),
+                        cost.of("egress"),
+                        cost.of(*KINDS),
+                        cost.each,
+                        held.workload if held else None,
+                        held.idle if held else None,
+                        cost.failures,
+                        cost.retries,
+                    )
+                ),
+            )
+        )
+    columns = (
+        "Scenario / case", "Completed", "CPU and memory", "Egress", "Providers", "Marginal", "Reserved compute", "Idle",
+        "Failed jobs' share", "Retries if charged",
+    )  # fmt: skip
+    caption = (
+        f"ListCost in {evidence.prices.currency} for 1,000 completed jobs. Reserved compute is max(request, usage) for "
+        "the length of the case, idle the rest of the machine; both fall as the load grows, the marginal cost does not."
+    )
+    return Table(columns, tuple(rows), columns[1:], caption)
+
+
+def _list(evidence: Evidence) -> Table:
+    prices = evidence.prices
+    entries = [(NAMES[name], p, prices.currency) for name, p in prices.prices.items()]
+    assumed = {"cpu_request": "CPU request", "memory_request": "Memory request", "load": "Load"}
+    entries += [(assumed[name], p, "") for name, p in prices.assumptions.items()]
+    rows = tuple(
+        (name, f"{price.value:,g}", f"{currency} / {price.unit}" if currency else price.unit, price.source, price.date)
+        for name, price, currency in entries
+    )
+    caption = "Replace them by your own: `export_reports.py --prices FILE`."
+    return Table(("Price or assumption", "Value", "Unit", "Source", "Date"), rows, ("Value",), caption)

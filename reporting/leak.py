@@ -1,0 +1,71 @@
+"""Does the service's memory grow from job to job, for good?"""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+
+from loadgen.record import CaseRecord
+from reporting.records import Records, case_seconds
+from reporting.samples import Samples
+from reporting.trend import Trend, trend
+from reporting.usage import UNDER_TEST, memory_samples
+
+SCENARIO = "memory_leak"
+HORIZON = 1000
+"""Jobs that a slope is extended over."""
+EDGE = 3
+"""Samples at either end whose median stands for the memory there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """Memory of service and media workers through sequential jobs, in bytes."""
+
+    case: CaseRecord
+    samples: Samples
+    jobs: int
+    """Measured jobs: the warm-up, whose growth is no leak, is before the first sample that counts."""
+    beginning: float
+    """Median of the first three samples of the case."""
+    end: float
+    """Median of the last three."""
+    trend: Trend
+    """By job."""
+
+    @property
+    def growth(self) -> float:
+        """Share of the memory at the beginning."""
+        return self.end / self.beginning - 1
+
+    @property
+    def projected(self) -> float:
+        """What the memory surely grows by over the horizon: lower limit of the slope; 0 without a significant trend."""
+        lower = self.trend.interval.lower or 0.0
+        return max(lower, 0.0) * HORIZON if self.trend.significant else 0.0
+
+
+def leak(records: Records, scenario: str = SCENARIO) -> Leak | None:
+    """The growth of memory in the first case of a scenario; None when there are too few samples for a trend."""
+    found = records.scenario(scenario)
+    case = next((c for c in found.cases if c.started is not None), None) if found else None
+    seconds = case_seconds(case) if case else None
+    if case is None or not seconds:
+        return None
+    jobs = len(records.case_jobs(scenario, case.name))
+    gauge = memory_samples(records, scenario, case, *UNDER_TEST)
+    if gauge is None or not jobs:
+        return None
+    points = gauge.within
+    each = seconds / jobs
+    drift = trend([(at - gauge.started) / each for at, _ in points], [value for _, value in points])
+    if drift is None:
+        return None
+    return Leak(
+        case=case,
+        samples=gauge,
+        jobs=jobs,
+        beginning=statistics.median(value for _, value in points[:EDGE]),
+        end=statistics.median(value for _, value in points[-EDGE:]),
+        trend=drift,
+    )

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reporting.prices import PRICES_FILE, PricesError, load_prices
+
+
+def changed(folder: Path, *changes: tuple[str, str]) -> Path:
+    text = PRICES_FILE.read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    path = folder / "prices.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_the_shipped_list_has_the_prices_of_opencost() -> None:
+    prices = load_prices()
+    assert (prices.currency, prices.price("cpu"), prices.price("memory"), prices.price("egress")) == (
+        "USD", 0.031611, 0.004237, 0.12,
+    )  # fmt: skip
+    assert prices.prices["tts"].unit == "1M characters"
+    assert (prices.assumed("load"), prices.assumptions["load"].date) == (100_000, "2026-11-24")
+
+
+def test_a_price_of_zero_is_a_price(tmp_path: Path) -> None:
+    assert load_prices(changed(tmp_path, ("value: 0.011", "value: 0"))).price("image") == 0
+
+
+def test_every_error_of_a_list_is_named_at_once(tmp_path: Path) -> None:
+    path = changed(
+        tmp_path,
+        ("version: 1", "version: 2"),
+        ("currency: USD", "currency: ''\nregion: us"),
+        ("value: 0.031611", "value: -1"),
+        ("unit: GiB-hour", "unit: GB-hour"),
+        ("  egress:\n    value: 0.12\n", "  outgoing:\n    value: 0.12\n"),
+        ("value: 15.0", "value: much"),
+        ("  image:\n    value: 0.011\n", "  image:\n    price: 0.011\n"),
+        ("date: 2024-07-18", "date: July"),
+    )
+    with pytest.raises(PricesError) as caught:
+        load_prices(path)
+    assert [error.removeprefix(f"{path}: ") for error in caught.value.errors] == [
+        "unknown key 'region'",
+        "version is 2, this Reelbench reads version 1",
+        "currency must be a name such as USD, it is ''",
+        "prices: unknown key 'outgoing'",
+        "prices: the key 'egress' is missing",
+        "prices: cpu: value must not be negative, it is -1",
+        "prices: memory: unknown unit 'GB-hour', it must be 'GiB-hour'",
+        "prices: llm_input: date must be a day such as 2026-11-24, it is 'July'",
+        "prices: tts: value must be a number, it is 'much'",
+        "prices: image: unknown key 'price'",
+        "prices: image: the key 'value' is missing",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a: [\n", "is not YAML"),
+        ("- 1\n", "needs the keys assumptions, currency, prices, version"),
+        ("version: 1\ncurrency: USD\nprices: 3\n", "prices must be a mapping"),
+        ("version: 1\ncurrency: USD\nprices: {}\nassumptions: {load: 3}\n", "load: must be a mapping with value"),
+    ],
+)
+def test_a_damaged_list_is_one_sentence_each(text: str, sentence: str, tmp_path: Path) -> None:
+    path = tmp_path / "prices.yaml"
+    path.write_text(text)
+    with pytest.raises(PricesError, match=r"prices\.yaml") as caught:
+        load_prices(path)
+    assert sentence in str(caught.value)
+
+
+def test_a_list_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PricesError, match=r"cannot read .*none\.yaml"):
+        load_prices(tmp_path / "none.yaml")

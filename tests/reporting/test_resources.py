@@ -1,0 +1,383 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from loadgen.record import RunRecord, read_run, write_run
+from reporting import measurements as measured
+from reporting.analysis import Status
+from reporting.catalogue import CatalogueError, load
+from reporting.export import Exported, export
+from reporting.measurements import SampleSeries
+from reporting.prices import PRICES_FILE, PricesError
+from reporting.prometheus import QueryError, connect
+from reporting.samples import Samples, total
+from tests.reporting.test_export import REPOSITORY
+from tests.reporting.test_reliability import tables
+
+CORES = 2
+
+
+def exported(folder: Path) -> tuple[Exported, str]:
+    done = export(folder, None, charts=False)
+    return done, (folder / "reports" / "resources_report.md").read_text()
+
+
+def change_series(folder: Path, edit: Callable[[SampleSeries], SampleSeries | None]) -> None:
+    kept = measured.read(folder)
+    assert kept is not None
+    series = tuple(found for s in kept.series if (found := edit(s)) is not None)
+    measured.write(folder, msgspec.structs.replace(kept, series=series))
+
+
+def change_run(folder: Path, edit: Callable[[RunRecord], RunRecord]) -> None:
+    write_run(folder, edit(read_run(folder)))
+
+
+def verdicts(done: Exported) -> dict[str, tuple[Status, float | None, int | None]]:
+    return {v.sli.id: (v.status, v.value, v.n) for v in done.verdicts}
+
+
+def test_every_objective_is_judged_by_its_known_value(resources_dir: Path) -> None:
+    done, _ = exported(resources_dir)
+    found = verdicts(done)
+    assert found.pop("memory_growth") == (Status.FAIL, pytest.approx(169.25 / 150.75 - 1), 40)
+    assert found.pop("memory_leaked") == (Status.FAIL, pytest.approx(500e6), 40)
+    assert found.pop("cpu_utilisation") == (Status.PASS, pytest.approx(0.41), 220)
+    assert found == {
+        "memory_per_job": (Status.PASS, 12e6, 25),
+        "cache_hit_rate": (Status.PASS, 0.75, 440),
+    }
+    assert (done.status, done.exit_code) == (Status.FAIL, 1)
+
+
+def test_the_key_metrics_are_those_of_the_made_run(resources_dir: Path) -> None:
+    _, text = exported(resources_dir)
+    block = text.split("## Key metrics\n")[1].split("\n## ")[0]
+    assert "Memory per job: **12 MB** (peak less before, one job at a time, n = 25;" in block
+    assert (
+        "CPU per job: **0.400 s** (service and media workers, above what they use at rest, one at a time, n = 25 jobs)."
+        in block
+    )
+    assert "Bytes per job: **273.5 kB** (all peers, both directions, n = 20 jobs)." in block
+    assert "Cache hit rate: **75.0 %** (95 % CI 70.7 to 78.8 %, 330 of 440)." in block
+    assert (
+        "Cost per 1,000 jobs: **70.85 USD** (marginal, list prices, single_job / n01, n = 25 completed jobs)." in block
+    )
+    assert "**100.0 ms faster** than without it (9.1 %): 1.000 s (n = 20) against 1.100 s (n = 20)" in block
+
+
+def test_memory_is_read_before_within_and_after_a_case(resources_dir: Path) -> None:
+    _, text = exported(resources_dir)
+    (rows,) = tables(text, "Memory")
+    assert rows["idle_baseline / idle"] == [
+        "service + media workers", "8", "150.0", "150.0", "150.0", "-", "0.0", "-",
+    ]  # fmt: skip
+    assert rows["single_job / n01"] == [
+        "service + media workers", "25", "150.0", "162.0", "162.0", "150.0", "12.0", "12.00",
+    ]  # fmt: skip
+    assert rows["memory_leak / n01"][:7] == [
+        "service + media workers", "40", "150.0", "160.0", "170.0", "170.0", "20.0",
+    ]  # fmt: skip
+    assert not any(name.startswith(("cache_efficiency", "network_bandwidth")) for name in rows)  # no rest around them
+    assert "all of it was given back after the rest" in text
+
+
+def test_cpu_is_the_difference_of_the_samples_around_a_case(resources_dir: Path) -> None:
+    _, text = exported(resources_dir)
+    (rows,) = tables(text, "CPU")
+    assert rows["single_job / n01"] == [
+        "1", "25", "25.0", "7.89", "2.63", "-", "-", "420.8", "400.0", "21.0",
+    ]  # fmt: skip
+    assert rows["resource_scaling / n10"][-2:] == ["120.0", "61.0"]
+    assert rows["idle_baseline / idle"][-1] == "1.0"
+    assert "**41.0 %** of 2 cores (n = 220 jobs)" in text
+
+
+def test_bytes_of_a_job_by_dependency_and_direction(resources_dir: Path) -> None:
+    _, text = exported(resources_dir)
+    detail, cases = tables(text, "Network bandwidth")
+    assert detail == {
+        "LLM": ["16.00", "2.00", "0.72"],
+        "TTS": ["1.50", "80.00", "3.26"],
+        "Image": ["2.00", "12.00", "0.56"],
+        "Store": ["6.00", "0.50", "0.26"],
+        "Client": ["30.00", "123.46", "6.14"],
+    }
+    assert cases["cache_efficiency / warm"] == ["20", "0.00", "0.00", "0.00", "6.50", "123.46", "30.00", "159.96"]
+    assert "A job moves **273.5 kB** in all (n = 20 jobs), of which 49.5 kB leave for the internet" in text
+    assert "The case moved 10.94 Mbit/s with 5 jobs in flight." in text
+
+
+def test_connections_are_counted_at_the_provider_beside_the_client(resources_dir: Path) -> None:
+    _, text = exported(resources_dir)
+    section = text.split("## Connection pooling\n")[1].split("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if "| tts" in line]
+    assert rows == [
+        ["pooled", "tts", "100", "5", "20.0", "0", "100", "-"],
+        ["unpooled", "tts", "100", "100", "1.0", "100", "0", "-"],
+    ]
+    assert "**11 connections for 220 calls** with pooling, 220 for 220 without" in section
+    assert "the client opened 0 of them in the pooled case, 220 in the other" in section
+    assert "95 % CI of the difference -106.6 to -93.4 ms." in section
+
+
+def test_hits_stand_beside_the_calls_that_the_providers_did_not_see(resources_dir: Path) -> None:
+    _, text = exported(resources_dir)
+    section = text.split("## Cache efficiency\n")[1].split("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if "| audio" in line]
+    assert rows == [
+        ["cold", "audio", "100", "0", "0", "100", "0.0 (0.0 to 3.7)", "100", "0"],
+        ["warm", "audio", "100", "100", "0", "0", "100.0 (96.3 to 100.0)", "0", "100"],
+        ["half_new", "audio", "100", "50", "0", "50", "50.0 (40.4 to 59.6)", "50", "50"],
+    ]
+    savings = tables(text, "Cache efficiency")[1]
+    assert savings["warm"] == ["20", "0.400", "0.410*", "11.0", "2.200", "0.00", "0.07084", "100.0"]
+    assert savings["half_new"][-3:] == ["0.03542", "0.03542", "50.0"]
+    assert "Jobs with known prompts answer **600.0 ms faster** than those with new prompts (60.0 %)" in section
+
+
+def test_a_bill_has_a_line_for_everything_that_a_job_used(resources_dir: Path) -> None:
+    _, text = exported(resources_dir)
+    lines, cases, prices = tables(text, "Infrastructure cost")
+    assert [(name, row[0], row[4]) for name, row in lines.items()] == [
+        ("CPU", "0.0001111", "0.003512"),
+        ("Memory", "3.104e-06", "0.000013"),
+        ("Egress", "4.95e-05", "0.005940"),
+        ("LLM input", "4,000", "0.6000"),
+        ("LLM output", "400", "0.2400"),
+        ("Speech", "1,000", "15.00"),
+        ("Pictures", "5", "55.00"),
+    ]
+    # two cores and 8 GiB less one core and one GiB, for a second: (2 x 0.031611 + 8 x 0.004237 - 0.035848) / 3.6
+    assert cases["single_job / n01"] == [
+        "25", "0.003525", "0.005940", "70.84", "70.85", "0.009958", "0.01702", "0.00", "0.6000",
+    ]  # fmt: skip
+    assert prices["Load"][:2] == ["100,000", "jobs/month"]
+    # 100,000 jobs at 0.07084594 and one instance of one core and one GiB for 730 hours
+    assert "**7,110.76 USD**: providers and egress 7,084.59, compute of 1 instance 26.17" in text
+    assert "one instance did 10.00 jobs/s at best in this run" in text
+
+
+def test_failed_jobs_are_paid_by_those_that_gave_a_video(resources_dir: Path) -> None:
+    lines = (resources_dir / "jobs.jsonl").read_text().splitlines()
+    place = '"scenario":"single_job","case":"n01","index":{},'
+    failing = tuple(place.format(i) for i in range(5))
+    changed = [
+        line.replace('"outcome":"completed"', '"outcome":"failed"') if any(f in line for f in failing) else line
+        for line in lines
+    ]
+    (resources_dir / "jobs.jsonl").write_text("\n".join(changed) + "\n")
+    _, text = exported(resources_dir)
+    assert "(marginal, single_job / n01, n = 20 completed of 25 jobs)" in text
+    cases = tables(text, "Infrastructure cost")[1]["single_job / n01"]
+    assert (cases[4], cases[7]) == ("88.56", "17.71")  # 70.85 x 25 / 20, and a fifth of it
+
+
+def test_another_price_list_changes_the_cost_alone(resources_dir: Path, tmp_path: Path) -> None:
+    path = tmp_path / "prices.yaml"
+    path.write_text(PRICES_FILE.read_text().replace("currency: USD", "currency: EUR").replace("0.011", "0.022"))
+    export(resources_dir, None, charts=False, prices=path)
+    text = (resources_dir / "reports" / "resources_report.md").read_text()
+    assert "1,000 jobs **125.85 EUR** (marginal" in text
+    assert "**Pictures make 87 % of the cost of a job**" in text
+
+
+def test_a_wrong_price_list_writes_nothing(resources: object, run_dir: Path, tmp_path: Path) -> None:
+    path = tmp_path / "prices.yaml"
+    path.write_text(PRICES_FILE.read_text().replace("value: 15.0", "value: -15.0").replace("GiB-hour", "GB-hour"))
+    with pytest.raises(PricesError, match="must not be negative"):
+        export(run_dir, None, charts=False, prices=path)
+    assert not (run_dir / "reports").exists()
+    assert not (run_dir / "measurements.json").exists()
+
+
+def test_the_command_refuses_a_wrong_price_list_with_all_its_errors(resources_dir: Path, tmp_path: Path) -> None:
+    path = tmp_path / "prices.yaml"
+    path.write_text(PRICES_FILE.read_text().replace("value: 15.0", "value: -15.0").replace("GiB-hour", "GB-hour"))
+    before = (resources_dir / "reports" / "resources_report.md").read_bytes()
+    arguments = ["scripts/export_reports.py", str(resources_dir), "--kept", "--no-charts", "--prices", str(path)]
+    done = subprocess.run([sys.executable, *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        f"error: {path}: prices: memory: unknown unit 'GB-hour', it must be 'GiB-hour'",
+        f"error: {path}: prices: tts: value must not be negative, it is -15",
+    ]
+    assert (resources_dir / "reports" / "resources_report.md").read_bytes() == before
+
+
+def test_a_leak_is_found_and_a_service_that_only_breathes_has_none(resources_dir: Path) -> None:
+    _, text = exported(resources_dir)
+    assert "Verdict: **LEAK**." in text
+    assert "slope 500 kB a job (Theil-Sen, 95 % CI 500 kB to 500 kB)" in text
+    assert "**Memory leaks at least 500 MB in 1,000 jobs:**" in text
+
+    def breathe(series: SampleSeries) -> SampleSeries:
+        if (series.reading, series.scenario) != ("memory", "memory_leak"):
+            return series
+        values = tuple(100e6 + 1e6 * (i * 7 % 5) for i in range(len(series.values)))
+        return msgspec.structs.replace(series, values=values)
+
+    change_series(resources_dir, breathe)
+    done, text = exported(resources_dir)
+    assert verdicts(done)["memory_leaked"] == (Status.PASS, 0.0, 40)
+    assert verdicts(done)["memory_growth"][0] is Status.PASS
+    assert "Verdict: **NO LEAK**." in text
+    assert (done.status, done.exit_code) == (Status.PASS, 0)
+
+
+def test_too_few_samples_are_inconclusive_and_never_no_leak(resources_dir: Path) -> None:
+    def thin(series: SampleSeries) -> SampleSeries:
+        return msgspec.structs.replace(series, times=series.times[::4], values=series.values[::4])
+
+    change_series(resources_dir, thin)
+    done, text = exported(resources_dir)
+    assert verdicts(done)["memory_leaked"][0] is Status.INCONCLUSIVE
+    assert "Verdict: **INCONCLUSIVE**, n too small: 10 samples, needs 15." in text
+
+
+def test_without_raw_samples_there_is_no_data_and_no_pass(resources_dir: Path) -> None:
+    change_series(resources_dir, lambda series: None)
+    done, text = exported(resources_dir)
+    found = verdicts(done)
+    assert {sli: status for sli, (status, _, _) in found.items()} == {
+        "memory_per_job": Status.NO_DATA,
+        "cpu_utilisation": Status.NO_DATA,
+        "memory_growth": Status.NO_DATA,
+        "memory_leaked": Status.NO_DATA,
+        "cache_hit_rate": Status.PASS,
+    }
+    assert done.exit_code == 3
+    (reason,) = [v.reason for v in done.verdicts if v.sli.id == "cpu_utilisation"]
+    assert reason.startswith("no samples of CPU time around a case; its rest of 1.1 s must be longer than the time")
+    assert "Memory per job: no data." in text
+    assert "No case has the bytes, CPU, memory and usage of completed jobs that a cost needs." in text
+
+
+def test_a_restarted_process_has_no_cpu_time(resources_dir: Path) -> None:
+    def restart(series: SampleSeries) -> SampleSeries:
+        if (series.reading, series.scenario, series.case) != ("cpu", "resource_scaling", "n10"):
+            return series
+        half = len(series.values) // 2
+        return msgspec.structs.replace(series, values=(*series.values[:half], *[0.1] * (len(series.values) - half)))
+
+    change_series(resources_dir, restart)
+    done, _ = exported(resources_dir)
+    assert verdicts(done)["cpu_utilisation"][0] is Status.NO_DATA
+
+
+def test_the_samples_are_kept_so_that_the_report_is_the_same_without_prometheus(
+    measured_resources: Path, resources_dir: Path, prometheus_url: str
+) -> None:
+    export(resources_dir, None, charts=False)
+    names = ("measurements.json", "reports/resources_report.md")
+    kept = [(resources_dir / name).read_bytes() for name in names]
+    assert kept == [(measured_resources / name).read_bytes() for name in names]
+    (resources_dir / "measurements.json").unlink()
+    export(resources_dir, prometheus_url, charts=False)
+    assert kept == [(resources_dir / name).read_bytes() for name in names]
+
+
+def test_raw_samples_have_their_own_times_and_stop_with_the_rest(measured_resources: Path) -> None:
+    document = json.loads((measured_resources / "measurements.json").read_text())
+    (series,) = [
+        s
+        for s in document["series"]
+        if (s["reading"], s["scenario"], s["labels"].get("job")) == ("memory", "single_job", "service")
+    ]
+    run = read_run(measured_resources)
+    (case,) = next(s for s in run.scenarios if s.name == "single_job").cases
+    assert case.started is not None
+    assert case.ended is not None
+    assert series["instant"] == round(case.ended + 1.1, 3)
+    assert series["query"] == 'process_memory_usage_bytes{job=~"service|providers|loadgen"}[36100ms]'
+    offsets = [at - case.started for at in series["times"]]
+    assert offsets == [second - 10 + 0.5 for second in range(36)]
+    assert series["labels"] == {"instance": "a", "job": "service"}
+
+
+def test_a_query_that_is_no_selector_is_refused_as_a_range(prometheus_url: str) -> None:
+    prometheus = connect(prometheus_url)
+    with pytest.raises(QueryError, match="no range vector"):
+        prometheus.matrix("vector(1)", 1_790_000_100)
+    prometheus.close()
+
+
+def test_cases_that_did_not_run_are_said_to_be_missing(resources_dir: Path) -> None:
+    change_run(resources_dir, lambda run: msgspec.structs.replace(run, scenarios=run.scenarios[:1]))
+    done, text = exported(resources_dir)
+    assert done.verdicts == ()
+    for name in ("connection_pooling", "cache_efficiency", "memory_leak", "network_bandwidth", "resource_scaling"):
+        assert f"Scenario `{name}` is no part of this run, or it did not begin." in text
+    assert "Cost per 1,000 jobs: no data." in text
+
+
+def test_what_a_case_switched_stands_in_the_workload(resources_dir: Path) -> None:
+    _, text = exported(resources_dir)
+    section = text.split("## Workload\n")[1].split("\n## ")[0]
+    assert "| idle " in section
+    assert "closed, 5 in flight, cache off, pooling off" in section
+    assert "closed, 5 in flight, prompts repeated" in section
+
+
+def test_every_raw_sample_query_is_in_the_appendix(resources_dir: Path) -> None:
+    _, text = exported(resources_dir)
+    kept = measured.read(resources_dir)
+    assert kept is not None
+    appendix = text.split("## Appendix: raw samples\n")[1].replace(r"\|", "|")
+    assert kept.series
+    assert all(f"`{series.query}`" in appendix for series in kept.series)
+
+
+def series(times: list[float], values: list[float]) -> SampleSeries:
+    return SampleSeries(
+        reading="memory",
+        scenario="s",
+        case="c",
+        labels={},
+        query="x{}[1s]",
+        instant=9.0,
+        times=tuple(times),
+        values=tuple(values),
+    )
+
+
+def test_series_of_one_process_add_up_at_their_instants() -> None:
+    assert total([series([1, 2], [10, 20]), series([1, 2], [1, 2])]) == ((1, 11), (2, 22))
+
+
+def test_series_of_several_processes_count_from_when_all_are_known() -> None:
+    assert total([series([1, 2, 3], [10, 20, 30]), series([1.5, 2.5], [1, 2])]) == (
+        (1.5, 11), (2, 21), (2.5, 22), (3, 32),
+    )  # fmt: skip
+
+
+def test_samples_are_told_apart_by_the_ends_of_the_case() -> None:
+    found = Samples(2.0, 4.0, ((1.0, 1.0), (1.9, 2.0), (2.5, 3.0), (3.5, 4.0), (4.1, 5.0), (5.0, 6.0)))
+    assert (found.before, found.after, found.last) == ((1.9, 2.0), (4.1, 5.0), (5.0, 6.0))
+    assert found.within == ((2.5, 3.0), (3.5, 4.0))
+    assert Samples(2.0, 4.0, ((2.5, 3.0),)).last is None
+
+
+def test_every_error_of_a_reading_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "slis.yaml"
+    path.write_text(
+        "version: 1\nslis: []\nreadings:\n"
+        "  - {id: a, title: A, unit: By, dimension: resources, selector: 'sum(x{})', why: w}\n"
+        "  - {id: b, title: B, unit: By, dimension: resources, selector: 'x{}', why: w}\n"
+        "  - {id: b, title: B, unit: By, dimension: resources, selector: 'x{}', why: w}\n"
+        "  - {id: c, title: C, unit: By, dimension: every, selector: 'x{}', why: w}\n"
+    )
+    with pytest.raises(CatalogueError) as caught:
+        load(path)
+    assert [error.removeprefix(f"{path}: ") for error in caught.value.errors] == [
+        "reading a: selector must be a metric with a selector in braces and nothing more",
+        "reading c: Invalid enum value 'every' - at `$.dimension`",
+        "reading b: duplicate id",
+    ]
