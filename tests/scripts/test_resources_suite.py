@@ -103,3 +103,14 @@ def test_switches_are_recorded_and_put_back(kept: Kept) -> None:
         "warm": ({}, "repeated"),
         "half_new": ({}, "half_new"),
     }
+
+
+@pytest.mark.parametrize(("leak", "code", "status"), [(0, 0, "PASS"), (5_000_000, 1, "FAIL")])
+def test_a_service_that_leaks_on_purpose_is_found_out_and_the_normal_one_is_not(
+    prometheus: PrometheusBinary, tmp_path: Path, leak: int, code: int, status: str
+) -> None:
+    options = ["--embedded", "--no-charts", "--scenario", "memory_leak", "--runs", str(tmp_path)]
+    done = run("run_suite.py", *options, SERVICE_LEAK_BYTES_PER_JOB=str(leak))
+    assert (done.returncode, done.stdout.splitlines()[-2]) == (code, f"resources: {status}"), done.stdout
+    verdicts = [line.split()[0] for line in done.stdout.splitlines() if "Memory growth over the iterations" in line]
+    assert verdicts == [status]
