@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from reporting.catalogue import Catalogue
+from reporting.links import LIVE_UID
 from reporting.render.boards.objectives import objectives
 from reporting.render.boards.parts import ask, board, chart, stat, table
 from reporting.render.grafana import Dashboard
 from reporting.render.layout import Group, Line
 from reporting.render.promql import MEASURED, PLACE, RATE, gauge, hit_rate, observed, quantile, rate
 
-UID = "reelbench-live"
 _ENDED = f'{PLACE},outcome!~"aborted|cancelled"'
 
 
@@ -166,7 +166,7 @@ def build(catalogue: Catalogue) -> Dashboard:
         ],
     )  # fmt: skip
     return board(
-        UID,
+        LIVE_UID,
         "Live run",
         "What a run is doing now: load, latency, errors, objectives.",
         [now, load, errors, *objectives(catalogue, "performance", "every"), machine],

@@ -85,7 +85,8 @@ def build(catalogue: Catalogue) -> Dashboard:
                     chart("Connections", "A second: established anew, and found open.", "ops",
                           [ask(opened, "{{provider}} opened"), ask(reused, "{{provider}} reused")]),
                     chart("Reuse of connections", "Attempts that found an open connection.", "percentunit",
-                          [ask(f"{reused} / ({reused} + ({opened} or 0 * {reused}))", "{{provider}}")], top=1),
+                          [ask(f"({reused} or 0 * {opened}) / (({reused} or 0 * {opened}) "
+                               f"+ ({opened} or 0 * {reused}))", "{{provider}}")], top=1),
                     chart("P95 of connecting", "Name resolution and connection of an opened connection.", "s",
                           [ask(quantile(0.95, "http_client_connect_duration_seconds", "", by=("provider",)),
                                "{{provider}}", exemplar=True)], to_traces=True),
