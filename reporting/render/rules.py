@@ -20,6 +20,8 @@ _HOLD = "15s"
 """Three intervals of the stack: one late export alerts nobody."""
 _SPEED_HOLD = "2m"
 """A rate over one minute is too low while a case begins and after it ended, together for less than this."""
+_SHOWN = {"ratio": "humanizePercentage", "s": "humanizeDuration"}
+"""Prometheus' template function for a unit."""
 _WIDTH = 120
 
 
@@ -112,7 +114,7 @@ def _objective(catalogue: Catalogue, entry: Watched) -> Alert:
         expr += f" and {Watched(catalogue.get(sli.n)).record} >= {sli.min_n}"
     places = "/".join(f"{{{{ $labels.{label} }}}}" for label in entry.labels)
     demand = f"{'at most' if objective.direction == 'at_most' else 'at least'} {with_unit(objective.value, sli.unit)}"
-    shown = "humanizePercentage" if sli.unit == "ratio" else "humanize"
+    shown = _SHOWN.get(sli.unit, "humanize")
     return Alert(
         name=f"{camel(sli.id)}OutsideObjective",
         expr=expr,

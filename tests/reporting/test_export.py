@@ -14,6 +14,7 @@ from loadgen.record import RecordError, RunRecord, RunState, read_run, write_run
 from reporting.analysis import Status
 from reporting.export import Exported, export
 from reporting.prometheus import QueryError
+from tests.reporting.made_run import MadeRun
 
 REPOSITORY = Path(__file__).parents[2]
 

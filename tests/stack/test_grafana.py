@@ -40,7 +40,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer)
 
-    do_POST = do_PATCH = _answer
+    do_POST = do_PATCH = _answer  # noqa: N815 - the names that the server looks for
 
     def log_message(self, *_: object) -> None:
         pass
