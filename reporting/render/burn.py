@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from reporting.catalogue import Catalogue, Sli
 from reporting.render import promql
-from reporting.render.objectives import matchers
+from reporting.render.objectives import matchers, watchable
 
 WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 """Ranges over which error ratios are recorded."""
@@ -88,7 +88,7 @@ class Budget:
 def budgets(catalogue: Catalogue) -> Iterator[Budget]:
     """The objectives that are shares of events: ratios of counters, and quantiles with an upper limit."""
     for sli in catalogue.slis:
-        if sli.objective is None or sli.query is None or not promql.counts_events(_classic(sli)):
+        if sli.objective is None or not watchable(sli) or not promql.counts_events(_classic(sli)):
             continue
         upper = sli.objective.direction == "at_most"
         is_ratio = sli.unit == "ratio" and not upper and 0 < sli.objective.value < 1

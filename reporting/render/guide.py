@@ -63,7 +63,7 @@ def _alerts_head(catalogue: Catalogue) -> str:
         "Prometheus evaluates them (*Alerts* in Prometheus, *Alerts that fire* on Live run); nobody is notified, as "
         "the stack has no Alertmanager. Alerts of objectives look at each case of a run since its beginning, as the "
         "report does, and need its sample size. Budget burns look across runs. The report alone judges, from the "
-        "records of single events: "
+        "records of a run: "
         f"{left}."
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from string import Template
 
 from reporting.catalogue import Catalogue, Objective, Sli
 from reporting.render import promql
@@ -46,13 +47,21 @@ class Watched:
 
 
 def watched(catalogue: Catalogue) -> Iterator[Watched]:
-    """The indicators with an objective and a query, in the order of the catalogue."""
-    return (Watched(sli) for sli in catalogue.slis if sli.objective and sli.query)
+    """The indicators with an objective that rules can watch, in the order of the catalogue."""
+    return (Watched(sli) for sli in catalogue.slis if sli.objective and watchable(sli))
 
 
 def unwatched(catalogue: Catalogue) -> Iterator[Sli]:
-    """The indicators whose objective only the records of a run can judge."""
-    return (sli for sli in catalogue.slis if sli.objective and not sli.query)
+    """The indicators whose objective the report of a run alone can judge."""
+    return (sli for sli in catalogue.slis if sli.objective and not watchable(sli))
+
+
+def watchable(sli: Sli) -> bool:
+    """True when its query names its place by labels; else an alert could not tell runs apart and would never fire."""
+    if sli.query is None:
+        return False
+    named = set(Template(sli.query).get_identifiers())
+    return named == {*PLACES[sli.scope], "window"}
 
 
 def recorded(catalogue: Catalogue) -> tuple[Watched, ...]:
@@ -60,9 +69,16 @@ def recorded(catalogue: Catalogue) -> tuple[Watched, ...]:
     found: dict[str, Watched] = {}
     for entry in watched(catalogue):
         found[entry.sli.id] = entry
-        if entry.sli.n and entry.sli.min_n:
-            found.setdefault(entry.sli.n, Watched(catalogue.get(entry.sli.n)))
+        if (n := sample_size(catalogue, entry.sli)) is not None:
+            found.setdefault(n.sli.id, n)
     return tuple(found.values())
+
+
+def sample_size(catalogue: Catalogue, sli: Sli) -> Watched | None:
+    """What gives the sample size that an objective needs; None when it needs none."""
+    if sli.n is None or not sli.min_n or sli.per_second:
+        return None
+    return Watched(catalogue.get(sli.n))
 
 
 def matchers(sli: Sli) -> str:

@@ -67,7 +67,7 @@ UNITS = {
     "ratio": "percentunit",
     "%": "percent",
     "bytes": "bytes",
-    "B": "bytes",
+    "By": "bytes",
     "bytes/s": "Bps",
     "jobs/s": "ops",
     "requests/s": "reqps",
@@ -130,14 +130,14 @@ def chart(
         show_points="auto",
         stacking=Stacking(mode="normal" if stack else "none"),
         thresholds_style=ThresholdsStyle(mode="dashed" if limit else "off"),
-        axis_soft_min=0,
+        axis_soft_min=0.0,
     )
     defaults = Defaults(
         unit=unit,
         custom=custom,
         thresholds=thresholds(limit),
-        min=0 if unit in {"percentunit", "s"} else UNSET,
-        max=UNSET if top is None else top,
+        min=0.0 if unit in {"percentunit", "s"} else UNSET,
+        max=UNSET if top is None else float(top),
     )
     return TimeSeries(
         id=0,

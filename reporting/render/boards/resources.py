@@ -16,7 +16,7 @@ PRICES = (
     ("price_input", "USD per million input tokens", "0.15"),
     ("price_output", "USD per million output tokens", "0.60"),
     ("price_characters", "USD per million characters", "15"),
-    ("price_image", "USD per image", "0.042"),
+    ("price_image", "USD per image", "0.011"),
     ("price_cpu", "USD per core hour", "0.031611"),
     ("price_memory", "USD per GiB hour", "0.004237"),
 )
