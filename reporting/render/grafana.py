@@ -426,7 +426,9 @@ class TimeRange(Record, frozen=True, kw_only=True):
 class TimePicker(Record, frozen=True, kw_only=True):
     """What can be chosen as refresh."""
 
-    refresh_intervals: tuple[str, ...] = ("5s", "10s", "30s", "1m", "5m")
+    refresh_intervals: tuple[str, ...] = msgspec.field(
+        name="refresh_intervals", default=("5s", "10s", "30s", "1m", "5m")
+    )
 
 
 class Dashboard(Record, frozen=True, kw_only=True):
