@@ -134,3 +134,7 @@ def test_record_of_an_external_run(tmp_path: Path) -> None:
     assert (record.kind, record.prometheus.data_dir, record.traces_url) == ("external", None, "http://t")
     assert (record.settled_at, record.settled, record.grafana_url) == (None, False, None)
     assert [component.name for component in record.components] == ["service", "providers", "loadgen"]
+    shown = ExternalStack(Addresses("http://s", "http://p", "", "http://c", grafana="http://g"), "3.14.0")
+    with ExternalRun(shown, tmp_path) as run:
+        assert run.grafana_url == "http://g"
+    assert read_stack(tmp_path).grafana_url == "http://g"

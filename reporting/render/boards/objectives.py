@@ -23,12 +23,13 @@ def objectives(catalogue: Catalogue, *dimensions: str) -> tuple[Group, ...]:
         demand = (
             f"{'at most' if objective.direction == 'at_most' else 'at least'} {with_unit(objective.value, sli.unit)}"
         )
+        going_on = " > 0" if sli.per_second else ""  # a case that has ended keeps its series, at a rate of 0
         panels.append(
             stat(
                 f"{sli.title}, worst place",
                 f"Objective: {demand}. {sli.why}",
                 UNITS.get(sli.unit, "short"),
-                [ask(f"{worst(objective)}({entry.record}{{{selector}}})", now=True)],
+                [ask(f"{worst(objective)}({entry.record}{{{selector}}}{going_on})", now=True)],
                 limit=objective,
                 graph="none",
                 background=True,
