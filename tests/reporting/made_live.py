@@ -14,7 +14,7 @@ END = START + LENGTH
 _BOUNDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 Labels = tuple[tuple[str, str], ...]
 
-PLACE = f'run_id="{RUN_ID}",scenario="cache_efficiency",case="n05",job="service"'
+PLACE = f'run_id="{RUN_ID}",scenario="cache_efficiency",case="warm",job="service"'
 RISING = (
     *(f'process_cpu_time_seconds_total{{job="{job}",type="user"}}' for job in ("service", "providers", "loadgen")),
     "media_process_cpu_time_seconds_total{}",

@@ -265,7 +265,6 @@ COUNTS = {
     ("live.json", "Success rate, worst place"): [1],
     ("reliability.json", "Breaker state"): [2],
     ("reliability.json", "Calls by kind"): [4],
-    ("reliability.json", "Budget burn over 5m"): [1, 1, 6, 1],
     ("resources.json", "Cache hits"): [3, 1],
     ("resources.json", "Cost per hour"): [1] * 6,
     ("traces.json", "P95 by stage"): [5],

@@ -66,7 +66,7 @@ def test_every_error_of_the_catalogue_is_told_and_nothing_written(tmp_path: Path
 
 
 NEW = """
-  - id: cpu_utilization
+  - id: made_cpu
     title: CPU of the service
     unit: ratio
     dimension: resources
@@ -87,8 +87,8 @@ NEW = """
     objective: {value: 0.8, direction: at_most}
     why: Nobody can tell its scenario by labels.
 
-  - id: cache_hit_rate
-    title: Cache hit rate
+  - id: made_hit_rate
+    title: Made hit rate
     unit: ratio
     dimension: resources
     section: cache
@@ -108,18 +108,18 @@ def test_indicators_that_come_later_get_rules_panels_and_pages_by_themselves(tmp
     made = generate(catalogue)
     rules = made["prometheus/rules/objectives.yml"].decode()
     for part in (
-        "scenario:cpu_utilization:total",
-        "CpuUtilizationOutsideObjective",
+        "scenario:made_cpu:total",
+        "MadeCpuOutsideObjective",
         'sum by (run_id, scenario, cache) (last_over_time(cache_requests_total{run_id!="",result="hit"}[5m]))',
-        'scenario:cache_hit_rate:total{scenario=~"cache_efficiency",cache=~"script|audio"} < 0.4',
+        'scenario:made_hit_rate:total{scenario=~"cache_efficiency",cache=~"script|audio"} < 0.4',
     ):
         assert part in " ".join(rules.split()), part
     assert "unplaced" not in rules.split("groups:")[1], "an alert that could never fire"
     assert ", unplaced." in rules
     burns = made["prometheus/rules/burn_rates.yml"].decode()
-    assert "slo:cache_hit_rate:error_ratio_rate5m > 1 * 0.6" not in burns
-    assert "slo:cache_hit_rate:error_ratio_rate6h > 1 * 0.6" in burns, "60 % bad is the only pace that can be reached"
-    assert "cpu_utilization" not in burns, "a gauge has no events"
+    assert "slo:made_hit_rate:error_ratio_rate5m > 1 * 0.6" not in burns
+    assert "slo:made_hit_rate:error_ratio_rate6h > 1 * 0.6" in burns, "60 % bad is the only pace that can be reached"
+    assert "made_cpu" not in burns, "a gauge has no events"
     assert "CPU of the service, worst place" in made["grafana/dashboards/resources.json"].decode()
-    assert "### CacheHitRateOutsideObjective" in made["docs/dashboards.md"].decode()
+    assert "### MadeHitRateOutsideObjective" in made["docs/dashboards.md"].decode()
     assert len(list(watched(load(catalogue)))) == len(list(watched(load()))) + 2
