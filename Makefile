@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PROFILE ?= quick
 
 .DEFAULT_GOAL := help
-.PHONY: help suite bench-overhead test test-fast stack-tools test-stack lint format lock clean
+.PHONY: help suite bench-overhead test test-fast stack-tools test-stack lint format generate lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,12 +28,16 @@ stack-tools: $(VENV)/.runtime ## build Prometheus and the Collector as compose p
 test-stack: $(VENV)/.dev ## run the files of the compose stack natively (after stack-tools; TEMPO_BIN adds a Tempo)
 	@$(BIN)/python -m pytest tests/stack/full
 
-lint: $(VENV)/.dev ## format check, lint, types, import directions, scenario files
+lint: $(VENV)/.dev ## format check, lint, types, import directions, scenario files, generated files
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m loadgen check
+	@$(BIN)/python scripts/generate.py --check
+
+generate: $(VENV)/.runtime ## write dashboards, rules and their page from the catalogue of indicators
+	@$(BIN)/python scripts/generate.py
 
 format: $(VENV)/.dev ## format the code and mend what the linter can
 	@$(BIN)/ruff format .

@@ -7,6 +7,7 @@ from reporting import units
 from reporting.analysis import Analysis, Status, Verdict
 from reporting.evidence import Evidence
 from reporting.exact import explain
+from reporting.links import live_run
 from reporting.measurements import RECORDS
 from reporting.records import began, case_seconds, place_name
 from reporting.report import Block, Bullets, Paragraph, Section, Table
@@ -98,6 +99,9 @@ def environment(evidence: Evidence) -> Section:
             )
         settled = "every target was read past the end" if stack.settled else "NOT settled: late samples may be missing"
         rows.append(("Telemetry", f"{settled} ({units.instant(stack.settled_at)})"))
+        if stack.grafana_url and run.ended is not None:
+            address = live_run(stack.grafana_url, run.run_id, run.started, run.ended)
+            rows.append(("Grafana", f"[the run on the dashboard Live run]({address})"))
     return Section("Environment", (Table(("Item", "Value"), tuple(rows)),))
 
 

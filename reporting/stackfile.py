@@ -40,6 +40,8 @@ class StackInfo(msgspec.Struct, frozen=True):
     prometheus: PrometheusInfo | None = None
     traces_url: str | None = None
     """Base URL of the Tempo that holds the run's traces; None when they are in the run directory."""
+    grafana_url: str | None = None
+    """Base URL of the Grafana that shows the run; None when there is none."""
     settled_at: float | None = None
     settled: bool = False
 

@@ -15,7 +15,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,8 +32,10 @@ from loadgen.options import OptionsError, check_options
 from loadgen.record import RUN_FILE, RecordError, RunRecord, RunState, read_jobs, read_run
 from loadgen.scenario import PROFILES
 from loadgen.target import TargetError, check_target
+from reporting.annotations import Region, regions
 from reporting.catalogue import CatalogueError
 from reporting.export import export
+from reporting.links import live_run
 from reporting.prices import PricesError
 from reporting.prometheus import QueryError
 from reporting.stackfile import read_stack
@@ -42,6 +44,7 @@ from stack.binaries import find_prometheus
 from stack.embedded import EmbeddedStack
 from stack.errors import StackError
 from stack.external import ExternalRun, ExternalStack, find_external
+from stack.grafana import Grafana
 from stack.processes import Child
 
 EXIT_USAGE, EXIT_INCONCLUSIVE, EXIT_ABSENT, EXIT_INTERRUPTED = 2, 3, 4, 130
@@ -123,13 +126,15 @@ def measure(
 ) -> int:
     """Have a stack, drive the load, wait until all telemetry has arrived, report; gives the exit code."""
     begun = time.monotonic()
-    with stack_for(run_dir, target) as stack:
+    with stack_for(run_dir, target) as stack, shown_in(stack) as grafana:
         say(f"stack ready in {time.monotonic() - begun:.1f} s: {stack.target}, Prometheus {stack.prometheus_url}")
+        if stack.grafana_url:
+            say(f"live: {live_run(stack.grafana_url, run_dir.name, time.time(), None)}")
         begun = time.monotonic()
         providers = ["--providers", stack.providers] if stack.providers else []
         child = stack.start_loadgen([*arguments, "--target", stack.target, *providers])
         with forwarding.to(child):
-            run = ended_run(run_dir, child)
+            run = ended_run(run_dir, child, lambda run: annotate(grafana, regions(run)))
         if run is None:
             return child.process.wait()  # its message is on the terminal
         say(f"load ended after {time.monotonic() - begun:.1f} s")
@@ -143,6 +148,7 @@ def measure(
         await_traces(run_dir)
         begun = time.monotonic()
         exported = export(run_dir, stack.prometheus_url, charts=charts)
+        annotate(grafana, regions(run, exported.verdicts, exported.status))
     for line in exported.summary:
         typer.echo(line)
     say(f"report written in {time.monotonic() - begun:.1f} s")
@@ -156,6 +162,22 @@ def stack_for(run_dir: Path, target: ExternalStack | str | None) -> ExternalRun 
     if isinstance(target, ExternalStack):
         return ExternalRun(target, run_dir)
     return EmbeddedStack(run_dir, prometheus=find_prometheus(report=say), target=target)
+
+
+@contextmanager
+def shown_in(stack: ExternalRun | EmbeddedStack) -> Iterator[Grafana | None]:
+    """Give the Grafana that shows the run; None when the stack has none."""
+    if stack.grafana_url is None:
+        yield None
+        return
+    with Grafana(stack.grafana_url, say) as grafana:
+        yield grafana
+
+
+def annotate(grafana: Grafana | None, found: Sequence[Region]) -> None:
+    """Show these regions; what is shown already is left alone."""
+    for region in found if grafana else ():
+        grafana.annotate(region.key, region.started, region.ended, region.text, region.tags)
 
 
 def await_traces(run_dir: Path) -> None:
@@ -173,10 +195,14 @@ def await_traces(run_dir: Path) -> None:
         say(f"warning: Tempo shows {found} traces of {expected} jobs: the others were lost on the way")
 
 
-def ended_run(run_dir: Path, child: Child) -> RunRecord | None:
-    """Wait until the load has ended, and read what it wrote; None when it wrote nothing."""
+def ended_run(run_dir: Path, child: Child, show: Callable[[RunRecord], None]) -> RunRecord | None:
+    """Wait until the load has ended, and read what it wrote; None when it wrote nothing. `show` sees it meanwhile."""
     while child.wait(timeout=0.1) is None:
-        if (run_dir / RUN_FILE).exists() and (run := read_run(run_dir)).ended is not None:
+        if not (run_dir / RUN_FILE).exists():
+            continue
+        run = read_run(run_dir)
+        show(run)
+        if run.ended is not None:
             return run
     return read_run(run_dir) if (run_dir / RUN_FILE).exists() else None
 

@@ -114,6 +114,11 @@ class EmbeddedStack:
         return None if self._target is not None else self.endpoints.url(PROVIDERS)
 
     @property
+    def grafana_url(self) -> str | None:
+        """None: this stack has no Grafana."""
+        return None
+
+    @property
     def prometheus_url(self) -> str:
         """Base URL of Prometheus."""
         return self.endpoints.prometheus_url

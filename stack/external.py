@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +22,7 @@ from stack.record import SCHEMA_VERSION, ComponentRecord, PrometheusRecord, Stac
 from stack.settle import Settled, settle
 
 TRACES_DIR = "traces"
-NAMES = ("SERVICE_URL", "PROMETHEUS_URL", "TEMPO_URL", "OTEL_EXPORTER_OTLP_ENDPOINT", "PROVIDERS_URL")
+NAMES = ("SERVICE_URL", "PROMETHEUS_URL", "TEMPO_URL", "OTEL_EXPORTER_OTLP_ENDPOINT", "PROVIDERS_URL", "GRAFANA_URL")
 """Variables that name the parts of a stack that is not at docker compose's addresses."""
 SETTLE_DEADLINE = 30.0
 """Seconds for the last target: one interval, and the Collector's retries after Prometheus was away."""
@@ -60,14 +61,14 @@ class Addresses:
     """The OTLP/HTTP receiver."""
     providers: str = ""
     """The mock providers, whose faults scenarios control; empty when they are not known."""
+    grafana: str = ""
+    """Grafana, for annotations and links; empty when there is none, which stops no run."""
 
 
 def published(settings: Mapping[str, str]) -> Addresses:
     """Where docker compose publishes the stack with the settings of ``.env``."""
-    ports = (
-        settings[name] for name in ("SERVICE_PORT", "PROMETHEUS_PORT", "TEMPO_PORT", "OTLP_PORT", "PROVIDERS_PORT")
-    )
-    return Addresses(*(f"http://127.0.0.1:{port}" for port in ports))
+    names = ("SERVICE_PORT", "PROMETHEUS_PORT", "TEMPO_PORT", "OTLP_PORT", "PROVIDERS_PORT", "GRAFANA_PORT")
+    return Addresses(*(f"http://127.0.0.1:{settings[name]}" for name in names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,11 @@ class ExternalRun:
     def providers(self) -> str | None:
         """Base URL of the mock providers; None when they are not known."""
         return self._stack.addresses.providers or None
+
+    @property
+    def grafana_url(self) -> str | None:
+        """Base URL of Grafana; None when there is none."""
+        return self._stack.addresses.grafana or None
 
     @property
     def prometheus_url(self) -> str:
@@ -165,6 +171,7 @@ class ExternalRun:
                 scrape_interval=float(self._stack.interval),
             ),
             traces_url=addresses.tempo or None,
+            grafana_url=addresses.grafana or None,
             settled_at=settled.instant if settled else None,
             settled=bool(settled and settled.complete),
         )
@@ -195,13 +202,20 @@ def find_external(
     settings = dotenv.read(environment=environment)
     defaults = defaults or published(settings)
     named = any(environment.get(name) for name in NAMES[:2])
-    # The mock providers at compose's address are not those of a service that stands elsewhere.
-    providers_there = "" if named else defaults.providers
-    service, prometheus, tempo, collector, providers = (
+    # What answers at compose's address has nothing to do with a service that stands elsewhere.
+    providers_there, grafana_there = ("", "") if named else (defaults.providers, defaults.grafana)
+    service, prometheus, tempo, collector, providers, grafana = (
         environment.get(name, default).rstrip("/")
         for name, default in zip(
             NAMES,
-            (defaults.service, defaults.prometheus, defaults.tempo, defaults.collector, providers_there),
+            (
+                defaults.service,
+                defaults.prometheus,
+                defaults.tempo,
+                defaults.collector,
+                providers_there,
+                grafana_there,
+            ),
             strict=True,
         )
     )
@@ -222,6 +236,10 @@ def find_external(
             f"The stack at {addresses.service} is not whole: there is no {' and no '.join(missing)}; "
             "start them (docker compose up -d --wait) or end the stack (docker compose down)."
         )
+    if grafana and readiness.answers(f"{grafana}/api/health"):
+        addresses = dataclasses.replace(addresses, grafana=grafana)
+    elif environment.get("GRAFANA_URL"):
+        report(f"warning: no Grafana answers at {grafana} (GRAFANA_URL); the run goes on without its annotations")
     return ExternalStack(addresses, build, int(settings["INTERVAL"]))
 
 

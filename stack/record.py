@@ -48,6 +48,8 @@ class StackRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     prometheus: PrometheusRecord
     traces_url: str | None = None
     """Base URL of the Tempo that holds the run's traces; None when they are in the run directory."""
+    grafana_url: str | None = None
+    """Base URL of the Grafana that shows the run; None when there is none."""
     settled_at: float | None
     """Unix time at which the queries of the run are evaluated; None until the stack has settled."""
     settled: bool

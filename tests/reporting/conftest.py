@@ -1,19 +1,16 @@
 from __future__ import annotations
 
 import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import requests
 
 from reporting.export import export
 from stack.prometheus import PrometheusBinary
 from tests.reporting import made_outages, made_resources
 from tests.reporting.made_run import MadeRun, make
+from tests.reporting.served import make_blocks, serving
 
 
 @pytest.fixture(scope="session")
@@ -42,45 +39,11 @@ def prometheus_url(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
     """A real Prometheus that holds the made runs; its promtool, which every source has beside it, makes the blocks."""
-    binary = prometheus.path
     folder = tmp_path_factory.mktemp("prometheus")
     texts = (run.series.openmetrics((0, run.instant - 1)) for run in (made, outages, resources))
-    text = "".join(text.removesuffix("# EOF\n") for text in texts) + "# EOF\n"
-    (folder / "metrics.txt").write_text(text)
-    (folder / "prometheus.yml").write_text("global: {}\n")
-    blocks = ["tsdb", "create-blocks-from", "openmetrics", "metrics.txt", "data"]
-    subprocess.run([binary.with_name("promtool"), *blocks], cwd=folder, check=True, capture_output=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    arguments = [
-        "--config.file=prometheus.yml",
-        "--storage.tsdb.path=data",
-        "--storage.tsdb.retention.time=100y",
-        f"--web.listen-address=127.0.0.1:{port}",
-        "--log.level=error",
-    ]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([binary, *arguments], cwd=folder, stdout=log, stderr=log)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        _wait_ready(url, process, folder / "log")
+    make_blocks(prometheus, folder, "".join(text.removesuffix("# EOF\n") for text in texts) + "# EOF\n")
+    with serving(prometheus, folder) as url:
         yield url
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def _wait_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 15
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            requests.get(f"{url}/-/ready", timeout=1).raise_for_status()
-        except requests.RequestException:
-            time.sleep(0.05)
-        else:
-            return
-    pytest.fail(f"Prometheus was not ready: {log.read_text()}")
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from loadgen.record import RecordError, RunRecord, RunState, read_run, write_run
 from reporting.analysis import Status
 from reporting.export import Exported, export
 from reporting.prometheus import QueryError
+from tests.reporting.made_run import MadeRun
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -251,3 +252,14 @@ def test_a_report_without_charts_never_imports_matplotlib(run_dir: Path) -> None
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_grafana_of_the_stack_is_linked_with_the_time_of_the_run(measured_dir: Path, made: MadeRun) -> None:
+    stack = made.stack() | {"grafana_url": "http://127.0.0.1:3000"}
+    (measured_dir / "stack.json").write_bytes(msgspec.json.encode(stack))
+    export(measured_dir, None, charts=False)
+    report = (measured_dir / "reports" / "performance_report.md").read_text()
+    assert made.run.ended is not None
+    times = f"from={round((made.run.started - 10) * 1000)}&to={round((made.run.ended + 10) * 1000)}"
+    address = f"http://127.0.0.1:3000/d/reelbench-live/live-run?var-run_id={made.run.run_id}&{times}"
+    assert f"[the run on the dashboard Live run]({address})" in report

@@ -38,8 +38,9 @@ def test_our_stack_is_found(serve: Callable[..., str]) -> None:
 
 
 def test_the_addresses_are_those_that_compose_publishes() -> None:
-    ports = {"SERVICE_PORT": "1", "PROMETHEUS_PORT": "2", "TEMPO_PORT": "3", "OTLP_PORT": "4", "PROVIDERS_PORT": "5"}
-    assert published(ports) == Addresses(*(f"http://127.0.0.1:{port}" for port in range(1, 6)))
+    parts = ("SERVICE", "PROMETHEUS", "TEMPO", "OTLP", "PROVIDERS", "GRAFANA")
+    ports = {f"{part}_PORT": str(number) for number, part in enumerate(parts, 1)}
+    assert published(ports) == Addresses(*(f"http://127.0.0.1:{port}" for port in range(1, 7)))
 
 
 def test_nothing_there_is_nothing_to_say(nowhere: str) -> None:
@@ -103,11 +104,37 @@ def test_named_addresses_must_answer(serve: Callable[..., str], nowhere: str) ->
         find(Addresses(nowhere, nowhere, "", ""), [], SERVICE_URL=service, PROMETHEUS_URL=service)
 
 
+HEALTHY = {"/api/health": (200, b"{}")}
+
+
+def test_a_grafana_is_used_where_it_answers_and_belongs_to_the_stack(serve: Callable[..., str], nowhere: str) -> None:
+    here = serve(HEALTHY)
+    urls = (serve(SERVICE), serve(PROMETHEUS), serve(TEMPO), serve(COLLECTOR), "")
+    lines: list[str] = []
+
+    def shown(grafana: str, **environment: str) -> str:
+        found = find(Addresses(*urls, grafana), lines, **environment)
+        assert found is not None
+        return found.addresses.grafana
+
+    assert shown(here) == here
+    assert shown(nowhere) == ""
+    assert shown(here, SERVICE_URL=urls[0]) == ""
+    assert shown(nowhere, SERVICE_URL=urls[0], GRAFANA_URL=here) == here
+    assert lines == []
+    assert shown(here, GRAFANA_URL=nowhere) == ""
+    assert lines == [f"warning: no Grafana answers at {nowhere} (GRAFANA_URL); the run goes on without its annotations"]
+
+
 def test_record_of_an_external_run(tmp_path: Path) -> None:
     stack = ExternalStack(Addresses("http://s", "http://p", "http://t", "http://c"), "3.14.0")
     with ExternalRun(stack, tmp_path) as run:
         assert (run.target, run.prometheus_url) == ("http://s", "http://p")
     record = read_stack(tmp_path)
     assert (record.kind, record.prometheus.data_dir, record.traces_url) == ("external", None, "http://t")
-    assert (record.settled_at, record.settled) == (None, False)
+    assert (record.settled_at, record.settled, record.grafana_url) == (None, False, None)
     assert [component.name for component in record.components] == ["service", "providers", "loadgen"]
+    shown = ExternalStack(Addresses("http://s", "http://p", "", "http://c", grafana="http://g"), "3.14.0")
+    with ExternalRun(shown, tmp_path) as run:
+        assert run.grafana_url == "http://g"
+    assert read_stack(tmp_path).grafana_url == "http://g"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -209,6 +210,53 @@ def test_the_stack_watches_itself(run: Run) -> None:
             'count(count by (client, server) (traces_service_graph_request_total{client="loadgen",server="service"}))',
             1,
         )
+
+
+def test_the_rules_record_what_the_report_says(run: Run) -> None:
+    """Objectives of native histograms, evaluated by the stack itself while the run went on."""
+    answer = web.get(f"{run.stack.prometheus_url}/api/v1/rules", timeout=10)
+    groups = json.loads(answer.body)["data"]["groups"]
+    assert sorted(group["name"] for group in groups) == ["burn_rates", "objectives", "stack"]
+    assert [rule for group in groups for rule in group["rules"] if rule["health"] == "err"] == []
+    place = f'{{run_id="{run.record.run_id}",scenario="throughput",case="n50"}}'
+    run.stack.await_value(f"case:success_rate:total{place}", 1)
+    run.stack.await_value(f"case:success_n:total{place}", sum(1 for job in run.jobs if job.case == "n50"))
+    place = f'{{run_id="{run.record.run_id}",scenario="single_request"}}'
+    found = run.stack.value(f"case:response_time_p95:total{place}")
+    assert found == pytest.approx(run.measured("response_time_p95", "single_request", "n01"), rel=1e-9)
+
+
+EXPECTED = {
+    ("live.json", "Response time"): 3,
+    ("live.json", "P95 of the API by operation"): 3,
+    ("live.json", "Jobs that end"): 2,
+    ("live.json", "CPU"): 4,
+    ("reliability.json", "Breaker state"): 3,
+    ("reliability.json", "P95 of a provider call"): 3,
+    ("resources.json", "Connections"): 6,
+    ("resources.json", "Cost per hour"): 6,
+    ("traces.json", "P95 by stage"): 5,
+    ("traces.json", "Spans by service"): 3,
+    ("pipeline.json", "Queues of the exporters"): 2,
+    ("pipeline.json", "Accepted"): 2,
+    ("pipeline.json", "Samples stored"): 1,
+}
+"""Panels with the least number of series that they show for the run."""
+
+
+@pytest.mark.parametrize(("name", "title"), EXPECTED)
+def test_dashboards_show_the_run_with_native_histograms(run: Run, name: str, title: str) -> None:
+    board = json.loads((ROOT / "grafana" / "dashboards" / name).read_bytes())
+    (panel,) = (panel for panel in board["panels"] if panel["title"] == title)
+    shown = 0
+    for target in panel["targets"]:
+        expr = re.sub(r"\$(run_id|scenario)", ".+", target["expr"].replace("$__rate_interval", "20s"))
+        expr = re.sub(r"\$price_\w+", "1", expr)
+        asked = {"query": expr, "start": run.record.started, "end": run.record.ended, "step": 1}
+        answer = web.get(f"{run.stack.prometheus_url}/api/v1/query_range?{urlencode(asked)}", timeout=10)
+        assert answer.ok, answer.body
+        shown += len(json.loads(answer.body)["data"]["result"])
+    assert shown >= EXPECTED[name, title]
 
 
 def loaded(stack: NativeStack, folder: Path, *more: str, name: str = "loadgen") -> Child:

@@ -1,0 +1,60 @@
+"""All files that are made from the catalogue: what is in them, which ones are stale, and writing them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from loadgen.record import write_atomically
+from reporting.catalogue import CATALOGUE_FILE, load
+from reporting.render import guide, overview
+from reporting.render.dashboards import dashboards
+from reporting.render.grafana import to_json
+from reporting.render.rules import rules, to_yaml
+
+DASHBOARDS, RULES, FIGURES, GUIDE = "grafana/dashboards", "prometheus/rules", "docs/figures", "docs/dashboards.md"
+OWNED = {DASHBOARDS: "*.json", RULES: "*.yml", FIGURES: "dashboard_*.svg"}
+"""Folders whose files of this pattern are all generated: one that is not made any more is stale."""
+
+
+def generate(catalogue: Path = CATALOGUE_FILE) -> dict[str, bytes]:
+    """Make every file, by its path below the checkout; nothing is written.
+
+    Raises:
+        CatalogueError: the catalogue is wrong; it names every error.
+    """
+    slis = load(catalogue)
+    boards, files = dashboards(slis), rules(slis)
+    made = {f"{DASHBOARDS}/{name}": to_json(board) for name, board in boards.items()}
+    made |= {f"{RULES}/{name}": to_yaml(file) for name, file in files.items()}
+    made |= {f"{FIGURES}/{overview.name(board)}.svg": overview.svg(board) for board in boards.values()}
+    made[GUIDE] = guide.markdown(tuple(boards.values()), tuple(files.values()), slis)
+    return made
+
+
+def stale(root: Path, made: Mapping[str, bytes]) -> list[str]:
+    """The paths that are missing, differ, or are not made any more, in order."""
+    differ = [path for path, data in made.items() if _read(root / path) != data]
+    return sorted({*differ, *_surplus(root, made)})
+
+
+def write(root: Path, made: Mapping[str, bytes]) -> list[str]:
+    """Write what is stale and remove what is not made any more; gives the paths."""
+    changed = stale(root, made)
+    for path in changed:
+        if path in made:
+            write_atomically(root / path, made[path])
+        else:
+            (root / path).unlink()
+    return changed
+
+
+def _read(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+def _surplus(root: Path, made: Mapping[str, bytes]) -> set[str]:
+    found = {
+        path.relative_to(root).as_posix() for folder, pattern in OWNED.items() for path in (root / folder).glob(pattern)
+    }
+    return found - set(made)

@@ -1,0 +1,39 @@
+"""A group of panels for the objectives of a dimension: whatever the catalogue has."""
+
+from __future__ import annotations
+
+from reporting.catalogue import Catalogue
+from reporting.render.boards.parts import UNITS, ask, stat
+from reporting.render.layout import Group, Line
+from reporting.render.objectives import watched, worst
+from reporting.render.promql import PLACE
+from reporting.units import with_unit
+
+_A_LINE = 6
+
+
+def objectives(catalogue: Catalogue, *dimensions: str) -> tuple[Group, ...]:
+    """One number for each objective: the worst value of all places where it is judged; no group without any."""
+    panels = []
+    for entry in watched(catalogue):
+        sli, objective = entry.sli, entry.sli.objective
+        if objective is None or sli.dimension not in dimensions:
+            continue
+        selector = ",".join(filter(None, (PLACE, entry.selector)))
+        demand = (
+            f"{'at most' if objective.direction == 'at_most' else 'at least'} {with_unit(objective.value, sli.unit)}"
+        )
+        going_on = " > 0" if sli.per_second else ""  # a case that has ended keeps its series, at a rate of 0
+        panels.append(
+            stat(
+                f"{sli.title}, worst place",
+                f"Objective: {demand}. {sli.why}",
+                UNITS.get(sli.unit, "short"),
+                [ask(f"{worst(objective)}({entry.record}{{{selector}}}{going_on})", now=True)],
+                limit=objective,
+                graph="none",
+                background=True,
+            )
+        )
+    lines = [Line(4, panels[start : start + _A_LINE]) for start in range(0, len(panels), _A_LINE)]
+    return (Group("Objectives", lines),) if lines else ()

@@ -1,0 +1,20 @@
+"""All dashboards from the catalogue, by file name."""
+
+from __future__ import annotations
+
+from reporting.catalogue import Catalogue
+from reporting.render.boards import live, pipeline, reliability, resources, traces
+from reporting.render.grafana import Dashboard
+
+BUILDERS = {
+    "live.json": live.build,
+    "reliability.json": reliability.build,
+    "resources.json": resources.build,
+    "traces.json": traces.build,
+    "pipeline.json": pipeline.build,
+}
+
+
+def dashboards(catalogue: Catalogue) -> dict[str, Dashboard]:
+    """Every dashboard, in the order of the menu."""
+    return {name: build(catalogue) for name, build in BUILDERS.items()}

@@ -1,0 +1,52 @@
+"""Write what is made from the catalogue of indicators: Grafana's dashboards, Prometheus' rules and their page.
+
+With ``--check`` nothing is written. Exit codes: 0 done, 1 files are stale, 2 the catalogue is wrong or a file cannot be
+written.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an install
+
+from reporting.catalogue import CATALOGUE_FILE, CatalogueError
+from reporting.generated import generate, stale, write
+
+EXIT_STALE, EXIT_USAGE = 1, 2
+
+
+def main(
+    *,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; name the files that are stale.")] = False,
+    catalogue: Annotated[Path, typer.Option(help="The catalogue of indicators.")] = CATALOGUE_FILE,
+    root: Annotated[Path, typer.Option(help="The checkout to write into.")] = ROOT,
+) -> None:
+    """Write dashboards, rules and their page."""
+    try:
+        made = generate(catalogue)
+        if check:
+            differ = stale(root, made)
+            for path in differ:
+                typer.echo(f"stale: {path}")
+            if differ:
+                typer.echo("run: python scripts/generate.py", err=True)
+            raise typer.Exit(EXIT_STALE if differ else 0)
+        for path in write(root, made):
+            typer.echo(path)
+    except CatalogueError as error:
+        for line in error.errors:
+            typer.echo(f"error: {line}", err=True)
+        raise typer.Exit(EXIT_USAGE) from None
+    except OSError as error:
+        typer.echo(f"error: {error.filename} cannot be read or written ({error.strerror})", err=True)
+        raise typer.Exit(EXIT_USAGE) from None
+
+
+if __name__ == "__main__":
+    typer.run(main)

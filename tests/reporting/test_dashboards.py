@@ -1,0 +1,327 @@
+"""The generated dashboards: whole, strict, and with series behind every panel."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import requests
+import yaml
+
+from reporting.catalogue import load
+from reporting.render.burn import budgets
+from reporting.render.dashboards import dashboards
+from reporting.render.grafana import (
+    Dashboard,
+    NodeGraph,
+    QueryVariable,
+    Row,
+    Shown,
+    Target,
+    TimeSeries,
+    from_json,
+    to_json,
+)
+from reporting.render.layout import Group, LayoutError, Line, lay
+from reporting.render.objectives import recorded
+from reporting.render.rules import Recording, rules
+from stack.prometheus import PrometheusBinary
+from tests.reporting import made_live
+from tests.reporting.declared import instruments, prometheus_names
+from tests.reporting.made_run import START, MadeRun
+from tests.reporting.served import make_blocks, serving
+
+ROOT = Path(__file__).parents[2]
+BOARDS = dashboards(load())
+PANELS = [
+    pytest.param(board, panel, id=f"{board.title}: {panel.title}")
+    for board in BOARDS.values()
+    for panel in board.panels
+    if not isinstance(panel, Row)
+]
+QUERIES = [
+    pytest.param(target, id=f"{board.title}: {panel.title} {target.ref_id}")
+    for board in BOARDS.values()
+    for panel in board.panels
+    if not isinstance(panel, Row)
+    for target in panel.targets
+    if isinstance(target.expr, str)
+]
+UNITS = {"s", "none", "short", "ops", "reqps", "percentunit", "percent", "bytes", "Bps", "currencyUSD"}
+BUILT_IN = {"__rate_interval", "__range"}
+"""Variables that Grafana fills in itself."""
+NOT_OURS = {
+    "ALERTS", "up",
+    # the Collector's own, without units and types in their names as otel/collector.yaml asks, and its span metrics
+    "otelcol_exporter_queue_size", "otelcol_exporter_queue_capacity", "otelcol_receiver_accepted_spans",
+    "otelcol_receiver_accepted_metric_points", "otelcol_receiver_refused_spans",
+    "otelcol_receiver_refused_metric_points", "otelcol_exporter_send_failed_spans",
+    "otelcol_exporter_send_failed_metric_points", "otelcol_exporter_enqueue_failed_spans",
+    "otelcol_exporter_enqueue_failed_metric_points", "otelcol_process_memory_rss",
+    "traces_span_metrics_calls_total", "traces_span_metrics_duration_seconds",
+    "traces_span_metrics_duration_seconds_bucket",
+    # Prometheus and Tempo
+    "prometheus_tsdb_head_series", "prometheus_tsdb_head_samples_appended_total",
+    "prometheus_tsdb_head_out_of_order_samples_appended_total", "prometheus_rule_evaluation_failures_total",
+    "process_resident_memory_bytes", "tempo_distributor_spans_received_total", "tempo_discarded_spans_total",
+    "tempo_request_duration_seconds", "tempo_request_duration_seconds_bucket",
+}  # fmt: skip
+FILL = {
+    "__rate_interval": "20s", "__range": f"{made_live.LENGTH}s", "run_id": ".+", "scenario": ".+",
+    "price_input": "0.15", "price_output": "0.6", "price_characters": "15", "price_image": "0.042",
+    "price_cpu": "0.03", "price_memory": "0.004",
+}  # fmt: skip
+_VARIABLE = re.compile(r"\$\{?(\w+)")
+_METRIC = re.compile(r"(?<![\w$\"])([a-zA-Z_][\w:]*)(?=[{\[])|^(up)\b|\b([a-z]+:\w+:\w+)")
+
+
+def exprs(panel: Shown) -> list[str]:
+    return [target.expr for target in panel.targets if isinstance(target.expr, str)]
+
+
+def fill(expr: str) -> str:
+    return _VARIABLE.sub(lambda match: FILL[match[1]], expr)
+
+
+def metrics(expr: str) -> set[str]:
+    return {name for pair in _METRIC.findall(expr) for name in pair if name}
+
+
+def our_names() -> set[str]:
+    catalogue = load()
+    records = {rule.record for file in rules(catalogue).values() for group in file.groups
+               for rule in group.rules if isinstance(rule, Recording)}  # fmt: skip
+    return prometheus_names(instruments()) | records
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_a_dashboard_is_read_back_by_strict_records_as_it_was_written(name: str) -> None:
+    written = (ROOT / "grafana" / "dashboards" / name).read_bytes()
+    assert from_json(written) == BOARDS[name]
+    assert to_json(from_json(written)) == written
+    with pytest.raises(msgspec.ValidationError, match="unknown field `stranger`"):
+        from_json(written.replace(b'"uid": "reelbench', b'"stranger": 1, "uid": "reelbench', 1))
+
+
+def test_uids_are_fixed_and_every_dashboard_says_that_it_is_generated() -> None:
+    assert {name: board.uid for name, board in BOARDS.items()} == {
+        f"{name}.json": f"reelbench-{name}" for name in ("live", "reliability", "resources", "traces", "pipeline")
+    }
+    for board in BOARDS.values():
+        assert board.description.endswith("do not edit.")
+        assert "generated" in board.tags
+        assert not board.editable
+        assert (board.refresh, board.time.from_, board.time.to) == ("5s", "now-15m", "now")
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=lambda board: board.title)
+def test_panels_have_ids_of_their_own_and_never_overlap(board: Dashboard) -> None:
+    ids = [panel.id for panel in board.panels]
+    assert len(set(ids)) == len(ids)
+    taken: set[tuple[int, int]] = set()
+    for panel in board.panels:
+        place = panel.grid_pos
+        cells = {(x, y) for x in range(place.x, place.x + place.w) for y in range(place.y, place.y + place.h)}
+        assert len(cells) == place.w * place.h > 0
+        assert place.x + place.w <= 24
+        assert not cells & taken, panel.title
+        taken |= cells
+
+
+def test_a_panel_keeps_its_id_when_others_come() -> None:
+    board = BOARDS["traces.json"]
+    shown = [panel for panel in board.panels if not isinstance(panel, Row)]
+    alone = lay([Group("Other", [Line(3, shown[2:3])])])
+    assert alone[1].id == shown[2].id
+    with pytest.raises(LayoutError, match="have the same id"):
+        lay([Group("Twice", [Line(3, [shown[0], shown[0]])])])
+
+
+@pytest.mark.parametrize(("board", "panel"), PANELS)
+def test_a_panel_obeys_the_rules_of_the_dashboard_linter(board: Dashboard, panel: Shown) -> None:
+    assert panel.title
+    assert panel.description.endswith((".", "!")), "panel-title-description"
+    assert panel.datasource.uid in {"${datasource}", "${tempo}"}, "panel-datasource"
+    assert panel.targets, "panel-no-targets"
+    assert all(target.datasource == panel.datasource for target in panel.targets)
+    letters = [target.ref_id for target in panel.targets]
+    assert letters == sorted(set(letters))
+    assert panel.field_config.defaults.unit in UNITS, "panel-units"
+    known = {variable.name for variable in board.templating.list} | BUILT_IN
+    for expr in exprs(panel):
+        assert set(_VARIABLE.findall(expr)) <= known
+        ranges = set(re.findall(r"(\w+)\([^()]*\[([^\]]+)\]", expr))
+        # target-rate-interval; what asks for totals takes the whole range
+        assert ranges <= {
+            ("rate", "$__rate_interval"), ("last_over_time", "$__range"), ("last_over_time", "5m"),
+        }, expr  # fmt: skip
+        for counter in re.findall(r"(\w+)\((\w+_total)\b", expr):
+            assert counter[0] in {"rate", "last_over_time"}, "target-counter-agg"
+    if "histogram_quantile" in " ".join(exprs(panel)) and isinstance(panel, TimeSeries):
+        assert all(target.exemplar for target in panel.targets), "exemplars lead to traces"
+        assert panel.links[0].url.startswith("/d/reelbench-traces?")
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=lambda board: board.title)
+def test_variables_choose_run_and_scenario_and_follow_the_time(board: Dashboard) -> None:
+    by_name = {variable.name: variable for variable in board.templating.list}
+    assert list(by_name)[:4] == ["datasource", "tempo", "run_id", "scenario"]
+    for name in ("run_id", "scenario"):
+        variable = by_name[name]
+        assert isinstance(variable, QueryVariable)
+        assert (variable.refresh, variable.include_all, variable.all_value) == (2, True, ".+")
+        assert variable.regex
+        assert variable.definition == variable.query.query
+    uids = {source["name"]: source["uid"] for source in yaml.safe_load(
+        (ROOT / "grafana/provisioning/datasources/reelbench.yaml").read_text())["datasources"]}  # fmt: skip
+    for name in ("datasource", "tempo"):
+        current = by_name[name].current
+        assert uids[current.text] == current.value
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=lambda board: board.title)
+def test_runs_scenarios_and_faults_are_shown_as_annotations(board: Dashboard) -> None:
+    assert [(a.name, a.target.tags) for a in board.annotations.list[1:]] == [
+        ("Runs", ("reelbench", "run")),
+        ("Scenarios", ("reelbench", "scenario")),
+        ("Faults", ("reelbench", "fault")),
+    ]
+    assert board.links[0].tags == ("reelbench",)
+    assert board.links[0].include_vars
+    assert board.links[0].keep_time
+
+
+def test_every_metric_of_a_dashboard_or_rule_is_declared() -> None:
+    known = our_names() | NOT_OURS
+    for board in BOARDS.values():
+        for panel in board.panels:
+            for expr in [] if isinstance(panel, Row) else exprs(panel):
+                assert metrics(expr), expr
+                assert metrics(expr) <= known, (board.title, panel.title, metrics(expr) - known)
+    for file in rules(load()).values():
+        for group in file.groups:
+            for rule in group.rules:
+                assert metrics(rule.expr) <= known | {"ALERTS"}, metrics(rule.expr) - known
+
+
+def test_the_made_metrics_are_declared_too() -> None:
+    assert made_live.names() <= our_names() | NOT_OURS
+
+
+def test_names_of_series_follow_from_unit_and_kind() -> None:
+    assert prometheus_names({"a.b": ("s", "counter"), "c": ("{job}", "gauge"), "d": ("1", "gauge")}) == {
+        "a_b_seconds_total", "c", "d_ratio",
+    }  # fmt: skip
+    assert prometheus_names({"e": ("By", "histogram")}) == {
+        "e_bytes", "e_bytes_bucket", "e_bytes_sum", "e_bytes_count",
+    }  # fmt: skip
+    assert instruments()["process.memory.usage"] == ("By", "gauge")
+
+
+@pytest.fixture(scope="module")
+def live_url(
+    made: MadeRun, outages: MadeRun, prometheus: PrometheusBinary, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A real Prometheus that saw the made runs go on, with the recording rules evaluated over them."""
+    folder = tmp_path_factory.mktemp("live")
+    make_blocks(prometheus, folder, made_live.openmetrics([made, outages]))
+    files = [ROOT / "prometheus" / "rules" / name for name in rules(load())]
+    with serving(prometheus, folder) as url:
+        command = [
+            prometheus.path.with_name("promtool"), "tsdb", "create-blocks-from", "rules", f"--url={url}",
+            f"--start={START:.0f}", f"--end={made_live.END + 10:.0f}", "--eval-interval=5s", "--output-dir=data",
+            *files,
+        ]  # fmt: skip
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    with serving(prometheus, folder) as url:
+        yield url
+
+
+def series(url: str, target: Target) -> list[dict[str, object]]:
+    assert isinstance(target.expr, str)
+    asked: dict[str, str | float] = {"query": fill(target.expr)}
+    if target.instant:
+        answer = requests.post(f"{url}/api/v1/query", data=asked | {"time": made_live.END}, timeout=10)
+    else:
+        times = {"start": START + 30, "end": made_live.END, "step": 5}
+        answer = requests.post(f"{url}/api/v1/query_range", data=asked | times, timeout=10)
+    assert answer.status_code == 200, f"{target.expr}\n{answer.text}"
+    return answer.json()["data"]["result"]
+
+
+@pytest.mark.parametrize("target", QUERIES)
+def test_every_query_is_valid_and_returns_series(target: Target, live_url: str) -> None:
+    assert series(live_url, target), target.expr
+
+
+COUNTS = {
+    ("live.json", "Running now"): [7 + 5],
+    ("live.json", "Response time"): [1, 1, 1],
+    ("live.json", "P95 of the API by operation"): [7],
+    ("live.json", "Success rate, worst place"): [1],
+    ("reliability.json", "Breaker state"): [2],
+    ("reliability.json", "Calls by kind"): [4],
+    ("resources.json", "Cache hits"): [3, 1],
+    ("resources.json", "Cost per hour"): [1] * 6,
+    ("traces.json", "P95 by stage"): [5],
+    ("pipeline.json", "Parts that answer"): [1],
+}
+"""Panels whose number of series follows from the made runs."""
+
+
+@pytest.mark.parametrize(("name", "title"), COUNTS)
+def test_a_panel_shows_as_many_series_as_the_made_runs_have(name: str, title: str, live_url: str) -> None:
+    panel = next(panel for panel in BOARDS[name].panels if panel.title == title)
+    assert not isinstance(panel, Row)
+    assert [len(series(live_url, target)) for target in panel.targets] == COUNTS[name, title]
+
+
+def test_recorded_objectives_are_what_the_report_says(made: MadeRun, outages: MadeRun, live_url: str) -> None:
+    """At the end of the ramp the totals are those of the run, whose report judges the same numbers."""
+
+    def value(expr: str) -> float:
+        asked = {"query": expr, "time": made_live.END + 5}
+        answer = requests.get(f"{live_url}/api/v1/query", params=asked, timeout=10)
+        (found,) = answer.json()["data"]["result"]
+        return float(found["value"][1])
+
+    case = f'{{run_id="{made.run.run_id}",scenario="throughput",case="n50"}}'
+    assert value(f"case:success_n:total{case}") == pytest.approx(400)
+    assert value(f"case:success_rate:total{case}") == pytest.approx(396 / 400)
+    assert value(f"case:throughput:rate1m{case}") == pytest.approx(396 / made_live.LENGTH)
+    budget = next(one for one in budgets(load()) if one.sli.id == "success_rate")
+    normal = [job for job in outages.jobs if job.scenario == "normal_operation"]
+    jobs = [job for job in made.jobs if not job.warmup] + normal
+    bad = sum(1 for job in jobs if job.outcome != "completed")
+    assert value(budget.record("1h")) == pytest.approx(bad / len(jobs))
+
+
+def test_whatever_has_an_objective_is_on_a_dashboard() -> None:
+    shown = " ".join(
+        expr
+        for board in BOARDS.values()
+        for panel in board.panels
+        if not isinstance(panel, Row)
+        for expr in exprs(panel)
+    )
+    for entry in recorded(load()):
+        assert entry.sli.objective is None or f"({entry.record}{{" in shown
+
+
+def test_traceql_names_the_spans_and_attributes_of_the_load_generator() -> None:
+    queries = [
+        target.query
+        for panel in BOARDS["traces.json"].panels
+        if not isinstance(panel, Row | NodeGraph)
+        for target in panel.targets
+        if isinstance(target.query, str)
+    ]
+    assert len(queries) == 3
+    for query in queries:
+        assert 'span.run_id =~ "$run_id" && span.scenario =~ "$scenario"' in query
+    assert '{ name = "loadgen.job" && ' in queries[0]
+    assert 'span.loadgen.job.outcome != "completed"' in queries[1]

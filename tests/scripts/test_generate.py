@@ -1,0 +1,125 @@
+"""scripts/generate.py as a user types it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reporting.catalogue import CATALOGUE_FILE, load
+from reporting.generated import generate
+from reporting.render.objectives import watched
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "scripts" / "generate.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_committed_files_are_those_that_the_catalogue_gives() -> None:
+    done = run("--check")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_check_names_what_is_stale_and_writes_nothing(tmp_path: Path) -> None:
+    assert run("--root", str(tmp_path)).returncode == 0
+    assert run("--root", str(tmp_path), "--check").returncode == 0
+    live, extra = tmp_path / "grafana" / "dashboards" / "live.json", tmp_path / "prometheus" / "rules" / "old.yml"
+    live.write_text("{}")
+    extra.write_text("groups: []")
+    (tmp_path / "docs" / "dashboards.md").unlink()
+    done = run("--root", str(tmp_path), "--check")
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == [
+        "stale: docs/dashboards.md",
+        "stale: grafana/dashboards/live.json",
+        "stale: prometheus/rules/old.yml",
+    ]
+    assert live.read_text() == "{}"
+    done = run("--root", str(tmp_path))
+    assert done.stdout.splitlines() == [
+        "docs/dashboards.md",
+        "grafana/dashboards/live.json",
+        "prometheus/rules/old.yml",
+    ]
+    assert not extra.exists()
+    assert live.read_bytes() == (ROOT / "grafana" / "dashboards" / "live.json").read_bytes()
+
+
+@pytest.mark.parametrize("check", [[], ["--check"]])
+def test_every_error_of_the_catalogue_is_told_and_nothing_written(tmp_path: Path, check: list[str]) -> None:
+    catalogue = tmp_path / "slis.yaml"
+    text = CATALOGUE_FILE.read_text().replace("title: Throughput\n", "titel: Throughput\n")
+    catalogue.write_text(text.replace("n: success_n", "n: nothing"))
+    done = run("--root", str(tmp_path / "out"), "--catalogue", str(catalogue), *check)
+    assert done.returncode == 2
+    assert [line.split(": ", 2)[2] for line in done.stderr.splitlines()] == [
+        "sli throughput: unknown key 'titel'",
+        "sli throughput: the key 'title' is missing",
+        "sli success_rate: n names 'nothing', which is no indicator",
+    ]
+    assert not (tmp_path / "out").exists()
+
+
+NEW = """
+  - id: made_cpu
+    title: CPU of the service
+    unit: ratio
+    dimension: resources
+    section: cpu
+    scope: scenario
+    query: >-
+      avg_over_time(process_cpu_utilization{job="service",run_id="$run_id",scenario="$scenario"}[$window])
+    objective: {value: 0.8, direction: at_most}
+    why: Room for more.
+
+  - id: unplaced
+    title: CPU of the process
+    unit: ratio
+    dimension: resources
+    section: cpu
+    scope: scenario
+    query: avg_over_time(process_cpu_utilization{job="service"}[$window])
+    objective: {value: 0.8, direction: at_most}
+    why: Nobody can tell its scenario by labels.
+
+  - id: made_hit_rate
+    title: Made hit rate
+    unit: ratio
+    dimension: resources
+    section: cache
+    scope: scenario
+    query: >-
+      sum by (cache) (last_over_time(cache_requests_total{run_id="$run_id",scenario="$scenario",result="hit"}[$window]))
+      / sum by (cache) (last_over_time(cache_requests_total{run_id="$run_id",scenario="$scenario"}[$window]))
+    by: {label: cache, members: [script, audio]}
+    objective: {value: 0.4, direction: at_least, scenarios: [cache_efficiency]}
+    why: What is not asked again costs nothing.
+"""
+
+
+def test_indicators_that_come_later_get_rules_panels_and_pages_by_themselves(tmp_path: Path) -> None:
+    catalogue = tmp_path / "slis.yaml"
+    catalogue.write_text(CATALOGUE_FILE.read_text() + NEW)
+    made = generate(catalogue)
+    rules = made["prometheus/rules/objectives.yml"].decode()
+    for part in (
+        "scenario:made_cpu:total",
+        "MadeCpuOutsideObjective",
+        'sum by (run_id, scenario, cache) (last_over_time(cache_requests_total{run_id!="",result="hit"}[5m]))',
+        'scenario:made_hit_rate:total{scenario=~"cache_efficiency",cache=~"script|audio"} < 0.4',
+    ):
+        assert part in " ".join(rules.split()), part
+    assert "unplaced" not in rules.split("groups:")[1], "an alert that could never fire"
+    assert ", unplaced." in rules
+    burns = made["prometheus/rules/burn_rates.yml"].decode()
+    assert "slo:made_hit_rate:error_ratio_rate5m > 1 * 0.6" not in burns
+    assert "slo:made_hit_rate:error_ratio_rate6h > 1 * 0.6" in burns, "60 % bad is the only pace that can be reached"
+    assert "made_cpu" not in burns, "a gauge has no events"
+    assert "CPU of the service, worst place" in made["grafana/dashboards/resources.json"].decode()
+    assert "### MadeHitRateOutsideObjective" in made["docs/dashboards.md"].decode()
+    assert len(list(watched(load(catalogue)))) == len(list(watched(load()))) + 2

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from stack.grafana import Grafana
+
+
+class FakeGrafana(ThreadingHTTPServer):
+    """Keeps annotations as Grafana does; answers `status` to every call when it is set."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.calls: list[tuple[str, str]] = []
+        self.annotations: dict[int, dict[str, Any]] = {}
+        self.status: int | None = None
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: FakeGrafana
+
+    def _answer(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.calls.append((self.command, self.path))
+        if self.server.status is None:
+            number = int(self.path.split("/")[3]) if self.command == "PATCH" else len(self.server.annotations) + 1
+            self.server.annotations[number] = body
+            answer = json.dumps({"id": number, "message": "Annotation added"}).encode()
+        else:
+            answer = b"not an annotation"
+        self.send_response(self.server.status or 200)
+        self.send_header("Location", "/login")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    do_POST = do_PATCH = _answer  # noqa: N815 - the names that the server looks for
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeGrafana]:
+    server = FakeGrafana()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_region_is_written_once_and_brought_up_to_date_at_its_end(fake: FakeGrafana) -> None:
+    said: list[str] = []
+    with Grafana(fake.url, said.append) as grafana:
+        for _ in range(3):
+            grafana.annotate("a", 10.0, None, "begun", ["run", "x"])
+        grafana.annotate("b", 11.0, 11.5, "short", ["fault"])
+        grafana.annotate("a", 10.0, 12.0, "ended", ["run", "x"])
+    assert fake.calls == [
+        ("POST", "/api/annotations"),
+        ("POST", "/api/annotations"),
+        ("PATCH", "/api/annotations/1"),
+    ]
+    assert fake.annotations == {
+        1: {"time": 10_000, "timeEnd": 12_000, "text": "ended", "tags": ["run", "x"]},
+        2: {"time": 11_000, "timeEnd": 11_500, "text": "short", "tags": ["fault"]},
+    }
+    assert said == []
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (302, "it asks for a login"),
+        (401, "it asks for a login"),
+        (403, "it lets nobody write annotations without a login"),
+        (500, "status 500"),
+        (200, "its answer is not Grafana's"),
+    ],
+)
+def test_a_grafana_that_refuses_is_one_warning_and_is_left_alone(fake: FakeGrafana, status: int, reason: str) -> None:
+    fake.status = status
+    said: list[str] = []
+    with Grafana(fake.url, said.append) as grafana:
+        for number in range(3):
+            grafana.annotate(str(number), 10.0, None, "text", [])
+    assert said == [f"warning: no annotations in the Grafana at {fake.url}: {reason}; the run goes on"]
+    assert len(fake.calls) == 1
+
+
+def test_a_grafana_that_is_down_is_one_warning(fake: FakeGrafana) -> None:
+    said: list[str] = []
+    fake.shutdown()
+    fake.server_close()
+    with Grafana(fake.url, said.append) as grafana:
+        grafana.annotate("a", 10.0, None, "text", [])
+        grafana.annotate("b", 10.0, None, "text", [])
+    assert said == [f"warning: no annotations in the Grafana at {fake.url}: it does not answer; the run goes on"]
