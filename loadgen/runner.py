@@ -27,8 +27,21 @@ from loadgen.stop import Stop, run_unless
 from loadgen.switches import Switcher
 from loadgen.timeline import PlannedFault
 
+IDLE_SAMPLES = 3
+"""Least samples of each gauge in an idle case."""
 
-def pending(scenario: Scenario, profile: Profile, share: Share = WHOLE) -> ScenarioRecord:
+
+def rest_of(scenario: Scenario, interval: float) -> float:
+    """Seconds of rest around the cases of a scenario: none, or long enough for a sample of every gauge in each.
+
+    Args:
+        scenario: says how long, for a stack that samples every second.
+        interval: seconds between two samples of this stack.
+    """
+    return max(scenario.rest, 1.1 * interval) if scenario.rest else 0.0
+
+
+def pending(scenario: Scenario, profile: Profile, share: Share = WHOLE, interval: float = 0.0) -> ScenarioRecord:
     """Give the record of a scenario that has not begun, with the numbers of this generator's share."""
 
     def owned(case: Case, jobs: range) -> int:
@@ -62,7 +75,7 @@ def pending(scenario: Scenario, profile: Profile, share: Share = WHOLE) -> Scena
         ],
         objectives=dict(scenario.objectives),
         store=None,
-        rest=scenario.rest,
+        rest=rest_of(scenario, interval),
     )
 
 
@@ -118,6 +131,8 @@ class Runner:
     faults: Injector
     switcher: Switcher
     observer: Observer
+    interval: float = 0.0
+    """Seconds between two samples of a gauge, where that is known to be long."""
     replica: Replica | None = None
     """Set when other load generators run the rest of the plan; the first of them controls faults and switches."""
 
@@ -208,14 +223,15 @@ class Runner:
     async def _load(self, scenario: Scenario, case: Case, jobs: list[PlannedJob]) -> None:
         """The measured part of a case."""
         if case.seconds is not None:
-            await run_unless(self.stop.draining, asyncio.sleep(case.seconds.of(self.profile)))
+            seconds = max(case.seconds.of(self.profile), IDLE_SAMPLES * self.interval)
+            await run_unless(self.stop.draining, asyncio.sleep(seconds))
         else:
             await self._closed_loop(scenario, case, case.pace, iter(jobs))
 
     async def _rest(self, scenario: Scenario) -> None:
         """Send nothing for as long as the scenario says, so that gauges show what has been left behind."""
-        if scenario.rest:
-            await run_unless(self.stop.draining, asyncio.sleep(scenario.rest))
+        if rest := rest_of(scenario, self.interval):
+            await run_unless(self.stop.draining, asyncio.sleep(rest))
 
     def _faults(self, scenario: Scenario, case: Case) -> tuple[PlannedFault, ...]:
         """The faults of a case, if they are for this generator to inject."""

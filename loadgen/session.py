@@ -124,6 +124,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
         if settings.providers is not None:
             offered["providers"] = await stack.enter_async_context(Controls(settings.providers))
         scenarios, controls = await feasible(settings.scenarios, offered, named=settings.named, say=view.say)
+        interval = telemetry.interval()
         plan = plan_run(scenarios, settings.profile, settings.seed)
         faults = plan_all_faults(scenarios, settings.profile, settings.seed)
         encoded = to_bytes(plan, faults)
@@ -141,7 +142,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             ended=None,
             document=settings.document.record(),
             environment=describe(ROOT),
-            scenarios=[pending(scenario, settings.profile, share) for scenario in scenarios],
+            scenarios=[pending(scenario, settings.profile, share, interval) for scenario in scenarios],
             faults=[],
         )
         with Journal(settings.run_dir, encoded) as journal, view:
@@ -170,6 +171,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
                 faults=Injector(controls, clock, view.say),
                 switcher=Switcher(service, view.say),
                 observer=Observer(service, controls),
+                interval=interval,
                 replica=replica,
             )
             await runner.run_all(scenarios)

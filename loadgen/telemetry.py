@@ -93,3 +93,10 @@ def shutdown() -> None:
 def pulled() -> bool:
     """Tell whether metrics leave this process by being scraped."""
     return "prometheus" in os.environ.get("OTEL_METRICS_EXPORTER", "").split(",")
+
+
+def interval() -> float:
+    """Seconds between two exports of metrics that are pushed, which all components of a stack share; 0 when scraped."""
+    if "otlp" not in os.environ.get("OTEL_METRICS_EXPORTER", "").split(","):
+        return 0.0
+    return float(os.environ.get("OTEL_METRIC_EXPORT_INTERVAL", "60000")) / 1000

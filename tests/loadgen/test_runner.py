@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from loadgen import reconcile
+from loadgen import reconcile, telemetry
 from loadgen.clock import Clock
 from loadgen.controls import Controls
 from loadgen.environment import describe
@@ -458,3 +458,22 @@ async def test_calls_of_resources_are_kept_with_their_connections_and_those_of_p
         ("use", "n01", "llm", None),
         ("use", "n01", "tts", "127.0.0.1:5"),
     ]
+
+
+@pytest.mark.parametrize(("rest", "interval", "seconds"), [(0.0, 5.0, 0.0), (1.1, 0.0, 1.1), (1.1, 5.0, 5.5)])
+def test_a_rest_is_long_enough_for_a_sample_of_the_stack(rest: float, interval: float, seconds: float) -> None:
+    assert pending(scenario(rest=rest), "quick", interval=interval).rest == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("exporter", "milliseconds", "seconds"),
+    [("otlp", "5000", 5.0), ("console,otlp", None, 60.0), ("prometheus", "1", 0)],
+)
+def test_the_interval_is_that_of_pushed_metrics(
+    monkeypatch: pytest.MonkeyPatch, exporter: str, milliseconds: str | None, seconds: float
+) -> None:
+    monkeypatch.setenv("OTEL_METRICS_EXPORTER", exporter)
+    monkeypatch.delenv("OTEL_METRIC_EXPORT_INTERVAL", raising=False)
+    if milliseconds is not None:
+        monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", milliseconds)
+    assert telemetry.interval() == seconds
