@@ -26,7 +26,7 @@ from rich.console import Console
 
 from loadgen.document import Document
 from loadgen.record import JobRecord, Outcome, read_jobs
-from loadgen.scenario import Scenario
+from loadgen.scenario import PROFILES, Scenario
 from loadgen.session import EXIT_INTERRUPTED, EXIT_OK, Settings, execute
 from reporting.statistics import mean_interval, summarize
 from stack import readiness
@@ -98,8 +98,8 @@ def measured(jobs: Sequence[JobRecord]) -> Measured:
 
 def scenario(jobs: int) -> Scenario:
     """The load: a closed loop like that of throughput, with as many jobs in flight as the service has workers."""
-    count = {"quick": jobs, "standard": jobs}
-    warmup = {"quick": IN_FLIGHT, "standard": IN_FLIGHT}
+    count = dict.fromkeys(PROFILES, jobs)
+    warmup = dict.fromkeys(PROFILES, IN_FLIGHT)
     return Scenario.model_validate(
         {
             "name": "overhead",

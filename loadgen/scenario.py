@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Profile = Literal["quick", "standard"]
+Profile = Literal["quick", "standard", "paper"]
 PROFILES: tuple[Profile, ...] = get_args(Profile)
 
 Dimension = Literal["performance", "reliability", "resources"]
@@ -33,10 +33,11 @@ class PerProfile(_Strict):
 
     quick: int
     standard: int
+    paper: int
 
     def of(self, profile: Profile) -> int:
         """Give the number for one profile."""
-        return self.quick if profile == "quick" else self.standard
+        return {"quick": self.quick, "standard": self.standard, "paper": self.paper}[profile]
 
 
 class Iterations(PerProfile):
@@ -44,6 +45,7 @@ class Iterations(PerProfile):
 
     quick: Annotated[int, Field(ge=1, le=100_000)]
     standard: Annotated[int, Field(ge=1, le=100_000)]
+    paper: Annotated[int, Field(ge=1, le=100_000)]
 
 
 class Warmup(PerProfile):
@@ -51,6 +53,7 @@ class Warmup(PerProfile):
 
     quick: Annotated[int, Field(ge=0, le=10_000)]
     standard: Annotated[int, Field(ge=0, le=10_000)]
+    paper: Annotated[int, Field(ge=0, le=10_000)]
 
 
 class Times(PerProfile):
@@ -58,6 +61,7 @@ class Times(PerProfile):
 
     quick: Annotated[int, Field(ge=1, le=100)]
     standard: Annotated[int, Field(ge=1, le=100)]
+    paper: Annotated[int, Field(ge=1, le=100)]
 
 
 class Seconds(PerProfile):
@@ -65,6 +69,7 @@ class Seconds(PerProfile):
 
     quick: Annotated[int, Field(ge=1, le=3_600)]
     standard: Annotated[int, Field(ge=1, le=3_600)]
+    paper: Annotated[int, Field(ge=1, le=3_600)]
 
 
 class Switches(_Strict):
@@ -103,7 +108,7 @@ class Fault(_Strict):
     """None: to the end of the case."""
     every: Annotated[float, Field(gt=0, le=3_600)] | None = None
     """Seconds from one start to the next, when it strikes more than once."""
-    times: Times = Times(quick=1, standard=1)
+    times: Times = Times(quick=1, standard=1, paper=1)
     what: FaultSpec
 
 
@@ -116,8 +121,8 @@ class Case(_Strict):
     name: Name
     model: Literal["closed", "idle"]
     concurrency: Annotated[int, Field(ge=1, le=1_000)] = 0
-    iterations: Iterations = Iterations.model_construct(quick=0, standard=0)
-    warmup: Warmup = Warmup(quick=0, standard=0)
+    iterations: Iterations = Iterations.model_construct(quick=0, standard=0, paper=0)
+    warmup: Warmup = Warmup(quick=0, standard=0, paper=0)
     """These three belong to the model closed, which needs them."""
     seconds: Seconds | None = None
     """Belongs to the model idle, which needs it."""

@@ -47,8 +47,8 @@ def case(name: str = "n01", concurrency: int = 1, iterations: int = 1, warmup: i
         "name": name,
         "model": "closed",
         "concurrency": concurrency,
-        "iterations": {"quick": iterations, "standard": iterations},
-        "warmup": {"quick": warmup, "standard": warmup},
+        "iterations": {"quick": iterations, "standard": iterations, "paper": iterations},
+        "warmup": {"quick": warmup, "standard": warmup, "paper": warmup},
     }
 
 

@@ -290,8 +290,8 @@ async def test_a_warm_up_job_does_not_say_on_the_wire_where_it_belongs() -> None
                 "name": "n01",
                 "model": "closed",
                 "concurrency": 1,
-                "iterations": {"quick": 1, "standard": 1},
-                "warmup": {"quick": 1, "standard": 1},
+                "iterations": {"quick": 1, "standard": 1, "paper": 1},
+                "warmup": {"quick": 1, "standard": 1, "paper": 1},
             }
         ]
     )

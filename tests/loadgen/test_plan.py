@@ -64,7 +64,7 @@ def test_repeated_prompts_are_those_of_the_case_before_and_half_new_ones_every_s
 
 
 def test_an_idle_case_has_no_jobs() -> None:
-    idle = {"name": "idle", "model": "idle", "seconds": {"quick": 1, "standard": 1}}
+    idle = {"name": "idle", "model": "idle", "seconds": {"quick": 1, "standard": 1, "paper": 1}}
     assert plan_run([scenario(cases=[idle])], "quick", 1) == ()
 
 

@@ -359,7 +359,7 @@ async def test_a_fault_that_is_refused_fails_the_run_readably(tmp_path: Path) ->
     assert (read_run(tmp_path).state, read_jobs(tmp_path)) == (RunState.FAILED, [])
 
 
-IDLE = {"name": "idle", "model": "idle", "seconds": {"quick": 1, "standard": 1}}
+IDLE = {"name": "idle", "model": "idle", "seconds": {"quick": 1, "standard": 1, "paper": 1}}
 
 
 async def test_an_idle_case_sends_nothing_for_its_seconds(tmp_path: Path) -> None:
@@ -401,7 +401,7 @@ async def test_a_run_that_the_user_stops_in_an_idle_case_ends_at_once(tmp_path: 
     stop = Stop()
     async with serving(FakeTarget()) as fake:
         asyncio.get_running_loop().call_later(0.1, stop.request)
-        long = IDLE | {"seconds": {"quick": 60, "standard": 60}}
+        long = IDLE | {"seconds": {"quick": 60, "standard": 60, "paper": 60}}
         async with asyncio.timeout(5):
             await run_on(fake.url, tmp_path, [scenario(cases=[long])], stop)
     assert read_run(tmp_path).state is RunState.INTERRUPTED

@@ -22,8 +22,8 @@ cases:
   - name: n01
     model: closed
     concurrency: 1
-    iterations: {quick: 5, standard: 20}
-    warmup: {quick: 1, standard: 2}
+    iterations: {quick: 5, standard: 20, paper: 20}
+    warmup: {quick: 1, standard: 2, paper: 2}
 objectives: {}
 """
 
@@ -75,7 +75,7 @@ def test_a_valid_file_gives_its_values(tmp_path: Path) -> None:
         ("[create, wait, content]", "[create, delete, wait]", "steps: has delete before the end; make it the last"),
         ("name: demo", "name: other", "name: is 'other', but the file is demo.yaml; make them equal"),
         ("quick: 5, standard: 20", "quick: 5", "cases.0.iterations.standard: is missing; add it"),
-        ("quick: 1, standard: 2}", "quick: 1, standard: 2, papr: 3}", "cases.0.warmup.papr: unknown key; remove it"),
+        ("quick: 1, standard: 2,", "quick: 1, standard: 2, pilot: 3,", "cases.0.warmup.pilot: unknown key; remove it"),
         ("concurrency: 1", "concurrency: 6", "cases.0.iterations.quick: is 5, fewer than the 6 slots; give each slot"),
         ("model: closed", "model: open", "cases.0.model: is 'open'; use 'closed'"),
         ("objectives: {}", "objectives: {a: fast}", "objectives.a: is 'fast'; write a number"),
@@ -119,7 +119,7 @@ def test_all_errors_of_all_files_come_at_once(tmp_path: Path) -> None:
     second = broken.replace("encoding: multipart", "encoding: zip")
     again = (
         "  - name: n01\n    model: closed\n    concurrency: 1\n"
-        "    iterations: {quick: 1, standard: 1}\n    warmup: {}\n"
+        "    iterations: {quick: 1, standard: 1, paper: 1}\n    warmup: {}\n"
     )
     (tmp_path / "a.yaml").write_text(broken.replace("objectives", again + "objectives"))
     (tmp_path / "b.yaml").write_text(second)
@@ -128,6 +128,7 @@ def test_all_errors_of_all_files_come_at_once(tmp_path: Path) -> None:
         load_folder(tmp_path)
     assert sorted(line.split("; ")[0] for line in caught.value.errors) == [
         "a.yaml: cases.0.concurrency: is 'one'",
+        "a.yaml: cases.1.warmup.paper: is missing",
         "a.yaml: cases.1.warmup.quick: is missing",
         "a.yaml: cases.1.warmup.standard: is missing",
         "a.yaml: cases: 'n01' is the name of more than one case",
@@ -197,6 +198,12 @@ def test_the_shipped_scenarios_are_those_of_the_suite() -> None:
     assert scenarios["single_request"].cases[0].iterations.quick == 20
 
 
+def test_paper_gives_every_case_of_performance_an_upper_limit_of_p99() -> None:
+    for scenario in load_folder().values():
+        if scenario.dimension == "performance":
+            assert min(case.iterations.paper for case in scenario.cases) >= 368, scenario.name
+
+
 def test_standard_has_20_iterations_and_two_per_slot() -> None:
     for scenario in load_folder().values():
         for case in scenario.cases:
@@ -229,15 +236,15 @@ def test_quick_fits_into_75_seconds_and_its_resources_into_35_at_15_jobs_per_sec
 IDLE = """\
   - name: n00
     model: idle
-    seconds: {quick: 5, standard: 30}
+    seconds: {quick: 5, standard: 30, paper: 30}
 objectives: {}
 """
 AGAIN = """\
   - name: n02
     model: closed
     concurrency: 1
-    iterations: {quick: 5, standard: 20}
-    warmup: {quick: 1, standard: 2}
+    iterations: {quick: 5, standard: 20, paper: 20}
+    warmup: {quick: 1, standard: 2, paper: 2}
     prompts: repeated
 objectives: {}
 """
@@ -252,15 +259,17 @@ LAST = "objectives: {}\n"
             ["cases.0.concurrency: is missing; add it"],
         ),
         (
-            VALID.replace(LAST, "    seconds: {quick: 1, standard: 1}\n" + LAST),
+            VALID.replace(LAST, "    seconds: {quick: 1, standard: 1, paper: 1}\n" + LAST),
             ["cases.0.seconds: does not belong to the model closed, which ends with its jobs; remove it"],
         ),
         (
-            VALID.replace(LAST, IDLE.replace("    seconds: {quick: 5, standard: 30}\n", "")),
+            VALID.replace(LAST, IDLE.replace("    seconds: {quick: 5, standard: 30, paper: 30}\n", "")),
             ["cases.1.seconds: is missing; add it, it is the length of an idle case"],
         ),
         (
-            VALID.replace(LAST, IDLE.replace("model: idle\n", "model: idle\n    warmup: {quick: 0, standard: 0}\n")),
+            VALID.replace(
+                LAST, IDLE.replace("model: idle\n", "model: idle\n    warmup: {quick: 0, standard: 0, paper: 0}\n")
+            ),
             ["cases.1.warmup: does not belong to the model idle, which sends nothing; remove it"],
         ),
         (
@@ -355,8 +364,16 @@ def test_the_faults_of_a_valid_file_have_their_values(tmp_path: Path) -> None:
         ("outage", "latency", "cases.0.faults.0.what.seconds: is missing; add it, a latency needs it"),
         ("llm, kind: outage", "store, kind: corrupt", "cases.0.faults.0.what.kind: is 'corrupt', which the store"),
         ("llm, kind: outage", "store, kind: error, status: 500", "cases.0.faults.0.what.status: does not belong to"),
-        ("until: 2", "until: 2, every: 1, times: {quick: 2, standard: 2}", "cases.0.faults.0.every: is 1, not longer"),
-        ("until: 2", "until: 2, times: {quick: 2, standard: 2}", "cases.0.faults.0.every: is missing; add it"),
+        (
+            "until: 2",
+            "until: 2, every: 1, times: {quick: 2, standard: 2, paper: 2}",
+            "cases.0.faults.0.every: is 1, not longer",
+        ),
+        (
+            "until: 2",
+            "until: 2, times: {quick: 2, standard: 2, paper: 2}",
+            "cases.0.faults.0.every: is missing; add it",
+        ),
         ("until: 2, ", "every: 3, ", "cases.0.faults.0.until: is missing; add it, a fault that strikes again"),
         ("    pace: 1\n", "", "cases.0.pace: is missing; add it, without it nobody knows how long the case lasts"),
         ("until: 2", "until: 5", "cases.0.faults: end after 5 s in the profile quick, but its jobs may end after 5 s"),

@@ -10,7 +10,7 @@ OUTAGE = {
     "at": 2,
     "until": 3.5,
     "every": 5,
-    "times": {"quick": 2, "standard": 3},
+    "times": {"quick": 2, "standard": 3, "paper": 3},
     "what": {"target": "llm", "kind": "outage"},
 }
 
