@@ -38,6 +38,8 @@ class Injector:
     """Every fault so far, in the order of their beginning; one in force has no end yet."""
     changed: Callable[[], None] = lambda: None
     """Called when `records` has changed."""
+    _maybe_on: set[Side] = field(default_factory=set)
+    """Sides that were asked to inject and have not confirmed a lifting since: an answer may be lost on its way."""
 
     @asynccontextmanager
     async def during(self, faults: tuple[PlannedFault, ...]) -> AsyncIterator[None]:
@@ -73,6 +75,7 @@ class Injector:
 
     async def _apply(self, window: Window) -> None:
         lifetime = OPEN_END_SECONDS if window.until is None else window.until - window.at + GRACE_SECONDS
+        self._maybe_on.add(window.side)
         try:
             await self.controls[window.side].inject(window.faults, lifetime)
         except ControlError as error:
@@ -101,7 +104,7 @@ class Injector:
         """Lift the faults of a side; it is tried a few times, as nothing must stay on."""
         open_ones = [number for number, record in enumerate(self.records) if record.ended is None]
         mine = [number for number in open_ones if (self.records[number].target == "store") == (side == "service")]
-        if not mine:
+        if side not in self._maybe_on:
             return
         error: ControlError | None = None
         for attempt in range(LIFT_ATTEMPTS):
@@ -111,6 +114,9 @@ class Injector:
                 error = problem
                 await asyncio.sleep(_LIFT_PAUSE * (attempt + 1))
                 continue
+            self._maybe_on.discard(side)
+            if not mine:
+                return
             now = self.clock.now()
             counts = {(rule.provider, rule.kind): rule for rule in final.rules}
             for number in mine:

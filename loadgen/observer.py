@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from loadgen.controls import ControlError, Controls, ServiceState
+from loadgen.controls import ControlError, Controls, LoggedCall, ServiceState
 from loadgen.record import AuditRecord, CallRecord, TransitionRecord
 from loadgen.timeline import Side
 
@@ -31,12 +31,12 @@ class Observer:
         except ControlError:
             return None
 
-    async def transitions(self, scenario: str, case: str, since: float) -> list[TransitionRecord]:
-        """The changes of all breakers since an instant, in order of time."""
+    async def transitions(self, scenario: str, case: str, since: float) -> list[TransitionRecord] | None:
+        """The changes of all breakers since an instant, in order of time; None when they could not be read."""
         try:
             breakers = await self.service.breakers()
         except ControlError:
-            return []
+            return None
         found = [
             TransitionRecord(
                 scenario=scenario, case=case, provider=breaker.provider, at=t.at, before=t.before, after=t.after
@@ -47,16 +47,19 @@ class Observer:
         ]
         return sorted(found, key=lambda transition: transition.at)
 
-    async def calls(self, scenario: str, case: str, since: float) -> list[CallRecord]:
-        """The calls that reached the providers since an instant, as they counted them."""
+    async def calls(self, scenario: str, case: str, since: float) -> tuple[list[CallRecord], bool]:
+        """The calls that reached the providers since an instant, as they counted them; False: one did not answer."""
         providers = self.controls.get("providers")
         if providers is None:
-            return []
-        try:
-            logged = [call for name in PROVIDERS for call in await providers.calls(name, since)]
-        except ControlError:
-            return []
-        return [
+            return [], False
+        logged: list[LoggedCall] = []
+        complete = True
+        for name in PROVIDERS:
+            try:
+                logged += await providers.calls(name, since)
+            except ControlError:
+                complete = False
+        records = [
             CallRecord(
                 scenario=scenario,
                 case=case,
@@ -68,6 +71,7 @@ class Observer:
             )
             for call in logged
         ]
+        return records, complete
 
     async def audit(self) -> AuditRecord | None:
         """The service's state once it has come to rest; None when it offers none."""

@@ -209,7 +209,7 @@ class Runner:
                     # What one of them now changes or looks at must hold for the jobs of all.
                     await self._together(f"{place}:end")
                 if faults or (scenario.dimension == "resources" and share.index == 0):
-                    await self._observe(scenario.name, case.name, started)
+                    record = await self._observe(scenario.name, record, started)
             return msgspec.structs.replace(
                 record,
                 started=started,
@@ -241,11 +241,13 @@ class Runner:
             fault for fault in self.planned_faults if (fault.scenario, fault.case) == (scenario.name, case.name)
         )
 
-    async def _observe(self, scenario: str, case: str, since: float) -> None:
-        """Keep what the service and its providers saw of a case that began at `since`."""
-        self.journal.calls(await self.observer.calls(scenario, case, since))
-        transitions = await self.observer.transitions(scenario, case, since)
-        self._head(transitions=[*self.run.transitions, *transitions])
+    async def _observe(self, scenario: str, case: CaseRecord, since: float) -> CaseRecord:
+        """Keep what the service and its providers saw of a case that began at `since`, and what could not be read."""
+        calls, complete = await self.observer.calls(scenario, case.name, since)
+        self.journal.calls(calls)
+        transitions = await self.observer.transitions(scenario, case.name, since)
+        self._head(transitions=[*self.run.transitions, *(transitions or ())])
+        return msgspec.structs.replace(case, breakers_read=transitions is not None, calls_read=complete)
 
     async def _together(self, phase: str) -> None:
         """Wait for the other load generators of the run, unless the user stops it."""

@@ -144,7 +144,7 @@ def _unfit(what: FaultSpec) -> Iterator[str]:
 
 def _beyond(case: Case, pace: float) -> Iterator[str]:
     for profile in PROFILES:
-        least = (case.iterations.of(profile) // case.concurrency) * pace
+        least = (case.iterations.of(profile) - 1) * pace / case.concurrency  # when the last job is due
         ends = [until for fault in case.faults for _, until in _strikes(fault, profile) if until is not None]
         if ends and max(ends) >= least:
             yield (

@@ -91,7 +91,7 @@ def _audit(evidence: Evidence) -> Iterator[str]:
 
 
 def _breaker(evidence: Evidence) -> Iterator[str]:
-    if evidence.scenario(OUTAGE) is None or evidence.switched_off("breaker"):
+    if evidence.scenario(OUTAGE) is None or evidence.switched_off("breaker") or not evidence.breakers_read(OUTAGE):
         return
     passed = len(crossings(evidence, OUTAGE).passed)
     if passed:

@@ -49,6 +49,8 @@ def mean_time(found: Recovery) -> str:
 
 
 def _opening(evidence: Evidence, found: tuple[Outage, ...]) -> list[str]:
+    if not evidence.breakers_read(SCENARIO):
+        return ["The service's breakers could not be read: whether they opened is not known (SERVICE_ADMIN=true)."]
     opened = sum(1 for outage in found if outage.opened is not None)
     closed = sum(1 for outage in found if outage.recovery is not None)
     sentences = [

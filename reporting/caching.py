@@ -81,7 +81,7 @@ def _rates(evidence: Evidence, cases: list[CaseRecord]) -> Table:
     for case in cases:
         for cache, provider in CACHES.items():
             found = answers(evidence, case.name, cache)
-            calls = len(calls_of(evidence, SCENARIO, case.name, provider))
+            calls = len(calls_of(evidence, SCENARIO, case.name, provider)) if evidence.calls_read(SCENARIO) else None
             rows.append(
                 (
                     case.name,
@@ -92,7 +92,7 @@ def _rates(evidence: Evidence, cases: list[CaseRecord]) -> Table:
                     units.count(found.misses),
                     units.rate(found.rate),
                     units.count(calls),
-                    units.count(found.questions - calls),
+                    units.count(None if calls is None else found.questions - calls),
                 )
             )
     columns = (

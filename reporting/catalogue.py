@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -187,6 +188,12 @@ def _check_alone(sli: Sli, name: str, errors: list[str]) -> None:
     (_check_records if sli.source == "records" else _check_query)(sli, name, errors)
     if sli.objective and (strangers := set(sli.objective.members) - set(sli.by.members if sli.by else ())):
         errors.append(f"{name}: objective: members {', '.join(sorted(strangers))} are not among those of by")
+    if sli.objective and not math.isfinite(sli.objective.value):
+        errors.append(f"{name}: objective: value must be a finite number, it is {sli.objective.value}")
+    if sli.min_n < 0:
+        errors.append(f"{name}: min_n must not be negative, it is {sli.min_n}")
+    if sli.by and not sli.by.members:
+        errors.append(f"{name}: by: members is empty; name the values that are expected")
     if sli.key and sli.objective is None:
         errors.append(f"{name}: key needs an objective, which alone can fail")
 

@@ -20,6 +20,7 @@ from reporting.usage import UNDER_TEST, memory, utilisation
 
 TOO_FEW = "too few samples of memory within the case"
 NO_BREAKER = NoData("the service ran without its circuit breaker")
+UNREAD = NoData("the service's breakers could not be read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ def calls_while_open(records: Records, scenario: str) -> Exact | NoData:
     """Calls that arrived at a provider within an open interval of its breaker and were sent after the opening."""
     if records.switched_off("breaker"):
         return NO_BREAKER
+    if not records.breakers_read(scenario):
+        return UNREAD
     if not any(call.scenario == scenario for call in records.calls):
         return NoData("no calls were counted at a provider")
     found = crossings(records, scenario)
@@ -46,6 +49,8 @@ def breaker_opened(records: Records, scenario: str) -> Exact | NoData:
     """Share of the outages that the provider's breaker opened in."""
     if records.switched_off("breaker"):
         return NO_BREAKER
+    if not records.breakers_read(scenario):
+        return UNREAD
     found = outages(records, scenario)
     if not found:
         return NoData("no outage was injected")
@@ -56,6 +61,8 @@ def mean_time_to_recovery(records: Records, scenario: str) -> Exact | NoData:
     """Mean of breaker closed - fault on, over the outages that opened the breaker and recovered within the case."""
     if records.switched_off("breaker"):
         return NO_BREAKER
+    if not records.breakers_read(scenario):
+        return UNREAD
     found = recovery(outages(records, scenario))
     return Exact(found.mean, found.n) if found else NoData("no outage opened the breaker and recovered within the case")
 
@@ -100,9 +107,9 @@ def cpu_utilisation(records: Records, scenario: str) -> Exact | NoData:
 
 
 def memory_growth(records: Records, scenario: str) -> Exact | NoData:
-    """Memory of service and media workers at the end (median of three samples) over that at the beginning, less 1."""
+    """Memory of service and media workers at the end (median of 3 samples) over the beginning, less 1; n is samples."""
     found = leak(records, scenario)
-    return Exact(found.growth, found.jobs) if found else NoData(TOO_FEW)
+    return Exact(found.growth, found.trend.n) if found else NoData(TOO_FEW)
 
 
 def memory_leaked(records: Records, scenario: str) -> Exact | NoData:

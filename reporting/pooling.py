@@ -91,7 +91,7 @@ def _table(evidence: Evidence, counted: dict[str, list[Connections]]) -> Table:
                 (
                     case.name,
                     name,
-                    units.count(at_provider.calls),
+                    units.count(at_provider.calls if evidence.calls_read(SCENARIO) else None),
                     units.count(at_provider.connections),
                     units.number(per, 1),
                     units.count(evidence.value("connections_opened", SCENARIO, case.name, name)),

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from loadgen.record import JobRecord, Outcome, ScenarioRecord
 from reporting.evidence import Evidence
 
+CONFIRMATION = 0.1
+"""Seconds within which a fault that was put or lifted is confirmed: it holds from a moment before."""
 UNRESOLVED = frozenset({Outcome.ERROR, Outcome.TIMEOUT, Outcome.ABORTED})
 """Outcomes after which the client does not know what became of the job, or whether it was accepted at all."""
 
@@ -67,6 +69,7 @@ def _scenario(evidence: Evidence, scenario: ScenarioRecord) -> Reconciliation:
         *_client_counters(evidence, scenario.name, jobs),
         *_service_counters(evidence, scenario.name, jobs),
         *_root_spans(evidence, scenario.name, jobs),
+        *_faulted_calls(evidence, scenario.name),
     ]
     return Reconciliation(scenario.name, len(jobs), tuple(counts))
 
@@ -129,6 +132,26 @@ def _service_counters(evidence: Evidence, scenario: str, jobs: list[JobRecord]) 
 
 def _silence(evidence: Evidence) -> str:
     return "" if evidence.measurements.prometheus else "not available: there was no Prometheus to ask"
+
+
+def _faulted_calls(evidence: Evidence, scenario: str) -> list[Count]:
+    """The providers' log of calls beside what their faults saw: a log that lacks some cannot prove that none came."""
+    counts = []
+    for fault in evidence.faults(scenario):
+        if fault.target == "store" or fault.seen is None or fault.ended is None:
+            continue
+        logged = sum(
+            1
+            for call in evidence.calls
+            if (call.scenario, call.provider) == (scenario, fault.target)
+            and fault.started - CONFIRMATION <= call.arrived <= fault.ended + CONFIRMATION
+        )
+        # Further calls arrive in the moments in which the fault is put in force and lifted, so more is no difference.
+        most = max(logged, fault.seen)
+        what = f"calls of {fault.target} during the {fault.kind} (the fault saw {fault.seen:,})"
+        note = "" if evidence.calls_read(scenario) else "not available: the providers' log of calls was not read"
+        counts.append(Count("providers, calls.jsonl", what, fault.seen, most, None if note else logged, note))
+    return counts
 
 
 def _root_spans(evidence: Evidence, scenario: str, jobs: list[JobRecord]) -> list[Count]:

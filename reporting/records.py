@@ -97,6 +97,20 @@ class Records:
         found = self.scenario(scenario)
         return next((c.started for c in found.cases if c.name == case), None) if found else None
 
+    def breakers_read(self, scenario: str) -> bool:
+        """False when the changes of the breakers in a scenario are not known, because nobody could read them."""
+        return all(case.breakers_read is not False for case in self._began(scenario))
+
+    def calls_read(self, scenario: str) -> bool:
+        """True when the providers' own log of the calls of a scenario is there, and whole as far as is known."""
+        cases = self._began(scenario)
+        some = any(call.scenario == scenario for call in self.calls)
+        return all(case.calls_read is not False and (some or case.calls_read) for case in cases)
+
+    def _began(self, scenario: str) -> list[CaseRecord]:
+        found = self.scenario(scenario)
+        return [case for case in found.cases if case.started is not None] if found else []
+
     def switched_off(self, switch: str) -> bool:
         """True when the service says that it runs without this; a service that says nothing has it on."""
         return (self.run.switches or {}).get(switch) is False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 import secrets
@@ -15,6 +16,8 @@ from service.schemas import Asset
 CONTENT = "content.mp4"
 """The finished video."""
 _JOB = re.compile(r"video_[0-9a-f]{32}")
+
+_log = logging.getLogger(__name__)
 
 
 class Assets:
@@ -73,11 +76,17 @@ class Assets:
         return Asset(path=name, sha256=digest.hexdigest(), bytes=size, media_type=media_type)
 
     def remove(self, video_id: str) -> None:
-        """Remove a job's folder with all files; nothing happens when there is none."""
+        """Remove a job's folder with all files; nothing happens when there is none, or when the disk refuses.
+
+        A disk that is read-only or broken must not keep a job from its end: its folder is an orphan then, and logged.
+        """
         grave = self._root / f".{video_id}-{secrets.token_hex(4)}"
         try:
             # Renamed first: a thread that still works for the cancelled job finds no folder to write to.
             (self._root / video_id).rename(grave)
         except FileNotFoundError:
+            return
+        except OSError as error:
+            _log.error("%s: its files cannot be removed: %s", video_id, error)
             return
         shutil.rmtree(grave, ignore_errors=True)

@@ -39,6 +39,8 @@ class Backlog:
         self._metrics = metrics
         self._clock = clock
         self._unsaved: dict[str, State] = {}
+        self._stale: set[str] = set()
+        """Jobs whose file is of no use any more and could not be removed."""
         self._not_on_disk: set[str] = set()
         # Jobs that were refused after an attempt to store them, of which nobody knows whether it succeeded.
         self._refused: set[str] = set()
@@ -190,6 +192,8 @@ class Backlog:
             await asyncio.wait({self._task})
         if (self._unsaved or self._refused) and not await self.restore():
             _log.warning("The job store is away: the states of %d jobs stay on disk.", len(self._unsaved))
+        for video_id in list(self._stale):
+            await self._from_disk(video_id)
         await asyncio.to_thread(self._spool.close)
 
     def _check_room(self) -> None:
@@ -254,7 +258,13 @@ class Backlog:
             try:
                 await _uncut(self._spool.discard, video_id)
             except OSError as error:
-                _log.warning("%s: its kept state cannot be removed: %s", video_id, error)
+                # It would be taken for the truth at the next start, so it is tried again.
+                if video_id not in self._stale:
+                    _log.warning("%s: its kept state cannot be removed: %s", video_id, error)
+                self._stale.add(video_id)
+                self._wake()
+            else:
+                self._stale.discard(video_id)
 
     def _remember(self, state: State) -> None:
         if state.id not in self._unsaved:
@@ -276,7 +286,9 @@ class Backlog:
             self._task = asyncio.create_task(self._look())
 
     async def _look(self) -> None:
-        while not await self._settled():
+        while not await self._settled() or self._stale:
+            for video_id in list(self._stale):
+                await self._from_disk(video_id)
             for video_id in list(self._not_on_disk):
                 if (state := self._unsaved.get(video_id)) is not None:
                     await self._to_disk(state)

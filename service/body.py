@@ -129,11 +129,15 @@ async def _json_fields(request: Request) -> dict[str, Any]:
 class _StrictParser(MultiPartParser):
     """Starlette's parser, without its leniency.
 
-    It reads a field that is not UTF-8 as Latin-1, and leaves out a last part that was cut off: a client would get
-    a video of another prompt, or without its document.
+    It reads a field in the charset that the request declares, or as Latin-1 if it is not in it, and leaves out a last
+    part that was cut off: a client would get a video of another prompt, or without its document.
     """
 
     complete = False
+
+    def on_part_begin(self) -> None:
+        self._charset = "utf-8"  # whatever the request declares: fields are checked, and read, as UTF-8
+        super().on_part_begin()
 
     def on_end(self) -> None:
         self.complete = True

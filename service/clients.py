@@ -203,7 +203,7 @@ class ProviderClient:
             ) from error
         try:
             answer = await asyncio.to_thread(call.read, body) if len(body) > _INLINE_BYTES else call.read(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # RecursionError: JSON that is nested too deeply
             raise self._invalid(str(error)) from error
         return answer, len(payload) + len(body)
 

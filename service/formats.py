@@ -63,7 +63,7 @@ def pcm(content: bytes) -> Sound:
             # Streamed WAV files give 2**32 - 1 as their length: what is there counts, up to the limit.
             samples = file.readframes(rate * _MAX_AUDIO_SECONDS)
             declared = file.getnframes()
-    except (wave.Error, EOFError, OverflowError, MemoryError) as error:
+    except (wave.Error, EOFError, OverflowError, MemoryError, RuntimeError) as error:  # RuntimeError: a chunk that lies
         raise MediaError(f"not a WAV file of PCM samples ({error})") from error
     if width != 2 or channels not in {1, 2} or not 8000 <= rate <= 96_000:  # noqa: PLR2004 - what is supported
         raise MediaError(f"a WAV file of {channels} channels, {8 * width} bits, {rate} Hz")

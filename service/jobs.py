@@ -73,7 +73,7 @@ class Jobs:
         """Whether the service is shutting down."""
         backlog.superseded = self._superseded
         if leases is not None:
-            leases.works_on = lambda video_id: video_id in self._live or self.kept(video_id) is not None
+            leases.works_on = self._works_on
             leases.reborn = self._look_for_ended
 
     @property
@@ -84,7 +84,7 @@ class Jobs:
     async def open(self) -> None:
         """End the jobs that an earlier process has left behind for the store."""
         for state in await self._backlog.open():
-            if not has_content(state.manifest):
+            if not has_content(state.manifest) and not await self._made(state.id):
                 await asyncio.to_thread(self._assets.remove, state.id)
 
     async def check(self) -> None:
@@ -238,10 +238,12 @@ class Jobs:
             # A task of its own is what cancellation hits, so that this one always gets to the job's end.
             job.task = asyncio.create_task(self._make(job))
             await asyncio.wait({job.task})
-        # In an outage there is nobody to ask, and nobody who could have ended the job; the write-back will tell.
-        if self._leases is not None and self._leases.lapsed and not self._store.away:
-            await self._look_for_ended()
-        await self._end(job, *self._judge(job))
+        try:
+            # In an outage there is nobody to ask, and nobody who could have ended the job; the write-back will tell.
+            if self._leases is not None and self._leases.lapsed and not self._store.away:
+                await self._look_for_ended()
+        finally:
+            await self._end(job, *self._judge(job))
 
     async def _make(self, job: Job) -> None:
         written = await self._backlog.update(_state(job))
@@ -302,12 +304,24 @@ class Jobs:
         _log.warning("%s: what was kept for the store is dropped, as the job was %s there.", state.id, written)
         job = self._live.get(state.id)
         if job is None:
-            await asyncio.to_thread(self._assets.remove, state.id)
+            if written == "deleted" or not await self._made(state.id):
+                await asyncio.to_thread(self._assets.remove, state.id)
         elif job.outcome is None:
             await self._ask(job, _reason(written))
         elif job.stop_reason is None:
             # It is just about to show another end.
             job.stop_reason = _reason(written)
+
+    def _works_on(self, video_id: str) -> bool:
+        return video_id in self._live or video_id in self._arriving or self.kept(video_id) is not None
+
+    async def _made(self, video_id: str) -> bool:
+        """Whether the store shows a video that was made: its files must not go then, whatever an old state says."""
+        try:
+            manifest = await self._store.manifest(video_id)
+        except StoreError:
+            return False  # nobody knows better than the kept state
+        return manifest is not None and has_content(manifest)
 
     async def _look_for_ended(self) -> None:
         """Stop the jobs of this instance that others have ended."""

@@ -18,7 +18,7 @@ from service.formats import MediaError
 from service.job import DONE, Job, JobError, SceneState
 from service.media import Media
 from service.metrics import Metrics
-from service.schemas import Document, Stage, StageName
+from service.schemas import Asset, Document, Stage, StageName
 from service.settings import Settings
 from service.switches import Switches
 from service.tasks import DocumentError
@@ -119,9 +119,7 @@ class Pipeline:
                     calls.speech(self._settings.tts_model, self._settings.tts_voice, scene.narration),
                     job.correlation,
                 )
-                scene.audio = await asyncio.to_thread(
-                    self._assets.write, job.id, f"scene-{scene.index}.wav", wav, "audio/wav"
-                )
+                scene.audio = await self._write(job, f"scene-{scene.index}.wav", wav, "audio/wav")
         except JobError as error:
             scene.error = scene.error or error.record()
         self._asset_ended(job)
@@ -137,9 +135,7 @@ class Pipeline:
                     ),
                     job.correlation,
                 )
-                scene.visual = await asyncio.to_thread(
-                    self._assets.write, job.id, f"scene-{scene.index}.png", png, "image/png"
-                )
+                scene.visual = await self._write(job, f"scene-{scene.index}.png", png, "image/png")
         except JobError as error:
             scene.error = scene.error or error.record()
         self._asset_ended(job)
@@ -164,7 +160,15 @@ class Pipeline:
                 raise JobError(
                     "provider_invalid_response", f"The video could not be composed: a provider gave {error}."
                 ) from error
-            job.content = await asyncio.to_thread(self._assets.write, job.id, CONTENT, content, "video/mp4")
+            job.content = await self._write(job, CONTENT, content, "video/mp4")
+
+    async def _write(self, job: Job, name: str, content: bytes, media_type: str) -> Asset:
+        try:
+            return await asyncio.to_thread(self._assets.write, job.id, name, content, media_type)
+        except OSError as error:
+            raise JobError(
+                "storage_unavailable", f"The file '{name}' could not be stored ({error.strerror})."
+            ) from error
 
     @contextmanager
     def _stage(self, job: Job, name: StageName, scene: int | None = None) -> Iterator[None]:

@@ -10,6 +10,9 @@ import msgspec
 _SHOWN = 40
 
 
+MAX_BYTES = 4096
+
+
 class SwitchesError(Exception):
     """A change that is none; `param` names the first thing that is wrong, if it has a name."""
 
@@ -48,6 +51,8 @@ def read(body: bytes) -> dict[str, bool]:
     Raises:
         SwitchesError: the body is not JSON, or no change; it names every error, not just the first.
     """
+    if len(body) > MAX_BYTES:
+        raise SwitchesError(f"A change of switches has at most {MAX_BYTES} bytes.", code="invalid_value")
     try:
         data = msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -12,6 +12,8 @@ from service.faults.errors import FaultsError
 
 Fields = Mapping[str, float | int | None]
 """The fields of a kind with their defaults; None: the field must be given."""
+MAX_BYTES = 64 * 1024
+"""Of a plan: the check of a larger one, all of whose errors are named, would hold up the calls that are measured."""
 LONGEST = 600
 """Seconds that a stall or an added latency takes at most."""
 LONGEST_LIFE = 3600
@@ -69,6 +71,8 @@ def read(body: bytes, offer: Offer) -> Plan:
     Raises:
         FaultsError: the body is not JSON, or not a plan; it names every error, not just the first.
     """
+    if len(body) > MAX_BYTES:
+        raise FaultsError(f"A fault plan has at most {MAX_BYTES} bytes.", code="plan_too_large", status=413)
     try:
         data = msgspec.json.decode(body)
     except msgspec.ValidationError as error:

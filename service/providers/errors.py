@@ -51,7 +51,7 @@ def _type(status: int) -> str:
     return "invalid_request_error" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "server_error"
 
 
-def from_decoding(error: msgspec.MsgspecError | UnicodeDecodeError) -> Refusal:
+def from_decoding(error: msgspec.MsgspecError | UnicodeDecodeError | RecursionError) -> Refusal:
     """Turn an error of the JSON decoder into the answer that names the field."""
     text = str(error)
     if not isinstance(error, msgspec.ValidationError):

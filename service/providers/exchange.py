@@ -88,7 +88,7 @@ class Exchange(Generic[T]):
     def _decode(self, body: bytes) -> T:
         try:
             return self._decoder.decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise from_decoding(error) from error
 
     async def _withheld(self, request: Request, call: Arrival, fault: Fault, plan: InForce) -> Response:

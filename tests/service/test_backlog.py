@@ -361,3 +361,27 @@ async def test_commands_or_answers_that_get_lost_at_random_change_nothing_of_the
     assert await a.store.owners() == {}
     assert a.superseded == []
     assert a.points("video.jobs.unsaved") == [(RUN.attributes(), 0)]
+
+
+async def test_a_kept_state_that_cannot_be_removed_is_tried_again_and_not_taken_for_the_truth(
+    process: Any, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a = process()
+    server.connected = False
+    await a.backlog.add(state("one", 1))
+    refusals = [OSError(errno.EIO, "broken")]
+    discard = a.spool.discard
+
+    def once(video_id: str) -> None:
+        if refusals:
+            raise refusals.pop()
+        discard(video_id)
+
+    monkeypatch.setattr(a.spool, "discard", once)
+    server.connected = True
+    deadline = asyncio.get_running_loop().time() + 5
+    while files(tmp_path):
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.01)
+    assert refusals == []
+    assert await a.shown() == [("one", "queued")]

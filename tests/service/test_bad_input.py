@@ -126,6 +126,12 @@ def test_json_field(shared: Any, fields: Any, code: str, param: str | None) -> N
         ({"content-type": "text/plain"}, b"x", 415, "unsupported_media_type"),
         ({"content-type": "application/x-www-form-urlencoded"}, b"prompt=x", 415, "unsupported_media_type"),
         ({"content-type": "multipart/form-data"}, b"--x\r\n", 400, "invalid_multipart"),
+        (
+            {"content-type": "multipart/form-data; boundary=x; charset=undefined"},
+            b'--x\r\ncontent-disposition: form-data; name="seconds"\r\n\r\n4\r\n--x--\r\n',
+            400,
+            "missing_required_parameter",
+        ),
         ({"content-type": "multipart/form-data; boundary="}, b"----\r\n", 400, "missing_required_parameter"),
         ({"content-type": "multipart/form-data; boundary=" + "b" * 5000}, b"--b\r\n", 400, "invalid_multipart"),
         ({"content-type": "multipart/form-data; boundary=x"}, b"", 400, "invalid_multipart"),

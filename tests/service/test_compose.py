@@ -82,6 +82,7 @@ def test_unusable_media_is_refused_with_the_reason(files: Any) -> None:
         (files.wav(width=1), "1 channels, 8 bits"),
         (files.wav(channels=6), "6 channels, 16 bits"),
         (files.wav()[: len(files.wav()) // 2], "a WAV file that is cut off"),
+        (b"RIFF\x88\0\0\0WAVEfmt \x10\0\xfe\0" + bytes(124), "not a WAV file"),
     ):
         with pytest.raises(MediaError, match=reason):
             check_wav(content)

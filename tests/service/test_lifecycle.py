@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ import psutil
 import pytest
 
 from service.__main__ import main
+from service.assets import Assets
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 
@@ -320,3 +322,52 @@ def test_bad_configuration_is_one_sentence_and_exit_code_2(
     assert (code, output.out) == (2, "")
     assert output.err.startswith(sentence)
     assert output.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("body", [b'{"data":' + b"[" * 3000, b"{"], ids=["deep", "broken"])
+def test_an_answer_nested_too_deeply_is_tried_again_like_any_that_cannot_be_used(
+    start: Callable[..., Any], providers: Any, create: Callable[..., Any], body: bytes
+) -> None:
+    running = start(scenes=1, retry_wait_initial=0.001, retry_wait_max=0.001)
+    providers.answers["image"] = lambda _: (200, body)
+    video = create(running)
+    assert (video["status"], video["error"]["code"]) == ("failed", "provider_invalid_response")
+    assert providers.calls["image"] == 4
+
+
+def test_a_file_that_cannot_be_stored_costs_its_scene_alone(
+    start: Callable[..., Any], create: Callable[..., Any], http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Assets.write
+
+    def full(self: Assets, video_id: str, name: str, content: bytes, media_type: str) -> Any:
+        if name == "scene-2.png":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(self, video_id, name, content, media_type)
+
+    monkeypatch.setattr(Assets, "write", full)
+    running = start()
+    video = create(running)
+    manifest = http.get(f"{running.url}/v1/videos/{video['id']}/manifest").json()
+    assert video["status"] == "completed"
+    assert [scene["status"] for scene in manifest["scenes"]] == ["completed"] * 2 + ["failed"] + ["completed"] * 2
+    assert manifest["scenes"][2]["error"] == {
+        "code": "storage_unavailable",
+        "message": "The file 'scene-2.png' could not be stored (No space left on device).",
+    }
+
+
+def test_files_that_the_disk_keeps_do_not_keep_a_job_from_its_end(
+    start: Callable[..., Any], providers: Any, create: Callable[..., Any], http: httpx.Client, monkeypatch: Any
+) -> None:
+    running = start(workers=1)
+    providers.gate.clear()
+    jobs = [create(running, wait=0) for _ in range(2)]
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("service.assets.Path.rename", refuse)
+    for job in jobs:
+        assert http.delete(f"{running.url}/v1/videos/{job['id']}").json()["deleted"] is True
+        assert http.get(f"{running.url}/v1/videos/{job['id']}").status_code == 404

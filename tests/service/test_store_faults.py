@@ -248,7 +248,7 @@ def test_bad_plans_are_refused_with_all_errors_in_the_envelope_of_the_api(start:
             "code": "invalid_fault_plan",
         }
     }
-    for body in (b"{", b"", b"\xff", b"[" * 100_000):
+    for body in (b"{", b"", b"\xff", b"[" * 50_000):
         refused = HTTP.put(f"{running.url}/faults", content=body)
         assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_json")
     assert HTTP.post(f"{running.url}/faults").json()["error"]["code"] == "method_not_allowed"

@@ -37,7 +37,7 @@ def job(running: Any, prompt: str = "Explain queues") -> dict[str, Any]:
     [
         (b"{", "invalid_json", "The body is not valid JSON: "),
         (b"\xff", "invalid_json", "The body is not valid JSON: "),
-        (b"[" * 10_000, "invalid_json", "The body is not valid JSON: "),
+        (b"[" * 4000, "invalid_json", "The body is not valid JSON: "),
         (b"[]", "invalid_value", 'The body must be an object like {"pooling": false}.'),
         (b'{"cache": 0}', "invalid_switches", "The switches have 1 error: cache is 0 and must be true or false."),
         (

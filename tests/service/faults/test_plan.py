@@ -126,7 +126,8 @@ def test_all_errors_are_named_at_once() -> None:
             "Integer value out of range.",
             "invalid_value",
         ),
-        (b"[" * 100_000, "The body is nested too deeply to be a fault plan.", "invalid_json"),
+        (b" " * 65_537, "A fault plan has at most 65536 bytes.", "plan_too_large"),
+        (b"[" * 50_000, "The body is nested too deeply to be a fault plan.", "invalid_json"),
         (b'{"seed":NaN}', "The body is not valid JSON: JSON is malformed: invalid character (byte 8).", "invalid_json"),
         (
             b"[]",
