@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from loadgen.clock import Clock
-from loadgen.controls import Controls
+from loadgen.controls import ControlError, Controls
 from loadgen.faults import FaultError, Injector
 from loadgen.feasible import feasible
 from loadgen.observer import Observer
@@ -159,3 +159,27 @@ async def test_the_audit_of_a_service_that_is_gone_says_so_at_once() -> None:
     assert audit is not None
     assert audit.error is not None
     assert audit.error.startswith(f"GET {fake.url}/v1/admin/state: ClientConnectorError")
+
+
+async def test_a_fault_whose_confirmation_was_lost_is_lifted_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeControls()
+    async with injector(fake) as (faults, _):
+        inject = Controls.inject
+
+        async def lost(self: Controls, *arguments: Any) -> None:
+            await inject(self, *arguments)
+            raise ControlError("no answer")
+
+        monkeypatch.setattr(Controls, "inject", lost)
+        with pytest.raises(FaultError, match="cannot be applied: no answer"):
+            async with faults.during(planned(ALWAYS)):
+                raise AssertionError("the case must not begin")
+    assert fake.plans[0] is not None
+    assert fake.plans[-1] is None
+
+
+async def test_what_cannot_be_read_is_not_taken_for_nothing() -> None:
+    async with serving(FakeTarget(controls=FakeControls(offered=False))) as fake, Controls(fake.url) as controls:
+        observer = Observer(controls, {"providers": controls})
+        assert await observer.transitions("s", "c", 0) is None
+        assert await observer.calls("s", "c", 0) == ([], False)

@@ -376,7 +376,7 @@ def test_the_faults_of_a_valid_file_have_their_values(tmp_path: Path) -> None:
         ),
         ("until: 2, ", "every: 3, ", "cases.0.faults.0.until: is missing; add it, a fault that strikes again"),
         ("    pace: 1\n", "", "cases.0.pace: is missing; add it, without it nobody knows how long the case lasts"),
-        ("until: 2", "until: 5", "cases.0.faults: end after 5 s in the profile quick, but its jobs may end after 5 s"),
+        ("until: 2", "until: 5", "cases.0.faults: end after 5 s in the profile quick, but its jobs may end after 4 s"),
         (f"[{FAULT}]", f"[{FAULT}, {FAULT}]", "cases.0.faults.1: meets faults.0 in time; let both begin and end"),
         (
             f"[{FAULT}]",

@@ -545,3 +545,28 @@ def test_the_report_is_written_in_two_seconds(outages_dir: Path) -> None:
     begun = time.process_time()
     export(outages_dir, None, charts=False)
     assert time.process_time() - begun < 2
+
+
+def test_breakers_that_nobody_could_read_are_no_data_and_no_failure(outages_dir: Path) -> None:
+    def unread(run: RunRecord) -> RunRecord:
+        (scenario,) = [s for s in run.scenarios if s.name == "llm_outage"]
+        cases = [msgspec.structs.replace(case, breakers_read=False) for case in scenario.cases]
+        run = change_scenario(run, "llm_outage", cases=cases)
+        return msgspec.structs.replace(run, transitions=[], switches=None)
+
+    change_run(outages_dir, unread)
+    done, text = exported(outages_dir)
+    verdicts = {v.sli.id: (v.status, v.reason) for v in done.verdicts if v.scenario == "llm_outage"}
+    for sli in ("breaker_opened", "calls_while_open"):
+        assert verdicts[sli] == (Status.NO_DATA, "the service's breakers could not be read")
+    assert "whether they opened is not known" in text
+    assert "did not open in" not in text
+
+
+def test_a_log_that_lacks_calls_its_faults_saw_does_not_reconcile(outages_dir: Path) -> None:
+    kept = [call for call in made_outages.calls() if call.outcome != "outage"]
+    change_calls(outages_dir, kept)
+    done, text = exported(outages_dir)
+    assert done.status is Status.INCONCLUSIVE
+    assert "llm_outage: providers, calls.jsonl has " in text
+    assert "calls of llm during the outage (the fault saw " in text
