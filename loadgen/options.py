@@ -54,9 +54,9 @@ def check_options(  # noqa: PLR0917 - one argument per option
     errors += _name_errors(run_id, rendezvous)
     if seed < 0:
         errors.append(f"--seed: is {seed}; use 0 or more")
-    if not _is_base_url(target):
+    if not is_base_url(target):
         errors.append(f"--target: {target!r} is not a base URL; write it like http://127.0.0.1:8000")
-    if providers is not None and not _is_base_url(providers):
+    if providers is not None and not is_base_url(providers):
         errors.append(f"--providers: {providers!r} is not a base URL; write it like http://127.0.0.1:9000")
     if (name := occupied(run_dir)) is not None:
         errors.append(f"--run-dir: {run_dir} already holds a run ({name}); choose another folder")
@@ -93,7 +93,8 @@ def _name_errors(run_id: str | None, rendezvous: str | None) -> list[str]:
     return errors
 
 
-def _is_base_url(text: str) -> bool:
+def is_base_url(text: str) -> bool:
+    """True for http or https with a host, and nothing behind the path."""
     try:
         url = urlsplit(text)
         port_ok = url.port is None or url.port > 0

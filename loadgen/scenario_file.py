@@ -7,9 +7,8 @@ import reprlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -29,10 +28,10 @@ from loadgen.scenario import (
     VideoSpec,
     Warmup,
 )
+from loadgen.strict_yaml import UnreadableError, dotted, read_mapping
 from loadgen.timeline import problems as timeline_problems
 
 FOLDER = Path(__file__).parent / "scenarios"
-MAX_BYTES = 64 * 1024
 
 
 class ScenarioError(Exception):
@@ -74,87 +73,18 @@ def load_file(path: Path) -> Scenario:
         ScenarioError: with all errors of this file.
     """
     try:
-        raw, errors = _read(path)
-    except _UnreadableError as error:
+        raw, errors = read_mapping(path, "scenario", "name")
+    except UnreadableError as error:
         raise ScenarioError([f"{path.name}: {error}"]) from error
     errors += _check_meaning(raw, path.stem)
     try:
         scenario = Scenario.model_validate(raw)
     except ValidationError as error:
-        errors += [f"{_path(detail['loc'])}: {_explain(detail)}" for detail in error.errors(include_url=False)]
+        errors += [f"{dotted(detail['loc'])}: {_explain(detail)}" for detail in error.errors(include_url=False)]
         raise ScenarioError([f"{path.name}: {line}" for line in errors]) from error
     if errors:
         raise ScenarioError([f"{path.name}: {line}" for line in errors])
     return scenario
-
-
-class _UnreadableError(Exception):
-    """A file without a mapping in it."""
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML without aliases: a scenario needs none, and nested ones grow without bound."""
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.MarkedYAMLError(
-                problem="aliases (*name) are not allowed; write the value out", problem_mark=mark
-            )
-        return super().compose_node(parent, index)
-
-
-def _read(path: Path) -> tuple[dict[str, Any], list[str]]:
-    """Give the file's mapping and an error for every key given twice."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        msg = f"cannot be read ({error.strerror}); make it a readable file"
-        raise _UnreadableError(msg) from error
-    if len(data) > MAX_BYTES:
-        msg = f"has {len(data)} bytes; a scenario has at most {MAX_BYTES}"
-        raise _UnreadableError(msg)
-    try:
-        return _parse(data.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        msg = "is not UTF-8 text; save it as UTF-8"
-        raise _UnreadableError(msg) from error
-    except RecursionError as error:
-        msg = "is nested too deeply; a scenario has three levels"
-        raise _UnreadableError(msg) from error
-    except yaml.MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        msg = f"{line}not valid YAML: {error.problem or error.context}; correct it"
-        raise _UnreadableError(msg) from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that only looks like one
-        msg = f"not valid YAML: {' '.join(str(error).split())}; correct it"
-        raise _UnreadableError(msg) from error
-
-
-def _parse(text: str) -> tuple[dict[str, Any], list[str]]:
-    loader = _Loader(text)
-    node = loader.get_single_node()
-    if node is None:
-        msg = "is empty; copy another scenario file to begin with"
-        raise _UnreadableError(msg)
-    if not isinstance(node, yaml.MappingNode):
-        msg = "is not a mapping of keys to values; begin with 'name: ...'"
-        raise _UnreadableError(msg)
-    return loader.construct_document(node), list(_repeated_keys(node, ()))
-
-
-def _repeated_keys(node: yaml.Node, path: tuple[int | str, ...]) -> Iterator[str]:
-    if isinstance(node, yaml.MappingNode):
-        seen: dict[str, int] = {}
-        for key, value in node.value:
-            word, line = str(key.value), key.start_mark.line + 1
-            if word in seen:
-                yield f"{_path((*path, word))}: given twice (lines {seen[word]} and {line}); keep one"
-            seen[word] = line
-            yield from _repeated_keys(value, (*path, word))
-    elif isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            yield from _repeated_keys(item, (*path, index))
 
 
 def _check_meaning(raw: dict[str, Any], stem: str) -> list[str]:
@@ -227,10 +157,10 @@ def _check_case(case: Any) -> Iterator[str]:
         foreign = (key for key in (*_CLOSED, "pace", "faults", "prompts") if key in case)
         yield from (f"{key}: does not belong to the model idle, which sends nothing; remove it" for key in foreign)
     iterations, slots = case.get("iterations"), case.get("concurrency")
-    if isinstance(iterations, dict) and isinstance(slots, int):
+    if isinstance(iterations, dict) and _is_count(slots):
         for profile in PROFILES:
             count = iterations.get(profile)
-            if isinstance(count, int) and 0 < count < slots:
+            if _is_count(count) and 0 < count < slots:
                 yield f"iterations.{profile}: is {count}, fewer than the {slots} slots; give each slot a job"
     try:
         valid = Case.model_validate(case)
@@ -242,7 +172,7 @@ def _check_case(case: Any) -> Iterator[str]:
 def _check_prompts(case: Any, before: Any) -> Iterator[str]:
     """Whoever repeats prompts needs a case before it that has as many."""
     prompts = case.get("prompts") if isinstance(case, dict) else None
-    if prompts not in {"repeated", "half_new"}:
+    if prompts not in ("repeated", "half_new"):  # no set, which a list of the user's cannot be looked up in
         return
     earlier = before.get("iterations") if isinstance(before, dict) else None
     if earlier is None:
@@ -252,8 +182,13 @@ def _check_prompts(case: Any, before: Any) -> Iterator[str]:
         return
     for profile in PROFILES:
         count, known = ours.get(profile), earlier.get(profile)
-        if isinstance(count, int) and isinstance(known, int) and count > known:
+        if _is_count(count) and _is_count(known) and count > known:
             yield f"iterations.{profile}: is {count}, more than the {known} prompts of the case before; make it no more"
+
+
+def _is_count(value: Any) -> TypeGuard[int]:
+    """True for a whole number; Python's true is one as well."""
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 _CLOSED = ("concurrency", "iterations", "warmup")
@@ -303,7 +238,3 @@ def _explain(detail: ErrorDetails) -> str:
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     parents = tuple(part for part in location[:-1] if isinstance(part, str))
     return list(_MODELS[parents].model_fields) if parents in _MODELS else []
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location)

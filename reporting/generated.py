@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from loadgen.record import write_atomically
-from reporting.catalogue import CATALOGUE_FILE, load
+from reporting.catalogue import CATALOGUE_FILE, Catalogue, CatalogueError, Sli, load
 from reporting.render import guide, overview
 from reporting.render.dashboards import dashboards
 from reporting.render.grafana import to_json
@@ -17,13 +17,28 @@ OWNED = {DASHBOARDS: "*.json", RULES: "*.yml", FIGURES: "dashboard_*.svg"}
 """Folders whose files of this pattern are all generated: one that is not made any more is stale."""
 
 
+class _Required(Catalogue, frozen=True):
+    """A catalogue whose absent indicators are errors of its file."""
+
+    path: Path = CATALOGUE_FILE
+
+    def get(self, sli: str) -> Sli:
+        """The indicator of this id; CatalogueError when there is none."""
+        try:
+            return super().get(sli)
+        except KeyError as error:
+            msg = f"{self.path}: the dashboards need the indicator {sli!r}, which is missing; put it back"
+            raise CatalogueError(msg) from error
+
+
 def generate(catalogue: Path = CATALOGUE_FILE) -> dict[str, bytes]:
     """Make every file, by its path below the checkout; nothing is written.
 
     Raises:
         CatalogueError: the catalogue is wrong; it names every error.
     """
-    slis = load(catalogue)
+    loaded = load(catalogue)
+    slis = _Required(loaded.slis, loaded.readings, catalogue)
     boards, files = dashboards(slis), rules(slis)
     made = {f"{DASHBOARDS}/{name}": to_json(board) for name, board in boards.items()}
     made |= {f"{RULES}/{name}": to_yaml(file) for name, file in files.items()}

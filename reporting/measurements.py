@@ -85,13 +85,15 @@ def read(folder: Path) -> Measurements | None:
     """Read ``measurements.json``; None when the run has not been measured yet.
 
     Raises:
-        RecordError: the file is damaged or of another schema version.
+        RecordError: the file cannot be read, is damaged or is of another schema version.
     """
     path = folder / MEASUREMENTS_FILE
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise RecordError(f"cannot read {path} ({error.strerror}); name a readable run directory") from error
     try:
         version = msgspec.json.decode(raw, type=_Version).schema_version
         if version != SCHEMA_VERSION:

@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import msgspec
+from loadgen.strict_yaml import UnreadableError, read_mapping
 
 PRICES_FILE = Path(__file__).with_name("prices.yaml")
 VERSION = 1
@@ -70,14 +70,10 @@ def load_prices(path: Path = PRICES_FILE) -> Prices:
         PricesError: with every error of the file, one a line.
     """
     try:
-        document = msgspec.yaml.decode(path.read_bytes())
-    except OSError as error:
-        raise PricesError(f"cannot read {path} ({error.strerror}); name a price list") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise PricesError(f"{path} is not YAML: {error}") from error
-    if not isinstance(document, dict):
-        raise PricesError(f"{path}: needs the keys {', '.join(sorted(_HEAD))}")
-    errors = [f"unknown key {key!r}" for key in document if key not in _HEAD]
+        document, errors = read_mapping(path, "price list", "version")
+    except UnreadableError as error:
+        raise PricesError(f"{path}: {error}") from error
+    errors += [f"unknown key {key!r}" for key in document if key not in _HEAD]
     errors += [f"the key {key!r} is missing" for key in sorted(_HEAD - set(document))]
     if document.get("version", VERSION) != VERSION:
         errors.append(f"version is {document['version']!r}, this Reelbench reads version {VERSION}")

@@ -55,13 +55,15 @@ def read_stack(folder: Path) -> StackInfo | None:
     """Read ``stack.json``; None when the run has none (a target of its own, no stack started).
 
     Raises:
-        RecordError: the file is damaged or of another schema version.
+        RecordError: the file cannot be read, is damaged or is of another schema version.
     """
     path = folder / STACK_FILE
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise RecordError(f"cannot read {path} ({error.strerror}); name a readable run directory") from error
     try:
         stack = msgspec.json.decode(raw, type=StackInfo)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

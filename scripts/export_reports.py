@@ -2,7 +2,7 @@
 
 Brings Prometheus up over the run's own data, or asks the stack that the run was measured with where that was not ours
 to start; with ``--prometheus`` it asks another one that runs. Exit codes: 0 pass, 1 an
-objective failed, 2 bad usage, 3 inconclusive or invalid, 4 no Prometheus to be had.
+objective failed, 2 bad usage or reports that cannot be written, 3 inconclusive or invalid, 4 no Prometheus to be had.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ import typer
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an install
 
-from loadgen.record import RUN_FILE, RecordError
+from loadgen.options import is_base_url
+from loadgen.record import RUN_FILE, RecordError, read_run
 from reporting.catalogue import CatalogueError
 from reporting.export import export
+from reporting.measurements import MEASUREMENTS_FILE
+from reporting.measurements import read as read_measurements
 from reporting.prices import PRICES_FILE, PricesError, load_prices
 from reporting.prometheus import QueryError
 from reporting.stackfile import read_stack
@@ -40,15 +43,25 @@ def main(
     charts: Annotated[bool, typer.Option(help="Draw the charts of the report.")] = True,
 ) -> None:
     """Write the reports of a finished run again."""
+    if kept and prometheus is not None:
+        fail(EXIT_USAGE, ["--kept asks no Prometheus; leave out --kept or --prometheus"])
+    if prometheus is not None and not is_base_url(prometheus):
+        fail(EXIT_USAGE, [f"--prometheus: {prometheus!r} is not a base URL; write it like http://127.0.0.1:9090"])
     try:
         load_prices(prices)  # before a Prometheus is started for nothing
         run_dir = run or newest(ROOT / "runs")
+        check_run(run_dir, kept=kept)
         with metrics_of(run_dir, prometheus, kept=kept) as url:
             exported = export(run_dir, url, charts=charts, prices=prices)
     except (RecordError, CatalogueError, PricesError) as error:
         fail(EXIT_USAGE, getattr(error, "errors", [str(error)]))
     except (StackError, QueryError) as error:
         fail(EXIT_ABSENT, [str(error)])
+    except OSError as error:
+        fail(
+            EXIT_USAGE,
+            [f"cannot read or write {error.filename or run_dir} ({error.strerror}); correct it and export again"],
+        )
     for line in exported.summary:
         typer.echo(line)
     raise typer.Exit(exported.exit_code)
@@ -64,6 +77,18 @@ def newest(runs: Path) -> Path:
     if not found:
         raise RecordError(f"there is no run under {runs}; make one with: make suite")
     return found[-1]
+
+
+def check_run(run_dir: Path, *, kept: bool) -> None:
+    """Make sure that there is a run to report before anybody is asked for its metrics.
+
+    Raises:
+        RecordError: the folder is no run, or what is to be used was not kept.
+    """
+    read_run(run_dir)
+    if kept and not ((found := read_measurements(run_dir)) and found.prometheus):
+        msg = f"nothing is kept: {run_dir} has no {MEASUREMENTS_FILE} of a Prometheus; export with Prometheus first"
+        raise RecordError(msg)
 
 
 @contextmanager

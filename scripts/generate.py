@@ -31,6 +31,9 @@ def main(
     try:
         made = generate(catalogue)
         if check:
+            if not root.is_dir():
+                typer.echo(f"error: --root: {root} is no folder; name a checkout", err=True)
+                raise typer.Exit(EXIT_USAGE)
             differ = stale(root, made)
             for path in differ:
                 typer.echo(f"stale: {path}")

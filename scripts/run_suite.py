@@ -10,12 +10,13 @@ failed, 2 bad usage or configuration, 3 inconclusive or invalid, 4 the stack or 
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an install
 
 from loadgen.document import SAMPLE
-from loadgen.options import OptionsError, check_options
+from loadgen.options import OptionsError, check_options, is_base_url
 from loadgen.record import RUN_FILE, RecordError, RunRecord, RunState, read_jobs, read_run
 from loadgen.scenario import PROFILES
 from loadgen.target import TargetError, check_target
@@ -41,9 +42,9 @@ from reporting.prometheus import QueryError
 from reporting.stackfile import read_stack
 from reporting.tempo import connect
 from stack.binaries import find_prometheus
-from stack.embedded import EmbeddedStack
+from stack.embedded import LOGS_DIR, EmbeddedStack
 from stack.errors import StackError
-from stack.external import ExternalRun, ExternalStack, find_external
+from stack.external import NAMES, ExternalRun, ExternalStack, find_external
 from stack.grafana import Grafana
 from stack.processes import Child
 
@@ -92,19 +93,21 @@ def main(
     forwarding = Forwarding()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, forwarding.handle)
+    logs_named = False
     try:
-        check_options(run_dir, run_id, target or "http://127.0.0.1", scenario or [], profile, seed, document)
+        wrong = [*runs_errors(runs), *address_errors({} if target or embedded else os.environ)]
+        with also(wrong):
+            check_options(run_dir, run_id, target or "http://127.0.0.1", scenario or [], profile, seed, document)
         if target:
             asyncio.run(check_target(target))
         external = None if target or embedded else find_external(say)
         if external is not None:
             say(f"using the stack that runs at {external.addresses.service}")
         raise typer.Exit(measure(run_dir, arguments, external or target, forwarding, charts=charts))
-    except OptionsError as error:
-        fail(EXIT_USAGE, error.errors)
-    except (CatalogueError, PricesError) as error:
+    except (OptionsError, CatalogueError, PricesError) as error:
         fail(EXIT_USAGE, error.errors)
     except (StackError, TargetError, QueryError) as error:
+        logs_named = str(run_dir.resolve() / LOGS_DIR) in str(error)
         fail(EXIT_ABSENT, [str(error)])
     except RecordError as error:
         fail(EXIT_INCONCLUSIVE, [str(error)])
@@ -112,8 +115,52 @@ def main(
         say("interrupted")
         raise typer.Exit(EXIT_INTERRUPTED) from None
     finally:
-        if run_dir.exists() and not (run_dir / RUN_FILE).exists():
-            shutil.rmtree(run_dir)  # the load never began: nothing half-written stays
+        if run_dir.exists() and not (run_dir / RUN_FILE).exists():  # the load never began: nothing half-written stays
+            discard(run_dir, logs_named=logs_named)
+
+
+@contextmanager
+def also(errors: Sequence[str]) -> Iterator[None]:
+    """Tell these errors together with those of the options, which come first.
+
+    Raises:
+        OptionsError: there are errors of either kind.
+    """
+    found: Sequence[str] = ()
+    try:
+        yield
+    except OptionsError as error:
+        found = error.errors
+    if found or errors:
+        raise OptionsError([*found, *errors])
+
+
+def runs_errors(runs: Path) -> list[str]:
+    """What is wrong with the folder of runs: it, or a folder on the way to it, is a file."""
+    there = next((path for path in (runs, *runs.absolute().parents) if path.exists()), None)
+    return [f"--runs: {there} is a file; choose a folder"] if there is not None and not there.is_dir() else []
+
+
+def address_errors(environment: Mapping[str, str]) -> list[str]:
+    """What is wrong with the variables that name the parts of a running stack."""
+    named = {name: url for name in NAMES if (url := environment.get(name))}
+    return [
+        f"{name}: {url!r} is not a base URL; write it like http://127.0.0.1:8000, or unset it"
+        for name, url in named.items()
+        if not is_base_url(url)
+    ]
+
+
+def discard(run_dir: Path, *, logs_named: bool) -> None:
+    """Remove the folder of a run that never began, but for the logs that a message has sent the user to."""
+    if not logs_named:
+        shutil.rmtree(run_dir)
+        return
+    for path in run_dir.iterdir():
+        if path.is_dir() and path.name != LOGS_DIR:
+            shutil.rmtree(path)
+        elif not path.is_dir():
+            path.unlink()
 
 
 def measure(

@@ -62,8 +62,12 @@ def test_every_error_of_a_list_is_named_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("a: [\n", "is not YAML"),
-        ("- 1\n", "needs the keys assumptions, currency, prices, version"),
+        ("a: [\n", "prices.yaml: line 2: not valid YAML: "),
+        ("a: 2026-99-99\n", "prices.yaml: line 1: not valid YAML: month must be in 1..12; correct it"),
+        (f"version: 1\na: {'9' * 5000}\n", "prices.yaml: line 2: not valid YAML: Exceeds the limit (4300 digits)"),
+        (f"version: 1\na: {'9' * 400}\n", "prices.yaml: line 2: not valid YAML: the number is too large; correct it"),
+        ("a: \x00\n", "not valid YAML: unacceptable character #x0000: special characters are not allowed; correct it"),
+        ("- 1\n", "is not a mapping of keys to values; begin with 'version: ...'"),
         ("version: 1\ncurrency: USD\nprices: 3\n", "prices must be a mapping"),
         ("version: 1\ncurrency: USD\nprices: {}\nassumptions: {load: 3}\n", "load: must be a mapping with value"),
     ],
@@ -74,8 +78,18 @@ def test_a_damaged_list_is_one_sentence_each(text: str, sentence: str, tmp_path:
     with pytest.raises(PricesError, match=r"prices\.yaml") as caught:
         load_prices(path)
     assert sentence in str(caught.value)
+    assert "\n" not in caught.value.errors[0]
+    assert "string>" not in str(caught.value)
+
+
+def test_a_key_given_twice_is_refused_with_its_lines(tmp_path: Path) -> None:
+    path = changed(tmp_path, ("currency: USD\n", "currency: USD\ncurrency: EUR\n"))
+    first = path.read_text().splitlines().index("currency: USD") + 1
+    with pytest.raises(PricesError) as caught:
+        load_prices(path)
+    assert caught.value.errors == [f"{path}: currency: given twice (lines {first} and {first + 1}); keep one"]
 
 
 def test_a_list_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(PricesError, match=r"cannot read .*none\.yaml"):
+    with pytest.raises(PricesError, match=r"none\.yaml: cannot be read \(No such file or directory\)"):
         load_prices(tmp_path / "none.yaml")

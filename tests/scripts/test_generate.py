@@ -65,6 +65,24 @@ def test_every_error_of_the_catalogue_is_told_and_nothing_written(tmp_path: Path
     assert not (tmp_path / "out").exists()
 
 
+def test_an_indicator_that_the_dashboards_need_is_missed_in_one_sentence(tmp_path: Path) -> None:
+    catalogue = tmp_path / "slis.yaml"
+    catalogue.write_text(CATALOGUE_FILE.read_text().replace("id: response_time_p95\n", "id: another_p95\n"))
+    done = run("--catalogue", str(catalogue), "--check")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        2,
+        "",
+        f"error: {catalogue}: the dashboards need the indicator 'response_time_p95', which is missing; put it back\n",
+    )
+
+
+def test_a_checkout_that_is_not_there_is_not_called_stale(tmp_path: Path) -> None:
+    root = tmp_path / "absent"
+    done = run("--root", str(root), "--check")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"error: --root: {root} is no folder; name a checkout\n"
+
+
 NEW = """
   - id: made_cpu
     title: CPU of the service

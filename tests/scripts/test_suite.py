@@ -229,6 +229,35 @@ def test_all_mistakes_in_the_options_are_told_at_once(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_file_for_runs_and_addresses_that_are_none_are_told_with_the_other_mistakes(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("no folder")
+    addresses = {"SERVICE_URL": "foo", "PROMETHEUS_URL": "http://127.0.0.1:1", "TEMPO_URL": "127.0.0.1:3200"}
+    cure = "is not a base URL; write it like http://127.0.0.1:8000, or unset it"
+    for runs in (file, file / "below"):
+        done = run("run_suite.py", "--seed", "-1", "--runs", str(runs), **addresses)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.splitlines() == [
+            "error: --seed: is -1; use 0 or more",
+            f"error: --runs: {file} is a file; choose a folder",
+            f"error: SERVICE_URL: 'foo' {cure}",
+            f"error: TEMPO_URL: '127.0.0.1:3200' {cure}",
+        ]
+    assert file.read_text() == "no folder"
+
+
+@pytest.mark.usefixtures("prometheus")
+def test_the_log_that_a_message_names_is_kept_and_nothing_else(tmp_path: Path) -> None:
+    done = run("run_suite.py", "--embedded", "--runs", str(tmp_path), SERVICE_RETRIES="maybe")
+    assert (done.returncode, done.stdout) == (4, "")
+    folder = only_run(tmp_path)
+    assert [path.name for path in folder.iterdir()] == ["logs"]
+    log = folder / "logs" / "service.log"
+    assert f"its log {log} ends with:" in done.stderr
+    assert "SERVICE_RETRIES" in log.read_text()
+    assert left_behind(tmp_path) == []
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [

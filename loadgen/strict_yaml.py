@@ -1,0 +1,111 @@
+"""YAML files of users, read strictly: no aliases, no key twice, and every mistake told with its line and its cure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+MAX_BYTES = 64 * 1024
+_MAX_BITS = 1023
+"""Whole numbers beyond it are no floating point numbers any more, and can be too long to be shown."""
+
+
+class UnreadableError(Exception):
+    """A file without a mapping in it; the message is one line without the file's name."""
+
+
+def read_mapping(path: Path, kind: str, first: str) -> tuple[dict[str, Any], list[str]]:
+    """Give the file's mapping and an error for every key given twice.
+
+    Args:
+        path: The file.
+        kind: What it should be, for messages, such as "scenario".
+        first: The key that such a file begins with.
+
+    Raises:
+        UnreadableError: there is no mapping to be had.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        msg = f"cannot be read ({error.strerror}); make it a readable file"
+        raise UnreadableError(msg) from error
+    if len(data) > MAX_BYTES:
+        msg = f"has {len(data)} bytes; a {kind} has at most {MAX_BYTES}"
+        raise UnreadableError(msg)
+    try:
+        return _parse(data.decode("utf-8"), kind, first)
+    except UnicodeDecodeError as error:
+        msg = "is not UTF-8 text; save it as UTF-8"
+        raise UnreadableError(msg) from error
+    except RecursionError as error:
+        msg = f"is nested too deeply; a {kind} has three levels"
+        raise UnreadableError(msg) from error
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        msg = f"{line}not valid YAML: {error.problem or error.context}; correct it"
+        raise UnreadableError(msg) from error
+    except yaml.YAMLError as error:
+        # PyYAML names its own buffer ('in "<unicode string>", position 3'), which no user has.
+        problem = " ".join(str(error).split('in "<')[0].split())
+        msg = f"not valid YAML: {problem}; correct it"
+        raise UnreadableError(msg) from error
+
+
+def dotted(location: tuple[int | str, ...]) -> str:
+    """Write the place of a value, such as ``cases.0.iterations``."""
+    return ".".join(str(part) for part in location)
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML without aliases: no file of ours needs one, and nested ones grow without bound."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(
+                problem="aliases (*name) are not allowed; write the value out", problem_mark=mark
+            )
+        return super().compose_node(parent, index)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 - PyYAML's signature
+        try:
+            made = super().construct_object(node, deep)
+        except (ValueError, OverflowError) as error:  # a date or number that only looks like one
+            problem = str(error).split(";", maxsplit=1)[0]
+        except (LookupError, AttributeError):  # what PyYAML raises for !!bool maybe and !!timestamp soon
+            problem = f"the value is no {node.tag.rpartition(':')[2]}"
+        else:
+            if not isinstance(made, int) or made.bit_length() <= _MAX_BITS:
+                return made
+            problem = "the number is too large"
+        raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+
+
+def _parse(text: str, kind: str, first: str) -> tuple[dict[str, Any], list[str]]:
+    loader = _Loader(text)
+    node = loader.get_single_node()
+    if node is None:
+        msg = f"is empty; copy another {kind} file to begin with"
+        raise UnreadableError(msg)
+    if not isinstance(node, yaml.MappingNode):
+        msg = f"is not a mapping of keys to values; begin with '{first}: ...'"
+        raise UnreadableError(msg)
+    return loader.construct_document(node), list(_repeated_keys(node, ()))
+
+
+def _repeated_keys(node: yaml.Node, path: tuple[int | str, ...]) -> Iterator[str]:
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            word, line = str(key.value), key.start_mark.line + 1
+            if word in seen:
+                yield f"{dotted((*path, word))}: given twice (lines {seen[word]} and {line}); keep one"
+            seen[word] = line
+            yield from _repeated_keys(value, (*path, word))
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _repeated_keys(item, (*path, index))

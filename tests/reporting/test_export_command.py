@@ -1,0 +1,65 @@
+"""scripts/export_reports.py as a user types it, on what is no run or cannot be used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reporting.export import export
+
+ROOT = Path(__file__).parents[2]
+
+
+def refused(*arguments: str) -> str:
+    """The one sentence with which the command refuses these arguments."""
+    command = [sys.executable, str(ROOT / "scripts" / "export_reports.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    return done.stderr.removeprefix("error: ").strip()
+
+
+def test_what_is_no_run_is_told_before_any_prometheus_is_started(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("no folder")
+    end = "name a folder under runs/"
+    for path, reason in (
+        (file, "Not a directory"),
+        (tmp_path / "absent", "No such file or directory"),
+        (tmp_path, "No such file or directory"),
+    ):
+        assert refused(str(path)) == f"{path} is not a run directory: cannot read run.json ({reason}); {end}"
+
+
+def test_a_stack_file_that_cannot_be_read_is_one_sentence(run_dir: Path) -> None:
+    stack = run_dir / "stack.json"
+    stack.unlink(missing_ok=True)
+    stack.mkdir()
+    assert refused(str(run_dir)) == f"cannot read {stack} (Is a directory); name a readable run directory"
+
+
+def test_reports_that_cannot_be_written_are_one_sentence(measured_dir: Path) -> None:
+    reports = measured_dir / "reports"
+    for path in reports.iterdir():
+        path.unlink()
+    reports.rmdir()
+    reports.write_text("in the way")
+    sentence = refused(str(measured_dir), "--kept", "--no-charts")
+    assert sentence == f"cannot read or write {reports} (File exists); correct it and export again"
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_kept_needs_measurements_of_a_prometheus(run_dir: Path, *, before: bool) -> None:
+    if before:
+        export(run_dir, None, charts=False)  # it keeps that nobody was asked
+    assert refused(str(run_dir), "--kept", "--no-charts").startswith(f"nothing is kept: {run_dir} has no measurements")
+    assert (run_dir / "reports").exists() is before
+
+
+def test_prometheus_is_refused_when_it_is_no_address_or_not_to_be_asked(tmp_path: Path) -> None:
+    sentence = refused(str(tmp_path), "--prometheus", "foo")
+    assert sentence == "--prometheus: 'foo' is not a base URL; write it like http://127.0.0.1:9090"
+    sentence = refused(str(tmp_path), "--kept", "--prometheus", "http://127.0.0.1:9090")
+    assert sentence == "--kept asks no Prometheus; leave out --kept or --prometheus"
