@@ -1,4 +1,8 @@
-"""A Grafana that shows what a run is doing: one region for each thing that has a beginning and an end."""
+"""A Grafana that shows what a run is doing: one region for each thing that has a beginning and an end.
+
+Two requests of its API by `requests`, and not grafana-client: that one needs niquests, whose urllib3-future takes the
+place of the urllib3 on which every query to Prometheus runs.
+"""
 
 from __future__ import annotations
 
