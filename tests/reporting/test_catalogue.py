@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from loadgen.scenario_file import load_folder
 from reporting.catalogue import SAMPLE, CatalogueError, load
 
 GOOD = """
@@ -176,3 +177,24 @@ def test_every_error_of_an_indicator_of_records_is_named_at_once(tmp_path: Path)
         "sli f: the key 'query' is missing",
         "sli d: n names 'e', which is no query",
     ]
+
+
+@pytest.mark.parametrize(
+    ("more", "complaint"),
+    [
+        ("objective: {value: .nan, direction: at_most}", "objective: value must be a finite number, it is nan"),
+        ("objective: {value: .inf, direction: at_most}", "objective: value must be a finite number, it is inf"),
+        ("min_n: -1\n    n: a", "min_n must not be negative, it is -1"),
+        ("by: {label: x, members: []}", "by: members is empty; name the values that are expected"),
+    ],
+)
+def test_what_would_change_or_remove_a_verdict_in_silence_is_refused(tmp_path: Path, more: str, complaint: str) -> None:
+    with pytest.raises(CatalogueError) as caught:
+        load(write(tmp_path, f"{GOOD}    {more}\n"))
+    (error,) = caught.value.errors
+    assert error.endswith(f"sli a: {complaint}")
+
+
+def test_every_scenario_that_the_shipped_catalogue_names_exists() -> None:
+    named = {name for s in load().slis for name in (*s.scenarios, *(s.objective.scenarios if s.objective else ()))}
+    assert named <= load_folder().keys()

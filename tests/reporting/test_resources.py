@@ -381,3 +381,17 @@ def test_every_error_of_a_reading_is_named(tmp_path: Path) -> None:
         "reading c: Invalid enum value 'every' - at `$.dimension`",
         "reading b: duplicate id",
     ]
+
+
+def test_without_the_providers_log_of_calls_nothing_is_said_to_be_saved(resources_dir: Path) -> None:
+    (resources_dir / "calls.jsonl").unlink()
+    _, text = exported(resources_dir)
+    rates, pooled = (
+        text.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0] for title in ("Cache efficiency", "Connection pooling")
+    )
+    rows = [line.split("|") for line in rates.splitlines() if line.startswith("| cold ") and "script" in line]
+    assert [[cell.strip() for cell in row[8:10]] for row in rows] == [["-", "-"]]
+    calls = [
+        line.split("|")[3].strip() for line in pooled.splitlines() if line.startswith(("| pooled ", "| unpooled "))
+    ]
+    assert set(calls) == {"-"}

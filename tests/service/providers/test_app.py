@@ -130,3 +130,12 @@ async def test_pictures_are_drawn_outside_the_loop_s_thread(
     assert (await client.post(PATHS["image"], json=IMAGE)).status_code == 200
     assert len(threads) == 1
     assert threads[0] != threading.get_ident()
+
+
+@pytest.mark.parametrize("name", list(PATHS))
+async def test_json_nested_too_deeply_is_refused_and_counted(
+    client: httpx.AsyncClient, reader: InMemoryMetricReader, name: str
+) -> None:
+    answer = await client.post(PATHS[name], content=b'{"x":' + b"[" * 3000)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_json")
+    assert counted(reader) == {("provider.requests", *sorted([name, "invalid"])): 1}
