@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from string import Template
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
+from loadgen.strict_yaml import UnreadableError, read_mapping
+from reporting.entries import METRIC, check_metrics, check_texts, named
 from reporting.exact import FUNCTIONS
+from reporting.strict import build, near
 
 CATALOGUE_FILE = Path(__file__).with_name("slis.yaml")
 VERSION = 1
-SAMPLE = {"run_id": "sample", "scenario": "sample", "case": "sample", "window": "60s"}
-"""Every placeholder that a query may hold, with a value to try it out."""
-
 _SELECTOR = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\{[^{}]*\}")
-_METRIC = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\{")
+_HEAD = ("version", "readings", "slis")
 
 
 class CatalogueError(Exception):
@@ -80,7 +80,7 @@ class Sli(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     @property
     def metrics(self) -> tuple[str, ...]:
         """Names of the metrics that the queries read, in order of appearance."""
-        return tuple(dict.fromkeys(_METRIC.findall(f"{self.query or ''} {self.buckets or ''}")))
+        return tuple(dict.fromkeys(METRIC.findall(f"{self.query or ''} {self.buckets or ''}")))
 
     def fill(self, template: str, values: Mapping[str, str]) -> str:
         """Put values for the placeholders into one of the two templates, quoted for a PromQL string."""
@@ -114,74 +114,50 @@ class Catalogue(msgspec.Struct, frozen=True):
         raise KeyError(sli)
 
 
-def load(path: Path = CATALOGUE_FILE) -> Catalogue:
+def load(
+    path: Path = CATALOGUE_FILE, *, needed: Collection[str] = (), metrics: Collection[str] | None = None
+) -> Catalogue:
     """Read a catalogue.
+
+    Args:
+        path: The file.
+        needed: Indicators that must be there.
+        metrics: The metrics that queries may name; None = any.
 
     Raises:
         CatalogueError: with every error of the file, one a line.
     """
     try:
-        document = msgspec.yaml.decode(path.read_bytes())
-    except OSError as error:
-        raise CatalogueError(f"cannot read {path} ({error.strerror}); reinstall Reelbench") from error
-    except msgspec.DecodeError as error:
-        raise CatalogueError(f"{path} is not YAML: {error}") from error
-    if not isinstance(document, dict) or not {"version", "slis"} <= set(document) <= {"version", "slis", "readings"}:
-        raise CatalogueError(f"{path}: needs the keys version and slis, and may have readings")
-    if not all(isinstance(document.get(key, []), list) for key in ("slis", "readings")):
-        raise CatalogueError(f"{path}: slis and readings must be lists")
-    errors: list[str] = []
-    if document["version"] != VERSION:
+        document, errors = read_mapping(path, "catalogue", "version", ours=True)
+    except UnreadableError as error:
+        raise CatalogueError(f"{path}: {error}") from error
+    errors += [f"unknown key {key!r}; {near(key, _HEAD)}" for key in document if key not in _HEAD]
+    errors += [f"the key {key!r} is missing; add it" for key in ("version", "slis") if key not in document]
+    if document.get("version", VERSION) != VERSION:
         errors.append(f"version is {document['version']!r}, this Reelbench reads version {VERSION}")
-    slis = [sli for number, entry in enumerate(document["slis"], 1) if (sli := _entry(entry, number, errors))]
+    entries = named("sli", document.get("slis", []), errors)
+    sli_ids = {entry["id"] for _, entry in entries if isinstance(entry.get("id"), str)}
+    slis = []
+    for place, entry in entries:
+        check_texts(place, entry, sli_ids, metrics, errors)
+        if sli := build(Sli, entry, place, errors):
+            slis.append(sli)
+            _check_alone(sli, place, errors)
     _check_together(slis, errors)
-    readings = [r for n, entry in enumerate(document.get("readings", []), 1) if (r := _reading(entry, n, errors))]
-    doubles = {r.id for r in readings if sum(other.id == r.id for other in readings) > 1}
-    errors.extend(f"reading {name}: duplicate id" for name in sorted(doubles))
+    readings = []
+    for place, entry in named("reading", document.get("readings", []), errors):
+        if reading := build(Reading, entry, place, errors):
+            readings.append(reading)
+            if not _SELECTOR.fullmatch(reading.selector):
+                errors.append(f"{place}: selector must be a metric with a selector in braces and nothing more")
+            check_metrics(f"{place}: selector", reading.selector, metrics, errors)
+    errors += [
+        f"the dashboards need the indicator {name!r}, which is missing; put it back"
+        for name in sorted(set(needed) - sli_ids)
+    ]
     if errors:
         raise CatalogueError(*(f"{path}: {error}" for error in errors))
     return Catalogue(tuple(slis), tuple(readings))
-
-
-def _reading(entry: Any, number: int, errors: list[str]) -> Reading | None:
-    name = f"reading {entry.get('id', f'number {number}') if isinstance(entry, dict) else f'number {number}'}"
-    try:
-        reading = msgspec.convert(entry, Reading)
-    except msgspec.ValidationError as error:
-        errors.append(f"{name}: {error}")
-        return None
-    if not _SELECTOR.fullmatch(reading.selector):
-        errors.append(f"{name}: selector must be a metric with a selector in braces and nothing more")
-    return reading
-
-
-def _entry(entry: Any, number: int, errors: list[str]) -> Sli | None:
-    """Convert one entry field by field, so that each wrong field is named and not the first one alone."""
-    if not isinstance(entry, dict):
-        errors.append(f"entry {number} is not a mapping")
-        return None
-    name = f"sli {entry.get('id', f'number {number}')}"
-    before = len(errors)
-    fields = {field.name: field for field in msgspec.structs.fields(Sli)}
-    errors.extend(f"{name}: unknown key {key!r}" for key in entry if key not in fields)
-    asks = "function" if entry.get("source") == "records" else "query"
-    if asks not in entry:
-        errors.append(f"{name}: the key {asks!r} is missing")
-    values: dict[str, Any] = {}
-    for key, field in fields.items():
-        if key not in entry:
-            if field.required:
-                errors.append(f"{name}: the key {key!r} is missing")
-            continue
-        try:
-            values[key] = msgspec.convert(entry[key], field.type)
-        except msgspec.ValidationError as error:
-            errors.append(f"{name}: {key}: {error}")
-    if len(errors) > before:
-        return None
-    sli = Sli(**values)
-    _check_alone(sli, name, errors)
-    return sli
 
 
 def _check_alone(sli: Sli, name: str, errors: list[str]) -> None:
@@ -199,7 +175,7 @@ def _check_alone(sli: Sli, name: str, errors: list[str]) -> None:
 
 
 def _check_records(sli: Sli, name: str, errors: list[str]) -> None:
-    if sli.function not in FUNCTIONS:
+    if sli.function is not None and sli.function not in FUNCTIONS:
         errors.append(f"{name}: function {sli.function!r} is not known, it must be one of {', '.join(FUNCTIONS)}")
     if sli.scope != "scenario":
         errors.append(f"{name}: source records needs scope scenario, it is {sli.scope}")
@@ -212,7 +188,6 @@ def _check_records(sli: Sli, name: str, errors: list[str]) -> None:
 def _check_query(sli: Sli, name: str, errors: list[str]) -> None:
     if sli.function is not None:
         errors.append(f"{name}: function needs source records")
-    _check_templates(sli, name, errors)
     if (sli.quantile is None) != (sli.buckets is None):
         errors.append(f"{name}: quantile and buckets belong together")
     if sli.quantile is not None and not 0 < sli.quantile < 1:
@@ -223,33 +198,13 @@ def _check_query(sli: Sli, name: str, errors: list[str]) -> None:
         errors.append(f"{name}: min_n needs n, the indicator that gives the sample size")
 
 
-def _check_templates(sli: Sli, name: str, errors: list[str]) -> None:
-    allowed = {"case": {"run_id", "scenario", "case", "window"}, "scenario": {"run_id", "scenario", "window"}}
-    sample = {key: SAMPLE[key] for key in allowed.get(sli.scope, {"run_id", "window"})}
-    for key, template in (("query", sli.query), ("buckets", sli.buckets)):
-        try:
-            sli.fill(template or "", sample)
-        except KeyError as error:
-            errors.append(f"{name}: {key}: unknown placeholder ${error.args[0]} for scope {sli.scope}")
-        except ValueError as error:
-            errors.append(f"{name}: {key}: {error}; a literal $ is written $$")
-    if not sli.metrics:
-        errors.append(f"{name}: query: names no metric with a selector in braces")
-
-
 def _check_together(slis: list[Sli], errors: list[str]) -> None:
-    known: dict[str, Sli] = {}
+    known = {sli.id: sli for sli in reversed(slis)}
     for sli in slis:
-        if sli.id in known:
-            errors.append(f"sli {sli.id}: duplicate id")
-        known.setdefault(sli.id, sli)
-    for sli in slis:
-        if sli.n is None:
-            continue
-        source = known.get(sli.n)
+        source = known.get(sli.n or "")
         if source is None:
-            errors.append(f"sli {sli.id}: n names {sli.n!r}, which is no indicator")
-        elif source.source == "records":
+            continue
+        if source.source == "records":
             errors.append(f"sli {sli.id}: n names {sli.n!r}, which is no query")
         elif (source.scope, source.by, source.scenarios) != (sli.scope, sli.by, sli.scenarios):
             errors.append(f"sli {sli.id}: n names {sli.n!r}, which differs in scope, by or scenarios")

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
 from loadgen.record import write_atomically
 from reporting.catalogue import CATALOGUE_FILE, Catalogue, CatalogueError, Sli, load
+from reporting.known import metrics, records, unknown
+from reporting.prices import PRICES_FILE, Prices, load_prices
 from reporting.render import guide, overview
 from reporting.render.dashboards import dashboards
 from reporting.render.grafana import to_json
@@ -17,29 +21,36 @@ OWNED = {DASHBOARDS: "*.json", RULES: "*.yml", FIGURES: "dashboard_*.svg"}
 """Folders whose files of this pattern are all generated: one that is not made any more is stale."""
 
 
-class _Required(Catalogue, frozen=True):
-    """A catalogue whose absent indicators are errors of its file."""
+class _Asked(Catalogue, frozen=True):
+    """A catalogue without indicators that has a stand-in for each, and notes what it is asked for."""
 
-    path: Path = CATALOGUE_FILE
+    ids: set[str] = msgspec.field(default_factory=set)
 
     def get(self, sli: str) -> Sli:
-        """The indicator of this id; CatalogueError when there is none."""
-        try:
-            return super().get(sli)
-        except KeyError as error:
-            msg = f"{self.path}: the dashboards need the indicator {sli!r}, which is missing; put it back"
-            raise CatalogueError(msg) from error
+        """Note it."""
+        self.ids.add(sli)
+        return Sli(id=sli, title="", unit="", dimension="every", section="", scope="run", why="", query="")
 
 
-def generate(catalogue: Path = CATALOGUE_FILE) -> dict[str, bytes]:
+def needed(prices: Prices) -> frozenset[str]:
+    """The indicators that the dashboards ask for by name."""
+    asked = _Asked(())
+    dashboards(asked, prices)
+    return frozenset(asked.ids)
+
+
+def generate(catalogue: Path = CATALOGUE_FILE, prices: Path = PRICES_FILE) -> dict[str, bytes]:
     """Make every file, by its path below the checkout; nothing is written.
 
     Raises:
-        CatalogueError: the catalogue is wrong; it names every error.
+        CatalogueError: the catalogue, or a query of a dashboard, is wrong; it names every error.
+        PricesError: the price list is wrong; it names every error.
     """
-    loaded = load(catalogue)
-    slis = _Required(loaded.slis, loaded.readings, catalogue)
-    boards, files = dashboards(slis), rules(slis)
+    known, listed = metrics(), load_prices(prices)
+    slis = load(catalogue, needed=needed(listed), metrics=known)
+    boards, files = dashboards(slis, listed), rules(slis)
+    if strangers := unknown(boards.values(), files.values(), known | records(files.values())):
+        raise CatalogueError(*strangers)
     made = {f"{DASHBOARDS}/{name}": to_json(board) for name, board in boards.items()}
     made |= {f"{RULES}/{name}": to_yaml(file) for name, file in files.items()}
     made |= {f"{FIGURES}/{overview.name(board)}.svg": overview.svg(board) for board in boards.values()}

@@ -1,7 +1,7 @@
-"""Write what is made from the catalogue of indicators: Grafana's dashboards, Prometheus' rules and their page.
+"""Write what is made from the catalogue of indicators and the prices: Grafana's dashboards, Prometheus' rules.
 
-With ``--check`` nothing is written. Exit codes: 0 done, 1 files are stale, 2 the catalogue is wrong or a file cannot be
-written.
+With ``--check`` nothing is written. Exit codes: 0 done, 1 files are stale, 2 catalogue or prices are wrong, or a file
+cannot be written.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an i
 
 from reporting.catalogue import CATALOGUE_FILE, CatalogueError
 from reporting.generated import generate, stale, write
+from reporting.prices import PRICES_FILE, PricesError
 
 EXIT_STALE, EXIT_USAGE = 1, 2
 
@@ -25,11 +26,12 @@ def main(
     *,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; name the files that are stale.")] = False,
     catalogue: Annotated[Path, typer.Option(help="The catalogue of indicators.")] = CATALOGUE_FILE,
+    prices: Annotated[Path, typer.Option(help="The price list that the dashboards begin with.")] = PRICES_FILE,
     root: Annotated[Path, typer.Option(help="The checkout to write into.")] = ROOT,
 ) -> None:
     """Write dashboards, rules and their page."""
     try:
-        made = generate(catalogue)
+        made = generate(catalogue, prices)
         if check:
             if not root.is_dir():
                 typer.echo(f"error: --root: {root} is no folder; name a checkout", err=True)
@@ -42,7 +44,7 @@ def main(
             raise typer.Exit(EXIT_STALE if differ else 0)
         for path in write(root, made):
             typer.echo(path)
-    except CatalogueError as error:
+    except (CatalogueError, PricesError) as error:
         for line in error.errors:
             typer.echo(f"error: {line}", err=True)
         raise typer.Exit(EXIT_USAGE) from None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from reporting.catalogue import Catalogue
+from reporting.prices import Prices
 from reporting.render.boards import live, pipeline, reliability, resources, traces
 from reporting.render.grafana import Dashboard
 
-BUILDERS = {
+BUILDERS: dict[str, Callable[[Catalogue, Prices], Dashboard]] = {
     "live.json": live.build,
     "reliability.json": reliability.build,
     "resources.json": resources.build,
@@ -15,6 +18,6 @@ BUILDERS = {
 }
 
 
-def dashboards(catalogue: Catalogue) -> dict[str, Dashboard]:
+def dashboards(catalogue: Catalogue, prices: Prices) -> dict[str, Dashboard]:
     """Every dashboard, in the order of the menu."""
-    return {name: build(catalogue) for name, build in BUILDERS.items()}
+    return {name: build(catalogue, prices) for name, build in BUILDERS.items()}

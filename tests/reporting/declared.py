@@ -12,6 +12,7 @@ from opentelemetry.sdk.metrics.export import Histogram, InMemoryMetricReader, Su
 
 from loadgen import metrics as loadgen
 from loadgen.telemetry import _PROCESS_METRICS
+from reporting.known import METRICS_FILE
 from service import metrics as service
 from service.providers import metrics as providers
 
@@ -116,3 +117,15 @@ def _process() -> dict[str, tuple[str, str]]:
 
 def _flat(resources: Sequence[Any]) -> list[Any]:
     return [metric for resource in resources for scope in resource.scope_metrics for metric in scope.metrics]
+
+
+def listed(text: str) -> str:
+    """The list of metrics with what is declared now; its comment and what others give stay."""
+    head, _, rest = text.partition("declared:\n")
+    _, _, stack = rest.partition("stack:\n")
+    names = "".join(f"  - {name}\n" for name in sorted(prometheus_names(instruments())))
+    return f"{head}declared:\n{names}stack:\n{stack}"
+
+
+if __name__ == "__main__":
+    METRICS_FILE.write_text(listed(METRICS_FILE.read_text()))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from loadgen.scenario_file import load_folder
-from reporting.catalogue import SAMPLE, CatalogueError, load
+from reporting.catalogue import CatalogueError, load
 
 GOOD = """
 version: 1
@@ -78,7 +78,7 @@ def test_metric_names_of_a_query() -> None:
 
 def test_filling_quotes_values_for_promql(tmp_path: Path) -> None:
     sli = load(write(tmp_path, GOOD)).get("a")
-    assert 'case="n\\"5"' in sli.fill(sli.query, {**SAMPLE, "case": 'n"5'})
+    assert 'case="n\\"5"' in sli.fill(sli.query, {"run_id": "r", "scenario": "s", "case": 'n"5', "window": "60s"})
 
 
 def test_all_errors_are_named_at_once(tmp_path: Path) -> None:
@@ -96,9 +96,9 @@ def test_all_errors_are_named_at_once(tmp_path: Path) -> None:
     text = str(caught.value)
     assert text.splitlines() == caught.value.errors
     for part in (
-        "sli a: query: unknown placeholder $csae",
-        "sli a: unknown key 'unti'",
-        "sli a: the key 'unit' is missing",
+        "sli a: query: unknown placeholder $csae for scope case; did you mean 'case'?",
+        "sli a: unknown key 'unti'; did you mean 'unit'?",
+        "sli a: the key 'unit' is missing; add it",
         "sli a: query: unknown placeholder $case for scope scenario",
         "sli a: quantile and buckets belong together",
         "sli a: quantile must lie between 0 and 1",
@@ -112,11 +112,13 @@ def test_all_errors_are_named_at_once(tmp_path: Path) -> None:
     ("text", "sentence"),
     [
         ("version: 2\nslis: []\n", "version is 2"),
-        ("- a\n", "needs the keys version and slis, and may have readings"),
-        ("version: 1\nslis: [3]\n", "entry 1 is not a mapping"),
-        ("a: [\n", "is not YAML"),
+        ("- a\n", "is not a mapping of keys to values; begin with 'version: ...'"),
+        ("version: 1\nslis: [3]\n", "sli number 1 is 3; write keys with values"),
+        ("version: 1\nslis: 3\n", "slis is 3; write a list"),
+        ("version: 1\nsli: []\n", "unknown key 'sli'; did you mean 'slis'?"),
+        ("a: [\n", "line 2: not valid YAML"),
         (GOOD.replace("[$window]", "[$ window]"), "a literal $ is written $$"),
-        (GOOD.replace("scope: case", "scope: everywhere"), "scope: Invalid enum value 'everywhere'"),
+        (GOOD.replace("scope: case", "scope: everywhere"), "scope is 'everywhere'; write case or scenario or run"),
     ],
 )
 def test_a_damaged_catalogue_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
@@ -171,11 +173,71 @@ def test_every_error_of_an_indicator_of_records_is_named_at_once(tmp_path: Path)
         "sli a: source records has no per_second",
         "sli a: objective: members tts are not among those of by",
         "sli b: function needs source records",
-        "sli c: the key 'function' is missing",
+        "sli c: the key 'function' is missing; add it",
         "sli d: key needs an objective, which alone can fail",
-        "sli f: unknown key 'kwery'",
-        "sli f: the key 'query' is missing",
+        "sli f: the key 'query' is missing; add it",
+        "sli f: unknown key 'kwery'; did you mean 'key'?",
         "sli d: n names 'e', which is no query",
+    ]
+
+
+READING = """
+readings:
+  - id: memory
+    title: Memory
+    unit: By
+    dimension: resources
+    selector: a_total{job="service"}
+    why: because
+"""
+
+
+def test_every_kind_of_mistake_in_one_file_is_told_in_one_go(tmp_path: Path) -> None:
+    entry = GOOD.split("slis:\n")[1]
+    objective, by = "objective: {value: high, direction: up, vlaue: 1}", "by: {label: x, members: [1, two, 3]}"
+    bad = (
+        GOOD.replace("unit: s", "unit: s\n    unit: ms")  # a repeated key
+        .replace("$scenario", "$scenraio").replace("$window", "$windwo")  # two placeholders in one query
+        + entry.replace("id: a", "id: b").replace("title: B", "title: 3").replace("a_total", "a_totl")
+        + entry.replace("id: a", "id: c").replace("    why", f"    {objective}\n    why")
+        + entry.replace("id: a", "id: d").replace("    why", f"    {by}\n    min_n: 2.5\n    why")
+        + entry.replace("id: a", "id: a").replace("    title: A\n", "").replace("a_total", "b_total")
+        + entry.replace("id: a", "id: [e]").replace("    why", "    n: d_\n    per_second: maybe\n    why")
+        + READING.replace("unit: By", "unti: By").replace("a_total", "c_total")
+    )  # fmt: skip
+    with pytest.raises(CatalogueError) as caught:
+        load(write(tmp_path, bad), needed=("a", "f", "g"), metrics={"a_total", "b_total"})
+    assert [error.split("slis.yaml: ", 1)[1] for error in caught.value.errors] == [
+        "slis.0.unit: given twice (lines 6 and 7); keep one",
+        "sli a: duplicate id; give each its own",
+        "sli a: query: unknown placeholder $scenraio for scope case; did you mean 'scenario'?",
+        "sli a: query: unknown placeholder $windwo for scope case; did you mean 'window'?",
+        "sli b: query: unknown metric 'a_totl'; did you mean 'a_total'?",
+        "sli c: objective: unknown key 'vlaue'; did you mean 'value'?",
+        "sli c: objective: value is 'high'; write a number",
+        "sli c: objective: direction is 'up'; write at_most or at_least",
+        "sli d: by: members: 1 is 1; write text (in quotes if it looks like a number)",
+        "sli d: by: members: 3 is 3; write text (in quotes if it looks like a number)",
+        "sli d: min_n is 2.5; write a whole number",
+        "sli a: the key 'title' is missing; add it",
+        "sli number 6: n names 'd_', which is no indicator; did you mean 'd'?",
+        "sli number 6: id is ['e']; write text (in quotes if it looks like a number)",
+        "sli number 6: per_second is 'maybe'; write true or false",
+        "reading memory: unknown key 'unti'; did you mean 'unit'?",
+        "reading memory: the key 'unit' is missing; add it",
+        "the dashboards need the indicator 'f', which is missing; put it back",
+        "the dashboards need the indicator 'g', which is missing; put it back",
+    ]
+
+
+def test_the_metrics_of_queries_and_readings_must_be_known(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD + READING)
+    assert load(path, metrics={"a_total"}).readings[0].id == "memory"
+    with pytest.raises(CatalogueError) as caught:
+        load(path, metrics={"b"})
+    assert [error.split("slis.yaml: ", 1)[1] for error in caught.value.errors] == [
+        "sli a: query: unknown metric 'a_total'; correct it, or declare it first",
+        "reading memory: selector: unknown metric 'a_total'; correct it, or declare it first",
     ]
 
 
@@ -198,3 +260,13 @@ def test_what_would_change_or_remove_a_verdict_in_silence_is_refused(tmp_path: P
 def test_every_scenario_that_the_shipped_catalogue_names_exists() -> None:
     named = {name for s in load().slis for name in (*s.scenarios, *(s.objective.scenarios if s.objective else ()))}
     assert named <= load_folder().keys()
+
+
+def test_a_key_given_twice_is_told_once_however_many_aliases_repeat_it(tmp_path: Path) -> None:
+    text = GOOD + "    by: &both {label: x, label: y, members: [m]}\n"
+    other = GOOD.split("slis:\n")[1].replace("id: a", "id: b") + "    by: *both\n"
+    with pytest.raises(CatalogueError) as caught:
+        load(write(tmp_path, text + other))
+    (error,) = caught.value.errors
+    assert error.endswith("slis.0.by.label: given twice (lines 12 and 12); keep one")
+    assert load(write(tmp_path, (text + other).replace("label: x, ", ""))).get("b").by.label == "y"  # type: ignore[union-attr]

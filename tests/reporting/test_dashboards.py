@@ -13,6 +13,8 @@ import requests
 import yaml
 
 from reporting.catalogue import load
+from reporting.known import METRICS_FILE, metrics, named, records, unknown
+from reporting.prices import load_prices
 from reporting.render.burn import budgets
 from reporting.render.dashboards import dashboards
 from reporting.render.grafana import (
@@ -28,15 +30,15 @@ from reporting.render.grafana import (
 )
 from reporting.render.layout import Group, LayoutError, Line, lay
 from reporting.render.objectives import recorded
-from reporting.render.rules import Recording, rules
+from reporting.render.rules import rules
 from stack.prometheus import PrometheusBinary
-from tests.reporting import made_live
+from tests.reporting import declared, made_live
 from tests.reporting.declared import instruments, prometheus_names
 from tests.reporting.made_run import START, MadeRun
 from tests.reporting.served import make_blocks, serving
 
 ROOT = Path(__file__).parents[2]
-BOARDS = dashboards(load())
+BOARDS = dashboards(load(), load_prices())
 PANELS = [
     pytest.param(board, panel, id=f"{board.title}: {panel.title}")
     for board in BOARDS.values()
@@ -54,29 +56,16 @@ QUERIES = [
 UNITS = {"s", "none", "short", "ops", "reqps", "percentunit", "percent", "bytes", "Bps", "currencyUSD"}
 BUILT_IN = {"__rate_interval", "__range"}
 """Variables that Grafana fills in itself."""
-NOT_OURS = {
-    "ALERTS", "up",
-    # the Collector's own, without units and types in their names as otel/collector.yaml asks, and its span metrics
-    "otelcol_exporter_queue_size", "otelcol_exporter_queue_capacity", "otelcol_receiver_accepted_spans",
-    "otelcol_receiver_accepted_metric_points", "otelcol_receiver_refused_spans",
-    "otelcol_receiver_refused_metric_points", "otelcol_exporter_send_failed_spans",
-    "otelcol_exporter_send_failed_metric_points", "otelcol_exporter_enqueue_failed_spans",
-    "otelcol_exporter_enqueue_failed_metric_points", "otelcol_process_memory_rss",
-    "traces_span_metrics_calls_total", "traces_span_metrics_duration_seconds",
-    "traces_span_metrics_duration_seconds_bucket",
-    # Prometheus and Tempo
-    "prometheus_tsdb_head_series", "prometheus_tsdb_head_samples_appended_total",
-    "prometheus_tsdb_head_out_of_order_samples_appended_total", "prometheus_rule_evaluation_failures_total",
-    "process_resident_memory_bytes", "tempo_distributor_spans_received_total", "tempo_discarded_spans_total",
-    "tempo_request_duration_seconds", "tempo_request_duration_seconds_bucket",
-}  # fmt: skip
 FILL = {
     "__rate_interval": "20s", "__range": f"{made_live.LENGTH}s", "run_id": ".+", "scenario": ".+",
     "price_input": "0.15", "price_output": "0.6", "price_characters": "15", "price_image": "0.042",
     "price_cpu": "0.03", "price_memory": "0.004",
 }  # fmt: skip
 _VARIABLE = re.compile(r"\$\{?(\w+)")
-_METRIC = re.compile(r"(?<![\w$\"])([a-zA-Z_][\w:]*)(?=[{\[])|^(up)\b|\b([a-z]+:\w+:\w+)")
+
+
+def shown_panels() -> Iterator[tuple[Dashboard, Shown]]:
+    return ((board, panel) for board in BOARDS.values() for panel in board.panels if not isinstance(panel, Row))
 
 
 def exprs(panel: Shown) -> list[str]:
@@ -85,17 +74,6 @@ def exprs(panel: Shown) -> list[str]:
 
 def fill(expr: str) -> str:
     return _VARIABLE.sub(lambda match: FILL[match[1]], expr)
-
-
-def metrics(expr: str) -> set[str]:
-    return {name for pair in _METRIC.findall(expr) for name in pair if name}
-
-
-def our_names() -> set[str]:
-    catalogue = load()
-    records = {rule.record for file in rules(catalogue).values() for group in file.groups
-               for rule in group.rules if isinstance(rule, Recording)}  # fmt: skip
-    return prometheus_names(instruments()) | records
 
 
 @pytest.mark.parametrize("name", BOARDS)
@@ -196,20 +174,42 @@ def test_runs_scenarios_and_faults_are_shown_as_annotations(board: Dashboard) ->
 
 
 def test_every_metric_of_a_dashboard_or_rule_is_declared() -> None:
-    known = our_names() | NOT_OURS
-    for board in BOARDS.values():
-        for panel in board.panels:
-            for expr in [] if isinstance(panel, Row) else exprs(panel):
-                assert metrics(expr), expr
-                assert metrics(expr) <= known, (board.title, panel.title, metrics(expr) - known)
-    for file in rules(load()).values():
-        for group in file.groups:
-            for rule in group.rules:
-                assert metrics(rule.expr) <= known | {"ALERTS"}, metrics(rule.expr) - known
+    files = rules(load())
+    assert unknown(BOARDS.values(), files.values(), metrics() | records(files.values())) == []
+    assert all(named(expr) for _, panel in shown_panels() for expr in exprs(panel))
+
+
+def test_a_query_that_names_another_metric_is_told_with_its_panel_or_rule() -> None:
+    files = rules(load())
+    unsaved = "unknown metric 'video_jobs_unsaved'; did you mean 'video_jobs_active'?"
+    known = (metrics() | records(files.values())) - {"process_thread_count", "video_jobs_unsaved"}
+    assert unknown(BOARDS.values(), files.values(), known) == [
+        f"dashboard Reliability: panel States that wait for the store: {unsaved}",
+        "dashboard Resources: panel Threads: unknown metric 'process_thread_count'; correct it, or declare it first",
+        f"rule StatesWaitForStore: {unsaved}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("expr", "names"),
+    [
+        ("sum by (instance) (a_total) > 0", {"a_total"}),
+        ('max by(x)(2 * a{b="c{d}"} or on (x) group_left (y) e:f:g) / 2^30 * $price', {"a", "e:f:g"}),
+        ('label_replace(sum(rate(a[5m])) by (le), "kind", "b(c)", "", "") unless vector(0)', {"a"}),
+        ("up == 0 and up offset 5m", {"up"}),
+    ],
+)
+def test_the_metrics_of_an_expression_are_found_with_and_without_a_selector(expr: str, names: set[str]) -> None:
+    assert named(expr) == names
+
+
+def test_the_list_of_metrics_is_what_the_components_declare() -> None:
+    """`python -m tests.reporting.declared` writes it again."""
+    assert METRICS_FILE.read_text() == declared.listed(METRICS_FILE.read_text())
 
 
 def test_the_made_metrics_are_declared_too() -> None:
-    assert made_live.names() <= our_names() | NOT_OURS
+    assert made_live.names() <= metrics() | records(rules(load()).values())
 
 
 def test_names_of_series_follow_from_unit_and_kind() -> None:

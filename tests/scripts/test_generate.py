@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from reporting.catalogue import CATALOGUE_FILE, load
-from reporting.generated import generate
+from reporting.generated import generate, needed
+from reporting.prices import PRICES_FILE, load_prices
 from reporting.render.objectives import watched
 
 ROOT = Path(__file__).parents[2]
@@ -58,22 +60,71 @@ def test_every_error_of_the_catalogue_is_told_and_nothing_written(tmp_path: Path
     done = run("--root", str(tmp_path / "out"), "--catalogue", str(catalogue), *check)
     assert done.returncode == 2
     assert [line.split(": ", 2)[2] for line in done.stderr.splitlines()] == [
-        "sli throughput: unknown key 'titel'",
-        "sli throughput: the key 'title' is missing",
-        "sli success_rate: n names 'nothing', which is no indicator",
+        "sli success_rate: n names 'nothing', which is no indicator; name one",
+        "sli throughput: unknown key 'titel'; did you mean 'title'?",
+        "sli throughput: the key 'title' is missing; add it",
     ]
     assert not (tmp_path / "out").exists()
 
 
-def test_an_indicator_that_the_dashboards_need_is_missed_in_one_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize("check", [[], ["--check"]])
+def test_all_that_the_dashboards_miss_is_told_at_once_and_nothing_written(tmp_path: Path, check: list[str]) -> None:
     catalogue = tmp_path / "slis.yaml"
-    catalogue.write_text(CATALOGUE_FILE.read_text().replace("id: response_time_p95\n", "id: another_p95\n"))
-    done = run("--catalogue", str(catalogue), "--check")
-    assert (done.returncode, done.stdout, done.stderr) == (
-        2,
-        "",
-        f"error: {catalogue}: the dashboards need the indicator 'response_time_p95', which is missing; put it back\n",
-    )
+    text = CATALOGUE_FILE.read_text().replace("id: response_time_p95\n", "id: another_p95\n")
+    text = text.replace("id: recovery_rate\n", "id: recovery\n").replace("loadgen_jobs_total{", "loadgen_job_total{", 1)
+    catalogue.write_text(text)
+    done = run("--root", str(tmp_path / "out"), "--catalogue", str(catalogue), *check)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        f"error: {catalogue}: {error}"
+        for error in (
+            "sli success_n: query: unknown metric 'loadgen_job_total'; did you mean 'loadgen_jobs_total'?",
+            "the dashboards need the indicator 'recovery_rate', which is missing; put it back",
+            "the dashboards need the indicator 'response_time_p95', which is missing; put it back",
+        )
+    ]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_catalogue_of_no_more_than_the_dashboards_need_is_enough(tmp_path: Path) -> None:
+    """Groups of panels without anything to show are left out; none of them is in the way."""
+    entry = """
+  - id: {id}
+    title: {id}
+    unit: s
+    dimension: every
+    section: x
+    scope: case
+    query: sum(last_over_time(loadgen_jobs_total{{run_id="$run_id",scenario="$scenario",case="$case"}}[$window]))
+    why: Needed.
+"""
+    catalogue = tmp_path / "slis.yaml"
+    ids = sorted(needed(load_prices()))
+    catalogue.write_text("version: 1\nslis:\n" + "".join(entry.format(id=name) for name in ids))
+    made = generate(catalogue)
+    assert b"Error budgets" not in made["grafana/dashboards/reliability.json"]
+    assert b"Objectives" not in made["grafana/dashboards/live.json"]
+
+
+def test_a_new_price_makes_the_dashboard_of_resources_stale(tmp_path: Path) -> None:
+    prices = tmp_path / "prices.yaml"
+    prices.write_text(PRICES_FILE.read_text().replace("0.011", "0.022").replace("currency: USD", "currency: EUR"))
+    done = run("--check", "--prices", str(prices))
+    assert (done.returncode, done.stdout) == (1, "stale: grafana/dashboards/resources.json\n")
+    made = json.loads(generate(prices=prices)["grafana/dashboards/resources.json"])
+    typed = {v["name"]: (v["label"], v["query"]) for v in made["templating"]["list"] if v["type"] == "textbox"}
+    assert typed == {
+        "price_input": ("EUR per 1M tokens, input", "0.15"),
+        "price_output": ("EUR per 1M tokens, output", "0.6"),
+        "price_characters": ("EUR per 1M characters, speech", "15"),
+        "price_image": ("EUR per image", "0.022"),
+        "price_cpu": ("EUR per core-hour", "0.031611"),
+        "price_memory": ("EUR per GiB-hour", "0.004237"),
+    }
+    prices.write_text(PRICES_FILE.read_text().replace("value: 15.0", "value: fifteen"))
+    done = run("--check", "--prices", str(prices))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"error: {prices}: prices: tts: value must be a number, it is 'fifteen'\n"
 
 
 def test_a_checkout_that_is_not_there_is_not_called_stale(tmp_path: Path) -> None:
@@ -91,7 +142,7 @@ NEW = """
     section: cpu
     scope: scenario
     query: >-
-      avg_over_time(process_cpu_utilization{job="service",run_id="$run_id",scenario="$scenario"}[$window])
+      avg_over_time(process_cpu_utilization_ratio{job="service",run_id="$run_id",scenario="$scenario"}[$window])
     objective: {value: 0.8, direction: at_most}
     why: Room for more.
 
@@ -101,7 +152,7 @@ NEW = """
     dimension: resources
     section: cpu
     scope: scenario
-    query: avg_over_time(process_cpu_utilization{job="service"}[$window])
+    query: avg_over_time(process_cpu_utilization_ratio{job="service"}[$window])
     objective: {value: 0.8, direction: at_most}
     why: Nobody can tell its scenario by labels.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reporting.catalogue import Catalogue
 from reporting.links import LIVE_UID
+from reporting.prices import Prices
 from reporting.render.boards.objectives import objectives
 from reporting.render.boards.parts import ask, board, chart, stat, table
 from reporting.render.grafana import Dashboard
@@ -13,7 +14,7 @@ from reporting.render.promql import MEASURED, PLACE, RATE, gauge, hit_rate, obse
 _ENDED = f'{PLACE},outcome!~"aborted|cancelled"'
 
 
-def build(catalogue: Catalogue) -> Dashboard:
+def build(catalogue: Catalogue, _prices: Prices) -> Dashboard:
     """The dashboard, with the limits that the catalogue sets."""
     response = catalogue.get("response_time_p95")
     success = catalogue.get("success_rate")

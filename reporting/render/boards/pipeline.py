@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reporting.catalogue import Catalogue
+from reporting.prices import Prices
 from reporting.render.boards.parts import ask, board, chart, stat, table
 from reporting.render.grafana import Dashboard
 from reporting.render.layout import Group, Line
@@ -12,7 +13,7 @@ UID = "reelbench-pipeline"
 _LAST = "sum by (run_id, scenario) (last_over_time(%s[$__range]))"
 
 
-def build(_: Catalogue) -> Dashboard:
+def build(_: Catalogue, _prices: Prices) -> Dashboard:
     """The dashboard."""
     client = _LAST % f"loadgen_jobs_total{{{PLACE}}}"
     accepted = _LAST % f"video_jobs_accepted_total{{{PLACE},{MEASURED}}}"

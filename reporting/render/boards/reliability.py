@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reporting.catalogue import Catalogue
+from reporting.prices import Prices
 from reporting.render.boards.objectives import objectives
 from reporting.render.boards.parts import ask, board, chart, states
 from reporting.render.burn import ALERTS, budgets
@@ -20,7 +21,7 @@ BREAKER = Mapping(
 )
 
 
-def build(catalogue: Catalogue) -> Dashboard:
+def build(catalogue: Catalogue, _prices: Prices) -> Dashboard:
     """The dashboard, with the limits that the catalogue sets."""
     state = 'resilience_circuitbreaker_state{state="%s"}'
     breaker = f"max by (provider) (2 * {state % 'open'} or {state % 'half_open'} or 0 * {state % 'closed'})"
@@ -124,30 +125,25 @@ def build(catalogue: Catalogue) -> Dashboard:
             )
         ],
     )  # fmt: skip
-    burn = Group(
-        "Error budgets",
-        [
-            Line(
-                8,
-                [
-                    chart(
-                        f"Budget burn over {window}",
-                        "1 uses up the budget just in time; an alert fires at a factor of "
-                        f"{min(a.factor for a in ALERTS if window in {a.short, a.long}):g} or more.",
-                        "none",
-                        [
-                            ask(f"{budget.record(window)} / {budget.budget:g}", budget.title)
-                            for budget in budgets(catalogue)
-                        ],
-                    )
-                    for window in ("5m", "1h")
-                ],
-            )
-        ],
-    )
     return board(
         UID,
         "Reliability",
         "Retries, circuit breakers, partial and cancelled jobs, the job store, error budgets.",
-        [*objectives(catalogue, "reliability"), breakers, recovery, jobs, store, burn],
+        [*objectives(catalogue, "reliability"), breakers, recovery, jobs, store, *_burn(catalogue)],
     )
+
+
+def _burn(catalogue: Catalogue) -> tuple[Group, ...]:
+    """How fast the error budgets are used up; no group without any."""
+    burning = tuple(budgets(catalogue))
+    panels = [
+        chart(
+            f"Budget burn over {window}",
+            "1 uses up the budget just in time; an alert fires at a factor of "
+            f"{min(a.factor for a in ALERTS if window in {a.short, a.long}):g} or more.",
+            "none",
+            [ask(f"{budget.record(window)} / {budget.budget:g}", budget.title) for budget in burning],
+        )
+        for window in (("5m", "1h") if burning else ())
+    ]
+    return (Group("Error budgets", [Line(8, panels)]),) if panels else ()

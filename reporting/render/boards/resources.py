@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reporting.catalogue import Catalogue
+from reporting.prices import Prices
 from reporting.render.boards.objectives import objectives
 from reporting.render.boards.parts import ask, board, chart, stat, text_variable
 from reporting.render.grafana import Dashboard, TextVariable
@@ -13,14 +14,14 @@ UID = "reelbench-resources"
 _HOUR = 3600
 _SERVICE = 'job="service"'
 PRICES = (
-    ("price_input", "USD per million input tokens", "0.15"),
-    ("price_output", "USD per million output tokens", "0.60"),
-    ("price_characters", "USD per million characters", "15"),
-    ("price_image", "USD per image", "0.011"),
-    ("price_cpu", "USD per core hour", "0.031611"),
-    ("price_memory", "USD per GiB hour", "0.004237"),
+    ("price_input", "llm_input", ", input"),
+    ("price_output", "llm_output", ", output"),
+    ("price_characters", "tts", ", speech"),
+    ("price_image", "image", ""),
+    ("price_cpu", "cpu", ""),
+    ("price_memory", "memory", ""),
 )
-"""Variables with list prices, to be typed over: of OpenAI's smaller models; of OpenCost for processor and memory."""
+"""Variables with list prices, to be typed over: name, entry of the price list, and what its unit leaves open."""
 _CHARGED = (
     ("input_tokens", "$price_input / 1e6", "input tokens"),
     ("output_tokens", "$price_output / 1e6", "output tokens"),
@@ -29,8 +30,9 @@ _CHARGED = (
 )
 
 
-def build(catalogue: Catalogue) -> Dashboard:
-    """The dashboard, with the limits that the catalogue sets."""
+def build(catalogue: Catalogue, prices: Prices) -> Dashboard:
+    """The dashboard, with the limits that the catalogue sets and the prices of the list."""
+    money = f"currency{prices.currency}"
     cpu = rate("process_cpu_time_seconds_total", _SERVICE)
     workers = rate("media_process_cpu_time_seconds_total", "")
     memory, workers_memory = gauge("process_memory_usage_bytes", _SERVICE), gauge("media_process_memory_usage_bytes")
@@ -121,10 +123,10 @@ def build(catalogue: Catalogue) -> Dashboard:
                 8,
                 [
                     chart("Cost per hour", "At list price, if it went on like this; the prices are variables above.",
-                          "currencyUSD", costs, stack=True),
-                    stat("Total per hour", "At list price; an estimate, not a bill.", "currencyUSD", [ask(total)]),
+                          money, costs, stack=True),
+                    stat("Total per hour", "At list price; an estimate, not a bill.", money, [ask(total)]),
                     stat("Per 1,000 videos", "The same by the videos that are made; failed jobs and retries included.",
-                         "currencyUSD", [ask(f"1000 * ({total}) / {_HOUR} / ({completed} > 0)")]),
+                         money, [ask(f"1000 * ({total}) / {_HOUR} / ({completed} > 0)")]),
                     chart("Charged usage", "Tokens, characters and images a second.", "short",
                           [ask(rate("video_usage_total", by=("kind",)), "{{kind}}")]),
                 ],
@@ -136,9 +138,18 @@ def build(catalogue: Catalogue) -> Dashboard:
         "Resources",
         "Processor, memory, network, caches and the estimated cost per hour.",
         [*objectives(catalogue, "resources"), processes, network, cache, cost],
-        *_prices(),
+        *_prices(prices),
     )
 
 
-def _prices() -> tuple[TextVariable, ...]:
-    return tuple(text_variable(name, label, f"{label}; type another one.", value) for name, label, value in PRICES)
+def _prices(prices: Prices) -> tuple[TextVariable, ...]:
+    listed = ((name, prices.prices[entry], more) for name, entry, more in PRICES)
+    return tuple(
+        text_variable(
+            name,
+            f"{prices.currency} per {price.unit}{more}",
+            f"{price.source}, {price.date}; type another one.",
+            f"{price.value:.10g}",
+        )
+        for name, price, more in listed
+    )

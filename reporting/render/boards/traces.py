@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reporting.catalogue import Catalogue
+from reporting.prices import Prices
 from reporting.render.boards.parts import TRACES_UID, ask, board, chart, table, text_variable, traceql
 from reporting.render.grafana import TEMPO, Dashboard, Defaults, FieldConfig, NodeGraph, Place, Target
 from reporting.render.layout import Group, Line
@@ -10,10 +11,12 @@ from reporting.render.promql import quantile, rate
 
 UID = TRACES_UID
 CHOSEN = 'span.run_id =~ "$run_id" && span.scenario =~ "$scenario"'
+LIMIT = 1000
+"""Tempo gives any so many that match and not the longest, so that all must be asked for to sort them."""
 _COLUMNS = "| select(span.scenario, span.case, span.loadgen.job.outcome)"
 
 
-def build(_: Catalogue) -> Dashboard:
+def build(_catalogue: Catalogue, _prices: Prices) -> Dashboard:
     """The dashboard."""
     job = f'{{ name = "loadgen.job" && {CHOSEN}'
     stage = "video_job_stage_duration_seconds"
@@ -25,10 +28,11 @@ def build(_: Catalogue) -> Dashboard:
                 10,
                 [
                     table("Slowest jobs", "Jobs slower than the variable says, the longest first; a row opens "
-                          "its trace. TraceQL.", [traceql(f"{job} && duration > $slower_than }} {_COLUMNS}", limit=50)],
+                          "its trace. TraceQL.",
+                          [traceql(f"{job} && duration > $slower_than }} {_COLUMNS}", limit=LIMIT)],
                           unit="none", sort="Duration"),
                     table("Failed jobs", "Jobs that did not end with a video. TraceQL.",
-                          [traceql(f'{job} && span.loadgen.job.outcome != "completed" }} {_COLUMNS}', limit=50)],
+                          [traceql(f'{job} && span.loadgen.job.outcome != "completed" }} {_COLUMNS}', limit=LIMIT)],
                           unit="none", sort="Start time"),
                 ],
             )
