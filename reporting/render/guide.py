@@ -17,14 +17,15 @@ _INTRODUCTION = """\
 # Dashboards and alerts
 
 `docker compose up -d --wait` starts a Grafana with these dashboards in the folder *Reelbench*; `run_suite.py` prints
-the address of the live one, with the run chosen. They are generated from `reporting/slis.yaml` and read-only: change
-the catalogue or `reporting/render/boards/`, then run `python scripts/generate.py`. `make lint` fails when a file is
-stale.
+the address of the live one, with the run chosen. They are generated from `reporting/slis.yaml` and
+`reporting/prices.yaml` and read-only: change these or `reporting/render/boards/`, then run
+`python scripts/generate.py`. `make lint` fails when a file is stale.
 
 - *Run* and *Scenario* choose what is shown; both follow the shown time, the newest run first.
 - Bands are annotations that `run_suite.py` leaves: blue runs, purple scenarios, red faults; verdicts at the end.
 - A dashed line is an objective of the catalogue. Dots are exemplars: each leads to the trace of that job.
 - Queries read native histograms or, where there are none, classic ones.
+- The pictures show panels with their queries, very long ones cut; widths are to scale.
 - Rates are those of the last intervals. Totals of a finished run stand in its report, which uses no `rate()`."""
 
 
