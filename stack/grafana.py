@@ -1,8 +1,4 @@
-"""A Grafana that shows what a run is doing: one region for each thing that has a beginning and an end.
-
-Two requests of its API by `requests`, and not grafana-client: that one needs niquests, whose urllib3-future takes the
-place of the urllib3 on which every query to Prometheus runs.
-"""
+"""A Grafana that shows what a run is doing: one region for each thing that has a beginning and an end."""
 
 from __future__ import annotations
 
@@ -13,16 +9,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 import requests
+from grafana_client import GrafanaApi
+from grafana_client.client import GrafanaException
 
 _TIMEOUT = 2.0
 """Seconds; the run waits for no picture of itself."""
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-_REASONS = {
-    301: "it asks for a login",
-    302: "it asks for a login",
-    401: "it asks for a login",
-    403: "it lets nobody write annotations without a login",
-}
+_REASONS = {401: "it asks for a login", 403: "it lets nobody write annotations without a login"}
 
 
 class _Created(msgspec.Struct):
@@ -40,9 +33,11 @@ class Grafana:
     def __init__(self, url: str, warn: Callable[[str], None]) -> None:
         self._url = url
         self._warn = warn
-        self._session: requests.Session | None = requests.Session()
+        # The client puts "api" behind the path.
+        self._api: GrafanaApi | None = GrafanaApi.from_url(f"{url.rstrip('/')}/", timeout=_TIMEOUT)
+        self._api.client.s.max_redirects = 0  # they lead to a login
         # A proxy set for the world must not see loopback traffic.
-        self._session.trust_env = urlsplit(url).hostname not in _LOOPBACK
+        self._api.client.s.trust_env = urlsplit(url).hostname not in _LOOPBACK
         self._written: dict[str, tuple[int, dict[str, Any]]] = {}
 
     def __enter__(self) -> Self:
@@ -64,31 +59,33 @@ class Grafana:
             tags: What dashboards choose by.
         """
         first, last = round(started * 1000), round((started if ended is None else ended) * 1000)
-        body = {"time": first, "timeEnd": last, "text": text, "tags": list(tags)}
+        region = {"time_from": first, "time_to": last, "text": text, "tags": list(tags)}
         known = self._written.get(key)
-        if self._session is None or (known and known[1] == body):
+        if self._api is None or (known and known[1] == region):
             return
-        method, path = ("PATCH", f"/api/annotations/{known[0]}") if known else ("POST", "/api/annotations")
+        write = self._api.annotations
         try:
-            answer = self._session.request(
-                method, f"{self._url}{path}", json=body, timeout=_TIMEOUT, allow_redirects=False
-            )
-            if answer.status_code != requests.codes.ok:
-                self._give_up(_REASONS.get(answer.status_code, f"status {answer.status_code}"))
-                return
-            number = known[0] if known else msgspec.json.decode(answer.content, type=_Created).id
-        except requests.RequestException as error:
-            self._give_up("it does not answer" if not isinstance(error, requests.Timeout) else "no answer in time")
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+            if known:
+                write.partial_update_annotation(known[0], **region)
+            number = known[0] if known else msgspec.convert(write.add_annotation(**region), _Created).id
+        except GrafanaException as error:
+            self._give_up(_REASONS.get(error.status_code, f"status {error.status_code}"))
+        except requests.TooManyRedirects:
+            self._give_up("it asks for a login")
+        except requests.Timeout:
+            self._give_up("no answer in time")
+        except (requests.JSONDecodeError, msgspec.ValidationError):
             self._give_up("its answer is not Grafana's")
+        except requests.RequestException:
+            self._give_up("it does not answer")
         else:
-            self._written[key] = (number, body)
+            self._written[key] = (number, region)
 
     def _give_up(self, reason: str) -> None:
         self._warn(f"warning: no annotations in the Grafana at {self._url}: {reason}; the run goes on")
         self._close()
 
     def _close(self) -> None:
-        if self._session is not None:
-            self._session.close()
-        self._session = None
+        if self._api is not None:
+            self._api.client.s.close()
+        self._api = None

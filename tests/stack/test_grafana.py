@@ -69,8 +69,17 @@ def test_a_region_is_written_once_and_brought_up_to_date_at_its_end(fake: FakeGr
     ]
     assert fake.annotations == {
         1: {"time": 10_000, "timeEnd": 12_000, "text": "ended", "tags": ["run", "x"]},
-        2: {"time": 11_000, "timeEnd": 11_500, "text": "short", "tags": ["fault"]},
+        2: {"time": 11_000, "timeEnd": 11_500, "text": "short", "tags": ["fault"], "panelId": None},
     }
+    assert said == []
+
+
+def test_a_grafana_below_a_path_is_asked_below_it(fake: FakeGrafana) -> None:
+    said: list[str] = []
+    for url in (f"{fake.url}/grafana", f"{fake.url}/grafana/"):
+        with Grafana(url, said.append) as grafana:
+            grafana.annotate("a", 10.0, None, "begun", [])
+    assert fake.calls == [("POST", "/grafana/api/annotations")] * 2
     assert said == []
 
 
