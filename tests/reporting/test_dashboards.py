@@ -23,13 +23,14 @@ from reporting.render.grafana import (
     QueryVariable,
     Row,
     Shown,
+    SourceVariable,
     Target,
     TimeSeries,
     from_json,
     to_json,
 )
 from reporting.render.layout import Group, LayoutError, Line, lay
-from reporting.render.objectives import recorded
+from reporting.render.objectives import recorded, watched
 from reporting.render.rules import rules
 from stack.prometheus import PrometheusBinary
 from tests.reporting import declared, made_live
@@ -54,6 +55,7 @@ QUERIES = [
     if isinstance(target.expr, str)
 ]
 UNITS = {"s", "none", "short", "ops", "reqps", "percentunit", "percent", "bytes", "Bps", "currencyUSD"}
+GAUGES = prometheus_names({name: how for name, how in instruments().items() if how[1] == "gauge"})
 BUILT_IN = {"__rate_interval", "__range"}
 """Variables that Grafana fills in itself."""
 FILL = {
@@ -121,6 +123,11 @@ def test_a_panel_keeps_its_id_when_others_come() -> None:
 
 @pytest.mark.parametrize(("board", "panel"), PANELS)
 def test_a_panel_obeys_the_rules_of_the_dashboard_linter(board: Dashboard, panel: Shown) -> None:
+    """The rules for panels and queries; target-promql is the test that asks a real Prometheus.
+
+    Left out are the rules of job and instance: the places of these dashboards are runs and scenarios, and their series
+    are found by them, whatever process sent them.
+    """
     assert panel.title
     assert panel.description.endswith((".", "!")), "panel-title-description"
     assert panel.datasource.uid in {"${datasource}", "${tempo}"}, "panel-datasource"
@@ -137,8 +144,9 @@ def test_a_panel_obeys_the_rules_of_the_dashboard_linter(board: Dashboard, panel
         assert ranges <= {
             ("rate", "$__rate_interval"), ("last_over_time", "$__range"), ("last_over_time", "5m"),
         }, expr  # fmt: skip
-        for counter in re.findall(r"(\w+)\((\w+_total)\b", expr):
-            assert counter[0] in {"rate", "last_over_time"}, "target-counter-agg"
+        counters = re.findall(r"(?:(\w+)\()?\b(\w+_(?:total|bucket|count|sum))\{", expr)
+        functions = {function for function, name in counters if name not in GAUGES}
+        assert functions <= {"rate", "last_over_time"}, "target-counter-agg"
     if "histogram_quantile" in " ".join(exprs(panel)) and isinstance(panel, TimeSeries):
         assert all(target.exemplar for target in panel.targets), "exemplars lead to traces"
         assert panel.links[0].url.startswith("/d/reelbench-traces?")
@@ -148,10 +156,16 @@ def test_a_panel_obeys_the_rules_of_the_dashboard_linter(board: Dashboard, panel
 def test_variables_choose_run_and_scenario_and_follow_the_time(board: Dashboard) -> None:
     by_name = {variable.name: variable for variable in board.templating.list}
     assert list(by_name)[:4] == ["datasource", "tempo", "run_id", "scenario"]
+    source = by_name["datasource"]
+    assert isinstance(source, SourceVariable), "template-datasource"
+    assert (source.query, source.label, source.multi) == ("prometheus", "Data source", False)
+    assert not board.editable, "uneditable-dashboard"
     for name in ("run_id", "scenario"):
         variable = by_name[name]
         assert isinstance(variable, QueryVariable)
-        assert (variable.refresh, variable.include_all, variable.all_value) == (2, True, ".+")
+        assert variable.refresh == 2, "template-on-time-change-reload"
+        assert (variable.include_all, variable.all_value) == (True, ".+")
+        assert variable.datasource.uid == "${datasource}"
         assert variable.regex
         assert variable.definition == variable.query.query
     uids = {source["name"]: source["uid"] for source in yaml.safe_load(
@@ -256,6 +270,45 @@ def series(url: str, target: Target) -> list[dict[str, object]]:
 @pytest.mark.parametrize("target", QUERIES)
 def test_every_query_is_valid_and_returns_series(target: Target, live_url: str) -> None:
     assert series(live_url, target), target.expr
+
+
+def test_variables_find_the_runs_and_the_scenarios_of_a_run(made: MadeRun, outages: MadeRun, live_url: str) -> None:
+    """template-label-promql: each asks with a selector that Prometheus takes, and gets what the made runs have."""
+    variables = {variable.name: variable for variable in BOARDS["live.json"].templating.list}
+    wanted = {
+        "run_id": (".+", {made.run.run_id, outages.run.run_id}),
+        "scenario": (made.run.run_id, {job.scenario for job in made.jobs if not job.warmup}),
+    }
+    for name, (chosen, expected) in wanted.items():
+        asked = variables[name]
+        assert isinstance(asked, QueryVariable)
+        parts = re.fullmatch(r"label_values\((.+), (\w+)\)", asked.definition)
+        assert parts is not None
+        assert parts[2] == name
+        selector = {"match[]": parts[1].replace("$run_id", chosen), "start": START, "end": made_live.END}
+        answer = requests.get(f"{live_url}/api/v1/label/{name}/values", params=selector, timeout=10)
+        found = {value for value in answer.json()["data"] if re.search(asked.regex.strip("/"), value)}
+        assert found == expected
+
+
+def test_a_limit_is_drawn_where_the_catalogue_sets_it() -> None:
+    """Green where the objective holds, red where it does not; a panel without objective has no red."""
+    panels = {panel.title: panel for _, panel in shown_panels()}
+    limits = {
+        "P95 now": "response_time_p95", "Response time": "response_time_p95", "Success": "success_rate",
+        "Success rate": "success_rate", "P95 of the API by operation": "api_latency_p95",
+        "Recovery rate": "recovery_rate",
+    } | {f"{entry.sli.title}, worst place": entry.sli.id for entry in watched(load())}  # fmt: skip
+    drawn = {
+        title: tuple((step.color, step.value) for step in panel.field_config.defaults.thresholds.steps)
+        for title, panel in panels.items()
+    }
+    assert {title for title, steps in drawn.items() if len(steps) > 1} == limits.keys()
+    for title, sli in limits.items():
+        objective = load().get(sli).objective
+        assert objective is not None
+        below, above = ("green", "red") if objective.direction == "at_most" else ("red", "green")
+        assert drawn[title] == ((below, None), (above, objective.value)), title
 
 
 COUNTS = {

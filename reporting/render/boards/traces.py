@@ -27,8 +27,8 @@ def build(_catalogue: Catalogue, _prices: Prices) -> Dashboard:
             Line(
                 10,
                 [
-                    table("Slowest jobs", "Jobs slower than the variable says, the longest first; a row opens "
-                          "its trace. TraceQL.",
+                    table("Slowest jobs", "Jobs slower than the variable says, with download, the longest first; a row "
+                          "opens its trace. TraceQL.",
                           [traceql(f"{job} && duration > $slower_than }} {_COLUMNS}", limit=LIMIT)],
                           unit="none", sort="Duration"),
                     table("Failed jobs", "Jobs that did not end with a video. TraceQL.",
