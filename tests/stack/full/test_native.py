@@ -3,72 +3,31 @@
 from __future__ import annotations
 
 import json
-import re
-import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
 import numpy as np
 import pytest
 
-from loadgen.record import JobRecord, Outcome, RequestRecord, RunState, read_jobs, read_requests, read_run
+from loadgen.record import JobRecord, Outcome, RequestRecord, RunState, read_jobs, read_run
 from reporting.tempo import connect
 from reporting.traces import FileTraces, TraceSource
 from stack import web
 from stack.processes import Child
-from stack.record import read_stack
+from tests.stack.full.finished import Run, measure
 from tests.stack.full.native import ROOT, NativeStack, clean
 
 pytestmark = pytest.mark.e2e
 SCENES = 5
 
 
-@dataclass
-class Run:
-    folder: Path
-    stack: NativeStack
-    output: str
-
-    def __post_init__(self) -> None:
-        self.record = read_run(self.folder)
-        self.settled = read_stack(self.folder)
-        self.all_jobs = read_jobs(self.folder)
-        self.jobs = [job for job in self.all_jobs if not job.warmup]
-        self.requests = [request for request in read_requests(self.folder) if not request.warmup]
-        self.measurements = json.loads((self.folder / "measurements.json").read_bytes())["measurements"]
-        self.at = self.settled.settled_at
-
-    def ours(self, metric: str, **labels: str) -> str:
-        matchers = ",".join(f'{key}="{value}"' for key, value in {"run_id": self.record.run_id, **labels}.items())
-        return f"last_over_time({metric}{{{matchers}}}[10m])"
-
-    def measured(self, sli: str, scenario: str, case: str) -> float | None:
-        key = (sli, scenario, case)
-        return next(m["value"] for m in self.measurements if (m["sli"], m["scenario"], m["case"]) == key)
-
-
 @pytest.fixture(scope="module")
 def run(stack: NativeStack, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """run_suite.py finds the stack by its addresses and measures it."""
-    runs = tmp_path_factory.mktemp("runs")
-    scenarios = ["--scenario", "single_request", "--scenario", "throughput"]
-    done = subprocess.run(
-        [sys.executable, "scripts/run_suite.py", "--runs", str(runs), "--no-charts", *scenarios],
-        cwd=ROOT,
-        env=stack.runner_environment(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    (folder,) = runs.iterdir()
-    assert (folder / "measurements.json").exists(), done.stderr
-    return Run(folder, stack, done.stderr + done.stdout)
+    return measure(stack, tmp_path_factory.mktemp("runs"), "single_request", "throughput")
 
 
 def test_run_suite_uses_the_running_stack(run: Run) -> None:
@@ -224,39 +183,6 @@ def test_the_rules_record_what_the_report_says(run: Run) -> None:
     place = f'{{run_id="{run.record.run_id}",scenario="single_request"}}'
     found = run.stack.value(f"case:response_time_p95:total{place}")
     assert found == pytest.approx(run.measured("response_time_p95", "single_request", "n01"), rel=1e-9)
-
-
-EXPECTED = {
-    ("live.json", "Response time"): 3,
-    ("live.json", "P95 of the API by operation"): 3,
-    ("live.json", "Jobs that end"): 2,
-    ("live.json", "CPU"): 4,
-    ("reliability.json", "Breaker state"): 3,
-    ("reliability.json", "P95 of a provider call"): 3,
-    ("resources.json", "Connections"): 6,
-    ("resources.json", "Cost per hour"): 6,
-    ("traces.json", "P95 by stage"): 5,
-    ("traces.json", "Spans by service"): 3,
-    ("pipeline.json", "Queues of the exporters"): 2,
-    ("pipeline.json", "Accepted"): 2,
-    ("pipeline.json", "Samples stored"): 1,
-}
-"""Panels with the least number of series that they show for the run."""
-
-
-@pytest.mark.parametrize(("name", "title"), EXPECTED)
-def test_dashboards_show_the_run_with_native_histograms(run: Run, name: str, title: str) -> None:
-    board = json.loads((ROOT / "grafana" / "dashboards" / name).read_bytes())
-    (panel,) = (panel for panel in board["panels"] if panel["title"] == title)
-    shown = 0
-    for target in panel["targets"]:
-        expr = re.sub(r"\$(run_id|scenario)", ".+", target["expr"].replace("$__rate_interval", "20s"))
-        expr = re.sub(r"\$price_\w+", "1", expr)
-        asked = {"query": expr, "start": run.record.started, "end": run.record.ended, "step": 1}
-        answer = web.get(f"{run.stack.prometheus_url}/api/v1/query_range?{urlencode(asked)}", timeout=10)
-        assert answer.ok, answer.body
-        shown += len(json.loads(answer.body)["data"]["result"])
-    assert shown >= EXPECTED[name, title]
 
 
 def loaded(stack: NativeStack, folder: Path, *more: str, name: str = "loadgen") -> Child:

@@ -1,0 +1,54 @@
+"""A finished run of a running stack, with what its own records say of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadgen.record import read_jobs, read_requests, read_run
+from stack.record import read_stack
+from tests.stack.full.native import ROOT, NativeStack
+
+
+@dataclass
+class Run:
+    folder: Path
+    stack: NativeStack
+    output: str
+
+    def __post_init__(self) -> None:
+        self.record = read_run(self.folder)
+        self.settled = read_stack(self.folder)
+        self.all_jobs = read_jobs(self.folder)
+        self.jobs = [job for job in self.all_jobs if not job.warmup]
+        self.requests = [request for request in read_requests(self.folder) if not request.warmup]
+        self.measurements = json.loads((self.folder / "measurements.json").read_bytes())["measurements"]
+        self.at = self.settled.settled_at
+
+    def ours(self, metric: str, **labels: str) -> str:
+        matchers = ",".join(f'{key}="{value}"' for key, value in {"run_id": self.record.run_id, **labels}.items())
+        return f"last_over_time({metric}{{{matchers}}}[10m])"
+
+    def measured(self, sli: str, scenario: str, case: str) -> float | None:
+        key = (sli, scenario, case)
+        return next(m["value"] for m in self.measurements if (m["sli"], m["scenario"], m["case"]) == key)
+
+
+def measure(stack: NativeStack, runs: Path, *scenarios: str) -> Run:
+    """Let run_suite.py find the stack by its addresses and measure it."""
+    chosen = [part for name in scenarios for part in ("--scenario", name)]
+    done = subprocess.run(
+        [sys.executable, "scripts/run_suite.py", "--runs", str(runs), "--no-charts", *chosen],
+        cwd=ROOT,
+        env=stack.runner_environment(),
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    (folder,) = runs.iterdir()
+    assert (folder / "measurements.json").exists(), done.stderr
+    return Run(folder, stack, done.stderr + done.stdout)
