@@ -20,7 +20,7 @@ test: $(VENV)/.dev ## install, pass the tests
 	@$(BIN)/python -m pytest --ignore tests/stack/full/test_native.py
 
 test-fast: $(VENV)/.dev ## the tests that start no stack
-	@$(BIN)/python -m pytest -m "not e2e"
+	@$(BIN)/python -m pytest -m "not acceptance"
 
 stack-tools: $(VENV)/.runtime ## build Prometheus and the Collector as compose pins them, into the cache (needs Go)
 	@$(BIN)/python -m stack.tools

@@ -70,7 +70,7 @@ def test_the_load_is_a_closed_loop_with_a_plan_of_its_seed() -> None:
     assert len(plan_run([load], "quick", 3)) == 40 + IN_FLIGHT
 
 
-@pytest.mark.e2e
+@pytest.mark.acceptance
 def test_the_command_measures_both_and_leaves_nothing(
     prometheus: PrometheusBinary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,7 +24,7 @@ from stack.processes import Child
 from stack.record import read_stack
 from tests.stack.full.native import ROOT, NativeStack, clean
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.acceptance
 SCENES = 5
 
 
