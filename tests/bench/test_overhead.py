@@ -13,7 +13,7 @@ from bench.overhead import IN_FLIGHT, Measured, OverheadError, Ratio, lines, mea
 from loadgen.plan import plan_run
 from loadgen.record import JobRecord, Outcome
 from stack.prometheus import PrometheusBinary
-from tests.scripts.test_suite import left_behind
+from tests.commands import left_behind
 
 ROOT = Path(__file__).parents[2]
 JOB = JobRecord(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,28 +10,28 @@ import pytest
 from reporting.catalogue import CATALOGUE_FILE, load
 from reporting.generated import generate
 from reporting.render.objectives import watched
+from tests.commands import invoke
 
 ROOT = Path(__file__).parents[2]
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "scripts" / "generate.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+def generated(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return invoke("generate.py", *arguments)
 
 
 def test_the_committed_files_are_those_that_the_catalogue_gives() -> None:
-    done = run("--check")
+    done = generated("--check")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_check_names_what_is_stale_and_writes_nothing(tmp_path: Path) -> None:
-    assert run("--root", str(tmp_path)).returncode == 0
-    assert run("--root", str(tmp_path), "--check").returncode == 0
+    assert generated("--root", str(tmp_path)).returncode == 0
+    assert generated("--root", str(tmp_path), "--check").returncode == 0
     live, extra = tmp_path / "grafana" / "dashboards" / "live.json", tmp_path / "prometheus" / "rules" / "old.yml"
     live.write_text("{}")
     extra.write_text("groups: []")
     (tmp_path / "docs" / "dashboards.md").unlink()
-    done = run("--root", str(tmp_path), "--check")
+    done = generated("--root", str(tmp_path), "--check")
     assert done.returncode == 1
     assert done.stdout.splitlines() == [
         "stale: docs/dashboards.md",
@@ -40,7 +39,7 @@ def test_check_names_what_is_stale_and_writes_nothing(tmp_path: Path) -> None:
         "stale: prometheus/rules/old.yml",
     ]
     assert live.read_text() == "{}"
-    done = run("--root", str(tmp_path))
+    done = generated("--root", str(tmp_path))
     assert done.stdout.splitlines() == [
         "docs/dashboards.md",
         "grafana/dashboards/live.json",
@@ -55,7 +54,7 @@ def test_every_error_of_the_catalogue_is_told_and_nothing_written(tmp_path: Path
     catalogue = tmp_path / "slis.yaml"
     text = CATALOGUE_FILE.read_text().replace("title: Throughput\n", "titel: Throughput\n")
     catalogue.write_text(text.replace("n: success_n", "n: nothing"))
-    done = run("--root", str(tmp_path / "out"), "--catalogue", str(catalogue), *check)
+    done = generated("--root", str(tmp_path / "out"), "--catalogue", str(catalogue), *check)
     assert done.returncode == 2
     assert [line.split(": ", 2)[2] for line in done.stderr.splitlines()] == [
         "sli throughput: unknown key 'titel'",
@@ -68,7 +67,7 @@ def test_every_error_of_the_catalogue_is_told_and_nothing_written(tmp_path: Path
 def test_an_indicator_that_the_dashboards_need_is_missed_in_one_sentence(tmp_path: Path) -> None:
     catalogue = tmp_path / "slis.yaml"
     catalogue.write_text(CATALOGUE_FILE.read_text().replace("id: response_time_p95\n", "id: another_p95\n"))
-    done = run("--catalogue", str(catalogue), "--check")
+    done = generated("--catalogue", str(catalogue), "--check")
     assert (done.returncode, done.stdout, done.stderr) == (
         2,
         "",
@@ -78,7 +77,7 @@ def test_an_indicator_that_the_dashboards_need_is_missed_in_one_sentence(tmp_pat
 
 def test_a_checkout_that_is_not_there_is_not_called_stale(tmp_path: Path) -> None:
     root = tmp_path / "absent"
-    done = run("--root", str(root), "--check")
+    done = generated("--root", str(root), "--check")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"error: --root: {root} is no folder; name a checkout\n"
 

@@ -16,7 +16,7 @@ import pytest
 from loadgen.record import FaultRecord, Outcome, RunRecord, RunState, read_calls, read_jobs, read_run
 from stack.prometheus import PrometheusBinary
 from tests.acceptance import SuiteRun, names, needs
-from tests.scripts.test_suite import DEADLINE, command, left_behind, only_run, run
+from tests.commands import DEADLINE, command, left_behind, only_run, run
 
 CALLS = 100
 """Calls of a provider that 20 jobs of five scenes make without a retry."""

@@ -14,7 +14,7 @@ from stack.prometheus import PrometheusBinary
 from stack.record import read_stack
 from stack.reopen import reopen
 from tests.acceptance import SuiteRun, needs
-from tests.scripts.test_suite import left_behind, run
+from tests.commands import left_behind, run
 
 pytestmark = pytest.mark.acceptance
 OURS = needs("connection_pooling", "cache_efficiency")

@@ -4,60 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import psutil
 import pytest
 
 from loadgen.record import Outcome, RunState, read_jobs, read_requests, read_run
 from reporting import measurements, statistics
 from stack.prometheus import PrometheusBinary
 from tests.acceptance import SuiteRun, names, needs
+from tests.commands import DEADLINE, command, invoke, left_behind, only_run, run
 
-ROOT = Path(__file__).parents[2]
-DEADLINE = 120
 OURS = needs("single_request", "api_latency")
-
-
-def command(script: str, *arguments: str) -> list[str]:
-    return [sys.executable, str(ROOT / "scripts" / script), *arguments]
-
-
-def run(script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(script, *arguments),
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-        env=os.environ | environment,
-    )
-
-
-def only_run(runs: Path) -> Path:
-    (found,) = runs.iterdir()
-    return found
-
-
-def left_behind(folder: Path) -> list[str]:
-    """Processes whose command line or environment names a folder of the run."""
-    found = []
-    for process in psutil.process_iter(["pid", "cmdline"]):
-        try:
-            words = [*(process.info["cmdline"] or []), *process.environ().values()]
-        except psutil.Error:
-            continue
-        if process.pid != os.getpid() and any(str(folder) in word for word in words):
-            found.append(" ".join(process.info["cmdline"] or []))
-    return found
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -194,7 +157,7 @@ def test_an_interrupted_run_is_saved_and_reported(prometheus: PrometheusBinary, 
 
 
 def test_a_target_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
-    done = run("run_suite.py", "--target", "http://127.0.0.1:1", "--runs", str(tmp_path / "runs"))
+    done = invoke("run_suite.py", "--target", "http://127.0.0.1:1", "--runs", str(tmp_path / "runs"))
     assert (done.returncode, done.stdout) == (4, "")
     assert done.stderr == (
         "error: target http://127.0.0.1:1 gives no HTTP answer (cannot connect: Connection refused); "
@@ -217,7 +180,7 @@ def test_a_target_that_answers_rubbish_is_one_sentence(tmp_path: Path) -> None:
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         url = f"http://127.0.0.1:{server.server_port}"
-        done = run("run_suite.py", "--target", url, "--runs", str(tmp_path / "runs"))
+        done = invoke("run_suite.py", "--target", url, "--runs", str(tmp_path / "runs"))
     finally:
         server.shutdown()
         server.server_close()
@@ -228,7 +191,7 @@ def test_a_target_that_answers_rubbish_is_one_sentence(tmp_path: Path) -> None:
 
 def test_all_mistakes_in_the_options_are_told_at_once(tmp_path: Path) -> None:
     document = tmp_path / "missing.pdf"
-    done = run("run_suite.py", "--scenario", "nope", "--profile", "big", "--seed", "-1", "--document", str(document))
+    done = invoke("run_suite.py", "--scenario", "nope", "--profile", "big", "--seed", "-1", "--document", str(document))
     assert (done.returncode, done.stdout) == (2, "")
     assert [line.split(":")[1] for line in done.stderr.splitlines()] == [
         " --scenario", " --profile", " --seed", " --document",
@@ -241,7 +204,7 @@ def test_a_file_for_runs_and_addresses_that_are_none_are_told_with_the_other_mis
     addresses = {"SERVICE_URL": "foo", "PROMETHEUS_URL": "http://127.0.0.1:1", "TEMPO_URL": "127.0.0.1:3200"}
     cure = "is not a base URL; write it like http://127.0.0.1:8000, or unset it"
     for runs in (file, file / "below"):
-        done = run("run_suite.py", "--seed", "-1", "--runs", str(runs), **addresses)
+        done = invoke("run_suite.py", "--seed", "-1", "--runs", str(runs), **addresses)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.splitlines() == [
             "error: --seed: is -1; use 0 or more",
@@ -252,6 +215,7 @@ def test_a_file_for_runs_and_addresses_that_are_none_are_told_with_the_other_mis
     assert file.read_text() == "no folder"
 
 
+@pytest.mark.acceptance
 @pytest.mark.usefixtures("prometheus")
 def test_the_log_that_a_message_names_is_kept_and_nothing_else(tmp_path: Path) -> None:
     done = run("run_suite.py", "--embedded", "--runs", str(tmp_path), SERVICE_RETRIES="maybe")
@@ -277,7 +241,7 @@ def test_a_run_directory_that_cannot_be_read_is_one_sentence(
 ) -> None:
     if content is not None:
         (tmp_path / "run.json").write_bytes(content)
-    done = run("export_reports.py", str(tmp_path), "--kept")
+    done = invoke("export_reports.py", str(tmp_path), "--kept")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert complaint in done.stderr
     assert not (tmp_path / "reports").exists()
