@@ -16,11 +16,12 @@ suite: $(VENV)/.runtime ## fresh machine, no Docker: install, run the quick suit
 bench-overhead: $(VENV)/.runtime ## what telemetry costs: jobs per second and P95 with it on and off (about 2 minutes)
 	@$(BIN)/python scripts/bench_overhead.py
 
-test: $(VENV)/.dev ## install, pass the tests
-	@$(BIN)/python -m pytest --ignore tests/stack/full/test_native.py
+test: $(VENV)/.dev ## install, pass the tests: the fast ones on all cores, then the acceptance suite alone
+	@$(BIN)/python -m pytest -m "not acceptance" -n auto --dist loadfile
+	@$(BIN)/python -m pytest -m acceptance --ignore tests/stack/full/test_native.py
 
-test-fast: $(VENV)/.dev ## the tests that start no stack
-	@$(BIN)/python -m pytest -m "not e2e"
+test-fast: $(VENV)/.dev ## the fast tests: no stack, no processes of their own
+	@$(BIN)/python -m pytest -m "not acceptance" -n auto --dist loadfile
 
 stack-tools: $(VENV)/.runtime ## build Prometheus and the Collector as compose pins them, into the cache (needs Go)
 	@$(BIN)/python -m stack.tools

@@ -27,7 +27,8 @@ from rich.console import Console
 from loadgen.document import Document
 from loadgen.record import JobRecord, Outcome, read_jobs
 from loadgen.scenario import PROFILES, Scenario
-from loadgen.session import EXIT_INTERRUPTED, EXIT_OK, Settings, execute
+from loadgen.session import EXIT_INTERRUPTED, EXIT_OK, execute
+from loadgen.settings import Settings
 from reporting.statistics import mean_interval, summarize
 from stack import readiness
 from stack.embedded import COMPONENTS, READY_DEADLINE, EmbeddedStack

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 from opentelemetry import metrics, trace
@@ -14,7 +12,6 @@ from rich.console import Console
 from loadgen import telemetry
 from loadgen.clock import Clock
 from loadgen.controls import Controls
-from loadgen.document import Document
 from loadgen.environment import describe
 from loadgen.faults import FaultError, Injector
 from loadgen.feasible import feasible
@@ -27,7 +24,7 @@ from loadgen.progress import ProgressView
 from loadgen.record import SCHEMA_VERSION, RunRecord, RunState
 from loadgen.replicas import Replica, ReplicaError, join
 from loadgen.runner import Recorder, Runner, pending
-from loadgen.scenario import Profile, Scenario
+from loadgen.settings import Settings
 from loadgen.share import WHOLE
 from loadgen.stop import Stop, run_unless, signalled
 from loadgen.switches import Switcher, SwitchError
@@ -41,26 +38,6 @@ HOLD_SECONDS = 20.0
 """How long pulled metrics stay up after the run for their last scrape, unless a signal ends it."""
 
 EXIT_OK, EXIT_INVALID, EXIT_NO_TARGET, EXIT_INTERRUPTED = 0, 3, 4, 130
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the user asked for, checked."""
-
-    run_dir: Path
-    run_id: str | None
-    """None when the replicas agree on one."""
-    scenarios: Sequence[Scenario]
-    profile: Profile
-    seed: int
-    target: str
-    document: Document
-    providers: str | None = None
-    """Base URL of the mock providers, whose faults scenarios control; None: they are not ours."""
-    named: bool = False
-    """Whether the user chose the scenarios; those of a default choice that the target cannot run are left out."""
-    rendezvous: str | None = None
-    """URL of the store in which the replicas meet; None for a generator that runs the whole plan."""
 
 
 async def execute(settings: Settings, console: Console) -> int:

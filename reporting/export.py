@@ -57,6 +57,8 @@ class Exported:
     status: Status
     exit_code: int
     """0 pass, 1 an objective failed, 3 inconclusive or invalid."""
+    problems: tuple[str, ...]
+    """One sentence, which begins with the scenario, for each thing that keeps its numbers from being trusted."""
     summary: tuple[str, ...]
     """Lines for the terminal."""
 
@@ -136,6 +138,7 @@ def export(
         verdicts=tuple(verdict for analysis in analyses for verdict in analysis.verdicts),
         status=status,
         exit_code=exit_code,
+        problems=tuple(problem for analysis in analyses for problem in analysis.problems),
         summary=tuple(summary),
     )
 

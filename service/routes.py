@@ -11,7 +11,7 @@ import orjson
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.datastructures import UploadFile
 
-from service import body
+from service import body, openapi
 from service.assets import CONTENT, Assets
 from service.audit import Audit
 from service.catalog import Catalog
@@ -31,7 +31,7 @@ _POLL_AFTER_MS = "200"
 _ID = re.compile(r"video_[0-9a-f]{32}")
 _MAX_WAIT = 30.0
 
-router = APIRouter()
+router = APIRouter(responses=openapi.ERRORS)
 VideoId = Annotated[str, Path()]
 
 
@@ -51,7 +51,7 @@ class Parts:
     audit: Audit
 
 
-@router.post("/v1/videos", response_model=Video)
+@router.post("/v1/videos", response_model=Video, openapi_extra=openapi.CREATE)
 async def create(request: Request) -> Response:
     """Create a video from a prompt and, as multipart, a document (PDF or text)."""
     parts = _parts(request)

@@ -39,6 +39,21 @@ class VideoError(Record):
     message: str
 
 
+class ErrorBody(Record):
+    """What is wrong, and with which field."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class ErrorEnvelope(Record):
+    """Every answer of status 400 and above."""
+
+    error: ErrorBody
+
+
 class Video(Record):
     """A job, as the OpenAI Videos API shows it; instants are Unix seconds."""
 

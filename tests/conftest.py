@@ -2,9 +2,21 @@ from __future__ import annotations
 
 import pytest
 
+from loadgen.scenario import PROFILES
 from stack.binaries import find_prometheus
 from stack.errors import StackError
 from stack.prometheus import PrometheusBinary
+from tests.acceptance import SuiteRun, drive, needed
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("reelbench")
+    group.addoption(
+        "--external",
+        action="store_true",
+        help="Measure the stack that runs (docker compose, or the one that SERVICE_URL and the others name).",
+    )
+    group.addoption("--profile", choices=PROFILES, default="quick", help="Size of the acceptance run. Default: quick.")
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +26,13 @@ def prometheus() -> PrometheusBinary:
         return find_prometheus(print)
     except StackError as error:
         pytest.skip(f"no Prometheus: {error}")
+
+
+@pytest.fixture(scope="session")
+def suite(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> SuiteRun:
+    """One run, on one stack, of every scenario that a test of this session needs."""
+    external = request.config.getoption("--external")
+    if not external:
+        request.getfixturevalue("prometheus")
+    profile = request.config.getoption("--profile")
+    return drive(needed(request.session.items), tmp_path_factory.mktemp("runs"), profile, external=external)

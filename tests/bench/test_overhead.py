@@ -13,7 +13,7 @@ from bench.overhead import IN_FLIGHT, Measured, OverheadError, Ratio, lines, mea
 from loadgen.plan import plan_run
 from loadgen.record import JobRecord, Outcome
 from stack.prometheus import PrometheusBinary
-from tests.scripts.test_suite import left_behind
+from tests.commands import left_behind
 
 ROOT = Path(__file__).parents[2]
 JOB = JobRecord(
@@ -70,7 +70,7 @@ def test_the_load_is_a_closed_loop_with_a_plan_of_its_seed() -> None:
     assert len(plan_run([load], "quick", 3)) == 40 + IN_FLIGHT
 
 
-@pytest.mark.e2e
+@pytest.mark.acceptance
 def test_the_command_measures_both_and_leaves_nothing(
     prometheus: PrometheusBinary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,8 @@ from typer.testing import CliRunner
 from loadgen.__main__ import app
 from loadgen.record import Outcome, RunState, read_jobs, read_requests, read_run
 
+pytestmark = pytest.mark.acceptance
+
 ROOT = Path(__file__).parents[2]
 CLEAN = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from reporting.export import export
-
-ROOT = Path(__file__).parents[2]
+from tests.commands import invoke
 
 
 def refused(*arguments: str) -> str:
     """The one sentence with which the command refuses these arguments."""
-    command = [sys.executable, str(ROOT / "scripts" / "export_reports.py"), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = invoke("export_reports.py", *arguments)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     return done.stderr.removeprefix("error: ").strip()
 

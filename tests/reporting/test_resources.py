@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from reporting.measurements import SampleSeries
 from reporting.prices import PRICES_FILE, PricesError
 from reporting.prometheus import QueryError, connect
 from reporting.samples import Samples, total
-from tests.reporting.test_export import REPOSITORY
+from tests.commands import invoke
 from tests.reporting.test_reliability import tables
 
 CORES = 2
@@ -202,8 +200,7 @@ def test_the_command_refuses_a_wrong_price_list_with_all_its_errors(resources_di
     path = tmp_path / "prices.yaml"
     path.write_text(PRICES_FILE.read_text().replace("value: 15.0", "value: -15.0").replace("GiB-hour", "GB-hour"))
     before = (resources_dir / "reports" / "resources_report.md").read_bytes()
-    arguments = ["scripts/export_reports.py", str(resources_dir), "--kept", "--no-charts", "--prices", str(path)]
-    done = subprocess.run([sys.executable, *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    done = invoke("export_reports.py", str(resources_dir), "--kept", "--no-charts", "--prices", str(path))
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
         f"error: {path}: prices: memory: unknown unit 'GB-hour', it must be 'GiB-hour'",

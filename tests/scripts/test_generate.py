@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,28 +12,28 @@ from reporting.catalogue import CATALOGUE_FILE, load
 from reporting.generated import generate, needed
 from reporting.prices import PRICES_FILE, load_prices
 from reporting.render.objectives import watched
+from tests.commands import invoke
 
 ROOT = Path(__file__).parents[2]
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "scripts" / "generate.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+def generated(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return invoke("generate.py", *arguments)
 
 
 def test_the_committed_files_are_those_that_the_catalogue_gives() -> None:
-    done = run("--check")
+    done = generated("--check")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_check_names_what_is_stale_and_writes_nothing(tmp_path: Path) -> None:
-    assert run("--root", str(tmp_path)).returncode == 0
-    assert run("--root", str(tmp_path), "--check").returncode == 0
+    assert generated("--root", str(tmp_path)).returncode == 0
+    assert generated("--root", str(tmp_path), "--check").returncode == 0
     live, extra = tmp_path / "grafana" / "dashboards" / "live.json", tmp_path / "prometheus" / "rules" / "old.yml"
     live.write_text("{}")
     extra.write_text("groups: []")
     (tmp_path / "docs" / "dashboards.md").unlink()
-    done = run("--root", str(tmp_path), "--check")
+    done = generated("--root", str(tmp_path), "--check")
     assert done.returncode == 1
     assert done.stdout.splitlines() == [
         "stale: docs/dashboards.md",
@@ -42,7 +41,7 @@ def test_check_names_what_is_stale_and_writes_nothing(tmp_path: Path) -> None:
         "stale: prometheus/rules/old.yml",
     ]
     assert live.read_text() == "{}"
-    done = run("--root", str(tmp_path))
+    done = generated("--root", str(tmp_path))
     assert done.stdout.splitlines() == [
         "docs/dashboards.md",
         "grafana/dashboards/live.json",
@@ -57,7 +56,7 @@ def test_every_error_of_the_catalogue_is_told_and_nothing_written(tmp_path: Path
     catalogue = tmp_path / "slis.yaml"
     text = CATALOGUE_FILE.read_text().replace("title: Throughput\n", "titel: Throughput\n")
     catalogue.write_text(text.replace("n: success_n", "n: nothing"))
-    done = run("--root", str(tmp_path / "out"), "--catalogue", str(catalogue), *check)
+    done = generated("--root", str(tmp_path / "out"), "--catalogue", str(catalogue), *check)
     assert done.returncode == 2
     assert [line.split(": ", 2)[2] for line in done.stderr.splitlines()] == [
         "sli success_rate: n names 'nothing', which is no indicator; name one",
@@ -73,7 +72,7 @@ def test_all_that_the_dashboards_miss_is_told_at_once_and_nothing_written(tmp_pa
     text = CATALOGUE_FILE.read_text().replace("id: response_time_p95\n", "id: another_p95\n")
     text = text.replace("id: recovery_rate\n", "id: recovery\n").replace("loadgen_jobs_total{", "loadgen_job_total{", 1)
     catalogue.write_text(text)
-    done = run("--root", str(tmp_path / "out"), "--catalogue", str(catalogue), *check)
+    done = generated("--root", str(tmp_path / "out"), "--catalogue", str(catalogue), *check)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
         f"error: {catalogue}: {error}"
@@ -109,7 +108,7 @@ def test_a_catalogue_of_no_more_than_the_dashboards_need_is_enough(tmp_path: Pat
 def test_a_new_price_makes_the_dashboard_of_resources_stale(tmp_path: Path) -> None:
     prices = tmp_path / "prices.yaml"
     prices.write_text(PRICES_FILE.read_text().replace("0.011", "0.022").replace("currency: USD", "currency: EUR"))
-    done = run("--check", "--prices", str(prices))
+    done = generated("--check", "--prices", str(prices))
     assert (done.returncode, done.stdout) == (1, "stale: grafana/dashboards/resources.json\n")
     made = json.loads(generate(prices=prices)["grafana/dashboards/resources.json"])
     typed = {v["name"]: (v["label"], v["query"]) for v in made["templating"]["list"] if v["type"] == "textbox"}
@@ -122,14 +121,14 @@ def test_a_new_price_makes_the_dashboard_of_resources_stale(tmp_path: Path) -> N
         "price_memory": ("EUR per GiB-hour", "0.004237"),
     }
     prices.write_text(PRICES_FILE.read_text().replace("value: 15.0", "value: fifteen"))
-    done = run("--check", "--prices", str(prices))
+    done = generated("--check", "--prices", str(prices))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"error: {prices}: prices: tts: value must be a number, it is 'fifteen'\n"
 
 
 def test_a_checkout_that_is_not_there_is_not_called_stale(tmp_path: Path) -> None:
     root = tmp_path / "absent"
-    done = run("--root", str(root), "--check")
+    done = generated("--root", str(root), "--check")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"error: --root: {root} is no folder; name a checkout\n"
 

@@ -15,24 +15,16 @@ import pytest
 
 from loadgen.record import FaultRecord, Outcome, RunRecord, RunState, read_calls, read_jobs, read_run
 from stack.prometheus import PrometheusBinary
-from tests.scripts.test_suite import DEADLINE, command, left_behind, only_run, run
+from tests.acceptance import SuiteRun, names, needs
+from tests.commands import DEADLINE, command, left_behind, only_run, run
 
-SCENARIOS = (
-    "data_integrity",
-    "job_cancellation",
-    "llm_outage",
-    "normal_operation",
-    "partial_failures",
-    "store_outage",
-    "tts_failures",
-)
 CALLS = 100
 """Calls of a provider that 20 jobs of five scenes make without a retry."""
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.acceptance
 
 
-def suite(runs: Path, *scenarios: str, **environment: str) -> tuple[Path, subprocess.CompletedProcess[str]]:
+def alone(runs: Path, *scenarios: str, **environment: str) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """A run of some scenarios by the suite, and what became of it; nothing may be left behind."""
     chosen = [part for name in scenarios for part in ("--scenario", name)]
     done = run("run_suite.py", "--embedded", "--no-charts", "--runs", str(runs), *chosen, **environment)
@@ -50,25 +42,21 @@ def faults(record: RunRecord, scenario: str) -> list[FaultRecord]:
     return [fault for fault in record.faults if fault.scenario == scenario]
 
 
-@pytest.fixture(scope="module")
-def finished(prometheus: PrometheusBinary, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A run of all reliability scenarios, and what it printed."""
-    folder, done = suite(tmp_path_factory.mktemp("reliability"), *SCENARIOS)
-    assert done.returncode == 0, done.stderr + done.stdout
-    return folder, done.stdout
+@pytest.fixture
+def finished(suite: SuiteRun) -> tuple[Path, str]:
+    """The run of the acceptance suite, and what it printed."""
+    return suite.folder, suite.printed
 
 
-def test_all_scenarios_end_and_the_report_says_pass(finished: tuple[Path, str]) -> None:
-    folder, printed = finished
-    record = read_run(folder)
-    assert {scenario.name: scenario.state for scenario in record.scenarios} == dict.fromkeys(
-        SCENARIOS, RunState.COMPLETED
-    )
-    assert printed.splitlines()[-2:] == ["reliability: PASS", str(folder / "reports" / "reliability_report.md")]
-    assert record.switches is not None
-    assert (record.switches["retries"], record.switches["breaker"]) == (True, True)
+@needs(*names("reliability"))
+def test_the_report_says_pass_with_everything_switched_on(suite: SuiteRun) -> None:
+    lines = suite.printed.splitlines()
+    assert lines[lines.index("reliability: PASS") + 1] == str(suite.report("reliability"))
+    assert suite.record.switches is not None
+    assert (suite.record.switches["retries"], suite.record.switches["breaker"]) == (True, True)
 
 
+@needs(*names("reliability"))
 def test_every_scenario_leaves_a_service_at_rest(finished: tuple[Path, str]) -> None:
     for scenario in read_run(finished[0]).scenarios:
         audit = scenario.audit
@@ -76,6 +64,7 @@ def test_every_scenario_leaves_a_service_at_rest(finished: tuple[Path, str]) -> 
         assert (audit.live, audit.unsaved, audit.orphans, audit.missing, audit.error) == (0, 0, 0, 0, None)
 
 
+@needs("tts_failures")
 def test_retries_hide_a_provider_that_fails_exactly_30_percent_of_its_calls(finished: tuple[Path, str]) -> None:
     folder, _ = finished
     (fault,) = faults(read_run(folder), "tts_failures")
@@ -87,6 +76,7 @@ def test_retries_hide_a_provider_that_fails_exactly_30_percent_of_its_calls(fini
     assert ends[Outcome.COMPLETED] >= 19
 
 
+@needs("llm_outage")
 def test_no_call_reaches_the_provider_while_the_breaker_is_open(finished: tuple[Path, str]) -> None:
     folder, _ = finished
     record = read_run(folder)
@@ -106,6 +96,7 @@ def test_no_call_reaches_the_provider_while_the_breaker_is_open(finished: tuple[
     assert sum(call.outcome == "outage" for call in calls) == hits
 
 
+@needs("store_outage")
 def test_no_job_is_lost_while_the_store_is_away(finished: tuple[Path, str]) -> None:
     folder, _ = finished
     (scenario,) = [s for s in read_run(folder).scenarios if s.name == "store_outage"]
@@ -119,6 +110,7 @@ def test_no_job_is_lost_while_the_store_is_away(finished: tuple[Path, str]) -> N
     assert (scenario.store.expected, scenario.store.found) == (len(accepted), len(accepted))
 
 
+@needs("partial_failures")
 def test_videos_without_the_refused_scenes_are_made_all_the_same(finished: tuple[Path, str]) -> None:
     folder, _ = finished
     (fault,) = faults(read_run(folder), "partial_failures")
@@ -128,6 +120,7 @@ def test_videos_without_the_refused_scenes_are_made_all_the_same(finished: tuple
     assert (lost, {job.outcome for job in jobs}) == (20, {Outcome.COMPLETED})
 
 
+@needs("job_cancellation")
 def test_cancelled_jobs_leave_nothing(finished: tuple[Path, str]) -> None:
     folder, _ = finished
     jobs = [job for job in read_jobs(folder) if job.scenario == "job_cancellation"]
@@ -136,6 +129,7 @@ def test_cancelled_jobs_leave_nothing(finished: tuple[Path, str]) -> None:
     assert {job.leftover for job in jobs} == {False}
 
 
+@needs("data_integrity")
 def test_every_file_is_what_its_manifest_says(finished: tuple[Path, str]) -> None:
     folder, _ = finished
     jobs = [job for job in read_jobs(folder) if job.scenario == "data_integrity"]
@@ -145,7 +139,7 @@ def test_every_file_is_what_its_manifest_says(finished: tuple[Path, str]) -> Non
 
 
 def test_without_retries_30_percent_of_the_calls_fail_for_good(prometheus: PrometheusBinary, tmp_path: Path) -> None:
-    folder, done = suite(tmp_path, "tts_failures", SERVICE_RETRIES="false")
+    folder, done = alone(tmp_path, "tts_failures", SERVICE_RETRIES="false")
     record = read_run(folder)
     (fault,) = faults(record, "tts_failures")
     assert record.switches is not None
@@ -161,7 +155,7 @@ def test_without_retries_30_percent_of_the_calls_fail_for_good(prometheus: Prome
 def test_without_the_breaker_calls_reach_the_provider_during_the_outage(
     prometheus: PrometheusBinary, tmp_path: Path
 ) -> None:
-    folder, _ = suite(tmp_path, "llm_outage", SERVICE_BREAKER="false")
+    folder, _ = alone(tmp_path, "llm_outage", SERVICE_BREAKER="false")
     record = read_run(folder)
     assert record.transitions == []
     reached = [call for call in read_calls(folder) if call.provider == "llm" and call.outcome == "outage"]

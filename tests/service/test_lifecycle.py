@@ -263,6 +263,7 @@ def test_shutdown_ends_all_jobs_truthfully(
     assert {span.attributes["error.type"] for span in roots} == {"service_shutdown"}
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_process_cleanly_with_its_spans_flushed(process: Any, providers: Any, name: Any) -> None:
     providers.gate.clear()

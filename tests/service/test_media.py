@@ -221,6 +221,7 @@ def upload(url: str, content: bytes, http: httpx.Client) -> str:
     return str(answer.json()["id"])
 
 
+@pytest.mark.acceptance
 def test_uploads_are_served_while_bombs_are_read_and_the_service_stays_small(
     process: Any, files: Any, bombs: Any, http: httpx.Client
 ) -> None:
@@ -245,6 +246,7 @@ def test_uploads_are_served_while_bombs_are_read_and_the_service_stays_small(
     assert {child.pid for child in service.children()} != before
 
 
+@pytest.mark.acceptance
 def test_no_process_outlives_a_service_that_is_killed(process: Any, bombs: Any, http: httpx.Client) -> None:
     upload(process.url, bombs["operators"], http)
     until(lambda: len(psutil.Process(process.pid).children()) == 2, "both processes are there")

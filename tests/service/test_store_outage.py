@@ -223,6 +223,7 @@ def test_a_disk_that_takes_no_files_refuses_jobs_with_503(
     assert running.points("video.jobs.rejected") == [({"reason": "storage_unavailable", **RUN}, 1)]
 
 
+@pytest.mark.acceptance
 def test_what_a_killed_process_kept_is_written_back_by_the_next_one(
     start: Callable[..., Any], launch: Callable[..., Any], providers: Any, server: FakeServer
 ) -> None:

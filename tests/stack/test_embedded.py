@@ -22,7 +22,7 @@ from stack.record import read_stack
 from stack.reopen import reopen
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.acceptance
 
 SERVER = """
 import http.server, os, sys, threading

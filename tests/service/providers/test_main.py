@@ -19,6 +19,8 @@ from pathlib import Path
 import openai
 import pytest
 
+pytestmark = pytest.mark.acceptance
+
 ROOT = Path(__file__).resolve().parents[3]
 
 

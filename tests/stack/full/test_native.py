@@ -21,7 +21,7 @@ from stack.processes import Child
 from tests.stack.full.finished import Run, measure
 from tests.stack.full.native import ROOT, NativeStack, clean
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.acceptance
 SCENES = 5
 
 

@@ -1,0 +1,165 @@
+"""The acceptance suite's run: the scenarios that the chosen tests need, driven once by the command that users type."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+
+from loadgen.record import RunRecord, RunState, ScenarioRecord, read_jobs, read_run
+from loadgen.scenario import Dimension, Scenario
+from loadgen.scenario_file import load_folder
+from reporting import catalogue
+from reporting.analysis import Status, Verdict
+from reporting.export import Exported, export
+from reporting.sections import verdict_cells
+
+ROOT = Path(__file__).parents[1]
+REPORTS = Path(__file__).parent / "reports"
+DEADLINE = 900
+"""Seconds for one run of the whole suite, also in the profile standard."""
+SCENARIOS = load_folder()
+_FIGURE = re.compile(r"\]\((figures/[^)]+)\)")
+
+
+@dataclass(frozen=True)
+class SuiteRun:
+    """One run and what its reports say."""
+
+    folder: Path
+    code: int
+    """Exit code of `run_suite.py`."""
+    printed: str
+    """Its standard output: the verdicts and the paths of the reports."""
+
+    @cached_property
+    def record(self) -> RunRecord:
+        """The head of the run."""
+        return read_run(self.folder)
+
+    @cached_property
+    def exported(self) -> Exported:
+        """The verdicts, from the measurements that the run has kept."""
+        return export(self.folder, None)
+
+    def scenario(self, name: str) -> ScenarioRecord:
+        """What was recorded of a scenario."""
+        return next(scenario for scenario in self.record.scenarios if scenario.name == name)
+
+    def report(self, dimension: Dimension) -> Path:
+        """The report of a dimension."""
+        return self.folder / "reports" / f"{dimension}_report.md"
+
+    def judged(self, dimension: Dimension) -> set[tuple[str, str]]:
+        """Scenario and indicator of every verdict of a dimension."""
+        mine = set(names(dimension))
+        return {(v.scenario, v.sli.id) for v in self.exported.verdicts if v.scenario in mine}
+
+    def accept(self, scenario: str) -> None:
+        """Fail unless a scenario ran to its end with every planned job, was valid, and all its counts agree."""
+        record = self.scenario(scenario)
+        assert record.state is RunState.COMPLETED, f"{scenario} is {record.state}; see {self.folder}"
+        ended = Counter(job.case for job in read_jobs(self.folder) if job.scenario == scenario and not job.warmup)
+        assert {case.name: ended[case.name] for case in record.cases} == {c.name: c.planned for c in record.cases}
+        problems = [problem for problem in self.exported.problems if re.match(rf"{scenario}\b", problem)]
+        assert not problems, "\n".join((*problems, f"the report: {self.report(SCENARIOS[scenario].dimension)}"))
+
+    def publish(self, dimension: Dimension) -> None:
+        """Copy a report and its figures to ``tests/reports/``, where a user finds it."""
+        report = self.report(dimension)
+        text = report.read_text()
+        REPORTS.mkdir(exist_ok=True)
+        for figure in _FIGURE.findall(text):
+            target = REPORTS / figure
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(report.parent / figure, target)
+        shutil.copyfile(report, REPORTS / report.name)
+        sys.stdout.write(f"\n{REPORTS / report.name}\n")
+
+    def judge(self, scenario: str, sli: str) -> None:
+        """Fail with value, objective, n and the report, unless an objective holds in each place of the scenario.
+
+        A sample that is too small for a verdict is no pass: the test is skipped and says so.
+        """
+        verdicts = [v for v in self.exported.verdicts if (v.scenario, v.sli.id) == (scenario, sli)]
+        report = self.report(SCENARIOS[scenario].dimension)
+        assert verdicts, f"{scenario} was not judged by {sli}; see {report}"
+        failed = [sentence(v) for v in verdicts if v.status is not Status.PASS and not v.too_few]
+        assert not failed, "\n".join((*failed, f"the report: {report}"))
+        if all(v.too_few for v in verdicts):
+            pytest.skip("; ".join(dict.fromkeys(v.reason for v in verdicts)))
+
+
+def sentence(verdict: Verdict) -> str:
+    """A verdict in words: what, where, value, objective, n, status and why."""
+    title, place, objective, value, n = verdict_cells(verdict)
+    reason = f" ({verdict.reason})" if verdict.reason else ""
+    return f"{title} in {place}: {value}, objective {objective}, n = {n}: {verdict.status}{reason}"
+
+
+def names(dimension: Dimension) -> list[str]:
+    """The scenarios of a dimension, in the order of a suite."""
+    return [scenario.name for scenario in SCENARIOS.values() if scenario.dimension == dimension]
+
+
+def judged(dimension: Dimension) -> list[tuple[str, str]]:
+    """Scenario and indicator of every objective of a dimension: the catalogue's, with the scenario files' overrides."""
+    return [
+        (scenario.name, sli.id)
+        for scenario in SCENARIOS.values()
+        if scenario.dimension == dimension
+        for sli in catalogue.load().slis
+        if sli.of(dimension) and _applies(sli, scenario)
+    ]
+
+
+def _applies(sli: catalogue.Sli, scenario: Scenario) -> bool:
+    objective = sli.objective
+    if objective is None or (sli.scenarios and scenario.name not in sli.scenarios):
+        return False
+    if sli.id not in scenario.objectives and objective.scenarios and scenario.name not in objective.scenarios:
+        return False
+    return objective.concurrency is None or any(case.concurrency == objective.concurrency for case in scenario.cases)
+
+
+def needs(*scenarios: str) -> pytest.MarkDecorator:
+    """Mark a test with the scenarios that the suite's run must hold for it."""
+    return pytest.mark.needs(*scenarios)
+
+
+def each(places: Iterable[tuple[str, ...]]) -> list[object]:
+    """Parameters whose first value is a scenario, which the suite's run must then hold."""
+    return [pytest.param(*place, id="-".join(place), marks=needs(place[0])) for place in places]
+
+
+def needed(items: Sequence[pytest.Item]) -> list[str]:
+    """The scenarios that the chosen tests need, in the order of a suite."""
+    wanted = {name for item in items for mark in item.iter_markers("needs") for name in mark.args}
+    return [name for name in SCENARIOS if name in wanted]
+
+
+def drive(scenarios: Sequence[str], runs: Path, profile: str, *, external: bool) -> SuiteRun:
+    """Run `run_suite.py` as a user does; what it prints is seen as it comes under ``pytest -s``."""
+    chosen = [part for name in scenarios for part in ("--scenario", name)]
+    stack = [] if external else ["--embedded"]
+    command = [sys.executable, str(ROOT / "scripts" / "run_suite.py"), "--profile", profile, "--runs", str(runs)]
+    sys.stdout.write("\n")
+    done = subprocess.Popen([*command, *stack, *chosen], stdout=subprocess.PIPE, text=True)
+    assert done.stdout is not None
+    lines = []
+    with done.stdout:
+        for line in done.stdout:
+            sys.stdout.write(line)
+            lines.append(line)
+    code = done.wait(timeout=DEADLINE)
+    folders = [path.parent for path in runs.glob("*/run.json")]
+    assert len(folders) == 1, f"run_suite.py ended with {code} and made no run; what it said is above"
+    return SuiteRun(folders[0], code, "".join(lines))

@@ -1,0 +1,92 @@
+"""The service against requests made from its own OpenAPI description: valid ones, and ones that break it on purpose."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from service.app import create_app
+from service.settings import Settings
+from tests.service.conftest import Running, fake_providers, run_service
+
+EXAMPLES = 40
+"""Requests for each operation, of each kind."""
+BREAKABLE = {"POST /v1/videos", "GET /v1/videos", "GET /v1/videos/{video_id}/wait"}
+"""Operations with something that a request can break; any text will do for the others' parameters."""
+LIMIT = 10.0
+"""Seconds for one answer; the long poll asks for less below."""
+
+# The generator draws the boundaries of multipart bodies by `random`, which hypothesis warns of.
+pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Running]:
+    with (
+        fake_providers() as (_, url),
+        tempfile.TemporaryDirectory() as folder,
+        run_service(url, Path(folder)) as running,
+    ):
+        yield running
+
+
+def operations() -> list[schemathesis.APIOperation]:
+    with tempfile.TemporaryDirectory() as folder:
+        description = create_app(Settings(data_dir=Path(folder))).openapi()
+    return [found.ok() for found in schemathesis.openapi.from_dict(description).get_all_operations()]
+
+
+@pytest.mark.parametrize(
+    ("operation", "mode"),
+    [
+        pytest.param(operation, mode, id=f"{operation.label}-{mode.value}")
+        for operation in operations()
+        for mode in schemathesis.GenerationMode
+        if mode is schemathesis.GenerationMode.POSITIVE or operation.label in BREAKABLE
+    ],
+)
+def test_no_request_gets_more_than_a_clean_refusal(
+    operation: schemathesis.APIOperation, mode: schemathesis.GenerationMode, service: Running
+) -> None:
+    @given(case=operation.as_strategy(generation_mode=mode))
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    )
+    def trial(case: schemathesis.Case) -> None:
+        if is_number((case.query or {}).get("timeout")):
+            case.query["timeout"] = min(float(case.query["timeout"]), 0.05)
+        response = case.call(base_url=service.url, timeout=LIMIT)
+        assert response.status_code < 500, response.text
+        assert "Traceback" not in response.text
+        case.validate_response(
+            response, checks=[status_code_conformance, content_type_conformance, response_schema_conformance]
+        )
+
+    trial()
+
+
+def is_number(value: object) -> bool:
+    try:
+        float(str(value))
+    except ValueError:
+        return False
+    return True
+
+
+def test_the_service_answers_as_before_after_all_of_them(service: Running) -> None:
+    assert httpx.get(f"{service.url}/ready", timeout=LIMIT).json() == {"status": "ok"}

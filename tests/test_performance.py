@@ -1,0 +1,32 @@
+"""Acceptance: every performance scenario and objective, on the running stack."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.acceptance import REPORTS, SuiteRun, each, judged, names, needs
+
+pytestmark = pytest.mark.acceptance
+
+
+@pytest.mark.parametrize("scenario", each((name,) for name in names("performance")))
+def test_the_scenario_ran_as_planned_and_every_count_agrees(suite: SuiteRun, scenario: str) -> None:
+    suite.accept(scenario)
+
+
+@pytest.mark.parametrize(("scenario", "sli"), each(judged("performance")))
+def test_the_objective_holds(suite: SuiteRun, scenario: str, sli: str) -> None:
+    suite.judge(scenario, sli)
+
+
+@needs(*names("performance"))
+def test_every_verdict_has_a_test(suite: SuiteRun) -> None:
+    assert suite.judged("performance") == set(judged("performance"))
+
+
+@needs(*names("performance"))
+def test_generate_performance_report(suite: SuiteRun) -> None:
+    suite.publish("performance")
+    text = (REPORTS / "performance_report.md").read_text()
+    assert text.startswith(f"# Performance report of run {suite.record.run_id}\n")
+    assert all(name in text for name in names("performance"))
