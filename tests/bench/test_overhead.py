@@ -6,20 +6,16 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from bench.overhead import IN_FLIGHT, Measured, OverheadError, Ratio, lines, measured, order, ratio, scenario
 from loadgen.plan import plan_run
-from loadgen.record import JobRecord, Outcome
+from loadgen.record import Outcome
 from stack.prometheus import PrometheusBinary
 from tests.commands import left_behind
+from tests.test_data_helper import job
 
 ROOT = Path(__file__).parents[2]
-JOB = JobRecord(
-    scenario="overhead", case="n16", index=0, warmup=False, due=0.0, sent=0.0, accepted=0.0, done=1.0,
-    outcome=Outcome.COMPLETED, job_id="video_1", trace_id="", bytes=1, deleted=False, integrity=None, error=None,
-)  # fmt: skip
 
 
 def test_the_order_is_seeded_and_each_pair_has_both() -> None:
@@ -40,8 +36,8 @@ def test_a_ratio_is_the_geometric_mean_with_the_interval_of_students_t() -> None
 
 
 def test_rate_and_p95_are_those_of_the_measured_jobs() -> None:
-    jobs = [msgspec.structs.replace(JOB, index=n, due=n / 10, done=n / 10 + 0.5 + n / 100) for n in range(20)]
-    warm = msgspec.structs.replace(JOB, warmup=True, due=-50.0)
+    jobs = [job(n, due=n / 10, seconds=0.5 + n / 100) for n in range(20)]
+    warm = job(warmup=True, due=-50.0)
     found = measured([warm, *jobs])
     assert found.rate == pytest.approx(20 / (1.9 + 0.5 + 0.19))
     assert found.p95 == pytest.approx(0.5 + 0.18)  # the 19th of 20
@@ -49,7 +45,7 @@ def test_rate_and_p95_are_those_of_the_measured_jobs() -> None:
 
 def test_a_load_with_failures_is_no_measurement() -> None:
     with pytest.raises(OverheadError, match=r"^1 of 2 jobs were not completed; run it again on a quiet machine$"):
-        measured([JOB, msgspec.structs.replace(JOB, outcome=Outcome.FAILED)])
+        measured([job(), job(outcome=Outcome.FAILED)])
     with pytest.raises(OverheadError, match=r"^0 of 0 jobs"):
         measured([])
 

@@ -23,12 +23,10 @@ from loadgen.health import Health
 from loadgen.journal import Journal, JournalError, occupied
 from loadgen.metrics import JOB_SECONDS, LATENESS_SECONDS, REQUEST_SECONDS
 from loadgen.progress import ProgressView
-from loadgen.record import JobRecord, Outcome, read_jobs, to_line
+from loadgen.record import Outcome, read_jobs, to_line
+from tests.test_data_helper import job
 
-JOB = JobRecord(
-    scenario="trial", case="n01", index=0, warmup=False, due=10.0, sent=10.0, accepted=10.1, done=10.5,
-    outcome=Outcome.COMPLETED, job_id="video_1", trace_id="0" * 32, bytes=1, deleted=False, integrity=None, error=None,
-)  # fmt: skip
+JOB = job()
 
 
 def test_the_clock_follows_the_monotonic_time_alone() -> None:
@@ -196,12 +194,12 @@ def shown(*, terminal: bool) -> str:
     out = io.StringIO()
     with ProgressView(Console(file=out, force_terminal=terminal, width=120)) as view:
         view.begin("trial", "n01", 2)
-        for job in (
+        for ended in (
             JOB,
-            JobRecord(**{**{f: getattr(JOB, f) for f in JOB.__struct_fields__}, "outcome": Outcome.FAILED}),
+            job(outcome=Outcome.FAILED),
         ):
             view.job_started()
-            view.job_ended(job)
+            view.job_ended(ended)
         view.end()
     return out.getvalue()
 

@@ -20,6 +20,7 @@ from loadgen.record import (
 )
 from tests.reporting import made_run
 from tests.reporting.made_run import SETTLE, START, MadeRun, Series
+from tests.test_data_helper import job as record
 
 RUN_ID = "made-0002"
 GAP = 0.5
@@ -39,25 +40,8 @@ AUDIT = AuditRecord(live=0, unsaved=0, orphans=0, missing=0, error=None)
 
 
 def job(scenario: str, case: str, index: int, seconds: float, **changes: object) -> JobRecord:
-    due = BEGIN[scenario, case] + GAP * index
-    record = JobRecord(
-        scenario=scenario,
-        case=case,
-        index=index,
-        warmup=False,
-        due=due,
-        sent=due + 0.001,
-        accepted=due + 0.011,
-        done=due + seconds,
-        outcome=Outcome.COMPLETED,
-        job_id=f"{scenario}-{case}-{index}",
-        trace_id=f"{index:032x}",
-        bytes=5000,
-        deleted=False,
-        integrity=None,
-        error=None,
-    )
-    return msgspec.structs.replace(record, **changes)
+    fields = {"scenario": scenario, "case": case, "job_id": f"{scenario}-{case}-{index}"} | changes
+    return record(index, due=BEGIN[scenario, case] + GAP * index, seconds=seconds, **fields)
 
 
 def failed(scenario: str, case: str, index: int, seconds: float) -> JobRecord:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from loadgen.record import CallRecord, CaseRecord, JobRecord, Outcome, RunState, ScenarioRecord, StoreCount
+from loadgen.record import CallRecord, CaseRecord, JobRecord, RunState, ScenarioRecord, StoreCount
 from tests.reporting import made_run
 from tests.reporting.made_run import SETTLE, START, MadeRun, Series
+from tests.test_data_helper import job as record
 
 RUN_ID = "made-0003"
 MB = 1e6
@@ -52,23 +53,8 @@ def job(scenario: str, case: str, index: int) -> JobRecord:
     due = START + begins + index // slots * seconds
     # alternately a little slower and faster: a spread, and the mean that is named above
     done = due + seconds + (0.01 if index % 2 else -0.01)
-    return JobRecord(
-        scenario=scenario,
-        case=case,
-        index=index,
-        warmup=False,
-        due=due,
-        sent=due + 0.001,
-        accepted=due + 0.011,
-        done=done,
-        outcome=Outcome.COMPLETED,
-        job_id=f"{scenario}-{case}-{index}",
-        trace_id=f"{index:032x}",
-        bytes=30_000,
-        deleted=False,
-        integrity=None,
-        error=None,
-    )
+    place = {"scenario": scenario, "case": case, "job_id": f"{scenario}-{case}-{index}"}
+    return record(index, due=due, seconds=done - due, bytes=30_000, **place)
 
 
 def memory(at: float) -> float:
@@ -137,8 +123,8 @@ def _scenario(name: str) -> ScenarioRecord:
 
 def _series(jobs: list[JobRecord]) -> Series:
     series = Series(RUN_ID)
-    for record in jobs:
-        _count(series, record)
+    for ended_job in jobs:
+        _count(series, ended_job)
     for second in range(262):  # off the whole seconds, as scrapes are
         at = START + second + 0.5
         series.scrape("process_memory_usage_bytes", memory(at), at, job="service", instance="a")

@@ -374,9 +374,9 @@ def test_every_error_of_a_reading_is_named(tmp_path: Path) -> None:
     with pytest.raises(CatalogueError) as caught:
         load(path)
     assert [error.removeprefix(f"{path}: ") for error in caught.value.errors] == [
+        "reading b: duplicate id; give each its own",
         "reading a: selector must be a metric with a selector in braces and nothing more",
-        "reading c: Invalid enum value 'every' - at `$.dimension`",
-        "reading b: duplicate id",
+        "reading c: dimension is 'every'; write performance or reliability or resources",
     ]
 
 

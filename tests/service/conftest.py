@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 import wave
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -35,6 +34,7 @@ from service.app import create_app
 from service.providers.app import create_app as create_providers
 from service.providers.settings import Settings as ProviderSettings
 from service.settings import Settings
+from tests.test_data_helper import encrypted_pdf, page_of, pdf
 
 # Read once per process, by the first application that is instrumented: it must be there before any test.
 os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
@@ -58,48 +58,6 @@ def wav(seconds: float = 0.5, rate: int = 8000, channels: int = 1, width: int = 
         out.setframerate(rate)
         out.writeframes(b"\x11\x22" * (int(seconds * rate) * channels * width // 2))
     return file.getvalue()
-
-
-def pdf(pages: int = 2, extra: str = "") -> bytes:
-    """A minimal PDF; page N reads "Page N about queues"."""
-    kids = " ".join(f"{4 + 2 * n} 0 R" for n in range(pages))
-    objects = [
-        "<< /Type /Catalog /Pages 2 0 R >>",
-        f"<< /Type /Pages /Count {pages} /Kids [{kids}] >>",
-        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
-    ]
-    font = "/Resources << /Font << /F1 3 0 R >> >>"
-    for number in range(pages):
-        text = f"BT /F1 24 Tf 40 100 Td (Page {number + 1} about queues) Tj ET"
-        objects += [
-            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 400 200] /Contents {5 + 2 * number} 0 R {font} >>",
-            f"<< /Length {len(text)} >>\nstream\n{text}\nendstream",
-        ]
-    body = "%PDF-1.4\n"
-    offsets = []
-    for number, content in enumerate(objects, start=1):
-        offsets.append(len(body))
-        body += f"{number} 0 obj\n{content}\nendobj\n"
-    table = "".join(f"{offset:010} 00000 n \n" for offset in offsets)
-    size = len(objects) + 1
-    return (
-        f"{body}xref\n0 {size}\n0000000000 65535 f \n{table}"
-        f"trailer\n<< /Size {size} /Root 1 0 R {extra} >>\nstartxref\n{len(body)}\n%%EOF\n"
-    ).encode()
-
-
-def page_of(content: bytes) -> bytes:
-    """A PDF of one page with the packed content stream `content`."""
-    packed = zlib.compress(content, 9)
-    plain = pdf(pages=1)
-    start, stop = plain.index(b"<< /Length"), plain.index(b"endstream")
-    head = b"<< /Filter /FlateDecode /Length %d >>\nstream\n" % len(packed)
-    return plain[:start] + head + packed + b"\n" + plain[stop:]
-
-
-def encrypted_pdf() -> bytes:
-    key = "41" * 32
-    return pdf(extra=f"/Encrypt << /Filter /Standard /V 1 /R 2 /O <{key}> /U <{key}> /P -4 >> /ID [<{key}> <{key}>]")
 
 
 class FakeProviders:
