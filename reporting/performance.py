@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from reporting import charts, components, distribution, littles_law, operations, scalability, sections, units, warmup
+from reporting import (
+    charts,
+    components,
+    distribution,
+    littles_law,
+    operations,
+    principles,
+    scalability,
+    sections,
+    units,
+    warmup,
+)
 from reporting.analysis import Analysis
 from reporting.evidence import Evidence
 from reporting.levels import Level, levels
@@ -40,6 +51,7 @@ def build(evidence: Evidence, analysis: Analysis) -> Report:
             components.section(evidence),
             _recommendations(evidence, load),
             sections.reconciliation(analysis),
+            principles.section(evidence, analysis, DIMENSION),
             sections.environment(evidence),
             sections.workload(evidence, DIMENSION),
             sections.method(evidence),
