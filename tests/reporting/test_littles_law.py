@@ -56,6 +56,13 @@ def test_two_slots_by_hand() -> None:
     assert found.word == "off by -20 %: start and drain; agrees while all slots are busy"
 
 
+def test_the_steady_part_begins_with_the_last_slot() -> None:
+    found = check([job(0, 0, 2), job(1, 1, 3), job(2, 2, 4)], 2)  # the second slot is due a second after the first
+    assert found is not None
+    assert found.steady is not None
+    assert (found.steady.seconds, found.steady.in_flight) == (2, 2)
+
+
 @pytest.mark.parametrize(("slots", "count"), [(1, 5), (4, 1000), (50, 100), (50, 60)])
 def test_in_flight_is_what_a_sweep_over_time_finds(slots: int, count: int) -> None:
     jobs = loop(slots, count)
