@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -164,72 +163,6 @@ def test_the_report_of_the_same_run_is_the_same_to_the_byte(finished: tuple[Path
     assert (done.returncode, done.stdout.splitlines()[-2]) == (0, "performance: PASS")
     assert digests(folder) == before
     assert {"measurements.json", "reports/performance_report.md"} < set(before)
-
-
-@pytest.mark.e2e
-@pytest.mark.parametrize("lost", ["spans", "jobs in Prometheus", "a job in the store"])
-def test_telemetry_that_was_dropped_makes_the_verdict_inconclusive(
-    lost: str, finished: tuple[Path, str], tmp_path: Path
-) -> None:
-    folder = Path(shutil.copytree(finished[0], tmp_path / "run", ignore=shutil.ignore_patterns("assets", "prometheus")))
-    if lost == "spans":
-        sentence = drop_spans(folder / "traces" / "loadgen.jsonl")
-    elif lost == "jobs in Prometheus":
-        sentence = drop_jobs(folder / "measurements.json")
-    else:
-        sentence = drop_from_store(folder / "run.json")
-    done = run("export_reports.py", str(folder), "--kept", "--no-charts")
-    assert done.returncode == 3, done.stderr
-    assert f"  {sentence}" in done.stdout.splitlines()
-    assert "performance: INCONCLUSIVE" in done.stdout.splitlines()
-    lines = [line for line in done.stdout.splitlines() if "single_request / n01" in line]
-    assert [line.split()[0] for line in lines] == ["INCONCLUSIVE"] * 2
-    assert f"- {sentence}." in (folder / "reports" / "performance_report.md").read_text()
-
-
-def drop_spans(path: Path) -> str:
-    """Take the batches with the last root spans of a scenario out of the file, as a killed exporter would."""
-
-    def roots(line: str) -> int:
-        """Measured jobs of the scenario whose root span is in a batch."""
-        spans = [
-            {a["key"]: a["value"] for a in span.get("attributes", [])}
-            for resource in json.loads(line)["resourceSpans"]
-            for scope in resource["scopeSpans"]
-            for span in scope["spans"]
-            if span["name"] == "loadgen.job"
-        ]
-        measured = [s for s in spans if s["loadgen.job.warmup"] == {"boolValue": False}]
-        return sum(1 for s in measured if s["scenario"] == {"stringValue": "single_request"})
-
-    lines = path.read_text().splitlines(keepends=True)
-    gone = max(number for number, line in enumerate(lines) if roots(line))
-    path.write_text("".join(lines[:gone] + lines[gone + 1 :]))
-    left = 20 - roots(lines[gone])
-    assert left < 20
-    return f"single_request: traces, root spans has {left} jobs completed, the client's log 20"
-
-
-def drop_jobs(path: Path) -> str:
-    """Prometheus answers with three jobs less, as after scrapes that were missed."""
-    kept = json.loads(path.read_text())
-    (counted,) = [
-        m
-        for m in kept["measurements"]
-        if (m["sli"], m["scenario"], m["member"]) == ("client_jobs", "single_request", "completed")
-    ]
-    counted["value"] -= 3
-    path.write_text(json.dumps(kept))
-    return "single_request: Prometheus, loadgen_jobs_total has 17 jobs completed, the client's log 20"
-
-
-def drop_from_store(path: Path) -> str:
-    """The service's list lacks a job that was accepted."""
-    record = json.loads(path.read_text())
-    (scenario,) = [s for s in record["scenarios"] if s["name"] == "single_request"]
-    scenario["store"]["found"] -= 1
-    path.write_text(json.dumps(record))
-    return "single_request: store has 20 accepted jobs not deleted (with warm-up), the client's log 21"
 
 
 @pytest.mark.e2e
