@@ -123,8 +123,9 @@ def exact_proportion(k: int, n: int) -> Proportion | None:
 def mean_interval(values: Sequence[float]) -> Interval:
     """Interval of the mean by Student's t; no limits for fewer than two values.
 
-    Student's t and not the BCa bootstrap, as it covers more in small samples: in 1,500 lognormal samples (sigma 0.5) of
-    5, 10, 20, 50 and 100 values, 92, 91, 93, 93 and 95 % against 82, 86, 92, 92 and 93 %, where 95 % are nominal.
+    Student's t and not the BCa bootstrap, as it covers more in small samples: of 1,500 lognormal samples (sigma 0.5) of
+    5, 10, 20, 50 and 100 values it covered the mean in 92, 91, 93, 93 and 95 %, the bootstrap of 999 resamples in 82,
+    86, 92, 92 and 93 %, where 95 % are nominal.
     """
     n = len(values)
     if n < 2:  # noqa: PLR2004 - one value has no spread
