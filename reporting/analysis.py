@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from loadgen.record import CaseRecord, ScenarioRecord
+from reporting.buckets import Bound
 from reporting.catalogue import Objective, Sli
 from reporting.evidence import Evidence
 from reporting.measurements import Measurement
@@ -45,6 +46,8 @@ class Verdict:
     """Why it is not simply PASS or FAIL; empty otherwise."""
     too_few: bool = False
     """INCONCLUSIVE only because the sample is small."""
+    bound: Bound | None = None
+    """The bucket of a percentile by PromQL: the true sample quantile lies in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +148,7 @@ def _judge(
         n=measurement.n,
         reason=reason,
         too_few=too_few,
+        bound=measurement.bound,
     )
 
 

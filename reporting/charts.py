@@ -81,7 +81,8 @@ def component_bars(
         y_label="",
         labels=tuple(names),
         series=(Series("average", (), tuple(averages)), Series("P95", (), tuple(p95s))),
-        caption=f"Average and P95 of one execution of each stage, n = {counts}.",
+        caption="Average and P95 of one execution of each stage by PromQL; the P95's bucket is in the table. "
+        f"n = {counts}.",
     )
 
 

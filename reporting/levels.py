@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from loadgen.record import CaseRecord
+from reporting import littles_law
 from reporting.evidence import Evidence
+from reporting.littles_law import LittlesLaw
+from reporting.measurements import Measurement
 from reporting.records import STOPPED, case_seconds
-from reporting.statistics import Proportion, Summary, littles_law_ratio, proportion, summarize
+from reporting.statistics import Proportion, Summary, proportion, summarize
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +28,11 @@ class Level:
     requests: float | None
     """HTTP requests per second, exact."""
     queue_average: float | None
-    queue_p95: float | None
+    queue_p95: Measurement | None
+    """By PromQL, with its bucket."""
     generator_cpu: float | None
-
-    @property
-    def littles_law(self) -> float | None:
-        """X * R / N."""
-        if self.throughput is None or self.times is None or not self.concurrency:
-            return None
-        return littles_law_ratio(self.throughput, self.times.average, self.concurrency)
+    littles_law: LittlesLaw | None
+    """Of closed loops without a pace."""
 
 
 def levels(evidence: Evidence, *scenarios: str) -> tuple[Level, ...]:
@@ -42,7 +42,8 @@ def levels(evidence: Evidence, *scenarios: str) -> tuple[Level, ...]:
         if scenarios and scenario.name not in scenarios:
             continue
         times = evidence.response_times(scenario.name, case.name)
-        ended = sum(1 for job in evidence.case_jobs(scenario.name, case.name) if job.outcome not in STOPPED)
+        jobs = evidence.case_jobs(scenario.name, case.name)
+        ended = sum(1 for job in jobs if job.outcome not in STOPPED)
         seconds = case_seconds(case)
         found.append(
             Level(
@@ -54,8 +55,16 @@ def levels(evidence: Evidence, *scenarios: str) -> tuple[Level, ...]:
                 throughput=len(times) / seconds if seconds else None,
                 requests=evidence.case_requests(scenario.name, case.name) / seconds if seconds else None,
                 queue_average=evidence.value("queue_time_avg", scenario.name, case.name),
-                queue_p95=evidence.value("queue_time_p95", scenario.name, case.name),
+                queue_p95=evidence.measured("queue_time_p95", scenario.name, case.name),
                 generator_cpu=case.generator_cpu,
+                littles_law=littles_law.check(jobs, own_slots(evidence, case))
+                if case.model == "closed" and case.pace is None
+                else None,
             )
         )
     return tuple(found)
+
+
+def own_slots(evidence: Evidence, case: CaseRecord) -> int:
+    """Jobs that this load generator kept in flight: its share of the case's, where several ran the plan."""
+    return len(range(evidence.run.replica - 1, case.concurrency, evidence.run.replicas))

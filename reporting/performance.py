@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from reporting import charts, components, operations, sections, units
+from reporting import (
+    charts,
+    components,
+    distribution,
+    littles_law,
+    operations,
+    principles,
+    scalability,
+    sections,
+    units,
+    warmup,
+)
 from reporting.analysis import Analysis
 from reporting.evidence import Evidence
 from reporting.levels import Level, levels
@@ -31,12 +42,16 @@ def build(evidence: Evidence, analysis: Analysis) -> Report:
             sections.objectives(analysis),
             _response_time(evidence, every),
             _percentiles(evidence, every),
+            warmup.section(evidence, DIMENSION),
             _concurrent_load(evidence, analysis, load),
+            *((scalability.section(load),) if load else ()),
+            _littles_law(every),
             _throughput(evidence, every),
             operations.section(evidence),
             components.section(evidence),
             _recommendations(evidence, load),
             sections.reconciliation(analysis),
+            principles.section(evidence, analysis, DIMENSION),
             sections.environment(evidence),
             sections.workload(evidence, DIMENSION),
             sections.method(evidence),
@@ -50,15 +65,16 @@ def _key_metrics(evidence: Evidence, every: tuple[Level, ...]) -> Section:
     single = next((level.times for level in every if level.scenario == "single_request" and level.times), None)
     if single:
         spread = f" +- {single.stddev:.3f}" if single.stddev is not None else ""
-        promql = _first_value(evidence, "response_time_p95", "single_request")
+        promql = _first(evidence, "response_time_p95", "single_request")
         items += [
             (
                 f"Response time of a single request: **{single.average:.3f}{spread} s** (average +- sample "
-                f"standard deviation, n = {single.n})."
+                f"standard deviation, n = {single.n}; 95 % CI of the average in s: "
+                f"{units.interval(single.average_interval)})."
             ),
             (
                 f"P95 of a single request: **{single.p95.value:.3f} s** (95 % CI in s: "
-                f"{units.interval(single.p95.interval)}; PromQL {units.seconds(promql)} s)."
+                f"{units.interval(single.p95.interval)}; PromQL {units.quantile(promql)} s)."
             ),
         ]
     best = _best(every)
@@ -84,22 +100,18 @@ def _response_time(evidence: Evidence, every: tuple[Level, ...]) -> Section:
         (
             place_name(level.scenario, level.case),
             units.count(level.times.n),
-            *(
-                units.seconds(value)
-                for value in (
-                    level.times.minimum,
-                    level.times.average,
-                    level.times.maximum,
-                    level.times.stddev,
-                )
-            ),
+            units.seconds(level.times.minimum),
+            units.seconds(level.times.average),
+            units.interval(level.times.average_interval),
+            units.seconds(level.times.maximum),
+            units.seconds(level.times.stddev),
             *(units.tail(percentile) for percentile in (level.times.p50, level.times.p95, level.times.p99)),
         )
         if level.times
-        else (place_name(level.scenario, level.case), "0", *[units.NONE] * 7)
+        else (place_name(level.scenario, level.case), "0", *[units.NONE] * 8)
         for level in every
     )
-    columns = ("Scenario / case", "n", "Min", "Avg", "Max", "Stddev", "P50", "P95", "P99")
+    columns = ("Scenario / case", "n", "Min", "Avg", "95 % CI of avg", "Max", "Stddev", "P50", "P95", "P99")
     blocks: list[Block] = [
         Table(
             columns,
@@ -121,7 +133,8 @@ def _percentiles(evidence: Evidence, every: tuple[Level, ...]) -> Section:
             continue
         place = place_name(level.scenario, level.case)
         average = evidence.measured("response_time_avg", level.scenario, level.case)
-        rows.append((place, "avg", *_beside(average, level.times.average), units.NONE))
+        limits = units.interval(level.times.average_interval)
+        rows.append((place, "avg", *_beside(average, level.times.average), limits))
         for name, percentile in (("P50", level.times.p50), ("P95", level.times.p95), ("P99", level.times.p99)):
             measured = evidence.measured(f"response_time_{name.lower()}", level.scenario, level.case)
             rows.append((place, name, *_beside(measured, percentile.value), units.interval(percentile.interval)))
@@ -159,21 +172,19 @@ def _concurrent_load(evidence: Evidence, analysis: Analysis, load: tuple[Level, 
             units.seconds(level.times.average if level.times else None),
             units.tail(level.times.p95) if level.times else units.NONE,
             units.tail(level.times.p99) if level.times else units.NONE,
-            units.seconds(level.queue_p95),
+            units.quantile(level.queue_p95),
             units.milliseconds(lateness.get((level.scenario, level.case))),
             units.number(level.generator_cpu),
-            units.number(level.littles_law),
         )
         for level in load
     )
     columns = (
         "In flight", "n", "Success % (95 % CI)", "Jobs/s", "Avg [s]", "P95 [s]", "P99 [s]", "Queue P95 [s]",
-        "Lateness P99 [ms]", "Generator CPU [cores]", "Little's law",
+        "Lateness P99 [ms]", "Generator CPU [cores]",
     )  # fmt: skip
     caption = (
-        "Exact values from the client's records, queue time from PromQL. Little's law is X R / N: near 1 when "
-        "throughput, response time and jobs in flight agree; start and drain of a short case pull it below 1. "
-        f"{STARRED}"
+        "Exact values from the client's records, queue time from PromQL with the bucket that holds the true sample "
+        f"quantile. {STARRED}"
     )
     drawn = [level for level in load if level.times and level.throughput is not None]
     return Section(
@@ -181,8 +192,40 @@ def _concurrent_load(evidence: Evidence, analysis: Analysis, load: tuple[Level, 
         (
             Table(columns, rows, numeric=columns, caption=caption),
             *(charts.by_concurrency(evidence, drawn) if drawn else ()),
+            *(
+                (distribution.ecdf_by_concurrency(evidence, drawn), distribution.over_time(evidence, drawn))
+                if drawn
+                else ()
+            ),
         ),
     )
+
+
+def _littles_law(every: tuple[Level, ...]) -> Section:
+    rows = tuple(
+        (
+            place_name(level.scenario, level.case),
+            units.count(law.slots),
+            units.number(law.whole.throughput),
+            units.seconds(law.whole.response_time),
+            units.number(law.whole.in_flight),
+            units.number(law.steady.in_flight if law.steady else None),
+            units.seconds(law.steady.seconds if law.steady else None),
+            law.word,
+        )
+        for level in every
+        if (law := level.littles_law) is not None
+    )
+    if not rows:
+        return Section("Little's law", (Paragraph("No closed loop ran that the law could be checked on."),), level=3)
+    columns = ("Scenario / case", "N", "X [jobs/s]", "R [s]", "X R", "X R steady", "Steady [s]", "Result")
+    caption = (
+        "Jobs in flight of a closed loop, N = X R (Little, Operations Research 9(3), 1961): all measured jobs whatever "
+        "their outcome, over the whole case and over its steady part, from the last slot's start to the moment the "
+        f"first slot has nothing left to send. Within {littles_law.TOLERANCE * 100:g} % they agree: then the records "
+        "hold every job that was in flight, and the client's clocks and counts are consistent."
+    )
+    return Section("Little's law", (Table(columns, rows, columns[1:-1], caption),), level=3)
 
 
 def _throughput(evidence: Evidence, every: tuple[Level, ...]) -> Section:
@@ -241,10 +284,7 @@ def _recommendations(evidence: Evidence, load: tuple[Level, ...]) -> Section:
     return Section("Scalability recommendations", (Bullets(advice),))
 
 
-def _first_value(evidence: Evidence, sli: str, scenario: str) -> float | None:
+def _first(evidence: Evidence, sli: str, scenario: str) -> Measurement | None:
     found = evidence.scenario(scenario)
-    return (
-        next((v for c in found.cases if (v := evidence.value(sli, scenario, c.name)) is not None), None)
-        if found
-        else None
-    )
+    asked = [evidence.measured(sli, scenario, case.name) for case in found.cases] if found else []
+    return next((m for m in asked if m is not None and m.value is not None), None)

@@ -38,6 +38,8 @@ class Series:
     xs: tuple[float, ...]
     ys: tuple[float, ...]
     errors: tuple[tuple[float, float], ...] = ()
+    draw: Literal["both", "points", "curve"] = "both"
+    """In a chart of lines: points joined by lines, points alone, or a line that has no points of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Chart:
     """A figure; `name` is its file name without suffix."""
 
     name: str
-    kind: Literal["line", "steps", "bars", "time"]
+    kind: Literal["line", "steps", "bars", "time", "scatter"]
     title: str
     x_label: str
     y_label: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reporting import caching, costs, leakage, memory, network, pooling, processor, savings, sections, units
+from reporting import caching, costs, leakage, memory, network, pooling, principles, processor, savings, sections, units
 from reporting.analysis import Analysis
 from reporting.comparison import Comparison, compare
 from reporting.evidence import Evidence
@@ -63,6 +63,7 @@ def build(evidence: Evidence, analysis: Analysis) -> Report:
             _baselines(evidence),
             savings.section(evidence),
             sections.reconciliation(analysis),
+            principles.section(evidence, analysis, DIMENSION),
             sections.environment(evidence),
             sections.workload(evidence, DIMENSION),
             sections.method(evidence, *METHOD),

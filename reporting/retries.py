@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from reporting import units
 from reporting.evidence import Evidence
+from reporting.measurements import Measurement
 from reporting.records import place_name
 from reporting.report import Block, Bullets, Section, Table
 from reporting.sections import not_run
@@ -100,10 +103,10 @@ def _latency(evidence: Evidence) -> Table | None:
             name,
             units.count(found.n),
             units.seconds(found.average),
-            _cases(evidence, "response_time_avg", name),
+            _cases(evidence, "response_time_avg", name, lambda m: units.seconds(m.value if m else None)),
             units.seconds(found.p50.value),
             units.tail(found.p95),
-            _cases(evidence, "response_time_p95", name),
+            _cases(evidence, "response_time_p95", name, units.quantile),
         )
         for name, found in ((NORMAL, normal), (SCENARIO, faulty))
     ]
@@ -128,10 +131,10 @@ def _latency(evidence: Evidence) -> Table | None:
     return Table(columns, tuple(rows), columns[1:], caption)
 
 
-def _cases(evidence: Evidence, sli: str, scenario: str) -> str:
+def _cases(evidence: Evidence, sli: str, scenario: str, write: Callable[[Measurement | None], str]) -> str:
     found = evidence.scenario(scenario)
-    values = [evidence.value(sli, scenario, case.name) for case in found.cases] if found else []
-    return ", ".join(units.seconds(value) for value in values) or units.NONE
+    asked = [evidence.measured(sli, scenario, case.name) for case in found.cases] if found else []
+    return ", ".join(write(measured) for measured in asked) or units.NONE
 
 
 def _limits(limits: Interval) -> str:

@@ -8,7 +8,7 @@ from reporting.analysis import Analysis, Status, Verdict
 from reporting.evidence import Evidence
 from reporting.exact import explain
 from reporting.links import live_run
-from reporting.measurements import RECORDS
+from reporting.measurements import RECORDS, Measurement
 from reporting.records import began, case_seconds, place_name
 from reporting.report import Block, Bullets, Paragraph, Section, Table
 from reporting.validity import MAX_GENERATOR_CPU, MAX_LATENESS, MAX_LATENESS_SHARE
@@ -209,8 +209,9 @@ def method(evidence: Evidence, *more: str) -> Section:
         (
             "**Exact** values come from the client's records. Percentiles are observed values (inverse of the "
             "empirical distribution function); their 95 % confidence intervals are order statistics and need n >= 72 "
-            "for an upper limit of P95, n >= 368 of P99. Intervals of proportions are Wilson's. Intervals take jobs "
-            "as independent; jobs in flight together are not quite, so a repeated run may vary more."
+            "for an upper limit of P95, n >= 368 of P99. Intervals of averages are Student's t, as it covers more in "
+            "small samples than a BCa bootstrap does; those of proportions are Wilson's. Intervals take jobs as "
+            "independent; jobs in flight together are not quite, so a repeated run may vary more."
         ),
         (
             f"**Validity:** a run is INVALID when the load generator used more than {MAX_GENERATOR_CPU:g} of a core in "
@@ -256,14 +257,20 @@ def objectives(analysis: Analysis) -> Section:
     if not analysis.verdicts:
         return Section("Objectives", (Paragraph("No objective applies to the scenarios that ran."),))
     rows = tuple(
-        (*verdict_cells(v), f"**{v.status}**{f' ({v.reason})' if v.reason else ''}") for v in analysis.verdicts
+        (
+            *verdict_cells(v)[:-1],
+            _bucket(v),
+            units.count(v.n),
+            f"**{v.status}**{f' ({v.reason})' if v.reason else ''}",
+        )
+        for v in analysis.verdicts
     )
-    columns = ("Indicator", "Where", "Objective", "Value", "n", "Verdict")
+    columns = ("Indicator", "Where", "Objective", "Value", "Bucket", "n", "Verdict")
     whys = tuple(f"{s.title}: {s.why}" for s in dict.fromkeys(v.sli for v in analysis.verdicts))
     exact = [s.title for s in dict.fromkeys(v.sli for v in analysis.verdicts) if s.source == RECORDS]
     also = f"; exact from the records: {', '.join(exact)}" if exact else ""
-    caption = f"Values from PromQL{also}."
-    return Section("Objectives", (Table(columns, rows, ("Value", "n"), caption), Bullets(whys)))
+    caption = f"Values from PromQL{also}. A percentile's true sample quantile lies in the bucket."
+    return Section("Objectives", (Table(columns, rows, ("Value", "Bucket", "n"), caption), Bullets(whys)))
 
 
 def verdict_cells(v: Verdict) -> tuple[str, str, str, str, str]:
@@ -296,7 +303,7 @@ def queries(evidence: Evidence, dimension: str) -> Section:
         rows = tuple(
             (
                 place_name(m.scenario, m.case, m.member),
-                _number(m.value) if m.value is not None else f"no data: {m.no_data}",
+                _with_bucket(m) if m.value is not None else f"no data: {m.no_data}",
                 units.count(m.n),
                 f"`{m.query}`",
             )
@@ -312,9 +319,25 @@ def _bound(v: Verdict) -> str:
     return f"{sign} {units.with_unit(v.objective.value, v.sli.unit)}"
 
 
+def _bucket(v: Verdict) -> str:
+    if v.bound is None:
+        return units.NONE
+    lower = units.with_unit(v.bound.lower, v.sli.unit)
+    return f"> {lower}" if v.bound.upper is None else f"{lower} to {units.with_unit(v.bound.upper, v.sli.unit)}"
+
+
 def _sentence(v: Verdict) -> str:
     value = units.with_unit(v.value, v.sli.unit) if v.value is not None else v.reason
+    value += f" (bucket {_bucket(v)})" if v.bound else ""
     return f"{v.sli.title} in {place_name(v.scenario, v.case, v.member)}: {value}, objective {_bound(v)}"
+
+
+def _with_bucket(m: Measurement) -> str:
+    assert m.value is not None
+    if m.bound is None:
+        return _number(m.value)
+    upper = f"to {_number(m.bound.upper)}" if m.bound.upper is not None else "and above"
+    return f"{_number(m.value)} (bucket {_number(m.bound.lower)} {upper})"
 
 
 def _number(value: float) -> str:

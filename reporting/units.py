@@ -6,6 +6,7 @@ import math
 from datetime import UTC, datetime
 
 from reporting.buckets import Bound
+from reporting.measurements import Measurement
 from reporting.statistics import Interval, Percentile, Proportion
 
 NONE = "-"
@@ -53,6 +54,14 @@ def bucket(bound: Bound | None, form: str = "s") -> str:
         return NONE
     write = seconds if form == "s" else milliseconds
     return f"> {write(bound.lower)}" if bound.upper is None else f"{write(bound.lower)} to {write(bound.upper)}"
+
+
+def quantile(measured: Measurement | None, form: str = "s") -> str:
+    """A percentile of PromQL, never without the bucket that bounds its error."""
+    if measured is None or measured.value is None:
+        return NONE
+    value = (seconds if form == "s" else milliseconds)(measured.value)
+    return f"{value} (bucket {bucket(measured.bound, form)})"
 
 
 def tail(value: Percentile) -> str:

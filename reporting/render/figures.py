@@ -15,9 +15,11 @@ from matplotlib.ticker import FixedLocator, FormatStrFormatter, NullLocator
 
 from reporting.report import Chart, Timeline
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's palette: told apart by colour-blind readers and in grey print."""
-MARKERS = ("o", "s", "^", "D")
+DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 3)))
+"""Steps have no markers: without dashes they could not be told apart in grey print."""
+MARKERS = ("o", "s", "^", "D", "v", "P")
 LIMIT_COLOUR = "#555555"
 FAULT_COLOUR = "#F0E442"
 """The palette's yellow: light enough to lie under lines in grey print."""
@@ -48,7 +50,7 @@ def figure(chart: Chart | Timeline) -> Figure:
         axes.set_ylabel(chart.y_label)
         if chart.limit:
             _limit(axes, chart)
-        if chart.kind == "line":
+        if chart.kind in {"line", "scatter"}:
             axes.set_ylim(bottom=0)  # after the objective, which has to be in view
         if len(chart.series) > 1 or chart.limit:
             axes.legend(frameon=False)
@@ -67,10 +69,23 @@ def _lines(axes: Axes, chart: Chart) -> None:
     for number, series in enumerate(chart.series):
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
         if chart.kind == "steps":
-            axes.step(series.xs, series.ys, where="post", color=colour, label=series.name)
+            dashes = DASHES[number % len(DASHES)]
+            axes.step(series.xs, series.ys, where="post", color=colour, linestyle=dashes, label=series.name)
             continue
-        plain = chart.kind == "time" and len(series.xs) == 2  # noqa: PLR2004 - a fitted line has no samples to mark
-        axes.plot(series.xs, series.ys, color=colour, marker="" if plain else marker, label=series.name)
+        if chart.kind == "scatter":
+            axes.plot(series.xs, series.ys, color=colour, marker=marker, markersize=3, linestyle="", label=series.name)
+            continue
+        fitted = chart.kind == "time" and len(series.xs) == 2  # noqa: PLR2004 - a fitted line has no samples to mark
+        plain = fitted or series.draw == "curve"
+        joined = "" if series.draw == "points" else "-"
+        axes.plot(
+            series.xs,
+            series.ys,
+            color=colour,
+            marker="" if plain else marker,
+            linestyle=joined,
+            label=series.name,
+        )
         if series.errors:
             below, above = zip(*series.errors, strict=True)
             axes.errorbar(
@@ -82,9 +97,9 @@ def _lines(axes: Axes, chart: Chart) -> None:
         axes.set_xlim(left=0)
         axes.set_ylim(0, 1.02)
         return
-    if chart.kind == "time":
+    if chart.kind in {"time", "scatter"}:
         return
-    levels = sorted({x for series in chart.series for x in series.xs})
+    levels = sorted({x for series in chart.series if series.draw != "curve" for x in series.xs})
     axes.set_xscale("log")  # levels such as 1, 5, 10, 20, 50 stand apart
     axes.xaxis.set_major_locator(FixedLocator(levels))
     axes.xaxis.set_minor_locator(NullLocator())

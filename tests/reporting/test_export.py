@@ -63,7 +63,7 @@ def test_the_tables_hold_the_values_of_the_records(measured_dir: Path) -> None:
     export(measured_dir, None, charts=False)
     text = report(measured_dir)
     assert table(text, "Response time")["single_request / n01"] == [
-        "100", "0.331", "0.621", "1.159", "0.146", "0.606", "0.903", "1.021*",
+        "100", "0.331", "0.621", "0.592 to 0.650", "1.159", "0.146", "0.606", "0.903", "1.021*",
     ]  # fmt: skip
     assert table(text, "Concurrent load")["50"][:5] == ["400", "99.0 (97.5 to 99.6)", "27.29", "1.703", "2.018"]
     assert table(text, "Throughput")["concurrent_load / n20"] == [
@@ -71,7 +71,8 @@ def test_the_tables_hold_the_values_of_the_records(measured_dir: Path) -> None:
     ]  # fmt: skip
     assert table(text, "Components of a job")["Visuals"][:2] == ["150", "0.198"]
     assert table(text, "Components of a job")["Visuals"][-1] == "54.3"
-    assert "Response time of a single request: **0.621 +- 0.146 s**" in text
+    assert "Response time of a single request: **0.621 +- 0.146 s** (average +- sample standard deviation" in text
+    assert "n = 100; 95 % CI of the average in s: 0.592 to 0.650)" in text
     assert "Maximum throughput: **27.54 jobs/s** in throughput / n50" in text
     assert "wait (long poll, not judged)" in text
     assert "**Throughput knee between 20 and 50 jobs in flight:** 2.5 times" in text
@@ -100,6 +101,9 @@ def test_the_same_run_gives_the_same_bytes(run_dir: Path, prometheus_url: str) -
         "performance_report.md",
         "response_time_ecdf.svg",
         "response_time_by_concurrency.svg",
+        "response_time_ecdf_by_concurrency.svg",
+        "response_time_over_time.svg",
+        "scalability.svg",
         "throughput_by_concurrency.svg",
         "component_breakdown.svg",
     }
@@ -163,7 +167,9 @@ def test_an_override_of_the_scenario_file_is_judged(measured_dir: Path) -> None:
     exported = export(measured_dir, None, charts=False)
     assert (exported.status, exported.exit_code) == (Status.FAIL, 1)
     assert re.search(
-        r"FAIL: P95 response time in single_request / n01: 9\d\d ms, objective <= 500 ms\.", report(measured_dir)
+        r"FAIL: P95 response time in single_request / n01: 9\d\d ms \(bucket 8\d\d ms to 9\d\d ms\), "
+        r"objective <= 500 ms\.",
+        report(measured_dir),
     )
 
 

@@ -17,6 +17,7 @@ def level(concurrency: int, throughput: float, seconds: float, queue: float | No
         queue_average=queue,
         queue_p95=None,
         generator_cpu=None,
+        littles_law=None,
     )
 
 

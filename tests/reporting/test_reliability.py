@@ -123,8 +123,8 @@ def test_error_recovery(outages_dir: Path) -> None:
         "partial_failures / Image": ["190", "182", "0", "8", "0", "190", "1.000", "0.000", "0.0 (0.0 to 32.4)"],
     }
     assert latency == {
-        "normal_operation": ["39", "1.190", "1.190", "1.190", "1.370*", "1.363"],
-        "tts_failures": ["40", "1.695", "1.695", "1.690", "1.870*", "1.898"],
+        "normal_operation": ["39", "1.190", "1.190", "1.190", "1.370*", "1.363 (bucket 1.316 to 1.382)"],
+        "tts_failures": ["40", "1.695", "1.695", "1.690", "1.870*", "1.898 (bucket 1.852 to 1.944)"],
         "difference": ["-", "+0.505 (+0.453 to +0.557)", "-", "+0.500", "+0.500", "-"],
     }
     assert rates["tts_failures / n05"] == ["tts", "error", "30.0", "87 of 290", "30.0 (25.0 to 35.5)", "yes"]

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-import random
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ from scipy import stats
 from reporting.statistics import (
     Interval,
     exact_proportion,
-    littles_law_ratio,
     mean_difference,
     mean_interval,
     percentile,
@@ -99,11 +97,3 @@ def test_nothing_and_one_value() -> None:
     one = summarize([2.0])
     assert one is not None
     assert (one.stddev, one.p99.value, one.p99.interval.upper) == (None, 2.0, None)
-
-
-def test_littles_law_of_a_closed_loop_without_gaps() -> None:
-    rng = random.Random(3)
-    times = [rng.uniform(0.5, 1.5) for _ in range(1000)]
-    slots = [math.fsum(times[i::4]) for i in range(4)]
-    ratio = littles_law_ratio(len(times) / max(slots), math.fsum(times) / len(times), 4)
-    assert ratio == pytest.approx(1.0, abs=0.03)

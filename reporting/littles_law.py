@@ -1,0 +1,95 @@
+"""Little's law in a closed loop: the jobs in flight that the records account for, beside those that were kept.
+
+L = lambda W: the average number of jobs in a system is the rate at which they arrive times the average time they stay
+(J. D. C. Little, "A Proof for the Queuing Formula: L = lambda W", Operations Research 9(3), 1961). Over a bounded time
+it holds exactly for what was observed in it (P. J. Denning and J. P. Buzen, "The Operational Analysis of Queueing
+Network Models", ACM Computing Surveys 10(3), 1978): X = C / T and R = W / C, so X R = W / T.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from loadgen.record import JobRecord
+
+TOLERANCE = 0.05
+"""Share of N by which X R may differ and still agree."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """X R over a stretch of time."""
+
+    seconds: float
+    throughput: float
+    """X: jobs that ended in it, whatever their outcome, per second."""
+    response_time: float | None
+    """R: seconds that jobs were in flight in it, for each job that ended in it; None when none ended."""
+    in_flight: float
+    """X R: the time average of the jobs in flight."""
+
+
+@dataclass(frozen=True, slots=True)
+class LittlesLaw:
+    """The law over a whole case and over its steady part."""
+
+    slots: int
+    """N: the jobs that the closed loop keeps in flight."""
+    whole: Window
+    """From the first due time to the last end."""
+    steady: Window | None
+    """From the moment all slots have begun to the moment one has nothing left to send; None when there is none."""
+
+    @property
+    def agrees(self) -> bool:
+        """True when X R over the whole case is N, within the tolerance."""
+        return abs(off(self.whole, self.slots)) <= TOLERANCE
+
+    @property
+    def word(self) -> str:
+        """What the check found."""
+        if self.agrees:
+            return "agrees"
+        amount = f"off by {off(self.whole, self.slots) * 100:+.0f} %"
+        if self.steady is None:
+            return f"{amount}: start and drain, the slots were never all busy"
+        if abs(off(self.steady, self.slots)) <= TOLERANCE:
+            return f"{amount}: start and drain; agrees while all slots are busy"
+        return f"{amount}: also while all slots are busy, so slots stood idle or records are missing"
+
+
+def off(window: Window, slots: int) -> float:
+    """How far X R is from N, as a share of N."""
+    return window.in_flight / slots - 1
+
+
+def check(jobs: Sequence[JobRecord], slots: int) -> LittlesLaw | None:
+    """Check the measured jobs of a closed loop without a pace; None without jobs.
+
+    Failed jobs hold a slot as completed ones do, so all of them count. A slot is no field of a record, but all slots
+    are due at once at the beginning, and the first job to end after the last one became due leaves a slot empty.
+    """
+    if not jobs or not slots:
+        return None
+    due = sorted(job.due for job in jobs)
+    begun = due[min(slots, len(due)) - 1]
+    emptied = min((job.done for job in jobs if job.done > due[-1]), default=due[-1])
+    return LittlesLaw(
+        slots=slots,
+        whole=_window(jobs, due[0], max(job.done for job in jobs)),
+        steady=_window(jobs, begun, emptied) if emptied > begun and len(due) >= slots else None,
+    )
+
+
+def _window(jobs: Sequence[JobRecord], start: float, end: float) -> Window:
+    seconds = end - start
+    busy = math.fsum(max(0.0, min(job.done, end) - max(job.due, start)) for job in jobs)
+    ended = sum(1 for job in jobs if start < job.done <= end)
+    return Window(
+        seconds=seconds,
+        throughput=ended / seconds if seconds else 0.0,
+        response_time=busy / ended if ended else None,
+        in_flight=busy / seconds if seconds else 0.0,
+    )

@@ -1,0 +1,190 @@
+"""Eight principles for reproducible performance evaluation, as a checklist that a run's own evidence fills in.
+
+A. V. Papadopoulos, L. Versluis, A. Bauer, N. Herbst, J. von Kistowski, A. Ali-Eldin, C. L. Abad, J. N. Amaral, P. Tuma,
+A. Iosup: "Methodological Principles for Reproducible Performance Evaluation in Cloud Computing", IEEE Transactions on
+Software Engineering 47(8), 2021, doi 10.1109/TSE.2019.2927908.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reporting import units
+from reporting.analysis import Analysis, Status
+from reporting.costs import reference
+from reporting.evidence import Evidence
+from reporting.records import began
+from reporting.report import Paragraph, Section, Table
+from reporting.statistics import Summary, summarize
+
+ENOUGH_RUNS = 5
+"""Runs from which an interval between runs says something."""
+ENOUGH_LOADS = 3
+"""Levels of load from which a curve can be told from a line."""
+ENOUGH_CONFIGURATIONS = 2
+
+
+class Met(StrEnum):
+    """How far a principle is kept."""
+
+    YES = "met"
+    PARTLY = "partly"
+    NO = "not met"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One principle with the fact that decides it."""
+
+    principle: str
+    met: Met
+    fact: str
+
+
+def section(evidence: Evidence, analysis: Analysis, dimension: str) -> Section:
+    """The checklist of a report, which describes one run."""
+    findings = judge(evidence, analysis, dimension, repetitions=1)
+    text = (
+        "The eight principles of Papadopoulos et al. (IEEE TSE 47(8), 2021, doi 10.1109/TSE.2019.2927908), each judged "
+        "by the evidence of this run: "
+        f"{', '.join(f'{sum(1 for f in findings if f.met is met)} {met}' for met in Met)}."
+    )
+    rows = tuple((f.principle, f"**{f.met}**", f.fact) for f in findings)
+    return Section("Methodological principles", (Paragraph(text), Table(("Principle", "Kept", "Fact"), rows)))
+
+
+def judge(evidence: Evidence, analysis: Analysis, dimension: str, *, repetitions: int) -> tuple[Finding, ...]:
+    """Judge all eight, in their order.
+
+    Args:
+        evidence: Of the run.
+        analysis: The verdicts of the dimension.
+        dimension: The dimension that is reported.
+        repetitions: Runs of the same plan that the numbers rest on.
+    """
+    times = [
+        found
+        for scenario, case in evidence.cases(dimension)
+        if (found := summarize(evidence.response_times(scenario.name, case.name)))
+    ]
+    return (
+        _repeated(repetitions),
+        _coverage(evidence, dimension),
+        _setup(evidence),
+        _artifact(evidence),
+        _probabilistic(times),
+        _statistics(analysis, repetitions),
+        _units(evidence, dimension),
+        _cost(evidence),
+    )
+
+
+def _grade(good: int, of: int) -> Met:
+    """All, some or none of what a principle asks for."""
+    return Met.YES if of and good == of else Met.PARTLY if good else Met.NO
+
+
+def _repeated(repetitions: int) -> Finding:
+    met = Met.YES if repetitions >= ENOUGH_RUNS else Met.PARTLY if repetitions > 1 else Met.NO
+    more = "" if met is Met.YES else f"; {ENOUGH_RUNS} or more show what varies from run to run (`--repeat`)"
+    return Finding("P1 Repeated experiments", met, f"{repetitions} run{'s' if repetitions > 1 else ''}{more}")
+
+
+def _coverage(evidence: Evidence, dimension: str) -> Finding:
+    cases = evidence.cases(dimension)
+    loads = {(case.model, case.concurrency, case.pace) for _, case in cases if case.model != "idle"}
+    faults = {(f.scenario, f.case): f"{f.target} {f.kind}" for f in evidence.run.faults}
+    configurations = {
+        (tuple(sorted(case.switches.items())), case.prompts, faults.get((scenario.name, case.name), ""))
+        for scenario, case in cases
+    }
+    missing = [s.name for s in evidence.run.scenarios if s.dimension == dimension and not began(s)]
+    held = (len(loads) >= ENOUGH_LOADS, len(configurations) >= ENOUGH_CONFIGURATIONS, bool(cases) and not missing)
+    met = Met.YES if all(held) else Met.PARTLY if held[0] or held[1] else Met.NO
+    fact = (
+        f"{len(loads)} different load{'s' if len(loads) != 1 else ''} in {len(cases)} cases; {len(configurations)} "
+        f"configuration{'s' if len(configurations) != 1 else ''} (switches, prompts, faults)"
+    )
+    fact += f"; not run: {', '.join(missing)}" if missing else ""
+    return Finding("P2 Workload and configuration coverage", met, fact)
+
+
+def _setup(evidence: Evidence) -> Finding:
+    machine, stack = evidence.run.environment, evidence.stack
+    known = {
+        "processor": machine.cpu_model not in {"", "unknown"},
+        "memory": machine.memory_bytes > 0,
+        "operating system": bool(machine.os),
+        "Python": bool(machine.python),
+        "libraries": bool(machine.packages),
+        "document": bool(evidence.run.document.sha256),
+        "plan": bool(evidence.run.plan_hash),
+        "stack": stack is not None and bool(stack.components),
+        "Prometheus": stack is not None and stack.prometheus is not None and stack.prometheus.version is not None,
+    }
+    missing = [name for name, there in known.items() if not there]
+    fact = f"recorded: {', '.join(name for name, there in known.items() if there) or 'nothing'}"
+    fact += f"; not known: {', '.join(missing)}" if missing else ""
+    return Finding("P3 Experimental setup description", _grade(len(known) - len(missing), len(known)), fact)
+
+
+def _artifact(evidence: Evidence) -> Finding:
+    machine = evidence.run.environment
+    if not machine.commit:
+        return Finding("P4 Open access artifact", Met.NO, "not a checkout, so the code that ran cannot be named")
+    clean = not machine.dirty
+    locked = machine.lock_sha256 is not None
+    fact = (
+        f"commit `{machine.commit[:12]}`, {'clean tree' if clean else 'with uncommitted changes'}, "
+        f"{'libraries by lock file' if locked else 'no lock file'}"
+    )
+    met = Met.YES if clean and locked else Met.PARTLY
+    more = "; to be open, commit and run directory have to be published" if met is Met.YES else ""
+    return Finding("P4 Open access artifact", met, f"{fact}{more}")
+
+
+def _probabilistic(times: list[Summary]) -> Finding:
+    p95 = sum(1 for found in times if found.p95.interval.upper is not None)
+    p99 = sum(1 for found in times if found.p99.interval.upper is not None)
+    fact = (
+        f"distributions and percentiles with intervals; of {len(times)} cases with completed jobs, {p95} have enough "
+        f"for an upper limit of P95 (n >= 72) and {p99} of P99 (n >= 368)"
+        if times
+        else "no case has completed jobs"
+    )
+    return Finding("P5 Probabilistic result description", _grade(p95, len(times)), fact)
+
+
+def _statistics(analysis: Analysis, repetitions: int) -> Finding:
+    judged = [v for v in analysis.verdicts if v.status is not Status.NO_DATA]
+    enough = sum(1 for v in judged if not v.too_few)
+    met = _grade(enough, len(judged))
+    fact = f"{enough} of {len(judged)} judged objectives rest on enough samples"
+    if met is Met.YES and repetitions < ENOUGH_RUNS:
+        met = Met.PARTLY
+    if repetitions < ENOUGH_RUNS:
+        fact += "; intervals hold within this run and say nothing of other runs"
+    return Finding("P6 Statistical evaluation", met, fact)
+
+
+def _units(evidence: Evidence, dimension: str) -> Finding:
+    shown = {m.sli for m in evidence.measurements.measurements}
+    asked = [sli for sli in evidence.catalogue.slis if sli.id in shown and sli.of(dimension)]
+    good = sum(1 for sli in asked if sli.unit not in {"", "1"})
+    return Finding(
+        "P7 Measurement units", _grade(good, len(asked)), f"{good} of {len(asked)} indicators measured have a unit"
+    )
+
+
+def _cost(evidence: Evidence) -> Finding:
+    title = "P8 Cost"
+    if (found := reference(evidence)) is not None:
+        name, _, bill = found
+        each = f"{units.money(bill.each * 1000)} {evidence.prices.currency} for 1,000 jobs"
+        return Finding(title, Met.YES, f"{each} at list prices (`{name}`, resources report)")
+    run = evidence.run
+    if run.ended is None:
+        return Finding(title, Met.NO, "neither a cost of jobs nor the length of the run is known")
+    length = f"{run.ended - run.started:,.0f} s on {run.environment.cpu_count} cores"
+    return Finding(title, Met.PARTLY, f"the run took {length}; the cost of a job needs the resources scenarios")

@@ -1,0 +1,103 @@
+"""A percentile by PromQL never stands without the bucket that bounds its error."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from reporting import measurements, units
+from reporting.buckets import Bound
+from reporting.catalogue import load
+from reporting.export import export
+from tests.reporting.evidence_of import measurement
+
+BUCKET = r"\(bucket (\S+) (?:to (\S+)|and above)\)"
+
+
+def cells(text: str, heading: str) -> dict[str, dict[str, str]]:
+    """The first table below a heading: its rows by their first two cells, each by column."""
+    below = text.split(f"# {heading}\n", 1)[1].splitlines()
+    start = next(i for i, line in enumerate(below) if line.startswith("|"))
+    names = [cell.strip() for cell in below[start].strip("|").split("|")]
+    found = {}
+    for line in below[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        row = [cell.strip() for cell in line.strip("|").split(" | ")]
+        found[" ".join(row[:2])] = dict(zip(names, row, strict=True))
+    return found
+
+
+@pytest.fixture(scope="module")
+def performance(measured: Path) -> str:
+    return (measured / "reports" / "performance_report.md").read_text()
+
+
+def test_every_percentile_of_the_appendix_has_its_bucket(measured: Path, performance: str) -> None:
+    kept = measurements.read(measured)
+    assert kept is not None
+    percentiles = {sli.id for sli in load().slis if sli.quantile is not None}
+    lines = performance.split("## Appendix: queries")[1].splitlines()
+    checked = 0
+    for m in kept.measurements:
+        if m.sli not in percentiles or m.value is None or m.scenario != "concurrent_load":
+            continue
+        (line,) = [line for line in lines if f"`{m.query}`" in line.replace(r"\|", "|") and f" {m.case} " in line]
+        found = re.search(BUCKET, line)
+        assert found is not None, line
+        assert m.bound is not None
+        assert float(found[1]) == pytest.approx(m.bound.lower, rel=1e-5)
+        assert float(found[2]) == pytest.approx(m.bound.upper, rel=1e-5)
+        checked += 1
+    assert checked == 5 * 5  # response time P50, P95, P99, queue time P95, lateness P99 at five levels
+
+
+def test_objectives_queue_and_components_show_the_bucket(measured: Path, performance: str) -> None:
+    kept = measurements.read(measured)
+    assert kept is not None
+    known = {
+        (m.sli, m.case, m.member): m for m in kept.measurements if m.scenario in {"concurrent_load", "api_latency"}
+    }
+    judged = cells(performance, "Objectives")
+    for operation in ("create", "retrieve", "list", "content", "manifest", "delete"):
+        bound = known["api_latency_p95", "", operation].bound
+        assert bound is not None
+        expected = f"{units.with_unit(bound.lower, 's')} to {units.with_unit(bound.upper, 's')}"
+        assert judged[f"P95 API latency api_latency / {operation}"]["Bucket"] == expected
+    assert judged["Success rate single_request / n01"]["Bucket"] == "-"
+    for level, row in zip((1, 5, 10, 20, 50), cells(performance, "Concurrent load").values(), strict=True):
+        queue = known["queue_time_p95", f"n{level:02}", ""]
+        assert row["Queue P95 [s]"] == f"{units.seconds(queue.value)} (bucket {units.bucket(queue.bound)})"
+    assert all(row["P95 bucket [s]"] != "-" for row in cells(performance, "Components of a job").values())
+    assert re.search(rf"P95 of a single request.*PromQL 0\.\d+ {BUCKET} s", performance)
+
+
+def test_the_reliability_report_shows_it_too(measured_outages: Path) -> None:
+    text = (measured_outages / "reports" / "reliability_report.md").read_text()
+    rows = re.findall(
+        r"^\| (?:normal_operation|tts_failures) .*$", text.split("## Error recovery")[1].split("\n## ")[0], re.MULTILINE
+    )
+    shown = [row for row in rows if re.search(rf"{BUCKET}", row)]
+    assert len(shown) == 2
+
+
+def test_the_last_bucket_is_open() -> None:
+    above = measurement("response_time_p99", "throughput", value=600.0, bound=Bound(600.0, None))
+    assert units.quantile(above) == "600.000 (bucket > 600.000)"
+    assert units.quantile(measurement("x", "y", value=0.0123, bound=Bound(0.01, 0.0125)), "ms") == (
+        "12.3 (bucket 10.0 to 12.5)"
+    )
+    assert units.quantile(measurement("x", "y", value=None)) == units.quantile(None) == "-"
+
+
+def test_a_verdict_in_words_has_the_bucket(measured_dir: Path, tmp_path: Path) -> None:
+    strict = tmp_path / "slis.yaml"
+    text = Path("reporting/slis.yaml").read_text()
+    strict.write_text(re.sub(r"(id: api_latency_p95.*?value: )0\.5", r"\g<1>0.001", text, count=1, flags=re.DOTALL))
+    exported = export(measured_dir, None, charts=False, catalogue=strict)
+    failed = next(v for v in exported.verdicts if v.status == "FAIL" and v.member == "create")
+    report = (measured_dir / "reports" / "performance_report.md").read_text()
+    assert failed.bound is not None
+    assert f"(bucket {units.with_unit(failed.bound.lower, 's')} to" in report.split("## Key metrics")[0]

@@ -1,0 +1,101 @@
+"""The section on scalability says what the fit says, and refuses what it cannot say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from reporting import scalability
+from reporting.levels import Level
+from reporting.report import Bullets, Chart, Paragraph, Section, Table
+
+
+def law(n: float, alpha: float, beta: float, gamma: float) -> float:
+    return gamma * n / (1 + alpha * (n - 1) + beta * n * (n - 1))
+
+
+def section(levels: Sequence[int], throughputs: Sequence[float | None]) -> Section:
+    return scalability.section(
+        [
+            Level("concurrent_load", f"n{n}", n, None, None, x, None, None, None, None, None)
+            for n, x in zip(levels, throughputs, strict=True)
+        ]
+    )
+
+
+def table(found: Section) -> dict[str, tuple[str, ...]]:
+    (block,) = [block for block in found.blocks if isinstance(block, Table)]
+    return {row[0]: row[1:3] for row in block.rows}
+
+
+def bullets(found: Section) -> tuple[str, ...]:
+    (block,) = [block for block in found.blocks if isinstance(block, Bullets)]
+    return block.items
+
+
+FIVE = (1, 5, 10, 20, 50)
+
+
+def test_five_levels_have_coefficients_but_no_intervals() -> None:
+    found = section(FIVE, [law(n, 0.05, 0.001, 3.0) for n in FIVE])
+    assert table(found) == {
+        "alpha": ("0.05", "5 levels are too few"),
+        "beta": ("0.001", "5 levels are too few"),
+        "gamma": ("3", "5 levels are too few"),
+    }
+    goodness, levels, peak = bullets(found)
+    assert goodness.startswith("Goodness of fit: **R^2 = 1.0000**, RMSE 0.000 jobs/s")
+    assert levels.startswith(
+        "5 levels less 3 coefficients leave 2 degrees of freedom: the number of levels is too small"
+    )
+    assert "**N\\* = 31 jobs in flight**" in peak  # sqrt(0.95 / 0.001) = 30.8
+    assert f"with {law(30.8, 0.05, 0.001, 3.0):.1f} jobs/s" in peak
+    assert peak.endswith("With so few levels it is a guess.")
+
+
+def test_six_levels_have_intervals_and_a_prediction() -> None:
+    levels = (1, 2, 5, 10, 20, 50)
+    noise = (1.01, 0.99, 1.01, 0.99, 1.01, 0.99)
+    found = section(levels, [law(n, 0.05, 0.001, 3.0) * f for n, f in zip(levels, noise, strict=True)])
+    assert all(" to " in interval for _, interval in table(found).values())
+    assert bullets(found)[1].endswith("Student's t from the covariance of the fit, cut off at 0.")
+    assert "guess" not in bullets(found)[2]
+
+
+def test_a_peak_far_beyond_the_levels_is_no_prediction() -> None:
+    found = section(FIVE, [law(n, 0.05, 0.00001, 3.0) for n in FIVE])
+    assert bullets(found)[2].startswith(
+        "No peak near the levels tested: the law's own, N\\* = 308, is more than 2 times"
+    )
+
+
+def test_throughput_that_levels_off_has_a_ceiling() -> None:
+    found = section(FIVE, [2.9, 11.0, 16.0, 18.5, 24.0])
+    alpha, gamma = (float(table(found)[name][0]) for name in ("alpha", "gamma"))
+    assert table(found)["beta"] == ("0", "at its bound 0: the data show none")
+    assert bullets(found)[1].startswith("5 levels less 2 coefficients leave 3 degrees of freedom")
+    limit = float(bullets(found)[2].split("levels off towards ")[1].split(" jobs/s")[0])
+    assert limit == pytest.approx(gamma / alpha, rel=0.005)  # the table has four digits
+
+
+def test_throughput_in_proportion_has_no_peak() -> None:
+    peak = bullets(section(FIVE, [2.0, 10.5, 21.0, 42.0, 110.0]))[2]
+    assert peak == "No peak is predicted, as beta is 0: throughput grows in proportion. Highest level tested: 50."
+
+
+def test_the_chart_has_the_points_and_the_curve() -> None:
+    (chart,) = [
+        block for block in section(FIVE, [law(n, 0.05, 0.001, 3.0) for n in FIVE]).blocks if isinstance(block, Chart)
+    ]
+    points, curve = chart.series
+    assert (points.xs, points.draw, curve.draw) == (FIVE, "points", "curve")
+    assert (curve.xs[0], curve.xs[-1]) == pytest.approx((1, 50))
+    assert curve.ys == pytest.approx([law(x, 0.05, 0.001, 3.0) for x in curve.xs])
+
+
+@pytest.mark.parametrize("throughputs", [[1.0, 4.0, 7.0], [1.0, 4.0, 7.0, None], [1.0, 4.0, 7.0, 0.0]])
+def test_three_levels_are_refused(throughputs: list[float | None]) -> None:
+    (text,) = section(FIVE[: len(throughputs)], throughputs).blocks
+    assert isinstance(text, Paragraph)
+    assert text.text.startswith("No fit: 3 levels of load completed jobs, and three coefficients need at least 4")

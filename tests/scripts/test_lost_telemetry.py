@@ -1,0 +1,100 @@
+"""Telemetry of a real run that is dropped on purpose: the reports must see that it is missing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stack.prometheus import PrometheusBinary
+
+ROOT = Path(__file__).parents[2]
+DEADLINE = 120
+SCENARIO = "single_request"
+
+
+def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / script), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(prometheus: PrometheusBinary, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one scenario by the suite, on the real embedded stack, in which nothing was lost."""
+    runs = tmp_path_factory.mktemp("lost")
+    done = run("run_suite.py", "--embedded", "--scenario", SCENARIO, "--no-charts", "--runs", str(runs))
+    assert done.returncode == 0, done.stderr + done.stdout
+    (folder,) = runs.iterdir()
+    return folder
+
+
+@pytest.mark.parametrize("lost", ["spans", "jobs in Prometheus", "a job in the store"])
+def test_telemetry_that_was_dropped_makes_the_verdict_inconclusive(lost: str, finished: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(finished, tmp_path / "run", ignore=shutil.ignore_patterns("assets", "prometheus")))
+    if lost == "spans":
+        sentence = drop_spans(folder / "traces" / "loadgen.jsonl")
+    elif lost == "jobs in Prometheus":
+        sentence = drop_jobs(folder / "measurements.json")
+    else:
+        sentence = drop_from_store(folder / "run.json")
+    done = run("export_reports.py", str(folder), "--kept", "--no-charts")
+    assert done.returncode == 3, done.stderr
+    assert f"  {sentence}" in done.stdout.splitlines()
+    assert "performance: INCONCLUSIVE" in done.stdout.splitlines()
+    lines = [line for line in done.stdout.splitlines() if f"{SCENARIO} / n01" in line]
+    assert [line.split()[0] for line in lines] == ["INCONCLUSIVE"] * 2
+    assert f"- {sentence}." in (folder / "reports" / "performance_report.md").read_text()
+
+
+def drop_spans(path: Path) -> str:
+    """Take the batches with the last root spans of a scenario out of the file, as a killed exporter would."""
+
+    def roots(line: str) -> int:
+        """Measured jobs of the scenario whose root span is in a batch."""
+        spans = [
+            {a["key"]: a["value"] for a in span.get("attributes", [])}
+            for resource in json.loads(line)["resourceSpans"]
+            for scope in resource["scopeSpans"]
+            for span in scope["spans"]
+            if span["name"] == "loadgen.job"
+        ]
+        measured = [s for s in spans if s["loadgen.job.warmup"] == {"boolValue": False}]
+        return sum(1 for s in measured if s["scenario"] == {"stringValue": SCENARIO})
+
+    lines = path.read_text().splitlines(keepends=True)
+    gone = max(number for number, line in enumerate(lines) if roots(line))
+    path.write_text("".join(lines[:gone] + lines[gone + 1 :]))
+    left = 20 - roots(lines[gone])
+    assert left < 20
+    return f"{SCENARIO}: traces, root spans has {left} jobs completed, the client's log 20"
+
+
+def drop_jobs(path: Path) -> str:
+    """Prometheus answers with three jobs less, as after scrapes that were missed."""
+    kept = json.loads(path.read_text())
+    (counted,) = [
+        m
+        for m in kept["measurements"]
+        if (m["sli"], m["scenario"], m["member"]) == ("client_jobs", SCENARIO, "completed")
+    ]
+    counted["value"] -= 3
+    path.write_text(json.dumps(kept))
+    return f"{SCENARIO}: Prometheus, loadgen_jobs_total has 17 jobs completed, the client's log 20"
+
+
+def drop_from_store(path: Path) -> str:
+    """The service's list lacks a job that was accepted."""
+    record = json.loads(path.read_text())
+    (scenario,) = [s for s in record["scenarios"] if s["name"] == SCENARIO]
+    scenario["store"]["found"] -= 1
+    path.write_text(json.dumps(record))
+    return f"{SCENARIO}: store has 20 accepted jobs not deleted (with warm-up), the client's log 21"
