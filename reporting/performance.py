@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reporting import charts, components, operations, sections, units
+from reporting import charts, components, operations, outliers, sections, units, where_time_goes
 from reporting.analysis import Analysis
 from reporting.evidence import Evidence
 from reporting.levels import Level, levels
@@ -35,6 +35,8 @@ def build(evidence: Evidence, analysis: Analysis) -> Report:
             _throughput(evidence, every),
             operations.section(evidence),
             components.section(evidence),
+            where_time_goes.section(evidence),
+            outliers.section(evidence, DIMENSION),
             _recommendations(evidence, load),
             sections.reconciliation(analysis),
             sections.environment(evidence),

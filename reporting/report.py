@@ -31,6 +31,13 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Code:
+    """Text set as it is, with a fixed width."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Series:
     """One line of a chart; `errors` are (below, above) distances for each point."""
 
@@ -45,7 +52,7 @@ class Chart:
     """A figure; `name` is its file name without suffix."""
 
     name: str
-    kind: Literal["line", "steps", "bars", "time"]
+    kind: Literal["line", "steps", "bars", "time", "stacked"]
     title: str
     x_label: str
     y_label: str
@@ -76,7 +83,7 @@ class Timeline:
     """Instants of events in `xs`, a row for each series."""
 
 
-Block = Paragraph | Bullets | Table | Chart | Timeline
+Block = Paragraph | Bullets | Table | Code | Chart | Timeline
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,8 @@ def verdict(evidence: Evidence, analysis: Analysis, dimension: str) -> Section:
         remarks.append(f"The run is {evidence.run.state}: only what was measured until then is reported.")
     if evidence.stack is not None and not evidence.stack.settled:
         remarks.append("Telemetry had not settled when it was read, so late samples may be missing.")
+    if evidence.stack is not None and evidence.stack.traces_url and evidence.traces.absent:
+        remarks.append(f"Root spans were not counted: {evidence.traces.absent}.")
     missing = [s.name for s in evidence.run.scenarios if s.dimension == dimension and not began(s)]
     if missing:
         remarks.append(f"Not run: {', '.join(missing)}.")

@@ -51,7 +51,7 @@ def job(scenario: str, case: str, index: int, seconds: float, **changes: object)
         done=due + seconds,
         outcome=Outcome.COMPLETED,
         job_id=f"{scenario}-{case}-{index}",
-        trace_id=f"{index:032x}",
+        trace_id=made_run.trace_of(scenario, case, index),
         bytes=5000,
         deleted=False,
         integrity=None,

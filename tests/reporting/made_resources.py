@@ -63,7 +63,7 @@ def job(scenario: str, case: str, index: int) -> JobRecord:
         done=done,
         outcome=Outcome.COMPLETED,
         job_id=f"{scenario}-{case}-{index}",
-        trace_id=f"{index:032x}",
+        trace_id=made_run.trace_of(scenario, case, index),
         bytes=30_000,
         deleted=False,
         integrity=None,
