@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from loadgen.base_url import is_base_url
 from loadgen.document import DocumentError, read_document
 from loadgen.journal import occupied
 from loadgen.scenario import PROFILES, Profile, Scenario
@@ -91,16 +91,6 @@ def _name_errors(run_id: str | None, rendezvous: str | None) -> list[str]:
     if rendezvous is not None and not re.match(r"(redis|rediss|unix)://.", rendezvous):
         errors.append(f"--rendezvous: {rendezvous!r} is no store; write it like redis://127.0.0.1:6379/0")
     return errors
-
-
-def is_base_url(text: str) -> bool:
-    """True for http or https with a host, and nothing behind the path."""
-    try:
-        url = urlsplit(text)
-        port_ok = url.port is None or url.port > 0
-    except ValueError:
-        return False
-    return url.scheme in {"http", "https"} and bool(url.hostname) and port_ok and not url.query and not url.fragment
 
 
 def _repeated(names: list[str]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Protocol
 
@@ -150,7 +151,7 @@ def trace_span(service: str, span: otlp.Span, span_id: str, parent_id: str) -> T
 
 def in_order(spans: Collection[TraceSpan]) -> tuple[TraceSpan, ...]:
     """Spans by start, each once: an exporter that was not answered sends a batch again."""
-    return tuple(sorted({span.span_id: span for span in spans}.values()))
+    return tuple(sorted({span.span_id: span for span in spans}.values(), key=attrgetter("started", "ended", "span_id")))
 
 
 def _root(span: otlp.Span) -> RootKey:

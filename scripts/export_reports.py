@@ -18,7 +18,7 @@ import typer
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an install
 
-from loadgen.options import is_base_url
+from loadgen.base_url import is_base_url
 from loadgen.record import RUN_FILE, RecordError, read_run
 from reporting.catalogue import CatalogueError
 from reporting.export import export

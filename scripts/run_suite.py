@@ -28,8 +28,9 @@ import typer
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an install
 
+from loadgen.base_url import is_base_url
 from loadgen.document import SAMPLE
-from loadgen.options import OptionsError, check_options, is_base_url
+from loadgen.options import OptionsError, check_options
 from loadgen.record import RUN_FILE, RecordError, RunRecord, RunState, read_jobs, read_run
 from loadgen.scenario import PROFILES
 from loadgen.target import TargetError, check_target
