@@ -124,5 +124,5 @@ def _part(span: TraceSpan) -> str | None:
         return BETWEEN
     method, _, path = span.name.partition(" ")
     if path.startswith(API):
-        return SUBMIT if (method, path) == ("POST", API) else REQUESTS
+        return SUBMIT if method == "POST" else REQUESTS
     return None

@@ -49,25 +49,23 @@ def _jobs(evidence: Evidence, jobs: Sequence[JobRecord], caption: str) -> list[B
             units.seconds(job.done - job.due),
             job.outcome.value,
             job.error or units.NONE,
-            _trace(evidence, job),
+            f"`{job.trace_id}`",
         )
         for job in jobs
     )
     blocks: list[Block] = [Table(_COLUMNS, rows, ("Job", "Response time [s]"), caption)]
-    if evidence.traces.absent:
-        return blocks
     for job in jobs:
-        place = f"Job {job.index} of {place_name(job.scenario, job.case)}"
+        place = f"Job {job.index} of {place_name(job.scenario, job.case)}, trace {_linked(evidence, job)}"
         spans = evidence.traces.spans.get(job.trace_id)
-        if spans is None:
-            blocks.append(Paragraph(f"{place}: its trace `{job.trace_id}` was not found."))
-            continue
-        blocks.append(Paragraph(f"{place}, trace `{job.trace_id}`; starts from when it was due:"))
-        blocks.append(Code(span_tree(spans, job.due, seconds_in_spans(spans, job.due, job.done))))
+        if spans is not None:
+            blocks.append(Paragraph(f"{place}; starts from when it was due:"))
+            blocks.append(Code(span_tree(spans, job.due, seconds_in_spans(spans, job.due, job.done))))
+        elif not evidence.traces.absent:
+            blocks.append(Paragraph(f"{place}, was not found."))
     return blocks
 
 
-def _trace(evidence: Evidence, job: JobRecord) -> str:
+def _linked(evidence: Evidence, job: JobRecord) -> str:
     grafana = evidence.stack.grafana_url if evidence.stack else None
     if grafana is None:
         return f"`{job.trace_id}`"

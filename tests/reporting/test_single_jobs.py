@@ -105,7 +105,7 @@ def test_the_slowest_and_the_failed_job_with_their_spans(made: MadeRun) -> None:
     )
     assert bad.rows == (("concurrent_load / n50", "7", "9.000", "failed", "no", "`bad`"),)
     assert bad.caption == "Jobs that did not succeed, 1 in all; one of each kind comes first."
-    assert Paragraph("Job 7 of concurrent_load / n05: its trace `gone` was not found.") in section.blocks
+    assert Paragraph("Job 7 of concurrent_load / n05, trace `gone`, was not found.") in section.blocks
     assert len(blocks(section, Code)) == 3
 
 
@@ -160,10 +160,11 @@ def test_names_cannot_break_the_lines_of_a_tree() -> None:
 def test_a_trace_is_linked_into_grafana_where_there_is_one(made: MadeRun) -> None:
     stack = StackInfo(schema_version=1, kind="external", grafana_url="http://grafana.test")
     section = outliers.section(dataclasses.replace(two_levels(made), stack=stack), "performance")
-    cell = blocks(section, Table)[0].rows[0][-1]
     address = links.trace("http://grafana.test", "b", 0, 400)
-    assert cell == f"[`b`]({address})"
-    assert re.fullmatch(r"[^()\s|]+", address)  # nothing that ends a Markdown link or a cell
+    assert blocks(section, Paragraph)[0].text == (
+        f"Job 7 of concurrent_load / n50, trace [`b`]({address}); starts from when it was due:"
+    )
+    assert re.fullmatch(r"[^()\s|]+", address)  # nothing that ends a Markdown link
     parts = urlsplit(address)
     assert parts.path == "/explore"
     panes = json.loads(parse_qs(parts.query)["panes"][0])
