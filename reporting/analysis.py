@@ -76,6 +76,7 @@ def analyse(evidence: Evidence, dimension: str) -> Analysis:
         if (verdict := _judge(evidence, m, dimension, unreconciled, invalid)) is not None
     )
     problems = (
+        *_uncounted(evidence),
         *_unlifted(evidence, dimension),
         *(problem for h in health for problem in h.problems),
         *(difference for r in reconciliations for difference in r.differences),
@@ -188,6 +189,13 @@ def _unknown_overrides(evidence: Evidence, dimension: str) -> list[str]:
         for name in scenario.objectives
         if name not in judged
     ]
+
+
+def _uncounted(evidence: Evidence) -> list[str]:
+    """A stack that has a trace store promises a fourth count; without it nobody knows whether spans were lost."""
+    if evidence.stack is None or not evidence.stack.traces_url or not evidence.traces.absent:
+        return []
+    return [f"Root spans were not counted: {evidence.traces.absent}"]
 
 
 def _unlifted(evidence: Evidence, dimension: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from reporting.catalogue import Catalogue
@@ -11,7 +11,7 @@ from reporting.measurements import Measurement, Measurements
 from reporting.prices import Prices
 from reporting.records import Records
 from reporting.stackfile import StackInfo
-from reporting.traces import RootKey
+from reporting.traces import Gathered, RootKey
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,8 @@ class Evidence(Records):
     prices: Prices
     root_spans: Counter[RootKey] | None
     """None when no trace was kept."""
+    traces: Gathered = field(default_factory=Gathered)
+    """The spans of single traces, for those jobs that a report looks at."""
 
     @cached_property
     def _measured(self) -> dict[tuple[str, str, str, str], Measurement]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,14 +27,15 @@ from reporting.collector import collect, compute, questions
 from reporting.evidence import Evidence
 from reporting.measurements import Measurements
 from reporting.prices import PRICES_FILE, load_prices
-from reporting.prometheus import connect
+from reporting.prometheus import QueryError, connect
 from reporting.readings import read_series
 from reporting.records import Records
 from reporting.render import markdown
 from reporting.report import Report
+from reporting.sampling import wanted
 from reporting.stackfile import StackInfo, read_stack
 from reporting.tempo import connect as connect_tempo
-from reporting.traces import FileTraces, RootKey, TraceSource
+from reporting.traces import FileTraces, Gathered, TraceSource
 
 REPORTS_DIR = "reports"
 DIMENSIONS: dict[str, Callable[[Evidence, Analysis], Report]] = {
@@ -91,7 +91,7 @@ def export(
         RecordError: the run directory cannot be read.
         CatalogueError: the catalogue is wrong.
         PricesError: the price list is wrong.
-        QueryError: Prometheus or Tempo did not answer.
+        QueryError: Prometheus did not answer. Without traces, from a Tempo that is gone, the reports say so.
     """
     slis = load(catalogue)
     price_list = load_prices(prices)
@@ -111,6 +111,7 @@ def export(
     jobs, requests, calls = tuple(read_jobs(run_dir)), tuple(read_requests(run_dir)), tuple(read_calls(run_dir))
     records = Records(run=run, jobs=jobs, requests=requests, calls=calls, series=measurements.series)
     measurements = compute(slis, records, measurements)
+    gathered = _traces(traces, run_dir, records, stack, ask=prometheus_url is not None)
     evidence = Evidence(
         catalogue=slis,
         run=run,
@@ -121,7 +122,8 @@ def export(
         stack=stack,
         prices=price_list,
         measurements=measurements,
-        root_spans=_root_spans(traces, run_dir, run, stack if prometheus_url else None),
+        root_spans=gathered.roots,
+        traces=gathered,
     )
     paths = [measured.write(run_dir, measurements)]
     analyses: list[Analysis] = []
@@ -161,19 +163,28 @@ def _kept(run_dir: Path, run: RunRecord, slis: Catalogue) -> Measurements | None
     return kept
 
 
-def _root_spans(
-    traces: TraceSource | None, run_dir: Path, run: RunRecord, stack: StackInfo | None
-) -> Counter[RootKey] | None:
+def _traces(
+    traces: TraceSource | None, run_dir: Path, records: Records, stack: StackInfo | None, *, ask: bool
+) -> Gathered:
     """Ask where the traces are; without a Prometheus nobody is asked, and only files can tell."""
     if traces is not None:
-        return traces.root_spans()
+        return _gather(traces, records)
     if stack is None or stack.traces_url is None:
-        return FileTraces(run_dir / TRACES_DIR).root_spans()
-    tempo = connect_tempo(stack.traces_url, run)
+        return _gather(FileTraces(run_dir / TRACES_DIR), records)
+    if not ask:
+        return Gathered(absent=f"they are in the Tempo at {stack.traces_url}, and nobody was asked")
+    tempo = connect_tempo(stack.traces_url, records.run)
     try:
-        return tempo.root_spans()
+        return _gather(tempo, records)
     finally:
         tempo.close()
+
+
+def _gather(source: TraceSource, records: Records) -> Gathered:
+    try:
+        return source.gather(wanted(records, source.per_case))
+    except QueryError as error:
+        return Gathered(absent=str(error))
 
 
 def _instant(run: RunRecord, stack: StackInfo | None) -> float:

@@ -8,11 +8,13 @@ from reporting import (
     distribution,
     littles_law,
     operations,
+    outliers,
     principles,
     scalability,
     sections,
     units,
     warmup,
+    where_time_goes,
 )
 from reporting.analysis import Analysis
 from reporting.evidence import Evidence
@@ -49,6 +51,8 @@ def build(evidence: Evidence, analysis: Analysis) -> Report:
             _throughput(evidence, every),
             operations.section(evidence),
             components.section(evidence),
+            where_time_goes.section(evidence),
+            outliers.section(evidence, DIMENSION),
             _recommendations(evidence, load),
             sections.reconciliation(analysis),
             principles.section(evidence, analysis, DIMENSION),

@@ -158,7 +158,8 @@ def _root_spans(evidence: Evidence, scenario: str, jobs: list[JobRecord]) -> lis
     source = "traces, root spans"
     spans = evidence.root_spans
     if spans is None:
-        return [Count(source, "jobs", len(jobs), len(jobs), None, "not available: the run kept no traces")]
+        note = f"not available: {evidence.traces.absent or 'the run kept no traces'}"
+        return [Count(source, "jobs", len(jobs), len(jobs), None, note)]
     found = {
         outcome: sum(
             number

@@ -31,6 +31,13 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Code:
+    """Text set as it is, with a fixed width."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Series:
     """One line of a chart; `errors` are (below, above) distances for each point."""
 
@@ -47,7 +54,7 @@ class Chart:
     """A figure; `name` is its file name without suffix."""
 
     name: str
-    kind: Literal["line", "steps", "bars", "time", "scatter"]
+    kind: Literal["line", "steps", "bars", "time", "scatter", "stacked"]
     title: str
     x_label: str
     y_label: str
@@ -78,7 +85,7 @@ class Timeline:
     """Instants of events in `xs`, a row for each series."""
 
 
-Block = Paragraph | Bullets | Table | Chart | Timeline
+Block = Paragraph | Bullets | Table | Code | Chart | Timeline
 
 
 @dataclass(frozen=True, slots=True)

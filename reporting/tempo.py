@@ -7,7 +7,8 @@ import binascii
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -15,8 +16,9 @@ import msgspec
 import requests
 
 from loadgen.record import RunRecord
+from reporting import otlp
 from reporting.prometheus import QueryError
-from reporting.traces import ROOT_SPAN, RootKey, TraceSpan
+from reporting.traces import ROOT_SPAN, Gathered, RootKey, TraceSpan, in_order, trace_span
 
 LIMIT = 5000
 """Traces asked for in one search. Tempo does not say that there were more: a full answer is asked again in halves."""
@@ -26,26 +28,14 @@ _POLL = 1.0
 _MARGIN = 60
 """Seconds of the search beyond the run's end, for spans that end after it."""
 _TIMEOUT = 15.0
+_AT_ONCE = 4
+"""Traces fetched at the same time."""
 _NOT_FOUND = 404
 T = TypeVar("T")
 
 
-class _Value(msgspec.Struct):
-    string: str = msgspec.field(name="stringValue", default="")
-    boolean: bool = msgspec.field(name="boolValue", default=False)
-    double: float = msgspec.field(name="doubleValue", default=0.0)
-
-    def text(self) -> str:
-        return self.string or (f"{self.double:g}" if self.double else "")
-
-
-class _Attribute(msgspec.Struct):
-    key: str
-    value: _Value = msgspec.field(default_factory=_Value)
-
-
 class _MatchedSpan(msgspec.Struct):
-    attributes: list[_Attribute] = []
+    attributes: list[otlp.Attribute] = []
 
 
 class _SpanSet(msgspec.Struct):
@@ -61,37 +51,12 @@ class _Search(msgspec.Struct):
     traces: list[_Found] = []
 
 
-class _Span(msgspec.Struct):
-    span: str = msgspec.field(name="spanId")
-    name: str = ""
-    parent: str = msgspec.field(name="parentSpanId", default="")
-    started: str = msgspec.field(name="startTimeUnixNano", default="0")
-    ended: str = msgspec.field(name="endTimeUnixNano", default="0")
-
-
-class _Scope(msgspec.Struct):
-    spans: list[_Span] = []
-
-
-class _Resource(msgspec.Struct):
-    attributes: list[_Attribute] = []
-
-
-class _ResourceSpans(msgspec.Struct):
-    resource: _Resource = msgspec.field(default_factory=_Resource)
-    scopes: list[_Scope] = msgspec.field(name="scopeSpans", default_factory=list)
-
-
-class _Trace(msgspec.Struct):
-    resources: list[_ResourceSpans] = msgspec.field(name="resourceSpans", default_factory=list)
-
-
 class _TraceAnswer(msgspec.Struct):
-    trace: _Trace = msgspec.field(default_factory=_Trace)
+    trace: otlp.Batch = msgspec.field(default_factory=otlp.Batch)
 
 
 class _Series(msgspec.Struct):
-    labels: list[_Attribute] = []
+    labels: list[otlp.Attribute] = []
     value: float = 0.0
 
 
@@ -111,6 +76,9 @@ class TraceMetric:
 class TempoTraces:
     """The traces of one run in a Tempo. The session is an argument, so that a test can stand in for the network."""
 
+    per_case = 20
+    """Each is a request of some 20 ms."""
+
     def __init__(self, url: str, run: RunRecord, session: requests.Session, *, limit: int = LIMIT) -> None:
         self.url = url.rstrip("/")
         self._run = run
@@ -118,6 +86,22 @@ class TempoTraces:
         self._limit = limit
         ends = [case.ended for scenario in run.scenarios for case in scenario.cases if case.ended is not None]
         self._window = math.floor(run.started) - 1, math.ceil(run.ended or max(ends, default=run.started)) + _MARGIN
+
+    def gather(self, wanted: Collection[str]) -> Gathered:
+        """Count the root spans and fetch the wanted traces, a few at a time; says why when that breaks off.
+
+        Raises:
+            QueryError: Tempo did not answer at all.
+        """
+        roots = self.root_spans()
+        ids = sorted(wanted)
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            try:
+                found = dict(zip(ids, pool.map(self.trace, ids), strict=True))
+            except QueryError as error:
+                pool.shutdown(cancel_futures=True)  # the others would wait for the same time-out
+                return Gathered(roots, absent=str(error))
+        return Gathered(roots, {trace: spans for trace, spans in found.items() if spans}, per_case=self.per_case)
 
     def root_spans(self) -> Counter[RootKey]:
         """Number of root spans for each run, scenario, case and outcome.
@@ -137,22 +121,12 @@ class TempoTraces:
             QueryError: Tempo did not answer.
         """
         answer = self._get(f"/api/v2/traces/{trace_id.lower()}", {}, _TraceAnswer, absent=_TraceAnswer())
-        found = []
-        for resource in answer.trace.resources:
-            service = next((a.value.string for a in resource.resource.attributes if a.key == "service.name"), "")
-            found += [
-                TraceSpan(
-                    int(span.started) / 1e9,
-                    int(span.ended) / 1e9,
-                    service,
-                    span.name,
-                    self._hexadecimal(span.span),
-                    self._hexadecimal(span.parent),
-                )
-                for scope in resource.scopes
-                for span in scope.spans
+        return in_order(
+            [
+                trace_span(service, span, self._hexadecimal(span.span), self._hexadecimal(span.parent))
+                for service, span in answer.trace.spans()
             ]
-        return tuple(sorted(found))
+        )
 
     def metrics(self, query: str) -> tuple[TraceMetric, ...]:
         """Evaluate a TraceQL metrics query over the time of the run, one value for each series.
@@ -217,9 +191,9 @@ class TempoTraces:
         return RootKey(
             self._run.run_id,
             scenario,
-            values.get("case", _Value()).string,
-            values.get("loadgen.job.outcome", _Value()).string,
-            values.get("loadgen.job.warmup", _Value()).boolean,
+            values.get("case", otlp.Value()).string,
+            values.get("loadgen.job.outcome", otlp.Value()).string,
+            values.get("loadgen.job.warmup", otlp.Value()).boolean,
         )
 
     def _hexadecimal(self, text: str) -> str:

@@ -20,6 +20,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 3)))
 """Steps have no markers: without dashes they could not be told apart in grey print."""
 MARKERS = ("o", "s", "^", "D", "v", "P")
+STACK_COLOURS = ("#BBBBBB", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
+"""The whole palette, with grey for its black: more parts than that cannot be told apart."""
 LIMIT_COLOUR = "#555555"
 FAULT_COLOUR = "#F0E442"
 """The palette's yellow: light enough to lie under lines in grey print."""
@@ -39,10 +41,13 @@ def figure(chart: Chart | Timeline) -> Figure:
     if isinstance(chart, Timeline):
         return _timeline(chart)
     with rc_context(SETTINGS):
-        drawn = Figure(figsize=(7, 3.8), layout="constrained")
+        height = max(3.8, 1.4 + 0.28 * len(chart.labels)) if chart.kind == "stacked" else 3.8
+        drawn = Figure(figsize=(7, height), layout="constrained")
         axes = drawn.add_subplot()
         if chart.kind == "bars":
             _bars(axes, chart)
+        elif chart.kind == "stacked":
+            _stacked(axes, chart)
         else:
             _lines(axes, chart)
         axes.set_title(chart.title, loc="left")
@@ -52,7 +57,9 @@ def figure(chart: Chart | Timeline) -> Figure:
             _limit(axes, chart)
         if chart.kind in {"line", "scatter"}:
             axes.set_ylim(bottom=0)  # after the objective, which has to be in view
-        if len(chart.series) > 1 or chart.limit:
+        if chart.kind == "stacked":
+            drawn.legend(frameon=False, loc="outside lower center", ncols=4, fontsize=8)
+        elif len(chart.series) > 1 or chart.limit:
             axes.legend(frameon=False)
         return drawn
 
@@ -124,6 +131,22 @@ def _bars(axes: Axes, chart: Chart) -> None:
     axes.grid(visible=True, axis="x", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.margins(x=0.12)
+
+
+def _stacked(axes: Axes, chart: Chart) -> None:
+    """A bar for each label, made of a piece for each series."""
+    positions = range(len(chart.labels))
+    begin = [0.0] * len(chart.labels)
+    for number, series in enumerate(chart.series):
+        colour = STACK_COLOURS[number % len(STACK_COLOURS)]
+        axes.barh(
+            positions, series.ys, 0.7, left=begin, color=colour, edgecolor="white", linewidth=0.5, label=series.name
+        )
+        begin = [at + length for at, length in zip(begin, series.ys, strict=True)]
+    axes.set_yticks(list(positions), chart.labels)
+    axes.invert_yaxis()  # the first label on top
+    axes.grid(visible=True, axis="x", color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
 
 
 def _limit(axes: Axes, chart: Chart) -> None:

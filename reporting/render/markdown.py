@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from tabulate import tabulate
 
-from reporting.report import Block, Bullets, Chart, Paragraph, Report, Section, Table, Timeline
+from reporting.report import Block, Bullets, Chart, Code, Paragraph, Report, Section, Table, Timeline
 
 FIGURES = "figures"
 """Folder of the figures, beside the Markdown file."""
@@ -31,8 +33,16 @@ def _block(block: Block) -> str:
             return "\n".join(f"- {item}" for item in items)
         case Table():
             return _table(block)
+        case Code(text):
+            return _code(text)
         case Chart() | Timeline():
             return f"![{block.title}]({FIGURES}/{block.name}.svg)\n\n*{block.caption}*"
+
+
+def _code(text: str) -> str:
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)  # a fence ends at the first run of backticks that is as long
+    return f"{fence}text\n{text}\n{fence}"
 
 
 def _table(table: Table) -> str:

@@ -40,7 +40,12 @@ AUDIT = AuditRecord(live=0, unsaved=0, orphans=0, missing=0, error=None)
 
 
 def job(scenario: str, case: str, index: int, seconds: float, **changes: object) -> JobRecord:
-    fields = {"scenario": scenario, "case": case, "job_id": f"{scenario}-{case}-{index}"} | changes
+    fields = {
+        "scenario": scenario,
+        "case": case,
+        "job_id": f"{scenario}-{case}-{index}",
+        "trace_id": made_run.trace_of(scenario, case, index),
+    } | changes
     return record(index, due=BEGIN[scenario, case] + GAP * index, seconds=seconds, **fields)
 
 

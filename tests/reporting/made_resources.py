@@ -53,7 +53,12 @@ def job(scenario: str, case: str, index: int) -> JobRecord:
     due = START + begins + index // slots * seconds
     # alternately a little slower and faster: a spread, and the mean that is named above
     done = due + seconds + (0.01 if index % 2 else -0.01)
-    place = {"scenario": scenario, "case": case, "job_id": f"{scenario}-{case}-{index}"}
+    place = {
+        "scenario": scenario,
+        "case": case,
+        "job_id": f"{scenario}-{case}-{index}",
+        "trace_id": made_run.trace_of(scenario, case, index),
+    }
     return record(index, due=due, seconds=done - due, bytes=30_000, **place)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 import random
 from bisect import bisect_right
@@ -14,7 +15,7 @@ from pathlib import Path
 import msgspec
 from opentelemetry.exporter.otlp.json.file import FileSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import RandomIdGenerator, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from loadgen.record import (
@@ -145,10 +146,25 @@ class MadeRun:
         }
 
 
+def trace_of(scenario: str, case: str, index: int) -> str:
+    """The trace id of a job."""
+    return hashlib.sha256(f"{scenario}/{case}/{index}".encode()).hexdigest()[:32]
+
+
+class _Ids(RandomIdGenerator):
+    """Gives the trace ids of the jobs, in their order."""
+
+    def __init__(self, jobs: list[JobRecord]) -> None:
+        self._ids = iter([int(job.trace_id, 16) for job in jobs])
+
+    def generate_trace_id(self) -> int:
+        return next(self._ids)
+
+
 def traces(jobs: list[JobRecord], run_id: str) -> str:
     """The load generator's trace stream, written by the official exporter."""
     stream = StringIO()
-    provider = TracerProvider(resource=Resource({"service.name": "loadgen"}))
+    provider = TracerProvider(resource=Resource({"service.name": "loadgen"}), id_generator=_Ids(jobs))
     provider.add_span_processor(SimpleSpanProcessor(FileSpanExporter(stream=stream)))
     tracer = provider.get_tracer("loadgen")
     for job in jobs:
@@ -282,7 +298,7 @@ def _case(
                 done=done,
                 outcome=outcome,
                 job_id=f"{scenario}-{case}-{index}",
-                trace_id=f"{index:032x}",
+                trace_id=trace_of(scenario, case, index),
                 bytes=0 if failed else 5000,
                 deleted=deleted,
                 integrity=None if failed else "ok",

@@ -106,6 +106,7 @@ def test_the_same_run_gives_the_same_bytes(run_dir: Path, prometheus_url: str) -
         "scalability.svg",
         "throughput_by_concurrency.svg",
         "component_breakdown.svg",
+        "critical_path.svg",
     }
     assert files(export(run_dir, None)) == first  # from the kept measurements, without Prometheus
     links = set(re.findall(r"\(figures/([a-z_]+\.svg)\)", report(run_dir)))
@@ -141,6 +142,35 @@ def test_a_run_without_traces_says_so_and_still_passes(measured_dir: Path) -> No
     (measured_dir / "traces" / "loadgen.jsonl").unlink()
     assert export(measured_dir, None, charts=False).exit_code == 0
     assert "the run kept no traces" in report(measured_dir)
+
+
+def test_the_report_shows_where_the_time_went_and_single_jobs(measured_dir: Path, made: MadeRun) -> None:
+    export(measured_dir, None, charts=False)
+    text = report(measured_dir)
+    row = table(text, "Where the time goes")["concurrent_load / n20"]
+    assert row[:4] == ["20", "200", "200", table(text, "Response time")["concurrent_load / n20"][2]]
+    slowest = max(made.jobs, key=lambda job: job.done - job.due)
+    assert len(text.split("```text")) - 1 == 3 + 5
+    assert f"Job {slowest.index} of throughput / n50, trace `{slowest.trace_id}`" in text
+    assert "Jobs that did not succeed, 8 in all; one of each kind comes first. 3 more failed and are not shown." in text
+
+
+@pytest.mark.parametrize(
+    ("kept", "why"), [(False, "Tempo at http://127.0.0.1:9 cannot be reached"), (True, "nobody was asked")]
+)
+def test_a_tempo_that_is_gone_costs_the_traces_and_not_the_report(
+    run_dir: Path, prometheus_url: str, *, kept: bool, why: str
+) -> None:
+    export(run_dir, prometheus_url, charts=False)
+    stack = json.loads((run_dir / "stack.json").read_text())
+    (run_dir / "stack.json").write_text(json.dumps(stack | {"traces_url": "http://127.0.0.1:9"}))
+    exported = export(run_dir, None if kept else prometheus_url, charts=False)
+    assert (exported.status, exported.exit_code) == (Status.INCONCLUSIVE, 3)  # a count that was promised is missing
+    text = report(run_dir)
+    assert re.search(rf"Root spans were not counted: .*{why}", text.split("## Verdict")[1].split("\n## ")[0])
+    assert len(re.findall(rf"Traces not available: .*{why}", text)) == 2
+    assert len(re.findall(rf"root spans .* not available +\| .*{why}", text)) == 5
+    assert "```text" not in text
 
 
 def test_a_busy_generator_makes_the_run_invalid(measured_dir: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from reporting.export import export
-from tests.commands import invoke
+from tests.commands import ROOT, invoke
 
 
 def refused(*arguments: str) -> str:
@@ -59,3 +61,10 @@ def test_prometheus_is_refused_when_it_is_no_address_or_not_to_be_asked(tmp_path
     assert sentence == "--prometheus: 'foo' is not a base URL; write it like http://127.0.0.1:9090"
     sentence = refused(str(tmp_path), "--kept", "--prometheus", "http://127.0.0.1:9090")
     assert sentence == "--kept asks no Prometheus; leave out --kept or --prometheus"
+
+
+def test_writing_reports_does_not_load_the_load_generator() -> None:
+    heavy = "('loadgen.session', 'aiohttp', 'redis')"
+    code = f"import sys, scripts.export_reports; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 from reporting import units
 from reporting.buckets import Bound
 from reporting.render import figures, markdown
-from reporting.report import Bullets, Chart, Paragraph, Report, Section, Series, Table
+from reporting.report import Bullets, Chart, Code, Paragraph, Report, Section, Series, Table
 from reporting.statistics import Interval
 
 CHART = Chart(
@@ -73,3 +73,31 @@ def test_numbers_as_text() -> None:
     assert units.interval(Interval(1.0, 2.0)) == "1.000 to 2.000"
     assert units.interval(Interval(1.0, None)) == "from 1.000, n too small for an upper limit"
     assert units.interval(Interval(None, None)) == "n too small for an upper limit"
+
+
+def test_code_is_fenced_so_that_its_own_backticks_do_not_end_it() -> None:
+    def fence(text: str) -> str:
+        return markdown.render(Report("r", "T", (Section("S", (Code(text),)),)), charts=False).split("\n\n", 2)[2]
+
+    assert fence("a  b\n  c | *d*") == "```text\na  b\n  c | *d*\n```\n"
+    assert fence("one ` two ```` four") == "`````text\none ` two ```` four\n`````\n"
+
+
+def test_stacked_bars_begin_where_the_piece_before_ends() -> None:
+    chart = Chart(
+        name="s",
+        kind="stacked",
+        title="Stacked",
+        x_label="s",
+        y_label="",
+        labels=("low", "high"),
+        series=(Series("queue", (), (0.0, 3.0)), Series("work", (), (1.0, 2.0)), Series("rest", (), (0.5, 0.25))),
+        caption="",
+    )
+    drawn = figures.figure(chart)
+    axes = drawn.axes[0]
+    pieces = [[(bar.get_x(), bar.get_width()) for bar in container] for container in axes.containers]
+    assert pieces == [[(0, 0), (0, 3)], [(0, 1), (3, 2)], [(1, 0.5), (5, 0.25)]]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["low", "high"]
+    assert [text.get_text() for text in drawn.legends[0].get_texts()] == ["queue", "work", "rest"]
+    assert figures.svg(chart) == figures.svg(chart)

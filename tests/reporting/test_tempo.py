@@ -123,6 +123,41 @@ def test_a_recorded_trace(run_dir: Path) -> None:
     assert all(span.parent_id in known for span in spans[1:])
 
 
+def test_failures_of_a_recorded_trace(run_dir: Path) -> None:
+    tempo, _ = client(run_dir, lambda *_: recorded("trace_by_id"))
+    failed = [
+        (span.service, span.name, span.error) for span in tempo.trace("af433328568be050e48db15621844adc") if span.error
+    ]
+    assert failed == [("service", "POST /v1/audio/speech", "503"), ("providers", "POST /v1/audio/speech", "error")]
+
+
+def test_the_wanted_traces_are_fetched_and_those_that_are_not_there_left_out(run_dir: Path) -> None:
+    here = {f"{number:032x}" for number in range(1, 10)}
+
+    def answer(path: str, _: dict[str, str]) -> tuple[int, Any]:
+        if path == "/api/search":
+            return 200, {"traces": []}
+        return recorded("trace_by_id") if path.rsplit("/", 1)[1] in here else recorded("trace_not_found")
+
+    tempo, fake = client(run_dir, answer)
+    gathered = tempo.gather([*here, "f" * 32])
+    assert set(gathered.spans) == here
+    assert (gathered.roots, gathered.absent, gathered.per_case) == (Counter(), "", 20)
+    fetched = [path for path, _ in fake.asked if path.startswith("/api/v2/traces/")]
+    assert sorted(fetched) == sorted(f"/api/v2/traces/{trace}" for trace in [*here, "f" * 32])
+
+
+def test_a_tempo_that_breaks_off_leaves_the_counts_and_says_why(run_dir: Path) -> None:
+    def answer(path: str, _: dict[str, str]) -> tuple[int, Any]:
+        return (200, {"traces": []}) if path == "/api/search" else (500, "overloaded")
+
+    tempo, fake = client(run_dir, answer)
+    gathered = tempo.gather([f"{number:032x}" for number in range(200)])
+    assert (gathered.roots, gathered.spans) == (Counter(), {})
+    assert "answered HTTP 500" in gathered.absent
+    assert sum(1 for path, _ in fake.asked if "traces" in path) < 200
+
+
 def test_an_unknown_trace_has_no_spans(run_dir: Path) -> None:
     for answer in (recorded("trace_not_found"), (404, "trace not found")):
         tempo, _ = client(run_dir, lambda *_, answer=answer: answer)

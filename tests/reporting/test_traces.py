@@ -7,8 +7,9 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from reporting.traces import FileTraces, RootKey
-from tests.reporting.made_run import RUN_ID
+from reporting.traces import FileTraces, RootKey, TraceSpan, in_order
+from tests.reporting.made_run import RUN_ID, trace_of
+from tests.reporting.made_traces import recorded
 
 
 def test_root_spans_by_case_and_outcome(run_dir: Path) -> None:
@@ -18,6 +19,35 @@ def test_root_spans_by_case_and_outcome(run_dir: Path) -> None:
     assert counts[RootKey(RUN_ID, "single_request", "n01", "completed", warmup=True)] == 2
     assert counts[RootKey(RUN_ID, "throughput", "n50", "failed")] == 4
     assert counts.total() == 1410 + 18
+
+
+def test_one_pass_counts_all_roots_and_keeps_the_wanted_traces(run_dir: Path) -> None:
+    wanted = {trace_of("throughput", "n50", 50), trace_of("single_request", "n01", 1), "f" * 32}
+    gathered = FileTraces(run_dir / "traces").gather(wanted)
+    assert gathered.roots is not None
+    assert gathered.roots.total() == 1410 + 18
+    assert set(gathered.spans) == wanted - {"f" * 32}
+    assert [(span.name, span.parent_id) for span in gathered.spans[trace_of("throughput", "n50", 50)]] == [
+        ("loadgen.job", "")
+    ]
+    assert gathered.absent == ""
+
+
+def test_failures_attempts_and_scenes_are_read() -> None:
+    _, trace = recorded("tts_failures")
+    calls = [span for span in trace if span.name == "text_to_speech gpt-4o-mini-tts" and span.attempt > 1]
+    assert [(span.attempt, span.error) for span in calls] == [
+        (2, "The tts provider answered with status 503."),
+        (3, ""),
+    ]
+    stages = {span.span_id: span for span in trace}
+    assert {stages[call.parent_id].scene for call in calls} == {"2"}
+    assert [span.error for span in trace if span.service == "providers" and span.error] == ["503", "503"]
+
+
+def test_a_batch_that_was_sent_twice_counts_once_in_a_trace() -> None:
+    one, other = TraceSpan(1, 2, "s", "n", "a", ""), TraceSpan(0, 3, "s", "n", "b", "")
+    assert in_order([one, other, one]) == (other, one)
 
 
 def test_an_unfinished_last_line_is_left_out(run_dir: Path) -> None:

@@ -1,0 +1,128 @@
+"""Where the response time of a job goes: its critical path by part of the service, and the means of a level of load."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from loadgen.record import JobRecord
+from reporting.components import STAGES
+from reporting.critical_path import critical_path
+from reporting.traces import TraceSpan
+
+STAGE_SPAN = "video.job.stage "
+API = "/v1/videos"
+QUEUE = "Queue"
+CLIENT = "Client and polling"
+SUBMIT = "Submit"
+BETWEEN = "Between stages"
+REQUESTS = "Other requests"
+PARTS = (SUBMIT, QUEUE, *STAGES.values(), BETWEEN, REQUESTS, CLIENT)
+"""All parts, in the order of a job."""
+AROUND = (SUBMIT, REQUESTS, CLIENT)
+"""Parts that are neither queue nor work on the job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Seconds of the critical path in one part of a job."""
+
+    own: float = 0.0
+    """In the part's own code, and between the attempts at a call."""
+    call: float = 0.0
+    """In a provider call on the service's side: its connection, the way there and back, waiting for the event loop."""
+    provider: float = 0.0
+    """In the provider itself."""
+
+    @property
+    def seconds(self) -> float:
+        """All of it."""
+        return self.own + self.call + self.provider
+
+
+@dataclass(frozen=True, slots=True)
+class Breakdown:
+    """The mean critical path of the traces of one level; seconds."""
+
+    n: int
+    """Traces that were found."""
+    asked: int
+    """Traces that were looked for."""
+    completed: int
+    """Completed measured jobs of the level."""
+    response: float
+    """Mean response time of the jobs with a trace: the sum of all parts."""
+    parts: Mapping[str, Share]
+
+    def seconds(self, *parts: str) -> float:
+        """Mean seconds in some of the parts."""
+        return sum(self.parts[part].seconds for part in parts if part in self.parts)
+
+    @property
+    def work(self) -> float:
+        """Mean seconds in which the service worked on the job."""
+        return self.response - self.seconds(QUEUE, *AROUND)
+
+
+def breakdown(
+    jobs: Sequence[JobRecord], traces: Mapping[str, tuple[TraceSpan, ...]], completed: int
+) -> Breakdown | None:
+    """The means over the jobs whose trace is there; None when none is."""
+    paths = [shares(job, spans) for job in jobs if (spans := traces.get(job.trace_id))]
+    if not paths:
+        return None
+    means = {
+        part: Share(
+            *(
+                fmean(getattr(path[part], kind) if part in path else 0.0 for path in paths)
+                for kind in ("own", "call", "provider")
+            )
+        )
+        for part in PARTS
+        if any(part in path for path in paths)
+    }
+    return Breakdown(
+        n=len(paths),
+        asked=len(jobs),
+        completed=completed,
+        response=fmean(job.done - job.due for job in jobs if job.trace_id in traces),
+        parts=means,
+    )
+
+
+def shares(job: JobRecord, spans: Sequence[TraceSpan]) -> dict[str, Share]:
+    """The critical path of a job from its due time to its end, by part."""
+    known = {span.span_id: span for span in spans}
+    found: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
+    for segment in critical_path(spans, job.due, job.done):
+        part, kind = _place(segment.span, known)
+        found[part][kind] += segment.seconds
+    return {part: Share(*seconds) for part, seconds in found.items()}
+
+
+def _place(span: TraceSpan | None, known: Mapping[str, TraceSpan]) -> tuple[str, int]:
+    """The part that a span belongs to, by its nearest ancestor that names one; and 0 own, 1 call, 2 provider."""
+    first = span
+    passed: set[str] = set()  # a damaged trace can have a circle
+    while span is not None and span.span_id not in passed:
+        passed.add(span.span_id)
+        if part := _part(span):
+            inside = first is not None and first is not span and part in STAGES.values()
+            return part, (0 if not inside else 1 if first is not None and first.service == span.service else 2)
+        span = known.get(span.parent_id)
+    return CLIENT, 0
+
+
+def _part(span: TraceSpan) -> str | None:
+    if span.name.startswith(STAGE_SPAN):
+        return STAGES.get(span.name.removeprefix(STAGE_SPAN), BETWEEN)
+    if span.name == "video.job.queue":
+        return QUEUE
+    if span.name == "video.job":
+        return BETWEEN
+    method, _, path = span.name.partition(" ")
+    if path.startswith(API):
+        return SUBMIT if method == "POST" else REQUESTS
+    return None

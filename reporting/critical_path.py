@@ -1,0 +1,133 @@
+"""The critical path of a trace: which span the end was waiting for, at every moment of a job.
+
+The walk is the usual one of CRISP (Zhang et al., "CRISP: Critical Path Analysis of Large-Scale Microservice
+Architectures", USENIX ATC 2022), as Jaeger has it, too: from the end backwards, the path is in the child that finished
+last, then in the one that finished last before that child began; between them it is in the parent itself. Children that
+ran beside the chosen one are off the path.
+
+Two cases need a rule of their own:
+
+- A span can outlive its parent in the same process: the parent began the work and did not wait for it. Then the nearest
+  ancestor that ends after it did the waiting, and before its start the path is in the span that began it.
+- A child in another process is cut off to its parent: what sticks out is the difference of two clocks.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from reporting.traces import TraceSpan
+
+_TOP = ""
+"""Stands for the time of the job outside of any span."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of the path that is spent in one span itself; instants are Unix time in seconds."""
+
+    started: float
+    ended: float
+    span: TraceSpan | None
+    """None: outside of any span."""
+
+    @property
+    def seconds(self) -> float:
+        """Length."""
+        return self.ended - self.started
+
+
+def critical_path(spans: Collection[TraceSpan], started: float, ended: float) -> tuple[Segment, ...]:
+    """The path from `started` to `ended`, first segment first; the segments fill that time without gap or overlap."""
+    tree = _Tree(spans)
+    found: list[Segment] = []
+    visits = [_Visit(tree, _TOP, started, ended)]
+    while visits:
+        visit = visits[-1]
+        step = visit.step()
+        stop = visit.lower if step is None else step[2]
+        if stop < visit.at:
+            found.append(Segment(stop, visit.at, tree.spans.get(visit.span_id)))
+        if step is None:
+            visits.pop()
+            continue
+        child, lower, upper = step
+        visit.at = lower
+        visits.append(_Visit(tree, child, lower, upper))
+    return tuple(reversed(found))
+
+
+def seconds_in_spans(spans: Collection[TraceSpan], started: float, ended: float) -> dict[str, float]:
+    """Seconds of the path in each span itself that it passes, by span id."""
+    found: dict[str, float] = defaultdict(float)
+    for segment in critical_path(spans, started, ended):
+        if segment.span is not None:
+            found[segment.span.span_id] += segment.seconds
+    return found
+
+
+class _Tree:
+    """Who waited for whom. A span whose parent was lost hangs on the root; what is in a circle hangs nowhere."""
+
+    def __init__(self, spans: Collection[TraceSpan]) -> None:
+        self.spans: Mapping[str, TraceSpan] = {span.span_id: span for span in spans}
+        self.children: dict[str, list[TraceSpan]] = defaultdict(list)
+        self.begun_in: dict[str, str] = {}
+        """For a span that outlived its parent: the child of the waiting span in which it was begun."""
+        roots = sorted(span for span in spans if not span.parent_id.strip("0"))
+        root = roots[0].span_id if roots else _TOP
+        below: dict[str, list[TraceSpan]] = defaultdict(list)
+        for span in spans:
+            known = span.parent_id in self.spans
+            below[_TOP if span.span_id == root else span.parent_id if known else root].append(span)
+        hosts: dict[str, str] = {}
+        waiting = [_TOP]
+        while waiting:
+            parent = waiting.pop()
+            for span in below[parent]:
+                hosts[span.span_id] = self._host(span, parent, hosts)
+                self.children[hosts[span.span_id]].append(span)
+                waiting.append(span.span_id)
+
+    def _host(self, span: TraceSpan, parent: str, hosts: Mapping[str, str]) -> str:
+        """The span that waited for this one."""
+        host = parent
+        if host == _TOP or self.spans[host].service != span.service:
+            return host
+        while hosts[host] != _TOP and self.spans[host].ended < span.ended:
+            self.begun_in[span.span_id] = host
+            host = hosts[host]
+        return host
+
+
+class _Visit:
+    """The walk within one span, between two instants."""
+
+    def __init__(self, tree: _Tree, span_id: str, lower: float, upper: float) -> None:
+        self.span_id = span_id
+        self.lower = lower
+        self.at = upper
+        self._begun_in = tree.begun_in
+        cut = [
+            (min(child.ended, upper), max(child.started, lower), child.span_id)
+            for child in tree.children.get(span_id, ())
+        ]
+        # The last to finish is the last of the list; of those that are cut off at the same instant, the longest.
+        self._left = sorted((c for c in cut if c[0] > c[1]), key=lambda c: (c[0], -c[1], c[2]))
+        self._cause: str | None = None
+
+    def step(self) -> tuple[str, float, float] | None:
+        """The child that the path is in next, with the instants at which it enters and leaves; None: there is none."""
+        chosen = next(self._before(), None)
+        if chosen is None:
+            return None
+        self._left.remove(chosen)
+        ended, started, span_id = chosen
+        self._cause = self._begun_in.get(span_id)
+        return span_id, started, min(ended, self.at)
+
+    def _before(self) -> Iterator[tuple[float, float, str]]:
+        yield from (c for c in self._left if c[2] == self._cause and c[1] < self.at)
+        yield from (c for c in reversed(self._left) if c[0] <= self.at)

@@ -1,0 +1,78 @@
+"""Spans as OTLP's JSON has them: files of a run and Tempo's answers differ only in how ids and codes are written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+# gc=False: a big run has millions of these, they hold no circles, and the collector would look at them all.
+ERROR = (2, "STATUS_CODE_ERROR")
+"""The status code of an error: a number in files, its name in Tempo's answers."""
+
+
+class Value(msgspec.Struct, gc=False):
+    """The value of an attribute; kinds that no report needs are passed over."""
+
+    string: str = msgspec.field(name="stringValue", default="")
+    boolean: bool = msgspec.field(name="boolValue", default=False)
+    integer: int | str = msgspec.field(name="intValue", default=0)
+    double: float = msgspec.field(name="doubleValue", default=0.0)
+
+    def text(self) -> str:
+        """The value as text, empty when there is none."""
+        return self.string or (f"{self.double:g}" if self.double else "")
+
+
+class Attribute(msgspec.Struct, gc=False):
+    """One attribute of a span or a resource, or one label."""
+
+    key: str
+    value: Value = msgspec.field(default_factory=Value)
+
+
+class Status(msgspec.Struct, gc=False):
+    """How a span ended."""
+
+    code: int | str = 0
+    message: str = ""
+
+
+class Span(msgspec.Struct, gc=False):
+    """One span; instants are nanoseconds of Unix time as text."""
+
+    span: str = msgspec.field(name="spanId")
+    trace: str = msgspec.field(name="traceId", default="")
+    name: str = ""
+    parent: str = msgspec.field(name="parentSpanId", default="")
+    started: str = msgspec.field(name="startTimeUnixNano", default="0")
+    ended: str = msgspec.field(name="endTimeUnixNano", default="0")
+    attributes: list[Attribute] = []
+    status: Status = msgspec.field(default_factory=Status)
+
+
+class _Scope(msgspec.Struct):
+    spans: list[Span] = []
+
+
+class _Resource(msgspec.Struct):
+    attributes: list[Attribute] = []
+
+
+class _ResourceSpans(msgspec.Struct):
+    resource: _Resource = msgspec.field(default_factory=_Resource)
+    scopes: list[_Scope] = msgspec.field(name="scopeSpans", default_factory=list)
+
+
+class Batch(msgspec.Struct):
+    """What one export sent, or one trace."""
+
+    resources: list[_ResourceSpans] = msgspec.field(name="resourceSpans", default_factory=list)
+
+    def spans(self) -> Iterator[tuple[str, Span]]:
+        """Every span with the ``service.name`` of its process."""
+        for resource in self.resources:
+            service = next((a.value.string for a in resource.resource.attributes if a.key == "service.name"), "")
+            for scope in resource.scopes:
+                for span in scope.spans:
+                    yield service, span

@@ -1,0 +1,72 @@
+"""The jobs to look at one by one: the slowest and those that failed, each with its trace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loadgen.record import JobRecord
+from reporting import links, units
+from reporting.critical_path import seconds_in_spans
+from reporting.evidence import Evidence
+from reporting.records import place_name
+from reporting.report import Block, Code, Paragraph, Section, Table
+from reporting.sampling import FAILED, failed, slowest
+from reporting.span_tree import span_tree
+
+TITLE = "Slowest and failed jobs"
+_COLUMNS = ("Scenario / case", "Job", "Response time [s]", "Outcome", "Error", "Trace")
+
+
+def section(evidence: Evidence, dimension: str) -> Section:
+    """Three slowest completed and at most five failed jobs of a dimension, with their spans."""
+    slow, bad = slowest(evidence, dimension), failed(evidence, dimension)
+    if not slow and not bad:
+        return Section(TITLE, (Paragraph("No measured job has ended."),))
+    blocks: list[Block] = []
+    if evidence.traces.absent:
+        blocks.append(Paragraph(f"Traces not available: {evidence.traces.absent}."))
+    if slow:
+        blocks += _jobs(
+            evidence, slow, f"The {len(slow)} completed jobs of all cases that took longest, slowest first."
+        )
+    if bad:
+        shown = bad[:FAILED]
+        rest = len(bad) - len(shown)
+        more = f" {rest:,} more failed and are not shown." if rest else ""
+        blocks += _jobs(
+            evidence, shown, f"Jobs that did not succeed, {len(bad):,} in all; one of each kind comes first.{more}"
+        )
+    else:
+        blocks.append(Paragraph("No measured job failed."))
+    return Section(TITLE, tuple(blocks))
+
+
+def _jobs(evidence: Evidence, jobs: Sequence[JobRecord], caption: str) -> list[Block]:
+    rows = tuple(
+        (
+            place_name(job.scenario, job.case),
+            str(job.index),
+            units.seconds(job.done - job.due),
+            job.outcome.value,
+            job.error or units.NONE,
+            f"`{job.trace_id}`",
+        )
+        for job in jobs
+    )
+    blocks: list[Block] = [Table(_COLUMNS, rows, ("Job", "Response time [s]"), caption)]
+    for job in jobs:
+        place = f"Job {job.index} of {place_name(job.scenario, job.case)}, trace {_linked(evidence, job)}"
+        spans = evidence.traces.spans.get(job.trace_id)
+        if spans is not None:
+            blocks.append(Paragraph(f"{place}; starts from when it was due:"))
+            blocks.append(Code(span_tree(spans, job.due, seconds_in_spans(spans, job.due, job.done))))
+        elif not evidence.traces.absent:
+            blocks.append(Paragraph(f"{place}, was not found."))
+    return blocks
+
+
+def _linked(evidence: Evidence, job: JobRecord) -> str:
+    grafana = evidence.stack.grafana_url if evidence.stack else None
+    if grafana is None:
+        return f"`{job.trace_id}`"
+    return f"[`{job.trace_id}`]({links.trace(grafana, job.trace_id, job.due, job.done)})"

@@ -1,0 +1,155 @@
+"""Where the time goes: the critical path of the jobs of each level of load, and what a faster part could give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from loadgen.record import Outcome
+from reporting import units
+from reporting.breakdown import AROUND, BETWEEN, PARTS, QUEUE, Breakdown, breakdown
+from reporting.components import STAGES
+from reporting.evidence import Evidence
+from reporting.records import place_name
+from reporting.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
+from reporting.sampling import level_sample
+
+TITLE = "Where the time goes"
+METHOD = (
+    "The critical path of completed measured jobs, from their traces: at every moment the span that the end was "
+    "waiting for, found backwards from the end over the children that finished last (CRISP, USENIX ATC 2022). What "
+    "runs beside the path is not in it, so the parts add up to the response time. Where clocks of processes differ, "
+    "spans are cut off to the one that called them. A provider that sends no spans counts as call."
+)
+ASSUMPTION = (
+    "The bound of a faster part assumes that all other times stay as they are. Less is gained where something that "
+    "runs beside the part then becomes the one to wait for, as visuals and speech do for each other. The queue is the "
+    "work of other jobs: where jobs queue, a faster part also shortens the queue, which the bound leaves out."
+)
+CHARTED: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("Client and API", AROUND),
+    (QUEUE, (QUEUE,)),
+    *((title, (title,)) for title in STAGES.values()),
+    (BETWEEN, (BETWEEN,)),
+)
+"""Pieces of a bar: as many as there are colours to tell apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    place: str
+    concurrency: int
+    path: Breakdown
+
+
+def section(evidence: Evidence) -> Section:
+    """Tables and a chart by level."""
+    if evidence.traces.absent:
+        return Section(TITLE, (Paragraph(f"Traces not available: {evidence.traces.absent}."),))
+    found = _levels(evidence)
+    if not found:
+        return Section(TITLE, (Paragraph("No trace of a completed job was found."),))
+    blocks: list[Block] = [Paragraph(METHOD), _overview(found), _chart(found)]
+    if advice := tuple(filter(None, (_advice(level) for level in found))):
+        blocks += [Bullets(advice), Paragraph(ASSUMPTION)]
+    return Section(TITLE, (*blocks, *(_table(level) for level in found)))
+
+
+def _levels(evidence: Evidence) -> list[_Level]:
+    levels = []
+    for scenario, case in evidence.cases("performance"):
+        completed = sum(1 for j in evidence.case_jobs(scenario.name, case.name) if j.outcome is Outcome.COMPLETED)
+        jobs = level_sample(evidence, scenario.name, case.name, evidence.traces.per_case)
+        path = breakdown(jobs, evidence.traces.spans, completed)
+        if path:
+            levels.append(_Level(place_name(scenario.name, case.name), case.concurrency, path))
+    return levels
+
+
+def _overview(found: list[_Level]) -> Table:
+    rows = tuple(
+        (
+            level.place,
+            units.count(level.concurrency),
+            units.count(level.path.n),
+            units.count(level.path.completed),
+            units.seconds(level.path.response),
+            *(
+                text
+                for seconds in (level.path.seconds(QUEUE), level.path.work, level.path.seconds(*AROUND))
+                for text in (units.seconds(seconds), units.percent(seconds / level.path.response))
+            ),
+        )
+        for level in found
+    )
+    columns = (
+        "Scenario / case", "In flight", "n traces", "Completed jobs", "Mean response [s]", "Queue [s]", "Queue %",
+        "Work [s]", "Work %", "Client and API [s]", "Client and API %",
+    )  # fmt: skip
+    missing = sum(level.path.asked - level.path.n for level in found)
+    lost = f" {missing:,} traces that were asked for were not found." if missing else ""
+    sampled = any(level.path.asked < level.path.completed for level in found)
+    how = "a seeded sample of the completed jobs where n is smaller" if sampled else "of all completed jobs"
+    caption = (
+        f"Means over n traces, {how}; seconds on the critical path and their share. Work is the service's own and its "
+        f"providers' time on the job, client and API are submission, other requests, polling and download.{lost}"
+    )
+    return Table(columns, rows, columns[1:], caption)
+
+
+def _table(level: _Level) -> Table:
+    path = level.path
+    rows: list[tuple[str, ...]] = [
+        (
+            part,
+            units.seconds(share.seconds),
+            units.percent(share.seconds / path.response),
+            units.seconds(share.own),
+            units.seconds(share.call) if part in STAGES.values() else units.NONE,
+            units.seconds(share.provider) if part in STAGES.values() else units.NONE,
+            f"{units.seconds(share.seconds / 2)} ({units.percent(share.seconds / 2 / path.response)} %)",
+        )
+        for part, share in ((part, path.parts[part]) for part in PARTS if part in path.parts)
+    ]
+    rows.append(("**Response time**", units.seconds(path.response), units.percent(1.0), *[units.NONE] * 4))
+    columns = (
+        "Part", "Mean [s]", "Share %", "Own [s]", "Call to provider [s]", "In provider [s]",
+        "Half as long saves at most [s]",
+    )  # fmt: skip
+    caption = f"Critical path in {level.place}, mean of n = {path.n} traces; own includes waits between attempts."
+    return Table(columns, tuple(rows), columns[1:], caption)
+
+
+def _advice(level: _Level) -> str | None:
+    """The part of the work that the end waits for longest; None where the service shows no stages."""
+    path = level.path
+    stages = [part for part in STAGES.values() if part in path.parts]
+    if not stages:
+        return None
+    longest = max(stages, key=lambda part: path.parts[part].seconds)
+    seconds = path.parts[longest].seconds
+    share = seconds / path.response
+    text = (
+        f"{level.place}: the end waits longest for {longest}, **{units.seconds(seconds)} s** "
+        f"({units.percent(share)} %, n = {path.n}); half as long would take at most {units.seconds(seconds / 2)} s "
+        f"({units.percent(share / 2)} %) off."
+    )
+    queue = path.seconds(QUEUE)
+    if queue <= seconds:
+        return text
+    waited = f"{units.seconds(queue)} s ({units.percent(queue / path.response)} %)"
+    return f"{text} The wait in the queue is longer than any part of the work: {waited}."
+
+
+def _chart(found: list[_Level]) -> Chart:
+    pieces = [(name, parts) for name, parts in CHARTED if any(level.path.seconds(*parts) for level in found)]
+    sizes = ", ".join(f"{level.path.n} in {level.place}" for level in found)
+    return Chart(
+        name="critical_path",
+        kind="stacked",
+        title="Critical path of a job",
+        x_label="Mean response time [s]",
+        y_label="",
+        labels=tuple(level.place for level in found),
+        series=tuple(Series(name, (), tuple(level.path.seconds(*parts) for level in found)) for name, parts in pieces),
+        caption=f"Mean seconds on the critical path by part, n traces = {sizes}.",
+    )

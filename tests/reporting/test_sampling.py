@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import msgspec
+
+from loadgen.record import Outcome
+from reporting.sampling import failed, level_sample, slowest, wanted
+from tests.reporting.evidence_of import evidence
+from tests.reporting.made_run import MadeRun
+
+
+def test_a_sample_of_a_level_is_seeded_and_without_repetition(made: MadeRun) -> None:
+    known = evidence(made)
+    sample = level_sample(known, "concurrent_load", "n20", 30)
+    assert len({job.index for job in sample}) == 30
+    assert all(job.outcome is Outcome.COMPLETED and not job.warmup for job in sample)
+    assert level_sample(evidence(made), "concurrent_load", "n20", 30) == sample
+    other = evidence(made, run=msgspec.structs.replace(made.run, seed=2))
+    assert level_sample(other, "concurrent_load", "n20", 30) != sample
+    assert len(level_sample(known, "concurrent_load", "n20", 500)) == 200
+
+
+def test_the_slowest_are_of_the_whole_dimension(made: MadeRun) -> None:
+    done = [job for job in made.jobs if job.outcome is Outcome.COMPLETED and not job.warmup]
+    expected = sorted(done, key=lambda job: job.done - job.due)[-1:-4:-1]
+    assert slowest(evidence(made), "performance") == expected
+    assert slowest(evidence(made), "reliability") == []
+
+
+def test_one_failed_job_of_each_kind_comes_first(made: MadeRun) -> None:
+    bad = [job for job in made.jobs if job.outcome is Outcome.FAILED]
+    late = msgspec.structs.replace(bad[3], outcome=Outcome.TIMEOUT, error="not finished after 9 s")
+    jobs = [late if job is bad[3] else job for job in made.jobs]
+    found = failed(evidence(made, jobs=jobs), "performance")
+    assert [(job.scenario, job.index) for job in found] == [
+        ("concurrent_load", 50),
+        ("concurrent_load", 350),
+        ("throughput", 50),
+        ("concurrent_load", 150),
+        ("concurrent_load", 250),
+        ("throughput", 150),
+        ("throughput", 250),
+        ("throughput", 350),
+    ]
+    assert found[1] == late
+
+
+def test_cancelled_and_aborted_jobs_did_not_fail(made: MadeRun) -> None:
+    ends = iter([Outcome.CANCELLED, Outcome.ABORTED, *[Outcome.COMPLETED] * 6])
+    jobs = [
+        msgspec.structs.replace(job, outcome=next(ends)) if job.outcome is Outcome.FAILED else job for job in made.jobs
+    ]
+    assert failed(evidence(made, jobs=jobs), "performance") == []
+
+
+def test_wanted_are_the_samples_and_the_single_jobs(made: MadeRun) -> None:
+    known = evidence(made)
+    some = wanted(known, 10)
+    places = {job.trace_id: (job.scenario, job.case) for job in made.jobs}
+    counts = [
+        sum(1 for trace in some if places[trace] == place)
+        for place in {(s.name, c.name) for s in made.run.scenarios for c in s.cases}
+    ]
+    assert all(10 <= count <= 10 + 3 + 5 for count in counts)
+    assert sum(counts) <= 9 * 10 + 3 + 5
+    assert {job.trace_id for job in slowest(known, "performance")} <= some
+    assert {job.trace_id for job in failed(known, "performance")[:5]} <= some
+    assert not {job.trace_id for job in made.jobs if job.warmup} & some

@@ -1,0 +1,173 @@
+"""The sections that are made of traces: where the time goes, and the slowest and failed jobs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from loadgen.record import JobRecord, Outcome
+from reporting import links, outliers, where_time_goes
+from reporting.critical_path import seconds_in_spans
+from reporting.evidence import Evidence
+from reporting.report import Bullets, Chart, Code, Paragraph, Section, Table
+from reporting.span_tree import span_tree
+from reporting.stackfile import StackInfo
+from reporting.traces import Gathered, TraceSpan
+from tests.reporting.evidence_of import evidence
+from tests.reporting.made_run import MadeRun
+from tests.reporting.made_traces import job, recorded, spans
+from tests.reporting.test_breakdown import TRACE
+
+OPEN = "The llm provider was not called, as its circuit breaker is open. The cause: The llm provider answ..."
+SLOW = spans("""
+    root  -    0 400 loadgen loadgen.job
+    work  root 0 400 service video.job
+    queue work 0 300 service video.job.queue
+    visual work 300 400 service video.job.stage visual
+""")
+
+
+def known(made: MadeRun, jobs: list[JobRecord], gathered: Gathered) -> Evidence:
+    return dataclasses.replace(evidence(made, jobs=jobs), traces=gathered)
+
+
+def two_levels(made: MadeRun) -> Evidence:
+    jobs = [
+        job(0, 111, "a"),
+        job(0, 90, "gone"),
+        job(0, 400, "b", case="n50"),
+        job(0, 9, "bad", case="n50", outcome=Outcome.FAILED, error="no"),
+    ]
+    return known(made, jobs, Gathered(spans={"a": TRACE, "b": SLOW, "bad": SLOW}, per_case=500))
+
+
+def blocks(section: Section, kind: type) -> list:
+    return [block for block in section.blocks if isinstance(block, kind)]
+
+
+def test_where_the_time_goes_by_level(made: MadeRun) -> None:
+    section = where_time_goes.section(two_levels(made))
+    overview, n05, n50 = blocks(section, Table)
+    assert overview.rows == (
+        ("concurrent_load / n05", "5", "1", "2", "111.000", "21.000", "18.9", "70.000", "63.1", "20.000", "18.0"),
+        ("concurrent_load / n50", "50", "1", "1", "400.000", "300.000", "75.0", "100.000", "25.0", "0.000", "0.0"),
+    )
+    assert "1 traces that were asked for were not found" in overview.caption
+    cells = {row[0]: row[1:] for row in n05.rows}
+    assert cells["LLM script"] == ("20.000", "18.0", "2.000", "4.000", "14.000", "10.000 (9.0 %)")
+    assert cells["Queue"] == ("21.000", "18.9", "21.000", "-", "-", "10.500 (9.5 %)")
+    assert cells["**Response time**"][:2] == ("111.000", "100.0")
+    assert sum(float(row[1]) for row in n05.rows[:-1]) == 111
+    assert [row[0] for row in n50.rows] == ["Queue", "Visuals", "**Response time**"]
+    (said,) = blocks(section, Bullets)
+    assert said.items[0] == (
+        "concurrent_load / n05: the end waits longest for Visuals, **30.000 s** (27.0 %, n = 1); half as long would "
+        "take at most 15.000 s (13.5 %) off."
+    )
+    assert said.items[1].endswith("The wait in the queue is longer than any part of the work: 300.000 s (75.0 %).")
+
+
+def test_the_pieces_of_a_bar_add_up_to_the_mean_response_time(made: MadeRun) -> None:
+    (chart,) = blocks(where_time_goes.section(two_levels(made)), Chart)
+    assert (chart.kind, chart.labels) == ("stacked", ("concurrent_load / n05", "concurrent_load / n50"))
+    assert [sum(ys) for ys in zip(*(series.ys for series in chart.series), strict=True)] == [111, 400]
+    assert chart.series[0].name == "Client and API"
+    assert chart.series[0].ys == (20, 0)
+    assert "n traces = 1 in concurrent_load / n05, 1 in concurrent_load / n50" in chart.caption
+
+
+def test_a_sample_says_that_it_is_one(made: MadeRun) -> None:
+    jobs = [job(0, 111, f"t{number}", index=number) for number in range(30)]
+    gathered = Gathered(spans={f"t{number}": TRACE for number in range(30)}, per_case=20)
+    overview = blocks(where_time_goes.section(known(made, jobs, gathered)), Table)[0]
+    assert overview.rows[0][2:4] == ("20", "30")
+    assert "a seeded sample" in overview.caption
+
+
+@pytest.mark.parametrize("section", [where_time_goes.section, lambda known: outliers.section(known, "performance")])
+def test_without_traces_the_sections_say_so(made: MadeRun, section: object) -> None:
+    made_section = section(known(made, [job(0, 1)], Gathered(absent="Tempo is gone")))  # type: ignore[operator]
+    assert made_section.blocks[0] == Paragraph("Traces not available: Tempo is gone.")
+    assert not blocks(made_section, Code)
+
+
+def test_the_slowest_and_the_failed_job_with_their_spans(made: MadeRun) -> None:
+    section = outliers.section(two_levels(made), "performance")
+    slow, bad = blocks(section, Table)
+    assert slow.rows == (
+        ("concurrent_load / n50", "7", "400.000", "completed", "-", "`b`"),
+        ("concurrent_load / n05", "7", "111.000", "completed", "-", "`a`"),
+        ("concurrent_load / n05", "7", "90.000", "completed", "-", "`gone`"),
+    )
+    assert bad.rows == (("concurrent_load / n50", "7", "9.000", "failed", "no", "`bad`"),)
+    assert bad.caption == "Jobs that did not succeed, 1 in all; one of each kind comes first."
+    assert Paragraph("Job 7 of concurrent_load / n05, trace `gone`, was not found.") in section.blocks
+    assert len(blocks(section, Code)) == 3
+
+
+def test_at_most_five_failed_jobs_are_shown_and_the_rest_counted(made: MadeRun) -> None:
+    jobs = [job(0, 9, "bad", index=number, outcome=Outcome.ERROR, error="no") for number in range(12)]
+    (bad,) = blocks(outliers.section(known(made, jobs, Gathered()), "performance"), Table)
+    assert [row[1] for row in bad.rows] == ["0", "1", "2", "3", "4"]
+    assert bad.caption.endswith(
+        "Jobs that did not succeed, 12 in all; one of each kind comes first. 7 more failed and are not shown."
+    )
+
+
+def test_the_tree_of_a_real_job_that_failed() -> None:
+    done, trace = recorded("llm_outage")
+    tree = span_tree(trace, done.due, seconds_in_spans(trace, done.due, done.done)).splitlines()
+    assert [re.sub(r"  +", " | ", line.strip()) for line in tree] == [
+        "span | service | start ms | length ms | path ms | status",
+        f"loadgen.job | loadgen | 0.0 | 154.2 | 1.6 | error: {OPEN}",
+        "POST /v1/videos | loadgen | 0.2 | 7.0 | 2.6 | ok",
+        "POST /v1/videos | service | 2.8 | 4.2 | 3.5 | ok",
+        f"video.job | service | 6.3 | 146.2 | 1.1 | error: {OPEN}",
+        "video.job.queue | service | 6.3 | 0.8 | 0.8 | ok",
+        "video.job.stage parse | service | 8.1 | 9.4 | 9.4 | ok",
+        f"video.job.stage script | service | 17.6 | 134.9 | 133.0 | error: {OPEN}",
+        "chat gpt-4o-mini | service | 17.7 | 2.0 | 1.7 | error: The llm provider answered with status 503.",
+        "POST /v1/chat/completions | providers | 19.2 | 0.3 | 0.3 | error: 503",
+    ]
+    assert tree[5].startswith("        video.job.queue ")
+
+
+def test_a_long_tree_keeps_what_is_on_the_path_or_failed() -> None:
+    done, trace = recorded("tts_failures")
+    path = seconds_in_spans(trace, done.due, done.done)
+    failed = {span.span_id for span in trace if span.error}
+    assert len(trace) == 48
+    tree = span_tree(trace, done.due, path, most=len(path.keys() | failed)).splitlines()
+    assert sum(1 for line in tree if "error: " in line) == len(failed) == 4
+    assert all("scene" not in line or "scene 2" in line for line in tree)
+    assert any("attempt 3, ok" in line for line in tree)
+    assert tree[-1].startswith(f"... and {48 - len(path.keys() | failed)} more")
+    assert len(span_tree(trace, done.due, path).splitlines()) == 1 + 45 + 1
+
+
+def test_names_cannot_break_the_lines_of_a_tree() -> None:
+    trace = (TraceSpan(0.0, 1.0, "s\n", "evil\nname\x1b[31m" + "x" * 99, "1", "", error="a\r\nb"),)
+    tree = span_tree(trace, 0.0, {}).splitlines()
+    assert len(tree) == 2
+    assert tree[1].startswith("evil name [31mxxx")
+    assert tree[1].endswith("error: a  b")
+
+
+def test_a_trace_is_linked_into_grafana_where_there_is_one(made: MadeRun) -> None:
+    stack = StackInfo(schema_version=1, kind="external", grafana_url="http://grafana.test")
+    section = outliers.section(dataclasses.replace(two_levels(made), stack=stack), "performance")
+    address = links.trace("http://grafana.test", "b", 0, 400)
+    assert blocks(section, Paragraph)[0].text == (
+        f"Job 7 of concurrent_load / n50, trace [`b`]({address}); starts from when it was due:"
+    )
+    assert re.fullmatch(r"[^()\s|]+", address)  # nothing that ends a Markdown link
+    parts = urlsplit(address)
+    assert parts.path == "/explore"
+    panes = json.loads(parse_qs(parts.query)["panes"][0])
+    assert panes["trace"]["queries"][0]["query"] == "b"
+    assert panes["trace"]["datasource"] == "tempo"
+    assert panes["trace"]["range"] == {"from": "-10000", "to": "410000"}
