@@ -4,49 +4,30 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from stack.prometheus import PrometheusBinary
+from tests.acceptance import SuiteRun, needs
+from tests.commands import invoke
 
-ROOT = Path(__file__).parents[2]
-DEADLINE = 120
 SCENARIO = "single_request"
 
 
-def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / script), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-    )
-
-
-@pytest.fixture(scope="module")
-def finished(prometheus: PrometheusBinary, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of one scenario by the suite, on the real embedded stack, in which nothing was lost."""
-    runs = tmp_path_factory.mktemp("lost")
-    done = run("run_suite.py", "--embedded", "--scenario", SCENARIO, "--no-charts", "--runs", str(runs))
-    assert done.returncode == 0, done.stderr + done.stdout
-    (folder,) = runs.iterdir()
-    return folder
-
-
+@needs(SCENARIO)
+@pytest.mark.acceptance
 @pytest.mark.parametrize("lost", ["spans", "jobs in Prometheus", "a job in the store"])
-def test_telemetry_that_was_dropped_makes_the_verdict_inconclusive(lost: str, finished: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(finished, tmp_path / "run", ignore=shutil.ignore_patterns("assets", "prometheus")))
+def test_telemetry_that_was_dropped_makes_the_verdict_inconclusive(lost: str, suite: SuiteRun, tmp_path: Path) -> None:
+    folder = Path(
+        shutil.copytree(suite.folder, tmp_path / "run", ignore=shutil.ignore_patterns("assets", "prometheus"))
+    )
     if lost == "spans":
         sentence = drop_spans(folder / "traces" / "loadgen.jsonl")
     elif lost == "jobs in Prometheus":
         sentence = drop_jobs(folder / "measurements.json")
     else:
         sentence = drop_from_store(folder / "run.json")
-    done = run("export_reports.py", str(folder), "--kept", "--no-charts")
+    done = invoke("export_reports.py", str(folder), "--kept", "--no-charts")
     assert done.returncode == 3, done.stderr
     assert f"  {sentence}" in done.stdout.splitlines()
     assert "performance: INCONCLUSIVE" in done.stdout.splitlines()
