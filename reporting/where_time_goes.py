@@ -14,6 +14,8 @@ from reporting.report import Block, Bullets, Chart, Paragraph, Section, Series, 
 from reporting.sampling import level_sample
 
 TITLE = "Where the time goes"
+LEVELS = "concurrent_load"
+"""The scenario whose cases are shown part by part; the others then stand in the table of all."""
 METHOD = (
     "The critical path of completed measured jobs, from their traces: at every moment the span that the end was "
     "waiting for, found backwards from the end over the children that finished last (CRISP, USENIX ATC 2022). What "
@@ -36,6 +38,7 @@ CHARTED: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class _Level:
+    scenario: str
     place: str
     concurrency: int
     path: Breakdown
@@ -48,10 +51,11 @@ def section(evidence: Evidence) -> Section:
     found = _levels(evidence)
     if not found:
         return Section(TITLE, (Paragraph("No trace of a completed job was found."),))
-    blocks: list[Block] = [Paragraph(METHOD), _overview(found), _chart(found)]
+    blocks: list[Block] = [Paragraph(METHOD), _overview(found), _chart(found), _matrix(found)]
     if advice := tuple(filter(None, (_advice(level) for level in found))):
         blocks += [Bullets(advice), Paragraph(ASSUMPTION)]
-    return Section(TITLE, (*blocks, *(_table(level) for level in found)))
+    detailed = [level for level in found if level.scenario == LEVELS] or found
+    return Section(TITLE, (*blocks, *(_table(level) for level in detailed)))
 
 
 def _levels(evidence: Evidence) -> list[_Level]:
@@ -61,7 +65,8 @@ def _levels(evidence: Evidence) -> list[_Level]:
         jobs = level_sample(evidence, scenario.name, case.name, evidence.traces.per_case)
         path = breakdown(jobs, evidence.traces.spans, completed)
         if path:
-            levels.append(_Level(place_name(scenario.name, case.name), case.concurrency, path))
+            place = place_name(scenario.name, case.name)
+            levels.append(_Level(scenario.name, place, case.concurrency, path))
     return levels
 
 
@@ -92,6 +97,23 @@ def _overview(found: list[_Level]) -> Table:
     caption = (
         f"Means over n traces, {how}; seconds on the critical path and their share. Work is the service's own and its "
         f"providers' time on the job, client and API are submission, other requests, polling and download.{lost}"
+    )
+    return Table(columns, rows, columns[1:], caption)
+
+
+def _matrix(found: list[_Level]) -> Table:
+    """The parts of every level side by side."""
+    parts = [part for part in PARTS if any(part in level.path.parts for level in found)]
+
+    def cell(path: Breakdown, part: str) -> str:
+        if part not in path.parts:
+            return units.NONE
+        return f"{units.seconds(path.seconds(part))} ({units.percent(path.seconds(part) / path.response, 0)} %)"
+
+    rows = tuple((level.place, *(cell(level.path, part) for part in parts)) for level in found)
+    columns = ("Scenario / case", *parts)
+    caption = (
+        "Mean seconds on the critical path and their share. Half as long, a part would save at most half of its cell."
     )
     return Table(columns, rows, columns[1:], caption)
 
