@@ -1,4 +1,4 @@
-"""Write what is made from the catalogue of indicators: Grafana's dashboards, Prometheus' rules and their page.
+"""Write what is made from catalogue and records: dashboards, rules, their page, and the schema of results.json.
 
 With ``--check`` nothing is written. Exit codes: 0 done, 1 files are stale, 2 the catalogue is wrong or a file cannot be
 written.
@@ -27,7 +27,7 @@ def main(
     catalogue: Annotated[Path, typer.Option(help="The catalogue of indicators.")] = CATALOGUE_FILE,
     root: Annotated[Path, typer.Option(help="The checkout to write into.")] = ROOT,
 ) -> None:
-    """Write dashboards, rules and their page."""
+    """Write dashboards, rules, their page and the schema of results.json."""
     try:
         made = generate(catalogue)
         if check:

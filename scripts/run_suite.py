@@ -39,6 +39,7 @@ from reporting.export import export
 from reporting.links import live_run
 from reporting.prices import PricesError
 from reporting.prometheus import QueryError
+from reporting.publish import DEFAULT
 from reporting.stackfile import read_stack
 from reporting.tempo import connect
 from stack.binaries import find_prometheus
@@ -194,7 +195,7 @@ def measure(
             say(f"warning: {trouble}")
         await_traces(run_dir)
         begun = time.monotonic()
-        exported = export(run_dir, stack.prometheus_url, charts=charts)
+        exported = export(run_dir, stack.prometheus_url, charts=charts, formats=DEFAULT)
         annotate(grafana, regions(run, exported.verdicts, exported.status))
     for line in exported.summary:
         typer.echo(line)
