@@ -32,6 +32,10 @@ DEFAULT = (Format.MARKDOWN, Format.HTML, Format.CSV, Format.JSON, Format.JUNIT)
 """What the commands write unless told otherwise: all but LaTeX, whose figures are drawn once more."""
 
 
+PAGE = "report.html"
+"""All reports of a run on one page."""
+
+
 def formats_of(names: str) -> tuple[Format, ...]:
     """Read names with commas between them.
 
@@ -69,7 +73,7 @@ def _files(found: Found, formats: frozenset[Format], *, charts: bool) -> Iterato
 
         title = f"Reelbench: run {found.evidence.run.run_id}"
         statuses = {one.report.name: one.analysis.status.value for one in found.judged}
-        yield "report.html", html.render(title, reports, statuses, svgs).encode()
+        yield PAGE, html.render(title, reports, statuses, svgs).encode()
     if not formats & {Format.CSV, Format.JSON, Format.JUNIT, Format.LATEX}:
         return
     data = results(found)

@@ -26,7 +26,7 @@ from reporting.measurements import MEASUREMENTS_FILE
 from reporting.measurements import read as read_measurements
 from reporting.prices import PRICES_FILE, PricesError, load_prices
 from reporting.prometheus import QueryError
-from reporting.publish import DEFAULT, Format, FormatError, formats_of
+from reporting.publish import DEFAULT, PAGE, Format, FormatError, formats_of
 from reporting.stackfile import read_stack
 from stack.binaries import find_prometheus
 from stack.errors import StackError
@@ -71,6 +71,9 @@ def main(
         )
     for line in exported.summary:
         typer.echo(line)
+    for path in exported.paths:
+        if path.name == PAGE:
+            typer.echo(f"all on one page: {path}", err=True)
     raise typer.Exit(exported.exit_code)
 
 
