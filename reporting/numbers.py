@@ -75,6 +75,7 @@ def _measured(evidence: Evidence, m: Measurement, verdict: Verdict | None) -> Nu
         started=started,
         ended=ended,
         grafana=links.place(_grafana(evidence), evidence.run, m.scenario, m.case),
+        panel=links.panel(_grafana(evidence), sli, evidence.run, m.scenario, m.case) if verdict else None,
     )
 
 
@@ -175,6 +176,7 @@ def _number(evidence: Evidence, scenario: ScenarioRecord, case: str, member: str
         started=started,
         ended=ended,
         grafana=links.place(_grafana(evidence), evidence.run, scenario.name, case),
+        panel=None,
     )
 
 

@@ -74,6 +74,8 @@ class Number(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ended: float | None
     grafana: str | None
     """The dashboard at that time; null without a Grafana."""
+    panel: str | None
+    """The panel of the objective at that time; null without a Grafana, or where no panel shows it."""
 
 
 class Outlier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

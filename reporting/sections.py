@@ -264,9 +264,10 @@ def objectives(evidence: Evidence, analysis: Analysis) -> Section:
     """Every objective with its verdict, and the place on the dashboard where there is one."""
     if not analysis.verdicts:
         return Section("Objectives", (Paragraph("No objective applies to the scenarios that ran."),))
+    grafana = _grafana(evidence)
     rows = tuple(
         (
-            v.sli.title,
+            _link(v.sli.title, links.panel(grafana, v.sli, evidence.run, v.scenario, v.case)),
             _linked(evidence, v.scenario, v.case, v.member),
             *verdict_cells(v)[2:],
             f"**{v.status}**{f' ({literal(v.reason)})' if v.reason else ''}",
@@ -324,9 +325,16 @@ def queries(evidence: Evidence, dimension: str) -> Section:
 
 def _linked(evidence: Evidence, scenario: str, case: str, member: str) -> str:
     """The name of a place, and a link to what Grafana shows of its time where there is one."""
-    name = place_name(scenario, case, member)
-    address = links.place(evidence.stack.grafana_url if evidence.stack else None, evidence.run, scenario, case)
+    address = links.place(_grafana(evidence), evidence.run, scenario, case)
+    return _link(place_name(scenario, case, member), address)
+
+
+def _link(name: str, address: str | None) -> str:
     return f"[{name}]({address})" if address else name
+
+
+def _grafana(evidence: Evidence) -> str | None:
+    return evidence.stack.grafana_url if evidence.stack else None
 
 
 def _bound(v: Verdict) -> str:

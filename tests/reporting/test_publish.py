@@ -30,6 +30,7 @@ from tests.reporting.made_run import MadeRun
 
 ROOT = Path(__file__).parents[2]
 GRAFANA = "http://127.0.0.1:3000"
+DASHBOARDS = ROOT / "grafana" / "dashboards"
 DATA = (Format.CSV, Format.JSON, Format.JUNIT)
 
 
@@ -240,9 +241,32 @@ def test_a_grafana_is_linked_at_the_time_of_each_number(measured_dir: Path, made
     assert whole["from"] == [str(round(((made.run.scenarios[2].started or 0) - 10) * 1000))]
 
 
+@pytest.mark.parametrize("name", ["measured_dir", "outages_dir", "resources_dir"])
+def test_an_objective_is_linked_to_the_panel_that_shows_it(name: str, request: pytest.FixtureRequest) -> None:
+    folder: Path = request.getfixturevalue(name)
+    stack = json.loads((folder / "stack.json").read_bytes()) | {"grafana_url": GRAFANA}
+    (folder / "stack.json").write_bytes(msgspec.json.encode(stack))
+    export(folder, None, charts=False, formats=(Format.MARKDOWN, *DATA))
+    boards = {board["uid"]: board for path in DASHBOARDS.glob("*.json") if (board := json.loads(path.read_bytes()))}
+    judged = [n for n in results_of(folder)["numbers"] if n["verdict"] is not None]
+    linked = [n for n in judged if n["panel"]]
+    assert linked
+    for found in linked:
+        address = urlsplit(found["panel"])
+        asked = parse_qs(address.query)
+        (panel,) = [
+            p for p in boards[address.path.removeprefix("/d/")]["panels"] if str(p["id"]) == asked["viewPanel"][0]
+        ]
+        assert panel["title"] == f"{found['title']}, worst place"
+        assert asked["from"] == [str(round((found["started"] - 10) * 1000))]
+    assert {n["panel"] for n in judged if n["source"] == "records"} <= {None}
+    text = "".join(path.read_text() for path in (folder / "reports").glob("*.md"))
+    assert f"[{linked[0]['title']}]({linked[0]['panel']})" in text
+
+
 def test_without_a_grafana_there_is_no_link(measured_dir: Path) -> None:
     export(measured_dir, None, charts=False, formats=tuple(Format))
-    assert {n["grafana"] for n in results_of(measured_dir)["numbers"]} == {None}
+    assert {link for n in results_of(measured_dir)["numbers"] for link in (n["grafana"], n["panel"])} == {None}
     for path in ("performance_report.md", "report.html"):
         assert "/d/reelbench" not in (measured_dir / "reports" / path).read_text()
 
