@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from reporting.render.inline import walk
 from reporting.render.named import APPENDIX, slug
-from reporting.report import Bullets, Chart, Paragraph, Report, Section, Table, Timeline
+from reporting.report import Bullets, Chart, Paragraph, Report, Table, Timeline
 
 TEMPLATES = Path(__file__).with_name("templates")
 _TAGS = {"strong": "strong", "em": "em"}
@@ -59,15 +59,21 @@ def render(title: str, reports: Sequence[Report], statuses: Mapping[str, str], f
         reports=reports,
         statuses=statuses,
         style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
-        anchor=anchor,
+        anchor=lambda report: slug(report.name, "-"),
+        anchors=anchors(reports),
         folded=lambda section: section.title.startswith(APPENDIX),  # long, and read one query at a time
         svg=lambda chart: inline_svg(chart.name, figures[chart.name]),
     )
 
 
-def anchor(report: Report, section: Section | None = None) -> str:
-    """The id of a report, or of one of its sections."""
-    return slug(f"{report.name} {section.title if section else ''}", "-")
+def anchors(reports: Sequence[Report]) -> dict[tuple[str, int], str]:
+    """The id of each section by report and position; the same title twice gives two ids."""
+    made: dict[tuple[str, int], str] = {}
+    for report in reports:
+        for number, section in enumerate(report.sections):
+            name = slug(f"{report.name} {section.title}", "-")
+            made[report.name, number] = f"{name}-{number}" if name in made.values() else name
+    return made
 
 
 def rich(text: str) -> Markup:

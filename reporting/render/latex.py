@@ -93,8 +93,9 @@ def _table(named: NamedTable) -> str:
     head = _row(table.columns)
     rows = [_row(row) for row in table.rows]
     if len(rows) >= LONG:
+        size = r"\tiny" if width > PAGE else r"\scriptsize"
         body = [
-            r"\begingroup\scriptsize\setlength{\tabcolsep}{3pt}",
+            rf"\begingroup{size}\setlength{{\tabcolsep}}{{3pt}}",
             rf"\begin{{longtable}}{{{columns}}}",
             rf"{caption}{label}\\",
             *(r"\toprule", head, r"\midrule", r"\endfirsthead"),

@@ -91,6 +91,12 @@ def test_every_link_of_the_contents_leads_to_its_section() -> None:
     assert {anchor[1:] for anchor in anchors} <= set(tags.values("id"))
 
 
+def test_the_same_title_twice_gives_two_anchors() -> None:
+    report = Report("r", "R", (Section("S", ()), Section("S", ()), Section("S!", ())))
+    tags = Tags(html.render("t", (report,), {"r": "PASS"}, {}))
+    assert [attrs["id"] for tag, attrs in tags.found if tag == "section"] == ["r-s", "r-s-1", "r-s-2"]
+
+
 def test_a_table_scrolls_by_itself_and_numbers_are_flush_right() -> None:
     text = page(Table(("Where", "n"), (("a | b", "20"),), ("n",), "n = 20"))
     table = text[text.index('<div class="table"') : text.index("</table>")]
