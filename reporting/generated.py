@@ -11,7 +11,7 @@ from reporting.render import guide, overview
 from reporting.render.dashboards import dashboards
 from reporting.render.grafana import to_json
 from reporting.render.rules import rules, to_yaml
-from reporting.results import SCHEMA_FILE, schema
+from reporting.schema import SCHEMA_FILE, schema
 
 DASHBOARDS, RULES, FIGURES, GUIDE = "grafana/dashboards", "prometheus/rules", "docs/figures", "docs/dashboards.md"
 OWNED = {DASHBOARDS: "*.json", RULES: "*.yml", FIGURES: "dashboard_*.svg"}

@@ -25,7 +25,7 @@ from scipy import stats
 from loadgen.record import RunRecord, StoreCount, read_run, write_run
 from reporting.export import export
 from reporting.publish import DEFAULT, Format, FormatError, formats_of
-from reporting.results import SCHEMA_FILE
+from reporting.schema import SCHEMA_FILE
 from tests.reporting.made_run import MadeRun
 
 ROOT = Path(__file__).parents[2]
@@ -115,6 +115,9 @@ def test_results_hold_to_the_published_schema(measured_dir: Path) -> None:
     schema = json.loads((ROOT / SCHEMA_FILE).read_bytes())
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
+    fields = schema["$defs"]["Number"]["properties"]
+    assert fields["instant"]["description"] == "Unix time in seconds at which the query was evaluated."
+    assert schema["$defs"]["LimitsRecord"]["properties"]["cpu_cores"]["description"] == "CPU quota over its period."
     results = results_of(measured_dir)
     assert list(validator.iter_errors(results)) == []
     assert results["schema_version"] == 1
