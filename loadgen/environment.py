@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from loadgen.limits import read_limits
 from loadgen.record import EnvironmentRecord
 
 PACKAGES = ("aiohttp", "fastapi", "msgspec", "opentelemetry-sdk", "prometheus-client", "uvicorn", "uvloop")
@@ -30,6 +31,7 @@ def describe(root: Path) -> EnvironmentRecord:
         commit=commit or None,
         dirty=bool(_git(root, "status", "--porcelain")),
         lock_sha256=_sha256(root / LOCK_FILE),
+        limits=read_limits(),
     )
 
 

@@ -264,6 +264,14 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Why it could not be read; the counts are then 0."""
 
 
+class LimitsRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the generator's container allows; None where there is no limit."""
+
+    cpu_cores: float | None
+    """CPU quota over its period."""
+    memory_bytes: int | None
+
+
 class EnvironmentRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the generator ran."""
 
@@ -279,6 +287,8 @@ class EnvironmentRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     dirty: bool
     """True when the checkout had uncommitted changes."""
     lock_sha256: str | None
+    limits: LimitsRecord | None = None
+    """None where no container limits it, or on a system without control groups."""
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,6 @@ from loadgen.record import (
     read_jobs,
     read_requests,
     read_run,
-    write_atomically,
 )
 from reporting import measurements as measured
 from reporting import performance, reliability, resources, sections
@@ -26,11 +25,12 @@ from reporting.catalogue import CATALOGUE_FILE, Catalogue, load
 from reporting.collector import collect, compute, questions
 from reporting.evidence import Evidence
 from reporting.measurements import Measurements
+from reporting.outcome import Found, Judged
 from reporting.prices import PRICES_FILE, load_prices
 from reporting.prometheus import QueryError, connect
+from reporting.publish import Format, publish
 from reporting.readings import read_series
 from reporting.records import Records
-from reporting.render import markdown
 from reporting.report import Report
 from reporting.sampling import wanted
 from reporting.stackfile import StackInfo, read_stack
@@ -70,6 +70,7 @@ def export(
     instant: float | None = None,
     window: float | None = None,
     charts: bool = True,
+    formats: Collection[Format] = (Format.MARKDOWN,),
     traces: TraceSource | None = None,
     catalogue: Path = CATALOGUE_FILE,
     prices: Path = PRICES_FILE,
@@ -83,6 +84,7 @@ def export(
         instant: Unix time of all queries; default: when the stack had settled, or 30 s after the end of the run.
         window: Range of the queries in seconds; default: from the start of the run to the instant.
         charts: Also draw the figures (imports matplotlib, about a second).
+        formats: What to write; the commands write more than Markdown.
         traces: Where traces are kept; default: the Tempo that the stack recorded, else the files of the run.
         catalogue: The catalogue of indicators.
         prices: The price list of the costs.
@@ -125,24 +127,24 @@ def export(
         root_spans=gathered.roots,
         traces=gathered,
     )
+    judged = tuple(_judge(evidence, dimension) for dimension in _dimensions(run))
+    status, exit_code = worst([one.analysis for one in judged])
+    found = Found(evidence, judged, status, exit_code)
     paths = [measured.write(run_dir, measurements)]
-    analyses: list[Analysis] = []
-    summary: list[str] = []
-    for dimension in _dimensions(run):
-        analysis = analyse(evidence, dimension)
-        written = _write(run_dir / REPORTS_DIR, DIMENSIONS[dimension](evidence, analysis), charts=charts)
-        analyses.append(analysis)
-        paths += written
-        summary += _summary(dimension, analysis, written)
-    status, exit_code = worst(analyses)
+    paths += publish(run_dir / REPORTS_DIR, found, formats, charts=charts)
     return Exported(
         paths=tuple(paths),
-        verdicts=tuple(verdict for analysis in analyses for verdict in analysis.verdicts),
+        verdicts=tuple(verdict for one in judged for verdict in one.analysis.verdicts),
         status=status,
         exit_code=exit_code,
-        problems=tuple(problem for analysis in analyses for problem in analysis.problems),
-        summary=tuple(summary),
+        problems=tuple(problem for one in judged for problem in one.analysis.problems),
+        summary=tuple(line for one in judged for line in _summary(one, paths)),
     )
+
+
+def _judge(evidence: Evidence, dimension: str) -> Judged:
+    analysis = analyse(evidence, dimension)
+    return Judged(dimension, analysis, DIMENSIONS[dimension](evidence, analysis))
 
 
 def _dimensions(run: RunRecord) -> list[str]:
@@ -194,25 +196,11 @@ def _instant(run: RunRecord, stack: StackInfo | None) -> float:
     return (run.ended or max(ends, default=run.started)) + SETTLE
 
 
-def _write(folder: Path, report: Report, *, charts: bool) -> list[Path]:
-    text = folder / f"{report.name}.md"
-    write_atomically(text, markdown.render(report, charts=charts).encode())
-    if not charts:
-        return [text]
-    from reporting.render import figures  # noqa: PLC0415 - matplotlib takes a second, which only charts may cost
-
-    paths = [text]
-    for chart in report.charts:
-        path = folder / markdown.FIGURES / f"{chart.name}.svg"
-        write_atomically(path, figures.svg(chart))
-        paths.append(path)
-    return paths
-
-
-def _summary(dimension: str, analysis: Analysis, paths: list[Path]) -> list[str]:
+def _summary(judged: Judged, paths: list[Path]) -> list[str]:
     """The verdicts as a plain table, what keeps the numbers from being trusted, and where the report is."""
+    analysis = judged.analysis
     rows = [(f"  {v.status}", *sections.verdict_cells(v)[:4], f"n = {v.n or 0}", v.reason) for v in analysis.verdicts]
     lines = tabulate(rows, tablefmt="plain", disable_numparse=True).splitlines() if rows else []
     lines += [f"  {problem}" for problem in analysis.problems]
-    reports = [str(path) for path in paths if path.suffix == ".md"]
-    return [*(line.rstrip() for line in lines), f"{dimension}: {analysis.status}", *reports]
+    reports = [str(path) for path in paths if path.name == f"{judged.report.name}.md"]
+    return [*(line.rstrip() for line in lines), f"{judged.dimension}: {analysis.status}", *reports]

@@ -1,4 +1,4 @@
-"""All files that are made from the catalogue: what is in them, which ones are stale, and writing them."""
+"""All files that are made from catalogue and records: what is in them, which ones are stale, and writing them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from reporting.render import guide, overview
 from reporting.render.dashboards import dashboards
 from reporting.render.grafana import to_json
 from reporting.render.rules import rules, to_yaml
+from reporting.schema import SCHEMA_FILE, schema
 
 DASHBOARDS, RULES, FIGURES, GUIDE = "grafana/dashboards", "prometheus/rules", "docs/figures", "docs/dashboards.md"
 OWNED = {DASHBOARDS: "*.json", RULES: "*.yml", FIGURES: "dashboard_*.svg"}
@@ -55,6 +56,7 @@ def generate(catalogue: Path = CATALOGUE_FILE, prices: Path = PRICES_FILE) -> di
     made |= {f"{RULES}/{name}": to_yaml(file) for name, file in files.items()}
     made |= {f"{FIGURES}/{overview.name(board)}.svg": overview.svg(board) for board in boards.values()}
     made[GUIDE] = guide.markdown(tuple(boards.values()), tuple(files.values()), slis)
+    made[SCHEMA_FILE] = schema()
     return made
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from loadgen.record import JobRecord, Outcome, ScenarioRecord
+from reporting.literal import literal
 from reporting.records import Records
 
 UNENDED = ("queued", "in_progress")
@@ -67,4 +68,4 @@ def _lost(scenario: ScenarioRecord, accepted: list[JobRecord]) -> int:
 
 
 def _why(scenario: ScenarioRecord) -> str:
-    return (scenario.store.error if scenario.store else None) or "not read"
+    return literal((scenario.store.error if scenario.store else None) or "not read")

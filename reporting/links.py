@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
-LIVE_UID = "reelbench-live"
+from loadgen.record import RunRecord
+from reporting.catalogue import Sli
+from reporting.records import Place
+from reporting.render.boards.objectives import panel_title
+from reporting.render.boards.parts import LIVE_UID, RELIABILITY_UID, RESOURCES_UID
+from reporting.render.layout import identify
+from reporting.render.objectives import watchable
+
+BOARDS = {"performance": LIVE_UID, "every": LIVE_UID, "reliability": RELIABILITY_UID, "resources": RESOURCES_UID}
+"""The dashboard that shows the objectives of a dimension."""
 MARGIN = 10.0
 """Seconds shown before and after a run: the exports around it."""
 TEMPO_UID = "tempo"
@@ -14,10 +24,47 @@ TEMPO_UID = "tempo"
 
 def live_run(grafana: str, run_id: str, started: float, ended: float | None) -> str:
     """The dashboard Live run with one run chosen; `started` and `ended` are Unix times in seconds, None: up to now."""
+    return _address(grafana, f"{LIVE_UID}/live-run", {"var-run_id": run_id}, started, ended)
+
+
+def place(grafana: str | None, run: RunRecord, scenario: str = "", case: str = "") -> str | None:
+    """The dashboard Live run at the time in which a number was made.
+
+    None without a Grafana, and where a part of the run did not end, so that its time is not known.
+    """
+    return _at(grafana, f"{LIVE_UID}/live-run", run, (scenario, case), {})
+
+
+def panel(grafana: str | None, sli: Sli, run: RunRecord, scenario: str = "", case: str = "") -> str | None:
+    """The one panel that shows an objective of the catalogue, at that time; None as for a place, or without a panel."""
+    if sli.objective is None or not watchable(sli):
+        return None
+    shown = {"viewPanel": str(identify(panel_title(sli)))}
+    return _at(grafana, BOARDS[sli.dimension], run, (scenario, case), shown)
+
+
+def window(run: RunRecord, scenario: str = "", case: str = "") -> tuple[float | None, float | None]:
+    """Unix times between which a case, a scenario or (without names) the run was made; None where it is not known."""
+    if not scenario:
+        return run.started, run.ended
+    found = next((s for s in run.scenarios if s.name == scenario), None)
+    if found is None or not case:
+        return (found.started, found.ended) if found else (None, None)
+    return next(((c.started, c.ended) for c in found.cases if c.name == case), (None, None))
+
+
+def _at(grafana: str | None, board: str, run: RunRecord, part: Place, more: Mapping[str, str]) -> str | None:
+    started, ended = window(run, *part)
+    if grafana is None or started is None or ended is None:
+        return None
+    chosen = {"var-run_id": run.run_id} | ({"var-scenario": part[0]} if part[0] else {})
+    return _address(grafana, board, {**chosen, **more}, started, ended)
+
+
+def _address(grafana: str, board: str, chosen: Mapping[str, str], started: float, ended: float | None) -> str:
     first = round((started - MARGIN) * 1000)
     last = "now" if ended is None else str(round((ended + MARGIN) * 1000))
-    chosen = urlencode({"var-run_id": run_id, "from": first, "to": last})
-    return f"{grafana}/d/{LIVE_UID}/live-run?{chosen}"
+    return f"{grafana}/d/{board}?{urlencode({**chosen, 'from': first, 'to': last})}"
 
 
 def trace(grafana: str, trace_id: str, started: float, ended: float) -> str:

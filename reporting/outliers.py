@@ -8,6 +8,7 @@ from loadgen.record import JobRecord
 from reporting import links, units
 from reporting.critical_path import seconds_in_spans
 from reporting.evidence import Evidence
+from reporting.literal import literal
 from reporting.records import place_name
 from reporting.report import Block, Code, Paragraph, Section, Table
 from reporting.sampling import FAILED, failed, slowest
@@ -48,7 +49,7 @@ def _jobs(evidence: Evidence, jobs: Sequence[JobRecord], caption: str) -> list[B
             str(job.index),
             units.seconds(job.done - job.due),
             job.outcome.value,
-            job.error or units.NONE,
+            literal(job.error) if job.error else units.NONE,
             f"`{job.trace_id}`",
         )
         for job in jobs

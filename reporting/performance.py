@@ -41,7 +41,7 @@ def build(evidence: Evidence, analysis: Analysis) -> Report:
         sections=(
             sections.verdict(evidence, analysis, DIMENSION),
             _key_metrics(evidence, every),
-            sections.objectives(analysis),
+            sections.objectives(evidence, analysis),
             _response_time(evidence, every),
             _percentiles(evidence, every),
             warmup.section(evidence, DIMENSION),

@@ -49,7 +49,7 @@ def build(evidence: Evidence, analysis: Analysis) -> Report:
         sections=(
             sections.verdict(evidence, analysis, DIMENSION),
             _key_metrics(evidence),
-            sections.objectives(analysis),
+            sections.objectives(evidence, analysis),
             success.section(evidence),
             retries.section(evidence),
             breaker.section(evidence),

@@ -28,6 +28,8 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     numeric: tuple[str, ...] = ()
     caption: str = ""
+    name: str = ""
+    """Name of its file where tables have files of their own; left out, it is named after report and section."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ def build(evidence: Evidence, analysis: Analysis) -> Report:
         sections=(
             sections.verdict(evidence, analysis, DIMENSION),
             _key_metrics(evidence),
-            sections.objectives(analysis),
+            sections.objectives(evidence, analysis),
             memory.section(evidence),
             processor.section(evidence),
             network.section(evidence),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from loadgen.record import CaseRecord, RunState
-from reporting import units
+from loadgen.record import CaseRecord, LimitsRecord, RunState
+from reporting import links, units
 from reporting.analysis import Analysis, Status, Verdict
 from reporting.evidence import Evidence
 from reporting.exact import explain
-from reporting.links import live_run
+from reporting.literal import literal
 from reporting.measurements import RECORDS, Measurement
 from reporting.records import began, case_seconds, place_name
 from reporting.report import Block, Bullets, Paragraph, Section, Table
@@ -69,9 +69,10 @@ def environment(evidence: Evidence) -> Section:
         ("Run", f"`{run.run_id}`, profile {run.profile}, seed {run.seed}, plan sha256 `{run.plan_hash}`"),
         ("Time", f"{units.instant(run.started)} to {units.instant(run.ended)}"),
         ("Target", run.target),
-        ("Document", f"{run.document.name}, {units.size(run.document.bytes)}, sha256 `{run.document.sha256}`"),
+        ("Document", f"{literal(run.document.name)}, {units.size(run.document.bytes)}, sha256 `{run.document.sha256}`"),
         ("Processor", f"{machine.cpu_model}, {machine.cpu_count} cores"),
         ("Memory", units.size(machine.memory_bytes)),
+        ("Limits of the container", _limits(machine.limits)),
         ("Operating system", machine.os),
         ("Python", machine.python),
         ("Libraries", ", ".join(f"{name} {machine.packages[name]}" for name in sorted(machine.packages)) or units.NONE),
@@ -100,9 +101,17 @@ def environment(evidence: Evidence) -> Section:
         settled = "every target was read past the end" if stack.settled else "NOT settled: late samples may be missing"
         rows.append(("Telemetry", f"{settled} ({units.instant(stack.settled_at)})"))
         if stack.grafana_url and run.ended is not None:
-            address = live_run(stack.grafana_url, run.run_id, run.started, run.ended)
+            address = links.place(stack.grafana_url, run)
             rows.append(("Grafana", f"[the run on the dashboard Live run]({address})"))
     return Section("Environment", (Table(("Item", "Value"), tuple(rows)),))
+
+
+def _limits(limits: LimitsRecord | None) -> str:
+    if limits is None:
+        return "none known"
+    cores = f"{limits.cpu_cores:g} cores" if limits.cpu_cores is not None else "no limit of CPU"
+    memory = units.size(limits.memory_bytes) if limits.memory_bytes is not None else "no limit of memory"
+    return f"{cores}, {memory}"
 
 
 def workload(evidence: Evidence, dimension: str) -> Section:
@@ -233,7 +242,7 @@ def reconciliation(analysis: Analysis) -> Section:
             "not available" if count.found is None else units.count(count.found),
             ("agrees" if count.agrees else "**DIFFERS**")
             if count.found is not None
-            else count.note.removeprefix("not available: "),
+            else literal(count.note.removeprefix("not available: ")),
         )
         for r in analysis.reconciliations
         for count in r.counts
@@ -252,16 +261,19 @@ def reconciliation(analysis: Analysis) -> Section:
     return Section("Reconciliation", (Paragraph(text), Table(columns, rows, numeric=("Client's log", "Found"))))
 
 
-def objectives(analysis: Analysis) -> Section:
-    """Every objective with its verdict."""
+def objectives(evidence: Evidence, analysis: Analysis) -> Section:
+    """Every objective with its verdict, and the place on the dashboard where there is one."""
     if not analysis.verdicts:
         return Section("Objectives", (Paragraph("No objective applies to the scenarios that ran."),))
+    grafana = _grafana(evidence)
     rows = tuple(
         (
-            *verdict_cells(v)[:-1],
+            _link(v.sli.title, links.panel(grafana, v.sli, evidence.run, v.scenario, v.case)),
+            _linked(evidence, v.scenario, v.case, v.member),
+            *verdict_cells(v)[2:-1],
             _bucket(v),
             units.count(v.n),
-            f"**{v.status}**{f' ({v.reason})' if v.reason else ''}",
+            f"**{v.status}**{f' ({literal(v.reason)})' if v.reason else ''}",
         )
         for v in analysis.verdicts
     )
@@ -302,8 +314,8 @@ def queries(evidence: Evidence, dimension: str) -> Section:
         blocks.append(Paragraph(f"**{sli.id}** ({unit}): {sli.why}{how}"))
         rows = tuple(
             (
-                place_name(m.scenario, m.case, m.member),
-                _with_bucket(m) if m.value is not None else f"no data: {m.no_data}",
+                _linked(evidence, m.scenario, m.case, m.member),
+                _with_bucket(m) if m.value is not None else f"no data: {literal(m.no_data or '')}",
                 units.count(m.n),
                 f"`{m.query}`",
             )
@@ -312,6 +324,20 @@ def queries(evidence: Evidence, dimension: str) -> Section:
         source = "Function of the records" if sli.function else "Query"
         blocks.append(Table(("Where", f"Value [{sli.unit}]", "n", source), rows, numeric=("n",)))
     return Section("Appendix: queries", tuple(blocks))
+
+
+def _linked(evidence: Evidence, scenario: str, case: str, member: str) -> str:
+    """The name of a place, and a link to what Grafana shows of its time where there is one."""
+    address = links.place(_grafana(evidence), evidence.run, scenario, case)
+    return _link(place_name(scenario, case, member), address)
+
+
+def _link(name: str, address: str | None) -> str:
+    return f"[{name}]({address})" if address else name
+
+
+def _grafana(evidence: Evidence) -> str | None:
+    return evidence.stack.grafana_url if evidence.stack else None
 
 
 def _bound(v: Verdict) -> str:
@@ -327,7 +353,7 @@ def _bucket(v: Verdict) -> str:
 
 
 def _sentence(v: Verdict) -> str:
-    value = units.with_unit(v.value, v.sli.unit) if v.value is not None else v.reason
+    value = units.with_unit(v.value, v.sli.unit) if v.value is not None else literal(v.reason)
     value += f" (bucket {_bucket(v)})" if v.bound else ""
     return f"{v.sli.title} in {place_name(v.scenario, v.case, v.member)}: {value}, objective {_bound(v)}"
 

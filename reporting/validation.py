@@ -5,6 +5,7 @@ from __future__ import annotations
 from reporting import units
 from reporting.evidence import Evidence
 from reporting.integrity import Losses, losses
+from reporting.literal import literal
 from reporting.report import Block, Bullets, Paragraph, Section, Table
 from reporting.statistics import Proportion, exact_proportion
 from reporting.success import DIMENSION
@@ -75,7 +76,7 @@ def _audit(evidence: Evidence) -> Table:
         audit = scenario.audit
         if audit is None or audit.error is not None:
             why = (audit.error if audit else None) or "not offered by the service"
-            rows.append((scenario.name, *[units.NONE] * 4, f"not available: {why}"))
+            rows.append((scenario.name, *[units.NONE] * 4, f"not available: {literal(why)}"))
             continue
         counts = (audit.live, audit.unsaved, audit.orphans, audit.missing)
         rows.append((scenario.name, *map(units.count, counts), "**not clean**" if any(counts) else "clean"))

@@ -26,6 +26,7 @@ from reporting.measurements import MEASUREMENTS_FILE
 from reporting.measurements import read as read_measurements
 from reporting.prices import PRICES_FILE, PricesError, load_prices
 from reporting.prometheus import QueryError
+from reporting.publish import DEFAULT, PAGE, Format, FormatError, formats_of
 from reporting.stackfile import read_stack
 from stack.binaries import find_prometheus
 from stack.errors import StackError
@@ -41,6 +42,9 @@ def main(
     kept: Annotated[bool, typer.Option("--kept", help="Use the kept measurements.json, ask nobody.")] = False,
     prices: Annotated[Path, typer.Option(help="Price list of the costs.")] = PRICES_FILE,
     charts: Annotated[bool, typer.Option(help="Draw the charts of the report.")] = True,
+    formats: Annotated[
+        str, typer.Option("--format", help=f"What to write, with commas between: {', '.join(Format)}.")
+    ] = ",".join(DEFAULT),
 ) -> None:
     """Write the reports of a finished run again."""
     if kept and prometheus is not None:
@@ -48,11 +52,14 @@ def main(
     if prometheus is not None and not is_base_url(prometheus):
         fail(EXIT_USAGE, [f"--prometheus: {prometheus!r} is not a base URL; write it like http://127.0.0.1:9090"])
     try:
+        wanted = formats_of(formats)
         load_prices(prices)  # before a Prometheus is started for nothing
         run_dir = run or newest(ROOT / "runs")
         check_run(run_dir, kept=kept)
         with metrics_of(run_dir, prometheus, kept=kept) as url:
-            exported = export(run_dir, url, charts=charts, prices=prices)
+            exported = export(run_dir, url, charts=charts, formats=wanted, prices=prices)
+    except FormatError as error:
+        fail(EXIT_USAGE, [f"--format: {error}"])
     except (RecordError, CatalogueError, PricesError) as error:
         fail(EXIT_USAGE, getattr(error, "errors", [str(error)]))
     except (StackError, QueryError) as error:
@@ -64,6 +71,9 @@ def main(
         )
     for line in exported.summary:
         typer.echo(line)
+    for path in exported.paths:
+        if path.name == PAGE:
+            typer.echo(f"all on one page: {path}", err=True)
     raise typer.Exit(exported.exit_code)
 
 

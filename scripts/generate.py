@@ -1,4 +1,4 @@
-"""Write what is made from the catalogue of indicators and the prices: Grafana's dashboards, Prometheus' rules.
+"""Write what is made from catalogue, prices and records: dashboards, rules, their page, the schema of results.json.
 
 With ``--check`` nothing is written. Exit codes: 0 done, 1 files are stale, 2 catalogue or prices are wrong, or a file
 cannot be written.
@@ -29,7 +29,7 @@ def main(
     prices: Annotated[Path, typer.Option(help="The price list that the dashboards begin with.")] = PRICES_FILE,
     root: Annotated[Path, typer.Option(help="The checkout to write into.")] = ROOT,
 ) -> None:
-    """Write dashboards, rules and their page."""
+    """Write dashboards, rules, their page and the schema of results.json."""
     try:
         made = generate(catalogue, prices)
         if check:

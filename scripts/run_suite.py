@@ -36,10 +36,11 @@ from loadgen.scenario import PROFILES
 from loadgen.target import TargetError, check_target
 from reporting.annotations import Region, regions
 from reporting.catalogue import CatalogueError
-from reporting.export import export
+from reporting.export import REPORTS_DIR, export
 from reporting.links import live_run
 from reporting.prices import PricesError
 from reporting.prometheus import QueryError
+from reporting.publish import DEFAULT, PAGE
 from reporting.stackfile import read_stack
 from reporting.tempo import connect
 from stack.binaries import find_prometheus
@@ -195,11 +196,11 @@ def measure(
             say(f"warning: {trouble}")
         await_traces(run_dir)
         begun = time.monotonic()
-        exported = export(run_dir, stack.prometheus_url, charts=charts)
+        exported = export(run_dir, stack.prometheus_url, charts=charts, formats=DEFAULT)
         annotate(grafana, regions(run, exported.verdicts, exported.status))
     for line in exported.summary:
         typer.echo(line)
-    say(f"report written in {time.monotonic() - begun:.1f} s")
+    say(f"report written in {time.monotonic() - begun:.1f} s; all on one page: {run_dir / REPORTS_DIR / PAGE}")
     if run.state is RunState.INTERRUPTED:
         return EXIT_INTERRUPTED
     return status or exported.exit_code

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from reporting.catalogue import Catalogue
-from reporting.links import LIVE_UID
 from reporting.prices import Prices
 from reporting.render.boards.objectives import objectives
-from reporting.render.boards.parts import ask, board, chart, stat, table
+from reporting.render.boards.parts import LIVE_UID, ask, board, chart, stat, table
 from reporting.render.grafana import Dashboard
 from reporting.render.layout import Group, Line
 from reporting.render.promql import MEASURED, PLACE, RATE, gauge, hit_rate, observed, quantile, rate

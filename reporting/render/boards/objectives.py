@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reporting.catalogue import Catalogue
+from reporting.catalogue import Catalogue, Sli
 from reporting.render.boards.parts import UNITS, ask, stat
 from reporting.render.layout import Group, Line
 from reporting.render.objectives import watched, worst
@@ -26,7 +26,7 @@ def objectives(catalogue: Catalogue, *dimensions: str) -> tuple[Group, ...]:
         going_on = " > 0" if sli.per_second else ""  # a case that has ended keeps its series, at a rate of 0
         panels.append(
             stat(
-                f"{sli.title}, worst place",
+                panel_title(sli),
                 f"Objective: {demand}. {sli.why}",
                 UNITS.get(sli.unit, "short"),
                 [ask(f"{worst(objective)}({entry.record}{{{selector}}}{going_on})", now=True)],
@@ -37,3 +37,8 @@ def objectives(catalogue: Catalogue, *dimensions: str) -> tuple[Group, ...]:
         )
     lines = [Line(4, panels[start : start + _A_LINE]) for start in range(0, len(panels), _A_LINE)]
     return (Group("Objectives", lines),) if lines else ()
+
+
+def panel_title(sli: Sli) -> str:
+    """The title of the panel that shows an objective; the panel's id comes from it."""
+    return f"{sli.title}, worst place"

@@ -5,13 +5,12 @@ from __future__ import annotations
 from reporting.catalogue import Catalogue
 from reporting.prices import Prices
 from reporting.render.boards.objectives import objectives
-from reporting.render.boards.parts import ask, board, chart, states
+from reporting.render.boards.parts import RELIABILITY_UID, ask, board, chart, states
 from reporting.render.burn import ALERTS, budgets
 from reporting.render.grafana import Dashboard, Mapping, Word
 from reporting.render.layout import Group, Line
 from reporting.render.promql import PLACE, gauge, observed, quantile, rate
 
-UID = "reelbench-reliability"
 BREAKER = Mapping(
     options={
         "0": Word(text="closed", color="green", index=0),
@@ -126,7 +125,7 @@ def build(catalogue: Catalogue, _prices: Prices) -> Dashboard:
         ],
     )  # fmt: skip
     return board(
-        UID,
+        RELIABILITY_UID,
         "Reliability",
         "Retries, circuit breakers, partial and cancelled jobs, the job store, error budgets.",
         [*objectives(catalogue, "reliability"), breakers, recovery, jobs, store, *_burn(catalogue)],

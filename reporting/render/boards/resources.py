@@ -5,12 +5,11 @@ from __future__ import annotations
 from reporting.catalogue import Catalogue
 from reporting.prices import Prices
 from reporting.render.boards.objectives import objectives
-from reporting.render.boards.parts import ask, board, chart, stat, text_variable
+from reporting.render.boards.parts import RESOURCES_UID, ask, board, chart, stat, text_variable
 from reporting.render.grafana import Dashboard, TextVariable
 from reporting.render.layout import Group, Line
 from reporting.render.promql import PLACE, gauge, hit_rate, quantile, rate
 
-UID = "reelbench-resources"
 _HOUR = 3600
 _SERVICE = 'job="service"'
 PRICES = (
@@ -134,7 +133,7 @@ def build(catalogue: Catalogue, prices: Prices) -> Dashboard:
         ],
     )  # fmt: skip
     return board(
-        UID,
+        RESOURCES_UID,
         "Resources",
         "Processor, memory, network, caches and the estimated cost per hour.",
         [*objectives(catalogue, "resources"), processes, network, cache, cost],

@@ -1,0 +1,184 @@
+"""What an export found, for all that is published of it, and how it becomes results as data."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+from loadgen.record import JobRecord, Outcome
+from reporting.analysis import Analysis, Status
+from reporting.evidence import Evidence
+from reporting.numbers import numbers
+from reporting.render.inline import plain
+from reporting.render.named import named_tables
+from reporting.report import Report
+from reporting.results import (
+    Audit,
+    CaseWindow,
+    Count,
+    Dimension,
+    Outlier,
+    Provenance,
+    Results,
+    TableRows,
+)
+
+SLOWEST = 3
+"""Completed jobs of each case that are named with their trace, the slowest first."""
+FAILED = 5
+"""Jobs of each case that did not complete and are named with their trace and error, in order of time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One dimension: what was found, and the report that says it."""
+
+    dimension: str
+    analysis: Analysis
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A whole run, judged and reported."""
+
+    evidence: Evidence
+    judged: tuple[Judged, ...]
+    status: Status
+    exit_code: int
+
+    @property
+    def reports(self) -> tuple[Report, ...]:
+        """The reports in order."""
+        return tuple(one.report for one in self.judged)
+
+
+def results(found: Found) -> Results:
+    """Everything that was found, as data."""
+    evidence, run = found.evidence, found.evidence.run
+    verdicts = [verdict for one in found.judged for verdict in one.analysis.verdicts]
+    return Results(
+        run_id=run.run_id,
+        profile=run.profile,
+        target=run.target,
+        state=run.state.value,
+        started=run.started,
+        ended=run.ended,
+        verdict=found.status.value,
+        exit_code=found.exit_code,
+        dimensions=tuple(
+            Dimension(
+                name=one.dimension,
+                report=one.report.name,
+                verdict=one.analysis.status.value,
+                problems=one.analysis.problems,
+            )
+            for one in found.judged
+        ),
+        numbers=numbers(evidence, verdicts),
+        outliers=tuple(_outliers(evidence)),
+        reconciliation=tuple(_counts(found)),
+        cases=tuple(_cases(evidence)),
+        audits=tuple(Audit(scenario=s.name, audit=s.audit) for s in run.scenarios if s.audit is not None),
+        tables=tuple(_tables(found)),
+        provenance=_provenance(evidence),
+    )
+
+
+def _outliers(evidence: Evidence) -> Iterator[Outlier]:
+    for scenario in evidence.run.scenarios:
+        for case in scenario.cases:
+            jobs = evidence.case_jobs(scenario.name, case.name)
+            completed = [job for job in jobs if job.outcome is Outcome.COMPLETED]
+            slowest = sorted(completed, key=lambda job: (job.due - job.done, job.index))[:SLOWEST]
+            others = sorted((job for job in jobs if job.outcome is not Outcome.COMPLETED), key=lambda job: job.due)
+            yield from (_outlier(job, slow=True) for job in slowest)
+            yield from (_outlier(job, slow=False) for job in others[:FAILED])
+
+
+def _outlier(job: JobRecord, *, slow: bool) -> Outlier:
+    return Outlier(
+        scenario=job.scenario,
+        case=job.case,
+        index=job.index,
+        kind="slowest" if slow else "not completed",
+        outcome=job.outcome.value,
+        response_time=job.done - job.due,
+        job_id=job.job_id,
+        trace_id=job.trace_id,
+        error=job.error,
+    )
+
+
+def _counts(found: Found) -> Iterator[Count]:
+    for one in found.judged:
+        for reconciliation in one.analysis.reconciliations:
+            for count in reconciliation.counts:
+                yield Count(
+                    scenario=reconciliation.scenario,
+                    source=count.source,
+                    what=count.what,
+                    least=count.low,
+                    most=count.high,
+                    found=count.found,
+                    agrees=count.agrees,
+                    note=count.note,
+                )
+
+
+def _cases(evidence: Evidence) -> Iterator[CaseWindow]:
+    for scenario in evidence.run.scenarios:
+        for case in scenario.cases:
+            yield CaseWindow(
+                scenario=scenario.name,
+                case=case.name,
+                model=case.model,
+                concurrency=case.concurrency,
+                planned=case.planned,
+                warmup=case.warmup,
+                started=case.started,
+                ended=case.ended,
+                generator_cpu=case.generator_cpu,
+                loop_lag_p99=case.loop_lag_p99,
+                switches=case.switches,
+            )
+
+
+def _tables(found: Found) -> Iterator[TableRows]:
+    for table in named_tables(found.reports):
+        if not table.appendix:
+            yield TableRows(
+                name=table.name,
+                report=table.report.name,
+                section=table.section.title,
+                caption=plain(table.table.caption),
+                columns=tuple(map(plain, table.table.columns)),
+                rows=tuple(tuple(map(plain, row)) for row in table.table.rows),
+            )
+
+
+def _provenance(evidence: Evidence) -> Provenance:
+    run, measurements = evidence.run, evidence.measurements
+    return Provenance(
+        seed=run.seed,
+        plan_sha256=run.plan_hash,
+        replica=run.replica,
+        replicas=run.replicas,
+        catalogue_sha256=_sha256(evidence.catalogue),
+        prices_sha256=_sha256(evidence.prices),
+        instant=measurements.instant,
+        window=measurements.window,
+        prometheus=measurements.prometheus,
+        document=run.document,
+        switches=run.switches,
+        faults=tuple(run.faults),
+        environment=run.environment,
+        stack=evidence.stack,
+    )
+
+
+def _sha256(read: object) -> str:
+    return hashlib.sha256(msgspec.json.encode(read)).hexdigest()

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+
+from reporting.render import figures, html
+from reporting.report import Bullets, Chart, Paragraph, Report, Section, Series, Table
+
+BAD = '<script>alert("x")</script>![i](http://evil.example/i.png)[l](javascript:x)</td></table>'
+KNOWN = (
+    "html head meta title style body header h1 h2 h3 p a strong em code div nav details summary ul li main article "
+    "section table caption thead tbody tr th td figure figcaption svg g path defs use text tspan clippath rect"
+)
+"""Every element that a page may have."""
+
+
+def chart(name: str, title: str = "Title") -> Chart:
+    return Chart(name, "line", title, "x", "y", (Series("s", (1, 5), (1.0, 2.0)),), "caption")
+
+
+def page(*blocks: Paragraph | Bullets | Table | Chart, title: str = "One: <b>") -> str:
+    report = Report(
+        "speed_report",
+        "Speed report of run r<1>",
+        (Section(title, blocks), Section("Appendix: queries", (Paragraph("q"),), 3)),
+    )
+    svgs = {block.name: figures.svg(block) for block in blocks if isinstance(block, Chart)}
+    return html.render("Run r<1>", (report,), {"speed_report": "FAIL"}, svgs)
+
+
+class Tags(HTMLParser):
+    """Every element with its attributes, and proof that those with an end have one."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+        if tag not in {"meta", "br", "hr", "img", "link"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def values(self, name: str) -> Iterator[str]:
+        return (value for _, attrs in self.found if (value := attrs.get(name)) is not None)
+
+
+def test_hostile_text_in_every_block_stays_text() -> None:
+    text = page(
+        Paragraph(BAD), Bullets((BAD,)), Table((BAD, "n"), ((BAD, "1"),), ("n",), BAD), chart("c", BAD), title=BAD
+    )
+    tags = Tags(text)
+    assert tags.open == []
+    assert {tag for tag, _ in tags.found} <= set(KNOWN.split())
+    assert [tag for tag, _ in tags.found].count("table") == 1
+    assert not [value for value in tags.values("href") if value.startswith("javascript")]
+    assert not [name for _, attrs in tags.found for name in attrs if name.startswith("on") or name == "src"]
+    assert "&lt;script&gt;alert(" in text
+
+
+def test_the_page_needs_nothing_from_elsewhere() -> None:
+    text = page(Paragraph("[run](http://grafana:3000/d/x)"), chart("c"))
+    assert (
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        in text
+    )
+    assert not re.findall(r"@import|url\((?!#)|<link|<script|<img|src=", text)
+
+
+def test_two_figures_of_a_page_share_no_id_and_refer_to_their_own() -> None:
+    tags = Tags(page(chart("first"), chart("second")))
+    ids = list(tags.values("id"))
+    assert len(ids) == len(set(ids))
+    inner = {value for name in ("xlink:href", "clip-path") for value in tags.values(name)}
+    assert inner
+    assert {re.sub(r"url\(#(.*)\)|#", r"\1", value) for value in inner} <= set(ids)
+
+
+def test_every_link_of_the_contents_leads_to_its_section() -> None:
+    tags = Tags(page(Paragraph("x")))
+    anchors = [value for value in tags.values("href") if value.startswith("#")]
+    assert anchors[:4] == ["#speed-report", "#speed-report", "#speed-report-one-b", "#speed-report-appendix-queries"]
+    assert {anchor[1:] for anchor in anchors} <= set(tags.values("id"))
+
+
+def test_the_same_title_twice_gives_two_anchors() -> None:
+    report = Report("r", "R", (Section("S", ()), Section("S", ()), Section("S!", ())))
+    tags = Tags(html.render("t", (report,), {"r": "PASS"}, {}))
+    assert [attrs["id"] for tag, attrs in tags.found if tag == "section"] == ["r-s", "r-s-1", "r-s-2"]
+
+
+def test_a_table_scrolls_by_itself_and_numbers_are_flush_right() -> None:
+    text = page(Table(("Where", "n"), (("a | b", "20"),), ("n",), "n = 20"))
+    table = text[text.index('<div class="table"') : text.index("</table>")]
+    assert table.splitlines() == [
+        '<div class="table" tabindex="0">',
+        "<table>",
+        "<caption>n = 20</caption>",
+        '<thead><tr><th scope="col">Where</th><th scope="col" class="number">n</th></tr></thead>',
+        "<tbody>",
+        '<tr><td>a | b</td><td class="number">20</td></tr>',
+        "</tbody>",
+    ]
+
+
+def test_the_verdict_of_each_report_stands_at_the_top_as_a_word() -> None:
+    assert '<a href="#speed-report">Speed: <strong class="verdict fail">FAIL</strong></a>' in page(Paragraph("x"))
+
+
+def test_a_figure_that_was_not_drawn_is_left_out() -> None:
+    report = Report("r", "R", (Section("S", (chart("c"),)),))
+    assert "<figure" not in html.render("t", (report,), {"r": "PASS"}, {})

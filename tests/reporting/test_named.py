@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+
+from reporting.render import tables
+from reporting.render.named import named_tables
+from reporting.report import Paragraph, Report, Section, Table
+
+
+def made(title: str, *tables_: Table) -> Section:
+    return Section(title, (Paragraph("Text."), *tables_))
+
+
+ONE = Table(("a",), (("1",),))
+SPEED = (made("Response time", ONE, ONE), made("Appendix: queries", ONE), made("None", Table(("a",), ())))
+NAMED = Table(("a",), (("2",),), name="speed response_time 2")
+REPORTS = (Report("speed_report", "S", SPEED), Report("other_report", "O", (made("X", NAMED),)))
+
+
+def test_every_table_has_a_name_of_its_own() -> None:
+    assert [(t.name, t.appendix) for t in named_tables(REPORTS)] == [
+        ("speed_response_time", False),
+        ("speed_response_time_2", False),
+        ("speed_appendix", True),
+        ("speed_response_time_2_2", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+1+cmd|' /C calc'!A0", "'+1+cmd|' /C calc'!A0"),
+        ("-2+3", "'-2+3"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t=1"),
+        ("\r=1", "'\r=1"),
+        ("-0.5", "-0.5"),
+        ("+0.031", "+0.031"),
+        ("-1e-05", "-1e-05"),
+        ("-", "-"),
+        ("a=1", "a=1"),
+        ("", ""),
+    ],
+)
+def test_no_cell_is_a_formula_and_numbers_stay_numbers(text: str, safe: str) -> None:
+    assert tables.guarded(text) == safe
+
+
+def test_a_table_is_a_file_of_plain_text() -> None:
+    table = Table(("Where", "P95 [s]"), (('a, "b"', "**1.5**"), ("`x|y`", "=2")), ("P95 [s]",), "*caption*")
+    text = tables.tables_csv((Report("r_report", "R", (Section("T", (table,)),)),))["r_t"]
+    assert list(csv.reader(io.StringIO(text))) == [["Where", "P95 [s]"], ['a, "b"', "1.5"], ["x|y", "'=2"]]
