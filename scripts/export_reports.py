@@ -1,8 +1,10 @@
 """Write the reports of a finished run again: PromQL and traces in, Markdown and charts out, the same bytes each time.
 
 Brings Prometheus up over the run's own data, or asks the stack that the run was measured with where that was not ours
-to start; with ``--prometheus`` it asks another one that runs. Exit codes: 0 pass, 1 an
-objective failed, 2 bad usage or reports that cannot be written, 3 inconclusive or invalid, 4 no Prometheus to be had.
+to start; with ``--prometheus`` it asks another one that runs. With ``--compare`` it also compares the run with another;
+either may be a folder of repetitions. Exit codes: 0 pass, 1 an objective failed (or, with ``--fail-on worse``, an
+indicator is worse than the baseline's), 2 bad usage or reports that cannot be written, 3 inconclusive or invalid, 4 no
+Prometheus to be had.
 """
 
 from __future__ import annotations
@@ -21,6 +23,9 @@ sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an i
 from loadgen.options import is_base_url
 from loadgen.record import RUN_FILE, RecordError, read_run
 from reporting.catalogue import CatalogueError
+from reporting.compare.check import CompareError
+from reporting.compare.folders import is_repeated, repeated_runs
+from reporting.compare.repetitions import write_repetitions
 from reporting.export import export
 from reporting.measurements import MEASUREMENTS_FILE
 from reporting.measurements import read as read_measurements
@@ -41,8 +46,13 @@ def main(
     kept: Annotated[bool, typer.Option("--kept", help="Use the kept measurements.json, ask nobody.")] = False,
     prices: Annotated[Path, typer.Option(help="Price list of the costs.")] = PRICES_FILE,
     charts: Annotated[bool, typer.Option(help="Draw the charts of the report.")] = True,
+    compare: Annotated[Path | None, typer.Option(help="Run, or folder of repetitions, to compare with.")] = None,
+    fail_on: Annotated[str | None, typer.Option(help="worse: exit code 1 when an indicator is worse.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Compare what would mislead, and say so.")] = False,
 ) -> None:
     """Write the reports of a finished run again."""
+    if wrong := compare_errors(compare, fail_on, force=force):
+        fail(EXIT_USAGE, wrong)
     if kept and prometheus is not None:
         fail(EXIT_USAGE, ["--kept asks no Prometheus; leave out --kept or --prometheus"])
     if prometheus is not None and not is_base_url(prometheus):
@@ -50,10 +60,18 @@ def main(
     try:
         load_prices(prices)  # before a Prometheus is started for nothing
         run_dir = run or newest(ROOT / "runs")
-        check_run(run_dir, kept=kept)
-        with metrics_of(run_dir, prometheus, kept=kept) as url:
-            exported = export(run_dir, url, charts=charts, prices=prices)
-    except (RecordError, CatalogueError, PricesError) as error:
+        if is_repeated(run_dir):
+            exit_code, lines = 0, write_repetitions(run_dir, repeated_runs(run_dir)).summary
+        else:
+            check_run(run_dir, kept=kept)
+            with metrics_of(run_dir, prometheus, kept=kept) as url:
+                exported = export(run_dir, url, charts=charts, prices=prices)
+            exit_code, lines = exported.exit_code, exported.summary
+        if compare is not None:
+            worse, more = compared(run_dir, compare, force=force)
+            lines = (*lines, *more)
+            exit_code = 1 if fail_on and worse else exit_code
+    except (RecordError, CatalogueError, PricesError, CompareError) as error:
         fail(EXIT_USAGE, getattr(error, "errors", [str(error)]))
     except (StackError, QueryError) as error:
         fail(EXIT_ABSENT, [str(error)])
@@ -62,9 +80,28 @@ def main(
             EXIT_USAGE,
             [f"cannot read or write {error.filename or run_dir} ({error.strerror}); correct it and export again"],
         )
-    for line in exported.summary:
+    for line in lines:
         typer.echo(line)
-    raise typer.Exit(exported.exit_code)
+    raise typer.Exit(exit_code)
+
+
+def compare_errors(compare: Path | None, fail_on: str | None, *, force: bool) -> list[str]:
+    """What is wrong with the options of a comparison."""
+    errors = [
+        f"{name} needs --compare BASELINE" for name, given in (("--fail-on", fail_on), ("--force", force)) if given
+    ]
+    errors = [] if compare is not None else errors
+    if fail_on not in {None, "worse"}:
+        errors.append(f"--fail-on: {fail_on!r} is unknown; use worse")
+    return errors
+
+
+def compared(run_dir: Path, baseline: Path, *, force: bool) -> tuple[bool, tuple[str, ...]]:
+    """Write the comparison; tells whether an indicator is worse, with lines for the terminal."""
+    from reporting.compare.export import export as export_comparison  # noqa: PLC0415 - scipy.stats takes a second
+
+    found = export_comparison(run_dir, baseline, force=force)
+    return found.worse, found.summary
 
 
 def newest(runs: Path) -> Path:
