@@ -16,7 +16,7 @@ POINTS = "pp"
 """Percentage points: the unit of a difference of two shares."""
 
 
-def tested(findings: list[Finding], caption: str) -> Table:
+def tested(findings: list[Finding], names: tuple[str, str], caption: str) -> Table:
     """Those that were tested, with test, effect and verdict."""
     rows = tuple(
         (
@@ -35,13 +35,13 @@ def tested(findings: list[Finding], caption: str) -> Table:
         for f in findings
     )
     columns = (
-        "Indicator", "Where", "Run", "Baseline", "n", "Difference (95 % CI)", "Relative % (95 % CI)", "Test", "Effect",
+        "Indicator", "Where", *names, "n", "Difference (95 % CI)", "Relative % (95 % CI)", "Test", "Effect",
         "p corrected", "Verdict",
     )  # fmt: skip
-    return Table(columns, rows, ("Run", "Baseline", "n", "Effect", "p corrected"), caption)
+    return Table(columns, rows, (*names, "n", "Effect", "p corrected"), caption)
 
 
-def untested(findings: list[Finding], caption: str) -> Table:
+def untested(findings: list[Finding], names: tuple[str, str], caption: str) -> Table:
     """Those that could not be tested: both values, and why."""
     rows = tuple(
         (
@@ -55,8 +55,8 @@ def untested(findings: list[Finding], caption: str) -> Table:
         )
         for f in findings
     )
-    columns = ("Indicator", "Where", "Run", "Baseline", "Difference", "Relative %", "Why")
-    return Table(columns, rows, ("Run", "Baseline"), caption)
+    columns = ("Indicator", "Where", *names, "Difference", "Relative %", "Why")
+    return Table(columns, rows, names, caption)
 
 
 def sentence(f: Finding) -> str:

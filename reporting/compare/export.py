@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadgen.record import RunState
 from reporting.catalogue import load
 from reporting.compare import report
-from reporting.compare.check import CompareError, differs, refusals
-from reporting.compare.finding import ComparisonRecord, SideRecord, Word
+from reporting.compare.check import CompareError, refusals
+from reporting.compare.compare import compare
+from reporting.compare.finding import ComparisonRecord, Word
 from reporting.compare.folders import COMPARISON_FILE, REPORTS_DIR
-from reporting.compare.judge import judge
-from reporting.compare.pairs import Skip, pairs
-from reporting.compare.side import Side, read_side
+from reporting.compare.side import read_side
 from reporting.compare.written import write
 
 
@@ -54,41 +52,6 @@ def export(run: Path, baseline: Path, *, force: bool = False) -> Compared:
     reasons = refusals(*sides)
     if reasons and not force:
         raise CompareError(tuple(f"{reason}, or add --force" for reason in reasons))
-    record = compare(*sides, forced=reasons)
+    (record,) = compare([sides], forced=reasons)
     path = write(run / REPORTS_DIR, COMPARISON_FILE, record, report.build(record))
     return Compared(record, path)
-
-
-def compare(run: Side, baseline: Side, *, forced: tuple[str, ...] = (), skip: Skip | None = None) -> ComparisonRecord:
-    """Compare two sides; nothing is refused or written here."""
-    found = pairs(run, baseline, skip) if skip else pairs(run, baseline)
-    remarks = [f"{problem}: only what was measured is compared" for problem in _unfinished(run)]
-    remarks += [f"Counts differ in {text}" for side in (run, baseline) for text in side.differences]
-    return ComparisonRecord(
-        run=_side(run),
-        baseline=_side(baseline),
-        over_runs=max(len(run.runs), len(baseline.runs)) > 1,
-        forced=forced,
-        remarks=tuple(remarks),
-        differs=differs(run, baseline),
-        findings=judge(found.found),
-        alone=found.alone,
-    )
-
-
-def _unfinished(side: Side) -> list[str]:
-    return [
-        f"{run.run.run_id} is not finished (its state is {run.run.state})"
-        for run in side.runs
-        if run.run.state is not RunState.COMPLETED
-    ]
-
-
-def _side(side: Side) -> SideRecord:
-    first = side.runs[0].run
-    return SideRecord(
-        name=side.name,
-        runs=tuple(run.run.run_id for run in side.runs),
-        plan_hash=first.plan_hash,
-        commit=first.environment.commit,
-    )

@@ -54,7 +54,7 @@ def told(findings: tuple[Finding, ...]) -> tuple[Block, ...]:
     """The largest findings in words, worse ones first."""
     items = []
     for word in (Word.WORSE, Word.BETTER):
-        found = sorted((f for f in findings if f.verdict is word), key=_size, reverse=True)
+        found = sorted((f for f in findings if f.verdict is word), key=size, reverse=True)
         items += [f"{cells.sentence(f)}." for f in found[:SHOWN]]
         if len(found) > SHOWN:
             items.append(f"and {len(found) - SHOWN} more that are {word}, in the table below.")
@@ -77,26 +77,28 @@ def sides(comparison: ComparisonRecord) -> Section:
     return Section("What differs", (Paragraph(lead + end), Table(("Item", "Run", "Baseline"), tuple(rows))))
 
 
-def tables(findings: tuple[Finding, ...], level: int = 2) -> tuple[Section, ...]:
+def tables(
+    findings: tuple[Finding, ...], level: int = 2, names: tuple[str, str] = ("Run", "Baseline")
+) -> tuple[Section, ...]:
     """The findings by what could be said."""
     clear = [f for f in findings if f.verdict in {Word.WORSE, Word.BETTER}]
     unclear = [f for f in findings if f.verdict is Word.NOT_SHOWN]
     unknown = [f for f in findings if f.verdict is Word.CANNOT_TELL and f.difference]
     equal = sum(1 for f in findings if f.verdict is Word.CANNOT_TELL and not f.difference)
     caption = (
-        "Differences are run less baseline; n is samples of either side, of repetitions runs. A12 above 0.5: values of "
-        "the run are larger. `?`: the sample is too small for this limit."
+        f"Differences are {names[0].lower()} less {names[1].lower()}; n is samples of either side, of repetitions "
+        f"runs. A12 above 0.5: values of {names[0].lower()} are larger. `?`: the sample is too small for this limit."
     )
     found = []
     if clear:
-        found.append(Section("Differences", (cells.tested(clear, caption),), level))
+        found.append(Section("Differences", (cells.tested(clear, names, caption),), level))
     if unclear:
         text = "No difference shown is no proof of none: see the interval for what the data still allow."
-        found.append(Section("No difference shown", (cells.tested(unclear, text),), level))
+        found.append(Section("No difference shown", (cells.tested(unclear, names, text),), level))
     if unknown:
         more = f" {equal} more have the same value on both sides; they stand in the JSON file." if equal else ""
         text = f"Both values are facts of these runs; whether they would come again is not known.{more}"
-        found.append(Section("Cannot tell", (cells.untested(unknown, text),), level))
+        found.append(Section("Cannot tell", (cells.untested(unknown, names, text),), level))
     return tuple(found)
 
 
@@ -143,7 +145,8 @@ def method(*, over_runs: bool) -> Section:
     return Section("Method", (Bullets(items),))
 
 
-def _size(finding: Finding) -> float:
+def size(finding: Finding) -> float:
+    """How large a difference is, for an order among findings."""
     return abs(finding.relative if finding.relative is not None else finding.difference)
 
 
