@@ -79,13 +79,14 @@ def _impact(record: AblationRecord, *, over_runs: bool) -> Section:
             "is not told from the optimization, and jobs of one run are correlated, so p is too small and intervals "
             "are too narrow. With `--repeat 4` or more the configurations take turns, and runs are compared."
         )
-    blocks: list[Block] = [Paragraph(lead), Table(columns, rows, columns[1:5], caption)]
-    return Section("Impact", (*blocks, Bullets(tuple(items))) if items else tuple(blocks))
+    warning = (Bullets(tuple(items)),) if items else ()
+    return Section("Impact", (Paragraph(lead), *warning, Table(columns, rows, columns[1:5], caption)))
 
 
 def _sections(effect: Effect) -> tuple[Section, ...]:
     comparison = effect.comparison
     shown = tuple(f for f in comparison.findings if f.sli in KEY or f.verdict in WORDS)
+    alone = [a for a in comparison.alone if a.sli in KEY]
     names = ", ".join(f"`{name}`" for name in comparison.baseline.runs)
     text = f"With it ({_runs(len(comparison.run.runs))}) against without it ({names}): {tally(effect)}."
     items = []
@@ -94,18 +95,14 @@ def _sections(effect: Effect) -> tuple[Section, ...]:
             f"Left out, as these cases set `{effect.optimization}` themselves, so that it was the same on both sides: "
             f"{', '.join(effect.set_by_cases)}."
         )
-    if comparison.alone:
-        items.append(
-            f"Left out: {comparison.alone} places with data on one side only, as of a hit rate without its cache."
-        )
     others = [d for d in comparison.differs if d.item != f"Switch {effect.optimization}"]
     items += [f"Also differs: {d.item} ({d.run} with it, {d.baseline} without)." for d in others]
-    hidden = len(comparison.findings) - len(shown)
+    hidden = len(comparison.findings) - len(shown) + len(comparison.alone) - len(alone)
     if hidden:
-        items.append(f"{hidden} further comparisons that are neither better nor worse stand in the JSON file.")
+        items.append(f"{hidden} further places that are neither better nor worse stand in the JSON file.")
     head: tuple[Block, ...] = (Paragraph(text), *((Bullets(tuple(items)),) if items else ()))
     title = f"Impact of {effect.optimization}"
-    return (Section(title, head), *report.tables(shown, level=3, names=("With", "Without")))
+    return (Section(title, head), *report.tables(shown, alone, level=3, names=("With", "Without")))
 
 
 def _largest(effect: Effect, word: Word) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from reporting import units
-from reporting.compare.finding import Finding, Word
+from reporting.compare.finding import Alone, Finding, Word
 from reporting.compare.intervals import NOWHERE
 from reporting.records import place_name
 from reporting.report import Table
@@ -41,8 +41,8 @@ def tested(findings: list[Finding], names: tuple[str, str], caption: str) -> Tab
     return Table(columns, rows, (*names, "n", "Effect", "p corrected"), caption)
 
 
-def untested(findings: list[Finding], names: tuple[str, str], caption: str) -> Table:
-    """Those that could not be tested: both values, and why."""
+def untested(findings: list[Finding], names: tuple[str, str], caption: str, *, why: bool) -> Table:
+    """Those that could not be tested: both values, and why where that is not the same for all."""
     rows = tuple(
         (
             f.title,
@@ -51,12 +51,42 @@ def untested(findings: list[Finding], names: tuple[str, str], caption: str) -> T
             units.with_unit(f.baseline, f.unit),
             change(f),
             relative(f),
-            f.reason,
+            *((f.reason,) if why else ()),
         )
         for f in findings
     )
-    columns = ("Indicator", "Where", *names, "Difference", "Relative %", "Why")
+    columns = ("Indicator", "Where", *names, "Difference", "Relative %", *(("Why",) if why else ()))
     return Table(columns, rows, names, caption)
+
+
+def alike(findings: list[Finding], caption: str) -> Table:
+    """Those in which both sides are alike, so that nothing was tested."""
+    rows = tuple(
+        (
+            f.title,
+            place_name(f.scenario, f.case, f.member),
+            units.with_unit(f.run, f.unit),
+            _n(f),
+            _with_interval("", f.interval, f.unit).strip(" ()") or units.NONE,
+        )
+        for f in findings
+    )
+    columns = ("Indicator", "Where", "Both", "n", "95 % CI of the difference")
+    return Table(columns, rows, columns[2:4], caption)
+
+
+def alone(found: Sequence[Alone], names: tuple[str, str], caption: str) -> Table:
+    """What one side alone has data of."""
+    rows = tuple(
+        (
+            a.title,
+            place_name(a.scenario, a.case, a.member),
+            units.with_unit(a.run, a.unit),
+            units.with_unit(a.baseline, a.unit),
+        )
+        for a in found
+    )
+    return Table(("Indicator", "Where", *names), rows, names, caption)
 
 
 def sentence(f: Finding) -> str:

@@ -57,6 +57,20 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Why it is neither better nor worse; empty otherwise."""
 
 
+class Alone(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An indicator in a place in which one side has no data, so that nothing is compared. Values are in `unit`."""
+
+    sli: str
+    title: str
+    unit: str
+    scenario: str
+    case: str
+    member: str
+    run: float | None
+    """Of several runs the mean of their values."""
+    baseline: float | None
+
+
 class SideRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who was compared."""
 
@@ -87,8 +101,7 @@ class ComparisonRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     remarks: tuple[str, ...]
     differs: tuple[Differs, ...]
     findings: tuple[Finding, ...]
-    alone: int
-    """Places left out, as one side has no data there."""
+    alone: tuple[Alone, ...]
 
     def count(self, word: Word) -> int:
         """How many findings say this."""

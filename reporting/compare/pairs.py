@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from reporting.catalogue import Sli
-from reporting.compare.kinds import Observed, observe
+from reporting.compare.finding import Alone
+from reporting.compare.kinds import Observed, observe, title_of, unit_of
 from reporting.compare.side import Side
 from reporting.measurements import Measurement
 
@@ -31,8 +33,7 @@ class Pairs:
     """All pairs, in the order of the catalogue and of the run."""
 
     found: tuple[Pair, ...]
-    alone: int
-    """Places in which one side has no data."""
+    alone: tuple[Alone, ...]
 
 
 def nothing(_scenario: str, _case: str) -> bool:
@@ -43,7 +44,7 @@ def nothing(_scenario: str, _case: str) -> bool:
 def pairs(run: Side, baseline: Side, skip: Skip) -> Pairs:
     """Pair what both sides have of each indicator that has a direction; what neither has data of is no pair."""
     found: list[Pair] = []
-    alone = 0
+    alone: list[Alone] = []
     for sli in run.runs[0].catalogue.slis:
         if sli.better is None:
             continue
@@ -51,11 +52,12 @@ def pairs(run: Side, baseline: Side, skip: Skip) -> Pairs:
             if skip(place.scenario, place.case):
                 continue
             mine, theirs = observations(run, sli, place), observations(baseline, sli, place)
-            alone += bool(mine) != bool(theirs)
+            if bool(mine) != bool(theirs):
+                alone.append(_alone(sli, place, mine, theirs))
             if mine and theirs:
                 invalid = (place.scenario, place.case) in run.invalid | baseline.invalid
                 found.append(Pair(sli, place, mine, theirs, invalid))
-    return Pairs(tuple(found), alone)
+    return Pairs(tuple(found), tuple(alone))
 
 
 def places(side: Side, sli: Sli) -> list[Measurement]:
@@ -68,3 +70,21 @@ def observations(side: Side, sli: Sli, place: Measurement) -> tuple[Observed, ..
     measured = (run.measured(sli.id, place.scenario, place.case, place.member) for run in side.runs)
     asked = ((run, m) for run, m in zip(side.runs, measured, strict=True) if m is not None)
     return tuple(o for run, m in asked if (o := observe(run, sli, m)) is not None)
+
+
+def mean(observed: tuple[Observed, ...]) -> float | None:
+    """Mean of the values of the runs; None without any."""
+    return math.fsum(o.value for o in observed) / len(observed) if observed else None
+
+
+def _alone(sli: Sli, place: Measurement, run: tuple[Observed, ...], baseline: tuple[Observed, ...]) -> Alone:
+    return Alone(
+        sli=sli.id,
+        title=title_of(sli),
+        unit=unit_of(sli),
+        scenario=place.scenario,
+        case=place.case,
+        member=place.member,
+        run=mean(run),
+        baseline=mean(baseline),
+    )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reporting import units
 from reporting.compare import cells
-from reporting.compare.finding import ComparisonRecord, Finding, SideRecord, Word
-from reporting.compare.judge import NEGLIGIBLE_A12, NEGLIGIBLE_H, NEGLIGIBLE_RELATIVE
+from reporting.compare.finding import Alone, ComparisonRecord, Finding, SideRecord, Word
+from reporting.compare.judge import NEGLIGIBLE_A12, NEGLIGIBLE_H, NEGLIGIBLE_RELATIVE, ONE_VALUE
 from reporting.compare.significance import RESAMPLES, SEED
 from reporting.report import Block, Bullets, Paragraph, Report, Section, Table
 
@@ -23,7 +25,7 @@ def build(comparison: ComparisonRecord) -> Report:
         sections=(
             Section("Verdict", (Paragraph(tally(comparison)), *warnings(comparison), *told(comparison.findings))),
             sides(comparison),
-            *tables(comparison.findings),
+            *tables(comparison.findings, comparison.alone),
             method(over_runs=comparison.over_runs),
         ),
     )
@@ -32,8 +34,7 @@ def build(comparison: ComparisonRecord) -> Report:
 def tally(comparison: ComparisonRecord) -> str:
     """How many comparisons said what."""
     counts = ", ".join(f"{comparison.count(word)} {word}" for word in ORDER)
-    alone = f" {comparison.alone} places have data on one side only and are left out." if comparison.alone else ""
-    return f"**{counts}**, of {len(comparison.findings)} comparisons of an indicator in a place.{alone}"
+    return f"**{counts}**, of {len(comparison.findings)} comparisons of an indicator in a place."
 
 
 def warnings(comparison: ComparisonRecord) -> tuple[Block, ...]:
@@ -78,28 +79,56 @@ def sides(comparison: ComparisonRecord) -> Section:
 
 
 def tables(
-    findings: tuple[Finding, ...], level: int = 2, names: tuple[str, str] = ("Run", "Baseline")
+    findings: Sequence[Finding],
+    alone: Sequence[Alone],
+    level: int = 2,
+    names: tuple[str, str] = ("Run", "Baseline"),
 ) -> tuple[Section, ...]:
-    """The findings by what could be said."""
-    clear = [f for f in findings if f.verdict in {Word.WORSE, Word.BETTER}]
-    unclear = [f for f in findings if f.verdict is Word.NOT_SHOWN]
-    unknown = [f for f in findings if f.verdict is Word.CANNOT_TELL and f.difference]
-    equal = sum(1 for f in findings if f.verdict is Word.CANNOT_TELL and not f.difference)
-    caption = (
-        f"Differences are {names[0].lower()} less {names[1].lower()}; n is samples of either side, of repetitions "
-        f"runs. A12 above 0.5: values of {names[0].lower()} are larger. `?`: the sample is too small for this limit."
-    )
+    """The findings by what could be said, and what one side alone has."""
     found = []
-    if clear:
+    if clear := [f for f in findings if f.verdict in {Word.WORSE, Word.BETTER}]:
+        caption = (
+            f"Differences are {names[0]} - {names[1]}; n is samples of either side, or runs where runs are compared. "
+            f"A12 is the probability that a value on the side {names[0]} is the larger one. `?`: the sample is too "
+            "small for this limit."
+        )
         found.append(Section("Differences", (cells.tested(clear, names, caption),), level))
-    if unclear:
-        text = "No difference shown is no proof of none: see the interval for what the data still allow."
-        found.append(Section("No difference shown", (cells.tested(unclear, names, text),), level))
-    if unknown:
-        more = f" {equal} more have the same value on both sides; they stand in the JSON file." if equal else ""
-        text = f"Both values are facts of these runs; whether they would come again is not known.{more}"
-        found.append(Section("Cannot tell", (cells.untested(unknown, names, text),), level))
+    found += _not_shown([f for f in findings if f.verdict is Word.NOT_SHOWN], level, names)
+    found += _cannot_tell([f for f in findings if f.verdict is Word.CANNOT_TELL], level, names)
+    if alone:
+        caption = "Without data there is nothing to compare, also where the reason is that there was nothing to count."
+        found.append(Section("Data on one side only", (cells.alone(alone, names, caption),), level))
     return tuple(found)
+
+
+def _not_shown(findings: list[Finding], level: int, names: tuple[str, str]) -> list[Section]:
+    blocks: list[Block] = []
+    if tested := [f for f in findings if f.test]:
+        caption = "No difference shown is no proof of none: see the interval for what the data still allow."
+        blocks.append(cells.tested(tested, names, caption))
+    if alike := [f for f in findings if not f.test]:
+        caption = "All or none on both sides, or one value in all runs: there is nothing to test."
+        blocks.append(cells.alike(alike, caption))
+    return [Section("No difference shown", tuple(blocks), level)] if blocks else []
+
+
+def _cannot_tell(findings: list[Finding], level: int, names: tuple[str, str]) -> list[Section]:
+    single = [f for f in findings if f.reason == ONE_VALUE]
+    moved = [f for f in single if f.difference and abs(f.relative or 1) >= NEGLIGIBLE_RELATIVE]
+    blocks: list[Block] = []
+    if others := [f for f in findings if f.reason != ONE_VALUE]:
+        blocks.append(cells.untested(others, names, "", why=True))
+    if single:
+        few = len(single) - len(moved)
+        rest = (
+            f" {few} more differ by less than {NEGLIGIBLE_RELATIVE * 100:g} % or not at all (JSON file)." if few else ""
+        )
+        caption = (
+            f"{ONE_VALUE[0].upper()}{ONE_VALUE[1:]}. Both values are facts of these runs; whether they would come "
+        )
+        caption += f"again is not known.{rest}"
+        blocks.append(cells.untested(moved, names, caption, why=False) if moved else Paragraph(caption))
+    return [Section("Cannot tell", tuple(blocks), level)] if blocks else []
 
 
 def method(*, over_runs: bool) -> Section:
