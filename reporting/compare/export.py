@@ -14,6 +14,10 @@ from reporting.compare.folders import COMPARISON_FILE, REPORTS_DIR
 from reporting.compare.side import read_side
 from reporting.compare.written import write
 
+ONE_RUN = (
+    "note: one run a side, so what differs from run to run is not covered; repeat both with run_suite.py --repeat 5"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Compared:
@@ -32,7 +36,8 @@ class Compared:
     def summary(self) -> tuple[str, ...]:
         """Lines for the terminal."""
         counts = ", ".join(f"{self.record.count(word)} {word}" for word in report.ORDER)
-        return f"comparison with {self.record.baseline.name}: {counts}", str(self.path)
+        lines = f"comparison with {self.record.baseline.name}: {counts}", str(self.path)
+        return lines if self.record.over_runs else (ONE_RUN, *lines)
 
 
 def export(run: Path, baseline: Path, *, force: bool = False) -> Compared:

@@ -27,6 +27,7 @@ def test_fail_on_worse_is_exit_code_1_only_when_something_is_worse(measured_dir:
     assert (worse.returncode, worse.stderr) == (3, "")  # of its own reports: its counts differ from its telemetry's
     report = slow / "reports" / "comparison_report.md"
     assert worse.stdout.splitlines()[-1] == str(report)
+    assert worse.stdout.splitlines()[-3].startswith("note: one run a side")
     assert worse.stdout.splitlines()[-2].startswith("comparison with measured: 24 worse, 0 better")
     assert compare(slow, measured_dir, "--fail-on", "worse").returncode == 1
     better = compare(measured_dir, slow, "--fail-on", "worse")

@@ -103,3 +103,8 @@ def test_cohens_h_is_the_difference_in_his_table() -> None:
     # Cohen (1988), table 6.2.2: phi is 1.875 for 0.65, 1.471 for 0.45, 3.142 for 1
     assert significance.cohens_h(0.65, 0.45) == pytest.approx(1.875 - 1.471, abs=0.001)
     assert significance.cohens_h(0.45, 1.0) == pytest.approx(1.471 - 3.142, abs=0.001)
+
+
+def test_the_p_of_permutations_is_never_zero() -> None:
+    low, high = [i / 100 for i in range(100)], [5 + i / 100 for i in range(100)]
+    assert significance.permutation_p(low, high, 0.95) == 1 / 10_000
