@@ -21,8 +21,6 @@ KEY = (
     "cache_hit_rate",
     "job_calls",
     "connections_opened",
-    "io_sent",
-    "io_received",
 )
 """Indicators that are shown whatever the verdict; of the others only those that are better or worse."""
 WORDS = {Word.BETTER: "better with it", Word.WORSE: "worse with it"}

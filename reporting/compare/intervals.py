@@ -35,10 +35,10 @@ def difference(run: Estimate, baseline: Estimate) -> Interval:
 
 
 def relative(run: Estimate, baseline: Estimate) -> Interval:
-    """Interval of run / baseline - 1; no limits where the baseline's interval holds zero or a side has a limit less."""
+    """Interval of run / baseline - 1; no limits where the interval of a side lacks a limit or is not above zero."""
     lower, upper = run.interval.lower, run.interval.upper
     below, above = baseline.interval.lower, baseline.interval.upper
-    if lower is None or upper is None or below is None or above is None or below <= 0 or run.value < 0:
+    if lower is None or upper is None or below is None or above is None or below <= 0 or lower < 0:
         return NOWHERE
     product = run.value * baseline.value
     bottom = above * (2 * baseline.value - above)

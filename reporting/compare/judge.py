@@ -27,6 +27,8 @@ INVALID = "the load generator was the bottleneck"
 HOLDS_ZERO = "the interval holds zero"
 ALIKE = "all or none on both sides"
 CONSTANT = "the same in every run"
+EXACT = "exact: one value in all runs of a side"
+"""Counts of a seeded plan do not vary, so their difference needs no test: no more runs would tell more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,32 +96,35 @@ def _finding(pair: Pair, tested: Tested, corrected: float | None) -> Finding:
 
 
 def _verdict(tested: Tested, corrected: float | None, change: float, *, at_most: bool, key: bool) -> tuple[Word, str]:
-    if corrected is None:
+    if corrected is None and tested.test != EXACT:
         return (Word.NOT_SHOWN, tested.settled) if tested.settled else (Word.CANNOT_TELL, tested.untold)
-    if corrected > ALPHA:
+    if corrected is not None and corrected > ALPHA:
         only = tested.p is not None and tested.p <= ALPHA
         return Word.NOT_SHOWN, "significant alone, not among so many tests" if only else ""
     if holds_zero(tested.interval):
         return Word.NOT_SHOWN, HOLDS_ZERO
     if tested.negligible and not key:
-        return Word.NOT_SHOWN, f"significant but negligible: {tested.negligible}"
+        return Word.NOT_SHOWN, f"{'exact' if corrected is None else 'significant'} but negligible: {tested.negligible}"
     return (Word.BETTER if (change < 0) == at_most else Word.WORSE), ""
 
 
 def _test(pair: Pair) -> Tested:
     many = max(len(pair.run), len(pair.baseline)) > 1
-    tested = _over_runs(pair.run, pair.baseline) if many else _within(pair, pair.run[0], pair.baseline[0])
+    tested = _over_runs(pair, pair.run, pair.baseline) if many else _within(pair, pair.run[0], pair.baseline[0])
     if not pair.invalid:
         return tested
     return Tested(tested.run, tested.baseline, tested.n, tested.interval, tested.ratio, untold=INVALID)
 
 
-def _over_runs(run: tuple[Observed, ...], baseline: tuple[Observed, ...]) -> Tested:
+def _over_runs(pair: Pair, run: tuple[Observed, ...], baseline: tuple[Observed, ...]) -> Tested:
     mine, theirs = [o.value for o in run], [o.value for o in baseline]
     means = math.fsum(mine) / len(mine), math.fsum(theirs) / len(theirs)
     n = len(mine), len(theirs)
     if len({*mine, *theirs}) == 1:
         return Tested(*means, n, settled=CONSTANT)
+    few = min(len(o.samples) for o in (*run, *baseline))
+    if pair.sli.quantile and 0 < few * (1 - pair.sli.quantile) < 1 - 1e-9:
+        return Tested(*means, n, untold=f"P{pair.sli.quantile * 100:g} of {few} samples a run is their maximum")
     if min(n) == 1:
         return _one_against_many(mine, theirs, means)
     p, interval = significance.welch(mine, theirs)
@@ -128,6 +133,8 @@ def _over_runs(run: tuple[Observed, ...], baseline: tuple[Observed, ...]) -> Tes
     if reachable(*n) > ALPHA:
         least = f"{n[0]} against {n[1]} runs: no rank test can give p <= 0.05 (at least {reachable(*n):.2g})"
         return Tested(*means, n, interval, ratio, a12=rank.a12, untold=f"{least}; repeat 4 times or more")
+    if len(set(mine)) == len(set(theirs)) == 1:
+        return Tested(*means, n, interval, ratio, EXACT, a12=rank.a12, negligible=_small_change(means))
     return Tested(*means, n, interval, ratio, "Welch's t over runs", p, rank.a12, negligible=_small_change(means))
 
 

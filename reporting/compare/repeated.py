@@ -7,6 +7,9 @@ import msgspec
 from reporting.compare.folders import SCHEMA_VERSION
 from reporting.statistics import Interval
 
+NORMAL = 1.96
+"""Standard errors from the middle of a 95 % interval to its limits, where the sample is large."""
+
 
 class Repeated(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One indicator in one place over the runs that have data there. Values are in `unit`."""
@@ -38,12 +41,14 @@ class Repeated(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def spread(self) -> float | None:
-        """How many times as wide the interval over runs is as that within the first; None when one is not known."""
-        limits = (self.interval.lower, self.interval.upper, self.within.lower, self.within.upper)
-        if None in limits or self.within.upper == self.within.lower:
+        """Standard deviation between runs by the standard error within the first; None when one is not known.
+
+        About 1 where the jobs alone explain it; the standard error is the interval's width by twice 1.96.
+        """
+        lower, upper = self.within.lower, self.within.upper
+        if self.stddev is None or lower is None or upper is None or lower == upper:
             return None
-        lower, upper, below, above = (limit for limit in limits if limit is not None)
-        return (upper - lower) / (above - below)
+        return self.stddev / ((upper - lower) / (2 * NORMAL))
 
 
 class RepetitionsRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

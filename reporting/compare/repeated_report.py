@@ -39,11 +39,10 @@ def _summary(record: RepetitionsRecord) -> Section:
         items.append("One run has no spread between runs: there is no interval. Repeat it 2 times or more, better 5.")
     spreads = [r.spread for r in record.indicators if r.spread is not None]
     if spreads:
-        wider = sum(1 for spread in spreads if spread > 1)
         items.append(
-            f"Of {len(spreads)} indicators with both intervals, that over the {n} runs is wider than that within the "
-            f"first run for {wider} (median ratio {median(spreads):.2f}). The interval over runs is the one to "
-            "cite: it covers what differs from run to run."
+            f"From run to run, {len(spreads)} indicators with samples differ by {median(spreads):.2g} times the "
+            "standard error within the first run (standard deviation, at the median). About 1 is what the jobs alone "
+            "explain; above it, an interval from one run is too narrow, and the one over runs is to be cited."
         )
     loud = sorted((r for r in record.indicators if (r.cv or 0) >= LOUD), key=lambda r: r.cv or 0, reverse=True)
     if loud:
@@ -63,7 +62,8 @@ def _indicators(record: RepetitionsRecord) -> tuple[Section, ...]:
         caption = (
             "Mean over runs with its 95 % interval (Student's t), standard deviation (n - 1), coefficient of variation "
             "and range; beside it the 95 % interval from the samples within the first run, where its records hold any. "
-            f"The median has an interval from {LEAST_MEDIAN} runs on."
+            "`?`: its sample is too small for this limit; a P95 of fewer than 20 samples, or a P99 of fewer than 100, "
+            f"is the maximum. The median has an interval from {LEAST_MEDIAN} runs on."
         )
         found.append(Section("Indicators over runs", (_table(moving, caption),)))
     if still:
@@ -120,7 +120,7 @@ def _method(record: RepetitionsRecord) -> Section:
         ),
         (
             "The t interval assumes that the runs' values are roughly normal; that of the median does not. Intervals "
-            "of shares over runs are not cut at 0 and 100 %."
+            "over runs are not cut at zero or at 100 %."
         ),
     )
     return Section("Method", (Bullets(items),))

@@ -150,9 +150,10 @@ def method(*, over_runs: bool) -> Section:
     )
     runs = (
         "**Runs are the samples**, one value for each: Welch's t-test and interval of the difference of means over "
-        "runs; A12 of the runs' values. At least 4 runs a side: with 3 against 3 the least p of a rank test is 0.1. "
-        "One run against many: Student's t with the spread of the many (Crawford and Howell, Clin. Neuropsychol. 12 "
-        "(1998) 482)."
+        "runs; A12 of the runs' values. Where each side has one value in all its runs (counts of a seeded plan) the "
+        "difference is exact, and no test is counted. At least 4 runs a side: with 3 against 3 the least p of a rank "
+        "test is 0.1. One run against many: Student's t with the spread of the many (Crawford and Howell, Clin. "
+        "Neuropsychol. 12 (1998) 482)."
     )
     verdict = (
         "**Verdict** better or worse: p <= 0.05 after Benjamini and Hochberg over all tests of this report, the "

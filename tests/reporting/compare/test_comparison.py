@@ -146,6 +146,26 @@ def test_one_run_against_four_is_judged_by_their_spread(measured_dir: Path, tmp_
     assert back.interval.lower == pytest.approx(-(there.interval.upper or 0))
 
 
+def test_what_never_varies_within_a_side_is_exact(measured_dir: Path, tmp_path: Path) -> None:
+    sides = []
+    for name, scale in (("a", 0.5), ("b", 1.0)):
+        runs = [copy(measured_dir, tmp_path / f"{name}.r{i}", scale=scale) for i in range(4)]
+        write_repetitions(tmp_path / f"{name}.repeat", runs)
+        sides.append(tmp_path / f"{name}.repeat")
+    found = of(export(*sides).record, "throughput", "throughput/n50")
+    assert (found.verdict, found.test, found.p) == (Word.WORSE, "exact: one value in all runs of a side", None)
+    same = of(export(sides[1], sides[0]).record, "response_time_avg", "throughput/n50")
+    assert (same.verdict, same.reason, same.test) == (Word.NOT_SHOWN, "the same in every run", None)
+
+
+def test_a_percentile_over_runs_that_is_a_maximum_cannot_tell(measured_dir: Path, tmp_path: Path) -> None:
+    sides = [repeat(measured_dir, tmp_path, name, [f, f * 1.01, f, f * 1.02]) for name, f in (("a", 2.0), ("b", 1.0))]
+    record = export(*sides).record
+    found = of(record, "response_time_p99", "concurrent_load/n01")
+    assert (found.verdict, found.reason) == (Word.CANNOT_TELL, "P99 of 40 samples a run is their maximum")
+    assert of(record, "response_time_p95", "concurrent_load/n01").verdict is Word.WORSE
+
+
 def test_different_plans_are_refused_unless_forced_and_the_report_says_so(measured_dir: Path, tmp_path: Path) -> None:
     def other(run: RunRecord) -> RunRecord:
         return msgspec.structs.replace(run, plan_hash="q" * 64, seed=2)

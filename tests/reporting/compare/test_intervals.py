@@ -47,7 +47,9 @@ def test_a_limit_that_a_side_lacks_is_lacking() -> None:
 
 
 def test_a_ratio_to_what_may_be_zero_has_no_interval() -> None:
-    assert relative(Estimate(2.0, Interval(1.0, 3.0)), Estimate(1.0, Interval(-0.1, 2.1))) == NOWHERE
+    near_zero = Estimate(1.0, Interval(-0.1, 2.1))
+    assert relative(Estimate(2.0, Interval(1.0, 3.0)), near_zero) == NOWHERE
+    assert relative(near_zero, Estimate(2.0, Interval(1.0, 3.0))) == NOWHERE
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from scipy import stats
 
@@ -44,9 +45,8 @@ def test_beside_it_stands_the_interval_within_the_first_run(measured_dir: Path, 
     assert found.within.upper is not None
     assert found.within.lower < found.values[0] < found.within.upper
     assert found.spread is not None
-    assert found.spread == pytest.approx(
-        2 * stats.t.ppf(0.975, 1) * 0.15 * found.values[0] / (found.within.upper - found.within.lower)
-    )
+    error = (found.within.upper - found.within.lower) / (2 * 1.96)
+    assert found.spread == pytest.approx(np.std(found.values, ddof=1) / error)
     assert "2 runs of one plan" in (tmp_path / "x.repeat" / "reports" / "repetitions_report.md").read_text()
 
 
