@@ -98,10 +98,14 @@ def sentence(f: Finding) -> str:
         )
     else:
         by, limits = f"{f.relative * 100:+.1f} %", [known(limit, _percent) for limit in _limits(f.relative_interval)]
+    sure = (
+        f"(95 % CI {limits[0]} to {limits[1]}); {effect(f)}, corrected p {p_value(f.p_corrected)}"
+        if f.p_corrected is not None
+        else "in every run"
+    )
     return (
         f"**{f.verdict}**: {f.title} in {place_name(f.scenario, f.case, f.member)}, {units.with_unit(f.run, f.unit)} "
-        f"against {units.with_unit(f.baseline, f.unit)}, {by} (95 % CI {limits[0]} to {limits[1]}); {effect(f)}, "
-        f"corrected p {p_value(f.p_corrected)}"
+        f"against {units.with_unit(f.baseline, f.unit)}, {by} {sure}"
     )
 
 

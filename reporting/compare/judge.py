@@ -27,8 +27,8 @@ INVALID = "the load generator was the bottleneck"
 HOLDS_ZERO = "the interval holds zero"
 ALIKE = "all or none on both sides"
 CONSTANT = "the same in every run"
-EXACT = "exact: one value in all runs of a side"
-"""Counts of a seeded plan do not vary, so their difference needs no test: no more runs would tell more."""
+EXACT = "exact"
+"""Each side has one value in all its runs, as counts of a seeded plan do: more runs would tell no more than these."""
 
 
 @dataclass(frozen=True, slots=True)
