@@ -31,7 +31,7 @@ def build(record: RepetitionsRecord) -> Report:
 def _summary(record: RepetitionsRecord) -> Section:
     n = len(record.runs)
     names = ", ".join(f"`{name}`" for name in record.runs)
-    blocks: list[Block] = [Paragraph(f"**{n} runs of one plan**, one after the other: {names}.")]
+    blocks: list[Block] = [Paragraph(f"**{n} run{'s' if n > 1 else ''} of one plan**, one after the other: {names}.")]
     items = [f"**Not a repetition:** {problem}." for problem in record.problems]
     if len(record.plan_hashes) > 1:
         items.append(f"**The runs are of {len(record.plan_hashes)} plans**, so their mean says nothing of any of them.")

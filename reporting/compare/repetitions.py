@@ -32,7 +32,8 @@ class Written:
     @property
     def summary(self) -> tuple[str, ...]:
         """Lines for the terminal."""
-        return f"repetitions: {len(self.record.runs)} runs of one plan", str(self.path)
+        n = len(self.record.runs)
+        return f"repetitions: {n} run{'s' if n > 1 else ''} of one plan", str(self.path)
 
 
 def write_repetitions(folder: Path, runs: Sequence[Path]) -> Written:
