@@ -185,6 +185,10 @@ def test_every_error_of_an_indicator_of_records_is_named_at_once(tmp_path: Path)
         ("objective: {value: .nan, direction: at_most}", "objective: value must be a finite number, it is nan"),
         ("objective: {value: .inf, direction: at_most}", "objective: value must be a finite number, it is inf"),
         ("min_n: -1\n    n: a", "min_n must not be negative, it is -1"),
+        (
+            "direction: at_most\n    objective: {value: 1, direction: at_least}",
+            "direction is that of the objective; leave it out",
+        ),
         ("by: {label: x, members: []}", "by: members is empty; name the values that are expected"),
     ],
 )
