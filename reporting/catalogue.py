@@ -71,7 +71,13 @@ class Sli(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     n: str | None = None
     min_n: int = 0
     objective: Objective | None = None
+    direction: Literal["at_most", "at_least"] | None = None
     key: bool = False
+
+    @property
+    def better(self) -> str | None:
+        """Which way is better, at_most or at_least; None when neither is, so that runs are not compared by it."""
+        return self.objective.direction if self.objective else self.direction
 
     def of(self, dimension: str) -> bool:
         """True when it belongs to a dimension."""
@@ -170,6 +176,8 @@ def _check_alone(sli: Sli, name: str, errors: list[str]) -> None:
         errors.append(f"{name}: min_n must not be negative, it is {sli.min_n}")
     if sli.by and not sli.by.members:
         errors.append(f"{name}: by: members is empty; name the values that are expected")
+    if sli.objective and sli.direction:
+        errors.append(f"{name}: direction is that of the objective; leave it out")
     if sli.key and sli.objective is None:
         errors.append(f"{name}: key needs an objective, which alone can fail")
 

@@ -89,6 +89,12 @@ class _Answer(msgspec.Struct):
     error: str = ""
 
 
+# Made once, here: msgspec 0.22 crashes when several threads are the first to decode a type at the same time.
+_ANSWER = msgspec.json.Decoder(_Answer)
+_VECTOR = msgspec.json.Decoder(_Vector)
+_MATRIX = msgspec.json.Decoder(_Matrix)
+
+
 class Prometheus:
     """A Prometheus at a base URL. The session is an argument, so that a test can stand in for the network."""
 
@@ -103,7 +109,7 @@ class Prometheus:
         Raises:
             QueryError: no answer in time, an error in the query, or an answer that is not an instant vector.
         """
-        return self._ask(query, instant, _Vector, "instant vector").result
+        return self._ask(query, instant, _VECTOR, "instant vector").result
 
     def matrix(self, query: str, instant: float) -> Matrix:
         """The stored samples of a range selector that ends at an instant: no step, no look-back, nothing filled in.
@@ -111,9 +117,9 @@ class Prometheus:
         Raises:
             QueryError: no answer in time, an error in the query, or an answer that is not a range vector.
         """
-        return self._ask(query, instant, _Matrix, "range vector").result
+        return self._ask(query, instant, _MATRIX, "range vector").result
 
-    def _ask(self, query: str, instant: float, kind: type[R], what: str) -> R:
+    def _ask(self, query: str, instant: float, decoder: msgspec.json.Decoder[R], what: str) -> R:
         parameters = {"query": query, "time": f"{instant:.3f}", "timeout": f"{self._timeout:g}s"}
         try:
             # POST, since a query may be longer than a URL; one second more than Prometheus itself is given
@@ -125,10 +131,10 @@ class Prometheus:
             msg = f"Prometheus at {self.url} cannot be reached ({type(error).__name__}); start it or give another URL"
             raise QueryError(msg) from error
         try:
-            answer = msgspec.json.decode(body, type=_Answer)
+            answer = _ANSWER.decode(body)
             if answer.status != "success":
                 raise QueryError(f"Prometheus refused a query ({answer.error}): {query}")
-            return msgspec.json.decode(answer.data, type=kind)
+            return decoder.decode(answer.data)
         except msgspec.MsgspecError as error:
             msg = f"{self.url} answered HTTP {response.status_code} and no {what} ({error}) to: {query}"
             raise QueryError(msg) from error

@@ -1,8 +1,10 @@
 """Write the reports of a finished run again: PromQL and traces in, Markdown and charts out, the same bytes each time.
 
 Brings Prometheus up over the run's own data, or asks the stack that the run was measured with where that was not ours
-to start; with ``--prometheus`` it asks another one that runs. Exit codes: 0 pass, 1 an
-objective failed, 2 bad usage or reports that cannot be written, 3 inconclusive or invalid, 4 no Prometheus to be had.
+to start; with ``--prometheus`` it asks another one that runs. With ``--compare`` it also compares the run with another;
+either may be a folder of repetitions. Exit codes: 0 pass, 1 an objective failed (or, with ``--fail-on worse``, an
+indicator is worse than the baseline's), 2 bad usage or reports that cannot be written, 3 inconclusive or invalid, 4 no
+Prometheus to be had.
 """
 
 from __future__ import annotations
@@ -21,6 +23,9 @@ sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an i
 from loadgen.addresses import is_base_url
 from loadgen.record import RUN_FILE, RecordError, read_run
 from reporting.catalogue import CatalogueError
+from reporting.compare.check import CompareError
+from reporting.compare.folders import is_repeated, repeated_runs
+from reporting.compare.repetitions import write_repetitions
 from reporting.export import export
 from reporting.measurements import MEASUREMENTS_FILE
 from reporting.measurements import read as read_measurements
@@ -45,22 +50,35 @@ def main(
     formats: Annotated[
         str, typer.Option("--format", help=f"What to write, with commas between: {', '.join(Format)}.")
     ] = ",".join(DEFAULT),
+    compare: Annotated[Path | None, typer.Option(help="Run, or folder of repetitions, to compare with.")] = None,
+    fail_on: Annotated[str | None, typer.Option(help="worse: exit code 1 when an indicator is worse.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Compare what would mislead, and say so.")] = False,
 ) -> None:
     """Write the reports of a finished run again."""
-    if kept and prometheus is not None:
-        fail(EXIT_USAGE, ["--kept asks no Prometheus; leave out --kept or --prometheus"])
-    if prometheus is not None and not is_base_url(prometheus):
-        fail(EXIT_USAGE, [f"--prometheus: {prometheus!r} is not a base URL; write it like http://127.0.0.1:9090"])
+    wrong = [
+        *source_errors(prometheus, kept=kept),
+        *format_errors(formats),
+        *compare_errors(compare, fail_on, force=force),
+    ]
+    if wrong:
+        fail(EXIT_USAGE, wrong)
     try:
-        wanted = formats_of(formats)
         load_prices(prices)  # before a Prometheus is started for nothing
         run_dir = run or newest(ROOT / "runs")
-        check_run(run_dir, kept=kept)
-        with metrics_of(run_dir, prometheus, kept=kept) as url:
-            exported = export(run_dir, url, charts=charts, formats=wanted, prices=prices)
-    except FormatError as error:
-        fail(EXIT_USAGE, [f"--format: {error}"])
-    except (RecordError, CatalogueError, PricesError) as error:
+        if is_repeated(run_dir):
+            exit_code, lines = 0, write_repetitions(run_dir, repeated_runs(run_dir)).summary
+        else:
+            check_run(run_dir, kept=kept)
+            with metrics_of(run_dir, prometheus, kept=kept) as url:
+                exported = export(run_dir, url, charts=charts, formats=formats_of(formats), prices=prices)
+            exit_code, lines = exported.exit_code, exported.summary
+            for page in (path for path in exported.paths if path.name == PAGE):
+                typer.echo(f"all on one page: {page}", err=True)
+        if compare is not None:
+            worse, more = compared(run_dir, compare, force=force)
+            lines = (*lines, *more)
+            exit_code = 1 if fail_on and worse else exit_code
+    except (RecordError, CatalogueError, PricesError, CompareError) as error:
         fail(EXIT_USAGE, getattr(error, "errors", [str(error)]))
     except (StackError, QueryError) as error:
         fail(EXIT_ABSENT, [str(error)])
@@ -69,12 +87,46 @@ def main(
             EXIT_USAGE,
             [f"cannot read or write {error.filename or run_dir} ({error.strerror}); correct it and export again"],
         )
-    for line in exported.summary:
+    for line in lines:
         typer.echo(line)
-    for path in exported.paths:
-        if path.name == PAGE:
-            typer.echo(f"all on one page: {path}", err=True)
-    raise typer.Exit(exported.exit_code)
+    raise typer.Exit(exit_code)
+
+
+def source_errors(prometheus: str | None, *, kept: bool) -> list[str]:
+    """What is wrong with where the numbers are to come from."""
+    if kept and prometheus is not None:
+        return ["--kept asks no Prometheus; leave out --kept or --prometheus"]
+    if prometheus is not None and not is_base_url(prometheus):
+        return [f"--prometheus: {prometheus!r} is not a base URL; write it like http://127.0.0.1:9090"]
+    return []
+
+
+def format_errors(formats: str) -> list[str]:
+    """What is wrong with the formats."""
+    try:
+        formats_of(formats)
+    except FormatError as error:
+        return [f"--format: {error}"]
+    return []
+
+
+def compare_errors(compare: Path | None, fail_on: str | None, *, force: bool) -> list[str]:
+    """What is wrong with the options of a comparison."""
+    errors = [
+        f"{name} needs --compare BASELINE" for name, given in (("--fail-on", fail_on), ("--force", force)) if given
+    ]
+    errors = [] if compare is not None else errors
+    if fail_on not in {None, "worse"}:
+        errors.append(f"--fail-on: {fail_on!r} is unknown; use worse")
+    return errors
+
+
+def compared(run_dir: Path, baseline: Path, *, force: bool) -> tuple[bool, tuple[str, ...]]:
+    """Write the comparison; tells whether an indicator is worse, with lines for the terminal."""
+    from reporting.compare.export import export as export_comparison  # noqa: PLC0415 - scipy.stats takes a second
+
+    found = export_comparison(run_dir, baseline, force=force)
+    return found.worse, found.summary
 
 
 def newest(runs: Path) -> Path:

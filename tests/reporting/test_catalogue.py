@@ -247,6 +247,10 @@ def test_the_metrics_of_queries_and_readings_must_be_known(tmp_path: Path) -> No
         ("objective: {value: .nan, direction: at_most}", "objective: value must be a finite number, it is nan"),
         ("objective: {value: .inf, direction: at_most}", "objective: value must be a finite number, it is inf"),
         ("min_n: -1\n    n: a", "min_n must not be negative, it is -1"),
+        (
+            "direction: at_most\n    objective: {value: 1, direction: at_least}",
+            "direction is that of the objective; leave it out",
+        ),
         ("by: {label: x, members: []}", "by: members is empty; name the values that are expected"),
     ],
 )

@@ -423,7 +423,10 @@ def test_a_table_in_latex_is_a_booktabs_table_with_caption_and_label(measured_di
         r"Scenario / case & n & Min & Avg & 95 \% CI of avg & Max & Stddev & P50 & P95 & P99 \\",
     ]
     assert lines[2].startswith(r"\caption{Response time. Response time of completed jobs in seconds, exact values")
-    assert r"single\_request / n01 & 100 & 0.331 & 0.621 & 0.592 to 0.650 & 1.159 & 0.146 & 0.606 & 0.903 & 1.021{*} \\" in lines
+    assert (
+        r"single\_request / n01 & 100 & 0.331 & 0.621 & 0.592 to 0.650 & 1.159 & 0.146 & 0.606 & 0.903 & 1.021{*} \\"
+        in lines
+    )
     assert lines[-3:] == [r"\bottomrule", r"\end{tabular}}", r"\end{table}"]
 
 

@@ -21,7 +21,7 @@ from stack import web
 from tests.stack.full.finished import Run, measure
 from tests.stack.full.native import NativeStack
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.acceptance
 BOARDS = dashboards(load(), load_prices())
 SCENARIOS = (
     *("single_request", "throughput", "llm_outage", "tts_failures", "partial_failures", "store_outage"),

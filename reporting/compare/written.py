@@ -1,0 +1,19 @@
+"""Writes a record with its report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from loadgen.record import write_atomically
+from reporting.render import markdown
+from reporting.report import Report
+
+
+def write(folder: Path, data_file: str, record: msgspec.Struct, report: Report) -> Path:
+    """Write a record as JSON and its report as Markdown, each atomically; gives the path of the report."""
+    write_atomically(folder / data_file, msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
+    path = folder / f"{report.name}.md"
+    write_atomically(path, markdown.render(report, charts=True).encode())
+    return path

@@ -1,0 +1,191 @@
+"""One run: have a stack, drive the load, wait until all telemetry has arrived, report."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadgen.record import RUN_FILE, RunRecord, RunState, read_jobs, read_run
+from reporting.annotations import Region, regions
+from reporting.export import REPORTS_DIR, export
+from reporting.links import live_run
+from reporting.prometheus import QueryError
+from reporting.publish import DEFAULT, PAGE
+from reporting.stackfile import read_stack
+from reporting.tempo import connect
+from stack.binaries import find_prometheus
+from stack.embedded import LOGS_DIR, EmbeddedStack
+from stack.errors import StackError
+from stack.external import ExternalRun, ExternalStack
+from stack.grafana import Grafana
+from stack.processes import Child
+from suite.interrupt import Forwarding
+
+EXIT_INTERRUPTED = 130
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """What all runs of a suite have in common."""
+
+    runs: Path
+    """Folder that the folder of each run is made in."""
+    arguments: tuple[str, ...]
+    """Of the load generator, apart from those that name the run and the target."""
+    target: ExternalStack | str | None
+    """The stack that was found, or the base URL of a service; None: the embedded stack."""
+    charts: bool
+    forwarding: Forwarding
+    say: Callable[[str], None]
+    """Tells the user what happens."""
+    show: Callable[[str], None]
+    """Tells the user what came out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended."""
+
+    exit_code: int
+    run: RunRecord | None
+    """None when the load never began; then the folder is gone."""
+
+    @property
+    def made(self) -> bool:
+        """True when the load went to the end of its plan."""
+        return self.run is not None and self.run.state is RunState.COMPLETED
+
+
+def measure(load: Load, run_id: str, environment: Mapping[str, str] = os.environ) -> Ended:
+    """Make one run and write its reports; nothing half-written stays of a run whose load never began.
+
+    Args:
+        load: What to run.
+        run_id: Its name, and that of its folder.
+        environment: What the processes of an embedded stack inherit.
+
+    Raises:
+        StackError: the stack does not start or ends.
+        RecordError: what the load generator wrote cannot be read.
+        QueryError: Prometheus did not answer.
+    """
+    run_dir = load.runs / run_id
+    logs_named = False
+    try:
+        return _measure(load, run_dir, environment)
+    except StackError as error:
+        logs_named = str(run_dir.resolve() / LOGS_DIR) in str(error)
+        raise
+    finally:
+        if run_dir.exists() and not (run_dir / RUN_FILE).exists():
+            _discard(run_dir, logs_named=logs_named)
+
+
+def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended:
+    say = load.say
+    begun = time.monotonic()
+    with _stack_for(load, run_dir, environment) as stack, _shown_in(stack, say) as grafana:
+        say(f"stack ready in {time.monotonic() - begun:.1f} s: {stack.target}, Prometheus {stack.prometheus_url}")
+        if stack.grafana_url:
+            say(f"live: {live_run(stack.grafana_url, run_dir.name, time.time(), None)}")
+        begun = time.monotonic()
+        arguments = ["run", "--run-dir", str(run_dir.resolve()), "--run-id", run_dir.name, *load.arguments]
+        providers = ["--providers", stack.providers] if stack.providers else []
+        child = stack.start_loadgen([*arguments, "--target", stack.target, *providers])
+        with load.forwarding.to(child):
+            run = _ended_run(run_dir, child, lambda run: _annotate(grafana, regions(run)))
+        if run is None:
+            return Ended(child.process.wait(), None)  # its message is on the terminal
+        say(f"load ended after {time.monotonic() - begun:.1f} s")
+        settled = stack.settle(run.ended or time.time())
+        child.signal(signal.SIGTERM)  # it has kept its metrics up for the last scrape
+        status = child.process.wait()
+        if not settled.complete:
+            say(f"warning: no metrics past the end of the run from {', '.join(settled.missing)}: counts may differ")
+        for trouble in stack.troubles():
+            say(f"warning: {trouble}")
+        _await_traces(run_dir, say)
+        begun = time.monotonic()
+        exported = export(run_dir, stack.prometheus_url, charts=load.charts, formats=DEFAULT)
+        _annotate(grafana, regions(run, exported.verdicts, exported.status))
+    for line in exported.summary:
+        load.show(line)
+    say(f"report written in {time.monotonic() - begun:.1f} s; all on one page: {run_dir / REPORTS_DIR / PAGE}")
+    if run.state is RunState.INTERRUPTED:
+        return Ended(EXIT_INTERRUPTED, run)
+    return Ended(status or exported.exit_code, run)
+
+
+def _stack_for(load: Load, run_dir: Path, environment: Mapping[str, str]) -> ExternalRun | EmbeddedStack:
+    """Give the stack of a run: the one that was found, else an embedded one, around the target if there is one."""
+    if isinstance(load.target, ExternalStack):
+        return ExternalRun(load.target, run_dir)
+    return EmbeddedStack(
+        run_dir, prometheus=find_prometheus(report=load.say), target=load.target, environment=environment
+    )
+
+
+@contextmanager
+def _shown_in(stack: ExternalRun | EmbeddedStack, say: Callable[[str], None]) -> Iterator[Grafana | None]:
+    """Give the Grafana that shows the run; None when the stack has none."""
+    if stack.grafana_url is None:
+        yield None
+        return
+    with Grafana(stack.grafana_url, say) as grafana:
+        yield grafana
+
+
+def _annotate(grafana: Grafana | None, found: Sequence[Region]) -> None:
+    """Show these regions; what is shown already is left alone."""
+    if grafana is None:
+        return
+    for region in found:
+        grafana.annotate(region.key, region.started, region.ended, region.text, region.tags)
+
+
+def _await_traces(run_dir: Path, say: Callable[[str], None]) -> None:
+    """Wait until the trace store shows the root span of every job; says so when some stay away."""
+    stack = read_stack(run_dir)
+    if stack is None or stack.traces_url is None:
+        return
+    tempo = connect(stack.traces_url, read_run(run_dir))
+    try:
+        expected = len(read_jobs(run_dir))
+        found = tempo.settle(expected)
+    except QueryError as error:
+        say(f"warning: {error}: the reports come without traces")
+        return
+    finally:
+        tempo.close()
+    if found < expected:
+        say(f"warning: Tempo shows {found} traces of {expected} jobs: the others were lost on the way")
+
+
+def _ended_run(run_dir: Path, child: Child, show: Callable[[RunRecord], None]) -> RunRecord | None:
+    """Wait until the load has ended, and read what it wrote; None when it wrote nothing. `show` sees it meanwhile."""
+    while child.wait(timeout=0.1) is None:
+        if not (run_dir / RUN_FILE).exists():
+            continue
+        run = read_run(run_dir)
+        show(run)
+        if run.ended is not None:
+            return run
+    return read_run(run_dir) if (run_dir / RUN_FILE).exists() else None
+
+
+def _discard(run_dir: Path, *, logs_named: bool) -> None:
+    """Remove the folder of a run that never began, but for the logs that a message has sent the user to."""
+    if not logs_named:
+        shutil.rmtree(run_dir)
+        return
+    for path in run_dir.iterdir():
+        if path.is_dir() and path.name != LOGS_DIR:
+            shutil.rmtree(path)
+        elif not path.is_dir():
+            path.unlink()

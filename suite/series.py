@@ -1,0 +1,90 @@
+"""Several runs of one plan: repetitions, an ablation, or both, and the reports that speak of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from loadgen.record import RecordError
+from reporting.compare.folders import ABLATION_SUFFIX, REPEAT_SUFFIX
+from reporting.prometheus import QueryError
+from stack.errors import StackError
+from suite.measuring import EXIT_INTERRUPTED, Ended, Load, measure
+from suite.variants import Variant, in_force, variants
+
+EXIT_ABSENT = 4
+SEVERITY = (0, 3, 1, EXIT_ABSENT, EXIT_INTERRUPTED)
+"""Exit codes from good to bad; one that is not here is worse than a failed objective."""
+
+
+def run_series(load: Load, base: str, *, repeat: int, ablate: Sequence[str]) -> int:
+    """Make all runs, one after the other, and write what there is to say of them together; gives the exit code.
+
+    The configurations take turns, and every second round goes the other way, so that a machine that becomes slower
+    with time is not taken for an effect. The first run that does not come to its end is the last.
+
+    Args:
+        load: What all runs have in common.
+        base: Beginning of all run ids.
+        repeat: Runs of each configuration.
+        ablate: The optimizations to leave out one by one; none: the service as it is, alone.
+    """
+    every = variants(ablate)
+    made: dict[Variant, list[Path]] = {variant: [] for variant in every}
+    codes: dict[Variant, list[int]] = {variant: [] for variant in every}
+    plan = [(number, v) for number in range(1, repeat + 1) for v in (every if number % 2 else every[::-1])]
+    stopped: int | None = None
+    for position, (number, variant) in enumerate(plan, 1):
+        run_id = ".".join(filter(None, (base, variant.name, f"r{number}" if repeat > 1 else "")))
+        load.say(f"run {position} of {len(plan)}: {run_id}")
+        ended = _attempt(load, run_id, variant)
+        codes[variant].append(ended.exit_code)
+        if ended.made or (ended.run is not None and not made[variant]):
+            made[variant].append(load.runs / run_id)
+        elif ended.run is not None:
+            load.say(f"{run_id} was not finished: it has its own reports, and no part in those of all runs")
+        if not ended.made:
+            stopped = ended.exit_code or EXIT_ABSENT
+            break
+    _report(load, base, made, repeat=repeat, ablate=ablate)
+    counted = codes[every[0]] if ablate else [code for some in codes.values() for code in some]
+    return stopped if stopped is not None else worst(counted)
+
+
+def worst(codes: Sequence[int]) -> int:
+    """The worst of these exit codes."""
+    return max(codes, key=lambda code: SEVERITY.index(code) if code in SEVERITY else SEVERITY.index(1) + 0.5)
+
+
+def _attempt(load: Load, run_id: str, variant: Variant) -> Ended:
+    """One run; what keeps it from being made is told, and is no reason to lose the runs before it."""
+    try:
+        with in_force(load, variant) as environment:
+            return measure(load, run_id, environment)
+    except KeyboardInterrupt:
+        load.say("interrupted")
+        return Ended(EXIT_INTERRUPTED, None)
+    except (StackError, QueryError) as error:
+        load.say(f"error: {error}")
+        return Ended(EXIT_ABSENT, None)
+    except RecordError as error:
+        load.say(f"error: {error}")
+        return Ended(3, None)
+
+
+def _report(load: Load, base: str, made: dict[Variant, list[Path]], *, repeat: int, ablate: Sequence[str]) -> None:
+    from reporting.compare.ablation import write_ablation  # noqa: PLC0415 - scipy.stats takes a second
+    from reporting.compare.repetitions import write_repetitions  # noqa: PLC0415 - only where there are repetitions
+
+    lines: list[str] = []
+    if repeat > 1:
+        for variant, folders in made.items():
+            if folders:
+                name = ".".join(filter(None, (base, variant.name)))
+                lines += write_repetitions(load.runs / f"{name}{REPEAT_SUFFIX}", folders).summary
+    full, *others = made.items()
+    if ablate and full[1] and any(folders for _, folders in others):
+        without = {variant.off: folders for variant, folders in others if variant.off is not None and folders}
+        lines += write_ablation(load.runs / f"{base}{ABLATION_SUFFIX}", full[1], without).summary
+    for line in lines:
+        load.show(line)

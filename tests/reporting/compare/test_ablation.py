@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from loadgen.record import RunRecord
+from reporting.compare.ablation import write_ablation
+from reporting.compare.effects import AblationRecord
+from reporting.compare.finding import Word
+from tests.reporting.compare.variants import alter, copy, slower
+
+
+def own_switch(run: RunRecord) -> RunRecord:
+    """A run in which a case sets the cache itself."""
+    data = msgspec.to_builtins(run)
+    data["scenarios"][0]["cases"][0]["switches"] = {"cache": False}
+    return msgspec.convert(data, RunRecord)
+
+
+def text(folder: Path) -> str:
+    return (folder / "reports" / "ablation_report.md").read_text()
+
+
+def test_what_is_slower_without_it_is_better_with_it(measured_dir: Path, tmp_path: Path) -> None:
+    full = copy(measured_dir, tmp_path / "x.full")
+    without = {
+        "cache": [copy(measured_dir, tmp_path / "x.no_cache", slower(1.5))],
+        "pooling": [copy(measured_dir, tmp_path / "x.no_pooling")],
+    }
+    record = write_ablation(tmp_path / "x.ablation", [full], without).record
+    cache, pooling = record.effects
+    assert (cache.optimization, pooling.optimization) == ("cache", "pooling")
+    found = {
+        (f.scenario, f.case): f for f in cache.comparison.findings if f.sli == "response_time_avg"
+    }["throughput", "n50"]  # fmt: skip
+    assert (found.verdict, round(found.relative or 0, 6)) == (Word.BETTER, round(1 / 1.5 - 1, 6))
+    assert pooling.comparison.count(Word.BETTER) == pooling.comparison.count(Word.WORSE) == 0
+    shown = text(tmp_path / "x.ablation")
+    assert "**One run for each configuration:**" in shown
+    assert shown.index("## Impact of cache") < shown.index("## Impact of pooling")
+
+
+def test_both_comparisons_are_corrected_together(measured_dir: Path, tmp_path: Path) -> None:
+    full = copy(measured_dir, tmp_path / "x.full")
+    slow = {"cache": [copy(measured_dir, tmp_path / "x.no_cache", slower(1.1))]}
+    same = {"pooling": [copy(measured_dir, tmp_path / "x.no_pooling")]}
+    (alone,) = write_ablation(tmp_path / "a", [full], slow).record.effects
+    beside, _ = write_ablation(tmp_path / "b", [full], slow | same).record.effects
+    first = {f.p_corrected for f in alone.comparison.findings if f.p_corrected is not None}
+    second = {f.p_corrected for f in beside.comparison.findings if f.p_corrected is not None}
+    assert max(second) == 1.0
+    assert min(second) > min(first)
+    assert [f.p for f in alone.comparison.findings] == [f.p for f in beside.comparison.findings]
+
+
+def test_a_case_that_sets_the_switch_itself_is_left_out_of_its_comparison_alone(
+    measured_dir: Path, tmp_path: Path
+) -> None:
+    runs = [copy(measured_dir, tmp_path / name) for name in ("full", "no_cache", "no_pooling")]
+    for run in runs:
+        alter(run, own_switch)
+    record = write_ablation(tmp_path / "x", runs[:1], {"cache": runs[1:2], "pooling": runs[2:]}).record
+    cache, pooling = record.effects
+    assert (cache.set_by_cases, pooling.set_by_cases) == (("single_request / n01",), ())
+    assert not [f for f in cache.comparison.findings if f.scenario == "single_request"]
+    assert [f for f in pooling.comparison.findings if f.scenario == "single_request"]
+    assert "Left out, as these cases set `cache` themselves" in text(tmp_path / "x")
+
+
+def test_the_same_runs_give_the_same_bytes(measured_dir: Path, tmp_path: Path) -> None:
+    runs = [copy(measured_dir, tmp_path / name, slower(f)) for name, f in (("full", 1.0), ("no_cache", 1.2))]
+    written = [write_ablation(tmp_path / "x", runs[:1], {"cache": runs[1:]}).path.read_bytes() for _ in range(2)]
+    assert written[0] == written[1]
+    data = (tmp_path / "x" / "reports" / "ablation.json").read_bytes()
+    assert msgspec.json.decode(data, type=AblationRecord).schema_version == 1

@@ -1,0 +1,69 @@
+"""scripts/export_reports.py --compare as a user types it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from reporting.compare.repetitions import write_repetitions
+from tests.reporting.compare.variants import copy, slower
+
+ROOT = Path(__file__).parents[3]
+
+
+def export(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "scripts" / "export_reports.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def compare(run: Path, baseline: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return export(str(run), "--kept", "--no-charts", "--compare", str(baseline), *options)
+
+
+def test_fail_on_worse_is_exit_code_1_only_when_something_is_worse(measured_dir: Path, tmp_path: Path) -> None:
+    slow = copy(measured_dir, tmp_path / "slow", slower(1.3))
+    worse = compare(slow, measured_dir)
+    assert (worse.returncode, worse.stderr) == (3, "")  # of its own reports: its counts differ from its telemetry's
+    report = slow / "reports" / "comparison_report.md"
+    assert worse.stdout.splitlines()[-1] == str(report)
+    assert worse.stdout.splitlines()[-3].startswith("note: one run a side")
+    assert worse.stdout.splitlines()[-2].startswith("comparison with measured: 24 worse, 0 better")
+    assert compare(slow, measured_dir, "--fail-on", "worse").returncode == 1
+    better = compare(measured_dir, slow, "--fail-on", "worse")
+    assert better.returncode == 0
+    assert "0 worse, 24 better" in better.stdout
+
+
+def test_refusals_are_sentences_and_exit_code_2(measured_dir: Path, tmp_path: Path) -> None:
+    done = compare(measured_dir, measured_dir)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: made-0001 is on both sides; name two different runs, or add --force\n"
+    done = compare(measured_dir, tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert f"{tmp_path} is neither a run nor a folder of repetitions" in done.stderr
+    done = export(str(measured_dir), "--fail-on", "better", "--force")
+    assert (done.returncode, done.stderr.splitlines()) == (
+        2,
+        [
+            "error: --fail-on needs --compare BASELINE",
+            "error: --force needs --compare BASELINE",
+            "error: --fail-on: 'better' is unknown; use worse",
+        ],
+    )
+
+
+def test_repetitions_are_reported_again_and_compared(measured_dir: Path, tmp_path: Path) -> None:
+    for name, factor in (("a", 1.5), ("b", 1.0)):
+        runs = [
+            copy(measured_dir, tmp_path / f"{name}.r{i}", slower(factor + i / 100), scale=1 / factor)
+            for i in range(4)
+        ]  # fmt: skip
+        write_repetitions(tmp_path / f"{name}.repeat", runs)
+    folder = tmp_path / "a.repeat"
+    done = export(str(folder), "--compare", str(tmp_path / "b.repeat"), "--fail-on", "worse")
+    assert (done.returncode, done.stderr) == (1, "")
+    lines = done.stdout.splitlines()
+    assert lines[:2] == ["repetitions: 4 runs of one plan", str(folder / "reports" / "repetitions_report.md")]
+    assert lines[2].startswith("comparison with b.repeat: ")
+    assert lines[3] == str(folder / "reports" / "comparison_report.md")

@@ -1,0 +1,51 @@
+"""Copies of a finished run that are known to differ, or not to."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from loadgen.record import JobRecord, RunRecord, read_jobs, read_run, to_line, write_run
+from reporting import measurements as measured
+
+Change = Callable[[JobRecord], JobRecord]
+
+
+def copy(source: Path, folder: Path, change: Change = lambda job: job, scale: float = 1.0) -> Path:
+    """A run of its own, named like its folder; jobs are changed one by one, single numbers multiplied by `scale`."""
+    shutil.copytree(source, folder)
+    alter(folder, lambda run: msgspec.structs.replace(run, run_id=folder.name))
+    jobs = [to_line(change(job)) for job in read_jobs(source)]
+    (folder / "jobs.jsonl").write_bytes(b"".join(jobs))
+    kept = measured.read(folder)
+    assert kept is not None
+    values = tuple(
+        msgspec.structs.replace(m, value=m.value * scale) if m.value and m.sli == "throughput" else m
+        for m in kept.measurements
+    )
+    measured.write(folder, msgspec.structs.replace(kept, run_id=folder.name, measurements=values))
+    return folder
+
+
+def alter(folder: Path, change: Callable[[RunRecord], RunRecord]) -> None:
+    """Replace the head of a run."""
+    write_run(folder, change(read_run(folder)))
+
+
+def slower(factor: float) -> Change:
+    """Response times multiplied."""
+    return lambda job: msgspec.structs.replace(job, done=job.due + factor * (job.done - job.due))
+
+
+def noisy(seed: int, sigma: float = 0.05) -> Change:
+    """Response times with a noise of their own, whose median is 1."""
+    rng = random.Random(seed)
+
+    def change(job: JobRecord) -> JobRecord:
+        return slower(rng.lognormvariate(0.0, sigma))(job)  # a factor for each job
+
+    return change
