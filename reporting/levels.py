@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reporting.arrivals import open_case
 from reporting.evidence import Evidence
 from reporting.records import STOPPED, case_seconds
 from reporting.statistics import Proportion, Summary, littles_law_ratio, proportion, summarize
@@ -26,6 +27,8 @@ class Level:
     queue_average: float | None
     queue_p95: float | None
     generator_cpu: float | None
+    cut_off: int = 0
+    """Jobs of an open case that were not finished; the times are without them."""
 
     @property
     def littles_law(self) -> float | None:
@@ -35,11 +38,11 @@ class Level:
         return littles_law_ratio(self.throughput, self.times.average, self.concurrency)
 
 
-def levels(evidence: Evidence, *scenarios: str) -> tuple[Level, ...]:
-    """The cases that began, in the order of the run; of all performance scenarios when none is named."""
+def levels(evidence: Evidence, *scenarios: str, model: str = "closed") -> tuple[Level, ...]:
+    """The cases of a model that began, in the order of the run; of all performance scenarios when none is named."""
     found = []
     for scenario, case in evidence.cases("performance"):
-        if scenarios and scenario.name not in scenarios:
+        if case.model != model or (scenarios and scenario.name not in scenarios):
             continue
         times = evidence.response_times(scenario.name, case.name)
         ended = sum(1 for job in evidence.case_jobs(scenario.name, case.name) if job.outcome not in STOPPED)
@@ -56,6 +59,7 @@ def levels(evidence: Evidence, *scenarios: str) -> tuple[Level, ...]:
                 queue_average=evidence.value("queue_time_avg", scenario.name, case.name),
                 queue_p95=evidence.value("queue_time_p95", scenario.name, case.name),
                 generator_cpu=case.generator_cpu,
+                cut_off=len(arriving.cut_off) if (arriving := open_case(evidence, scenario, case)) else 0,
             )
         )
     return tuple(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reporting import charts, components, operations, sections, units
+from reporting import charts, components, open_loop, operations, sections, units
 from reporting.analysis import Analysis
 from reporting.evidence import Evidence
 from reporting.levels import Level, levels
@@ -30,9 +30,10 @@ def build(evidence: Evidence, analysis: Analysis) -> Report:
             _key_metrics(evidence, every),
             sections.objectives(analysis),
             _response_time(evidence, every),
-            _percentiles(evidence, every),
+            _percentiles(evidence, (*every, *levels(evidence, model="open"))),
             _concurrent_load(evidence, analysis, load),
             _throughput(evidence, every),
+            open_loop.section(evidence, analysis),
             operations.section(evidence),
             components.section(evidence),
             _recommendations(evidence, load),
@@ -73,8 +74,9 @@ def _key_metrics(evidence: Evidence, every: tuple[Level, ...]) -> Section:
         for level in every
         if level.concurrency == CROWD and level.success
     )
+    items += open_loop.key_figures(evidence)
     if not items:
-        return Section("Key metrics", (Paragraph("No job was completed, so there is no key metric."),))
+        return Section("Key metrics", (Paragraph("No job was completed in a scenario with a key metric."),))
     note = Paragraph("For a paper; exact values from the client's records. Cite them with environment and method.")
     return Section("Key metrics", (note, Bullets(tuple(items))))
 
@@ -117,7 +119,7 @@ def _response_time(evidence: Evidence, every: tuple[Level, ...]) -> Section:
 def _percentiles(evidence: Evidence, every: tuple[Level, ...]) -> Section:
     rows = []
     for level in every:
-        if level.times is None:
+        if level.times is None or level.cut_off:  # PromQL has no percentile that counts cut-off jobs
             continue
         place = place_name(level.scenario, level.case)
         average = evidence.measured("response_time_avg", level.scenario, level.case)

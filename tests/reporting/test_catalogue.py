@@ -162,7 +162,7 @@ def test_every_error_of_an_indicator_of_records_is_named_at_once(tmp_path: Path)
         load(write(tmp_path, bad))
     known = (
         "calls_while_open, breaker_opened, mean_time_to_recovery, integrity_share, jobs_lost, memory_per_job, "
-        "cpu_utilisation, memory_growth, memory_leaked"
+        "cpu_utilisation, memory_growth, memory_leaked, sustained_rate, spike_recovery"
     )
     assert [error.split(": ", 1)[1] for error in caught.value.errors] == [
         f"sli a: function 'calls' is not known, it must be one of {known}",
