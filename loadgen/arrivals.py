@@ -73,6 +73,13 @@ def stretches(case: Case, profile: Profile) -> tuple[Stretch, ...]:
     return tuple(part for part in found if part.end > part.start)
 
 
+def expected_jobs(case: Case, profile: Profile) -> int:
+    """Measured jobs of a case; of Poisson arrivals their mean."""
+    if case.model != "open":
+        return case.iterations.of(profile)
+    return round(sum(part.rate * (part.end - part.start) for part in stretches(case, profile) if part.start >= 0))
+
+
 def problems(case: Case) -> Iterator[str]:
     """Say, one line each, what of an open case cannot be: after the case's own path, with its cure."""
     if case.model != "open" or case.rate is None or case.seconds is None:

@@ -15,6 +15,7 @@ DIMENSION = "performance"
 CROWD = 50
 """Jobs in flight at which the throughput objective is set."""
 
+NO_CLOSED = "No closed case is part of this run; open ones are under open-loop load."
 STARRED = r"\* n is too small for an upper limit of the 95 % interval; below n = 100 the P99 is the maximum."
 
 
@@ -82,6 +83,8 @@ def _key_metrics(evidence: Evidence, every: tuple[Level, ...]) -> Section:
 
 
 def _response_time(evidence: Evidence, every: tuple[Level, ...]) -> Section:
+    if not every:
+        return Section("Response time", (Paragraph(NO_CLOSED),))
     rows = tuple(
         (
             place_name(level.scenario, level.case),
@@ -188,6 +191,8 @@ def _concurrent_load(evidence: Evidence, analysis: Analysis, load: tuple[Level, 
 
 
 def _throughput(evidence: Evidence, every: tuple[Level, ...]) -> Section:
+    if not every:
+        return Section("Throughput", (Paragraph(NO_CLOSED),))
     rows = tuple(
         (
             place_name(level.scenario, level.case),

@@ -35,6 +35,7 @@ def test_the_shipped_catalogue_loads_and_holds_the_objectives_of_the_design() ->
         "api_latency_p95": ("at_most", 0.5),
         "success_rate": ("at_least", 0.95),
         "throughput": ("at_least", 10.0),
+        "sustained_rate": ("at_least", 6.0),
         "recovery_rate": ("at_least", 0.6),
         "breaker_opened": ("at_least", 1.0),
         "calls_while_open": ("at_most", 0.0),
