@@ -270,6 +270,18 @@ def test_a_late_generator_makes_an_open_case_invalid(made: MadeRun) -> None:
     ]
 
 
+@pytest.mark.parametrize(("late", "valid"), [(1, True), (5, True), (6, False)])
+def test_one_late_job_of_few_says_nothing_about_the_generator_but_many_do(
+    made: MadeRun,
+    late: int,
+    valid: bool,  # noqa: FBT001 - a table of expectations
+) -> None:
+    # of 200 jobs, P99 is the third latest; its lower limit is the sixth: P(X <= 194) = 0.016, P(X <= 195) = 0.051
+    case, jobs = steady()
+    jobs[:late] = [msgspec.structs.replace(job, sent=job.due + 0.2) for job in jobs[:late]]
+    assert (problems_of(single(made, case, jobs)) == []) is valid
+
+
 def test_a_lagging_event_loop_and_a_busy_processor_make_an_open_case_invalid(made: MadeRun) -> None:
     assert problems_of(single(made, *steady(loop_lag_p99=0.08, generator_cpu=0.85))) == [
         "arrival_rate / constant: the load generator used 0.85 of a core, more than 0.8",
