@@ -14,6 +14,7 @@ import uvloop
 from rich.console import Console
 
 from loadgen import telemetry
+from loadgen.arrivals import expected_jobs
 from loadgen.document import SAMPLE
 from loadgen.options import OptionsError, check_options
 from loadgen.scenario import PROFILES, Scenario
@@ -92,7 +93,7 @@ def list_scenarios() -> None:
     scenarios = _load()
     width = max(len(name) for name in scenarios)
     for scenario in scenarios.values():
-        jobs = ", ".join(f"{name} {sum(case.iterations.of(name) for case in scenario.cases)}" for name in PROFILES)
+        jobs = ", ".join(f"{name} {sum(expected_jobs(case, name) for case in scenario.cases)}" for name in PROFILES)
         typer.echo(f"{scenario.name:{width}}  {scenario.title} ({scenario.dimension}; jobs: {jobs})")
 
 

@@ -8,6 +8,9 @@ A job whose steps have ``cancel`` ends with the answer to its cancellation.
 from __future__ import annotations
 
 import asyncio
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn, Protocol
 
@@ -72,6 +75,7 @@ class _Course:
     call: Call
     poll: Call
     ends_with: Literal["content", "wait", "cancel"]
+    sent: float
     video_id: str | None = None
     accepted: float | None = None
     done: float | None = None
@@ -83,6 +87,7 @@ class _Course:
     deleted: bool = False
     cancel_sent: float | None = None
     leftover: bool | None = None
+    record: JobRecord | None = None
 
     @property
     def id(self) -> str:
@@ -101,7 +106,15 @@ class JobRunner:
     tracer: Tracer
     sink: Sink
 
-    async def run(self, planned: PlannedJob, scenario: Scenario, due: float) -> JobRecord:
+    async def run(
+        self,
+        planned: PlannedJob,
+        scenario: Scenario,
+        due: float,
+        *,
+        released: float | None = None,
+        until: float = math.inf,
+    ) -> JobRecord:
         """Run one job to its end.
 
         The record goes to the sink in every case, also when this task is cancelled (outcome ``aborted``).
@@ -110,7 +123,40 @@ class JobRunner:
             planned: the job.
             scenario: its time limit and poll interval.
             due: the instant it was due, of this runner's clock.
+            released: the instant at which a limit of jobs in flight let it go; None: it did not wait for one.
+            until: the instant at which it is cut off (outcome ``timeout``), whatever its time limit is.
         """
+        with self._recorded(planned, scenario, due, released) as course:
+            try:
+                await self._drive(course, until)
+            except asyncio.CancelledError:
+                if course.done is None:
+                    course.outcome, course.error = Outcome.ABORTED, "the run was stopped"
+                raise
+        assert course.record is not None, "it is made whatever happens"
+        return course.record
+
+    def never_sent(
+        self, planned: PlannedJob, scenario: Scenario, due: float, outcome: Outcome, *, held: bool, why: str
+    ) -> None:
+        """Keep the record of a job that was due but is not sent any more.
+
+        Args:
+            planned: the job.
+            scenario: it belongs to.
+            due: the instant it was due.
+            outcome: timeout or aborted.
+            held: whether it waited for the limit of jobs in flight until now.
+            why: as one line.
+        """
+        with self._recorded(planned, scenario, due, self.clock.now() if held else None) as course:
+            course.outcome, course.error, course.done = outcome, f"never sent: {why}", course.sent
+
+    @contextmanager
+    def _recorded(
+        self, planned: PlannedJob, scenario: Scenario, due: float, released: float | None
+    ) -> Iterator[_Course]:
+        """A job's course within its root span; its record goes to the sink at the end, whatever happens."""
         attributes = {"run_id": self.run_id, "scenario": planned.scenario, "case": planned.case}
         span = self.tracer.start_span(
             "loadgen.job",
@@ -120,24 +166,19 @@ class JobRunner:
         )
         context = set_span_in_context(span, Context())
         course = self._begin(planned, scenario, context, span.get_span_context())
-        sent = self.clock.now()
         self.sink.job_started()
         try:
-            await self._drive(course)
-        except asyncio.CancelledError:
-            if course.done is None:
-                course.outcome, course.error = Outcome.ABORTED, "the run was stopped"
-            raise
+            yield course
         finally:
             if course.manifest is not None and course.content is not None:
                 course.findings.compare_content(course.manifest, course.content)
-            record = JobRecord(
+            record = course.record = JobRecord(
                 scenario=planned.scenario,
                 case=planned.case,
                 index=planned.index,
                 warmup=planned.warmup,
                 due=due,
-                sent=sent,
+                sent=course.sent,
                 accepted=course.accepted,
                 done=self.clock.now() if course.done is None else course.done,
                 outcome=course.outcome,
@@ -152,6 +193,7 @@ class JobRunner:
                 scenes_completed=sum(s.complete for s in course.manifest.scenes) if course.manifest else None,
                 cancel_sent=course.cancel_sent,
                 leftover=course.leftover,
+                released=released,
             )
             span.set_attribute("loadgen.job.outcome", record.outcome.value)
             if record.job_id is not None:
@@ -162,7 +204,6 @@ class JobRunner:
                 self.sink.job_ended(record, context)
             finally:
                 span.end()
-        return record
 
     def _begin(self, planned: PlannedJob, scenario: Scenario, context: Context, root: SpanContext) -> _Course:
         # The root without the sampled flag: polls belong to the trace, but the service records no spans for them.
@@ -194,21 +235,30 @@ class JobRunner:
             limits=scenario,
             call=Call(carried, observe),
             poll=Call(polled, observe, span=False),
+            sent=self.clock.now(),
             ends_with=next(step for step in ("cancel", "content", "wait") if step in planned.steps),
         )
 
-    async def _drive(self, course: _Course) -> None:
+    async def _drive(self, course: _Course, until: float) -> None:
+        seconds = min(course.limits.time_limit, until - self.clock.now())
+        cut_off = False
         try:
-            async with asyncio.timeout(course.limits.time_limit):
+            async with asyncio.timeout(seconds):
                 await self._steps(course)
         except _EndedError as end:
             if course.done is None:  # a fault after the end is seen in the request, the job itself has its outcome
                 course.outcome, course.error, course.done = end.outcome, end.error, self.clock.now()
         except TimeoutError:
+            cut_off = seconds < course.limits.time_limit
             if course.done is None:
                 course.outcome, course.done = Outcome.TIMEOUT, self.clock.now()
-                course.error = f"not finished after {course.limits.time_limit:g} s"
-        if "delete" in course.planned.steps and course.video_id is not None:
+                course.error = (
+                    "not finished when the case was cut off"
+                    if cut_off
+                    else f"not finished after {course.limits.time_limit:g} s"
+                )
+        # What is cut off must not work on beside the next case.
+        if (cut_off or "delete" in course.planned.steps) and course.video_id is not None:
             await self._delete(course)
 
     async def _steps(self, course: _Course) -> None:

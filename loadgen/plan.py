@@ -13,6 +13,7 @@ from typing import Literal
 
 import msgspec
 
+from loadgen.arrivals import arrivals
 from loadgen.record import to_line
 from loadgen.scenario import Case, Profile, Scenario, Step
 from loadgen.timeline import PlannedFault
@@ -78,6 +79,8 @@ class PlannedJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     size: str
     cancel_after: float | None
     """Seconds from the acceptance to the cancellation; None: it is not cancelled."""
+    due: float | None
+    """Seconds from the beginning of the measured part, below 0 in the warm-up; None: when a slot is free (closed)."""
 
 
 def plan_run(scenarios: Iterable[Scenario], profile: Profile, seed: int) -> tuple[PlannedJob, ...]:
@@ -89,7 +92,13 @@ def plan_run(scenarios: Iterable[Scenario], profile: Profile, seed: int) -> tupl
 
 def plan_case(scenario: Scenario, case: Case, profile: Profile, seed: int) -> tuple[PlannedJob, ...]:
     """Plan the warm-up and measured jobs of one case."""
-    warmup = case.warmup.of(profile)
+    dues: Sequence[float | None]
+    if case.model == "open":
+        dues = arrivals(case, profile, f"{seed}:{scenario.name}:{case.name}:arrivals")
+        warmup = sum(due < 0 for due in dues if due is not None)
+    else:
+        warmup = case.warmup.of(profile)
+        dues = [None] * (warmup + case.iterations.of(profile))
     return tuple(
         PlannedJob(
             scenario=scenario.name,
@@ -102,8 +111,9 @@ def plan_case(scenario: Scenario, case: Case, profile: Profile, seed: int) -> tu
             seconds=scenario.video.seconds,
             size=scenario.video.size,
             cancel_after=_cancel_after(scenario, f"{seed}:{scenario.name}:{case.name}:{index}:cancel"),
+            due=due,
         )
-        for index in range(warmup + case.iterations.of(profile))
+        for index, due in enumerate(dues)
     )
 
 

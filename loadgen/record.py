@@ -50,7 +50,8 @@ class Outcome(StrEnum):
     ERROR = "error"
     """No valid answer: connection lost, 5xx, or an answer that is not of the API."""
     TIMEOUT = "timeout"
-    """Not terminal within the scenario's time limit for a job."""
+    """Not terminal within the scenario's time limit for a job, or when an open case was cut off; right-censored at
+    `JobRecord.done`, as is ABORTED."""
     CANCELLED = "cancelled"
     """Cancelled by the plan."""
     ABORTED = "aborted"
@@ -79,6 +80,7 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     due: float
     """When the plan wanted the job sent. In a closed loop: when its slot became free."""
     sent: float
+    """When it was sent; equal to `done` for a job that was never sent."""
     accepted: float | None
     """When the create request was answered with a video object."""
     done: float
@@ -105,6 +107,8 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """When the plan's cancellation was sent; `done` is when it was answered."""
     leftover: bool | None = None
     """True when the service still showed the video after its cancellation was answered; None when not looked at."""
+    released: float | None = None
+    """When the limit of jobs in flight of an open case let it go; None when it did not have to wait for that."""
 
 
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -137,6 +141,22 @@ class StoreCount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Why the list could not be read; the counts are then 0."""
 
 
+class ArrivalsRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How jobs arrive in an open case. Rates are those of this generator's share, in jobs per second."""
+
+    process: Literal["constant", "poisson"]
+    rate: float
+    seconds: float
+    """How long jobs arrive, from `CaseRecord.started` on."""
+    drain: float
+    """Seconds after that at which jobs that are not finished are cut off."""
+    max_in_flight: int
+    burst_rate: float | None = None
+    """From `burst_at` for `burst_seconds` instead of `rate`; None: there is no burst."""
+    burst_at: float | None = None
+    burst_seconds: float | None = None
+
+
 class CaseRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One case of a scenario: a level of load with its window and the generator's own health."""
 
@@ -144,7 +164,7 @@ class CaseRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     model: Literal["closed", "open", "idle"]
     """How jobs are sent; an idle case sends none."""
     concurrency: int
-    """Jobs kept in flight (closed model); 0 when idle."""
+    """Jobs kept in flight (closed model); 0 in the others."""
     pace: float | None = None
     """Least seconds between the due times of two jobs of a slot; None: due when the last one has ended."""
     planned: int
@@ -166,6 +186,8 @@ class CaseRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """False when a provider was asked for its log of calls and did not answer; None when nobody asked."""
     prompts: Literal["unique", "repeated", "half_new"] = "unique"
     """Whether the prompts are new, those of the case before, or half and half."""
+    arrivals: ArrivalsRecord | None = None
+    """Of an open case; None in the others."""
 
 
 class ScenarioRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

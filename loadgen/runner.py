@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import msgspec
@@ -16,10 +17,11 @@ from loadgen.job import JobRunner
 from loadgen.journal import Journal
 from loadgen.metrics import Metrics
 from loadgen.observer import Observer
+from loadgen.open_loop import OpenLoop
 from loadgen.plan import PlannedJob
 from loadgen.progress import ProgressView
 from loadgen.reconcile import count_store
-from loadgen.record import CaseRecord, JobRecord, RequestRecord, RunRecord, RunState, ScenarioRecord
+from loadgen.record import ArrivalsRecord, CaseRecord, JobRecord, RequestRecord, RunRecord, RunState, ScenarioRecord
 from loadgen.replicas import Replica
 from loadgen.scenario import Case, Profile, Scenario
 from loadgen.share import WHOLE, Share
@@ -29,6 +31,8 @@ from loadgen.timeline import PlannedFault
 
 IDLE_SAMPLES = 3
 """Least samples of each gauge in an idle case."""
+LEAD_SECONDS = 0.05
+"""From the start of an open case to its first possible arrival, so that this one is not late already."""
 
 
 def rest_of(scenario: Scenario, interval: float) -> float:
@@ -41,11 +45,15 @@ def rest_of(scenario: Scenario, interval: float) -> float:
     return max(scenario.rest, 1.1 * interval) if scenario.rest else 0.0
 
 
-def pending(scenario: Scenario, profile: Profile, share: Share = WHOLE, interval: float = 0.0) -> ScenarioRecord:
-    """Give the record of a scenario that has not begun, with the numbers of this generator's share."""
-
-    def owned(case: Case, jobs: range) -> int:
-        return sum(share.owns(job, case.concurrency) for job in jobs)
+def pending(
+    scenario: Scenario,
+    profile: Profile,
+    plan: Sequence[PlannedJob],
+    share: Share = WHOLE,
+    interval: float = 0.0,
+) -> ScenarioRecord:
+    """Give the record of a scenario that has not begun, with the numbers of this generator's share of the plan."""
+    owned = {case.name: share_of(plan, scenario, case, share) for case in scenario.cases}
 
     return ScenarioRecord(
         name=scenario.name,
@@ -62,20 +70,46 @@ def pending(scenario: Scenario, profile: Profile, share: Share = WHOLE, interval
                 model=case.model,
                 concurrency=share.slots(case.concurrency),
                 pace=case.pace,
-                planned=owned(case, range(warmup := case.warmup.of(profile), warmup + case.iterations.of(profile))),
-                warmup=owned(case, range(case.warmup.of(profile))),
+                planned=sum(not job.warmup for job in owned[case.name]),
+                warmup=sum(job.warmup for job in owned[case.name]),
                 started=None,
                 ended=None,
                 generator_cpu=None,
                 loop_lag_p99=None,
                 switches=case.switches.given(),
                 prompts=case.prompts,
+                arrivals=_arrivals(case, profile, share),
             )
             for case in scenario.cases
         ],
         objectives=dict(scenario.objectives),
         store=None,
         rest=rest_of(scenario, interval),
+    )
+
+
+def share_of(plan: Sequence[PlannedJob], scenario: Scenario, case: Case, share: Share) -> list[PlannedJob]:
+    """The jobs of a case that a share owns."""
+    return [
+        job
+        for job in plan
+        if (job.scenario, job.case) == (scenario.name, case.name)
+        and (share.owns_arrival(job.index) if case.model == "open" else share.owns(job.index, case.concurrency))
+    ]
+
+
+def _arrivals(case: Case, profile: Profile, share: Share) -> ArrivalsRecord | None:
+    if case.rate is None or case.seconds is None or case.arrivals is None:
+        return None
+    return ArrivalsRecord(
+        process=case.arrivals,
+        rate=case.rate.of(profile) / share.count,
+        seconds=case.seconds.of(profile),
+        drain=case.drain,
+        max_in_flight=share.most(case.max_in_flight),
+        burst_rate=case.burst.rate.of(profile) / share.count if case.burst else None,
+        burst_at=case.burst.at.of(profile) if case.burst else None,
+        burst_seconds=case.burst.seconds.of(profile) if case.burst else None,
     )
 
 
@@ -183,27 +217,37 @@ class Runner:
 
     async def _run_case(self, scenario: Scenario, case: Case, record: CaseRecord) -> CaseRecord:
         share = self.replica.share if self.replica else WHOLE
-        planned = [
-            job
-            for job in self.plan
-            if job.scenario == scenario.name and job.case == case.name and share.owns(job.index, case.concurrency)
-        ]
+        planned = share_of(self.plan, scenario, case, share)
+        measured = [job for job in planned if not job.warmup]
         place = f"{scenario.name}:{case.name}"
         self.view.begin(scenario.name, case.name, len(planned))
         try:
-            async with self.switcher.during(case.switches.given() if share.index == 0 else {}):
+            async with (
+                self.switcher.during(case.switches.given() if share.index == 0 else {}),
+                AsyncExitStack() as stack,
+            ):
                 # All slots pass this barrier together, so that no warm-up job runs beside a measured one.
                 await self._together(f"{place}:warmup")
-                await self._closed_loop(scenario, case, None, iter([job for job in planned if job.warmup]))
-                await self._together(place)
-                await self._rest(scenario)
+                arriving = None
+                if case.model == "open":
+                    arriving = await stack.enter_async_context(self._open_loop(scenario, case, share))
+                    await arriving.send([job for job in planned if job.warmup], arriving.origin)
+                else:
+                    await self._closed_loop(scenario, case, None, iter([job for job in planned if job.warmup]))
+                    await self._together(place)
+                    await self._rest(scenario)
                 if self.stop.draining.is_set():
+                    if arriving is not None:
+                        await arriving.finish(())
                     return record
                 faults = self._faults(scenario, case)
                 async with self.faults.during(faults):
-                    started = self.clock.now()
+                    started = self.clock.now() if arriving is None else arriving.origin
                     async with Health() as health:
-                        await self._load(scenario, case, [job for job in planned if not job.warmup])
+                        if arriving is None:
+                            await self._load(scenario, case, measured)
+                        else:
+                            await arriving.finish(measured)
                         ended = self.clock.now()
                 if case.switches.given() or scenario.dimension == "resources":
                     # What one of them now changes or looks at must hold for the jobs of all.
@@ -227,6 +271,19 @@ class Runner:
             await run_unless(self.stop.draining, asyncio.sleep(seconds))
         else:
             await self._closed_loop(scenario, case, case.pace, iter(jobs))
+
+    def _open_loop(self, scenario: Scenario, case: Case, share: Share) -> OpenLoop:
+        assert case.seconds is not None, "the scenario is checked"
+        return OpenLoop(
+            jobs=self.jobs,
+            scenario=scenario,
+            clock=self.clock,
+            stop=self.stop,
+            origin=self.clock.now() + LEAD_SECONDS + case.warmup_seconds.of(self.profile),
+            seconds=case.seconds.of(self.profile),
+            drain=case.drain,
+            most=share.most(case.max_in_flight),
+        )
 
     async def _rest(self, scenario: Scenario) -> None:
         """Send nothing for as long as the scenario says, so that gauges show what has been left behind."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 Profile = Literal["quick", "standard", "paper"]
 PROFILES: tuple[Profile, ...] = get_args(Profile)
@@ -14,6 +15,8 @@ DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 
 Step = Literal["create", "retrieve", "list", "wait", "manifest", "content", "assets", "delete", "cancel"]
 STEPS: tuple[Step, ...] = get_args(Step)
+
+Arrivals = Literal["constant", "poisson"]
 
 FaultTarget = Literal["llm", "tts", "image", "store"]
 FaultKind = Literal["outage", "stall", "error", "corrupt", "latency"]
@@ -65,11 +68,51 @@ class Times(PerProfile):
 
 
 class Seconds(PerProfile):
-    """Length of an idle case in seconds, by profile."""
+    """Length in seconds, by profile."""
 
     quick: Annotated[int, Field(ge=1, le=3_600)]
     standard: Annotated[int, Field(ge=1, le=3_600)]
     paper: Annotated[int, Field(ge=1, le=3_600)]
+
+
+class WarmupSeconds(PerProfile):
+    """Seconds of arrivals before the measured ones, by profile; recorded, but left out of the statistics."""
+
+    quick: Annotated[int, Field(ge=0, le=600)]
+    standard: Annotated[int, Field(ge=0, le=600)]
+    paper: Annotated[int, Field(ge=0, le=600)]
+
+
+class Rate(_Strict):
+    """Arrivals per second by profile; in the file also one number for all profiles."""
+
+    quick: Annotated[float, Field(gt=0, le=1_000)]
+    standard: Annotated[float, Field(gt=0, le=1_000)]
+    paper: Annotated[float, Field(gt=0, le=1_000)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_for_all(cls, value: Any) -> Any:
+        if isinstance(value, dict | Rate):
+            return value
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise PydanticCustomError("rate", "write a number of jobs per second, or one for each profile")
+        if not 0 < value <= 1_000:  # noqa: PLR2004 - the bounds of the fields, as one line instead of three
+            raise PydanticCustomError("rate", "write a number above 0 and up to 1,000 jobs per second")
+        return dict.fromkeys(PROFILES, value)
+
+    def of(self, profile: Profile) -> float:
+        """Give the rate for one profile."""
+        return {"quick": self.quick, "standard": self.standard, "paper": self.paper}[profile]
+
+
+class Burst(_Strict):
+    """Part of an open case in which jobs arrive at another rate."""
+
+    rate: Rate
+    at: Seconds
+    """From the beginning of the measured part."""
+    seconds: Seconds
 
 
 class Switches(_Strict):
@@ -115,17 +158,28 @@ class Fault(_Strict):
 class Case(_Strict):
     """One level of load.
 
-    Closed: `concurrency` slots, each sending its next job when the last one ended. Idle: nothing for so many seconds.
+    Closed: `concurrency` slots, each sending its next job when the last one ended. Open: jobs arrive at a rate,
+    whatever became of those before. Idle: nothing for so many seconds.
     """
 
     name: Name
-    model: Literal["closed", "idle"]
+    model: Literal["closed", "open", "idle"]
     concurrency: Annotated[int, Field(ge=1, le=1_000)] = 0
     iterations: Iterations = Iterations.model_construct(quick=0, standard=0, paper=0)
     warmup: Warmup = Warmup(quick=0, standard=0, paper=0)
     """These three belong to the model closed, which needs them."""
     seconds: Seconds | None = None
-    """Belongs to the model idle, which needs it."""
+    """Belongs to the models open and idle, which need it."""
+    rate: Rate | None = None
+    arrivals: Arrivals | None = None
+    """constant: evenly spaced; poisson: independent users, by exponential gaps from the seed."""
+    warmup_seconds: WarmupSeconds = WarmupSeconds(quick=0, standard=0, paper=0)
+    """These three belong to the model open, which needs them; the measured part follows the warm-up without a pause."""
+    burst: Burst | None = None
+    drain: Annotated[float, Field(gt=0, le=3_600)] = 10.0
+    """Seconds after the end of the arrivals at which jobs that are not finished are cut off."""
+    max_in_flight: Annotated[int, Field(ge=1, le=1_000)] = 500
+    """Protects the generator: jobs beyond it wait, and their response time counts from when they were due."""
     switches: Switches = Switches()
     prompts: Literal["unique", "repeated", "half_new"] = "unique"
     """repeated: the measured jobs have the prompts of the case before, in its order; half_new: every second one has."""

@@ -12,21 +12,25 @@ from typing import Any, TypeGuard
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from loadgen.arrivals import problems as arrival_problems
 from loadgen.scenario import (
     DIMENSIONS,
     PROFILES,
     STEPS,
+    Burst,
     CancelAfter,
     Case,
     Fault,
     FaultSpec,
     Iterations,
+    Rate,
     Scenario,
     Seconds,
     Switches,
     Times,
     VideoSpec,
     Warmup,
+    WarmupSeconds,
 )
 from loadgen.strict_yaml import UnreadableError, dotted, read_mapping
 from loadgen.timeline import problems as timeline_problems
@@ -104,6 +108,9 @@ def _check_meaning(raw: dict[str, Any], stem: str) -> list[str]:
     for index, case in enumerate(cases if isinstance(cases, list) else ()):
         errors += [f"cases.{index}.{problem}" for problem in (*_check_case(case), *_check_prompts(case, before))]
         before = case
+    open_too = isinstance(cases, list) and any(isinstance(case, dict) and case.get("model") == "open" for case in cases)
+    if raw.get("rest") and open_too:
+        errors.append("rest: does not go with the model open, whose warm-up passes into its measured part; remove it")
     names = [case.get("name") for case in cases or () if isinstance(case, dict)] if isinstance(cases, list) else []
     repeated = [word for word, count in Counter(word for word in names if isinstance(word, str)).items() if count > 1]
     errors += [f"cases: {word!r} is the name of more than one case; give each its own" for word in repeated]
@@ -147,15 +154,10 @@ def _check_case(case: Any) -> Iterator[str]:
     if not isinstance(case, dict):
         return
     model = case.get("model")
-    if model == "closed":
-        yield from (f"{key}: is missing; add it" for key in _CLOSED if key not in case)
-        if "seconds" in case:
-            yield "seconds: does not belong to the model closed, which ends with its jobs; remove it"
-    if model == "idle":
-        if "seconds" not in case:
-            yield "seconds: is missing; add it, it is the length of an idle case"
-        foreign = (key for key in (*_CLOSED, "pace", "faults", "prompts") if key in case)
-        yield from (f"{key}: does not belong to the model idle, which sends nothing; remove it" for key in foreign)
+    if isinstance(model, str) and model in _NEEDED:
+        yield from (f"{key}: is missing; {cure}" for key, cure in _NEEDED[model].items() if key not in case)
+        why, foreign = _FOREIGN[model]
+        yield from (f"{key}: does not belong to the model {model}, {why}; remove it" for key in foreign if key in case)
     iterations, slots = case.get("iterations"), case.get("concurrency")
     if isinstance(iterations, dict) and _is_count(slots):
         for profile in PROFILES:
@@ -167,6 +169,7 @@ def _check_case(case: Any) -> Iterator[str]:
     except ValidationError:
         return  # the mistakes of its values are reported with those of the whole file
     yield from timeline_problems(valid)
+    yield from arrival_problems(valid)
 
 
 def _check_prompts(case: Any, before: Any) -> Iterator[str]:
@@ -192,7 +195,22 @@ def _is_count(value: Any) -> TypeGuard[int]:
 
 
 _CLOSED = ("concurrency", "iterations", "warmup")
-"""The keys of a case that sends jobs."""
+_OPEN = ("rate", "arrivals", "warmup_seconds")
+_OPEN_TOO = ("burst", "drain", "max_in_flight")
+
+_NEEDED: dict[str, dict[str, str]] = {
+    "closed": dict.fromkeys(_CLOSED, "add it"),
+    "open": dict.fromkeys(_OPEN, "add it") | {"seconds": "add it, it is how long jobs arrive"},
+    "idle": {"seconds": "add it, it is the length of an idle case"},
+}
+"""The keys that a model needs, each with its cure."""
+
+_FOREIGN: dict[str, tuple[str, tuple[str, ...]]] = {
+    "closed": ("which ends with its jobs", ("seconds", *_OPEN, *_OPEN_TOO)),
+    "open": ("whose jobs come from its rate", (*_CLOSED, "pace", "prompts")),
+    "idle": ("which sends nothing", (*_CLOSED, "pace", "faults", "prompts", *_OPEN, *_OPEN_TOO)),
+}
+"""Why the keys of other models mean nothing in this one, and which these are."""
 
 _MODELS: dict[tuple[str, ...], type[BaseModel]] = {
     (): Scenario,
@@ -201,6 +219,12 @@ _MODELS: dict[tuple[str, ...], type[BaseModel]] = {
     ("cases", "iterations"): Iterations,
     ("cases", "warmup"): Warmup,
     ("cases", "seconds"): Seconds,
+    ("cases", "rate"): Rate,
+    ("cases", "warmup_seconds"): WarmupSeconds,
+    ("cases", "burst"): Burst,
+    ("cases", "burst", "rate"): Rate,
+    ("cases", "burst", "at"): Seconds,
+    ("cases", "burst", "seconds"): Seconds,
     ("cases", "switches"): Switches,
     ("cases", "faults"): Fault,
     ("cases", "faults", "times"): Times,
@@ -230,6 +254,8 @@ def _explain(detail: ErrorDetails) -> str:
         return f"unknown key; did you mean {near[0]}?" if near else f"unknown key; remove it, or use {', '.join(keys)}"
     if kind == "literal_error":
         return f"is {shown}; use {context['expected']}"
+    if kind == "rate":
+        return f"is {shown}; {detail['msg']}"
     if kind in _WANTED:
         return f"is {shown}; write {_WANTED[kind]}"
     return f"is {shown}; {detail['msg'].replace('Input should', 'it should')}"

@@ -24,8 +24,9 @@ from loadgen.progress import ProgressView
 from loadgen.record import SCHEMA_VERSION, RunRecord, RunState
 from loadgen.replicas import Replica, ReplicaError, join
 from loadgen.runner import Recorder, Runner, pending
+from loadgen.scenario import Case
 from loadgen.settings import Settings
-from loadgen.share import WHOLE
+from loadgen.share import WHOLE, Share
 from loadgen.stop import Stop, run_unless, signalled
 from loadgen.switches import Switcher, SwitchError
 from loadgen.target import Target, TargetError
@@ -88,7 +89,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
     share = replica.share if replica else WHOLE
     clock = Clock.start()
     tracer = trace.get_tracer("loadgen")
-    connections = max(case.concurrency for scenario in settings.scenarios for case in scenario.cases)
+    connections = max(most_in_flight(case, share) for scenario in settings.scenarios for case in scenario.cases)
     async with AsyncExitStack() as stack:
         target = await stack.enter_async_context(
             Target(settings.target, connections=connections + SPARE_CONNECTIONS, clock=clock, tracer=tracer)
@@ -119,7 +120,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             ended=None,
             document=settings.document.record(),
             environment=describe(ROOT),
-            scenarios=[pending(scenario, settings.profile, share, interval) for scenario in scenarios],
+            scenarios=[pending(scenario, settings.profile, plan, share, interval) for scenario in scenarios],
             faults=[],
         )
         with Journal(settings.run_dir, encoded) as journal, view:
@@ -152,3 +153,8 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
                 replica=replica,
             )
             await runner.run_all(scenarios)
+
+
+def most_in_flight(case: Case, share: Share) -> int:
+    """Jobs that a share of a case has in flight at most: what the pool of connections must cover."""
+    return share.most(case.max_in_flight) if case.model == "open" else share.slots(case.concurrency)

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from loadgen.scenario import PROFILES, Case, Fault, FaultKind, FaultSpec, FaultTarget, Profile, Scenario
+from loadgen.scenario import PROFILES, Case, Fault, FaultKind, FaultSpec, FaultTarget, Profile, Scenario, Seconds
 
 Side = Literal["providers", "service"]
 """Who injects: the providers fail themselves, the service lets its store fail."""
@@ -109,7 +109,9 @@ def problems(case: Case) -> Iterator[str]:
         yield from (f"{place}.{problem}" for problem in _alone(fault))
         yield from (f"{place}.what.{problem}" for problem in _unfit(fault.what))
     bounded = [fault for fault in case.faults if fault.until is not None]
-    if bounded and case.pace is None:
+    if case.seconds is not None:
+        yield from _outlasting(case, case.seconds)
+    elif bounded and case.pace is None:
         yield "pace: is missing; add it, without it nobody knows how long the case lasts and what its faults meet"
     elif case.pace is not None:
         yield from _beyond(case, case.pace)
@@ -150,6 +152,17 @@ def _beyond(case: Case, pace: float) -> Iterator[str]:
             yield (
                 f"faults: end after {max(ends):g} s in the profile {profile}, but its jobs may end after {least:g} s; "
                 "add iterations"
+            )
+
+
+def _outlasting(case: Case, seconds: Seconds) -> Iterator[str]:
+    """The faults of an open case end while jobs still arrive."""
+    for profile in PROFILES:
+        ends = [until for fault in case.faults for _, until in _strikes(fault, profile) if until is not None]
+        if ends and max(ends) >= seconds.of(profile):
+            yield (
+                f"faults: end after {max(ends):g} s in the profile {profile}, but jobs arrive for "
+                f"{seconds.of(profile)} s; make seconds longer"
             )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from loadgen.record import CaseRecord, ScenarioRecord
+from reporting.arrivals import OpenCase, open_case
 from reporting.buckets import Bound
 from reporting.catalogue import Objective, Sli
 from reporting.evidence import Evidence
@@ -17,6 +18,10 @@ from reporting.validity import Health, check
 
 QUICK = "quick"
 """The profile in which a small sample is expected and tolerated."""
+
+
+RESPONSE_TIME = "response_time"
+"""Section of the catalogue whose percentiles are of completed jobs."""
 
 
 class Status(StrEnum):
@@ -131,6 +136,8 @@ def _judge(
     if objective is None or (objective.members and measurement.member not in objective.members):
         return None
     status, reason, too_few = _compare(sli, objective, measurement)
+    if status is Status.PASS and sli.section == RESPONSE_TIME and sli.quantile and case is not None:
+        status, reason = _with_cut_off(open_case(evidence, scenario, case), sli.quantile, objective.value)
     places = {(scenario.name, c.name) for c in scenario.cases} if case is None else {(scenario.name, case.name)}
     # a loss is what makes counts differ, so a key objective that does not hold fails all the same
     if status in {Status.PASS, Status.FAIL, Status.INCONCLUSIVE} and not (sli.key and status is Status.FAIL):
@@ -179,6 +186,15 @@ def _compare(sli: Sli, objective: Objective, measurement: Measurement) -> tuple[
     if measurement.bound is not None and measurement.bound.upper is None and held == at_most:
         return Status.INCONCLUSIVE, "above the last bucket: only a lower limit is known", False
     return (Status.PASS if held else Status.FAIL), "", False
+
+
+def _with_cut_off(arriving: OpenCase | None, quantile: float, limit: float) -> tuple[Status, str]:
+    """What passes among completed jobs alone must also hold with those that were cut off."""
+    found = arriving.response(quantile) if arriving is not None and arriving.cut_off else None
+    if arriving is None or found is None or found.within(limit):
+        return Status.PASS, ""
+    reason = f"{len(arriving.cut_off)} jobs were cut off; with them it is {found} s"
+    return (Status.FAIL if found.value > limit else Status.INCONCLUSIVE), reason
 
 
 def _unknown_overrides(evidence: Evidence, dimension: str) -> list[str]:

@@ -10,12 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from loadgen.record import CaseRecord, ScenarioRecord
+from reporting.capacity import knee
 from reporting.crossings import crossings
 from reporting.integrity import losses
 from reporting.leak import leak
 from reporting.prometheus import NoData
 from reporting.records import Records, case_seconds
 from reporting.recovery import outages, recovery
+from reporting.spike import spikes
 from reporting.usage import UNDER_TEST, memory, utilisation
 
 TOO_FEW = "too few samples of memory within the case"
@@ -118,6 +120,25 @@ def memory_leaked(records: Records, scenario: str) -> Exact | NoData:
     return Exact(found.projected, found.trend.n) if found else NoData(TOO_FEW)
 
 
+def sustained_rate(records: Records, scenario: str) -> Exact | NoData:
+    """Highest arrival rate at which success, P95, ended jobs and backlog all hold, 0 if none does; n is its jobs."""
+    found = knee(records, scenario)
+    if found is None:
+        return NoData("no case with arrivals began")
+    held = found.held
+    return Exact(held.case.load.rate, len(held.case.jobs)) if held else Exact(0.0, len(found.steps[0].case.jobs))
+
+
+def spike_recovery(records: Records, scenario: str) -> Exact | NoData:
+    """Seconds from the end of the burst until response times were back in the steady band; n is jobs from it on."""
+    found = next(iter(spikes(records, scenario)), None)
+    if found is None:
+        return NoData("no burst with at least ten jobs before it and after it")
+    if found.recovery is None:
+        return NoData("response times were not back in the steady band when jobs stopped arriving")
+    return Exact(found.recovery, found.after)
+
+
 def _unread(what: str, scenario: ScenarioRecord | None) -> str:
     rest = scenario.rest if scenario else 0.0
     return (
@@ -144,6 +165,8 @@ FUNCTIONS: dict[str, ExactFunction] = {
         cpu_utilisation,
         memory_growth,
         memory_leaked,
+        sustained_rate,
+        spike_recovery,
     )
 }
 """Every function that the catalogue may name, by its name."""

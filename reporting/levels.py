@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from loadgen.record import CaseRecord
 from reporting import littles_law
+from reporting.arrivals import open_case
 from reporting.evidence import Evidence
 from reporting.littles_law import LittlesLaw
 from reporting.measurements import Measurement
@@ -33,13 +34,15 @@ class Level:
     generator_cpu: float | None
     littles_law: LittlesLaw | None
     """Of closed loops without a pace."""
+    cut_off: int = 0
+    """Jobs of an open case that were not finished; the times are without them."""
 
 
-def levels(evidence: Evidence, *scenarios: str) -> tuple[Level, ...]:
-    """The cases that began, in the order of the run; of all performance scenarios when none is named."""
+def levels(evidence: Evidence, *scenarios: str, model: str = "closed") -> tuple[Level, ...]:
+    """The cases of a model that began, in the order of the run; of all performance scenarios when none is named."""
     found = []
     for scenario, case in evidence.cases("performance"):
-        if scenarios and scenario.name not in scenarios:
+        if case.model != model or (scenarios and scenario.name not in scenarios):
             continue
         times = evidence.response_times(scenario.name, case.name)
         jobs = evidence.case_jobs(scenario.name, case.name)
@@ -60,6 +63,7 @@ def levels(evidence: Evidence, *scenarios: str) -> tuple[Level, ...]:
                 littles_law=littles_law.check(jobs, own_slots(evidence, case))
                 if case.model == "closed" and case.pace is None
                 else None,
+                cut_off=len(arriving.cut_off) if (arriving := open_case(evidence, scenario, case)) else 0,
             )
         )
     return tuple(found)

@@ -7,6 +7,7 @@ from reporting import (
     components,
     distribution,
     littles_law,
+    open_loop,
     operations,
     outliers,
     principles,
@@ -28,6 +29,7 @@ DIMENSION = "performance"
 CROWD = 50
 """Jobs in flight at which the throughput objective is set."""
 
+NO_CLOSED = "No closed case is part of this run; open ones are under open-loop load."
 STARRED = r"\* n is too small for an upper limit of the 95 % interval; below n = 100 the P99 is the maximum."
 
 
@@ -43,12 +45,13 @@ def build(evidence: Evidence, analysis: Analysis) -> Report:
             _key_metrics(evidence, every),
             sections.objectives(evidence, analysis),
             _response_time(evidence, every),
-            _percentiles(evidence, every),
+            _percentiles(evidence, (*every, *levels(evidence, model="open"))),
             warmup.section(evidence, DIMENSION),
             _concurrent_load(evidence, analysis, load),
             *((scalability.section(load),) if load else ()),
             _littles_law(every),
             _throughput(evidence, every),
+            open_loop.section(evidence, analysis),
             operations.section(evidence),
             components.section(evidence),
             where_time_goes.section(evidence),
@@ -93,13 +96,16 @@ def _key_metrics(evidence: Evidence, every: tuple[Level, ...]) -> Section:
         for level in every
         if level.concurrency == CROWD and level.success
     )
+    items += open_loop.key_figures(evidence)
     if not items:
-        return Section("Key metrics", (Paragraph("No job was completed, so there is no key metric."),))
+        return Section("Key metrics", (Paragraph("No job was completed in a scenario with a key metric."),))
     note = Paragraph("For a paper; exact values from the client's records. Cite them with environment and method.")
     return Section("Key metrics", (note, Bullets(tuple(items))))
 
 
 def _response_time(evidence: Evidence, every: tuple[Level, ...]) -> Section:
+    if not every:
+        return Section("Response time", (Paragraph(NO_CLOSED),))
     rows = tuple(
         (
             place_name(level.scenario, level.case),
@@ -133,7 +139,7 @@ def _response_time(evidence: Evidence, every: tuple[Level, ...]) -> Section:
 def _percentiles(evidence: Evidence, every: tuple[Level, ...]) -> Section:
     rows = []
     for level in every:
-        if level.times is None:
+        if level.times is None or level.cut_off:  # PromQL has no percentile that counts cut-off jobs
             continue
         place = place_name(level.scenario, level.case)
         average = evidence.measured("response_time_avg", level.scenario, level.case)
@@ -233,6 +239,8 @@ def _littles_law(every: tuple[Level, ...]) -> Section:
 
 
 def _throughput(evidence: Evidence, every: tuple[Level, ...]) -> Section:
+    if not every:
+        return Section("Throughput", (Paragraph(NO_CLOSED),))
     rows = tuple(
         (
             place_name(level.scenario, level.case),

@@ -11,7 +11,7 @@ from reporting.literal import literal
 from reporting.measurements import RECORDS, Measurement
 from reporting.records import began, case_seconds, place_name
 from reporting.report import Block, Bullets, Paragraph, Section, Table
-from reporting.validity import MAX_GENERATOR_CPU, MAX_LATENESS, MAX_LATENESS_SHARE
+from reporting.validity import MAX_GENERATOR_CPU, MAX_LATENESS, MAX_LATENESS_SHARE, MIN_SENT
 
 MEANINGS = {
     Status.PASS: "every objective that could be judged holds, the counts reconcile and the load generator kept up",
@@ -140,7 +140,12 @@ def workload(evidence: Evidence, dimension: str) -> Section:
 
 
 def _load(case: CaseRecord) -> str:
-    parts = [case.model if case.model == "idle" else f"{case.model}, {case.concurrency} in flight"]
+    parts = [f"{case.model}, {case.concurrency} in flight" if case.model == "closed" else case.model]
+    if case.arrivals is not None:
+        load = case.arrivals
+        parts.append(f"{load.process} {load.rate:g} jobs/s for {load.seconds:g} s")
+        if load.burst_rate is not None:
+            parts.append(f"{load.burst_rate:g} jobs/s from {load.burst_at:g} s on for {load.burst_seconds:g} s")
     if case.pace:
         parts.append(f"pace {case.pace:g} s")
     parts += [f"{name} {'on' if on else 'off'}" for name, on in sorted(case.switches.items())]
@@ -204,6 +209,14 @@ def method(evidence: Evidence, *more: str) -> Section:
             "would see. With a pace, a slot's jobs are due that far apart, or when its last one has ended, if that is "
             "later."
         )
+    if "open" in models:
+        items.append(
+            "**Open model:** jobs arrive at the times of a list made from the seed before the run (even, or Poisson), "
+            "whatever became of those before them. Response time is done - due, service time done - sent, lateness "
+            "sent - due: time that a job waits for the generator, or for its limit of jobs in flight, counts as "
+            "response time, so a service that stands still is seen by all who would have come meanwhile. Jobs that are "
+            "not finished at the cut-off are right-censored: a percentile that falls among them is given as `>= x`."
+        )
     items += [
         (
             f"**Warm-up:** {warmups} jobs were declared as warm-up before the run; they are recorded and left out of "
@@ -225,7 +238,10 @@ def method(evidence: Evidence, *more: str) -> Section:
         (
             f"**Validity:** a run is INVALID when the load generator used more than {MAX_GENERATOR_CPU:g} of a core in "
             f"a case, or sent jobs late (P99) by more than both {MAX_LATENESS * 1000:.0f} ms and "
-            f"{MAX_LATENESS_SHARE * 100:.0f} % of the median response time."
+            f"{MAX_LATENESS_SHARE * 100:.0f} % of the median response time. In an open case P99 must be above that "
+            "with 97.5 % confidence, as one late job of few says nothing; it is INVALID also when its event loop "
+            f"lagged so much (P99), or the generator sent fewer than {MIN_SENT * 100:g} % of the jobs that were due; "
+            "jobs that a slow service holds up are its result and not the generator's fault."
         ),
     ]
     return Section("Method", (Bullets((*items, *more)),))

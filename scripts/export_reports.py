@@ -66,14 +66,12 @@ def main(
         load_prices(prices)  # before a Prometheus is started for nothing
         run_dir = run or newest(ROOT / "runs")
         if is_repeated(run_dir):
-            exit_code, lines = 0, write_repetitions(run_dir, repeated_runs(run_dir)).summary
+            exit_code, lines, paths = 0, write_repetitions(run_dir, repeated_runs(run_dir)).summary, ()
         else:
             check_run(run_dir, kept=kept)
             with metrics_of(run_dir, prometheus, kept=kept) as url:
                 exported = export(run_dir, url, charts=charts, formats=formats_of(formats), prices=prices)
-            exit_code, lines = exported.exit_code, exported.summary
-            for page in (path for path in exported.paths if path.name == PAGE):
-                typer.echo(f"all on one page: {page}", err=True)
+            exit_code, lines, paths = exported.exit_code, exported.summary, exported.paths
         if compare is not None:
             worse, more = compared(run_dir, compare, force=force)
             lines = (*lines, *more)
@@ -89,6 +87,8 @@ def main(
         )
     for line in lines:
         typer.echo(line)
+    for page in (path for path in paths if path.name == PAGE):
+        typer.echo(f"all on one page: {page}", err=True)
     raise typer.Exit(exit_code)
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from loadgen.scenario import PROFILES
@@ -7,6 +9,9 @@ from stack.binaries import find_prometheus
 from stack.errors import StackError
 from stack.prometheus import PrometheusBinary
 from tests.acceptance import SuiteRun, drive, needed
+
+# Read once per process, by the first application that is instrumented: it must be there before any test.
+os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -52,6 +52,25 @@ def case(name: str = "n01", concurrency: int = 1, iterations: int = 1, warmup: i
     }
 
 
+def open_case(
+    name: str = "open",
+    *,
+    rate: float = 10.0,
+    seconds: int = 1,
+    warmup: int = 0,
+    arrivals: str = "constant",
+    **more: Any,
+) -> dict[str, Any]:
+    return more | {
+        "name": name,
+        "model": "open",
+        "arrivals": arrivals,
+        "rate": rate,
+        "seconds": {"quick": seconds, "standard": seconds, "paper": seconds},
+        "warmup_seconds": {"quick": warmup, "standard": warmup, "paper": warmup},
+    }
+
+
 @dataclass
 class Kept:
     """A sink that keeps everything."""

@@ -215,10 +215,11 @@ def test_a_pulled_run_keeps_its_metrics_up_until_it_is_released(target: str, tmp
 
 def test_check_and_list_tell_of_the_scenarios() -> None:
     done = CliRunner().invoke(app, ["check"])
-    assert (done.exit_code, done.stdout) == (0, "19 scenarios with 30 cases are valid\n")
+    assert (done.exit_code, done.stdout) == (0, "22 scenarios with 37 cases are valid\n")
     listed = CliRunner().invoke(app, ["list"])
     assert [line.split()[0] for line in listed.stdout.splitlines()] == [
-        "api_latency", "component_speed", "concurrent_load", "single_request", "throughput",
+        "api_latency", "arrival_rate", "component_speed", "concurrent_load", "ramp", "single_request", "spike",
+        "throughput",
         "data_integrity", "job_cancellation", "llm_outage", "normal_operation", "partial_failures", "store_outage",
         "tts_failures", "cache_efficiency", "connection_pooling", "idle_baseline", "memory_leak", "network_bandwidth",
         "resource_scaling", "single_job",

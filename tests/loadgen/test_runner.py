@@ -62,7 +62,7 @@ async def run_on(url: str, folder: Path, specs: list[Scenario], stop: Stop | Non
         ended=None,
         document=DocumentRecord(name="", sha256="", bytes=0),
         environment=describe(folder),
-        scenarios=[pending(spec, "quick") for spec in specs],
+        scenarios=[pending(spec, "quick", plan) for spec in specs],
         faults=[],
     )
     view = ProgressView(Console(file=io.StringIO()))
@@ -472,7 +472,7 @@ async def test_calls_of_resources_are_kept_with_their_connections_and_those_of_p
 
 @pytest.mark.parametrize(("rest", "interval", "seconds"), [(0.0, 5.0, 0.0), (1.1, 0.0, 1.1), (1.1, 5.0, 5.5)])
 def test_a_rest_is_long_enough_for_a_sample_of_the_stack(rest: float, interval: float, seconds: float) -> None:
-    assert pending(scenario(rest=rest), "quick", interval=interval).rest == pytest.approx(seconds)
+    assert pending(scenario(rest=rest), "quick", (), interval=interval).rest == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ def test_the_shipped_catalogue_loads_and_holds_the_objectives_of_the_design() ->
         "api_latency_p95": ("at_most", 0.5),
         "success_rate": ("at_least", 0.95),
         "throughput": ("at_least", 10.0),
+        "sustained_rate": ("at_least", 6.0),
         "recovery_rate": ("at_least", 0.6),
         "breaker_opened": ("at_least", 1.0),
         "calls_while_open": ("at_most", 0.0),
@@ -164,7 +165,7 @@ def test_every_error_of_an_indicator_of_records_is_named_at_once(tmp_path: Path)
         load(write(tmp_path, bad))
     known = (
         "calls_while_open, breaker_opened, mean_time_to_recovery, integrity_share, jobs_lost, memory_per_job, "
-        "cpu_utilisation, memory_growth, memory_leaked"
+        "cpu_utilisation, memory_growth, memory_leaked, sustained_rate, spike_recovery"
     )
     assert [error.split(": ", 1)[1] for error in caught.value.errors] == [
         f"sli a: function 'calls' is not known, it must be one of {known}",

@@ -36,9 +36,6 @@ from service.providers.settings import Settings as ProviderSettings
 from service.settings import Settings
 from tests.test_data_helper import encrypted_pdf, page_of, pdf
 
-# Read once per process, by the first application that is instrumented: it must be there before any test.
-os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
-
 VISUALS = ("illustration", "diagram", "chart")
 COLOURS = ("red", "lime", "blue", "yellow", "magenta")
 Point = tuple[dict[str, object], object]

@@ -1,0 +1,148 @@
+"""What became of the jobs of an open case: offered, sent, finished, cut off; all counted from the records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from loadgen.record import ArrivalsRecord, CaseRecord, JobRecord, Outcome, RunState, ScenarioRecord
+from reporting.censoring import Tail, tail
+from reporting.records import STOPPED, Records
+from reporting.statistics import Proportion, proportion
+from reporting.trend import Trend, trend
+
+CUT_OFF = frozenset({Outcome.TIMEOUT, Outcome.ABORTED})
+"""Outcomes of jobs that were not finished when the client stopped waiting: their times are lower limits."""
+BACKLOG_SAMPLES = 20
+SETTLED = 0.25
+"""Share of a case after which its backlog is looked at: before, it rises from nothing in any case."""
+
+
+@dataclass(frozen=True)
+class OpenCase:
+    """The measured jobs of one open case."""
+
+    scenario: str
+    case: str
+    load: ArrivalsRecord
+    started: float
+    offered: int
+    """Jobs that were due: those of the plan, or as many as were due until the user stopped the run."""
+    jobs: tuple[JobRecord, ...]
+    """In the order in which they were due."""
+
+    @cached_property
+    def sent(self) -> tuple[JobRecord, ...]:
+        """Those that were sent."""
+        return tuple(job for job in self.jobs if job.sent < job.done)
+
+    @cached_property
+    def completed(self) -> tuple[JobRecord, ...]:
+        """Those with a video."""
+        return tuple(job for job in self.jobs if job.outcome is Outcome.COMPLETED)
+
+    @cached_property
+    def cut_off(self) -> tuple[JobRecord, ...]:
+        """Those that were not finished when the client stopped waiting, also if they were never sent."""
+        return tuple(job for job in self.jobs if job.outcome in CUT_OFF)
+
+    @property
+    def failed(self) -> int:
+        """Jobs that ended without a video."""
+        return len(self.jobs) - len(self.completed) - len(self.cut_off)
+
+    @property
+    def held(self) -> int:
+        """Jobs that had to wait for the limit of jobs in flight."""
+        return sum(job.released is not None for job in self.jobs)
+
+    @property
+    def delivered(self) -> float:
+        """Share of the offered jobs that came to an end in time, with a video or without one."""
+        return (len(self.jobs) - len(self.cut_off)) / self.offered if self.offered else 0.0
+
+    @property
+    def success(self) -> Proportion | None:
+        """Completed of all that the user or the plan did not stop."""
+        return proportion(len(self.completed), sum(job.outcome not in STOPPED for job in self.jobs))
+
+    def response(self, q: float) -> Tail | None:
+        """Quantile of the time from due to done, in seconds."""
+        return tail([j.done - j.due for j in self.completed], [j.done - j.due for j in self.cut_off], q)
+
+    def service(self, q: float) -> Tail | None:
+        """Quantile of the time from sent to done, in seconds: what a generator that does not count from due sees."""
+        cut_off = [j.done - j.sent for j in self.cut_off if j.sent < j.done]
+        return tail([j.done - j.sent for j in self.completed], cut_off, q)
+
+    @property
+    def lateness_p99(self) -> float | None:
+        """P99 of the generator's own delay, in seconds: without the wait for the limit of jobs in flight."""
+        late = [own_lateness(job) for job in self.jobs]
+        return float(np.quantile(late, 0.99, method="inverted_cdf")) if late else None
+
+    @property
+    def most_in_flight(self) -> int:
+        """Most jobs that were sent and not done at one time."""
+        return _most((job.sent, job.done) for job in self.sent)
+
+    def backlog(self, instant: float) -> int:
+        """Jobs that were due and not done, so many seconds after the start."""
+        at = self.started + instant
+        return sum(job.due <= at < job.done for job in self.jobs)
+
+    @cached_property
+    def growth(self) -> Trend | None:
+        """Trend of the backlog while jobs arrive, in jobs per second."""
+        begin, step = SETTLED * self.load.seconds, (1 - SETTLED) * self.load.seconds / (BACKLOG_SAMPLES - 1)
+        instants = [begin + step * number for number in range(BACKLOG_SAMPLES)]
+        return trend(instants, [self.backlog(instant) for instant in instants])
+
+
+def open_cases(records: Records, *scenarios: str) -> tuple[OpenCase, ...]:
+    """The open cases that began, in the order of the run; of all scenarios when none is named."""
+    return tuple(
+        found
+        for scenario in records.run.scenarios
+        for case in scenario.cases
+        if (not scenarios or scenario.name in scenarios) and (found := open_case(records, scenario, case)) is not None
+    )
+
+
+def open_case(records: Records, scenario: ScenarioRecord, case: CaseRecord) -> OpenCase | None:
+    """One case; None when it is not of the open model, or did not begin."""
+    if case.arrivals is None or case.started is None:
+        return None
+    jobs = tuple(sorted(records.case_jobs(scenario.name, case.name), key=lambda job: (job.due, job.index)))
+    # A case that was not finished, or a run that was stopped, says nothing about arrivals that would have come later.
+    whole = scenario.state is RunState.COMPLETED
+    return OpenCase(
+        scenario=scenario.name,
+        case=case.name,
+        load=case.arrivals,
+        started=case.started,
+        offered=case.planned if whole else len(jobs),
+        jobs=jobs,
+    )
+
+
+def own_lateness(job: JobRecord) -> float:
+    """Delay of the generator itself, in seconds: from when a job was due, or let go by a limit, to its sending."""
+    return job.sent - (job.due if job.released is None else job.released)
+
+
+def unsent_by_generator(job: JobRecord) -> bool:
+    """True for a job that was never sent though no limit held it and no user stopped the run."""
+    return job.sent == job.done and job.released is None and job.outcome is Outcome.TIMEOUT
+
+
+def _most(spans: Iterable[tuple[float, float]]) -> int:
+    changes = sorted(change for begin, end in spans for change in ((begin, 1), (end, -1)))
+    level = most = 0
+    for _, change in changes:
+        level += change
+        most = max(most, level)
+    return most

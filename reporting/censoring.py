@@ -1,0 +1,66 @@
+"""Percentiles of times of which some are only known from below: a job that was cut off would have taken longer.
+
+Leaving such jobs out flatters a service exactly when it is worst. Here each counts at its place: a percentile is given
+as a number where the cut-off jobs cannot change it, and as "at least x" where they can.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from reporting import units
+from reporting.statistics import Interval, percentile
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """A sample quantile with its interval by order statistics."""
+
+    value: float
+    at_least: bool
+    """True when the quantile falls among cut-off jobs: only this lower limit of it is known."""
+    interval: Interval
+    """No upper limit where the sample is too small for one or where it falls among cut-off jobs."""
+
+    def within(self, limit: float) -> bool:
+        """True when the quantile is known to be no more than a limit."""
+        return not self.at_least and self.value <= limit
+
+    def __str__(self) -> str:
+        """In seconds, such as ``>= 1.234`` or ``0.512``."""
+        return f"{'>= ' if self.at_least else ''}{units.seconds(self.value)}"
+
+    @property
+    def limits(self) -> str:
+        """The interval in seconds, as text."""
+        lower, upper = self.interval.lower, self.interval.upper
+        if upper is None:
+            return units.NONE if lower is None else f"from {units.seconds(lower)}"
+        return f"{units.seconds(lower)} to {units.seconds(upper)}"
+
+
+def tail(known: Sequence[float], cut_off: Sequence[float], q: float) -> Tail | None:
+    """The q-quantile of times that are known, and others that are at least so long; None without any.
+
+    The sample quantile rises with each of its values. So it is at least what it would be if each cut-off time were its
+    lower limit, and at most what it would be if each were infinite; where both agree, it is known.
+    """
+    n = len(known) + len(cut_off)
+    if not n:
+        return None
+    least = sorted((*known, *cut_off))
+    most = sorted((*known, *[math.inf] * len(cut_off)))
+    ranks = percentile(np.arange(n, dtype=float), q)  # of ranks: numpy cannot interpolate with infinity
+    value, lower, upper = ranks.value, ranks.interval.lower, ranks.interval.upper
+    above = None if upper is None else most[int(upper)]
+    return Tail(
+        value=least[int(value)],
+        at_least=least[int(value)] != most[int(value)],
+        interval=Interval(
+            None if lower is None else least[int(lower)], None if above is None or math.isinf(above) else above
+        ),
+    )

@@ -1,0 +1,82 @@
+"""A burst of arrivals: how far response time rose, and when it was back where it had been before."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import median
+
+from loadgen.record import Outcome
+from reporting.arrivals import OpenCase, open_cases
+from reporting.censoring import tail
+from reporting.records import Records
+
+GROUP = 10
+"""Neighbouring jobs whose median is compared with the steady band: a single slow job is no spike."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spike:
+    """One burst; seconds count from its end, but where another instant is named."""
+
+    case: OpenCase
+    begin: float
+    """Seconds from the start of the case to the burst."""
+    end: float
+    band: float
+    """Upper limit of the steady band: P95 of the response times of the jobs that were due before the burst."""
+    before: int
+    """How many these were."""
+    peak: float
+    """Longest response time from the burst on, in seconds."""
+    peak_at_least: bool
+    """True when the longest one was cut off."""
+    peak_backlog: int
+    """Most jobs that were due and not done, at the time any of them was due."""
+    recovery: float | None
+    """When response times were back in the band, 0 when they never left it; None: not before jobs stopped arriving."""
+    after: int
+    """Jobs that were due from the burst on."""
+
+
+def spikes(records: Records, scenario: str) -> tuple[Spike, ...]:
+    """The bursts of a scenario that have enough jobs before them and after them to be judged."""
+    return tuple(found for case in open_cases(records, scenario) if (found := spike(case)) is not None)
+
+
+def spike(case: OpenCase) -> Spike | None:
+    """The burst of a case; None when there is none, or too few jobs around it."""
+    load = case.load
+    if load.burst_at is None or load.burst_seconds is None:
+        return None
+    begin, end = load.burst_at, load.burst_at + load.burst_seconds
+    before = [job for job in case.jobs if job.due < case.started + begin]
+    after = [job for job in case.jobs if job.due >= case.started + begin]
+    times = [job.done - job.due if job.outcome is Outcome.COMPLETED else math.inf for job in before]
+    steady = tail([time for time in times if math.isfinite(time)], [], 0.95)
+    if len(after) < GROUP or steady is None or len(before) < GROUP:
+        return None
+    waits = [job.done - job.due if job.outcome is Outcome.COMPLETED else math.inf for job in after]
+    longest = max(after, key=lambda job: job.done - job.due)
+    return Spike(
+        case=case,
+        begin=begin,
+        end=end,
+        band=steady.value,
+        before=len(before),
+        peak=longest.done - longest.due,
+        peak_at_least=longest.outcome is not Outcome.COMPLETED,
+        peak_backlog=max(case.backlog(job.due - case.started) for job in after),
+        recovery=_recovery(waits, [job.due - case.started - end for job in after], steady.value),
+        after=len(after),
+    )
+
+
+def _recovery(waits: list[float], dues: list[float], band: float) -> float | None:
+    """When the job in the middle of the first group was due after which no group is out of the band."""
+    medians = [median(waits[first : first + GROUP]) for first in range(len(waits) - GROUP + 1)]
+    out = [first for first, value in enumerate(medians) if value > band]
+    if not out:
+        return 0.0
+    back = out[-1] + 1
+    return max(0.0, dues[back + GROUP // 2]) if back < len(medians) else None

@@ -1,0 +1,108 @@
+"""A service that stands still for 2 of 8 seconds under 100 jobs per second: does the load generator see it?"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from loadgen.record import JobRecord, Outcome, read_jobs, read_run
+from tests.loadgen.fake_target import FakeTarget, serving
+from tests.loadgen.harness import case, open_case, scenario
+from tests.loadgen.test_runner import run_on
+
+pytestmark = pytest.mark.acceptance  # a machine with other work makes the service itself late
+RATE, SECONDS = 100, 8
+FREEZE = (3.0, 5.0)
+"""Seconds after the first job in which the service answers nothing."""
+WORK = 0.006
+"""Seconds of one job; the service does one at a time."""
+
+
+class Freezing(FakeTarget):
+    """Serves one job at a time in the order of arrival, and none while it stands still; the first arrival is 0 s."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first: float | None = None
+        self.free = 0.0
+        self.waited: list[float] = []
+        """Seconds from when each job was meant to come to its answer, by this side's own clock."""
+
+    async def _create(self, request: web.Request) -> web.StreamResponse:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        self.first = now if self.first is None else self.first
+        self.free = ready(now - self.first, self.free)
+        meant = self.first + len(self.uploads) / RATE
+        self.uploads.append({})
+        answered = asyncio.Event()
+        loop.call_at(self.first + self.free, answered.set)
+        await answered.wait()
+        self.waited.append(loop.time() - meant)
+        identity = f"video_{len(self.waited):04}"
+        self.videos[identity] = {"id": identity, "object": "video", "status": "completed", "created_at": 1}
+        return web.json_response(self.videos[identity])
+
+    async def _wait(self, request: web.Request) -> web.StreamResponse:
+        return web.json_response(self.videos[request.match_info["id"]])
+
+
+def ready(arrival: float, free: float) -> float:
+    """When a job is done that arrives at a single server, free from `free` on, which stands still in the freeze."""
+    start = max(arrival, free)
+    if FREEZE[0] - WORK < start < FREEZE[1]:
+        start = FREEZE[1]
+    return start + WORK
+
+
+def truth(arrivals: Sequence[float]) -> list[float]:
+    """Response time of each job, by Lindley's recursion: nothing of it was measured."""
+    free, times = 0.0, []
+    for arrival in arrivals:
+        free = ready(arrival, free)
+        times.append(free - arrival)
+    return times
+
+
+def p95(times: Sequence[float]) -> float:
+    return sorted(times)[math.ceil(0.95 * len(times)) - 1]
+
+
+EXACT = p95(truth([k / RATE for k in range(RATE * SECONDS)]))
+
+
+def test_the_truth_is_what_a_frozen_queue_must_give() -> None:
+    # The 200 jobs of the freeze leave it every 6 ms from its end on: 2.006 - 0.004 i seconds; 40 of 800 take longer
+    # than the one with i = 40.
+    assert pytest.approx(2.006 - 0.004 * 40) == EXACT
+
+
+async def jobs_of(fake: Freezing, folder: Path, load: dict[str, object]) -> list[JobRecord]:
+    async with serving(fake):
+        await run_on(fake.url, folder, [scenario(steps=["create", "wait"], cases=[load])])
+    assert read_run(folder).state == "completed"
+    jobs = read_jobs(folder)
+    assert {job.outcome for job in jobs} == {Outcome.COMPLETED}
+    return jobs
+
+
+@pytest.mark.parametrize("limit", [500, 20])
+async def test_p95_of_the_open_loop_is_within_2_percent_of_the_truth(tmp_path: Path, limit: int) -> None:
+    fake = Freezing()
+    jobs = await jobs_of(fake, tmp_path, open_case(rate=RATE, seconds=SECONDS, max_in_flight=limit))
+    assert len(jobs) == len(fake.waited) == RATE * SECONDS
+    true = p95(fake.waited)
+    assert true == pytest.approx(EXACT, rel=0.1)  # a busy machine makes the service slower than its 6 ms
+    assert p95([job.done - job.due for job in jobs]) == pytest.approx(true, rel=0.02)
+    if limit == 20:  # time from the sending misses it: only 20 jobs at a time were there to feel it
+        assert p95([job.done - job.sent for job in jobs]) < 0.2 * true
+
+
+async def test_a_closed_loop_of_the_same_rate_would_miss_it(tmp_path: Path) -> None:
+    jobs = await jobs_of(Freezing(), tmp_path, case(concurrency=20, iterations=600, pace=20 / RATE))
+    assert p95([job.done - job.due for job in jobs]) < 0.2 * EXACT

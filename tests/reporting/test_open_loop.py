@@ -1,0 +1,443 @@
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.record import ArrivalsRecord, CaseRecord, JobRecord, Outcome, RunState, ScenarioRecord
+from reporting import performance
+from reporting.analysis import Status, analyse
+from reporting.arrivals import open_cases
+from reporting.capacity import MAX_P95, MIN_SUCCESS, knee
+from reporting.catalogue import load
+from reporting.censoring import tail
+from reporting.evidence import Evidence
+from reporting.exact import Exact, spike_recovery, sustained_rate
+from reporting.open_loop import section
+from reporting.prometheus import NoData
+from reporting.report import Bullets, Chart, Section, Table
+from reporting.spike import spikes
+from reporting.statistics import percentile
+from reporting.validity import check
+from tests.reporting.evidence_of import evidence, measurement
+from tests.reporting.made_open import START, case_of, even, jobs_of, queue, run_of
+from tests.reporting.made_run import MadeRun
+
+QUANTILES = (0.5, 0.95, 0.99)
+
+
+def ramp(made: MadeRun, *rates: int, seconds: int = 20, cut_off: float | None = None) -> Evidence:
+    cases, jobs = [], []
+    for rate in rates:
+        arrivals = even(rate, seconds)
+        cases.append(case_of(f"r{rate:02}", len(arrivals), seconds, rate))
+        jobs += jobs_of("ramp", f"r{rate:02}", arrivals, queue(arrivals), cut_off=cut_off)
+    return evidence(made, run=run_of(made, "ramp", cases), jobs=jobs)
+
+
+def single(made: MadeRun, case: CaseRecord, jobs: list[JobRecord], state: RunState = RunState.COMPLETED) -> Evidence:
+    return evidence(made, run=run_of(made, "arrival_rate", [case], state), jobs=jobs)
+
+
+def steady(**changes: Any) -> tuple[CaseRecord, list[JobRecord]]:
+    arrivals = even(10, 20)
+    case = case_of("constant", len(arrivals), 20, 10, **changes)
+    return case, jobs_of("arrival_rate", "constant", arrivals, queue(arrivals))
+
+
+# ---- percentiles with jobs that were cut off ----------------------------------------------------------------------
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=400), st.sampled_from(QUANTILES))
+def test_without_cut_off_jobs_a_tail_is_the_usual_percentile(times: list[float], q: float) -> None:
+    found = tail(times, [], q)
+    assert found is not None
+    usual = percentile(sorted(times), q)
+    assert (found.value, found.at_least, found.interval) == (usual.value, False, usual.interval)
+
+
+@given(
+    st.lists(st.floats(0, 100), max_size=60),
+    st.lists(st.tuples(st.floats(0, 100), st.floats(0, 1000)), min_size=1, max_size=60),
+    st.sampled_from(QUANTILES),
+)
+def test_a_tail_holds_whatever_the_cut_off_jobs_would_have_taken(
+    known: list[float], cut_off: list[tuple[float, float]], q: float
+) -> None:
+    found = tail(known, [limit for limit, _ in cut_off], q)
+    assert found is not None
+    true = percentile(sorted([*known, *(limit + more for limit, more in cut_off)]), q).value
+    if found.at_least:
+        assert true >= found.value
+    else:
+        assert true == found.value
+    assert found.within(50) <= (true <= 50)
+
+
+def test_a_percentile_among_cut_off_jobs_is_a_lower_limit() -> None:
+    known = [0.1 * k for k in range(1, 91)]  # up to 9 s, and ten jobs that were cut off after 2 to 11 s
+    cut_off = [2.0 + k for k in range(10)]
+    p50, p95, p99 = (tail(known, cut_off, q) for q in QUANTILES)
+    assert (str(p50), str(p95), str(p99)) == (">= 4.700", ">= 8.800", ">= 10.000")
+    assert p95 is not None
+    assert p95.interval.upper is None
+    assert str(tail(known, [20.0], 0.5)) == "4.600"  # one job above all others moves the median to a known value
+    assert tail([], [], 0.5) is None
+
+
+# ---- what became of the jobs --------------------------------------------------------------------------------------
+
+
+def test_a_case_is_counted_from_its_records(made: MadeRun) -> None:
+    case, jobs = steady()
+    jobs[0] = msgspec.structs.replace(jobs[0], outcome=Outcome.REJECTED)
+    jobs[1] = msgspec.structs.replace(jobs[1], outcome=Outcome.TIMEOUT, done=jobs[1].due + 9)
+    never = START + 25.0
+    jobs[199] = msgspec.structs.replace(jobs[199], outcome=Outcome.TIMEOUT, sent=never, done=never, released=never)
+    (found,) = open_cases(single(made, case, jobs))
+    assert (found.offered, len(found.sent), len(found.completed), len(found.cut_off), found.failed, found.held) == (
+        200, 199, 197, 2, 1, 1,
+    )  # fmt: skip
+    assert found.delivered == pytest.approx(198 / 200)
+    assert found.success is not None
+    assert (found.success.k, found.success.n) == (197, 200)
+    assert found.most_in_flight == 5  # 0.4 s of work at 10 jobs per second, and the one that hung
+    assert found.backlog(5.05) == 5
+    assert found.lateness_p99 == pytest.approx(0.001, abs=1e-6)
+    p50 = found.response(0.5)
+    assert p50 is not None
+    assert (p50.value, p50.at_least) == (pytest.approx(0.4), False)
+
+
+def test_response_time_counts_from_due_and_service_time_from_sent(made: MadeRun) -> None:
+    arrivals = even(10, 20)
+    done = queue(arrivals)
+    jobs = jobs_of("arrival_rate", "constant", arrivals, done)
+    held = [  # a limit that let each of the last 20 go two seconds late
+        msgspec.structs.replace(job, released=job.due + 2, sent=job.due + 2.001, done=job.due + 2.401)
+        if job.index >= 180
+        else job
+        for job in jobs
+    ]
+    (found,) = open_cases(single(made, case_of("constant", 200, 20, 10), held))
+    response, service = found.response(0.95), found.service(0.95)
+    assert response is not None
+    assert service is not None
+    assert (response.value, service.value) == (pytest.approx(2.401), pytest.approx(0.4))
+    assert found.lateness_p99 == pytest.approx(0.001, abs=1e-6)
+
+
+# ---- the knee -----------------------------------------------------------------------------------------------------
+
+
+def test_the_limits_of_a_ramp_are_the_objectives_of_the_catalogue() -> None:
+    objectives = [load().get(name).objective for name in ("success_rate", "response_time_p95")]
+    assert [objective.value for objective in objectives if objective] == [MIN_SUCCESS, MAX_P95]
+
+
+def test_the_knee_is_the_highest_rate_that_the_service_can_do(made: MadeRun) -> None:
+    records = ramp(made, 6, 12, 18, 24)
+    found = knee(records, "ramp")
+    assert found is not None
+    assert found.held is not None
+    assert found.broke is not None
+    assert (found.held.case.load.rate, found.broke.case.load.rate) == (18, 24)
+    # 24 arrive and 20 leave each second: 80 more at the end, and the last one waits for them at 20 a second.
+    assert found.broke.case.backlog(19.99) == pytest.approx(88, abs=2)
+    p95, trend = found.broke.case.response(0.95), found.broke.case.growth
+    assert p95 is not None
+    assert trend is not None
+    assert p95.value == pytest.approx(0.4 + 0.95 * 80 / 20, abs=0.1)
+    assert trend.slope == pytest.approx(4, abs=0.2)
+    assert [sentence.split(" ")[0] for sentence in found.broke.broken] == ["P95", "a"]
+    assert sustained_rate(records, "ramp") == Exact(18, 360)
+
+
+def test_a_backlog_that_grows_breaks_a_rate_before_its_response_times_do(made: MadeRun) -> None:
+    found = knee(ramp(made, 21), "ramp")
+    assert found is not None
+    (step,) = found.steps
+    assert step.broken == ("a backlog that grew by 0.985 jobs per second",)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "count", "expected"),
+    [
+        (Outcome.FAILED, 11, ("success rate 94.5 %, below 95 %",)),
+        (Outcome.FAILED, 10, ()),
+        (Outcome.TIMEOUT, 3, ("98.5 % of the offered jobs came to an end, below 99 %",)),
+        (Outcome.TIMEOUT, 2, ()),
+    ],
+)
+def test_each_limit_of_a_rate_breaks_alone(
+    made: MadeRun, outcome: Outcome, count: int, expected: tuple[str, ...]
+) -> None:
+    case, jobs = steady()
+    jobs[:count] = [msgspec.structs.replace(job, outcome=outcome) for job in jobs[:count]]
+    found = knee(single(made, case, jobs), "arrival_rate")
+    assert found is not None
+    assert found.steps[0].broken == expected
+
+
+def test_a_ramp_without_any_rate_that_holds_sustains_nothing(made: MadeRun) -> None:
+    records = ramp(made, 30)
+    found = knee(records, "ramp")
+    assert found is not None
+    assert found.held is None
+    assert sustained_rate(records, "ramp") == Exact(0.0, 600)
+    assert isinstance(sustained_rate(records, "spike"), NoData)
+
+
+def test_a_rate_above_one_that_broke_does_not_count(made: MadeRun) -> None:
+    records = ramp(made, 24, 6, 12)
+    cases = [
+        # the middle rate is the only one with failures
+        msgspec.structs.replace(job, outcome=Outcome.FAILED) if job.case == "r06" else job
+        for job in records.jobs
+    ]
+    found = knee(evidence(made, run=records.run, jobs=cases), "ramp")
+    assert found is not None
+    assert [step.case.load.rate for step in found.steps] == [6, 12, 24]
+    assert found.held is None
+
+
+# ---- the spike ----------------------------------------------------------------------------------------------------
+
+
+def spiked(made: MadeRun, high: int, seconds: int = 10, after: int = 20, cut_off: float | None = None) -> Evidence:
+    arrivals = [*even(6, 10), *even(high, seconds, 10), *even(6, after, 10 + seconds)]
+    arrivals_record = ArrivalsRecord(
+        process="constant", rate=6, seconds=10 + seconds + after, drain=5, max_in_flight=500,
+        burst_rate=high, burst_at=10, burst_seconds=seconds,
+    )  # fmt: skip
+    case = case_of("burst", len(arrivals), 10 + seconds + after, 6, arrivals=arrivals_record)
+    jobs = jobs_of("spike", "burst", arrivals, queue(arrivals), cut_off=cut_off)
+    return evidence(made, run=run_of(made, "spike", [case]), jobs=jobs)
+
+
+def test_a_spike_is_over_when_the_queue_that_it_left_is_worked_off(made: MadeRun) -> None:
+    records = spiked(made, 30)
+    (found,) = spikes(records, "spike")
+    # 30 arrive and 20 leave for 10 s: 100 wait then, and 14 a second are worked off.
+    assert (found.before, found.after) == (60, 420)
+    assert found.band == pytest.approx(0.4)
+    assert found.peak == pytest.approx(0.4 + 100 / 20, abs=0.1)
+    assert found.peak_backlog == pytest.approx(108, abs=2)
+    assert found.recovery == pytest.approx(100 / 14, abs=0.5)
+    value = spike_recovery(records, "spike")
+    assert isinstance(value, Exact)
+    assert (value.value, value.n) == (found.recovery, 420)
+
+
+def test_a_burst_that_the_service_can_do_needs_no_recovery(made: MadeRun) -> None:
+    (found,) = spikes(spiked(made, 15), "spike")
+    assert (found.recovery, found.peak) == (0.0, pytest.approx(0.4))
+
+
+def test_a_spike_that_is_not_over_when_the_case_ends_has_no_recovery(made: MadeRun) -> None:
+    records = spiked(made, 30, after=6)
+    assert [each.recovery for each in spikes(records, "spike")] == [None]
+    assert isinstance(spike_recovery(records, "spike"), NoData)
+
+
+def test_the_peak_of_a_spike_whose_jobs_were_cut_off_is_a_lower_limit(made: MadeRun) -> None:
+    (found,) = spikes(spiked(made, 40, after=5, cut_off=29.0), "spike")
+    assert found.peak_at_least
+    assert found.recovery is None
+
+
+# ---- validity -----------------------------------------------------------------------------------------------------
+
+
+def problems_of(records: Evidence) -> list[str]:
+    return [problem for health in check(records, "performance") for problem in health.problems]
+
+
+def test_a_generator_that_kept_up_is_valid(made: MadeRun) -> None:
+    assert problems_of(single(made, *steady())) == []
+
+
+def test_a_late_generator_makes_an_open_case_invalid(made: MadeRun) -> None:
+    arrivals = even(10, 20)
+    jobs = jobs_of("arrival_rate", "constant", arrivals, queue(arrivals), late=0.06)
+    assert problems_of(single(made, steady()[0], jobs)) == [
+        "arrival_rate / constant: jobs were sent up to 60 ms late (P99), more than 50 ms"
+    ]
+
+
+@pytest.mark.parametrize(("late", "valid"), [(1, True), (5, True), (6, False)])
+def test_one_late_job_of_few_says_nothing_about_the_generator_but_many_do(
+    made: MadeRun,
+    late: int,
+    valid: bool,  # noqa: FBT001 - a table of expectations
+) -> None:
+    # of 200 jobs, P99 is the third latest; its lower limit is the sixth: P(X <= 194) = 0.016, P(X <= 195) = 0.051
+    case, jobs = steady()
+    jobs[:late] = [msgspec.structs.replace(job, sent=job.due + 0.2) for job in jobs[:late]]
+    assert (problems_of(single(made, case, jobs)) == []) is valid
+
+
+def test_a_lagging_event_loop_and_a_busy_processor_make_an_open_case_invalid(made: MadeRun) -> None:
+    assert problems_of(single(made, *steady(loop_lag_p99=0.08, generator_cpu=0.85))) == [
+        "arrival_rate / constant: the load generator used 0.85 of a core, more than 0.8",
+        "arrival_rate / constant: the load generator's event loop lagged by up to 80 ms (P99), more than 50 ms",
+    ]
+
+
+def test_jobs_that_the_generator_did_not_send_make_an_open_case_invalid(made: MadeRun) -> None:
+    case, jobs = steady()
+    sentence = "arrival_rate / constant: the load generator sent 197 of the 200 jobs that were due, less than 99 %"
+    assert sentence in problems_of(single(made, case, jobs[:-3]))  # no record at all
+    late = START + 25.0
+    unsent = [msgspec.structs.replace(job, outcome=Outcome.TIMEOUT, sent=late, done=late) for job in jobs[-3:]]
+    assert sentence in problems_of(single(made, case, jobs[:-3] + unsent))
+    assert problems_of(single(made, case, jobs[:-2])) == []
+
+
+def test_a_service_that_is_too_slow_is_a_result_and_not_the_fault_of_the_generator(made: MadeRun) -> None:
+    case, jobs = steady()
+    over = START + 25.0
+    held = [  # the limit of jobs in flight held half of them until the cut-off; the others hung
+        msgspec.structs.replace(job, outcome=Outcome.TIMEOUT, done=over)
+        if job.index < 100
+        else msgspec.structs.replace(job, outcome=Outcome.TIMEOUT, released=over, sent=over, done=over)
+        for job in jobs
+    ]
+    records = single(made, case, held)
+    assert problems_of(records) == []
+    (found,) = open_cases(records)
+    assert (len(found.cut_off), found.held, found.delivered) == (200, 100, 0.0)
+
+
+def test_a_run_that_the_user_stopped_owes_no_jobs(made: MadeRun) -> None:
+    case, jobs = steady()
+    assert problems_of(single(made, case, jobs[:50], RunState.INTERRUPTED)) == []
+
+
+# ---- verdicts and the report --------------------------------------------------------------------------------------
+
+
+def with_objective(records: Evidence, limit: float) -> Evidence:
+    scenario: ScenarioRecord = records.run.scenarios[0]
+    changed = msgspec.structs.replace(scenario, objectives={"response_time_p95": limit})
+    run = msgspec.structs.replace(records.run, scenarios=[changed])
+    outcomes = Counter(job.outcome for job in records.jobs)
+    answers = (
+        measurement("response_time_p95", scenario.name, scenario.cases[0].name, value=0.41, n=190),
+        *(measurement("client_jobs", scenario.name, member=o, value=float(n)) for o, n in outcomes.items()),
+        measurement("service_jobs", scenario.name, member="completed", value=float(outcomes[Outcome.COMPLETED])),
+    )
+    whole = msgspec.structs.replace(records.measurements, measurements=answers)
+    return Evidence(**{**{name: getattr(records, name) for name in FIELDS}, "run": run, "measurements": whole})
+
+
+FIELDS = ("catalogue", "run", "jobs", "requests", "calls", "series", "stack", "measurements", "prices", "root_spans")
+
+
+@pytest.mark.parametrize(
+    ("cut_off", "waited", "status", "reason"),
+    [
+        (0, 0.0, Status.PASS, ""),
+        (9, 1.0, Status.PASS, ""),  # fewer than one of twenty: the percentile is that of a completed job
+        (11, 1.0, Status.INCONCLUSIVE, "11 jobs were cut off; with them it is >= 1.000 s"),
+        (11, 3.0, Status.FAIL, "11 jobs were cut off; with them it is >= 3.000 s"),
+    ],
+)
+def test_an_objective_of_response_time_does_not_pass_by_leaving_cut_off_jobs_out(
+    made: MadeRun, cut_off: int, waited: float, status: Status, reason: str
+) -> None:
+    case, jobs = steady()
+    jobs[:cut_off] = [
+        msgspec.structs.replace(job, outcome=Outcome.TIMEOUT, done=job.due + waited) for job in jobs[:cut_off]
+    ]
+    (verdict,) = analyse(with_objective(single(made, case, jobs), 2.0), "performance").verdicts
+    assert (verdict.status, verdict.reason) == (status, reason)
+
+
+def texts(found: Section) -> str:
+    parts = []
+    for block in found.blocks:
+        if isinstance(block, Table):
+            parts += [" | ".join(row) for row in block.rows]
+        elif isinstance(block, Bullets):
+            parts += block.items
+    return "\n".join(parts)
+
+
+def test_the_section_lists_cut_off_jobs_and_gives_percentiles_among_them_as_lower_limits(made: MadeRun) -> None:
+    records = ramp(made, 12, 30, cut_off=24.0)
+    text = texts(section(records, analyse(records, "performance")))
+    # 30 arrive and 20 leave a second: of 600 jobs some 480 are done after 24 s, the last 120 are not
+    (cut_off,) = (len(case.cut_off) for case in open_cases(records) if case.case == "r30")
+    assert cut_off == pytest.approx(120, abs=10)
+    assert f"ramp / r30 | 30 | constant | 600 | 600 | {600 - cut_off} | {cut_off} | 0 | " in text
+    first = 600 - cut_off
+    assert f"ramp / r30: {cut_off} jobs were cut off; by their index in the plan: {first}, {first + 1}, " in text
+    (row,) = (line for line in text.splitlines() if line.startswith("ramp / r30 | 600 |"))
+    assert [cell.startswith(">= ") for cell in row.split(" | ")[2:]] == [True] * 4
+    assert (
+        "**Knee: 12 jobs/s** is the highest rate that holds (n = 240). At 30 jobs/s it does not: success rate " in text
+    )
+
+
+def test_the_distributions_of_a_case_end_below_one_by_its_cut_off_jobs(made: MadeRun) -> None:
+    records = ramp(made, 30, cut_off=24.0)
+    (chart,) = (b for b in section(records, analyse(records, "performance")).blocks if isinstance(b, Chart))
+    (case,) = open_cases(records)
+    assert [series.name for series in chart.series] == ["response time (from due)", "service time (from sent)"]
+    assert all(series.ys[-1] == pytest.approx(1 - len(case.cut_off) / 600) for series in chart.series)
+    assert chart.caption.endswith("are to the right of all, so the lines end below 1.")
+    assert chart.series[0].xs[-1] == max(job.done - job.due for job in case.completed)
+
+
+def test_the_report_keeps_open_and_closed_cases_apart(made: MadeRun) -> None:
+    records = ramp(made, 12, 30, cut_off=24.0)
+    run = msgspec.structs.replace(records.run, scenarios=[*made.run.scenarios, *records.run.scenarios])
+    both = evidence(made, run=run, jobs=[*made.jobs, *records.jobs])
+    report = performance.build(both, analyse(both, "performance"))
+    rows = {
+        part.title: [row[0] for block in part.blocks if isinstance(block, Table) for row in block.rows]
+        for part in report.sections
+    }
+    for title in ("Response time", "Throughput"):
+        assert not [name for name in rows[title] if name.startswith("ramp")]
+    # PromQL knows completed jobs alone, so it stands beside no case with jobs that were cut off
+    assert {name for name in rows["PromQL beside exact"] if name.startswith("ramp")} == {"ramp / r12"}
+    assert {name for name in rows["Open-loop load"] if "/" in name} == {"ramp / r12", "ramp / r30"}
+    workload = next(part for part in report.sections if part.title == "Workload")
+    assert "open, constant 30 jobs/s for 20 s" in texts(workload)
+    method = texts(next(part for part in report.sections if part.title == "Method"))
+    assert "**Load model:** closed and open." in method
+    assert "a percentile that falls among them is given as `>= x`" in method
+
+
+def test_counts_of_cut_off_jobs_reconcile_with_a_service_that_cancelled_them(made: MadeRun) -> None:
+    records = ramp(made, 30, cut_off=24.0)
+    (case,) = open_cases(records)
+    cut_off, done = len(case.cut_off), len(case.completed)
+    counts = {("client_jobs", "completed"): done, ("client_jobs", "timeout"): cut_off}
+    counts |= {("service_jobs", "completed"): done, ("service_jobs", "cancelled"): cut_off - 5}  # 5 were never sent
+    answers = [measurement(sli, "ramp", member=member, value=float(value)) for (sli, member), value in counts.items()]
+    both = evidence(made, run=records.run, jobs=records.jobs, measurements=answers)
+    (found,) = analyse(both, "performance").reconciliations
+    assert found.differences == ()
+    wrong = [*answers[:3], measurement("service_jobs", "ramp", member="cancelled", value=float(cut_off + 1))]
+    (found,) = analyse(
+        evidence(made, run=records.run, jobs=records.jobs, measurements=wrong), "performance"
+    ).reconciliations
+    assert len(found.differences) == 2  # jobs cancelled, jobs in all
+
+
+def test_a_case_without_jobs_has_no_figures(made: MadeRun) -> None:
+    records = single(made, case_of("constant", 0, 20, 10), [])
+    (found,) = open_cases(records)
+    assert (found.response(0.95), found.success, found.lateness_p99, found.delivered) == (None, None, None, 0.0)
+    assert math.isclose(found.load.rate, 10)
+    assert "arrival_rate / constant | 10 | constant | 0 | 0 | 0 | 0 | 0 | - | 0 | 0 | -" in texts(
+        section(records, analyse(records, "performance"))
+    )
