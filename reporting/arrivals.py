@@ -18,7 +18,10 @@ CUT_OFF = frozenset({Outcome.TIMEOUT, Outcome.ABORTED})
 """Outcomes of jobs that were not finished when the client stopped waiting: their times are lower limits."""
 BACKLOG_SAMPLES = 20
 SETTLED = 0.25
-"""Share of a case after which its backlog is looked at: before, it rises from nothing in any case."""
+"""Share of a case after which its backlog is looked at, or one response time where that is longer, but half at most.
+
+Before that it rises from nothing at any rate.
+"""
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,11 @@ class OpenCase:
     @cached_property
     def growth(self) -> Trend | None:
         """Trend of the backlog while jobs arrive, in jobs per second."""
-        begin, step = SETTLED * self.load.seconds, (1 - SETTLED) * self.load.seconds / (BACKLOG_SAMPLES - 1)
+        length = self.load.seconds
+        slow = self.response(0.95)
+        filled = slow.value if slow is not None else 0.0
+        begin = min(max(SETTLED * length, filled), length / 2)
+        step = (length - begin) / (BACKLOG_SAMPLES - 1)
         instants = [begin + step * number for number in range(BACKLOG_SAMPLES)]
         return trend(instants, [self.backlog(instant) for instant in instants])
 

@@ -13,8 +13,10 @@ MAX_P95 = 2.0
 """Seconds of response time. Both are the objectives of the catalogue for success rate and P95."""
 MIN_DELIVERED = 0.99
 """Share of the offered jobs that must come to an end before the cut-off."""
-MAX_GROWTH = 0.01
-"""Share of the offered jobs, and one job at least, by which a backlog may have grown at the end of a case."""
+MAX_GROWTH = 0.02
+"""Share of the offered jobs by which a backlog may have grown at the end of a case; less is no lack of capacity."""
+FLUCTUATION = 3.0
+"""Jobs by which any backlog may have grown: in a short case so many more or fewer say nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,4 +79,4 @@ def growing(case: OpenCase) -> float | None:
     if trend is None or not trend.significant or trend.slope <= 0:
         return None
     added = trend.slope * case.load.seconds
-    return trend.slope if added > max(1.0, MAX_GROWTH * case.offered) else None
+    return trend.slope if added > max(FLUCTUATION, MAX_GROWTH * case.offered) else None

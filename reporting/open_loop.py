@@ -5,7 +5,7 @@ from __future__ import annotations
 from reporting import units
 from reporting.analysis import Analysis
 from reporting.arrivals import OpenCase, open_cases
-from reporting.capacity import MAX_GROWTH, MAX_P95, MIN_DELIVERED, MIN_SUCCESS, Knee, knee
+from reporting.capacity import FLUCTUATION, MAX_GROWTH, MAX_P95, MIN_DELIVERED, MIN_SUCCESS, Knee, knee
 from reporting.evidence import Evidence
 from reporting.records import place_name
 from reporting.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
@@ -195,7 +195,7 @@ def _knee(found: Knee) -> list[Block]:
         f"A rate holds when at least {MIN_SUCCESS * 100:g} % of the jobs are completed, P95 of the response time is at "
         f"most {MAX_P95:g} s, at least {MIN_DELIVERED * 100:g} % of the offered jobs come to an end before the "
         "cut-off, and the backlog (due and not done) has no significant upward trend of more than "
-        f"{MAX_GROWTH * 100:g} % of the offered jobs over the case."
+        f"{MAX_GROWTH * 100:g} % of the offered jobs, and {FLUCTUATION:g} jobs, over the case."
     )
     return [Bullets((text,)), Table(columns, rows, columns[:-1], caption)]
 
