@@ -19,8 +19,6 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 import uvloop
-from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
 from rich.console import Console
 
 from bench.ratio import ratio
@@ -117,8 +115,6 @@ def run(
         StackError: a service did not start.
         KeyboardInterrupt: the user stopped it.
     """
-    # Without it nothing would carry a trace context, and the service would sample what no run lets it sample: polls.
-    trace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))
     found = []
     for number, arms in enumerate(order(pairs, seed), start=1):
         pair: dict[Arm, Measured] = {}
