@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 
 from opentelemetry.context import Context
-from opentelemetry.metrics import Meter, Observation
+from opentelemetry.metrics import Histogram, Meter, Observation
 
 from loadgen.record import JobRecord, RequestRecord
+from loadgen.series import Series
 
 
 def geometric(edges: Sequence[float], ratios: Sequence[float]) -> tuple[float, ...]:
@@ -44,6 +44,7 @@ class Metrics:
         # Counts are kept here and read when they are asked for: an addition costs twenty times one of Python's own.
         self._ended: Counter[tuple[str, ...]] = Counter()
         self._flying = 0
+        self._bound: dict[tuple[Histogram, tuple[str, ...]], Series] = {}
         meter.create_observable_counter(
             "loadgen.jobs",
             [lambda _: (Observation(count, _attributes(key)) for key, count in dict(self._ended).items())],
@@ -87,8 +88,8 @@ class Metrics:
         place = (run_id, job.scenario, job.case)
         outcome = (*place, job.outcome.value)
         self._ended[outcome] += 1
-        self._duration.record(job.done - job.due, _attributes(outcome), context)
-        self._lateness.record(max(0.0, job.sent - job.due), _attributes(place), context)
+        self._series(self._duration, outcome).record(job.done - job.due, context)
+        self._series(self._lateness, place).record(max(0.0, job.sent - job.due), context)
 
     def request_ended(self, run_id: str, request: RequestRecord, context: Context) -> None:
         """Record one request; its outcome is ok for a status of 2xx, else error."""
@@ -96,10 +97,15 @@ class Metrics:
             return
         outcome = "ok" if request.status is not None and 200 <= request.status < 300 else "error"  # noqa: PLR2004 - HTTP's own classes
         key = (run_id, request.scenario, request.case, outcome, request.operation)
-        self._request.record(request.duration, _attributes(key), context)
+        self._series(self._request, key).record(request.duration, context)
+
+    def _series(self, histogram: Histogram, key: tuple[str, ...]) -> Series:
+        found = self._bound.get((histogram, key))
+        if found is None:
+            found = self._bound[histogram, key] = Series(histogram, _attributes(key))
+        return found
 
 
-@lru_cache(maxsize=1024)
-def _attributes(key: tuple[str, ...]) -> Mapping[str, str]:
-    """Attributes of which as many are given as the key has; made once for each series."""
+def _attributes(key: tuple[str, ...]) -> dict[str, str]:
+    """Attributes, of which as many are given as the key has."""
     return dict(zip(("run_id", "scenario", "case", "outcome", "operation"), key, strict=False))
