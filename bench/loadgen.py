@@ -24,6 +24,8 @@ USERS: Final = 16
 ARRIVALS, SECONDS, FREEZE_AT, FREEZE_FOR, FREEZE_USERS = 100, 8, 3, 2, 20
 """Per second; seconds of load; seconds to the freeze and in it; users of a peer, five arrivals a second for each."""
 
+ARRIVING: Final = Load("freeze", FREEZE_USERS, rate=ARRIVALS, seconds=SECONDS)
+
 
 @dataclass(frozen=True, slots=True)
 class Rate:
@@ -41,8 +43,10 @@ class Frozen:
 
     name: str
     p95: float
-    requests: int
+    sent: int
+    """Arrivals that reached the server."""
     dropped: int
+    """Arrivals that it says it did not send."""
 
 
 Round = dict[str, Rate]
@@ -92,13 +96,12 @@ def freezes(generators: Sequence[Generator], *, on: Cores) -> list[Frozen]:
     Raises:
         BenchError: a generator failed or lost count, or there was no freeze.
     """
-    load = Load("freeze", FREEZE_USERS, rate=ARRIVALS, seconds=SECONDS)
     found = []
     for generator in generators:
-        sent = send(generator, load, on, freeze=(FREEZE_AT, FREEZE_FOR))
+        sent = send(generator, ARRIVING, on, freeze=(FREEZE_AT, FREEZE_FOR))
         if sent.frozen is None:
             raise BenchError(f"{generator.name} ended before the server froze")
-        found.append(Frozen(generator.name, sent.figures.p95, sent.figures.requests, sent.figures.dropped))
+        found.append(Frozen(generator.name, sent.figures.p95, sent.created, sent.figures.dropped))
     return found
 
 
@@ -128,10 +131,10 @@ def freeze_lines(found: Sequence[Frozen]) -> list[str]:
     """What was said of the freeze, for the user."""
     truth = true_p95()
     rows = [
-        [this.name, f"{this.p95:.3f}", f"{(this.p95 - truth) / truth:+.1%}", str(this.requests), str(this.dropped)]
+        [this.name, f"{this.p95:.3f}", f"{(this.p95 - truth) / truth:+.1%}", str(this.sent), str(this.dropped)]
         for this in found
     ]
-    heads = ["generator", "P95 [s]", "error", f"requests of {ARRIVALS * SECONDS}", "dropped, as it says"]
+    heads = ["generator", "P95 [s]", "error", f"sent of {ARRIVALS * SECONDS}", "dropped, as it says"]
     title = (
         f"a server that freezes for {FREEZE_FOR} s of {SECONDS} s, {ARRIVALS} arrivals/s: true P95 {truth:.3f} s, "
         f"{FREEZE_USERS} users for a peer"

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import requests
 import uvloop
+from pydantic import ValidationError
 from rich.console import Console
 
 from bench.generators import BenchError, Command, Figures, Load
@@ -95,21 +96,35 @@ class Ours:
 
 def scenario(load: Load) -> dict[str, Any]:
     """The load as a scenario file has it."""
-    none = dict.fromkeys(PROFILES, 0)
-    case = {"name": "bench", "model": "closed", "concurrency": load.users, "warmup": none}
+    case: dict[str, Any]
+    if load.mode == "rate":
+        case = {"model": "closed", "concurrency": load.users}
+        case |= {"iterations": dict.fromkeys(PROFILES, load.jobs), "warmup": dict.fromkeys(PROFILES, 0)}
+    else:
+        case = {"model": "open", "arrivals": "constant", "rate": load.rate}
+        case |= {"seconds": dict.fromkeys(PROFILES, load.seconds), "warmup_seconds": dict.fromkeys(PROFILES, 0)}
     return {
         "name": "bench",
         "dimension": "performance",
         "title": "Benchmark",
         "why": "What the load generator itself costs.",
-        "steps": ["create", "wait", "content"],
+        "steps": ["create", "wait", *(["content"] if load.mode == "rate" else [])],
         "encoding": "json",
         "video": {"seconds": "4", "size": "720x1280"},
         "time_limit": 60,
         "poll_interval": 0.25,
-        "cases": [case | {"iterations": dict.fromkeys(PROFILES, load.jobs)}],
+        "cases": [{"name": "bench"} | case],
         "objectives": {},
     }
+
+
+def can(load: Load) -> bool:
+    """Whether this load generator has the model of load."""
+    try:
+        Scenario.model_validate(scenario(load))
+    except ValidationError:
+        return False
+    return True
 
 
 def main(target: str, folder: Path, spec: dict[str, Any]) -> int:

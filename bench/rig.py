@@ -39,6 +39,8 @@ class Sent:
     """A load that was sent, with counts that agree."""
 
     requests: int
+    created: int
+    """Jobs, or arrivals, of which the server got the first request."""
     cpu: float
     """CPU seconds of the generator's process from its start to its end, all threads and children."""
     wall: float
@@ -80,7 +82,7 @@ def send(generator: Generator, load: Load, on: Cores, *, freeze: tuple[float, fl
     check(generator.name, load, counts, figures)
     assert counts.first is not None
     assert counts.last is not None
-    return Sent(counts.requests, cpu, counts.last - counts.first, figures, counts.frozen)
+    return Sent(counts.requests, counts.operations["create"], cpu, counts.last - counts.first, figures, counts.frozen)
 
 
 def check(name: str, load: Load, counts: Counts, figures: Figures) -> None:

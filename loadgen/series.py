@@ -1,8 +1,8 @@
 """One series of a histogram, bound to its attributes: what OpenTelemetry calls a bound instrument, and its SDK lacks.
 
 The SDK cleans, sorts and hashes the attributes of every measurement, which costs three times the measurement itself.
-Here that is done for the first one; later ones go to the aggregations that it made. These are internals of the SDK: where
-they are not as expected, or do not outlive a collection (delta temporality), every measurement goes the public way.
+Here that is done for the first one; later ones go to the aggregations that it made. These are internals of the SDK:
+where they are not as expected, or do not outlive a collection (delta temporality), all measurements go the public way.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an i
 
 from bench.generators import BenchError
 from bench.k6_locust import K6, install
-from bench.loadgen import USERS, freeze_lines, freezes, rate_lines, rates
-from bench.ours import Ours
+from bench.loadgen import ARRIVING, USERS, freeze_lines, freezes, rate_lines, rates
+from bench.ours import Ours, can
 from bench.rig import cores
 
 EXIT_WRONG, EXIT_INTERRUPTED = 3, 130
@@ -42,7 +42,10 @@ def main(
             typer.echo(line)
         if freeze:
             typer.echo()
-            for line in freeze_lines(freezes(peers, on=on)):
+            ours = [Ours(spans=False)] if can(ARRIVING) else []
+            if not ours:
+                say("Reelbench is left out of the freeze: this checkout has no open loop")
+            for line in freeze_lines(freezes([*ours, *peers], on=on)):
                 typer.echo(line)
     except BenchError as error:
         fail(EXIT_WRONG, str(error))

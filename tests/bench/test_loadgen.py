@@ -33,10 +33,10 @@ def test_the_order_is_seeded_and_every_round_has_all() -> None:
 
 
 def test_start_and_end_do_not_count() -> None:
-    small, large = Sent(48, 1.5, 0.1, SAID, None), Sent(3048, 2.5, 2.0, SAID, None)
+    small, large = Sent(48, 16, 1.5, 0.1, SAID, None), Sent(3048, 1016, 2.5, 2.0, SAID, None)
     assert net(small, large) == Rate(per_core=3000.0, per_second=1524.0)
     with pytest.raises(BenchError, match=r"^3048 requests took no more CPU time than 48; send more jobs$"):
-        net(Sent(48, 2.5, 0.1, SAID, None), large)
+        net(Sent(48, 16, 2.5, 0.1, SAID, None), large)
 
 
 def test_the_truth_of_a_freeze_is_that_of_a_simulated_queue() -> None:
