@@ -56,10 +56,9 @@ class Http1Transport:
         """As `Transport.exchange`."""
         head = self._head(request)
         while True:
-            if self._busy < self._limit:
-                self._busy += 1
-            else:
+            if self._busy >= self._limit:
                 await self._slot()
+            self._busy += 1
             connection, reused = None, False
             try:
                 connection = self._kept() or await self._connect()
@@ -89,23 +88,26 @@ class Http1Transport:
         return f"{request.method} {self._prefix}{request.path} HTTP/1.1\r\n{self._fixed}{lines}{length}\r\n".encode()
 
     async def _slot(self) -> None:
-        """Wait in order for a slot, which is handed over by the one that leaves it."""
-        turn = self._loop.create_future()
-        self._waiting.append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._leave()
-            raise
+        """Wait for a slot in order; whoever comes when one is free goes first, as a job that has begun should."""
+        enqueue = self._waiting.append
+        while self._busy >= self._limit:
+            turn = self._loop.create_future()
+            enqueue(turn)
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if not turn.cancelled():  # it was told of a slot, so the next one must be
+                    self._tell()
+                raise
+            enqueue = self._waiting.appendleft
 
-    def _leave(self) -> None:
+    def _tell(self) -> None:
+        """Tell the first that waits that a slot is free."""
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
                 turn.set_result(None)
                 return
-        self._busy -= 1
 
     def _kept(self) -> Connection | None:
         """A connection that was used a moment ago, if one is left."""
@@ -146,7 +148,8 @@ class Http1Transport:
                     self._sweeper = self._loop.call_later(KEEPALIVE_SECONDS, self._sweep)
             else:
                 connection.abort()
-        self._leave()
+        self._busy -= 1
+        self._tell()
 
     def _sweep(self) -> None:
         """Close what has been idle for long, before the server does."""

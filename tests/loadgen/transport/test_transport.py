@@ -313,6 +313,17 @@ async def test_exchanges_beyond_the_limit_wait_in_order(make: Make) -> None:
     assert server.connections <= 3
 
 
+async def test_a_job_that_has_begun_goes_on_before_those_that_wait(make: Make) -> None:
+    async with raw(echo) as server, using(make(server.url, 1)) as transport:
+
+        async def job(number: int) -> None:
+            for step in range(3):
+                await ask(transport, Request("POST", f"/{number}/{step}", {}))
+
+        await asyncio.gather(job(0), job(1), job(2))
+    assert server.lines() == [f"POST /{number}/{step}" for number in range(3) for step in range(3)]
+
+
 async def test_a_large_body_is_sent_whole_and_copied_nowhere(make: Make) -> None:
     document = bytes(range(256)) * 4 * 4096 * 4  # 16 MiB
 
