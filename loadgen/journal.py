@@ -37,9 +37,9 @@ def occupied(folder: Path) -> str | None:
 class Journal:
     """Writes one run directory; use as a context manager.
 
-    Lines go to the kernel when a job ends, its requests first: a process killed at any instant leaves whole lines behind,
-    and has lost no more than the requests of jobs that had not ended. After a failed write nothing more is appended, so
-    that damage stays at the end of a file.
+    Lines go to the kernel when a job ends, its requests first: a process killed at any instant leaves whole lines
+    behind, and has lost no more than the requests of jobs that had not ended. After a failed write nothing more is
+    appended, so that damage stays at the end of a file.
     """
 
     def __init__(self, folder: Path, plan: bytes) -> None:
