@@ -63,6 +63,8 @@ async def _parts(body: Sequence[bytes]) -> AsyncIterator[bytes]:
 
 
 def _reason(problem: Exception) -> str:
+    if isinstance(problem, aiohttp.ClientSSLError):  # its errno is not the system's
+        return f"cannot connect: {problem.__cause__ or problem}"
     if isinstance(problem, aiohttp.ClientConnectorError):
         return f"cannot connect: {reason(problem.os_error)}"
     if isinstance(problem, UnicodeError):  # a name that cannot be one

@@ -1,6 +1,7 @@
 """The transport for plain HTTP: a pool of `Connection`s, used last in, first out.
 
-It costs a tenth of what aiohttp costs for each request: 12 us of CPU time on a quiet core. It knows nothing that the Videos API does not need: no TLS, redirects, cookies, proxies or compression.
+It costs a fifth of what aiohttp costs: 16 us of CPU time for a small request beside 78 us, measured on one core. It
+knows nothing that the Videos API does not need: no TLS, redirects, cookies, proxies or compression.
 """
 
 from __future__ import annotations
