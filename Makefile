@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PROFILE ?= quick
 
 .DEFAULT_GOAL := help
-.PHONY: help suite bench-overhead test test-fast stack-tools test-stack lint format generate lock clean
+.PHONY: help suite bench-overhead bench-loadgen test test-fast stack-tools test-stack lint format generate lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ suite: $(VENV)/.runtime ## fresh machine, no Docker: install, run the quick suit
 
 bench-overhead: $(VENV)/.runtime ## what telemetry costs: jobs per second and P95 with it on and off (about 2 minutes)
 	@$(BIN)/python scripts/bench_overhead.py
+
+bench-loadgen: $(VENV)/.runtime ## the load generator beside k6 and Locust: requests per core, P95 of a freeze (about 3 minutes)
+	@$(BIN)/python scripts/bench_loadgen.py
 
 test: $(VENV)/.dev ## install, pass the tests: the fast ones on all cores, then the acceptance suite alone
 	@$(BIN)/python -m pytest -m "not acceptance" -n auto --dist loadfile

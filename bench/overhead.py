@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import math
 import os
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -20,16 +19,15 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 import uvloop
-from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
 from rich.console import Console
 
+from bench.ratio import ratio
 from loadgen.document import Document
 from loadgen.record import JobRecord, Outcome, read_jobs
 from loadgen.scenario import PROFILES, Scenario
 from loadgen.session import EXIT_INTERRUPTED, EXIT_OK, execute
 from loadgen.settings import Settings
-from reporting.statistics import mean_interval, summarize
+from reporting.statistics import summarize
 from stack import readiness
 from stack.embedded import COMPONENTS, READY_DEADLINE, EmbeddedStack
 from stack.endpoints import SERVICE, allocate
@@ -56,30 +54,10 @@ class Measured:
     """Of the response time, in seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ratio:
-    """A geometric mean of ratios, on by off, with its 95 % interval; no limits for a single pair."""
-
-    value: float
-    lower: float | None
-    upper: float | None
-
-
 def order(pairs: int, seed: int) -> list[tuple[Arm, Arm]]:
     """Which of the two is measured first in each pair."""
     draw = random.Random(seed)
     return [draw.choice((("on", "off"), ("off", "on"))) for _ in range(pairs)]
-
-
-def ratio(on: Sequence[float], off: Sequence[float]) -> Ratio:
-    """Compare pair by pair: Student's t of the logarithms, in which a ratio and its inverse weigh the same."""
-    logs = [math.log(with_it / without) for with_it, without in zip(on, off, strict=True)]
-    limits = mean_interval(logs)
-    return Ratio(
-        math.exp(math.fsum(logs) / len(logs)),
-        None if limits.lower is None else math.exp(limits.lower),
-        None if limits.upper is None else math.exp(limits.upper),
-    )
 
 
 def measured(jobs: Sequence[JobRecord]) -> Measured:
@@ -138,8 +116,6 @@ def run(
         StackError: a service did not start.
         KeyboardInterrupt: the user stopped it.
     """
-    # Without it nothing would carry a trace context, and the service would sample what no run lets it sample: polls.
-    trace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))
     found = []
     for number, arms in enumerate(order(pairs, seed), start=1):
         pair: dict[Arm, Measured] = {}
@@ -159,8 +135,8 @@ def lines(pairs: Sequence[tuple[Measured, Measured]]) -> list[str]:
     tails = ratio([on.p95 for on, _ in pairs], [off.p95 for _, off in pairs])
     return [
         f"telemetry on / off, {len(pairs)} pairs, {IN_FLIGHT} jobs in flight",
-        f"jobs/s        {_ratio(rates)}",
-        f"P95 response  {_ratio(tails)}",
+        f"jobs/s        {rates}",
+        f"P95 response  {tails}",
     ]
 
 
@@ -214,10 +190,3 @@ def _drive(url: str, folder: Path, load: Scenario, seed: int, document: Document
 
 def _shown(found: Measured) -> str:
     return f"{found.rate:.2f} jobs/s, P95 {found.p95:.3f} s"
-
-
-def _ratio(found: Ratio) -> str:
-    limits = ""
-    if found.lower is not None and found.upper is not None:
-        limits = f" (95 % interval {found.lower:.3f} to {found.upper:.3f})"
-    return f"{found.value:.3f}{limits}"

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn, Protocol
 
 import msgspec
-from opentelemetry import baggage
 from opentelemetry.context import Context
 from opentelemetry.trace import (
     NonRecordingSpan,
@@ -35,6 +34,7 @@ from loadgen.plan import PlannedJob
 from loadgen.record import JobRecord, Outcome, RequestRecord
 from loadgen.scenario import Scenario
 from loadgen.target import Call, Content, Exchange, Reply, Target
+from loadgen.trace_headers import baggage_header
 from loadgen.videos import Manifest, Video
 
 LONG_POLL_SECONDS = 10.0
@@ -210,11 +210,10 @@ class JobRunner:
         unsampled = NonRecordingSpan(
             SpanContext(root.trace_id, root.span_id, is_remote=False, trace_flags=TraceFlags(TraceFlags.DEFAULT))
         )
-        carried, polled = context, set_span_in_context(unsampled, Context())
-        place = {"run_id": self.run_id, "scenario": planned.scenario, "case": planned.case}
+        polled = set_span_in_context(unsampled, Context())
+        place = (("run_id", self.run_id), ("scenario", planned.scenario), ("case", planned.case))
         # A warm-up job says nothing of where it belongs, so that the service's series hold measured jobs alone.
-        for key, value in place.items() if not planned.warmup else ():
-            carried, polled = baggage.set_baggage(key, value, carried), baggage.set_baggage(key, value, polled)
+        carried = "" if planned.warmup else baggage_header(place)
 
         def observe(exchange: Exchange) -> None:
             record = RequestRecord(
@@ -233,8 +232,8 @@ class JobRunner:
         return _Course(
             planned=planned,
             limits=scenario,
-            call=Call(carried, observe),
-            poll=Call(polled, observe, span=False),
+            call=Call(context, observe, baggage=carried),
+            poll=Call(polled, observe, span=False, baggage=carried),
             sent=self.clock.now(),
             ends_with=next(step for step in ("cancel", "content", "wait") if step in planned.steps),
         )

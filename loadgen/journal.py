@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-
-import msgspec
 
 from loadgen.record import (
     CALLS_FILE,
@@ -38,8 +37,9 @@ def occupied(folder: Path) -> str | None:
 class Journal:
     """Writes one run directory; use as a context manager.
 
-    Every line goes to the kernel in one write as soon as it is known: a process killed at any instant leaves whole
-    lines behind. After a failed write nothing more is appended, so that damage stays at the end of a file.
+    Lines go to the kernel when a job ends, its requests first: a process killed at any instant leaves whole lines
+    behind, and has lost no more than the requests of jobs that had not ended. After a failed write nothing more is
+    appended, so that damage stays at the end of a file.
     """
 
     def __init__(self, folder: Path, plan: bytes) -> None:
@@ -51,6 +51,8 @@ class Journal:
         self.folder = folder
         self._broken: JournalError | None = None
         self._files: dict[str, int] = {}
+        self._requests = bytearray()
+        """Lines that wait for the end of a job."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
             write_atomically(folder / PLAN_FILE, plan)
@@ -72,7 +74,10 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the files; what still waits is written if it can be."""
+        if REQUESTS_FILE in self._files:
+            with suppress(JournalError):
+                self._flush()
         while self._files:
             os.close(self._files.popitem()[1])
 
@@ -89,18 +94,24 @@ class Journal:
 
     def job(self, record: JobRecord) -> None:
         """Append a line to ``jobs.jsonl``."""
-        self._append(JOBS_FILE, record)
+        self._flush()
+        self._append(JOBS_FILE, to_line(record))
 
     def request(self, record: RequestRecord) -> None:
-        """Append a line to ``requests.jsonl``."""
-        self._append(REQUESTS_FILE, record)
+        """Append a line to ``requests.jsonl``, at the latest with that of its job."""
+        self._requests += to_line(record)
 
     def calls(self, records: Iterable[CallRecord]) -> None:
         """Append lines to ``calls.jsonl``, which begins to exist with the first."""
         for record in records:
             if CALLS_FILE not in self._files:
                 self._open(CALLS_FILE)
-            self._append(CALLS_FILE, record)
+            self._append(CALLS_FILE, to_line(record))
+
+    def _flush(self) -> None:
+        if self._requests:
+            lines, self._requests = self._requests, bytearray()
+            self._append(REQUESTS_FILE, lines)
 
     def _open(self, name: str) -> None:
         try:
@@ -108,13 +119,13 @@ class Journal:
         except OSError as error:
             raise self._failure(error) from error
 
-    def _append(self, name: str, record: msgspec.Struct) -> None:
+    def _append(self, name: str, lines: bytes | bytearray) -> None:
         if self._broken is not None:
             raise self._broken
-        line = memoryview(to_line(record))
+        left = memoryview(lines)
         try:
-            while line:
-                line = line[os.write(self._files[name], line) :]
+            while left:
+                left = left[os.write(self._files[name], left) :]
         except OSError as error:
             self._broken = self._failure(error)
             raise self._broken from error

@@ -6,7 +6,7 @@ import dataclasses
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from opentelemetry import metrics, trace
+from opentelemetry import metrics
 from rich.console import Console
 
 from loadgen import telemetry
@@ -88,7 +88,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
     assert settings.run_id is not None, "options are checked"
     share = replica.share if replica else WHOLE
     clock = Clock.start()
-    tracer = trace.get_tracer("loadgen")
+    tracer = telemetry.tracer()
     connections = max(most_in_flight(case, share) for scenario in settings.scenarios for case in scenario.cases)
     async with AsyncExitStack() as stack:
         target = await stack.enter_async_context(

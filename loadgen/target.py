@@ -4,36 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import io
-import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Generic, Self, TypeVar
+from typing import Any, Final, Generic, Literal, Self, TypeVar
 from urllib.parse import quote
 
-import aiohttp
 import msgspec
-from opentelemetry import propagate
 from opentelemetry.context import Context
-from opentelemetry.trace import NoOpTracer, SpanKind, StatusCode, Tracer, set_span_in_context
+from opentelemetry.trace import NoOpTracer, SpanKind, StatusCode, Tracer, get_current_span
 
 from loadgen.clock import Clock
 from loadgen.document import Document
+from loadgen.multipart import Form
 from loadgen.plan import PlannedJob
+from loadgen.trace_headers import traceparent
+from loadgen.transport import NO_TYPE, EnoughError, Request, Transport, TransportError
+from loadgen.transports import open_transport
 from loadgen.videos import DeletedVideo, ErrorEnvelope, Manifest, Video, VideoList
 
 MAX_ANSWER: Final = 16 * 1024 * 1024
 """Bytes of a JSON answer; more is not of this API. Video content has no limit and is never held in memory."""
 
 CHECK_SECONDS: Final = 10.0
-CONNECT_SECONDS: Final = 10.0
-SILENCE_SECONDS: Final = 45.0
-"""Longest silence within an answer; above the longest long poll of 30 s."""
-
-# Below the 5 s after which uvicorn and others close an idle connection: a POST on a connection that the server is
-# just closing fails, and a POST may not be sent twice.
-KEEPALIVE_SECONDS: Final = 4.0
 
 T = TypeVar("T")
 
@@ -42,8 +34,7 @@ class TargetError(Exception):
     """The target is not there or does not speak the API; the message is one sentence with the cure."""
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(msgspec.Struct, frozen=True):
     """One HTTP request and its answer, as measured."""
 
     operation: str
@@ -55,19 +46,19 @@ class Exchange:
     """Bytes of the answer's body."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """The trace that a request belongs to, and who wants to know of it."""
 
     context: Context
-    """Parent span and baggage."""
+    """Has the parent span."""
     observe: Callable[[Exchange], None]
     span: bool = True
     """False for polls: the parent is passed on as it is, without a span for the request."""
+    baggage: str = ""
+    """The header of that name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply(Generic[T]):
+class Reply(msgspec.Struct, Generic[T], frozen=True):
     """The answer to a call: a value of the API, or one line about why there is none."""
 
     status: int | None
@@ -77,22 +68,50 @@ class Reply(Generic[T]):
     """The API's error code, if the answer was its error envelope."""
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(msgspec.Struct, frozen=True):
     """What is kept of a downloaded video."""
 
     bytes: int
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
 class _Answer:
-    status: int | None
-    media_type: str
-    body: bytes
-    size: int
-    sha256: str
-    error: str | None
+    """Receives an answer: keeps its body if that is JSON or explains a refusal, else only its size and checksum."""
+
+    __slots__ = ("_digest", "_keep", "_kept", "error", "media_type", "seen", "size", "status")
+
+    def __init__(self, *, keep: bool) -> None:
+        self._keep = keep
+        self._kept: list[bytes] = []
+        self._digest = hashlib.sha256()
+        self.seen = 0
+        """Status in the head of the answer."""
+        self.status: int | None = None
+        """None without a whole answer: one that broke off is none."""
+        self.media_type = NO_TYPE
+        self.size = 0
+        self.error: str | None = None
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self._kept)
+
+    @property
+    def content(self) -> Content:
+        return Content(bytes=self.size, sha256=self._digest.hexdigest())
+
+    def head(self, status: int, media_type: str) -> None:
+        self.seen, self.media_type = status, media_type
+        self._keep = self._keep or status != 200  # noqa: PLR2004 - HTTP OK; anything else explains itself
+
+    def data(self, chunk: bytes) -> None:
+        self.size += len(chunk)
+        if not self._keep:
+            self._digest.update(chunk)
+            return
+        self._kept.append(chunk)
+        if self.size > MAX_ANSWER:
+            raise EnoughError(f"answer of more than {MAX_ANSWER} bytes")
 
 
 class Target:
@@ -111,36 +130,30 @@ class Target:
         self._connections = connections
         self._clock = clock
         self._tracer = tracer
-        self._session: aiohttp.ClientSession | None = None
+        self._form = Form()
+        self._transport: Transport | None = None
         self.long_poll = True
         """False once the target has shown that it has no ``/wait``."""
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=KEEPALIVE_SECONDS),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            headers={"Accept-Encoding": "identity"},  # sizes and checksums are those of the content itself
-        )
+        self._transport = open_transport(self._url, self._connections)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
+        if self._transport is not None:
+            await self._transport.close()
 
     async def create(self, job: PlannedJob, document: Document, call: Call) -> Reply[Video]:
         """Submit a job."""
         fields = {"prompt": job.prompt, "seconds": job.seconds, "size": job.size}
+        body: tuple[bytes, ...]
         if job.encoding == "json":
-            return await self._json(Video, call, "create", "POST", "", json=fields)
-        form = aiohttp.FormData(fields)
-        # aiohttp writes bytes in one piece, which blocks the loop for large ones; a file it writes in parts.
-        data = document.data if len(document.data) < aiohttp.payload.TOO_LARGE_BYTES_BODY else io.BytesIO(document.data)
-        form.add_field("input_reference", data, filename=document.name, content_type=document.media_type)
-        return await self._json(Video, call, "create", "POST", "", data=form)
+            media_type, body = "application/json", (msgspec.json.encode(fields),)
+        else:
+            media_type, body = self._form.media_type, self._form.encode(fields, "input_reference", document)
+        return await self._json(Video, call, "create", "POST", "", media_type=media_type, body=body)
 
     async def retrieve(self, video_id: str, call: Call) -> Reply[Video]:
         """Read the present state of a video."""
@@ -148,13 +161,14 @@ class Target:
 
     async def wait(self, video_id: str, seconds: float, call: Call) -> Reply[Video]:
         """Read the state of a video as soon as it is terminal, or after `seconds`."""
-        parameters = {"timeout": f"{seconds:.3f}"}
-        return await self._json(Video, call, "wait", "GET", "/{video_id}/wait", video_id, params=parameters)
+        return await self._json(
+            Video, call, "wait", "GET", "/{video_id}/wait", video_id, query=f"?timeout={seconds:.3f}"
+        )
 
     async def list(self, call: Call, *, limit: int = 20, after: str | None = None) -> Reply[VideoList]:
         """Read one page of videos, newest first."""
-        parameters = {"limit": str(limit), "order": "desc"} | ({"after": after} if after else {})
-        return await self._json(VideoList, call, "list", "GET", "", params=parameters)
+        place = f"&after={quote(after, safe='')}" if after else ""
+        return await self._json(VideoList, call, "list", "GET", "", query=f"?limit={limit}&order=desc{place}")
 
     async def manifest(self, video_id: str, call: Call) -> Reply[Manifest]:
         """Read the manifest of a video."""
@@ -169,7 +183,7 @@ class Target:
         answer = await self._send(call, "asset", "GET", "/{video_id}/assets/{name}", video_id, name=name, keep=False)
         if answer.error is not None or answer.status != 200:  # noqa: PLR2004 - HTTP OK
             return _refusal(answer)
-        return Reply(answer.status, Content(bytes=answer.size, sha256=answer.sha256))
+        return Reply(answer.status, answer.content)
 
     async def content(self, video_id: str, call: Call) -> Reply[Content]:
         """Download a video; only its size and checksum are kept."""
@@ -180,7 +194,7 @@ class Target:
             return Reply(answer.status, error=f"content is {answer.media_type or 'of no type'}, not a video")
         if answer.size == 0:
             return Reply(answer.status, error="content is empty")
-        return Reply(answer.status, Content(bytes=answer.size, sha256=answer.sha256))
+        return Reply(answer.status, answer.content)
 
     async def check(self) -> None:
         """Make sure that the target is there and speaks the API.
@@ -216,77 +230,71 @@ class Target:
         self,
         call: Call,
         operation: str,
-        method: str,
+        method: Literal["GET", "POST", "DELETE"],
         template: str,
         video_id: str = "",
         *,
         name: str = "",
+        query: str = "",
+        media_type: str = "",
+        body: tuple[bytes, ...] = (),
         keep: bool = True,
-        **options: Any,
     ) -> _Answer:
-        path = template.format(video_id=quote(video_id, safe=""), name=quote(name, safe=""))
-        url = f"{self._url}/v1/videos{path}"
+        path = "/v1/videos"
+        if template:
+            path += template.replace("{video_id}", _quoted(video_id))
+        if name:
+            path = path.replace("{name}", _quoted(name))
+        headers = {"Content-Type": media_type} if media_type else {}
+        if call.baggage:
+            headers["baggage"] = call.baggage
+        answer = _Answer(keep=keep)
         if not call.span:
-            headers: dict[str, str] = {}
-            propagate.inject(headers, call.context)
-            return await self._exchange(call, operation, method, url, keep, headers, **options)
+            parent = get_current_span(call.context).get_span_context()
+            if parent.is_valid:
+                headers["traceparent"] = traceparent(parent)
+            await self._exchange(call, operation, Request(method, path + query, headers, body), answer)
+            return answer
         span = self._tracer.start_span(
             f"{method} /v1/videos{template}",
             context=call.context,
             kind=SpanKind.CLIENT,
             attributes={
                 "http.request.method": method,
-                "url.full": url,
+                "url.full": self._url + path,
                 "url.template": f"/v1/videos{template}",
             },
         )
         try:
-            headers = {}
-            propagate.inject(headers, set_span_in_context(span, call.context))
-            answer = await self._exchange(call, operation, method, url, keep, headers, **options)
+            if (context := span.get_span_context()).is_valid:
+                headers["traceparent"] = traceparent(context)
+            await self._exchange(call, operation, Request(method, path + query, headers, body), answer)
             if answer.status is not None:
                 span.set_attribute("http.response.status_code", answer.status)
             if answer.status is None or answer.status >= 400:  # noqa: PLR2004 - HTTP's own classes
                 span.set_attribute("error.type", str(answer.status or "no_answer"))
                 span.set_status(StatusCode.ERROR, answer.error)
-            return answer
         finally:
             span.end()
+        return answer
 
-    async def _exchange(  # noqa: PLR0917 - only called above
-        self,
-        call: Call,
-        operation: str,
-        method: str,
-        url: str,
-        keep: bool,  # noqa: FBT001 - only called above
-        headers: dict[str, str],
-        **options: Any,
-    ) -> _Answer:
-        assert self._session is not None, "use Target as a context manager"
-        status, media_type, size, error = None, "", 0, None
-        body, digest = bytearray(), hashlib.sha256()
+    async def _exchange(self, call: Call, operation: str, request: Request, answer: _Answer) -> None:
+        assert self._transport is not None, "use Target as a context manager"
         sent = self._clock.now()
         try:
-            async with self._session.request(
-                method, url, headers=headers, allow_redirects=False, **options
-            ) as response:
-                media_type = response.content_type
-                async for chunk in response.content.iter_any():
-                    size += len(chunk)
-                    if keep or response.status != 200:  # noqa: PLR2004 - HTTP OK; anything else explains itself
-                        body += chunk
-                        if size > MAX_ANSWER:
-                            error = f"answer of more than {MAX_ANSWER} bytes"
-                            break
-                    else:
-                        digest.update(chunk)
-                status = response.status  # an answer that broke off is none
-        except (aiohttp.ClientError, OSError, ValueError) as problem:  # time-outs are OSErrors
-            error = _line(_reason(problem))
+            await self._transport.exchange(request, answer)
+            answer.status = answer.seen
+        except EnoughError as enough:
+            answer.status, answer.error = answer.seen, str(enough)
+        except TransportError as problem:
+            answer.error = _line(str(problem))
         finally:
-            call.observe(Exchange(operation, sent, self._clock.now() - sent, status, size))
-        return _Answer(status, media_type, bytes(body), size, digest.hexdigest(), error)
+            call.observe(Exchange(operation, sent, self._clock.now() - sent, answer.status, answer.size))
+
+
+def _quoted(text: str) -> str:
+    """Percent-encode a part of a path; most need nothing, and finding that out is quick."""
+    return text if text.isascii() and text.replace("_", "").isalnum() else quote(text, safe="")
 
 
 async def check_target(url: str) -> None:
@@ -308,16 +316,6 @@ def _refusal(answer: _Answer) -> Reply[Any]:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return Reply(answer.status, error=f"HTTP {answer.status}")
     return Reply(answer.status, error=_line(f"HTTP {answer.status}: {envelope.message}"), code=envelope.code)
-
-
-def _reason(problem: Exception) -> str:
-    if isinstance(problem, aiohttp.ClientConnectorError):
-        return f"cannot connect: {os.strerror(problem.errno) if problem.errno else problem.os_error}"
-    if isinstance(problem, aiohttp.ClientResponseError):
-        return f"not HTTP: {problem.message}"
-    if isinstance(problem, TimeoutError):
-        return f"time-out: {problem}" if str(problem) else "time-out"
-    return f"{type(problem).__name__}: {problem}" if str(problem) else type(problem).__name__
 
 
 def _line(text: str) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.overhead import IN_FLIGHT, Measured, OverheadError, Ratio, lines, measured, order, ratio, scenario
+from bench.overhead import IN_FLIGHT, Measured, OverheadError, lines, measured, order, scenario
+from bench.ratio import Ratio, ratio
 from loadgen.plan import plan_run
 from loadgen.record import Outcome
 from stack.prometheus import PrometheusBinary

@@ -23,7 +23,7 @@ from loadgen.health import Health
 from loadgen.journal import Journal, JournalError, occupied
 from loadgen.metrics import JOB_SECONDS, LATENESS_SECONDS, REQUEST_SECONDS
 from loadgen.progress import ProgressView
-from loadgen.record import Outcome, read_jobs, to_line
+from loadgen.record import Outcome, RequestRecord, read_jobs, to_line
 from tests.test_data_helper import job
 
 JOB = job()
@@ -65,6 +65,21 @@ def test_a_line_is_in_the_file_as_soon_as_it_is_written(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "plan.jsonl").read_bytes() == b"plan\n"
     assert occupied(tmp_path / "run") == "plan.jsonl"
     assert occupied(tmp_path) is None
+
+
+def test_the_requests_of_a_job_are_in_the_file_with_its_end_or_with_that_of_the_run(tmp_path: Path) -> None:
+    request = RequestRecord(
+        scenario="s", case="c", index=0, warmup=False, operation="wait", sent=1.0, duration=0.1, status=200, bytes=5
+    )
+    with Journal(tmp_path / "run", b"") as journal:
+        for _ in range(3):
+            journal.request(request)
+        assert (tmp_path / "run" / "requests.jsonl").read_bytes() == b""
+        journal.job(JOB)
+        assert (tmp_path / "run" / "requests.jsonl").read_bytes() == to_line(request) * 3
+        journal.request(request)
+    assert (tmp_path / "run" / "requests.jsonl").read_bytes() == to_line(request) * 4
+    assert read_jobs(tmp_path / "run") == [JOB]
 
 
 def test_a_second_run_never_writes_into_the_first(tmp_path: Path) -> None:

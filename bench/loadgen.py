@@ -1,0 +1,150 @@
+"""The load generator beside k6 and Locust: requests for each second of CPU time, and what each says of a freeze.
+
+Rate: in each round every generator sends the same jobs (create, wait, content) to a fast server, in seeded order. What
+a generator needs to start and end is taken off: a load of one job for each user is measured, too.
+
+Freeze: arrivals at a constant rate to a server that stands still for a while. The truth follows from the schedule.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tabulate import tabulate
+
+from bench.generators import JOB, BenchError, Generator, Load
+from bench.ratio import ratio
+from bench.rig import Cores, Sent, send
+
+USERS: Final = 16
+ARRIVALS, SECONDS, FREEZE_AT, FREEZE_FOR, FREEZE_USERS = 100, 8, 3, 2, 20
+"""Per second; seconds of load; seconds to the freeze and in it; users of a peer, five arrivals a second for each."""
+
+ARRIVING: Final = Load("freeze", FREEZE_USERS, rate=ARRIVALS, seconds=SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What one generator did in one round."""
+
+    per_core: float
+    """Requests for each second of CPU time, without start and end."""
+    per_second: float
+    """Requests for each second of the clock, from the first to the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """What one generator says of a server that froze."""
+
+    name: str
+    p95: float
+    sent: int
+    """Arrivals that reached the server."""
+    dropped: int
+    """Arrivals that it says it did not send."""
+
+
+Round = dict[str, Rate]
+
+
+def order(names: Sequence[str], rounds: int, seed: int) -> list[list[str]]:
+    """Who comes when in each round."""
+    draw = random.Random(seed)
+    return [draw.sample(list(names), len(names)) for _ in range(rounds)]
+
+
+def net(small: Sent, large: Sent) -> Rate:
+    """The rate of the larger load without what the smaller one costs, which is start and end.
+
+    Raises:
+        BenchError: the larger load did not take more CPU time, so that there is nothing to divide by.
+    """
+    cpu, requests = large.cpu - small.cpu, large.requests - small.requests
+    if cpu <= 0:
+        raise BenchError(f"{large.requests} requests took no more CPU time than {small.requests}; send more jobs")
+    return Rate(requests / cpu, large.requests / large.wall)
+
+
+def rates(
+    generators: Sequence[Generator], rounds: int, jobs: int, seed: int, *, on: Cores, say: Callable[[str], None]
+) -> list[Round]:
+    """Measure the rates of all generators, round by round.
+
+    Raises:
+        BenchError: a generator failed or lost count.
+    """
+    known = {generator.name: generator for generator in generators}
+    found: list[Round] = []
+    for number, names in enumerate(order(list(known), rounds, seed), start=1):
+        this: Round = {}
+        for name in names:
+            small = send(known[name], Load("rate", USERS, jobs=USERS), on)
+            this[name] = net(small, send(known[name], Load("rate", USERS, jobs=jobs), on))
+        found.append(this)
+        say(f"round {number} of {rounds}: {', '.join(f'{name} {this[name].per_core:,.0f}' for name in names)}")
+    return found
+
+
+def freezes(generators: Sequence[Generator], *, on: Cores) -> list[Frozen]:
+    """Let every generator meet a server that freezes.
+
+    Raises:
+        BenchError: a generator failed or lost count, or there was no freeze.
+    """
+    found = []
+    for generator in generators:
+        sent = send(generator, ARRIVING, on, freeze=(FREEZE_AT, FREEZE_FOR))
+        if sent.frozen is None:
+            raise BenchError(f"{generator.name} ended before the server froze")
+        found.append(Frozen(generator.name, sent.figures.p95, sent.created, sent.figures.dropped))
+    return found
+
+
+def true_p95() -> float:
+    """P95 (nearest rank) of the wait of all arrivals on schedule; the server's own time, under 1 ms, is left out."""
+    end = FREEZE_AT + FREEZE_FOR
+    due = [number / ARRIVALS for number in range(ARRIVALS * SECONDS)]
+    waits = sorted(end - at if FREEZE_AT <= at < end else 0.0 for at in due)
+    return waits[math.ceil(0.95 * len(waits)) - 1]
+
+
+def rate_lines(rounds: Sequence[Round], reference: str | None) -> list[str]:
+    """The rates, for the user; ratios are against `reference`, unless it is None."""
+    rows = []
+    for name in sorted(rounds[0], key=lambda name: -_mean([this[name].per_core for this in rounds])):
+        mine = [this[name].per_core for this in rounds]
+        row = [name, f"{_mean(mine):,.0f}", f"{_mean([this[name].per_second for this in rounds]):,.0f}"]
+        if reference is not None:
+            row.append("1" if name == reference else str(ratio(mine, [this[reference].per_core for this in rounds])))
+        rows.append(row)
+    heads = ["generator", "requests/CPU s", "requests/s", *([f"ratio to {reference}"] if reference else [])]
+    title = f"{len(rounds)} rounds, {USERS} in flight, {len(JOB)} requests a job; geometric means"
+    return [title, *_table(rows, heads)]
+
+
+def freeze_lines(found: Sequence[Frozen]) -> list[str]:
+    """What was said of the freeze, for the user."""
+    truth = true_p95()
+    rows = [
+        [this.name, f"{this.p95:.3f}", f"{(this.p95 - truth) / truth:+.1%}", str(this.sent), str(this.dropped)]
+        for this in found
+    ]
+    heads = ["generator", "P95 [s]", "error", f"sent of {ARRIVALS * SECONDS}", "dropped, as it says"]
+    title = (
+        f"a server that freezes for {FREEZE_FOR} s of {SECONDS} s, {ARRIVALS} arrivals/s: true P95 {truth:.3f} s, "
+        f"{FREEZE_USERS} users for a peer"
+    )
+    return [title, *_table(rows, heads)]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.exp(math.fsum(map(math.log, values)) / len(values))
+
+
+def _table(rows: Sequence[Sequence[str]], heads: Sequence[str]) -> list[str]:
+    return tabulate(rows, heads, tablefmt="simple", disable_numparse=True).splitlines()

@@ -1,0 +1,142 @@
+"""Our load generator for the rig: the whole path of a run, with a scenario of the benchmark in place of a file."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import requests
+import uvloop
+from rich.console import Console
+
+from bench.generators import BenchError, Command, Figures, Load
+from loadgen import telemetry
+from loadgen.document import SAMPLE, read_document
+from loadgen.record import RecordError, read_jobs, read_requests, read_run
+from loadgen.scenario import PROFILES, Scenario
+from loadgen.session import execute
+from loadgen.settings import Settings
+from reporting.statistics import summarize
+from stack.ports import free_ports
+
+SCRAPE: Final = 1.0
+HOLD: Final = 0.3
+"""Seconds from the end of the run to the signal: one that comes before the last file is closed is an interruption."""
+
+
+@dataclass(slots=True)
+class Ours:
+    """Metrics are scraped as in the embedded stack; spans go to a file, or are headers of the requests alone."""
+
+    spans: bool
+    _port: int = 0
+    _scraped: float = 0.0
+    _ended: float | None = None
+    """When the end of the run was seen; infinite once the process was told."""
+
+    @property
+    def name(self) -> str:
+        """For the user."""
+        return f"Reelbench, {'spans to a file' if self.spans else 'trace headers only'}"
+
+    def command(self, load: Load, target: str, folder: Path) -> Command:
+        """Run this module."""
+        (self._port,), self._ended = free_ports(1), None
+        arguments = [sys.executable, "-m", "bench.ours", target, str(folder), json.dumps(scenario(load))]
+        return Command(
+            arguments,
+            {
+                "OTEL_METRICS_EXPORTER": "prometheus",
+                "OTEL_TRACES_EXPORTER": "otlp_json_file" if self.spans else "none",
+                "OTEL_LOGS_EXPORTER": "none",
+                "OTEL_METRICS_EXEMPLAR_FILTER": "always_off",
+                "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1",
+                "OTEL_EXPORTER_PROMETHEUS_PORT": str(self._port),
+                "OTEL_PROPAGATORS": "tracecontext,baggage",
+                "OTEL_BSP_SCHEDULE_DELAY": "1000",
+                "OTEL_BSP_MAX_QUEUE_SIZE": "65536",
+                "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "512",
+                "PYTHONUTF8": "1",
+            },
+        )
+
+    def attend(self, process: subprocess.Popen[bytes], folder: Path) -> None:
+        """Scrape the metrics, and let the process go once its run has ended: until then it holds them."""
+        if time.monotonic() - self._scraped >= SCRAPE:
+            self._scraped = time.monotonic()
+            with suppress(requests.RequestException):
+                requests.get(f"http://127.0.0.1:{self._port}/metrics", timeout=SCRAPE)
+        if self._ended is None:
+            with suppress(RecordError):
+                self._ended = time.monotonic() if read_run(folder / "run").ended is not None else None
+        elif time.monotonic() - self._ended >= HOLD:
+            process.send_signal(signal.SIGTERM)
+            self._ended = math.inf
+
+    def figures(self, folder: Path) -> Figures:
+        """Read the run."""
+        try:
+            jobs, sent = read_jobs(folder / "run"), read_requests(folder / "run")
+        except RecordError as error:
+            raise BenchError(f"{self.name} left no run: {error}") from error
+        summary = summarize([job.done - job.due for job in jobs])
+        if summary is None:
+            raise BenchError(f"{self.name} sent nothing")
+        return Figures(requests=len(list(sent)), p95=summary.p95.value, dropped=0)
+
+
+def scenario(load: Load) -> dict[str, Any]:
+    """The load as a scenario file has it."""
+    case: dict[str, Any]
+    if load.mode == "rate":
+        case = {"model": "closed", "concurrency": load.users}
+        case |= {"iterations": dict.fromkeys(PROFILES, load.jobs), "warmup": dict.fromkeys(PROFILES, 0)}
+    else:
+        case = {"model": "open", "arrivals": "constant", "rate": load.rate}
+        case |= {"seconds": dict.fromkeys(PROFILES, load.seconds), "warmup_seconds": dict.fromkeys(PROFILES, 0)}
+    return {
+        "name": "bench",
+        "dimension": "performance",
+        "title": "Benchmark",
+        "why": "What the load generator itself costs.",
+        "steps": ["create", "wait", *(["content"] if load.mode == "rate" else [])],
+        "encoding": "json",
+        "video": {"seconds": "4", "size": "720x1280"},
+        "time_limit": 60,
+        "poll_interval": 0.25,
+        "cases": [{"name": "bench"} | case],
+        "objectives": {},
+    }
+
+
+def main(target: str, folder: Path, spec: dict[str, Any]) -> int:
+    """Run a scenario as the command ``python -m loadgen run`` does; gives its exit code."""
+    settings = Settings(
+        run_dir=folder / "run",
+        run_id="bench",
+        scenarios=[Scenario.model_validate(spec)],
+        profile="quick",
+        seed=1,
+        target=target,
+        document=read_document(SAMPLE),
+        named=True,
+    )
+    telemetry.configure("loadgen")
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(execute(settings, Console(stderr=True)))
+    finally:
+        telemetry.shutdown()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])))

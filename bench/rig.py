@@ -1,0 +1,163 @@
+"""One load of one generator on a server of its own, each pinned to one core, with counts taken on both sides."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import msgspec
+import requests
+
+from bench.generators import JOB, BenchError, Figures, Generator, Load
+from bench.server import Counts
+from stack.environment import ROOT
+
+DEADLINE: Final = 600.0
+"""Seconds until a generator must have ended."""
+ATTEND: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """Two cores of this machine."""
+
+    server: int
+    client: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A load that was sent, with counts that agree."""
+
+    requests: int
+    created: int
+    """Jobs, or arrivals, of which the server got the first request."""
+    cpu: float
+    """CPU seconds of the generator's process from its start to its end, all threads and children."""
+    wall: float
+    """Seconds from the first to the last request, as the server saw them."""
+    figures: Figures
+    frozen: float | None
+    """Seconds from the first request to the freeze."""
+
+
+def cores() -> Cores:
+    """The cores to use.
+
+    Raises:
+        BenchError: there are no two, or this system cannot pin a process.
+    """
+    allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if len(allowed) < 2:  # noqa: PLR2004 - one each
+        raise BenchError("this needs Linux with two cores, one for the server and one for the generator")
+    return Cores(server=allowed[0], client=allowed[1])
+
+
+def send(generator: Generator, load: Load, on: Cores, *, freeze: tuple[float, float] = (0.0, 0.0)) -> Sent:
+    """Let a generator send a load.
+
+    Args:
+        generator: the one.
+        load: what to send.
+        on: where server and generator run.
+        freeze: seconds from the first request to the freeze, and its length; a length of 0 for none.
+
+    Raises:
+        BenchError: the generator failed, or its count is not that of the server.
+    """
+    with TemporaryDirectory(prefix="reelbench-") as name, _server(on.server, freeze) as url:
+        folder = Path(name)
+        cpu = _drive(generator, load, url, folder, on.client)
+        counts = msgspec.json.decode(requests.get(f"{url}/counts", timeout=10).content, type=Counts)
+        figures = generator.figures(folder)
+    check(generator.name, load, counts, figures)
+    assert counts.first is not None
+    assert counts.last is not None
+    return Sent(counts.requests, counts.operations["create"], cpu, counts.last - counts.first, figures, counts.frozen)
+
+
+def check(name: str, load: Load, counts: Counts, figures: Figures) -> None:
+    """Compare what the server has seen with what was to be sent and with what the generator says.
+
+    Raises:
+        BenchError: they differ.
+    """
+    if figures.requests != counts.requests:
+        raise BenchError(f"{name} counted {figures.requests} requests, the server {counts.requests}")
+    if load.mode == "rate" and any(counts.operations.get(operation) != load.jobs for operation in JOB):
+        raise BenchError(f"{name} was to send {load.jobs} jobs, but the server saw {counts.operations}")
+    if counts.traced != counts.requests or not counts.requests:
+        raise BenchError(f"{name} sent {counts.requests} requests, {counts.traced} of them with a traceparent")
+
+
+def _drive(generator: Generator, load: Load, url: str, folder: Path, core: int) -> float:
+    command = generator.command(load, url, folder)
+    before = _children()
+    with (folder / "output").open("wb") as output, (folder / "errors").open("wb") as errors:
+        with _pinned(core):
+            process = subprocess.Popen(
+                command.arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                env=os.environ | command.environment,
+                cwd=ROOT,
+            )
+        try:
+            end = time.monotonic() + DEADLINE
+            while process.poll() is None:
+                if time.monotonic() > end:
+                    raise BenchError(f"{generator.name} did not end within {DEADLINE:g} s")
+                generator.attend(process, folder)
+                time.sleep(ATTEND)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+    if process.returncode:
+        said = (folder / "errors").read_text(encoding="utf-8", errors="replace").strip()[-300:]
+        raise BenchError(f"{generator.name} ended with exit code {process.returncode}: {said}")
+    return _children() - before
+
+
+@contextmanager
+def _server(core: int, freeze: tuple[float, float]) -> Iterator[str]:
+    """Run a server; gives its base URL."""
+    command = [sys.executable, "-m", "bench.server", *map(str, freeze)]
+    with _pinned(core):
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, cwd=ROOT)
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().decode().strip()
+        if not url:
+            raise BenchError("the server of the benchmark did not start")
+        yield url
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@contextmanager
+def _pinned(core: int) -> Iterator[None]:
+    """Children that are started here have this core alone, from their first instruction."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+def _children() -> float:
+    """CPU seconds of all children that have ended and were waited for."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime

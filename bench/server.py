@@ -1,0 +1,162 @@
+"""A server that costs its clients no time: the Videos API with ready answers, counting what it is asked.
+
+``GET /counts`` says what was seen. With a freeze it stops for a while, counted from its first request: nothing is read
+or answered, as in a long collection of garbage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+import time
+from collections import Counter
+from typing import Final, cast
+
+import httptools
+import msgspec
+import uvloop
+
+CONTENT: Final = b"\x00\x00\x00\x18ftypmp42" + bytes(range(256)) * 64
+BACKLOG: Final = 4096
+"""Connections that the kernel takes while the server is frozen."""
+
+
+class Counts(msgspec.Struct, kw_only=True):
+    """What the server has seen."""
+
+    operations: dict[str, int]
+    """Requests by operation: create, retrieve, wait, content; other for the rest."""
+    traced: int
+    """Requests of the four operations with a ``traceparent``."""
+    first: float | None
+    """Seconds on the server's clock; None before the first request."""
+    last: float | None
+    frozen: float | None
+    """Seconds from the first request to the freeze; None while there was none."""
+
+    @property
+    def requests(self) -> int:
+        """Requests of the four operations."""
+        return sum(count for operation, count in self.operations.items() if operation != "other")
+
+
+class State:
+    """What all connections share."""
+
+    def __init__(self, freeze_after: float, freeze_for: float) -> None:
+        self.operations: Counter[str] = Counter()
+        self.traced = 0
+        self.first: float | None = None
+        self.last: float | None = None
+        self.frozen: float | None = None
+        self._freeze_after, self._freeze_for = freeze_after, freeze_for
+
+    def begin(self, now: float) -> None:
+        """Take note of the first request."""
+        self.first = now
+        if self._freeze_for:
+            asyncio.get_running_loop().call_later(self._freeze_after, self._freeze, now)
+
+    def counts(self) -> bytes:
+        """What was seen so far, as JSON."""
+        return msgspec.json.encode(
+            Counts(
+                operations=dict(self.operations),
+                traced=self.traced,
+                first=self.first,
+                last=self.last,
+                frozen=self.frozen,
+            )
+        )
+
+    def _freeze(self, first: float) -> None:
+        self.frozen = time.monotonic() - first
+        time.sleep(self._freeze_for)
+
+
+class Connection(asyncio.Protocol):
+    """Answers the requests of one connection."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._parser = httptools.HttpRequestParser(self)
+        self._url, self._traced = b"", False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep where the answers go."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one, but does not inherit from it
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, which calls the methods below."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._transport.close()
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        self._url, self._traced = b"", False
+
+    def on_url(self, url: bytes) -> None:
+        """Take the target of the request."""
+        self._url += url
+
+    def on_header(self, name: bytes, _: bytes) -> None:
+        """Look for the trace."""
+        if name.lower() == b"traceparent":
+            self._traced = True
+
+    def on_message_complete(self) -> None:
+        """Answer."""
+        path, state = self._url.split(b"?", 1)[0], self._state
+        operation, media_type, body = answer(self._parser.get_method(), path, state)
+        if operation:
+            now = time.monotonic()
+            if operation != "other":
+                if state.first is None:
+                    state.begin(now)
+                state.last = now
+                state.traced += self._traced
+            state.operations[operation] += 1
+        head = b"HTTP/1.1 %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n"
+        status = b"200 OK" if body else b"404 Not Found"
+        self._transport.write(head % (status, media_type, len(body)) + body)
+
+
+def answer(method: bytes, path: bytes, state: State) -> tuple[str, bytes, bytes]:
+    """Give the operation (empty: not to be counted), media type and body of the answer; no body: not offered."""
+    name = path.rsplit(b"/", 1)[-1]
+    operation, media_type, body = "other", b"application/json", b""
+    if path == b"/v1/videos" and method == b"POST":
+        operation, body = "create", _video(b"video_%d" % state.operations["create"], b"queued")
+    elif path == b"/v1/videos":
+        body = b'{"object":"list","data":[],"has_more":false}'
+    elif name.startswith(b"video_"):
+        operation, body = "retrieve", _video(name, b"completed")
+    elif name == b"wait":
+        operation, body = "wait", _video(path.split(b"/")[3], b"completed")
+    elif name == b"content":
+        operation, media_type, body = "content", b"video/mp4", CONTENT
+    elif name == b"counts":
+        operation, body = "", state.counts()
+    return operation, media_type, body
+
+
+def _video(name: bytes, status: bytes) -> bytes:
+    return b'{"id":"%b","object":"video","status":"%b","created_at":1700000000,"progress":0}' % (name, status)
+
+
+async def serve(freeze_after: float, freeze_for: float) -> None:
+    """Serve on a free port of loopback until killed; prints the base URL."""
+    state = State(freeze_after, freeze_for)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(state), sock=listener, backlog=BACKLOG)
+    print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)  # noqa: T201 - tells the parent process
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(float(sys.argv[1]), float(sys.argv[2])))

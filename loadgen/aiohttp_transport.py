@@ -1,0 +1,76 @@
+"""The transport for HTTPS: aiohttp, whose TLS, certificates and names are well tried."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+import aiohttp
+
+from loadgen.transport import (
+    CONNECT_SECONDS,
+    KEEPALIVE_SECONDS,
+    SILENCE_SECONDS,
+    Receiver,
+    Request,
+    TransportError,
+    reason,
+)
+
+_PART = 64 * 1024
+
+
+class AiohttpTransport:
+    """A session of aiohttp."""
+
+    def __init__(self, url: str, connections: int) -> None:
+        """Prepare; nothing is connected yet. Arguments as those of `Http1Transport`."""
+        self._url = url
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=KEEPALIVE_SECONDS),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            headers={"Accept-Encoding": "identity"},  # sizes and checksums are those of the content itself
+        )
+
+    async def exchange(self, request: Request, receiver: Receiver) -> None:
+        """As `Transport.exchange`."""
+        headers = dict(request.headers)
+        data = None
+        if request.body:
+            headers["Content-Length"] = str(sum(map(len, request.body)))
+            data = _parts(request.body)
+        try:
+            async with self._session.request(
+                request.method, self._url + request.path, headers=headers, data=data, allow_redirects=False
+            ) as response:
+                receiver.head(response.status, response.content_type)
+                async for chunk in response.content.iter_any():
+                    receiver.data(chunk)
+        except (aiohttp.ClientError, OSError, ValueError) as problem:  # time-outs are OSErrors
+            raise TransportError(" ".join(_reason(problem).split())) from problem
+
+    async def close(self) -> None:
+        """As `Transport.close`."""
+        await self._session.close()
+
+
+async def _parts(body: Sequence[bytes]) -> AsyncIterator[bytes]:
+    """Large bodies in parts, so that writing one does not block the loop."""
+    for part in body:
+        for start in range(0, len(part), _PART):
+            yield part[start : start + _PART]
+
+
+def _reason(problem: Exception) -> str:
+    if isinstance(problem, aiohttp.ClientSSLError):  # its errno is not the system's
+        return f"cannot connect: {problem.__cause__ or problem}"
+    if isinstance(problem, aiohttp.ClientConnectorError):
+        return f"cannot connect: {reason(problem.os_error)}"
+    if isinstance(problem, UnicodeError):  # a name that cannot be one
+        return f"cannot connect: {problem}"
+    if isinstance(problem, aiohttp.ClientResponseError):
+        return f"not HTTP: {problem.message}"
+    if isinstance(problem, TimeoutError):
+        return f"time-out: {problem}" if str(problem) else "time-out"
+    return f"{type(problem).__name__}: {problem}" if str(problem) else type(problem).__name__

@@ -1,0 +1,227 @@
+"""One HTTP/1.1 connection: one exchange at a time, parsed in C, given on as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, cast
+
+import httptools
+
+from loadgen.transport import NO_TYPE, SILENCE_SECONDS, EnoughError, Receiver, TransportError, reason
+
+MAX_HEAD: Final = 64 * 1024
+"""Bytes until the head of an answer must have ended."""
+CHUNK: Final = 64 * 1024
+"""Bytes that are written at once: more would block the loop, and nobody would read an early answer."""
+_SWITCHING: Final = 101
+_FINAL: Final = 200
+
+
+class DisconnectedError(TransportError):
+    """The connection ended before the first byte of an answer."""
+
+
+class Connection(asyncio.Protocol):
+    """A protocol of asyncio, made for each connection; leaves the set when its socket is closed."""
+
+    __slots__ = (
+        "_answer", "_begun", "_framed", "_head_bytes", "_headed", "_heard", "_loop", "_media_type", "_open", "_parser",
+        "_receiver", "_resumed", "_sending", "_size", "_status", "_timer", "_transport", "idle_since", "reusable",
+        "used",
+    )  # fmt: skip
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, is_open: set[Connection]) -> None:
+        self._loop = loop
+        self._open = is_open
+        self._parser = httptools.HttpResponseParser(self)
+        self._answer: asyncio.Future[None] | None = None
+        self._receiver: Receiver | None = None
+        self._resumed: asyncio.Future[None] | None = None
+        """Set while the peer does not take what is written."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._heard = 0.0
+        self._begun = self._sending = False
+        self._head_bytes = 0
+        self._reset()
+        self.reusable = True
+        """Whether another exchange may follow."""
+        self.used = False
+        """Whether there was one before."""
+        self.idle_since = 0.0
+
+    async def exchange(self, head: bytes, body: Sequence[bytes], receiver: Receiver) -> None:
+        """Send one request and give its answer to the receiver.
+
+        Raises:
+            TransportError: as `Transport.exchange`.
+            EnoughError: from the receiver.
+        """
+        if not self.reusable:
+            raise self._broken(None)
+        answer = self._answer = self._loop.create_future()
+        self._receiver = receiver
+        self._begun, self._head_bytes = False, 0
+        self._reset()
+        self._heard = self._loop.time()
+        if self._timer is None:
+            self._timer = self._loop.call_later(SILENCE_SECONDS, self._look)
+        try:
+            await self._send(head, body, answer)
+            await answer
+        finally:
+            self._answer = self._receiver = None
+            self.used = True
+            if self._sending or not answer.done() or answer.cancelled():
+                self.abort()  # half of an exchange: nothing may follow on this connection
+
+    def abort(self) -> None:
+        """Close the socket now."""
+        self.reusable = False
+        self._transport.abort()
+
+    async def _send(self, head: bytes, body: Sequence[bytes], answer: asyncio.Future[None]) -> None:
+        if sum(map(len, body)) <= CHUNK:
+            self._transport.write(b"".join((head, *body)))
+            return
+        self._sending = True
+        self._transport.write(head)
+        for part in body:
+            view = memoryview(part)
+            for start in range(0, len(view), CHUNK):
+                if self._resumed is not None:
+                    await asyncio.wait({self._resumed, answer}, return_when=asyncio.FIRST_COMPLETED)
+                if answer.done():  # refused before all was sent
+                    return
+                self._transport.write(view[start : start + CHUNK])
+                self._heard = self._loop.time()
+        self._sending = False
+
+    def _look(self) -> None:
+        """Check for silence; one timer serves many exchanges, as making one for each costs more than the exchange."""
+        self._timer = None
+        if self._answer is None:
+            return
+        left = self._heard + SILENCE_SECONDS - self._loop.time()
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._look)
+        else:
+            self._fail(TransportError(f"time-out: nothing was received for {SILENCE_SECONDS:g} s"))
+
+    def _reset(self) -> None:
+        self._headed = self._framed = False
+        self._status = self._size = 0
+        self._media_type = NO_TYPE
+
+    def _complete(self) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(None)
+
+    def _fail(self, error: Exception) -> None:
+        self.abort()
+        self._receiver = None
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep where requests go."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one, but does not inherit from it
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, which calls the methods at the end."""
+        answer = self._answer
+        if answer is None or answer.done():  # bytes that nobody asked for
+            self.abort()
+            return
+        self._begun = True
+        self._heard = self._loop.time()
+        if not self._headed:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            # After the end of an answer it is only the connection that is spoilt.
+            kind = "ClientPayloadError" if self._headed else "not HTTP"
+            self._fail(TransportError(f"{kind}: {error}"))
+        if not self._headed and self._head_bytes > MAX_HEAD:
+            self._fail(TransportError(f"not HTTP: a head of more than {MAX_HEAD} bytes"))
+
+    def eof_received(self) -> None:
+        """Let the transport close itself."""
+        self.reusable = False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End what goes on."""
+        self.reusable = False
+        if self._timer is not None:
+            self._timer.cancel()
+        self.resume_writing()
+        if self._answer is not None and not self._answer.done():
+            if self._headed and not self._framed and exc is None:
+                self._complete()  # an answer without a length ends with its connection
+            else:
+                self._fail(self._broken(exc))
+        self._open.discard(self)
+
+    def pause_writing(self) -> None:
+        """Take note that the peer takes no more for now."""
+        self._resumed = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """Write on."""
+        resumed, self._resumed = self._resumed, None
+        if resumed is not None and not resumed.done():
+            resumed.set_result(None)
+
+    def _broken(self, exc: Exception | None) -> TransportError:
+        why = f" ({reason(exc)})" if isinstance(exc, OSError) else ""
+        if not self._begun:
+            return DisconnectedError(f"ServerDisconnectedError: Server disconnected{why}")
+        return TransportError(f"ClientPayloadError: the answer broke off after {self._size} bytes of its body{why}")
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        """Begin an answer, or spoil the connection with one that nobody asked for."""
+        if self._answer is None or self._answer.done():
+            self.reusable = False
+            self._receiver = None
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take what is of use."""
+        length = len(name)
+        if length == 12 and name.lower() == b"content-type":  # noqa: PLR2004 - the name's length
+            self._media_type = value.partition(b";")[0].strip().lower().decode("latin-1")
+        elif (length == 14 and name.lower() == b"content-length") or (  # noqa: PLR2004 - the name's length
+            length == 17 and name.lower() == b"transfer-encoding"  # noqa: PLR2004 - the name's length
+        ):
+            self._framed = True
+
+    def on_headers_complete(self) -> None:
+        """Give the head on, unless it announces another one."""
+        self._status = self._parser.get_status_code()
+        if self._status >= _FINAL or self._status == _SWITCHING:
+            self._headed = True
+            if self._receiver is not None:
+                self._receiver.head(self._status, self._media_type)
+
+    def on_body(self, body: bytes) -> None:
+        """Give bytes on."""
+        if self._receiver is None:
+            return
+        self._size += len(body)
+        try:
+            self._receiver.data(body)
+        except EnoughError as enough:
+            self._fail(enough)
+
+    def on_message_complete(self) -> None:
+        """End the exchange, or wait for the answer behind an interim one."""
+        if not self._headed:
+            self._reset()
+            return
+        if not self._parser.should_keep_alive():
+            self.reusable = False
+        self._complete()

