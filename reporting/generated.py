@@ -8,15 +8,17 @@ from pathlib import Path
 import msgspec
 
 from loadgen.record import write_atomically
+from reporting import instruments, spans
 from reporting.catalogue import CATALOGUE_FILE, Catalogue, CatalogueError, Sli, load
 from reporting.known import metrics, records, unknown
 from reporting.prices import PRICES_FILE, Prices, load_prices
-from reporting.render import guide, overview
+from reporting.render import guide, overview, telemetry
 from reporting.render.dashboards import dashboards
 from reporting.render.grafana import to_json
 from reporting.render.rules import rules, to_yaml
 
 DASHBOARDS, RULES, FIGURES, GUIDE = "grafana/dashboards", "prometheus/rules", "docs/figures", "docs/dashboards.md"
+CONTRACT = "docs/telemetry.md"
 OWNED = {DASHBOARDS: "*.json", RULES: "*.yml", FIGURES: "dashboard_*.svg"}
 """Folders whose files of this pattern are all generated: one that is not made any more is stale."""
 
@@ -55,6 +57,7 @@ def generate(catalogue: Path = CATALOGUE_FILE, prices: Path = PRICES_FILE) -> di
     made |= {f"{RULES}/{name}": to_yaml(file) for name, file in files.items()}
     made |= {f"{FIGURES}/{overview.name(board)}.svg": overview.svg(board) for board in boards.values()}
     made[GUIDE] = guide.markdown(tuple(boards.values()), tuple(files.values()), slis)
+    made[CONTRACT] = telemetry.markdown(instruments.load(), spans.load())
     return made
 
 
