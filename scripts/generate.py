@@ -1,4 +1,4 @@
-"""Write what is made from the catalogue of indicators and the prices: Grafana's dashboards, Prometheus' rules.
+"""Write what is made from catalogue, prices and declarations: Grafana's dashboards, Prometheus' rules, pages of docs/.
 
 With ``--check`` nothing is written. Exit codes: 0 done, 1 files are stale, 2 catalogue or prices are wrong, or a file
 cannot be written.
@@ -15,10 +15,12 @@ import typer
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an install
 
+from loadgen import reference
 from reporting.catalogue import CATALOGUE_FILE, CatalogueError
 from reporting.generated import generate, stale, write
 from reporting.prices import PRICES_FILE, PricesError
 
+SCENARIO_PAGE, SCENARIO_EXAMPLE = "docs/scenario-file.md", "docs/examples/evening_peak.yaml"
 EXIT_STALE, EXIT_USAGE = 1, 2
 
 
@@ -29,9 +31,9 @@ def main(
     prices: Annotated[Path, typer.Option(help="The price list that the dashboards begin with.")] = PRICES_FILE,
     root: Annotated[Path, typer.Option(help="The checkout to write into.")] = ROOT,
 ) -> None:
-    """Write dashboards, rules and their page."""
+    """Write dashboards, rules, and the pages that are made from declarations."""
     try:
-        made = generate(catalogue, prices)
+        made = generate(catalogue, prices) | {SCENARIO_PAGE: reference.markdown(ROOT / SCENARIO_EXAMPLE)}
         if check:
             if not root.is_dir():
                 typer.echo(f"error: --root: {root} is no folder; name a checkout", err=True)
