@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,20 @@ def test_every_series_of_a_run_is_declared_with_its_component_attributes_and_val
         found = series(url, suite)
     assert {"service", "loadgen", "providers"} <= {labels.get("job") for labels in found}
     assert sorted(set(strangers(found))) == []
+
+
+def test_a_classic_histogram_has_its_bounds_and_three_more_series_for_each_set_of_labels(
+    suite: SuiteRun, prometheus: PrometheusBinary
+) -> None:
+    """The arithmetic of docs/scaling-out.md."""
+    with reopen(suite.folder, prometheus) as url:
+        found = Counter(labels["__name__"] for labels in series(url, suite))
+    histograms = [one for one in instruments.load().instruments if one.kind == "histogram"]
+    counted = {one.name: sum(found[name] for name in one.series) for one in histograms if found[f"{one.scraped}_count"]}
+    assert len(counted) > 5
+    assert counted == {
+        one.name: found[f"{one.scraped}_count"] * (len(one.bounds) + 3) for one in histograms if one.name in counted
+    }
 
 
 @pytest.mark.parametrize("component", ["loadgen", "service", "providers"])
