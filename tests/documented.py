@@ -6,7 +6,6 @@ import importlib
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import yaml
 
 import loadgen.__main__ as generator
 from stack.ports import free_ports
-from tests.pages import ROOT, Block, pages
+from tests.pages import ROOT, Block, pages, tracked
 
 DEADLINE = 300
 """Seconds for the commands of one section."""
@@ -119,13 +118,10 @@ def sections() -> dict[tuple[str, str], list[Block]]:
 
 
 def copy_checkout(target: Path) -> Path:
-    """The files under version control, and those that would be."""
-    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    for name in subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
-        source = ROOT / name
-        if source.is_file() and not source.is_symlink():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target / name)
+    """A checkout of its own, for commands that write into it."""
+    for name in tracked():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, target / name)
     return target
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections import Counter
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -89,6 +90,16 @@ class Page:
             found.append((match.start(), f"{slug}-{seen[slug]}" if seen[slug] else slug))
             seen[slug] += 1
         return found
+
+
+@cache
+def tracked() -> tuple[str, ...]:
+    """The files under version control and those that will be; of a checkout without its history, all that is ours."""
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    done = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=False)
+    names = done.stdout.splitlines() or [path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*")]
+    ours = [name for name in names if not name.startswith((".venv", ".cache", ".git/", "runs/"))]
+    return tuple(name for name in ours if (ROOT / name).is_file())
 
 
 def pages() -> list[Page]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import importlib
 import re
-import subprocess
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from functools import cache
@@ -18,7 +17,7 @@ import typer
 import loadgen.__main__ as generator
 from service.providers.settings import Settings as ProviderSettings
 from service.settings import Settings
-from tests.pages import ROOT, Page, pages
+from tests.pages import ROOT, Page, pages, tracked
 
 PAGES = pages()
 LANGUAGES = {"sh", "yaml", "json", "python", "mermaid", "text", "bibtex"}
@@ -115,14 +114,6 @@ def variables() -> frozenset[str]:
         if path.startswith(CODE) or path in {"docker-compose.yml", ".env", "Makefile", "tests/stack/full/native.py"}:
             found |= set(re.findall(r"\b[A-Z][A-Z0-9]+_[A-Z0-9_]+\b", (ROOT / path).read_text(errors="ignore")))
     return frozenset(found)
-
-
-@cache
-def tracked() -> tuple[str, ...]:
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
-    if not listed:  # a checkout without its history
-        listed = [path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*") if path.is_file()]
-    return tuple(listed)
 
 
 @each_page()

@@ -77,7 +77,7 @@ def _buckets(declared: Declared) -> str:
         if one.bounds:
             groups.setdefault(one.bounds, []).append(one.name)
     rows = [
-        (_codes(users), str(len(bounds)), ", ".join(f"{bound:g}" for bound in bounds))
+        (_codes(users), str(len(bounds)), ", ".join(f"{bound:.10g}" for bound in bounds))
         for bounds, users in groups.items()
     ]
     return _table(("Instruments", "Bounds", "Upper bounds"), rows)
