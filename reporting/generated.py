@@ -54,10 +54,10 @@ def generate(catalogue: Path = CATALOGUE_FILE, prices: Path = PRICES_FILE) -> di
     if strangers := unknown(boards.values(), files.values(), known | records(files.values())):
         raise CatalogueError(*strangers)
     made = {f"{DASHBOARDS}/{name}": to_json(board) for name, board in boards.items()}
+    made[CONTRACT] = telemetry.markdown(instruments.load(), spans.load())
     made |= {f"{RULES}/{name}": to_yaml(file) for name, file in files.items()}
     made |= {f"{FIGURES}/{overview.name(board)}.svg": overview.svg(board) for board in boards.values()}
     made[GUIDE] = guide.markdown(tuple(boards.values()), tuple(files.values()), slis)
-    made[CONTRACT] = telemetry.markdown(instruments.load(), spans.load())
     return made
 
 

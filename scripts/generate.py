@@ -1,4 +1,4 @@
-"""Write what is made from catalogue, prices and declarations: Grafana's dashboards, Prometheus' rules, pages of docs/.
+"""Write what is made from the catalogue of indicators and the prices: Grafana's dashboards, Prometheus' rules.
 
 With ``--check`` nothing is written. Exit codes: 0 done, 1 files are stale, 2 catalogue or prices are wrong, or a file
 cannot be written.
@@ -31,7 +31,7 @@ def main(
     prices: Annotated[Path, typer.Option(help="The price list that the dashboards begin with.")] = PRICES_FILE,
     root: Annotated[Path, typer.Option(help="The checkout to write into.")] = ROOT,
 ) -> None:
-    """Write dashboards, rules, and the pages that are made from declarations."""
+    """Write dashboards, rules and their page."""
     try:
         made = generate(catalogue, prices) | {SCENARIO_PAGE: reference.markdown(ROOT / SCENARIO_EXAMPLE)}
         if check:
