@@ -21,7 +21,8 @@ from tests.pages import ROOT, Page, pages, tracked
 
 PAGES = pages()
 LANGUAGES = {"sh", "yaml", "json", "python", "mermaid", "text", "bibtex"}
-CODE = ("scripts", "stack", "loadgen", "reporting", "service", "bench")
+CODE = tuple({path.split("/")[0] + "/" for path in tracked() if path.endswith(".py")} - {"tests/", "docs/"})
+"""Folders of the packages and commands."""
 PARTS = ("PROMETHEUS", "TEMPO", "GRAFANA", "OTEL", "REELBENCH")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 VARIABLE = re.compile(rf"(?<![\w*])(?:SERVICE|PROVIDERS|{'|'.join(PARTS)})_[A-Z0-9_]*[A-Z0-9](?![\w*])")

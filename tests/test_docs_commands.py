@@ -58,16 +58,16 @@ def test_the_commands_of_a_section_do_what_the_page_says(
     checkout = copy_checkout(tmp_path / "checkout")
     commands = [command for block in SECTIONS[place] for command in block.commands if reason(command) is None]
     environment = os.environ | {"SERVICE_DATA_DIR": str(tmp_path / "data")}
-    run_id = "none"
     if any(SLOW.search(command) for command in commands):
         suite: SuiteRun = request.getfixturevalue("suite")
-        run_id = suite.record.run_id
-        shutil.copytree(suite.folder, checkout / "runs" / run_id, ignore=shutil.ignore_patterns("assets"))
+        environment["RUN_ID"] = suite.record.run_id
+        kept = checkout / "runs" / suite.record.run_id
+        shutil.copytree(suite.folder, kept, ignore=shutil.ignore_patterns("assets"))
         environment["PROMETHEUS_BIN"] = str(request.getfixturevalue("prometheus").path)
     environment["PATH"] = f"{shim(tmp_path / 'bin')}:{environment['PATH']}"
     prepare(place, checkout)
     done = subprocess.run(
-        ["bash", "-c", script(commands, run_id)],
+        ["bash", "-c", script(commands)],
         cwd=checkout,
         env=environment,
         stdout=subprocess.PIPE,
