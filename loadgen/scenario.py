@@ -119,10 +119,15 @@ class Switches(_Strict):
     """Switches of the service that a case changes; those that are not given stay as they are."""
 
     retries: bool = True
+    """Transient failures of a provider are tried again."""
     breaker: bool = True
+    """Each provider has a circuit breaker."""
     cache: bool = True
+    """Answers of the providers are kept and given again."""
     pooling: bool = True
+    """Connections to the providers are kept and used again."""
     scene_concurrency: bool = True
+    """All scenes of a job are made at once."""
 
     def given(self) -> dict[str, bool]:
         """Those of the file, by name."""
@@ -135,6 +140,7 @@ class FaultSpec(_Strict):
     target: FaultTarget
     """One of the providers, or the service's job store."""
     kind: FaultKind
+    """Refused, held back, answered with an error, damaged, or late."""
     rate: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of the calls that is hit, on an exact seeded schedule."""
     status: Annotated[int, Field(ge=400, le=599)] | None = None
@@ -147,6 +153,7 @@ class Fault(_Strict):
     """One entry of a case's fault timeline; seconds count from the start of the measured part."""
 
     at: Annotated[float, Field(ge=0, le=3_600)]
+    """Begin of the first strike."""
     until: Annotated[float, Field(gt=0, le=3_600)] | None = None
     """None: to the end of the case."""
     every: Annotated[float, Field(gt=0, le=3_600)] | None = None
@@ -165,6 +172,7 @@ class Case(_Strict):
     name: Name
     model: Literal["closed", "open", "idle"]
     concurrency: Annotated[int, Field(ge=1, le=1_000)] = 0
+    """Slots, which is the number of jobs in flight."""
     iterations: Iterations = Iterations.model_construct(quick=0, standard=0, paper=0)
     warmup: Warmup = Warmup(quick=0, standard=0, paper=0)
     """These three belong to the model closed, which needs them."""
@@ -192,23 +200,31 @@ class CancelAfter(_Strict):
     """When the step ``cancel`` strikes: a seeded moment between two bounds, in seconds after the acceptance."""
 
     earliest: Annotated[float, Field(ge=0, le=3_600)]
+    """Lower bound."""
     latest: Annotated[float, Field(ge=0, le=3_600)]
+    """Upper bound, not before the lower one."""
 
 
 class VideoSpec(_Strict):
     """The video every job asks for."""
 
     seconds: Literal["4", "8", "12"]
+    """Length, as text: the API wants it so."""
     size: Annotated[str, Field(pattern=r"^[1-9][0-9]{1,3}x[1-9][0-9]{1,3}$")]
+    """Width and height in pixels."""
 
 
 class Scenario(_Strict):
     """One scenario file."""
 
     name: Name
+    """As the file is called, without .yaml; a label of metrics and spans."""
     dimension: Dimension
+    """The report that shows it; reliability and resources run after performance."""
     title: Annotated[str, Field(min_length=1, max_length=100)]
+    """As it stands in tables."""
     why: Annotated[str, Field(min_length=1, max_length=500)]
+    """The question that it answers; it stands in the report."""
     steps: Annotated[tuple[Step, ...], Field(strict=False)]
     """Requests of one job, in this order; response time ends with ``content``, without it with ``wait``.
 

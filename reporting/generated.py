@@ -8,16 +8,18 @@ from pathlib import Path
 import msgspec
 
 from loadgen.record import write_atomically
+from reporting import instruments, spans
 from reporting.catalogue import CATALOGUE_FILE, Catalogue, CatalogueError, Sli, load
 from reporting.known import metrics, records, unknown
 from reporting.prices import PRICES_FILE, Prices, load_prices
-from reporting.render import guide, overview
+from reporting.render import guide, overview, telemetry
 from reporting.render.dashboards import dashboards
 from reporting.render.grafana import to_json
 from reporting.render.rules import rules, to_yaml
 from reporting.schema import SCHEMA_FILE, schema
 
 DASHBOARDS, RULES, FIGURES, GUIDE = "grafana/dashboards", "prometheus/rules", "docs/figures", "docs/dashboards.md"
+CONTRACT = "docs/telemetry.md"
 OWNED = {DASHBOARDS: "*.json", RULES: "*.yml", FIGURES: "dashboard_*.svg"}
 """Folders whose files of this pattern are all generated: one that is not made any more is stale."""
 
@@ -53,6 +55,7 @@ def generate(catalogue: Path = CATALOGUE_FILE, prices: Path = PRICES_FILE) -> di
     if strangers := unknown(boards.values(), files.values(), known | records(files.values())):
         raise CatalogueError(*strangers)
     made = {f"{DASHBOARDS}/{name}": to_json(board) for name, board in boards.items()}
+    made[CONTRACT] = telemetry.markdown(instruments.load(), spans.load())
     made |= {f"{RULES}/{name}": to_yaml(file) for name, file in files.items()}
     made |= {f"{FIGURES}/{overview.name(board)}.svg": overview.svg(board) for board in boards.values()}
     made[GUIDE] = guide.markdown(tuple(boards.values()), tuple(files.values()), slis)

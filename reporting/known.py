@@ -6,12 +6,11 @@ import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from loadgen.strict_yaml import read_mapping
 from reporting.entries import unknown_metric
+from reporting.instruments import METRICS_FILE, load, names
 from reporting.render.grafana import Dashboard, Row
 from reporting.render.rules import Recording, RuleFile
 
-METRICS_FILE = Path(__file__).with_name("metrics.yaml")
 _STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"')
 _OTHERS = re.compile(r"\{[^{}]*\}|\[[^\]]*\]|\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)")
 """Selectors, ranges and lists of labels: with strings away, what is left are metrics, functions and operators."""
@@ -21,8 +20,8 @@ _OPERATORS = frozenset({"and", "or", "unless", "bool", "offset", "inf", "nan"})
 
 def metrics(path: Path = METRICS_FILE) -> frozenset[str]:
     """Names of series as Prometheus has them; of a histogram both the classic and the native ones."""
-    document, _ = read_mapping(path, "list of metrics", "declared", ours=True)
-    return frozenset(document["declared"]) | frozenset(document["stack"])
+    declared = load(path)
+    return names(declared.instruments) | frozenset(declared.stack)
 
 
 def named(expr: str) -> frozenset[str]:

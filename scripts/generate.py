@@ -15,10 +15,12 @@ import typer
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an install
 
+from loadgen import reference
 from reporting.catalogue import CATALOGUE_FILE, CatalogueError
 from reporting.generated import generate, stale, write
 from reporting.prices import PRICES_FILE, PricesError
 
+SCENARIO_PAGE, SCENARIO_EXAMPLE = "docs/scenario-file.md", "docs/examples/evening_peak.yaml"
 EXIT_STALE, EXIT_USAGE = 1, 2
 
 
@@ -31,7 +33,7 @@ def main(
 ) -> None:
     """Write dashboards, rules, their page and the schema of results.json."""
     try:
-        made = generate(catalogue, prices)
+        made = generate(catalogue, prices) | {SCENARIO_PAGE: reference.markdown(ROOT / SCENARIO_EXAMPLE)}
         if check:
             if not root.is_dir():
                 typer.echo(f"error: --root: {root} is no folder; name a checkout", err=True)

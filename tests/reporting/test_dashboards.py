@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import pytest
@@ -13,7 +14,9 @@ import requests
 import yaml
 
 from reporting.catalogue import load
-from reporting.known import METRICS_FILE, metrics, named, records, unknown
+from reporting.instruments import METRICS_FILE, Instrument
+from reporting.instruments import load as load_instruments
+from reporting.known import metrics, named, records, unknown
 from reporting.prices import load_prices
 from reporting.render.burn import budgets
 from reporting.render.dashboards import dashboards
@@ -34,7 +37,6 @@ from reporting.render.objectives import recorded, watched
 from reporting.render.rules import rules
 from stack.prometheus import PrometheusBinary
 from tests.reporting import declared, made_live
-from tests.reporting.declared import instruments, prometheus_names
 from tests.reporting.made_run import START, MadeRun
 from tests.reporting.served import make_blocks, serving
 
@@ -55,7 +57,7 @@ QUERIES = [
     if isinstance(target.expr, str)
 ]
 UNITS = {"s", "none", "short", "ops", "reqps", "percentunit", "percent", "bytes", "Bps", "currencyUSD"}
-GAUGES = prometheus_names({name: how for name, how in instruments().items() if how[1] == "gauge"})
+GAUGES = {name for one in load_instruments().instruments if one.kind == "gauge" for name in one.series}
 BUILT_IN = {"__rate_interval", "__range"}
 """Variables that Grafana fills in itself."""
 FILL = {
@@ -226,14 +228,20 @@ def test_the_made_metrics_are_declared_too() -> None:
     assert made_live.names() <= metrics() | records(rules(load()).values())
 
 
-def test_names_of_series_follow_from_unit_and_kind() -> None:
-    assert prometheus_names({"a.b": ("s", "counter"), "c": ("{job}", "gauge"), "d": ("1", "gauge")}) == {
-        "a_b_seconds_total", "c", "d_ratio",
-    }  # fmt: skip
-    assert prometheus_names({"e": ("By", "histogram")}) == {
-        "e_bytes", "e_bytes_bucket", "e_bytes_sum", "e_bytes_count",
-    }  # fmt: skip
-    assert instruments()["process.memory.usage"] == ("By", "gauge")
+@pytest.mark.parametrize(
+    ("name", "unit", "kind", "series"),
+    [
+        ("a.b", "s", "counter", {"a_b_seconds_total"}),
+        ("c", "{job}", "gauge", {"c"}),
+        ("d", "1", "gauge", {"d", "d_ratio"}),  # scraped, by OTLP
+        ("e", "By", "histogram", {"e_bytes", "e_bytes_bucket", "e_bytes_sum", "e_bytes_count"}),
+        ("f.bytes", "By", "counter", {"f_bytes_total"}),
+    ],
+)
+def test_names_of_series_follow_from_unit_and_kind(
+    name: str, unit: str, kind: Literal["counter", "gauge", "histogram"], series: set[str]
+) -> None:
+    assert Instrument(name=name, components=(), kind=kind, unit=unit, description="").series == series
 
 
 @pytest.fixture(scope="module")

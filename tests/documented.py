@@ -1,0 +1,176 @@
+"""The commands of the pages: which are run, how, and which cannot be and why."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+import yaml
+
+import loadgen.__main__ as generator
+from stack.ports import free_ports
+from tests.pages import ROOT, Block, pages, tracked
+
+DEADLINE = 600
+"""Seconds for the commands of one section."""
+JUDGES = re.compile(r"scripts/(run_suite|export_reports)\.py")
+SLOW = re.compile(r"scripts/(run_suite|export_reports)\.py|-m service")
+VERDICTS = (0, 1, 3)
+"""Exit codes of a command that judges: what it finds depends on the machine, that it finds something does not."""
+SERVER = (
+    "python docs/examples/videos_server.py 8000 &",
+    "curl --silent --retry 20 --retry-connrefused --retry-delay 1 http://127.0.0.1:8000/v1/videos",
+)
+_ASSIGNMENTS = re.compile(r"^(?:[A-Z_]+=\S* )+")
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Commands that are not run, why, and what is checked of them instead; `check` raises AssertionError."""
+
+    pattern: str
+    why: str
+    check: Callable[[str], None]
+
+    def matches(self, command: str) -> bool:
+        return re.fullmatch(self.pattern, command) is not None
+
+
+def parses(command: str) -> None:
+    """Our own command line: every option and value has the form that the command takes."""
+    words = shlex.split(_ASSIGNMENTS.sub("", command).removesuffix("&"))
+    assert words[0] == "python", command
+    if words[1:3] == ["-m", "loadgen"]:
+        app, arguments = generator.app, words[3:]
+    else:
+        app, arguments = typer.Typer(add_completion=False), words[2:]
+        assert (ROOT / words[1]).is_file(), words[1]
+        app.command()(importlib.import_module(f"scripts.{Path(words[1]).stem}").main)
+    group = typer.main.get_command(app)
+    with group.make_context(words[1], list(arguments)) as context:
+        if known := getattr(group, "commands", {}):
+            assert arguments[0] in known, f"{arguments[0]} is none of {', '.join(known)}"
+            known[arguments[0]].make_context(arguments[0], list(arguments[1:]), parent=context)
+
+
+def is_target(command: str) -> None:
+    """Targets of the Makefile."""
+    known = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    wanted = {word for part in command.split("&&") for word in part.split()[1:] if "=" not in word}
+    assert wanted <= known, f"{wanted - known} are no targets of the Makefile"
+
+
+def composes(command: str) -> None:
+    """Subcommands and options of docker compose, with services and profiles of our file."""
+    file = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    services = file["services"]
+    profiles = {profile for service in services.values() for profile in service.get("profiles", ())}
+    words = shlex.split(command)[2:]
+    subcommand = None
+    while words:
+        word = words.pop(0)
+        if word == "--profile":
+            assert words.pop(0) in profiles, command
+        elif word == "--scale":
+            name, _, count = words.pop(0).partition("=")
+            assert name in services, command
+            assert count.isdigit() or count == "N", command
+        elif word.startswith("-"):
+            assert word in {"-d", "--wait", "-v"}, command
+        elif subcommand is None:
+            subcommand = word
+            assert word in {"up", "down", "ps", "logs"}, command
+        else:
+            assert word in services, command
+
+
+REASONS = (
+    Reason(r"make .+", "installs, or runs everything: continuous integration's own commands", is_target),
+    Reason(r"docker compose .+", "the tests have no container engine", composes),
+    Reason(r"python scripts/run_suite\.py", "drives every scenario, as the acceptance suite itself does", parses),
+    Reason(r"python scripts/run_suite\.py --profile \w+", "takes up to an hour", parses),
+    Reason(r"PROMETHEUS_URL=\S+mimir\S+ .+|.+--prometheus \S+mimir\S+", "there is no Mimir here", parses),
+    Reason(r"python -m loadgen run .+--rendezvous .+", "needs a Redis; tests/loadgen/test_replicas.py runs it", parses),
+    Reason(r"source \.venv/bin/activate", "the tests run in an environment already", lambda _: None),
+)
+
+
+def reason(command: str) -> Reason | None:
+    """Why a command is not run; None when it is."""
+    return next((one for one in REASONS if one.matches(command)), None)
+
+
+def sections() -> dict[tuple[str, str], list[Block]]:
+    """Page and section to its blocks of shell, where there is a command to run."""
+    found: dict[tuple[str, str], list[Block]] = {}
+    for page in pages():
+        for block in page.blocks:
+            if block.language == "sh" and any(reason(command) is None for command in block.commands):
+                found.setdefault((page.name, block.section), []).append(block)
+    return found
+
+
+def copy_checkout(target: Path) -> Path:
+    """A checkout of its own, for commands that write into it."""
+    for name in tracked():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, target / name)
+    return target
+
+
+STAND_INS = {
+    "<run_id>": "$RUN_ID",
+    "NEW": "runs/$(ls runs | tail -1)",
+    "OLD": "runs/$RUN_ID",
+    "--repeat 5": "--repeat 2",
+}
+"""What a page leaves to the reader, and what takes too long: the run of the acceptance suite, the newest one, and less."""
+
+
+def script(commands: Sequence[str]) -> str:
+    """One shell script of a section's commands: each must end as it should, and nothing it started stays.
+
+    RUN_ID is a run in its folder runs/.
+    """
+    ports = dict(zip(("8000", "9001"), free_ports(2), strict=True))
+    lines = ["trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT"]
+    if any("--target" in command for command in commands) and not any(command.endswith("&") for command in commands):
+        commands = (*SERVER, *commands)  # what the reader has running
+    for command in commands:
+        line = fitted(command)
+        for documented, stand_in in STAND_INS.items():
+            line = re.sub(rf"(?<!\w){re.escape(documented)}(?!\w)", lambda _, text=stand_in: text, line)
+        for documented, port in ports.items():
+            line = re.sub(rf"\b{documented}\b", str(port), line)
+        lines.append(f"echo {shlex.quote('$ ' + line)}")
+        if line.endswith("&"):
+            lines.append(line)
+            continue
+        good = VERDICTS if JUDGES.search(line) else (0,)
+        wanted = " && ".join(f"[ $code -ne {code} ]" for code in good)
+        lines.append(f'{line}\ncode=$?\nif {wanted}; then echo "ended with $code"; exit 9; fi')
+    return "\n".join(lines) + "\n"
+
+
+def fitted(command: str) -> str:
+    """A run of everything becomes one scenario, on a stack of its own."""
+    if "run_suite.py" not in command:
+        return command
+    if "--scenario" not in command:
+        command += " --scenario component_speed"
+    return command if "--target" in command or "--embedded" in command else f"{command} --embedded"
+
+
+def shim(folder: Path) -> Path:
+    """A folder for PATH in which `python` is this interpreter."""
+    folder.mkdir()
+    (folder / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    (folder / "python").chmod(0o755)
+    return folder

@@ -1,0 +1,126 @@
+"""The page of the scenario file against pydantic's own JSON schema of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from loadgen import reference
+from loadgen.scenario import Scenario
+from loadgen.scenario_file import load_file
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "evening_peak.yaml"
+PAGE = reference.markdown(EXAMPLE).decode()
+
+
+def rows(page: str) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Section to key to the cells behind it."""
+    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    for line in page.splitlines():
+        if line.startswith("## "):
+            found[section := line[3:].strip("`")] = {}
+        elif line.startswith("| `"):
+            cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+            found[section][cells[0].strip("`")] = tuple(cells[1:])
+    return found
+
+
+def schema_of(path: str) -> dict[str, Any]:
+    """The properties at a place of the file, with references followed."""
+    schema = Scenario.model_json_schema()
+    here = schema
+    for part in re.findall(r"\w+", path):
+        here = follow(here["properties"][part], schema)
+    properties: dict[str, Any] = here["properties"]
+    return {name: follow(value, schema) for name, value in properties.items()}
+
+
+def follow(value: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    while True:
+        if "anyOf" in value:
+            value = next(part for part in value["anyOf"] if part.get("type") != "null")
+        elif value.get("type") == "array":
+            value = value["items"]
+        elif "$ref" in value:
+            value = schema["$defs"][value["$ref"].rpartition("/")[2]]
+        else:
+            return value
+
+
+@pytest.mark.parametrize("section", [name for name, keys in rows(PAGE).items() if keys])
+def test_every_key_stands_on_the_page_with_its_bounds_and_values(section: str) -> None:
+    keys = rows(PAGE)[section]
+    wanted = schema_of("" if section == "The whole file" else section)
+    assert list(keys) == list(wanted)
+    for name, one in wanted.items():
+        kind, limits, _default, _meaning = keys[name]
+        by_profile = set(one.get("properties", ())) == {"quick", "standard", "paper"}
+        value = one["properties"]["quick"] if by_profile else one
+        for bound in ("minimum", "maximum", "exclusiveMinimum"):
+            if bound in value:
+                assert re.search(rf"\b{value[bound]:,g}\b", limits), (name, bound)
+        assert all(f"`{word}`" in kind for word in value.get("enum", ())), name
+
+
+def places(path: str = "") -> list[str]:
+    """Every place of the file whose keys are more than the profiles, in order."""
+    found = [path]
+    for name, value in schema_of(path).items():
+        if "properties" in value and set(value["properties"]) != {"quick", "standard", "paper"}:
+            found += places(f"{path}.{name}" if path else name)
+    return found
+
+
+def test_the_page_has_a_section_for_each_place_with_keys_of_its_own() -> None:
+    sections = [name.replace("[]", "") for name, keys in rows(PAGE).items() if keys]
+    assert sections == ["The whole file", *places()[1:]]
+    assert "cases.faults.what" in sections
+
+
+def test_type_limits_default_and_meaning_of_a_key_are_those_of_its_declaration() -> None:
+    page = rows(PAGE)
+    assert page["The whole file"]["rest"] == (
+        "number", "at least 0, at most 600", "`0.0`",
+        "Seconds before the measured part of each case and after the last, in which nothing is sent.",
+    )  # fmt: skip
+    assert page["cases[]"]["iterations"][:3] == ("whole number by profile", "at least 1, at most 100,000", "`0`")
+    assert page["cases[].faults[].what"]["status"][:3] == ("whole number", "at least 400, at most 599", "none")
+
+
+NEW = '''
+from typing import Annotated, Literal
+from pydantic import BaseModel, Field
+
+class Speed(BaseModel):
+    """Arrivals a second, by profile."""
+    quick: Annotated[float, Field(gt=0, le=50)]
+    standard: Annotated[float, Field(gt=0, le=50)]
+    paper: Annotated[float, Field(gt=0, le=50)]
+
+class Load(BaseModel):
+    """How much."""
+    speed: Speed | None = None
+    shape: Literal["even", "poisson"] = "even"
+    """How they
+    are ``spaced``."""
+'''
+
+
+def test_new_fields_stand_on_the_page_by_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "made_schema.py").write_text(NEW)
+    monkeypatch.syspath_prepend(tmp_path)
+    module: ModuleType = __import__("made_schema")
+    assert rows(reference.markdown(EXAMPLE, module.Load, module).decode())["The whole file"] == {
+        "speed": ("number by profile", "above 0, at most 50", "none", "Arrivals a second, by profile."),
+        "shape": ("one of `even`, `poisson`", "", "`even`", "How they are `spaced`."),
+    }
+
+
+def test_the_example_loads_and_stands_on_the_page() -> None:
+    loaded = load_file(EXAMPLE)
+    assert [case.name for case in loaded.cases] == ["calm", "peak", "silence"]
+    assert f"```yaml\n{EXAMPLE.read_text()}```" in PAGE

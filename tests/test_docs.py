@@ -1,0 +1,191 @@
+"""What README and docs/ name exists: links, anchors, options, variables, paths, messages."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from functools import cache
+from pathlib import Path
+
+import click
+import pytest
+import typer
+
+import loadgen.__main__ as generator
+from service.providers.settings import Settings as ProviderSettings
+from service.settings import Settings
+from tests.pages import ROOT, Page, pages, tracked
+
+PAGES = pages()
+LANGUAGES = {"sh", "yaml", "json", "python", "mermaid", "text", "bibtex"}
+CODE = tuple({path.split("/")[0] + "/" for path in tracked() if path.endswith(".py")} - {"tests/", "docs/"})
+"""Folders of the packages and commands."""
+PARTS = ("PROMETHEUS", "TEMPO", "GRAFANA", "OTEL", "REELBENCH")
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+VARIABLE = re.compile(rf"(?<![\w*])(?:SERVICE|PROVIDERS|{'|'.join(PARTS)})_[A-Z0-9_]*[A-Z0-9](?![\w*])")
+PATHLIKE = re.compile(r"[\w.-]+(?:/[\w.*-]+)+/?|[\w.-]+\.(?:md|py|ya?ml|toml|svg|pdf)|\.env|Makefile")
+COMPOSE = {"--wait", "--profile", "--scale", "--build"}
+OF_A_RUN = re.compile(
+    r"(runs|reports|traces|logs|prometheus|assets|docs/figures|tests/reports)/|.*_report\.md$|.*\.jsonl?$"
+)
+"""Files and folders that a run makes."""
+MADE_UP = {
+    "my_prices.yaml": "the user's own price list",
+    "my_paper.pdf": "the user's own document",
+    "reporting/slowest_jobs.py": "what the reader makes in the how-to",
+    "report.html": "a file of a run",
+    "junit.xml": "a file of a run",
+}
+
+
+def each_page() -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+@each_page()
+def test_every_block_says_its_language(page: Page) -> None:
+    assert [(block.line, block.language) for block in page.blocks if block.language not in LANGUAGES] == []
+
+
+@each_page()
+def test_every_link_leads_to_a_file_and_a_heading_that_are_there(page: Page) -> None:
+    known = {other.name: other.anchors for other in PAGES}
+    broken = []
+    for link in page.links:
+        if link.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (ROOT / page.name).parent / path if path else ROOT / page.name
+        name = target.resolve().relative_to(ROOT).as_posix()
+        if not target.exists() or (anchor and anchor not in known[name]):
+            broken.append(link)
+    assert broken == []
+
+
+def test_every_page_stands_in_the_index() -> None:
+    index = next(page for page in PAGES if page.name == "docs/README.md")
+    names = {(Path("docs") / link).as_posix() for link in index.links if not link.startswith("..")}
+    assert names == {page.name for page in PAGES} - {"README.md", "docs/README.md"}
+
+
+@cache
+def options() -> frozenset[str]:
+    """All options of our commands."""
+    commands = [generator.app]
+    for script in sorted((ROOT / "scripts").glob("*.py")):
+        app = typer.Typer(add_completion=False)
+        app.command()(importlib.import_module(f"scripts.{script.stem}").main)
+        commands.append(app)
+    found = {
+        option for app in commands for command in every(typer.main.get_command(app)) for option in spelled(command)
+    }
+    for path in ("service/__main__.py", "service/providers/__main__.py", "tests/conftest.py"):
+        found |= set(re.findall(r'"(--[a-z-]+)"', (ROOT / path).read_text()))
+    return frozenset(found)
+
+
+def every(command: click.Command) -> Iterator[click.Command]:
+    yield command
+    for inner in getattr(command, "commands", {}).values():
+        yield from every(inner)
+
+
+def spelled(command: click.Command) -> list[str]:
+    return [option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)]
+
+
+@each_page()
+def test_every_option_in_running_text_exists(page: Page) -> None:
+    deployed = (ROOT / "docker-compose.yml").read_text()
+    named = {option for code in page.inline for option in OPTION.findall(code)}
+    assert {option for option in named - options() - COMPOSE if option not in deployed} == set()
+
+
+@cache
+def variables() -> frozenset[str]:
+    """Settings of service and providers, and what the rest of the code reads."""
+    found = {f"SERVICE_{name.upper()}" for name in Settings.model_fields}
+    for name, field in ProviderSettings.model_fields.items():
+        inner = getattr(field.annotation, "model_fields", {})
+        found |= {f"PROVIDERS_{name.upper()}", *(f"PROVIDERS_{name.upper()}__{key.upper()}" for key in inner)}
+    for path in tracked():
+        if path.startswith(CODE) or path in {"docker-compose.yml", ".env", "Makefile", "tests/stack/full/native.py"}:
+            found |= set(re.findall(r"\b[A-Z][A-Z0-9]+_[A-Z0-9_]+\b", (ROOT / path).read_text(errors="ignore")))
+    return frozenset(found)
+
+
+@each_page()
+def test_every_variable_exists(page: Page) -> None:
+    assert set(VARIABLE.findall(page.text)) - variables() == set()
+
+
+@each_page()
+def test_every_path_exists(page: Page) -> None:
+    top = {path.split("/")[0] for path in tracked()}
+    missing = []
+    for code in page.inline:
+        for word in code.split():
+            path = word.strip(",;:()")
+            first = path.split("/")[0]
+            if not PATHLIKE.fullmatch(path) or (first not in top and "/" in path) or path in MADE_UP:
+                continue
+            if OF_A_RUN.match(path) and first not in {"docs", "tests", "prometheus"}:
+                continue
+            if not exists(path) and not OF_A_RUN.match(path):
+                missing.append(path)
+    assert missing == []
+
+
+def exists(path: str) -> bool:
+    if "/" not in path:  # a file that the text has placed already, such as tts.py
+        return any(known.rpartition("/")[2] == path for known in tracked())
+    folder = path.rstrip("/") + "/"
+    return any(fnmatch(known, path) or known.startswith(folder) for known in tracked())
+
+
+def test_the_example_server_is_as_short_as_the_page_says() -> None:
+    assert "less than 60 lines" in (ROOT / "docs" / "how-to.md").read_text()
+    assert len((ROOT / "docs" / "examples" / "videos_server.py").read_text().splitlines()) < 60
+
+
+def flat(node: ast.AST) -> str | None:
+    """The text of a literal, with … for what is filled in."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values)  # type: ignore[misc]
+    return None
+
+
+@cache
+def messages() -> tuple[str, ...]:
+    """Every text of the code."""
+    trees = [
+        ast.parse((ROOT / path).read_text()) for path in tracked() if path.startswith(CODE) and path.endswith(".py")
+    ]
+    return tuple(text for tree in trees for node in ast.walk(tree) if (text := flat(node)))
+
+
+TROUBLES = [
+    cell.strip().strip("`")
+    for page in PAGES
+    if page.name == "docs/troubleshooting.md"
+    for line in page.text.splitlines()
+    if line.startswith("| `")
+    for cell in [line.strip("|").split(" | ")[0]]
+]
+
+
+@pytest.mark.parametrize("message", TROUBLES)
+def test_every_quoted_message_still_stands_in_the_code(message: str) -> None:
+    """In one text of the code, between what is filled in; a prefix that many messages share may be filled in, too."""
+    parts = [part for part in message.split("…") if part.strip(" :.,;")]
+    pattern = re.compile(".*".join(re.escape(part.strip()) for part in parts), re.DOTALL)
+    assert any(pattern.search(text) for text in messages())
+
+
+def test_there_are_messages_for_every_exit_code() -> None:
+    assert len(TROUBLES) > 60

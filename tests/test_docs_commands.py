@@ -1,0 +1,137 @@
+"""Every command of README and docs/ is run as it stands, or there is a reason why it cannot be."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import typer
+from typer.exceptions import TyperException
+
+from tests.acceptance import SuiteRun, needs
+from tests.documented import DEADLINE, REASONS, SLOW, copy_checkout, parses, reason, script, sections, shim
+from tests.pages import ROOT, pages
+
+SECTIONS = sections()
+COMMANDS = [
+    command for page in pages() for block in page.blocks if block.language == "sh" for command in block.commands
+]
+INLINE = sorted(
+    {
+        code
+        for page in pages()
+        for code in page.inline
+        if re.match(r"(python (scripts/|-m loadgen )|make |docker compose )", code)
+    }
+)
+SAYS = {
+    ("docs/how-to.md", "add-a-scenario"): ("20 scenarios", "evening_peak", "reliability_report.md"),
+    ("docs/how-to.md", "add-an-indicator"): ("prometheus/rules/objectives.yml", "P99 of a visual"),
+    ("docs/how-to.md", "add-a-provider"): ("Success rate", "performance_report.md"),
+    ("docs/how-to.md", "add-a-section-to-a-report"): ("| Scenario / case", "## Slowest jobs"),
+    ("docs/how-to.md", "measure-your-own-service"): ('"object":"list"', "P95 API latency"),
+    ("docs/scenario-file.md", ""): ("scenarios with",),
+    ("README.md", "commands"): ("performance_report.md",),
+}
+"""What must be among the output of a section, beside exit codes."""
+
+
+def marked() -> list[object]:
+    """Sections that start or report a run belong to the acceptance suite, and share its run."""
+    found = []
+    for place, blocks in SECTIONS.items():
+        slow = any(SLOW.search(command) for block in blocks for command in block.commands if reason(command) is None)
+        marks = [pytest.mark.acceptance, needs("single_request", "component_speed")] if slow else []
+        found.append(pytest.param(place, id=":".join(place), marks=marks))
+    return found
+
+
+@pytest.mark.parametrize("place", marked())
+def test_the_commands_of_a_section_do_what_the_page_says(
+    place: tuple[str, str], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    checkout = copy_checkout(tmp_path / "checkout")
+    commands = [command for block in SECTIONS[place] for command in block.commands if reason(command) is None]
+    environment = os.environ | {"SERVICE_DATA_DIR": str(tmp_path / "data")}
+    if any(SLOW.search(command) for command in commands):
+        suite: SuiteRun = request.getfixturevalue("suite")
+        environment["RUN_ID"] = suite.record.run_id
+        kept = checkout / "runs" / suite.record.run_id
+        shutil.copytree(suite.folder, kept, ignore=shutil.ignore_patterns("assets"))
+        environment["PROMETHEUS_BIN"] = str(request.getfixturevalue("prometheus").path)
+    environment["PATH"] = f"{shim(tmp_path / 'bin')}:{environment['PATH']}"
+    prepare(place, checkout)
+    done = subprocess.run(
+        ["bash", "-c", script(commands)],
+        cwd=checkout,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "Traceback" not in done.stdout, done.stdout
+    assert all(words in done.stdout for words in SAYS.get(place, ())), done.stdout
+
+
+def prepare(place: tuple[str, str], checkout: Path) -> None:
+    """What the reader has, or does by hand between two commands."""
+    shutil.copyfile(ROOT / "loadgen" / "documents" / "sample_paper.pdf", checkout / "my_paper.pdf")
+    shutil.copyfile(ROOT / "reporting" / "prices.yaml", checkout / "my_prices.yaml")
+    if place == ("docs/how-to.md", "add-a-section-to-a-report"):
+        page = next(page for page in pages() if page.name == "docs/how-to.md")
+        (lines,) = (block.body for block in page.blocks if (block.section, block.language) == (place[1], "text"))
+        imported, called = lines.splitlines()
+        report = checkout / "reporting" / "performance.py"
+        text = report.read_text()
+        assert "    components.section(evidence),\n" in text
+        text = text.replace("\nfrom reporting import ", f"\n{imported}\nfrom reporting import ", 1)
+        text = text.replace(
+            "components.section(evidence),\n", f"components.section(evidence),\n            {called}\n", 1
+        )
+        report.write_text(text)
+
+
+@pytest.mark.parametrize("command", sorted({command for command in COMMANDS if reason(command)}))
+def test_a_command_that_is_not_run_is_one_that_would_be_understood(command: str) -> None:
+    found = reason(command)
+    assert found is not None
+    assert found.why
+    found.check(command)
+
+
+@pytest.mark.parametrize("command", INLINE)
+def test_a_command_in_running_text_would_be_understood(command: str) -> None:
+    """Its options exist; what is required may be left out there."""
+    check = next((one.check for one in REASONS if one.matches(command)), parses)
+    with suppress(typer.BadParameter):
+        check(re.sub(r" (FILE|\.\.\.)$", " x", command))
+
+
+def test_no_reason_is_without_its_command() -> None:
+    inline = [code for page in pages() for code in page.inline]
+    idle = [one.pattern for one in REASONS if not any(one.matches(command) for command in (*COMMANDS, *inline))]
+    assert idle == []
+
+
+@pytest.mark.parametrize(
+    ("command", "complaint"),
+    [
+        ("python scripts/run_suite.py --profil quick", "--profil"),
+        ("python -m loadgen ran", "ran"),
+        ("docker compose --profile loud up", "loud"),
+        ("docker compose up --scale lodgen=3 loadgen", "lodgen"),
+        ("make suit", "suit"),
+    ],
+)
+def test_an_unknown_option_subcommand_profile_service_or_target_is_seen(command: str, complaint: str) -> None:
+    check = next((one.check for one in REASONS if one.matches(command)), parses)
+    with pytest.raises((AssertionError, TyperException), match=complaint):
+        check(command)

@@ -1,0 +1,111 @@
+"""What a run has left, against the telemetry contract: every series and span of ours is declared as it is."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from reporting import instruments, spans
+from stack.prometheus import PrometheusBinary
+from stack.reopen import reopen
+from tests.acceptance import SuiteRun, needs
+
+pytestmark = [pytest.mark.acceptance, needs("single_request", "tts_failures", "job_cancellation")]
+KINDS = {1: "internal", 2: "server", 3: "client"}
+TARGET_LABELS = {"job", "instance", "le", "__name__"}
+SCOPE_LABELS = "otel_scope_"
+OTHERS = ("up", "target_info", "scrape_", "python_", "process_")
+"""Of Prometheus, and of the exporter of Python; of the process the declared ones are ours."""
+
+
+def series(url: str, run: SuiteRun) -> list[dict[str, str]]:
+    """All series of the run, by their labels."""
+    asked = {"match[]": '{__name__=~".+"}', "start": run.record.started - 60, "end": (run.record.ended or 0) + 60}
+    found: list[dict[str, str]] = requests.get(f"{url}/api/v1/series", params=asked, timeout=30).json()["data"]
+    return found
+
+
+def strangers(found: Sequence[dict[str, str]]) -> Iterator[str]:
+    """One line for each series that is not as declared."""
+    declared = instruments.load()
+    by_name = {name: one for one in declared.instruments for name in one.series}
+    for labels in found:
+        name, job = labels["__name__"], labels.get("job")
+        one = by_name.get(name)
+        if one is None:
+            if not name.startswith(OTHERS):
+                yield f"{name}: is not declared"
+            continue
+        own = {label for label in labels if label not in TARGET_LABELS and not label.startswith(SCOPE_LABELS)}
+        must = {attribute.replace(".", "_"): attribute for attribute in one.attributes}
+        may = must | {attribute.replace(".", "_"): attribute for attribute in one.sometimes}
+        # An empty value, such as the place of a warm-up job, is no label in Prometheus.
+        if job not in one.components or not set(must) - set(instruments.PLACES) <= own <= set(may):
+            yield f"{name} of {job}: has {sorted(own)}, declared for {one.components} with {sorted(may)}"
+            continue
+        for label in own:
+            values = declared.attribute(one.name, may[label]).values
+            if values and labels[label] not in values:
+                yield f"{name}: {label} is {labels[label]!r}, declared are {values}"
+
+
+def odd_spans(component: str, lines: Sequence[str]) -> Iterator[str]:
+    """One line for each span that is not as declared; `lines` are those of the trace exporter."""
+    declared = spans.load()
+    events = {event.name: event for event in declared.events}
+    scopes = [scope for line in lines for part in json.loads(line)["resourceSpans"] for scope in part["scopeSpans"]]
+    for span in (span for scope in scopes for span in scope["spans"]):
+        has = keys(span)
+        fitting = [
+            one
+            for one in declared.spans
+            if (one.component, one.kind) == (component, KINDS[span["kind"]])
+            and one.matches(span["name"])
+            and set(one.attributes) <= has <= {*one.attributes, *one.sometimes}
+        ]
+        if not fitting:
+            yield f"{component}: {KINDS[span['kind']]} {span['name']} with {sorted(has)}"
+            continue
+        for event in span.get("events", ()):
+            if event["name"] not in fitting[0].events or keys(event) != set(events[event["name"]].attributes):
+                yield f"{span['name']}: event {event['name']} with {sorted(keys(event))}"
+
+
+def keys(part: dict[str, Any]) -> set[str]:
+    return {attribute["key"] for attribute in part.get("attributes", ())}
+
+
+def test_every_series_of_a_run_is_declared_with_its_component_attributes_and_values(
+    suite: SuiteRun, prometheus: PrometheusBinary
+) -> None:
+    with reopen(suite.folder, prometheus) as url:
+        found = series(url, suite)
+    assert {"service", "loadgen", "providers"} <= {labels.get("job") for labels in found}
+    assert sorted(set(strangers(found))) == []
+
+
+def test_a_classic_histogram_has_its_bounds_and_three_more_series_for_each_set_of_labels(
+    suite: SuiteRun, prometheus: PrometheusBinary
+) -> None:
+    """The arithmetic of docs/scaling-out.md."""
+    with reopen(suite.folder, prometheus) as url:
+        found = Counter(labels["__name__"] for labels in series(url, suite))
+    histograms = [one for one in instruments.load().instruments if one.kind == "histogram"]
+    counted = {one.name: sum(found[name] for name in one.series) for one in histograms if found[f"{one.scraped}_count"]}
+    assert len(counted) > 5
+    assert counted == {
+        one.name: found[f"{one.scraped}_count"] * (len(one.bounds) + 3) for one in histograms if one.name in counted
+    }
+
+
+@pytest.mark.parametrize("component", ["loadgen", "service", "providers"])
+def test_every_span_of_a_run_is_declared_with_its_kind_attributes_and_events(suite: SuiteRun, component: str) -> None:
+    lines = Path(suite.folder / "traces" / f"{component}.jsonl").read_text().splitlines()
+    assert lines
+    assert sorted(set(odd_spans(component, lines))) == []
