@@ -127,7 +127,7 @@ def copy_checkout(target: Path) -> Path:
 
 STAND_INS = {
     "<run_id>": "$RUN_ID",
-    "NEW": "runs/$(ls runs | tail -1)",
+    "NEW": "$(dirname $(ls runs/*/run.json | tail -1))",
     "OLD": "runs/$RUN_ID",
     "--repeat 5": "--repeat 2",
 }
