@@ -23,8 +23,8 @@ def make_blocks(binary: PrometheusBinary, folder: Path, openmetrics: str) -> Non
 
 
 @contextmanager
-def serving(binary: PrometheusBinary, folder: Path) -> Iterator[str]:
-    """Run Prometheus over the TSDB of the folder; yields its base URL."""
+def serving(binary: PrometheusBinary, folder: Path, *flags: str) -> Iterator[str]:
+    """Run Prometheus over the TSDB of the folder, with further flags; yields its base URL."""
     (folder / "prometheus.yml").write_text("global: {}\n")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -35,6 +35,7 @@ def serving(binary: PrometheusBinary, folder: Path) -> Iterator[str]:
         "--storage.tsdb.retention.time=100y",
         f"--web.listen-address=127.0.0.1:{port}",
         "--log.level=error",
+        *flags,
     ]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([binary.path, *arguments], cwd=folder, stdout=log, stderr=log)
