@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PROFILE ?= quick
 
 .DEFAULT_GOAL := help
-.PHONY: help suite bench-overhead bench-loadgen test test-fast stack-tools test-stack lint format generate lock clean
+.PHONY: help suite bench-overhead bench-loadgen test test-fast test-extended stack-tools test-stack lint format generate lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,9 +19,12 @@ bench-overhead: $(VENV)/.runtime ## what telemetry costs: jobs per second and P9
 bench-loadgen: $(VENV)/.runtime ## the load generator beside k6 and Locust: requests per core, P95 of a freeze (about 3 minutes)
 	@$(BIN)/python scripts/bench_loadgen.py
 
-test: $(VENV)/.dev ## install, pass the tests: the fast ones on all cores, then the acceptance suite alone
-	@$(BIN)/python -m pytest -m "not acceptance" -n auto --dist loadfile
-	@$(BIN)/python -m pytest -m acceptance --ignore tests/stack/full/test_native.py
+test: $(VENV)/.dev ## install, pass the tests: most of them on all cores, then those of the measured suite alone
+	@$(BIN)/python -m pytest -m "not alone and not extended" --ignore tests/stack/full/test_native.py -n auto --dist loadfile
+	@$(BIN)/python -m pytest -m "alone and not extended"
+
+test-extended: $(VENV)/.dev ## the long ones: the commands of README and docs/, repetitions, ablation, baselines, benches
+	@$(BIN)/python -m pytest -m extended
 
 test-fast: $(VENV)/.dev ## the fast tests: no stack, no processes of their own
 	@$(BIN)/python -m pytest -m "not acceptance" -n auto --dist loadfile

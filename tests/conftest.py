@@ -24,6 +24,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--profile", choices=PROFILES, default="quick", help="Size of the acceptance run. Default: quick.")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A run that is measured shares the machine with no other test."""
+    for item in items:
+        if item.get_closest_marker("needs"):
+            item.add_marker(pytest.mark.alone)
+
+
 @pytest.fixture(scope="session")
 def prometheus() -> PrometheusBinary:
     """A real Prometheus, fetched into the project's cache when the machine has none."""

@@ -46,7 +46,9 @@ def marked() -> list[object]:
     found = []
     for place, blocks in SECTIONS.items():
         slow = any(SLOW.search(command) for block in blocks for command in block.commands if reason(command) is None)
-        marks = [pytest.mark.acceptance, needs("single_request", "component_speed")] if slow else []
+        marks = (
+            [pytest.mark.acceptance, pytest.mark.extended, needs("single_request", "component_speed")] if slow else []
+        )
         found.append(pytest.param(place, id=":".join(place), marks=marks))
     return found
 

@@ -111,6 +111,7 @@ async def test_the_server_counts_what_it_is_asked() -> None:
 
 
 @pytest.mark.acceptance
+@pytest.mark.extended
 def test_our_generator_sends_a_load_whose_counts_agree() -> None:
     sent = send(Ours(spans=True), LOAD, cores())
     assert sent.requests == sent.figures.requests == 30

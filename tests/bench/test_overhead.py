@@ -68,6 +68,7 @@ def test_the_load_is_a_closed_loop_with_a_plan_of_its_seed() -> None:
 
 
 @pytest.mark.acceptance
+@pytest.mark.extended
 def test_the_command_measures_both_and_leaves_nothing(
     prometheus: PrometheusBinary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

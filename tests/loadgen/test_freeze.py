@@ -15,7 +15,7 @@ from tests.loadgen.fake_target import FakeTarget, serving
 from tests.loadgen.harness import case, open_case, scenario
 from tests.loadgen.test_runner import run_on
 
-pytestmark = pytest.mark.acceptance  # a machine with other work makes the service itself late
+pytestmark = [pytest.mark.acceptance, pytest.mark.alone]  # a machine with other work makes the service itself late
 RATE, SECONDS = 100, 8
 FREEZE = (3.0, 5.0)
 """Seconds after the first job in which the service answers nothing."""
@@ -103,6 +103,7 @@ async def test_p95_of_the_open_loop_is_within_2_percent_of_the_truth(tmp_path: P
         assert p95([job.done - job.sent for job in jobs]) < 0.2 * true
 
 
+@pytest.mark.extended
 async def test_a_closed_loop_of_the_same_rate_would_miss_it(tmp_path: Path) -> None:
     jobs = await jobs_of(Freezing(), tmp_path, case(concurrency=20, iterations=600, pace=20 / RATE))
     assert p95([job.done - job.due for job in jobs]) < 0.2 * EXACT

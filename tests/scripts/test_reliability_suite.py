@@ -138,6 +138,7 @@ def test_every_file_is_what_its_manifest_says(finished: tuple[Path, str]) -> Non
     assert sum(fault.hit or 0 for fault in faults(read_run(folder), "data_integrity")) >= 10
 
 
+@pytest.mark.extended
 def test_without_retries_30_percent_of_the_calls_fail_for_good(prometheus: PrometheusBinary, tmp_path: Path) -> None:
     folder, done = alone(tmp_path, "tts_failures", SERVICE_RETRIES="false")
     record = read_run(folder)
@@ -152,6 +153,7 @@ def test_without_retries_30_percent_of_the_calls_fail_for_good(prometheus: Prome
     assert "all 30 TTS calls that failed once failed for good; turn them on." in report(folder)
 
 
+@pytest.mark.extended
 def test_without_the_breaker_calls_reach_the_provider_during_the_outage(
     prometheus: PrometheusBinary, tmp_path: Path
 ) -> None:

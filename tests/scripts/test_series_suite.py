@@ -20,6 +20,7 @@ def folders(runs: Path) -> dict[str, Path]:
 
 
 @pytest.mark.acceptance
+@pytest.mark.extended
 @pytest.mark.usefixtures("prometheus")
 def test_two_repetitions_are_two_runs_of_one_plan_with_a_report_of_both(tmp_path: Path) -> None:
     options = ("--embedded", "--no-charts", "--scenario", "component_speed", "--runs", str(tmp_path))
@@ -42,6 +43,7 @@ def test_two_repetitions_are_two_runs_of_one_plan_with_a_report_of_both(tmp_path
 
 
 @pytest.mark.acceptance
+@pytest.mark.extended
 def test_an_ablation_of_the_cache_runs_with_and_without_it(prometheus: PrometheusBinary, tmp_path: Path) -> None:
     options = ("--embedded", "--no-charts", "--scenario", "cache_efficiency", "--runs", str(tmp_path))
     done = run("run_suite.py", *options, "--ablate", "cache")

@@ -125,11 +125,11 @@ def test_every_request_of_every_job_is_recorded(finished: tuple[Path, str]) -> N
 
 @pytest.mark.acceptance
 @OURS
-def test_the_report_of_the_same_run_is_the_same_to_the_byte(finished: tuple[Path, str]) -> None:
-    folder, _ = finished
+def test_the_report_of_the_same_run_is_the_same_to_the_byte(suite: SuiteRun) -> None:
+    folder = suite.folder
     before = digests(folder)
     done = run("export_reports.py", str(folder))
-    assert (done.returncode, "performance: PASS" in done.stdout.splitlines()) == (0, True)
+    assert (done.returncode, done.stdout) == (suite.code, suite.printed)
     assert digests(folder) == before
     assert {"measurements.json", "reports/performance_report.md"} < set(before)
 

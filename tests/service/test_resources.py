@@ -212,6 +212,7 @@ def test_without_scene_concurrency_a_scene_begins_when_the_last_has_ended(
 
 
 @pytest.mark.acceptance
+@pytest.mark.extended
 def test_a_leak_grows_memory_by_its_size_for_each_job_and_nothing_else_does(
     launch: Callable[..., Any], providers: Any
 ) -> None:

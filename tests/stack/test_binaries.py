@@ -137,6 +137,7 @@ def test_cache_folder_is_in_the_checkout_unless_named(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("apt-get") is None, reason="apt-get is only on Debian and Ubuntu")
 @pytest.mark.acceptance
+@pytest.mark.extended
 def test_package_of_the_distribution_is_unpacked_into_the_cache(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache")
     try:
