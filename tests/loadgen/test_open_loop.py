@@ -138,12 +138,16 @@ async def test_the_first_stop_ends_the_arrivals_and_lets_jobs_in_flight_end(tmp_
 
 
 async def test_the_second_stop_cuts_jobs_in_flight_off(tmp_path: Path) -> None:
-    stop = Stop()
-    async with serving(FakeTarget(seconds=SLOW)) as fake:
-        loop = asyncio.get_running_loop()
-        loop.call_later(0.5, stop.request)
-        loop.call_later(0.9, stop.request)
-        async with asyncio.timeout(5):
+    fake, stop = FakeTarget(seconds=SLOW), Stop()
+
+    async def stop_at_the_fourth(_: Any) -> None:
+        if len(fake.uploads) == 3:
+            stop.request()
+            asyncio.get_running_loop().call_later(0.4, stop.request)
+
+    fake.faults["create"] = stop_at_the_fourth
+    async with serving(fake):
+        async with asyncio.timeout(15):
             spec = scenario(time_limit=SLOW, cases=[open_case(rate=10, seconds=30)])
             await run_on(fake.url, tmp_path, [spec], stop)
     jobs = of_case(tmp_path)

@@ -48,6 +48,7 @@ def test_promtool_accepts_every_rule(promtool: Path) -> None:
 
 
 @pytest.mark.acceptance
+@pytest.mark.extended
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
 def test_rules_fire_and_keep_silent_as_their_tests_say(promtool: Path, path: Path) -> None:
     if path.name in NEEDS_NATIVE and version(promtool) < 3:
