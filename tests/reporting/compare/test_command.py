@@ -6,11 +6,14 @@ import json
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from loadgen.record import read_run
 from reporting.compare.repetitions import write_repetitions
+from reporting.literal import literal
 from tests.commands import invoke
-from tests.reporting.compare.variants import copy, slower
+from tests.reporting.compare.variants import alter, copy, slower
 
 
 def export(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -95,3 +98,14 @@ def test_repetitions_are_reported_again_and_compared(measured_dir: Path, tmp_pat
     assert lines[:2] == ["repetitions: 4 runs of one plan", str(folder / "reports" / "repetitions_report.md")]
     assert lines[2].startswith("comparison with b.repeat: ")
     assert lines[3] == str(folder / "reports" / "comparison_report.md")
+
+
+def test_the_name_of_a_document_is_text_in_the_report(measured_dir: Path, tmp_path: Path) -> None:
+    other = copy(measured_dir, tmp_path / "other")
+    named = msgspec.structs.replace(read_run(other).document, name="a|<b>`c`.pdf", sha256="0" * 64)
+    alter(other, lambda run: msgspec.structs.replace(run, document=named))
+    assert compare(measured_dir, other, "--force").returncode in {0, 3}
+    report = (measured_dir / "reports" / "comparison_report.md").read_text()
+    (line,) = [line for line in report.splitlines() if "**Forced:**" in line]
+    assert literal(named.name) in line
+    assert "<b>" not in line.replace(r"\<b", "")
