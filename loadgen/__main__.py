@@ -5,6 +5,13 @@ Standard output of ``run`` belongs to the trace exporter; everything for the use
 
 from __future__ import annotations
 
+import signal
+import sys
+
+if __name__ == "__main__":  # Ctrl-C while the imports take their second has nothing to save, and no traceback to show
+    for _number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(_number, lambda *_: sys.exit(130))
+
 import asyncio
 from pathlib import Path
 from typing import Annotated, NoReturn

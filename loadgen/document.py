@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +51,8 @@ def read_document(path: Path) -> Document:
     if len(data) > MAX_BYTES:
         msg = f"document {path} is larger than 20 MiB; use a smaller one"
         raise DocumentError(msg)
-    return Document(name=path.name, media_type=_media_type(path, data), data=data)
+    name = os.fsencode(path.name).decode(errors="replace")  # a name may be any bytes, records and requests are UTF-8
+    return Document(name=name, media_type=_media_type(path, data), data=data)
 
 
 def _media_type(path: Path, data: bytes) -> str:

@@ -155,7 +155,7 @@ def _check_case(case: Any) -> Iterator[str]:
         return
     model = case.get("model")
     if isinstance(model, str) and model in _NEEDED:
-        yield from (f"{key}: is missing; {cure}" for key, cure in _NEEDED[model].items() if key not in case)
+        yield from (f"{key}: is missing; {cure}" for key, cure in _NEEDED[model].items() if _is_missing(case, key))
         why, foreign = _FOREIGN[model]
         yield from (f"{key}: does not belong to the model {model}, {why}; remove it" for key in foreign if key in case)
     iterations, slots = case.get("iterations"), case.get("concurrency")
@@ -170,6 +170,11 @@ def _check_case(case: Any) -> Iterator[str]:
         return  # the mistakes of its values are reported with those of the whole file
     yield from timeline_problems(valid)
     yield from arrival_problems(valid)
+
+
+def _is_missing(case: dict[str, Any], key: str) -> bool:
+    """True also for a key without a value, where the model would take that for its own default."""
+    return key not in case or (case[key] is None and Case.model_fields[key].default is None)
 
 
 def _check_prompts(case: Any, before: Any) -> Iterator[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from loadgen.record import ArrivalsRecord, CaseRecord, JobRecord, Outcome, RunState, ScenarioRecord
 from reporting.censoring import Tail, tail
@@ -94,8 +95,16 @@ class OpenCase:
 
     def backlog(self, instant: float) -> int:
         """Jobs that were due and not done, so many seconds after the start."""
+        dues, ends = self._changes
         at = self.started + instant
-        return sum(job.due <= at < job.done for job in self.jobs)
+        return int(np.searchsorted(dues, at, side="right") - np.searchsorted(ends, at, side="right"))
+
+    @cached_property
+    def _changes(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """When jobs came to the backlog and left it, each ascending: a spike asks for the backlog at every job."""
+        dues = np.asarray([job.due for job in self.jobs], dtype=float)
+        ends = np.asarray([job.done for job in self.jobs], dtype=float)
+        return np.sort(dues), np.sort(np.maximum(dues, ends))
 
     @cached_property
     def growth(self) -> Trend | None:

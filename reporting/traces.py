@@ -81,7 +81,7 @@ class FileTraces:
 
     One line is held at a time and of its spans only those that are wanted are kept, so memory is bounded by the
     exporter's batch and the number of wanted traces. A line that is not valid (the writer was killed in the middle of
-    it) is counted in `damaged` and left out.
+    it), or a wanted span whose numbers are none, is counted in `damaged` and left out.
     """
 
     per_case = 500
@@ -101,7 +101,10 @@ class FileTraces:
             if span.name == ROOT_SPAN and not span.parent.strip("0"):
                 roots[_root(span)] += 1
             if (kept := found.get(span.trace)) is not None:
-                kept.append(trace_span(service, span, span.span, span.parent))
+                try:
+                    kept.append(trace_span(service, span, span.span, span.parent))
+                except (ValueError, OverflowError):  # a time or a number that is none
+                    self.damaged += 1
         spans = {trace: in_order(spans) for trace, spans in found.items() if spans}
         return Gathered(roots, spans, per_case=self.per_case)
 

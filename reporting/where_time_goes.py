@@ -64,7 +64,7 @@ def _levels(evidence: Evidence) -> list[_Level]:
         completed = sum(1 for j in evidence.case_jobs(scenario.name, case.name) if j.outcome is Outcome.COMPLETED)
         jobs = level_sample(evidence, scenario.name, case.name, evidence.traces.per_case)
         path = breakdown(jobs, evidence.traces.spans, completed)
-        if path:
+        if path and path.response > 0:  # no share can be told of a response that took no time
             place = place_name(scenario.name, case.name)
             levels.append(_Level(scenario.name, place, case.concurrency, path))
     return levels

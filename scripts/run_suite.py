@@ -39,11 +39,13 @@ from stack.external import NAMES as ADDRESSES
 from stack.external import find_external
 from suite import variants
 from suite.interrupt import Forwarding
-from suite.measuring import Load, measure
+from suite.measuring import Load, measure, unwritable
 from suite.series import run_series
 from suite.variants import NAMES
 
 EXIT_USAGE, EXIT_INCONCLUSIVE, EXIT_ABSENT, EXIT_INTERRUPTED = 2, 3, 4, 130
+MOST_RUNS = 1_000
+"""Of one configuration: at two minutes each more than a day, so a greater number is a slip of the hand."""
 
 
 def main(
@@ -69,7 +71,7 @@ def main(
     without = variants.parse(ablate)
     try:
         wrong = [*runs_errors(runs), *address_errors({} if target or embedded else os.environ)]
-        wrong += [f"--repeat: is {repeat}; use 1 or more"] if repeat < 1 else []
+        wrong += [f"--repeat: is {repeat}; use 1 to {MOST_RUNS}"] if not 1 <= repeat <= MOST_RUNS else []
         wrong += variants.errors(without)
         with also(wrong):
             check_options(run_dir, run_id, target or "http://127.0.0.1", scenario or [], profile, seed, document)
@@ -96,6 +98,8 @@ def main(
         fail(EXIT_ABSENT, [str(error)])
     except RecordError as error:
         fail(EXIT_INCONCLUSIVE, [str(error)])
+    except OSError as error:
+        fail(EXIT_USAGE, [unwritable(error, runs)])
     except KeyboardInterrupt:
         say("interrupted")
         raise typer.Exit(EXIT_INTERRUPTED) from None

@@ -27,7 +27,7 @@ from stack.grafana import Grafana
 from stack.processes import Child
 from suite.interrupt import Forwarding
 
-EXIT_INTERRUPTED = 130
+EXIT_INCONCLUSIVE, EXIT_INTERRUPTED = 3, 130
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,11 +101,12 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
         with load.forwarding.to(child):
             run = _ended_run(run_dir, child, lambda run: _annotate(grafana, regions(run)))
         if run is None:
-            return Ended(child.process.wait(), None)  # its message is on the terminal
+            return Ended(exit_code_of(child, say), None)  # its message is on the terminal
         say(f"load ended after {time.monotonic() - begun:.1f} s")
         settled = stack.settle(run.ended or time.time())
         child.signal(signal.SIGTERM)  # it has kept its metrics up for the last scrape
-        status = child.process.wait()
+        # of one whose record is whole, a signal is that of the line before, come after it had stopped to listen
+        status = exit_code_of(child, say) if run.ended is None else max(0, child.process.wait())
         if not settled.complete:
             say(f"warning: no metrics past the end of the run from {', '.join(settled.missing)}: counts may differ")
         for trouble in stack.troubles():
@@ -177,6 +178,22 @@ def _ended_run(run_dir: Path, child: Child, show: Callable[[RunRecord], None]) -
         if run.ended is not None:
             return run
     return read_run(run_dir) if (run_dir / RUN_FILE).exists() else None
+
+
+def unwritable(error: OSError, runs: Path) -> str:
+    """Why a run or its reports cannot be written, with the cure."""
+    return f"cannot read or write {error.filename or runs} ({error.strerror}); make room, or choose another --runs"
+
+
+def exit_code_of(child: Child, say: Callable[[str], None]) -> int:
+    """The exit code of a load generator that left no whole record; says so when it was killed."""
+    status = child.process.wait()
+    if status in {-signal.SIGINT, -signal.SIGTERM}:
+        return EXIT_INTERRUPTED
+    if status < 0:
+        say(f"error: {child.name} {child.end()} before the load had ended; what it had written is kept")
+        return EXIT_INCONCLUSIVE
+    return status
 
 
 def _discard(run_dir: Path, *, logs_named: bool) -> None:

@@ -9,10 +9,10 @@ from loadgen.record import RecordError
 from reporting.compare.folders import ABLATION_SUFFIX, REPEAT_SUFFIX
 from reporting.prometheus import QueryError
 from stack.errors import StackError
-from suite.measuring import EXIT_INTERRUPTED, Ended, Load, measure
+from suite.measuring import EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, Ended, Load, measure, unwritable
 from suite.variants import Variant, in_force, variants
 
-EXIT_ABSENT = 4
+EXIT_USAGE, EXIT_ABSENT = 2, 4
 SEVERITY = (0, 3, 1, EXIT_ABSENT, EXIT_INTERRUPTED)
 """Exit codes from good to bad; one that is not here is worse than a failed objective."""
 
@@ -69,7 +69,10 @@ def _attempt(load: Load, run_id: str, variant: Variant) -> Ended:
         return Ended(EXIT_ABSENT, None)
     except RecordError as error:
         load.say(f"error: {error}")
-        return Ended(3, None)
+        return Ended(EXIT_INCONCLUSIVE, None)
+    except OSError as error:
+        load.say(f"error: {unwritable(error, load.runs)}")
+        return Ended(EXIT_USAGE, None)
 
 
 def _report(load: Load, base: str, made: dict[Variant, list[Path]], *, repeat: int, ablate: Sequence[str]) -> None:

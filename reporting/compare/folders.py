@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -25,14 +26,14 @@ class _Head(msgspec.Struct):
 
 def is_repeated(folder: Path) -> bool:
     """True for a folder of repetitions."""
-    return folder.resolve().name.endswith(REPEAT_SUFFIX)
+    return Path(os.path.realpath(folder)).name.endswith(REPEAT_SUFFIX)  # unlike resolve, it bears links in a circle
 
 
 def repeated_runs(folder: Path) -> list[Path]:
     """The run directories that a folder of repetitions names; they lie beside it.
 
     Raises:
-        RecordError: it is no such folder, or damaged.
+        RecordError: it is no such folder, damaged, or names no run.
     """
     path = folder / REPORTS_DIR / REPETITIONS_FILE
     try:
@@ -50,4 +51,8 @@ def repeated_runs(folder: Path) -> list[Path]:
     if head.schema_version != SCHEMA_VERSION:
         msg = f"{path} has schema version {head.schema_version}, this Reelbench reads version {SCHEMA_VERSION}"
         raise RecordError(f"{msg}; use the Reelbench that wrote it")
+    if not head.runs:
+        raise RecordError(f"{folder} names no run; repeat a run with: python scripts/run_suite.py --repeat 5")
+    if wrong := [name for name in head.runs if Path(name).name != name or "\0" in name]:
+        raise RecordError(f"{path} is damaged ({wrong[0]!r} is no run beside it); run the suite again with --repeat")
     return [folder.resolve().parent / name for name in head.runs]

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from loadgen.record import RecordError
 from reporting.catalogue import load
 from reporting.compare import repeated_report
 from reporting.compare.folders import REPETITIONS_FILE, REPORTS_DIR
@@ -41,13 +40,11 @@ def write_repetitions(folder: Path, runs: Sequence[Path]) -> Written:
 
     Args:
         folder: The folder of repetitions, beside those of the runs.
-        runs: The run directories, in order of time.
+        runs: The run directories, in order of time; one at least.
 
     Raises:
-        RecordError: there is none, or one cannot be read.
+        RecordError: one cannot be read.
     """
-    if not runs:
-        raise RecordError(f"{folder} names no run; repeat a run with: python scripts/run_suite.py --repeat 5")
     catalogue = load()
     record = repetitions(Side(folder.resolve().name, tuple(read_evidence(path, catalogue) for path in runs)))
     return Written(record, write(folder / REPORTS_DIR, REPETITIONS_FILE, record, repeated_report.build(record)))

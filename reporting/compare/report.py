@@ -9,6 +9,7 @@ from reporting.compare import cells
 from reporting.compare.finding import Alone, ComparisonRecord, Finding, SideRecord, Word
 from reporting.compare.judge import NEGLIGIBLE_A12, NEGLIGIBLE_H, NEGLIGIBLE_RELATIVE, ONE_VALUE
 from reporting.compare.significance import RESAMPLES, SEED
+from reporting.literal import literal
 from reporting.report import Block, Bullets, Paragraph, Report, Section, Table
 
 NAME = "comparison_report"
@@ -39,7 +40,7 @@ def tally(comparison: ComparisonRecord) -> str:
 
 def warnings(comparison: ComparisonRecord) -> tuple[Block, ...]:
     """What a reader must know before any number."""
-    items = [f"**Forced:** {reason}." for reason in comparison.forced]
+    items = [f"**Forced:** {literal(reason)}." for reason in comparison.forced]
     items += [f"{remark}." for remark in comparison.remarks]
     if not comparison.over_runs:
         items.append(

@@ -114,6 +114,22 @@ def test_interrupt_twice_stops_now_and_records_what_was_in_flight(target: str, t
     assert read_run(tmp_path / "run").state is RunState.INTERRUPTED
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_while_it_is_starting_is_exit_130_without_a_traceback(
+    target: str, tmp_path: Path, number: signal.Signals
+) -> None:
+    arguments = command(tmp_path / "run", target)
+    arguments[1:1] = ["-X", "importtime"]  # tells how far it is
+    child = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=CLEAN)
+    assert child.stderr is not None
+    assert any(line.split()[-1] == "asyncio" for line in child.stderr)
+    child.send_signal(number)
+    printed, messages = child.communicate(timeout=20)
+    assert (child.returncode, printed) == (130, "")
+    assert "Traceback" not in messages
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_killed_run_is_readable(target: str, tmp_path: Path) -> None:
     child = started(command(tmp_path / "run", target), tmp_path / "run")
     child.kill()

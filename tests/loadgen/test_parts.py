@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 import pypdfium2
 import pytest
 from opentelemetry import metrics
@@ -137,6 +138,12 @@ def test_a_directory_is_no_document(tmp_path: Path) -> None:
 def test_text_and_pdf_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes("Grüße".encode())
     assert read_document(tmp_path / "a").media_type == "text/plain"
+
+
+def test_a_document_whose_name_is_no_text_has_one_in_the_records(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"paper\xff.txt")
+    path.write_text("hello")
+    assert b'"name":"paper\xef\xbf\xbd.txt"' in msgspec.json.encode(read_document(path).record())
     sample = read_document(SAMPLE)
     assert (sample.name, sample.media_type) == ("sample_paper.pdf", "application/pdf")
     assert sample.record().sha256 == hashlib.sha256(SAMPLE.read_bytes()).hexdigest()

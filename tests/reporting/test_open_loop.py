@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -91,6 +93,30 @@ def test_a_percentile_among_cut_off_jobs_is_a_lower_limit() -> None:
 
 
 # ---- what became of the jobs --------------------------------------------------------------------------------------
+
+
+class Counted(tuple[JobRecord, ...]):  # noqa: SLOT001 - it counts, which takes an attribute
+    """Jobs that count how often they were gone through."""
+
+    passes = 0
+
+    def __iter__(self) -> Iterator[JobRecord]:
+        self.passes += 1
+        return super().__iter__()
+
+
+def test_the_backlog_is_the_jobs_between_due_and_done_without_a_pass_for_each_instant(made: MadeRun) -> None:
+    case, jobs = steady()
+    jobs[3] = msgspec.structs.replace(jobs[3], done=jobs[3].due + 9)
+    jobs[4] = msgspec.structs.replace(jobs[4], done=jobs[4].due)
+    (found,) = open_cases(single(made, case, jobs))
+    instants = [0.0, *(job.due - found.started for job in jobs), *(job.done - found.started for job in jobs), 99.0]
+    expected = [sum(j.due <= found.started + at < j.done for j in found.jobs) for at in instants]
+    counted = Counted(found.jobs)
+    found = dataclasses.replace(found, jobs=counted)
+    assert [found.backlog(at) for at in instants] == expected
+    assert max(expected) == 5
+    assert counted.passes == 2
 
 
 def test_a_case_is_counted_from_its_records(made: MadeRun) -> None:

@@ -83,6 +83,13 @@ def test_the_pieces_of_a_bar_add_up_to_the_mean_response_time(made: MadeRun) -> 
     assert "n traces = 1 in concurrent_load / n05, 1 in concurrent_load / n50" in chart.caption
 
 
+def test_a_level_whose_jobs_took_no_time_has_no_shares_and_is_left_out(made: MadeRun) -> None:
+    jobs = [job(0, 111, "a"), job(5, 5, "b", case="n50")]
+    gathered = Gathered(spans={"a": TRACE, "b": spans("root - 5 5 loadgen loadgen.job")}, per_case=500)
+    overview = blocks(where_time_goes.section(known(made, jobs, gathered)), Table)[0]
+    assert [row[0] for row in overview.rows] == ["concurrent_load / n05"]
+
+
 def test_a_sample_says_that_it_is_one(made: MadeRun) -> None:
     jobs = [job(0, 111, f"t{number}", index=number) for number in range(30)]
     gathered = Gathered(spans={f"t{number}": TRACE for number in range(30)}, per_case=20)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import pytest
 from opentelemetry.exporter.otlp.json.file import FileSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -48,6 +50,19 @@ def test_failures_attempts_and_scenes_are_read() -> None:
 def test_a_batch_that_was_sent_twice_counts_once_in_a_trace() -> None:
     one, other = TraceSpan(1, 2, "s", "n", "a", ""), TraceSpan(0, 3, "s", "n", "b", "")
     assert in_order([one, other, one]) == (other, one)
+
+
+@pytest.mark.parametrize("time", ["soon", "", "9" * 400])
+def test_a_span_whose_time_is_none_is_left_out(run_dir: Path, time: str) -> None:
+    path = run_dir / "traces" / "loadgen.jsonl"
+    trace = trace_of("throughput", "n50", 50)
+    lines = path.read_text().splitlines(keepends=True)
+    spoilt = [re.sub(r'("endTimeUnixNano": ?)"\d+"', rf'\1"{time}"', line) if trace in line else line for line in lines]
+    path.write_text("".join(spoilt))
+    traces = FileTraces(run_dir / "traces")
+    gathered = traces.gather({trace})
+    assert gathered.roots is not None
+    assert (gathered.roots.total(), dict(gathered.spans), traces.damaged) == (1410 + 18, {}, 1)
 
 
 def test_an_unfinished_last_line_is_left_out(run_dir: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import signal
@@ -196,6 +197,25 @@ def test_all_mistakes_in_the_options_are_told_at_once(tmp_path: Path) -> None:
     assert [line.split(":")[1] for line in done.stderr.splitlines()] == [
         " --scenario", " --profile", " --seed", " --document",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "1001", "1000000000"])
+def test_a_number_of_repetitions_that_nobody_means_is_one_sentence(tmp_path: Path, number: str) -> None:
+    done = invoke("run_suite.py", "--embedded", "--repeat", number, "--runs", str(tmp_path / "runs"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"error: --repeat: is {number}; use 1 to 1000\n"
+
+
+def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "report.html")
+
+    monkeypatch.setattr("scripts.run_suite.measure", full)
+    done = invoke("run_suite.py", "--embedded", "--runs", str(tmp_path / "runs"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "error: cannot read or write report.html (No space left on device); make room, or choose another --runs\n"
+    )
 
 
 def test_a_file_for_runs_and_addresses_that_are_none_are_told_with_the_other_mistakes(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,6 +93,15 @@ def test_a_run_that_cannot_be_made_ends_the_series_with_its_reason(bench: Bench)
     assert series.run_series(bench.load(), "x", repeat=1, ablate=("cache", "pooling")) == 4
     assert bench.order == ["x.full", "x.no_cache"]
     assert bench.said[-1] == "error: no port is free."
+
+
+def test_a_full_disk_ends_the_series_with_one_sentence(bench: Bench) -> None:
+    bench.ends = {"x.r2": OSError(errno.ENOSPC, "No space left on device", "report.html")}
+    assert series.run_series(bench.load(), "x", repeat=3, ablate=()) == 2
+    assert bench.order == ["x.r1", "x.r2"]
+    assert bench.said[-1] == (
+        "error: cannot read or write report.html (No space left on device); make room, or choose another --runs"
+    )
 
 
 def test_an_interrupt_ends_the_series_after_the_present_run(bench: Bench) -> None:

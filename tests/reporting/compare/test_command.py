@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
+import msgspec
+import pytest
+
+from loadgen.record import read_run
 from reporting.compare.repetitions import write_repetitions
+from reporting.literal import literal
 from tests.commands import invoke
-from tests.reporting.compare.variants import copy, slower
+from tests.reporting.compare.variants import alter, copy, slower
 
 
 def export(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -31,6 +37,33 @@ def test_fail_on_worse_is_exit_code_1_only_when_something_is_worse(measured_dir:
     better = compare(measured_dir, slow, "--fail-on", "worse")
     assert better.returncode == 0
     assert "0 worse, 24 better" in better.stdout
+
+
+@pytest.mark.parametrize(
+    ("runs", "reason"),
+    [
+        ([], "names no run; repeat a run with: python scripts/run_suite.py --repeat 5"),
+        (["a\0b"], "is damaged ('a\\x00b' is no run beside it); run the suite again with --repeat"),
+        (["../measured"], "is damaged ('../measured' is no run beside it); run the suite again with --repeat"),
+    ],
+)
+def test_a_folder_of_repetitions_that_names_no_run_beside_it_is_one_sentence(
+    measured_dir: Path, tmp_path: Path, runs: list[str], reason: str
+) -> None:
+    folder = tmp_path / "x.repeat"
+    (folder / "reports").mkdir(parents=True)
+    (folder / "reports" / "repetitions.json").write_text(json.dumps({"schema_version": 1, "runs": runs}))
+    for done in (compare(measured_dir, folder), export(str(folder))):
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert done.stderr.endswith(f" {reason}\n")
+
+
+def test_a_link_to_itself_is_one_sentence(measured_dir: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(link)
+    for done in (export(str(link)), compare(measured_dir, link)):
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert "(Too many levels of symbolic links); name a folder under runs/" in done.stderr
 
 
 def test_refusals_are_sentences_and_exit_code_2(measured_dir: Path, tmp_path: Path) -> None:
@@ -65,3 +98,14 @@ def test_repetitions_are_reported_again_and_compared(measured_dir: Path, tmp_pat
     assert lines[:2] == ["repetitions: 4 runs of one plan", str(folder / "reports" / "repetitions_report.md")]
     assert lines[2].startswith("comparison with b.repeat: ")
     assert lines[3] == str(folder / "reports" / "comparison_report.md")
+
+
+def test_the_name_of_a_document_is_text_in_the_report(measured_dir: Path, tmp_path: Path) -> None:
+    other = copy(measured_dir, tmp_path / "other")
+    named = msgspec.structs.replace(read_run(other).document, name="a|<b>`c`.pdf", sha256="0" * 64)
+    alter(other, lambda run: msgspec.structs.replace(run, document=named))
+    assert compare(measured_dir, other, "--force").returncode in {0, 3}
+    report = (measured_dir / "reports" / "comparison_report.md").read_text()
+    (line,) = [line for line in report.splitlines() if "**Forced:**" in line]
+    assert literal(named.name) in line
+    assert "<b>" not in line.replace(r"\<b", "")
