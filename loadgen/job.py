@@ -9,32 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 import msgspec
 from opentelemetry.context import Context
-from opentelemetry.trace import (
-    NonRecordingSpan,
-    SpanContext,
-    SpanKind,
-    StatusCode,
-    TraceFlags,
-    Tracer,
-    format_trace_id,
-    set_span_in_context,
-)
+from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, format_trace_id, set_span_in_context
 
 from loadgen.clock import Clock
+from loadgen.deadline import Deadline
 from loadgen.document import Document
 from loadgen.integrity import Findings
 from loadgen.plan import PlannedJob
 from loadgen.record import JobRecord, Outcome, RequestRecord
-from loadgen.scenario import Scenario
+from loadgen.scenario import Scenario, Step
 from loadgen.target import Call, Content, Exchange, Reply, Target
-from loadgen.trace_headers import baggage_header
+from loadgen.trace_headers import UNSAMPLED, baggage_header, traceparent
 from loadgen.videos import Manifest, Video
 
 LONG_POLL_SECONDS = 10.0
@@ -42,6 +32,9 @@ POLL_ATTEMPTS = 3
 """Polls in a row without a valid answer until a job counts as lost: one lost poll says nothing about the job."""
 CLEANUP_SECONDS = 5.0
 NOT_OFFERED = frozenset({404, 405, 501})
+ENDED_WELL = frozenset({Outcome.COMPLETED, Outcome.CANCELLED})
+ENDS: tuple[Step, ...] = ("cancel", "content", "wait")
+"""Steps that can end a job; the first of them that it has does."""
 
 
 class Sink(Protocol):
@@ -74,7 +67,7 @@ class _Course:
     limits: Scenario
     call: Call
     poll: Call
-    ends_with: Literal["content", "wait", "cancel"]
+    span: Span
     sent: float
     video_id: str | None = None
     accepted: float | None = None
@@ -87,7 +80,6 @@ class _Course:
     deleted: bool = False
     cancel_sent: float | None = None
     leftover: bool | None = None
-    record: JobRecord | None = None
 
     @property
     def id(self) -> str:
@@ -126,15 +118,16 @@ class JobRunner:
             released: the instant at which a limit of jobs in flight let it go; None: it did not wait for one.
             until: the instant at which it is cut off (outcome ``timeout``), whatever its time limit is.
         """
-        with self._recorded(planned, scenario, due, released) as course:
-            try:
-                await self._drive(course, until)
-            except asyncio.CancelledError:
-                if course.done is None:
-                    course.outcome, course.error = Outcome.ABORTED, "the run was stopped"
-                raise
-        assert course.record is not None, "it is made whatever happens"
-        return course.record
+        course = self._begin(planned, scenario)
+        try:
+            await self._drive(course, until)
+        except asyncio.CancelledError:
+            if course.done is None:
+                course.outcome, course.error = Outcome.ABORTED, "the run was stopped"
+            raise
+        finally:
+            record = self._end(course, due, released)
+        return record
 
     def never_sent(
         self, planned: PlannedJob, scenario: Scenario, due: float, outcome: Outcome, *, held: bool, why: str
@@ -149,14 +142,13 @@ class JobRunner:
             held: whether it waited for the limit of jobs in flight until now.
             why: as one line.
         """
-        with self._recorded(planned, scenario, due, self.clock.now() if held else None) as course:
-            course.outcome, course.error, course.done = outcome, f"never sent: {why}", course.sent
+        released = self.clock.now() if held else None
+        course = self._begin(planned, scenario)
+        course.outcome, course.error, course.done = outcome, f"never sent: {why}", course.sent
+        self._end(course, due, released)
 
-    @contextmanager
-    def _recorded(
-        self, planned: PlannedJob, scenario: Scenario, due: float, released: float | None
-    ) -> Iterator[_Course]:
-        """A job's course within its root span; its record goes to the sink at the end, whatever happens."""
+    def _begin(self, planned: PlannedJob, scenario: Scenario) -> _Course:
+        """Start a job's course and its root span."""
         attributes = {"run_id": self.run_id, "scenario": planned.scenario, "case": planned.case}
         span = self.tracer.start_span(
             "loadgen.job",
@@ -164,53 +156,8 @@ class JobRunner:
             kind=SpanKind.INTERNAL,
             attributes={**attributes, "loadgen.job.index": planned.index, "loadgen.job.warmup": planned.warmup},
         )
+        root = span.get_span_context()
         context = set_span_in_context(span, Context())
-        course = self._begin(planned, scenario, context, span.get_span_context())
-        self.sink.job_started()
-        try:
-            yield course
-        finally:
-            if course.manifest is not None and course.content is not None:
-                course.findings.compare_content(course.manifest, course.content)
-            record = course.record = JobRecord(
-                scenario=planned.scenario,
-                case=planned.case,
-                index=planned.index,
-                warmup=planned.warmup,
-                due=due,
-                sent=course.sent,
-                accepted=course.accepted,
-                done=self.clock.now() if course.done is None else course.done,
-                outcome=course.outcome,
-                job_id=course.video_id,
-                trace_id=format_trace_id(span.get_span_context().trace_id),
-                bytes=course.content.bytes if course.content else 0,
-                deleted=course.deleted,
-                integrity=course.findings.verdict,
-                error=course.error or course.findings.summary,
-                files=course.findings.files,
-                scenes=len(course.manifest.scenes) if course.manifest else None,
-                scenes_completed=sum(s.complete for s in course.manifest.scenes) if course.manifest else None,
-                cancel_sent=course.cancel_sent,
-                leftover=course.leftover,
-                released=released,
-            )
-            span.set_attribute("loadgen.job.outcome", record.outcome.value)
-            if record.job_id is not None:
-                span.set_attribute("video.id", record.job_id)
-            if record.outcome not in {Outcome.COMPLETED, Outcome.CANCELLED}:
-                span.set_status(StatusCode.ERROR, record.error)
-            try:
-                self.sink.job_ended(record, context)
-            finally:
-                span.end()
-
-    def _begin(self, planned: PlannedJob, scenario: Scenario, context: Context, root: SpanContext) -> _Course:
-        # The root without the sampled flag: polls belong to the trace, but the service records no spans for them.
-        unsampled = NonRecordingSpan(
-            SpanContext(root.trace_id, root.span_id, is_remote=False, trace_flags=TraceFlags(TraceFlags.DEFAULT))
-        )
-        polled = set_span_in_context(unsampled, Context())
         place = (("run_id", self.run_id), ("scenario", planned.scenario), ("case", planned.case))
         # A warm-up job says nothing of where it belongs, so that the service's series hold measured jobs alone.
         carried = "" if planned.warmup else baggage_header(place)
@@ -229,20 +176,62 @@ class JobRunner:
             )
             self.sink.request_ended(record, context)
 
-        return _Course(
+        course = _Course(
             planned=planned,
             limits=scenario,
+            span=span,
             call=Call(context, observe, baggage=carried),
-            poll=Call(polled, observe, span=False, baggage=carried),
+            # Without the sampled flag: polls belong to the trace, but the service records no spans for them.
+            poll=Call(context, observe, traceparent=traceparent(root, UNSAMPLED), baggage=carried),
             sent=self.clock.now(),
-            ends_with=next(step for step in ("cancel", "content", "wait") if step in planned.steps),
         )
+        self.sink.job_started()
+        return course
+
+    def _end(self, course: _Course, due: float, released: float | None) -> JobRecord:
+        """Give the record of a job to the sink and end its root span."""
+        planned, span = course.planned, course.span
+        if course.manifest is not None and course.content is not None:
+            course.findings.compare_content(course.manifest, course.content)
+        record = JobRecord(
+            scenario=planned.scenario,
+            case=planned.case,
+            index=planned.index,
+            warmup=planned.warmup,
+            due=due,
+            sent=course.sent,
+            accepted=course.accepted,
+            done=self.clock.now() if course.done is None else course.done,
+            outcome=course.outcome,
+            job_id=course.video_id,
+            trace_id=format_trace_id(span.get_span_context().trace_id),
+            bytes=course.content.bytes if course.content else 0,
+            deleted=course.deleted,
+            integrity=course.findings.verdict,
+            error=course.error or course.findings.summary,
+            files=course.findings.files,
+            scenes=len(course.manifest.scenes) if course.manifest else None,
+            scenes_completed=sum(s.complete for s in course.manifest.scenes) if course.manifest else None,
+            cancel_sent=course.cancel_sent,
+            leftover=course.leftover,
+            released=released,
+        )
+        span.set_attribute("loadgen.job.outcome", record.outcome.value)
+        if record.job_id is not None:
+            span.set_attribute("video.id", record.job_id)
+        if record.outcome not in ENDED_WELL:
+            span.set_status(StatusCode.ERROR, record.error)
+        try:
+            self.sink.job_ended(record, course.call.context)
+        finally:
+            span.end()
+        return record
 
     async def _drive(self, course: _Course, until: float) -> None:
         seconds = min(course.limits.time_limit, until - self.clock.now())
         cut_off = False
         try:
-            async with asyncio.timeout(seconds):
+            with Deadline(seconds):
                 await self._steps(course)
         except _EndedError as end:
             if course.done is None:  # a fault after the end is seen in the request, the job itself has its outcome
@@ -271,11 +260,13 @@ class JobRunner:
             "assets": self._assets,
             "cancel": self._cancel,
         }
-        for step in course.planned.steps:
+        steps = course.planned.steps
+        ends_with = next(step for step in ENDS if step in steps)
+        for step in steps:
             if step == "delete":
                 continue
             await actions[step](course)
-            if step == course.ends_with and course.done is None:
+            if step == ends_with and course.done is None:
                 course.outcome, course.error, course.done = Outcome.COMPLETED, None, self.clock.now()
 
     async def _create(self, course: _Course) -> None:
@@ -341,7 +332,7 @@ class JobRunner:
             _fail(reply)
 
     async def _content(self, course: _Course) -> None:
-        reply = await self.target.content(course.id, course.call)
+        reply = await self.target.content(course.id, course.call, checksum="manifest" in course.planned.steps)
         if reply.value is None:
             if reply.status == 404:  # noqa: PLR2004 - HTTP Not Found
                 course.findings.missing("the content")
@@ -376,7 +367,7 @@ class JobRunner:
 
     async def _delete(self, course: _Course) -> None:
         try:
-            async with asyncio.timeout(CLEANUP_SECONDS):
+            with Deadline(CLEANUP_SECONDS):
                 reply = await self.target.delete(course.id, course.call)
         except TimeoutError:
             return

@@ -40,7 +40,9 @@ async def _count(target: Target, expected: AbstractSet[str], since: float) -> St
     seen: set[str] = set()
     after = None
     for _ in range(len(expected) // PAGE + 1 + SPARE_PAGES):
-        reply = await target.list(Call(context=Context(), observe=lambda _: None, span=False), limit=PAGE, after=after)
+        reply = await target.list(
+            Call(context=Context(), observe=lambda _: None, traceparent=""), limit=PAGE, after=after
+        )
         page = reply.value
         if page is None:
             return StoreCount(expected=len(expected), found=0, by_status={}, error=reply.error)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 from opentelemetry.context import Context
-from opentelemetry.trace import NoOpTracer, SpanKind, StatusCode, Tracer, get_current_span
+from opentelemetry.trace import NoOpTracer, SpanKind, StatusCode, Tracer
 
 from loadgen.clock import Clock
 from loadgen.document import Document
@@ -52,8 +52,8 @@ class Call(msgspec.Struct, frozen=True):
     context: Context
     """Has the parent span."""
     observe: Callable[[Exchange], None]
-    span: bool = True
-    """False for polls: the parent is passed on as it is, without a span for the request."""
+    traceparent: str | None = None
+    """The header of that name of a request without a span, such as a poll; empty: it has none; None: it has a span."""
     baggage: str = ""
     """The header of that name."""
 
@@ -72,7 +72,8 @@ class Content(msgspec.Struct, frozen=True):
     """What is kept of a downloaded video."""
 
     bytes: int
-    sha256: str
+    sha256: str | None
+    """None: nobody asked for it."""
 
 
 class _Answer:
@@ -80,10 +81,10 @@ class _Answer:
 
     __slots__ = ("_digest", "_keep", "_kept", "error", "media_type", "seen", "size", "status")
 
-    def __init__(self, *, keep: bool) -> None:
+    def __init__(self, *, keep: bool, checksum: bool) -> None:
         self._keep = keep
         self._kept: list[bytes] = []
-        self._digest = hashlib.sha256()
+        self._digest = hashlib.sha256() if checksum else None
         self.seen = 0
         """Status in the head of the answer."""
         self.status: int | None = None
@@ -98,7 +99,7 @@ class _Answer:
 
     @property
     def content(self) -> Content:
-        return Content(bytes=self.size, sha256=self._digest.hexdigest())
+        return Content(bytes=self.size, sha256=self._digest.hexdigest() if self._digest is not None else None)
 
     def head(self, status: int, media_type: str) -> None:
         self.seen, self.media_type = status, media_type
@@ -106,12 +107,12 @@ class _Answer:
 
     def data(self, chunk: bytes) -> None:
         self.size += len(chunk)
-        if not self._keep:
+        if self._keep:
+            self._kept.append(chunk)
+            if self.size > MAX_ANSWER:
+                raise EnoughError(f"answer of more than {MAX_ANSWER} bytes")
+        elif self._digest is not None:
             self._digest.update(chunk)
-            return
-        self._kept.append(chunk)
-        if self.size > MAX_ANSWER:
-            raise EnoughError(f"answer of more than {MAX_ANSWER} bytes")
 
 
 class Target:
@@ -180,14 +181,18 @@ class Target:
 
     async def asset(self, video_id: str, name: str, call: Call) -> Reply[Content]:
         """Download one file of the manifest; only its size and checksum are kept."""
-        answer = await self._send(call, "asset", "GET", "/{video_id}/assets/{name}", video_id, name=name, keep=False)
+        answer = await self._send(
+            call, "asset", "GET", "/{video_id}/assets/{name}", video_id, name=name, keep=False, checksum=True
+        )
         if answer.error is not None or answer.status != 200:  # noqa: PLR2004 - HTTP OK
             return _refusal(answer)
         return Reply(answer.status, answer.content)
 
-    async def content(self, video_id: str, call: Call) -> Reply[Content]:
-        """Download a video; only its size and checksum are kept."""
-        answer = await self._send(call, "content", "GET", "/{video_id}/content", video_id, keep=False)
+    async def content(self, video_id: str, call: Call, *, checksum: bool = True) -> Reply[Content]:
+        """Download a video; only its size is kept, and its checksum if there is something to compare it with."""
+        answer = await self._send(
+            call, "content", "GET", "/{video_id}/content", video_id, keep=False, checksum=checksum
+        )
         if answer.error is not None or answer.status != 200:  # noqa: PLR2004 - HTTP OK
             return _refusal(answer)
         if not answer.media_type.startswith(("video/", "application/octet-stream")):
@@ -204,7 +209,7 @@ class Target:
         """
         try:
             async with asyncio.timeout(CHECK_SECONDS):
-                reply = await self.list(Call(context=Context(), observe=lambda _: None, span=False), limit=1)
+                reply = await self.list(Call(context=Context(), observe=lambda _: None, traceparent=""), limit=1)
         except TimeoutError:
             reply = Reply(None, error=f"time-out after {CHECK_SECONDS:g} s")
         if reply.status is None:
@@ -239,6 +244,7 @@ class Target:
         media_type: str = "",
         body: tuple[bytes, ...] = (),
         keep: bool = True,
+        checksum: bool = False,
     ) -> _Answer:
         path = "/v1/videos"
         if template:
@@ -248,11 +254,10 @@ class Target:
         headers = {"Content-Type": media_type} if media_type else {}
         if call.baggage:
             headers["baggage"] = call.baggage
-        answer = _Answer(keep=keep)
-        if not call.span:
-            parent = get_current_span(call.context).get_span_context()
-            if parent.is_valid:
-                headers["traceparent"] = traceparent(parent)
+        answer = _Answer(keep=keep, checksum=checksum)
+        if call.traceparent is not None:
+            if call.traceparent:
+                headers["traceparent"] = call.traceparent
             await self._exchange(call, operation, Request(method, path + query, headers, body), answer)
             return answer
         span = self._tracer.start_span(
@@ -266,8 +271,8 @@ class Target:
             },
         )
         try:
-            if (context := span.get_span_context()).is_valid:
-                headers["traceparent"] = traceparent(context)
+            if parent := traceparent(span.get_span_context()):
+                headers["traceparent"] = parent
             await self._exchange(call, operation, Request(method, path + query, headers, body), answer)
             if answer.status is not None:
                 span.set_attribute("http.response.status_code", answer.status)

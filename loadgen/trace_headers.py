@@ -17,9 +17,14 @@ from opentelemetry.trace import NonRecordingSpan, NoOpTracer, Span, SpanContext,
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED | TraceFlags.RANDOM_TRACE_ID)
 
 
-def traceparent(span: SpanContext) -> str:
-    """The header ``traceparent`` of a request whose parent is this span."""
-    return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
+UNSAMPLED: Final = TraceFlags(TraceFlags.DEFAULT)
+
+
+def traceparent(span: SpanContext, flags: TraceFlags | None = None) -> str:
+    """The header ``traceparent`` of a request whose parent is this span, with its flags or others; empty for none."""
+    if not span.is_valid:
+        return ""
+    return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags if flags is None else flags:02x}"
 
 
 @lru_cache(maxsize=1024)
