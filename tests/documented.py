@@ -131,7 +131,7 @@ STAND_INS = {
     "OLD": "runs/$RUN_ID",
     "--repeat 5": "--repeat 2",
 }
-"""What a page leaves to the reader, and what takes too long: the run of the acceptance suite, the newest one, and less."""
+"""What a page leaves to the reader, and what takes too long: the acceptance suite's run, the newest one, and less."""
 
 
 def script(commands: Sequence[str]) -> str:
