@@ -20,6 +20,7 @@ from reporting.evidence import Evidence
 from reporting.exact import Exact, spike_recovery, sustained_rate
 from reporting.open_loop import section
 from reporting.prometheus import NoData
+from reporting.render.figures import figure
 from reporting.report import Bullets, Chart, Section, Table
 from reporting.spike import spikes
 from reporting.statistics import percentile
@@ -344,8 +345,8 @@ FIELDS = ("catalogue", "run", "jobs", "requests", "calls", "series", "stack", "m
     [
         (0, 0.0, Status.PASS, ""),
         (9, 1.0, Status.PASS, ""),  # fewer than one of twenty: the percentile is that of a completed job
-        (11, 1.0, Status.INCONCLUSIVE, "11 jobs were cut off; with them it is >= 1.000 s"),
-        (11, 3.0, Status.FAIL, "11 jobs were cut off; with them it is >= 3.000 s"),
+        (11, 1.0, Status.INCONCLUSIVE, "11 jobs cut off; with them it is >= 1.000 s"),
+        (11, 3.0, Status.FAIL, "11 jobs cut off; with them it is >= 3.000 s"),
     ],
 )
 def test_an_objective_of_response_time_does_not_pass_by_leaving_cut_off_jobs_out(
@@ -377,7 +378,7 @@ def test_the_section_lists_cut_off_jobs_and_gives_percentiles_among_them_as_lowe
     assert cut_off == pytest.approx(120, abs=10)
     assert f"ramp / r30 | 30 | constant | 600 | 600 | {600 - cut_off} | {cut_off} | 0 | " in text
     first = 600 - cut_off
-    assert f"ramp / r30: {cut_off} jobs were cut off; by their index in the plan: {first}, {first + 1}, " in text
+    assert f"ramp / r30: {cut_off} jobs cut off; by index in the plan: {first}, {first + 1}, " in text
     (row,) = (line for line in text.splitlines() if line.startswith("ramp / r30 | 600 |"))
     assert [cell.startswith(">= ") for cell in row.split(" | ")[2:]] == [True] * 4
     assert (
@@ -391,7 +392,7 @@ def test_the_distributions_of_a_case_end_below_one_by_its_cut_off_jobs(made: Mad
     (case,) = open_cases(records)
     assert [series.name for series in chart.series] == ["response time (from due)", "service time (from sent)"]
     assert all(series.ys[-1] == pytest.approx(1 - len(case.cut_off) / 600) for series in chart.series)
-    assert chart.caption.endswith("are to the right of all, so the lines end below 1.")
+    assert chart.caption.endswith(f"so that the lines end below 1: {len(case.cut_off)} jobs.")
     assert chart.series[0].xs[-1] == max(job.done - job.due for job in case.completed)
 
 
@@ -441,3 +442,15 @@ def test_a_case_without_jobs_has_no_figures(made: MadeRun) -> None:
     assert "arrival_rate / constant | 10 | constant | 0 | 0 | 0 | 0 | 0 | - | 0 | 0 | -" in texts(
         section(records, analyse(records, "performance"))
     )
+
+
+def test_the_figure_of_a_spike_shades_the_burst_and_joins_no_jobs(made: MadeRun) -> None:
+    records = spiked(made, 30)
+    (found,) = spikes(records, "spike")
+    drawn = [b for b in section(records, analyse(records, "performance")).blocks if isinstance(b, Chart)]
+    (chart,) = (chart for chart in drawn if chart.name == "spike_course")
+    assert (chart.kind, chart.span) == ("scatter", ("burst", found.begin, found.end))
+    (axes,) = figure(chart).axes
+    (shade,) = axes.patches
+    assert (shade.get_x(), shade.get_width()) == (found.begin, found.end - found.begin)  # type: ignore[attr-defined]
+    assert axes.get_ylim()[0] == 0
