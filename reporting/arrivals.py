@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-
 from loadgen.record import ArrivalsRecord, CaseRecord, JobRecord, Outcome, RunState, ScenarioRecord
 from reporting.censoring import Tail, tail
 from reporting.records import STOPPED, Records
@@ -80,12 +78,6 @@ class OpenCase:
         """Quantile of the time from sent to done, in seconds: what a generator that does not count from due sees."""
         cut_off = [j.done - j.sent for j in self.cut_off if j.sent < j.done]
         return tail([j.done - j.sent for j in self.completed], cut_off, q)
-
-    @property
-    def lateness_p99(self) -> float | None:
-        """P99 of the generator's own delay, in seconds: without the wait for the limit of jobs in flight."""
-        late = [own_lateness(job) for job in self.jobs]
-        return float(np.quantile(late, 0.99, method="inverted_cdf")) if late else None
 
     @property
     def most_in_flight(self) -> int:

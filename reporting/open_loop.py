@@ -13,6 +13,8 @@ from reporting.spike import GROUP, Spike, spikes
 
 RAMP, SPIKE = "ramp", "spike"
 RATES = ("arrival_rate", RAMP, SPIKE)
+LISTED = 20
+"""Cut-off jobs that are named one by one."""
 
 
 def section(evidence: Evidence, analysis: Analysis) -> Section:
@@ -104,10 +106,6 @@ def _unfinished(cases: list[OpenCase]) -> tuple[str, ...]:
                 f"index in the plan: {names}{more}. Cut-off jobs count in the percentiles as longer than until then."
             )
     return tuple(items)
-
-
-LISTED = 20
-"""Jobs that are named one by one."""
 
 
 def _times(cases: list[OpenCase]) -> Table:
