@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from loadgen.record import CaseRecord, ScenarioRecord
+from reporting import units
 from reporting.arrivals import OpenCase, open_case
 from reporting.buckets import Bound
 from reporting.catalogue import Objective, Sli
@@ -193,7 +194,7 @@ def _with_cut_off(arriving: OpenCase | None, quantile: float, limit: float) -> t
     found = arriving.response(quantile) if arriving is not None and arriving.cut_off else None
     if arriving is None or found is None or found.within(limit):
         return Status.PASS, ""
-    reason = f"{len(arriving.cut_off)} jobs were cut off; with them it is {found} s"
+    reason = f"{units.counted(len(arriving.cut_off), 'job')} cut off; with them it is {found} s"
     return (Status.FAIL if found.value > limit else Status.INCONCLUSIVE), reason
 
 

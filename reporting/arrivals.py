@@ -83,12 +83,6 @@ class OpenCase:
         return tail([j.done - j.sent for j in self.completed], cut_off, q)
 
     @property
-    def lateness_p99(self) -> float | None:
-        """P99 of the generator's own delay, in seconds: without the wait for the limit of jobs in flight."""
-        late = [own_lateness(job) for job in self.jobs]
-        return float(np.quantile(late, 0.99, method="inverted_cdf")) if late else None
-
-    @property
     def most_in_flight(self) -> int:
         """Most jobs that were sent and not done at one time."""
         return _most((job.sent, job.done) for job in self.sent)

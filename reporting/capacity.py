@@ -66,7 +66,9 @@ def broken(case: OpenCase) -> tuple[str, ...]:
     if p95 is None or not p95.within(MAX_P95):
         found.append(f"P95 of the response time {p95 or units.NONE} s, objective {MAX_P95:g} s")
     if case.delivered < MIN_DELIVERED:
-        found.append(f"{units.percent(case.delivered)} % of the offered jobs came to an end, below 99 %")
+        found.append(
+            f"{units.percent(case.delivered)} % of the offered jobs came to an end, below {MIN_DELIVERED * 100:g} %"
+        )
     growth = growing(case)
     if growth is not None:
         found.append(f"a backlog that grew by {growth:.3g} jobs per second")

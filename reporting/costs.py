@@ -89,8 +89,8 @@ def _monthly(whole: Month, currency: str) -> str:
         f"A month at a load of {whole.jobs:,.0f} jobs, spread evenly: "
         f"**{units.money(whole.compute + whole.variable)} {currency}**: providers and egress "
         f"{units.money(whole.variable)}, compute of {whole.instances} instance{'s' if whole.instances > 1 else ''} "
-        f"{units.money(whole.compute)} (one instance did {whole.capacity:.2f} jobs/s at best in this run; no reserve "
-        "for peaks)."
+        f"{units.money(whole.compute)} (one instance did {whole.capacity:.2f} jobs/s at best in a case of this report; "
+        "no reserve for peaks)."
     )
 
 

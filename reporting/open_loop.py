@@ -13,6 +13,8 @@ from reporting.spike import GROUP, Spike, spikes
 
 RAMP, SPIKE = "ramp", "spike"
 RATES = ("arrival_rate", RAMP, SPIKE)
+LISTED = 20
+"""Cut-off jobs that are named one by one."""
 
 
 def section(evidence: Evidence, analysis: Analysis) -> Section:
@@ -100,14 +102,10 @@ def _unfinished(cases: list[OpenCase]) -> tuple[str, ...]:
             names = ", ".join(str(job.index) for job in case.cut_off[:LISTED])
             more = f" and {len(case.cut_off) - LISTED} more (`jobs.jsonl`)" if len(case.cut_off) > LISTED else ""
             items.append(
-                f"{place_name(case.scenario, case.case)}: {len(case.cut_off)} jobs were cut off{never}; by their index "
-                f"in the plan: {names}{more}. They count in the percentiles as longer than until then."
+                f"{place_name(case.scenario, case.case)}: {units.counted(len(case.cut_off), 'job')} cut off{never}; by "
+                f"index in the plan: {names}{more}. Cut-off jobs count in the percentiles as longer than until then."
             )
     return tuple(items)
-
-
-LISTED = 20
-"""Jobs that are named one by one."""
 
 
 def _times(cases: list[OpenCase]) -> Table:
@@ -126,7 +124,8 @@ def _times(cases: list[OpenCase]) -> Table:
     caption = (
         "Seconds, exact, of completed and cut-off jobs. Response time counts from when a job was due, service time "
         "from when it was sent: their difference is what a generator hides that does not count from the due time. "
-        "`>= x`: the percentile falls among jobs that were cut off, so only a lower limit is known."
+        "`from x`: n is too small for an upper limit. `>= x`: the percentile falls among jobs that were cut off, so "
+        "only a lower limit is known."
     )
     return Table(columns, tuple(rows), columns[1:], caption)
 
@@ -144,7 +143,7 @@ def _distributions(case: OpenCase) -> Chart | None:
     service = sorted(job.done - job.sent for job in case.completed)
     steps = tuple((rank + 1) / total for rank in range(len(response)))
     missing = (
-        f" The {len(case.cut_off)} jobs that were cut off are to the right of all, so the lines end below 1."
+        f" Cut off, and right of all, so that the lines end below 1: {units.counted(len(case.cut_off), 'job')}."
         if case.cut_off
         else ""
     )
@@ -219,7 +218,7 @@ def _spike(found: Spike) -> list[Block]:
     jobs = found.case.completed
     chart = Chart(
         name="spike_course",
-        kind="time",
+        kind="scatter",
         title="Response time through the burst",
         x_label="Due, from the start of the case [s]",
         y_label="Response time [s]",
@@ -231,7 +230,8 @@ def _spike(found: Spike) -> list[Block]:
             ),
         ),
         caption=f"Each completed job at the time it was due, n = {len(jobs)}; the burst is from {found.begin:g} to "
-        f"{found.end:g} s.",
-        limit=(f"steady band {units.seconds(found.band)} s", found.band),
+        f"{found.end:g} s (shaded).",
+        limit=(f"steady up to {units.seconds(found.band)} s", found.band),
+        span=("burst", found.begin, found.end),
     )
     return [Bullets((text,)), chart]

@@ -117,9 +117,10 @@ def _largest(parts: Sequence[Part]) -> str:
     part = max(parts, key=lambda part: part.seconds)
     share = part.seconds / total
     return (
-        f"**Slowest component: {part.name}** with {units.with_unit(part.seconds, 's')} of "
+        f"**Most stage time: {part.name}** with {units.with_unit(part.seconds, 's')} of "
         f"{units.with_unit(total, 's')} of summed stage time ({share * 100:.0f} %; {part.executions} executions of "
         f"{units.with_unit(part.seconds / part.executions, 's')} on average). Halving it saves {share * 50:.0f} % of "
         f"that sum: a speed-up of {1 / (1 - share / 2):.2f} by Amdahl's law if stages ran one after another. Scenes "
-        "run concurrently, so a job's response time can gain less."
+        "run concurrently, so a job's response time can gain less: what its end waits for is the critical path, under "
+        "Where the time goes."
     )

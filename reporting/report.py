@@ -66,6 +66,8 @@ class Chart:
     """Names of the bars."""
     limit: tuple[str, float] | None = None
     """An objective to draw across: its name and value."""
+    span: tuple[str, float, float] | None = None
+    """A stretch of the x axis to shade: its name, beginning and end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,8 +65,8 @@ def _compute(evidence: Evidence) -> Iterator[str]:
         return
     yield (
         f"**{held.unused / held.workload * 100:.0f} % of the reserved compute is not used with one job at a time:** "
-        f"the service uses {held.usage_cores:.2f} cores and {held.usage_gib:.2f} GiB of the "
-        f"{evidence.prices.assumed('cpu_request'):g} cores and {evidence.prices.assumed('memory_request'):g} GiB; "
+        f"the service uses {held.usage_cores:.2f} cores of the {evidence.prices.assumed('cpu_request'):g} reserved and "
+        f"{held.usage_gib:.2f} GiB of the {evidence.prices.assumed('memory_request'):g} reserved; "
         "reserve less, or run more jobs on each instance."
     )
 

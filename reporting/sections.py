@@ -36,7 +36,7 @@ def verdict(evidence: Evidence, analysis: Analysis, dimension: str) -> Section:
         Paragraph(f"**Verdict: {analysis.status}** - {MEANINGS[analysis.status]}. Objectives: {tally or 'none'}.")
     ]
     off = switches_off(evidence)
-    remarks = [f"Baseline: the service ran without {' and '.join(off)}."] if off else []
+    remarks = [f"Baseline: the service ran without {units.listed(off)}."] if off else []
     remarks += [f"FAIL: {_sentence(v)}." for v in analysis.verdicts if v.status is Status.FAIL]
     remarks += [f"NO DATA: {_sentence(v)}." for v in analysis.verdicts if v.status is Status.NO_DATA]
     remarks += [f"{problem}." for problem in analysis.problems]
@@ -199,7 +199,7 @@ def method(evidence: Evidence, *more: str) -> Section:
             "content downloaded where the scenario's steps ask for it), of completed jobs; failed jobs count in the "
             "success rate."
         ),
-        f"**Load model:** {' and '.join(models) or 'none'}.",
+        f"**Load model:** {units.listed(models) or 'none'}.",
     ]
     if "closed" in models:
         items.append(
@@ -219,8 +219,8 @@ def method(evidence: Evidence, *more: str) -> Section:
         )
     items += [
         (
-            f"**Warm-up:** {warmups} jobs were declared as warm-up before the run; they are recorded and left out of "
-            "every statistic."
+            f"**Warm-up:** declared before the run: {units.counted(warmups, 'job')}, recorded and left out of every "
+            "statistic."
         ),
         (
             "**PromQL** values are the last samples of the run's own series, read after its end "
@@ -265,7 +265,8 @@ def reconciliation(analysis: Analysis) -> Section:
     )
     differences = [d for r in analysis.reconciliations for d in r.differences]
     lead = (
-        f"**{len(differences)} counts differ**; the verdicts of these scenarios are INCONCLUSIVE."
+        f"**{units.counted(len(differences), 'count')} not equal to the client's log**; the verdicts of these "
+        "scenarios are INCONCLUSIVE."
         if differences
         else "Every available source counts the same jobs as the client's log: nothing was lost on the way."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from reporting.buckets import Bound
@@ -39,12 +40,23 @@ def count(value: float | None) -> str:
     return NONE if value is None else f"{round(value):,}"
 
 
+def counted(value: int, noun: str) -> str:
+    """A whole number with what it counts, singular where it is one; the plural of the noun takes an s."""
+    return f"{value:,} {noun}{'' if value == 1 else 's'}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words in running text: commas, and an "and" before the last."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
+
+
 def interval(value: Interval, form: str = "s") -> str:
     """A confidence interval; a limit that the sample cannot give is said to be missing."""
     write = seconds if form == "s" else milliseconds
+    if value.upper is None and value.lower is None:
+        return "n too small for an interval"
     if value.upper is None:
-        lower = "" if value.lower is None else f"from {write(value.lower)}, "
-        return f"{lower}n too small for an upper limit"
+        return f"from {write(value.lower)}, n too small for an upper limit"
     return f"{'-' if value.lower is None else write(value.lower)} to {write(value.upper)}"
 
 

@@ -74,7 +74,7 @@ def _overview(found: list[_Level]) -> Table:
     rows = tuple(
         (
             level.place,
-            units.count(level.concurrency),
+            units.count(level.concurrency or None),
             units.count(level.path.n),
             units.count(level.path.completed),
             units.seconds(level.path.response),
@@ -91,12 +91,13 @@ def _overview(found: list[_Level]) -> Table:
         "Work [s]", "Work %", "Client and API [s]", "Client and API %",
     )  # fmt: skip
     missing = sum(level.path.asked - level.path.n for level in found)
-    lost = f" {missing:,} traces that were asked for were not found." if missing else ""
+    lost = f" Not found of those that were asked for: {units.counted(missing, 'trace')}." if missing else ""
     sampled = any(level.path.asked < level.path.completed for level in found)
     how = "a seeded sample of the completed jobs where n is smaller" if sampled else "of all completed jobs"
     caption = (
         f"Means over n traces, {how}; seconds on the critical path and their share. Work is the service's own and its "
-        f"providers' time on the job, client and API are submission, other requests, polling and download.{lost}"
+        "providers' time on the job, client and API are submission, other requests, polling and download. Open cases "
+        f"hold no fixed number in flight.{lost}"
     )
     return Table(columns, rows, columns[1:], caption)
 
@@ -137,7 +138,8 @@ def _table(level: _Level) -> Table:
         "Part", "Mean [s]", "Share %", "Own [s]", "Call to provider [s]", "In provider [s]",
         "Half as long saves at most [s]",
     )  # fmt: skip
-    caption = f"Critical path in {level.place}, mean of n = {path.n} traces; own includes waits between attempts."
+    traces = units.counted(path.n, "trace")
+    caption = f"Critical path in {level.place}, mean of {traces}; own includes waits between attempts."
     return Table(columns, tuple(rows), columns[1:], caption)
 
 

@@ -131,7 +131,7 @@ def _over_runs(pair: Pair, run: tuple[Observed, ...], baseline: tuple[Observed, 
     rank = significance.rank_test(mine, theirs)
     ratio = relative(Estimate(means[0], mean_interval(mine)), Estimate(means[1], mean_interval(theirs)))
     if reachable(*n) > ALPHA:
-        least = f"{n[0]} against {n[1]} runs: no rank test can give p <= 0.05 (at least {reachable(*n):.2g})"
+        least = f"{n[0]} against {n[1]} runs: no rank test can give p <= {ALPHA:g} (at least {reachable(*n):.2g})"
         return Tested(*means, n, interval, ratio, a12=rank.a12, untold=f"{least}; repeat 4 times or more")
     if len(set(mine)) == len(set(theirs)) == 1:
         return Tested(*means, n, interval, ratio, EXACT, a12=rank.a12, negligible=_small_change(means))
@@ -167,7 +167,7 @@ def _shares(run: tuple[int, int], baseline: tuple[int, int]) -> Tested:
     h = significance.cohens_h(mine, theirs)
     interval = newcombe(run, baseline)
     if reachable(*n) > ALPHA:
-        return Tested(mine, theirs, n, interval, h=h, untold=f"{n[0]} against {n[1]}: no test can give p <= 0.05")
+        return Tested(mine, theirs, n, interval, h=h, untold=f"{n[0]} against {n[1]}: no test can give p <= {ALPHA:g}")
     if run[0] + baseline[0] in {0, sum(n)}:
         return Tested(mine, theirs, n, interval, settled=ALIKE)
     small = f"|h| = {abs(h):.2f} < {NEGLIGIBLE_H:g}" if abs(h) < NEGLIGIBLE_H else ""
@@ -182,7 +182,7 @@ def _samples(q: float | None, run: Observed, baseline: Observed) -> Tested:
     ratio = relative(run.estimate, baseline.estimate)
     apart = difference(run.estimate, baseline.estimate)
     if reachable(*n) > ALPHA:
-        few = f"{n[0]} against {n[1]} samples: no rank test can give p <= 0.05 (at least {reachable(*n):.2g})"
+        few = f"{n[0]} against {n[1]} samples: no rank test can give p <= {ALPHA:g} (at least {reachable(*n):.2g})"
         return Tested(run.value, baseline.value, n, apart, ratio, a12=rank.a12, untold=few)
     effect = abs(rank.a12 - 0.5)
     small = f"|A12 - 0.5| = {effect:.3f} < {NEGLIGIBLE_A12:g}" if effect < NEGLIGIBLE_A12 else ""

@@ -8,7 +8,7 @@ from reporting import units
 from reporting.compare import cells
 from reporting.compare.finding import Alone, ComparisonRecord, Finding, SideRecord, Word
 from reporting.compare.judge import NEGLIGIBLE_A12, NEGLIGIBLE_H, NEGLIGIBLE_RELATIVE, ONE_VALUE
-from reporting.compare.significance import RESAMPLES, SEED
+from reporting.compare.significance import ALPHA, RESAMPLES, SEED
 from reporting.literal import literal
 from reporting.report import Block, Bullets, Paragraph, Report, Section, Table
 
@@ -157,7 +157,7 @@ def method(*, over_runs: bool) -> Section:
         "Neuropsychol. 12 (1998) 482)."
     )
     verdict = (
-        "**Verdict** better or worse: p <= 0.05 after Benjamini and Hochberg over all tests of this report, the "
+        f"**Verdict** better or worse: p <= {ALPHA:g} after Benjamini and Hochberg over all tests of this report, the "
         "interval does not hold zero, and the difference is not negligible: |A12 - 0.5| >= "
         f"{NEGLIGIBLE_A12:g} for averages and medians (Vargha and Delaney 2000), {NEGLIGIBLE_RELATIVE * 100:g} % of "
         "the baseline for percentiles and means of runs (link order alone moves benchmarks by this: Mytkowicz et al., "

@@ -56,10 +56,15 @@ def figure(chart: Chart | Timeline) -> Figure:
         axes.set_ylabel(chart.y_label)
         if chart.limit:
             _limit(axes, chart)
+        if chart.span:
+            name, start, end = chart.span
+            axes.axvspan(start, end, color=FAULT_COLOUR, alpha=0.45, linewidth=0, label=name)
         if chart.kind in {"line", "scatter"}:
             axes.set_ylim(bottom=0)  # after the objective, which has to be in view
         if chart.kind == "stacked":
             drawn.legend(frameon=False, loc="outside lower center", ncols=4, fontsize=8)
+        elif chart.kind == "time" or chart.span:
+            axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize=8)  # covers nothing
         elif len(chart.series) > 1 or chart.limit:
             axes.legend(frameon=False)
         return drawn

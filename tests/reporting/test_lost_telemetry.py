@@ -88,7 +88,7 @@ def assert_seen(exported: Exported, folder: Path, dimension: str, sentence: str,
     rows = [tuple(c.strip() for c in line.strip("|").split("|")) for line in section.splitlines() if "DIFFERS" in line]
     assert cells in [row[1:5] for row in rows]
     assert {row[0] for row in rows} == {scenario}
-    assert "counts differ**; the verdicts of these scenarios are INCONCLUSIVE." in section
+    assert "not equal to the client's log**; the verdicts of these scenarios are INCONCLUSIVE." in section
 
 
 ROOTS, CLIENT, SERVICE = "traces, root spans", "Prometheus, loadgen_jobs_total", "Prometheus, video_jobs_total"

@@ -72,7 +72,7 @@ def test_numbers_as_text() -> None:
     assert units.bucket(Bound(0.5, 0.525), "ms") == "500.0 to 525.0"
     assert units.interval(Interval(1.0, 2.0)) == "1.000 to 2.000"
     assert units.interval(Interval(1.0, None)) == "from 1.000, n too small for an upper limit"
-    assert units.interval(Interval(None, None)) == "n too small for an upper limit"
+    assert units.interval(Interval(None, None)) == "n too small for an interval"
 
 
 def test_code_is_fenced_so_that_its_own_backticks_do_not_end_it() -> None:
@@ -101,3 +101,9 @@ def test_stacked_bars_begin_where_the_piece_before_ends() -> None:
     assert [label.get_text() for label in axes.get_yticklabels()] == ["low", "high"]
     assert [text.get_text() for text in drawn.legends[0].get_texts()] == ["queue", "work", "rest"]
     assert figures.svg(chart) == figures.svg(chart)
+
+
+def test_numbers_and_lists_in_a_sentence_are_grammatical() -> None:
+    assert [units.counted(n, "job") for n in (0, 1, 2, 1234)] == ["0 jobs", "1 job", "2 jobs", "1,234 jobs"]
+    lists = ([], ["closed"], ["closed", "open"], ["closed", "idle", "open"])
+    assert [units.listed(words) for words in lists] == ["", "closed", "closed and open", "closed, idle and open"]

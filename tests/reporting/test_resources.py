@@ -160,7 +160,7 @@ def test_a_bill_has_a_line_for_everything_that_a_job_used(resources_dir: Path) -
     assert prices["Load"][:2] == ["100,000", "jobs/month"]
     # 100,000 jobs at 0.07084594 and one instance of one core and one GiB for 730 hours
     assert "**7,110.76 USD**: providers and egress 7,084.59, compute of 1 instance 26.17" in text
-    assert "one instance did 10.00 jobs/s at best in this run" in text
+    assert "one instance did 10.00 jobs/s at best in a case of this report" in text
 
 
 def test_failed_jobs_are_paid_by_those_that_gave_a_video(resources_dir: Path) -> None:

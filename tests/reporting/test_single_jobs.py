@@ -7,6 +7,7 @@ import json
 import re
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 import pytest
 
 from loadgen.record import JobRecord, Outcome
@@ -49,6 +50,20 @@ def blocks(section: Section, kind: type) -> list:
     return [block for block in section.blocks if isinstance(block, kind)]
 
 
+def test_an_open_case_has_no_number_of_jobs_in_flight(made: MadeRun) -> None:
+    records = two_levels(made)
+    scenarios = [
+        msgspec.structs.replace(
+            scenario,
+            cases=[msgspec.structs.replace(case, model="open", concurrency=0) for case in scenario.cases],
+        )
+        for scenario in records.run.scenarios
+    ]
+    opened = msgspec.structs.replace(records.run, scenarios=scenarios)
+    overview = blocks(where_time_goes.section(dataclasses.replace(records, run=opened)), Table)[0]
+    assert [row[1] for row in overview.rows] == ["-", "-"]
+
+
 def test_where_the_time_goes_by_level(made: MadeRun) -> None:
     section = where_time_goes.section(two_levels(made))
     overview, matrix, n05, n50 = blocks(section, Table)
@@ -59,7 +74,7 @@ def test_where_the_time_goes_by_level(made: MadeRun) -> None:
         ("concurrent_load / n05", "5", "1", "2", "111.000", "21.000", "18.9", "70.000", "63.1", "20.000", "18.0"),
         ("concurrent_load / n50", "50", "1", "1", "400.000", "300.000", "75.0", "100.000", "25.0", "0.000", "0.0"),
     )
-    assert "1 traces that were asked for were not found" in overview.caption
+    assert "Not found of those that were asked for: 1 trace." in overview.caption
     cells = {row[0]: row[1:] for row in n05.rows}
     assert cells["LLM script"] == ("20.000", "18.0", "2.000", "4.000", "14.000", "10.000 (9.0 %)")
     assert cells["Queue"] == ("21.000", "18.9", "21.000", "-", "-", "10.500 (9.5 %)")
