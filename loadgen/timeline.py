@@ -145,6 +145,8 @@ def _unfit(what: FaultSpec) -> Iterator[str]:
 
 
 def _beyond(case: Case, pace: float) -> Iterator[str]:
+    if not case.concurrency:
+        return  # it is missing, which is told with the keys
     for profile in PROFILES:
         least = (case.iterations.of(profile) - 1) * pace / case.concurrency  # when the last job is due
         ends = [until for fault in case.faults for _, until in _strikes(fault, profile) if until is not None]

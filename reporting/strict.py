@@ -6,7 +6,7 @@ import difflib
 import reprlib
 from collections.abc import Collection
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
@@ -49,7 +49,7 @@ def near(word: Any, known: Collection[str], otherwise: str = "remove it") -> str
 
 
 def _value(kind: Any, raw: Any, place: str, errors: list[str]) -> Any:
-    if isinstance(kind, UnionType):  # what may be left out, but not be empty
+    if isinstance(kind, UnionType) or get_origin(kind) is Union:  # what may be left out, but not be empty
         (kind,) = (one for one in get_args(kind) if one is not NoneType)
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return build(kind, raw, place, errors)

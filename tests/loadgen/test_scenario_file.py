@@ -7,7 +7,7 @@ import yaml
 
 from loadgen.plan import plan_case
 from loadgen.scenario import PROFILES, Case
-from loadgen.scenario_file import ScenarioError, load_file, load_folder
+from loadgen.scenario_file import FOLDER, ScenarioError, load_file, load_folder
 
 VALID = """\
 name: demo
@@ -529,3 +529,13 @@ def test_a_key_of_an_open_case_means_nothing_in_another_model(tmp_path: Path, ke
 def test_a_rest_does_not_go_with_an_open_case(tmp_path: Path) -> None:
     (line,) = errors_of(tmp_path, with_open().replace("time_limit: 60", "rest: 1\ntime_limit: 60"))
     assert line.startswith("demo.yaml: rest: does not go with the model open")
+
+
+def test_a_paced_case_without_slots_is_missing_a_key_and_nothing_more(tmp_path: Path) -> None:
+    text = (FOLDER / "llm_outage.yaml").read_text()
+    assert text.count("    concurrency: 4\n") == 1
+    path = tmp_path / "llm_outage.yaml"
+    path.write_text(text.replace("    concurrency: 4\n", ""))
+    with pytest.raises(ScenarioError) as caught:
+        load_file(path)
+    assert caught.value.errors == ("llm_outage.yaml: cases.0.concurrency: is missing; add it",)

@@ -275,3 +275,9 @@ def test_a_key_given_twice_is_told_once_however_many_aliases_repeat_it(tmp_path:
     (error,) = caught.value.errors
     assert error.endswith("slis.0.by.label: given twice (lines 12 and 12); keep one")
     assert load(write(tmp_path, (text + other).replace("label: x, ", ""))).get("b").by.label == "y"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("value", ["[]", "up", "1"])
+def test_a_direction_that_is_none_is_told_with_the_two_there_are(tmp_path: Path, value: str) -> None:
+    with pytest.raises(CatalogueError, match=r"direction is .*; write at_most or at_least$"):
+        load(write(tmp_path, GOOD.replace("why: because", f"why: because\n    direction: {value}")))
