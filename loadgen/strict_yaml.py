@@ -60,8 +60,8 @@ def read_mapping(path: Path, kind: str, first: str, *, ours: bool = False) -> tu
 
 
 def dotted(location: tuple[int | str, ...]) -> str:
-    """Write the place of a value, such as ``cases.0.iterations``."""
-    return ".".join(str(part) for part in location)
+    """Write the place of a value, such as ``cases.0.iterations``; in one line, whatever the user's keys hold."""
+    return ".".join(text if (text := str(part)).isprintable() else repr(text) for part in location)
 
 
 class _Checked(yaml.constructor.SafeConstructor):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import settings
 
 from loadgen.scenario import PROFILES
 from stack.binaries import find_prometheus
@@ -12,6 +13,11 @@ from tests.acceptance import SuiteRun, drive, needed
 
 # Read once per process, by the first application that is instrumented: it must be there before any test.
 os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
+
+# The same examples each time: what is found must not depend on the day. `--hypothesis-profile explore` looks for new ones.
+settings.register_profile("same", derandomize=True)
+settings.register_profile("explore", max_examples=1000)
+settings.load_profile("same")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -539,3 +539,12 @@ def test_a_paced_case_without_slots_is_missing_a_key_and_nothing_more(tmp_path: 
     with pytest.raises(ScenarioError) as caught:
         load_file(path)
     assert caught.value.errors == ("llm_outage.yaml: cases.0.concurrency: is missing; add it",)
+
+
+def test_a_key_that_cannot_be_printed_keeps_its_mistake_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "trial.yaml"
+    path.write_text('name: trial\n"a\\nb": 1\n')
+    with pytest.raises(ScenarioError) as caught:
+        load_file(path)
+    (line,) = [error for error in caught.value.errors if "unknown key" in error]
+    assert line.startswith(r"trial.yaml: 'a\nb': unknown key; ")
