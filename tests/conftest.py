@@ -14,7 +14,7 @@ from tests.acceptance import SuiteRun, drive, needed
 # Read once per process, by the first application that is instrumented: it must be there before any test.
 os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
 
-# The same examples each time: what is found must not depend on the day. `--hypothesis-profile explore` looks for new ones.
+# The same examples each time; `--hypothesis-profile explore` looks for new ones.
 settings.register_profile("same", derandomize=True)
 settings.register_profile("explore", max_examples=1000)
 settings.load_profile("same")
