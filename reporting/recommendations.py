@@ -104,9 +104,10 @@ def _queueing(points: Sequence[_Point]) -> str:
     if queue >= average:
         return f"{start}; raise the number of workers or replicas if processor and providers have room."
     return (
-        f"{start}; raise the number of workers or replicas if processor and providers have room. With no wait the same "
-        f"load would give at most {top.concurrency / (average - queue):.1f} jobs/s instead of {top.throughput:.1f} "
-        "(Little's law)."
+        f"{start}; raise the number of workers or replicas if processor and providers have room. With no wait, and "
+        "work that takes no longer for more jobs side by side, the same load would give at most "
+        f"{top.concurrency / (average - queue):.1f} jobs/s instead of {top.throughput:.1f} (Little's law); where they "
+        "share a processor, it does take longer, as the scalability fit shows."
     )
 
 
