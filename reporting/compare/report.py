@@ -8,7 +8,7 @@ from reporting import units
 from reporting.compare import cells
 from reporting.compare.finding import Alone, ComparisonRecord, Finding, SideRecord, Word
 from reporting.compare.judge import NEGLIGIBLE_A12, NEGLIGIBLE_H, NEGLIGIBLE_RELATIVE, ONE_VALUE
-from reporting.compare.significance import ALPHA, RESAMPLES, SEED
+from reporting.compare.significance import ALPHA
 from reporting.literal import literal
 from reporting.report import Block, Bullets, Paragraph, Report, Section, Table
 
@@ -137,8 +137,8 @@ def method(*, over_runs: bool) -> Section:
     within = (
         "**Average of samples** (response time, API latency): Welch's t-test and interval of the difference of means. "
         "**Median:** Mann-Whitney test; interval from those of the order statistics of either side (MOVER; Zou and "
-        "Donner, Stat. Med. 27 (2008) 1693). **P95, P99:** permutation test of the difference of that percentile "
-        f"({RESAMPLES:,} permutations, seed {SEED}), interval as of the median; without an interval there is no "
+        "Donner, Stat. Med. 27 (2008) 1693). **P95, P99:** permutation test of the difference of that percentile, "
+        "over all permutations (counted, none is drawn); interval as of the median; without an interval there is no "
         "verdict: it needs n >= 72 for P95 and n >= 368 for P99."
     )
     shares = (
