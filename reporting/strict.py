@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import reprlib
 from collections.abc import Collection
 from types import NoneType, UnionType
@@ -32,7 +33,7 @@ def build(kind: type[T], raw: Any, place: str, errors: list[str]) -> T | None:
         errors.append(f"{place} is {reprlib.repr(raw)}; write keys with values")
         return None
     before = len(errors)
-    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    fields = _fields(kind)
     errors.extend(f"{place}: unknown key {key!r}; {near(key, fields)}" for key in raw if key not in fields)
     missing = [name for name, field in fields.items() if field.required and name not in raw]
     errors.extend(f"{place}: the key {name!r} is missing; add it" for name in missing)
@@ -40,6 +41,11 @@ def build(kind: type[T], raw: Any, place: str, errors: list[str]) -> T | None:
         name: _value(field.type, raw[name], f"{place}: {name}", errors) for name, field in fields.items() if name in raw
     }
     return kind(**values) if len(errors) == before else None
+
+
+@functools.cache  # msgspec evaluates the annotations anew each time: most of the time of reading a catalogue
+def _fields(kind: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
+    return {field.name: field for field in msgspec.structs.fields(kind)}
 
 
 def near(word: Any, known: Collection[str], otherwise: str = "remove it") -> str:

@@ -66,7 +66,7 @@ def test_every_error_of_a_list_is_named_at_once(tmp_path: Path) -> None:
         ("a: 2026-99-99\n", "prices.yaml: line 1: not valid YAML: month must be in 1..12; correct it"),
         (f"version: 1\na: {'9' * 5000}\n", "prices.yaml: line 2: not valid YAML: Exceeds the limit (4300 digits)"),
         (f"version: 1\na: {'9' * 400}\n", "prices.yaml: line 2: not valid YAML: the number is too large; correct it"),
-        ("a: \x00\n", "not valid YAML: unacceptable character #x0000: special characters are not allowed; correct it"),
+        ("a: \x00\n", "not valid YAML: unacceptable character #x0000: control characters are not allowed; correct it"),
         ("- 1\n", "is not a mapping of keys to values; begin with 'version: ...'"),
         ("version: 1\ncurrency: USD\nprices: 3\n", "prices must be a mapping"),
         ("version: 1\ncurrency: USD\nprices: {}\nassumptions: {load: 3}\n", "load: must be a mapping with value"),
