@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROFILE ?= quick
 
+# Compiled modules are kept, whatever the user's shell says: a suite starts ten processes that import the same ones.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help suite bench-overhead bench-loadgen test test-fast test-extended stack-tools test-stack lint format generate lock clean
 
@@ -20,14 +23,14 @@ bench-loadgen: $(VENV)/.runtime ## the load generator beside k6 and Locust: requ
 	@$(BIN)/python scripts/bench_loadgen.py
 
 test: $(VENV)/.dev ## install, pass the tests: most of them on all cores, then those of the measured suite alone
-	@$(BIN)/python -m pytest -m "not alone and not extended" --ignore tests/stack/full/test_native.py -n auto --dist loadfile
+	@$(BIN)/python -m pytest -m "not alone and not extended" --ignore tests/stack/full/test_native.py -n auto --dist worksteal
 	@$(BIN)/python -m pytest -m "alone and not extended"
 
 test-extended: $(VENV)/.dev ## the long ones: the commands of README and docs/, repetitions, ablation, baselines, benches
 	@$(BIN)/python -m pytest -m extended
 
 test-fast: $(VENV)/.dev ## the fast tests: no stack, no processes of their own
-	@$(BIN)/python -m pytest -m "not acceptance" -n auto --dist loadfile
+	@$(BIN)/python -m pytest -m "not acceptance" -n auto --dist worksteal
 
 stack-tools: $(VENV)/.runtime ## build Prometheus and the Collector as compose pins them, into the cache (needs Go)
 	@$(BIN)/python -m stack.tools
@@ -68,7 +71,7 @@ $(BIN)/python:
 
 define install
 	@echo "installing $(1)"
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --require-hashes -r $(1) 2>/dev/null \
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --compile-bytecode --require-hashes -r $(1) 2>/dev/null \
 	  || $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $(1)
 	@touch $@
 endef

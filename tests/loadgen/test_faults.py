@@ -78,7 +78,8 @@ async def test_faults_are_lifted_however_the_case_ends(error: BaseException) -> 
     assert faults.records[0].ended is not None
 
 
-async def test_lifting_is_tried_again_and_then_said_to_have_failed() -> None:
+async def test_lifting_is_tried_again_and_then_said_to_have_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loadgen.faults._LIFT_PAUSE", 0.01)
     fake = FakeControls(refuse={"DELETE": [503, 503]})
     async with injector(fake) as (faults, _):
         async with faults.during(planned(ALWAYS)):

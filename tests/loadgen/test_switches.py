@@ -52,6 +52,11 @@ async def test_they_are_put_back_however_the_case_ends(error: BaseException) -> 
     assert fake.switches == BEFORE
 
 
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loadgen.switches._PAUSE", 0.01)
+
+
 @pytest.mark.parametrize(
     ("answers", "message"),
     [

@@ -17,6 +17,9 @@ from reporting.stackfile import Component, StackInfo
 from reporting.traces import RootKey
 from tests.reporting.made_run import MadeRun
 
+CATALOGUE = load()
+PRICES = load_prices()
+
 
 def measurement(
     sli: str,
@@ -53,7 +56,7 @@ def evidence(
 ) -> Evidence:
     components = (Component("loadgen", version="0.1.0"), Component("service", version="0.1.0" if service else None))
     return Evidence(
-        catalogue=load(),
+        catalogue=CATALOGUE,
         run=run or made.run,
         jobs=tuple(made.jobs if jobs is None else jobs),
         requests=tuple(made.requests),
@@ -61,7 +64,7 @@ def evidence(
         measurements=Measurements(
             run_id=made.run.run_id, instant=1.0, window="9s", prometheus=True, measurements=tuple(measurements)
         ),
-        prices=load_prices(),
+        prices=PRICES,
         root_spans=Counter(spans) if spans is not None else None,
     )
 

@@ -280,6 +280,7 @@ def test_small_samples_are_tolerated_in_quick_alone(measured_dir: Path, tmp_path
     assert (nothing.status, nothing.exit_code) == (Status.INCONCLUSIVE, 0)
 
 
+@pytest.mark.acceptance
 def test_a_report_without_charts_never_imports_matplotlib(run_dir: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from reporting.export import export; "

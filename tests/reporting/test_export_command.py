@@ -63,6 +63,7 @@ def test_prometheus_is_refused_when_it_is_no_address_or_not_to_be_asked(tmp_path
     assert sentence == "--kept asks no Prometheus; leave out --kept or --prometheus"
 
 
+@pytest.mark.acceptance
 def test_writing_reports_does_not_load_the_load_generator() -> None:
     heavy = "('loadgen.session', 'aiohttp', 'redis')"
     code = f"import sys, scripts.export_reports; print([m for m in {heavy} if m in sys.modules])"

@@ -68,6 +68,7 @@ def test_names_of_formats_are_read_in_any_order_and_an_unknown_one_is_a_sentence
         formats_of(" ,")
 
 
+@pytest.mark.acceptance
 def test_an_unknown_format_ends_the_command_before_anything_is_done(measured_dir: Path) -> None:
     command = [sys.executable, str(ROOT / "scripts" / "export_reports.py"), str(measured_dir), "--kept"]
     done = subprocess.run([*command, "--format", "pdf"], capture_output=True, text=True, timeout=60, check=False)
@@ -82,6 +83,7 @@ def test_only_the_asked_formats_are_written(measured_dir: Path) -> None:
     assert set(contents(measured_dir / "reports")) - before == {"results.json", "junit.xml"}
 
 
+@pytest.mark.acceptance
 def test_the_same_run_gives_the_same_bytes_in_every_format_whatever_the_hash_seed(
     outages_dir: Path, tmp_path: Path
 ) -> None:

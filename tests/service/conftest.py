@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from unittest.mock import patch
 
 import httpx
 import pytest
@@ -34,6 +36,8 @@ from service.app import create_app
 from service.providers.app import create_app as create_providers
 from service.providers.settings import Settings as ProviderSettings
 from service.settings import Settings
+from service.workers import Workers
+from tests.service.shared_workers import SharedWorkers
 from tests.test_data_helper import encrypted_pdf, page_of, pdf
 
 VISUALS = ("illustration", "diagram", "chart")
@@ -184,6 +188,7 @@ def fake_providers() -> Iterator[tuple[FakeProviders, str]]:
 
 @contextmanager
 def run_service(url: str, data_dir: Path, **settings: object) -> Iterator[Running]:
+    """A service in a thread; it has media processes of its own when a setting of theirs is given."""
     spans, reader = InMemorySpanExporter(), InMemoryMetricReader()
     tracer_provider = TracerProvider()
     tracer_provider.add_span_processor(SimpleSpanProcessor(spans))
@@ -197,8 +202,11 @@ def run_service(url: str, data_dir: Path, **settings: object) -> Iterator[Runnin
         "media_processes": 1,
         "cache": False,  # tests count calls
     }
+    workers = Workers if any(name.startswith("media_") for name in settings) else SharedWorkers
     app = create_app(Settings(**options | settings), tracer_provider=tracer_provider, meter_provider=meter_provider)  # type: ignore[arg-type]
-    with thread_server(app) as (address, server, thread):
+    with ExitStack() as stack:
+        with patch("service.media.Workers", workers):
+            address, server, thread = stack.enter_context(thread_server(app))
         yield Running(address, data_dir, spans, reader, server, thread)
     tracer_provider.shutdown()
     meter_provider.shutdown()
@@ -309,6 +317,21 @@ def files() -> type:
         encrypted_pdf = staticmethod(encrypted_pdf)
 
     return Files
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hasty_servers() -> Iterator[None]:
+    """uvicorn looks ten times a second whether it shall stop, and then waits as long again: hundreds of tests would."""
+    hasty = ModuleType("asyncio")
+    vars(hasty).update(vars(asyncio) | {"sleep": lambda seconds: asyncio.sleep(seconds / 20)})
+    with patch("uvicorn.server.asyncio", hasty):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_workers() -> Iterator[None]:
+    yield
+    SharedWorkers.close()
 
 
 @pytest.fixture(scope="session")

@@ -22,10 +22,12 @@ from service.formats import MediaError
 from service.media import Media
 from service.settings import MIB, Settings
 from service.tasks import DocumentError
+from tests.service.shared_workers import own_media_processes
 
 OPERATORS = b"0 0 m 9 9 l S\n" * 2_000_000
 NESTED = b"q " * 10_000_000
 BIT_OF_MEMORY = 128 * MIB
+pytestmark = pytest.mark.acceptance
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +223,6 @@ def upload(url: str, content: bytes, http: httpx.Client) -> str:
     return str(answer.json()["id"])
 
 
-@pytest.mark.acceptance
 def test_uploads_are_served_while_bombs_are_read_and_the_service_stays_small(
     process: Any, files: Any, bombs: Any, http: httpx.Client
 ) -> None:
@@ -246,7 +247,6 @@ def test_uploads_are_served_while_bombs_are_read_and_the_service_stays_small(
     assert {child.pid for child in service.children()} != before
 
 
-@pytest.mark.acceptance
 def test_no_process_outlives_a_service_that_is_killed(process: Any, bombs: Any, http: httpx.Client) -> None:
     upload(process.url, bombs["operators"], http)
     until(lambda: len(psutil.Process(process.pid).children()) == 2, "both processes are there")
@@ -277,11 +277,11 @@ def test_a_worker_ends_without_a_word_when_its_service_is_gone(*, read: bool) ->
 def test_a_job_whose_worker_is_killed_is_made_by_another(
     start: Callable[..., Any], providers: Any, create: Callable[..., Any], http: httpx.Client
 ) -> None:
-    running = start()
+    running = start(media_processes=1)
     providers.gate.clear()
     job = create(running, wait=0)
     until(lambda: providers.calls["llm"] == 1, "the document is read")
-    worker = next(child for child in psutil.Process().children() if "service.worker" in child.cmdline())
+    (worker,) = own_media_processes()
     worker.suspend()
     providers.gate.set()
     until(lambda: len(list(running.data_dir.glob("*/scene-*"))) == 10, "all scenes are made")

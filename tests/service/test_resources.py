@@ -31,6 +31,7 @@ from service.resilience import Resilience
 from service.settings import MIB, Settings
 from service.store import Store
 from service.usage import Usage
+from tests.service.shared_workers import own_media_processes
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 LABELS = {"run_id": "r1", "scenario": "connection_pooling", "case": "c"}
@@ -55,10 +56,6 @@ def until(condition: Callable[[], Any], what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.005)
-
-
-def media_processes() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "service.worker" in child.cmdline()]
 
 
 def by_provider(running: Any, name: str) -> dict[str, Any]:
@@ -230,10 +227,10 @@ def test_a_leak_grows_memory_by_its_size_for_each_job_and_nothing_else_does(
 
 
 def test_cpu_time_and_memory_of_the_media_processes_are_theirs(start: Callable[..., Any]) -> None:
-    running = start()
+    running = start(media_processes=1)
     jobs(running, 2)
-    until(lambda: len(media_processes()) == 1, "the one media process runs")
-    (child,) = media_processes()
+    until(lambda: len(own_media_processes()) == 1, "the one media process runs")
+    (child,) = own_media_processes()
 
     def cpu() -> float:
         ((labels, value),) = running.points("media.process.cpu.time")
@@ -250,7 +247,7 @@ def test_cpu_time_and_memory_of_the_media_processes_are_theirs(start: Callable[.
     readings = [before]
     jobs(running, 1)  # composed by another process
     readings.append(cpu())
-    (successor,) = media_processes()
+    (successor,) = own_media_processes()
     times = successor.cpu_times()
     assert successor.pid != child.pid
     assert readings[1] == pytest.approx(before + times.user + times.system, abs=0.05)

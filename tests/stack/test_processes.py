@@ -14,6 +14,7 @@ from stack.errors import StackError
 from stack.ports import free_ports
 from stack.processes import Processes
 
+pytestmark = pytest.mark.acceptance
 ROOT = Path(__file__).resolve().parents[2]
 SLEEP = "import time; print('up', flush=True); time.sleep(60)"
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from loadgen import connection, http1
+from loadgen import aiohttp_transport, connection, http1
 from loadgen.aiohttp_transport import AiohttpTransport
 from loadgen.connection import MAX_HEAD
 from loadgen.http1 import Http1Transport
@@ -246,7 +246,10 @@ async def test_a_head_without_end_is_cut_off() -> None:
             await ask(transport)
 
 
-async def test_a_receiver_that_has_enough_ends_the_exchange(make: Make) -> None:
+async def test_a_receiver_that_has_enough_ends_the_exchange(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        aiohttp_transport, "KEEPALIVE_SECONDS", 0.05
+    )  # it has all of the answer, and keeps the connection
     async with raw(fixed(ok(b"x" * 5000), close=False)) as server, using(make(server.url, 1)) as transport:
         taken = Taken(enough=1000)
         with pytest.raises(EnoughError):
