@@ -31,11 +31,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--profile", choices=PROFILES, default="quick", help="Size of the acceptance run. Default: quick.")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A run that is measured shares the machine with no other test."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A run that is measured shares the machine with no other test; of several workers none begins the longest last."""
     for item in items:
         if item.get_closest_marker("needs"):
             item.add_marker(pytest.mark.alone)
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.get_closest_marker("acceptance") is None)
 
 
 def pytest_collection_finish() -> None:

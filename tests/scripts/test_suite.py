@@ -129,7 +129,7 @@ def test_every_request_of_every_job_is_recorded(finished: tuple[Path, str]) -> N
 def test_the_report_of_the_same_run_is_the_same_to_the_byte(suite: SuiteRun) -> None:
     folder = suite.folder
     before = digests(folder)
-    done = run("export_reports.py", str(folder))
+    done = invoke("export_reports.py", str(folder))
     assert (done.returncode, done.stdout) == (suite.code, suite.printed)
     assert digests(folder) == before
     assert {"measurements.json", "reports/performance_report.md"} < set(before)

@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,9 +51,9 @@ def start(port: int, environment: dict[str, str], traces: Path, log: Path) -> su
         )
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("providers")
+@contextmanager
+def running(folder: Path) -> Iterator[Server]:
+    """The providers as a process of their own, with their telemetry in `folder`."""
     port, metrics_port = free_port(), free_port()
     environment = {f"PROVIDERS_{name}__MEDIAN": "0.005" for name in ("LLM", "TTS", "IMAGE")} | {
         "PROVIDERS_FAULTS": "true",
@@ -80,9 +81,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         process.wait()
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running(tmp_path_factory.mktemp("providers")) as server:
+        yield server
+
+
+def client_of(server: Server) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0)
+
+
 @pytest.fixture
 def client(server: Server) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
+    with client_of(server) as client:
         yield client
 
 
@@ -133,7 +144,17 @@ def test_taken_port_is_one_sentence_and_exit_code_2(server: Server, tmp_path: Pa
     )
 
 
-def test_last_telemetry_then_a_clean_end(server: Server) -> None:
+def test_last_telemetry_then_a_clean_end(tmp_path: Path) -> None:
+    with running(tmp_path) as server, client_of(server) as one:
+        test_openai_client_chats(one)
+        test_openai_client_speaks(one)
+        test_openai_client_draws(one)
+        test_openai_client_raises_its_own_error(one)
+        ends_cleanly(server, one)
+
+
+def ends_cleanly(server: Server, one: openai.OpenAI) -> None:
+    """Four calls were made, one of them refused."""
     with urllib.request.urlopen(server.metrics_url) as answer:  # noqa: S310 - our own server
         exposed = answer.read().decode()
     requests = {
@@ -145,7 +166,7 @@ def test_last_telemetry_then_a_clean_end(server: Server) -> None:
     plan = json.dumps({"seed": 1, "rules": [{"provider": "tts", "kind": "stall"}]}).encode()
     with urllib.request.urlopen(urllib.request.Request(f"{server.url}/faults", plan, method="PUT")) as answer:  # noqa: S310 - our own server
         assert json.load(answer)["calls"] == {"llm": 2, "tts": 1, "image": 1}
-    with ThreadPoolExecutor() as pool, openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as one:
+    with ThreadPoolExecutor() as pool:
         stalled = pool.submit(
             one.audio.speech.create, model="m", input="x", voice="alloy", response_format="wav", timeout=20
         )
