@@ -13,6 +13,10 @@ INTERVAL = 0.02
 """Seconds between two samples of the event loop's lag."""
 
 
+_Q = 0.99
+_TAIL = 0.025
+
+
 class Health:
     """Samples lag and CPU of this process for as long as it is entered; read the results after the exit."""
 
@@ -40,10 +44,28 @@ class Health:
         """P99 of the loop's lag in seconds (nearest rank); None for a window too short for a sample."""
         if not self._lags:
             return None
-        return sorted(self._lags)[math.ceil(0.99 * len(self._lags)) - 1]
+        return sorted(self._lags)[math.ceil(_Q * len(self._lags)) - 1]
+
+    @property
+    def lag_p99_lower(self) -> float | None:
+        """Lower limit of the 95 % interval of that P99 in seconds, by order statistics; None for too few samples."""
+        n = len(self._lags)
+        above = _surely_above(n)
+        return sorted(self._lags)[n - 1 - above] if above < n else None
 
     async def _sample(self) -> None:
         while True:
             due = time.monotonic() + INTERVAL
             await asyncio.sleep(INTERVAL)
             self._lags.append(max(0.0, time.monotonic() - due))  # uvloop's timers fire up to 1 ms early
+
+
+def _surely_above(n: int) -> int:
+    """The most values of `n` that lie above their true P99 with a probability of at least 2.5 % (binomial)."""
+    count, left = 0, 1.0
+    while True:
+        ways = math.lgamma(n + 1) - math.lgamma(count + 1) - math.lgamma(n - count + 1)
+        left -= math.exp(ways + count * math.log(1 - _Q) + (n - count) * math.log(_Q))
+        if left < _TAIL or count == n:
+            return count
+        count += 1

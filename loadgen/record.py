@@ -178,6 +178,8 @@ class CaseRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """CPU seconds of the generator's process per second of the window (1.0 = one core)."""
     loop_lag_p99: float | None
     """P99 of the event loop's lag in seconds, sampled through the window."""
+    loop_lag_p99_lower: float | None = None
+    """Lower limit of its 95 % interval in seconds, by order statistics; None where it was not recorded."""
     switches: dict[str, bool] = {}
     """Switches of the service that were changed for this case, warm-up included."""
     breakers_read: bool | None = None

@@ -260,6 +260,7 @@ class Runner:
                 ended=ended,
                 generator_cpu=health.cpu,
                 loop_lag_p99=health.lag_p99,
+                loop_lag_p99_lower=health.lag_p99_lower,
             )
         finally:
             self.view.end()

@@ -239,8 +239,8 @@ def method(evidence: Evidence, *more: str) -> Section:
             f"**Validity:** a run is INVALID when the load generator used more than {MAX_GENERATOR_CPU:g} of a core in "
             f"a case, or sent jobs late (P99) by more than both {MAX_LATENESS * 1000:.0f} ms and "
             f"{MAX_LATENESS_SHARE * 100:.0f} % of the median response time, with 97.5 % confidence, as one late job "
-            "of few says nothing. An open case is INVALID also when its event loop "
-            f"lagged so much (P99), or the generator sent fewer than {MIN_SENT * 100:g} % of the jobs that were due; "
+            "of few says nothing. An open case is INVALID also when its event loop lagged so much (P99, likewise), or "
+            f"the generator sent fewer than {MIN_SENT * 100:g} % of the jobs that were due; "
             "jobs that a slow service holds up are its result and not the generator's fault."
         ),
     ]

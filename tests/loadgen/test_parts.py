@@ -25,6 +25,7 @@ from loadgen.journal import Journal, JournalError, occupied
 from loadgen.metrics import JOB_SECONDS, LATENESS_SECONDS, REQUEST_SECONDS
 from loadgen.progress import ProgressView
 from loadgen.record import Outcome, RequestRecord, read_jobs, to_line
+from reporting.statistics import percentile
 from tests.test_data_helper import job
 
 JOB = job()
@@ -234,3 +235,11 @@ def test_on_a_terminal_the_line_is_live() -> None:
     text = shown(terminal=True)
     assert "2/2" in text
     assert "0 in flight  P95 0.50 s  1 failed" in text
+
+
+@pytest.mark.parametrize("n", [1, 2, 40, 105, 200, 5000])
+def test_the_lower_limit_of_the_lag_is_that_of_the_reports(n: int) -> None:
+    health = Health()
+    health._lags.extend(float(value) for value in range(n))
+    expected = percentile([float(value) for value in range(n)], 0.99)
+    assert (health.lag_p99, health.lag_p99_lower) == (expected.value, expected.interval.lower)

@@ -197,6 +197,8 @@ async def test_the_generator_reports_its_own_health(tmp_path: Path) -> None:
     assert 0 < window.generator_cpu < 2
     assert window.loop_lag_p99 is not None
     assert 0 <= window.loop_lag_p99 < 0.5
+    assert window.loop_lag_p99_lower is not None
+    assert 0 <= window.loop_lag_p99_lower <= window.loop_lag_p99
 
 
 async def test_a_gentle_stop_lets_jobs_end_and_sends_no_more(tmp_path: Path) -> None:

@@ -316,6 +316,13 @@ def test_a_lagging_event_loop_and_a_busy_processor_make_an_open_case_invalid(mad
     ]
 
 
+def test_one_hiccup_of_the_event_loop_says_nothing_about_the_generator(made: MadeRun) -> None:
+    assert problems_of(single(made, *steady(loop_lag_p99=0.08, loop_lag_p99_lower=0.05))) == []
+    assert problems_of(single(made, *steady(loop_lag_p99=0.08, loop_lag_p99_lower=0.051))) == [
+        "arrival_rate / constant: the load generator's event loop lagged by up to 80 ms (P99), more than 50 ms"
+    ]
+
+
 def test_jobs_that_the_generator_did_not_send_make_an_open_case_invalid(made: MadeRun) -> None:
     case, jobs = steady()
     sentence = "arrival_rate / constant: the load generator sent 197 of the 200 jobs that were due, less than 99 %"
