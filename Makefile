@@ -22,9 +22,11 @@ bench-overhead: $(VENV)/.runtime ## what telemetry costs: jobs per second and P9
 bench-loadgen: $(VENV)/.runtime ## the load generator beside k6 and Locust: requests per core, P95 of a freeze (about 3 minutes)
 	@$(BIN)/python scripts/bench_loadgen.py
 
+MEASURED := $(wildcard tests/test_*.py) tests/scripts# conftest.py refuses such tests elsewhere
+
 test: $(VENV)/.dev ## install, pass the tests: most of them on all cores, then those of the measured suite alone
 	@$(BIN)/python -m pytest -m "not alone and not extended" --ignore tests/stack/full/test_native.py -n auto --dist worksteal
-	@$(BIN)/python -m pytest -m "alone and not extended"
+	@$(BIN)/python -m pytest -m "alone and not extended" $(MEASURED)
 
 test-extended: $(VENV)/.dev ## the long ones: the commands of README and docs/, repetitions, ablation, baselines, benches
 	@$(BIN)/python -m pytest -m extended

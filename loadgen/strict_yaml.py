@@ -34,11 +34,24 @@ def read_mapping(path: Path, kind: str, first: str, *, ours: bool = False) -> tu
     Raises:
         UnreadableError: there is no mapping to be had.
     """
+    return parse_mapping(read_bytes(path), kind, first, ours=ours)
+
+
+def read_bytes(path: Path) -> bytes:
+    """What the file holds.
+
+    Raises:
+        UnreadableError: it cannot be read.
+    """
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         msg = f"cannot be read ({error.strerror}); make it a readable file"
         raise UnreadableError(msg) from error
+
+
+def parse_mapping(data: bytes, kind: str, first: str, *, ours: bool = False) -> tuple[dict[str, Any], list[str]]:
+    """Like `read_mapping`, of what was read."""
     if len(data) > MAX_BYTES and not ours:
         msg = f"has {len(data)} bytes; a {kind} has at most {MAX_BYTES}"
         raise UnreadableError(msg)

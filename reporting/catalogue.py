@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from pathlib import Path
 from string import Template
 from typing import Literal
 
 import msgspec
 
-from loadgen.strict_yaml import UnreadableError, read_mapping
+from loadgen.strict_yaml import UnreadableError, parse_mapping, read_bytes
 from reporting.entries import METRIC, check_metrics, check_texts, named
 from reporting.exact import FUNCTIONS
 from reporting.strict import build, near
@@ -134,7 +135,17 @@ def load(
         CatalogueError: with every error of the file, one a line.
     """
     try:
-        document, errors = read_mapping(path, "catalogue", "version", ours=True)
+        data = read_bytes(path)
+    except UnreadableError as error:
+        raise CatalogueError(f"{path}: {error}") from error
+    return _parsed(data, path, frozenset(needed), None if metrics is None else frozenset(metrics))
+
+
+@lru_cache(maxsize=4)  # a comparison of many runs reads its one catalogue once for all
+def _parsed(data: bytes, path: Path, needed: frozenset[str], metrics: frozenset[str] | None) -> Catalogue:
+    """The catalogue that these bytes are; `path` is for messages."""
+    try:
+        document, errors = parse_mapping(data, "catalogue", "version", ours=True)
     except UnreadableError as error:
         raise CatalogueError(f"{path}: {error}") from error
     errors += [f"unknown key {key!r}; {near(key, _HEAD)}" for key in document if key not in _HEAD]
@@ -159,7 +170,7 @@ def load(
             check_metrics(f"{place}: selector", reading.selector, metrics, errors)
     errors += [
         f"the dashboards need the indicator {name!r}, which is missing; put it back"
-        for name in sorted(set(needed) - sli_ids)
+        for name in sorted(needed - sli_ids)
     ]
     if errors:
         raise CatalogueError(*(f"{path}: {error}" for error in errors))

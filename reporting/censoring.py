@@ -10,8 +10,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from reporting import units
 from reporting.statistics import Interval, percentile
 
@@ -49,18 +47,13 @@ def tail(known: Sequence[float], cut_off: Sequence[float], q: float) -> Tail | N
     The sample quantile rises with each of its values. So it is at least what it would be if each cut-off time were its
     lower limit, and at most what it would be if each were infinite; where both agree, it is known.
     """
-    n = len(known) + len(cut_off)
-    if not n:
+    if not known and not cut_off:
         return None
-    least = sorted((*known, *cut_off))
-    most = sorted((*known, *[math.inf] * len(cut_off)))
-    ranks = percentile(np.arange(n, dtype=float), q)  # of ranks: numpy cannot interpolate with infinity
-    value, lower, upper = ranks.value, ranks.interval.lower, ranks.interval.upper
-    above = None if upper is None else most[int(upper)]
+    least = percentile(sorted((*known, *cut_off)), q)
+    most = percentile(sorted((*known, *[math.inf] * len(cut_off))), q)
+    upper = most.interval.upper
     return Tail(
-        value=least[int(value)],
-        at_least=least[int(value)] != most[int(value)],
-        interval=Interval(
-            None if lower is None else least[int(lower)], None if above is None or math.isinf(above) else above
-        ),
+        value=least.value,
+        at_least=least.value != most.value,
+        interval=Interval(least.interval.lower, None if upper is None or math.isinf(upper) else upper),
     )

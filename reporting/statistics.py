@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -82,18 +83,25 @@ def percentile(ordered: Sequence[float] | np.ndarray[tuple[int], np.dtype[np.flo
     The interval is the two-sided one by order statistics, which asks nothing of the distribution. An upper limit
     exists from n = 72 for P95 and n = 368 for P99; below, no sample can give one.
     """
-    n = len(ordered)
+    value, lower, upper = _ranks(len(ordered), q)
+    return Percentile(
+        value=float(ordered[value]),
+        interval=Interval(
+            lower=None if lower is None else float(ordered[lower]),
+            upper=None if upper is None else float(ordered[upper]),
+        ),
+    )
+
+
+@lru_cache(maxsize=1024)  # a report asks for a few quantiles of samples of a few sizes, for each of them often
+def _ranks(n: int, q: float) -> tuple[int, int | None, int | None]:
+    """Where in a sorted sample of `n` the q-quantile and the limits of its interval stand; None where no value can."""
     tail = (1 - CONFIDENCE) / 2
     counts = np.arange(n + 1)
     lower = int(np.argmax(bdtr(counts, n, q) >= tail)) - 1
     upper = int(np.argmax(bdtrc(counts, n, q) <= tail))
-    return Percentile(
-        value=float(np.quantile(ordered, q, method="inverted_cdf")),
-        interval=Interval(
-            lower=float(ordered[lower]) if lower >= 0 else None,
-            upper=float(ordered[upper]) if upper < n else None,
-        ),
-    )
+    value = int(np.quantile(np.arange(n), q, method="inverted_cdf"))
+    return value, lower if lower >= 0 else None, upper if upper < n else None
 
 
 def proportion(k: int, n: int) -> Proportion | None:

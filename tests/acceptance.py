@@ -47,8 +47,8 @@ class SuiteRun:
 
     @cached_property
     def exported(self) -> Exported:
-        """The verdicts, from the measurements that the run has kept."""
-        return export(self.folder, None)
+        """The verdicts, from the measurements that the run has kept; its reports stay as the command wrote them."""
+        return export(self.folder, None, formats=())
 
     def scenario(self, name: str) -> ScenarioRecord:
         """What was recorded of a scenario."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -12,8 +13,14 @@ from stack.errors import StackError
 from stack.prometheus import PrometheusBinary
 from tests.acceptance import SuiteRun, drive, needed
 
+MEASURED = (Path(__file__).parent, Path(__file__).parent / "scripts")
+"""Where tests are that want the machine for themselves."""
+
 # Read once per process, by the first application that is instrumented: it must be there before any test.
 os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
+
+# Nothing of what a collection loads is garbage, and looking for some takes a fifth of its time.
+gc.disable()
 
 # The same examples each time; `--hypothesis-profile explore` looks for new ones.
 settings.register_profile("same", derandomize=True)
@@ -34,8 +41,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A run that is measured shares the machine with no other test; of several workers none begins the longest last."""
     for item in items:
+        if isinstance(item, pytest.Function) and "prometheus" in item.fixturenames:
+            item.add_marker(pytest.mark.acceptance)
         if item.get_closest_marker("needs"):
             item.add_marker(pytest.mark.alone)
+        if item.get_closest_marker("alone") and item.path.parent not in MEASURED:
+            places = " and ".join(f"{place.relative_to(config.rootpath)}/" for place in MEASURED)
+            msg = f"{item.nodeid} wants the machine for itself: move it to {places}, where make test looks for such"
+            raise pytest.UsageError(msg)
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: item.get_closest_marker("acceptance") is None)
 
@@ -43,6 +56,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish() -> None:
     """What the modules hold lasts to the end: no collection need look at it again."""
     gc.freeze()
+    gc.enable()
 
 
 def pytest_xdist_auto_num_workers() -> int:

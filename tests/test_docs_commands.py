@@ -42,13 +42,13 @@ SAYS = {
 
 
 def marked() -> list[object]:
-    """Sections that start or report a run belong to the acceptance suite, and share its run."""
+    """Sections with a command start processes; those that start or report a run share the acceptance suite's."""
     found = []
     for place, blocks in SECTIONS.items():
-        slow = any(SLOW.search(command) for block in blocks for command in block.commands if reason(command) is None)
-        marks = (
-            [pytest.mark.acceptance, pytest.mark.extended, needs("single_request", "component_speed")] if slow else []
-        )
+        commands = [command for block in blocks for command in block.commands if reason(command) is None]
+        marks = [pytest.mark.acceptance] if commands else []
+        if any(SLOW.search(command) for command in commands):
+            marks += [pytest.mark.extended, needs("single_request", "component_speed")]
         found.append(pytest.param(place, id=":".join(place), marks=marks))
     return found
 
