@@ -156,11 +156,17 @@ class EmbeddedStack:
             child.check()
 
     def settle(self, after: float, *, deadline: float = DEADLINE) -> Settled:
-        """Wait until every component was scraped at or after `after` (Unix time in seconds), and record the result."""
+        """Wait until every component was scraped at or after `after` (Unix time in seconds), and record the result.
+
+        Nobody waits for a component that has ended: it stays among the missing ones.
+        """
         selectors = {name: f'up{{job="{name}"}}' for name in self.endpoints.targets}
-        settled = settle(self.prometheus_url, selectors, after, deadline=deadline)
+        settled = settle(self.prometheus_url, selectors, after, ended=self._ended, deadline=deadline)
         self._write(settled)
         return settled
+
+    def _ended(self) -> list[str]:
+        return [child.name for child in self._children if child.end()]
 
     def troubles(self) -> list[str]:
         """Return, one line each, which components have ended and what Prometheus complains of, such as a full disk."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from stack import web
@@ -35,6 +35,7 @@ def settle(
     after: float,
     *,
     value: float | None = 1,
+    ended: Callable[[], Collection[str]] = tuple,
     deadline: float = DEADLINE,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
@@ -49,6 +50,7 @@ def settle(
         selectors: Component -> instant vector selector of what it sends, such as ``up{job="x"}``.
         after: Unix time in seconds at which the load ended.
         value: What a sample must be to count; None: anything.
+        ended: The components that have ended: no sample of theirs is still to come.
         deadline: Seconds to wait at most.
         clock: Unix time in seconds.
         sleep: Waits so many seconds.
@@ -56,6 +58,7 @@ def settle(
     end = clock() + deadline
     seen: dict[str, float] = {}
     while True:
+        over = frozenset(ended())  # asked before Prometheus is: what it scraped of them until now is there
         for name in selectors.keys() - seen.keys():
             sampled = _first_sample(prometheus_url, selectors[name], value, after, clock())
             if sampled is not None:
@@ -63,7 +66,7 @@ def settle(
         missing = [name for name in selectors if name not in seen]
         if not missing:
             return Settled(max(seen.values(), default=after), complete=True, missing=[])
-        if clock() >= end:
+        if over.issuperset(missing) or clock() >= end:
             return Settled(clock(), complete=False, missing=missing)
         sleep(_INTERVAL)
 

@@ -64,6 +64,14 @@ def test_down_early_and_aligned_samples_do_not_count(world: World) -> None:
     assert settled.instant == pytest.approx(1015, abs=0.2)
 
 
+def test_nobody_waits_for_a_component_that_has_ended(world: World) -> None:
+    world.samples |= {"up{a}": [(1000.5, "1")], "up{b}": [(999.9, "1")]}
+    selectors = {"a": "up{a}", "b": "up{b}"}
+    settled = settle("http://p", selectors, 1000.0, ended=lambda: ["b"], clock=world.clock, sleep=world.sleep)
+    assert (settled.complete, settled.missing) == (False, ["b"])
+    assert settled.instant == pytest.approx(1000.5, abs=0.11)  # the other one is waited for
+
+
 def test_a_busy_prometheus_is_asked_again(world: World) -> None:
     world.broken_until = 1003.0
     world.samples |= {"up{a}": [(1000.5, "1")], "up{b}": [(1000.7, "1")]}
