@@ -28,10 +28,10 @@ test: $(VENV)/.dev ## install, pass the tests: most of them on all cores, then t
 	@$(BIN)/python -m pytest -m "not alone and not extended" --ignore tests/stack/full/test_native.py -n auto --dist worksteal
 	@$(BIN)/python -m pytest -m "alone and not extended" $(MEASURED)
 
-test-extended: $(VENV)/.dev ## the long ones: the commands of README and docs/, repetitions, ablation, baselines, benches
+test-extended: $(VENV)/.dev ## the long ones: the commands of README and docs/, kills and freezes, repetitions, ablation, baselines, benches
 	@$(BIN)/python -m pytest -m extended
 
-test-fast: $(VENV)/.dev ## the fast tests: no stack, no processes of their own
+test-fast: $(VENV)/.dev ## the fast tests: no stack, no processes but shared ones of media
 	@$(BIN)/python -m pytest -m "not acceptance" -n auto --dist worksteal
 
 stack-tools: $(VENV)/.runtime ## build Prometheus and the Collector as compose pins them, into the cache (needs Go)

@@ -13,8 +13,11 @@ from stack.errors import StackError
 from stack.prometheus import PrometheusBinary
 from tests.acceptance import SuiteRun, drive, needed
 
-MEASURED = (Path(__file__).parent, Path(__file__).parent / "scripts")
+HERE = Path(__file__).parent
+MEASURED = (HERE, HERE / "scripts")
 """Where tests are that want the machine for themselves."""
+STACKS = (HERE / "scripts", HERE / "stack")
+"""Where tests start a whole stack, and so take longest."""
 
 # Read once per process, by the first application that is instrumented: it must be there before any test.
 os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
@@ -50,7 +53,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             msg = f"{item.nodeid} wants the machine for itself: move it to {places}, where make test looks for such"
             raise pytest.UsageError(msg)
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: item.get_closest_marker("acceptance") is None)
+        items.sort(key=lambda item: (item.path.parent not in STACKS, item.get_closest_marker("acceptance") is None))
 
 
 def pytest_collection_finish() -> None:

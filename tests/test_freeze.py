@@ -91,7 +91,8 @@ async def jobs_of(fake: Freezing, folder: Path, load: dict[str, object]) -> list
     return jobs
 
 
-@pytest.mark.parametrize("limit", [20, pytest.param(500, marks=pytest.mark.extended)])
+@pytest.mark.extended
+@pytest.mark.parametrize("limit", [20, 500])
 async def test_p95_of_the_open_loop_is_within_2_percent_of_the_truth(tmp_path: Path, limit: int) -> None:
     fake = Freezing()
     jobs = await jobs_of(fake, tmp_path, open_case(rate=RATE, seconds=SECONDS, max_in_flight=limit))

@@ -84,6 +84,7 @@ def test_only_the_asked_formats_are_written(measured_dir: Path) -> None:
 
 
 @pytest.mark.acceptance
+@pytest.mark.extended
 def test_the_same_run_gives_the_same_bytes_in_every_format_whatever_the_hash_seed(
     outages_dir: Path, tmp_path: Path
 ) -> None:

@@ -175,6 +175,7 @@ def test_without_the_breaker_calls_reach_the_provider_during_the_outage(
     assert [int(row[5]) for row in rows] == pytest.approx([fault.hit for fault in record.faults], abs=4)
 
 
+@pytest.mark.extended
 def test_a_service_that_is_killed_leaves_a_readable_run_and_a_true_verdict(
     prometheus: PrometheusBinary, tmp_path: Path
 ) -> None:

@@ -136,6 +136,7 @@ def test_the_report_of_the_same_run_is_the_same_to_the_byte(suite: SuiteRun) -> 
 
 
 @pytest.mark.acceptance
+@pytest.mark.extended
 def test_an_interrupted_run_is_saved_and_reported(prometheus: PrometheusBinary, tmp_path: Path) -> None:
     suite = subprocess.Popen(
         command("run_suite.py", "--scenario", "concurrent_load", "--no-charts", "--runs", str(tmp_path)),

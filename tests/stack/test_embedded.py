@@ -47,6 +47,7 @@ def stand_in(name: str, code: str = SERVER) -> Component:
     return Component(name, (sys.executable, "-S", "-c", code), "/ready")
 
 
+@pytest.mark.extended
 def test_a_whole_life_then_the_data_again(tmp_path: Path, prometheus: PrometheusBinary) -> None:
     run_dir = tmp_path / "runs" / "r1"
     components = [COMPONENTS[0], stand_in("service")]
