@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -263,3 +264,29 @@ def test_replicas_share_a_plan_and_their_metrics_add_up(stack: NativeStack, tmp_
         stack.await_value(f'sum(last_over_time({metric}{{run_id="{first.run_id}"}}[10m]))', 40)
     pushed = f'count(count by (instance) (last_over_time(loadgen_jobs_total{{run_id="{first.run_id}"}}[10m])))'
     assert stack.value(pushed) == 2
+
+
+def test_the_acceptance_suite_measures_the_running_stack_when_it_is_asked_to(stack: NativeStack) -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "--external",
+            "-q",
+            "-s",
+            "tests/test_reliability.py",
+            "-k",
+            "normal_operation",
+        ],
+        cwd=ROOT,
+        env=stack.runner_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert f"using the stack that runs at {stack.url('service:8000')}" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("3 passed, ")
