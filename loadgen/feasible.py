@@ -20,7 +20,10 @@ _CURES: dict[Need, tuple[str, str]] = {
     ),
     "providers": (
         "no faults of the providers can be injected",
-        "start the mock providers with PROVIDERS_FAULTS=true on this machine and name them with --providers",
+        (
+            "start the mock providers with PROVIDERS_FAULTS=true on this machine and name them: "
+            "with --providers of python -m loadgen, or as PROVIDERS_URL of a running stack"
+        ),
     ),
     "switches": (
         "no switches of the service can be changed",

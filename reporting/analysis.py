@@ -136,6 +136,8 @@ def _judge(
     objective = _objective(sli, scenario, case)
     if objective is None or (objective.members and measurement.member not in objective.members):
         return None
+    if case is not None and case.model == "idle" and sli.dimension != "resources":
+        return None  # nothing is sent in it, so nothing of jobs and requests can be judged
     status, reason, too_few = _compare(sli, objective, measurement)
     if status is Status.PASS and sli.section == RESPONSE_TIME and sli.quantile and case is not None:
         status, reason = _with_cut_off(open_case(evidence, scenario, case), sli.quantile, objective.value)

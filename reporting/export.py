@@ -19,7 +19,7 @@ from loadgen.record import (
     read_run,
 )
 from reporting import measurements as measured
-from reporting import performance, reliability, resources, sections
+from reporting import performance, reliability, resources, sections, units
 from reporting.analysis import Analysis, Status, Verdict, analyse, worst
 from reporting.catalogue import CATALOGUE_FILE, Catalogue, load
 from reporting.collector import collect, compute, questions
@@ -199,7 +199,10 @@ def _instant(run: RunRecord, stack: StackInfo | None) -> float:
 def _summary(judged: Judged, paths: list[Path]) -> list[str]:
     """The verdicts as a plain table, what keeps the numbers from being trusted, and where the report is."""
     analysis = judged.analysis
-    rows = [(f"  {v.status}", *sections.verdict_cells(v)[:4], f"n = {v.n or 0}", v.reason) for v in analysis.verdicts]
+    rows = [
+        (f"  {v.status}", *sections.verdict_cells(v)[:4], f"n = {units.NONE if v.n is None else v.n}", v.reason)
+        for v in analysis.verdicts
+    ]
     lines = tabulate(rows, tablefmt="plain", disable_numparse=True).splitlines() if rows else []
     lines += [f"  {problem}" for problem in analysis.problems]
     reports = [str(path) for path in paths if path.name == f"{judged.report.name}.md"]

@@ -47,8 +47,9 @@ def section(evidence: Evidence) -> Section:
         "Success % PromQL",
     )  # fmt: skip
     caption = (
-        "From the client's records. Success is completed of all that were neither cancelled nor aborted; only normal "
-        "operation has an objective, as faults are meant to show in the others."
+        "From the client's records. Success is completed of all that were neither cancelled nor aborted. It is "
+        "judged where *Objectives* names it: in normal operation, as faults are meant to show in the others, and where "
+        "a scenario file says so."
     )
     return Section(title, (*blocks, Table(columns, tuple(rows), columns[1:], caption)))
 

@@ -93,11 +93,9 @@ def prepare(place: tuple[str, str], checkout: Path) -> None:
         imported, called = lines.splitlines()
         report = checkout / "reporting" / "performance.py"
         text = report.read_text()
-        assert "    components.section(evidence),\n" in text
-        text = text.replace("\nfrom reporting import ", f"\n{imported}\nfrom reporting import ", 1)
-        text = text.replace(
-            "components.section(evidence),\n", f"components.section(evidence),\n            {called}\n", 1
-        )
+        before, behind = "    units,\n", "            outliers.section(evidence, DIMENSION),\n"
+        assert (text.count(before), text.count(behind)) == (1, 1)
+        text = text.replace(before, f"    {imported}\n{before}").replace(behind, f"{behind}            {called}\n")
         report.write_text(text)
 
 

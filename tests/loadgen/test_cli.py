@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from loadgen.__main__ import app
 from loadgen.record import Outcome, RunState, read_jobs, read_requests, read_run
+from loadgen.scenario_file import load_folder
 
 pytestmark = pytest.mark.acceptance
 
@@ -230,13 +231,13 @@ def test_a_pulled_run_keeps_its_metrics_up_until_it_is_released(target: str, tmp
 
 
 def test_check_and_list_tell_of_the_scenarios() -> None:
+    scenarios = load_folder()
     done = CliRunner().invoke(app, ["check"])
-    assert (done.exit_code, done.stdout) == (0, "22 scenarios with 37 cases are valid\n")
-    listed = CliRunner().invoke(app, ["list"])
-    assert [line.split()[0] for line in listed.stdout.splitlines()] == [
-        "api_latency", "arrival_rate", "component_speed", "concurrent_load", "ramp", "single_request", "spike",
-        "throughput",
-        "data_integrity", "job_cancellation", "llm_outage", "normal_operation", "partial_failures", "store_outage",
-        "tts_failures", "cache_efficiency", "connection_pooling", "idle_baseline", "memory_leak", "network_bandwidth",
-        "resource_scaling", "single_job",
-    ]  # fmt: skip
+    cases = sum(len(scenario.cases) for scenario in scenarios.values())
+    assert (done.exit_code, done.stdout) == (0, f"{len(scenarios)} scenarios with {cases} cases are valid\n")
+    listed = [line.split()[0] for line in CliRunner().invoke(app, ["list"]).stdout.splitlines()]
+    assert listed == list(scenarios)
+    order = [(scenario.dimension, scenario.name) for scenario in scenarios.values()]
+    assert order == sorted(
+        order, key=lambda place: (("performance", "reliability", "resources").index(place[0]), place)
+    )

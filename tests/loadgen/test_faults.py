@@ -121,7 +121,7 @@ async def test_scenarios_without_anybody_to_inject_their_faults_are_left_out_or_
             await feasible([broken], {"service": controls}, named=False, say=lines.append)
     (line,) = lines
     assert line.startswith("left out: trial: no faults of the providers can be injected (GET ")
-    assert line.endswith("PROVIDERS_FAULTS=true on this machine and name them with --providers")
+    assert line.endswith("name them: with --providers of python -m loadgen, or as PROVIDERS_URL of a running stack")
 
 
 async def test_scenarios_with_controls_run() -> None:

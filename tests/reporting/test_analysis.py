@@ -56,6 +56,19 @@ def test_no_verdict_where_the_objective_does_not_apply(made: MadeRun) -> None:
     assert [v.case for v in found.verdicts] == ["n50"]
 
 
+def test_a_case_in_which_nothing_is_sent_is_not_judged_by_its_jobs(made: MadeRun) -> None:
+    run = only(made.run, NAME)
+    (load,) = run.scenarios[0].cases
+    silence = msgspec.structs.replace(load, name="silence", model="idle", planned=0)
+    scenario = msgspec.structs.replace(run.scenarios[0], cases=[load, silence])
+    values = [
+        measurement("success_rate", NAME, "n01", value=1.0),
+        measurement("success_rate", NAME, "silence", value=None, n=0),
+    ]
+    found = evidence(made, run=msgspec.structs.replace(run, scenarios=[scenario]), measurements=[*RECONCILED, *values])
+    assert [(v.case, v.status) for v in analyse(found, "performance").verdicts] == [("n01", Status.PASS)]
+
+
 def test_an_invalid_run_outweighs_a_failure_and_a_failure_outweighs_no_data(made: MadeRun) -> None:
     values = [
         *RECONCILED,

@@ -30,7 +30,7 @@ def write(folder: Path, text: str) -> Path:
 
 def test_the_shipped_catalogue_loads_and_holds_the_objectives_of_the_design() -> None:
     found = {s.id: (s.objective.direction, s.objective.value) for s in load().slis if s.objective}
-    assert found == {
+    of_the_design = {
         "response_time_p95": ("at_most", 2.0),
         "api_latency_p95": ("at_most", 0.5),
         "success_rate": ("at_least", 0.95),
@@ -47,6 +47,7 @@ def test_the_shipped_catalogue_loads_and_holds_the_objectives_of_the_design() ->
         "memory_leaked": ("at_most", 100e6),
         "cache_hit_rate": ("at_least", 0.4),
     }
+    assert of_the_design.items() <= found.items()  # a checkout may have more of its own
     assert load().get("throughput").objective.concurrency == 50  # type: ignore[union-attr]
 
 
