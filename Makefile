@@ -32,7 +32,7 @@ test-extended: $(VENV)/.dev ## the long ones: the commands of README and docs/, 
 	@$(BIN)/python -m pytest -m extended
 
 test-fast: $(VENV)/.dev ## the fast tests: no stack, no processes but shared ones of media
-	@$(BIN)/python -m pytest -m "not acceptance" -n auto --dist worksteal
+	@$(BIN)/python -m pytest -m "not acceptance"
 
 stack-tools: $(VENV)/.runtime ## build Prometheus and the Collector as compose pins them, into the cache (needs Go)
 	@$(BIN)/python -m stack.tools

@@ -50,7 +50,7 @@ class Health:
     def lag_p99_lower(self) -> float | None:
         """Lower limit of the 95 % interval of that P99 in seconds, by order statistics; None for too few samples."""
         n = len(self._lags)
-        above = _surely_above(n)
+        above = _may_lie_above(n)
         return sorted(self._lags)[n - 1 - above] if above < n else None
 
     async def _sample(self) -> None:
@@ -60,7 +60,7 @@ class Health:
             self._lags.append(max(0.0, time.monotonic() - due))  # uvloop's timers fire up to 1 ms early
 
 
-def _surely_above(n: int) -> int:
+def _may_lie_above(n: int) -> int:
     """The most values of `n` that lie above their true P99 with a probability of at least 2.5 % (binomial)."""
     count, left = 0, 1.0
     while True:

@@ -41,6 +41,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--profile", choices=PROFILES, default="quick", help="Size of the acceptance run. Default: quick.")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads its own options
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """The fast tests run on all cores by themselves, unless `-n`, `-s` or `--pdb` says otherwise."""
+    option = config.option
+    if option.numprocesses is None and "not acceptance" in option.markexpr and option.capture != "no":
+        option.numprocesses = "auto"
+        option.dist = "worksteal" if option.dist == "no" else option.dist
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A run that is measured shares the machine with no other test; of several workers none begins the longest last."""
     for item in items:

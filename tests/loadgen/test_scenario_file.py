@@ -210,7 +210,7 @@ def test_the_shipped_scenarios_are_those_of_the_suite() -> None:
     }
     assert [case.prompts for case in scenarios["cache_efficiency"].cases] == ["unique", "repeated", "half_new"]
     leak = scenarios["memory_leak"].cases[0]
-    assert (leak.iterations.quick, leak.iterations.standard, leak.warmup.quick) == (20, 60, 1)
+    assert (leak.iterations.quick, leak.iterations.standard, leak.warmup.quick) == (24, 60, 1)
     assert scenarios["api_latency"].steps == ("create", "retrieve", "list", "wait", "manifest", "content", "delete")
     assert scenarios["api_latency"].encoding == "alternate"
     assert scenarios["single_request"].cases[0].iterations.quick == 20
