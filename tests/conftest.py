@@ -45,6 +45,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """The fast tests run on all cores by themselves, unless `-n`, `-s` or `--pdb` says otherwise."""
     option = config.option
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return  # a worker has no workers of its own
     if option.numprocesses is None and "not acceptance" in option.markexpr and option.capture != "no":
         option.numprocesses = "auto"
         option.dist = "worksteal" if option.dist == "no" else option.dist
