@@ -35,7 +35,7 @@ test-fast: $(VENV)/.dev ## the fast tests: no stack, no processes but shared one
 	@$(BIN)/python -m pytest -m "not acceptance"
 
 stack-tools: $(VENV)/.runtime ## build Prometheus and the Collector as compose pins them, into the cache (needs Go)
-	@$(BIN)/python -m stack.tools
+	@$(BIN)/python -m reelbench.stack.tools
 
 test-stack: $(VENV)/.dev ## run the files of the compose stack natively (after stack-tools; TEMPO_BIN adds a Tempo)
 	@$(BIN)/python -m pytest tests/stack/full
@@ -45,7 +45,7 @@ lint: $(VENV)/.dev ## format check, lint, types, import directions, scenario fil
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m loadgen check
+	@$(BIN)/python -m reelbench.loadgen check
 	@$(BIN)/python scripts/generate.py --check
 
 generate: $(VENV)/.runtime ## write dashboards, rules and their page from the catalogue of indicators

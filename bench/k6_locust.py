@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench.generators import Command, Figures, Generator, Load, read_report
-from stack.binaries import cache_folder
+from reelbench.bench.generators import Command, Figures, Generator, Load, read_report
+from reelbench.stack.binaries import cache_folder
 
 K6_VERSION: Final = "1.1.0"
 LOCUST_VERSION: Final = "2.46.7"

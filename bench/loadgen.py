@@ -16,9 +16,9 @@ from typing import Final
 
 from tabulate import tabulate
 
-from bench.generators import JOB, BenchError, Generator, Load
-from bench.ratio import ratio
-from bench.rig import Cores, Sent, send
+from reelbench.bench.generators import JOB, BenchError, Generator, Load
+from reelbench.bench.ratio import ratio
+from reelbench.bench.rig import Cores, Sent, send
 
 USERS: Final = 16
 ARRIVALS, SECONDS, FREEZE_AT, FREEZE_FOR, FREEZE_USERS = 100, 8, 3, 2, 20

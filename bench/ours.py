@@ -18,15 +18,15 @@ import requests
 import uvloop
 from rich.console import Console
 
-from bench.generators import BenchError, Command, Figures, Load
-from loadgen import telemetry
-from loadgen.document import SAMPLE, read_document
-from loadgen.record import RecordError, read_jobs, read_requests, read_run
-from loadgen.scenario import PROFILES, Scenario
-from loadgen.session import execute
-from loadgen.settings import Settings
-from reporting.statistics import summarize
-from stack.ports import free_ports
+from reelbench.bench.generators import BenchError, Command, Figures, Load
+from reelbench.loadgen import telemetry
+from reelbench.loadgen.document import SAMPLE, read_document
+from reelbench.loadgen.record import RecordError, read_jobs, read_requests, read_run
+from reelbench.loadgen.scenario import PROFILES, Scenario
+from reelbench.loadgen.session import execute
+from reelbench.loadgen.settings import Settings
+from reelbench.reporting.statistics import summarize
+from reelbench.stack.ports import free_ports
 
 SCRAPE: Final = 1.0
 HOLD: Final = 0.3
@@ -51,7 +51,7 @@ class Ours:
     def command(self, load: Load, target: str, folder: Path) -> Command:
         """Run this module."""
         (self._port,), self._ended = free_ports(1), None
-        arguments = [sys.executable, "-m", "bench.ours", target, str(folder), json.dumps(scenario(load))]
+        arguments = [sys.executable, "-m", "reelbench.bench.ours", target, str(folder), json.dumps(scenario(load))]
         return Command(
             arguments,
             {
@@ -119,7 +119,7 @@ def scenario(load: Load) -> dict[str, Any]:
 
 
 def main(target: str, folder: Path, spec: dict[str, Any]) -> int:
-    """Run a scenario as the command ``python -m loadgen run`` does; gives its exit code."""
+    """Run a scenario as the command ``python -m reelbench.loadgen run`` does; gives its exit code."""
     settings = Settings(
         run_dir=folder / "run",
         run_id="bench",

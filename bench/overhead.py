@@ -21,19 +21,20 @@ from typing import Literal
 import uvloop
 from rich.console import Console
 
-from bench.ratio import ratio
-from loadgen.document import Document
-from loadgen.record import JobRecord, Outcome, read_jobs
-from loadgen.scenario import PROFILES, Scenario
-from loadgen.session import EXIT_INTERRUPTED, EXIT_OK, execute
-from loadgen.settings import Settings
-from reporting.statistics import summarize
-from stack import readiness
-from stack.embedded import COMPONENTS, READY_DEADLINE, EmbeddedStack
-from stack.endpoints import SERVICE, allocate
-from stack.environment import ROOT, component_environment
-from stack.processes import Processes
-from stack.prometheus import PrometheusBinary
+from reelbench import HOME
+from reelbench.bench.ratio import ratio
+from reelbench.loadgen.document import Document
+from reelbench.loadgen.record import JobRecord, Outcome, read_jobs
+from reelbench.loadgen.scenario import PROFILES, Scenario
+from reelbench.loadgen.session import EXIT_INTERRUPTED, EXIT_OK, execute
+from reelbench.loadgen.settings import Settings
+from reelbench.reporting.statistics import summarize
+from reelbench.stack import readiness
+from reelbench.stack.embedded import COMPONENTS, READY_DEADLINE, EmbeddedStack
+from reelbench.stack.endpoints import SERVICE, allocate
+from reelbench.stack.environment import component_environment
+from reelbench.stack.processes import Processes
+from reelbench.stack.prometheus import PrometheusBinary
 
 Arm = Literal["on", "off"]
 IN_FLIGHT = 16
@@ -156,7 +157,7 @@ def _service(arm: Arm, folder: Path, prometheus: PrometheusBinary) -> Iterator[s
                 component.name,
                 [*component.command, "--host", "127.0.0.1", "--port", str(endpoints.api_ports[component.name])],
                 environment=component_environment(component.name, endpoints, folder, os.environ) | WITHOUT,
-                directory=ROOT,
+                directory=HOME,
                 log=folder / f"{component.name}.log",
             )
             ready.append(url + component.ready)

@@ -17,9 +17,9 @@ from typing import Final
 import msgspec
 import requests
 
-from bench.generators import JOB, BenchError, Figures, Generator, Load
-from bench.server import Counts
-from stack.environment import ROOT
+from reelbench import HOME
+from reelbench.bench.generators import JOB, BenchError, Figures, Generator, Load
+from reelbench.bench.server import Counts
 
 DEADLINE: Final = 600.0
 """Seconds until a generator must have ended."""
@@ -110,7 +110,7 @@ def _drive(generator: Generator, load: Load, url: str, folder: Path, core: int) 
                 stdout=output,
                 stderr=errors,
                 env=os.environ | command.environment,
-                cwd=ROOT,
+                cwd=HOME,
             )
         try:
             end = time.monotonic() + DEADLINE
@@ -132,9 +132,9 @@ def _drive(generator: Generator, load: Load, url: str, folder: Path, core: int) 
 @contextmanager
 def _server(core: int, freeze: tuple[float, float]) -> Iterator[str]:
     """Run a server; gives its base URL."""
-    command = [sys.executable, "-m", "bench.server", *map(str, freeze)]
+    command = [sys.executable, "-m", "reelbench.bench.server", *map(str, freeze)]
     with _pinned(core):
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, cwd=ROOT)
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, cwd=HOME)
     try:
         assert process.stdout is not None
         url = process.stdout.readline().decode().strip()

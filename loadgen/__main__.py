@@ -1,4 +1,4 @@
-"""Command line of the load generator: ``python -m loadgen run|check|list``.
+"""Command line of the load generator: ``python -m reelbench.loadgen run|check|list``.
 
 Standard output of ``run`` belongs to the trace exporter; everything for the user goes to standard error.
 """
@@ -20,13 +20,13 @@ import typer
 import uvloop
 from rich.console import Console
 
-from loadgen import telemetry
-from loadgen.arrivals import expected_jobs
-from loadgen.document import SAMPLE
-from loadgen.options import OptionsError, check_options
-from loadgen.scenario import PROFILES, Scenario
-from loadgen.scenario_file import ScenarioError, load_folder
-from loadgen.session import EXIT_INTERRUPTED, execute
+from reelbench.loadgen import telemetry
+from reelbench.loadgen.arrivals import expected_jobs
+from reelbench.loadgen.document import SAMPLE
+from reelbench.loadgen.options import OptionsError, check_options
+from reelbench.loadgen.scenario import PROFILES, Scenario
+from reelbench.loadgen.scenario_file import ScenarioError, load_folder
+from reelbench.loadgen.session import EXIT_INTERRUPTED, execute
 
 EXIT_USAGE = 2
 
@@ -118,4 +118,4 @@ def _stop(errors: tuple[str, ...] | list[str]) -> NoReturn:
 
 
 if __name__ == "__main__":
-    app(prog_name="python -m loadgen")
+    app(prog_name="python -m reelbench.loadgen")

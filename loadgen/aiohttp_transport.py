@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import aiohttp
 
-from loadgen.transport import (
+from reelbench.loadgen.transport import (
     CONNECT_SECONDS,
     KEEPALIVE_SECONDS,
     SILENCE_SECONDS,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psutil
 
-from loadgen.limits import read_limits
-from loadgen.record import EnvironmentRecord
+from reelbench.loadgen.limits import read_limits
+from reelbench.loadgen.record import EnvironmentRecord
 
 PACKAGES = ("aiohttp", "fastapi", "msgspec", "opentelemetry-sdk", "prometheus-client", "uvicorn", "uvloop")
 LOCK_FILE = "requirements.lock"

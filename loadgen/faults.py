@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from loadgen.clock import Clock
-from loadgen.controls import ControlError, Controls
-from loadgen.record import FaultRecord
-from loadgen.timeline import PlannedFault, Side, Window, windows
+from reelbench.loadgen.clock import Clock
+from reelbench.loadgen.controls import ControlError, Controls
+from reelbench.loadgen.record import FaultRecord
+from reelbench.loadgen.timeline import PlannedFault, Side, Window, windows
 
 GRACE_SECONDS = 60.0
 """By which a fault outlives its planned end when this process was killed and cannot lift it."""

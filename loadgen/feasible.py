@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from loadgen.controls import ControlError, Controls
-from loadgen.scenario import Scenario
-from loadgen.target import TargetError
-from loadgen.timeline import Side, sides
+from reelbench.loadgen.controls import ControlError, Controls
+from reelbench.loadgen.scenario import Scenario
+from reelbench.loadgen.target import TargetError
+from reelbench.loadgen.timeline import Side, sides
 
 Need = Literal["providers", "service", "switches"]
 """What a scenario needs: faults of a side, or the service's switches."""
@@ -22,7 +22,7 @@ _CURES: dict[Need, tuple[str, str]] = {
         "no faults of the providers can be injected",
         (
             "start the mock providers with PROVIDERS_FAULTS=true on this machine and name them: "
-            "with --providers of python -m loadgen, or as PROVIDERS_URL of a running stack"
+            "with --providers of python -m reelbench.loadgen, or as PROVIDERS_URL of a running stack"
         ),
     ),
     "switches": (

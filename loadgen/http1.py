@@ -12,8 +12,8 @@ from collections import deque
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
-from loadgen.connection import Connection, DisconnectedError
-from loadgen.transport import CONNECT_SECONDS, KEEPALIVE_SECONDS, Receiver, Request, TransportError, reason
+from reelbench.loadgen.connection import Connection, DisconnectedError
+from reelbench.loadgen.transport import CONNECT_SECONDS, KEEPALIVE_SECONDS, Receiver, Request, TransportError, reason
 
 _PORT: Final = 80
 

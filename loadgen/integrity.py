@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from loadgen.target import Content
-from loadgen.videos import Asset, Manifest
+from reelbench.loadgen.target import Content
+from reelbench.loadgen.videos import Asset, Manifest
 
 Verdict = Literal["ok", "corrupt", "missing"]
 

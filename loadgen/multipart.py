@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Final
 
-from loadgen.document import Document
+from reelbench.loadgen.document import Document
 
 _ESCAPES: Final = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
 """Of file names, as browsers do it (WHATWG HTML, multipart/form-data)."""

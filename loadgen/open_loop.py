@@ -14,12 +14,12 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from loadgen.clock import Clock
-from loadgen.job import JobRunner
-from loadgen.plan import PlannedJob
-from loadgen.record import Outcome
-from loadgen.scenario import Scenario
-from loadgen.stop import Stop, run_unless
+from reelbench.loadgen.clock import Clock
+from reelbench.loadgen.job import JobRunner
+from reelbench.loadgen.plan import PlannedJob
+from reelbench.loadgen.record import Outcome
+from reelbench.loadgen.scenario import Scenario
+from reelbench.loadgen.stop import Stop, run_unless
 
 GLANCE = 0.25
 """Longest sleep between two looks at whether the user has stopped the run."""

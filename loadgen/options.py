@@ -6,12 +6,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from loadgen.addresses import is_base_url
-from loadgen.document import DocumentError, read_document
-from loadgen.journal import occupied
-from loadgen.scenario import PROFILES, Profile, Scenario
-from loadgen.scenario_file import ScenarioError, load_folder
-from loadgen.settings import Settings
+from reelbench.loadgen.addresses import is_base_url
+from reelbench.loadgen.document import DocumentError, read_document
+from reelbench.loadgen.journal import occupied
+from reelbench.loadgen.scenario import PROFILES, Profile, Scenario
+from reelbench.loadgen.scenario_file import ScenarioError, load_folder
+from reelbench.loadgen.settings import Settings
 
 
 class OptionsError(Exception):

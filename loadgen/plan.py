@@ -13,10 +13,10 @@ from typing import Literal
 
 import msgspec
 
-from loadgen.arrivals import arrivals
-from loadgen.record import to_line
-from loadgen.scenario import Case, Profile, Scenario, Step
-from loadgen.timeline import PlannedFault
+from reelbench.loadgen.arrivals import arrivals
+from reelbench.loadgen.record import to_line
+from reelbench.loadgen.scenario import Case, Profile, Scenario, Step
+from reelbench.loadgen.timeline import PlannedFault
 
 _METHODS = (
     "a controlled experiment on",

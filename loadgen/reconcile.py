@@ -8,8 +8,8 @@ from collections.abc import Set as AbstractSet
 
 from opentelemetry.context import Context
 
-from loadgen.record import StoreCount
-from loadgen.target import Call, Target
+from reelbench.loadgen.record import StoreCount
+from reelbench.loadgen.target import Call, Target
 
 PAGE = 100
 DEADLINE = 15.0

@@ -10,24 +10,32 @@ from dataclasses import dataclass
 import msgspec
 from opentelemetry.context import Context
 
-from loadgen.clock import Clock
-from loadgen.faults import Injector
-from loadgen.health import Health
-from loadgen.job import JobRunner
-from loadgen.journal import Journal
-from loadgen.metrics import Metrics
-from loadgen.observer import Observer
-from loadgen.open_loop import OpenLoop
-from loadgen.plan import PlannedJob
-from loadgen.progress import ProgressView
-from loadgen.reconcile import count_store
-from loadgen.record import ArrivalsRecord, CaseRecord, JobRecord, RequestRecord, RunRecord, RunState, ScenarioRecord
-from loadgen.replicas import Replica
-from loadgen.scenario import Case, Profile, Scenario
-from loadgen.share import WHOLE, Share
-from loadgen.stop import Stop, run_unless
-from loadgen.switches import Switcher
-from loadgen.timeline import PlannedFault
+from reelbench.loadgen.clock import Clock
+from reelbench.loadgen.faults import Injector
+from reelbench.loadgen.health import Health
+from reelbench.loadgen.job import JobRunner
+from reelbench.loadgen.journal import Journal
+from reelbench.loadgen.metrics import Metrics
+from reelbench.loadgen.observer import Observer
+from reelbench.loadgen.open_loop import OpenLoop
+from reelbench.loadgen.plan import PlannedJob
+from reelbench.loadgen.progress import ProgressView
+from reelbench.loadgen.reconcile import count_store
+from reelbench.loadgen.record import (
+    ArrivalsRecord,
+    CaseRecord,
+    JobRecord,
+    RequestRecord,
+    RunRecord,
+    RunState,
+    ScenarioRecord,
+)
+from reelbench.loadgen.replicas import Replica
+from reelbench.loadgen.scenario import Case, Profile, Scenario
+from reelbench.loadgen.share import WHOLE, Share
+from reelbench.loadgen.stop import Stop, run_unless
+from reelbench.loadgen.switches import Switcher
+from reelbench.loadgen.timeline import PlannedFault
 
 IDLE_SAMPLES = 3
 """Least samples of each gauge in an idle case."""

@@ -12,8 +12,8 @@ from typing import Any, TypeGuard
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from loadgen.arrivals import problems as arrival_problems
-from loadgen.scenario import (
+from reelbench.loadgen.arrivals import problems as arrival_problems
+from reelbench.loadgen.scenario import (
     DIMENSIONS,
     PROFILES,
     STEPS,
@@ -32,8 +32,8 @@ from loadgen.scenario import (
     Warmup,
     WarmupSeconds,
 )
-from loadgen.strict_yaml import UnreadableError, dotted, read_mapping
-from loadgen.timeline import problems as timeline_problems
+from reelbench.loadgen.strict_yaml import UnreadableError, dotted, read_mapping
+from reelbench.loadgen.timeline import problems as timeline_problems
 
 FOLDER = Path(__file__).parent / "scenarios"
 

@@ -4,35 +4,34 @@ from __future__ import annotations
 
 import dataclasses
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 from opentelemetry import metrics
 from rich.console import Console
 
-from loadgen import telemetry
-from loadgen.clock import Clock
-from loadgen.controls import Controls
-from loadgen.environment import describe
-from loadgen.faults import FaultError, Injector
-from loadgen.feasible import feasible
-from loadgen.job import JobRunner
-from loadgen.journal import Journal, JournalError
-from loadgen.metrics import Metrics
-from loadgen.observer import Observer
-from loadgen.plan import plan_hash, plan_run, to_bytes
-from loadgen.progress import ProgressView
-from loadgen.record import SCHEMA_VERSION, RunRecord, RunState
-from loadgen.replicas import Replica, ReplicaError, join
-from loadgen.runner import Recorder, Runner, pending
-from loadgen.scenario import Case
-from loadgen.settings import Settings
-from loadgen.share import WHOLE, Share
-from loadgen.stop import Stop, run_unless, signalled
-from loadgen.switches import Switcher, SwitchError
-from loadgen.target import Target, TargetError
-from loadgen.timeline import Side, plan_all_faults
+from reelbench import HOME
+from reelbench.loadgen import telemetry
+from reelbench.loadgen.clock import Clock
+from reelbench.loadgen.controls import Controls
+from reelbench.loadgen.environment import describe
+from reelbench.loadgen.faults import FaultError, Injector
+from reelbench.loadgen.feasible import feasible
+from reelbench.loadgen.job import JobRunner
+from reelbench.loadgen.journal import Journal, JournalError
+from reelbench.loadgen.metrics import Metrics
+from reelbench.loadgen.observer import Observer
+from reelbench.loadgen.plan import plan_hash, plan_run, to_bytes
+from reelbench.loadgen.progress import ProgressView
+from reelbench.loadgen.record import SCHEMA_VERSION, RunRecord, RunState
+from reelbench.loadgen.replicas import Replica, ReplicaError, join
+from reelbench.loadgen.runner import Recorder, Runner, pending
+from reelbench.loadgen.scenario import Case
+from reelbench.loadgen.settings import Settings
+from reelbench.loadgen.share import WHOLE, Share
+from reelbench.loadgen.stop import Stop, run_unless, signalled
+from reelbench.loadgen.switches import Switcher, SwitchError
+from reelbench.loadgen.target import Target, TargetError
+from reelbench.loadgen.timeline import Side, plan_all_faults
 
-ROOT = Path(__file__).parent.parent
 SPARE_CONNECTIONS = 4
 """Connections of the pool beyond the jobs in flight, for a slot's cleanup beside its next job."""
 HOLD_SECONDS = 20.0
@@ -119,7 +118,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             started=clock.now(),
             ended=None,
             document=settings.document.record(),
-            environment=describe(ROOT),
+            environment=describe(HOME),
             scenarios=[pending(scenario, settings.profile, plan, share, interval) for scenario in scenarios],
             faults=[],
         )

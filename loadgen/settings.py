@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadgen.document import Document
-from loadgen.scenario import Profile, Scenario
+from reelbench.loadgen.document import Document
+from reelbench.loadgen.scenario import Profile, Scenario
 
 
 @dataclass(frozen=True, slots=True)

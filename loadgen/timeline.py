@@ -10,7 +10,17 @@ from typing import Literal
 
 import msgspec
 
-from loadgen.scenario import PROFILES, Case, Fault, FaultKind, FaultSpec, FaultTarget, Profile, Scenario, Seconds
+from reelbench.loadgen.scenario import (
+    PROFILES,
+    Case,
+    Fault,
+    FaultKind,
+    FaultSpec,
+    FaultTarget,
+    Profile,
+    Scenario,
+    Seconds,
+)
 
 Side = Literal["providers", "service"]
 """Who injects: the providers fail themselves, the service lets its store fail."""

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reporting import units
-from reporting.breaker import SCENARIO as OUTAGE
-from reporting.cancellation import SCENARIO as CANCELLATION
-from reporting.cancellation import leftovers
-from reporting.crossings import crossings
-from reporting.evidence import Evidence
-from reporting.integrity import losses
-from reporting.partials import handled
-from reporting.recovery import outages
-from reporting.report import Block, Bullets, Paragraph, Section
-from reporting.retries import PROVIDER, SCENARIO, recovered
-from reporting.statistics import summarize
-from reporting.success import DIMENSION, NORMAL
+from reelbench.reporting import units
+from reelbench.reporting.breaker import SCENARIO as OUTAGE
+from reelbench.reporting.cancellation import SCENARIO as CANCELLATION
+from reelbench.reporting.cancellation import leftovers
+from reelbench.reporting.crossings import crossings
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.integrity import losses
+from reelbench.reporting.partials import handled
+from reelbench.reporting.recovery import outages
+from reelbench.reporting.report import Block, Bullets, Paragraph, Section
+from reelbench.reporting.retries import PROVIDER, SCENARIO, recovered
+from reelbench.reporting.statistics import summarize
+from reelbench.reporting.success import DIMENSION, NORMAL
 
 MIN_RECOVERY = 0.9
 """Below, more attempts pay: a fourth attempt at 30 % failures brings 97.3 to 99.2 %."""

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from loadgen.record import CaseRecord, ScenarioRecord
-from reporting import units
-from reporting.arrivals import OpenCase, open_case
-from reporting.buckets import Bound
-from reporting.catalogue import Objective, Sli
-from reporting.evidence import Evidence
-from reporting.measurements import Measurement
-from reporting.reconciliation import Reconciliation, reconcile
-from reporting.records import place_name
-from reporting.validity import Health, check
+from reelbench.loadgen.record import CaseRecord, ScenarioRecord
+from reelbench.reporting import units
+from reelbench.reporting.arrivals import OpenCase, open_case
+from reelbench.reporting.buckets import Bound
+from reelbench.reporting.catalogue import Objective, Sli
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.measurements import Measurement
+from reelbench.reporting.reconciliation import Reconciliation, reconcile
+from reelbench.reporting.records import place_name
+from reelbench.reporting.validity import Health, check
 
 QUICK = "quick"
 """The profile in which a small sample is expected and tolerated."""

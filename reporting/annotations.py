@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loadgen.record import FaultRecord, RunRecord, RunState
-from reporting.analysis import Status, Verdict
+from reelbench.loadgen.record import FaultRecord, RunRecord, RunState
+from reelbench.reporting.analysis import Status, Verdict
 
 TAG = "reelbench"
 """On every annotation and every dashboard of ours."""

@@ -9,11 +9,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from loadgen.record import ArrivalsRecord, CaseRecord, JobRecord, Outcome, RunState, ScenarioRecord
-from reporting.censoring import Tail, tail
-from reporting.records import STOPPED, Records
-from reporting.statistics import Proportion, proportion
-from reporting.trend import Trend, trend
+from reelbench.loadgen.record import ArrivalsRecord, CaseRecord, JobRecord, Outcome, RunState, ScenarioRecord
+from reelbench.reporting.censoring import Tail, tail
+from reelbench.reporting.records import STOPPED, Records
+from reelbench.reporting.statistics import Proportion, proportion
+from reelbench.reporting.trend import Trend, trend
 
 CUT_OFF = frozenset({Outcome.TIMEOUT, Outcome.ABORTED})
 """Outcomes of jobs that were not finished when the client stopped waiting: their times are lower limits."""

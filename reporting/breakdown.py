@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from loadgen.record import JobRecord
-from reporting.components import STAGES
-from reporting.critical_path import critical_path
-from reporting.traces import TraceSpan
+from reelbench.loadgen.record import JobRecord
+from reelbench.reporting.components import STAGES
+from reelbench.reporting.critical_path import critical_path
+from reelbench.reporting.traces import TraceSpan
 
 STAGE_SPAN = "video.job.stage "
 API = "/v1/videos"

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 
-from loadgen.record import Outcome
-from reporting import units
-from reporting.crossings import Crossings, crossings
-from reporting.evidence import Evidence
-from reporting.records import Records
-from reporting.recovery import Outage, Recovery, calls_during, outages, recovery, transitions
-from reporting.report import Block, Bullets, Paragraph, Section, Series, Table, Timeline
-from reporting.sections import not_run
-from reporting.statistics import summarize
+from reelbench.loadgen.record import Outcome
+from reelbench.reporting import units
+from reelbench.reporting.crossings import Crossings, crossings
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.records import Records
+from reelbench.reporting.recovery import Outage, Recovery, calls_during, outages, recovery, transitions
+from reelbench.reporting.report import Block, Bullets, Paragraph, Section, Series, Table, Timeline
+from reelbench.reporting.sections import not_run
+from reelbench.reporting.statistics import summarize
 
 SCENARIO = "llm_outage"
 STATES = ("closed", "half_open", "open")

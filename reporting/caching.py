@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from loadgen.record import CaseRecord
-from reporting import units
-from reporting.charges import charged
-from reporting.comparison import compare
-from reporting.evidence import Evidence
-from reporting.pooling import calls_of
-from reporting.report import Block, Bullets, Section, Table
-from reporting.sections import not_run
-from reporting.statistics import Proportion, proportion, summarize
+from reelbench.loadgen.record import CaseRecord
+from reelbench.reporting import units
+from reelbench.reporting.charges import charged
+from reelbench.reporting.comparison import compare
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.pooling import calls_of
+from reelbench.reporting.report import Block, Bullets, Section, Table
+from reelbench.reporting.sections import not_run
+from reelbench.reporting.statistics import Proportion, proportion, summarize
 
 SCENARIO = "cache_efficiency"
 COLD, WARM, HALF = "cold", "warm", "half_new"

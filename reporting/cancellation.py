@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from loadgen.record import JobRecord, Outcome
-from reporting import units
-from reporting.evidence import Evidence
-from reporting.records import Records
-from reporting.report import Bullets, Section, Table
-from reporting.sections import not_run
-from reporting.statistics import Proportion, exact_proportion, summarize
+from reelbench.loadgen.record import JobRecord, Outcome
+from reelbench.reporting import units
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.records import Records
+from reelbench.reporting.report import Bullets, Section, Table
+from reelbench.reporting.sections import not_run
+from reelbench.reporting.statistics import Proportion, exact_proportion, summarize
 
 SCENARIO = "job_cancellation"
 

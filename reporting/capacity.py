@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reporting import units
-from reporting.arrivals import OpenCase, open_cases
-from reporting.records import Records
+from reelbench.reporting import units
+from reelbench.reporting.arrivals import OpenCase, open_cases
+from reelbench.reporting.records import Records
 
 MIN_SUCCESS = 0.95
 MAX_P95 = 2.0

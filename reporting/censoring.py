@@ -10,8 +10,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reporting import units
-from reporting.statistics import Interval, percentile
+from reelbench.reporting import units
+from reelbench.reporting.statistics import Interval, percentile
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from loadgen.record import CaseRecord, Outcome
-from reporting.evidence import Evidence
-from reporting.network import traffic
-from reporting.records import case_seconds
-from reporting.usage import UNDER_TEST, job_seconds, memory, utilisation
+from reelbench.loadgen.record import CaseRecord, Outcome
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.network import traffic
+from reelbench.reporting.records import case_seconds
+from reelbench.reporting.usage import UNDER_TEST, job_seconds, memory, utilisation
 
 HOUR = 3600.0
 MONTH = 730.0

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reporting.evidence import Evidence
-from reporting.levels import Level
-from reporting.records import place_name
-from reporting.report import Chart, Series
-from reporting.statistics import Percentile
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.levels import Level
+from reelbench.reporting.records import place_name
+from reelbench.reporting.report import Chart, Series
+from reelbench.reporting.statistics import Percentile
 
 
 def ecdf(evidence: Evidence, level: Level) -> Chart:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import msgspec
 
-from loadgen.record import CaseRecord, RunRecord, ScenarioRecord
-from reporting.buckets import bound_of
-from reporting.catalogue import Catalogue, Sli
-from reporting.exact import FUNCTIONS
-from reporting.measurements import RECORDS, Measurement, Measurements
-from reporting.prometheus import NoData, Prometheus, Value, Vector, single
-from reporting.records import Records, began
+from reelbench.loadgen.record import CaseRecord, RunRecord, ScenarioRecord
+from reelbench.reporting.buckets import bound_of
+from reelbench.reporting.catalogue import Catalogue, Sli
+from reelbench.reporting.exact import FUNCTIONS
+from reelbench.reporting.measurements import RECORDS, Measurement, Measurements
+from reelbench.reporting.prometheus import NoData, Prometheus, Value, Vector, single
+from reelbench.reporting.records import Records, began
 
 DIGITS = 12
 """Significant digits kept: Prometheus may sum series in another order after a restart, which moves the last ones."""

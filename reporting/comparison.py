@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reporting import units
-from reporting.evidence import Evidence
-from reporting.statistics import Interval, Summary, mean_difference, summarize
+from reelbench.reporting import units
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.statistics import Interval, Summary, mean_difference, summarize
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from reporting import units
-from reporting.charts import component_bars
-from reporting.evidence import Evidence
-from reporting.recommendations import Part
-from reporting.report import Block, Section, Table
-from reporting.sections import not_run
+from reelbench.reporting import units
+from reelbench.reporting.charts import component_bars
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.recommendations import Part
+from reelbench.reporting.report import Block, Section, Table
+from reelbench.reporting.sections import not_run
 
 SCENARIO = "component_speed"
 STAGES = {

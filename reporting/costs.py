@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from loadgen.record import CaseRecord
-from reporting import units
-from reporting.charges import KINDS, PER, Bill, Loaded, Month, bill, loaded, month
-from reporting.evidence import Evidence
-from reporting.records import case_seconds, place_name
-from reporting.report import Block, Bullets, Paragraph, Section, Table
-from reporting.usage import job_seconds
+from reelbench.loadgen.record import CaseRecord
+from reelbench.reporting import units
+from reelbench.reporting.charges import KINDS, PER, Bill, Loaded, Month, bill, loaded, month
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.records import case_seconds, place_name
+from reelbench.reporting.report import Block, Bullets, Paragraph, Section, Table
+from reelbench.reporting.usage import job_seconds
 
 DIMENSION = "resources"
 REFERENCE = ("single_job", "network_bandwidth", "resource_scaling")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-from loadgen.record import CallRecord
-from reporting.records import Records
-from reporting.recovery import transitions
+from reelbench.loadgen.record import CallRecord
+from reelbench.reporting.records import Records
+from reelbench.reporting.recovery import transitions
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from loadgen.record import Outcome
-from reporting.evidence import Evidence
-from reporting.levels import Level
-from reporting.report import Chart, Series
+from reelbench.loadgen.record import Outcome
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.levels import Level
+from reelbench.reporting.report import Chart, Series
 
 MAX_STEPS = 200
 """Steps of a distribution in a chart: a page shows no more, and the file stays small."""

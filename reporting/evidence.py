@@ -6,12 +6,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from reporting.catalogue import Catalogue
-from reporting.measurements import Measurement, Measurements
-from reporting.prices import Prices
-from reporting.records import Records
-from reporting.stackfile import StackInfo
-from reporting.traces import Gathered, RootKey
+from reelbench.reporting.catalogue import Catalogue
+from reelbench.reporting.measurements import Measurement, Measurements
+from reelbench.reporting.prices import Prices
+from reelbench.reporting.records import Records
+from reelbench.reporting.stackfile import StackInfo
+from reelbench.reporting.traces import Gathered, RootKey
 
 
 @dataclass(frozen=True, kw_only=True)

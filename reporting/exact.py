@@ -9,16 +9,16 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from loadgen.record import CaseRecord, ScenarioRecord
-from reporting.capacity import knee
-from reporting.crossings import crossings
-from reporting.integrity import losses
-from reporting.leak import leak
-from reporting.prometheus import NoData
-from reporting.records import Records, case_seconds
-from reporting.recovery import outages, recovery
-from reporting.spike import spikes
-from reporting.usage import UNDER_TEST, memory, utilisation
+from reelbench.loadgen.record import CaseRecord, ScenarioRecord
+from reelbench.reporting.capacity import knee
+from reelbench.reporting.crossings import crossings
+from reelbench.reporting.integrity import losses
+from reelbench.reporting.leak import leak
+from reelbench.reporting.prometheus import NoData
+from reelbench.reporting.records import Records, case_seconds
+from reelbench.reporting.recovery import outages, recovery
+from reelbench.reporting.spike import spikes
+from reelbench.reporting.usage import UNDER_TEST, memory, utilisation
 
 TOO_FEW = "too few samples of memory within the case"
 NO_BREAKER = NoData("the service ran without its circuit breaker")

@@ -9,33 +9,25 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from loadgen.record import (
-    TRACES_DIR,
-    RecordError,
-    RunRecord,
-    read_calls,
-    read_jobs,
-    read_requests,
-    read_run,
-)
-from reporting import measurements as measured
-from reporting import performance, reliability, resources, sections, units
-from reporting.analysis import Analysis, Status, Verdict, analyse, worst
-from reporting.catalogue import CATALOGUE_FILE, Catalogue, load
-from reporting.collector import collect, compute, questions
-from reporting.evidence import Evidence
-from reporting.measurements import Measurements
-from reporting.outcome import Found, Judged
-from reporting.prices import PRICES_FILE, load_prices
-from reporting.prometheus import QueryError, connect
-from reporting.publish import Format, publish
-from reporting.readings import read_series
-from reporting.records import Records
-from reporting.report import Report
-from reporting.sampling import wanted
-from reporting.stackfile import StackInfo, read_stack
-from reporting.tempo import connect as connect_tempo
-from reporting.traces import FileTraces, Gathered, TraceSource
+from reelbench.loadgen.record import TRACES_DIR, RecordError, RunRecord, read_calls, read_jobs, read_requests, read_run
+from reelbench.reporting import measurements as measured
+from reelbench.reporting import performance, reliability, resources, sections, units
+from reelbench.reporting.analysis import Analysis, Status, Verdict, analyse, worst
+from reelbench.reporting.catalogue import CATALOGUE_FILE, Catalogue, load
+from reelbench.reporting.collector import collect, compute, questions
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.measurements import Measurements
+from reelbench.reporting.outcome import Found, Judged
+from reelbench.reporting.prices import PRICES_FILE, load_prices
+from reelbench.reporting.prometheus import QueryError, connect
+from reelbench.reporting.publish import Format, publish
+from reelbench.reporting.readings import read_series
+from reelbench.reporting.records import Records
+from reelbench.reporting.report import Report
+from reelbench.reporting.sampling import wanted
+from reelbench.reporting.stackfile import StackInfo, read_stack
+from reelbench.reporting.tempo import connect as connect_tempo
+from reelbench.reporting.traces import FileTraces, Gathered, TraceSource
 
 REPORTS_DIR = "reports"
 DIMENSIONS: dict[str, Callable[[Evidence, Analysis], Report]] = {

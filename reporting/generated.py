@@ -7,16 +7,16 @@ from pathlib import Path
 
 import msgspec
 
-from loadgen.record import write_atomically
-from reporting import instruments, spans
-from reporting.catalogue import CATALOGUE_FILE, Catalogue, CatalogueError, Sli, load
-from reporting.known import metrics, records, unknown
-from reporting.prices import PRICES_FILE, Prices, load_prices
-from reporting.render import guide, overview, telemetry
-from reporting.render.dashboards import dashboards
-from reporting.render.grafana import to_json
-from reporting.render.rules import rules, to_yaml
-from reporting.schema import SCHEMA_FILE, schema
+from reelbench.loadgen.record import write_atomically
+from reelbench.reporting import instruments, spans
+from reelbench.reporting.catalogue import CATALOGUE_FILE, Catalogue, CatalogueError, Sli, load
+from reelbench.reporting.known import metrics, records, unknown
+from reelbench.reporting.prices import PRICES_FILE, Prices, load_prices
+from reelbench.reporting.render import guide, overview, telemetry
+from reelbench.reporting.render.dashboards import dashboards
+from reelbench.reporting.render.grafana import to_json
+from reelbench.reporting.render.rules import rules, to_yaml
+from reelbench.reporting.schema import SCHEMA_FILE, schema
 
 DASHBOARDS, RULES, FIGURES, GUIDE = "grafana/dashboards", "prometheus/rules", "docs/figures", "docs/dashboards.md"
 CONTRACT = "docs/telemetry.md"

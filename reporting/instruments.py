@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from loadgen.strict_yaml import read_mapping
+from reelbench.loadgen.strict_yaml import read_mapping
 
 METRICS_FILE = Path(__file__).with_name("metrics.yaml")
 _UNITS = {"s": "seconds", "By": "bytes"}

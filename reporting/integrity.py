@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from loadgen.record import JobRecord, Outcome, ScenarioRecord
-from reporting.literal import literal
-from reporting.records import Records
+from reelbench.loadgen.record import JobRecord, Outcome, ScenarioRecord
+from reelbench.reporting.literal import literal
+from reelbench.reporting.records import Records
 
 UNENDED = ("queued", "in_progress")
 """Words of the list of videos for a job that has not ended."""

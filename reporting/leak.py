@@ -5,11 +5,11 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
-from loadgen.record import CaseRecord
-from reporting.records import Records, case_seconds
-from reporting.samples import Samples
-from reporting.trend import Trend, trend
-from reporting.usage import UNDER_TEST, memory_samples
+from reelbench.loadgen.record import CaseRecord
+from reelbench.reporting.records import Records, case_seconds
+from reelbench.reporting.samples import Samples
+from reelbench.reporting.trend import Trend, trend
+from reelbench.reporting.usage import UNDER_TEST, memory_samples
 
 SCENARIO = "memory_leak"
 HORIZON = 1000

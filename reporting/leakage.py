@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from reporting import units
-from reporting.evidence import Evidence
-from reporting.leak import EDGE, HORIZON, SCENARIO, Leak, leak
-from reporting.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
-from reporting.sections import not_run
-from reporting.usage import UNDER_TEST, gauge, memory
+from reelbench.reporting import units
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.leak import EDGE, HORIZON, SCENARIO, Leak, leak
+from reelbench.reporting.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
+from reelbench.reporting.sections import not_run
+from reelbench.reporting.usage import UNDER_TEST, gauge, memory
 
 
 def verdict(evidence: Evidence) -> str:

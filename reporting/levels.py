@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from loadgen.record import CaseRecord
-from reporting import littles_law
-from reporting.arrivals import open_case
-from reporting.evidence import Evidence
-from reporting.littles_law import LittlesLaw
-from reporting.measurements import Measurement
-from reporting.records import STOPPED, case_seconds
-from reporting.statistics import Proportion, Summary, proportion, summarize
+from reelbench.loadgen.record import CaseRecord
+from reelbench.reporting import littles_law
+from reelbench.reporting.arrivals import open_case
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.littles_law import LittlesLaw
+from reelbench.reporting.measurements import Measurement
+from reelbench.reporting.records import STOPPED, case_seconds
+from reelbench.reporting.statistics import Proportion, Summary, proportion, summarize
 
 
 @dataclass(frozen=True, slots=True)

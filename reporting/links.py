@@ -6,13 +6,13 @@ import json
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
-from loadgen.record import RunRecord
-from reporting.catalogue import Sli
-from reporting.records import Place
-from reporting.render.boards.objectives import panel_title
-from reporting.render.boards.parts import LIVE_UID, RELIABILITY_UID, RESOURCES_UID
-from reporting.render.layout import identify
-from reporting.render.objectives import watchable
+from reelbench.loadgen.record import RunRecord
+from reelbench.reporting.catalogue import Sli
+from reelbench.reporting.records import Place
+from reelbench.reporting.render.boards.objectives import panel_title
+from reelbench.reporting.render.boards.parts import LIVE_UID, RELIABILITY_UID, RESOURCES_UID
+from reelbench.reporting.render.layout import identify
+from reelbench.reporting.render.objectives import watchable
 
 BOARDS = {"performance": LIVE_UID, "every": LIVE_UID, "reliability": RELIABILITY_UID, "resources": RESOURCES_UID}
 """The dashboard that shows the objectives of a dimension."""

@@ -7,8 +7,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from loadgen.record import RecordError, write_atomically
-from reporting.buckets import Bound
+from reelbench.loadgen.record import RecordError, write_atomically
+from reelbench.reporting.buckets import Bound
 
 SCHEMA_VERSION = 1
 MEASUREMENTS_FILE = "measurements.json"

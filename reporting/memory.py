@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from reporting import units
-from reporting.evidence import Evidence
-from reporting.records import place_name
-from reporting.report import Block, Bullets, Paragraph, Section, Table
-from reporting.usage import PROCESSES, UNDER_TEST, memory
+from reelbench.reporting import units
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.records import place_name
+from reelbench.reporting.report import Block, Bullets, Paragraph, Section, Table
+from reelbench.reporting.usage import PROCESSES, UNDER_TEST, memory
 
 DIMENSION = "resources"
 IDLE = "idle_baseline"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from loadgen.record import CaseRecord
-from reporting import units
-from reporting.evidence import Evidence
-from reporting.records import case_seconds, place_name
-from reporting.report import Block, Bullets, Section, Table
-from reporting.sections import not_run
+from reelbench.loadgen.record import CaseRecord
+from reelbench.reporting import units
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.records import case_seconds, place_name
+from reelbench.reporting.report import Block, Bullets, Section, Table
+from reelbench.reporting.sections import not_run
 
 DIMENSION = "resources"
 SCENARIO = "network_bandwidth"

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from loadgen.record import CaseRecord, ScenarioRecord
-from reporting import links
-from reporting.analysis import QUICK, Verdict
-from reporting.catalogue import Catalogue, Sli
-from reporting.evidence import Evidence
-from reporting.measurements import RECORDS, Measurement
-from reporting.records import STOPPED, case_seconds
-from reporting.recovery import outages, recovery
-from reporting.results import Limits, Number, Target
-from reporting.statistics import (
-    Interval,
-    Proportion,
-    exact_proportion,
-    mean_interval,
-    proportion,
-    summarize,
-)
+from reelbench.loadgen.record import CaseRecord, ScenarioRecord
+from reelbench.reporting import links
+from reelbench.reporting.analysis import QUICK, Verdict
+from reelbench.reporting.catalogue import Catalogue, Sli
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.measurements import RECORDS, Measurement
+from reelbench.reporting.records import STOPPED, case_seconds
+from reelbench.reporting.recovery import outages, recovery
+from reelbench.reporting.results import Limits, Number, Target
+from reelbench.reporting.statistics import Interval, Proportion, exact_proportion, mean_interval, proportion, summarize
 
 WILSON, EXACT, ORDER, STUDENT = "Wilson", "Clopper and Pearson", "order statistics", "Student's t"
 TITLES = {

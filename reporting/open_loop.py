@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from reporting import units
-from reporting.analysis import Analysis
-from reporting.arrivals import OpenCase, open_cases
-from reporting.capacity import FLUCTUATION, MAX_GROWTH, MAX_P95, MIN_DELIVERED, MIN_SUCCESS, Knee, knee
-from reporting.evidence import Evidence
-from reporting.records import place_name
-from reporting.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
-from reporting.spike import GROUP, Spike, spikes
+from reelbench.reporting import units
+from reelbench.reporting.analysis import Analysis
+from reelbench.reporting.arrivals import OpenCase, open_cases
+from reelbench.reporting.capacity import FLUCTUATION, MAX_GROWTH, MAX_P95, MIN_DELIVERED, MIN_SUCCESS, Knee, knee
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.records import place_name
+from reelbench.reporting.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
+from reelbench.reporting.spike import GROUP, Spike, spikes
 
 RAMP, SPIKE = "ramp", "spike"
 RATES = ("arrival_rate", RAMP, SPIKE)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from reporting import units
-from reporting.evidence import Evidence
-from reporting.report import Section, Table
-from reporting.sections import not_run
-from reporting.statistics import summarize
+from reelbench.reporting import units
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.report import Section, Table
+from reelbench.reporting.sections import not_run
+from reelbench.reporting.statistics import summarize
 
 SCENARIO = "api_latency"
 

@@ -8,23 +8,14 @@ from dataclasses import dataclass
 
 import msgspec
 
-from loadgen.record import JobRecord, Outcome
-from reporting.analysis import Analysis, Status
-from reporting.evidence import Evidence
-from reporting.numbers import numbers
-from reporting.render.inline import plain
-from reporting.render.named import named_tables
-from reporting.report import Report
-from reporting.results import (
-    Audit,
-    CaseWindow,
-    Count,
-    Dimension,
-    Outlier,
-    Provenance,
-    Results,
-    TableRows,
-)
+from reelbench.loadgen.record import JobRecord, Outcome
+from reelbench.reporting.analysis import Analysis, Status
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.numbers import numbers
+from reelbench.reporting.render.inline import plain
+from reelbench.reporting.render.named import named_tables
+from reelbench.reporting.report import Report
+from reelbench.reporting.results import Audit, CaseWindow, Count, Dimension, Outlier, Provenance, Results, TableRows
 
 SLOWEST = 3
 """Completed jobs of each case that are named with their trace, the slowest first."""

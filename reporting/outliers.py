@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loadgen.record import JobRecord
-from reporting import links, units
-from reporting.critical_path import seconds_in_spans
-from reporting.evidence import Evidence
-from reporting.literal import literal
-from reporting.records import place_name
-from reporting.report import Block, Code, Paragraph, Section, Table
-from reporting.sampling import FAILED, failed, slowest
-from reporting.span_tree import span_tree
+from reelbench.loadgen.record import JobRecord
+from reelbench.reporting import links, units
+from reelbench.reporting.critical_path import seconds_in_spans
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.literal import literal
+from reelbench.reporting.records import place_name
+from reelbench.reporting.report import Block, Code, Paragraph, Section, Table
+from reelbench.reporting.sampling import FAILED, failed, slowest
+from reelbench.reporting.span_tree import span_tree
 
 TITLE = "Slowest and failed jobs"
 _COLUMNS = ("Scenario / case", "Job", "Response time [s]", "Outcome", "Error", "Trace")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reporting import (
+from reelbench.reporting import (
     charts,
     components,
     distribution,
@@ -17,13 +17,13 @@ from reporting import (
     warmup,
     where_time_goes,
 )
-from reporting.analysis import Analysis
-from reporting.evidence import Evidence
-from reporting.levels import Level, levels
-from reporting.measurements import Measurement
-from reporting.recommendations import recommend
-from reporting.records import place_name
-from reporting.report import Block, Bullets, Paragraph, Report, Section, Table
+from reelbench.reporting.analysis import Analysis
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.levels import Level, levels
+from reelbench.reporting.measurements import Measurement
+from reelbench.reporting.recommendations import recommend
+from reelbench.reporting.records import place_name
+from reelbench.reporting.report import Block, Bullets, Paragraph, Report, Section, Table
 
 DIMENSION = "performance"
 CROWD = 50

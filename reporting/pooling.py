@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from loadgen.record import CallRecord
-from reporting import units
-from reporting.comparison import compare
-from reporting.evidence import Evidence
-from reporting.report import Block, Bullets, Section, Table
-from reporting.sections import not_run
-from reporting.usage import job_seconds
+from reelbench.loadgen.record import CallRecord
+from reelbench.reporting import units
+from reelbench.reporting.comparison import compare
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.report import Block, Bullets, Section, Table
+from reelbench.reporting.sections import not_run
+from reelbench.reporting.usage import job_seconds
 
 SCENARIO = "connection_pooling"
 POOLED, UNPOOLED = "pooled", "unpooled"

@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from loadgen.strict_yaml import UnreadableError, read_mapping
+from reelbench.loadgen.strict_yaml import UnreadableError, read_mapping
 
 PRICES_FILE = Path(__file__).with_name("prices.yaml")
 VERSION = 1

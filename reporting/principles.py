@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reporting import units
-from reporting.analysis import Analysis, Status
-from reporting.costs import reference
-from reporting.evidence import Evidence
-from reporting.records import began
-from reporting.report import Paragraph, Section, Table
-from reporting.statistics import Summary, summarize
+from reelbench.reporting import units
+from reelbench.reporting.analysis import Analysis, Status
+from reelbench.reporting.costs import reference
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.records import began
+from reelbench.reporting.report import Paragraph, Section, Table
+from reelbench.reporting.statistics import Summary, summarize
 
 ENOUGH_RUNS = 5
 """Runs from which an interval between runs says something."""

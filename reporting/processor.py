@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from reporting import units
-from reporting.evidence import Evidence
-from reporting.records import case_seconds, place_name
-from reporting.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
-from reporting.sections import not_run
-from reporting.usage import PROCESSES, UNDER_TEST, cpu, idle_cores, job_seconds, utilisation
+from reelbench.reporting import units
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.records import case_seconds, place_name
+from reelbench.reporting.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
+from reelbench.reporting.sections import not_run
+from reelbench.reporting.usage import PROCESSES, UNDER_TEST, cpu, idle_cores, job_seconds, utilisation
 
 DIMENSION = "resources"
 SCENARIO = "resource_scaling"

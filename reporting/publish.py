@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 
-from loadgen.record import write_atomically
-from reporting.outcome import Found, results
-from reporting.render import junit, latex, markdown, tables
-from reporting.render.named import figures_of
-from reporting.results import to_json
+from reelbench.loadgen.record import write_atomically
+from reelbench.reporting.outcome import Found, results
+from reelbench.reporting.render import junit, latex, markdown, tables
+from reelbench.reporting.render.named import figures_of
+from reelbench.reporting.results import to_json
 
 
 class FormatError(ValueError):
@@ -69,7 +69,7 @@ def _files(found: Found, formats: frozenset[Format], *, charts: bool) -> Iterato
             yield f"{report.name}.md", markdown.render(report, charts=charts).encode()
         yield from ((f"{markdown.FIGURES}/{name}.svg", svg) for name, svg in svgs.items())
     if Format.HTML in formats:
-        from reporting.render import html  # noqa: PLC0415 - only this format needs Jinja, which takes a tenth of a second
+        from reelbench.reporting.render import html  # noqa: PLC0415 - only this format needs Jinja, which takes a tenth of a second
 
         title = f"Reelbench: run {found.evidence.run.run_id}"
         statuses = {one.report.name: one.analysis.status.value for one in found.judged}
@@ -92,7 +92,7 @@ def _files(found: Found, formats: frozenset[Format], *, charts: bool) -> Iterato
 
 
 def _svgs(found: Found) -> Mapping[str, bytes]:
-    from reporting.render import figures  # noqa: PLC0415 - matplotlib takes a second, which only charts may cost
+    from reelbench.reporting.render import figures  # noqa: PLC0415 - matplotlib takes a second, which only charts may cost
 
     return {chart.name: figures.svg(chart) for chart in figures_of(found.reports)}
 
@@ -100,7 +100,7 @@ def _svgs(found: Found) -> Mapping[str, bytes]:
 def _latex_figures(found: Found, svgs: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
     if not svgs:
         return
-    from reporting.render import figures  # noqa: PLC0415 - matplotlib takes a second, which only charts may cost
+    from reelbench.reporting.render import figures  # noqa: PLC0415 - matplotlib takes a second, which only charts may cost
 
     for chart in figures_of(found.reports):
         yield f"latex/{latex.FIGURES}/{chart.name}.pdf", figures.pdf(chart)

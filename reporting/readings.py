@@ -6,11 +6,11 @@ import math
 
 import msgspec
 
-from loadgen.record import CaseRecord, RunRecord
-from reporting.catalogue import Catalogue, Reading
-from reporting.measurements import Measurements, SampleSeries
-from reporting.prometheus import Line, Prometheus
-from reporting.records import began
+from reelbench.loadgen.record import CaseRecord, RunRecord
+from reelbench.reporting.catalogue import Catalogue, Reading
+from reelbench.reporting.measurements import Measurements, SampleSeries
+from reelbench.reporting.prometheus import Line, Prometheus
+from reelbench.reporting.records import began
 
 LEAD = 10.0
 """Seconds before a case within which a first sample is looked for: more than the scrape interval of either stack."""

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from reporting import units
-from reporting.levels import Level
-from reporting.statistics import Proportion, Summary
+from reelbench.reporting import units
+from reelbench.reporting.levels import Level
+from reelbench.reporting.statistics import Proportion, Summary
 
 KNEE_EFFICIENCY = 0.5
 """A step of load that brings less than half of the throughput in proportion has passed the knee."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from loadgen.record import JobRecord, Outcome, ScenarioRecord
-from reporting.evidence import Evidence
+from reelbench.loadgen.record import JobRecord, Outcome, ScenarioRecord
+from reelbench.reporting.evidence import Evidence
 
 CONFIRMATION = 0.1
 """Seconds within which a fault that was put or lifted is confirmed: it holds from a moment before."""

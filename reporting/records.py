@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from loadgen.record import (
+from reelbench.loadgen.record import (
     CallRecord,
     CaseRecord,
     FaultRecord,
@@ -15,7 +15,7 @@ from loadgen.record import (
     RunRecord,
     ScenarioRecord,
 )
-from reporting.measurements import SampleSeries
+from reelbench.reporting.measurements import SampleSeries
 
 Place = tuple[str, str]
 """Scenario and case."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import median
 
-from loadgen.record import CallRecord, FaultRecord, Outcome, TransitionRecord
-from reporting.records import Records
-from reporting.statistics import Interval, mean_interval
+from reelbench.loadgen.record import CallRecord, FaultRecord, Outcome, TransitionRecord
+from reelbench.reporting.records import Records
+from reelbench.reporting.statistics import Interval, mean_interval
 
 STORE = "store"
 FAILING = frozenset({"outage", "stall", "corrupt"})

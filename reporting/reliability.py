@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reporting import (
+from reelbench.reporting import (
     advice,
     breaker,
     cancellation,
@@ -17,11 +17,11 @@ from reporting import (
     units,
     validation,
 )
-from reporting.analysis import Analysis
-from reporting.evidence import Evidence
-from reporting.recovery import outages, recovery
-from reporting.report import Bullets, Paragraph, Report, Section
-from reporting.success import DIMENSION
+from reelbench.reporting.analysis import Analysis
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.recovery import outages, recovery
+from reelbench.reporting.report import Bullets, Paragraph, Report, Section
+from reelbench.reporting.success import DIMENSION
 
 METHOD = (
     (

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reporting import caching, costs, leakage, memory, network, pooling, principles, processor, savings, sections, units
-from reporting.analysis import Analysis
-from reporting.comparison import Comparison, compare
-from reporting.evidence import Evidence
-from reporting.records import place_name
-from reporting.report import Block, Bullets, Paragraph, Report, Section, Table
-from reporting.usage import idle_cores, job_seconds
+from reelbench.reporting import (
+    caching,
+    costs,
+    leakage,
+    memory,
+    network,
+    pooling,
+    principles,
+    processor,
+    savings,
+    sections,
+    units,
+)
+from reelbench.reporting.analysis import Analysis
+from reelbench.reporting.comparison import Comparison, compare
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.records import place_name
+from reelbench.reporting.report import Block, Bullets, Paragraph, Report, Section, Table
+from reelbench.reporting.usage import idle_cores, job_seconds
 
 DIMENSION = "resources"
 METHOD = (

@@ -9,9 +9,9 @@ from typing import Final, Literal
 
 import msgspec
 
-from loadgen.record import AuditRecord, DocumentRecord, EnvironmentRecord, FaultRecord
-from reporting.buckets import Bound
-from reporting.stackfile import StackInfo
+from reelbench.loadgen.record import AuditRecord, DocumentRecord, EnvironmentRecord, FaultRecord
+from reelbench.reporting.buckets import Bound
+from reelbench.reporting.stackfile import StackInfo
 
 SCHEMA_VERSION: Final = 1
 """Raised when a field goes away or changes its meaning; a new optional field does not raise it."""

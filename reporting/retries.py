@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reporting import units
-from reporting.evidence import Evidence
-from reporting.measurements import Measurement
-from reporting.records import place_name
-from reporting.report import Block, Bullets, Section, Table
-from reporting.sections import not_run
-from reporting.statistics import Interval, Proportion, mean_difference, proportion, summarize
-from reporting.success import DIMENSION, NORMAL
+from reelbench.reporting import units
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.measurements import Measurement
+from reelbench.reporting.records import place_name
+from reelbench.reporting.report import Block, Bullets, Section, Table
+from reelbench.reporting.sections import not_run
+from reelbench.reporting.statistics import Interval, Proportion, mean_difference, proportion, summarize
+from reelbench.reporting.success import DIMENSION, NORMAL
 
 SCENARIO = "tts_failures"
 PROVIDER = "tts"

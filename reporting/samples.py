@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loadgen.record import CaseRecord
-from reporting.measurements import SampleSeries
-from reporting.records import Records
+from reelbench.loadgen.record import CaseRecord
+from reelbench.reporting.measurements import SampleSeries
+from reelbench.reporting.records import Records
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
-from loadgen.record import JobRecord, Outcome
-from reporting.records import STOPPED, Records
+from reelbench.loadgen.record import JobRecord, Outcome
+from reelbench.reporting.records import STOPPED, Records
 
 SLOWEST = 3
 """Completed jobs of a dimension that are shown one by one."""

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reporting import leakage, units
-from reporting.caching import COLD, SCENARIO, hit_rate
-from reporting.charges import KINDS, loaded
-from reporting.comparison import compare
-from reporting.costs import NAMES, reference
-from reporting.evidence import Evidence
-from reporting.leak import HORIZON, leak
-from reporting.network import DEPENDENCIES, traffic
-from reporting.network import SCENARIO as NETWORK
-from reporting.pooling import POOLED, UNPOOLED
-from reporting.pooling import SCENARIO as POOLING
-from reporting.processor import levels
-from reporting.report import Block, Bullets, Paragraph, Section
+from reelbench.reporting import leakage, units
+from reelbench.reporting.caching import COLD, SCENARIO, hit_rate
+from reelbench.reporting.charges import KINDS, loaded
+from reelbench.reporting.comparison import compare
+from reelbench.reporting.costs import NAMES, reference
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.leak import HORIZON, leak
+from reelbench.reporting.network import DEPENDENCIES, traffic
+from reelbench.reporting.network import SCENARIO as NETWORK
+from reelbench.reporting.pooling import POOLED, UNPOOLED
+from reelbench.reporting.pooling import SCENARIO as POOLING
+from reelbench.reporting.processor import levels
+from reelbench.reporting.report import Block, Bullets, Paragraph, Section
 
 HIGH_CPU = 0.8
 """Share of all cores from which on more load waits for the processor."""

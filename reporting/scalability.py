@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reporting import units, usl
-from reporting.levels import Level
-from reporting.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
+from reelbench.reporting import units, usl
+from reelbench.reporting.levels import Level
+from reelbench.reporting.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
 
 TITLE = "Scalability (Universal Scalability Law)"
 POINTS = 60

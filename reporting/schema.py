@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from loadgen import record
-from reporting import buckets, results, stackfile
+from reelbench.loadgen import record
+from reelbench.reporting import buckets, results, stackfile
 
 SCHEMA_FILE = "docs/schemas/results.schema.json"
 _SOURCES = (results, record, buckets, stackfile)

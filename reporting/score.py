@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reporting import units
-from reporting.analysis import Status
-from reporting.cancellation import leftovers
-from reporting.crossings import crossings
-from reporting.evidence import Evidence
-from reporting.integrity import losses
-from reporting.partials import handled
-from reporting.recovery import outages
-from reporting.report import Block, Bullets, Paragraph, Section, Table
-from reporting.retries import PROVIDER, SCENARIO, recovered
-from reporting.statistics import Proportion, proportion
-from reporting.success import DIMENSION, NORMAL, success
+from reelbench.reporting import units
+from reelbench.reporting.analysis import Status
+from reelbench.reporting.cancellation import leftovers
+from reelbench.reporting.crossings import crossings
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.integrity import losses
+from reelbench.reporting.partials import handled
+from reelbench.reporting.recovery import outages
+from reelbench.reporting.report import Block, Bullets, Paragraph, Section, Table
+from reelbench.reporting.retries import PROVIDER, SCENARIO, recovered
+from reelbench.reporting.statistics import Proportion, proportion
+from reelbench.reporting.success import DIMENSION, NORMAL, success
 
 PASSING = 0.9
 """Keptn's default for the total score of a passed evaluation."""

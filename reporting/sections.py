@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from loadgen.record import CaseRecord, LimitsRecord, RunState
-from reporting import links, units
-from reporting.analysis import Analysis, Status, Verdict
-from reporting.evidence import Evidence
-from reporting.exact import explain
-from reporting.literal import literal
-from reporting.measurements import RECORDS, Measurement
-from reporting.records import began, case_seconds, place_name
-from reporting.report import Block, Bullets, Paragraph, Section, Table
-from reporting.validity import MAX_GENERATOR_CPU, MAX_LATENESS, MAX_LATENESS_SHARE, MIN_SENT
+from reelbench.loadgen.record import CaseRecord, LimitsRecord, RunState
+from reelbench.reporting import links, units
+from reelbench.reporting.analysis import Analysis, Status, Verdict
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.exact import explain
+from reelbench.reporting.literal import literal
+from reelbench.reporting.measurements import RECORDS, Measurement
+from reelbench.reporting.records import began, case_seconds, place_name
+from reelbench.reporting.report import Block, Bullets, Paragraph, Section, Table
+from reelbench.reporting.validity import MAX_GENERATOR_CPU, MAX_LATENESS, MAX_LATENESS_SHARE, MIN_SENT
 
 MEANINGS = {
     Status.PASS: "every objective that could be judged holds, the counts reconcile and the load generator kept up",

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from loadgen.strict_yaml import read_mapping
+from reelbench.loadgen.strict_yaml import read_mapping
 
 SPANS_FILE = Path(__file__).with_name("spans.yaml")
 

@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 from statistics import median
 
-from loadgen.record import Outcome
-from reporting.arrivals import OpenCase, open_cases
-from reporting.censoring import tail
-from reporting.records import Records
+from reelbench.loadgen.record import Outcome
+from reelbench.reporting.arrivals import OpenCase, open_cases
+from reelbench.reporting.censoring import tail
+from reelbench.reporting.records import Records
 
 GROUP = 10
 """Neighbouring jobs whose median is compared with the steady band: a single slow job is no spike."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from loadgen.record import RecordError
+from reelbench.loadgen.record import RecordError
 
 SCHEMA_VERSION = 1
 STACK_FILE = "stack.json"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from loadgen.record import FaultRecord, Outcome
-from reporting import units
-from reporting.evidence import Evidence
-from reporting.integrity import losses
-from reporting.recovery import STORE
-from reporting.report import Block, Bullets, Paragraph, Section, Table
-from reporting.sections import not_run
-from reporting.statistics import exact_proportion
+from reelbench.loadgen.record import FaultRecord, Outcome
+from reelbench.reporting import units
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.integrity import losses
+from reelbench.reporting.recovery import STORE
+from reelbench.reporting.report import Block, Bullets, Paragraph, Section, Table
+from reelbench.reporting.sections import not_run
+from reelbench.reporting.statistics import exact_proportion
 
 SCENARIO = "store_outage"
 REASONS = ("store_unavailable", "storage_unavailable", "queue_full", "service_shutdown")

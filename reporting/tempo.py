@@ -15,10 +15,10 @@ from typing import TypeVar
 import msgspec
 import requests
 
-from loadgen.record import RunRecord
-from reporting import otlp
-from reporting.prometheus import QueryError
-from reporting.traces import ROOT_SPAN, Gathered, RootKey, TraceSpan, in_order, trace_span
+from reelbench.loadgen.record import RunRecord
+from reelbench.reporting import otlp
+from reelbench.reporting.prometheus import QueryError
+from reelbench.reporting.traces import ROOT_SPAN, Gathered, RootKey, TraceSpan, in_order, trace_span
 
 LIMIT = 5000
 """Traces asked for in one search. Tempo does not say that there were more: a full answer is asked again in halves."""

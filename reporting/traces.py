@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from reporting import otlp
+from reelbench.reporting import otlp
 
 ROOT_SPAN = "loadgen.job"
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from reporting.buckets import Bound
-from reporting.measurements import Measurement
-from reporting.statistics import Interval, Percentile, Proportion
+from reelbench.reporting.buckets import Bound
+from reelbench.reporting.measurements import Measurement
+from reelbench.reporting.statistics import Interval, Percentile, Proportion
 
 NONE = "-"
 LEAST = 1e-6

@@ -5,9 +5,9 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
-from loadgen.record import CaseRecord
-from reporting.records import Records, case_seconds
-from reporting.samples import Samples, samples, total
+from reelbench.loadgen.record import CaseRecord
+from reelbench.reporting.records import Records, case_seconds
+from reelbench.reporting.samples import Samples, samples, total
 
 SERVICE, MEDIA, PROVIDERS, LOADGEN = "service", "media workers", "providers", "load generator"
 PROCESSES = (SERVICE, MEDIA, PROVIDERS, LOADGEN)

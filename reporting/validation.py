@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from reporting import units
-from reporting.evidence import Evidence
-from reporting.integrity import Losses, losses
-from reporting.literal import literal
-from reporting.report import Block, Bullets, Paragraph, Section, Table
-from reporting.statistics import Proportion, exact_proportion
-from reporting.success import DIMENSION
+from reelbench.reporting import units
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.integrity import Losses, losses
+from reelbench.reporting.literal import literal
+from reelbench.reporting.report import Block, Bullets, Paragraph, Section, Table
+from reelbench.reporting.statistics import Proportion, exact_proportion
+from reelbench.reporting.success import DIMENSION
 
 SCENARIO = "data_integrity"
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loadgen.record import CaseRecord, ScenarioRecord
-from reporting.arrivals import OpenCase, open_case, own_lateness, unsent_by_generator
-from reporting.evidence import Evidence
-from reporting.records import place_name
-from reporting.statistics import percentile
+from reelbench.loadgen.record import CaseRecord, ScenarioRecord
+from reelbench.reporting.arrivals import OpenCase, open_case, own_lateness, unsent_by_generator
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.records import place_name
+from reelbench.reporting.statistics import percentile
 
 MAX_GENERATOR_CPU = 0.8
 """Cores. The generator is one event loop: above 80 % of a core, requests queue inside it (M/M/1: four waiting)."""

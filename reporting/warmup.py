@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from loadgen.record import Outcome
-from reporting import units
-from reporting.evidence import Evidence
-from reporting.records import place_name
-from reporting.report import Paragraph, Section, Table
-from reporting.statistics import Summary, summarize
+from reelbench.loadgen.record import Outcome
+from reelbench.reporting import units
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.records import place_name
+from reelbench.reporting.report import Paragraph, Section, Table
+from reelbench.reporting.statistics import Summary, summarize
 
 
 def section(evidence: Evidence, dimension: str) -> Section:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from loadgen.record import Outcome
-from reporting import units
-from reporting.breakdown import AROUND, BETWEEN, PARTS, QUEUE, Breakdown, breakdown
-from reporting.components import STAGES
-from reporting.evidence import Evidence
-from reporting.records import place_name
-from reporting.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
-from reporting.sampling import level_sample
+from reelbench.loadgen.record import Outcome
+from reelbench.reporting import units
+from reelbench.reporting.breakdown import AROUND, BETWEEN, PARTS, QUEUE, Breakdown, breakdown
+from reelbench.reporting.components import STAGES
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.records import place_name
+from reelbench.reporting.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
+from reelbench.reporting.sampling import level_sample
 
 TITLE = "Where the time goes"
 LEVELS = "concurrent_load"

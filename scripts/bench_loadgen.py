@@ -16,11 +16,11 @@ import typer
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an install
 
-from bench.generators import BenchError
-from bench.k6_locust import K6, install
-from bench.loadgen import USERS, freeze_lines, freezes, rate_lines, rates
-from bench.ours import Ours
-from bench.rig import cores
+from reelbench.bench.generators import BenchError
+from reelbench.bench.k6_locust import K6, install
+from reelbench.bench.loadgen import USERS, freeze_lines, freezes, rate_lines, rates
+from reelbench.bench.ours import Ours
+from reelbench.bench.rig import cores
 
 EXIT_WRONG, EXIT_INTERRUPTED = 3, 130
 

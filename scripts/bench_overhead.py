@@ -15,10 +15,10 @@ import typer
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an install
 
-from bench.overhead import OverheadError, lines, run
-from loadgen.document import SAMPLE, read_document
-from stack.binaries import find_prometheus
-from stack.errors import StackError
+from reelbench.bench.overhead import OverheadError, lines, run
+from reelbench.loadgen.document import SAMPLE, read_document
+from reelbench.stack.binaries import find_prometheus
+from reelbench.stack.errors import StackError
 
 EXIT_WRONG, EXIT_ABSENT, EXIT_INTERRUPTED = 3, 4, 130
 

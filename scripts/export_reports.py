@@ -20,22 +20,22 @@ import typer
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an install
 
-from loadgen.addresses import is_base_url
-from loadgen.record import RUN_FILE, RecordError, read_run
-from reporting.catalogue import CatalogueError
-from reporting.compare.check import CompareError
-from reporting.compare.folders import is_repeated, repeated_runs
-from reporting.compare.repetitions import write_repetitions
-from reporting.export import export
-from reporting.measurements import MEASUREMENTS_FILE
-from reporting.measurements import read as read_measurements
-from reporting.prices import PRICES_FILE, PricesError, load_prices
-from reporting.prometheus import QueryError
-from reporting.publish import DEFAULT, PAGE, Format, FormatError, formats_of
-from reporting.stackfile import read_stack
-from stack.binaries import find_prometheus
-from stack.errors import StackError
-from stack.reopen import reopen
+from reelbench.loadgen.addresses import is_base_url
+from reelbench.loadgen.record import RUN_FILE, RecordError, read_run
+from reelbench.reporting.catalogue import CatalogueError
+from reelbench.reporting.compare.check import CompareError
+from reelbench.reporting.compare.folders import is_repeated, repeated_runs
+from reelbench.reporting.compare.repetitions import write_repetitions
+from reelbench.reporting.export import export
+from reelbench.reporting.measurements import MEASUREMENTS_FILE
+from reelbench.reporting.measurements import read as read_measurements
+from reelbench.reporting.prices import PRICES_FILE, PricesError, load_prices
+from reelbench.reporting.prometheus import QueryError
+from reelbench.reporting.publish import DEFAULT, PAGE, Format, FormatError, formats_of
+from reelbench.reporting.stackfile import read_stack
+from reelbench.stack.binaries import find_prometheus
+from reelbench.stack.errors import StackError
+from reelbench.stack.reopen import reopen
 
 EXIT_USAGE, EXIT_ABSENT = 2, 4
 
@@ -123,7 +123,7 @@ def compare_errors(compare: Path | None, fail_on: str | None, *, force: bool) ->
 
 def compared(run_dir: Path, baseline: Path, *, force: bool) -> tuple[bool, tuple[str, ...]]:
     """Write the comparison; tells whether an indicator is worse, with lines for the terminal."""
-    from reporting.compare.export import export as export_comparison  # noqa: PLC0415 - scipy.stats takes a second
+    from reelbench.reporting.compare.export import export as export_comparison  # noqa: PLC0415 - scipy.stats takes a second
 
     found = export_comparison(run_dir, baseline, force=force)
     return found.worse, found.summary

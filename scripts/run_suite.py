@@ -25,23 +25,23 @@ import typer
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an install
 
-from loadgen.addresses import is_base_url
-from loadgen.document import SAMPLE
-from loadgen.options import OptionsError, check_options
-from loadgen.record import RecordError
-from loadgen.scenario import PROFILES
-from loadgen.target import TargetError, check_target
-from reporting.catalogue import CatalogueError
-from reporting.prices import PricesError
-from reporting.prometheus import QueryError
-from stack.errors import StackError
-from stack.external import NAMES as ADDRESSES
-from stack.external import find_external
-from suite import variants
-from suite.interrupt import Forwarding
-from suite.measuring import Load, measure, unwritable
-from suite.series import run_series
-from suite.variants import NAMES
+from reelbench.loadgen.addresses import is_base_url
+from reelbench.loadgen.document import SAMPLE
+from reelbench.loadgen.options import OptionsError, check_options
+from reelbench.loadgen.record import RecordError
+from reelbench.loadgen.scenario import PROFILES
+from reelbench.loadgen.target import TargetError, check_target
+from reelbench.reporting.catalogue import CatalogueError
+from reelbench.reporting.prices import PricesError
+from reelbench.reporting.prometheus import QueryError
+from reelbench.stack.errors import StackError
+from reelbench.stack.external import NAMES as ADDRESSES
+from reelbench.stack.external import find_external
+from reelbench.suite import variants
+from reelbench.suite.interrupt import Forwarding
+from reelbench.suite.measuring import Load, measure, unwritable
+from reelbench.suite.series import run_series
+from reelbench.suite.variants import NAMES
 
 EXIT_USAGE, EXIT_INCONCLUSIVE, EXIT_ABSENT, EXIT_INTERRUPTED = 2, 3, 4, 130
 MOST_RUNS = 1_000

@@ -1,4 +1,4 @@
-"""``python -m service``: the service as a process."""
+"""``python -m reelbench.service``: the service as a process."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import uvicorn
 import uvloop
 from pydantic import ValidationError
 
-from service import telemetry
-from service.app import create_app
-from service.settings import Settings
+from reelbench.service import telemetry
+from reelbench.service.app import create_app
+from reelbench.service.settings import Settings
 
 _KEEP_ALIVE = 75
 """Seconds; longer than clients keep idle connections, so that none is closed under a request on its way."""
@@ -34,7 +34,7 @@ class _Server(uvicorn.Server):
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code: 0, or 2 for a configuration that cannot work."""
-    parser = argparse.ArgumentParser(prog="python -m service", description="The text-to-video service.")
+    parser = argparse.ArgumentParser(prog="python -m reelbench.service", description="The text-to-video service.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
     options = parser.parse_args(arguments)

@@ -7,10 +7,10 @@ from typing import cast
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
-from service.errors import ApiError, unknown_url
-from service.loopback import on_loopback
-from service.routes import Parts
-from service.switches import SwitchesError, read
+from reelbench.service.errors import ApiError, unknown_url
+from reelbench.service.loopback import on_loopback
+from reelbench.service.routes import Parts
+from reelbench.service.switches import SwitchesError, read
 
 
 def _allowed(request: Request) -> None:

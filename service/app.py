@@ -11,17 +11,17 @@ from opentelemetry import trace
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
-from service import admin, errors, telemetry
-from service.assembly import assemble
-from service.assets import Assets
-from service.body import MULTIPART_OVERHEAD, BodyLimit
-from service.faults.endpoint import METHODS, Endpoint, Guarded
-from service.faults.errors import FaultsError
-from service.faults.faults import Faults
-from service.metrics import Metrics
-from service.routes import router
-from service.settings import Settings
-from service.store_faults import OFFER
+from reelbench.service import admin, errors, telemetry
+from reelbench.service.assembly import assemble
+from reelbench.service.assets import Assets
+from reelbench.service.body import MULTIPART_OVERHEAD, BodyLimit
+from reelbench.service.faults.endpoint import METHODS, Endpoint, Guarded
+from reelbench.service.faults.errors import FaultsError
+from reelbench.service.faults.faults import Faults
+from reelbench.service.metrics import Metrics
+from reelbench.service.routes import router
+from reelbench.service.settings import Settings
+from reelbench.service.store_faults import OFFER
 
 
 def create_app(

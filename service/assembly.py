@@ -8,28 +8,28 @@ from functools import partial
 
 from opentelemetry.trace import Tracer
 
-from service.assets import Assets
-from service.audit import Audit
-from service.backlog import Backlog
-from service.cache import Cache
-from service.catalog import Catalog
-from service.clients import ProviderClient
-from service.clock import Clock
-from service.faults.faults import Faults
-from service.jobs import Jobs
-from service.leak import leaking
-from service.leases import Leases
-from service.media import Media
-from service.metrics import Metrics
-from service.pipeline import Pipeline
-from service.resilience import Resilience
-from service.routes import Parts
-from service.settings import Settings
-from service.spool import Spool
-from service.store import Store, connect
-from service.store_faults import StoreFaults
-from service.switches import Switches
-from service.usage import Usage
+from reelbench.service.assets import Assets
+from reelbench.service.audit import Audit
+from reelbench.service.backlog import Backlog
+from reelbench.service.cache import Cache
+from reelbench.service.catalog import Catalog
+from reelbench.service.clients import ProviderClient
+from reelbench.service.clock import Clock
+from reelbench.service.faults.faults import Faults
+from reelbench.service.jobs import Jobs
+from reelbench.service.leak import leaking
+from reelbench.service.leases import Leases
+from reelbench.service.media import Media
+from reelbench.service.metrics import Metrics
+from reelbench.service.pipeline import Pipeline
+from reelbench.service.resilience import Resilience
+from reelbench.service.routes import Parts
+from reelbench.service.settings import Settings
+from reelbench.service.spool import Spool
+from reelbench.service.store import Store, connect
+from reelbench.service.store_faults import StoreFaults
+from reelbench.service.switches import Switches
+from reelbench.service.usage import Usage
 
 
 async def assemble(

@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 from typing import BinaryIO
 
-from service.schemas import Asset
+from reelbench.service.schemas import Asset
 
 CONTENT = "content.mp4"
 """The finished video."""

@@ -8,10 +8,10 @@ from typing import Literal
 import msgspec
 import orjson
 
-from service.assets import CONTENT, Assets
-from service.jobs import Jobs
-from service.store import Store
-from service.switches import Switches
+from reelbench.service.assets import CONTENT, Assets
+from reelbench.service.jobs import Jobs
+from reelbench.service.store import Store
+from reelbench.service.switches import Switches
 
 
 class State(msgspec.Struct, frozen=True):

@@ -11,11 +11,11 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from service.clock import Clock
-from service.metrics import Metrics
-from service.spool import Spool
-from service.state import RESTARTED, State, Written, created, failed
-from service.store import Store, StoreError
+from reelbench.service.clock import Clock
+from reelbench.service.metrics import Metrics
+from reelbench.service.spool import Spool
+from reelbench.service.state import RESTARTED, State, Written, created, failed
+from reelbench.service.store import Store, StoreError
 
 _log = logging.getLogger(__name__)
 _INTERVAL = 0.25

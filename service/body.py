@@ -15,8 +15,8 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import ApiError, envelope
-from service.schemas import CreateVideo
+from reelbench.service.errors import ApiError, envelope
+from reelbench.service.schemas import CreateVideo
 
 MULTIPART_OVERHEAD = 1024 * 1024
 """Bytes that a body may have beyond its document."""

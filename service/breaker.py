@@ -15,11 +15,11 @@ from fluxgate.trippers import Closed, FailureRate, FailureStreak, HalfOpened, Mi
 from fluxgate.windows import CountWindow
 from opentelemetry import trace
 
-from service.clock import Clock
-from service.correlation import Correlation
-from service.job import ProviderError
-from service.metrics import Metrics
-from service.settings import Settings
+from reelbench.service.clock import Clock
+from reelbench.service.correlation import Correlation
+from reelbench.service.job import ProviderError
+from reelbench.service.metrics import Metrics
+from reelbench.service.settings import Settings
 
 _Value = TypeVar("_Value")
 _KEPT = 1000

@@ -11,11 +11,11 @@ import msgspec
 import orjson
 from opentelemetry import trace
 
-from service.clients import Call, Fetched, ProviderClient
-from service.correlation import Correlation
-from service.lru import Lru
-from service.metrics import Metrics
-from service.switches import Switches
+from reelbench.service.clients import Call, Fetched, ProviderClient
+from reelbench.service.correlation import Correlation
+from reelbench.service.lru import Lru
+from reelbench.service.metrics import Metrics
+from reelbench.service.switches import Switches
 
 CacheName = Literal["script", "audio", "visual"]
 _Value = TypeVar("_Value")

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import msgspec
 
-from service.clients import Answer, Call
-from service.formats import MediaError, check_png, check_wav
-from service.schemas import Size, VisualType
+from reelbench.service.clients import Answer, Call
+from reelbench.service.formats import MediaError, check_png, check_wav
+from reelbench.service.schemas import Size, VisualType
 
 _SYSTEM = (
     "You write scripts for short explainer videos. Answer with JSON only: "

@@ -8,11 +8,11 @@ from typing import Any
 import orjson
 from pydantic import BaseModel
 
-from service.errors import ApiError, not_found
-from service.job import Job
-from service.jobs import Jobs
-from service.state import is_terminal
-from service.store import Store
+from reelbench.service.errors import ApiError, not_found
+from reelbench.service.job import Job
+from reelbench.service.jobs import Jobs
+from reelbench.service.state import is_terminal
+from reelbench.service.store import Store
 
 _LOOK_AGAIN = 0.2
 """Seconds between two looks at a job that another replica runs."""

@@ -17,13 +17,13 @@ from opentelemetry import propagate
 from opentelemetry.trace import SpanKind, StatusCode, Tracer
 from yarl import URL
 
-from service.clock import Clock
-from service.connections import trace_config
-from service.correlation import Correlation
-from service.job import ProviderError
-from service.metrics import Metrics
-from service.resilience import Resilience
-from service.switches import Switches
+from reelbench.service.clock import Clock
+from reelbench.service.connections import trace_config
+from reelbench.service.correlation import Correlation
+from reelbench.service.job import ProviderError
+from reelbench.service.metrics import Metrics
+from reelbench.service.resilience import Resilience
+from reelbench.service.switches import Switches
 
 Provider = Literal["llm", "tts", "image"]
 Operation = Literal["chat", "text_to_speech", "image_generation"]

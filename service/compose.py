@@ -16,7 +16,7 @@ from av import AudioFrame, VideoFrame
 from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 
-from service.formats import MediaError, check_png, pcm
+from reelbench.service.formats import MediaError, check_png, pcm
 
 LONGEST_SIDE = 320
 FRAME_RATE = Fraction(5, 2)

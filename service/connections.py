@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import aiohttp
 
-from service.correlation import Correlation
-from service.metrics import Metrics
+from reelbench.service.correlation import Correlation
+from reelbench.service.metrics import Metrics
 
 
 def trace_config(provider: str, metrics: Metrics) -> aiohttp.TraceConfig:

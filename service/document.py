@@ -11,7 +11,7 @@ from pathlib import Path
 import pypdfium2
 from pypdfium2 import raw
 
-from service.tasks import DocumentError, Text
+from reelbench.service.tasks import DocumentError, Text
 
 _HEADER_WINDOW = 1024
 """Bytes at the start that may precede "%PDF-", and at the end that must hold "%%EOF", as readers allow."""

@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from service.store import StoreError
+from reelbench.service.store import StoreError
 
 _INTERNAL = "The service failed to answer this request; its log has the cause."
 

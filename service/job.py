@@ -9,8 +9,8 @@ from typing import Literal
 
 from opentelemetry.trace import Span
 
-from service.correlation import Correlation
-from service.schemas import (
+from reelbench.service.correlation import Correlation
+from reelbench.service.schemas import (
     Asset,
     CreateVideo,
     Document,

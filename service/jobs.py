@@ -11,17 +11,17 @@ from dataclasses import replace
 
 from opentelemetry.trace import StatusCode, Tracer, use_span
 
-from service.assets import Assets
-from service.backlog import Backlog
-from service.clock import Clock
-from service.correlation import Correlation, Correlations
-from service.errors import ApiError, not_found
-from service.job import Job, JobError, Outcome, StopReason, Upload
-from service.leases import Leases
-from service.metrics import Metrics
-from service.schemas import CreateVideo, Status, VideoError
-from service.state import LOST, State, Written, has_content, removal
-from service.store import Store, StoreError
+from reelbench.service.assets import Assets
+from reelbench.service.backlog import Backlog
+from reelbench.service.clock import Clock
+from reelbench.service.correlation import Correlation, Correlations
+from reelbench.service.errors import ApiError, not_found
+from reelbench.service.job import Job, JobError, Outcome, StopReason, Upload
+from reelbench.service.leases import Leases
+from reelbench.service.metrics import Metrics
+from reelbench.service.schemas import CreateVideo, Status, VideoError
+from reelbench.service.state import LOST, State, Written, has_content, removal
+from reelbench.service.store import Store, StoreError
 
 _log = logging.getLogger(__name__)
 _MICROSECONDS = 1_000_000

@@ -6,11 +6,11 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from service.assets import Assets
-from service.clock import Clock
-from service.metrics import Metrics
-from service.state import LOST, failed, has_content
-from service.store import Store, StoreError
+from reelbench.service.assets import Assets
+from reelbench.service.clock import Clock
+from reelbench.service.metrics import Metrics
+from reelbench.service.state import LOST, failed, has_content
+from reelbench.service.store import Store, StoreError
 
 _log = logging.getLogger(__name__)
 _BEATS = 3

@@ -9,11 +9,23 @@ from typing import Self
 
 import msgspec
 
-from service.formats import MediaError
-from service.settings import MIB, Settings
-from service.tasks import Answer, BadDocument, BadMedia, Compose, Defect, DocumentError, Inspect, Kind, Read, Task, Text
-from service.tasks import Video as VideoFile
-from service.workers import WorkerDiedError, Workers, WorkerTimeoutError
+from reelbench.service.formats import MediaError
+from reelbench.service.settings import MIB, Settings
+from reelbench.service.tasks import (
+    Answer,
+    BadDocument,
+    BadMedia,
+    Compose,
+    Defect,
+    DocumentError,
+    Inspect,
+    Kind,
+    Read,
+    Task,
+    Text,
+)
+from reelbench.service.tasks import Video as VideoFile
+from reelbench.service.workers import WorkerDiedError, Workers, WorkerTimeoutError
 
 
 class Media:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
-from service.correlation import Correlation
-from service.tally import Tally
+from reelbench.service.correlation import Correlation
+from reelbench.service.tally import Tally
 
 SLO_THRESHOLDS = (0.5, 2.0)
 """Seconds; exact bucket bounds, so that "share of jobs within the objective" is exact too."""

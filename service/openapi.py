@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.schemas import CreateVideo, ErrorEnvelope
+from reelbench.service.schemas import CreateVideo, ErrorEnvelope
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": ErrorEnvelope, "description": "The request cannot be carried out."},

@@ -9,19 +9,19 @@ from typing import Protocol, TypeVar
 
 from opentelemetry.trace import StatusCode, Tracer
 
-from service import calls
-from service.assets import CONTENT, Assets
-from service.clients import Call
-from service.clock import Clock
-from service.correlation import Correlation
-from service.formats import MediaError
-from service.job import DONE, Job, JobError, SceneState
-from service.media import Media
-from service.metrics import Metrics
-from service.schemas import Asset, Document, Stage, StageName
-from service.settings import Settings
-from service.switches import Switches
-from service.tasks import DocumentError
+from reelbench.service import calls
+from reelbench.service.assets import CONTENT, Assets
+from reelbench.service.clients import Call
+from reelbench.service.clock import Clock
+from reelbench.service.correlation import Correlation
+from reelbench.service.formats import MediaError
+from reelbench.service.job import DONE, Job, JobError, SceneState
+from reelbench.service.media import Media
+from reelbench.service.metrics import Metrics
+from reelbench.service.schemas import Asset, Document, Stage, StageName
+from reelbench.service.settings import Settings
+from reelbench.service.switches import Switches
+from reelbench.service.tasks import DocumentError
 
 _Value = TypeVar("_Value")
 _PARSED = 5

@@ -12,13 +12,13 @@ from typing import TypeVar
 import tenacity
 from opentelemetry import trace
 
-from service.breaker import Breaker
-from service.clock import Clock
-from service.correlation import Correlation
-from service.job import ProviderError
-from service.metrics import Metrics
-from service.settings import Settings
-from service.switches import Switches
+from reelbench.service.breaker import Breaker
+from reelbench.service.clock import Clock
+from reelbench.service.correlation import Correlation
+from reelbench.service.job import ProviderError
+from reelbench.service.metrics import Metrics
+from reelbench.service.settings import Settings
+from reelbench.service.switches import Switches
 
 _Value = TypeVar("_Value")
 

@@ -11,20 +11,20 @@ import orjson
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.datastructures import UploadFile
 
-from service import body, openapi
-from service.assets import CONTENT, Assets
-from service.audit import Audit
-from service.catalog import Catalog
-from service.errors import ApiError, not_found
-from service.job import Upload
-from service.jobs import Jobs
-from service.media import Media
-from service.resilience import Resilience
-from service.schemas import Health, Manifest, Video, VideoDeleted, VideoList
-from service.settings import Settings
-from service.store import Store
-from service.switches import Switches
-from service.tasks import DocumentError
+from reelbench.service import body, openapi
+from reelbench.service.assets import CONTENT, Assets
+from reelbench.service.audit import Audit
+from reelbench.service.catalog import Catalog
+from reelbench.service.errors import ApiError, not_found
+from reelbench.service.job import Upload
+from reelbench.service.jobs import Jobs
+from reelbench.service.media import Media
+from reelbench.service.resilience import Resilience
+from reelbench.service.schemas import Health, Manifest, Video, VideoDeleted, VideoList
+from reelbench.service.settings import Settings
+from reelbench.service.store import Store
+from reelbench.service.switches import Switches
+from reelbench.service.tasks import DocumentError
 
 _POLL_AFTER_MS = "200"
 """What a client that polls is asked to leave between two polls (the OpenAI client obeys)."""

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from service.correlation import Correlation
-from service.state import State, Write
+from reelbench.service.correlation import Correlation
+from reelbench.service.state import State, Write
 
 _log = logging.getLogger(__name__)
 _SUFFIX = ".json"

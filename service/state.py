@@ -7,8 +7,8 @@ from typing import Any, Literal
 import msgspec
 import orjson
 
-from service.correlation import Correlation
-from service.schemas import VideoError
+from reelbench.service.correlation import Correlation
+from reelbench.service.schemas import VideoError
 
 Write = Literal["add", "update", "remove"]
 Written = Literal["written", "deleted", "ended"]

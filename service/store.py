@@ -11,10 +11,10 @@ from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 from redis.exceptions import RedisError, WatchError
 
-from service.correlation import Correlations
-from service.metrics import Metrics
-from service.state import State, Written
-from service.store_faults import StoreFaults
+from reelbench.service.correlation import Correlations
+from reelbench.service.metrics import Metrics
+from reelbench.service.state import State, Written
+from reelbench.service.store_faults import StoreFaults
 
 _PREFIX = "reelbench:video"
 _INDEX = f"{_PREFIX}s"

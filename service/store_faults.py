@@ -11,8 +11,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from service.faults.faults import Fault, Faults, InForce
-from service.faults.plan import KINDS, Offer
+from reelbench.service.faults.faults import Fault, Faults, InForce
+from reelbench.service.faults.plan import KINDS, Offer
 
 OFFER = Offer(
     ("store",),

@@ -1,4 +1,4 @@
-"""``python -m service.worker``: a process that reads documents and composes videos, one task at a time.
+"""``python -m reelbench.service.worker``: a process that reads documents and composes videos, one task at a time.
 
 Standard input is a socket to the service: frames of four bytes of length (big-endian) and content come and go there.
 The first frame to leave is empty: ready. Nothing is ever written to standard output.
@@ -17,10 +17,10 @@ from typing import BinaryIO
 
 import msgspec
 
-from service import document
-from service.compose import Slide, compose
-from service.formats import MediaError
-from service.tasks import (
+from reelbench.service import document
+from reelbench.service.compose import Slide, compose
+from reelbench.service.formats import MediaError
+from reelbench.service.tasks import (
     Answer,
     BadDocument,
     BadMedia,

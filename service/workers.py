@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Self
+
+from reelbench import HOME
 
 _log = logging.getLogger(__name__)
 _LENGTH_BYTES = 4
@@ -206,7 +207,7 @@ def _popen(command: Sequence[str], stdin: int) -> subprocess.Popen[bytes]:
         command,
         stdin=stdin,
         stdout=_STDERR,  # our standard output is the trace stream
-        cwd=Path(__file__).parents[1],
+        cwd=HOME,
         start_new_session=True,
     )
 

@@ -7,16 +7,16 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from stack import debian, prometheus, release
-from stack.cache import Cache
-from stack.environment import ROOT
-from stack.errors import StackError
-from stack.prometheus import PrometheusBinary
+from reelbench import HOME
+from reelbench.stack import debian, prometheus, release
+from reelbench.stack.cache import Cache
+from reelbench.stack.errors import StackError
+from reelbench.stack.prometheus import PrometheusBinary
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """Return the project's cache: ``$REELBENCH_CACHE``, or ``.cache`` in the checkout."""
-    return Path(environment.get("REELBENCH_CACHE") or ROOT / ".cache").resolve()
+    return Path(environment.get("REELBENCH_CACHE") or HOME / ".cache").resolve()
 
 
 def find_prometheus(

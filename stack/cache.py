@@ -18,9 +18,9 @@ from pathlib import Path
 
 import msgspec
 
-from stack import prometheus
-from stack.errors import StackError
-from stack.prometheus import PrometheusBinary
+from reelbench.stack import prometheus
+from reelbench.stack.errors import StackError
+from reelbench.stack.prometheus import PrometheusBinary
 
 BINARY = "prometheus"
 PROMTOOL = "promtool"

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
-from stack import prometheus
-from stack.cache import BINARY, PROMTOOL, Cache
-from stack.errors import StackError
-from stack.prometheus import PrometheusBinary
+from reelbench.stack import prometheus
+from reelbench.stack.cache import BINARY, PROMTOOL, Cache
+from reelbench.stack.errors import StackError
+from reelbench.stack.prometheus import PrometheusBinary
 
 _LOCAL_TIMEOUT = 60.0
 _UPDATE_TIMEOUT = 120.0

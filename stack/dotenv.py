@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from stack.environment import ROOT
-from stack.errors import StackError
+from reelbench import HOME
+from reelbench.stack.errors import StackError
 
-ENV_FILE = ROOT / ".env"
+ENV_FILE = HOME / ".env"
 
 
 def read(path: Path = ENV_FILE, *, environment: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -12,15 +12,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from stack import prometheus, readiness
-from stack.endpoints import LOADGEN, PROMETHEUS, PROVIDERS, SERVICE, Endpoints, allocate
-from stack.environment import ROOT, component_environment, version
-from stack.errors import StackError
-from stack.lock import exclusive
-from stack.processes import Child, Processes
-from stack.prometheus import PrometheusBinary
-from stack.record import SCHEMA_VERSION, ComponentRecord, PrometheusRecord, StackRecord, write_stack
-from stack.settle import DEADLINE, Settled, settle
+from reelbench import HOME
+from reelbench.stack import prometheus, readiness
+from reelbench.stack.endpoints import LOADGEN, PROMETHEUS, PROVIDERS, SERVICE, Endpoints, allocate
+from reelbench.stack.environment import component_environment, version
+from reelbench.stack.errors import StackError
+from reelbench.stack.lock import exclusive
+from reelbench.stack.processes import Child, Processes
+from reelbench.stack.prometheus import PrometheusBinary
+from reelbench.stack.record import SCHEMA_VERSION, ComponentRecord, PrometheusRecord, StackRecord, write_stack
+from reelbench.stack.settle import DEADLINE, Settled, settle
 
 DATA_DIR = "prometheus"
 TRACES_DIR = "traces"
@@ -45,8 +46,8 @@ class Component:
 
 
 COMPONENTS = (
-    Component(PROVIDERS, (sys.executable, "-m", "service.providers"), "/health"),
-    Component(SERVICE, (sys.executable, "-m", "service"), "/ready"),
+    Component(PROVIDERS, (sys.executable, "-m", "reelbench.service.providers"), "/health"),
+    Component(SERVICE, (sys.executable, "-m", "reelbench.service"), "/ready"),
 )
 
 
@@ -134,15 +135,15 @@ class EmbeddedStack:
         return component_environment(LOADGEN, self.endpoints, self._run_dir, self._inherited)
 
     def start_loadgen(self, arguments: Sequence[str]) -> Child:
-        """Start ``python -m loadgen`` with these arguments: traces to the run directory, messages to the terminal.
+        """Start ``python -m reelbench.loadgen`` with these arguments; traces go to the run directory.
 
         It runs in a session of its own: pass an interrupt on with `Child.signal`.
         """
         return self._processes.start(
             LOADGEN,
-            [sys.executable, "-m", "loadgen", *arguments],
+            [sys.executable, "-m", "reelbench.loadgen", *arguments],
             environment=self.loadgen_environment(),
-            directory=ROOT,
+            directory=HOME,
             stdout=self._run_dir / TRACES_DIR / f"{LOADGEN}.jsonl",
         )
 
@@ -231,7 +232,7 @@ class EmbeddedStack:
             component.name,
             [*component.command, "--host", "127.0.0.1", "--port", str(port)],
             environment=component_environment(component.name, endpoints, self._run_dir, self._inherited),
-            directory=ROOT,
+            directory=HOME,
             stdout=self._run_dir / TRACES_DIR / f"{component.name}.jsonl",
             log=self._run_dir / LOGS_DIR / f"{component.name}.log",
         )

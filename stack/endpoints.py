@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from stack.ports import free_ports
+from reelbench.stack.ports import free_ports
 
 SERVICE, PROVIDERS, LOADGEN, PROMETHEUS = "service", "providers", "loadgen", "prometheus"
 

@@ -7,10 +7,8 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from stack.endpoints import LOADGEN, PROVIDERS, SERVICE, Endpoints
-
-ROOT = Path(__file__).resolve().parents[1]
-"""The checkout: working directory of the children, so that ``python -m service`` finds the package."""
+from reelbench import HOME
+from reelbench.stack.endpoints import LOADGEN, PROVIDERS, SERVICE, Endpoints
 
 
 def version() -> str:
@@ -18,7 +16,7 @@ def version() -> str:
     try:
         return importlib.metadata.version("reelbench")
     except importlib.metadata.PackageNotFoundError:
-        with (ROOT / "pyproject.toml").open("rb") as file:
+        with (HOME / "pyproject.toml").open("rb") as file:
             return str(tomllib.load(file)["project"]["version"])
 
 

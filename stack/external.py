@@ -13,13 +13,14 @@ from typing import Self
 
 import msgspec
 
-from stack import dotenv, readiness, web
-from stack.endpoints import LOADGEN, PROVIDERS, SERVICE
-from stack.environment import ROOT, pushing_environment, version
-from stack.errors import StackError
-from stack.processes import Child, Processes
-from stack.record import SCHEMA_VERSION, ComponentRecord, PrometheusRecord, StackRecord, write_stack
-from stack.settle import Settled, settle
+from reelbench import HOME
+from reelbench.stack import dotenv, readiness, web
+from reelbench.stack.endpoints import LOADGEN, PROVIDERS, SERVICE
+from reelbench.stack.environment import pushing_environment, version
+from reelbench.stack.errors import StackError
+from reelbench.stack.processes import Child, Processes
+from reelbench.stack.record import SCHEMA_VERSION, ComponentRecord, PrometheusRecord, StackRecord, write_stack
+from reelbench.stack.settle import Settled, settle
 
 TRACES_DIR = "traces"
 NAMES = ("SERVICE_URL", "PROMETHEUS_URL", "TEMPO_URL", "OTEL_EXPORTER_OTLP_ENDPOINT", "PROVIDERS_URL", "GRAFANA_URL")
@@ -126,11 +127,11 @@ class ExternalRun:
         return self._stack.addresses.prometheus
 
     def start_loadgen(self, arguments: Sequence[str]) -> Child:
-        """Start ``python -m loadgen`` with these arguments: telemetry to the Collector, messages to the terminal."""
+        """Start ``python -m reelbench.loadgen`` with these arguments; telemetry goes to the Collector."""
         keeps_traces = bool(self._stack.addresses.tempo)
         return self._processes.start(
             LOADGEN,
-            [sys.executable, "-m", "loadgen", *arguments],
+            [sys.executable, "-m", "reelbench.loadgen", *arguments],
             environment=pushing_environment(
                 LOADGEN,
                 self._stack.addresses.collector,
@@ -138,7 +139,7 @@ class ExternalRun:
                 self._inherited,
                 also_to_file=not keeps_traces,
             ),
-            directory=ROOT,
+            directory=HOME,
             stdout=None if keeps_traces else self._run_dir / TRACES_DIR / f"{LOADGEN}.jsonl",
         )
 

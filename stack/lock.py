@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stack.errors import StackError
+from reelbench.stack.errors import StackError
 
 LOCK_FILE = "prometheus.lock"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import socket
 
-from stack.errors import StackError
+from reelbench.stack.errors import StackError
 
 _RANGE = range(18_000, 32_000)
 """Below the ports that Linux (32768..) and macOS (49152..) give to outgoing connections: a port that is kept for a

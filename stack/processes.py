@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from stack import reaper
-from stack.errors import StackError
+from reelbench.stack import reaper
+from reelbench.stack.errors import StackError
 
 STOP_DEADLINE = 5.0
 """Seconds a child has between SIGTERM and SIGKILL."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack.errors import StackError
+from reelbench.stack.errors import StackError
 
 OLDEST = (2, 42)
 SCRAPE_INTERVAL = 1

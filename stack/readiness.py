@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from stack import web
-from stack.errors import StackError
+from reelbench.stack import web
+from reelbench.stack.errors import StackError
 
 POLL = 0.03
 """Seconds between two looks."""

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from stack.errors import StackError
+from reelbench.stack.errors import StackError
 
 SCHEMA_VERSION = 1
 """Version of ``stack.json``. A reader refuses any other, rather than guess."""

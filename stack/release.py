@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from stack import web
-from stack.cache import BINARY, PROMTOOL, Cache
-from stack.errors import StackError
-from stack.prometheus import PrometheusBinary
+from reelbench.stack import web
+from reelbench.stack.cache import BINARY, PROMTOOL, Cache
+from reelbench.stack.errors import StackError
+from reelbench.stack.prometheus import PrometheusBinary
 
 VERSION = "3.14.0"
 BASE_URL = "https://github.com/prometheus/prometheus/releases/download"

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from stack import prometheus, readiness
-from stack.endpoints import PROMETHEUS
-from stack.errors import StackError
-from stack.lock import exclusive
-from stack.ports import free_ports
-from stack.processes import Child, Processes
-from stack.prometheus import PrometheusBinary
-from stack.record import read_stack
+from reelbench.stack import prometheus, readiness
+from reelbench.stack.endpoints import PROMETHEUS
+from reelbench.stack.errors import StackError
+from reelbench.stack.lock import exclusive
+from reelbench.stack.ports import free_ports
+from reelbench.stack.processes import Child, Processes
+from reelbench.stack.prometheus import PrometheusBinary
+from reelbench.stack.record import read_stack
 
 _READY_DEADLINE = 60.0
 """Seconds for the replay of the write-ahead log; a run of minutes takes well under one."""

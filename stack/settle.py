@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from stack import web
-from stack.errors import StackError
+from reelbench.stack import web
+from reelbench.stack.errors import StackError
 
 DEADLINE = 15.0
 """Seconds to wait for the last target."""

@@ -1,4 +1,4 @@
-"""Builds what the tests of the full stack run: ``python -m stack.tools``.
+"""Builds what the tests of the full stack run: ``python -m reelbench.stack.tools``.
 
 Prometheus and promtool come from the Go module of the version that compose pins, the Collector from the official
 builder with just the components of ``otel/builder-config.yaml``. They go into the project's cache, one folder for each
@@ -25,12 +25,12 @@ from pathlib import Path
 
 import msgspec
 
-from stack import dotenv
-from stack.binaries import cache_folder
-from stack.environment import ROOT
-from stack.errors import StackError
+from reelbench import HOME
+from reelbench.stack import dotenv
+from reelbench.stack.binaries import cache_folder
+from reelbench.stack.errors import StackError
 
-BUILDER_CONFIG = ROOT / "otel" / "builder-config.yaml"
+BUILDER_CONFIG = HOME / "otel" / "builder-config.yaml"
 _BUILDER = "go.opentelemetry.io/collector/cmd/builder"
 _TIMEOUT = 3600.0
 _TAIL = 15
@@ -85,7 +85,7 @@ def _prometheus(entry: Path, settings: Mapping[str, str]) -> None:
     version = dotenv.image_version(settings, "PROMETHEUS_IMAGE")
     major, minor, patch = version.split(".")
     module = f"github.com/prometheus/prometheus@v0.{int(major)}{int(minor):02}.{patch}"  # 3.14.0 is the module 0.314.0
-    answer = _run(["go", "mod", "download", "-json", module], ROOT.anchor)
+    answer = _run(["go", "mod", "download", "-json", module], HOME.anchor)
     try:
         found = msgspec.json.decode(answer, type=_Module)
     except msgspec.MsgspecError as error:
@@ -105,7 +105,7 @@ def _prometheus(entry: Path, settings: Mapping[str, str]) -> None:
 def _collector(entry: Path, settings: Mapping[str, str]) -> None:
     version = dotenv.image_version(settings, "COLLECTOR_IMAGE")
     with _entry(entry) as work:
-        _run(["go", "install", f"{_BUILDER}@v{version}"], ROOT.anchor, GOBIN=str(work))
+        _run(["go", "install", f"{_BUILDER}@v{version}"], HOME.anchor, GOBIN=str(work))
         config = work / "builder-config.yaml"
         shutil.copy(BUILDER_CONFIG, config)
         _run([str(work / "builder"), "--config", str(config)], str(work))

@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from stack.errors import StackError
+from reelbench.stack.errors import StackError
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _OK = 200

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from stack.processes import Child
+from reelbench.stack.processes import Child
 
 
 class Forwarding:

@@ -11,21 +11,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadgen.record import RUN_FILE, RunRecord, RunState, read_jobs, read_run
-from reporting.annotations import Region, regions
-from reporting.export import REPORTS_DIR, export
-from reporting.links import live_run
-from reporting.prometheus import QueryError
-from reporting.publish import DEFAULT, PAGE
-from reporting.stackfile import read_stack
-from reporting.tempo import connect
-from stack.binaries import find_prometheus
-from stack.embedded import LOGS_DIR, EmbeddedStack
-from stack.errors import StackError
-from stack.external import ExternalRun, ExternalStack
-from stack.grafana import Grafana
-from stack.processes import Child
-from suite.interrupt import Forwarding
+from reelbench.loadgen.record import RUN_FILE, RunRecord, RunState, read_jobs, read_run
+from reelbench.reporting.annotations import Region, regions
+from reelbench.reporting.export import REPORTS_DIR, export
+from reelbench.reporting.links import live_run
+from reelbench.reporting.prometheus import QueryError
+from reelbench.reporting.publish import DEFAULT, PAGE
+from reelbench.reporting.stackfile import read_stack
+from reelbench.reporting.tempo import connect
+from reelbench.stack.binaries import find_prometheus
+from reelbench.stack.embedded import LOGS_DIR, EmbeddedStack
+from reelbench.stack.errors import StackError
+from reelbench.stack.external import ExternalRun, ExternalStack
+from reelbench.stack.grafana import Grafana
+from reelbench.stack.processes import Child
+from reelbench.suite.interrupt import Forwarding
 
 EXIT_INCONCLUSIVE, EXIT_INTERRUPTED = 3, 130
 

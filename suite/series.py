@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from loadgen.record import RecordError
-from reporting.compare.folders import ABLATION_SUFFIX, REPEAT_SUFFIX
-from reporting.prometheus import QueryError
-from stack.errors import StackError
-from suite.measuring import EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, Ended, Load, measure, unwritable
-from suite.variants import Variant, in_force, variants
+from reelbench.loadgen.record import RecordError
+from reelbench.reporting.compare.folders import ABLATION_SUFFIX, REPEAT_SUFFIX
+from reelbench.reporting.prometheus import QueryError
+from reelbench.stack.errors import StackError
+from reelbench.suite.measuring import EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, Ended, Load, measure, unwritable
+from reelbench.suite.variants import Variant, in_force, variants
 
 EXIT_USAGE, EXIT_ABSENT = 2, 4
 SEVERITY = (0, 3, 1, EXIT_ABSENT, EXIT_INTERRUPTED)
@@ -76,8 +76,8 @@ def _attempt(load: Load, run_id: str, variant: Variant) -> Ended:
 
 
 def _report(load: Load, base: str, made: dict[Variant, list[Path]], *, repeat: int, ablate: Sequence[str]) -> None:
-    from reporting.compare.ablation import write_ablation  # noqa: PLC0415 - scipy.stats takes a second
-    from reporting.compare.repetitions import write_repetitions  # noqa: PLC0415 - only where there are repetitions
+    from reelbench.reporting.compare.ablation import write_ablation  # noqa: PLC0415 - scipy.stats takes a second
+    from reelbench.reporting.compare.repetitions import write_repetitions  # noqa: PLC0415 - only where there are repetitions
 
     lines: list[str] = []
     if repeat > 1:

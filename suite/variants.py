@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from loadgen.controls import ControlError, Controls
-from loadgen.scenario import Switches
-from stack.errors import StackError
-from stack.external import ExternalStack
-from suite.measuring import Load
+from reelbench.loadgen.controls import ControlError, Controls
+from reelbench.loadgen.scenario import Switches
+from reelbench.stack.errors import StackError
+from reelbench.stack.external import ExternalStack
+from reelbench.suite.measuring import Load
 
 NAMES = tuple(Switches.model_fields)
 """The optimizations and protections that the service can be without."""

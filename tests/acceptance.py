@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.record import RunRecord, RunState, ScenarioRecord, read_jobs, read_run
-from loadgen.scenario import Dimension, Scenario
-from loadgen.scenario_file import load_folder
-from reporting import catalogue
-from reporting.analysis import Status, Verdict
-from reporting.export import Exported, export
-from reporting.sections import verdict_cells
+from reelbench.loadgen.record import RunRecord, RunState, ScenarioRecord, read_jobs, read_run
+from reelbench.loadgen.scenario import Dimension, Scenario
+from reelbench.loadgen.scenario_file import load_folder
+from reelbench.reporting import catalogue
+from reelbench.reporting.analysis import Status, Verdict
+from reelbench.reporting.export import Exported, export
+from reelbench.reporting.sections import verdict_cells
 
 ROOT = Path(__file__).parents[1]
 REPORTS = Path(__file__).parent / "reports"

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from loadgen.scenario import PROFILES
-from stack.binaries import find_prometheus
-from stack.errors import StackError
-from stack.prometheus import PrometheusBinary
+from reelbench.loadgen.scenario import PROFILES
+from reelbench.stack.binaries import find_prometheus
+from reelbench.stack.errors import StackError
+from reelbench.stack.prometheus import PrometheusBinary
 from tests.acceptance import SuiteRun, drive, needed
 
 HERE = Path(__file__).parent

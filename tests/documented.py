@@ -14,14 +14,14 @@ from pathlib import Path
 import typer
 import yaml
 
-import loadgen.__main__ as generator
-from stack.ports import free_ports
+import reelbench.loadgen.__main__ as generator
+from reelbench.stack.ports import free_ports
 from tests.pages import ROOT, Block, pages, tracked
 
 DEADLINE = 600
 """Seconds for the commands of one section."""
 JUDGES = re.compile(r"scripts/(run_suite|export_reports)\.py")
-SLOW = re.compile(r"scripts/(run_suite|export_reports)\.py|-m service")
+SLOW = re.compile(r"scripts/(run_suite|export_reports)\.py|-m reelbench.service")
 VERDICTS = (0, 1, 3)
 """Exit codes of a command that judges: what it finds depends on the machine, that it finds something does not."""
 SERVER = (
@@ -47,7 +47,7 @@ def parses(command: str) -> None:
     """Our own command line: every option and value has the form that the command takes."""
     words = shlex.split(_ASSIGNMENTS.sub("", command).removesuffix("&"))
     assert words[0] == "python", command
-    if words[1:3] == ["-m", "loadgen"]:
+    if words[1:3] == ["-m", "reelbench.loadgen"]:
         app, arguments = generator.app, words[3:]
     else:
         app, arguments = typer.Typer(add_completion=False), words[2:]
@@ -97,7 +97,11 @@ REASONS = (
     Reason(r"python scripts/run_suite\.py", "drives every scenario, as the acceptance suite itself does", parses),
     Reason(r"python scripts/run_suite\.py --profile \w+", "takes up to an hour", parses),
     Reason(r"PROMETHEUS_URL=\S+mimir\S+ .+|.+--prometheus \S+mimir\S+", "there is no Mimir here", parses),
-    Reason(r"python -m loadgen run .+--rendezvous .+", "needs a Redis; tests/loadgen/test_replicas.py runs it", parses),
+    Reason(
+        r"python -m reelbench.loadgen run .+--rendezvous .+",
+        "needs a Redis; tests/loadgen/test_replicas.py runs it",
+        parses,
+    ),
     Reason(r"source \.venv/bin/activate", "the tests run in an environment already", lambda _: None),
 )
 

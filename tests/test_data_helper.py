@@ -10,11 +10,11 @@ import msgspec
 import orjson
 import pytest
 
-from loadgen.record import JobRecord, Outcome, read_jobs, to_line
-from service import document
-from service.faults.plan import Plan, Rule, read
-from service.store_faults import OFFER
-from service.tasks import DocumentError
+from reelbench.loadgen.record import JobRecord, Outcome, read_jobs, to_line
+from reelbench.service import document
+from reelbench.service.faults.plan import Plan, Rule, read
+from reelbench.service.store_faults import OFFER
+from reelbench.service.tasks import DocumentError
 
 
 def job(index: int = 0, *, due: float = 10.0, seconds: float = 0.5, **changes: Any) -> JobRecord:

@@ -14,9 +14,9 @@ import click
 import pytest
 import typer
 
-import loadgen.__main__ as generator
-from service.providers.settings import Settings as ProviderSettings
-from service.settings import Settings
+import reelbench.loadgen.__main__ as generator
+from reelbench.service.providers.settings import Settings as ProviderSettings
+from reelbench.service.settings import Settings
 from tests.pages import ROOT, Page, pages, tracked
 
 PAGES = pages()

@@ -26,7 +26,7 @@ INLINE = sorted(
         code
         for page in pages()
         for code in page.inline
-        if re.match(r"(python (scripts/|-m loadgen )|make |docker compose )", code)
+        if re.match(r"(python (scripts/|-m reelbench.loadgen )|make |docker compose )", code)
     }
 )
 SAYS = {
@@ -125,7 +125,7 @@ def test_no_reason_is_without_its_command() -> None:
     ("command", "complaint"),
     [
         ("python scripts/run_suite.py --profil quick", "--profil"),
-        ("python -m loadgen ran", "ran"),
+        ("python -m reelbench.loadgen ran", "ran"),
         ("docker compose --profile loud up", "loud"),
         ("docker compose up --scale lodgen=3 loadgen", "lodgen"),
         ("make suit", "suit"),

@@ -16,12 +16,12 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.plan import plan_run, to_bytes
-from loadgen.record import RecordError, read_jobs, read_run, to_line
-from loadgen.scenario import PROFILES
-from loadgen.scenario_file import FOLDER, ScenarioError, load_file, load_folder
-from loadgen.timeline import plan_all_faults
-from reporting.catalogue import CATALOGUE_FILE, CatalogueError, load
+from reelbench.loadgen.plan import plan_run, to_bytes
+from reelbench.loadgen.record import RecordError, read_jobs, read_run, to_line
+from reelbench.loadgen.scenario import PROFILES
+from reelbench.loadgen.scenario_file import FOLDER, ScenarioError, load_file, load_folder
+from reelbench.loadgen.timeline import plan_all_faults
+from reelbench.reporting.catalogue import CATALOGUE_FILE, CatalogueError, load
 from tests.test_data_helper import job
 
 SCENARIOS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yaml"))}

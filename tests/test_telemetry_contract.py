@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import requests
 
-from reporting import instruments, spans
-from stack.prometheus import PrometheusBinary
-from stack.reopen import reopen
+from reelbench.reporting import instruments, spans
+from reelbench.stack.prometheus import PrometheusBinary
+from reelbench.stack.reopen import reopen
 from tests.acceptance import SuiteRun, needs
 
 pytestmark = [pytest.mark.acceptance, needs("single_request", "tts_failures", "job_cancellation")]

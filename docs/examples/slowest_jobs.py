@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from reporting import units
-from reporting.evidence import Evidence
-from reporting.records import place_name
-from reporting.report import Paragraph, Section, Table
+from reelbench.reporting import units
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.records import place_name
+from reelbench.reporting.report import Paragraph, Section, Table
 
 SHOWN = 5
 

@@ -1,4 +1,4 @@
-"""Builds ``sample_paper.pdf`` from ``sample_paper.md``: ``python -m loadgen.documents.build_sample_paper``.
+"""Builds ``sample_paper.pdf`` from ``sample_paper.md``: ``python -m reelbench.loadgen.documents.build_sample_paper``.
 
 The same text, fonts and matplotlib give the same bytes. Marks at the beginning of a line: ``#`` title and headings,
 ``@`` note under the title, ``$`` formula, ``*`` reference, ``!figure``, ``!caption``; `` | `` parts table cells.

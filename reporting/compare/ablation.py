@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reporting.catalogue import Catalogue, load
-from reporting.compare import ablation_report
-from reporting.compare.check import refusals
-from reporting.compare.compare import compare, describe
-from reporting.compare.effects import AblationRecord, Effect
-from reporting.compare.folders import ABLATION_FILE, REPORTS_DIR
-from reporting.compare.pairs import Skip
-from reporting.compare.side import Side, read_evidence
-from reporting.compare.written import write
-from reporting.records import place_name
+from reelbench.reporting.catalogue import Catalogue, load
+from reelbench.reporting.compare import ablation_report
+from reelbench.reporting.compare.check import refusals
+from reelbench.reporting.compare.compare import compare, describe
+from reelbench.reporting.compare.effects import AblationRecord, Effect
+from reelbench.reporting.compare.folders import ABLATION_FILE, REPORTS_DIR
+from reelbench.reporting.compare.pairs import Skip
+from reelbench.reporting.compare.side import Side, read_evidence
+from reelbench.reporting.compare.written import write
+from reelbench.reporting.records import place_name
 
 
 @dataclass(frozen=True, slots=True)

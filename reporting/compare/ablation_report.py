@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from reporting import units
-from reporting.compare import cells, report
-from reporting.compare.effects import AblationRecord, Effect
-from reporting.compare.finding import Finding, Word
-from reporting.records import place_name
-from reporting.report import Block, Bullets, Paragraph, Report, Section, Table
+from reelbench.reporting import units
+from reelbench.reporting.compare import cells, report
+from reelbench.reporting.compare.effects import AblationRecord, Effect
+from reelbench.reporting.compare.finding import Finding, Word
+from reelbench.reporting.records import place_name
+from reelbench.reporting.report import Block, Bullets, Paragraph, Report, Section, Table
 
 NAME = "ablation_report"
 KEY = (

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from reporting import units
-from reporting.compare.finding import Alone, Finding, Word
-from reporting.compare.intervals import NOWHERE
-from reporting.records import place_name
-from reporting.report import Table
-from reporting.statistics import Interval
+from reelbench.reporting import units
+from reelbench.reporting.compare.finding import Alone, Finding, Word
+from reelbench.reporting.compare.intervals import NOWHERE
+from reelbench.reporting.records import place_name
+from reelbench.reporting.report import Table
+from reelbench.reporting.statistics import Interval
 
 LEAST_P = 0.001
 POINTS = "pp"

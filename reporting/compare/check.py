@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reporting import units
-from reporting.compare.finding import Differs
-from reporting.compare.side import Side
-from reporting.evidence import Evidence
+from reelbench.reporting import units
+from reelbench.reporting.compare.finding import Differs
+from reelbench.reporting.compare.side import Side
+from reelbench.reporting.evidence import Evidence
 
 
 class CompareError(Exception):

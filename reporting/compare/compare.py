@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 
-from loadgen.record import RunState
-from reporting.compare.check import differs
-from reporting.compare.finding import ComparisonRecord, SideRecord
-from reporting.compare.judge import judge
-from reporting.compare.pairs import Skip, nothing, pairs
-from reporting.compare.side import Side
+from reelbench.loadgen.record import RunState
+from reelbench.reporting.compare.check import differs
+from reelbench.reporting.compare.finding import ComparisonRecord, SideRecord
+from reelbench.reporting.compare.judge import judge
+from reelbench.reporting.compare.pairs import Skip, nothing, pairs
+from reelbench.reporting.compare.side import Side
 
 
 def compare(

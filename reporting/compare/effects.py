@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from reporting.compare.finding import ComparisonRecord, SideRecord
-from reporting.compare.folders import SCHEMA_VERSION
+from reelbench.reporting.compare.finding import ComparisonRecord, SideRecord
+from reelbench.reporting.compare.folders import SCHEMA_VERSION
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from reporting.catalogue import load
-from reporting.compare import report
-from reporting.compare.check import CompareError, refusals
-from reporting.compare.compare import compare
-from reporting.compare.finding import ComparisonRecord, Word
-from reporting.compare.folders import COMPARISON_FILE, REPORTS_DIR
-from reporting.compare.side import read_side
-from reporting.compare.written import write
+from reelbench.reporting.catalogue import load
+from reelbench.reporting.compare import report
+from reelbench.reporting.compare.check import CompareError, refusals
+from reelbench.reporting.compare.compare import compare
+from reelbench.reporting.compare.finding import ComparisonRecord, Word
+from reelbench.reporting.compare.folders import COMPARISON_FILE, REPORTS_DIR
+from reelbench.reporting.compare.side import read_side
+from reelbench.reporting.compare.written import write
 
 ONE_RUN = (
     "note: one run a side, so what differs from run to run is not covered; repeat both with run_suite.py --repeat 5"

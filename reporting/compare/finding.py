@@ -6,8 +6,8 @@ from enum import StrEnum
 
 import msgspec
 
-from reporting.compare.folders import SCHEMA_VERSION
-from reporting.statistics import Interval
+from reelbench.reporting.compare.folders import SCHEMA_VERSION
+from reelbench.reporting.statistics import Interval
 
 
 class Word(StrEnum):

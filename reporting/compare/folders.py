@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from loadgen.record import RecordError
+from reelbench.loadgen.record import RecordError
 
 REPORTS_DIR = "reports"
 REPEAT_SUFFIX = ".repeat"

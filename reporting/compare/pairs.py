@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from reporting.catalogue import Sli
-from reporting.compare.finding import Alone
-from reporting.compare.kinds import Observed, observe, title_of, unit_of
-from reporting.compare.side import Side
-from reporting.measurements import Measurement
+from reelbench.reporting.catalogue import Sli
+from reelbench.reporting.compare.finding import Alone
+from reelbench.reporting.compare.kinds import Observed, observe, title_of, unit_of
+from reelbench.reporting.compare.side import Side
+from reelbench.reporting.measurements import Measurement
 
 Skip = Callable[[str, str], bool]
 """True for a scenario and case that are not to be compared."""

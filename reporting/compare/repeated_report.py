@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from reporting import units
-from reporting.compare.repeated import Repeated, RepetitionsRecord
-from reporting.records import place_name
-from reporting.report import Block, Bullets, Paragraph, Report, Section, Table
-from reporting.statistics import Interval
+from reelbench.reporting import units
+from reelbench.reporting.compare.repeated import Repeated, RepetitionsRecord
+from reelbench.reporting.records import place_name
+from reelbench.reporting.report import Block, Bullets, Paragraph, Report, Section, Table
+from reelbench.reporting.statistics import Interval
 
 NAME = "repetitions_report"
 LOUD = 0.1

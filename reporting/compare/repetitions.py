@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from reporting.catalogue import load
-from reporting.compare import repeated_report
-from reporting.compare.folders import REPETITIONS_FILE, REPORTS_DIR
-from reporting.compare.kinds import Observed, title_of, unit_of
-from reporting.compare.pairs import observations, places
-from reporting.compare.repeated import Repeated, RepetitionsRecord
-from reporting.compare.side import Side, read_evidence
-from reporting.compare.written import write
-from reporting.statistics import Interval, mean_interval, percentile
+from reelbench.reporting.catalogue import load
+from reelbench.reporting.compare import repeated_report
+from reelbench.reporting.compare.folders import REPETITIONS_FILE, REPORTS_DIR
+from reelbench.reporting.compare.kinds import Observed, title_of, unit_of
+from reelbench.reporting.compare.pairs import observations, places
+from reelbench.reporting.compare.repeated import Repeated, RepetitionsRecord
+from reelbench.reporting.compare.side import Side, read_evidence
+from reelbench.reporting.compare.written import write
+from reelbench.reporting.statistics import Interval, mean_interval, percentile
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from loadgen.record import RUN_FILE, RecordError, RunState, read_calls, read_jobs, read_requests, read_run
-from reporting import measurements as measured
-from reporting.analysis import Status
-from reporting.catalogue import Catalogue
-from reporting.compare.folders import repeated_runs
-from reporting.evidence import Evidence
-from reporting.prices import load_prices
-from reporting.reconciliation import reconcile
-from reporting.stackfile import read_stack
-from reporting.validity import check
+from reelbench.loadgen.record import RUN_FILE, RecordError, RunState, read_calls, read_jobs, read_requests, read_run
+from reelbench.reporting import measurements as measured
+from reelbench.reporting.analysis import Status
+from reelbench.reporting.catalogue import Catalogue
+from reelbench.reporting.compare.folders import repeated_runs
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.prices import load_prices
+from reelbench.reporting.reconciliation import reconcile
+from reelbench.reporting.stackfile import read_stack
+from reelbench.reporting.validity import check
 
 DIMENSIONS = ("performance", "reliability", "resources")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from loadgen.record import write_atomically
-from reporting.render import markdown
-from reporting.report import Report
+from reelbench.loadgen.record import write_atomically
+from reelbench.reporting.render import markdown
+from reelbench.reporting.report import Report
 
 
 def write(folder: Path, data_file: str, record: msgspec.Struct, report: Report) -> Path:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reporting.catalogue import Catalogue
-from reporting.prices import Prices
-from reporting.render.boards import live, pipeline, reliability, resources, traces
-from reporting.render.grafana import Dashboard
+from reelbench.reporting.catalogue import Catalogue
+from reelbench.reporting.prices import Prices
+from reelbench.reporting.render.boards import live, pipeline, reliability, resources, traces
+from reelbench.reporting.render.grafana import Dashboard
 
 BUILDERS: dict[str, Callable[[Catalogue, Prices], Dashboard]] = {
     "live.json": live.build,

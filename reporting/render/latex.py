@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from reporting.render.inline import plain
-from reporting.render.named import NamedTable, figures_of, named_tables
-from reporting.render.setup import paragraph
-from reporting.render.tex import escape, rich
-from reporting.report import Chart, Report, Table, Timeline
-from reporting.results import Results
+from reelbench.reporting.render.inline import plain
+from reelbench.reporting.render.named import NamedTable, figures_of, named_tables
+from reelbench.reporting.render.setup import paragraph
+from reelbench.reporting.render.tex import escape, rich
+from reelbench.reporting.report import Chart, Report, Table, Timeline
+from reelbench.reporting.results import Results
 
 MAIN, SETUP, TABLES, FIGURES = "reelbench.tex", "setup.tex", "tables", "figures"
 WRAP = 42

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from loadgen.record import EnvironmentRecord, FaultRecord
-from reporting import units
-from reporting.render.tex import code, escape
-from reporting.results import CaseWindow, Results
-from reporting.stackfile import StackInfo
+from reelbench.loadgen.record import EnvironmentRecord, FaultRecord
+from reelbench.reporting import units
+from reelbench.reporting.render.tex import code, escape
+from reelbench.reporting.results import CaseWindow, Results
+from reelbench.reporting.stackfile import StackInfo
 
 _METHODS = {
     "order statistics": "of percentiles from order statistics",

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from fastapi import Request, Response
 
-from service.faults.errors import FaultsError
-from service.faults.faults import Faults
-from service.faults.plan import Plan, read
-from service.loopback import on_loopback
+from reelbench.service.faults.errors import FaultsError
+from reelbench.service.faults.faults import Faults
+from reelbench.service.faults.plan import Plan, read
+from reelbench.service.loopback import on_loopback
 
 METHODS = ["GET", "PUT", "DELETE"]
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from service.faults.plan import Offer, Plan, Rule
-from service.faults.schedule import hits
+from reelbench.service.faults.plan import Offer, Plan, Rule
+from reelbench.service.faults.schedule import hits
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from service.faults.errors import FaultsError
+from reelbench.service.faults.errors import FaultsError
 
 Fields = Mapping[str, float | int | None]
 """The fields of a kind with their defaults; None: the field must be given."""

@@ -1,4 +1,4 @@
-"""Runs the mock providers: ``python -m service.providers --host 127.0.0.1 --port 9000``.
+"""Runs the mock providers: ``python -m reelbench.service.providers --host 127.0.0.1 --port 9000``.
 
 Standard output belongs to the trace stream; everything for people goes to standard error.
 """
@@ -14,19 +14,21 @@ import sys
 import pydantic
 import uvicorn
 
-from service import telemetry
-from service.faults.faults import Faults
-from service.faults.plan import Plan
-from service.providers import metrics
-from service.providers.app import create_app
-from service.providers.connections import counting
-from service.providers.exchange import OFFER
-from service.providers.settings import Settings
+from reelbench.service import telemetry
+from reelbench.service.faults.faults import Faults
+from reelbench.service.faults.plan import Plan
+from reelbench.service.providers import metrics
+from reelbench.service.providers.app import create_app
+from reelbench.service.providers.connections import counting
+from reelbench.service.providers.exchange import OFFER
+from reelbench.service.providers.settings import Settings
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; exit code 2 when the settings or the address cannot be used."""
-    parser = argparse.ArgumentParser(prog="python -m service.providers", description="Mock LLM, TTS and image servers.")
+    parser = argparse.ArgumentParser(
+        prog="python -m reelbench.service.providers", description="Mock LLM, TTS and image servers."
+    )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9000)
     asked = parser.parse_args(arguments)

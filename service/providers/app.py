@@ -12,16 +12,16 @@ from fastapi import FastAPI, Request, Response
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from starlette.exceptions import HTTPException
 
-from service.faults.endpoint import METHODS, Endpoint, Guarded
-from service.faults.errors import FaultsError
-from service.faults.faults import Faults
-from service.providers import image, llm, metrics, tts
-from service.providers.calls import KEPT, CallLog, CallsEndpoint
-from service.providers.errors import Refusal, envelope, refused
-from service.providers.exchange import OFFER, Exchange, Provider
-from service.providers.latency import Latency
-from service.providers.reply import Reply
-from service.providers.settings import Settings
+from reelbench.service.faults.endpoint import METHODS, Endpoint, Guarded
+from reelbench.service.faults.errors import FaultsError
+from reelbench.service.faults.faults import Faults
+from reelbench.service.providers import image, llm, metrics, tts
+from reelbench.service.providers.calls import KEPT, CallLog, CallsEndpoint
+from reelbench.service.providers.errors import Refusal, envelope, refused
+from reelbench.service.providers.exchange import OFFER, Exchange, Provider
+from reelbench.service.providers.latency import Latency
+from reelbench.service.providers.reply import Reply
+from reelbench.service.providers.settings import Settings
 
 
 class _Health(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from collections import deque
 import msgspec
 from fastapi import Request, Response
 
-from service.faults.errors import FaultsError
+from reelbench.service.faults.errors import FaultsError
 
 KEPT = 50_000
 """Calls; about 9 MB."""

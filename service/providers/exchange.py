@@ -11,15 +11,15 @@ from typing import Generic, TypeVar
 import msgspec
 from fastapi import Request, Response
 
-from service.faults.faults import Fault, Faults, InForce
-from service.faults.plan import KINDS, Offer
-from service.providers import patience
-from service.providers.calls import Arrival, CallLog
-from service.providers.corruption import damage
-from service.providers.errors import Refusal, from_decoding, refused
-from service.providers.latency import Latency
-from service.providers.metrics import Metrics
-from service.providers.reply import Reply
+from reelbench.service.faults.faults import Fault, Faults, InForce
+from reelbench.service.faults.plan import KINDS, Offer
+from reelbench.service.providers import patience
+from reelbench.service.providers.calls import Arrival, CallLog
+from reelbench.service.providers.corruption import damage
+from reelbench.service.providers.errors import Refusal, from_decoding, refused
+from reelbench.service.providers.latency import Latency
+from reelbench.service.providers.metrics import Metrics
+from reelbench.service.providers.reply import Reply
 
 T = TypeVar("T", bound=msgspec.Struct)
 OFFER = Offer(("llm", "tts", "image"), KINDS)

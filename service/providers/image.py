@@ -11,9 +11,9 @@ from typing import Annotated
 
 import msgspec
 
-from service.providers import drawing
-from service.providers.errors import Refusal
-from service.providers.reply import Reply, tokens
+from reelbench.service.providers import drawing
+from reelbench.service.providers.errors import Refusal
+from reelbench.service.providers.reply import Reply, tokens
 
 LATENCY_SCALES = {"illustration": 1.25, "diagram": 1.0, "chart": 0.75}
 """How long each kind of visual takes, in units of the provider's latency: the more to paint, the longer."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from service.providers.latency import Lognormal
+from reelbench.service.providers.latency import Lognormal
 
 
 class _Distribution(BaseModel):

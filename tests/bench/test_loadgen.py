@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import requests
 
-from bench import k6_locust
-from bench.generators import BenchError, Figures, Load
-from bench.k6_locust import install
-from bench.loadgen import Frozen, Rate, freeze_lines, net, order, rate_lines, true_p95
-from bench.ours import Ours
-from bench.rig import Sent, check, cores, send
-from bench.server import Counts
+from reelbench.bench import k6_locust
+from reelbench.bench.generators import BenchError, Figures, Load
+from reelbench.bench.k6_locust import install
+from reelbench.bench.loadgen import Frozen, Rate, freeze_lines, net, order, rate_lines, true_p95
+from reelbench.bench.ours import Ours
+from reelbench.bench.rig import Sent, check, cores, send
+from reelbench.bench.server import Counts
 from tests.loadgen.harness import bench, scenario
 
 LOAD = Load("rate", 2, jobs=10)
@@ -92,7 +92,7 @@ def test_a_peer_that_cannot_be_had_is_one_line(tmp_path: Path, monkeypatch: pyte
 
 async def test_the_server_counts_what_it_is_asked() -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.server", "0", "0", stdout=subprocess.PIPE
+        sys.executable, "-m", "reelbench.bench.server", "0", "0", stdout=subprocess.PIPE
     )
     try:
         assert process.stdout is not None

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.overhead import IN_FLIGHT, Measured, OverheadError, lines, measured, order, scenario
-from bench.ratio import Ratio, ratio
-from loadgen.plan import plan_run
-from loadgen.record import Outcome
-from stack.prometheus import PrometheusBinary
+from reelbench.bench.overhead import IN_FLIGHT, Measured, OverheadError, lines, measured, order, scenario
+from reelbench.bench.ratio import Ratio, ratio
+from reelbench.loadgen.plan import plan_run
+from reelbench.loadgen.record import Outcome
+from reelbench.stack.prometheus import PrometheusBinary
 from tests.commands import left_behind
 from tests.test_data_helper import job
 

@@ -14,13 +14,13 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from loadgen.clock import Clock
-from loadgen.document import Document
-from loadgen.job import JobRunner
-from loadgen.plan import plan_case
-from loadgen.record import JobRecord, RequestRecord
-from loadgen.scenario import Scenario
-from loadgen.target import Target
+from reelbench.loadgen.clock import Clock
+from reelbench.loadgen.document import Document
+from reelbench.loadgen.job import JobRunner
+from reelbench.loadgen.plan import plan_case
+from reelbench.loadgen.record import JobRecord, RequestRecord
+from reelbench.loadgen.scenario import Scenario
+from reelbench.loadgen.target import Target
 
 DOCUMENT = Document(name="paper.txt", media_type="text/plain", data=b"A short paper.")
 

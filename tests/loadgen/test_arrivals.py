@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.arrivals import arrivals
-from loadgen.plan import plan_case, plan_run, to_bytes
-from loadgen.scenario import Case
+from reelbench.loadgen.arrivals import arrivals
+from reelbench.loadgen.plan import plan_case, plan_run, to_bytes
+from reelbench.loadgen.scenario import Case
 from tests.loadgen.harness import case, open_case, scenario
 
 RATES = st.decimals(min_value="0.5", max_value="80", places=2).map(float)

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from loadgen.__main__ import app
-from loadgen.record import Outcome, RunState, read_jobs, read_requests, read_run
-from loadgen.scenario_file import load_folder
+from reelbench.loadgen.__main__ import app
+from reelbench.loadgen.record import Outcome, RunState, read_jobs, read_requests, read_run
+from reelbench.loadgen.scenario_file import load_folder
 
 pytestmark = pytest.mark.acceptance
 
@@ -38,7 +38,7 @@ def target() -> Iterator[str]:
 
 def command(folder: Path, url: str, *more: str) -> list[str]:
     return [
-        sys.executable, "-m", "loadgen", "run", "--run-dir", str(folder), "--run-id", "r1", "--target", url,
+        sys.executable, "-m", "reelbench.loadgen", "run", "--run-dir", str(folder), "--run-id", "r1", "--target", url,
         "--scenario", "throughput", *more,
     ]  # fmt: skip
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from loadgen.deadline import Deadline
+from reelbench.loadgen.deadline import Deadline
 
 
 @pytest.fixture(params=[Deadline, asyncio.timeout], ids=["ours", "asyncio's"])

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from loadgen.clock import Clock
-from loadgen.controls import ControlError, Controls
-from loadgen.faults import FaultError, Injector
-from loadgen.feasible import feasible
-from loadgen.observer import Observer
-from loadgen.record import AuditRecord
-from loadgen.scenario import Scenario
-from loadgen.target import TargetError
-from loadgen.timeline import Side, plan_all_faults
+from reelbench.loadgen.clock import Clock
+from reelbench.loadgen.controls import ControlError, Controls
+from reelbench.loadgen.faults import FaultError, Injector
+from reelbench.loadgen.feasible import feasible
+from reelbench.loadgen.observer import Observer
+from reelbench.loadgen.record import AuditRecord
+from reelbench.loadgen.scenario import Scenario
+from reelbench.loadgen.target import TargetError
+from reelbench.loadgen.timeline import Side, plan_all_faults
 from tests.loadgen.fake_controls import FakeControls
 from tests.loadgen.fake_target import FakeTarget, serving
 from tests.loadgen.harness import case, scenario
@@ -79,7 +79,7 @@ async def test_faults_are_lifted_however_the_case_ends(error: BaseException) -> 
 
 
 async def test_lifting_is_tried_again_and_then_said_to_have_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loadgen.faults._LIFT_PAUSE", 0.01)
+    monkeypatch.setattr("reelbench.loadgen.faults._LIFT_PAUSE", 0.01)
     fake = FakeControls(refuse={"DELETE": [503, 503]})
     async with injector(fake) as (faults, _):
         async with faults.during(planned(ALWAYS)):
@@ -121,7 +121,9 @@ async def test_scenarios_without_anybody_to_inject_their_faults_are_left_out_or_
             await feasible([broken], {"service": controls}, named=False, say=lines.append)
     (line,) = lines
     assert line.startswith("left out: trial: no faults of the providers can be injected (GET ")
-    assert line.endswith("name them: with --providers of python -m loadgen, or as PROVIDERS_URL of a running stack")
+    assert line.endswith(
+        "name them: with --providers of python -m reelbench.loadgen, or as PROVIDERS_URL of a running stack"
+    )
 
 
 async def test_scenarios_with_controls_run() -> None:

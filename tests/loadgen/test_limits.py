@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.limits import read_limits
-from loadgen.record import LimitsRecord
+from reelbench.loadgen.limits import read_limits
+from reelbench.loadgen.record import LimitsRecord
 
 
 def write(root: Path, files: dict[str, str], process: str) -> tuple[Path, Path]:

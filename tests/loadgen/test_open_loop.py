@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.journal import JournalError
-from loadgen.plan import plan_case
-from loadgen.record import JobRecord, Outcome, RunState, read_jobs, read_requests, read_run
-from loadgen.runner import pending, share_of
-from loadgen.session import most_in_flight
-from loadgen.share import Share
-from loadgen.stop import Stop
+from reelbench.loadgen.journal import JournalError
+from reelbench.loadgen.plan import plan_case
+from reelbench.loadgen.record import JobRecord, Outcome, RunState, read_jobs, read_requests, read_run
+from reelbench.loadgen.runner import pending, share_of
+from reelbench.loadgen.session import most_in_flight
+from reelbench.loadgen.share import Share
+from reelbench.loadgen.stop import Stop
 from tests.loadgen.fake_target import FakeTarget, serving
 from tests.loadgen.harness import case, open_case, scenario
 from tests.loadgen.test_runner import run_on

@@ -3,9 +3,9 @@ from __future__ import annotations
 import hashlib
 import json
 
-from loadgen.plan import _AUDIENCES, _LOOKS, _METHODS, _TOPICS, plan_case, plan_hash, plan_run, to_bytes
-from loadgen.scenario_file import load_folder
-from loadgen.timeline import plan_all_faults
+from reelbench.loadgen.plan import _AUDIENCES, _LOOKS, _METHODS, _TOPICS, plan_case, plan_hash, plan_run, to_bytes
+from reelbench.loadgen.scenario_file import load_folder
+from reelbench.loadgen.timeline import plan_all_faults
 from tests.loadgen.harness import case, scenario
 
 ALL = tuple(load_folder().values())

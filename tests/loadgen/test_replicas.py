@@ -9,10 +9,10 @@ from fakeredis import TcpFakeServer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen import replicas
-from loadgen.replicas import Replica, ReplicaError, join
-from loadgen.share import Share
-from stack.ports import free_ports
+from reelbench.loadgen import replicas
+from reelbench.loadgen.replicas import Replica, ReplicaError, join
+from reelbench.loadgen.share import Share
+from reelbench.stack.ports import free_ports
 
 
 @pytest.fixture

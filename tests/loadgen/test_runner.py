@@ -12,19 +12,19 @@ import pytest
 from aiohttp import web
 from rich.console import Console
 
-from loadgen import reconcile, telemetry
-from loadgen.clock import Clock
-from loadgen.controls import Controls
-from loadgen.environment import describe
-from loadgen.faults import FaultError, Injector
-from loadgen.job import JobRunner
-from loadgen.journal import Journal, JournalError
-from loadgen.metrics import Metrics
-from loadgen.observer import Observer
-from loadgen.plan import plan_run, to_bytes
-from loadgen.progress import ProgressView
-from loadgen.reconcile import count_store
-from loadgen.record import (
+from reelbench.loadgen import reconcile, telemetry
+from reelbench.loadgen.clock import Clock
+from reelbench.loadgen.controls import Controls
+from reelbench.loadgen.environment import describe
+from reelbench.loadgen.faults import FaultError, Injector
+from reelbench.loadgen.job import JobRunner
+from reelbench.loadgen.journal import Journal, JournalError
+from reelbench.loadgen.metrics import Metrics
+from reelbench.loadgen.observer import Observer
+from reelbench.loadgen.plan import plan_run, to_bytes
+from reelbench.loadgen.progress import ProgressView
+from reelbench.loadgen.reconcile import count_store
+from reelbench.loadgen.record import (
     AuditRecord,
     DocumentRecord,
     Outcome,
@@ -35,12 +35,12 @@ from loadgen.record import (
     read_requests,
     read_run,
 )
-from loadgen.runner import Recorder, Runner, pending
-from loadgen.scenario import Scenario
-from loadgen.stop import Stop
-from loadgen.switches import Switcher, SwitchError
-from loadgen.target import Target
-from loadgen.timeline import Side, plan_all_faults
+from reelbench.loadgen.runner import Recorder, Runner, pending
+from reelbench.loadgen.scenario import Scenario
+from reelbench.loadgen.stop import Stop
+from reelbench.loadgen.switches import Switcher, SwitchError
+from reelbench.loadgen.target import Target
+from reelbench.loadgen.timeline import Side, plan_all_faults
 from tests.loadgen.fake_target import FakeTarget, error, serving
 from tests.loadgen.harness import DOCUMENT, Telemetry, bench, case, scenario
 
@@ -248,7 +248,7 @@ async def test_a_full_disk_ends_the_run_as_failed(tmp_path: Path, monkeypatch: p
         whole.append(bytes(data))
         return write(file, data)
 
-    monkeypatch.setattr("loadgen.journal.os.write", full)
+    monkeypatch.setattr("reelbench.loadgen.journal.os.write", full)
     async with serving(FakeTarget()) as fake:
         with pytest.raises(
             JournalError, match=r"^cannot write the run to .* \(No space left on device\); make room or"

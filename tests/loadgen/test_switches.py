@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from loadgen.controls import Controls
-from loadgen.feasible import feasible
-from loadgen.scenario import Scenario
-from loadgen.switches import Switcher, SwitchError
-from loadgen.target import TargetError
-from loadgen.timeline import Side
+from reelbench.loadgen.controls import Controls
+from reelbench.loadgen.feasible import feasible
+from reelbench.loadgen.scenario import Scenario
+from reelbench.loadgen.switches import Switcher, SwitchError
+from reelbench.loadgen.target import TargetError
+from reelbench.loadgen.timeline import Side
 from tests.loadgen.fake_controls import FakeControls
 from tests.loadgen.fake_target import FakeTarget, serving
 from tests.loadgen.harness import case, scenario
@@ -54,7 +54,7 @@ async def test_they_are_put_back_however_the_case_ends(error: BaseException) -> 
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loadgen.switches._PAUSE", 0.01)
+    monkeypatch.setattr("reelbench.loadgen.switches._PAUSE", 0.01)
 
 
 @pytest.mark.parametrize(

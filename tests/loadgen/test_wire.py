@@ -14,10 +14,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import NoOpTracer, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from loadgen import telemetry
-from loadgen.document import Document
-from loadgen.multipart import Form
-from loadgen.trace_headers import IdTracer, baggage_header, traceparent
+from reelbench.loadgen import telemetry
+from reelbench.loadgen.document import Document
+from reelbench.loadgen.multipart import Form
+from reelbench.loadgen.trace_headers import IdTracer, baggage_header, traceparent
 
 
 def test_traceparent_is_that_of_the_propagator() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from reporting.export import export
-from stack.prometheus import PrometheusBinary
+from reelbench.reporting.export import export
+from reelbench.stack.prometheus import PrometheusBinary
 from tests.reporting import made_outages, made_resources
 from tests.reporting.made_run import MadeRun, make
 from tests.reporting.served import make_blocks, serving

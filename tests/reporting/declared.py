@@ -22,17 +22,17 @@ from opentelemetry.sdk.metrics.export import Histogram, InMemoryMetricReader, Su
 from opentelemetry.trace import NoOpTracerProvider
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from loadgen import metrics as loadgen
-from loadgen.record import JobRecord, Outcome, RequestRecord
-from loadgen.telemetry import _PROCESS_METRICS
-from reporting.instruments import METRICS_FILE, PLACES, Instrument
-from service import metrics as service
-from service import telemetry
-from service.correlation import Correlation
-from service.providers import metrics as providers
-from service.providers.app import create_app
-from service.providers.connections import counting
-from service.providers.settings import Settings as ProviderSettings
+from reelbench.loadgen import metrics as loadgen
+from reelbench.loadgen.record import JobRecord, Outcome, RequestRecord
+from reelbench.loadgen.telemetry import _PROCESS_METRICS
+from reelbench.reporting.instruments import METRICS_FILE, PLACES, Instrument
+from reelbench.service import metrics as service
+from reelbench.service import telemetry
+from reelbench.service.correlation import Correlation
+from reelbench.service.providers import metrics as providers
+from reelbench.service.providers.app import create_app
+from reelbench.service.providers.connections import counting
+from reelbench.service.providers.settings import Settings as ProviderSettings
 
 COMPONENTS = ("loadgen", "providers", "service")
 JOB = JobRecord(
@@ -198,7 +198,7 @@ def _providers() -> list[Instrument]:
     meter = RecordingMeter()
     made = providers.create(RecordingProvider(meter))
     fast = ProviderSettings(llm={"median": 0.001})  # type: ignore[arg-type]
-    with patch("service.providers.metrics.create", return_value=made):
+    with patch("reelbench.service.providers.metrics.create", return_value=made):
         app = create_app(fast)
     body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Write."}]}
     assert TestClient(app).post("/v1/chat/completions", json=body).is_success

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from loadgen.record import JobRecord, RunRecord
-from reporting.buckets import Bound
-from reporting.catalogue import load
-from reporting.evidence import Evidence
-from reporting.measurements import Measurement, Measurements
-from reporting.prices import load_prices
-from reporting.stackfile import Component, StackInfo
-from reporting.traces import RootKey
+from reelbench.loadgen.record import JobRecord, RunRecord
+from reelbench.reporting.buckets import Bound
+from reelbench.reporting.catalogue import load
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.measurements import Measurement, Measurements
+from reelbench.reporting.prices import load_prices
+from reelbench.reporting.stackfile import Component, StackInfo
+from reelbench.reporting.traces import RootKey
 from tests.reporting.made_run import MadeRun
 
 CATALOGUE = load()

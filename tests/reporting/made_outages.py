@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from loadgen.record import (
+from reelbench.loadgen.record import (
     AuditRecord,
     CallRecord,
     CaseRecord,

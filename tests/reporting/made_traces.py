@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from loadgen.record import JobRecord, Outcome, read_jobs
-from reporting.traces import FileTraces, TraceSpan
+from reelbench.loadgen.record import JobRecord, Outcome, read_jobs
+from reelbench.reporting.traces import FileTraces, TraceSpan
 
 RECORDED = Path(__file__).parent / "recorded_traces"
 

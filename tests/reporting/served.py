@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from stack.prometheus import PrometheusBinary
+from reelbench.stack.prometheus import PrometheusBinary
 
 
 def make_blocks(binary: PrometheusBinary, folder: Path, openmetrics: str) -> None:

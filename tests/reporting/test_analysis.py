@@ -3,10 +3,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from reporting.analysis import Analysis, Status, Verdict, analyse, worst
-from reporting.buckets import Bound
-from reporting.measurements import Measurement
-from reporting.validity import check
+from reelbench.reporting.analysis import Analysis, Status, Verdict, analyse, worst
+from reelbench.reporting.buckets import Bound
+from reelbench.reporting.measurements import Measurement
+from reelbench.reporting.validity import check
 from tests.reporting.evidence_of import evidence, measurement, only
 from tests.reporting.made_run import MadeRun
 

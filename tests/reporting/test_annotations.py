@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import msgspec
 
-from loadgen.record import RunState
-from reporting.analysis import Status, analyse
-from reporting.annotations import regions
-from reporting.links import live_run
+from reelbench.loadgen.record import RunState
+from reelbench.reporting.analysis import Status, analyse
+from reelbench.reporting.annotations import regions
+from reelbench.reporting.links import live_run
 from tests.reporting.evidence_of import evidence, measurement
 from tests.reporting.made_run import MadeRun
 

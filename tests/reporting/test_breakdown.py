@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from loadgen.record import JobRecord, Outcome
-from reporting.breakdown import BETWEEN, CLIENT, QUEUE, REQUESTS, SUBMIT, Share, breakdown, shares
-from reporting.traces import TraceSpan
+from reelbench.loadgen.record import JobRecord, Outcome
+from reelbench.reporting.breakdown import BETWEEN, CLIENT, QUEUE, REQUESTS, SUBMIT, Share, breakdown, shares
+from reelbench.reporting.traces import TraceSpan
 from tests.reporting.made_traces import job, recorded, spans, written
 
 TRACE = spans("""

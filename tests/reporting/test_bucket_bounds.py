@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from reporting import measurements, units
-from reporting.buckets import Bound
-from reporting.catalogue import load
-from reporting.export import export
+from reelbench.reporting import measurements, units
+from reelbench.reporting.buckets import Bound
+from reelbench.reporting.catalogue import load
+from reelbench.reporting.export import export
 from tests.reporting.evidence_of import measurement
 
 BUCKET = r"\(bucket (\S+) (?:to (\S+)|and above)\)"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.scenario_file import load_folder
-from reporting.catalogue import CatalogueError, load
+from reelbench.loadgen.scenario_file import load_folder
+from reelbench.reporting.catalogue import CatalogueError, load
 
 GOOD = """
 version: 1

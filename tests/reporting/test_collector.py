@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from loadgen.record import Outcome
-from reporting.catalogue import load
-from reporting.collector import collect, questions
-from reporting.measurements import Measurement
-from reporting.prometheus import Prometheus, QueryError, connect
+from reelbench.loadgen.record import Outcome
+from reelbench.reporting.catalogue import load
+from reelbench.reporting.collector import collect, questions
+from reelbench.reporting.measurements import Measurement
+from reelbench.reporting.prometheus import Prometheus, QueryError, connect
 from tests.reporting.made_run import CASES, RUN_ID, START, MadeRun
 
 Found = dict[tuple[str, str, str, str], Measurement]

@@ -7,8 +7,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reporting.critical_path import critical_path, seconds_in_spans
-from reporting.traces import TraceSpan
+from reelbench.reporting.critical_path import critical_path, seconds_in_spans
+from reelbench.reporting.traces import TraceSpan
 from tests.reporting.made_traces import spans
 
 

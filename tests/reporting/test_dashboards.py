@@ -13,14 +13,14 @@ import pytest
 import requests
 import yaml
 
-from reporting.catalogue import load
-from reporting.instruments import METRICS_FILE, Instrument
-from reporting.instruments import load as load_instruments
-from reporting.known import metrics, named, records, unknown
-from reporting.prices import load_prices
-from reporting.render.burn import budgets
-from reporting.render.dashboards import dashboards
-from reporting.render.grafana import (
+from reelbench.reporting.catalogue import load
+from reelbench.reporting.instruments import METRICS_FILE, Instrument
+from reelbench.reporting.instruments import load as load_instruments
+from reelbench.reporting.known import metrics, named, records, unknown
+from reelbench.reporting.prices import load_prices
+from reelbench.reporting.render.burn import budgets
+from reelbench.reporting.render.dashboards import dashboards
+from reelbench.reporting.render.grafana import (
     Dashboard,
     NodeGraph,
     QueryVariable,
@@ -32,10 +32,10 @@ from reporting.render.grafana import (
     from_json,
     to_json,
 )
-from reporting.render.layout import Group, LayoutError, Line, lay
-from reporting.render.objectives import recorded, watched
-from reporting.render.rules import rules
-from stack.prometheus import PrometheusBinary
+from reelbench.reporting.render.layout import Group, LayoutError, Line, lay
+from reelbench.reporting.render.objectives import recorded, watched
+from reelbench.reporting.render.rules import rules
+from reelbench.stack.prometheus import PrometheusBinary
 from tests.reporting import declared, made_live
 from tests.reporting.made_run import START, MadeRun
 from tests.reporting.served import make_blocks, serving

@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from loadgen.record import RecordError, RunRecord, RunState, read_run, write_run
-from reporting.analysis import Status
-from reporting.export import Exported, export
-from reporting.prometheus import QueryError
+from reelbench.loadgen.record import RecordError, RunRecord, RunState, read_run, write_run
+from reelbench.reporting.analysis import Status
+from reelbench.reporting.export import Exported, export
+from reelbench.reporting.prometheus import QueryError
 from tests.reporting.made_run import MadeRun
 
 REPOSITORY = Path(__file__).parents[2]
@@ -283,7 +283,7 @@ def test_small_samples_are_tolerated_in_quick_alone(measured_dir: Path, tmp_path
 @pytest.mark.acceptance
 def test_a_report_without_charts_never_imports_matplotlib(run_dir: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from reporting.export import export; "
+        "import sys; from pathlib import Path; from reelbench.reporting.export import export; "
         f"export(Path({str(run_dir)!r}), None, charts=False); "
         "print([m for m in ('matplotlib', 'scipy.stats') if m in sys.modules])"
     )

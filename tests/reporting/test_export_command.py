@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reporting.export import export
+from reelbench.reporting.export import export
 from tests.commands import ROOT, invoke
 
 

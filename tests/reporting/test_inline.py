@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from reporting.literal import literal
-from reporting.render import inline, tex
-from reporting.render.html import rich
+from reelbench.reporting.literal import literal
+from reelbench.reporting.render import inline, tex
+from reelbench.reporting.render.html import rich
 
 HOSTILE = (
     "<script>alert(1)</script>",

@@ -9,9 +9,9 @@ from itertools import pairwise
 import msgspec
 import pytest
 
-from loadgen.record import JobRecord, Outcome
-from reporting.levels import levels
-from reporting.littles_law import check
+from reelbench.loadgen.record import JobRecord, Outcome
+from reelbench.reporting.levels import levels
+from reelbench.reporting.littles_law import check
 from tests.reporting.evidence_of import evidence, only
 from tests.reporting.made_run import MadeRun
 

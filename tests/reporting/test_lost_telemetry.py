@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from reporting.analysis import Status
-from reporting.export import Exported, export
+from reelbench.reporting.analysis import Status
+from reelbench.reporting.export import Exported, export
 
 Edit = Callable[[Path], None]
 

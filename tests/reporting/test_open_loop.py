@@ -11,22 +11,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.record import ArrivalsRecord, CaseRecord, JobRecord, Outcome, RunState, ScenarioRecord
-from reporting import performance
-from reporting.analysis import Status, analyse
-from reporting.arrivals import open_cases, own_lateness
-from reporting.capacity import MAX_P95, MIN_SUCCESS, knee
-from reporting.catalogue import load
-from reporting.censoring import tail
-from reporting.evidence import Evidence
-from reporting.exact import Exact, spike_recovery, sustained_rate
-from reporting.open_loop import section
-from reporting.prometheus import NoData
-from reporting.render.figures import figure
-from reporting.report import Bullets, Chart, Section, Table
-from reporting.spike import spikes
-from reporting.statistics import percentile
-from reporting.validity import check
+from reelbench.loadgen.record import ArrivalsRecord, CaseRecord, JobRecord, Outcome, RunState, ScenarioRecord
+from reelbench.reporting import performance
+from reelbench.reporting.analysis import Status, analyse
+from reelbench.reporting.arrivals import open_cases, own_lateness
+from reelbench.reporting.capacity import MAX_P95, MIN_SUCCESS, knee
+from reelbench.reporting.catalogue import load
+from reelbench.reporting.censoring import tail
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.exact import Exact, spike_recovery, sustained_rate
+from reelbench.reporting.open_loop import section
+from reelbench.reporting.prometheus import NoData
+from reelbench.reporting.render.figures import figure
+from reelbench.reporting.report import Bullets, Chart, Section, Table
+from reelbench.reporting.spike import spikes
+from reelbench.reporting.statistics import percentile
+from reelbench.reporting.validity import check
 from tests.reporting.evidence_of import evidence, measurement
 from tests.reporting.made_open import START, case_of, even, jobs_of, queue, run_of
 from tests.reporting.made_run import MadeRun

@@ -7,11 +7,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from reporting.catalogue import load
-from reporting.prices import load_prices
-from reporting.render.dashboards import dashboards
-from reporting.render.grafana import Dashboard, Row
-from reporting.render.overview import svg
+from reelbench.reporting.catalogue import load
+from reelbench.reporting.prices import load_prices
+from reelbench.reporting.render.dashboards import dashboards
+from reelbench.reporting.render.grafana import Dashboard, Row
+from reelbench.reporting.render.overview import svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 BOARDS = dashboards(load(), load_prices())

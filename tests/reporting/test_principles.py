@@ -8,15 +8,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from loadgen.record import CaseRecord, FaultRecord, JobRecord, RunRecord
-from reporting import performance, principles
-from reporting.analysis import Analysis, Status, Verdict, analyse
-from reporting.catalogue import Catalogue
-from reporting.evidence import Evidence
-from reporting.measurements import Measurement
-from reporting.principles import Finding, Met, judge
-from reporting.report import Paragraph, Table
-from reporting.stackfile import PrometheusInfo
+from reelbench.loadgen.record import CaseRecord, FaultRecord, JobRecord, RunRecord
+from reelbench.reporting import performance, principles
+from reelbench.reporting.analysis import Analysis, Status, Verdict, analyse
+from reelbench.reporting.catalogue import Catalogue
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.measurements import Measurement
+from reelbench.reporting.principles import Finding, Met, judge
+from reelbench.reporting.report import Paragraph, Table
+from reelbench.reporting.stackfile import PrometheusInfo
 from tests.reporting.evidence_of import evidence, measurement, only
 from tests.reporting.made_run import MadeRun
 

@@ -9,8 +9,17 @@ from urllib.parse import parse_qs
 import pytest
 import requests
 
-from reporting.buckets import Bound, bound_of
-from reporting.prometheus import NativeHistogram, NoData, Prometheus, QueryError, Sample, Value, connect, single
+from reelbench.reporting.buckets import Bound, bound_of
+from reelbench.reporting.prometheus import (
+    NativeHistogram,
+    NoData,
+    Prometheus,
+    QueryError,
+    Sample,
+    Value,
+    connect,
+    single,
+)
 
 VECTOR = b'{"status":"success","data":{"resultType":"vector","result":[%b]}}'
 

@@ -22,10 +22,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from loadgen.record import RunRecord, StoreCount, read_run, write_run
-from reporting.export import export
-from reporting.publish import DEFAULT, Format, FormatError, formats_of
-from reporting.schema import SCHEMA_FILE
+from reelbench.loadgen.record import RunRecord, StoreCount, read_run, write_run
+from reelbench.reporting.export import export
+from reelbench.reporting.publish import DEFAULT, Format, FormatError, formats_of
+from reelbench.reporting.schema import SCHEMA_FILE
 from tests.reporting.made_run import MadeRun
 
 ROOT = Path(__file__).parents[2]
@@ -90,8 +90,8 @@ def test_the_same_run_gives_the_same_bytes_in_every_format_whatever_the_hash_see
 ) -> None:
     (outages_dir / "reports").rename(tmp_path / "old")
     code = (
-        "import sys; from pathlib import Path; from reporting.export import export; "
-        "from reporting.publish import Format; export(Path(sys.argv[1]), None, formats=tuple(Format))"
+        "import sys; from pathlib import Path; from reelbench.reporting.export import export; "
+        "from reelbench.reporting.publish import Format; export(Path(sys.argv[1]), None, formats=tuple(Format))"
     )
     made = []
     for seed in ("1", "4711"):

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from reporting.levels import Level
-from reporting.recommendations import Part, recommend
-from reporting.statistics import proportion, summarize
+from reelbench.reporting.levels import Level
+from reelbench.reporting.recommendations import Part, recommend
+from reelbench.reporting.statistics import proportion, summarize
 
 
 def level(concurrency: int, throughput: float, seconds: float, queue: float | None = None, ok: int = 100) -> Level:

@@ -3,10 +3,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from loadgen.record import JobRecord, Outcome, StoreCount
-from reporting.measurements import Measurement
-from reporting.reconciliation import Count, Reconciliation, reconcile
-from reporting.traces import RootKey
+from reelbench.loadgen.record import JobRecord, Outcome, StoreCount
+from reelbench.reporting.measurements import Measurement
+from reelbench.reporting.reconciliation import Count, Reconciliation, reconcile
+from reelbench.reporting.traces import RootKey
 from tests.reporting.evidence_of import evidence, measurement, only
 from tests.reporting.made_run import RUN_ID, MadeRun
 

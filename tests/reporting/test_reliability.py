@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from loadgen.record import (
+from reelbench.loadgen.record import (
     CallRecord,
     JobRecord,
     Outcome,
@@ -20,8 +20,8 @@ from loadgen.record import (
     to_line,
     write_run,
 )
-from reporting.analysis import Status
-from reporting.export import Exported, export
+from reelbench.reporting.analysis import Status
+from reelbench.reporting.export import Exported, export
 from tests.reporting import made_outages
 
 SVG = "{http://www.w3.org/2000/svg}"

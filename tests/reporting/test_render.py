@@ -3,11 +3,11 @@ from __future__ import annotations
 import dataclasses
 import xml.etree.ElementTree as ET
 
-from reporting import units
-from reporting.buckets import Bound
-from reporting.render import figures, markdown
-from reporting.report import Bullets, Chart, Code, Paragraph, Report, Section, Series, Table
-from reporting.statistics import Interval
+from reelbench.reporting import units
+from reelbench.reporting.buckets import Bound
+from reelbench.reporting.render import figures, markdown
+from reelbench.reporting.report import Bullets, Chart, Code, Paragraph, Report, Section, Series, Table
+from reelbench.reporting.statistics import Interval
 
 CHART = Chart(
     name="c",

@@ -7,15 +7,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from loadgen.record import RunRecord, read_run, write_run
-from reporting import measurements as measured
-from reporting.analysis import Status
-from reporting.catalogue import CatalogueError, load
-from reporting.export import Exported, export
-from reporting.measurements import SampleSeries
-from reporting.prices import PRICES_FILE, PricesError
-from reporting.prometheus import QueryError, connect
-from reporting.samples import Samples, total
+from reelbench.loadgen.record import RunRecord, read_run, write_run
+from reelbench.reporting import measurements as measured
+from reelbench.reporting.analysis import Status
+from reelbench.reporting.catalogue import CatalogueError, load
+from reelbench.reporting.export import Exported, export
+from reelbench.reporting.measurements import SampleSeries
+from reelbench.reporting.prices import PRICES_FILE, PricesError
+from reelbench.reporting.prometheus import QueryError, connect
+from reelbench.reporting.samples import Samples, total
 from tests.commands import invoke
 from tests.reporting.test_reliability import tables
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import msgspec
 
-from loadgen.record import Outcome
-from reporting.sampling import failed, level_sample, slowest, wanted
+from reelbench.loadgen.record import Outcome
+from reelbench.reporting.sampling import failed, level_sample, slowest, wanted
 from tests.reporting.evidence_of import evidence
 from tests.reporting.made_run import MadeRun
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from reporting import scalability
-from reporting.levels import Level
-from reporting.report import Bullets, Chart, Paragraph, Section, Table
+from reelbench.reporting import scalability
+from reelbench.reporting.levels import Level
+from reelbench.reporting.report import Bullets, Chart, Paragraph, Section, Table
 
 
 def law(n: float, alpha: float, beta: float, gamma: float) -> float:

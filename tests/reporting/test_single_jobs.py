@@ -10,14 +10,14 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import pytest
 
-from loadgen.record import JobRecord, Outcome
-from reporting import links, outliers, where_time_goes
-from reporting.critical_path import seconds_in_spans
-from reporting.evidence import Evidence
-from reporting.report import Bullets, Chart, Code, Paragraph, Section, Table
-from reporting.span_tree import span_tree
-from reporting.stackfile import StackInfo
-from reporting.traces import Gathered, TraceSpan
+from reelbench.loadgen.record import JobRecord, Outcome
+from reelbench.reporting import links, outliers, where_time_goes
+from reelbench.reporting.critical_path import seconds_in_spans
+from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.report import Bullets, Chart, Code, Paragraph, Section, Table
+from reelbench.reporting.span_tree import span_tree
+from reelbench.reporting.stackfile import StackInfo
+from reelbench.reporting.traces import Gathered, TraceSpan
 from tests.reporting.evidence_of import evidence
 from tests.reporting.made_run import MadeRun
 from tests.reporting.made_traces import job, recorded, spans

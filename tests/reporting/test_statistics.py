@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reporting.statistics import (
+from reelbench.reporting.statistics import (
     Interval,
     exact_proportion,
     mean_difference,

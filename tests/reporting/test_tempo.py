@@ -13,10 +13,10 @@ import pytest
 import requests
 from requests.adapters import BaseAdapter
 
-from loadgen.record import read_run
-from reporting.prometheus import QueryError
-from reporting.tempo import TempoTraces
-from reporting.traces import RootKey
+from reelbench.loadgen.record import read_run
+from reelbench.reporting.prometheus import QueryError
+from reelbench.reporting.tempo import TempoTraces
+from reelbench.reporting.traces import RootKey
 from tests.reporting.made_run import RUN_ID
 
 RECORDED = Path(__file__).parent / "tempo_api"

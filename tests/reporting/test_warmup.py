@@ -4,9 +4,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from loadgen.record import Outcome
-from reporting import warmup
-from reporting.report import Paragraph, Table
+from reelbench.loadgen.record import Outcome
+from reelbench.reporting import warmup
+from reelbench.reporting.report import Paragraph, Table
 from tests.reporting.evidence_of import evidence
 from tests.reporting.made_run import MadeRun
 

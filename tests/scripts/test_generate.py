@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from reporting.catalogue import CATALOGUE_FILE, load
-from reporting.generated import generate, needed
-from reporting.prices import PRICES_FILE, load_prices
-from reporting.render.objectives import watched
+from reelbench.reporting.catalogue import CATALOGUE_FILE, load
+from reelbench.reporting.generated import generate, needed
+from reelbench.reporting.prices import PRICES_FILE, load_prices
+from reelbench.reporting.render.objectives import watched
 from tests.commands import invoke
 
 ROOT = Path(__file__).parents[2]

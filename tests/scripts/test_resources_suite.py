@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from loadgen.record import CallRecord, Outcome, read_calls, read_jobs, read_run
-from stack.prometheus import PrometheusBinary
-from stack.record import read_stack
-from stack.reopen import reopen
+from reelbench.loadgen.record import CallRecord, Outcome, read_calls, read_jobs, read_run
+from reelbench.stack.prometheus import PrometheusBinary
+from reelbench.stack.record import read_stack
+from reelbench.stack.reopen import reopen
 from tests.acceptance import SuiteRun, needs
 from tests.commands import left_behind, run
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from loadgen.record import read_calls, read_run
-from reporting.compare.effects import AblationRecord
-from reporting.compare.repeated import RepetitionsRecord
-from stack.prometheus import PrometheusBinary
+from reelbench.loadgen.record import read_calls, read_run
+from reelbench.reporting.compare.effects import AblationRecord
+from reelbench.reporting.compare.repeated import RepetitionsRecord
+from reelbench.stack.prometheus import PrometheusBinary
 from tests.commands import left_behind, run
 
 

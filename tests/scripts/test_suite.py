@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.record import Outcome, RunState, read_jobs, read_requests, read_run
-from reporting import measurements, statistics
-from stack.prometheus import PrometheusBinary
+from reelbench.loadgen.record import Outcome, RunState, read_jobs, read_requests, read_run
+from reelbench.reporting import measurements, statistics
+from reelbench.stack.prometheus import PrometheusBinary
 from tests.acceptance import SuiteRun, names, needs
 from tests.commands import DEADLINE, command, invoke, left_behind, only_run, run
 

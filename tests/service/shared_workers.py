@@ -8,7 +8,7 @@ from typing import Self
 
 import psutil
 
-from service.workers import Workers
+from reelbench.service.workers import Workers
 
 
 class SharedWorkers:

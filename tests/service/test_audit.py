@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
-from service.app import create_app
-from service.assets import Assets
-from service.audit import Audit
-from service.settings import Settings
+from reelbench.service.app import create_app
+from reelbench.service.assets import Assets
+from reelbench.service.audit import Audit
+from reelbench.service.settings import Settings
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 STRAY = "video_" + "a" * 32

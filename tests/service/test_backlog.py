@@ -18,13 +18,13 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from redis.asyncio.client import Pipeline
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from service.backlog import Backlog
-from service.clock import Clock
-from service.correlation import Correlation
-from service.metrics import Metrics
-from service.spool import Spool
-from service.state import State, removal
-from service.store import Store, StoreError
+from reelbench.service.backlog import Backlog
+from reelbench.service.clock import Clock
+from reelbench.service.correlation import Correlation
+from reelbench.service.metrics import Metrics
+from reelbench.service.spool import Spool
+from reelbench.service.state import State, removal
+from reelbench.service.store import Store, StoreError
 
 RUN = Correlation("r1", "store_outage", "1")
 

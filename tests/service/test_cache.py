@@ -14,16 +14,16 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.trace import NoOpTracer
 
-from service.cache import Cache, address
-from service.calls import SceneScript, script, speech, visual
-from service.clients import Answer, Call, ProviderClient
-from service.clock import Clock
-from service.correlation import Correlation
-from service.job import ProviderError
-from service.lru import Lru
-from service.metrics import Metrics
-from service.resilience import Resilience
-from service.settings import Settings
+from reelbench.service.cache import Cache, address
+from reelbench.service.calls import SceneScript, script, speech, visual
+from reelbench.service.clients import Answer, Call, ProviderClient
+from reelbench.service.clock import Clock
+from reelbench.service.correlation import Correlation
+from reelbench.service.job import ProviderError
+from reelbench.service.lru import Lru
+from reelbench.service.metrics import Metrics
+from reelbench.service.resilience import Resilience
+from reelbench.service.settings import Settings
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 LABELS = {"run_id": "r1", "scenario": "cache_efficiency", "case": "c"}

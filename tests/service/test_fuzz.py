@@ -16,8 +16,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from service.app import create_app
-from service.settings import Settings
+from reelbench.service.app import create_app
+from reelbench.service.settings import Settings
 from tests.service.conftest import Running, fake_providers, run_service
 
 EXAMPLES = 40

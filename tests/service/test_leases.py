@@ -15,10 +15,10 @@ from fakeredis import FakeAsyncRedis, FakeRedis, FakeServer
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from service.assets import Assets
-from service.leases import Leases
-from service.metrics import Metrics
-from service.store import Store, StoreError
+from reelbench.service.assets import Assets
+from reelbench.service.leases import Leases
+from reelbench.service.metrics import Metrics
+from reelbench.service.store import Store, StoreError
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 SHARED = "redis://shared"
@@ -224,7 +224,7 @@ def until(condition: Any, what: str, seconds: int = 5) -> None:
 
 @pytest.fixture
 def shared_store(monkeypatch: pytest.MonkeyPatch, server: FakeServer) -> FakeServer:
-    monkeypatch.setattr("service.assembly.connect", lambda *_: FakeAsyncRedis(server=server))
+    monkeypatch.setattr("reelbench.service.assembly.connect", lambda *_: FakeAsyncRedis(server=server))
     return server
 
 

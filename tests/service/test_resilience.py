@@ -20,12 +20,12 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from service.clients import Answer, Call, ProviderClient, _retry_after
-from service.correlation import Correlation
-from service.job import ProviderError
-from service.metrics import Metrics
-from service.resilience import Resilience
-from service.settings import Settings
+from reelbench.service.clients import Answer, Call, ProviderClient, _retry_after
+from reelbench.service.correlation import Correlation
+from reelbench.service.job import ProviderError
+from reelbench.service.metrics import Metrics
+from reelbench.service.resilience import Resilience
+from reelbench.service.settings import Settings
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 NONE = {"run_id": "", "scenario": "", "case": ""}

@@ -22,15 +22,15 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.trace import NoOpTracer
 
-from service import metrics, usage
-from service.clients import Answer, Call, ProviderClient
-from service.clock import Clock
-from service.correlation import Correlation
-from service.metrics import Metrics
-from service.resilience import Resilience
-from service.settings import MIB, Settings
-from service.store import Store
-from service.usage import Usage
+from reelbench.service import metrics, usage
+from reelbench.service.clients import Answer, Call, ProviderClient
+from reelbench.service.clock import Clock
+from reelbench.service.correlation import Correlation
+from reelbench.service.metrics import Metrics
+from reelbench.service.resilience import Resilience
+from reelbench.service.settings import MIB, Settings
+from reelbench.service.store import Store
+from reelbench.service.usage import Usage
 from tests.service.shared_workers import own_media_processes
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))

@@ -11,8 +11,8 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from service.metrics import Metrics
-from service.store import Store, StoreError, connect
+from reelbench.service.metrics import Metrics
+from reelbench.service.store import Store, StoreError, connect
 
 
 @pytest.fixture

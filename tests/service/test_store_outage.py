@@ -16,7 +16,7 @@ import httpx
 import pytest
 from fakeredis import FakeAsyncRedis, FakeRedis, FakeServer
 
-from service.spool import Spool
+from reelbench.service.spool import Spool
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 SHARED = "redis://shared"
@@ -35,7 +35,7 @@ def until(condition: Any, what: str, seconds: int = 5) -> None:
 def server(monkeypatch: pytest.MonkeyPatch) -> FakeServer:
     """The store of every service that is started; it is away while `connected` is false."""
     server = FakeServer()
-    monkeypatch.setattr("service.assembly.connect", lambda *_: FakeAsyncRedis(server=server))
+    monkeypatch.setattr("reelbench.service.assembly.connect", lambda *_: FakeAsyncRedis(server=server))
     return server
 
 
@@ -216,7 +216,7 @@ def test_a_disk_that_takes_no_files_refuses_jobs_with_503(
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("service.assets.Assets.create", full)
+    monkeypatch.setattr("reelbench.service.assets.Assets.create", full)
     answer = create(running)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert answer.json()["error"]["code"] == "storage_unavailable"

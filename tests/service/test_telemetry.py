@@ -13,8 +13,8 @@ import httpx
 import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 
-from service import metrics
-from service.correlation import OVERFLOW, Correlation, Correlations
+from reelbench.service import metrics
+from reelbench.service.correlation import OVERFLOW, Correlation, Correlations
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 
@@ -195,7 +195,7 @@ def test_bounds_hold_the_thresholds_and_are_few_enough_for_a_cheap_scrape() -> N
 
 def test_without_otel_variables_the_sdk_stays_unloaded() -> None:
     code = (
-        "import sys; from service import telemetry; telemetry.configure('service'); telemetry.shutdown(); "
+        "import sys; from reelbench.service import telemetry; telemetry.configure('service'); telemetry.shutdown(); "
         "sys.exit('opentelemetry.sdk' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

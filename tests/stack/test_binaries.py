@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from stack import debian, release
-from stack.binaries import cache_folder, find_prometheus
-from stack.cache import Cache
-from stack.errors import StackError
+from reelbench.stack import debian, release
+from reelbench.stack.binaries import cache_folder, find_prometheus
+from reelbench.stack.cache import Cache
+from reelbench.stack.errors import StackError
 
 SCRIPT = b"#!/bin/sh\necho 'prometheus, version 3.14.0 (branch: HEAD)'\n"
 STEM = f"prometheus-{release.VERSION}." + release._platform(platform.system(), platform.machine())

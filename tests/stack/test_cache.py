@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from stack.cache import Cache
-from stack.errors import StackError
+from reelbench.stack.cache import Cache
+from reelbench.stack.errors import StackError
 
 
 def install(cache: Cache, make: Callable[..., Path], version: str = "2.53.0", **more: Path) -> None:

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from stack import web
-from stack.embedded import COMPONENTS, Component, EmbeddedStack
-from stack.endpoints import allocate
-from stack.environment import component_environment
-from stack.errors import StackError
-from stack.prometheus import PrometheusBinary
-from stack.record import read_stack
-from stack.reopen import reopen
+from reelbench.stack import web
+from reelbench.stack.embedded import COMPONENTS, Component, EmbeddedStack
+from reelbench.stack.endpoints import allocate
+from reelbench.stack.environment import component_environment
+from reelbench.stack.errors import StackError
+from reelbench.stack.prometheus import PrometheusBinary
+from reelbench.stack.record import read_stack
+from reelbench.stack.reopen import reopen
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.acceptance
@@ -103,8 +103,8 @@ def test_a_killed_run_leaves_no_prometheus_and_can_be_reopened(tmp_path: Path, p
     code = f"""
     import time
     from pathlib import Path
-    from stack.embedded import EmbeddedStack
-    from stack.prometheus import PrometheusBinary
+    from reelbench.stack.embedded import EmbeddedStack
+    from reelbench.stack.prometheus import PrometheusBinary
     binary = PrometheusBinary(Path({str(prometheus.path)!r}), {prometheus.version!r}, "test")
     with EmbeddedStack(Path({str(tmp_path)!r}) / "run", prometheus=binary, target="http://127.0.0.1:9") as stack:
         print(stack.prometheus_url, flush=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stack.grafana import Grafana
+from reelbench.stack.grafana import Grafana
 
 
 class FakeGrafana(ThreadingHTTPServer):

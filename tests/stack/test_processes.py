@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from stack.errors import StackError
-from stack.ports import free_ports
-from stack.processes import Processes
+from reelbench.stack.errors import StackError
+from reelbench.stack.ports import free_ports
+from reelbench.stack.processes import Processes
 
 pytestmark = pytest.mark.acceptance
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,7 +102,7 @@ def test_no_orphans_when_the_parent_dies(tmp_path: Path, number: signal.Signals)
     parent_code = f"""
 import os, sys, time
 from pathlib import Path
-from stack.processes import Processes
+from reelbench.stack.processes import Processes
 processes = Processes()
 folder = Path({str(tmp_path)!r})
 for name, code in (("a", {SLEEP!r}), ("b", {(family + SLEEP)!r})):
@@ -127,7 +127,7 @@ time.sleep(60)
 
 
 def test_the_reaper_kills_what_ignores_the_end_of_its_parent(tmp_path: Path) -> None:
-    code = "from stack import reaper; reaper.GRACE = 0.3; reaper.main()"
+    code = "from reelbench.stack import reaper; reaper.GRACE = 0.3; reaper.main()"
     child = subprocess.Popen([sys.executable, "-S", "-c", DEAF], stdout=subprocess.PIPE, start_new_session=True)
     spared = subprocess.Popen([sys.executable, "-S", "-c", SLEEP], stdout=subprocess.DEVNULL, start_new_session=True)
     helper = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stack import prometheus
-from stack.errors import StackError
-from stack.prometheus import PrometheusBinary
+from reelbench.stack import prometheus
+from reelbench.stack.errors import StackError
+from reelbench.stack.prometheus import PrometheusBinary
 
 
 def test_configuration_has_one_target_per_component() -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from stack.errors import StackError
-from stack.record import ComponentRecord, PrometheusRecord, StackRecord, read_stack, write_stack
+from reelbench.stack.errors import StackError
+from reelbench.stack.record import ComponentRecord, PrometheusRecord, StackRecord, read_stack, write_stack
 
 RECORD = StackRecord(
     schema_version=1,

@@ -5,10 +5,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from stack import web
-from stack.errors import StackError
-from stack.readiness import answers, poll
-from stack.settle import Settled, settle
+from reelbench.stack import web
+from reelbench.stack.errors import StackError
+from reelbench.stack.readiness import answers, poll
+from reelbench.stack.settle import Settled, settle
 
 
 class World:

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from stack.processes import Child
-from suite.measuring import exit_code_of
+from reelbench.stack.processes import Child
+from reelbench.suite.measuring import exit_code_of
 
 
 @pytest.mark.parametrize(

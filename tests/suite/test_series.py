@@ -8,14 +8,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from loadgen.record import RunRecord, RunState
-from reporting.compare.repetitions import write_repetitions
-from reporting.export import export
-from stack.errors import StackError
-from suite import series
-from suite.interrupt import Forwarding
-from suite.measuring import Ended, Load
-from suite.variants import NAMES, Variant, errors, parse, variants
+from reelbench.loadgen.record import RunRecord, RunState
+from reelbench.reporting.compare.repetitions import write_repetitions
+from reelbench.reporting.export import export
+from reelbench.stack.errors import StackError
+from reelbench.suite import series
+from reelbench.suite.interrupt import Forwarding
+from reelbench.suite.measuring import Ended, Load
+from reelbench.suite.variants import NAMES, Variant, errors, parse, variants
 from tests.reporting.compare.variants import copy
 from tests.reporting.made_run import make
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from stack.errors import StackError
-from suite.interrupt import Forwarding
-from suite.measuring import Load
-from suite.variants import NAMES, Variant, in_force
+from reelbench.stack.errors import StackError
+from reelbench.suite.interrupt import Forwarding
+from reelbench.suite.measuring import Load
+from reelbench.suite.variants import NAMES, Variant, in_force
 
 
 class Service(ThreadingHTTPServer):

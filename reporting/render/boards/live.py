@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from reporting.catalogue import Catalogue
-from reporting.prices import Prices
-from reporting.render.boards.objectives import objectives
-from reporting.render.boards.parts import LIVE_UID, ask, board, chart, stat, table
-from reporting.render.grafana import Dashboard
-from reporting.render.layout import Group, Line
-from reporting.render.promql import MEASURED, PLACE, RATE, gauge, hit_rate, observed, quantile, rate
+from reelbench.reporting.catalogue import Catalogue
+from reelbench.reporting.prices import Prices
+from reelbench.reporting.render.boards.objectives import objectives
+from reelbench.reporting.render.boards.parts import LIVE_UID, ask, board, chart, stat, table
+from reelbench.reporting.render.grafana import Dashboard
+from reelbench.reporting.render.layout import Group, Line
+from reelbench.reporting.render.promql import MEASURED, PLACE, RATE, gauge, hit_rate, observed, quantile, rate
 
 _ENDED = f'{PLACE},outcome!~"aborted|cancelled"'
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from reporting.catalogue import Catalogue, Sli
-from reporting.render.boards.parts import UNITS, ask, stat
-from reporting.render.layout import Group, Line
-from reporting.render.objectives import watched, worst
-from reporting.render.promql import PLACE
-from reporting.units import with_unit
+from reelbench.reporting.catalogue import Catalogue, Sli
+from reelbench.reporting.render.boards.parts import UNITS, ask, stat
+from reelbench.reporting.render.layout import Group, Line
+from reelbench.reporting.render.objectives import watched, worst
+from reelbench.reporting.render.promql import PLACE
+from reelbench.reporting.units import with_unit
 
 _A_LINE = 6
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from reporting.catalogue import Catalogue
-from reporting.prices import Prices
-from reporting.render.boards.objectives import objectives
-from reporting.render.boards.parts import RELIABILITY_UID, ask, board, chart, states
-from reporting.render.burn import ALERTS, budgets
-from reporting.render.grafana import Dashboard, Mapping, Word
-from reporting.render.layout import Group, Line
-from reporting.render.promql import PLACE, gauge, observed, quantile, rate
+from reelbench.reporting.catalogue import Catalogue
+from reelbench.reporting.prices import Prices
+from reelbench.reporting.render.boards.objectives import objectives
+from reelbench.reporting.render.boards.parts import RELIABILITY_UID, ask, board, chart, states
+from reelbench.reporting.render.burn import ALERTS, budgets
+from reelbench.reporting.render.grafana import Dashboard, Mapping, Word
+from reelbench.reporting.render.layout import Group, Line
+from reelbench.reporting.render.promql import PLACE, gauge, observed, quantile, rate
 
 BREAKER = Mapping(
     options={

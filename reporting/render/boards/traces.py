@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from reporting.catalogue import Catalogue
-from reporting.prices import Prices
-from reporting.render.boards.parts import TRACES_UID, ask, board, chart, table, text_variable, traceql
-from reporting.render.grafana import TEMPO, Dashboard, Defaults, FieldConfig, NodeGraph, Place, Target
-from reporting.render.layout import Group, Line
-from reporting.render.promql import quantile, rate
+from reelbench.reporting.catalogue import Catalogue
+from reelbench.reporting.prices import Prices
+from reelbench.reporting.render.boards.parts import TRACES_UID, ask, board, chart, table, text_variable, traceql
+from reelbench.reporting.render.grafana import TEMPO, Dashboard, Defaults, FieldConfig, NodeGraph, Place, Target
+from reelbench.reporting.render.layout import Group, Line
+from reelbench.reporting.render.promql import quantile, rate
 
 UID = TRACES_UID
 CHOSEN = 'span.run_id =~ "$run_id" && span.scenario =~ "$scenario"'

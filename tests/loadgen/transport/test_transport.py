@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from loadgen import aiohttp_transport, connection, http1
-from loadgen.aiohttp_transport import AiohttpTransport
-from loadgen.connection import MAX_HEAD
-from loadgen.http1 import Http1Transport
-from loadgen.transport import EnoughError, Request, Transport, TransportError
+from reelbench.loadgen import aiohttp_transport, connection, http1
+from reelbench.loadgen.aiohttp_transport import AiohttpTransport
+from reelbench.loadgen.connection import MAX_HEAD
+from reelbench.loadgen.http1 import Http1Transport
+from reelbench.loadgen.transport import EnoughError, Request, Transport, TransportError
 from tests.loadgen.raw_server import Asked, Peer, ok, raw
 
 GET = Request("GET", "/it", {})

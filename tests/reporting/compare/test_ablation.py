@@ -4,10 +4,10 @@ from pathlib import Path
 
 import msgspec
 
-from loadgen.record import RunRecord
-from reporting.compare.ablation import write_ablation
-from reporting.compare.effects import AblationRecord
-from reporting.compare.finding import Word
+from reelbench.loadgen.record import RunRecord
+from reelbench.reporting.compare.ablation import write_ablation
+from reelbench.reporting.compare.effects import AblationRecord
+from reelbench.reporting.compare.finding import Word
 from tests.reporting.compare.variants import alter, copy, slower
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from loadgen.record import read_run
-from reporting.compare.repetitions import write_repetitions
-from reporting.literal import literal
+from reelbench.loadgen.record import read_run
+from reelbench.reporting.compare.repetitions import write_repetitions
+from reelbench.reporting.literal import literal
 from tests.commands import invoke
 from tests.reporting.compare.variants import alter, copy, slower
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from loadgen.record import JobRecord, Outcome, RecordError, RunRecord, RunState
-from reporting.compare.check import CompareError
-from reporting.compare.export import export
-from reporting.compare.finding import ComparisonRecord, Finding, Word
-from reporting.compare.folders import COMPARISON_FILE
-from reporting.compare.repetitions import write_repetitions
+from reelbench.loadgen.record import JobRecord, Outcome, RecordError, RunRecord, RunState
+from reelbench.reporting.compare.check import CompareError
+from reelbench.reporting.compare.export import export
+from reelbench.reporting.compare.finding import ComparisonRecord, Finding, Word
+from reelbench.reporting.compare.folders import COMPARISON_FILE
+from reelbench.reporting.compare.repetitions import write_repetitions
 from tests.reporting.compare.variants import alter, copy, noisy, slower
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reporting.compare.intervals import NOWHERE, Estimate, difference, holds_zero, newcombe, relative, share
-from reporting.statistics import Interval, percentile
+from reelbench.reporting.compare.intervals import NOWHERE, Estimate, difference, holds_zero, newcombe, relative, share
+from reelbench.reporting.statistics import Interval, percentile
 
 
 @pytest.mark.parametrize(

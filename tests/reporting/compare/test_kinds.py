@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from reporting.catalogue import load
-from reporting.compare.ablation_report import KEY
-from reporting.compare.kinds import COUNTS, SAMPLED, SHARES
+from reelbench.reporting.catalogue import load
+from reelbench.reporting.compare.ablation_report import KEY
+from reelbench.reporting.compare.kinds import COUNTS, SAMPLED, SHARES
 
 CATALOGUE = load()
 

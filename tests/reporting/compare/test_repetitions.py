@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from loadgen.record import RecordError
-from reporting.compare.folders import repeated_runs
-from reporting.compare.repeated import Repeated, RepetitionsRecord
-from reporting.compare.repetitions import write_repetitions
-from reporting.statistics import Interval
+from reelbench.loadgen.record import RecordError
+from reelbench.reporting.compare.folders import repeated_runs
+from reelbench.reporting.compare.repeated import Repeated, RepetitionsRecord
+from reelbench.reporting.compare.repetitions import write_repetitions
+from reelbench.reporting.statistics import Interval
 from tests.reporting.compare.variants import copy, slower
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from reporting.compare import significance
+from reelbench.reporting.compare import significance
 
 
 def a12_by_hand(run: list[float], baseline: list[float]) -> float:

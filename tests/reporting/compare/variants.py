@@ -9,8 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from loadgen.record import JobRecord, RunRecord, read_jobs, read_run, to_line, write_run
-from reporting import measurements as measured
+from reelbench.loadgen.record import JobRecord, RunRecord, read_jobs, read_run, to_line, write_run
+from reelbench.reporting import measurements as measured
 
 Change = Callable[[JobRecord], JobRecord]
 

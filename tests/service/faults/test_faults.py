@@ -6,9 +6,9 @@ import asyncio
 
 import msgspec
 
-from service.faults.faults import Faults
-from service.faults.plan import Plan, Rule
-from service.store_faults import OFFER
+from reelbench.service.faults.faults import Faults
+from reelbench.service.faults.plan import Plan, Rule
+from reelbench.service.store_faults import OFFER
 
 
 class Time:

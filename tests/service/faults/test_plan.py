@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from service.faults.errors import FaultsError
-from service.faults.plan import Offer, Plan, Rule, read
-from service.providers.exchange import OFFER
-from service.store_faults import OFFER as STORE
+from reelbench.service.faults.errors import FaultsError
+from reelbench.service.faults.plan import Offer, Plan, Rule, read
+from reelbench.service.providers.exchange import OFFER
+from reelbench.service.store_faults import OFFER as STORE
 
 
 def refusal(plan: object, offer: Offer = OFFER) -> FaultsError:

@@ -9,10 +9,10 @@ import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from service.providers import image, metrics
-from service.providers.app import create_app
-from service.providers.reply import Reply
-from service.providers.settings import Settings
+from reelbench.service.providers import image, metrics
+from reelbench.service.providers.app import create_app
+from reelbench.service.providers.reply import Reply
+from reelbench.service.providers.settings import Settings
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "One. Two."}], "metadata": {"scenes": "2"}}
 SPEECH = {"model": "m", "input": "Hello", "voice": "alloy", "response_format": "wav"}

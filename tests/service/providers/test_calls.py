@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from service.providers.app import create_app
-from service.providers.calls import Arrival, CallLog
-from service.providers.settings import Settings
+from reelbench.service.providers.app import create_app
+from reelbench.service.providers.calls import Arrival, CallLog
+from reelbench.service.providers.settings import Settings
 
 BODY = {"model": "m", "input": "Hello", "response_format": "wav"}
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "One."}], "metadata": {"scenes": "1"}}

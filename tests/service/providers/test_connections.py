@@ -10,10 +10,10 @@ import uvicorn
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from service.providers import metrics
-from service.providers.app import create_app
-from service.providers.connections import counting
-from service.providers.settings import Settings
+from reelbench.service.providers import metrics
+from reelbench.service.providers.app import create_app
+from reelbench.service.providers.connections import counting
+from reelbench.service.providers.settings import Settings
 
 SPEECH = {"model": "m", "input": "Hello", "voice": "alloy", "response_format": "wav"}
 IMAGE = {"model": "m", "prompt": "A chart of sales"}

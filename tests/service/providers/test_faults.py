@@ -23,10 +23,10 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from PIL import Image
 
-from service.loopback import on_loopback
-from service.providers import metrics
-from service.providers.app import create_app
-from service.providers.settings import Settings
+from reelbench.service.loopback import on_loopback
+from reelbench.service.providers import metrics
+from reelbench.service.providers.app import create_app
+from reelbench.service.providers.settings import Settings
 
 PATHS = {"llm": "/v1/chat/completions", "tts": "/v1/audio/speech", "image": "/v1/images/generations"}
 BODIES = {

@@ -7,8 +7,8 @@ import msgspec
 import PIL.Image
 import pytest
 
-from service.providers import drawing, image
-from service.providers.errors import Refusal
+from reelbench.service.providers import drawing, image
+from reelbench.service.providers.errors import Refusal
 
 
 def draw(prompt: str, **fields: object) -> dict:

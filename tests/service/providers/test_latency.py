@@ -4,7 +4,7 @@ import statistics
 
 import pytest
 
-from service.providers.latency import Latency, Lognormal
+from reelbench.service.providers.latency import Latency, Lognormal
 
 TENTH = Lognormal(median=0.1, sigma=0.25)
 
@@ -40,7 +40,7 @@ def test_many_delays_have_the_median_and_the_spread_asked_for() -> None:
 
 
 def test_memory_of_ordinals_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.providers.latency._REMEMBERED", 2)
+    monkeypatch.setattr("reelbench.service.providers.latency._REMEMBERED", 2)
     latency = Latency("llm", TENTH, 1)
     first = latency.next(b"a")
     for content in (b"b", b"c"):

@@ -5,8 +5,8 @@ import re
 import msgspec
 import pytest
 
-from service.providers import llm
-from service.providers.errors import Refusal
+from reelbench.service.providers import llm
+from reelbench.service.providers.errors import Refusal
 
 TEXT = " ".join(f"Sentence number {number} speaks about queues and retries." for number in range(100))
 

@@ -43,7 +43,7 @@ def free_port() -> int:
 def start(port: int, environment: dict[str, str], traces: Path, log: Path) -> subprocess.Popen[bytes]:
     with traces.open("wb") as out, log.open("wb") as messages:
         return subprocess.Popen(
-            [sys.executable, "-m", "service.providers", "--port", str(port)],
+            [sys.executable, "-m", "reelbench.service.providers", "--port", str(port)],
             stdout=out,
             stderr=messages,
             cwd=ROOT,

@@ -5,8 +5,8 @@ import wave
 
 import pytest
 
-from service.providers import tts
-from service.providers.errors import Refusal
+from reelbench.service.providers import tts
+from reelbench.service.providers.errors import Refusal
 
 
 def speak(text: str) -> wave.Wave_read:

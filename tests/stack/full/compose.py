@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from stack import dotenv
+from reelbench.stack import dotenv
 
 ROOT = Path(__file__).parents[3]
 FILE = ROOT / "docker-compose.yml"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from stack import dotenv
-from stack.binaries import cache_folder
-from stack.tools import Tools, locate
+from reelbench.stack import dotenv
+from reelbench.stack.binaries import cache_folder
+from reelbench.stack.tools import Tools, locate
 from tests.stack.full.native import NativeStack
 
 

@@ -8,8 +8,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadgen.record import read_jobs, read_requests, read_run
-from stack.record import read_stack
+from reelbench.loadgen.record import read_jobs, read_requests, read_run
+from reelbench.stack.record import read_stack
 from tests.stack.full.native import ROOT, NativeStack
 
 

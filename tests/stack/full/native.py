@@ -17,10 +17,10 @@ from typing import Any, Self
 
 from fakeredis import TcpFakeServer
 
-from stack import readiness, web
-from stack.ports import free_ports
-from stack.processes import Child, Processes
-from stack.tools import Tools
+from reelbench.stack import readiness, web
+from reelbench.stack.ports import free_ports
+from reelbench.stack.processes import Child, Processes
+from reelbench.stack.tools import Tools
 from tests.stack.full import compose
 
 ROOT = compose.ROOT

@@ -11,13 +11,13 @@ from urllib.parse import urlencode
 
 import pytest
 
-from loadgen.record import Outcome
-from reporting.catalogue import load
-from reporting.prices import load_prices
-from reporting.render.dashboards import dashboards
-from reporting.render.grafana import PROMETHEUS, Dashboard, Row, Target, TextVariable
-from reporting.tempo import connect
-from stack import web
+from reelbench.loadgen.record import Outcome
+from reelbench.reporting.catalogue import load
+from reelbench.reporting.prices import load_prices
+from reelbench.reporting.render.dashboards import dashboards
+from reelbench.reporting.render.grafana import PROMETHEUS, Dashboard, Row, Target, TextVariable
+from reelbench.reporting.tempo import connect
+from reelbench.stack import web
 from tests.stack.full.finished import Run, measure
 from tests.stack.full.native import NativeStack
 

@@ -11,9 +11,9 @@ from opentelemetry.metrics import Observation
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
-from reporting import instruments
-from stack.prometheus import PrometheusBinary
-from stack.tools import Tools
+from reelbench.reporting import instruments
+from reelbench.stack.prometheus import PrometheusBinary
+from reelbench.stack.tools import Tools
 from tests.reporting.served import serving
 
 pytestmark = pytest.mark.acceptance

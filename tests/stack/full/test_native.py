@@ -14,11 +14,11 @@ from urllib.parse import urlencode
 import numpy as np
 import pytest
 
-from loadgen.record import JobRecord, Outcome, RequestRecord, RunState, read_jobs, read_run
-from reporting.tempo import connect
-from reporting.traces import FileTraces, TraceSource
-from stack import web
-from stack.processes import Child
+from reelbench.loadgen.record import JobRecord, Outcome, RequestRecord, RunState, read_jobs, read_run
+from reelbench.reporting.tempo import connect
+from reelbench.reporting.traces import FileTraces, TraceSource
+from reelbench.stack import web
+from reelbench.stack.processes import Child
 from tests.stack.full.finished import Run, measure
 from tests.stack.full.native import ROOT, NativeStack, clean
 
@@ -189,7 +189,16 @@ def test_the_rules_record_what_the_report_says(run: Run) -> None:
 def loaded(stack: NativeStack, folder: Path, *more: str, name: str = "loadgen") -> Child:
     """Start a load generator as its container would be, with the scenario `single_request` (21 jobs, about 9 s)."""
     _, environment = stack.application("loadgen")
-    command = [sys.executable, "-m", "loadgen", "run", "--run-dir", str(folder), "--target", stack.url("service:8000")]
+    command = [
+        sys.executable,
+        "-m",
+        "reelbench.loadgen",
+        "run",
+        "--run-dir",
+        str(folder),
+        "--target",
+        stack.url("service:8000"),
+    ]
     tee = {} if stack.tempo else {"OTEL_TRACES_EXPORTER": "otlp,otlp_json_file"}
     return stack.processes.start(
         name,

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stack import dotenv
-from stack.binaries import cache_folder
-from stack.tools import locate
+from reelbench.stack import dotenv
+from reelbench.stack.binaries import cache_folder
+from reelbench.stack.tools import locate
 from tests.stack.full import compose
 
 ROOT = compose.ROOT

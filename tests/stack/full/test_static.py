@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
-from stack import dotenv
-from stack.dotenv import image_version
-from stack.environment import pushing_environment, version
-from stack.errors import StackError
-from stack.external import published
-from stack.tools import Tools
+from reelbench.stack import dotenv
+from reelbench.stack.dotenv import image_version
+from reelbench.stack.environment import pushing_environment, version
+from reelbench.stack.errors import StackError
+from reelbench.stack.external import published
+from reelbench.stack.tools import Tools
 from tests.stack.full import compose
 from tests.stack.full.native import NETWORK
 
@@ -99,7 +99,7 @@ def test_every_mounted_file_and_volume_exists() -> None:
     assert (ROOT / SERVICES["service"]["build"]["dockerfile"]).exists()
     sent = (ROOT / ".dockerignore").read_text()
     copied = re.findall(r"^COPY (?!--from)(\S+)", (ROOT / "service" / "Dockerfile").read_text(), re.MULTILINE)
-    assert copied == ["requirements.lock", "service", "loadgen"]
+    assert copied == ["requirements.lock", "reelbench", "service", "loadgen"]
     assert all(f"!{path}\n" in sent for path in copied)
 
 
