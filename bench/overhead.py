@@ -24,9 +24,9 @@ from rich.console import Console
 from reelbench import HOME
 from reelbench.bench.ratio import ratio
 from reelbench.loadgen.document import Document
-from reelbench.loadgen.record import JobRecord, Outcome, read_jobs
-from reelbench.loadgen.scenario import PROFILES, Scenario
-from reelbench.loadgen.session import EXIT_INTERRUPTED, EXIT_OK, execute
+from reelbench.loadgen.drive.session import EXIT_INTERRUPTED, EXIT_OK, execute
+from reelbench.loadgen.plan.scenario import PROFILES, Scenario
+from reelbench.loadgen.record.records import JobRecord, Outcome, read_jobs
 from reelbench.loadgen.settings import Settings
 from reelbench.reporting.statistics import summarize
 from reelbench.stack import readiness

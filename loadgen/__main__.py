@@ -21,12 +21,12 @@ import uvloop
 from rich.console import Console
 
 from reelbench.loadgen import telemetry
-from reelbench.loadgen.arrivals import expected_jobs
 from reelbench.loadgen.document import SAMPLE
+from reelbench.loadgen.drive.session import EXIT_INTERRUPTED, execute
 from reelbench.loadgen.options import OptionsError, check_options
-from reelbench.loadgen.scenario import PROFILES, Scenario
-from reelbench.loadgen.scenario_file import ScenarioError, load_folder
-from reelbench.loadgen.session import EXIT_INTERRUPTED, execute
+from reelbench.loadgen.plan.arrivals import expected_jobs
+from reelbench.loadgen.plan.scenario import PROFILES, Scenario
+from reelbench.loadgen.plan.scenario_file import ScenarioError, load_folder
 
 EXIT_USAGE = 2
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from opentelemetry.context import Context
 from opentelemetry.metrics import Histogram, Meter, Observation
 
-from reelbench.loadgen.record import JobRecord, RequestRecord
-from reelbench.loadgen.series import Series
+from reelbench.loadgen.bound_histogram import Series
+from reelbench.loadgen.record.records import JobRecord, RequestRecord
 
 
 def geometric(edges: Sequence[float], ratios: Sequence[float]) -> tuple[float, ...]:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from reelbench.loadgen.addresses import is_base_url
 from reelbench.loadgen.document import DocumentError, read_document
-from reelbench.loadgen.journal import occupied
-from reelbench.loadgen.scenario import PROFILES, Profile, Scenario
-from reelbench.loadgen.scenario_file import ScenarioError, load_folder
+from reelbench.loadgen.plan.scenario import PROFILES, Profile, Scenario
+from reelbench.loadgen.plan.scenario_file import ScenarioError, load_folder
+from reelbench.loadgen.record.journal import occupied
 from reelbench.loadgen.settings import Settings
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reelbench.loadgen.document import Document
-from reelbench.loadgen.scenario import Profile, Scenario
+from reelbench.loadgen.plan.scenario import Profile, Scenario
 
 
 @dataclass(frozen=True, slots=True)

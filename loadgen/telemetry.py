@@ -12,7 +12,7 @@ from opentelemetry.sdk._configuration import _OTelSDKConfigurator
 from opentelemetry.sdk.metrics import Histogram
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 
-from reelbench.loadgen.trace_headers import IdTracer
+from reelbench.loadgen.http.trace_headers import IdTracer
 
 FLUSH_SECONDS = 3.0
 BUCKETS = 640

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reelbench.loadgen.record import CaseRecord, ScenarioRecord
+from reelbench.loadgen.record.records import CaseRecord, ScenarioRecord
 from reelbench.reporting import units
 from reelbench.reporting.arrivals import OpenCase, open_case
 from reelbench.reporting.buckets import Bound

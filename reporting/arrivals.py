@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from reelbench.loadgen.record import ArrivalsRecord, CaseRecord, JobRecord, Outcome, RunState, ScenarioRecord
+from reelbench.loadgen.record.records import ArrivalsRecord, CaseRecord, JobRecord, Outcome, RunState, ScenarioRecord
 from reelbench.reporting.censoring import Tail, tail
 from reelbench.reporting.records import STOPPED, Records
 from reelbench.reporting.statistics import Proportion, proportion

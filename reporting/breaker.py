@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from reelbench.loadgen.record import Outcome
+from reelbench.loadgen.record.records import Outcome
 from reelbench.reporting import units
 from reelbench.reporting.crossings import Crossings, crossings
 from reelbench.reporting.evidence import Evidence

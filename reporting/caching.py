@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reelbench.loadgen.record import CaseRecord
+from reelbench.loadgen.record.records import CaseRecord
 from reelbench.reporting import units
 from reelbench.reporting.charges import charged
 from reelbench.reporting.comparison import compare

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reelbench.loadgen.record import JobRecord, Outcome
+from reelbench.loadgen.record.records import JobRecord, Outcome
 from reelbench.reporting import units
 from reelbench.reporting.evidence import Evidence
 from reelbench.reporting.records import Records

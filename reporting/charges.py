@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from reelbench.loadgen.record import CaseRecord, Outcome
+from reelbench.loadgen.record.records import CaseRecord, Outcome
 from reelbench.reporting.evidence import Evidence
 from reelbench.reporting.network import traffic
 from reelbench.reporting.records import case_seconds

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from reelbench.loadgen.record import CaseRecord, RunRecord, ScenarioRecord
+from reelbench.loadgen.record.records import CaseRecord, RunRecord, ScenarioRecord
 from reelbench.reporting.buckets import bound_of
 from reelbench.reporting.catalogue import Catalogue, Sli
 from reelbench.reporting.exact import FUNCTIONS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reelbench.loadgen.record import CaseRecord
+from reelbench.loadgen.record.records import CaseRecord
 from reelbench.reporting import units
 from reelbench.reporting.charges import KINDS, PER, Bill, Loaded, Month, bill, loaded, month
 from reelbench.reporting.evidence import Evidence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from reelbench.loadgen.record import Outcome
+from reelbench.loadgen.record.records import Outcome
 from reelbench.reporting.evidence import Evidence
 from reelbench.reporting.levels import Level
 from reelbench.reporting.report import Chart, Series

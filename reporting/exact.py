@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from reelbench.loadgen.record import CaseRecord, ScenarioRecord
+from reelbench.loadgen.record.records import CaseRecord, ScenarioRecord
 from reelbench.reporting.capacity import knee
 from reelbench.reporting.crossings import crossings
 from reelbench.reporting.integrity import losses

@@ -9,7 +9,15 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from reelbench.loadgen.record import TRACES_DIR, RecordError, RunRecord, read_calls, read_jobs, read_requests, read_run
+from reelbench.loadgen.record.records import (
+    TRACES_DIR,
+    RecordError,
+    RunRecord,
+    read_calls,
+    read_jobs,
+    read_requests,
+    read_run,
+)
 from reelbench.reporting import measurements as measured
 from reelbench.reporting import performance, reliability, resources, sections, units
 from reelbench.reporting.analysis import Analysis, Status, Verdict, analyse, worst

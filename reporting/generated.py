@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from reelbench.loadgen.record import write_atomically
+from reelbench.loadgen.record.records import write_atomically
 from reelbench.reporting import instruments, spans
 from reelbench.reporting.catalogue import CATALOGUE_FILE, Catalogue, CatalogueError, Sli, load
 from reelbench.reporting.known import metrics, records, unknown

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from reelbench.loadgen.record import JobRecord, Outcome, ScenarioRecord
+from reelbench.loadgen.record.records import JobRecord, Outcome, ScenarioRecord
 from reelbench.reporting.literal import literal
 from reelbench.reporting.records import Records
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reelbench.loadgen.record import CaseRecord
+from reelbench.loadgen.record.records import CaseRecord
 from reelbench.reporting import littles_law
 from reelbench.reporting.arrivals import open_case
 from reelbench.reporting.evidence import Evidence

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
-from reelbench.loadgen.record import RunRecord
+from reelbench.loadgen.record.records import RunRecord
 from reelbench.reporting.catalogue import Sli
 from reelbench.reporting.records import Place
 from reelbench.reporting.render.boards.objectives import panel_title

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reelbench.loadgen.record import JobRecord
+from reelbench.loadgen.record.records import JobRecord
 
 TOLERANCE = 0.05
 """Share of N by which X R may differ and still agree."""

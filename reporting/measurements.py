@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from reelbench.loadgen.record import RecordError, write_atomically
+from reelbench.loadgen.record.records import RecordError, write_atomically
 from reelbench.reporting.buckets import Bound
 
 SCHEMA_VERSION = 1

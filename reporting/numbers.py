@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from reelbench.loadgen.record import CaseRecord, ScenarioRecord
+from reelbench.loadgen.record.records import CaseRecord, ScenarioRecord
 from reelbench.reporting import links
 from reelbench.reporting.analysis import QUICK, Verdict
 from reelbench.reporting.catalogue import Catalogue, Sli

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from reelbench.loadgen.record import JobRecord, Outcome
+from reelbench.loadgen.record.records import JobRecord, Outcome
 from reelbench.reporting.analysis import Analysis, Status
 from reelbench.reporting.evidence import Evidence
 from reelbench.reporting.numbers import numbers

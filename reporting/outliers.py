@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reelbench.loadgen.record import JobRecord
+from reelbench.loadgen.record.records import JobRecord
 from reelbench.reporting import links, units
 from reelbench.reporting.critical_path import seconds_in_spans
 from reelbench.reporting.evidence import Evidence

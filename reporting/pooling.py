@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reelbench.loadgen.record import CallRecord
+from reelbench.loadgen.record.records import CallRecord
 from reelbench.reporting import units
 from reelbench.reporting.comparison import compare
 from reelbench.reporting.evidence import Evidence

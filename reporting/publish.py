@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 
-from reelbench.loadgen.record import write_atomically
+from reelbench.loadgen.record.records import write_atomically
 from reelbench.reporting.outcome import Found, results
 from reelbench.reporting.render import junit, latex, markdown, tables
 from reelbench.reporting.render.named import figures_of

@@ -6,7 +6,7 @@ import math
 
 import msgspec
 
-from reelbench.loadgen.record import CaseRecord, RunRecord
+from reelbench.loadgen.record.records import CaseRecord, RunRecord
 from reelbench.reporting.catalogue import Catalogue, Reading
 from reelbench.reporting.measurements import Measurements, SampleSeries
 from reelbench.reporting.prometheus import Line, Prometheus

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reelbench.loadgen.record import JobRecord, Outcome, ScenarioRecord
+from reelbench.loadgen.record.records import JobRecord, Outcome, ScenarioRecord
 from reelbench.reporting.evidence import Evidence
 
 CONFIRMATION = 0.1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from reelbench.loadgen.record import (
+from reelbench.loadgen.record.records import (
     CallRecord,
     CaseRecord,
     FaultRecord,

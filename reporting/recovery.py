@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import median
 
-from reelbench.loadgen.record import CallRecord, FaultRecord, Outcome, TransitionRecord
+from reelbench.loadgen.record.records import CallRecord, FaultRecord, Outcome, TransitionRecord
 from reelbench.reporting.records import Records
 from reelbench.reporting.statistics import Interval, mean_interval
 

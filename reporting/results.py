@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from reelbench.loadgen.record import AuditRecord, DocumentRecord, EnvironmentRecord, FaultRecord
+from reelbench.loadgen.record.records import AuditRecord, DocumentRecord, EnvironmentRecord, FaultRecord
 from reelbench.reporting.buckets import Bound
 from reelbench.reporting.stackfile import StackInfo
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reelbench.loadgen.record import CaseRecord
+from reelbench.loadgen.record.records import CaseRecord
 from reelbench.reporting.measurements import SampleSeries
 from reelbench.reporting.records import Records
 

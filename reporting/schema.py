@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
-from reelbench.loadgen import record
+from reelbench.loadgen.record import records
 from reelbench.reporting import buckets, results, stackfile
 
 SCHEMA_FILE = "docs/schemas/results.schema.json"
-_SOURCES = (results, record, buckets, stackfile)
+_SOURCES = (results, records, buckets, stackfile)
 """Where the records of the results are declared."""
 
 

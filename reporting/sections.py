@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reelbench.loadgen.record import CaseRecord, LimitsRecord, RunState
+from reelbench.loadgen.record.records import CaseRecord, LimitsRecord, RunState
 from reelbench.reporting import links, units
 from reelbench.reporting.analysis import Analysis, Status, Verdict
 from reelbench.reporting.evidence import Evidence

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from statistics import median
 
-from reelbench.loadgen.record import Outcome
+from reelbench.loadgen.record.records import Outcome
 from reelbench.reporting.arrivals import OpenCase, open_cases
 from reelbench.reporting.censoring import tail
 from reelbench.reporting.records import Records

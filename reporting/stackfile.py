@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from reelbench.loadgen.record import RecordError
+from reelbench.loadgen.record.records import RecordError
 
 SCHEMA_VERSION = 1
 STACK_FILE = "stack.json"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reelbench.loadgen.record import FaultRecord, Outcome
+from reelbench.loadgen.record.records import FaultRecord, Outcome
 from reelbench.reporting import units
 from reelbench.reporting.evidence import Evidence
 from reelbench.reporting.integrity import losses

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
-from reelbench.loadgen.record import CaseRecord
+from reelbench.loadgen.record.records import CaseRecord
 from reelbench.reporting.records import Records, case_seconds
 from reelbench.reporting.samples import Samples, samples, total
 

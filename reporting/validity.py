@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reelbench.loadgen.record import CaseRecord, ScenarioRecord
+from reelbench.loadgen.record.records import CaseRecord, ScenarioRecord
 from reelbench.reporting.arrivals import OpenCase, open_case, own_lateness, unsent_by_generator
 from reelbench.reporting.evidence import Evidence
 from reelbench.reporting.records import place_name

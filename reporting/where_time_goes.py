@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reelbench.loadgen.record import Outcome
+from reelbench.loadgen.record.records import Outcome
 from reelbench.reporting import units
 from reelbench.reporting.breakdown import AROUND, BETWEEN, PARTS, QUEUE, Breakdown, breakdown
 from reelbench.reporting.components import STAGES

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an install
 
 from reelbench.loadgen.addresses import is_base_url
-from reelbench.loadgen.record import RUN_FILE, RecordError, read_run
+from reelbench.loadgen.record.records import RUN_FILE, RecordError, read_run
 from reelbench.reporting.catalogue import CatalogueError
 from reelbench.reporting.compare.check import CompareError
 from reelbench.reporting.compare.folders import is_repeated, repeated_runs

@@ -15,7 +15,7 @@ import typer
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an install
 
-from reelbench.loadgen import reference
+from reelbench.loadgen.plan import reference
 from reelbench.reporting.catalogue import CATALOGUE_FILE, CatalogueError
 from reelbench.reporting.generated import generate, stale, write
 from reelbench.reporting.prices import PRICES_FILE, PricesError

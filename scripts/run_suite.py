@@ -28,9 +28,9 @@ sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an i
 from reelbench.loadgen.addresses import is_base_url
 from reelbench.loadgen.document import SAMPLE
 from reelbench.loadgen.options import OptionsError, check_options
-from reelbench.loadgen.record import RecordError
-from reelbench.loadgen.scenario import PROFILES
-from reelbench.loadgen.target import TargetError, check_target
+from reelbench.loadgen.plan.scenario import PROFILES
+from reelbench.loadgen.record.records import RecordError
+from reelbench.loadgen.target.target import TargetError, check_target
 from reelbench.reporting.catalogue import CatalogueError
 from reelbench.reporting.prices import PricesError
 from reelbench.reporting.prometheus import QueryError

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from reelbench.loadgen.record import RUN_FILE, RunRecord, RunState, read_jobs, read_run
+from reelbench.loadgen.record.records import RUN_FILE, RunRecord, RunState, read_jobs, read_run
 from reelbench.reporting.annotations import Region, regions
 from reelbench.reporting.export import REPORTS_DIR, export
 from reelbench.reporting.links import live_run

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from reelbench.loadgen.controls import ControlError, Controls
-from reelbench.loadgen.scenario import Switches
+from reelbench.loadgen.control.admin_client import ControlError, Controls
+from reelbench.loadgen.plan.scenario import Switches
 from reelbench.stack.errors import StackError
 from reelbench.stack.external import ExternalStack
 from reelbench.suite.measuring import Load

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from reelbench.loadgen.record import RunRecord, RunState, ScenarioRecord, read_jobs, read_run
-from reelbench.loadgen.scenario import Dimension, Scenario
-from reelbench.loadgen.scenario_file import load_folder
+from reelbench.loadgen.plan.scenario import Dimension, Scenario
+from reelbench.loadgen.plan.scenario_file import load_folder
+from reelbench.loadgen.record.records import RunRecord, RunState, ScenarioRecord, read_jobs, read_run
 from reelbench.reporting import catalogue
 from reelbench.reporting.analysis import Status, Verdict
 from reelbench.reporting.export import Exported, export

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from reelbench.loadgen.scenario import PROFILES
+from reelbench.loadgen.plan.scenario import PROFILES
 from reelbench.stack.binaries import find_prometheus
 from reelbench.stack.errors import StackError
 from reelbench.stack.prometheus import PrometheusBinary

@@ -10,7 +10,7 @@ import msgspec
 import orjson
 import pytest
 
-from reelbench.loadgen.record import JobRecord, Outcome, read_jobs, to_line
+from reelbench.loadgen.record.records import JobRecord, Outcome, read_jobs, to_line
 from reelbench.service import document
 from reelbench.service.faults.plan import Plan, Rule, read
 from reelbench.service.store_faults import OFFER

@@ -16,11 +16,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reelbench.loadgen.plan import plan_run, to_bytes
-from reelbench.loadgen.record import RecordError, read_jobs, read_run, to_line
-from reelbench.loadgen.scenario import PROFILES
-from reelbench.loadgen.scenario_file import FOLDER, ScenarioError, load_file, load_folder
-from reelbench.loadgen.timeline import plan_all_faults
+from reelbench.loadgen.plan.fault_plan import plan_all_faults
+from reelbench.loadgen.plan.plan import plan_run, to_bytes
+from reelbench.loadgen.plan.scenario import PROFILES
+from reelbench.loadgen.plan.scenario_file import FOLDER, ScenarioError, load_file, load_folder
+from reelbench.loadgen.record.records import RecordError, read_jobs, read_run, to_line
 from reelbench.reporting.catalogue import CATALOGUE_FILE, CatalogueError, load
 from tests.test_data_helper import job
 

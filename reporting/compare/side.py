@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from reelbench.loadgen.record import RUN_FILE, RecordError, RunState, read_calls, read_jobs, read_requests, read_run
+from reelbench.loadgen.record.records import (
+    RUN_FILE,
+    RecordError,
+    RunState,
+    read_calls,
+    read_jobs,
+    read_requests,
+    read_run,
+)
 from reelbench.reporting import measurements as measured
 from reelbench.reporting.analysis import Status
 from reelbench.reporting.catalogue import Catalogue

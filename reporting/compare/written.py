@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from reelbench.loadgen.record import write_atomically
+from reelbench.loadgen.record.records import write_atomically
 from reelbench.reporting.render import markdown
 from reelbench.reporting.report import Report
 

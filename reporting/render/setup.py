@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from reelbench.loadgen.record import EnvironmentRecord, FaultRecord
+from reelbench.loadgen.record.records import EnvironmentRecord, FaultRecord
 from reelbench.reporting import units
 from reelbench.reporting.render.tex import code, escape
 from reelbench.reporting.results import CaseWindow, Results

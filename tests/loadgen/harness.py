@@ -14,13 +14,13 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.document import Document
-from reelbench.loadgen.job import JobRunner
-from reelbench.loadgen.plan import plan_case
-from reelbench.loadgen.record import JobRecord, RequestRecord
-from reelbench.loadgen.scenario import Scenario
-from reelbench.loadgen.target import Target
+from reelbench.loadgen.drive.clock import Clock
+from reelbench.loadgen.drive.job import JobRunner
+from reelbench.loadgen.plan.plan import plan_case
+from reelbench.loadgen.plan.scenario import Scenario
+from reelbench.loadgen.record.records import JobRecord, RequestRecord
+from reelbench.loadgen.target.target import Target
 
 DOCUMENT = Document(name="paper.txt", media_type="text/plain", data=b"A short paper.")
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reelbench.loadgen.arrivals import arrivals
-from reelbench.loadgen.plan import plan_case, plan_run, to_bytes
-from reelbench.loadgen.scenario import Case
+from reelbench.loadgen.plan.arrivals import arrivals
+from reelbench.loadgen.plan.plan import plan_case, plan_run, to_bytes
+from reelbench.loadgen.plan.scenario import Case
 from tests.loadgen.harness import case, open_case, scenario
 
 RATES = st.decimals(min_value="0.5", max_value="80", places=2).map(float)

@@ -15,8 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 from reelbench.loadgen.__main__ import app
-from reelbench.loadgen.record import Outcome, RunState, read_jobs, read_requests, read_run
-from reelbench.loadgen.scenario_file import load_folder
+from reelbench.loadgen.plan.scenario_file import load_folder
+from reelbench.loadgen.record.records import Outcome, RunState, read_jobs, read_requests, read_run
 
 pytestmark = pytest.mark.acceptance
 

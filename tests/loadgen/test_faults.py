@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from reelbench.loadgen.clock import Clock
-from reelbench.loadgen.controls import ControlError, Controls
-from reelbench.loadgen.faults import FaultError, Injector
-from reelbench.loadgen.feasible import feasible
-from reelbench.loadgen.observer import Observer
-from reelbench.loadgen.record import AuditRecord
-from reelbench.loadgen.scenario import Scenario
-from reelbench.loadgen.target import TargetError
-from reelbench.loadgen.timeline import Side, plan_all_faults
+from reelbench.loadgen.control.admin_client import ControlError, Controls
+from reelbench.loadgen.control.faults import FaultError, Injector
+from reelbench.loadgen.control.observer import Observer
+from reelbench.loadgen.control.preflight import feasible
+from reelbench.loadgen.drive.clock import Clock
+from reelbench.loadgen.plan.fault_plan import Side, plan_all_faults
+from reelbench.loadgen.plan.scenario import Scenario
+from reelbench.loadgen.record.records import AuditRecord
+from reelbench.loadgen.target.target import TargetError
 from tests.loadgen.fake_controls import FakeControls
 from tests.loadgen.fake_target import FakeTarget, serving
 from tests.loadgen.harness import case, scenario
@@ -79,7 +79,7 @@ async def test_faults_are_lifted_however_the_case_ends(error: BaseException) -> 
 
 
 async def test_lifting_is_tried_again_and_then_said_to_have_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reelbench.loadgen.faults._LIFT_PAUSE", 0.01)
+    monkeypatch.setattr("reelbench.loadgen.control.faults._LIFT_PAUSE", 0.01)
     fake = FakeControls(refuse={"DELETE": [503, 503]})
     async with injector(fake) as (faults, _):
         async with faults.during(planned(ALWAYS)):

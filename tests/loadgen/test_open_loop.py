@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reelbench.loadgen.journal import JournalError
-from reelbench.loadgen.plan import plan_case
-from reelbench.loadgen.record import JobRecord, Outcome, RunState, read_jobs, read_requests, read_run
-from reelbench.loadgen.runner import pending, share_of
-from reelbench.loadgen.session import most_in_flight
-from reelbench.loadgen.share import Share
-from reelbench.loadgen.stop import Stop
+from reelbench.loadgen.drive.runner import pending, share_of
+from reelbench.loadgen.drive.session import most_in_flight
+from reelbench.loadgen.drive.share import Share
+from reelbench.loadgen.drive.stop import Stop
+from reelbench.loadgen.plan.plan import plan_case
+from reelbench.loadgen.record.journal import JournalError
+from reelbench.loadgen.record.records import JobRecord, Outcome, RunState, read_jobs, read_requests, read_run
 from tests.loadgen.fake_target import FakeTarget, serving
 from tests.loadgen.harness import case, open_case, scenario
 from tests.loadgen.test_runner import run_on

@@ -16,15 +16,15 @@ from opentelemetry import metrics
 from rich.console import Console
 
 from reelbench.loadgen import telemetry
-from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.document import MAX_BYTES, SAMPLE, DocumentError, read_document
 from reelbench.loadgen.documents.build_sample_paper import SOURCE, build
-from reelbench.loadgen.environment import describe
-from reelbench.loadgen.health import Health
-from reelbench.loadgen.journal import Journal, JournalError, occupied
+from reelbench.loadgen.drive.clock import Clock
+from reelbench.loadgen.drive.health import Health
+from reelbench.loadgen.drive.progress import ProgressView
 from reelbench.loadgen.metrics import JOB_SECONDS, LATENESS_SECONDS, REQUEST_SECONDS
-from reelbench.loadgen.progress import ProgressView
-from reelbench.loadgen.record import Outcome, RequestRecord, read_jobs, to_line
+from reelbench.loadgen.record.environment import describe
+from reelbench.loadgen.record.journal import Journal, JournalError, occupied
+from reelbench.loadgen.record.records import Outcome, RequestRecord, read_jobs, to_line
 from reelbench.reporting.statistics import percentile
 from tests.test_data_helper import job
 

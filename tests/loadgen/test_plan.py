@@ -3,9 +3,9 @@ from __future__ import annotations
 import hashlib
 import json
 
-from reelbench.loadgen.plan import _AUDIENCES, _LOOKS, _METHODS, _TOPICS, plan_case, plan_hash, plan_run, to_bytes
-from reelbench.loadgen.scenario_file import load_folder
-from reelbench.loadgen.timeline import plan_all_faults
+from reelbench.loadgen.plan.fault_plan import plan_all_faults
+from reelbench.loadgen.plan.plan import _AUDIENCES, _LOOKS, _METHODS, _TOPICS, plan_case, plan_hash, plan_run, to_bytes
+from reelbench.loadgen.plan.scenario_file import load_folder
 from tests.loadgen.harness import case, scenario
 
 ALL = tuple(load_folder().values())

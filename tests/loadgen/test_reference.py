@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from reelbench.loadgen import reference
-from reelbench.loadgen.scenario import Scenario
-from reelbench.loadgen.scenario_file import load_file
+from reelbench.loadgen.plan import reference
+from reelbench.loadgen.plan.scenario import Scenario
+from reelbench.loadgen.plan.scenario_file import load_file
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "evening_peak.yaml"
 PAGE = reference.markdown(EXAMPLE).decode()

@@ -9,9 +9,9 @@ from fakeredis import TcpFakeServer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reelbench.loadgen import replicas
-from reelbench.loadgen.replicas import Replica, ReplicaError, join
-from reelbench.loadgen.share import Share
+from reelbench.loadgen.drive import replicas
+from reelbench.loadgen.drive.replicas import Replica, ReplicaError, join
+from reelbench.loadgen.drive.share import Share
 from reelbench.stack.ports import free_ports
 
 

@@ -12,19 +12,25 @@ import pytest
 from aiohttp import web
 from rich.console import Console
 
-from reelbench.loadgen import reconcile, telemetry
-from reelbench.loadgen.clock import Clock
-from reelbench.loadgen.controls import Controls
-from reelbench.loadgen.environment import describe
-from reelbench.loadgen.faults import FaultError, Injector
-from reelbench.loadgen.job import JobRunner
-from reelbench.loadgen.journal import Journal, JournalError
+from reelbench.loadgen import telemetry
+from reelbench.loadgen.control.admin_client import Controls
+from reelbench.loadgen.control.faults import FaultError, Injector
+from reelbench.loadgen.control.observer import Observer
+from reelbench.loadgen.control.toggles import Switcher, SwitchError
+from reelbench.loadgen.drive import reconcile
+from reelbench.loadgen.drive.clock import Clock
+from reelbench.loadgen.drive.job import JobRunner
+from reelbench.loadgen.drive.progress import ProgressView
+from reelbench.loadgen.drive.reconcile import count_store
+from reelbench.loadgen.drive.runner import Recorder, Runner, pending
+from reelbench.loadgen.drive.stop import Stop
 from reelbench.loadgen.metrics import Metrics
-from reelbench.loadgen.observer import Observer
-from reelbench.loadgen.plan import plan_run, to_bytes
-from reelbench.loadgen.progress import ProgressView
-from reelbench.loadgen.reconcile import count_store
-from reelbench.loadgen.record import (
+from reelbench.loadgen.plan.fault_plan import Side, plan_all_faults
+from reelbench.loadgen.plan.plan import plan_run, to_bytes
+from reelbench.loadgen.plan.scenario import Scenario
+from reelbench.loadgen.record.environment import describe
+from reelbench.loadgen.record.journal import Journal, JournalError
+from reelbench.loadgen.record.records import (
     AuditRecord,
     DocumentRecord,
     Outcome,
@@ -35,12 +41,7 @@ from reelbench.loadgen.record import (
     read_requests,
     read_run,
 )
-from reelbench.loadgen.runner import Recorder, Runner, pending
-from reelbench.loadgen.scenario import Scenario
-from reelbench.loadgen.stop import Stop
-from reelbench.loadgen.switches import Switcher, SwitchError
-from reelbench.loadgen.target import Target
-from reelbench.loadgen.timeline import Side, plan_all_faults
+from reelbench.loadgen.target.target import Target
 from tests.loadgen.fake_target import FakeTarget, error, serving
 from tests.loadgen.harness import DOCUMENT, Telemetry, bench, case, scenario
 
@@ -248,7 +249,7 @@ async def test_a_full_disk_ends_the_run_as_failed(tmp_path: Path, monkeypatch: p
         whole.append(bytes(data))
         return write(file, data)
 
-    monkeypatch.setattr("reelbench.loadgen.journal.os.write", full)
+    monkeypatch.setattr("reelbench.loadgen.record.journal.os.write", full)
     async with serving(FakeTarget()) as fake:
         with pytest.raises(
             JournalError, match=r"^cannot write the run to .* \(No space left on device\); make room or"

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from reelbench.loadgen.plan import plan_case
-from reelbench.loadgen.scenario import PROFILES, Case
-from reelbench.loadgen.scenario_file import FOLDER, ScenarioError, load_file, load_folder
+from reelbench.loadgen.plan.plan import plan_case
+from reelbench.loadgen.plan.scenario import PROFILES, Case
+from reelbench.loadgen.plan.scenario_file import FOLDER, ScenarioError, load_file, load_folder
 
 VALID = """\
 name: demo

@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from reelbench.loadgen.controls import Controls
-from reelbench.loadgen.feasible import feasible
-from reelbench.loadgen.scenario import Scenario
-from reelbench.loadgen.switches import Switcher, SwitchError
-from reelbench.loadgen.target import TargetError
-from reelbench.loadgen.timeline import Side
+from reelbench.loadgen.control.admin_client import Controls
+from reelbench.loadgen.control.preflight import feasible
+from reelbench.loadgen.control.toggles import Switcher, SwitchError
+from reelbench.loadgen.plan.fault_plan import Side
+from reelbench.loadgen.plan.scenario import Scenario
+from reelbench.loadgen.target.target import TargetError
 from tests.loadgen.fake_controls import FakeControls
 from tests.loadgen.fake_target import FakeTarget, serving
 from tests.loadgen.harness import case, scenario
@@ -54,7 +54,7 @@ async def test_they_are_put_back_however_the_case_ends(error: BaseException) -> 
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reelbench.loadgen.switches._PAUSE", 0.01)
+    monkeypatch.setattr("reelbench.loadgen.control.toggles._PAUSE", 0.01)
 
 
 @pytest.mark.parametrize(

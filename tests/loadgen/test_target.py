@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from reelbench.loadgen import target
-from reelbench.loadgen.target import TargetError
+from reelbench.loadgen.target import target
+from reelbench.loadgen.target.target import TargetError
 from tests.loadgen.fake_target import FakeTarget, serving
 from tests.loadgen.harness import bench
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from reelbench.loadgen.scenario import Scenario
-from reelbench.loadgen.timeline import plan_all_faults, plan_faults, windows
+from reelbench.loadgen.plan.fault_plan import plan_all_faults, plan_faults, windows
+from reelbench.loadgen.plan.scenario import Scenario
 from tests.loadgen.harness import case, scenario
 
 OUTAGE = {

@@ -16,8 +16,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from reelbench.loadgen import telemetry
 from reelbench.loadgen.document import Document
-from reelbench.loadgen.multipart import Form
-from reelbench.loadgen.trace_headers import IdTracer, baggage_header, traceparent
+from reelbench.loadgen.http.multipart import Form
+from reelbench.loadgen.http.trace_headers import IdTracer, baggage_header, traceparent
 
 
 def test_traceparent_is_that_of_the_propagator() -> None:

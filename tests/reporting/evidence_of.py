@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from reelbench.loadgen.record import JobRecord, RunRecord
+from reelbench.loadgen.record.records import JobRecord, RunRecord
 from reelbench.reporting.buckets import Bound
 from reelbench.reporting.catalogue import load
 from reelbench.reporting.evidence import Evidence

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from reelbench.loadgen.record import (
+from reelbench.loadgen.record.records import (
     AuditRecord,
     CallRecord,
     CaseRecord,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from reelbench.loadgen.record import CallRecord, CaseRecord, JobRecord, RunState, ScenarioRecord, StoreCount
+from reelbench.loadgen.record.records import CallRecord, CaseRecord, JobRecord, RunState, ScenarioRecord, StoreCount
 from tests.reporting import made_run
 from tests.reporting.made_run import SETTLE, START, MadeRun, Series
 from tests.test_data_helper import job as record

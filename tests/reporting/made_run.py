@@ -18,7 +18,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import RandomIdGenerator, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from reelbench.loadgen.record import (
+from reelbench.loadgen.record.records import (
     CallRecord,
     CaseRecord,
     DocumentRecord,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import msgspec
 
-from reelbench.loadgen.record import RunState
+from reelbench.loadgen.record.records import RunState
 from reelbench.reporting.analysis import Status, analyse
 from reelbench.reporting.annotations import regions
 from reelbench.reporting.links import live_run

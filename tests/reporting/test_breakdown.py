@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from reelbench.loadgen.record import JobRecord, Outcome
+from reelbench.loadgen.record.records import JobRecord, Outcome
 from reelbench.reporting.breakdown import BETWEEN, CLIENT, QUEUE, REQUESTS, SUBMIT, Share, breakdown, shares
 from reelbench.reporting.traces import TraceSpan
 from tests.reporting.made_traces import job, recorded, spans, written

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from reelbench.loadgen.scenario_file import load_folder
+from reelbench.loadgen.plan.scenario_file import load_folder
 from reelbench.reporting.catalogue import CatalogueError, load
 
 GOOD = """

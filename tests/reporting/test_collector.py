@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from reelbench.loadgen.record import Outcome
+from reelbench.loadgen.record.records import Outcome
 from reelbench.reporting.catalogue import load
 from reelbench.reporting.collector import collect, questions
 from reelbench.reporting.measurements import Measurement

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reelbench.loadgen.record import RecordError, RunRecord, RunState, read_run, write_run
+from reelbench.loadgen.record.records import RecordError, RunRecord, RunState, read_run, write_run
 from reelbench.reporting.analysis import Status
 from reelbench.reporting.export import Exported, export
 from reelbench.reporting.prometheus import QueryError

@@ -9,7 +9,7 @@ from itertools import pairwise
 import msgspec
 import pytest
 
-from reelbench.loadgen.record import JobRecord, Outcome
+from reelbench.loadgen.record.records import JobRecord, Outcome
 from reelbench.reporting.levels import levels
 from reelbench.reporting.littles_law import check
 from tests.reporting.evidence_of import evidence, only

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reelbench.loadgen.record import ArrivalsRecord, CaseRecord, JobRecord, Outcome, RunState, ScenarioRecord
+from reelbench.loadgen.record.records import ArrivalsRecord, CaseRecord, JobRecord, Outcome, RunState, ScenarioRecord
 from reelbench.reporting import performance
 from reelbench.reporting.analysis import Status, analyse
 from reelbench.reporting.arrivals import open_cases, own_lateness

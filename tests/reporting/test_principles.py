@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reelbench.loadgen.record import CaseRecord, FaultRecord, JobRecord, RunRecord
+from reelbench.loadgen.record.records import CaseRecord, FaultRecord, JobRecord, RunRecord
 from reelbench.reporting import performance, principles
 from reelbench.reporting.analysis import Analysis, Status, Verdict, analyse
 from reelbench.reporting.catalogue import Catalogue

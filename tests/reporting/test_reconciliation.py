@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from reelbench.loadgen.record import JobRecord, Outcome, StoreCount
+from reelbench.loadgen.record.records import JobRecord, Outcome, StoreCount
 from reelbench.reporting.measurements import Measurement
 from reelbench.reporting.reconciliation import Count, Reconciliation, reconcile
 from reelbench.reporting.traces import RootKey

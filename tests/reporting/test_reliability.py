@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reelbench.loadgen.record import (
+from reelbench.loadgen.record.records import (
     CallRecord,
     JobRecord,
     Outcome,

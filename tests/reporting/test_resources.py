@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reelbench.loadgen.record import RunRecord, read_run, write_run
+from reelbench.loadgen.record.records import RunRecord, read_run, write_run
 from reelbench.reporting import measurements as measured
 from reelbench.reporting.analysis import Status
 from reelbench.reporting.catalogue import CatalogueError, load

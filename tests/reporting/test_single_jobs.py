@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import pytest
 
-from reelbench.loadgen.record import JobRecord, Outcome
+from reelbench.loadgen.record.records import JobRecord, Outcome
 from reelbench.reporting import links, outliers, where_time_goes
 from reelbench.reporting.critical_path import seconds_in_spans
 from reelbench.reporting.evidence import Evidence

@@ -13,7 +13,7 @@ import pytest
 import requests
 from requests.adapters import BaseAdapter
 
-from reelbench.loadgen.record import read_run
+from reelbench.loadgen.record.records import read_run
 from reelbench.reporting.prometheus import QueryError
 from reelbench.reporting.tempo import TempoTraces
 from reelbench.reporting.traces import RootKey

@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from reelbench.loadgen.record import Outcome
+from reelbench.loadgen.record.records import Outcome
 from reelbench.reporting import warmup
 from reelbench.reporting.report import Paragraph, Table
 from tests.reporting.evidence_of import evidence

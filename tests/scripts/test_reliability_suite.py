@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from reelbench.loadgen.record import FaultRecord, Outcome, RunRecord, RunState, read_calls, read_jobs, read_run
+from reelbench.loadgen.record.records import FaultRecord, Outcome, RunRecord, RunState, read_calls, read_jobs, read_run
 from reelbench.stack.prometheus import PrometheusBinary
 from tests.acceptance import SuiteRun, names, needs
 from tests.commands import DEADLINE, command, left_behind, only_run, run

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from reelbench.loadgen.record import CallRecord, Outcome, read_calls, read_jobs, read_run
+from reelbench.loadgen.record.records import CallRecord, Outcome, read_calls, read_jobs, read_run
 from reelbench.stack.prometheus import PrometheusBinary
 from reelbench.stack.record import read_stack
 from reelbench.stack.reopen import reopen

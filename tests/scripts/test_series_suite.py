@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reelbench.loadgen.record import read_calls, read_run
+from reelbench.loadgen.record.records import read_calls, read_run
 from reelbench.reporting.compare.effects import AblationRecord
 from reelbench.reporting.compare.repeated import RepetitionsRecord
 from reelbench.stack.prometheus import PrometheusBinary

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from reelbench.loadgen.record import Outcome, RunState, read_jobs, read_requests, read_run
+from reelbench.loadgen.record.records import Outcome, RunState, read_jobs, read_requests, read_run
 from reelbench.reporting import measurements, statistics
 from reelbench.stack.prometheus import PrometheusBinary
 from tests.acceptance import SuiteRun, names, needs

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from reelbench.loadgen import aiohttp_transport, connection, http1
-from reelbench.loadgen.aiohttp_transport import AiohttpTransport
-from reelbench.loadgen.connection import MAX_HEAD
-from reelbench.loadgen.http1 import Http1Transport
-from reelbench.loadgen.transport import EnoughError, Request, Transport, TransportError
+from reelbench.loadgen.http import aiohttp, connection, http1
+from reelbench.loadgen.http.aiohttp import AiohttpTransport
+from reelbench.loadgen.http.connection import MAX_HEAD
+from reelbench.loadgen.http.http1 import Http1Transport
+from reelbench.loadgen.http.transport import EnoughError, Request, Transport, TransportError
 from tests.loadgen.raw_server import Asked, Peer, ok, raw
 
 GET = Request("GET", "/it", {})
@@ -247,9 +247,7 @@ async def test_a_head_without_end_is_cut_off() -> None:
 
 
 async def test_a_receiver_that_has_enough_ends_the_exchange(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        aiohttp_transport, "KEEPALIVE_SECONDS", 0.05
-    )  # it has all of the answer, and keeps the connection
+    monkeypatch.setattr(aiohttp, "KEEPALIVE_SECONDS", 0.05)  # it has all of the answer, and keeps the connection
     async with raw(fixed(ok(b"x" * 5000), close=False)) as server, using(make(server.url, 1)) as transport:
         taken = Taken(enough=1000)
         with pytest.raises(EnoughError):

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reelbench.loadgen.record import JobRecord, Outcome, RecordError, RunRecord, RunState
+from reelbench.loadgen.record.records import JobRecord, Outcome, RecordError, RunRecord, RunState
 from reelbench.reporting.compare.check import CompareError
 from reelbench.reporting.compare.export import export
 from reelbench.reporting.compare.finding import ComparisonRecord, Finding, Word

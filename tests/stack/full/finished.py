@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from reelbench.loadgen.record import read_jobs, read_requests, read_run
+from reelbench.loadgen.record.records import read_jobs, read_requests, read_run
 from reelbench.stack.record import read_stack
 from tests.stack.full.native import ROOT, NativeStack
 

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from reelbench.loadgen.record import Outcome
+from reelbench.loadgen.record.records import Outcome
 from reelbench.reporting.catalogue import load
 from reelbench.reporting.prices import load_prices
 from reelbench.reporting.render.dashboards import dashboards

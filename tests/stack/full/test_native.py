@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 import numpy as np
 import pytest
 
-from reelbench.loadgen.record import JobRecord, Outcome, RequestRecord, RunState, read_jobs, read_run
+from reelbench.loadgen.record.records import JobRecord, Outcome, RequestRecord, RunState, read_jobs, read_run
 from reelbench.reporting.tempo import connect
 from reelbench.reporting.traces import FileTraces, TraceSource
 from reelbench.stack import web

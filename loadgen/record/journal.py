@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from reelbench.loadgen.record import (
+from reelbench.loadgen.record.records import (
     CALLS_FILE,
     JOBS_FILE,
     PLAN_FILE,

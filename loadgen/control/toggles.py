@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from reelbench.loadgen.controls import ControlError, Controls
+from reelbench.loadgen.control.admin_client import ControlError, Controls
 
 ATTEMPTS = 3
 _PAUSE = 0.2

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from reelbench.loadgen.scenario import PROFILES, Case, Profile
+from reelbench.loadgen.plan.scenario import PROFILES, Case, Profile
 
 MOST_JOBS = 100_000
 """Jobs of a case, as in a closed one."""

@@ -13,14 +13,14 @@ import msgspec
 from opentelemetry.context import Context
 from opentelemetry.trace import NoOpTracer, SpanKind, StatusCode, Tracer
 
-from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.document import Document
-from reelbench.loadgen.multipart import Form
-from reelbench.loadgen.plan import PlannedJob
-from reelbench.loadgen.trace_headers import traceparent
-from reelbench.loadgen.transport import NO_TYPE, EnoughError, Request, Transport, TransportError
-from reelbench.loadgen.transports import open_transport
-from reelbench.loadgen.videos import DeletedVideo, ErrorEnvelope, Manifest, Video, VideoList
+from reelbench.loadgen.drive.clock import Clock
+from reelbench.loadgen.http.multipart import Form
+from reelbench.loadgen.http.trace_headers import traceparent
+from reelbench.loadgen.http.transport import NO_TYPE, EnoughError, Request, Transport, TransportError
+from reelbench.loadgen.http.transports import open_transport
+from reelbench.loadgen.plan.plan import PlannedJob
+from reelbench.loadgen.target.api_types import DeletedVideo, ErrorEnvelope, Manifest, Video, VideoList
 
 MAX_ANSWER: Final = 16 * 1024 * 1024
 """Bytes of a JSON answer; more is not of this API. Video content has no limit and is never held in memory."""

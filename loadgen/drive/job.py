@@ -16,16 +16,16 @@ import msgspec
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, format_trace_id, set_span_in_context
 
-from reelbench.loadgen.clock import Clock
-from reelbench.loadgen.deadline import Deadline
 from reelbench.loadgen.document import Document
-from reelbench.loadgen.integrity import Findings
-from reelbench.loadgen.plan import PlannedJob
-from reelbench.loadgen.record import JobRecord, Outcome, RequestRecord
-from reelbench.loadgen.scenario import Scenario, Step
-from reelbench.loadgen.target import Call, Content, Exchange, Reply, Target
-from reelbench.loadgen.trace_headers import UNSAMPLED, baggage_header, traceparent
-from reelbench.loadgen.videos import Manifest, Video
+from reelbench.loadgen.drive.clock import Clock
+from reelbench.loadgen.drive.deadline import Deadline
+from reelbench.loadgen.drive.download_integrity import Findings
+from reelbench.loadgen.http.trace_headers import UNSAMPLED, baggage_header, traceparent
+from reelbench.loadgen.plan.plan import PlannedJob
+from reelbench.loadgen.plan.scenario import Scenario, Step
+from reelbench.loadgen.record.records import JobRecord, Outcome, RequestRecord
+from reelbench.loadgen.target.api_types import Manifest, Video
+from reelbench.loadgen.target.target import Call, Content, Exchange, Reply, Target
 
 LONG_POLL_SECONDS = 10.0
 POLL_ATTEMPTS = 3

@@ -18,7 +18,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, WatchError
 
-from reelbench.loadgen.share import Share
+from reelbench.loadgen.drive.share import Share
 
 QUIET = 4.0
 """Seconds without a newcomer after which the meeting is closed; compose starts all replicas within one."""

@@ -12,8 +12,15 @@ from collections import deque
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
-from reelbench.loadgen.connection import Connection, DisconnectedError
-from reelbench.loadgen.transport import CONNECT_SECONDS, KEEPALIVE_SECONDS, Receiver, Request, TransportError, reason
+from reelbench.loadgen.http.connection import Connection, DisconnectedError
+from reelbench.loadgen.http.transport import (
+    CONNECT_SECONDS,
+    KEEPALIVE_SECONDS,
+    Receiver,
+    Request,
+    TransportError,
+    reason,
+)
 
 _PORT: Final = 80
 

@@ -8,7 +8,7 @@ from typing import Final, cast
 
 import httptools
 
-from reelbench.loadgen.transport import NO_TYPE, SILENCE_SECONDS, EnoughError, Receiver, TransportError, reason
+from reelbench.loadgen.http.transport import NO_TYPE, SILENCE_SECONDS, EnoughError, Receiver, TransportError, reason
 
 MAX_HEAD: Final = 64 * 1024
 """Bytes until the head of an answer must have ended."""

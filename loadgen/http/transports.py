@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from reelbench.loadgen.http1 import Http1Transport
-from reelbench.loadgen.transport import Transport
+from reelbench.loadgen.http.http1 import Http1Transport
+from reelbench.loadgen.http.transport import Transport
 
 
 def open_transport(url: str, connections: int) -> Transport:
@@ -17,7 +17,7 @@ def open_transport(url: str, connections: int) -> Transport:
     """
     if urlsplit(url).scheme == "https":
         # Loaded here, as a quarter of the generator's start would be spent on what most runs do not use.
-        from reelbench.loadgen.aiohttp_transport import AiohttpTransport  # noqa: PLC0415
+        from reelbench.loadgen.http.aiohttp import AiohttpTransport  # noqa: PLC0415
 
         return AiohttpTransport(url, connections)
     return Http1Transport(url, connections)

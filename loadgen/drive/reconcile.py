@@ -8,8 +8,8 @@ from collections.abc import Set as AbstractSet
 
 from opentelemetry.context import Context
 
-from reelbench.loadgen.record import StoreCount
-from reelbench.loadgen.target import Call, Target
+from reelbench.loadgen.record.records import StoreCount
+from reelbench.loadgen.target.target import Call, Target
 
 PAGE = 100
 DEADLINE = 15.0

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from reelbench.loadgen.clock import Clock
-from reelbench.loadgen.controls import ControlError, Controls
-from reelbench.loadgen.record import FaultRecord
-from reelbench.loadgen.timeline import PlannedFault, Side, Window, windows
+from reelbench.loadgen.control.admin_client import ControlError, Controls
+from reelbench.loadgen.drive.clock import Clock
+from reelbench.loadgen.plan.fault_plan import PlannedFault, Side, Window, windows
+from reelbench.loadgen.record.records import FaultRecord
 
 GRACE_SECONDS = 60.0
 """By which a fault outlives its planned end when this process was killed and cannot lift it."""

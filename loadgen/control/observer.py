@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reelbench.loadgen.controls import ControlError, Controls, LoggedCall, ServiceState
-from reelbench.loadgen.record import AuditRecord, CallRecord, TransitionRecord
-from reelbench.loadgen.timeline import Side
+from reelbench.loadgen.control.admin_client import ControlError, Controls, LoggedCall, ServiceState
+from reelbench.loadgen.plan.fault_plan import Side
+from reelbench.loadgen.record.records import AuditRecord, CallRecord, TransitionRecord
 
 AUDIT_DEADLINE = 15.0
 """Seconds until a service must have come to rest after a scenario: nothing runs, nothing waits for the store."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from reelbench.loadgen.target import Content
-from reelbench.loadgen.videos import Asset, Manifest
+from reelbench.loadgen.target.api_types import Asset, Manifest
+from reelbench.loadgen.target.target import Content
 
 Verdict = Literal["ok", "corrupt", "missing"]
 

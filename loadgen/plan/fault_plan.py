@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from reelbench.loadgen.scenario import (
+from reelbench.loadgen.plan.scenario import (
     PROFILES,
     Case,
     Fault,

@@ -12,8 +12,9 @@ from typing import Any, TypeGuard
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from reelbench.loadgen.arrivals import problems as arrival_problems
-from reelbench.loadgen.scenario import (
+from reelbench.loadgen.plan.arrivals import problems as arrival_problems
+from reelbench.loadgen.plan.fault_plan import problems as timeline_problems
+from reelbench.loadgen.plan.scenario import (
     DIMENSIONS,
     PROFILES,
     STEPS,
@@ -33,9 +34,8 @@ from reelbench.loadgen.scenario import (
     WarmupSeconds,
 )
 from reelbench.loadgen.strict_yaml import UnreadableError, dotted, read_mapping
-from reelbench.loadgen.timeline import problems as timeline_problems
 
-FOLDER = Path(__file__).parent / "scenarios"
+FOLDER = Path(__file__).parents[1] / "scenarios"
 
 
 class ScenarioError(Exception):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from reelbench.loadgen.controls import ControlError, Controls
-from reelbench.loadgen.scenario import Scenario
-from reelbench.loadgen.target import TargetError
-from reelbench.loadgen.timeline import Side, sides
+from reelbench.loadgen.control.admin_client import ControlError, Controls
+from reelbench.loadgen.plan.fault_plan import Side, sides
+from reelbench.loadgen.plan.scenario import Scenario
+from reelbench.loadgen.target.target import TargetError
 
 Need = Literal["providers", "service", "switches"]
 """What a scenario needs: faults of a side, or the service's switches."""

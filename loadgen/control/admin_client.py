@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 import aiohttp
 import msgspec
 
-from reelbench.loadgen.timeline import PlannedFault
+from reelbench.loadgen.plan.fault_plan import PlannedFault
 
 TIMEOUT_SECONDS = 5.0
 OK = 200

@@ -13,10 +13,10 @@ from typing import Literal
 
 import msgspec
 
-from reelbench.loadgen.arrivals import arrivals
-from reelbench.loadgen.record import to_line
-from reelbench.loadgen.scenario import Case, Profile, Scenario, Step
-from reelbench.loadgen.timeline import PlannedFault
+from reelbench.loadgen.plan.arrivals import arrivals
+from reelbench.loadgen.plan.fault_plan import PlannedFault
+from reelbench.loadgen.plan.scenario import Case, Profile, Scenario, Step
+from reelbench.loadgen.record.records import to_line
 
 _METHODS = (
     "a controlled experiment on",

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psutil
 
-from reelbench.loadgen.limits import read_limits
-from reelbench.loadgen.record import EnvironmentRecord
+from reelbench.loadgen.record.limits import read_limits
+from reelbench.loadgen.record.records import EnvironmentRecord
 
 PACKAGES = ("aiohttp", "fastapi", "msgspec", "opentelemetry-sdk", "prometheus-client", "uvicorn", "uvloop")
 LOCK_FILE = "requirements.lock"

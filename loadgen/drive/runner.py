@@ -10,18 +10,24 @@ from dataclasses import dataclass
 import msgspec
 from opentelemetry.context import Context
 
-from reelbench.loadgen.clock import Clock
-from reelbench.loadgen.faults import Injector
-from reelbench.loadgen.health import Health
-from reelbench.loadgen.job import JobRunner
-from reelbench.loadgen.journal import Journal
+from reelbench.loadgen.control.faults import Injector
+from reelbench.loadgen.control.observer import Observer
+from reelbench.loadgen.control.toggles import Switcher
+from reelbench.loadgen.drive.clock import Clock
+from reelbench.loadgen.drive.health import Health
+from reelbench.loadgen.drive.job import JobRunner
+from reelbench.loadgen.drive.open_loop import OpenLoop
+from reelbench.loadgen.drive.progress import ProgressView
+from reelbench.loadgen.drive.reconcile import count_store
+from reelbench.loadgen.drive.replicas import Replica
+from reelbench.loadgen.drive.share import WHOLE, Share
+from reelbench.loadgen.drive.stop import Stop, run_unless
 from reelbench.loadgen.metrics import Metrics
-from reelbench.loadgen.observer import Observer
-from reelbench.loadgen.open_loop import OpenLoop
-from reelbench.loadgen.plan import PlannedJob
-from reelbench.loadgen.progress import ProgressView
-from reelbench.loadgen.reconcile import count_store
-from reelbench.loadgen.record import (
+from reelbench.loadgen.plan.fault_plan import PlannedFault
+from reelbench.loadgen.plan.plan import PlannedJob
+from reelbench.loadgen.plan.scenario import Case, Profile, Scenario
+from reelbench.loadgen.record.journal import Journal
+from reelbench.loadgen.record.records import (
     ArrivalsRecord,
     CaseRecord,
     JobRecord,
@@ -30,12 +36,6 @@ from reelbench.loadgen.record import (
     RunState,
     ScenarioRecord,
 )
-from reelbench.loadgen.replicas import Replica
-from reelbench.loadgen.scenario import Case, Profile, Scenario
-from reelbench.loadgen.share import WHOLE, Share
-from reelbench.loadgen.stop import Stop, run_unless
-from reelbench.loadgen.switches import Switcher
-from reelbench.loadgen.timeline import PlannedFault
 
 IDLE_SAMPLES = 3
 """Least samples of each gauge in an idle case."""

@@ -14,12 +14,12 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from reelbench.loadgen.clock import Clock
-from reelbench.loadgen.job import JobRunner
-from reelbench.loadgen.plan import PlannedJob
-from reelbench.loadgen.record import Outcome
-from reelbench.loadgen.scenario import Scenario
-from reelbench.loadgen.stop import Stop, run_unless
+from reelbench.loadgen.drive.clock import Clock
+from reelbench.loadgen.drive.job import JobRunner
+from reelbench.loadgen.drive.stop import Stop, run_unless
+from reelbench.loadgen.plan.plan import PlannedJob
+from reelbench.loadgen.plan.scenario import Scenario
+from reelbench.loadgen.record.records import Outcome
 
 GLANCE = 0.25
 """Longest sleep between two looks at whether the user has stopped the run."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from reelbench.loadgen.record import LimitsRecord
+from reelbench.loadgen.record.records import LimitsRecord
 
 CGROUPS, PROCESS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 _NO_LIMIT = 2**60

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import aiohttp
 
-from reelbench.loadgen.transport import (
+from reelbench.loadgen.http.transport import (
     CONNECT_SECONDS,
     KEEPALIVE_SECONDS,
     SILENCE_SECONDS,
