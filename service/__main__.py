@@ -15,7 +15,7 @@ import uvloop
 from pydantic import ValidationError
 
 from reelbench.service import telemetry
-from reelbench.service.app import create_app
+from reelbench.service.api.app import create_app
 from reelbench.service.settings import Settings
 
 _KEEP_ALIVE = 75

@@ -8,28 +8,28 @@ from functools import partial
 
 from opentelemetry.trace import Tracer
 
-from reelbench.service.assets import Assets
-from reelbench.service.audit import Audit
-from reelbench.service.backlog import Backlog
-from reelbench.service.cache import Cache
-from reelbench.service.catalog import Catalog
-from reelbench.service.clients import ProviderClient
+from reelbench.service.api.routes import Parts
 from reelbench.service.clock import Clock
 from reelbench.service.faults.faults import Faults
-from reelbench.service.jobs import Jobs
+from reelbench.service.jobs.audit import Audit
+from reelbench.service.jobs.job_reader import Catalog
+from reelbench.service.jobs.queue import Jobs
 from reelbench.service.leak import leaking
-from reelbench.service.leases import Leases
-from reelbench.service.media import Media
 from reelbench.service.metrics import Metrics
-from reelbench.service.pipeline import Pipeline
-from reelbench.service.resilience import Resilience
-from reelbench.service.routes import Parts
+from reelbench.service.pipeline.assets import Assets
+from reelbench.service.pipeline.media import Media
+from reelbench.service.pipeline.pipeline import Pipeline
+from reelbench.service.pipeline.usage import Usage
+from reelbench.service.provider_client.cache import Cache
+from reelbench.service.provider_client.client import ProviderClient
+from reelbench.service.provider_client.resilience import Resilience
 from reelbench.service.settings import Settings
-from reelbench.service.spool import Spool
-from reelbench.service.store import Store, connect
-from reelbench.service.store_faults import StoreFaults
-from reelbench.service.switches import Switches
-from reelbench.service.usage import Usage
+from reelbench.service.store.backlog import Backlog
+from reelbench.service.store.faults import StoreFaults
+from reelbench.service.store.leases import Leases
+from reelbench.service.store.spool import Spool
+from reelbench.service.store.store import Store, connect
+from reelbench.service.toggles import Switches
 
 
 async def assemble(

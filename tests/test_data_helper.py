@@ -11,10 +11,10 @@ import orjson
 import pytest
 
 from reelbench.loadgen.record.records import JobRecord, Outcome, read_jobs, to_line
-from reelbench.service import document
 from reelbench.service.faults.plan import Plan, Rule, read
-from reelbench.service.store_faults import OFFER
-from reelbench.service.tasks import DocumentError
+from reelbench.service.pipeline import document
+from reelbench.service.pipeline.tasks import DocumentError
+from reelbench.service.store.faults import OFFER
 
 
 def job(index: int = 0, *, due: float = 10.0, seconds: float = 0.5, **changes: Any) -> JobRecord:

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from fastapi import Request, Response
 
+from reelbench.service.api.loopback import on_loopback
 from reelbench.service.faults.errors import FaultsError
 from reelbench.service.faults.faults import Faults
 from reelbench.service.faults.plan import Plan, read
-from reelbench.service.loopback import on_loopback
 
 METHODS = ["GET", "PUT", "DELETE"]
 

@@ -32,11 +32,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from PIL import Image
 
-from reelbench.service.app import create_app
+from reelbench.service.api.app import create_app
+from reelbench.service.pipeline.workers import Workers
 from reelbench.service.providers.app import create_app as create_providers
 from reelbench.service.providers.settings import Settings as ProviderSettings
 from reelbench.service.settings import Settings
-from reelbench.service.workers import Workers
 from tests.service.shared_workers import SharedWorkers
 from tests.test_data_helper import encrypted_pdf, page_of, pdf
 
@@ -205,7 +205,7 @@ def run_service(url: str, data_dir: Path, **settings: object) -> Iterator[Runnin
     workers = Workers if any(name.startswith("media_") for name in settings) else SharedWorkers
     app = create_app(Settings(**options | settings), tracer_provider=tracer_provider, meter_provider=meter_provider)  # type: ignore[arg-type]
     with ExitStack() as stack:
-        with patch("reelbench.service.media.Workers", workers):
+        with patch("reelbench.service.pipeline.media.Workers", workers):
             address, server, thread = stack.enter_context(thread_server(app))
         yield Running(address, data_dir, spans, reader, server, thread)
     tracer_provider.shutdown()

@@ -8,7 +8,7 @@ from typing import Self
 
 import psutil
 
-from reelbench.service.workers import Workers
+from reelbench.service.pipeline.workers import Workers
 
 
 class SharedWorkers:
@@ -65,4 +65,4 @@ class SharedWorkers:
 def own_media_processes() -> list[psutil.Process]:
     """The media processes of the services in this process that are not shared."""
     children = [child for child in psutil.Process().children() if child.pid not in SharedWorkers.processes()]
-    return [child for child in children if "service.worker" in child.cmdline()]
+    return [child for child in children if "reelbench.service.pipeline.worker" in child.cmdline()]

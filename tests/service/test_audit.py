@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from reelbench.service.app import create_app
-from reelbench.service.assets import Assets
-from reelbench.service.audit import Audit
+from reelbench.service.api.app import create_app
+from reelbench.service.jobs.audit import Audit
+from reelbench.service.pipeline.assets import Assets
 from reelbench.service.settings import Settings
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))

@@ -18,13 +18,13 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from redis.asyncio.client import Pipeline
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from reelbench.service.backlog import Backlog
 from reelbench.service.clock import Clock
-from reelbench.service.correlation import Correlation
+from reelbench.service.jobs.correlation import Correlation
 from reelbench.service.metrics import Metrics
-from reelbench.service.spool import Spool
-from reelbench.service.state import State, removal
-from reelbench.service.store import Store, StoreError
+from reelbench.service.store.backlog import Backlog
+from reelbench.service.store.spool import Spool
+from reelbench.service.store.state import State, removal
+from reelbench.service.store.store import Store, StoreError
 
 RUN = Correlation("r1", "store_outage", "1")
 

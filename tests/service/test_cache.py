@@ -14,15 +14,15 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.trace import NoOpTracer
 
-from reelbench.service.cache import Cache, address
-from reelbench.service.calls import SceneScript, script, speech, visual
-from reelbench.service.clients import Answer, Call, ProviderClient
 from reelbench.service.clock import Clock
-from reelbench.service.correlation import Correlation
-from reelbench.service.job import ProviderError
-from reelbench.service.lru import Lru
+from reelbench.service.jobs.correlation import Correlation
+from reelbench.service.jobs.job import ProviderError
 from reelbench.service.metrics import Metrics
-from reelbench.service.resilience import Resilience
+from reelbench.service.provider_client.cache import Cache, address
+from reelbench.service.provider_client.client import Answer, Call, ProviderClient
+from reelbench.service.provider_client.lru import Lru
+from reelbench.service.provider_client.requests import SceneScript, script, speech, visual
+from reelbench.service.provider_client.resilience import Resilience
 from reelbench.service.settings import Settings
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))

@@ -10,8 +10,8 @@ import av
 import numpy as np
 import pytest
 
-from reelbench.service.compose import Slide, compose, frame_size
-from reelbench.service.formats import MediaError, check_png, check_wav
+from reelbench.service.pipeline.formats import MediaError, check_png, check_wav
+from reelbench.service.pipeline.video_encoder import Slide, compose, frame_size
 
 
 @pytest.mark.parametrize(

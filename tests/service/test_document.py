@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reelbench.service import document
-from reelbench.service.tasks import DocumentError, Text
+from reelbench.service.pipeline import document
+from reelbench.service.pipeline.tasks import DocumentError, Text
 
 
 def read(path: Any, *, pages: Any = 100, characters: Any = 24_000, is_pdf: Any = True) -> Any:

@@ -16,7 +16,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from reelbench.service.app import create_app
+from reelbench.service.api.app import create_app
 from reelbench.service.settings import Settings
 from tests.service.conftest import Running, fake_providers, run_service
 

@@ -15,10 +15,10 @@ from fakeredis import FakeAsyncRedis, FakeRedis, FakeServer
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from reelbench.service.assets import Assets
-from reelbench.service.leases import Leases
 from reelbench.service.metrics import Metrics
-from reelbench.service.store import Store, StoreError
+from reelbench.service.pipeline.assets import Assets
+from reelbench.service.store.leases import Leases
+from reelbench.service.store.store import Store, StoreError
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 SHARED = "redis://shared"

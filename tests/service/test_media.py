@@ -18,10 +18,10 @@ import httpx
 import psutil
 import pytest
 
-from reelbench.service.formats import MediaError
-from reelbench.service.media import Media
+from reelbench.service.pipeline.formats import MediaError
+from reelbench.service.pipeline.media import Media
+from reelbench.service.pipeline.tasks import DocumentError
 from reelbench.service.settings import MIB, Settings
-from reelbench.service.tasks import DocumentError
 from tests.service.shared_workers import own_media_processes
 
 OPERATORS = b"0 0 m 9 9 l S\n" * 2_000_000
@@ -261,7 +261,7 @@ def test_no_process_outlives_a_service_that_is_killed(process: Any, bombs: Any, 
 @pytest.mark.parametrize("read", [True, False])
 def test_a_worker_ends_without_a_word_when_its_service_is_gone(*, read: bool) -> None:
     ours, theirs = socket.socketpair()
-    command = [sys.executable, "-m", "reelbench.service.worker", str(BIT_OF_MEMORY)]
+    command = [sys.executable, "-m", "reelbench.service.pipeline.worker", str(BIT_OF_MEMORY)]
     with ours, subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as worker:
         theirs.close()
         ours.settimeout(15)

@@ -20,11 +20,11 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from reelbench.service.clients import Answer, Call, ProviderClient, _retry_after
-from reelbench.service.correlation import Correlation
-from reelbench.service.job import ProviderError
+from reelbench.service.jobs.correlation import Correlation
+from reelbench.service.jobs.job import ProviderError
 from reelbench.service.metrics import Metrics
-from reelbench.service.resilience import Resilience
+from reelbench.service.provider_client.client import Answer, Call, ProviderClient, _retry_after
+from reelbench.service.provider_client.resilience import Resilience
 from reelbench.service.settings import Settings
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))

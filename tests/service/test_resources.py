@@ -22,15 +22,16 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.trace import NoOpTracer
 
-from reelbench.service import metrics, usage
-from reelbench.service.clients import Answer, Call, ProviderClient
+from reelbench.service import metrics
 from reelbench.service.clock import Clock
-from reelbench.service.correlation import Correlation
+from reelbench.service.jobs.correlation import Correlation
 from reelbench.service.metrics import Metrics
-from reelbench.service.resilience import Resilience
+from reelbench.service.pipeline import usage
+from reelbench.service.pipeline.usage import Usage
+from reelbench.service.provider_client.client import Answer, Call, ProviderClient
+from reelbench.service.provider_client.resilience import Resilience
 from reelbench.service.settings import MIB, Settings
-from reelbench.service.store import Store
-from reelbench.service.usage import Usage
+from reelbench.service.store.store import Store
 from tests.service.shared_workers import own_media_processes
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))

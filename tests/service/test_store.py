@@ -12,7 +12,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from reelbench.service.metrics import Metrics
-from reelbench.service.store import Store, StoreError, connect
+from reelbench.service.store.store import Store, StoreError, connect
 
 
 @pytest.fixture

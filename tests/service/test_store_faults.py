@@ -17,13 +17,13 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from reelbench.service.app import create_app
+from reelbench.service.api.app import create_app
 from reelbench.service.faults.faults import Faults
 from reelbench.service.faults.plan import Plan, Rule
 from reelbench.service.metrics import Metrics
 from reelbench.service.settings import Settings
-from reelbench.service.store import Store, StoreError, connect
-from reelbench.service.store_faults import OFFER, StoreFaults
+from reelbench.service.store.faults import OFFER, StoreFaults
+from reelbench.service.store.store import Store, StoreError, connect
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 UNKNOWN = "video_" + "0" * 32

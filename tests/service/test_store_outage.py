@@ -16,7 +16,7 @@ import httpx
 import pytest
 from fakeredis import FakeAsyncRedis, FakeRedis, FakeServer
 
-from reelbench.service.spool import Spool
+from reelbench.service.store.spool import Spool
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 SHARED = "redis://shared"
@@ -216,7 +216,7 @@ def test_a_disk_that_takes_no_files_refuses_jobs_with_503(
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("reelbench.service.assets.Assets.create", full)
+    monkeypatch.setattr("reelbench.service.pipeline.assets.Assets.create", full)
     answer = create(running)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert answer.json()["error"]["code"] == "storage_unavailable"

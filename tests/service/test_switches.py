@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from reelbench.service.switches import NAMES, Switches, SwitchesError, read
+from reelbench.service.toggles import NAMES, Switches, SwitchesError, read
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 ON = dict.fromkeys(NAMES, True)

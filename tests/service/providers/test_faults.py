@@ -23,7 +23,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from PIL import Image
 
-from reelbench.service.loopback import on_loopback
+from reelbench.service.api.loopback import on_loopback
 from reelbench.service.providers import metrics
 from reelbench.service.providers.app import create_app
 from reelbench.service.providers.settings import Settings

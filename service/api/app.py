@@ -1,0 +1,72 @@
+"""The application: the paths and the middleware around the parts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI, Response
+from opentelemetry import metrics as otel_metrics
+from opentelemetry import trace
+from opentelemetry.metrics import MeterProvider
+from opentelemetry.trace import TracerProvider
+
+from reelbench.service import telemetry
+from reelbench.service.api import admin, errors
+from reelbench.service.api.body import MULTIPART_OVERHEAD, BodyLimit
+from reelbench.service.api.routes import router
+from reelbench.service.assembly import assemble
+from reelbench.service.faults.endpoint import METHODS, Endpoint, Guarded
+from reelbench.service.faults.errors import FaultsError
+from reelbench.service.faults.faults import Faults
+from reelbench.service.metrics import Metrics
+from reelbench.service.pipeline.assets import Assets
+from reelbench.service.settings import Settings
+from reelbench.service.store.faults import OFFER
+
+
+def create_app(
+    settings: Settings,
+    *,
+    tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
+) -> FastAPI:
+    """The ASGI application for `settings`; telemetry goes to the global providers unless others are given.
+
+    Raises OSError when the data directory cannot be written.
+    """
+    tracer_provider = tracer_provider or trace.get_tracer_provider()
+    meter_provider = meter_provider or otel_metrics.get_meter_provider()
+    tracer = tracer_provider.get_tracer("service")
+    metrics = Metrics(meter_provider.get_meter("service"))
+    Assets(settings.data_dir).open()
+    faults = Faults(OFFER)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            app.state.parts = await assemble(settings, stack, tracer=tracer, metrics=metrics, faults=faults)
+            yield
+
+    app = FastAPI(
+        title="Reelbench text-to-video service",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.include_router(router)
+    app.include_router(admin.router)
+    if settings.faults:
+        endpoint = Guarded(
+            Endpoint(faults), remote=settings.faults_remote, setting="SERVICE_FAULTS_REMOTE", refused=_refused_plan
+        )
+        app.add_route("/faults", endpoint.__call__, methods=METHODS, include_in_schema=False)
+    errors.install(app)
+    app.add_middleware(BodyLimit, limit=settings.max_upload_bytes + MULTIPART_OVERHEAD)
+    telemetry.instrument(app, tracer_provider, meter_provider)
+    return app
+
+
+def _refused_plan(error: FaultsError) -> Response:
+    return errors.envelope(errors.ApiError(error.status, error.code, str(error), param=error.param))

@@ -1,0 +1,114 @@
+"""Documents and videos, read and made in worker processes."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from reelbench.service.pipeline.formats import MediaError
+from reelbench.service.pipeline.tasks import (
+    Answer,
+    BadDocument,
+    BadMedia,
+    Compose,
+    Defect,
+    DocumentError,
+    Inspect,
+    Kind,
+    Read,
+    Task,
+    Text,
+)
+from reelbench.service.pipeline.tasks import Video as VideoFile
+from reelbench.service.pipeline.workers import WorkerDiedError, Workers, WorkerTimeoutError
+from reelbench.service.settings import MIB, Settings
+
+
+class Media:
+    """The work on media, within the time and memory that `settings` allow.
+
+    Use it as an asynchronous context manager. CPU time and memory of the work are those of the processes `pids`.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._workers = Workers("reelbench.service.pipeline.worker", [str(settings.media_memory)], settings.media_processes)
+        # Reading is what a hostile document can make long: one worker stays free for uploads and composing.
+        self._reading = asyncio.Semaphore(max(1, settings.media_processes - 1))
+        self._answers = msgspec.msgpack.Decoder(Answer)
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The worker processes."""
+        return self._workers.pids
+
+    async def inspect(self, path: Path, media_type: str) -> bool:
+        """Check an upload: True when it is a PDF, False when it is plain text; raises DocumentError."""
+        answer = await self._document(Inspect(_name(path), media_type), self._settings.inspect_timeout)
+        assert isinstance(answer, Kind)
+        return answer.is_pdf
+
+    async def read(self, path: Path, *, is_pdf: bool) -> Text:
+        """The text of a checked document; raises DocumentError."""
+        task = Read(_name(path), is_pdf, self._settings.max_pages, self._settings.max_characters)
+        async with self._reading:
+            answer = await self._document(task, self._settings.parse_timeout)
+        assert isinstance(answer, Text)
+        return answer
+
+    async def compose(self, scenes: list[tuple[Path, Path]], size: str, seconds: int) -> bytes:
+        """The MP4 of scenes, each given by its PNG and WAV file; raises MediaError."""
+        limit = self._settings.compose_timeout
+        try:
+            answer = await self._call(
+                Compose(tuple((_name(png), _name(wav)) for png, wav in scenes), size, seconds), limit
+            )
+        except WorkerTimeoutError as error:
+            raise MediaError(f"media that cannot be composed in {limit:g} s") from error
+        except WorkerDiedError as error:
+            raise MediaError(f"media on which FFmpeg crashes or takes more than {self._memory}") from error
+        assert isinstance(answer, VideoFile)
+        return answer.content
+
+    async def __aenter__(self) -> Self:
+        await self._workers.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._workers.__aexit__(kind, error, trace)
+
+    @property
+    def _memory(self) -> str:
+        return f"{self._settings.media_memory / MIB:g} MiB"
+
+    async def _document(self, task: Inspect | Read, limit: float) -> Answer:
+        try:
+            return await self._call(task, limit)
+        except WorkerTimeoutError as error:
+            code = "invalid_document" if isinstance(task, Inspect) else "document_timeout"
+            verb = "checked" if isinstance(task, Inspect) else "read"
+            raise DocumentError(code, f"The uploaded document could not be {verb} in {limit:g} s.") from error
+        except WorkerDiedError as error:
+            message = f"The uploaded document crashes its reader, or takes more than {self._memory} to read."
+            raise DocumentError("invalid_document", message) from error
+
+    async def _call(self, task: Task, limit: float) -> Answer:
+        content = await self._workers.call(msgspec.msgpack.encode(task), limit)
+        answer: Answer = self._answers.decode(content)
+        if isinstance(answer, BadDocument):
+            raise DocumentError(answer.code, answer.message)
+        if isinstance(answer, BadMedia):
+            raise MediaError(answer.reason)
+        if isinstance(answer, Defect):
+            raise RuntimeError(f"A worker failed: {answer.error}")  # noqa: TRY004 - no matter of types
+        return answer
+
+
+def _name(path: Path) -> str:
+    return str(path.absolute())  # the workers have a working directory of their own

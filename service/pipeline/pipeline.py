@@ -1,0 +1,197 @@
+"""How a job becomes a video: parse, script, then speech and visual of all scenes at once, compose."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol, TypeVar
+
+from opentelemetry.trace import StatusCode, Tracer
+
+from reelbench.service.api.schemas import Asset, Document, Stage, StageName
+from reelbench.service.clock import Clock
+from reelbench.service.jobs.correlation import Correlation
+from reelbench.service.jobs.job import DONE, Job, JobError, SceneState
+from reelbench.service.metrics import Metrics
+from reelbench.service.pipeline.assets import CONTENT, Assets
+from reelbench.service.pipeline.formats import MediaError
+from reelbench.service.pipeline.media import Media
+from reelbench.service.pipeline.tasks import DocumentError
+from reelbench.service.provider_client import requests
+from reelbench.service.provider_client.client import Call
+from reelbench.service.settings import Settings
+from reelbench.service.toggles import Switches
+
+_Value = TypeVar("_Value")
+_PARSED = 5
+_SCRIPTED = 15
+_ASSETS_MADE = 90
+"""Progress in per cent after the stages."""
+
+
+class Provider(Protocol):
+    """What answers calls: a client, or a cache before it."""
+
+    async def call(self, call: Call[_Value], correlation: Correlation) -> _Value:
+        """The answer; raises ProviderError."""
+
+
+class Pipeline:
+    """The stages. A job that cannot be made raises JobError; one scene that cannot is left out of the video."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        switches: Switches,
+        *,
+        llm: Provider,
+        tts: Provider,
+        image: Provider,
+        assets: Assets,
+        tracer: Tracer,
+        metrics: Metrics,
+        clock: Clock,
+        media: Media,
+    ) -> None:
+        self._settings = settings
+        self._switches = switches
+        self._llm = llm
+        self._tts = tts
+        self._image = image
+        self._assets = assets
+        self._tracer = tracer
+        self._metrics = metrics
+        self._clock = clock
+        self._media = media
+
+    async def run(self, job: Job) -> None:
+        """Make the video of `job`; afterwards `job.content` is set."""
+        at_once = self._switches.scene_concurrency
+        text = await self._parse(job)
+        job.progress = _PARSED
+        job.scenes = await self._script(job, text)
+        job.progress = _SCRIPTED
+        if at_once:
+            await self._make(job, job.scenes)
+        else:
+            for scene in job.scenes:
+                await self._make(job, [scene])
+        await self._compose(job)
+        job.progress = DONE
+
+    async def _make(self, job: Job, scenes: list[SceneState]) -> None:
+        """Make speech and visual of `scenes`, all at once."""
+        async with asyncio.TaskGroup() as group:
+            for scene in scenes:
+                group.create_task(self._speech(job, scene))
+                group.create_task(self._visual(job, scene))
+
+    async def _parse(self, job: Job) -> str:
+        upload = job.upload
+        if upload is None:
+            return ""
+        with self._stage(job, "parse"):
+            try:
+                found = await self._media.read(self._assets.path(job.id, upload.asset.path), is_pdf=upload.is_pdf)
+            except DocumentError as error:
+                raise JobError(error.code, error.message) from error
+            job.document = Document(
+                sha256=upload.asset.sha256, bytes=upload.asset.bytes, pages=found.pages, characters=len(found.text)
+            )
+            return found.text
+
+    async def _script(self, job: Job, text: str) -> list[SceneState]:
+        with self._stage(job, "script"):
+            written = await self._llm.call(
+                requests.script(self._settings.llm_model, job.request.prompt, text, self._settings.scenes),
+                job.correlation,
+            )
+            return [
+                SceneState(index=index, title=scene.title, narration=scene.narration, visual_type=scene.visual_type)
+                for index, scene in enumerate(written)
+            ]
+
+    async def _speech(self, job: Job, scene: SceneState) -> None:
+        try:
+            with self._stage(job, "speech", scene.index):
+                wav = await self._tts.call(
+                    requests.speech(self._settings.tts_model, self._settings.tts_voice, scene.narration),
+                    job.correlation,
+                )
+                scene.audio = await self._write(job, f"scene-{scene.index}.wav", wav, "audio/wav")
+        except JobError as error:
+            scene.error = scene.error or error.record()
+        self._asset_ended(job)
+
+    async def _visual(self, job: Job, scene: SceneState) -> None:
+        try:
+            with self._stage(job, "visual", scene.index):
+                png = await self._image.call(
+                    requests.visual(
+                        self._settings.image_model,
+                        requests.SceneScript(scene.title, scene.narration, scene.visual_type),
+                        job.request.size,
+                    ),
+                    job.correlation,
+                )
+                scene.visual = await self._write(job, f"scene-{scene.index}.png", png, "image/png")
+        except JobError as error:
+            scene.error = scene.error or error.record()
+        self._asset_ended(job)
+
+    def _asset_ended(self, job: Job) -> None:
+        ended = sum((scene.audio is not None) + (scene.visual is not None) for scene in job.scenes)
+        job.progress = _SCRIPTED + (_ASSETS_MADE - _SCRIPTED) * ended // (2 * len(job.scenes))
+
+    async def _compose(self, job: Job) -> None:
+        good = [
+            (self._assets.path(job.id, scene.visual.path), self._assets.path(job.id, scene.audio.path))
+            for scene in job.scenes
+            if scene.visual is not None and scene.audio is not None
+        ]
+        if not good:
+            first = next(scene.error for scene in job.scenes if scene.error)
+            raise JobError(first.code, f"No scene could be made; the first failed because: {first.message}")
+        with self._stage(job, "compose"):
+            try:
+                content = await self._media.compose(good, job.request.size, int(job.request.seconds))
+            except MediaError as error:
+                raise JobError(
+                    "provider_invalid_response", f"The video could not be composed: a provider gave {error}."
+                ) from error
+            job.content = await self._write(job, CONTENT, content, "video/mp4")
+
+    async def _write(self, job: Job, name: str, content: bytes, media_type: str) -> Asset:
+        try:
+            return await asyncio.to_thread(self._assets.write, job.id, name, content, media_type)
+        except OSError as error:
+            raise JobError(
+                "storage_unavailable", f"The file '{name}' could not be stored ({error.strerror})."
+            ) from error
+
+    @contextmanager
+    def _stage(self, job: Job, name: StageName, scene: int | None = None) -> Iterator[None]:
+        attributes: dict[str, str | int] = {"stage": name, **job.correlation.attributes()}
+        if scene is not None:
+            attributes["scene"] = scene
+        started = self._clock.now()
+        outcome = "ok"
+        with self._tracer.start_as_current_span(
+            f"video.job.stage {name}", attributes=attributes, record_exception=False, set_status_on_exception=False
+        ) as span:
+            try:
+                yield
+            except asyncio.CancelledError:
+                # Neither ok nor an error of the stage: the job's outcome tells.
+                outcome = "cancelled"
+                raise
+            except Exception as error:
+                outcome = "error"
+                span.set_status(StatusCode.ERROR, str(error))
+                raise
+            finally:
+                ended = self._clock.now()
+                job.stages.append(Stage(name=name, scene=scene, started=started, ended=ended))
+                if outcome != "cancelled":
+                    self._metrics.stage(name, outcome, ended - started, job.correlation)

@@ -1,0 +1,117 @@
+"""``python -m reelbench.service.pipeline.worker``: a process that reads documents and composes videos.
+
+Standard input is a socket to the service: frames of four bytes of length (big-endian) and content come and go there.
+The first frame to leave is empty: ready. Nothing is ever written to standard output.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import BinaryIO
+
+import msgspec
+
+from reelbench.service.pipeline import document
+from reelbench.service.pipeline.formats import MediaError
+from reelbench.service.pipeline.tasks import (
+    Answer,
+    BadDocument,
+    BadMedia,
+    Compose,
+    Defect,
+    DocumentError,
+    Inspect,
+    Kind,
+    Read,
+    Task,
+    Video,
+)
+from reelbench.service.pipeline.video_encoder import Slide, compose
+
+try:
+    import resource
+except ImportError:  # no such limits on this platform: only the time-out protects it
+    resource = None  # type: ignore[assignment]
+
+LENGTH_BYTES = 4
+_OUT_OF_MEMORY = 3
+
+
+def main() -> None:
+    """Answer tasks until the service closes its end of the socket, in whatever way."""
+    _limit_memory(int(sys.argv[1]))
+    requests: SimpleQueue[bytes] = SimpleQueue()
+    Thread(target=_receive, args=(requests,), daemon=True).start()
+    tasks = msgspec.msgpack.Decoder(Task)
+    answer = msgspec.msgpack.Encoder()
+    with open(0, "wb", closefd=False) as out:
+        _send(out, b"")
+        while True:
+            _send(out, answer.encode(perform(tasks.decode(requests.get()))))
+
+
+def perform(task: Task) -> Answer:
+    """Do one task; ends the process when there is no memory left for it."""
+    try:
+        if isinstance(task, Inspect):
+            return Kind(document.inspect(Path(task.path), task.media_type))
+        if isinstance(task, Read):
+            return document.read(
+                Path(task.path), is_pdf=task.is_pdf, max_pages=task.max_pages, max_characters=task.max_characters
+            )
+        return Video(_compose(task))
+    except DocumentError as error:
+        return BadDocument(error.code, error.message)
+    except MediaError as error:
+        return BadMedia(str(error))
+    except MemoryError:
+        os._exit(_OUT_OF_MEMORY)
+    except Exception as error:  # noqa: BLE001 - the service decides what a defect means for the job
+        traceback.print_exc()
+        return Defect(f"{type(error).__name__}: {error}")
+
+
+def _compose(task: Compose) -> bytes:
+    slides = [Slide(Path(png).read_bytes(), Path(wav).read_bytes()) for png, wav in task.scenes]
+    return compose(slides, task.size, task.seconds)
+
+
+def _receive(requests: SimpleQueue[bytes]) -> None:
+    # A thread of its own: the end of the service is noticed, and obeyed, also in the middle of a task.
+    try:
+        # A service that was killed before it read our last frame resets the connection instead of closing it.
+        with suppress(ConnectionError), open(0, "rb", closefd=False) as stream:
+            while len(length := stream.read(LENGTH_BYTES)) == LENGTH_BYTES:
+                requests.put(stream.read(int.from_bytes(length)))
+    finally:
+        os._exit(0)  # whatever happened, nobody can ask for anything any more
+
+
+def _send(out: BinaryIO, content: bytes) -> None:
+    try:
+        out.write(len(content).to_bytes(LENGTH_BYTES) + content)
+        out.flush()
+    except ConnectionError:  # the service was killed: nobody is left to answer, or to be told
+        os._exit(0)
+
+
+def _limit_memory(spare: int) -> None:
+    """Let the process allocate `spare` bytes more than it has now; no core files of crashes are kept.
+
+    Linux only: elsewhere allocations by mmap are not counted, or there is no way to learn what is in use.
+    """
+    if resource is None or not sys.platform.startswith("linux"):
+        return
+    used = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_DATA, (used + spare, used + spare))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+if __name__ == "__main__":
+    main()

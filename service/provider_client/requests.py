@@ -1,0 +1,138 @@
+"""The three provider calls in the shapes of the OpenAI API: what is sent, and what counts as a good answer."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated
+
+import msgspec
+
+from reelbench.service.api.schemas import Size, VisualType
+from reelbench.service.pipeline.formats import MediaError, check_png, check_wav
+from reelbench.service.provider_client.client import Answer, Call
+
+_SYSTEM = (
+    "You write scripts for short explainer videos. Answer with JSON only: "
+    '{{"scenes": [{{"title": ..., "narration": ..., "visual_type": "illustration" | "diagram" | "chart"}}]}} '
+    "with exactly {scenes} scenes that tell one story in order and mix the visual types."
+)
+_VISUAL = {
+    "illustration": "a clear, friendly illustration without text",
+    "diagram": "a clean labelled diagram",
+    "chart": "a simple chart with labelled axes",
+}
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class SceneScript(msgspec.Struct, frozen=True):
+    """One scene, as the LLM wrote it."""
+
+    title: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+    narration: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+    visual_type: VisualType
+
+
+class _Script(msgspec.Struct, frozen=True):
+    scenes: list[SceneScript]
+
+
+class _Message(msgspec.Struct, frozen=True):
+    content: str
+
+
+class _Choice(msgspec.Struct, frozen=True):
+    message: _Message
+
+
+class _ChatUsage(msgspec.Struct, frozen=True):
+    prompt_tokens: Count
+    completion_tokens: Count
+
+
+class _Chat(msgspec.Struct, frozen=True):
+    choices: Annotated[list[_Choice], msgspec.Meta(min_length=1)]
+    usage: _ChatUsage | None = None
+
+
+class _Image(msgspec.Struct, frozen=True):
+    b64_json: str
+
+
+class _ImageUsage(msgspec.Struct, frozen=True):
+    input_tokens: Count
+    output_tokens: Count
+
+
+class _Images(msgspec.Struct, frozen=True):
+    data: Annotated[list[_Image], msgspec.Meta(min_length=1)]
+    usage: _ImageUsage | None = None
+
+
+_read_chat = msgspec.json.Decoder(_Chat).decode
+_read_script = msgspec.json.Decoder(_Script).decode
+_read_images = msgspec.json.Decoder(_Images).decode
+
+
+def script(model: str, prompt: str, document: str, scenes: int) -> Call[list[SceneScript]]:
+    """Ask for a script of exactly `scenes` scenes about `prompt`, based on `document` ("": none)."""
+
+    def read(body: bytes) -> Answer[list[SceneScript]]:
+        chat = _read_chat(body)
+        written = _read_script(chat.choices[0].message.content).scenes
+        if len(written) != scenes:
+            raise ValueError(f"a script of {len(written)} scenes instead of {scenes}")
+        if chat.usage is None:
+            return Answer(written)
+        return Answer(written, chat.usage.prompt_tokens, chat.usage.completion_tokens)
+
+    user = f"{prompt}\n\nThe document:\n{document}" if document else prompt
+    payload = {
+        "model": model,
+        "messages": [
+            {"role": "system", "content": _SYSTEM.format(scenes=scenes)},
+            {"role": "user", "content": user},
+        ],
+        "response_format": {"type": "json_object"},
+        "metadata": {"scenes": str(scenes)},
+    }
+    return Call("chat", "/v1/chat/completions", model, payload, read)
+
+
+def speech(model: str, voice: str, narration: str) -> Call[bytes]:
+    """Ask for `narration` as WAV."""
+    payload = {"model": model, "input": narration, "voice": voice, "response_format": "wav"}
+    return Call("text_to_speech", "/v1/audio/speech", model, payload, _wav, {"characters": len(narration)})
+
+
+def visual(model: str, scene: SceneScript, size: Size) -> Call[bytes]:
+    """Ask for the picture of `scene` as PNG in the orientation of the video's `size`."""
+    width, height = (int(side) for side in size.split("x"))
+    payload = {
+        "model": model,
+        "prompt": f"{scene.title}: {_VISUAL[scene.visual_type]}, about: {scene.narration}",
+        "size": "1536x1024" if width > height else "1024x1536",
+        "output_format": "png",
+        "n": 1,
+    }
+    return Call("image_generation", "/v1/images/generations", model, payload, _png, {"images": 1})
+
+
+def _wav(body: bytes) -> Answer[bytes]:
+    try:
+        check_wav(body)
+    except MediaError as error:
+        raise ValueError(str(error)) from error
+    return Answer(body)
+
+
+def _png(body: bytes) -> Answer[bytes]:
+    images = _read_images(body)
+    try:
+        content = base64.b64decode(images.data[0].b64_json, validate=True)
+        check_png(content)
+    except (binascii.Error, MediaError) as error:
+        raise ValueError(str(error)) from error
+    if images.usage is None:
+        return Answer(content)
+    return Answer(content, images.usage.input_tokens, images.usage.output_tokens)

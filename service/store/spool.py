@@ -1,0 +1,187 @@
+"""States of jobs on disk that the store could not take."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import secrets
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from reelbench.service.jobs.correlation import Correlation
+from reelbench.service.store.state import State, Write
+
+_log = logging.getLogger(__name__)
+_SUFFIX = ".json"
+_PROBE = 16 * 1024
+"""Bytes; larger than most states."""
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A state as its file holds it."""
+
+    id: str
+    sequence: int
+    write: Write
+    terminal: bool
+    correlation: Correlation
+    video: msgspec.Raw
+    manifest: msgspec.Raw
+
+
+class Spool:
+    """One file for each job in a folder of this process, which is there from the first write until `close`.
+
+    The process holds a lock on its folder, so that others know which folders were left behind. All methods block on
+    the disk: call them in a thread; those that write raise OSError.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root / ".unsaved"
+        self._folder = self._root / secrets.token_hex(8)
+        self._handle: int | None = None
+        self._opening = threading.Lock()
+
+    def write(self, state: State) -> None:
+        """Keep `state`, in place of an earlier one of its job; it is on the disk when this returns."""
+        content = msgspec.json.encode(
+            _File(
+                state.id,
+                state.sequence,
+                state.write,
+                state.terminal,
+                state.correlation,
+                msgspec.Raw(state.video),
+                msgspec.Raw(state.manifest),
+            )
+        )
+        self._put(self._path(state.id), content)
+
+    def discard(self, video_id: str) -> None:
+        """Forget the state of a job; nothing happens when there is none."""
+        self._path(video_id).unlink(missing_ok=True)
+
+    def probe(self) -> None:
+        """Check that a state could be kept."""
+        path = self._folder / f"{secrets.token_hex(8)}.probe"
+        self._put(path, bytes(_PROBE))
+        path.unlink()
+
+    def adopt(self) -> list[State]:
+        """Take over what processes that are gone have left behind, in order of sequence."""
+        states = []
+        for folder in sorted(self._root.iterdir()) if self._root.is_dir() else []:
+            handle = None if folder == self._folder else _lock(folder)
+            if handle is not None:
+                try:
+                    states += [*self._take(folder)]
+                finally:
+                    os.close(handle)
+        return sorted(states, key=lambda state: state.sequence)
+
+    def close(self) -> None:
+        """Leave the folder; it stays if it is not empty."""
+        with self._opening:
+            if self._handle is not None:
+                _remove_if_empty(self._folder)
+                _remove_if_empty(self._root)
+                os.close(self._handle)
+                self._handle = None
+
+    def _path(self, video_id: str) -> Path:
+        return self._folder / f"{video_id}{_SUFFIX}"
+
+    def _put(self, path: Path, content: bytes) -> None:
+        handle = self._open()
+        part = path.with_name(f".{path.name}.part")
+        try:
+            with part.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
+        os.fsync(handle)
+
+    def _open(self) -> int:
+        with self._opening:
+            while self._handle is None:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                # None: another process has taken the empty folder for one that was left behind, and removed it.
+                self._handle = _lock(self._folder)
+                if self._handle is not None:
+                    for folder in (self._root, self._root.parent):
+                        _sync(folder)
+            return self._handle
+
+    def _take(self, folder: Path) -> Iterator[State]:
+        for path in sorted(folder.iterdir()):
+            if path.suffix != _SUFFIX:
+                path.unlink()
+                continue
+            try:
+                state = _read(path)
+            except (OSError, msgspec.MsgspecError) as error:
+                _log.error("%s cannot be read, and stays where it is: %s", path, error)
+                continue
+            try:
+                self._open()
+                path.replace(self._path(state.id))
+            except OSError as error:
+                # Written back all the same; what stays is written back once more at the next start, which is harmless.
+                _log.warning("%s cannot be moved: %s", path, error)
+            yield state
+        _remove_if_empty(folder)
+
+
+def _read(path: Path) -> State:
+    found = msgspec.json.decode(path.read_bytes(), type=_File)
+    return State(
+        id=found.id,
+        sequence=found.sequence,
+        write=found.write,
+        video=bytes(found.video),
+        manifest=bytes(found.manifest),
+        terminal=found.terminal,
+        correlation=found.correlation,
+    )
+
+
+def _lock(folder: Path) -> int | None:
+    """An open handle of `folder` that holds its lock; None when another process holds it, or the folder is gone."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if folder.stat().st_ino == os.fstat(handle).st_ino:
+            return handle
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except OSError:
+        os.close(handle)
+        raise
+    os.close(handle)
+    return None
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        return
