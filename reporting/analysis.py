@@ -10,7 +10,7 @@ from reelbench.loadgen.record.records import CaseRecord, ScenarioRecord
 from reelbench.reporting import units
 from reelbench.reporting.arrivals import OpenCase, open_case
 from reelbench.reporting.buckets import Bound
-from reelbench.reporting.catalogue import Objective, Sli
+from reelbench.reporting.catalogue.sli import Objective, Sli
 from reelbench.reporting.evidence import Evidence
 from reelbench.reporting.measurements import Measurement
 from reelbench.reporting.reconciliation import Reconciliation, reconcile

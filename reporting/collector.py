@@ -10,7 +10,7 @@ import msgspec
 
 from reelbench.loadgen.record.records import CaseRecord, RunRecord, ScenarioRecord
 from reelbench.reporting.buckets import bound_of
-from reelbench.reporting.catalogue import Catalogue, Sli
+from reelbench.reporting.catalogue.sli import Catalogue, Sli
 from reelbench.reporting.exact import FUNCTIONS
 from reelbench.reporting.measurements import RECORDS, Measurement, Measurements
 from reelbench.reporting.prometheus import NoData, Prometheus, Value, Vector, single

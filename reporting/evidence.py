@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from reelbench.reporting.catalogue import Catalogue
+from reelbench.reporting.catalogue.prices import Prices
+from reelbench.reporting.catalogue.sli import Catalogue
 from reelbench.reporting.measurements import Measurement, Measurements
-from reelbench.reporting.prices import Prices
 from reelbench.reporting.records import Records
 from reelbench.reporting.stackfile import StackInfo
 from reelbench.reporting.traces import Gathered, RootKey

@@ -21,12 +21,12 @@ from reelbench.loadgen.record.records import (
 from reelbench.reporting import measurements as measured
 from reelbench.reporting import performance, reliability, resources, sections, units
 from reelbench.reporting.analysis import Analysis, Status, Verdict, analyse, worst
-from reelbench.reporting.catalogue import CATALOGUE_FILE, Catalogue, load
+from reelbench.reporting.catalogue.prices import PRICES_FILE, load_prices
+from reelbench.reporting.catalogue.sli import CATALOGUE_FILE, Catalogue, load
 from reelbench.reporting.collector import collect, compute, questions
 from reelbench.reporting.evidence import Evidence
 from reelbench.reporting.measurements import Measurements
 from reelbench.reporting.outcome import Found, Judged
-from reelbench.reporting.prices import PRICES_FILE, load_prices
 from reelbench.reporting.prometheus import QueryError, connect
 from reelbench.reporting.publish import Format, publish
 from reelbench.reporting.readings import read_series

@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 
 from reelbench.loadgen.record.records import write_atomically
-from reelbench.reporting import instruments, spans
-from reelbench.reporting.catalogue import CATALOGUE_FILE, Catalogue, CatalogueError, Sli, load
-from reelbench.reporting.known import metrics, records, unknown
-from reelbench.reporting.prices import PRICES_FILE, Prices, load_prices
+from reelbench.reporting.catalogue import instruments, spans
+from reelbench.reporting.catalogue.metric_names import metrics, records, unknown
+from reelbench.reporting.catalogue.prices import PRICES_FILE, Prices, load_prices
+from reelbench.reporting.catalogue.sli import CATALOGUE_FILE, Catalogue, CatalogueError, Sli, load
 from reelbench.reporting.render import guide, overview, telemetry
 from reelbench.reporting.render.dashboards import dashboards
 from reelbench.reporting.render.grafana import to_json

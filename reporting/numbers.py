@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from reelbench.loadgen.record.records import CaseRecord, ScenarioRecord
 from reelbench.reporting import links
 from reelbench.reporting.analysis import QUICK, Verdict
-from reelbench.reporting.catalogue import Catalogue, Sli
+from reelbench.reporting.catalogue.sli import Catalogue, Sli
 from reelbench.reporting.evidence import Evidence
 from reelbench.reporting.measurements import RECORDS, Measurement
 from reelbench.reporting.records import STOPPED, case_seconds

@@ -7,7 +7,7 @@ import math
 import msgspec
 
 from reelbench.loadgen.record.records import CaseRecord, RunRecord
-from reelbench.reporting.catalogue import Catalogue, Reading
+from reelbench.reporting.catalogue.sli import Catalogue, Reading
 from reelbench.reporting.measurements import Measurements, SampleSeries
 from reelbench.reporting.prometheus import Line, Prometheus
 from reelbench.reporting.records import began

@@ -22,14 +22,14 @@ sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an i
 
 from reelbench.loadgen.addresses import is_base_url
 from reelbench.loadgen.record.records import RUN_FILE, RecordError, read_run
-from reelbench.reporting.catalogue import CatalogueError
+from reelbench.reporting.catalogue.prices import PRICES_FILE, PricesError, load_prices
+from reelbench.reporting.catalogue.sli import CatalogueError
 from reelbench.reporting.compare.check import CompareError
 from reelbench.reporting.compare.folders import is_repeated, repeated_runs
 from reelbench.reporting.compare.repetitions import write_repetitions
 from reelbench.reporting.export import export
 from reelbench.reporting.measurements import MEASUREMENTS_FILE
 from reelbench.reporting.measurements import read as read_measurements
-from reelbench.reporting.prices import PRICES_FILE, PricesError, load_prices
 from reelbench.reporting.prometheus import QueryError
 from reelbench.reporting.publish import DEFAULT, PAGE, Format, FormatError, formats_of
 from reelbench.reporting.stackfile import read_stack

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from reelbench.reporting import instruments, spans
+from reelbench.reporting.catalogue import instruments, spans
 from reelbench.stack.prometheus import PrometheusBinary
 from reelbench.stack.reopen import reopen
 from tests.acceptance import SuiteRun, needs

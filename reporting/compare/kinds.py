@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reelbench.reporting.catalogue import Sli
+from reelbench.reporting.catalogue.sli import Sli
 from reelbench.reporting.compare.intervals import NOWHERE, Estimate, share
 from reelbench.reporting.evidence import Evidence
 from reelbench.reporting.measurements import Measurement

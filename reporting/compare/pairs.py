@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from reelbench.reporting.catalogue import Sli
+from reelbench.reporting.catalogue.sli import Sli
 from reelbench.reporting.compare.finding import Alone
 from reelbench.reporting.compare.kinds import Observed, observe, title_of, unit_of
 from reelbench.reporting.compare.side import Side

@@ -17,10 +17,10 @@ from reelbench.loadgen.record.records import (
 )
 from reelbench.reporting import measurements as measured
 from reelbench.reporting.analysis import Status
-from reelbench.reporting.catalogue import Catalogue
+from reelbench.reporting.catalogue.prices import load_prices
+from reelbench.reporting.catalogue.sli import Catalogue
 from reelbench.reporting.compare.folders import repeated_runs
 from reelbench.reporting.evidence import Evidence
-from reelbench.reporting.prices import load_prices
 from reelbench.reporting.reconciliation import reconcile
 from reelbench.reporting.stackfile import read_stack
 from reelbench.reporting.validity import check

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from reelbench.reporting.catalogue import Catalogue, Sli
+from reelbench.reporting.catalogue.sli import Catalogue, Sli
 from reelbench.reporting.render import promql
 from reelbench.reporting.render.objectives import matchers, watchable
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reelbench.reporting.catalogue import Catalogue
-from reelbench.reporting.prices import Prices
+from reelbench.reporting.catalogue.prices import Prices
+from reelbench.reporting.catalogue.sli import Catalogue
 from reelbench.reporting.render.boards import live, pipeline, reliability, resources, traces
 from reelbench.reporting.render.grafana import Dashboard
 

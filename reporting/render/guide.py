@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from tabulate import tabulate
 
-from reelbench.reporting.catalogue import Catalogue
+from reelbench.reporting.catalogue.sli import Catalogue
 from reelbench.reporting.render import overview
 from reelbench.reporting.render.grafana import Dashboard, Row
 from reelbench.reporting.render.objectives import unwatched
@@ -17,8 +17,8 @@ _INTRODUCTION = """\
 # Dashboards and alerts
 
 `docker compose up -d --wait` starts a Grafana with these dashboards in the folder *Reelbench*; `run_suite.py` prints
-the address of the live one, with the run chosen. They are generated from `reporting/slis.yaml` and
-`reporting/prices.yaml` and read-only: change these or `reporting/render/boards/`, then run
+the address of the live one, with the run chosen. They are generated from `reporting/catalogue/slis.yaml` and
+`reporting/catalogue/prices.yaml` and read-only: change these or `reporting/render/boards/`, then run
 `python scripts/generate.py`. `make lint` fails when a file is stale.
 
 - *Run* and *Scenario* choose what is shown; both follow the shown time, the newest run first.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from string import Template
 
-from reelbench.reporting.catalogue import Catalogue, Objective, Sli
+from reelbench.reporting.catalogue.sli import Catalogue, Objective, Sli
 from reelbench.reporting.render import promql
 
 WINDOW = "5m"

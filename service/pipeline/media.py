@@ -36,7 +36,9 @@ class Media:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._workers = Workers("reelbench.service.pipeline.worker", [str(settings.media_memory)], settings.media_processes)
+        self._workers = Workers(
+            "reelbench.service.pipeline.worker", [str(settings.media_memory)], settings.media_processes
+        )
         # Reading is what a hostile document can make long: one worker stays free for uploads and composing.
         self._reading = asyncio.Semaphore(max(1, settings.media_processes - 1))
         self._answers = msgspec.msgpack.Decoder(Answer)

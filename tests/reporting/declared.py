@@ -25,7 +25,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from reelbench.loadgen import metrics as loadgen
 from reelbench.loadgen.record.records import JobRecord, Outcome, RequestRecord
 from reelbench.loadgen.telemetry import _PROCESS_METRICS
-from reelbench.reporting.instruments import METRICS_FILE, PLACES, Instrument
+from reelbench.reporting.catalogue.instruments import METRICS_FILE, PLACES, Instrument
 from reelbench.service import metrics as service
 from reelbench.service import telemetry
 from reelbench.service.jobs.correlation import Correlation

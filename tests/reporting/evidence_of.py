@@ -9,10 +9,10 @@ import msgspec
 
 from reelbench.loadgen.record.records import JobRecord, RunRecord
 from reelbench.reporting.buckets import Bound
-from reelbench.reporting.catalogue import load
+from reelbench.reporting.catalogue.prices import load_prices
+from reelbench.reporting.catalogue.sli import load
 from reelbench.reporting.evidence import Evidence
 from reelbench.reporting.measurements import Measurement, Measurements
-from reelbench.reporting.prices import load_prices
 from reelbench.reporting.stackfile import Component, StackInfo
 from reelbench.reporting.traces import RootKey
 from tests.reporting.made_run import MadeRun

@@ -9,7 +9,7 @@ import pytest
 
 from reelbench.reporting import measurements, units
 from reelbench.reporting.buckets import Bound
-from reelbench.reporting.catalogue import load
+from reelbench.reporting.catalogue.sli import load
 from reelbench.reporting.export import export
 from tests.reporting.evidence_of import measurement
 
@@ -94,7 +94,7 @@ def test_the_last_bucket_is_open() -> None:
 
 def test_a_verdict_in_words_has_the_bucket(measured_dir: Path, tmp_path: Path) -> None:
     strict = tmp_path / "slis.yaml"
-    text = Path("reporting/slis.yaml").read_text()
+    text = Path("reporting/catalogue/slis.yaml").read_text()
     strict.write_text(re.sub(r"(id: api_latency_p95.*?value: )0\.5", r"\g<1>0.001", text, count=1, flags=re.DOTALL))
     exported = export(measured_dir, None, charts=False, catalogue=strict)
     failed = next(v for v in exported.verdicts if v.status == "FAIL" and v.member == "create")

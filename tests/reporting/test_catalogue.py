@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from reelbench.loadgen.plan.scenario_file import load_folder
-from reelbench.reporting.catalogue import CatalogueError, load
+from reelbench.reporting.catalogue.sli import CatalogueError, load
 
 GOOD = """
 version: 1

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from reelbench.loadgen.record.records import Outcome
-from reelbench.reporting.catalogue import load
+from reelbench.reporting.catalogue.sli import load
 from reelbench.reporting.collector import collect, questions
 from reelbench.reporting.measurements import Measurement
 from reelbench.reporting.prometheus import Prometheus, QueryError, connect

@@ -10,8 +10,8 @@ import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 
-from reelbench.reporting.catalogue import load
-from reelbench.reporting.prices import load_prices
+from reelbench.reporting.catalogue.prices import load_prices
+from reelbench.reporting.catalogue.sli import load
 from reelbench.reporting.render.dashboards import dashboards
 from reelbench.reporting.render.grafana import to_json
 

@@ -13,11 +13,11 @@ import pytest
 import requests
 import yaml
 
-from reelbench.reporting.catalogue import load
-from reelbench.reporting.instruments import METRICS_FILE, Instrument
-from reelbench.reporting.instruments import load as load_instruments
-from reelbench.reporting.known import metrics, named, records, unknown
-from reelbench.reporting.prices import load_prices
+from reelbench.reporting.catalogue.instruments import METRICS_FILE, Instrument
+from reelbench.reporting.catalogue.instruments import load as load_instruments
+from reelbench.reporting.catalogue.metric_names import metrics, named, records, unknown
+from reelbench.reporting.catalogue.prices import load_prices
+from reelbench.reporting.catalogue.sli import load
 from reelbench.reporting.render.burn import budgets
 from reelbench.reporting.render.dashboards import dashboards
 from reelbench.reporting.render.grafana import (

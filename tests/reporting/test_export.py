@@ -264,7 +264,7 @@ def test_damaged_files_are_one_sentence(run_dir: Path, name: str, content: bytes
 
 def test_small_samples_are_tolerated_in_quick_alone(measured_dir: Path, tmp_path: Path) -> None:
     catalogue = tmp_path / "slis.yaml"
-    text = (REPOSITORY / "reporting" / "slis.yaml").read_text().replace("min_n: 20", "min_n: 50")
+    text = (REPOSITORY / "reporting" / "catalogue" / "slis.yaml").read_text().replace("min_n: 20", "min_n: 50")
     catalogue.write_text(text)
     standard = export(measured_dir, None, charts=False, catalogue=catalogue)
     assert (standard.status, standard.exit_code) == (Status.INCONCLUSIVE, 3)

@@ -16,7 +16,7 @@ from reelbench.reporting import performance
 from reelbench.reporting.analysis import Status, analyse
 from reelbench.reporting.arrivals import open_cases, own_lateness
 from reelbench.reporting.capacity import MAX_P95, MIN_SUCCESS, knee
-from reelbench.reporting.catalogue import load
+from reelbench.reporting.catalogue.sli import load
 from reelbench.reporting.censoring import tail
 from reelbench.reporting.evidence import Evidence
 from reelbench.reporting.exact import Exact, spike_recovery, sustained_rate

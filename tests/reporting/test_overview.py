@@ -7,8 +7,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from reelbench.reporting.catalogue import load
-from reelbench.reporting.prices import load_prices
+from reelbench.reporting.catalogue.prices import load_prices
+from reelbench.reporting.catalogue.sli import load
 from reelbench.reporting.render.dashboards import dashboards
 from reelbench.reporting.render.grafana import Dashboard, Row
 from reelbench.reporting.render.overview import svg

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from reelbench.reporting.prices import PRICES_FILE, PricesError, load_prices
+from reelbench.reporting.catalogue.prices import PRICES_FILE, PricesError, load_prices
 
 
 def changed(folder: Path, *changes: tuple[str, str]) -> Path:

@@ -11,7 +11,7 @@ import pytest
 from reelbench.loadgen.record.records import CaseRecord, FaultRecord, JobRecord, RunRecord
 from reelbench.reporting import performance, principles
 from reelbench.reporting.analysis import Analysis, Status, Verdict, analyse
-from reelbench.reporting.catalogue import Catalogue
+from reelbench.reporting.catalogue.sli import Catalogue
 from reelbench.reporting.evidence import Evidence
 from reelbench.reporting.measurements import Measurement
 from reelbench.reporting.principles import Finding, Met, judge

@@ -350,7 +350,7 @@ def test_junit_tells_failures_from_what_could_not_be_judged(measured_dir: Path) 
 @pytest.mark.parametrize(("profile", "kind"), [("quick", "skipped"), ("standard", "error")])
 def test_a_small_sample_is_skipped_in_quick_alone(measured_dir: Path, tmp_path: Path, profile: str, kind: str) -> None:
     catalogue = tmp_path / "slis.yaml"
-    catalogue.write_text((ROOT / "reporting" / "slis.yaml").read_text().replace("min_n: 20", "min_n: 50"))
+    catalogue.write_text((ROOT / "reporting" / "catalogue" / "slis.yaml").read_text().replace("min_n: 20", "min_n: 50"))
     change(measured_dir, lambda data: data.update(profile=profile))
     exported = export(measured_dir, None, charts=False, catalogue=catalogue, formats=DATA)
     (suite,) = suites(measured_dir)

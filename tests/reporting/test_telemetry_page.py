@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from reelbench.reporting.instruments import Attribute, Declared, Instrument
+from reelbench.reporting.catalogue.instruments import Attribute, Declared, Instrument
+from reelbench.reporting.catalogue.spans import Event, Span, Traces
 from reelbench.reporting.render.telemetry import markdown
-from reelbench.reporting.spans import Event, Span, Traces
 
 DECLARED = Declared(
     instruments=(

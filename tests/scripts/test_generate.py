@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from reelbench.reporting.catalogue import CATALOGUE_FILE, load
+from reelbench.reporting.catalogue.prices import PRICES_FILE, load_prices
+from reelbench.reporting.catalogue.sli import CATALOGUE_FILE, load
 from reelbench.reporting.generated import generate, needed
-from reelbench.reporting.prices import PRICES_FILE, load_prices
 from reelbench.reporting.render.objectives import watched
 from tests.commands import invoke
 

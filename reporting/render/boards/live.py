@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from reelbench.reporting.catalogue import Catalogue
-from reelbench.reporting.prices import Prices
+from reelbench.reporting.catalogue.prices import Prices
+from reelbench.reporting.catalogue.sli import Catalogue
 from reelbench.reporting.render.boards.objectives import objectives
 from reelbench.reporting.render.boards.parts import LIVE_UID, ask, board, chart, stat, table
 from reelbench.reporting.render.grafana import Dashboard

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reelbench.reporting.catalogue import Catalogue, Sli
+from reelbench.reporting.catalogue.sli import Catalogue, Sli
 from reelbench.reporting.render.boards.parts import UNITS, ask, stat
 from reelbench.reporting.render.layout import Group, Line
 from reelbench.reporting.render.objectives import watched, worst

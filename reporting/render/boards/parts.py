@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET
 
 from reelbench.reporting.annotations import TAG
-from reelbench.reporting.catalogue import Objective
+from reelbench.reporting.catalogue.sli import Objective
 from reelbench.reporting.render.grafana import (
     GRAFANA,
     PROMETHEUS,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from reelbench.reporting.catalogue import Catalogue
-from reelbench.reporting.prices import Prices
+from reelbench.reporting.catalogue.prices import Prices
+from reelbench.reporting.catalogue.sli import Catalogue
 from reelbench.reporting.render.boards.parts import TRACES_UID, ask, board, chart, table, text_variable, traceql
 from reelbench.reporting.render.grafana import TEMPO, Dashboard, Defaults, FieldConfig, NodeGraph, Place, Target
 from reelbench.reporting.render.layout import Group, Line

@@ -12,8 +12,8 @@ from urllib.parse import urlencode
 import pytest
 
 from reelbench.loadgen.record.records import Outcome
-from reelbench.reporting.catalogue import load
-from reelbench.reporting.prices import load_prices
+from reelbench.reporting.catalogue.prices import load_prices
+from reelbench.reporting.catalogue.sli import load
 from reelbench.reporting.render.dashboards import dashboards
 from reelbench.reporting.render.grafana import PROMETHEUS, Dashboard, Row, Target, TextVariable
 from reelbench.reporting.tempo import connect

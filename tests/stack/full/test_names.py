@@ -11,7 +11,7 @@ from opentelemetry.metrics import Observation
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
-from reelbench.reporting import instruments
+from reelbench.reporting.catalogue import instruments
 from reelbench.stack.prometheus import PrometheusBinary
 from reelbench.stack.tools import Tools
 from tests.reporting.served import serving

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from string import Template
 from typing import Any
 
-from reelbench.reporting.strict import near
+from reelbench.reporting.catalogue.strict import near
 
 METRIC = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\{")
 """A metric with a selector in a query."""

@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from reelbench.reporting.entries import unknown_metric
-from reelbench.reporting.instruments import METRICS_FILE, load, names
+from reelbench.reporting.catalogue.entries import unknown_metric
+from reelbench.reporting.catalogue.instruments import METRICS_FILE, load, names
 from reelbench.reporting.render.grafana import Dashboard, Row
 from reelbench.reporting.render.rules import Recording, RuleFile
 
