@@ -25,7 +25,7 @@ from reelbench.loadgen.drive.session import execute
 from reelbench.loadgen.plan.scenario import PROFILES, Scenario
 from reelbench.loadgen.record.records import RecordError, read_jobs, read_requests, read_run
 from reelbench.loadgen.settings import Settings
-from reelbench.reporting.statistics import summarize
+from reelbench.reporting.statistics.intervals import summarize
 from reelbench.stack.ports import free_ports
 
 SCRAPE: Final = 1.0

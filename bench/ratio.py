@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reelbench.reporting.statistics import mean_interval
+from reelbench.reporting.statistics.intervals import mean_interval
 
 
 @dataclass(frozen=True, slots=True)

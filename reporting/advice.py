@@ -15,7 +15,7 @@ from reelbench.reporting.partials import handled
 from reelbench.reporting.recovery import outages
 from reelbench.reporting.report import Block, Bullets, Paragraph, Section
 from reelbench.reporting.retries import PROVIDER, SCENARIO, recovered
-from reelbench.reporting.statistics import summarize
+from reelbench.reporting.statistics.intervals import summarize
 from reelbench.reporting.success import DIMENSION, NORMAL
 
 MIN_RECOVERY = 0.9

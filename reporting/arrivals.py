@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelbench.loadgen.record.records import ArrivalsRecord, CaseRecord, JobRecord, Outcome, RunState, ScenarioRecord
-from reelbench.reporting.censoring import Tail, tail
 from reelbench.reporting.records import STOPPED, Records
-from reelbench.reporting.statistics import Proportion, proportion
-from reelbench.reporting.trend import Trend, trend
+from reelbench.reporting.statistics.censoring import Tail, tail
+from reelbench.reporting.statistics.intervals import Proportion, proportion
+from reelbench.reporting.statistics.trend import Trend, trend
 
 CUT_OFF = frozenset({Outcome.TIMEOUT, Outcome.ABORTED})
 """Outcomes of jobs that were not finished when the client stopped waiting: their times are lower limits."""

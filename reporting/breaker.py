@@ -12,7 +12,7 @@ from reelbench.reporting.records import Records
 from reelbench.reporting.recovery import Outage, Recovery, calls_during, outages, recovery, transitions
 from reelbench.reporting.report import Block, Bullets, Paragraph, Section, Series, Table, Timeline
 from reelbench.reporting.sections import not_run
-from reelbench.reporting.statistics import summarize
+from reelbench.reporting.statistics.intervals import summarize
 
 SCENARIO = "llm_outage"
 STATES = ("closed", "half_open", "open")

@@ -12,7 +12,7 @@ from reelbench.reporting.evidence import Evidence
 from reelbench.reporting.pooling import calls_of
 from reelbench.reporting.report import Block, Bullets, Section, Table
 from reelbench.reporting.sections import not_run
-from reelbench.reporting.statistics import Proportion, proportion, summarize
+from reelbench.reporting.statistics.intervals import Proportion, proportion, summarize
 
 SCENARIO = "cache_efficiency"
 COLD, WARM, HALF = "cold", "warm", "half_new"

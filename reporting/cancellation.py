@@ -8,7 +8,7 @@ from reelbench.reporting.evidence import Evidence
 from reelbench.reporting.records import Records
 from reelbench.reporting.report import Bullets, Section, Table
 from reelbench.reporting.sections import not_run
-from reelbench.reporting.statistics import Proportion, exact_proportion, summarize
+from reelbench.reporting.statistics.intervals import Proportion, exact_proportion, summarize
 
 SCENARIO = "job_cancellation"
 

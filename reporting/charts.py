@@ -8,7 +8,7 @@ from reelbench.reporting.evidence import Evidence
 from reelbench.reporting.levels import Level
 from reelbench.reporting.records import place_name
 from reelbench.reporting.report import Chart, Series
-from reelbench.reporting.statistics import Percentile
+from reelbench.reporting.statistics.intervals import Percentile
 
 
 def ecdf(evidence: Evidence, level: Level) -> Chart:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from reelbench.reporting import units
 from reelbench.reporting.evidence import Evidence
-from reelbench.reporting.statistics import Interval, Summary, mean_difference, summarize
+from reelbench.reporting.statistics.intervals import Interval, Summary, mean_difference, summarize
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from reelbench.loadgen.record.records import CaseRecord
 from reelbench.reporting.records import Records, case_seconds
 from reelbench.reporting.samples import Samples
-from reelbench.reporting.trend import Trend, trend
+from reelbench.reporting.statistics.trend import Trend, trend
 from reelbench.reporting.usage import UNDER_TEST, memory_samples
 
 SCENARIO = "memory_leak"

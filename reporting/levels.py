@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reelbench.loadgen.record.records import CaseRecord
-from reelbench.reporting import littles_law
 from reelbench.reporting.arrivals import open_case
 from reelbench.reporting.evidence import Evidence
-from reelbench.reporting.littles_law import LittlesLaw
 from reelbench.reporting.measurements import Measurement
 from reelbench.reporting.records import STOPPED, case_seconds
-from reelbench.reporting.statistics import Proportion, Summary, proportion, summarize
+from reelbench.reporting.statistics import littles_law
+from reelbench.reporting.statistics.intervals import Proportion, Summary, proportion, summarize
+from reelbench.reporting.statistics.littles_law import LittlesLaw
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,14 @@ from reelbench.reporting.measurements import RECORDS, Measurement
 from reelbench.reporting.records import STOPPED, case_seconds
 from reelbench.reporting.recovery import outages, recovery
 from reelbench.reporting.results import Limits, Number, Target
-from reelbench.reporting.statistics import Interval, Proportion, exact_proportion, mean_interval, proportion, summarize
+from reelbench.reporting.statistics.intervals import (
+    Interval,
+    Proportion,
+    exact_proportion,
+    mean_interval,
+    proportion,
+    summarize,
+)
 
 WILSON, EXACT, ORDER, STUDENT = "Wilson", "Clopper and Pearson", "order statistics", "Student's t"
 TITLES = {

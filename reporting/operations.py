@@ -6,7 +6,7 @@ from reelbench.reporting import units
 from reelbench.reporting.evidence import Evidence
 from reelbench.reporting.report import Section, Table
 from reelbench.reporting.sections import not_run
-from reelbench.reporting.statistics import summarize
+from reelbench.reporting.statistics.intervals import summarize
 
 SCENARIO = "api_latency"
 

@@ -6,7 +6,6 @@ from reelbench.reporting import (
     charts,
     components,
     distribution,
-    littles_law,
     open_loop,
     operations,
     outliers,
@@ -24,6 +23,7 @@ from reelbench.reporting.measurements import Measurement
 from reelbench.reporting.recommendations import recommend
 from reelbench.reporting.records import place_name
 from reelbench.reporting.report import Block, Bullets, Paragraph, Report, Section, Table
+from reelbench.reporting.statistics import littles_law
 
 DIMENSION = "performance"
 CROWD = 50

@@ -16,7 +16,7 @@ from reelbench.reporting.costs import reference
 from reelbench.reporting.evidence import Evidence
 from reelbench.reporting.records import began
 from reelbench.reporting.report import Paragraph, Section, Table
-from reelbench.reporting.statistics import Summary, summarize
+from reelbench.reporting.statistics.intervals import Summary, summarize
 
 ENOUGH_RUNS = 5
 """Runs from which an interval between runs says something."""

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from reelbench.reporting import units
 from reelbench.reporting.levels import Level
-from reelbench.reporting.statistics import Proportion, Summary
+from reelbench.reporting.statistics.intervals import Proportion, Summary
 
 KNEE_EFFICIENCY = 0.5
 """A step of load that brings less than half of the throughput in proportion has passed the knee."""

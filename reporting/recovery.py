@@ -7,7 +7,7 @@ from statistics import median
 
 from reelbench.loadgen.record.records import CallRecord, FaultRecord, Outcome, TransitionRecord
 from reelbench.reporting.records import Records
-from reelbench.reporting.statistics import Interval, mean_interval
+from reelbench.reporting.statistics.intervals import Interval, mean_interval
 
 STORE = "store"
 FAILING = frozenset({"outage", "stall", "corrupt"})

@@ -10,7 +10,7 @@ from reelbench.reporting.measurements import Measurement
 from reelbench.reporting.records import place_name
 from reelbench.reporting.report import Block, Bullets, Section, Table
 from reelbench.reporting.sections import not_run
-from reelbench.reporting.statistics import Interval, Proportion, mean_difference, proportion, summarize
+from reelbench.reporting.statistics.intervals import Interval, Proportion, mean_difference, proportion, summarize
 from reelbench.reporting.success import DIMENSION, NORMAL
 
 SCENARIO = "tts_failures"

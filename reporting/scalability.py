@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reelbench.reporting import units, usl
+from reelbench.reporting import units
 from reelbench.reporting.levels import Level
 from reelbench.reporting.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
+from reelbench.reporting.statistics import usl
 
 TITLE = "Scalability (Universal Scalability Law)"
 POINTS = 60

@@ -14,7 +14,7 @@ from reelbench.reporting.partials import handled
 from reelbench.reporting.recovery import outages
 from reelbench.reporting.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.retries import PROVIDER, SCENARIO, recovered
-from reelbench.reporting.statistics import Proportion, proportion
+from reelbench.reporting.statistics.intervals import Proportion, proportion
 from reelbench.reporting.success import DIMENSION, NORMAL, success
 
 PASSING = 0.9

@@ -8,8 +8,8 @@ from statistics import median
 
 from reelbench.loadgen.record.records import Outcome
 from reelbench.reporting.arrivals import OpenCase, open_cases
-from reelbench.reporting.censoring import tail
 from reelbench.reporting.records import Records
+from reelbench.reporting.statistics.censoring import tail
 
 GROUP = 10
 """Neighbouring jobs whose median is compared with the steady band: a single slow job is no spike."""

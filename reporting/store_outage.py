@@ -9,7 +9,7 @@ from reelbench.reporting.integrity import losses
 from reelbench.reporting.recovery import STORE
 from reelbench.reporting.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.sections import not_run
-from reelbench.reporting.statistics import exact_proportion
+from reelbench.reporting.statistics.intervals import exact_proportion
 
 SCENARIO = "store_outage"
 REASONS = ("store_unavailable", "storage_unavailable", "queue_full", "service_shutdown")

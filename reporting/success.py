@@ -8,7 +8,7 @@ from reelbench.reporting.evidence import Evidence
 from reelbench.reporting.records import STOPPED, Records, place_name
 from reelbench.reporting.report import Block, Bullets, Section, Table
 from reelbench.reporting.sections import not_run
-from reelbench.reporting.statistics import Proportion, proportion
+from reelbench.reporting.statistics.intervals import Proportion, proportion
 
 NORMAL = "normal_operation"
 DIMENSION = "reliability"

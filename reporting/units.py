@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from reelbench.reporting.buckets import Bound
 from reelbench.reporting.measurements import Measurement
-from reelbench.reporting.statistics import Interval, Percentile, Proportion
+from reelbench.reporting.statistics.intervals import Interval, Percentile, Proportion
 
 NONE = "-"
 LEAST = 1e-6

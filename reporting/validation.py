@@ -7,7 +7,7 @@ from reelbench.reporting.evidence import Evidence
 from reelbench.reporting.integrity import Losses, losses
 from reelbench.reporting.literal import literal
 from reelbench.reporting.report import Block, Bullets, Paragraph, Section, Table
-from reelbench.reporting.statistics import Proportion, exact_proportion
+from reelbench.reporting.statistics.intervals import Proportion, exact_proportion
 from reelbench.reporting.success import DIMENSION
 
 SCENARIO = "data_integrity"

@@ -10,7 +10,7 @@ from reelbench.loadgen.record.records import CaseRecord, ScenarioRecord
 from reelbench.reporting.arrivals import OpenCase, open_case, own_lateness, unsent_by_generator
 from reelbench.reporting.evidence import Evidence
 from reelbench.reporting.records import place_name
-from reelbench.reporting.statistics import percentile
+from reelbench.reporting.statistics.intervals import percentile
 
 MAX_GENERATOR_CPU = 0.8
 """Cores. The generator is one event loop: above 80 % of a core, requests queue inside it (M/M/1: four waiting)."""

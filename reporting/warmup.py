@@ -7,7 +7,7 @@ from reelbench.reporting import units
 from reelbench.reporting.evidence import Evidence
 from reelbench.reporting.records import place_name
 from reelbench.reporting.report import Paragraph, Section, Table
-from reelbench.reporting.statistics import Summary, summarize
+from reelbench.reporting.statistics.intervals import Summary, summarize
 
 
 def section(evidence: Evidence, dimension: str) -> Section:

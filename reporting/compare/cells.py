@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 from reelbench.reporting import units
 from reelbench.reporting.compare.finding import Alone, Finding, Word
-from reelbench.reporting.compare.intervals import NOWHERE
 from reelbench.reporting.records import place_name
 from reelbench.reporting.report import Table
-from reelbench.reporting.statistics import Interval
+from reelbench.reporting.statistics.difference import NOWHERE
+from reelbench.reporting.statistics.intervals import Interval
 
 LEAST_P = 0.001
 POINTS = "pp"

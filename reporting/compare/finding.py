@@ -7,7 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from reelbench.reporting.compare.folders import SCHEMA_VERSION
-from reelbench.reporting.statistics import Interval
+from reelbench.reporting.statistics.intervals import Interval
 
 
 class Word(StrEnum):

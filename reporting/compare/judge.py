@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reelbench.reporting.compare import significance
 from reelbench.reporting.compare.finding import Finding, Word
-from reelbench.reporting.compare.intervals import NOWHERE, Estimate, difference, holds_zero, newcombe, relative
 from reelbench.reporting.compare.kinds import Observed, title_of, unit_of
 from reelbench.reporting.compare.pairs import Pair
-from reelbench.reporting.compare.significance import ALPHA, reachable
-from reelbench.reporting.statistics import Interval, mean_interval
+from reelbench.reporting.statistics import significance
+from reelbench.reporting.statistics.difference import NOWHERE, Estimate, difference, holds_zero, newcombe, relative
+from reelbench.reporting.statistics.intervals import Interval, mean_interval
+from reelbench.reporting.statistics.significance import ALPHA, reachable
 
 NEGLIGIBLE_A12 = 0.06
 """|A12 - 0.5| below this is negligible: Vargha and Delaney (2000) call 0.56 small."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from reelbench.reporting.catalogue.sli import Sli
-from reelbench.reporting.compare.intervals import NOWHERE, Estimate, share
 from reelbench.reporting.evidence import Evidence
 from reelbench.reporting.measurements import Measurement
-from reelbench.reporting.statistics import Interval, mean_interval, percentile
+from reelbench.reporting.statistics.difference import NOWHERE, Estimate, share
+from reelbench.reporting.statistics.intervals import Interval, mean_interval, percentile
 
 SHARES = frozenset({"success_rate", "recovery_rate", "breaker_opened", "integrity_share", "cache_hit_rate"})
 """Indicators that are k of n, with n as their sample size."""

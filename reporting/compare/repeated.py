@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from reelbench.reporting.compare.folders import SCHEMA_VERSION
-from reelbench.reporting.statistics import Interval
+from reelbench.reporting.statistics.intervals import Interval
 
 NORMAL = 1.96
 """Standard errors from the middle of a 95 % interval to its limits, where the sample is large."""

@@ -9,7 +9,7 @@ from reelbench.reporting import units
 from reelbench.reporting.compare.repeated import Repeated, RepetitionsRecord
 from reelbench.reporting.records import place_name
 from reelbench.reporting.report import Block, Bullets, Paragraph, Report, Section, Table
-from reelbench.reporting.statistics import Interval
+from reelbench.reporting.statistics.intervals import Interval
 
 NAME = "repetitions_report"
 LOUD = 0.1

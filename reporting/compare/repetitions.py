@@ -17,7 +17,7 @@ from reelbench.reporting.compare.pairs import observations, places
 from reelbench.reporting.compare.repeated import Repeated, RepetitionsRecord
 from reelbench.reporting.compare.side import Side, read_evidence
 from reelbench.reporting.compare.written import write
-from reelbench.reporting.statistics import Interval, mean_interval, percentile
+from reelbench.reporting.statistics.intervals import Interval, mean_interval, percentile
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from reelbench.reporting import units
 from reelbench.reporting.compare import cells
 from reelbench.reporting.compare.finding import Alone, ComparisonRecord, Finding, SideRecord, Word
 from reelbench.reporting.compare.judge import NEGLIGIBLE_A12, NEGLIGIBLE_H, NEGLIGIBLE_RELATIVE, ONE_VALUE
-from reelbench.reporting.compare.significance import ALPHA
 from reelbench.reporting.literal import literal
 from reelbench.reporting.report import Block, Bullets, Paragraph, Report, Section, Table
+from reelbench.reporting.statistics.significance import ALPHA
 
 NAME = "comparison_report"
 SHOWN = 8

@@ -17,7 +17,6 @@ from reelbench.reporting.analysis import Status, analyse
 from reelbench.reporting.arrivals import open_cases, own_lateness
 from reelbench.reporting.capacity import MAX_P95, MIN_SUCCESS, knee
 from reelbench.reporting.catalogue.sli import load
-from reelbench.reporting.censoring import tail
 from reelbench.reporting.evidence import Evidence
 from reelbench.reporting.exact import Exact, spike_recovery, sustained_rate
 from reelbench.reporting.open_loop import section
@@ -25,7 +24,8 @@ from reelbench.reporting.prometheus import NoData
 from reelbench.reporting.render.figures import figure
 from reelbench.reporting.report import Bullets, Chart, Section, Table
 from reelbench.reporting.spike import spikes
-from reelbench.reporting.statistics import percentile
+from reelbench.reporting.statistics.censoring import tail
+from reelbench.reporting.statistics.intervals import percentile
 from reelbench.reporting.validity import check
 from tests.reporting.evidence_of import evidence, measurement
 from tests.reporting.made_open import START, case_of, even, jobs_of, queue, run_of

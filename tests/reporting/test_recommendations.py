@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from reelbench.reporting.levels import Level
 from reelbench.reporting.recommendations import Part, recommend
-from reelbench.reporting.statistics import proportion, summarize
+from reelbench.reporting.statistics.intervals import proportion, summarize
 
 
 def level(concurrency: int, throughput: float, seconds: float, queue: float | None = None, ok: int = 100) -> Level:

@@ -7,7 +7,7 @@ from reelbench.reporting import units
 from reelbench.reporting.buckets import Bound
 from reelbench.reporting.render import figures, markdown
 from reelbench.reporting.report import Bullets, Chart, Code, Paragraph, Report, Section, Series, Table
-from reelbench.reporting.statistics import Interval
+from reelbench.reporting.statistics.intervals import Interval
 
 CHART = Chart(
     name="c",

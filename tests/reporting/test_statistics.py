@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reelbench.reporting.statistics import (
+from reelbench.reporting.statistics.intervals import (
     Interval,
     exact_proportion,
     mean_difference,

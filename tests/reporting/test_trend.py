@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reelbench.reporting.trend import Trend, trend
+from reelbench.reporting.statistics.trend import Trend, trend
 
 
 def ar1(rng: np.random.Generator, n: int, rho: float, slope: float = 0.0, scale: float = 1.0) -> list[float]:

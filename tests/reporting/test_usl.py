@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from reelbench.reporting.statistics import Interval
-from reelbench.reporting.usl import fit
+from reelbench.reporting.statistics.intervals import Interval
+from reelbench.reporting.statistics.usl import fit
 
 LEVELS = [1.0, 2.0, 5.0, 10.0, 20.0, 35.0, 50.0]
 

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from reelbench.loadgen.record.records import Outcome, RunState, read_jobs, read_requests, read_run
-from reelbench.reporting import measurements, statistics
+from reelbench.reporting import measurements
+from reelbench.reporting.statistics import intervals
 from reelbench.stack.prometheus import PrometheusBinary
 from tests.acceptance import SuiteRun, names, needs
 from tests.commands import DEADLINE, command, invoke, left_behind, only_run, run
@@ -108,7 +109,7 @@ def test_percentiles_by_promql_are_within_5_percent_of_the_exact_ones(finished: 
         for m in kept.measurements:
             if m.scenario == scenario and m.sli in {"response_time_p95", "response_time_p99"}:
                 q = 0.95 if m.sli.endswith("95") else 0.99
-                assert m.value == pytest.approx(statistics.percentile(exact, q).value, rel=0.05)
+                assert m.value == pytest.approx(intervals.percentile(exact, q).value, rel=0.05)
                 compared += 1
     assert compared == 4
 

@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reelbench.reporting.compare.intervals import NOWHERE, Estimate, difference, holds_zero, newcombe, relative, share
-from reelbench.reporting.statistics import Interval, percentile
+from reelbench.reporting.statistics.difference import (
+    NOWHERE,
+    Estimate,
+    difference,
+    holds_zero,
+    newcombe,
+    relative,
+    share,
+)
+from reelbench.reporting.statistics.intervals import Interval, percentile
 
 
 @pytest.mark.parametrize(

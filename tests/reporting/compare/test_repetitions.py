@@ -11,7 +11,7 @@ from reelbench.loadgen.record.records import RecordError
 from reelbench.reporting.compare.folders import repeated_runs
 from reelbench.reporting.compare.repeated import Repeated, RepetitionsRecord
 from reelbench.reporting.compare.repetitions import write_repetitions
-from reelbench.reporting.statistics import Interval
+from reelbench.reporting.statistics.intervals import Interval
 from tests.reporting.compare.variants import copy, slower
 
 

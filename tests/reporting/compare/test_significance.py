@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from reelbench.reporting.compare import significance
+from reelbench.reporting.statistics import significance
 
 
 def a12_by_hand(run: list[float], baseline: list[float]) -> float:

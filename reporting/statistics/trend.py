@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from reelbench.reporting.statistics import CONFIDENCE, Interval
+from reelbench.reporting.statistics.intervals import CONFIDENCE, Interval
 
 LAGS = 3
 MIN_SAMPLES = 5

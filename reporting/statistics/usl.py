@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from reelbench.reporting.statistics import CONFIDENCE, Interval
+from reelbench.reporting.statistics.intervals import CONFIDENCE, Interval
 
 COEFFICIENTS = ("alpha", "beta", "gamma")
 MIN_LEVELS = 4

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special, stats
 
-from reelbench.reporting.statistics import CONFIDENCE, Interval, mean_difference
+from reelbench.reporting.statistics.intervals import CONFIDENCE, Interval, mean_difference
 
 ALPHA = 1 - CONFIDENCE
 _IMPOSSIBLE = 1e-18

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reelbench.reporting import units
-from reelbench.reporting.statistics import Interval, percentile
+from reelbench.reporting.statistics.intervals import Interval, percentile
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from reelbench.reporting.statistics import Interval, proportion
+from reelbench.reporting.statistics.intervals import Interval, proportion
 
 
 @dataclass(frozen=True, slots=True)
