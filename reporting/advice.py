@@ -9,7 +9,7 @@ from reelbench.reporting.breaker import SCENARIO as OUTAGE
 from reelbench.reporting.cancellation import SCENARIO as CANCELLATION
 from reelbench.reporting.cancellation import leftovers
 from reelbench.reporting.crossings import crossings
-from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.integrity import losses
 from reelbench.reporting.partials import handled
 from reelbench.reporting.recovery import outages

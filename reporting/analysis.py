@@ -9,12 +9,12 @@ from enum import StrEnum
 from reelbench.loadgen.record.records import CaseRecord, ScenarioRecord
 from reelbench.reporting import units
 from reelbench.reporting.arrivals import OpenCase, open_case
-from reelbench.reporting.buckets import Bound
 from reelbench.reporting.catalogue.sli import Objective, Sli
-from reelbench.reporting.evidence import Evidence
-from reelbench.reporting.measurements import Measurement
+from reelbench.reporting.evidence.buckets import Bound
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.measurements import Measurement
+from reelbench.reporting.evidence.records import place_name
 from reelbench.reporting.reconciliation import Reconciliation, reconcile
-from reelbench.reporting.records import place_name
 from reelbench.reporting.validity import Health, check
 
 QUICK = "quick"

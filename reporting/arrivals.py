@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelbench.loadgen.record.records import ArrivalsRecord, CaseRecord, JobRecord, Outcome, RunState, ScenarioRecord
-from reelbench.reporting.records import STOPPED, Records
+from reelbench.reporting.evidence.records import STOPPED, Records
 from reelbench.reporting.statistics.censoring import Tail, tail
 from reelbench.reporting.statistics.intervals import Proportion, proportion
 from reelbench.reporting.statistics.trend import Trend, trend

@@ -10,7 +10,7 @@ from statistics import fmean
 from reelbench.loadgen.record.records import JobRecord
 from reelbench.reporting.components import STAGES
 from reelbench.reporting.critical_path import critical_path
-from reelbench.reporting.traces import TraceSpan
+from reelbench.reporting.evidence.traces import TraceSpan
 
 STAGE_SPAN = "video.job.stage "
 API = "/v1/videos"

@@ -7,8 +7,8 @@ from collections import Counter
 from reelbench.loadgen.record.records import Outcome
 from reelbench.reporting import units
 from reelbench.reporting.crossings import Crossings, crossings
-from reelbench.reporting.evidence import Evidence
-from reelbench.reporting.records import Records
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.records import Records
 from reelbench.reporting.recovery import Outage, Recovery, calls_during, outages, recovery, transitions
 from reelbench.reporting.report import Block, Bullets, Paragraph, Section, Series, Table, Timeline
 from reelbench.reporting.sections import not_run

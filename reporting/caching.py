@@ -8,7 +8,7 @@ from reelbench.loadgen.record.records import CaseRecord
 from reelbench.reporting import units
 from reelbench.reporting.charges import charged
 from reelbench.reporting.comparison import compare
-from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.pooling import calls_of
 from reelbench.reporting.report import Block, Bullets, Section, Table
 from reelbench.reporting.sections import not_run

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from reelbench.reporting import units
 from reelbench.reporting.arrivals import OpenCase, open_cases
-from reelbench.reporting.records import Records
+from reelbench.reporting.evidence.records import Records
 
 MIN_SUCCESS = 0.95
 MAX_P95 = 2.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reelbench.reporting import units
-from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.statistics.intervals import Interval, Summary, mean_difference, summarize
 
 

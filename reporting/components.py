@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reelbench.reporting import units
 from reelbench.reporting.charts import component_bars
-from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.recommendations import Part
 from reelbench.reporting.report import Block, Section, Table
 from reelbench.reporting.sections import not_run

@@ -5,8 +5,8 @@ from __future__ import annotations
 from reelbench.loadgen.record.records import CaseRecord
 from reelbench.reporting import units
 from reelbench.reporting.charges import KINDS, PER, Bill, Loaded, Month, bill, loaded, month
-from reelbench.reporting.evidence import Evidence
-from reelbench.reporting.records import case_seconds, place_name
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.records import case_seconds, place_name
 from reelbench.reporting.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.usage import job_seconds
 

@@ -18,7 +18,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from reelbench.reporting.traces import TraceSpan
+from reelbench.reporting.evidence.traces import TraceSpan
 
 _TOP = ""
 """Stands for the time of the job outside of any span."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from reelbench.loadgen.record.records import CallRecord
-from reelbench.reporting.records import Records
+from reelbench.reporting.evidence.records import Records
 from reelbench.reporting.recovery import transitions
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from reelbench.loadgen.record.records import Outcome
-from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.levels import Level
 from reelbench.reporting.report import Chart, Series
 

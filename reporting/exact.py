@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from reelbench.loadgen.record.records import CaseRecord, ScenarioRecord
 from reelbench.reporting.capacity import knee
 from reelbench.reporting.crossings import crossings
+from reelbench.reporting.evidence.prometheus import NoData
+from reelbench.reporting.evidence.records import Records, case_seconds
 from reelbench.reporting.integrity import losses
 from reelbench.reporting.leak import leak
-from reelbench.reporting.prometheus import NoData
-from reelbench.reporting.records import Records, case_seconds
 from reelbench.reporting.recovery import outages, recovery
 from reelbench.reporting.spike import spikes
 from reelbench.reporting.usage import UNDER_TEST, memory, utilisation

@@ -18,24 +18,24 @@ from reelbench.loadgen.record.records import (
     read_requests,
     read_run,
 )
-from reelbench.reporting import measurements as measured
 from reelbench.reporting import performance, reliability, resources, sections, units
 from reelbench.reporting.analysis import Analysis, Status, Verdict, analyse, worst
 from reelbench.reporting.catalogue.prices import PRICES_FILE, load_prices
 from reelbench.reporting.catalogue.sli import CATALOGUE_FILE, Catalogue, load
-from reelbench.reporting.collector import collect, compute, questions
-from reelbench.reporting.evidence import Evidence
-from reelbench.reporting.measurements import Measurements
+from reelbench.reporting.evidence import measurements as measured
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.measurements import Measurements
+from reelbench.reporting.evidence.process_samples import read_series
+from reelbench.reporting.evidence.prometheus import QueryError, connect
+from reelbench.reporting.evidence.queries import collect, compute, questions
+from reelbench.reporting.evidence.records import Records
+from reelbench.reporting.evidence.stackfile import StackInfo, read_stack
+from reelbench.reporting.evidence.tempo import connect as connect_tempo
+from reelbench.reporting.evidence.trace_sampling import wanted
+from reelbench.reporting.evidence.traces import FileTraces, Gathered, TraceSource
 from reelbench.reporting.outcome import Found, Judged
-from reelbench.reporting.prometheus import QueryError, connect
 from reelbench.reporting.publish import Format, publish
-from reelbench.reporting.readings import read_series
-from reelbench.reporting.records import Records
 from reelbench.reporting.report import Report
-from reelbench.reporting.sampling import wanted
-from reelbench.reporting.stackfile import StackInfo, read_stack
-from reelbench.reporting.tempo import connect as connect_tempo
-from reelbench.reporting.traces import FileTraces, Gathered, TraceSource
 
 REPORTS_DIR = "reports"
 DIMENSIONS: dict[str, Callable[[Evidence, Analysis], Report]] = {

@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass
 
 from reelbench.loadgen.record.records import CaseRecord
-from reelbench.reporting.records import Records, case_seconds
+from reelbench.reporting.evidence.records import Records, case_seconds
 from reelbench.reporting.samples import Samples
 from reelbench.reporting.statistics.trend import Trend, trend
 from reelbench.reporting.usage import UNDER_TEST, memory_samples

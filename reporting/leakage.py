@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reelbench.reporting import units
-from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.leak import EDGE, HORIZON, SCENARIO, Leak, leak
 from reelbench.reporting.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
 from reelbench.reporting.sections import not_run

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from reelbench.loadgen.record.records import CaseRecord
 from reelbench.reporting.arrivals import open_case
-from reelbench.reporting.evidence import Evidence
-from reelbench.reporting.measurements import Measurement
-from reelbench.reporting.records import STOPPED, case_seconds
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.measurements import Measurement
+from reelbench.reporting.evidence.records import STOPPED, case_seconds
 from reelbench.reporting.statistics import littles_law
 from reelbench.reporting.statistics.intervals import Proportion, Summary, proportion, summarize
 from reelbench.reporting.statistics.littles_law import LittlesLaw

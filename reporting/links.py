@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from reelbench.loadgen.record.records import RunRecord
 from reelbench.reporting.catalogue.sli import Sli
-from reelbench.reporting.records import Place
+from reelbench.reporting.evidence.records import Place
 from reelbench.reporting.render.boards.objectives import panel_title
 from reelbench.reporting.render.boards.parts import LIVE_UID, RELIABILITY_UID, RESOURCES_UID
 from reelbench.reporting.render.layout import identify

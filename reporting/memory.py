@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from reelbench.reporting import units
-from reelbench.reporting.evidence import Evidence
-from reelbench.reporting.records import place_name
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.records import place_name
 from reelbench.reporting.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.usage import PROCESSES, UNDER_TEST, memory
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from reelbench.loadgen.record.records import CaseRecord
 from reelbench.reporting import units
-from reelbench.reporting.evidence import Evidence
-from reelbench.reporting.records import case_seconds, place_name
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.records import case_seconds, place_name
 from reelbench.reporting.report import Block, Bullets, Section, Table
 from reelbench.reporting.sections import not_run
 

@@ -8,9 +8,9 @@ from reelbench.loadgen.record.records import CaseRecord, ScenarioRecord
 from reelbench.reporting import links
 from reelbench.reporting.analysis import QUICK, Verdict
 from reelbench.reporting.catalogue.sli import Catalogue, Sli
-from reelbench.reporting.evidence import Evidence
-from reelbench.reporting.measurements import RECORDS, Measurement
-from reelbench.reporting.records import STOPPED, case_seconds
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.measurements import RECORDS, Measurement
+from reelbench.reporting.evidence.records import STOPPED, case_seconds
 from reelbench.reporting.recovery import outages, recovery
 from reelbench.reporting.results import Limits, Number, Target
 from reelbench.reporting.statistics.intervals import (

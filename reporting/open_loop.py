@@ -6,8 +6,8 @@ from reelbench.reporting import units
 from reelbench.reporting.analysis import Analysis
 from reelbench.reporting.arrivals import OpenCase, open_cases
 from reelbench.reporting.capacity import FLUCTUATION, MAX_GROWTH, MAX_P95, MIN_DELIVERED, MIN_SUCCESS, Knee, knee
-from reelbench.reporting.evidence import Evidence
-from reelbench.reporting.records import place_name
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.records import place_name
 from reelbench.reporting.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
 from reelbench.reporting.spike import GROUP, Spike, spikes
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reelbench.reporting import units
-from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.report import Section, Table
 from reelbench.reporting.sections import not_run
 from reelbench.reporting.statistics.intervals import summarize

@@ -10,7 +10,7 @@ import msgspec
 
 from reelbench.loadgen.record.records import JobRecord, Outcome
 from reelbench.reporting.analysis import Analysis, Status
-from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.numbers import numbers
 from reelbench.reporting.render.inline import plain
 from reelbench.reporting.render.named import named_tables

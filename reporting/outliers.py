@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from reelbench.loadgen.record.records import JobRecord
 from reelbench.reporting import links, units
 from reelbench.reporting.critical_path import seconds_in_spans
-from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.evidence.trace_sampling import FAILED, failed, slowest
 from reelbench.reporting.literal import literal
-from reelbench.reporting.records import place_name
 from reelbench.reporting.report import Block, Code, Paragraph, Section, Table
-from reelbench.reporting.sampling import FAILED, failed, slowest
 from reelbench.reporting.span_tree import span_tree
 
 TITLE = "Slowest and failed jobs"

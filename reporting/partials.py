@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from reelbench.loadgen.record.records import Outcome
 from reelbench.reporting import units
-from reelbench.reporting.evidence import Evidence
-from reelbench.reporting.records import STOPPED, Records
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.records import STOPPED, Records
 from reelbench.reporting.report import Bullets, Section, Table
 from reelbench.reporting.sections import not_run
 from reelbench.reporting.statistics.intervals import Proportion, exact_proportion, proportion

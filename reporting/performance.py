@@ -17,11 +17,11 @@ from reelbench.reporting import (
     where_time_goes,
 )
 from reelbench.reporting.analysis import Analysis
-from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.measurements import Measurement
+from reelbench.reporting.evidence.records import place_name
 from reelbench.reporting.levels import Level, levels
-from reelbench.reporting.measurements import Measurement
 from reelbench.reporting.recommendations import recommend
-from reelbench.reporting.records import place_name
 from reelbench.reporting.report import Block, Bullets, Paragraph, Report, Section, Table
 from reelbench.reporting.statistics import littles_law
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from reelbench.loadgen.record.records import CallRecord
 from reelbench.reporting import units
 from reelbench.reporting.comparison import compare
-from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.report import Block, Bullets, Section, Table
 from reelbench.reporting.sections import not_run
 from reelbench.reporting.usage import job_seconds

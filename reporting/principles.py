@@ -13,8 +13,8 @@ from enum import StrEnum
 from reelbench.reporting import units
 from reelbench.reporting.analysis import Analysis, Status
 from reelbench.reporting.costs import reference
-from reelbench.reporting.evidence import Evidence
-from reelbench.reporting.records import began
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.records import began
 from reelbench.reporting.report import Paragraph, Section, Table
 from reelbench.reporting.statistics.intervals import Summary, summarize
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from reelbench.reporting import units
-from reelbench.reporting.evidence import Evidence
-from reelbench.reporting.records import case_seconds, place_name
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.records import case_seconds, place_name
 from reelbench.reporting.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
 from reelbench.reporting.sections import not_run
 from reelbench.reporting.usage import PROCESSES, UNDER_TEST, cpu, idle_cores, job_seconds, utilisation

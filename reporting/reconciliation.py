@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reelbench.loadgen.record.records import JobRecord, Outcome, ScenarioRecord
-from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.evidence.evidence import Evidence
 
 CONFIRMATION = 0.1
 """Seconds within which a fault that was put or lifted is confirmed: it holds from a moment before."""

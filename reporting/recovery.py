@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from reelbench.loadgen.record.records import CallRecord, FaultRecord, Outcome, TransitionRecord
-from reelbench.reporting.records import Records
+from reelbench.reporting.evidence.records import Records
 from reelbench.reporting.statistics.intervals import Interval, mean_interval
 
 STORE = "store"

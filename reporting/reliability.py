@@ -18,7 +18,7 @@ from reelbench.reporting import (
     validation,
 )
 from reelbench.reporting.analysis import Analysis
-from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.recovery import outages, recovery
 from reelbench.reporting.report import Bullets, Paragraph, Report, Section
 from reelbench.reporting.success import DIMENSION

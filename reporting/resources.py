@@ -19,8 +19,8 @@ from reelbench.reporting import (
 )
 from reelbench.reporting.analysis import Analysis
 from reelbench.reporting.comparison import Comparison, compare
-from reelbench.reporting.evidence import Evidence
-from reelbench.reporting.records import place_name
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.records import place_name
 from reelbench.reporting.report import Block, Bullets, Paragraph, Report, Section, Table
 from reelbench.reporting.usage import idle_cores, job_seconds
 

@@ -10,8 +10,8 @@ from typing import Final, Literal
 import msgspec
 
 from reelbench.loadgen.record.records import AuditRecord, DocumentRecord, EnvironmentRecord, FaultRecord
-from reelbench.reporting.buckets import Bound
-from reelbench.reporting.stackfile import StackInfo
+from reelbench.reporting.evidence.buckets import Bound
+from reelbench.reporting.evidence.stackfile import StackInfo
 
 SCHEMA_VERSION: Final = 1
 """Raised when a field goes away or changes its meaning; a new optional field does not raise it."""

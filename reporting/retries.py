@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reelbench.reporting import units
-from reelbench.reporting.evidence import Evidence
-from reelbench.reporting.measurements import Measurement
-from reelbench.reporting.records import place_name
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.measurements import Measurement
+from reelbench.reporting.evidence.records import place_name
 from reelbench.reporting.report import Block, Bullets, Section, Table
 from reelbench.reporting.sections import not_run
 from reelbench.reporting.statistics.intervals import Interval, Proportion, mean_difference, proportion, summarize

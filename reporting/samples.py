@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reelbench.loadgen.record.records import CaseRecord
-from reelbench.reporting.measurements import SampleSeries
-from reelbench.reporting.records import Records
+from reelbench.reporting.evidence.measurements import SampleSeries
+from reelbench.reporting.evidence.records import Records
 
 
 @dataclass(frozen=True, slots=True)

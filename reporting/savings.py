@@ -9,7 +9,7 @@ from reelbench.reporting.caching import COLD, SCENARIO, hit_rate
 from reelbench.reporting.charges import KINDS, loaded
 from reelbench.reporting.comparison import compare
 from reelbench.reporting.costs import NAMES, reference
-from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.leak import HORIZON, leak
 from reelbench.reporting.network import DEPENDENCIES, traffic
 from reelbench.reporting.network import SCENARIO as NETWORK

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from reelbench.loadgen.record import records
-from reelbench.reporting import buckets, results, stackfile
+from reelbench.reporting import results
+from reelbench.reporting.evidence import buckets, stackfile
 
 SCHEMA_FILE = "docs/schemas/results.schema.json"
 _SOURCES = (results, records, buckets, stackfile)

@@ -8,7 +8,7 @@ from reelbench.reporting import units
 from reelbench.reporting.analysis import Status
 from reelbench.reporting.cancellation import leftovers
 from reelbench.reporting.crossings import crossings
-from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.integrity import losses
 from reelbench.reporting.partials import handled
 from reelbench.reporting.recovery import outages

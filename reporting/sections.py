@@ -5,11 +5,11 @@ from __future__ import annotations
 from reelbench.loadgen.record.records import CaseRecord, LimitsRecord, RunState
 from reelbench.reporting import links, units
 from reelbench.reporting.analysis import Analysis, Status, Verdict
-from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.measurements import RECORDS, Measurement
+from reelbench.reporting.evidence.records import began, case_seconds, place_name
 from reelbench.reporting.exact import explain
 from reelbench.reporting.literal import literal
-from reelbench.reporting.measurements import RECORDS, Measurement
-from reelbench.reporting.records import began, case_seconds, place_name
 from reelbench.reporting.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.validity import MAX_GENERATOR_CPU, MAX_LATENESS, MAX_LATENESS_SHARE, MIN_SENT
 

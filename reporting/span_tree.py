@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from reelbench.reporting.traces import TraceSpan
+from reelbench.reporting.evidence.traces import TraceSpan
 
 LINES = 45
 """A job of five scenes has about 40 spans."""

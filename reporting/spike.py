@@ -8,7 +8,7 @@ from statistics import median
 
 from reelbench.loadgen.record.records import Outcome
 from reelbench.reporting.arrivals import OpenCase, open_cases
-from reelbench.reporting.records import Records
+from reelbench.reporting.evidence.records import Records
 from reelbench.reporting.statistics.censoring import tail
 
 GROUP = 10

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reelbench.loadgen.record.records import FaultRecord, Outcome
 from reelbench.reporting import units
-from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.integrity import losses
 from reelbench.reporting.recovery import STORE
 from reelbench.reporting.report import Block, Bullets, Paragraph, Section, Table

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from reelbench.reporting.buckets import Bound
-from reelbench.reporting.measurements import Measurement
+from reelbench.reporting.evidence.buckets import Bound
+from reelbench.reporting.evidence.measurements import Measurement
 from reelbench.reporting.statistics.intervals import Interval, Percentile, Proportion
 
 NONE = "-"

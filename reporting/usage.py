@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass
 
 from reelbench.loadgen.record.records import CaseRecord
-from reelbench.reporting.records import Records, case_seconds
+from reelbench.reporting.evidence.records import Records, case_seconds
 from reelbench.reporting.samples import Samples, samples, total
 
 SERVICE, MEDIA, PROVIDERS, LOADGEN = "service", "media workers", "providers", "load generator"

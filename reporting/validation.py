@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reelbench.reporting import units
-from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.integrity import Losses, losses
 from reelbench.reporting.literal import literal
 from reelbench.reporting.report import Block, Bullets, Paragraph, Section, Table

@@ -8,10 +8,10 @@ from reelbench.loadgen.record.records import Outcome
 from reelbench.reporting import units
 from reelbench.reporting.breakdown import AROUND, BETWEEN, PARTS, QUEUE, Breakdown, breakdown
 from reelbench.reporting.components import STAGES
-from reelbench.reporting.evidence import Evidence
-from reelbench.reporting.records import place_name
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.evidence.trace_sampling import level_sample
 from reelbench.reporting.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
-from reelbench.reporting.sampling import level_sample
 
 TITLE = "Where the time goes"
 LEVELS = "concurrent_load"

@@ -27,12 +27,12 @@ from reelbench.reporting.catalogue.sli import CatalogueError
 from reelbench.reporting.compare.check import CompareError
 from reelbench.reporting.compare.folders import is_repeated, repeated_runs
 from reelbench.reporting.compare.repetitions import write_repetitions
+from reelbench.reporting.evidence.measurements import MEASUREMENTS_FILE
+from reelbench.reporting.evidence.measurements import read as read_measurements
+from reelbench.reporting.evidence.prometheus import QueryError
+from reelbench.reporting.evidence.stackfile import read_stack
 from reelbench.reporting.export import export
-from reelbench.reporting.measurements import MEASUREMENTS_FILE
-from reelbench.reporting.measurements import read as read_measurements
-from reelbench.reporting.prometheus import QueryError
 from reelbench.reporting.publish import DEFAULT, PAGE, Format, FormatError, formats_of
-from reelbench.reporting.stackfile import read_stack
 from reelbench.stack.binaries import find_prometheus
 from reelbench.stack.errors import StackError
 from reelbench.stack.reopen import reopen

@@ -33,7 +33,7 @@ from reelbench.loadgen.record.records import RecordError
 from reelbench.loadgen.target.target import TargetError, check_target
 from reelbench.reporting.catalogue.prices import PricesError
 from reelbench.reporting.catalogue.sli import CatalogueError
-from reelbench.reporting.prometheus import QueryError
+from reelbench.reporting.evidence.prometheus import QueryError
 from reelbench.stack.errors import StackError
 from reelbench.stack.external import NAMES as ADDRESSES
 from reelbench.stack.external import find_external

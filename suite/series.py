@@ -7,7 +7,7 @@ from pathlib import Path
 
 from reelbench.loadgen.record.records import RecordError
 from reelbench.reporting.compare.folders import ABLATION_SUFFIX, REPEAT_SUFFIX
-from reelbench.reporting.prometheus import QueryError
+from reelbench.reporting.evidence.prometheus import QueryError
 from reelbench.stack.errors import StackError
 from reelbench.suite.measuring import EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, Ended, Load, measure, unwritable
 from reelbench.suite.variants import Variant, in_force, variants

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from reelbench.reporting import units
-from reelbench.reporting.evidence import Evidence
-from reelbench.reporting.records import place_name
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.records import place_name
 from reelbench.reporting.report import Paragraph, Section, Table
 
 SHOWN = 5

@@ -6,7 +6,7 @@ from reelbench.reporting import units
 from reelbench.reporting.compare import cells, report
 from reelbench.reporting.compare.effects import AblationRecord, Effect
 from reelbench.reporting.compare.finding import Finding, Word
-from reelbench.reporting.records import place_name
+from reelbench.reporting.evidence.records import place_name
 from reelbench.reporting.report import Block, Bullets, Paragraph, Report, Section, Table
 
 NAME = "ablation_report"

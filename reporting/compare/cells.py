@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from reelbench.reporting import units
 from reelbench.reporting.compare.finding import Alone, Finding, Word
-from reelbench.reporting.records import place_name
+from reelbench.reporting.evidence.records import place_name
 from reelbench.reporting.report import Table
 from reelbench.reporting.statistics.difference import NOWHERE
 from reelbench.reporting.statistics.intervals import Interval

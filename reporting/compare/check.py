@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from reelbench.reporting import units
 from reelbench.reporting.compare.finding import Differs
 from reelbench.reporting.compare.side import Side
-from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.evidence.evidence import Evidence
 
 
 class CompareError(Exception):

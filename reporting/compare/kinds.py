@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from reelbench.reporting.catalogue.sli import Sli
-from reelbench.reporting.evidence import Evidence
-from reelbench.reporting.measurements import Measurement
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.measurements import Measurement
 from reelbench.reporting.statistics.difference import NOWHERE, Estimate, share
 from reelbench.reporting.statistics.intervals import Interval, mean_interval, percentile
 

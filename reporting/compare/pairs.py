@@ -10,7 +10,7 @@ from reelbench.reporting.catalogue.sli import Sli
 from reelbench.reporting.compare.finding import Alone
 from reelbench.reporting.compare.kinds import Observed, observe, title_of, unit_of
 from reelbench.reporting.compare.side import Side
-from reelbench.reporting.measurements import Measurement
+from reelbench.reporting.evidence.measurements import Measurement
 
 Skip = Callable[[str, str], bool]
 """True for a scenario and case that are not to be compared."""

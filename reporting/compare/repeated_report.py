@@ -7,7 +7,7 @@ from statistics import median
 
 from reelbench.reporting import units
 from reelbench.reporting.compare.repeated import Repeated, RepetitionsRecord
-from reelbench.reporting.records import place_name
+from reelbench.reporting.evidence.records import place_name
 from reelbench.reporting.report import Block, Bullets, Paragraph, Report, Section, Table
 from reelbench.reporting.statistics.intervals import Interval
 

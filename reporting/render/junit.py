@@ -6,7 +6,7 @@ import re
 import xml.etree.ElementTree as ET
 from datetime import UTC, datetime
 
-from reelbench.reporting.records import place_name
+from reelbench.reporting.evidence.records import place_name
 from reelbench.reporting.results import Dimension, Number, Results
 from reelbench.reporting.units import with_unit
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from reelbench.loadgen.record.records import EnvironmentRecord, FaultRecord
 from reelbench.reporting import units
+from reelbench.reporting.evidence.stackfile import StackInfo
 from reelbench.reporting.render.tex import code, escape
 from reelbench.reporting.results import CaseWindow, Results
-from reelbench.reporting.stackfile import StackInfo
 
 _METHODS = {
     "order statistics": "of percentiles from order statistics",

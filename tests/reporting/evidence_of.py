@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from reelbench.loadgen.record.records import JobRecord, RunRecord
-from reelbench.reporting.buckets import Bound
 from reelbench.reporting.catalogue.prices import load_prices
 from reelbench.reporting.catalogue.sli import load
-from reelbench.reporting.evidence import Evidence
-from reelbench.reporting.measurements import Measurement, Measurements
-from reelbench.reporting.stackfile import Component, StackInfo
-from reelbench.reporting.traces import RootKey
+from reelbench.reporting.evidence.buckets import Bound
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.measurements import Measurement, Measurements
+from reelbench.reporting.evidence.stackfile import Component, StackInfo
+from reelbench.reporting.evidence.traces import RootKey
 from tests.reporting.made_run import MadeRun
 
 CATALOGUE = load()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reelbench.loadgen.record.records import JobRecord, Outcome, read_jobs
-from reelbench.reporting.traces import FileTraces, TraceSpan
+from reelbench.reporting.evidence.traces import FileTraces, TraceSpan
 
 RECORDED = Path(__file__).parent / "recorded_traces"
 

@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from reelbench.reporting.analysis import Analysis, Status, Verdict, analyse, worst
-from reelbench.reporting.buckets import Bound
-from reelbench.reporting.measurements import Measurement
+from reelbench.reporting.evidence.buckets import Bound
+from reelbench.reporting.evidence.measurements import Measurement
 from reelbench.reporting.validity import check
 from tests.reporting.evidence_of import evidence, measurement, only
 from tests.reporting.made_run import MadeRun

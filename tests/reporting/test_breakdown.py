@@ -4,7 +4,7 @@ import pytest
 
 from reelbench.loadgen.record.records import JobRecord, Outcome
 from reelbench.reporting.breakdown import BETWEEN, CLIENT, QUEUE, REQUESTS, SUBMIT, Share, breakdown, shares
-from reelbench.reporting.traces import TraceSpan
+from reelbench.reporting.evidence.traces import TraceSpan
 from tests.reporting.made_traces import job, recorded, spans, written
 
 TRACE = spans("""

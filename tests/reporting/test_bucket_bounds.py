@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from reelbench.reporting import measurements, units
-from reelbench.reporting.buckets import Bound
+from reelbench.reporting import units
 from reelbench.reporting.catalogue.sli import load
+from reelbench.reporting.evidence import measurements
+from reelbench.reporting.evidence.buckets import Bound
 from reelbench.reporting.export import export
 from tests.reporting.evidence_of import measurement
 

@@ -9,9 +9,9 @@ import pytest
 
 from reelbench.loadgen.record.records import Outcome
 from reelbench.reporting.catalogue.sli import load
-from reelbench.reporting.collector import collect, questions
-from reelbench.reporting.measurements import Measurement
-from reelbench.reporting.prometheus import Prometheus, QueryError, connect
+from reelbench.reporting.evidence.measurements import Measurement
+from reelbench.reporting.evidence.prometheus import Prometheus, QueryError, connect
+from reelbench.reporting.evidence.queries import collect, questions
 from tests.reporting.made_run import CASES, RUN_ID, START, MadeRun
 
 Found = dict[tuple[str, str, str, str], Measurement]

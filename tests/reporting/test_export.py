@@ -12,8 +12,8 @@ import pytest
 
 from reelbench.loadgen.record.records import RecordError, RunRecord, RunState, read_run, write_run
 from reelbench.reporting.analysis import Status
+from reelbench.reporting.evidence.prometheus import QueryError
 from reelbench.reporting.export import Exported, export
-from reelbench.reporting.prometheus import QueryError
 from tests.reporting.made_run import MadeRun
 
 REPOSITORY = Path(__file__).parents[2]

@@ -9,8 +9,8 @@ from urllib.parse import parse_qs
 import pytest
 import requests
 
-from reelbench.reporting.buckets import Bound, bound_of
-from reelbench.reporting.prometheus import (
+from reelbench.reporting.evidence.buckets import Bound, bound_of
+from reelbench.reporting.evidence.prometheus import (
     NativeHistogram,
     NoData,
     Prometheus,

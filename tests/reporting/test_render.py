@@ -4,7 +4,7 @@ import dataclasses
 import xml.etree.ElementTree as ET
 
 from reelbench.reporting import units
-from reelbench.reporting.buckets import Bound
+from reelbench.reporting.evidence.buckets import Bound
 from reelbench.reporting.render import figures, markdown
 from reelbench.reporting.report import Bullets, Chart, Code, Paragraph, Report, Section, Series, Table
 from reelbench.reporting.statistics.intervals import Interval

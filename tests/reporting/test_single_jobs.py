@@ -13,11 +13,11 @@ import pytest
 from reelbench.loadgen.record.records import JobRecord, Outcome
 from reelbench.reporting import links, outliers, where_time_goes
 from reelbench.reporting.critical_path import seconds_in_spans
-from reelbench.reporting.evidence import Evidence
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.stackfile import StackInfo
+from reelbench.reporting.evidence.traces import Gathered, TraceSpan
 from reelbench.reporting.report import Bullets, Chart, Code, Paragraph, Section, Table
 from reelbench.reporting.span_tree import span_tree
-from reelbench.reporting.stackfile import StackInfo
-from reelbench.reporting.traces import Gathered, TraceSpan
 from tests.reporting.evidence_of import evidence
 from tests.reporting.made_run import MadeRun
 from tests.reporting.made_traces import job, recorded, spans

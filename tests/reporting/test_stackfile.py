@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from reelbench.reporting.stackfile import read_stack
+from reelbench.reporting.evidence.stackfile import read_stack
 
 
 @pytest.mark.parametrize(

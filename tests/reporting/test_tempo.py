@@ -14,9 +14,9 @@ import requests
 from requests.adapters import BaseAdapter
 
 from reelbench.loadgen.record.records import read_run
-from reelbench.reporting.prometheus import QueryError
-from reelbench.reporting.tempo import TempoTraces
-from reelbench.reporting.traces import RootKey
+from reelbench.reporting.evidence.prometheus import QueryError
+from reelbench.reporting.evidence.tempo import TempoTraces
+from reelbench.reporting.evidence.traces import RootKey
 from tests.reporting.made_run import RUN_ID
 
 RECORDED = Path(__file__).parent / "tempo_api"

@@ -9,7 +9,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from reelbench.reporting.traces import FileTraces, RootKey, TraceSpan, in_order
+from reelbench.reporting.evidence.traces import FileTraces, RootKey, TraceSpan, in_order
 from tests.reporting.made_run import RUN_ID, trace_of
 from tests.reporting.made_traces import recorded
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from reelbench.loadgen.record.records import Outcome, RunState, read_jobs, read_requests, read_run
-from reelbench.reporting import measurements
+from reelbench.reporting.evidence import measurements
 from reelbench.reporting.statistics import intervals
 from reelbench.stack.prometheus import PrometheusBinary
 from tests.acceptance import SuiteRun, names, needs

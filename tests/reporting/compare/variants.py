@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from reelbench.loadgen.record.records import JobRecord, RunRecord, read_jobs, read_run, to_line, write_run
-from reelbench.reporting import measurements as measured
+from reelbench.reporting.evidence import measurements as measured
 
 Change = Callable[[JobRecord], JobRecord]
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from reelbench.loadgen.record.records import JobRecord, Outcome, RequestRecord, RunState, read_jobs, read_run
-from reelbench.reporting.tempo import connect
-from reelbench.reporting.traces import FileTraces, TraceSource
+from reelbench.reporting.evidence.tempo import connect
+from reelbench.reporting.evidence.traces import FileTraces, TraceSource
 from reelbench.stack import web
 from reelbench.stack.processes import Child
 from tests.stack.full.finished import Run, measure

@@ -6,7 +6,7 @@ import math
 
 import msgspec
 
-from reelbench.reporting.prometheus import Sample, Vector
+from reelbench.reporting.evidence.prometheus import Sample, Vector
 
 
 class Bound(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from reelbench.reporting import otlp
+from reelbench.reporting.evidence import otlp
 
 ROOT_SPAN = "loadgen.job"
 

@@ -8,7 +8,7 @@ from typing import Final, Literal
 import msgspec
 
 from reelbench.loadgen.record.records import RecordError, write_atomically
-from reelbench.reporting.buckets import Bound
+from reelbench.reporting.evidence.buckets import Bound
 
 SCHEMA_VERSION = 1
 MEASUREMENTS_FILE = "measurements.json"

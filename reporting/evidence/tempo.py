@@ -16,9 +16,9 @@ import msgspec
 import requests
 
 from reelbench.loadgen.record.records import RunRecord
-from reelbench.reporting import otlp
-from reelbench.reporting.prometheus import QueryError
-from reelbench.reporting.traces import ROOT_SPAN, Gathered, RootKey, TraceSpan, in_order, trace_span
+from reelbench.reporting.evidence import otlp
+from reelbench.reporting.evidence.prometheus import QueryError
+from reelbench.reporting.evidence.traces import ROOT_SPAN, Gathered, RootKey, TraceSpan, in_order, trace_span
 
 LIMIT = 5000
 """Traces asked for in one search. Tempo does not say that there were more: a full answer is asked again in halves."""

@@ -15,7 +15,7 @@ from reelbench.loadgen.record.records import (
     RunRecord,
     ScenarioRecord,
 )
-from reelbench.reporting.measurements import SampleSeries
+from reelbench.reporting.evidence.measurements import SampleSeries
 
 Place = tuple[str, str]
 """Scenario and case."""

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterable
 
 from reelbench.loadgen.record.records import JobRecord, Outcome
-from reelbench.reporting.records import STOPPED, Records
+from reelbench.reporting.evidence.records import STOPPED, Records
 
 SLOWEST = 3
 """Completed jobs of a dimension that are shown one by one."""

@@ -8,10 +8,10 @@ from functools import cached_property
 
 from reelbench.reporting.catalogue.prices import Prices
 from reelbench.reporting.catalogue.sli import Catalogue
-from reelbench.reporting.measurements import Measurement, Measurements
-from reelbench.reporting.records import Records
-from reelbench.reporting.stackfile import StackInfo
-from reelbench.reporting.traces import Gathered, RootKey
+from reelbench.reporting.evidence.measurements import Measurement, Measurements
+from reelbench.reporting.evidence.records import Records
+from reelbench.reporting.evidence.stackfile import StackInfo
+from reelbench.reporting.evidence.traces import Gathered, RootKey
 
 
 @dataclass(frozen=True, kw_only=True)
