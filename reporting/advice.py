@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reelbench.reporting import units
 from reelbench.reporting.breaker import SCENARIO as OUTAGE
 from reelbench.reporting.cancellation import SCENARIO as CANCELLATION
 from reelbench.reporting.cancellation import leftovers
 from reelbench.reporting.crossings import crossings
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.integrity import losses
 from reelbench.reporting.partials import handled
 from reelbench.reporting.recovery import outages
-from reelbench.reporting.report import Block, Bullets, Paragraph, Section
 from reelbench.reporting.retries import PROVIDER, SCENARIO, recovered
 from reelbench.reporting.statistics.intervals import summarize
 from reelbench.reporting.success import DIMENSION, NORMAL
@@ -158,7 +158,7 @@ def _partials(evidence: Evidence) -> Iterator[str]:
     if found and found.value < MIN_HANDLED:
         yield (
             f"**Only {found.value * 100:.1f} % of the jobs had a video under partial failures** "
-            f"({units.fraction(found)}): replace a refused picture by a plain one instead of giving up the job."
+            f"({text.fraction(found)}): replace a refused picture by a plain one instead of giving up the job."
         )
 
 
@@ -166,7 +166,7 @@ def _cancellation(evidence: Evidence) -> Iterator[str]:
     left = leftovers(evidence)
     if left and left.k:
         yield (
-            f"**{units.fraction(left)} cancelled jobs were still shown afterwards:** remove the record before "
+            f"**{text.fraction(left)} cancelled jobs were still shown afterwards:** remove the record before "
             "answering the cancellation."
         )
     times = summarize(

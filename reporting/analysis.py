@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from reelbench.loadgen.record.records import CaseRecord, ScenarioRecord
-from reelbench.reporting import units
 from reelbench.reporting.arrivals import OpenCase, open_case
 from reelbench.reporting.catalogue.sli import Objective, Sli
+from reelbench.reporting.document import text
 from reelbench.reporting.evidence.buckets import Bound
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import Measurement
@@ -196,7 +196,7 @@ def _with_cut_off(arriving: OpenCase | None, quantile: float, limit: float) -> t
     found = arriving.response(quantile) if arriving is not None and arriving.cut_off else None
     if arriving is None or found is None or found.within(limit):
         return Status.PASS, ""
-    reason = f"{units.counted(len(arriving.cut_off), 'job')} cut off; with them it is {found} s"
+    reason = f"{text.counted(len(arriving.cut_off), 'job')} cut off; with them it is {found} s"
     return (Status.FAIL if found.value > limit else Status.INCONCLUSIVE), reason
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 
 from reelbench.loadgen.record.records import Outcome
-from reelbench.reporting import units
 from reelbench.reporting.crossings import Crossings, crossings
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Series, Table, Timeline
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import Records
 from reelbench.reporting.recovery import Outage, Recovery, calls_during, outages, recovery, transitions
-from reelbench.reporting.report import Block, Bullets, Paragraph, Section, Series, Table, Timeline
 from reelbench.reporting.sections import not_run
 from reelbench.reporting.statistics.intervals import summarize
 
@@ -98,8 +98,8 @@ def _fast(evidence: Evidence, crossed: Crossings) -> list[str]:
         return ["No job that was sent while a breaker was open failed, so there is no fast failure to time."]
     return [
         (
-            f"Fast failure: jobs sent while a breaker was open failed after {units.with_unit(times.average, 's')} on "
-            f"average, {units.with_unit(times.maximum, 's')} at most (n = {times.n})."
+            f"Fast failure: jobs sent while a breaker was open failed after {text.with_unit(times.average, 's')} on "
+            f"average, {text.with_unit(times.maximum, 's')} at most (n = {times.n})."
         )
     ]
 
@@ -108,8 +108,8 @@ def _without(evidence: Evidence, found: tuple[Outage, ...]) -> list[Block]:
     rows = tuple(
         (
             *_head(evidence, outage),
-            units.seconds(outage.lifted - outage.on if outage.lifted is not None else None),
-            units.count(len(calls_during(evidence, outage))),
+            text.seconds(outage.lifted - outage.on if outage.lifted is not None else None),
+            text.count(len(calls_during(evidence, outage))),
         )
         for outage in found
     )
@@ -124,7 +124,7 @@ def _without(evidence: Evidence, found: tuple[Outage, ...]) -> list[Block]:
 def _transitions(evidence: Evidence) -> Table:
     found = sorted((t for t in evidence.run.transitions if t.scenario == SCENARIO), key=lambda t: t.at)
     rows = tuple(
-        (t.case, t.provider, units.seconds(_at(evidence, t.case, t.at)), t.before, t.after, units.instant(t.at))
+        (t.case, t.provider, text.seconds(_at(evidence, t.case, t.at)), t.before, t.after, text.instant(t.at))
         for t in found
     )
     columns = ("Case", "Provider", "At [s]", "From", "To", "UTC")
@@ -144,10 +144,10 @@ def _passed(crossed: Crossings, *, counted: bool) -> Table:
             (
                 interval.case,
                 interval.provider,
-                units.seconds(length) if length != float("inf") else "to the end of the case",
-                units.count(len(passed) if counted else None),
-                units.count(len(flying) if counted else None),
-                units.milliseconds(latest),
+                text.seconds(length) if length != float("inf") else "to the end of the case",
+                text.count(len(passed) if counted else None),
+                text.count(len(flying) if counted else None),
+                text.milliseconds(latest),
             )
         )
     columns = ("Case", "Provider", "Open for [s]", "Passed", "In flight", "Last in flight [ms]")
@@ -163,13 +163,13 @@ def _recovery(found: tuple[Outage, ...]) -> list[Block]:
         (
             outage.case,
             outage.provider,
-            units.seconds(outage.lifted - outage.on if outage.lifted is not None else None),
-            units.seconds(outage.detection) if outage.opened is not None else "did not open",
-            units.seconds(outage.open_after_lifting),
-            units.seconds(outage.probe),
-            units.seconds(outage.to_first_job),
-            units.seconds(outage.after_lifting),
-            units.seconds(outage.recovery)
+            text.seconds(outage.lifted - outage.on if outage.lifted is not None else None),
+            text.seconds(outage.detection) if outage.opened is not None else "did not open",
+            text.seconds(outage.open_after_lifting),
+            text.seconds(outage.probe),
+            text.seconds(outage.to_first_job),
+            text.seconds(outage.after_lifting),
+            text.seconds(outage.recovery)
             if outage.recovery is not None or outage.opened is None
             else "never within the case",
         )
@@ -261,4 +261,4 @@ def _at(records: Records, case: str, instant: float) -> float:
 
 
 def _head(evidence: Evidence, outage: Outage) -> tuple[str, str, str]:
-    return outage.case, outage.provider, units.seconds(_at(evidence, outage.case, outage.on))
+    return outage.case, outage.provider, text.seconds(_at(evidence, outage.case, outage.on))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reelbench.loadgen.record.records import CaseRecord
-from reelbench.reporting import units
 from reelbench.reporting.charges import charged
 from reelbench.reporting.comparison import compare
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Block, Bullets, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.pooling import calls_of
-from reelbench.reporting.report import Block, Bullets, Section, Table
 from reelbench.reporting.sections import not_run
 from reelbench.reporting.statistics.intervals import Proportion, proportion, summarize
 
@@ -65,7 +65,7 @@ def section(evidence: Evidence) -> Section:
     together = hit_rate(evidence)
     if together:
         items.append(
-            f"Hit rate in `{WARM}` and `{HALF}` together: {units.quoted(together)}; hits alone, of all questions to "
+            f"Hit rate in `{WARM}` and `{HALF}` together: {text.quoted(together)}; hits alone, of all questions to "
             "all caches."
         )
     for name, what in ((WARM, "Jobs with known prompts"), (HALF, "Jobs of which half have known prompts")):
@@ -86,13 +86,13 @@ def _rates(evidence: Evidence, cases: list[CaseRecord]) -> Table:
                 (
                     case.name,
                     cache,
-                    units.count(found.questions),
-                    units.count(found.hits),
-                    units.count(found.coalesced),
-                    units.count(found.misses),
-                    units.rate(found.rate),
-                    units.count(calls),
-                    units.count(None if calls is None else found.questions - calls),
+                    text.count(found.questions),
+                    text.count(found.hits),
+                    text.count(found.coalesced),
+                    text.count(found.misses),
+                    text.rate(found.rate),
+                    text.count(calls),
+                    text.count(None if calls is None else found.questions - calls),
                 )
             )
     columns = (
@@ -116,14 +116,14 @@ def _savings(evidence: Evidence, cases: list[CaseRecord]) -> Table:
         rows.append(
             (
                 case.name,
-                units.count(times.n if times else 0),
-                units.seconds(times.average if times else None),
-                units.tail(times.p95) if times else units.NONE,
+                text.count(times.n if times else 0),
+                text.seconds(times.average if times else None),
+                text.tail(times.p95) if times else text.NONE,
                 _each(evidence, "cache_io_saved", case.name, unit=1000, digits=1),
                 _each(evidence, "cache_time_saved", case.name, unit=1, digits=3),
-                units.money(providers),
-                units.money(before - providers if before is not None and providers is not None else None),
-                units.percent(1 - providers / before if before and providers is not None else None),
+                text.money(providers),
+                text.money(before - providers if before is not None and providers is not None else None),
+                text.percent(1 - providers / before if before and providers is not None else None),
             )
         )
     columns = (
@@ -141,4 +141,4 @@ def _each(evidence: Evidence, sli: str, case: str, *, unit: float, digits: int) 
     jobs = len(evidence.case_jobs(SCENARIO, case))
     values = [evidence.value(sli, SCENARIO, case, cache) for cache in CACHES]
     known = [value for value in values if value is not None]
-    return units.number(sum(known) / jobs / unit, digits) if known and jobs else units.NONE
+    return text.number(sum(known) / jobs / unit, digits) if known and jobs else text.NONE

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from reelbench.loadgen.record.records import JobRecord, Outcome
-from reelbench.reporting import units
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Bullets, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import Records
-from reelbench.reporting.report import Bullets, Section, Table
 from reelbench.reporting.sections import not_run
 from reelbench.reporting.statistics.intervals import Proportion, exact_proportion, summarize
 
@@ -42,7 +42,7 @@ def section(evidence: Evidence) -> Section:
     left = leftovers(evidence)
     if left:
         items.append(
-            f"Still shown after their cancellation was answered: **{units.fraction(left)}** "
+            f"Still shown after their cancellation was answered: **{text.fraction(left)}** "
             f"(95 % CI {left.lower * 100:.1f} to {left.upper * 100:.1f} %, exact)."
         )
     if scenario.audit is not None and scenario.audit.error is None:
@@ -55,21 +55,21 @@ def section(evidence: Evidence) -> Section:
     rows = (
         (
             "client: sent to answered",
-            units.count(times.n if times else 0),
-            units.milliseconds(times.average if times else None),
-            units.milliseconds(times.p50.value if times else None),
-            units.milliseconds(times.p95.value if times else None),
-            units.interval(times.p95.interval, "ms") if times else units.NONE,
-            units.milliseconds(times.maximum if times else None),
+            text.count(times.n if times else 0),
+            text.milliseconds(times.average if times else None),
+            text.milliseconds(times.p50.value if times else None),
+            text.milliseconds(times.p95.value if times else None),
+            text.interval(times.p95.interval, "ms") if times else text.NONE,
+            text.milliseconds(times.maximum if times else None),
         ),
         (
             "service: work stopped, files gone (PromQL)",
-            units.count(evidence.value("cancel_n", SCENARIO)),
-            units.milliseconds(evidence.value("cancel_avg", SCENARIO)),
-            units.NONE,
-            units.milliseconds(service.value if service else None),
-            f"bucket {units.bucket(service.bound, 'ms')}" if service and service.bound else units.NONE,
-            units.NONE,
+            text.count(evidence.value("cancel_n", SCENARIO)),
+            text.milliseconds(evidence.value("cancel_avg", SCENARIO)),
+            text.NONE,
+            text.milliseconds(service.value if service else None),
+            f"bucket {text.bucket(service.bound, 'ms')}" if service and service.bound else text.NONE,
+            text.NONE,
         ),
     )
     columns = ("Latency [ms]", "n", "Avg", "P50", "P95", "95 % CI or bucket of P95", "Max")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reelbench.reporting import units
 from reelbench.reporting.arrivals import OpenCase, open_cases
+from reelbench.reporting.document import text
 from reelbench.reporting.evidence.records import Records
 
 MIN_SUCCESS = 0.95
@@ -60,14 +60,14 @@ def broken(case: OpenCase) -> tuple[str, ...]:
     """What of an open case does not hold, with its numbers."""
     found = []
     if case.success is None or case.success.value < MIN_SUCCESS:
-        value = units.percent(case.success.value if case.success else None)
+        value = text.percent(case.success.value if case.success else None)
         found.append(f"success rate {value} %, below {MIN_SUCCESS * 100:g} %")
     p95 = case.response(0.95)
     if p95 is None or not p95.within(MAX_P95):
-        found.append(f"P95 of the response time {p95 or units.NONE} s, objective {MAX_P95:g} s")
+        found.append(f"P95 of the response time {p95 or text.NONE} s, objective {MAX_P95:g} s")
     if case.delivered < MIN_DELIVERED:
         found.append(
-            f"{units.percent(case.delivered)} % of the offered jobs came to an end, below {MIN_DELIVERED * 100:g} %"
+            f"{text.percent(case.delivered)} % of the offered jobs came to an end, below {MIN_DELIVERED * 100:g} %"
         )
     growth = growing(case)
     if growth is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reelbench.reporting import units
+from reelbench.reporting.document import text
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.statistics.intervals import Interval, Summary, mean_difference, summarize
 
@@ -37,7 +37,7 @@ class Comparison:
         return (
             f"{what} answer **{abs(self.change) * 1000:.1f} ms {word}** than {than} ({share:.1f} %): "
             f"{self.case.average:.3f} s (n = {self.case.n}) against {self.baseline.average:.3f} s "
-            f"(n = {self.baseline.n}), 95 % CI of the difference {units.interval(self.difference, 'ms')} ms{unclear}."
+            f"(n = {self.baseline.n}), 95 % CI of the difference {text.interval(self.difference, 'ms')} ms{unclear}."
         )
 
 

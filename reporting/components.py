@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from reelbench.reporting import units
 from reelbench.reporting.charts import component_bars
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Block, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.recommendations import Part
-from reelbench.reporting.report import Block, Section, Table
 from reelbench.reporting.sections import not_run
 
 SCENARIO = "component_speed"
@@ -44,12 +44,12 @@ def section(evidence: Evidence) -> Section:
         rows.append(
             (
                 name,
-                units.count(part.executions if part else None),
-                units.seconds(evidence.value("stage_avg", SCENARIO, member=stage)),
-                units.seconds(p95.value if p95 else None),
-                units.bucket(p95.bound if p95 else None),
-                units.seconds(part.seconds if part else None),
-                units.percent(part.seconds / total if part and total else None),
+                text.count(part.executions if part else None),
+                text.seconds(evidence.value("stage_avg", SCENARIO, member=stage)),
+                text.seconds(p95.value if p95 else None),
+                text.bucket(p95.bound if p95 else None),
+                text.seconds(part.seconds if part else None),
+                text.percent(part.seconds / total if part and total else None),
             )
         )
     columns = ("Component", "n", "Avg [s]", "P95 [s]", "P95 bucket [s]", "Sum [s]", "Share %")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from reelbench.loadgen.record.records import CaseRecord
-from reelbench.reporting import units
 from reelbench.reporting.charges import KINDS, PER, Bill, Loaded, Month, bill, loaded, month
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import case_seconds, place_name
-from reelbench.reporting.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.usage import job_seconds
 
 DIMENSION = "resources"
@@ -39,20 +39,20 @@ def section(evidence: Evidence) -> Section:
     title = "Infrastructure cost"
     found = reference(evidence)
     if found is None:
-        text = "No case has the bytes, CPU, memory and usage of completed jobs that a cost needs."
-        return Section(title, (Paragraph(text), _list(evidence)))
+        sentence = "No case has the bytes, CPU, memory and usage of completed jobs that a cost needs."
+        return Section(title, (Paragraph(sentence), _list(evidence)))
     scenario, case, cost = found
     currency = evidence.prices.currency
     place = place_name(scenario, case.name)
     items = [
         (
-            f"A completed job costs **{units.money(cost.each)} {currency}** at list prices, 1,000 jobs "
-            f"**{units.money(cost.each * 1000)} {currency}** (marginal, {place}, n = {cost.completed} completed of "
+            f"A completed job costs **{text.money(cost.each)} {currency}** at list prices, 1,000 jobs "
+            f"**{text.money(cost.each * 1000)} {currency}** (marginal, {place}, n = {cost.completed} completed of "
             f"{cost.jobs} jobs)."
         ),
         (
-            f"Of that, jobs that gave no video cost {units.money(cost.failures)} {currency}. Attempts beyond the first "
-            f"would add {units.money(cost.retries)} {currency} a job if providers charge for attempts that failed; the "
+            f"Of that, jobs that gave no video cost {text.money(cost.failures)} {currency}. Attempts beyond the first "
+            f"would add {text.money(cost.retries)} {currency} a job if providers charge for attempts that failed; the "
             "usage counts good answers alone, so they are not in the cost above."
         ),
     ]
@@ -60,10 +60,10 @@ def section(evidence: Evidence) -> Section:
     if held is not None:
         variable = cost.of("egress", *KINDS)
         items.append(
-            f"Fully loaded, one instance at the load of {place}: **{units.money(variable + held.workload)} "
-            f"{currency}** a job: providers and egress {units.money(variable)}, compute {units.money(held.workload)} "
-            f"by max(request, usage), of which {units.money(held.unused)} was reserved and not used. Idle, apart: the "
-            f"rest of the machine costs {units.money(held.idle)} {currency} for each job."
+            f"Fully loaded, one instance at the load of {place}: **{text.money(variable + held.workload)} "
+            f"{currency}** a job: providers and egress {text.money(variable)}, compute {text.money(held.workload)} "
+            f"by max(request, usage), of which {text.money(held.unused)} was reserved and not used. Idle, apart: the "
+            f"rest of the machine costs {text.money(held.idle)} {currency} for each job."
         )
         whole = _month(evidence, found, held)
         if whole is not None:
@@ -87,9 +87,9 @@ def _month(evidence: Evidence, found: tuple[str, CaseRecord, Bill], held: Loaded
 def _monthly(whole: Month, currency: str) -> str:
     return (
         f"A month at a load of {whole.jobs:,.0f} jobs, spread evenly: "
-        f"**{units.money(whole.compute + whole.variable)} {currency}**: providers and egress "
-        f"{units.money(whole.variable)}, compute of {whole.instances} instance{'s' if whole.instances > 1 else ''} "
-        f"{units.money(whole.compute)} (one instance did {whole.capacity:.2f} jobs/s at best in a case of this report; "
+        f"**{text.money(whole.compute + whole.variable)} {currency}**: providers and egress "
+        f"{text.money(whole.variable)}, compute of {whole.instances} instance{'s' if whole.instances > 1 else ''} "
+        f"{text.money(whole.compute)} (one instance did {whole.capacity:.2f} jobs/s at best in a case of this report; "
         "no reserve for peaks)."
     )
 
@@ -102,9 +102,9 @@ def _lines(evidence: Evidence, place: str, cost: Bill) -> Table:
             f"{charge.quantity * PER.get(charge.name, 1.0) / cost.completed:,.4g}",
             prices.prices[charge.name].unit.removeprefix("1M "),
             f"{prices.price(charge.name):g} / {prices.prices[charge.name].unit}",
-            units.money(charge.cost / cost.completed),
-            units.money(charge.cost / cost.completed * 1000),
-            units.percent(charge.cost / cost.total if cost.total else None),
+            text.money(charge.cost / cost.completed),
+            text.money(charge.cost / cost.completed * 1000),
+            text.percent(charge.cost / cost.total if cost.total else None),
         )
         for charge in cost.charges
     )
@@ -130,9 +130,9 @@ def _cases(evidence: Evidence) -> Table:
         rows.append(
             (
                 place_name(scenario.name, case.name),
-                units.count(cost.completed),
+                text.count(cost.completed),
                 *(
-                    units.money(each * 1000 if each is not None else None)
+                    text.money(each * 1000 if each is not None else None)
                     for each in (
                         cost.of("cpu", "memory"),
                         cost.of("egress"),

@@ -18,10 +18,12 @@ from reelbench.loadgen.record.records import (
     read_requests,
     read_run,
 )
-from reelbench.reporting import performance, reliability, resources, sections, units
+from reelbench.reporting import performance, reliability, resources, sections
 from reelbench.reporting.analysis import Analysis, Status, Verdict, analyse, worst
 from reelbench.reporting.catalogue.prices import PRICES_FILE, load_prices
 from reelbench.reporting.catalogue.sli import CATALOGUE_FILE, Catalogue, load
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Report
 from reelbench.reporting.evidence import measurements as measured
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import Measurements
@@ -35,7 +37,6 @@ from reelbench.reporting.evidence.trace_sampling import wanted
 from reelbench.reporting.evidence.traces import FileTraces, Gathered, TraceSource
 from reelbench.reporting.outcome import Found, Judged
 from reelbench.reporting.publish import Format, publish
-from reelbench.reporting.report import Report
 
 REPORTS_DIR = "reports"
 DIMENSIONS: dict[str, Callable[[Evidence, Analysis], Report]] = {
@@ -200,7 +201,7 @@ def _summary(judged: Judged, paths: list[Path]) -> list[str]:
     """The verdicts as a plain table, what keeps the numbers from being trusted, and where the report is."""
     analysis = judged.analysis
     rows = [
-        (f"  {v.status}", *sections.verdict_cells(v)[:4], f"n = {units.NONE if v.n is None else v.n}", v.reason)
+        (f"  {v.status}", *sections.verdict_cells(v)[:4], f"n = {text.NONE if v.n is None else v.n}", v.reason)
         for v in analysis.verdicts
     ]
     lines = tabulate(rows, tablefmt="plain", disable_numparse=True).splitlines() if rows else []

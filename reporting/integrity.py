@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from reelbench.loadgen.record.records import JobRecord, Outcome, ScenarioRecord
+from reelbench.reporting.document.literal import literal
 from reelbench.reporting.evidence.records import Records
-from reelbench.reporting.literal import literal
 
 UNENDED = ("queued", "in_progress")
 """Words of the list of videos for a job that has not ended."""

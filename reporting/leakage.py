@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from reelbench.reporting import units
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.leak import EDGE, HORIZON, SCENARIO, Leak, leak
-from reelbench.reporting.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
 from reelbench.reporting.sections import not_run
 from reelbench.reporting.usage import UNDER_TEST, gauge, memory
 
@@ -31,22 +31,22 @@ def section(evidence: Evidence) -> Section:
     budget = sli.objective.value if sli.objective else 0.0
     drift = found.trend
     few = f", n too small: {drift.n} samples, needs {sli.min_n}" if drift.n < sli.min_n else ""
-    lower, upper = (units.amount(limit) for limit in (drift.interval.lower, drift.interval.upper))
+    lower, upper = (text.amount(limit) for limit in (drift.interval.lower, drift.interval.upper))
     items = (
         f"Verdict: **{verdict(evidence)}**{few}.",
         (
             f"Trend: {'significant' if drift.significant else 'not significant'} (p = {drift.p:.3g}, Mann-Kendall "
             f"after Hamed and Rao with 3 lags, n = {drift.n} samples, variance widened {drift.inflation:.2f} times); "
-            f"slope {units.amount(drift.slope)} a job (Theil-Sen, 95 % CI {lower} to {upper})."
+            f"slope {text.amount(drift.slope)} a job (Theil-Sen, 95 % CI {lower} to {upper})."
         ),
         (
             f"Rule: it leaks when the trend is significant and the lower limit of the slope over {HORIZON:,} jobs is "
-            f"above the budget of {units.amount(budget)}; here it is {units.amount(found.projected)}"
+            f"above the budget of {text.amount(budget)}; here it is {text.amount(found.projected)}"
             f"{'' if drift.significant else ', as the trend is not significant'}."
         ),
         (
             f"Growth over {found.jobs} jobs after the warm-up: **{found.growth * 100:+.2f} %**, from "
-            f"{units.amount(found.beginning)} to {units.amount(found.end)} (medians of the first and last {EDGE} "
+            f"{text.amount(found.beginning)} to {text.amount(found.end)} (medians of the first and last {EDGE} "
             "samples)."
         ),
     )
@@ -65,7 +65,7 @@ def _table(evidence: Evidence, found: Leak) -> Table:
         (
             title,
             *(
-                units.number(value / unit if value is not None else None, digits)
+                text.number(value / unit if value is not None else None, digits)
                 for value in (g.before, g.median, g.peak, g.after, g.kept)
             ),
         )
@@ -98,5 +98,5 @@ def _chart(found: Leak) -> Chart:
             Series("Theil-Sen", ends, tuple(middle + slope * x for x in ends)),
         ),
         caption=f"Raw samples of service and media workers together, n = {len(points)}, and the Theil-Sen slope of "
-        f"{units.amount(found.trend.slope)} a job. The axis does not begin at zero.",
+        f"{text.amount(found.trend.slope)} a job. The axis does not begin at zero.",
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from reelbench.reporting import units
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import place_name
-from reelbench.reporting.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.usage import PROCESSES, UNDER_TEST, memory
 
 DIMENSION = "resources"
@@ -47,12 +47,12 @@ def _rows(evidence: Evidence) -> tuple[tuple[str, ...], ...]:
                 (
                     place_name(scenario.name, case.name),
                     process,
-                    units.count(found.n),
+                    text.count(found.n),
                     *(
-                        units.megabytes(value)
+                        text.megabytes(value)
                         for value in (found.before, found.median, found.peak, found.after, found.growth)
                     ),
-                    units.megabytes(each, 2) if len(parts) > 1 else units.NONE,
+                    text.megabytes(each, 2) if len(parts) > 1 else text.NONE,
                 )
             )
     return tuple(rows)
@@ -66,7 +66,7 @@ def _idle(evidence: Evidence) -> str:
         return ""
     return (
         f"At rest, before any other load of this dimension, service and media workers hold "
-        f"**{units.amount(idle.median)}** (median, n = {idle.n} samples)."
+        f"**{text.amount(idle.median)}** (median, n = {idle.n} samples)."
     )
 
 
@@ -77,15 +77,15 @@ def _single(evidence: Evidence) -> str:
     scenario = evidence.scenario(SINGLE)
     case = next(c for c in scenario.cases if c.started is not None) if scenario else None
     figures = memory(evidence, SINGLE, case, *UNDER_TEST) if case else None
-    text = (
-        f"Jobs one at a time need up to **{units.amount(found.value)}** above the memory before them (peak less "
+    sentence = (
+        f"Jobs one at a time need up to **{text.amount(found.value)}** above the memory before them (peak less "
         f"before, n = {found.n} jobs)"
     )
     if figures is None or figures.kept is None or not found.n:
-        return f"{text}."
+        return f"{sentence}."
     if figures.kept <= 0:
-        return f"{text}; all of it was given back after the rest."
+        return f"{sentence}; all of it was given back after the rest."
     return (
-        f"{text}; {units.amount(figures.kept)} of it was still held after the rest, "
-        f"{units.amount(figures.kept / found.n)} a job."
+        f"{text}; {text.amount(figures.kept)} of it was still held after the rest, "
+        f"{text.amount(figures.kept / found.n)} a job."
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reelbench.loadgen.record.records import CaseRecord
-from reelbench.reporting import units
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Block, Bullets, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import case_seconds, place_name
-from reelbench.reporting.report import Block, Bullets, Section, Table
 from reelbench.reporting.sections import not_run
 
 DIMENSION = "resources"
@@ -71,7 +71,7 @@ def section(evidence: Evidence) -> Section:
     rows = tuple(
         (
             place_name(scenario.name, case.name),
-            units.count(bytes_of.jobs),
+            text.count(bytes_of.jobs),
             *(
                 _each((bytes_of.sent.get(name, 0) + bytes_of.received.get(name, 0)) / bytes_of.jobs)
                 for name in DEPENDENCIES
@@ -112,8 +112,8 @@ def _detail(case: CaseRecord, found: Traffic) -> tuple[Block, ...]:
     )
     items = (
         (
-            f"A job moves **{units.amount(found.total / found.jobs)}** in all (n = {found.jobs} jobs), of which "
-            f"{units.amount(found.egress / found.jobs)} leave for the internet (requests to providers, and the video)."
+            f"A job moves **{text.amount(found.total / found.jobs)}** in all (n = {found.jobs} jobs), of which "
+            f"{text.amount(found.egress / found.jobs)} leave for the internet (requests to providers, and the video)."
         ),
         f"The case moved {_rate(found.total, seconds)} Mbit/s with {case.concurrency} jobs in flight.",
     )
@@ -127,8 +127,8 @@ def _detail(case: CaseRecord, found: Traffic) -> tuple[Block, ...]:
 
 
 def _each(value: float) -> str:
-    return units.number(value / 1000, 2)
+    return text.number(value / 1000, 2)
 
 
 def _rate(value: float, seconds: float | None) -> str:
-    return units.number(value * 8 / seconds / 1e6) if seconds else units.NONE
+    return text.number(value * 8 / seconds / 1e6) if seconds else text.NONE

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from reelbench.loadgen.record.records import CaseRecord, ScenarioRecord
-from reelbench.reporting import links
 from reelbench.reporting.analysis import QUICK, Verdict
 from reelbench.reporting.catalogue.sli import Catalogue, Sli
+from reelbench.reporting.document import grafana_links
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import RECORDS, Measurement
 from reelbench.reporting.evidence.records import STOPPED, case_seconds
@@ -51,7 +51,7 @@ def numbers(evidence: Evidence, verdicts: Iterable[Verdict]) -> tuple[Number, ..
 def _measured(evidence: Evidence, m: Measurement, verdict: Verdict | None) -> Number:
     sli = evidence.catalogue.get(m.sli)
     scenario = evidence.scenario(m.scenario)
-    started, ended = links.window(evidence.run, m.scenario, m.case)
+    started, ended = grafana_links.window(evidence.run, m.scenario, m.case)
     return Number(
         sli=sli.id,
         title=sli.title,
@@ -74,8 +74,8 @@ def _measured(evidence: Evidence, m: Measurement, verdict: Verdict | None) -> Nu
         instant=m.instant,
         started=started,
         ended=ended,
-        grafana=links.place(_grafana(evidence), evidence.run, m.scenario, m.case),
-        panel=links.panel(_grafana(evidence), sli, evidence.run, m.scenario, m.case) if verdict else None,
+        grafana=grafana_links.place(_grafana(evidence), evidence.run, m.scenario, m.case),
+        panel=grafana_links.panel(_grafana(evidence), sli, evidence.run, m.scenario, m.case) if verdict else None,
     )
 
 
@@ -152,7 +152,7 @@ def _summary(values: list[float], what: str) -> Iterator[_Figure]:
 def _number(evidence: Evidence, scenario: ScenarioRecord, case: str, member: str, figure: _Figure) -> Number:
     sli, value, n, interval, what = figure
     title, unit = TITLES.get(sli) or _named(evidence.catalogue, sli)
-    started, ended = links.window(evidence.run, scenario.name, case)
+    started, ended = grafana_links.window(evidence.run, scenario.name, case)
     return Number(
         sli=sli,
         title=title,
@@ -175,7 +175,7 @@ def _number(evidence: Evidence, scenario: ScenarioRecord, case: str, member: str
         instant=evidence.measurements.instant,
         started=started,
         ended=ended,
-        grafana=links.place(_grafana(evidence), evidence.run, scenario.name, case),
+        grafana=grafana_links.place(_grafana(evidence), evidence.run, scenario.name, case),
         panel=None,
     )
 

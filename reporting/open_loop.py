@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from reelbench.reporting import units
 from reelbench.reporting.analysis import Analysis
 from reelbench.reporting.arrivals import OpenCase, open_cases
 from reelbench.reporting.capacity import FLUCTUATION, MAX_GROWTH, MAX_P95, MIN_DELIVERED, MIN_SUCCESS, Knee, knee
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import place_name
-from reelbench.reporting.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
 from reelbench.reporting.spike import GROUP, Spike, spikes
 
 RAMP, SPIKE = "ramp", "spike"
@@ -63,15 +63,15 @@ def _table(cases: list[OpenCase], analysis: Analysis) -> Table:
             place_name(case.scenario, case.case),
             _rate(case),
             case.load.process,
-            units.count(case.offered),
-            units.count(len(case.sent)),
-            units.count(len(case.completed)),
-            units.count(len(case.cut_off)),
-            units.count(case.failed),
-            units.rate(case.success),
-            units.count(case.most_in_flight),
-            units.count(case.held),
-            units.milliseconds(lateness.get((case.scenario, case.case))),
+            text.count(case.offered),
+            text.count(len(case.sent)),
+            text.count(len(case.completed)),
+            text.count(len(case.cut_off)),
+            text.count(case.failed),
+            text.rate(case.success),
+            text.count(case.most_in_flight),
+            text.count(case.held),
+            text.milliseconds(lateness.get((case.scenario, case.case))),
         )
         for case in cases
     )
@@ -102,7 +102,7 @@ def _unfinished(cases: list[OpenCase]) -> tuple[str, ...]:
             names = ", ".join(str(job.index) for job in case.cut_off[:LISTED])
             more = f" and {len(case.cut_off) - LISTED} more (`jobs.jsonl`)" if len(case.cut_off) > LISTED else ""
             items.append(
-                f"{place_name(case.scenario, case.case)}: {units.counted(len(case.cut_off), 'job')} cut off{never}; by "
+                f"{place_name(case.scenario, case.case)}: {text.counted(len(case.cut_off), 'job')} cut off{never}; by "
                 f"index in the plan: {names}{more}. Cut-off jobs count in the percentiles as longer than until then."
             )
     return tuple(items)
@@ -111,12 +111,12 @@ def _unfinished(cases: list[OpenCase]) -> tuple[str, ...]:
 def _times(cases: list[OpenCase]) -> Table:
     rows = []
     for case in cases:
-        cells = [place_name(case.scenario, case.case), units.count(len(case.completed) + len(case.cut_off))]
+        cells = [place_name(case.scenario, case.case), text.count(len(case.completed) + len(case.cut_off))]
         for q in (0.5, 0.95, 0.99):
             found = case.response(q)
-            cells.append(f"{found} ({found.limits})" if found else units.NONE)
+            cells.append(f"{found} ({found.limits})" if found else text.NONE)
         service = case.service(0.95)
-        rows.append((*cells, str(service) if service else units.NONE))
+        rows.append((*cells, str(service) if service else text.NONE))
     columns = (
         "Scenario / case", "n", "Response P50 (95 % CI)", "Response P95 (95 % CI)", "Response P99 (95 % CI)",
         "Service P95",
@@ -143,7 +143,7 @@ def _distributions(case: OpenCase) -> Chart | None:
     service = sorted(job.done - job.sent for job in case.completed)
     steps = tuple((rank + 1) / total for rank in range(len(response)))
     missing = (
-        f" Cut off, and right of all, so that the lines end below 1: {units.counted(len(case.cut_off), 'job')}."
+        f" Cut off, and right of all, so that the lines end below 1: {text.counted(len(case.cut_off), 'job')}."
         if case.cut_off
         else ""
     )
@@ -169,19 +169,19 @@ def _knee(found: Knee) -> list[Block]:
     else:
         first = f"**Knee: {held.case.load.rate:g} jobs/s** is the highest rate that holds (n = {len(held.case.jobs)})"
     if broke is None:
-        text = f"{first}; no tested rate ({rates}) is too high, so the service may hold more."
+        sentence = f"{first}; no tested rate ({rates}) is too high, so the service may hold more."
     else:
-        text = f"{first}. At {broke.case.load.rate:g} jobs/s it does not: {'; '.join(broke.broken)}."
+        sentence = f"{first}. At {broke.case.load.rate:g} jobs/s it does not: {'; '.join(broke.broken)}."
     rows = tuple(
         (
             f"{step.case.load.rate:g}",
-            units.number(step.case.offered / step.case.load.seconds, 1),
-            units.count(step.case.offered),
-            units.rate(step.case.success),
-            str(step.case.response(0.95) or units.NONE),
-            units.percent(step.case.delivered),
-            units.count(step.case.backlog(step.case.load.seconds)),
-            units.number(step.case.growth.slope if step.case.growth else None),
+            text.number(step.case.offered / step.case.load.seconds, 1),
+            text.count(step.case.offered),
+            text.rate(step.case.success),
+            str(step.case.response(0.95) or text.NONE),
+            text.percent(step.case.delivered),
+            text.count(step.case.backlog(step.case.load.seconds)),
+            text.number(step.case.growth.slope if step.case.growth else None),
             "holds" if not step.broken else "**does not hold**",
         )
         for step in found.steps
@@ -196,12 +196,12 @@ def _knee(found: Knee) -> list[Block]:
         "cut-off, and the backlog (due and not done) has no significant upward trend of more than "
         f"{MAX_GROWTH * 100:g} % of the offered jobs, and {FLUCTUATION:g} jobs, over the case."
     )
-    return [Bullets((text,)), Table(columns, rows, columns[:-1], caption)]
+    return [Bullets((sentence,)), Table(columns, rows, columns[:-1], caption)]
 
 
 def _spike(found: Spike) -> list[Block]:
     load = found.case.load
-    peak = f"{'at least ' if found.peak_at_least else ''}{units.seconds(found.peak)} s"
+    peak = f"{'at least ' if found.peak_at_least else ''}{text.seconds(found.peak)} s"
     if found.recovery is None:
         rest = load.seconds - found.end
         back = f"They were **not back** when jobs stopped arriving, {rest:g} s after the end of the burst."
@@ -209,10 +209,10 @@ def _spike(found: Spike) -> list[Block]:
         back = "They were back in it as soon as the burst ended, or never left it."
     else:
         back = f"They were back in it **{found.recovery:.2f} s** after the end of the burst."
-    text = (
+    sentence = (
         f"**Spike:** {load.burst_rate:g} instead of {load.rate:g} jobs/s for {load.burst_seconds:g} s. Response times "
         f"rose to **{peak}**, the backlog to {found.peak_backlog} jobs. The steady band ends at "
-        f"{units.seconds(found.band)} s, P95 of the {found.before} jobs before the burst. {back} Recovery is when the "
+        f"{text.seconds(found.band)} s, P95 of the {found.before} jobs before the burst. {back} Recovery is when the "
         f"median of {GROUP} neighbouring jobs is in the band for good."
     )
     jobs = found.case.completed
@@ -231,7 +231,7 @@ def _spike(found: Spike) -> list[Block]:
         ),
         caption=f"Each completed job at the time it was due, n = {len(jobs)}; the burst is from {found.begin:g} to "
         f"{found.end:g} s (shaded).",
-        limit=(f"steady up to {units.seconds(found.band)} s", found.band),
+        limit=(f"steady up to {text.seconds(found.band)} s", found.band),
         span=("burst", found.begin, found.end),
     )
-    return [Bullets((text,)), chart]
+    return [Bullets((sentence,)), chart]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from reelbench.reporting import units
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.report import Section, Table
 from reelbench.reporting.sections import not_run
 from reelbench.reporting.statistics.intervals import summarize
 
@@ -28,15 +28,15 @@ def section(evidence: Evidence) -> Section:
         rows.append(
             (
                 f"{operation} (long poll, not judged)" if operation == "wait" else operation,
-                units.count(exact.n if exact else 0),
-                units.milliseconds(evidence.value(f"{prefix}_avg", SCENARIO, member=operation)),
-                units.milliseconds(exact.average if exact else None),
-                units.milliseconds(p95.value if p95 else None),
-                units.bucket(p95.bound if p95 else None, "ms"),
-                units.milliseconds(exact.p95.value if exact else None),
-                units.relative(p95.value if p95 else None, exact.p95.value if exact else None),
-                units.interval(exact.p95.interval, "ms") if exact else units.NONE,
-                units.milliseconds(exact.maximum if exact else None),
+                text.count(exact.n if exact else 0),
+                text.milliseconds(evidence.value(f"{prefix}_avg", SCENARIO, member=operation)),
+                text.milliseconds(exact.average if exact else None),
+                text.milliseconds(p95.value if p95 else None),
+                text.bucket(p95.bound if p95 else None, "ms"),
+                text.milliseconds(exact.p95.value if exact else None),
+                text.relative(p95.value if p95 else None, exact.p95.value if exact else None),
+                text.interval(exact.p95.interval, "ms") if exact else text.NONE,
+                text.milliseconds(exact.maximum if exact else None),
             )
         )
     columns = (

@@ -10,11 +10,11 @@ import msgspec
 
 from reelbench.loadgen.record.records import JobRecord, Outcome
 from reelbench.reporting.analysis import Analysis, Status
+from reelbench.reporting.document.report import Report
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.numbers import numbers
 from reelbench.reporting.render.inline import plain
 from reelbench.reporting.render.named import named_tables
-from reelbench.reporting.report import Report
 from reelbench.reporting.results import Audit, CaseWindow, Count, Dimension, Outlier, Provenance, Results, TableRows
 
 SLOWEST = 3

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reelbench.loadgen.record.records import JobRecord
-from reelbench.reporting import links, units
 from reelbench.reporting.critical_path import seconds_in_spans
+from reelbench.reporting.document import grafana_links, text
+from reelbench.reporting.document.literal import literal
+from reelbench.reporting.document.report import Block, Code, Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import place_name
 from reelbench.reporting.evidence.trace_sampling import FAILED, failed, slowest
-from reelbench.reporting.literal import literal
-from reelbench.reporting.report import Block, Code, Paragraph, Section, Table
 from reelbench.reporting.span_tree import span_tree
 
 TITLE = "Slowest and failed jobs"
@@ -47,9 +47,9 @@ def _jobs(evidence: Evidence, jobs: Sequence[JobRecord], caption: str) -> list[B
         (
             place_name(job.scenario, job.case),
             str(job.index),
-            units.seconds(job.done - job.due),
+            text.seconds(job.done - job.due),
             job.outcome.value,
-            literal(job.error) if job.error else units.NONE,
+            literal(job.error) if job.error else text.NONE,
             f"`{job.trace_id}`",
         )
         for job in jobs
@@ -70,4 +70,4 @@ def _linked(evidence: Evidence, job: JobRecord) -> str:
     grafana = evidence.stack.grafana_url if evidence.stack else None
     if grafana is None:
         return f"`{job.trace_id}`"
-    return f"[`{job.trace_id}`]({links.trace(grafana, job.trace_id, job.due, job.done)})"
+    return f"[`{job.trace_id}`]({grafana_links.trace(grafana, job.trace_id, job.due, job.done)})"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from reelbench.loadgen.record.records import Outcome
-from reelbench.reporting import units
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Bullets, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import STOPPED, Records
-from reelbench.reporting.report import Bullets, Section, Table
 from reelbench.reporting.sections import not_run
 from reelbench.reporting.statistics.intervals import Proportion, exact_proportion, proportion
 
@@ -41,14 +41,14 @@ def section(evidence: Evidence) -> Section:
         ("no known end", sum(1 for job in jobs if job.outcome not in {Outcome.COMPLETED, Outcome.FAILED})),
     )
     rows = tuple(
-        (name, units.fraction(share), units.rate(share)) for name, k in groups if (share := proportion(k, len(jobs)))
+        (name, text.fraction(share), text.rate(share)) for name, k in groups if (share := proportion(k, len(jobs)))
     )
     lost = exact_proportion(sum(scenes - done for scenes, done in read), sum(scenes for scenes, _ in read))
     items = []
     if video := handled(evidence):
-        items.append(f"Jobs that ended with a video in spite of the fault: {units.quoted(video)}.")
+        items.append(f"Jobs that ended with a video in spite of the fault: {text.quoted(video)}.")
     if lost:
-        items.append(f"Scenes lost in completed videos: {units.quoted(lost)}, exact interval.")
+        items.append(f"Scenes lost in completed videos: {text.quoted(lost)}, exact interval.")
     items.append(_agreement(evidence, partial))
     checked = [job for job in completed if job.integrity is not None]
     if checked:

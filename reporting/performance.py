@@ -12,17 +12,17 @@ from reelbench.reporting import (
     principles,
     scalability,
     sections,
-    units,
     warmup,
     where_time_goes,
 )
 from reelbench.reporting.analysis import Analysis
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Block, Bullets, Paragraph, Report, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import Measurement
 from reelbench.reporting.evidence.records import place_name
 from reelbench.reporting.levels import Level, levels
 from reelbench.reporting.recommendations import recommend
-from reelbench.reporting.report import Block, Bullets, Paragraph, Report, Section, Table
 from reelbench.reporting.statistics import littles_law
 
 DIMENSION = "performance"
@@ -77,11 +77,11 @@ def _key_metrics(evidence: Evidence, every: tuple[Level, ...]) -> Section:
             (
                 f"Response time of a single request: **{single.average:.3f}{spread} s** (average +- sample "
                 f"standard deviation, n = {single.n}; 95 % CI of the average in s: "
-                f"{units.interval(single.average_interval)})."
+                f"{text.interval(single.average_interval)})."
             ),
             (
                 f"P95 of a single request: **{single.p95.value:.3f} s** (95 % CI in s: "
-                f"{units.interval(single.p95.interval)}; PromQL {units.quantile(promql)} s)."
+                f"{text.interval(single.p95.interval)}; PromQL {text.quantile(promql)} s)."
             ),
         ]
     best = _best(every)
@@ -109,16 +109,16 @@ def _response_time(evidence: Evidence, every: tuple[Level, ...]) -> Section:
     rows = tuple(
         (
             place_name(level.scenario, level.case),
-            units.count(level.times.n),
-            units.seconds(level.times.minimum),
-            units.seconds(level.times.average),
-            units.interval(level.times.average_interval),
-            units.seconds(level.times.maximum),
-            units.seconds(level.times.stddev),
-            *(units.tail(percentile) for percentile in (level.times.p50, level.times.p95, level.times.p99)),
+            text.count(level.times.n),
+            text.seconds(level.times.minimum),
+            text.seconds(level.times.average),
+            text.interval(level.times.average_interval),
+            text.seconds(level.times.maximum),
+            text.seconds(level.times.stddev),
+            *(text.tail(percentile) for percentile in (level.times.p50, level.times.p95, level.times.p99)),
         )
         if level.times
-        else (place_name(level.scenario, level.case), "0", *[units.NONE] * 8)
+        else (place_name(level.scenario, level.case), "0", *[text.NONE] * 8)
         for level in every
     )
     columns = ("Scenario / case", "n", "Min", "Avg", "95 % CI of avg", "Max", "Stddev", "P50", "P95", "P99")
@@ -143,11 +143,11 @@ def _percentiles(evidence: Evidence, every: tuple[Level, ...]) -> Section:
             continue
         place = place_name(level.scenario, level.case)
         average = evidence.measured("response_time_avg", level.scenario, level.case)
-        limits = units.interval(level.times.average_interval)
+        limits = text.interval(level.times.average_interval)
         rows.append((place, "avg", *_beside(average, level.times.average), limits))
         for name, percentile in (("P50", level.times.p50), ("P95", level.times.p95), ("P99", level.times.p99)):
             measured = evidence.measured(f"response_time_{name.lower()}", level.scenario, level.case)
-            rows.append((place, name, *_beside(measured, percentile.value), units.interval(percentile.interval)))
+            rows.append((place, name, *_beside(measured, percentile.value), text.interval(percentile.interval)))
     columns = ("Scenario / case", "Figure", "PromQL", "Bucket", "Exact", "Difference %", "95 % CI of exact")
     table = Table(
         columns,
@@ -162,10 +162,10 @@ def _percentiles(evidence: Evidence, every: tuple[Level, ...]) -> Section:
 def _beside(measurement: Measurement | None, exact: float) -> tuple[str, str, str, str]:
     value = measurement.value if measurement else None
     return (
-        units.seconds(value),
-        units.bucket(measurement.bound if measurement else None),
-        units.seconds(exact),
-        units.relative(value, exact),
+        text.seconds(value),
+        text.bucket(measurement.bound if measurement else None),
+        text.seconds(exact),
+        text.relative(value, exact),
     )
 
 
@@ -175,16 +175,16 @@ def _concurrent_load(evidence: Evidence, analysis: Analysis, load: tuple[Level, 
     lateness = {(h.scenario, h.case): h.lateness_p99 for h in analysis.health}
     rows = tuple(
         (
-            units.count(level.concurrency),
-            units.count(level.success.n if level.success else 0),
-            units.rate(level.success),
-            units.number(level.throughput),
-            units.seconds(level.times.average if level.times else None),
-            units.tail(level.times.p95) if level.times else units.NONE,
-            units.tail(level.times.p99) if level.times else units.NONE,
-            units.quantile(level.queue_p95),
-            units.milliseconds(lateness.get((level.scenario, level.case))),
-            units.number(level.generator_cpu),
+            text.count(level.concurrency),
+            text.count(level.success.n if level.success else 0),
+            text.rate(level.success),
+            text.number(level.throughput),
+            text.seconds(level.times.average if level.times else None),
+            text.tail(level.times.p95) if level.times else text.NONE,
+            text.tail(level.times.p99) if level.times else text.NONE,
+            text.quantile(level.queue_p95),
+            text.milliseconds(lateness.get((level.scenario, level.case))),
+            text.number(level.generator_cpu),
         )
         for level in load
     )
@@ -215,12 +215,12 @@ def _littles_law(every: tuple[Level, ...]) -> Section:
     rows = tuple(
         (
             place_name(level.scenario, level.case),
-            units.count(law.slots),
-            units.number(law.whole.throughput),
-            units.seconds(law.whole.response_time),
-            units.number(law.whole.in_flight),
-            units.number(law.steady.in_flight if law.steady else None),
-            units.seconds(law.steady.seconds if law.steady else None),
+            text.count(law.slots),
+            text.number(law.whole.throughput),
+            text.seconds(law.whole.response_time),
+            text.number(law.whole.in_flight),
+            text.number(law.steady.in_flight if law.steady else None),
+            text.seconds(law.steady.seconds if law.steady else None),
             law.word,
         )
         for level in every
@@ -244,12 +244,12 @@ def _throughput(evidence: Evidence, every: tuple[Level, ...]) -> Section:
     rows = tuple(
         (
             place_name(level.scenario, level.case),
-            units.count(level.concurrency),
-            units.count(level.times.n if level.times else 0),
-            units.number(evidence.value("throughput", level.scenario, level.case)),
-            units.number(level.throughput),
-            units.number(evidence.value("request_rate", level.scenario, level.case), 1),
-            units.number(level.requests, 1),
+            text.count(level.concurrency),
+            text.count(level.times.n if level.times else 0),
+            text.number(evidence.value("throughput", level.scenario, level.case)),
+            text.number(level.throughput),
+            text.number(evidence.value("request_rate", level.scenario, level.case), 1),
+            text.number(level.requests, 1),
         )
         for level in every
     )
@@ -261,13 +261,13 @@ def _throughput(evidence: Evidence, every: tuple[Level, ...]) -> Section:
     best = _best(every)
     if best:
         items.append(
-            f"Maximum: **{units.number(best.throughput)} jobs/s** in {place_name(best.scenario, best.case)}, "
+            f"Maximum: **{text.number(best.throughput)} jobs/s** in {place_name(best.scenario, best.case)}, "
             f"{best.concurrency} in flight."
         )
     at_crowd = [level for level in every if level.concurrency == CROWD]
     items.extend(
-        f"At {CROWD} in flight ({level.scenario}): **{units.number(level.throughput)} jobs/s** and "
-        f"{units.number(level.requests, 1)} HTTP requests/s."
+        f"At {CROWD} in flight ({level.scenario}): **{text.number(level.throughput)} jobs/s** and "
+        f"{text.number(level.requests, 1)} HTTP requests/s."
         for level in at_crowd
     )
     if not at_crowd:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reelbench.loadgen.record.records import CallRecord
-from reelbench.reporting import units
 from reelbench.reporting.comparison import compare
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Block, Bullets, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.report import Block, Bullets, Section, Table
 from reelbench.reporting.sections import not_run
 from reelbench.reporting.usage import job_seconds
 
@@ -65,11 +65,11 @@ def section(evidence: Evidence) -> Section:
         items.append(
             f"The providers counted **{pooled.connections:,} connections for {pooled.calls:,} calls** with pooling, "
             f"{unpooled.connections:,} for {unpooled.calls:,} without; the client opened "
-            f"{units.count(_opened(evidence, POOLED))} of them in the pooled case, "
-            f"{units.count(_opened(evidence, UNPOOLED))} in the other."
+            f"{text.count(_opened(evidence, POOLED))} of them in the pooled case, "
+            f"{text.count(_opened(evidence, UNPOOLED))} in the other."
         )
     times = [(name, evidence.measured("connect_avg", "", member=name)) for name in PROVIDERS]
-    known = [f"{name} {units.milliseconds(m.value)} ms (n = {m.n})" for name, m in times if m and m.value is not None]
+    known = [f"{name} {text.milliseconds(m.value)} ms (n = {m.n})" for name, m in times if m and m.value is not None]
     if known:
         items.append(
             f"A connection takes on average, over the life of the service's process: {', '.join(known)}. On loopback, "
@@ -91,12 +91,12 @@ def _table(evidence: Evidence, counted: dict[str, list[Connections]]) -> Table:
                 (
                     case.name,
                     name,
-                    units.count(at_provider.calls if evidence.calls_read(SCENARIO) else None),
-                    units.count(at_provider.connections),
-                    units.number(per, 1),
-                    units.count(evidence.value("connections_opened", SCENARIO, case.name, name)),
-                    units.count(evidence.value("connections_reused", SCENARIO, case.name, name)),
-                    units.milliseconds(each),
+                    text.count(at_provider.calls if evidence.calls_read(SCENARIO) else None),
+                    text.count(at_provider.connections),
+                    text.number(per, 1),
+                    text.count(evidence.value("connections_opened", SCENARIO, case.name, name)),
+                    text.count(evidence.value("connections_reused", SCENARIO, case.name, name)),
+                    text.milliseconds(each),
                 )
             )
     columns = (

@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reelbench.reporting import units
 from reelbench.reporting.analysis import Analysis, Status
 from reelbench.reporting.costs import reference
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import began
-from reelbench.reporting.report import Paragraph, Section, Table
 from reelbench.reporting.statistics.intervals import Summary, summarize
 
 ENOUGH_RUNS = 5
@@ -181,7 +181,7 @@ def _cost(evidence: Evidence) -> Finding:
     title = "P8 Cost"
     if (found := reference(evidence)) is not None:
         name, _, bill = found
-        each = f"{units.money(bill.each * 1000)} {evidence.prices.currency} for 1,000 jobs"
+        each = f"{text.money(bill.each * 1000)} {evidence.prices.currency} for 1,000 jobs"
         return Finding(title, Met.YES, f"{each} at list prices (`{name}`, resources report)")
     run = evidence.run
     if run.ended is None:

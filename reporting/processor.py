@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from reelbench.reporting import units
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import case_seconds, place_name
-from reelbench.reporting.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
 from reelbench.reporting.sections import not_run
 from reelbench.reporting.usage import PROCESSES, UNDER_TEST, cpu, idle_cores, job_seconds, utilisation
 
@@ -28,13 +28,13 @@ def section(evidence: Evidence) -> Section:
         rows.append(
             (
                 place_name(scenario.name, case.name),
-                units.count(case.concurrency),
-                units.count(jobs),
-                units.number(length, 1),
-                *(units.number(part.seconds if part else None) for part in parts),
-                units.milliseconds(each),
-                units.milliseconds(job_seconds(evidence, scenario.name, case)),
-                units.percent(utilisation(evidence, scenario.name, case)),
+                text.count(case.concurrency),
+                text.count(jobs),
+                text.number(length, 1),
+                *(text.number(part.seconds if part else None) for part in parts),
+                text.milliseconds(each),
+                text.milliseconds(job_seconds(evidence, scenario.name, case)),
+                text.percent(utilisation(evidence, scenario.name, case)),
             )
         )
     if not rows:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from reelbench.reporting import units
+from reelbench.reporting.document import text
 from reelbench.reporting.levels import Level
 from reelbench.reporting.statistics.intervals import Proportion, Summary
 
@@ -96,8 +96,8 @@ def _queueing(points: Sequence[_Point]) -> str:
     top, queue, average = points[-1], points[-1].queue, points[-1].times.average
     share = queue / average
     start = (
-        f"**Queueing at {top.concurrency} in flight:** a job waits {units.with_unit(queue, 's')} of its "
-        f"{units.with_unit(average, 's')} on average ({share * 100:.0f} %)"
+        f"**Queueing at {top.concurrency} in flight:** a job waits {text.with_unit(queue, 's')} of its "
+        f"{text.with_unit(average, 's')} on average ({share * 100:.0f} %)"
     )
     if share < QUEUE_SHARE:
         return f"{start}, so more workers alone would gain little; make the stages faster."
@@ -118,9 +118,9 @@ def _largest(parts: Sequence[Part]) -> str:
     part = max(parts, key=lambda part: part.seconds)
     share = part.seconds / total
     return (
-        f"**Most stage time: {part.name}** with {units.with_unit(part.seconds, 's')} of "
-        f"{units.with_unit(total, 's')} of summed stage time ({share * 100:.0f} %; {part.executions} executions of "
-        f"{units.with_unit(part.seconds / part.executions, 's')} on average). Halving it saves {share * 50:.0f} % of "
+        f"**Most stage time: {part.name}** with {text.with_unit(part.seconds, 's')} of "
+        f"{text.with_unit(total, 's')} of summed stage time ({share * 100:.0f} %; {part.executions} executions of "
+        f"{text.with_unit(part.seconds / part.executions, 's')} on average). Halving it saves {share * 50:.0f} % of "
         f"that sum: a speed-up of {1 / (1 - share / 2):.2f} by Amdahl's law if stages ran one after another. Scenes "
         "run concurrently, so a job's response time can gain less: what its end waits for is the critical path, under "
         "Where the time goes."

@@ -14,13 +14,13 @@ from reelbench.reporting import (
     sections,
     store_outage,
     success,
-    units,
     validation,
 )
 from reelbench.reporting.analysis import Analysis
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Bullets, Paragraph, Report, Section
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.recovery import outages, recovery
-from reelbench.reporting.report import Bullets, Paragraph, Report, Section
 from reelbench.reporting.success import DIMENSION
 
 METHOD = (
@@ -76,9 +76,9 @@ def _key_metrics(evidence: Evidence) -> Section:
     mttr = recovery(outages(evidence, breaker.SCENARIO))
     nothing = f"no data{', the breaker was off' if evidence.switched_off('breaker') else ''}"
     items = (
-        f"Success rate in normal operation: {units.quoted(normal) if normal else 'no data'}.",
+        f"Success rate in normal operation: {text.quoted(normal) if normal else 'no data'}.",
         f"MTTR of an LLM outage: {breaker.mean_time(mttr) if mttr else nothing}.",
-        f"Recovery rate of transient failures: {units.quoted(saved) if saved else 'no data'}.",
+        f"Recovery rate of transient failures: {text.quoted(saved) if saved else 'no data'}.",
     )
     off = sections.switches_off(evidence)
     which = f" Baseline: without {' and '.join(off)}." if off else ""

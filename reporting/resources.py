@@ -15,13 +15,13 @@ from reelbench.reporting import (
     processor,
     savings,
     sections,
-    units,
 )
 from reelbench.reporting.analysis import Analysis
 from reelbench.reporting.comparison import Comparison, compare
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Block, Bullets, Paragraph, Report, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import place_name
-from reelbench.reporting.report import Block, Bullets, Paragraph, Report, Section, Table
 from reelbench.reporting.usage import idle_cores, job_seconds
 
 DIMENSION = "resources"
@@ -89,13 +89,13 @@ def _key_metrics(evidence: Evidence) -> Section:
     held = evidence.measured("memory_per_job", memory.SINGLE)
     rate = caching.hit_rate(evidence)
     items = (
-        f"Memory per job: **{units.amount(held.value)}** (peak less before, one job at a time, n = {held.n}; a "
+        f"Memory per job: **{text.amount(held.value)}** (peak less before, one job at a time, n = {held.n}; a "
         "maximum, so without an interval)."
         if held and held.value is not None
         else "Memory per job: no data.",
         f"CPU per job: {_cpu(evidence)}.",
         f"Bytes per job: {_bytes(evidence)}.",
-        f"Cache hit rate: {units.quoted(rate) if rate else 'no data'}.",
+        f"Cache hit rate: {text.quoted(rate) if rate else 'no data'}.",
         f"Cost per 1,000 jobs: {_cost(evidence)}.",
         *(f"Pooling: {found.sentence('Jobs', 'without it')}" for found in _pooled(evidence)),
     )
@@ -127,7 +127,7 @@ def _bytes(evidence: Evidence) -> str:
     for case in scenario.cases if scenario else []:
         found = network.traffic(evidence, network.SCENARIO, case)
         if found:
-            return f"**{units.amount(found.total / found.jobs)}** (all peers, both directions, n = {found.jobs} jobs)"
+            return f"**{text.amount(found.total / found.jobs)}** (all peers, both directions, n = {found.jobs} jobs)"
     return "no data"
 
 
@@ -137,7 +137,7 @@ def _cost(evidence: Evidence) -> str:
         return "no data"
     scenario, case, cost = found
     return (
-        f"**{units.money(cost.each * 1000)} {evidence.prices.currency}** (marginal, list prices, "
+        f"**{text.money(cost.each * 1000)} {evidence.prices.currency}** (marginal, list prices, "
         f"{place_name(scenario, case.name)}, n = {cost.completed} completed jobs)"
     )
 
@@ -159,10 +159,10 @@ def _baselines(evidence: Evidence) -> Section:
                 what,
                 f"{place_name(scenario, case)} against {baseline}",
                 f"{found.case.n} and {found.baseline.n}",
-                units.seconds(found.case.average),
-                units.seconds(found.baseline.average),
-                units.relative(found.case.average, found.baseline.average),
-                f"{units.interval(found.difference, 'ms')}",
+                text.seconds(found.case.average),
+                text.seconds(found.baseline.average),
+                text.relative(found.case.average, found.baseline.average),
+                f"{text.interval(found.difference, 'ms')}",
             )
         )
     blocks: list[Block] = []
@@ -189,7 +189,7 @@ def _readings(evidence: Evidence) -> Section:
                 place_name(
                     s.scenario, s.case, ", ".join(s.labels[name] for name in ("job", "type") if name in s.labels)
                 ),
-                units.count(len(s.values)),
+                text.count(len(s.values)),
                 f"{s.instant:.3f}",
                 f"`{s.query}`",
             )

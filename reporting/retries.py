@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reelbench.reporting import units
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Block, Bullets, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import Measurement
 from reelbench.reporting.evidence.records import place_name
-from reelbench.reporting.report import Block, Bullets, Section, Table
 from reelbench.reporting.sections import not_run
 from reelbench.reporting.statistics.intervals import Interval, Proportion, mean_difference, proportion, summarize
 from reelbench.reporting.success import DIMENSION, NORMAL
@@ -39,7 +39,7 @@ def section(evidence: Evidence) -> Section:
         blocks += not_run(SCENARIO)
     elif found := recovered(evidence, SCENARIO, PROVIDER):
         sentence = (
-            f"Recovery rate of transient failures: {units.quoted(found)}. It is the share of calls brought to success "
+            f"Recovery rate of transient failures: {text.quoted(found)}. It is the share of calls brought to success "
             "by a retry in all calls that failed at least once: with retry / (with retry + failed with retry + failed "
             f"without retry), for {PROVIDERS[PROVIDER]} in `{SCENARIO}`."
         )
@@ -56,7 +56,7 @@ def _cost(evidence: Evidence) -> list[str]:
     calls = evidence.value("retry_calls", SCENARIO, member=PROVIDER)
     if amplification is None or not calls:
         return []
-    wait = f" Waits between attempts: {units.with_unit(backoff / calls, 's')} per call." if backoff is not None else ""
+    wait = f" Waits between attempts: {text.with_unit(backoff / calls, 's')} per call." if backoff is not None else ""
     return [f"Retry amplification: **{amplification:.2f} attempts per call** (n = {round(calls):,} calls).{wait}"]
 
 
@@ -70,15 +70,15 @@ def _calls(evidence: Evidence) -> Table | None:
             rows.append(
                 (
                     place_name(scenario.name, member=name),
-                    units.count(calls),
-                    *(units.count(evidence.value(kind, scenario.name, member=provider)) for kind in KINDS),
-                    units.count(evidence.value("retry_attempts", scenario.name, member=provider)),
+                    text.count(calls),
+                    *(text.count(evidence.value(kind, scenario.name, member=provider)) for kind in KINDS),
+                    text.count(evidence.value("retry_attempts", scenario.name, member=provider)),
                     # Attempts of cancelled calls have no call among those that ended to be divided by.
-                    units.NONE
+                    text.NONE
                     if "cancel" in scenario.steps
-                    else units.number(evidence.value("retry_amplification", scenario.name, member=provider), 3),
-                    units.number(evidence.value("retry_backoff", scenario.name, member=provider), 3),
-                    units.rate(recovered(evidence, scenario.name, provider)),
+                    else text.number(evidence.value("retry_amplification", scenario.name, member=provider), 3),
+                    text.number(evidence.value("retry_backoff", scenario.name, member=provider), 3),
+                    text.rate(recovered(evidence, scenario.name, provider)),
                 )
             )
     columns = (
@@ -101,12 +101,12 @@ def _latency(evidence: Evidence) -> Table | None:
     rows = [
         (
             name,
-            units.count(found.n),
-            units.seconds(found.average),
-            _cases(evidence, "response_time_avg", name, lambda m: units.seconds(m.value if m else None)),
-            units.seconds(found.p50.value),
-            units.tail(found.p95),
-            _cases(evidence, "response_time_p95", name, units.quantile),
+            text.count(found.n),
+            text.seconds(found.average),
+            _cases(evidence, "response_time_avg", name, lambda m: text.seconds(m.value if m else None)),
+            text.seconds(found.p50.value),
+            text.tail(found.p95),
+            _cases(evidence, "response_time_p95", name, text.quantile),
         )
         for name, found in ((NORMAL, normal), (SCENARIO, faulty))
     ]
@@ -114,12 +114,12 @@ def _latency(evidence: Evidence) -> Table | None:
     rows.append(
         (
             "difference",
-            units.NONE,
+            text.NONE,
             f"{faulty.average - normal.average:+.3f}{_limits(limits)}",
-            units.NONE,
+            text.NONE,
             f"{faulty.p50.value - normal.p50.value:+.3f}",
             f"{faulty.p95.value - normal.p95.value:+.3f}",
-            units.NONE,
+            text.NONE,
         )
     )
     columns = ("Response time [s]", "n", "Avg", "Avg PromQL", "P50", "P95", "P95 PromQL")
@@ -134,7 +134,7 @@ def _latency(evidence: Evidence) -> Table | None:
 def _cases(evidence: Evidence, sli: str, scenario: str, write: Callable[[Measurement | None], str]) -> str:
     found = evidence.scenario(scenario)
     asked = [evidence.measured(sli, scenario, case.name) for case in found.cases] if found else []
-    return ", ".join(write(measured) for measured in asked) or units.NONE
+    return ", ".join(write(measured) for measured in asked) or text.NONE
 
 
 def _limits(limits: Interval) -> str:
@@ -152,10 +152,10 @@ def _rates(evidence: Evidence) -> Table | None:
                 place_name(fault.scenario, fault.case),
                 fault.target,
                 fault.kind,
-                units.percent(fault.rate),
-                units.fraction(observed),
-                units.rate(observed),
-                units.NONE
+                text.percent(fault.rate),
+                text.fraction(observed),
+                text.rate(observed),
+                text.NONE
                 if observed is None
                 else ("yes" if observed.lower <= fault.rate <= observed.upper else "**no**"),
             )

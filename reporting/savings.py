@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reelbench.reporting import leakage, units
+from reelbench.reporting import leakage
 from reelbench.reporting.caching import COLD, SCENARIO, hit_rate
 from reelbench.reporting.charges import KINDS, loaded
 from reelbench.reporting.comparison import compare
 from reelbench.reporting.costs import NAMES, reference
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.leak import HORIZON, leak
 from reelbench.reporting.network import DEPENDENCIES, traffic
@@ -16,7 +18,6 @@ from reelbench.reporting.network import SCENARIO as NETWORK
 from reelbench.reporting.pooling import POOLED, UNPOOLED
 from reelbench.reporting.pooling import SCENARIO as POOLING
 from reelbench.reporting.processor import levels
-from reelbench.reporting.report import Block, Bullets, Paragraph, Section
 
 HIGH_CPU = 0.8
 """Share of all cores from which on more load waits for the processor."""
@@ -53,8 +54,8 @@ def _cost(evidence: Evidence) -> Iterator[str]:
     how = "a cheaper provider, or fewer of them by a cache," if largest.name in KINDS else "less of it"
     yield (
         f"**{NAMES[largest.name]} make{'' if largest.name == 'image' else 's'} {share * 100:.0f} % of the cost of a "
-        f"job** ({units.money(each)} of {units.money(cost.each)} {evidence.prices.currency}, marginal): {how} saves "
-        f"most. Halving it saves {units.money(each * 500)} {evidence.prices.currency} in 1,000 jobs."
+        f"job** ({text.money(each)} of {text.money(cost.each)} {evidence.prices.currency}, marginal): {how} saves "
+        f"most. Halving it saves {text.money(each * 500)} {evidence.prices.currency} in 1,000 jobs."
     )
 
 
@@ -95,7 +96,7 @@ def _cache(evidence: Evidence) -> Iterator[str]:
     rate = hit_rate(evidence)
     if rate and rate.value < MIN_HITS:
         yield (
-            f"**Only {rate.value * 100:.1f} % of the questions to the caches are hits** ({units.fraction(rate)}): "
+            f"**Only {rate.value * 100:.1f} % of the questions to the caches are hits** ({text.fraction(rate)}): "
             "raise their bounds, or look for what makes equal prompts differ."
         )
     found = compare(evidence, SCENARIO, "warm", COLD)
@@ -116,7 +117,7 @@ def _pooling(evidence: Evidence) -> Iterator[str]:
     if found.clear and found.change < 0:
         yield (
             f"**Keep the connections pooled:** a job is {-found.change * 1000:.1f} ms faster (95 % CI of the "
-            f"difference {units.interval(found.difference, 'ms')} ms)."
+            f"difference {text.interval(found.difference, 'ms')} ms)."
         )
     elif not found.clear:
         yield (
@@ -137,7 +138,7 @@ def _network(evidence: Evidence) -> Iterator[str]:
     if (share := parts[name] / found.total) >= MIN_SHARE:
         yield (
             f"**{share * 100:.0f} % of the bytes of a job are {name.upper() if name in ('llm', 'tts') else name}** "
-            f"({units.amount(parts[name] / found.jobs)} of {units.amount(found.total / found.jobs)}): a compressed "
+            f"({text.amount(parts[name] / found.jobs)} of {text.amount(found.total / found.jobs)}): a compressed "
             "format there saves most of the bandwidth."
         )
 
@@ -146,7 +147,7 @@ def _memory(evidence: Evidence) -> Iterator[str]:
     found = leak(evidence)
     if found and leakage.verdict(evidence) == "LEAK":
         yield (
-            f"**Memory leaks at least {units.amount(found.projected)} in {HORIZON:,} jobs:** compare two heap "
+            f"**Memory leaks at least {text.amount(found.projected)} in {HORIZON:,} jobs:** compare two heap "
             "snapshots (tracemalloc) around 100 jobs; until it is found, restart instances before the memory of the "
             "machine ends."
         )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reelbench.reporting import units
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
 from reelbench.reporting.levels import Level
-from reelbench.reporting.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
 from reelbench.reporting.statistics import usl
 
 TITLE = "Scalability (Universal Scalability Law)"
@@ -95,7 +95,7 @@ def _peak(found: usl.Fit, xs: Sequence[float]) -> str:
             f"highest level ({highest}), so it is no prediction."
         )
     limit = (
-        f"throughput levels off towards {units.number(found.ceiling, 1)} jobs/s (gamma / alpha, Amdahl's law)"
+        f"throughput levels off towards {text.number(found.ceiling, 1)} jobs/s (gamma / alpha, Amdahl's law)"
         if found.ceiling is not None
         else "throughput grows in proportion"
     )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reelbench.reporting import units
 from reelbench.reporting.analysis import Status
 from reelbench.reporting.cancellation import leftovers
 from reelbench.reporting.crossings import crossings
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.integrity import losses
 from reelbench.reporting.partials import handled
 from reelbench.reporting.recovery import outages
-from reelbench.reporting.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.retries import PROVIDER, SCENARIO, recovered
 from reelbench.reporting.statistics.intervals import Proportion, proportion
 from reelbench.reporting.success import DIMENSION, NORMAL, success
@@ -94,10 +94,10 @@ def section(evidence: Evidence) -> Section:
     rows = [
         (
             f"{part.name}{' (key)' if part.key else ''}",
-            units.count(part.weight),
-            units.fraction(part.share),
-            units.number(part.share.value if part.share else None, 4),
-            units.number(part.weight * part.share.value if part.share else None, 4),
+            text.count(part.weight),
+            text.fraction(part.share),
+            text.number(part.share.value if part.share else None, 4),
+            text.number(part.weight * part.share.value if part.share else None, 4),
             "**fails the score**" if part.failed else "no data" if part.share is None else "",
         )
         for part in found.parts
@@ -105,7 +105,7 @@ def section(evidence: Evidence) -> Section:
     value = found.value
     summed = sum(part.weight * part.share.value for part in found.parts if part.share)
     if value is not None:
-        rows.append(("sum", units.count(total), "", "", units.number(summed, 4), ""))
+        rows.append(("sum", text.count(total), "", "", text.number(summed, 4), ""))
     columns = ("Part", "Weight w", "k of n", "Share s = k / n", "w s", "Remark")
     formula = (
         f"Score = 100 (sum of w s) / (sum of w). It passes from {PASSING * 100:g} on, unless a key part is less than "

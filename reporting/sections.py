@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from reelbench.loadgen.record.records import CaseRecord, LimitsRecord, RunState
-from reelbench.reporting import links, units
 from reelbench.reporting.analysis import Analysis, Status, Verdict
+from reelbench.reporting.document import grafana_links, text
+from reelbench.reporting.document.literal import literal
+from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import RECORDS, Measurement
 from reelbench.reporting.evidence.records import began, case_seconds, place_name
 from reelbench.reporting.exact import explain
-from reelbench.reporting.literal import literal
-from reelbench.reporting.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.validity import MAX_GENERATOR_CPU, MAX_LATENESS, MAX_LATENESS_SHARE, MIN_SENT
 
 MEANINGS = {
@@ -36,7 +36,7 @@ def verdict(evidence: Evidence, analysis: Analysis, dimension: str) -> Section:
         Paragraph(f"**Verdict: {analysis.status}** - {MEANINGS[analysis.status]}. Objectives: {tally or 'none'}.")
     ]
     off = switches_off(evidence)
-    remarks = [f"Baseline: the service ran without {units.listed(off)}."] if off else []
+    remarks = [f"Baseline: the service ran without {text.listed(off)}."] if off else []
     remarks += [f"FAIL: {_sentence(v)}." for v in analysis.verdicts if v.status is Status.FAIL]
     remarks += [f"NO DATA: {_sentence(v)}." for v in analysis.verdicts if v.status is Status.NO_DATA]
     remarks += [f"{problem}." for problem in analysis.problems]
@@ -67,22 +67,22 @@ def environment(evidence: Evidence) -> Section:
     machine = run.environment
     rows = [
         ("Run", f"`{run.run_id}`, profile {run.profile}, seed {run.seed}, plan sha256 `{run.plan_hash}`"),
-        ("Time", f"{units.instant(run.started)} to {units.instant(run.ended)}"),
+        ("Time", f"{text.instant(run.started)} to {text.instant(run.ended)}"),
         ("Target", run.target),
-        ("Document", f"{literal(run.document.name)}, {units.size(run.document.bytes)}, sha256 `{run.document.sha256}`"),
+        ("Document", f"{literal(run.document.name)}, {text.size(run.document.bytes)}, sha256 `{run.document.sha256}`"),
         ("Processor", f"{machine.cpu_model}, {machine.cpu_count} cores"),
-        ("Memory", units.size(machine.memory_bytes)),
+        ("Memory", text.size(machine.memory_bytes)),
         ("Limits of the container", _limits(machine.limits)),
         ("Operating system", machine.os),
         ("Python", machine.python),
-        ("Libraries", ", ".join(f"{name} {machine.packages[name]}" for name in sorted(machine.packages)) or units.NONE),
+        ("Libraries", ", ".join(f"{name} {machine.packages[name]}" for name in sorted(machine.packages)) or text.NONE),
         (
             "Commit",
             f"`{machine.commit}`{', with uncommitted changes' if machine.dirty else ''}"
             if machine.commit
             else "not a checkout",
         ),
-        ("Lock file", f"sha256 `{machine.lock_sha256}`" if machine.lock_sha256 else units.NONE),
+        ("Lock file", f"sha256 `{machine.lock_sha256}`" if machine.lock_sha256 else text.NONE),
     ]
     if run.switches:
         words = ", ".join(f"{name} {'on' if on else '**off**'}" for name, on in sorted(run.switches.items()))
@@ -99,9 +99,9 @@ def environment(evidence: Evidence) -> Section:
                 ("Prometheus", f"{stack.prometheus.version or 'version unknown'}, scraped every {every or '-'}")
             )
         settled = "every target was read past the end" if stack.settled else "NOT settled: late samples may be missing"
-        rows.append(("Telemetry", f"{settled} ({units.instant(stack.settled_at)})"))
+        rows.append(("Telemetry", f"{settled} ({text.instant(stack.settled_at)})"))
         if stack.grafana_url and run.ended is not None:
-            address = links.place(stack.grafana_url, run)
+            address = grafana_links.place(stack.grafana_url, run)
             rows.append(("Grafana", f"[the run on the dashboard Live run]({address})"))
     return Section("Environment", (Table(("Item", "Value"), tuple(rows)),))
 
@@ -110,7 +110,7 @@ def _limits(limits: LimitsRecord | None) -> str:
     if limits is None:
         return "none known"
     cores = f"{limits.cpu_cores:g} cores" if limits.cpu_cores is not None else "no limit of CPU"
-    memory = units.size(limits.memory_bytes) if limits.memory_bytes is not None else "no limit of memory"
+    memory = text.size(limits.memory_bytes) if limits.memory_bytes is not None else "no limit of memory"
     return f"{cores}, {memory}"
 
 
@@ -123,10 +123,10 @@ def workload(evidence: Evidence, dimension: str) -> Section:
             ", ".join(scenario.steps),
             case.name,
             _load(case),
-            units.count(case.planned),
-            units.count(case.warmup),
-            units.instant(case.started) if case.started is not None else "not run",
-            units.number(case_seconds(case), 1),
+            text.count(case.planned),
+            text.count(case.warmup),
+            text.instant(case.started) if case.started is not None else "not run",
+            text.number(case_seconds(case), 1),
         )
         for scenario in evidence.run.scenarios
         if scenario.dimension == dimension
@@ -165,16 +165,16 @@ def _faults(evidence: Evidence, dimension: str) -> Table | None:
                 " ".join(
                     filter(None, (fault.kind, f"HTTP {fault.status}" if fault.status else "", _length(fault.seconds)))
                 ),
-                units.percent(fault.rate, 0),
-                units.instant(fault.started),
-                units.number(fault.started - start, 3) if start is not None else units.NONE,
+                text.percent(fault.rate, 0),
+                text.instant(fault.started),
+                text.number(fault.started - start, 3) if start is not None else text.NONE,
                 "never confirmed"
                 if fault.ended is None
-                else units.number(fault.ended - start, 3)
+                else text.number(fault.ended - start, 3)
                 if start is not None
-                else units.instant(fault.ended),
-                units.count(fault.seen),
-                units.count(fault.hit),
+                else text.instant(fault.ended),
+                text.count(fault.seen),
+                text.count(fault.hit),
             )
         )
     columns = ("Scenario / case", "Target", "Fault", "Rate %", "Started", "On [s]", "Lifted [s]", "Calls seen", "Hit")
@@ -199,7 +199,7 @@ def method(evidence: Evidence, *more: str) -> Section:
             "content downloaded where the scenario's steps ask for it), of completed jobs; failed jobs count in the "
             "success rate."
         ),
-        f"**Load model:** {units.listed(models) or 'none'}.",
+        f"**Load model:** {text.listed(models) or 'none'}.",
     ]
     if "closed" in models:
         items.append(
@@ -219,12 +219,12 @@ def method(evidence: Evidence, *more: str) -> Section:
         )
     items += [
         (
-            f"**Warm-up:** declared before the run: {units.counted(warmups, 'job')}, recorded and left out of every "
+            f"**Warm-up:** declared before the run: {text.counted(warmups, 'job')}, recorded and left out of every "
             "statistic."
         ),
         (
             "**PromQL** values are the last samples of the run's own series, read after its end "
-            f"(at {units.instant(evidence.measurements.instant)}, range {evidence.measurements.window}); `rate()` and "
+            f"(at {text.instant(evidence.measurements.instant)}, range {evidence.measurements.window}); `rate()` and "
             "`increase()` are not used, as they extrapolate in a bounded run. A percentile from a histogram is exact "
             "only to its bucket, which is printed beside it."
         ),
@@ -255,7 +255,7 @@ def reconciliation(analysis: Analysis) -> Section:
             count.source,
             count.what,
             count.expected,
-            "not available" if count.found is None else units.count(count.found),
+            "not available" if count.found is None else text.count(count.found),
             ("agrees" if count.agrees else "**DIFFERS**")
             if count.found is not None
             else literal(count.note.removeprefix("not available: ")),
@@ -265,17 +265,17 @@ def reconciliation(analysis: Analysis) -> Section:
     )
     differences = [d for r in analysis.reconciliations for d in r.differences]
     lead = (
-        f"**{units.counted(len(differences), 'count')} not equal to the client's log**; the verdicts of these "
+        f"**{text.counted(len(differences), 'count')} not equal to the client's log**; the verdicts of these "
         "scenarios are INCONCLUSIVE."
         if differences
         else "Every available source counts the same jobs as the client's log: nothing was lost on the way."
     )
-    text = (
+    sentence = (
         f"{lead} A client's *completed* is the service's *completed* or *partial*. Where the client does not know a "
         "job's end (error, timeout, aborted), a range agrees. A source that does not exist contradicts nothing."
     )
     columns = ("Scenario", "Source", "Counted", "Client's log", "Found", "Result")
-    return Section("Reconciliation", (Paragraph(text), Table(columns, rows, numeric=("Client's log", "Found"))))
+    return Section("Reconciliation", (Paragraph(sentence), Table(columns, rows, numeric=("Client's log", "Found"))))
 
 
 def objectives(evidence: Evidence, analysis: Analysis) -> Section:
@@ -285,11 +285,11 @@ def objectives(evidence: Evidence, analysis: Analysis) -> Section:
     grafana = _grafana(evidence)
     rows = tuple(
         (
-            _link(v.sli.title, links.panel(grafana, v.sli, evidence.run, v.scenario, v.case)),
+            _link(v.sli.title, grafana_links.panel(grafana, v.sli, evidence.run, v.scenario, v.case)),
             _linked(evidence, v.scenario, v.case, v.member),
             *verdict_cells(v)[2:-1],
             _bucket(v),
-            units.count(v.n),
+            text.count(v.n),
             f"**{v.status}**{f' ({literal(v.reason)})' if v.reason else ''}",
         )
         for v in analysis.verdicts
@@ -308,8 +308,8 @@ def verdict_cells(v: Verdict) -> tuple[str, str, str, str, str]:
         v.sli.title,
         place_name(v.scenario, v.case, v.member),
         _bound(v),
-        units.with_unit(v.value, v.sli.unit),
-        units.count(v.n),
+        text.with_unit(v.value, v.sli.unit),
+        text.count(v.n),
     )
 
 
@@ -318,7 +318,7 @@ def queries(evidence: Evidence, dimension: str) -> Section:
     blocks: list[Block] = [
         Paragraph(
             f"All queries were evaluated at Unix time {evidence.measurements.instant:.3f} "
-            f"({units.instant(evidence.measurements.instant)}). `measurements.json` holds the same as data."
+            f"({text.instant(evidence.measurements.instant)}). `measurements.json` holds the same as data."
         )
     ]
     names = {"", *(scenario.name for scenario in evidence.scenarios(dimension))}
@@ -333,7 +333,7 @@ def queries(evidence: Evidence, dimension: str) -> Section:
             (
                 _linked(evidence, m.scenario, m.case, m.member),
                 _with_bucket(m) if m.value is not None else f"no data: {literal(m.no_data or '')}",
-                units.count(m.n),
+                text.count(m.n),
                 f"`{m.query}`",
             )
             for m in found
@@ -345,7 +345,7 @@ def queries(evidence: Evidence, dimension: str) -> Section:
 
 def _linked(evidence: Evidence, scenario: str, case: str, member: str) -> str:
     """The name of a place, and a link to what Grafana shows of its time where there is one."""
-    address = links.place(_grafana(evidence), evidence.run, scenario, case)
+    address = grafana_links.place(_grafana(evidence), evidence.run, scenario, case)
     return _link(place_name(scenario, case, member), address)
 
 
@@ -359,18 +359,18 @@ def _grafana(evidence: Evidence) -> str | None:
 
 def _bound(v: Verdict) -> str:
     sign = "<=" if v.objective.direction == "at_most" else ">="
-    return f"{sign} {units.with_unit(v.objective.value, v.sli.unit)}"
+    return f"{sign} {text.with_unit(v.objective.value, v.sli.unit)}"
 
 
 def _bucket(v: Verdict) -> str:
     if v.bound is None:
-        return units.NONE
-    lower = units.with_unit(v.bound.lower, v.sli.unit)
-    return f"> {lower}" if v.bound.upper is None else f"{lower} to {units.with_unit(v.bound.upper, v.sli.unit)}"
+        return text.NONE
+    lower = text.with_unit(v.bound.lower, v.sli.unit)
+    return f"> {lower}" if v.bound.upper is None else f"{lower} to {text.with_unit(v.bound.upper, v.sli.unit)}"
 
 
 def _sentence(v: Verdict) -> str:
-    value = units.with_unit(v.value, v.sli.unit) if v.value is not None else literal(v.reason)
+    value = text.with_unit(v.value, v.sli.unit) if v.value is not None else literal(v.reason)
     value += f" (bucket {_bucket(v)})" if v.bound else ""
     return f"{v.sli.title} in {place_name(v.scenario, v.case, v.member)}: {value}, objective {_bound(v)}"
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from reelbench.loadgen.record.records import FaultRecord, Outcome
-from reelbench.reporting import units
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.integrity import losses
 from reelbench.reporting.recovery import STORE
-from reelbench.reporting.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.sections import not_run
 from reelbench.reporting.statistics.intervals import exact_proportion
 
@@ -45,12 +45,12 @@ def _row(evidence: Evidence, fault: FaultRecord) -> tuple[str, ...]:
     return (
         fault.case,
         fault.kind,
-        units.seconds(until - fault.started if fault.ended is not None else None),
-        units.count(len(sent)),
-        units.count(sum(1 for job in sent if job.accepted is not None)),
-        units.count(sum(1 for job in sent if job.outcome is Outcome.REJECTED)),
-        units.count(sum(1 for job in sent if job.accepted is None and job.outcome is not Outcome.REJECTED)),
-        units.seconds(min(after) - until if after else None),
+        text.seconds(until - fault.started if fault.ended is not None else None),
+        text.count(len(sent)),
+        text.count(sum(1 for job in sent if job.accepted is not None)),
+        text.count(sum(1 for job in sent if job.outcome is Outcome.REJECTED)),
+        text.count(sum(1 for job in sent if job.accepted is None and job.outcome is not Outcome.REJECTED)),
+        text.seconds(min(after) - until if after else None),
     )
 
 
@@ -60,7 +60,7 @@ def _lost(evidence: Evidence) -> str:
     if share is None:
         return f"Jobs lost: not known, as the list of videos was not read ({', '.join(found.unread) or 'no job'})."
     return (
-        f"Jobs lost: **{units.fraction(share)}** accepted ones (95 % CI {share.lower * 100:.1f} to "
+        f"Jobs lost: **{text.fraction(share)}** accepted ones (95 % CI {share.lower * 100:.1f} to "
         f"{share.upper * 100:.1f} %, exact)."
     )
 
@@ -71,8 +71,8 @@ def _written(evidence: Evidence) -> str:
     reasons = {reason: evidence.value("jobs_rejected", SCENARIO, member=reason) for reason in REASONS}
     refused = ", ".join(f"{round(number):,} {reason}" for reason, number in reasons.items() if number is not None)
     return (
-        f"Writes kept on disk while the store was away: {units.count(kept)}; of each job the latest state alone is "
-        f"written back: {units.count(written)} (PromQL). Refused at creation: {refused or 'none'}."
+        f"Writes kept on disk while the store was away: {text.count(kept)}; of each job the latest state alone is "
+        f"written back: {text.count(written)} (PromQL). Refused at creation: {refused or 'none'}."
     )
 
 

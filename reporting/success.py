@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from reelbench.loadgen.record.records import JobRecord, Outcome
-from reelbench.reporting import units
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Block, Bullets, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import STOPPED, Records, place_name
-from reelbench.reporting.report import Block, Bullets, Section, Table
 from reelbench.reporting.sections import not_run
 from reelbench.reporting.statistics.intervals import Proportion, proportion
 
@@ -27,7 +27,7 @@ def section(evidence: Evidence) -> Section:
     if evidence.scenario(NORMAL) is None or found is None:
         blocks += not_run(NORMAL)
     else:
-        sentence = f"Without faults {units.quoted(found)} of the jobs were completed; the interval is Wilson's."
+        sentence = f"Without faults {text.quoted(found)} of the jobs were completed; the interval is Wilson's."
         blocks.append(Bullets((sentence,)))
     rows = []
     for scenario, case in evidence.cases(DIMENSION):
@@ -36,10 +36,10 @@ def section(evidence: Evidence) -> Section:
         rows.append(
             (
                 place_name(scenario.name, case.name),
-                units.count(len(jobs)),
-                *(units.count(number) for number in counts),
-                units.rate(_share(jobs)),
-                units.percent(evidence.value("success_rate", scenario.name, case.name)),
+                text.count(len(jobs)),
+                *(text.count(number) for number in counts),
+                text.rate(_share(jobs)),
+                text.percent(evidence.value("success_rate", scenario.name, case.name)),
             )
         )
     columns = (

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from reelbench.reporting import units
+from reelbench.reporting.document import text
+from reelbench.reporting.document.literal import literal
+from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.integrity import Losses, losses
-from reelbench.reporting.literal import literal
-from reelbench.reporting.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.statistics.intervals import Proportion, exact_proportion
 from reelbench.reporting.success import DIMENSION
 
@@ -22,7 +22,7 @@ def section(evidence: Evidence) -> Section:
         "reliability scenarios together, warm-up included; intervals are exact (Clopper and Pearson), so that none in "
         "a small sample is not taken for never."
     )
-    rows = tuple((name, units.fraction(share), _limits(share)) for name, share in _violations(found))
+    rows = tuple((name, text.fraction(share), _limits(share)) for name, share in _violations(found))
     columns = ("Violation", "Jobs", "Share % (95 % CI)")
     blocks: list[Block] = [Paragraph(lead), Table(columns, rows, columns[1:], _definitions(found))]
     items = [f"Files downloaded and compared with their sha256 and size: {found.files:,}."]
@@ -30,7 +30,7 @@ def section(evidence: Evidence) -> Section:
     if checked.checked:
         intact = exact_proportion(checked.checked - checked.corrupt, checked.checked)
         assert intact is not None
-        items.append(f"Integrity in `{SCENARIO}`: {units.quoted(intact)}, exact interval; {checked.files:,} files.")
+        items.append(f"Integrity in `{SCENARIO}`: {text.quoted(intact)}, exact interval; {checked.files:,} files.")
     if found.unread:
         items.append(f"The list of videos was not read in {', '.join(found.unread)}: losses there are not known.")
     blocks += [Bullets(tuple(items)), _by_scenario(evidence, names), _audit(evidence)]
@@ -57,7 +57,7 @@ def _definitions(found: Losses) -> str:
 
 def _limits(share: Proportion | None) -> str:
     if share is None:
-        return units.NONE
+        return text.NONE
     return f"{share.value * 100:.2f} ({share.lower * 100:.2f} to {share.upper * 100:.2f})"
 
 
@@ -65,7 +65,7 @@ def _by_scenario(evidence: Evidence, names: list[str]) -> Table:
     rows = []
     for name in names:
         found = losses(evidence, name)
-        rows.append((name, *(units.fraction(share) for _, share in _violations(found)), units.count(found.files)))
+        rows.append((name, *(text.fraction(share) for _, share in _violations(found)), text.count(found.files)))
     columns = ("Scenario", "Lost", "Duplicated", "Corrupt", "Stuck", "Files checked")
     return Table(columns, tuple(rows), columns[1:])
 
@@ -76,10 +76,10 @@ def _audit(evidence: Evidence) -> Table:
         audit = scenario.audit
         if audit is None or audit.error is not None:
             why = (audit.error if audit else None) or "not offered by the service"
-            rows.append((scenario.name, *[units.NONE] * 4, f"not available: {literal(why)}"))
+            rows.append((scenario.name, *[text.NONE] * 4, f"not available: {literal(why)}"))
             continue
         counts = (audit.live, audit.unsaved, audit.orphans, audit.missing)
-        rows.append((scenario.name, *map(units.count, counts), "**not clean**" if any(counts) else "clean"))
+        rows.append((scenario.name, *map(text.count, counts), "**not clean**" if any(counts) else "clean"))
     columns = ("Audit after", "Live", "Unsaved", "Orphans", "Missing", "Result")
     caption = (
         "What the service says of its own state after each scenario. Live: jobs that wait or run. Unsaved: states that "

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from reelbench.loadgen.record.records import Outcome
-from reelbench.reporting import units
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import place_name
-from reelbench.reporting.report import Paragraph, Section, Table
 from reelbench.reporting.statistics.intervals import Summary, summarize
 
 
@@ -40,13 +40,13 @@ def section(evidence: Evidence, dimension: str) -> Section:
 def _row(place: str, warm: int, without: Summary, both: Summary) -> tuple[str, ...]:
     return (
         place,
-        units.count(warm),
-        units.count(without.n),
-        units.seconds(without.average),
-        units.seconds(both.average),
-        units.relative(both.average, without.average),
-        units.tail(without.p95),
-        units.tail(both.p95),
-        units.seconds(without.maximum),
-        units.seconds(both.maximum),
+        text.count(warm),
+        text.count(without.n),
+        text.seconds(without.average),
+        text.seconds(both.average),
+        text.relative(both.average, without.average),
+        text.tail(without.p95),
+        text.tail(both.p95),
+        text.seconds(without.maximum),
+        text.seconds(both.maximum),
     )

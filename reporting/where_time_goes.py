@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reelbench.loadgen.record.records import Outcome
-from reelbench.reporting import units
 from reelbench.reporting.breakdown import AROUND, BETWEEN, PARTS, QUEUE, Breakdown, breakdown
 from reelbench.reporting.components import STAGES
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import place_name
 from reelbench.reporting.evidence.trace_sampling import level_sample
-from reelbench.reporting.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
 
 TITLE = "Where the time goes"
 LEVELS = "concurrent_load"
@@ -74,14 +74,14 @@ def _overview(found: list[_Level]) -> Table:
     rows = tuple(
         (
             level.place,
-            units.count(level.concurrency or None),
-            units.count(level.path.n),
-            units.count(level.path.completed),
-            units.seconds(level.path.response),
+            text.count(level.concurrency or None),
+            text.count(level.path.n),
+            text.count(level.path.completed),
+            text.seconds(level.path.response),
             *(
                 text
                 for seconds in (level.path.seconds(QUEUE), level.path.work, level.path.seconds(*AROUND))
-                for text in (units.seconds(seconds), units.percent(seconds / level.path.response))
+                for text in (text.seconds(seconds), text.percent(seconds / level.path.response))
             ),
         )
         for level in found
@@ -91,7 +91,7 @@ def _overview(found: list[_Level]) -> Table:
         "Work [s]", "Work %", "Client and API [s]", "Client and API %",
     )  # fmt: skip
     missing = sum(level.path.asked - level.path.n for level in found)
-    lost = f" Not found of those that were asked for: {units.counted(missing, 'trace')}." if missing else ""
+    lost = f" Not found of those that were asked for: {text.counted(missing, 'trace')}." if missing else ""
     sampled = any(level.path.asked < level.path.completed for level in found)
     how = "a seeded sample of the completed jobs where n is smaller" if sampled else "of all completed jobs"
     caption = (
@@ -108,8 +108,8 @@ def _matrix(found: list[_Level]) -> Table:
 
     def cell(path: Breakdown, part: str) -> str:
         if part not in path.parts:
-            return units.NONE
-        return f"{units.seconds(path.seconds(part))} ({units.percent(path.seconds(part) / path.response, 0)} %)"
+            return text.NONE
+        return f"{text.seconds(path.seconds(part))} ({text.percent(path.seconds(part) / path.response, 0)} %)"
 
     rows = tuple((level.place, *(cell(level.path, part) for part in parts)) for level in found)
     columns = ("Scenario / case", *parts)
@@ -124,21 +124,21 @@ def _table(level: _Level) -> Table:
     rows: list[tuple[str, ...]] = [
         (
             part,
-            units.seconds(share.seconds),
-            units.percent(share.seconds / path.response),
-            units.seconds(share.own),
-            units.seconds(share.call) if part in STAGES.values() else units.NONE,
-            units.seconds(share.provider) if part in STAGES.values() else units.NONE,
-            f"{units.seconds(share.seconds / 2)} ({units.percent(share.seconds / 2 / path.response)} %)",
+            text.seconds(share.seconds),
+            text.percent(share.seconds / path.response),
+            text.seconds(share.own),
+            text.seconds(share.call) if part in STAGES.values() else text.NONE,
+            text.seconds(share.provider) if part in STAGES.values() else text.NONE,
+            f"{text.seconds(share.seconds / 2)} ({text.percent(share.seconds / 2 / path.response)} %)",
         )
         for part, share in ((part, path.parts[part]) for part in PARTS if part in path.parts)
     ]
-    rows.append(("**Response time**", units.seconds(path.response), units.percent(1.0), *[units.NONE] * 4))
+    rows.append(("**Response time**", text.seconds(path.response), text.percent(1.0), *[text.NONE] * 4))
     columns = (
         "Part", "Mean [s]", "Share %", "Own [s]", "Call to provider [s]", "In provider [s]",
         "Half as long saves at most [s]",
     )  # fmt: skip
-    traces = units.counted(path.n, "trace")
+    traces = text.counted(path.n, "trace")
     caption = f"Critical path in {level.place}, mean of {traces}; own includes waits between attempts."
     return Table(columns, tuple(rows), columns[1:], caption)
 
@@ -152,16 +152,16 @@ def _advice(level: _Level) -> str | None:
     longest = max(stages, key=lambda part: path.parts[part].seconds)
     seconds = path.parts[longest].seconds
     share = seconds / path.response
-    text = (
-        f"{level.place}: the end waits longest for {longest}, **{units.seconds(seconds)} s** "
-        f"({units.percent(share)} %, n = {path.n}); half as long would take at most {units.seconds(seconds / 2)} s "
-        f"({units.percent(share / 2)} %) off."
+    sentence = (
+        f"{level.place}: the end waits longest for {longest}, **{text.seconds(seconds)} s** "
+        f"({text.percent(share)} %, n = {path.n}); half as long would take at most {text.seconds(seconds / 2)} s "
+        f"({text.percent(share / 2)} %) off."
     )
     queue = path.seconds(QUEUE)
     if queue <= seconds:
-        return text
-    waited = f"{units.seconds(queue)} s ({units.percent(queue / path.response)} %)"
-    return f"{text} The wait in the queue is longer than any part of the work: {waited}."
+        return sentence
+    waited = f"{text.seconds(queue)} s ({text.percent(queue / path.response)} %)"
+    return f"{sentence} The wait in the queue is longer than any part of the work: {waited}."
 
 
 def _chart(found: list[_Level]) -> Chart:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from reelbench.reporting import units
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import place_name
-from reelbench.reporting.report import Paragraph, Section, Table
 
 SHOWN = 5
 
@@ -17,7 +17,7 @@ def section(evidence: Evidence) -> Section:
         return Section("Slowest jobs", (Paragraph("No job was measured."),))
     slowest = sorted(measured, key=lambda job: (job.due - job.done, job.trace_id))[:SHOWN]
     rows = tuple(
-        (place_name(job.scenario, job.case), units.seconds(job.done - job.due), str(job.outcome), f"`{job.trace_id}`")
+        (place_name(job.scenario, job.case), text.seconds(job.done - job.due), str(job.outcome), f"`{job.trace_id}`")
         for job in slowest
     )
     columns = ("Scenario / case", "Response time", "Outcome", "Trace")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from reelbench.reporting import units
 from reelbench.reporting.compare import cells, report
 from reelbench.reporting.compare.effects import AblationRecord, Effect
 from reelbench.reporting.compare.finding import Finding, Word
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Block, Bullets, Paragraph, Report, Section, Table
 from reelbench.reporting.evidence.records import place_name
-from reelbench.reporting.report import Block, Bullets, Paragraph, Report, Section, Table
 
 NAME = "ablation_report"
 KEY = (
@@ -58,8 +58,8 @@ def _impact(record: AblationRecord, *, over_runs: bool) -> Section:
     rows = tuple(
         (
             f"`{effect.optimization}`",
-            *(units.count(effect.comparison.count(word)) for word in (Word.BETTER, Word.WORSE, Word.NOT_SHOWN)),
-            units.count(effect.comparison.count(Word.CANNOT_TELL)),
+            *(text.count(effect.comparison.count(word)) for word in (Word.BETTER, Word.WORSE, Word.NOT_SHOWN)),
+            text.count(effect.comparison.count(Word.CANNOT_TELL)),
             _largest(effect, Word.BETTER),
             _largest(effect, Word.WORSE),
         )
@@ -106,7 +106,7 @@ def _sections(effect: Effect) -> tuple[Section, ...]:
 def _largest(effect: Effect, word: Word) -> str:
     found = [f for f in effect.comparison.findings if f.verdict is word]
     if not found:
-        return units.NONE
+        return text.NONE
     largest = max(found, key=report.size)
     return f"{largest.title} in {place_name(largest.scenario, largest.case, largest.member)}: {_change(largest)}"
 

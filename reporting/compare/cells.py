@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from reelbench.reporting import units
 from reelbench.reporting.compare.finding import Alone, Finding, Word
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Table
 from reelbench.reporting.evidence.records import place_name
-from reelbench.reporting.report import Table
 from reelbench.reporting.statistics.difference import NOWHERE
 from reelbench.reporting.statistics.intervals import Interval
 
@@ -22,12 +22,12 @@ def tested(findings: list[Finding], names: tuple[str, str], caption: str) -> Tab
         (
             f.title,
             place_name(f.scenario, f.case, f.member),
-            units.with_unit(f.run, f.unit),
-            units.with_unit(f.baseline, f.unit),
+            text.with_unit(f.run, f.unit),
+            text.with_unit(f.baseline, f.unit),
             _n(f),
             change(f),
             relative(f),
-            f.test or units.NONE,
+            f.test or text.NONE,
             effect(f),
             p_value(f.p_corrected),
             _verdict(f),
@@ -47,8 +47,8 @@ def untested(findings: list[Finding], names: tuple[str, str], caption: str, *, w
         (
             f.title,
             place_name(f.scenario, f.case, f.member),
-            units.with_unit(f.run, f.unit),
-            units.with_unit(f.baseline, f.unit),
+            text.with_unit(f.run, f.unit),
+            text.with_unit(f.baseline, f.unit),
             change(f),
             relative(f),
             *((f.reason,) if why else ()),
@@ -65,9 +65,9 @@ def alike(findings: list[Finding], caption: str) -> Table:
         (
             f.title,
             place_name(f.scenario, f.case, f.member),
-            units.with_unit(f.run, f.unit),
+            text.with_unit(f.run, f.unit),
             _n(f),
-            _with_interval("", f.interval, f.unit).strip(" ()") or units.NONE,
+            _with_interval("", f.interval, f.unit).strip(" ()") or text.NONE,
         )
         for f in findings
     )
@@ -81,8 +81,8 @@ def alone(found: Sequence[Alone], names: tuple[str, str], caption: str) -> Table
         (
             a.title,
             place_name(a.scenario, a.case, a.member),
-            units.with_unit(a.run, a.unit),
-            units.with_unit(a.baseline, a.unit),
+            text.with_unit(a.run, a.unit),
+            text.with_unit(a.baseline, a.unit),
         )
         for a in found
     )
@@ -104,8 +104,8 @@ def sentence(f: Finding) -> str:
         else "in every run"
     )
     return (
-        f"**{f.verdict}**: {f.title} in {place_name(f.scenario, f.case, f.member)}, {units.with_unit(f.run, f.unit)} "
-        f"against {units.with_unit(f.baseline, f.unit)}, {by} {sure}"
+        f"**{f.verdict}**: {f.title} in {place_name(f.scenario, f.case, f.member)}, {text.with_unit(f.run, f.unit)} "
+        f"against {text.with_unit(f.baseline, f.unit)}, {by} {sure}"
     )
 
 
@@ -117,25 +117,25 @@ def change(f: Finding) -> str:
 def relative(f: Finding) -> str:
     """The difference in per cent of the baseline, with its interval."""
     if f.relative is None:
-        return units.NONE
-    text = f"{f.relative * 100:+.1f}"
+        return text.NONE
+    shown = f"{f.relative * 100:+.1f}"
     if f.relative_interval == NOWHERE:
-        return text
+        return shown
     lower, upper = (known(limit, _percent) for limit in _limits(f.relative_interval))
-    return f"{text} ({lower} to {upper})"
+    return f"{shown} ({lower} to {upper})"
 
 
 def effect(f: Finding) -> str:
     """Effect size: Cohen's h of shares, else A12."""
     if f.cohens_h is not None:
         return f"h {f.cohens_h:+.2f}"
-    return f"A12 {f.a12:.2f}" if f.a12 is not None else units.NONE
+    return f"A12 {f.a12:.2f}" if f.a12 is not None else text.NONE
 
 
 def p_value(p: float | None) -> str:
     """A p value with three decimals."""
     if p is None:
-        return units.NONE
+        return text.NONE
     return f"< {LEAST_P:g}" if p < LEAST_P else f"{p:.3f}"
 
 
@@ -143,15 +143,15 @@ def signed(value: float, unit: str) -> str:
     """A difference with its sign; of shares in percentage points."""
     if unit == "ratio":
         return f"{value * 100:+.1f} {POINTS}"
-    text = units.with_unit(value, unit)
-    return text if value < 0 else f"+{text}"
+    shown = text.with_unit(value, unit)
+    return shown if value < 0 else f"+{shown}"
 
 
-def _with_interval(text: str, interval: Interval, unit: str) -> str:
+def _with_interval(shown: str, interval: Interval, unit: str) -> str:
     if interval == NOWHERE:
-        return text
+        return shown
     lower, upper = (known(limit, lambda v: signed(v, unit)) for limit in _limits(interval))
-    return f"{text} ({lower} to {upper})"
+    return f"{shown} ({lower} to {upper})"
 
 
 def known(limit: float | None, write: Callable[[float], str]) -> str:
@@ -168,7 +168,7 @@ def _limits(interval: Interval) -> tuple[float | None, float | None]:
 
 
 def _n(f: Finding) -> str:
-    mine, theirs = units.count(f.n_run), units.count(f.n_baseline)
+    mine, theirs = text.count(f.n_run), text.count(f.n_baseline)
     return mine if mine == theirs else f"{mine} / {theirs}"
 
 

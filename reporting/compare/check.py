@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reelbench.reporting import units
 from reelbench.reporting.compare.finding import Differs
 from reelbench.reporting.compare.side import Side
+from reelbench.reporting.document import text
 from reelbench.reporting.evidence.evidence import Evidence
 
 
@@ -45,8 +45,8 @@ def _plans(side: Side) -> set[tuple[tuple[str, str], str]]:
         run = r.run
         names = [s.name for s in run.scenarios]
         what = names[0] if len(names) == 1 else f"{len(names)} scenarios"
-        text = f"{what}, profile {run.profile}, seed {run.seed}, {run.document.name}, plan {run.plan_hash[:8]}"
-        found.add(((run.plan_hash, run.document.sha256), text))
+        sentence = f"{what}, profile {run.profile}, seed {run.seed}, {run.document.name}, plan {run.plan_hash[:8]}"
+        found.add(((run.plan_hash, run.document.sha256), sentence))
     return found
 
 
@@ -54,7 +54,7 @@ def differs(run: Side, baseline: Side) -> tuple[Differs, ...]:
     """Everything recorded of the environment that is not the same on both sides."""
     mine, theirs = _facts(run), _facts(baseline)
     return tuple(
-        Differs(item=item, run=mine.get(item, units.NONE), baseline=theirs.get(item, units.NONE))
+        Differs(item=item, run=mine.get(item, text.NONE), baseline=theirs.get(item, text.NONE))
         for item in dict.fromkeys([*mine, *theirs])
         if mine.get(item) != theirs.get(item)
     )
@@ -63,8 +63,8 @@ def differs(run: Side, baseline: Side) -> tuple[Differs, ...]:
 def _facts(side: Side) -> dict[str, str]:
     found: dict[str, list[str]] = {}
     for run in side.runs:
-        for item, text in _of_run(run):
-            found.setdefault(item, []).append(text)
+        for item, sentence in _of_run(run):
+            found.setdefault(item, []).append(sentence)
     return {item: "; ".join(dict.fromkeys(texts)) for item, texts in found.items()}
 
 
@@ -77,12 +77,12 @@ def _of_run(evidence: Evidence) -> Iterator[tuple[str, str]]:
     # an embedded stack takes free ports: only a target of one's own is a difference
     yield "Target", "embedded service" if stack and stack.kind == "embedded" and stack.has_service else run.target
     yield "Stack", stack.kind if stack else "not recorded"
-    yield "Prometheus", str(stack.prometheus.version) if stack and stack.prometheus else units.NONE
+    yield "Prometheus", str(stack.prometheus.version) if stack and stack.prometheus else text.NONE
     yield "Processor", f"{machine.cpu_model}, {machine.cpu_count} cores"
-    yield "Memory", units.size(machine.memory_bytes)
+    yield "Memory", text.size(machine.memory_bytes)
     yield "Operating system", machine.os
     yield "Python", machine.python
     for name, version in sorted(machine.packages.items()):
         yield f"Library {name}", version
-    yield "Lock file", (machine.lock_sha256 or units.NONE)[:12]
+    yield "Lock file", (machine.lock_sha256 or text.NONE)[:12]
     yield "Load generators", str(run.replicas)

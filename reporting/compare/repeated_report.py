@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from reelbench.reporting import units
 from reelbench.reporting.compare.repeated import Repeated, RepetitionsRecord
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Block, Bullets, Paragraph, Report, Section, Table
 from reelbench.reporting.evidence.records import place_name
-from reelbench.reporting.report import Block, Bullets, Paragraph, Report, Section, Table
 from reelbench.reporting.statistics.intervals import Interval
 
 NAME = "repetitions_report"
@@ -68,7 +68,7 @@ def _indicators(record: RepetitionsRecord) -> tuple[Section, ...]:
         found.append(Section("Indicators over runs", (_table(moving, caption),)))
     if still:
         rows = tuple(
-            (r.title, place_name(r.scenario, r.case, r.member), units.count(r.n), units.with_unit(r.mean, r.unit))
+            (r.title, place_name(r.scenario, r.case, r.member), text.count(r.n), text.with_unit(r.mean, r.unit))
             for r in still
         )
         columns = ("Indicator", "Where", "Runs", "Value")
@@ -87,14 +87,14 @@ def _table(indicators: Sequence[Repeated], caption: str) -> Table:
         (
             r.title,
             place_name(r.scenario, r.case, r.member),
-            units.count(r.n),
-            units.with_unit(r.mean, r.unit),
+            text.count(r.n),
+            text.with_unit(r.mean, r.unit),
             _interval(r.interval, r.unit),
-            units.with_unit(r.stddev, r.unit),
+            text.with_unit(r.stddev, r.unit),
             _cv(r),
-            units.with_unit(r.minimum, r.unit),
-            units.with_unit(r.maximum, r.unit),
-            *((units.with_unit(r.median, r.unit), _interval(r.median_interval, r.unit)) if with_median else ()),
+            text.with_unit(r.minimum, r.unit),
+            text.with_unit(r.maximum, r.unit),
+            *((text.with_unit(r.median, r.unit), _interval(r.median_interval, r.unit)) if with_median else ()),
             _interval(r.within, r.unit),
         )
         for r in indicators
@@ -128,12 +128,10 @@ def _method(record: RepetitionsRecord) -> Section:
 
 def _interval(interval: Interval, unit: str) -> str:
     if interval.lower is None and interval.upper is None:
-        return units.NONE
-    lower, upper = (
-        "?" if limit is None else units.with_unit(limit, unit) for limit in (interval.lower, interval.upper)
-    )
+        return text.NONE
+    lower, upper = ("?" if limit is None else text.with_unit(limit, unit) for limit in (interval.lower, interval.upper))
     return f"{lower} to {upper}"
 
 
 def _cv(r: Repeated) -> str:
-    return units.percent(r.cv)
+    return text.percent(r.cv)

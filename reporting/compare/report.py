@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reelbench.reporting import units
 from reelbench.reporting.compare import cells
 from reelbench.reporting.compare.finding import Alone, ComparisonRecord, Finding, SideRecord, Word
 from reelbench.reporting.compare.judge import NEGLIGIBLE_A12, NEGLIGIBLE_H, NEGLIGIBLE_RELATIVE, ONE_VALUE
-from reelbench.reporting.literal import literal
-from reelbench.reporting.report import Block, Bullets, Paragraph, Report, Section, Table
+from reelbench.reporting.document import text
+from reelbench.reporting.document.literal import literal
+from reelbench.reporting.document.report import Block, Bullets, Paragraph, Report, Section, Table
 from reelbench.reporting.statistics.significance import ALPHA
 
 NAME = "comparison_report"
@@ -182,4 +182,4 @@ def size(finding: Finding) -> float:
 
 
 def _runs(side: SideRecord) -> str:
-    return ", ".join(f"`{name}`" for name in side.runs) or units.NONE
+    return ", ".join(f"`{name}`" for name in side.runs) or text.NONE

@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 
 from reelbench.loadgen.record.records import write_atomically
+from reelbench.reporting.document.report import Report
 from reelbench.reporting.render import markdown
-from reelbench.reporting.report import Report
 
 
 def write(folder: Path, data_file: str, record: msgspec.Struct, report: Report) -> Path:

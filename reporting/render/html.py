@@ -10,9 +10,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it.token import Token
 from markupsafe import Markup, escape
 
+from reelbench.reporting.document.report import Bullets, Chart, Code, Paragraph, Report, Table, Timeline
 from reelbench.reporting.render.inline import walk
 from reelbench.reporting.render.named import APPENDIX, slug
-from reelbench.reporting.report import Bullets, Chart, Code, Paragraph, Report, Table, Timeline
 
 TEMPLATES = Path(__file__).with_name("templates")
 _TAGS = {"strong": "strong", "em": "em"}

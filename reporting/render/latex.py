@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from reelbench.reporting.document.report import Chart, Report, Table, Timeline
 from reelbench.reporting.render.inline import plain
 from reelbench.reporting.render.named import NamedTable, figures_of, named_tables
 from reelbench.reporting.render.setup import paragraph
 from reelbench.reporting.render.tex import escape, rich
-from reelbench.reporting.report import Chart, Report, Table, Timeline
 from reelbench.reporting.results import Results
 
 MAIN, SETUP, TABLES, FIGURES = "reelbench.tex", "setup.tex", "tables", "figures"

@@ -6,7 +6,7 @@ import re
 
 from tabulate import tabulate
 
-from reelbench.reporting.report import Block, Bullets, Chart, Code, Paragraph, Report, Section, Table, Timeline
+from reelbench.reporting.document.report import Block, Bullets, Chart, Code, Paragraph, Report, Section, Table, Timeline
 
 FIGURES = "figures"
 """Folder of the figures, beside the Markdown file."""

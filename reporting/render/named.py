@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from reelbench.reporting.report import Chart, Report, Section, Table, Timeline
+from reelbench.reporting.document.report import Chart, Report, Section, Table, Timeline
 
 APPENDIX = "Appendix"
 """Titles of sections that hold every query begin so."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from reelbench.loadgen.record.records import EnvironmentRecord, FaultRecord
-from reelbench.reporting import units
+from reelbench.reporting.document import text
 from reelbench.reporting.evidence.stackfile import StackInfo
 from reelbench.reporting.render.tex import code, escape
 from reelbench.reporting.results import CaseWindow, Results
@@ -33,12 +33,12 @@ def paragraph(results: Results) -> str:
 def _machine(results: Results) -> Iterator[str]:
     machine = results.provenance.environment
     yield (
-        f"Run {code(results.run_id)} (profile {escape(results.profile)}, {units.instant(results.started)} to "
-        f"{units.instant(results.ended)}) measured the service at {code(results.target)}."
+        f"Run {code(results.run_id)} (profile {escape(results.profile)}, {text.instant(results.started)} to "
+        f"{text.instant(results.ended)}) measured the service at {code(results.target)}."
     )
     yield (
         f"The machine has {escape(_counted(machine.cpu_count, 'core'))} ({escape(machine.cpu_model)}) and "
-        f"{units.size(machine.memory_bytes)} of memory{escape(_limits(machine))}; it runs {escape(machine.os)}."
+        f"{text.size(machine.memory_bytes)} of memory{escape(_limits(machine))}; it runs {escape(machine.os)}."
     )
     versions = ", ".join(f"{name} {machine.packages[name]}" for name in sorted(machine.packages))
     yield f"Software: {escape(machine.python)}{f', {escape(versions)}' if versions else ''}."
@@ -53,7 +53,7 @@ def _limits(machine: EnvironmentRecord) -> str:
     if limits is None:
         return ""
     parts = [f"{limits.cpu_cores:g} cores"] if limits.cpu_cores is not None else []
-    parts += [f"{units.size(limits.memory_bytes)} of memory"] if limits.memory_bytes is not None else []
+    parts += [f"{text.size(limits.memory_bytes)} of memory"] if limits.memory_bytes is not None else []
     return f", of which the load generator's container allows {' and '.join(parts)}" if parts else ""
 
 
@@ -80,7 +80,7 @@ def _load(results: Results) -> Iterator[str]:
     document = provenance.document
     yield (
         f"Load follows a plan with seed {provenance.seed} and sha256 {code(provenance.plan_sha256)}; jobs upload "
-        f"{escape(document.name)} ({units.size(document.bytes)}, sha256 {code(document.sha256)})."
+        f"{escape(document.name)} ({text.size(document.bytes)}, sha256 {code(document.sha256)})."
     )
     for model in sorted({case.model for case in busy}):
         chosen = [case for case in busy if case.model == model]
@@ -89,8 +89,8 @@ def _load(results: Results) -> Iterator[str]:
         warmup = sum(case.warmup for case in busy)
         planned = [case.planned for case in busy]
         yield (
-            f"Each case has {_range(planned)} measured jobs ({units.count(sum(planned))} in all); "
-            f"{units.count(warmup)} jobs declared as warm-up before the run are left out of every statistic."
+            f"Each case has {_range(planned)} measured jobs ({text.count(sum(planned))} in all); "
+            f"{text.count(warmup)} jobs declared as warm-up before the run are left out of every statistic."
         )
     off = [name for name, on in sorted((provenance.switches or {}).items()) if not on]
     if off:
@@ -130,7 +130,7 @@ def _statistics(results: Results) -> Iterator[str]:
     counts = [count for count in results.reconciliation if count.found is not None]
     differ = sum(1 for count in counts if not count.agrees)
     yield (
-        f"{units.count(len(counts))} counts of store, Prometheus and traces were compared with the client's log: "
+        f"{text.count(len(counts))} counts of store, Prometheus and traces were compared with the client's log: "
         f"{f'{differ} differ' if differ else 'all agree'}."
     )
 

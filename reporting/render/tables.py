@@ -6,11 +6,11 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
+from reelbench.reporting.document.report import Report, Table
+from reelbench.reporting.document.text import NONE
 from reelbench.reporting.render.inline import plain
 from reelbench.reporting.render.named import named_tables
-from reelbench.reporting.report import Report, Table
 from reelbench.reporting.results import Number, Results
-from reelbench.reporting.units import NONE
 
 COLUMNS = (
     "sli", "dimension", "scenario", "case", "member", "value", "unit", "n", "lower", "upper", "interval", "objective",

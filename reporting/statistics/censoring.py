@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reelbench.reporting import units
+from reelbench.reporting.document import text
 from reelbench.reporting.statistics.intervals import Interval, percentile
 
 
@@ -30,15 +30,15 @@ class Tail:
 
     def __str__(self) -> str:
         """In seconds, such as ``>= 1.234`` or ``0.512``."""
-        return f"{'>= ' if self.at_least else ''}{units.seconds(self.value)}"
+        return f"{'>= ' if self.at_least else ''}{text.seconds(self.value)}"
 
     @property
     def limits(self) -> str:
         """The interval in seconds, as text."""
         lower, upper = self.interval.lower, self.interval.upper
         if upper is None:
-            return units.NONE if lower is None else f"from {units.seconds(lower)}"
-        return f"{units.seconds(lower)} to {units.seconds(upper)}"
+            return text.NONE if lower is None else f"from {text.seconds(lower)}"
+        return f"{text.seconds(lower)} to {text.seconds(upper)}"
 
 
 def tail(known: Sequence[float], cut_off: Sequence[float], q: float) -> Tail | None:

@@ -42,8 +42,8 @@ class Workers:
     """`count` processes of ``python -m module arguments``, each replaced as soon as it is lost.
 
     `module` speaks as `reelbench.service.pipeline.worker` does. Use it as an asynchronous context manager; to enter
-    does not wait for the processes. They live in sessions of their own, so that signals to the service's process group (Ctrl-C) pass
-    them by; they end when their socket closes, so also when the service is killed.
+    does not wait for the processes. They live in sessions of their own, so that signals to the service's process
+    group (Ctrl-C) pass them by; they end when their socket closes, so also when the service is killed.
     """
 
     def __init__(self, module: str, arguments: Sequence[str], count: int) -> None:

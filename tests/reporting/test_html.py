@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 
+from reelbench.reporting.document.report import Bullets, Chart, Paragraph, Report, Section, Series, Table
 from reelbench.reporting.render import figures, html
-from reelbench.reporting.report import Bullets, Chart, Paragraph, Report, Section, Series, Table
 
 BAD = '<script>alert("x")</script>![i](http://evil.example/i.png)[l](javascript:x)</td></table>'
 KNOWN = (

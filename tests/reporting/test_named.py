@@ -5,9 +5,9 @@ import io
 
 import pytest
 
+from reelbench.reporting.document.report import Paragraph, Report, Section, Table
 from reelbench.reporting.render import tables
 from reelbench.reporting.render.named import named_tables
-from reelbench.reporting.report import Paragraph, Report, Section, Table
 
 
 def made(title: str, *tables_: Table) -> Section:

@@ -17,12 +17,12 @@ from reelbench.reporting.analysis import Status, analyse
 from reelbench.reporting.arrivals import open_cases, own_lateness
 from reelbench.reporting.capacity import MAX_P95, MIN_SUCCESS, knee
 from reelbench.reporting.catalogue.sli import load
+from reelbench.reporting.document.report import Bullets, Chart, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.prometheus import NoData
 from reelbench.reporting.exact import Exact, spike_recovery, sustained_rate
 from reelbench.reporting.open_loop import section
 from reelbench.reporting.render.figures import figure
-from reelbench.reporting.report import Bullets, Chart, Section, Table
 from reelbench.reporting.spike import spikes
 from reelbench.reporting.statistics.censoring import tail
 from reelbench.reporting.statistics.intervals import percentile

@@ -12,11 +12,11 @@ from reelbench.loadgen.record.records import CaseRecord, FaultRecord, JobRecord,
 from reelbench.reporting import performance, principles
 from reelbench.reporting.analysis import Analysis, Status, Verdict, analyse
 from reelbench.reporting.catalogue.sli import Catalogue
+from reelbench.reporting.document.report import Paragraph, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import Measurement
 from reelbench.reporting.evidence.stackfile import PrometheusInfo
 from reelbench.reporting.principles import Finding, Met, judge
-from reelbench.reporting.report import Paragraph, Table
 from tests.reporting.evidence_of import evidence, measurement, only
 from tests.reporting.made_run import MadeRun
 

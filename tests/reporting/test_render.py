@@ -3,10 +3,10 @@ from __future__ import annotations
 import dataclasses
 import xml.etree.ElementTree as ET
 
-from reelbench.reporting import units
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Bullets, Chart, Code, Paragraph, Report, Section, Series, Table
 from reelbench.reporting.evidence.buckets import Bound
 from reelbench.reporting.render import figures, markdown
-from reelbench.reporting.report import Bullets, Chart, Code, Paragraph, Report, Section, Series, Table
 from reelbench.reporting.statistics.intervals import Interval
 
 CHART = Chart(
@@ -58,21 +58,21 @@ def test_an_objective_above_all_values_is_in_view() -> None:
 
 
 def test_numbers_as_text() -> None:
-    assert units.seconds(1234.5678) == "1,234.568"
-    assert units.milliseconds(0.01234) == "12.3"
-    assert units.with_unit(0.0999, "s") == "99.9 ms"
-    assert units.with_unit(2.0, "s") == "2 s"
-    assert units.with_unit(0.95, "ratio") == "95 %"
-    assert units.size(123456) == "120.6 KiB"
-    assert units.instant(0) == "1970-01-01 00:00:00 UTC"
-    assert units.relative(1.1, 1.0) == "+10.0"
-    assert units.relative(0.99999, 1.0) == "0.0"
-    assert units.relative(None, 1.0) == units.seconds(None) == "-"
-    assert units.bucket(Bound(600.0, None)) == "> 600.000"
-    assert units.bucket(Bound(0.5, 0.525), "ms") == "500.0 to 525.0"
-    assert units.interval(Interval(1.0, 2.0)) == "1.000 to 2.000"
-    assert units.interval(Interval(1.0, None)) == "from 1.000, n too small for an upper limit"
-    assert units.interval(Interval(None, None)) == "n too small for an interval"
+    assert text.seconds(1234.5678) == "1,234.568"
+    assert text.milliseconds(0.01234) == "12.3"
+    assert text.with_unit(0.0999, "s") == "99.9 ms"
+    assert text.with_unit(2.0, "s") == "2 s"
+    assert text.with_unit(0.95, "ratio") == "95 %"
+    assert text.size(123456) == "120.6 KiB"
+    assert text.instant(0) == "1970-01-01 00:00:00 UTC"
+    assert text.relative(1.1, 1.0) == "+10.0"
+    assert text.relative(0.99999, 1.0) == "0.0"
+    assert text.relative(None, 1.0) == text.seconds(None) == "-"
+    assert text.bucket(Bound(600.0, None)) == "> 600.000"
+    assert text.bucket(Bound(0.5, 0.525), "ms") == "500.0 to 525.0"
+    assert text.interval(Interval(1.0, 2.0)) == "1.000 to 2.000"
+    assert text.interval(Interval(1.0, None)) == "from 1.000, n too small for an upper limit"
+    assert text.interval(Interval(None, None)) == "n too small for an interval"
 
 
 def test_code_is_fenced_so_that_its_own_backticks_do_not_end_it() -> None:
@@ -104,6 +104,6 @@ def test_stacked_bars_begin_where_the_piece_before_ends() -> None:
 
 
 def test_numbers_and_lists_in_a_sentence_are_grammatical() -> None:
-    assert [units.counted(n, "job") for n in (0, 1, 2, 1234)] == ["0 jobs", "1 job", "2 jobs", "1,234 jobs"]
+    assert [text.counted(n, "job") for n in (0, 1, 2, 1234)] == ["0 jobs", "1 job", "2 jobs", "1,234 jobs"]
     lists = ([], ["closed"], ["closed", "open"], ["closed", "idle", "open"])
-    assert [units.listed(words) for words in lists] == ["", "closed", "closed and open", "closed, idle and open"]
+    assert [text.listed(words) for words in lists] == ["", "closed", "closed and open", "closed, idle and open"]

@@ -11,12 +11,13 @@ import msgspec
 import pytest
 
 from reelbench.loadgen.record.records import JobRecord, Outcome
-from reelbench.reporting import links, outliers, where_time_goes
+from reelbench.reporting import outliers, where_time_goes
 from reelbench.reporting.critical_path import seconds_in_spans
+from reelbench.reporting.document import grafana_links
+from reelbench.reporting.document.report import Bullets, Chart, Code, Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.stackfile import StackInfo
 from reelbench.reporting.evidence.traces import Gathered, TraceSpan
-from reelbench.reporting.report import Bullets, Chart, Code, Paragraph, Section, Table
 from reelbench.reporting.span_tree import span_tree
 from tests.reporting.evidence_of import evidence
 from tests.reporting.made_run import MadeRun
@@ -185,7 +186,7 @@ def test_names_cannot_break_the_lines_of_a_tree() -> None:
 def test_a_trace_is_linked_into_grafana_where_there_is_one(made: MadeRun) -> None:
     stack = StackInfo(schema_version=1, kind="external", grafana_url="http://grafana.test")
     section = outliers.section(dataclasses.replace(two_levels(made), stack=stack), "performance")
-    address = links.trace("http://grafana.test", "b", 0, 400)
+    address = grafana_links.trace("http://grafana.test", "b", 0, 400)
     assert blocks(section, Paragraph)[0].text == (
         f"Job 7 of concurrent_load / n50, trace [`b`]({address}); starts from when it was due:"
     )

@@ -6,7 +6,7 @@ import pytest
 
 from reelbench.loadgen.record.records import Outcome
 from reelbench.reporting import warmup
-from reelbench.reporting.report import Paragraph, Table
+from reelbench.reporting.document.report import Paragraph, Table
 from tests.reporting.evidence_of import evidence
 from tests.reporting.made_run import MadeRun
 

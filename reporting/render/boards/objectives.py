@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from reelbench.reporting.catalogue.sli import Catalogue, Sli
+from reelbench.reporting.document.text import with_unit
 from reelbench.reporting.render.boards.parts import UNITS, ask, stat
 from reelbench.reporting.render.layout import Group, Line
 from reelbench.reporting.render.objectives import watched, worst
 from reelbench.reporting.render.promql import PLACE
-from reelbench.reporting.units import with_unit
 
 _A_LINE = 6
 

@@ -8,8 +8,8 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET
 
-from reelbench.reporting.annotations import TAG
 from reelbench.reporting.catalogue.sli import Objective
+from reelbench.reporting.document.annotations import TAG
 from reelbench.reporting.render.grafana import (
     GRAFANA,
     PROMETHEUS,
