@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 
 from reelbench.loadgen.record.records import Outcome
-from reelbench.reporting.crossings import Crossings, crossings
+from reelbench.reporting.analysis.open_breaker_calls import Crossings, crossings
+from reelbench.reporting.analysis.outages import Outage, Recovery, calls_during, outages, recovery, transitions
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Series, Table, Timeline
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import Records
-from reelbench.reporting.recovery import Outage, Recovery, calls_during, outages, recovery, transitions
 from reelbench.reporting.sections import not_run
 from reelbench.reporting.statistics.intervals import summarize
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reelbench.loadgen.record.records import CaseRecord
-from reelbench.reporting.charges import charged
-from reelbench.reporting.comparison import compare
+from reelbench.reporting.analysis.baseline import compare
+from reelbench.reporting.analysis.cost import charged
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence

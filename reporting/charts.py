@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from reelbench.reporting.analysis.load_levels import Level
 from reelbench.reporting.document.report import Chart, Series
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import place_name
-from reelbench.reporting.levels import Level
 from reelbench.reporting.statistics.intervals import Percentile
 
 

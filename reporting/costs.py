@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from reelbench.loadgen.record.records import CaseRecord
-from reelbench.reporting.charges import KINDS, PER, Bill, Loaded, Month, bill, loaded, month
+from reelbench.reporting.analysis.cost import KINDS, PER, Bill, Loaded, Month, bill, loaded, month
+from reelbench.reporting.analysis.process_usage import job_seconds
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import case_seconds, place_name
-from reelbench.reporting.usage import job_seconds
 
 DIMENSION = "resources"
 REFERENCE = ("single_job", "network_bandwidth", "resource_scaling")

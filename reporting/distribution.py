@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from reelbench.loadgen.record.records import Outcome
+from reelbench.reporting.analysis.load_levels import Level
 from reelbench.reporting.document.report import Chart, Series
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.levels import Level
 
 MAX_STEPS = 200
 """Steps of a distribution in a chart: a page shows no more, and the file stays small."""

@@ -19,7 +19,7 @@ from reelbench.loadgen.record.records import (
     read_run,
 )
 from reelbench.reporting import performance, reliability, resources, sections
-from reelbench.reporting.analysis import Analysis, Status, Verdict, analyse, worst
+from reelbench.reporting.analysis.verdicts import Analysis, Status, Verdict, analyse, worst
 from reelbench.reporting.catalogue.prices import PRICES_FILE, load_prices
 from reelbench.reporting.catalogue.sli import CATALOGUE_FILE, Catalogue, load
 from reelbench.reporting.document import text

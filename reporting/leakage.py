@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from reelbench.reporting.analysis.leak import EDGE, HORIZON, SCENARIO, Leak, leak
+from reelbench.reporting.analysis.process_usage import UNDER_TEST, gauge, memory
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.leak import EDGE, HORIZON, SCENARIO, Leak, leak
 from reelbench.reporting.sections import not_run
-from reelbench.reporting.usage import UNDER_TEST, gauge, memory
 
 
 def verdict(evidence: Evidence) -> str:

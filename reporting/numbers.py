@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from reelbench.loadgen.record.records import CaseRecord, ScenarioRecord
-from reelbench.reporting.analysis import QUICK, Verdict
+from reelbench.reporting.analysis.outages import outages, recovery
+from reelbench.reporting.analysis.verdicts import QUICK, Verdict
 from reelbench.reporting.catalogue.sli import Catalogue, Sli
 from reelbench.reporting.document import grafana_links
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import RECORDS, Measurement
 from reelbench.reporting.evidence.records import STOPPED, case_seconds
-from reelbench.reporting.recovery import outages, recovery
 from reelbench.reporting.results import Limits, Number, Target
 from reelbench.reporting.statistics.intervals import (
     Interval,

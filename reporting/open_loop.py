@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from reelbench.reporting.analysis import Analysis
-from reelbench.reporting.arrivals import OpenCase, open_cases
-from reelbench.reporting.capacity import FLUCTUATION, MAX_GROWTH, MAX_P95, MIN_DELIVERED, MIN_SUCCESS, Knee, knee
+from reelbench.reporting.analysis.capacity import (
+    FLUCTUATION,
+    MAX_GROWTH,
+    MAX_P95,
+    MIN_DELIVERED,
+    MIN_SUCCESS,
+    Knee,
+    knee,
+)
+from reelbench.reporting.analysis.open_cases import OpenCase, open_cases
+from reelbench.reporting.analysis.spike import GROUP, Spike, spikes
+from reelbench.reporting.analysis.verdicts import Analysis
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import place_name
-from reelbench.reporting.spike import GROUP, Spike, spikes
 
 RAMP, SPIKE = "ramp", "spike"
 RATES = ("arrival_rate", RAMP, SPIKE)

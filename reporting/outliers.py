@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reelbench.loadgen.record.records import JobRecord
-from reelbench.reporting.critical_path import seconds_in_spans
+from reelbench.reporting.analysis.critical_path import seconds_in_spans
+from reelbench.reporting.analysis.span_tree import span_tree
 from reelbench.reporting.document import grafana_links, text
 from reelbench.reporting.document.literal import literal
 from reelbench.reporting.document.report import Block, Code, Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import place_name
 from reelbench.reporting.evidence.trace_sampling import FAILED, failed, slowest
-from reelbench.reporting.span_tree import span_tree
 
 TITLE = "Slowest and failed jobs"
 _COLUMNS = ("Scenario / case", "Job", "Response time [s]", "Outcome", "Error", "Trace")

@@ -15,13 +15,13 @@ from reelbench.reporting import (
     warmup,
     where_time_goes,
 )
-from reelbench.reporting.analysis import Analysis
+from reelbench.reporting.analysis.load_levels import Level, levels
+from reelbench.reporting.analysis.verdicts import Analysis
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Report, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import Measurement
 from reelbench.reporting.evidence.records import place_name
-from reelbench.reporting.levels import Level, levels
 from reelbench.reporting.recommendations import recommend
 from reelbench.reporting.statistics import littles_law
 

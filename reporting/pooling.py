@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reelbench.loadgen.record.records import CallRecord
-from reelbench.reporting.comparison import compare
+from reelbench.reporting.analysis.baseline import compare
+from reelbench.reporting.analysis.process_usage import job_seconds
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.sections import not_run
-from reelbench.reporting.usage import job_seconds
 
 SCENARIO = "connection_pooling"
 POOLED, UNPOOLED = "pooled", "unpooled"

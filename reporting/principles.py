@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reelbench.reporting.analysis import Analysis, Status
+from reelbench.reporting.analysis.verdicts import Analysis, Status
 from reelbench.reporting.costs import reference
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Paragraph, Section, Table

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from reelbench.reporting.analysis.load_levels import Level
 from reelbench.reporting.document import text
-from reelbench.reporting.levels import Level
 from reelbench.reporting.statistics.intervals import Proportion, Summary
 
 KNEE_EFFICIENCY = 0.5

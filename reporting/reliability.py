@@ -16,11 +16,11 @@ from reelbench.reporting import (
     success,
     validation,
 )
-from reelbench.reporting.analysis import Analysis
+from reelbench.reporting.analysis.outages import outages, recovery
+from reelbench.reporting.analysis.verdicts import Analysis
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Bullets, Paragraph, Report, Section
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.recovery import outages, recovery
 from reelbench.reporting.success import DIMENSION
 
 METHOD = (

@@ -16,13 +16,13 @@ from reelbench.reporting import (
     savings,
     sections,
 )
-from reelbench.reporting.analysis import Analysis
-from reelbench.reporting.comparison import Comparison, compare
+from reelbench.reporting.analysis.baseline import Comparison, compare
+from reelbench.reporting.analysis.process_usage import idle_cores, job_seconds
+from reelbench.reporting.analysis.verdicts import Analysis
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Report, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import place_name
-from reelbench.reporting.usage import idle_cores, job_seconds
 
 DIMENSION = "resources"
 METHOD = (

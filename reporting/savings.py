@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reelbench.reporting import leakage
+from reelbench.reporting.analysis.baseline import compare
+from reelbench.reporting.analysis.cost import KINDS, loaded
+from reelbench.reporting.analysis.leak import HORIZON, leak
 from reelbench.reporting.caching import COLD, SCENARIO, hit_rate
-from reelbench.reporting.charges import KINDS, loaded
-from reelbench.reporting.comparison import compare
 from reelbench.reporting.costs import NAMES, reference
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.leak import HORIZON, leak
 from reelbench.reporting.network import DEPENDENCIES, traffic
 from reelbench.reporting.network import SCENARIO as NETWORK
 from reelbench.reporting.pooling import POOLED, UNPOOLED

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from reelbench.reporting.analysis.load_levels import Level
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
-from reelbench.reporting.levels import Level
 from reelbench.reporting.statistics import usl
 
 TITLE = "Scalability (Universal Scalability Law)"

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reelbench.reporting.analysis import Status
+from reelbench.reporting.analysis.job_integrity import losses
+from reelbench.reporting.analysis.open_breaker_calls import crossings
+from reelbench.reporting.analysis.outages import outages
+from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.cancellation import leftovers
-from reelbench.reporting.crossings import crossings
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.integrity import losses
 from reelbench.reporting.partials import handled
-from reelbench.reporting.recovery import outages
 from reelbench.reporting.retries import PROVIDER, SCENARIO, recovered
 from reelbench.reporting.statistics.intervals import Proportion, proportion
 from reelbench.reporting.success import DIMENSION, NORMAL, success

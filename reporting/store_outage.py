@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from reelbench.loadgen.record.records import FaultRecord, Outcome
+from reelbench.reporting.analysis.job_integrity import losses
+from reelbench.reporting.analysis.outages import STORE
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.integrity import losses
-from reelbench.reporting.recovery import STORE
 from reelbench.reporting.sections import not_run
 from reelbench.reporting.statistics.intervals import exact_proportion
 

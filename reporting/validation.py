@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from reelbench.reporting.analysis.job_integrity import Losses, losses
 from reelbench.reporting.document import text
 from reelbench.reporting.document.literal import literal
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.integrity import Losses, losses
 from reelbench.reporting.statistics.intervals import Proportion, exact_proportion
 from reelbench.reporting.success import DIMENSION
 

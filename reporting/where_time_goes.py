@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reelbench.loadgen.record.records import Outcome
-from reelbench.reporting.breakdown import AROUND, BETWEEN, PARTS, QUEUE, Breakdown, breakdown
+from reelbench.reporting.analysis.breakdown import AROUND, BETWEEN, PARTS, QUEUE, Breakdown, breakdown
 from reelbench.reporting.components import STAGES
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Chart, Paragraph, Section, Series, Table

@@ -13,9 +13,9 @@ from typing import Literal
 import msgspec
 
 from reelbench.loadgen.strict_yaml import UnreadableError, parse_mapping, read_bytes
+from reelbench.reporting.analysis.record_slis import FUNCTIONS
 from reelbench.reporting.catalogue.entries import METRIC, check_metrics, check_texts, named
 from reelbench.reporting.catalogue.strict import build, near
-from reelbench.reporting.exact import FUNCTIONS
 
 CATALOGUE_FILE = Path(__file__).with_name("slis.yaml")
 VERSION = 1

@@ -15,15 +15,15 @@ from reelbench.loadgen.record.records import (
     read_requests,
     read_run,
 )
-from reelbench.reporting.analysis import Status
+from reelbench.reporting.analysis.generator_health import check
+from reelbench.reporting.analysis.reconciliation import reconcile
+from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.catalogue.prices import load_prices
 from reelbench.reporting.catalogue.sli import Catalogue
 from reelbench.reporting.compare.folders import repeated_runs
 from reelbench.reporting.evidence import measurements as measured
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.stackfile import read_stack
-from reelbench.reporting.reconciliation import reconcile
-from reelbench.reporting.validity import check
 
 DIMENSIONS = ("performance", "reliability", "resources")
 

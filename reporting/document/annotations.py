@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reelbench.loadgen.record.records import FaultRecord, RunRecord, RunState
-from reelbench.reporting.analysis import Status, Verdict
+from reelbench.reporting.analysis.verdicts import Status, Verdict
 
 TAG = "reelbench"
 """On every annotation and every dashboard of ours."""

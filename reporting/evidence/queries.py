@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import msgspec
 
 from reelbench.loadgen.record.records import CaseRecord, RunRecord, ScenarioRecord
+from reelbench.reporting.analysis.record_slis import FUNCTIONS
 from reelbench.reporting.catalogue.sli import Catalogue, Sli
 from reelbench.reporting.evidence.buckets import bound_of
 from reelbench.reporting.evidence.measurements import RECORDS, Measurement, Measurements
 from reelbench.reporting.evidence.prometheus import NoData, Prometheus, Value, Vector, single
 from reelbench.reporting.evidence.records import Records, began
-from reelbench.reporting.exact import FUNCTIONS
 
 DIGITS = 12
 """Significant digits kept: Prometheus may sum series in another order after a restart, which moves the last ones."""

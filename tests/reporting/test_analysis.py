@@ -3,10 +3,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from reelbench.reporting.analysis import Analysis, Status, Verdict, analyse, worst
+from reelbench.reporting.analysis.generator_health import check
+from reelbench.reporting.analysis.verdicts import Analysis, Status, Verdict, analyse, worst
 from reelbench.reporting.evidence.buckets import Bound
 from reelbench.reporting.evidence.measurements import Measurement
-from reelbench.reporting.validity import check
 from tests.reporting.evidence_of import evidence, measurement, only
 from tests.reporting.made_run import MadeRun
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 
 from reelbench.loadgen.record.records import RunState
-from reelbench.reporting.analysis import Status, analyse
+from reelbench.reporting.analysis.verdicts import Status, analyse
 from reelbench.reporting.document.annotations import regions
 from reelbench.reporting.document.grafana_links import live_run
 from tests.reporting.evidence_of import evidence, measurement

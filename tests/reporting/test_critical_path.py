@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reelbench.reporting.critical_path import critical_path, seconds_in_spans
+from reelbench.reporting.analysis.critical_path import critical_path, seconds_in_spans
 from reelbench.reporting.evidence.traces import TraceSpan
 from tests.reporting.made_traces import spans
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from reelbench.loadgen.record.records import RecordError, RunRecord, RunState, read_run, write_run
-from reelbench.reporting.analysis import Status
+from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.evidence.prometheus import QueryError
 from reelbench.reporting.export import Exported, export
 from tests.reporting.made_run import MadeRun

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from reelbench.loadgen.record.records import JobRecord, Outcome
-from reelbench.reporting.levels import levels
+from reelbench.reporting.analysis.load_levels import levels
 from reelbench.reporting.statistics.littles_law import check
 from tests.reporting.evidence_of import evidence, only
 from tests.reporting.made_run import MadeRun

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from reelbench.reporting.analysis import Status
+from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.export import Exported, export
 
 Edit = Callable[[Path], None]

@@ -13,20 +13,20 @@ from hypothesis import strategies as st
 
 from reelbench.loadgen.record.records import ArrivalsRecord, CaseRecord, JobRecord, Outcome, RunState, ScenarioRecord
 from reelbench.reporting import performance
-from reelbench.reporting.analysis import Status, analyse
-from reelbench.reporting.arrivals import open_cases, own_lateness
-from reelbench.reporting.capacity import MAX_P95, MIN_SUCCESS, knee
+from reelbench.reporting.analysis.capacity import MAX_P95, MIN_SUCCESS, knee
+from reelbench.reporting.analysis.generator_health import check
+from reelbench.reporting.analysis.open_cases import open_cases, own_lateness
+from reelbench.reporting.analysis.record_slis import Exact, spike_recovery, sustained_rate
+from reelbench.reporting.analysis.spike import spikes
+from reelbench.reporting.analysis.verdicts import Status, analyse
 from reelbench.reporting.catalogue.sli import load
 from reelbench.reporting.document.report import Bullets, Chart, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.prometheus import NoData
-from reelbench.reporting.exact import Exact, spike_recovery, sustained_rate
 from reelbench.reporting.open_loop import section
 from reelbench.reporting.render.figures import figure
-from reelbench.reporting.spike import spikes
 from reelbench.reporting.statistics.censoring import tail
 from reelbench.reporting.statistics.intervals import percentile
-from reelbench.reporting.validity import check
 from tests.reporting.evidence_of import evidence, measurement
 from tests.reporting.made_open import START, case_of, even, jobs_of, queue, run_of
 from tests.reporting.made_run import MadeRun

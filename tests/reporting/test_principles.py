@@ -10,7 +10,7 @@ import pytest
 
 from reelbench.loadgen.record.records import CaseRecord, FaultRecord, JobRecord, RunRecord
 from reelbench.reporting import performance, principles
-from reelbench.reporting.analysis import Analysis, Status, Verdict, analyse
+from reelbench.reporting.analysis.verdicts import Analysis, Status, Verdict, analyse
 from reelbench.reporting.catalogue.sli import Catalogue
 from reelbench.reporting.document.report import Paragraph, Table
 from reelbench.reporting.evidence.evidence import Evidence

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from reelbench.reporting.levels import Level
+from reelbench.reporting.analysis.load_levels import Level
 from reelbench.reporting.recommendations import Part, recommend
 from reelbench.reporting.statistics.intervals import proportion, summarize
 

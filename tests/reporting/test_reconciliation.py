@@ -4,9 +4,9 @@ import msgspec
 import pytest
 
 from reelbench.loadgen.record.records import JobRecord, Outcome, StoreCount
+from reelbench.reporting.analysis.reconciliation import Count, Reconciliation, reconcile
 from reelbench.reporting.evidence.measurements import Measurement
 from reelbench.reporting.evidence.traces import RootKey
-from reelbench.reporting.reconciliation import Count, Reconciliation, reconcile
 from tests.reporting.evidence_of import evidence, measurement, only
 from tests.reporting.made_run import RUN_ID, MadeRun
 

@@ -20,7 +20,7 @@ from reelbench.loadgen.record.records import (
     to_line,
     write_run,
 )
-from reelbench.reporting.analysis import Status
+from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.export import Exported, export
 from tests.reporting import made_outages
 

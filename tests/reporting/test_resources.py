@@ -8,14 +8,14 @@ import msgspec
 import pytest
 
 from reelbench.loadgen.record.records import RunRecord, read_run, write_run
-from reelbench.reporting.analysis import Status
+from reelbench.reporting.analysis.case_samples import Samples, total
+from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.catalogue.prices import PRICES_FILE, PricesError
 from reelbench.reporting.catalogue.sli import CatalogueError, load
 from reelbench.reporting.evidence import measurements as measured
 from reelbench.reporting.evidence.measurements import SampleSeries
 from reelbench.reporting.evidence.prometheus import QueryError, connect
 from reelbench.reporting.export import Exported, export
-from reelbench.reporting.samples import Samples, total
 from tests.commands import invoke
 from tests.reporting.test_reliability import tables
 

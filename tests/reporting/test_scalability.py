@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from reelbench.reporting import scalability
+from reelbench.reporting.analysis.load_levels import Level
 from reelbench.reporting.document.report import Bullets, Chart, Paragraph, Section, Table
-from reelbench.reporting.levels import Level
 
 
 def law(n: float, alpha: float, beta: float, gamma: float) -> float:

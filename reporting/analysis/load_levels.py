@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reelbench.loadgen.record.records import CaseRecord
-from reelbench.reporting.arrivals import open_case
+from reelbench.reporting.analysis.open_cases import open_case
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import Measurement
 from reelbench.reporting.evidence.records import STOPPED, case_seconds

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from reelbench.loadgen.record.records import JobRecord
+from reelbench.reporting.analysis.critical_path import critical_path
 from reelbench.reporting.components import STAGES
-from reelbench.reporting.critical_path import critical_path
 from reelbench.reporting.evidence.traces import TraceSpan
 
 STAGE_SPAN = "video.job.stage "

@@ -10,15 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from reelbench.loadgen.record.records import CaseRecord, ScenarioRecord
-from reelbench.reporting.capacity import knee
-from reelbench.reporting.crossings import crossings
+from reelbench.reporting.analysis.capacity import knee
+from reelbench.reporting.analysis.job_integrity import losses
+from reelbench.reporting.analysis.leak import leak
+from reelbench.reporting.analysis.open_breaker_calls import crossings
+from reelbench.reporting.analysis.outages import outages, recovery
+from reelbench.reporting.analysis.process_usage import UNDER_TEST, memory, utilisation
+from reelbench.reporting.analysis.spike import spikes
 from reelbench.reporting.evidence.prometheus import NoData
 from reelbench.reporting.evidence.records import Records, case_seconds
-from reelbench.reporting.integrity import losses
-from reelbench.reporting.leak import leak
-from reelbench.reporting.recovery import outages, recovery
-from reelbench.reporting.spike import spikes
-from reelbench.reporting.usage import UNDER_TEST, memory, utilisation
 
 TOO_FEW = "too few samples of memory within the case"
 NO_BREAKER = NoData("the service ran without its circuit breaker")

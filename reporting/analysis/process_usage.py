@@ -6,8 +6,8 @@ import statistics
 from dataclasses import dataclass
 
 from reelbench.loadgen.record.records import CaseRecord
+from reelbench.reporting.analysis.case_samples import Samples, samples, total
 from reelbench.reporting.evidence.records import Records, case_seconds
-from reelbench.reporting.samples import Samples, samples, total
 
 SERVICE, MEDIA, PROVIDERS, LOADGEN = "service", "media workers", "providers", "load generator"
 PROCESSES = (SERVICE, MEDIA, PROVIDERS, LOADGEN)

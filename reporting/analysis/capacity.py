@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reelbench.reporting.arrivals import OpenCase, open_cases
+from reelbench.reporting.analysis.open_cases import OpenCase, open_cases
 from reelbench.reporting.document import text
 from reelbench.reporting.evidence.records import Records
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from reelbench.loadgen.record.records import CaseRecord, ScenarioRecord
-from reelbench.reporting.arrivals import OpenCase, open_case
+from reelbench.reporting.analysis.generator_health import Health, check
+from reelbench.reporting.analysis.open_cases import OpenCase, open_case
+from reelbench.reporting.analysis.reconciliation import Reconciliation, reconcile
 from reelbench.reporting.catalogue.sli import Objective, Sli
 from reelbench.reporting.document import text
 from reelbench.reporting.evidence.buckets import Bound
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import Measurement
 from reelbench.reporting.evidence.records import place_name
-from reelbench.reporting.reconciliation import Reconciliation, reconcile
-from reelbench.reporting.validity import Health, check
 
 QUICK = "quick"
 """The profile in which a small sample is expected and tolerated."""

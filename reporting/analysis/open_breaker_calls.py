@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from reelbench.loadgen.record.records import CallRecord
+from reelbench.reporting.analysis.outages import transitions
 from reelbench.reporting.evidence.records import Records
-from reelbench.reporting.recovery import transitions
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ import statistics
 from dataclasses import dataclass
 
 from reelbench.loadgen.record.records import CaseRecord
+from reelbench.reporting.analysis.case_samples import Samples
+from reelbench.reporting.analysis.process_usage import UNDER_TEST, memory_samples
 from reelbench.reporting.evidence.records import Records, case_seconds
-from reelbench.reporting.samples import Samples
 from reelbench.reporting.statistics.trend import Trend, trend
-from reelbench.reporting.usage import UNDER_TEST, memory_samples
 
 SCENARIO = "memory_leak"
 HORIZON = 1000
