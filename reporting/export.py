@@ -35,8 +35,8 @@ from reelbench.reporting.evidence.stackfile import StackInfo, read_stack
 from reelbench.reporting.evidence.tempo import connect as connect_tempo
 from reelbench.reporting.evidence.trace_sampling import wanted
 from reelbench.reporting.evidence.traces import FileTraces, Gathered, TraceSource
-from reelbench.reporting.outcome import Found, Judged
 from reelbench.reporting.publish import Format, publish
+from reelbench.reporting.results.outcome import Found, Judged
 
 REPORTS_DIR = "reports"
 DIMENSIONS: dict[str, Callable[[Evidence, Analysis], Report]] = {

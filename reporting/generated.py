@@ -16,7 +16,7 @@ from reelbench.reporting.render import guide, overview, telemetry
 from reelbench.reporting.render.dashboards import dashboards
 from reelbench.reporting.render.grafana import to_json
 from reelbench.reporting.render.rules import rules, to_yaml
-from reelbench.reporting.schema import SCHEMA_FILE, schema
+from reelbench.reporting.results.schema import SCHEMA_FILE, schema
 
 DASHBOARDS, RULES, FIGURES, GUIDE = "grafana/dashboards", "prometheus/rules", "docs/figures", "docs/dashboards.md"
 CONTRACT = "docs/telemetry.md"

@@ -7,10 +7,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from reelbench.loadgen.record.records import write_atomically
-from reelbench.reporting.outcome import Found, results
 from reelbench.reporting.render import junit, latex, markdown, tables
 from reelbench.reporting.render.named import figures_of
-from reelbench.reporting.results import to_json
+from reelbench.reporting.results.outcome import Found, results
+from reelbench.reporting.results.results import to_json
 
 
 class FormatError(ValueError):

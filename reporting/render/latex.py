@@ -9,7 +9,7 @@ from reelbench.reporting.render.inline import plain
 from reelbench.reporting.render.named import NamedTable, figures_of, named_tables
 from reelbench.reporting.render.setup import paragraph
 from reelbench.reporting.render.tex import escape, rich
-from reelbench.reporting.results import Results
+from reelbench.reporting.results.results import Results
 
 MAIN, SETUP, TABLES, FIGURES = "reelbench.tex", "setup.tex", "tables", "figures"
 WRAP = 42

@@ -8,7 +8,7 @@ from reelbench.loadgen.record.records import EnvironmentRecord, FaultRecord
 from reelbench.reporting.document import text
 from reelbench.reporting.evidence.stackfile import StackInfo
 from reelbench.reporting.render.tex import code, escape
-from reelbench.reporting.results import CaseWindow, Results
+from reelbench.reporting.results.results import CaseWindow, Results
 
 _METHODS = {
     "order statistics": "of percentiles from order statistics",

@@ -10,7 +10,7 @@ from reelbench.reporting.document.report import Report, Table
 from reelbench.reporting.document.text import NONE
 from reelbench.reporting.render.inline import plain
 from reelbench.reporting.render.named import named_tables
-from reelbench.reporting.results import Number, Results
+from reelbench.reporting.results.results import Number, Results
 
 COLUMNS = (
     "sli", "dimension", "scenario", "case", "member", "value", "unit", "n", "lower", "upper", "interval", "objective",

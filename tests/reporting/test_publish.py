@@ -25,7 +25,7 @@ from scipy import stats
 from reelbench.loadgen.record.records import RunRecord, StoreCount, read_run, write_run
 from reelbench.reporting.export import export
 from reelbench.reporting.publish import DEFAULT, Format, FormatError, formats_of
-from reelbench.reporting.schema import SCHEMA_FILE
+from reelbench.reporting.results.schema import SCHEMA_FILE
 from tests.reporting.made_run import MadeRun
 
 ROOT = Path(__file__).parents[2]

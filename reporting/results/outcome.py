@@ -12,10 +12,19 @@ from reelbench.loadgen.record.records import JobRecord, Outcome
 from reelbench.reporting.analysis.verdicts import Analysis, Status
 from reelbench.reporting.document.report import Report
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.numbers import numbers
 from reelbench.reporting.render.inline import plain
 from reelbench.reporting.render.named import named_tables
-from reelbench.reporting.results import Audit, CaseWindow, Count, Dimension, Outlier, Provenance, Results, TableRows
+from reelbench.reporting.results.numbers import numbers
+from reelbench.reporting.results.results import (
+    Audit,
+    CaseWindow,
+    Count,
+    Dimension,
+    Outlier,
+    Provenance,
+    Results,
+    TableRows,
+)
 
 SLOWEST = 3
 """Completed jobs of each case that are named with their trace, the slowest first."""

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from reelbench.loadgen.record import records
-from reelbench.reporting import results
 from reelbench.reporting.evidence import buckets, stackfile
+from reelbench.reporting.results import results
 
 SCHEMA_FILE = "docs/schemas/results.schema.json"
 _SOURCES = (results, records, buckets, stackfile)

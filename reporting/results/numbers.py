@@ -12,7 +12,7 @@ from reelbench.reporting.document import grafana_links
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import RECORDS, Measurement
 from reelbench.reporting.evidence.records import STOPPED, case_seconds
-from reelbench.reporting.results import Limits, Number, Target
+from reelbench.reporting.results.results import Limits, Number, Target
 from reelbench.reporting.statistics.intervals import (
     Interval,
     Proportion,
