@@ -7,8 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from reelbench.loadgen.record.records import write_atomically
-from reelbench.reporting.render import junit, latex, markdown, tables
-from reelbench.reporting.render.named import figures_of
+from reelbench.reporting.render import csv, junit, latex, markdown
+from reelbench.reporting.render.names import figures_of
 from reelbench.reporting.results.outcome import Found, results
 from reelbench.reporting.results.results import to_json
 
@@ -82,8 +82,8 @@ def _files(found: Found, formats: frozenset[Format], *, charts: bool) -> Iterato
     if Format.JUNIT in formats:
         yield "junit.xml", junit.render(data)
     if Format.CSV in formats:
-        yield "csv/results.csv", tables.results_csv(data).encode()
-        yield from ((f"csv/{name}.csv", text.encode()) for name, text in tables.tables_csv(reports).items())
+        yield "csv/results.csv", csv.results_csv(data).encode()
+        yield from ((f"csv/{name}.csv", text.encode()) for name, text in csv.tables_csv(reports).items())
     if Format.LATEX in formats:
         yield from (
             (f"latex/{name}", text.encode()) for name, text in latex.render(data, reports, charts=charts).items()

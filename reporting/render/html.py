@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from reelbench.reporting.document.report import Bullets, Chart, Code, Paragraph, Report, Table, Timeline
 from reelbench.reporting.render.inline import walk
-from reelbench.reporting.render.named import APPENDIX, slug
+from reelbench.reporting.render.names import APPENDIX, slug
 
 TEMPLATES = Path(__file__).with_name("templates")
 _TAGS = {"strong": "strong", "em": "em"}

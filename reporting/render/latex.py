@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from reelbench.reporting.document.report import Chart, Report, Table, Timeline
 from reelbench.reporting.render.inline import plain
-from reelbench.reporting.render.named import NamedTable, figures_of, named_tables
+from reelbench.reporting.render.names import NamedTable, figures_of, named_tables
 from reelbench.reporting.render.setup import paragraph
 from reelbench.reporting.render.tex import escape, rich
 from reelbench.reporting.results.results import Results

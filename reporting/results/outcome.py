@@ -13,7 +13,7 @@ from reelbench.reporting.analysis.verdicts import Analysis, Status
 from reelbench.reporting.document.report import Report
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.render.inline import plain
-from reelbench.reporting.render.named import named_tables
+from reelbench.reporting.render.names import named_tables
 from reelbench.reporting.results.numbers import numbers
 from reelbench.reporting.results.results import (
     Audit,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from reelbench.reporting.document.report import Report, Table
 from reelbench.reporting.document.text import NONE
 from reelbench.reporting.render.inline import plain
-from reelbench.reporting.render.named import named_tables
+from reelbench.reporting.render.names import named_tables
 from reelbench.reporting.results.results import Number, Results
 
 COLUMNS = (
