@@ -18,7 +18,6 @@ from reelbench.loadgen.record.records import (
     read_requests,
     read_run,
 )
-from reelbench.reporting import performance, reliability, resources, sections
 from reelbench.reporting.analysis.verdicts import Analysis, Status, Verdict, analyse, worst
 from reelbench.reporting.catalogue.prices import PRICES_FILE, load_prices
 from reelbench.reporting.catalogue.sli import CATALOGUE_FILE, Catalogue, load
@@ -37,6 +36,10 @@ from reelbench.reporting.evidence.trace_sampling import wanted
 from reelbench.reporting.evidence.traces import FileTraces, Gathered, TraceSource
 from reelbench.reporting.publish import Format, publish
 from reelbench.reporting.results.outcome import Found, Judged
+from reelbench.reporting.sections import common
+from reelbench.reporting.sections.performance import performance
+from reelbench.reporting.sections.reliability import reliability
+from reelbench.reporting.sections.resources import resources
 
 REPORTS_DIR = "reports"
 DIMENSIONS: dict[str, Callable[[Evidence, Analysis], Report]] = {
@@ -201,7 +204,7 @@ def _summary(judged: Judged, paths: list[Path]) -> list[str]:
     """The verdicts as a plain table, what keeps the numbers from being trusted, and where the report is."""
     analysis = judged.analysis
     rows = [
-        (f"  {v.status}", *sections.verdict_cells(v)[:4], f"n = {text.NONE if v.n is None else v.n}", v.reason)
+        (f"  {v.status}", *common.verdict_cells(v)[:4], f"n = {text.NONE if v.n is None else v.n}", v.reason)
         for v in analysis.verdicts
     ]
     lines = tabulate(rows, tablefmt="plain", disable_numparse=True).splitlines() if rows else []

@@ -9,8 +9,8 @@ from statistics import fmean
 
 from reelbench.loadgen.record.records import JobRecord
 from reelbench.reporting.analysis.critical_path import critical_path
-from reelbench.reporting.components import STAGES
 from reelbench.reporting.evidence.traces import TraceSpan
+from reelbench.reporting.sections.performance.components import STAGES
 
 STAGE_SPAN = "video.job.stage "
 API = "/v1/videos"

@@ -9,7 +9,7 @@ from reelbench.loadgen.record.records import CaseRecord, Outcome
 from reelbench.reporting.analysis.process_usage import UNDER_TEST, job_seconds, memory, utilisation
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import case_seconds
-from reelbench.reporting.network import traffic
+from reelbench.reporting.sections.resources.network import traffic
 
 HOUR = 3600.0
 MONTH = 730.0

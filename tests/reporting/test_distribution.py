@@ -8,9 +8,15 @@ from itertools import pairwise
 import pytest
 
 from reelbench.reporting.analysis.load_levels import levels
-from reelbench.reporting.distribution import MAX_POINTS, MAX_STEPS, ecdf_by_concurrency, over_time, thin
 from reelbench.reporting.document.report import Chart, Series
 from reelbench.reporting.render import figures
+from reelbench.reporting.sections.performance.distribution import (
+    MAX_POINTS,
+    MAX_STEPS,
+    ecdf_by_concurrency,
+    over_time,
+    thin,
+)
 from tests.reporting.evidence_of import evidence
 from tests.reporting.made_run import MadeRun
 

@@ -6,7 +6,7 @@ import io
 import pytest
 
 from reelbench.reporting.document.report import Paragraph, Report, Section, Table
-from reelbench.reporting.render import csv
+from reelbench.reporting.render.csv import guarded, tables_csv
 from reelbench.reporting.render.names import named_tables
 
 
@@ -47,10 +47,10 @@ def test_every_table_has_a_name_of_its_own() -> None:
     ],
 )
 def test_no_cell_is_a_formula_and_numbers_stay_numbers(text: str, safe: str) -> None:
-    assert csv.guarded(text) == safe
+    assert guarded(text) == safe
 
 
 def test_a_table_is_a_file_of_plain_text() -> None:
     table = Table(("Where", "P95 [s]"), (('a, "b"', "**1.5**"), ("`x|y`", "=2")), ("P95 [s]",), "*caption*")
-    text = csv.tables_csv((Report("r_report", "R", (Section("T", (table,)),)),))["r_t"]
+    text = tables_csv((Report("r_report", "R", (Section("T", (table,)),)),))["r_t"]
     assert list(csv.reader(io.StringIO(text))) == [["Where", "P95 [s]"], ['a, "b"', "1.5"], ["x|y", "'=2"]]

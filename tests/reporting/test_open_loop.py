@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reelbench.loadgen.record.records import ArrivalsRecord, CaseRecord, JobRecord, Outcome, RunState, ScenarioRecord
-from reelbench.reporting import performance
 from reelbench.reporting.analysis.capacity import MAX_P95, MIN_SUCCESS, knee
 from reelbench.reporting.analysis.generator_health import check
 from reelbench.reporting.analysis.open_cases import open_cases, own_lateness
@@ -23,8 +22,9 @@ from reelbench.reporting.catalogue.sli import load
 from reelbench.reporting.document.report import Bullets, Chart, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.prometheus import NoData
-from reelbench.reporting.open_loop import section
 from reelbench.reporting.render.figures import figure
+from reelbench.reporting.sections.performance import performance
+from reelbench.reporting.sections.performance.open_loop import section
 from reelbench.reporting.statistics.censoring import tail
 from reelbench.reporting.statistics.intervals import percentile
 from tests.reporting.evidence_of import evidence, measurement

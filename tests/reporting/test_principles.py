@@ -9,14 +9,15 @@ import msgspec
 import pytest
 
 from reelbench.loadgen.record.records import CaseRecord, FaultRecord, JobRecord, RunRecord
-from reelbench.reporting import performance, principles
 from reelbench.reporting.analysis.verdicts import Analysis, Status, Verdict, analyse
 from reelbench.reporting.catalogue.sli import Catalogue
 from reelbench.reporting.document.report import Paragraph, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import Measurement
 from reelbench.reporting.evidence.stackfile import PrometheusInfo
-from reelbench.reporting.principles import Finding, Met, judge
+from reelbench.reporting.sections import principles
+from reelbench.reporting.sections.performance import performance
+from reelbench.reporting.sections.principles import Finding, Met, judge
 from tests.reporting.evidence_of import evidence, measurement, only
 from tests.reporting.made_run import MadeRun
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from reelbench.reporting.analysis.load_levels import Level
-from reelbench.reporting.recommendations import Part, recommend
+from reelbench.reporting.sections.performance.recommendations import Part, recommend
 from reelbench.reporting.statistics.intervals import proportion, summarize
 
 

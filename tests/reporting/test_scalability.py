@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from reelbench.reporting import scalability
 from reelbench.reporting.analysis.load_levels import Level
 from reelbench.reporting.document.report import Bullets, Chart, Paragraph, Section, Table
+from reelbench.reporting.sections.performance import scalability
 
 
 def law(n: float, alpha: float, beta: float, gamma: float) -> float:

@@ -11,7 +11,6 @@ import msgspec
 import pytest
 
 from reelbench.loadgen.record.records import JobRecord, Outcome
-from reelbench.reporting import outliers, where_time_goes
 from reelbench.reporting.analysis.critical_path import seconds_in_spans
 from reelbench.reporting.analysis.span_tree import span_tree
 from reelbench.reporting.document import grafana_links
@@ -19,6 +18,8 @@ from reelbench.reporting.document.report import Bullets, Chart, Code, Paragraph,
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.stackfile import StackInfo
 from reelbench.reporting.evidence.traces import Gathered, TraceSpan
+from reelbench.reporting.sections import outliers
+from reelbench.reporting.sections.performance import where_time_goes
 from tests.reporting.evidence_of import evidence
 from tests.reporting.made_run import MadeRun
 from tests.reporting.made_traces import job, recorded, spans

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from reelbench.loadgen.record.records import Outcome
-from reelbench.reporting import warmup
 from reelbench.reporting.document.report import Paragraph, Table
+from reelbench.reporting.sections import warmup
 from tests.reporting.evidence_of import evidence
 from tests.reporting.made_run import MadeRun
 

@@ -9,9 +9,9 @@ from reelbench.reporting.document.report import Block, Bullets, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import Measurement
 from reelbench.reporting.evidence.records import place_name
-from reelbench.reporting.sections import not_run
+from reelbench.reporting.sections.common import not_run
+from reelbench.reporting.sections.reliability.success import DIMENSION, NORMAL
 from reelbench.reporting.statistics.intervals import Interval, Proportion, mean_difference, proportion, summarize
-from reelbench.reporting.success import DIMENSION, NORMAL
 
 SCENARIO = "tts_failures"
 PROVIDER = "tts"

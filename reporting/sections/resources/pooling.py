@@ -10,7 +10,7 @@ from reelbench.reporting.analysis.process_usage import job_seconds
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.sections import not_run
+from reelbench.reporting.sections.common import not_run
 
 SCENARIO = "connection_pooling"
 POOLED, UNPOOLED = "pooled", "unpooled"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from reelbench.reporting.charts import component_bars
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.recommendations import Part
-from reelbench.reporting.sections import not_run
+from reelbench.reporting.sections.common import not_run
+from reelbench.reporting.sections.performance.charts import component_bars
+from reelbench.reporting.sections.performance.recommendations import Part
 
 SCENARIO = "component_speed"
 STAGES = {

@@ -9,7 +9,7 @@ from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import case_seconds, place_name
-from reelbench.reporting.sections import not_run
+from reelbench.reporting.sections.common import not_run
 
 DIMENSION = "resources"
 SCENARIO = "network_bandwidth"

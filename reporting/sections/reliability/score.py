@@ -8,14 +8,14 @@ from reelbench.reporting.analysis.job_integrity import losses
 from reelbench.reporting.analysis.open_breaker_calls import crossings
 from reelbench.reporting.analysis.outages import outages
 from reelbench.reporting.analysis.verdicts import Status
-from reelbench.reporting.cancellation import leftovers
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.partials import handled
-from reelbench.reporting.retries import PROVIDER, SCENARIO, recovered
+from reelbench.reporting.sections.reliability.cancellation import leftovers
+from reelbench.reporting.sections.reliability.partial_failures import handled
+from reelbench.reporting.sections.reliability.retries import PROVIDER, SCENARIO, recovered
+from reelbench.reporting.sections.reliability.success import DIMENSION, NORMAL, success
 from reelbench.reporting.statistics.intervals import Proportion, proportion
-from reelbench.reporting.success import DIMENSION, NORMAL, success
 
 PASSING = 0.9
 """Keptn's default for the total score of a passed evaluation."""

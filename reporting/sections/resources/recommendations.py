@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reelbench.reporting import leakage
 from reelbench.reporting.analysis.baseline import compare
 from reelbench.reporting.analysis.cost import KINDS, loaded
 from reelbench.reporting.analysis.leak import HORIZON, leak
-from reelbench.reporting.caching import COLD, SCENARIO, hit_rate
-from reelbench.reporting.costs import NAMES, reference
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.network import DEPENDENCIES, traffic
-from reelbench.reporting.network import SCENARIO as NETWORK
-from reelbench.reporting.pooling import POOLED, UNPOOLED
-from reelbench.reporting.pooling import SCENARIO as POOLING
-from reelbench.reporting.processor import levels
+from reelbench.reporting.sections.resources.caching import COLD, SCENARIO, hit_rate
+from reelbench.reporting.sections.resources.cost import NAMES, reference
+from reelbench.reporting.sections.resources.cpu import levels
+from reelbench.reporting.sections.resources.leak import verdict as leak_verdict
+from reelbench.reporting.sections.resources.network import DEPENDENCIES, traffic
+from reelbench.reporting.sections.resources.network import SCENARIO as NETWORK
+from reelbench.reporting.sections.resources.pooling import POOLED, UNPOOLED
+from reelbench.reporting.sections.resources.pooling import SCENARIO as POOLING
 
 HIGH_CPU = 0.8
 """Share of all cores from which on more load waits for the processor."""
@@ -145,7 +145,7 @@ def _network(evidence: Evidence) -> Iterator[str]:
 
 def _memory(evidence: Evidence) -> Iterator[str]:
     found = leak(evidence)
-    if found and leakage.verdict(evidence) == "LEAK":
+    if found and leak_verdict(evidence) == "LEAK":
         yield (
             f"**Memory leaks at least {text.amount(found.projected)} in {HORIZON:,} jobs:** compare two heap "
             "snapshots (tracemalloc) around 100 jobs; until it is found, restart instances before the memory of the "

@@ -11,7 +11,7 @@ from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Series, Table, Timeline
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import Records
-from reelbench.reporting.sections import not_run
+from reelbench.reporting.sections.common import not_run
 from reelbench.reporting.statistics.intervals import summarize
 
 SCENARIO = "llm_outage"

@@ -4,18 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reelbench.reporting import (
-    caching,
-    costs,
-    leakage,
-    memory,
-    network,
-    pooling,
-    principles,
-    processor,
-    savings,
-    sections,
-)
 from reelbench.reporting.analysis.baseline import Comparison, compare
 from reelbench.reporting.analysis.process_usage import idle_cores, job_seconds
 from reelbench.reporting.analysis.verdicts import Analysis
@@ -23,6 +11,8 @@ from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Report, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.sections import common, principles
+from reelbench.reporting.sections.resources import caching, cost, cpu, leak, memory, network, pooling, recommendations
 
 DIMENSION = "resources"
 METHOD = (
@@ -62,24 +52,24 @@ def build(evidence: Evidence, analysis: Analysis) -> Report:
         name="resources_report",
         title=f"Resources report of run {evidence.run.run_id}",
         sections=(
-            sections.verdict(evidence, analysis, DIMENSION),
+            common.verdict(evidence, analysis, DIMENSION),
             _key_metrics(evidence),
-            sections.objectives(evidence, analysis),
+            common.objectives(evidence, analysis),
             memory.section(evidence),
-            processor.section(evidence),
+            cpu.section(evidence),
             network.section(evidence),
             pooling.section(evidence),
             caching.section(evidence),
-            leakage.section(evidence),
-            costs.section(evidence),
+            leak.section(evidence),
+            cost.section(evidence),
             _baselines(evidence),
-            savings.section(evidence),
-            sections.reconciliation(analysis),
+            recommendations.section(evidence),
+            common.reconciliation(analysis),
             principles.section(evidence, analysis, DIMENSION),
-            sections.environment(evidence),
-            sections.workload(evidence, DIMENSION),
-            sections.method(evidence, *METHOD),
-            sections.queries(evidence, DIMENSION),
+            common.environment(evidence),
+            common.workload(evidence, DIMENSION),
+            common.method(evidence, *METHOD),
+            common.queries(evidence, DIMENSION),
             _readings(evidence),
         ),
     )
@@ -99,7 +89,7 @@ def _key_metrics(evidence: Evidence) -> Section:
         f"Cost per 1,000 jobs: {_cost(evidence)}.",
         *(f"Pooling: {found.sentence('Jobs', 'without it')}" for found in _pooled(evidence)),
     )
-    off = sections.switches_off(evidence)
+    off = common.switches_off(evidence)
     which = f" Baseline: without {' and '.join(off)}." if off else ""
     note = Paragraph(f"For a paper; cite them with environment, prices and method.{which}")
     return Section("Key metrics", (note, Bullets(items)))
@@ -132,13 +122,13 @@ def _bytes(evidence: Evidence) -> str:
 
 
 def _cost(evidence: Evidence) -> str:
-    found = costs.reference(evidence)
+    found = cost.reference(evidence)
     if found is None:
         return "no data"
-    scenario, case, cost = found
+    scenario, case, one = found
     return (
-        f"**{text.money(cost.each * 1000)} {evidence.prices.currency}** (marginal, list prices, "
-        f"{place_name(scenario, case.name)}, n = {cost.completed} completed jobs)"
+        f"**{text.money(one.each * 1000)} {evidence.prices.currency}** (marginal, list prices, "
+        f"{place_name(scenario, case.name)}, n = {one.completed} completed jobs)"
     )
 
 
@@ -166,7 +156,7 @@ def _baselines(evidence: Evidence) -> Section:
             )
         )
     blocks: list[Block] = []
-    off = sections.switches_off(evidence)
+    off = common.switches_off(evidence)
     if off:
         blocks.append(Paragraph(f"The whole run is a baseline: the service ran without {' and '.join(off)}."))
     if rows:

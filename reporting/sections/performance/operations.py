@@ -5,7 +5,7 @@ from __future__ import annotations
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.sections import not_run
+from reelbench.reporting.sections.common import not_run
 from reelbench.reporting.statistics.intervals import summarize
 
 SCENARIO = "api_latency"

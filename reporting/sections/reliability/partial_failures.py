@@ -7,7 +7,7 @@ from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Bullets, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import STOPPED, Records
-from reelbench.reporting.sections import not_run
+from reelbench.reporting.sections.common import not_run
 from reelbench.reporting.statistics.intervals import Proportion, exact_proportion, proportion
 
 SCENARIO = "partial_failures"

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from reelbench.reporting.analysis.job_integrity import losses
 from reelbench.reporting.analysis.open_breaker_calls import crossings
 from reelbench.reporting.analysis.outages import outages
-from reelbench.reporting.breaker import SCENARIO as OUTAGE
-from reelbench.reporting.cancellation import SCENARIO as CANCELLATION
-from reelbench.reporting.cancellation import leftovers
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.partials import handled
-from reelbench.reporting.retries import PROVIDER, SCENARIO, recovered
+from reelbench.reporting.sections.reliability.breaker import SCENARIO as OUTAGE
+from reelbench.reporting.sections.reliability.cancellation import SCENARIO as CANCELLATION
+from reelbench.reporting.sections.reliability.cancellation import leftovers
+from reelbench.reporting.sections.reliability.partial_failures import handled
+from reelbench.reporting.sections.reliability.retries import PROVIDER, SCENARIO, recovered
+from reelbench.reporting.sections.reliability.success import DIMENSION, NORMAL
 from reelbench.reporting.statistics.intervals import summarize
-from reelbench.reporting.success import DIMENSION, NORMAL
 
 MIN_RECOVERY = 0.9
 """Below, more attempts pay: a fourth attempt at 30 % failures brings 97.3 to 99.2 %."""

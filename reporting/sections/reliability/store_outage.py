@@ -8,7 +8,7 @@ from reelbench.reporting.analysis.outages import STORE
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.sections import not_run
+from reelbench.reporting.sections.common import not_run
 from reelbench.reporting.statistics.intervals import exact_proportion
 
 SCENARIO = "store_outage"

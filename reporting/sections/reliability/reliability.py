@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from reelbench.reporting import (
-    advice,
-    breaker,
-    cancellation,
-    outliers,
-    partials,
-    principles,
-    retries,
-    score,
-    sections,
-    store_outage,
-    success,
-    validation,
-)
 from reelbench.reporting.analysis.outages import outages, recovery
 from reelbench.reporting.analysis.verdicts import Analysis
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Bullets, Paragraph, Report, Section
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.success import DIMENSION
+from reelbench.reporting.sections import common, outliers, principles
+from reelbench.reporting.sections.reliability import (
+    breaker,
+    cancellation,
+    integrity,
+    partial_failures,
+    recommendations,
+    retries,
+    score,
+    store_outage,
+    success,
+)
+from reelbench.reporting.sections.reliability.success import DIMENSION
 
 METHOD = (
     (
@@ -47,25 +45,25 @@ def build(evidence: Evidence, analysis: Analysis) -> Report:
         name="reliability_report",
         title=f"Reliability report of run {evidence.run.run_id}",
         sections=(
-            sections.verdict(evidence, analysis, DIMENSION),
+            common.verdict(evidence, analysis, DIMENSION),
             _key_metrics(evidence),
-            sections.objectives(evidence, analysis),
+            common.objectives(evidence, analysis),
             success.section(evidence),
             retries.section(evidence),
             breaker.section(evidence),
             store_outage.section(evidence),
-            partials.section(evidence),
+            partial_failures.section(evidence),
             cancellation.section(evidence),
-            validation.section(evidence),
+            integrity.section(evidence),
             outliers.section(evidence, DIMENSION),
             score.section(evidence),
-            advice.section(evidence),
-            sections.reconciliation(analysis),
+            recommendations.section(evidence),
+            common.reconciliation(analysis),
             principles.section(evidence, analysis, DIMENSION),
-            sections.environment(evidence),
-            sections.workload(evidence, DIMENSION),
-            sections.method(evidence, *METHOD),
-            sections.queries(evidence, DIMENSION),
+            common.environment(evidence),
+            common.workload(evidence, DIMENSION),
+            common.method(evidence, *METHOD),
+            common.queries(evidence, DIMENSION),
         ),
     )
 
@@ -80,7 +78,7 @@ def _key_metrics(evidence: Evidence) -> Section:
         f"MTTR of an LLM outage: {breaker.mean_time(mttr) if mttr else nothing}.",
         f"Recovery rate of transient failures: {text.quoted(saved) if saved else 'no data'}.",
     )
-    off = sections.switches_off(evidence)
+    off = common.switches_off(evidence)
     which = f" Baseline: without {' and '.join(off)}." if off else ""
     note = Paragraph(f"For a paper; cite them with environment and method.{which}")
     return Section("Key metrics", (note, Bullets(items)))

@@ -7,7 +7,7 @@ from reelbench.reporting.analysis.process_usage import UNDER_TEST, gauge, memory
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.sections import not_run
+from reelbench.reporting.sections.common import not_run
 
 
 def verdict(evidence: Evidence) -> str:

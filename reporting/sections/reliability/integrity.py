@@ -7,8 +7,8 @@ from reelbench.reporting.document import text
 from reelbench.reporting.document.literal import literal
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.sections.reliability.success import DIMENSION
 from reelbench.reporting.statistics.intervals import Proportion, exact_proportion
-from reelbench.reporting.success import DIMENSION
 
 SCENARIO = "data_integrity"
 

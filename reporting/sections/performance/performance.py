@@ -2,19 +2,6 @@
 
 from __future__ import annotations
 
-from reelbench.reporting import (
-    charts,
-    components,
-    distribution,
-    open_loop,
-    operations,
-    outliers,
-    principles,
-    scalability,
-    sections,
-    warmup,
-    where_time_goes,
-)
 from reelbench.reporting.analysis.load_levels import Level, levels
 from reelbench.reporting.analysis.verdicts import Analysis
 from reelbench.reporting.document import text
@@ -22,7 +9,17 @@ from reelbench.reporting.document.report import Block, Bullets, Paragraph, Repor
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import Measurement
 from reelbench.reporting.evidence.records import place_name
-from reelbench.reporting.recommendations import recommend
+from reelbench.reporting.sections import common, outliers, principles, warmup
+from reelbench.reporting.sections.performance import (
+    charts,
+    components,
+    distribution,
+    open_loop,
+    operations,
+    scalability,
+    where_time_goes,
+)
+from reelbench.reporting.sections.performance.recommendations import recommend
 from reelbench.reporting.statistics import littles_law
 
 DIMENSION = "performance"
@@ -41,9 +38,9 @@ def build(evidence: Evidence, analysis: Analysis) -> Report:
         name="performance_report",
         title=f"Performance report of run {evidence.run.run_id}",
         sections=(
-            sections.verdict(evidence, analysis, DIMENSION),
+            common.verdict(evidence, analysis, DIMENSION),
             _key_metrics(evidence, every),
-            sections.objectives(evidence, analysis),
+            common.objectives(evidence, analysis),
             _response_time(evidence, every),
             _percentiles(evidence, (*every, *levels(evidence, model="open"))),
             warmup.section(evidence, DIMENSION),
@@ -57,12 +54,12 @@ def build(evidence: Evidence, analysis: Analysis) -> Report:
             where_time_goes.section(evidence),
             outliers.section(evidence, DIMENSION),
             _recommendations(evidence, load),
-            sections.reconciliation(analysis),
+            common.reconciliation(analysis),
             principles.section(evidence, analysis, DIMENSION),
-            sections.environment(evidence),
-            sections.workload(evidence, DIMENSION),
-            sections.method(evidence),
-            sections.queries(evidence, DIMENSION),
+            common.environment(evidence),
+            common.workload(evidence, DIMENSION),
+            common.method(evidence),
+            common.queries(evidence, DIMENSION),
         ),
     )
 
@@ -171,7 +168,7 @@ def _beside(measurement: Measurement | None, exact: float) -> tuple[str, str, st
 
 def _concurrent_load(evidence: Evidence, analysis: Analysis, load: tuple[Level, ...]) -> Section:
     if not load:
-        return Section("Concurrent load", sections.not_run("concurrent_load"))
+        return Section("Concurrent load", common.not_run("concurrent_load"))
     lateness = {(h.scenario, h.case): h.lateness_p99 for h in analysis.health}
     rows = tuple(
         (

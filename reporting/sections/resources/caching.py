@@ -10,8 +10,8 @@ from reelbench.reporting.analysis.cost import charged
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.pooling import calls_of
-from reelbench.reporting.sections import not_run
+from reelbench.reporting.sections.common import not_run
+from reelbench.reporting.sections.resources.pooling import calls_of
 from reelbench.reporting.statistics.intervals import Proportion, proportion, summarize
 
 SCENARIO = "cache_efficiency"
