@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from reelbench.loadgen.record.records import RunRecord
+from reelbench.monitoring.boards.objectives import panel_title
+from reelbench.monitoring.boards.parts import LIVE_UID, RELIABILITY_UID, RESOURCES_UID
+from reelbench.monitoring.layout import identify
+from reelbench.monitoring.objectives import watchable
 from reelbench.reporting.catalogue.sli import Sli
 from reelbench.reporting.evidence.records import Place
-from reelbench.reporting.render.boards.objectives import panel_title
-from reelbench.reporting.render.boards.parts import LIVE_UID, RELIABILITY_UID, RESOURCES_UID
-from reelbench.reporting.render.layout import identify
-from reelbench.reporting.render.objectives import watchable
 
 BOARDS = {"performance": LIVE_UID, "every": LIVE_UID, "reliability": RELIABILITY_UID, "resources": RESOURCES_UID}
 """The dashboard that shows the objectives of a dimension."""

@@ -13,14 +13,9 @@ import pytest
 import requests
 import yaml
 
-from reelbench.reporting.catalogue.instruments import METRICS_FILE, Instrument
-from reelbench.reporting.catalogue.instruments import load as load_instruments
-from reelbench.reporting.catalogue.metric_names import metrics, named, records, unknown
-from reelbench.reporting.catalogue.prices import load_prices
-from reelbench.reporting.catalogue.sli import load
-from reelbench.reporting.render.burn import budgets
-from reelbench.reporting.render.dashboards import dashboards
-from reelbench.reporting.render.grafana import (
+from reelbench.monitoring.burn_rate import budgets
+from reelbench.monitoring.dashboards import dashboards
+from reelbench.monitoring.grafana import (
     Dashboard,
     NodeGraph,
     QueryVariable,
@@ -32,9 +27,14 @@ from reelbench.reporting.render.grafana import (
     from_json,
     to_json,
 )
-from reelbench.reporting.render.layout import Group, LayoutError, Line, lay
-from reelbench.reporting.render.objectives import recorded, watched
-from reelbench.reporting.render.rules import rules
+from reelbench.monitoring.layout import Group, LayoutError, Line, lay
+from reelbench.monitoring.metric_names import metrics, named, records, unknown
+from reelbench.monitoring.objectives import recorded, watched
+from reelbench.monitoring.rules import rules
+from reelbench.reporting.catalogue.instruments import METRICS_FILE, Instrument
+from reelbench.reporting.catalogue.instruments import load as load_instruments
+from reelbench.reporting.catalogue.prices import load_prices
+from reelbench.reporting.catalogue.sli import load
 from reelbench.stack.prometheus import PrometheusBinary
 from tests.reporting import declared, made_live
 from tests.reporting.made_run import START, MadeRun

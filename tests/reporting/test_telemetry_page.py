@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from reelbench.monitoring.telemetry_page import markdown
 from reelbench.reporting.catalogue.instruments import Attribute, Declared, Instrument
 from reelbench.reporting.catalogue.spans import Event, Span, Traces
-from reelbench.reporting.render.telemetry import markdown
 
 DECLARED = Declared(
     instruments=(

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from reelbench.monitoring.generate import generate, needed
+from reelbench.monitoring.objectives import watched
 from reelbench.reporting.catalogue.prices import PRICES_FILE, load_prices
 from reelbench.reporting.catalogue.sli import CATALOGUE_FILE, load
-from reelbench.reporting.generated import generate, needed
-from reelbench.reporting.render.objectives import watched
 from tests.commands import invoke
 
 ROOT = Path(__file__).parents[2]

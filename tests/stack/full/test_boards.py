@@ -12,11 +12,11 @@ from urllib.parse import urlencode
 import pytest
 
 from reelbench.loadgen.record.records import Outcome
+from reelbench.monitoring.dashboards import dashboards
+from reelbench.monitoring.grafana import PROMETHEUS, Dashboard, Row, Target, TextVariable
 from reelbench.reporting.catalogue.prices import load_prices
 from reelbench.reporting.catalogue.sli import load
 from reelbench.reporting.evidence.tempo import connect
-from reelbench.reporting.render.dashboards import dashboards
-from reelbench.reporting.render.grafana import PROMETHEUS, Dashboard, Row, Target, TextVariable
 from reelbench.stack import web
 from tests.stack.full.finished import Run, measure
 from tests.stack.full.native import NativeStack

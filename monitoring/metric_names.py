@@ -6,10 +6,10 @@ import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from reelbench.monitoring.grafana import Dashboard, Row
+from reelbench.monitoring.rules import Recording, RuleFile
 from reelbench.reporting.catalogue.entries import unknown_metric
 from reelbench.reporting.catalogue.instruments import METRICS_FILE, load, names
-from reelbench.reporting.render.grafana import Dashboard, Row
-from reelbench.reporting.render.rules import Recording, RuleFile
 
 _STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"')
 _OTHERS = re.compile(r"\{[^{}]*\}|\[[^\]]*\]|\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)")

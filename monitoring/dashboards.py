@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from reelbench.monitoring.boards import live, pipeline, reliability, resources, traces
+from reelbench.monitoring.grafana import Dashboard
 from reelbench.reporting.catalogue.prices import Prices
 from reelbench.reporting.catalogue.sli import Catalogue
-from reelbench.reporting.render.boards import live, pipeline, reliability, resources, traces
-from reelbench.reporting.render.grafana import Dashboard
 
 BUILDERS: dict[str, Callable[[Catalogue, Prices], Dashboard]] = {
     "live.json": live.build,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from reelbench.monitoring.boards.parts import TRACES_UID, ask, board, chart, table, text_variable, traceql
+from reelbench.monitoring.grafana import TEMPO, Dashboard, Defaults, FieldConfig, NodeGraph, Place, Target
+from reelbench.monitoring.layout import Group, Line
+from reelbench.monitoring.promql import quantile, rate
 from reelbench.reporting.catalogue.prices import Prices
 from reelbench.reporting.catalogue.sli import Catalogue
-from reelbench.reporting.render.boards.parts import TRACES_UID, ask, board, chart, table, text_variable, traceql
-from reelbench.reporting.render.grafana import TEMPO, Dashboard, Defaults, FieldConfig, NodeGraph, Place, Target
-from reelbench.reporting.render.layout import Group, Line
-from reelbench.reporting.render.promql import quantile, rate
 
 UID = TRACES_UID
 CHOSEN = 'span.run_id =~ "$run_id" && span.scenario =~ "$scenario"'

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from reelbench.monitoring import promql
+from reelbench.monitoring.objectives import matchers, watchable
 from reelbench.reporting.catalogue.sli import Catalogue, Sli
-from reelbench.reporting.render import promql
-from reelbench.reporting.render.objectives import matchers, watchable
 
 WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 """Ranges over which error ratios are recorded."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from string import Template
 
+from reelbench.monitoring import promql
 from reelbench.reporting.catalogue.sli import Catalogue, Objective, Sli
-from reelbench.reporting.render import promql
 
 WINDOW = "5m"
 """How long the last total of a case counts as the present one; a run that ended longer ago alerts nobody."""

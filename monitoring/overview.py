@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from xml.sax.saxutils import escape
 
-from reelbench.reporting.render.grafana import Dashboard, Row, Shown, Target
+from reelbench.monitoring.grafana import Dashboard, Row, Shown, Target
 
 _COLUMN, _LINE, _GAP, _TOP, _HEADING, _PAD = 50, 16, 4, 40, 22, 6
 _WIDTH = 24 * _COLUMN

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from reelbench.monitoring.boards.parts import UNITS, ask, stat
+from reelbench.monitoring.layout import Group, Line
+from reelbench.monitoring.objectives import watched, worst
+from reelbench.monitoring.promql import PLACE
 from reelbench.reporting.catalogue.sli import Catalogue, Sli
 from reelbench.reporting.document.text import with_unit
-from reelbench.reporting.render.boards.parts import UNITS, ask, stat
-from reelbench.reporting.render.layout import Group, Line
-from reelbench.reporting.render.objectives import watched, worst
-from reelbench.reporting.render.promql import PLACE
 
 _A_LINE = 6
 

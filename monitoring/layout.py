@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from reelbench.reporting.render.grafana import AnyPanel, Place, Row, Shown
+from reelbench.monitoring.grafana import AnyPanel, Place, Row, Shown
 
 COLUMNS = 24
 _IDS = 1_000_000

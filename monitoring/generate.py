@@ -8,14 +8,14 @@ from pathlib import Path
 import msgspec
 
 from reelbench.loadgen.record.records import write_atomically
+from reelbench.monitoring import guide, overview, telemetry_page
+from reelbench.monitoring.dashboards import dashboards
+from reelbench.monitoring.grafana import to_json
+from reelbench.monitoring.metric_names import metrics, records, unknown
+from reelbench.monitoring.rules import rules, to_yaml
 from reelbench.reporting.catalogue import instruments, spans
-from reelbench.reporting.catalogue.metric_names import metrics, records, unknown
 from reelbench.reporting.catalogue.prices import PRICES_FILE, Prices, load_prices
 from reelbench.reporting.catalogue.sli import CATALOGUE_FILE, Catalogue, CatalogueError, Sli, load
-from reelbench.reporting.render import guide, overview, telemetry
-from reelbench.reporting.render.dashboards import dashboards
-from reelbench.reporting.render.grafana import to_json
-from reelbench.reporting.render.rules import rules, to_yaml
 from reelbench.reporting.results.schema import SCHEMA_FILE, schema
 
 DASHBOARDS, RULES, FIGURES, GUIDE = "grafana/dashboards", "prometheus/rules", "docs/figures", "docs/dashboards.md"
@@ -55,7 +55,7 @@ def generate(catalogue: Path = CATALOGUE_FILE, prices: Path = PRICES_FILE) -> di
     if strangers := unknown(boards.values(), files.values(), known | records(files.values())):
         raise CatalogueError(*strangers)
     made = {f"{DASHBOARDS}/{name}": to_json(board) for name, board in boards.items()}
-    made[CONTRACT] = telemetry.markdown(instruments.load(), spans.load())
+    made[CONTRACT] = telemetry_page.markdown(instruments.load(), spans.load())
     made |= {f"{RULES}/{name}": to_yaml(file) for name, file in files.items()}
     made |= {f"{FIGURES}/{overview.name(board)}.svg": overview.svg(board) for board in boards.values()}
     made[GUIDE] = guide.markdown(tuple(boards.values()), tuple(files.values()), slis)

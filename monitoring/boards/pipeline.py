@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from reelbench.monitoring.boards.parts import ask, board, chart, stat, table
+from reelbench.monitoring.grafana import Dashboard
+from reelbench.monitoring.layout import Group, Line
+from reelbench.monitoring.promql import MEASURED, PLACE, quantile, rate
 from reelbench.reporting.catalogue.prices import Prices
 from reelbench.reporting.catalogue.sli import Catalogue
-from reelbench.reporting.render.boards.parts import ask, board, chart, stat, table
-from reelbench.reporting.render.grafana import Dashboard
-from reelbench.reporting.render.layout import Group, Line
-from reelbench.reporting.render.promql import MEASURED, PLACE, quantile, rate
 
 UID = "reelbench-pipeline"
 _LAST = "sum by (run_id, scenario) (last_over_time(%s[$__range]))"
