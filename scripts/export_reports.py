@@ -35,7 +35,7 @@ from reelbench.reporting.export import export
 from reelbench.reporting.publish import DEFAULT, PAGE, Format, FormatError, formats_of
 from reelbench.stack.binaries import find_prometheus
 from reelbench.stack.errors import StackError
-from reelbench.stack.reopen import reopen
+from reelbench.stack.reopen_tsdb import reopen
 
 EXIT_USAGE, EXIT_ABSENT = 2, 4
 

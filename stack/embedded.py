@@ -14,6 +14,7 @@ from typing import Self
 
 from reelbench import HOME
 from reelbench.stack import prometheus, readiness
+from reelbench.stack.await_telemetry import DEADLINE, Settled, settle
 from reelbench.stack.endpoints import LOADGEN, PROMETHEUS, PROVIDERS, SERVICE, Endpoints, allocate
 from reelbench.stack.environment import component_environment, version
 from reelbench.stack.errors import StackError
@@ -21,7 +22,6 @@ from reelbench.stack.lock import exclusive
 from reelbench.stack.processes import Child, Processes
 from reelbench.stack.prometheus import PrometheusBinary
 from reelbench.stack.record import SCHEMA_VERSION, ComponentRecord, PrometheusRecord, StackRecord, write_stack
-from reelbench.stack.settle import DEADLINE, Settled, settle
 
 DATA_DIR = "prometheus"
 TRACES_DIR = "traces"

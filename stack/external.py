@@ -14,13 +14,13 @@ from typing import Self
 import msgspec
 
 from reelbench import HOME
-from reelbench.stack import dotenv, readiness, web
+from reelbench.stack import dotenv, http, readiness
+from reelbench.stack.await_telemetry import Settled, settle
 from reelbench.stack.endpoints import LOADGEN, PROVIDERS, SERVICE
 from reelbench.stack.environment import pushing_environment, version
 from reelbench.stack.errors import StackError
 from reelbench.stack.processes import Child, Processes
 from reelbench.stack.record import SCHEMA_VERSION, ComponentRecord, PrometheusRecord, StackRecord, write_stack
-from reelbench.stack.settle import Settled, settle
 
 TRACES_DIR = "traces"
 NAMES = ("SERVICE_URL", "PROMETHEUS_URL", "TEMPO_URL", "OTEL_EXPORTER_OTLP_ENDPOINT", "PROVIDERS_URL", "GRAFANA_URL")
@@ -250,7 +250,7 @@ def check(service: str, prometheus: str, *, first_metrics: float = _FIRST_METRIC
     Raises:
         StackError: what is missing.
     """
-    answer = web.get(f"{service}/v1/videos?limit=1", timeout=_TIMEOUT)
+    answer = http.get(f"{service}/v1/videos?limit=1", timeout=_TIMEOUT)
     try:
         if not answer.ok or msgspec.json.decode(answer.body, type=_Videos).object != "list":
             raise StackError(
@@ -261,7 +261,7 @@ def check(service: str, prometheus: str, *, first_metrics: float = _FIRST_METRIC
     build = _build(prometheus)
 
     def look() -> bool | None:
-        return True if web.query(prometheus, f'count({{job="{SERVICE}"}})', timeout=_TIMEOUT) else None
+        return True if http.query(prometheus, f'count({{job="{SERVICE}"}})', timeout=_TIMEOUT) else None
 
     readiness.poll(
         look,
@@ -273,7 +273,7 @@ def check(service: str, prometheus: str, *, first_metrics: float = _FIRST_METRIC
 
 
 def _build(prometheus: str) -> str:
-    answer = web.get(f"{prometheus}/api/v1/status/buildinfo", timeout=_TIMEOUT)
+    answer = http.get(f"{prometheus}/api/v1/status/buildinfo", timeout=_TIMEOUT)
     try:
         return msgspec.json.decode(answer.body, type=_BuildInfo).data.version
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -294,7 +294,7 @@ def _missing(addresses: Addresses) -> list[str]:
     if addresses.tempo and not readiness.answers(f"{addresses.tempo}/ready"):
         missing.append(f"Tempo that is ready at {addresses.tempo} (TEMPO_URL)")
     try:
-        receives = web.get(f"{addresses.collector}/v1/metrics", timeout=_TIMEOUT).status in _RECEIVER
+        receives = http.get(f"{addresses.collector}/v1/metrics", timeout=_TIMEOUT).status in _RECEIVER
     except StackError:
         receives = False
     if not receives:

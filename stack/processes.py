@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from reelbench.stack import reaper
+from reelbench.stack import orphan_reaper
 from reelbench.stack.errors import StackError
 
 STOP_DEADLINE = 5.0
@@ -178,7 +178,7 @@ class Processes:
 
 
 def _start_reaper() -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-I", "-S", str(Path(reaper.__file__))]
+    command = [sys.executable, "-I", "-S", str(Path(orphan_reaper.__file__))]
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from reelbench.stack import web
+from reelbench.stack import http
 from reelbench.stack.errors import StackError
 
 POLL = 0.03
@@ -48,6 +48,6 @@ def poll(
 def answers(url: str) -> bool:
     """Return True when the URL answers with status 200."""
     try:
-        return web.get(url, timeout=_TIMEOUT).ok
+        return http.get(url, timeout=_TIMEOUT).ok
     except StackError:
         return False

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from reelbench.stack import web
+from reelbench.stack import http
 from reelbench.stack.cache import BINARY, PROMTOOL, Cache
 from reelbench.stack.errors import StackError
 from reelbench.stack.prometheus import PrometheusBinary
@@ -60,7 +60,7 @@ def _platform(system: str, machine: str) -> str:
 
 
 def _published_sum(url: str, archive: str) -> str:
-    with web.stream(url, timeout=_STALLED) as response:
+    with http.stream(url, timeout=_STALLED) as response:
         text = response.read(1 << 20).decode(errors="replace")
     sums = {name.lstrip("*"): digest for digest, _, name in (line.partition("  ") for line in text.splitlines())}
     if archive not in sums:
@@ -70,7 +70,7 @@ def _published_sum(url: str, archive: str) -> str:
 
 def _download(url: str, path: Path, deadline: float, clock: Callable[[], float]) -> str:
     digest = hashlib.sha256()
-    with web.stream(url, timeout=_STALLED) as response, path.open("wb") as file:
+    with http.stream(url, timeout=_STALLED) as response, path.open("wb") as file:
         while chunk := response.read(_CHUNK):
             digest.update(chunk)
             file.write(chunk)

@@ -13,7 +13,7 @@ import requests
 
 from reelbench.reporting.catalogue import instruments, spans
 from reelbench.stack.prometheus import PrometheusBinary
-from reelbench.stack.reopen import reopen
+from reelbench.stack.reopen_tsdb import reopen
 from tests.acceptance import SuiteRun, needs
 
 pytestmark = [pytest.mark.acceptance, needs("single_request", "tts_failures", "job_cancellation")]

@@ -12,7 +12,7 @@ import requests
 from reelbench.loadgen.record.records import CallRecord, Outcome, read_calls, read_jobs, read_run
 from reelbench.stack.prometheus import PrometheusBinary
 from reelbench.stack.record import read_stack
-from reelbench.stack.reopen import reopen
+from reelbench.stack.reopen_tsdb import reopen
 from tests.acceptance import SuiteRun, needs
 from tests.commands import left_behind, run
 

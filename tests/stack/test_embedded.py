@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from reelbench.stack import web
+from reelbench.stack import http
 from reelbench.stack.embedded import COMPONENTS, Component, EmbeddedStack
 from reelbench.stack.endpoints import allocate
 from reelbench.stack.environment import component_environment
 from reelbench.stack.errors import StackError
 from reelbench.stack.prometheus import PrometheusBinary
 from reelbench.stack.record import read_stack
-from reelbench.stack.reopen import reopen
+from reelbench.stack.reopen_tsdb import reopen
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.acceptance
@@ -52,7 +52,7 @@ def test_a_whole_life_then_the_data_again(tmp_path: Path, prometheus: Prometheus
     run_dir = tmp_path / "runs" / "r1"
     components = [COMPONENTS[0], stand_in("service")]
     with EmbeddedStack(run_dir, prometheus=prometheus, components=components) as stack:
-        assert web.get(stack.endpoints.url("providers") + "/health", timeout=1).ok
+        assert http.get(stack.endpoints.url("providers") + "/health", timeout=1).ok
         assert stack.target == stack.endpoints.url("service")
         assert not read_stack(run_dir).settled
         load = subprocess.Popen(
@@ -74,10 +74,10 @@ def test_a_whole_life_then_the_data_again(tmp_path: Path, prometheus: Prometheus
         again = stack.settle(began)
         with pytest.raises(StackError, match=f"in use by process {os.getpid()} "), reopen(run_dir, prometheus):
             pass
-        info = web.query(stack.prometheus_url, 'target_info{job="providers"}', timeout=2)[0]["metric"]
+        info = http.query(stack.prometheus_url, 'target_info{job="providers"}', timeout=2)[0]["metric"]
         assert (info["service_name"], info["service_version"]) == ("providers", "0.1.0")
         assert len(info["service_instance_id"]) >= 8
-        live = web.query(stack.prometheus_url, "last_over_time(jobs_total[1m])", at=again.instant, timeout=2)
+        live = http.query(stack.prometheus_url, "last_over_time(jobs_total[1m])", at=again.instant, timeout=2)
         stack._children[0].signal(signal.SIGKILL)  # the write-ahead log must do
     record = read_stack(run_dir)
     assert (record.settled, record.settled_at) == (True, first.instant)
@@ -90,9 +90,9 @@ def test_a_whole_life_then_the_data_again(tmp_path: Path, prometheus: Prometheus
     started = time.monotonic()
     with reopen(run_dir, prometheus) as url:
         assert time.monotonic() - started < 1
-        kept = web.query(url, "last_over_time(jobs_total[1m])", at=again.instant, timeout=2)
+        kept = http.query(url, "last_over_time(jobs_total[1m])", at=again.instant, timeout=2)
         assert sorted(map(str, kept)) == sorted(map(str, live))
-        assert web.query(url, 'up{job!~"providers|service|loadgen"}[1h]', timeout=2) == []
+        assert http.query(url, 'up{job!~"providers|service|loadgen"}[1h]', timeout=2) == []
         with pytest.raises(StackError, match="in use by process"), reopen(run_dir, prometheus):
             pass
     with pytest.raises(StackError, match="metrics of an earlier run"):
@@ -114,7 +114,7 @@ def test_a_killed_run_leaves_no_prometheus_and_can_be_reopened(tmp_path: Path, p
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         url = parent.stdout.readline().decode().strip()
-        assert web.get(f"{url}/-/ready", timeout=1).ok
+        assert http.get(f"{url}/-/ready", timeout=1).ok
         parent.send_signal(signal.SIGKILL)
     deadline = time.monotonic() + 5
     while True:
@@ -122,7 +122,7 @@ def test_a_killed_run_leaves_no_prometheus_and_can_be_reopened(tmp_path: Path, p
             with reopen(tmp_path / "run", prometheus) as again:
                 assert again != url
                 with pytest.raises(StackError, match="does not answer"):
-                    web.get(f"{url}/-/ready", timeout=0.5)
+                    http.get(f"{url}/-/ready", timeout=0.5)
             break
         except StackError as error:  # the lock is free when the old Prometheus has ended
             if time.monotonic() > deadline or "in use by process" not in str(error):
@@ -152,7 +152,7 @@ def test_a_port_taken_in_between_is_chosen_anew(
     with EmbeddedStack(
         tmp_path / "run", prometheus=prometheus, components=[stand_in("service", once + SERVER)]
     ) as stack:
-        assert web.get(stack.target, timeout=1).ok
+        assert http.get(stack.target, timeout=1).ok
 
 
 def test_environment_of_a_component(tmp_path: Path) -> None:

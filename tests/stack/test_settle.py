@@ -5,10 +5,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from reelbench.stack import web
+from reelbench.stack import http
+from reelbench.stack.await_telemetry import Settled, settle
 from reelbench.stack.errors import StackError
 from reelbench.stack.readiness import answers, poll
-from reelbench.stack.settle import Settled, settle
 
 
 class World:
@@ -37,7 +37,7 @@ class World:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World({"up{a}": [], "up{b}": []})
-    monkeypatch.setattr(web, "query", world.query)
+    monkeypatch.setattr(http, "query", world.query)
     return world
 
 
@@ -102,13 +102,13 @@ def test_web_against_a_server(serve: Callable[..., str]) -> None:
     assert answers(f"{url}/ok")
     assert not answers(f"{url}/ill")
     assert not answers("http://127.0.0.1:9/")
-    assert web.get(f"{url}/ill", timeout=1) == web.Answer(503, b"later")
+    assert http.get(f"{url}/ill", timeout=1) == http.Answer(503, b"later")
     with pytest.raises(StackError, match=r"^Prometheus refused the query 'up\(': parse error\.$"):
-        web.query(url, "up(", timeout=1)
+        http.query(url, "up(", timeout=1)
     with pytest.raises(StackError, match="does not answer like Prometheus"):
-        web.query(f"{url}/else", "up", timeout=1)
+        http.query(f"{url}/else", "up", timeout=1)
     with pytest.raises(StackError, match="is not an http or https URL"):
-        web.get("file:///etc/passwd", timeout=1)
+        http.get("file:///etc/passwd", timeout=1)
 
 
 def test_loopback_is_never_asked_through_a_proxy(serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,8 +118,8 @@ def test_loopback_is_never_asked_through_a_proxy(serve: Callable[..., str], monk
 
 def test_query_sends_expression_and_instant(serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    open_ = web._open
-    monkeypatch.setattr(web, "_open", lambda url, timeout: asked.append(url) or open_(url, timeout))
+    open_ = http._open
+    monkeypatch.setattr(http, "_open", lambda url, timeout: asked.append(url) or open_(url, timeout))
     url = serve({"/api/v1/query": (200, b'{"status":"success","data":{"resultType":"vector","result":[{"a":1}]}}')})
-    assert web.query(url, 'up{job="a b"}', at=12.3456, timeout=1) == [{"a": 1}]
+    assert http.query(url, 'up{job="a b"}', at=12.3456, timeout=1) == [{"a": 1}]
     assert parse_qs(urlsplit(asked[0]).query) == {"query": ['up{job="a b"}'], "time": ["12.346"]}

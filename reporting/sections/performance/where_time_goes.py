@@ -79,9 +79,9 @@ def _overview(found: list[_Level]) -> Table:
             text.count(level.path.completed),
             text.seconds(level.path.response),
             *(
-                text
+                shown
                 for seconds in (level.path.seconds(QUEUE), level.path.work, level.path.seconds(*AROUND))
-                for text in (text.seconds(seconds), text.percent(seconds / level.path.response))
+                for shown in (text.seconds(seconds), text.percent(seconds / level.path.response))
             ),
         )
         for level in found

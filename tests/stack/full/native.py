@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from fakeredis import TcpFakeServer
 
-from reelbench.stack import readiness, web
+from reelbench.stack import http, readiness
 from reelbench.stack.ports import free_ports
 from reelbench.stack.processes import Child, Processes
 from reelbench.stack.tools import Tools
@@ -155,7 +155,7 @@ class NativeStack:
         return text
 
     def query(self, expression: str, at: float | None = None) -> list[dict[str, Any]]:
-        return web.query(self.prometheus_url, expression, at=at, timeout=10)
+        return http.query(self.prometheus_url, expression, at=at, timeout=10)
 
     def value(self, expression: str, at: float | None = None) -> float | None:
         answer = self.query(expression, at)
@@ -184,7 +184,7 @@ class NativeStack:
         command = [str(self.tools.prometheus), *self.compose["prometheus"]["command"]]
         line = replaced("\n".join(command), "/etc/prometheus/prometheus.yml", str(config))
         line = replaced(line, "=/prometheus\n", f"={self.folder / 'tsdb'}\n")
-        return [*line.split("\n"), f"--web.listen-address={self.addresses['prometheus:9090']}"], clean()
+        return [*line.split("\n"), f"--http.listen-address={self.addresses['prometheus:9090']}"], clean()
 
     def _tempo(self) -> tuple[list[str], dict[str, str]]:
         command = [str(self.tempo), *self.compose["tempo"]["command"]]

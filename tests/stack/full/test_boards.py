@@ -17,7 +17,7 @@ from reelbench.monitoring.grafana import PROMETHEUS, Dashboard, Row, Target, Tex
 from reelbench.reporting.catalogue.prices import load_prices
 from reelbench.reporting.catalogue.sli import load
 from reelbench.reporting.evidence.tempo import connect
-from reelbench.stack import web
+from reelbench.stack import http
 from tests.stack.full.finished import Run, measure
 from tests.stack.full.native import NativeStack
 
@@ -124,14 +124,14 @@ def ask_prometheus(run: Run, expr: str, *, instant: bool) -> list[dict[str, Any]
     if instant:  # some show what goes on, others what rules have recorded a little later
         return run.stack.query(expr, run.settled.settled_at) or run.stack.query(expr, run.at)
     asked = {"query": expr, "start": run.at - math.ceil(run.at - run.record.started), "end": run.at, "step": 1}
-    answer = web.get(f"{run.stack.prometheus_url}/api/v1/query_range?{urlencode(asked)}", timeout=10)
+    answer = http.get(f"{run.stack.prometheus_url}/api/v1/query_range?{urlencode(asked)}", timeout=10)
     assert answer.ok, answer.body
     return json.loads(answer.body)["data"]["result"]
 
 
 def ask_tempo(run: Run, path: str, query: str, **more: str | int) -> dict[str, Any]:
     asked = {"q": query, "start": int(run.record.started), "end": int(run.at) + 1, **more}
-    answer = web.get(f"{run.stack.tempo_url}{path}?{urlencode(asked)}", timeout=10)
+    answer = http.get(f"{run.stack.tempo_url}{path}?{urlencode(asked)}", timeout=10)
     assert answer.ok, f"{query}\n{answer.body!r}"
     return json.loads(answer.body)
 

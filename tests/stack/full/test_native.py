@@ -17,7 +17,7 @@ import pytest
 from reelbench.loadgen.record.records import JobRecord, Outcome, RequestRecord, RunState, read_jobs, read_run
 from reelbench.reporting.evidence.tempo import connect
 from reelbench.reporting.evidence.traces import FileTraces, TraceSource
-from reelbench.stack import web
+from reelbench.stack import http
 from reelbench.stack.processes import Child
 from tests.stack.full.finished import Run, measure
 from tests.stack.full.native import ROOT, NativeStack, clean
@@ -130,7 +130,7 @@ def test_exemplars_lead_to_traces_that_span_all_services(run: Run) -> None:
         "start": run.record.started,
         "end": time.time(),
     }
-    answer = web.get(f"{run.stack.prometheus_url}/api/v1/query_exemplars?{urlencode(query)}", timeout=10)
+    answer = http.get(f"{run.stack.prometheus_url}/api/v1/query_exemplars?{urlencode(query)}", timeout=10)
     series = json.loads(answer.body)["data"]
     by_trace = {job.trace_id: job.done - job.due for job in run.jobs}
     exemplars = [exemplar for one in series for exemplar in one["exemplars"]]
@@ -174,7 +174,7 @@ def test_the_stack_watches_itself(run: Run) -> None:
 
 def test_the_rules_record_what_the_report_says(run: Run) -> None:
     """Objectives of native histograms, evaluated by the stack itself while the run went on."""
-    answer = web.get(f"{run.stack.prometheus_url}/api/v1/rules", timeout=10)
+    answer = http.get(f"{run.stack.prometheus_url}/api/v1/rules", timeout=10)
     groups = json.loads(answer.body)["data"]["groups"]
     assert sorted(group["name"] for group in groups) == ["burn_rates", "objectives", "stack"]
     assert [rule for group in groups for rule in group["rules"] if rule["health"] == "err"] == []

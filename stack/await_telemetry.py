@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from reelbench.stack import web
+from reelbench.stack import http
 from reelbench.stack.errors import StackError
 
 DEADLINE = 15.0
@@ -74,7 +74,7 @@ def settle(
 def _first_sample(prometheus_url: str, selector: str, wanted: float | None, after: float, now: float) -> float | None:
     window = max(1, int(now - after) + 2)
     try:
-        series = web.query(prometheus_url, f"{selector}[{window}s]", at=now, timeout=_TIMEOUT)
+        series = http.query(prometheus_url, f"{selector}[{window}s]", at=now, timeout=_TIMEOUT)
     except StackError:
         return None  # busy or gone: the deadline decides
     times = [
