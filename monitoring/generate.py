@@ -8,12 +8,11 @@ from pathlib import Path
 import msgspec
 
 from reelbench.loadgen.record.records import write_atomically
-from reelbench.monitoring import guide, overview, telemetry_page
+from reelbench.monitoring import guide, instruments, overview, spans, telemetry_page
 from reelbench.monitoring.dashboards import dashboards
 from reelbench.monitoring.grafana import to_json
 from reelbench.monitoring.metric_names import metrics, records, unknown
 from reelbench.monitoring.rules import rules, to_yaml
-from reelbench.reporting.catalogue import instruments, spans
 from reelbench.reporting.catalogue.prices import PRICES_FILE, Prices, load_prices
 from reelbench.reporting.catalogue.sli import CATALOGUE_FILE, Catalogue, CatalogueError, Sli, load
 from reelbench.reporting.results.schema import SCHEMA_FILE, schema

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from pathlib import Path
 
 from reelbench.monitoring.grafana import Dashboard, Row
+from reelbench.monitoring.instruments import load, series
 from reelbench.monitoring.rules import Recording, RuleFile
 from reelbench.reporting.catalogue.entries import unknown_metric
-from reelbench.reporting.catalogue.instruments import METRICS_FILE, load, names
 
 _STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"')
 _OTHERS = re.compile(r"\{[^{}]*\}|\[[^\]]*\]|\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)")
@@ -18,10 +17,9 @@ _NAME = re.compile(r"(?<![\w:$])[a-zA-Z_:][\w:]*(?![\w:]*\s*\()")
 _OPERATORS = frozenset({"and", "or", "unless", "bool", "offset", "inf", "nan"})
 
 
-def metrics(path: Path = METRICS_FILE) -> frozenset[str]:
-    """Names of series as Prometheus has them; of a histogram both the classic and the native ones."""
-    declared = load(path)
-    return names(declared.instruments) | frozenset(declared.stack)
+def metrics() -> frozenset[str]:
+    """Return the names of series as Prometheus has them; of a histogram both the classic and the native ones."""
+    return series(load())
 
 
 def named(expr: str) -> frozenset[str]:

@@ -6,7 +6,6 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 import pytest
@@ -27,16 +26,15 @@ from reelbench.monitoring.grafana import (
     from_json,
     to_json,
 )
+from reelbench.monitoring.instruments import load as load_instruments
 from reelbench.monitoring.layout import Group, LayoutError, Line, lay
 from reelbench.monitoring.metric_names import metrics, named, records, unknown
 from reelbench.monitoring.objectives import recorded, watched
 from reelbench.monitoring.rules import rules
-from reelbench.reporting.catalogue.instruments import METRICS_FILE, Instrument
-from reelbench.reporting.catalogue.instruments import load as load_instruments
 from reelbench.reporting.catalogue.prices import load_prices
 from reelbench.reporting.catalogue.sli import load
 from reelbench.stack.prometheus import PrometheusBinary
-from tests.reporting import declared, made_live
+from tests.reporting import made_live
 from tests.reporting.made_run import START, MadeRun
 from tests.reporting.served import make_blocks, serving
 
@@ -57,7 +55,7 @@ QUERIES = [
     if isinstance(target.expr, str)
 ]
 UNITS = {"s", "none", "short", "ops", "reqps", "percentunit", "percent", "bytes", "Bps", "currencyUSD"}
-GAUGES = {name for one in load_instruments().instruments if one.kind == "gauge" for name in one.series}
+GAUGES = {name for one in load_instruments() if one.is_gauge for name in one.series}
 BUILT_IN = {"__rate_interval", "__range"}
 """Variables that Grafana fills in itself."""
 FILL = {
@@ -219,29 +217,8 @@ def test_the_metrics_of_an_expression_are_found_with_and_without_a_selector(expr
     assert named(expr) == names
 
 
-def test_the_list_of_metrics_is_what_the_components_declare() -> None:
-    """`python -m tests.reporting.declared` writes it again."""
-    assert METRICS_FILE.read_text() == declared.listed(METRICS_FILE.read_text())
-
-
 def test_the_made_metrics_are_declared_too() -> None:
     assert made_live.names() <= metrics() | records(rules(load()).values())
-
-
-@pytest.mark.parametrize(
-    ("name", "unit", "kind", "series"),
-    [
-        ("a.b", "s", "counter", {"a_b_seconds_total"}),
-        ("c", "{job}", "gauge", {"c"}),
-        ("d", "1", "gauge", {"d", "d_ratio"}),  # scraped, by OTLP
-        ("e", "By", "histogram", {"e_bytes", "e_bytes_bucket", "e_bytes_sum", "e_bytes_count"}),
-        ("f.bytes", "By", "counter", {"f_bytes_total"}),
-    ],
-)
-def test_names_of_series_follow_from_unit_and_kind(
-    name: str, unit: str, kind: Literal["counter", "gauge", "histogram"], series: set[str]
-) -> None:
-    assert Instrument(name=name, components=(), kind=kind, unit=unit, description="").series == series
 
 
 @pytest.fixture(scope="module")
