@@ -8,9 +8,8 @@ from urllib.parse import urlencode
 
 from reelbench.loadgen.record.records import RunRecord
 from reelbench.monitoring.boards.objectives import panel_title
-from reelbench.monitoring.boards.parts import LIVE_UID, RELIABILITY_UID, RESOURCES_UID
-from reelbench.monitoring.layout import identify
 from reelbench.monitoring.objectives import watchable
+from reelbench.monitoring.panels import LIVE_UID, RELIABILITY_UID, RESOURCES_UID, identify
 from reelbench.reporting.catalogue.sli import Sli
 from reelbench.reporting.evidence.records import Place
 
