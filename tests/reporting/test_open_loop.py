@@ -15,10 +15,10 @@ from reelbench.loadgen.record.records import ArrivalsRecord, CaseRecord, JobReco
 from reelbench.reporting.analysis.capacity import MAX_P95, MIN_SUCCESS, knee
 from reelbench.reporting.analysis.generator_health import check
 from reelbench.reporting.analysis.open_cases import open_cases, own_lateness
-from reelbench.reporting.analysis.record_slis import Exact, spike_recovery, sustained_rate
+from reelbench.reporting.analysis.record_slis import RecordValue, spike_recovery, sustained_rate
 from reelbench.reporting.analysis.spike import spikes
 from reelbench.reporting.analysis.verdicts import Status, analyse
-from reelbench.reporting.catalogue.sli import load
+from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.document.report import Bullets, Chart, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.prometheus import NoData
@@ -182,7 +182,7 @@ def test_the_knee_is_the_highest_rate_that_the_service_can_do(made: MadeRun) -> 
     assert p95.value == pytest.approx(0.4 + 0.95 * 80 / 20, abs=0.1)
     assert trend.slope == pytest.approx(4, abs=0.2)
     assert [sentence.split(" ")[0] for sentence in found.broke.broken] == ["P95", "a"]
-    assert sustained_rate(records, "ramp") == Exact(18, 360)
+    assert sustained_rate(records, "ramp") == RecordValue(18, 360)
 
 
 def test_a_backlog_that_grows_breaks_a_rate_before_its_response_times_do(made: MadeRun) -> None:
@@ -216,7 +216,7 @@ def test_a_ramp_without_any_rate_that_holds_sustains_nothing(made: MadeRun) -> N
     found = knee(records, "ramp")
     assert found is not None
     assert found.held is None
-    assert sustained_rate(records, "ramp") == Exact(0.0, 600)
+    assert sustained_rate(records, "ramp") == RecordValue(0.0, 600)
     assert isinstance(sustained_rate(records, "spike"), NoData)
 
 
@@ -257,7 +257,7 @@ def test_a_spike_is_over_when_the_queue_that_it_left_is_worked_off(made: MadeRun
     assert found.peak_backlog == pytest.approx(108, abs=2)
     assert found.recovery == pytest.approx(100 / 14, abs=0.5)
     value = spike_recovery(records, "spike")
-    assert isinstance(value, Exact)
+    assert isinstance(value, RecordValue)
     assert (value.value, value.n) == (found.recovery, 420)
 
 
