@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from reelbench.loadgen.record.records import CaseRecord, Outcome
 from reelbench.reporting.analysis.process_usage import UNDER_TEST, job_seconds, memory, utilisation
+from reelbench.reporting.analysis.traffic import traffic
 from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import case_seconds
-from reelbench.reporting.sections.resources.network import traffic
 
 HOUR = 3600.0
 MONTH = 730.0
@@ -20,6 +20,8 @@ KINDS = {"llm_input": "input_tokens", "llm_output": "output_tokens", "tts": "cha
 PER = {"llm_input": 1e6, "llm_output": 1e6, "tts": 1e6, "image": 1.0}
 PROVIDERS = {"llm": ("llm_input", "llm_output"), "tts": ("tts",), "image": ("image",)}
 """The prices that a call of each provider is charged by."""
+REFERENCE = ("single_job", "network_bandwidth", "resource_scaling")
+"""The scenario that stands for a job: the first of these that was measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,16 @@ def bill(evidence: Evidence, scenario: str, case: CaseRecord) -> Bill | None:
         Charge(name, quantity, quantity * evidence.prices.price(name)) for name, quantity in quantities.items()
     )
     return Bill(len(jobs), completed, charges, _retries(evidence, scenario, case, charges) / completed)
+
+
+def reference(evidence: Evidence) -> tuple[str, CaseRecord, Bill] | None:
+    """Return scenario, case and bill that stand for a job."""
+    for name in REFERENCE:
+        found = evidence.scenario(name)
+        for case in found.cases if found else []:
+            if case.started is not None and (cost := bill(evidence, name, case)) is not None:
+                return name, case, cost
+    return None
 
 
 def charged(evidence: Evidence, scenario: str, case: CaseRecord) -> float | None:

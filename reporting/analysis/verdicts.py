@@ -192,7 +192,7 @@ def _with_cut_off(arriving: OpenCase | None, quantile: float, limit: float) -> t
     found = arriving.response(quantile) if arriving is not None and arriving.cut_off else None
     if arriving is None or found is None or found.within(limit):
         return Status.PASS, ""
-    reason = f"{text.counted(len(arriving.cut_off), 'job')} cut off; with them it is {found} s"
+    reason = f"{text.counted(len(arriving.cut_off), 'job')} cut off; with them it is {text.censored(found)} s"
     return (Status.FAIL if found.value > limit else Status.INCONCLUSIVE), reason
 
 

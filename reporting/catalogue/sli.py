@@ -16,6 +16,8 @@ from reelbench.reporting.catalogue.strict import Finite
 METRIC = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\{")
 """A metric with a selector in a query."""
 
+PLACES = {"case": ("run_id", "scenario", "case"), "scenario": ("run_id", "scenario"), "run": ("run_id",)}
+"""Labels that tell the places of a scope apart."""
 Direction = Literal["at_most", "at_least"]
 
 
@@ -204,6 +206,11 @@ class Sli(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     def metrics(self) -> tuple[str, ...]:
         """Names of the metrics that the queries read, in order of appearance."""
         return tuple(dict.fromkeys(METRIC.findall(f"{self.query or ''} {self.buckets or ''}")))
+
+    @property
+    def watchable(self) -> bool:
+        """True when the query names its place by labels alone, so that rules and panels can show it for every run."""
+        return self.query is not None and {*Template(self.query).get_identifiers()} == {*PLACES[self.scope], "window"}
 
     def fill(self, template: str, values: Mapping[str, str]) -> str:
         """Put values for the placeholders into one of the two templates, quoted for a PromQL string."""

@@ -11,16 +11,12 @@ from string import Template
 from typing import Any
 
 from reelbench.loadgen.strict_yaml import UnreadableError, parse_mapping, read_bytes
-from reelbench.reporting.catalogue.sli import METRIC, Catalogue, Kind, Reading, Samples, Sli
+from reelbench.reporting.catalogue.sli import METRIC, PLACES, Catalogue, Kind, Reading, Samples, Sli
 from reelbench.reporting.catalogue.strict import build, near
 
 CATALOGUE_FILE = Path(__file__).with_name("slis.yaml")
 VERSION = 1
-PLACEHOLDERS = {
-    "case": ("run_id", "scenario", "case", "window"),
-    "scenario": ("run_id", "scenario", "window"),
-    "run": ("run_id", "window"),
-}
+PLACEHOLDERS = {scope: (*labels, "window") for scope, labels in PLACES.items()}
 """What a query may hold, by its scope."""
 _SELECTOR = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\{[^{}]*\}")
 _HEAD = ("version", "readings", "slis")
