@@ -12,7 +12,7 @@ from reelbench.monitoring.grafana import to_json
 from reelbench.monitoring.metric_names import unknown
 from reelbench.monitoring.rules import rules, to_yaml
 from reelbench.reporting.catalogue.prices import PRICES_FILE, load_prices
-from reelbench.reporting.catalogue.sli import CATALOGUE_FILE, CatalogueError, load
+from reelbench.reporting.catalogue.sli_file import CATALOGUE_FILE, CatalogueError, load
 from reelbench.reporting.results.schema import SCHEMA_FILE, schema
 
 DASHBOARDS, RULES, GUIDE, CONTRACT = "grafana/dashboards", "prometheus/rules", "docs/dashboards.md", "docs/telemetry.md"

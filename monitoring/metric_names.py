@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from reelbench.monitoring.panels import Board
 from reelbench.monitoring.promql import Expr
 from reelbench.monitoring.rules import RuleFile
-from reelbench.reporting.catalogue.entries import unknown_metric
+from reelbench.reporting.catalogue.sli_file import unknown_metric
 
 
 def unknown(boards: Iterable[Board], files: Collection[RuleFile], known: Collection[str]) -> list[str]:

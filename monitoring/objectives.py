@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from string import Template
 
 from reelbench.monitoring import promql
 from reelbench.monitoring.promql import Expr
-from reelbench.reporting.catalogue.sli import Catalogue, Objective, Sli
+from reelbench.reporting.catalogue.sli import PLACES, Catalogue, Objective, Sli
 from reelbench.reporting.document.text import with_unit
 
 WINDOW = "5m"
 """How long the last total of a case counts as the present one; a run that ended earlier raises no alert."""
 SPEED_WINDOW = "1m"
-PLACES = {"case": ("run_id", "scenario", "case"), "scenario": ("run_id", "scenario"), "run": ("run_id",)}
-"""Labels that identify a place of each scope."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +56,12 @@ class Watched:
 
 def watched(catalogue: Catalogue) -> Iterator[Watched]:
     """Return the indicators with an objective that rules can watch, in the order of the catalogue."""
-    return (Watched(sli) for sli in catalogue.slis if sli.objective and watchable(sli))
+    return (Watched(sli) for sli in catalogue.slis if sli.objective and sli.watchable)
 
 
 def unwatched(catalogue: Catalogue) -> Iterator[Sli]:
     """Return the indicators whose objective only the report of a run can judge."""
-    return (sli for sli in catalogue.slis if sli.objective and not watchable(sli))
-
-
-def watchable(sli: Sli) -> bool:
-    """Return True when the query chooses its place by labels; otherwise an alert could not distinguish runs."""
-    if sli.query is None:
-        return False
-    named = set(Template(sli.query).get_identifiers())
-    return named == {*PLACES[sli.scope], "window"}
+    return (sli for sli in catalogue.slis if sli.objective and not sli.watchable)
 
 
 def recorded(catalogue: Catalogue) -> tuple[Watched, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum
@@ -10,9 +9,6 @@ from enum import Enum
 from reelbench.monitoring.promql import Expr
 from reelbench.reporting.catalogue.sli import Catalogue
 
-LIVE_UID, RELIABILITY_UID, RESOURCES_UID = "reelbench-live", "reelbench-reliability", "reelbench-resources"
-TRACES_UID, PIPELINE_UID = "reelbench-traces", "reelbench-pipeline"
-_IDS = 1_000_000
 MONEY = "currency"
 """The unit of panels in the currency of the price list."""
 
@@ -127,8 +123,3 @@ class Board:
     def panels(self) -> tuple[Panel, ...]:
         """All panels in their order."""
         return tuple(panel for group in self.groups for line in group.lines for panel in line.panels)
-
-
-def identify(title: str) -> int:
-    """Return the id of a panel, which depends on its title alone, so that links to it stay valid."""
-    return zlib.crc32(title.encode()) % _IDS + 1

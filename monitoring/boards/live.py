@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reelbench.monitoring.boards.objectives import objectives
-from reelbench.monitoring.panels import LIVE_UID, Board, Group, Kind, Line, Panel, Query
+from reelbench.monitoring.panels import Board, Group, Kind, Line, Panel, Query
 from reelbench.monitoring.promql import (
     MEASURED,
     PLACE,
@@ -19,6 +19,7 @@ from reelbench.monitoring.promql import (
 )
 from reelbench.reporting.catalogue.prices import Prices
 from reelbench.reporting.catalogue.sli import Catalogue
+from reelbench.reporting.document.grafana_links import LIVE_UID
 
 _JOBS, _JOB, _API = "loadgen_jobs_total", "loadgen_job_duration_seconds", "loadgen_request_duration_seconds"
 _CALL = "gen_ai_client_operation_duration_seconds"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from reelbench.monitoring.objectives import watched, worst
 from reelbench.monitoring.panels import Group, Kind, Line, Panel, Query
 from reelbench.monitoring.promql import PLACE, aggregate, formula, select
-from reelbench.reporting.catalogue.sli import Catalogue, Sli
+from reelbench.reporting.catalogue.sli import Catalogue
+from reelbench.reporting.document.grafana_links import panel_title
 
 UNITS = {
     "s": "s",
@@ -47,8 +48,3 @@ def objectives(catalogue: Catalogue, *dimensions: str) -> tuple[Group, ...]:
         )
     lines = [Line(4, panels[start : start + _A_LINE]) for start in range(0, len(panels), _A_LINE)]
     return (Group("Objectives", lines),) if lines else ()
-
-
-def panel_title(sli: Sli) -> str:
-    """Return the title of the panel that shows an objective; the panel's id depends on it."""
-    return f"{sli.title}, worst place"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from reelbench.monitoring.panels import PIPELINE_UID, Board, Group, Kind, Line, Panel, Query
+from reelbench.monitoring.panels import Board, Group, Kind, Line, Panel, Query
 from reelbench.monitoring.promql import MEASURED, PLACE, Expr, formula, gauge, quantile, rate, select, total
 from reelbench.reporting.catalogue.prices import Prices
 from reelbench.reporting.catalogue.sli import Catalogue
 
+_UID = "reelbench-pipeline"
 _COLLECTOR, _PROMETHEUS, _TEMPO = 'job="otel-collector"', 'job="prometheus"', 'job="tempo"'
 _QUEUES = ("exporter", "data_type")
 
@@ -99,7 +100,7 @@ _GROUPS = (
 def build(_: Catalogue, _prices: Prices) -> Board:
     """Return the dashboard."""
     return Board(
-        PIPELINE_UID,
+        _UID,
         "Pipeline health",
         "Health of the telemetry itself: counts of both sides, Collector, Prometheus, Tempo.",
         _GROUPS,

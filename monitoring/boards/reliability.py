@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from reelbench.monitoring.boards.objectives import objectives
 from reelbench.monitoring.burn_rate import ALERTS, budgets
-from reelbench.monitoring.panels import RELIABILITY_UID, Board, Group, Kind, Line, Panel, Query
+from reelbench.monitoring.panels import Board, Group, Kind, Line, Panel, Query
 from reelbench.monitoring.promql import formula, gauge, observed, quantile, rate, select, share
 from reelbench.reporting.catalogue.prices import Prices
 from reelbench.reporting.catalogue.sli import Catalogue
+from reelbench.reporting.document.grafana_links import RELIABILITY_UID
 
 _CALLS, _CALL = "resilience_retry_calls_total", "gen_ai_client_operation_duration_seconds"
 _BREAKER = "resilience_circuitbreaker"

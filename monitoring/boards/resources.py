@@ -5,7 +5,6 @@ from __future__ import annotations
 from reelbench.monitoring.boards.objectives import objectives
 from reelbench.monitoring.panels import (
     MONEY,
-    RESOURCES_UID,
     Board,
     Group,
     Kind,
@@ -17,6 +16,7 @@ from reelbench.monitoring.panels import (
 from reelbench.monitoring.promql import Expr, formula, gauge, hit_rate, quantile, rate
 from reelbench.reporting.catalogue.prices import Prices
 from reelbench.reporting.catalogue.sli import Catalogue
+from reelbench.reporting.document.grafana_links import RESOURCES_UID
 
 _SERVICE = 'job="service"'
 _PRICES = (

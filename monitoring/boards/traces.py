@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from reelbench.monitoring.panels import TRACES_UID, Board, Group, Kind, Line, Panel, Query, TextVariable, TraceQuery
+from reelbench.monitoring.panels import Board, Group, Kind, Line, Panel, Query, TextVariable, TraceQuery
 from reelbench.monitoring.promql import formula, quantile, rate
 from reelbench.reporting.catalogue.prices import Prices
 from reelbench.reporting.catalogue.sli import Catalogue
+from reelbench.reporting.document.grafana_links import TRACES_UID
 
 _CHOSEN = 'span.run_id =~ "$run_id" && span.scenario =~ "$scenario"'
 _JOB = f'{{ name = "loadgen.job" && {_CHOSEN}'

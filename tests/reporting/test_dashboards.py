@@ -23,7 +23,7 @@ from reelbench.monitoring.panels import Board, Group, Line, Panel, Query
 from reelbench.monitoring.promql import Expr, everywhere, formula, rate, select
 from reelbench.monitoring.rules import rules
 from reelbench.reporting.catalogue.prices import load_prices
-from reelbench.reporting.catalogue.sli import load
+from reelbench.reporting.catalogue.sli_file import load
 from reelbench.stack.prometheus import PrometheusBinary
 from tests.reporting import made_live
 from tests.reporting.made_run import START, MadeRun

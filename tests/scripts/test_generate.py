@@ -10,7 +10,7 @@ from reelbench.monitoring.dashboards import needed
 from reelbench.monitoring.generate import generate
 from reelbench.monitoring.objectives import watched
 from reelbench.reporting.catalogue.prices import PRICES_FILE, load_prices
-from reelbench.reporting.catalogue.sli import CATALOGUE_FILE, load
+from reelbench.reporting.catalogue.sli_file import CATALOGUE_FILE, load
 from tests.commands import invoke
 
 
@@ -81,8 +81,9 @@ def test_a_catalogue_of_no_more_than_the_dashboards_need_is_enough(tmp_path: Pat
   - id: {id}
     title: {id}
     unit: s
+    kind: total
     dimension: every
-    section: x
+    section: cpu
     scope: case
     query: sum(last_over_time(loadgen_jobs_total{{run_id="$run_id",scenario="$scenario",case="$case"}}[$window]))
     why: Needed.
@@ -127,6 +128,7 @@ NEW = """
   - id: made_cpu
     title: CPU of the service
     unit: ratio
+    kind: value
     dimension: resources
     section: cpu
     scope: scenario
@@ -138,6 +140,7 @@ NEW = """
   - id: unplaced
     title: CPU of the process
     unit: ratio
+    kind: value
     dimension: resources
     section: cpu
     scope: scenario
@@ -148,6 +151,7 @@ NEW = """
   - id: made_hit_rate
     title: Made hit rate
     unit: ratio
+    kind: value
     dimension: resources
     section: cache
     scope: scenario
