@@ -8,7 +8,7 @@ from pathlib import Path
 from opentelemetry.context import Context
 from opentelemetry.metrics import Histogram, Meter, Observation
 
-from reelbench.loadgen.bound_histogram import Series
+from reelbench.loadgen.bound_histogram import BoundHistogram
 from reelbench.loadgen.record.records import JobRecord, RequestRecord
 from reelbench.registry import Instruments
 
@@ -23,7 +23,7 @@ class Metrics:
         # Read at each collection: an addition of the SDK costs twenty times one of a dictionary.
         self._ended: Counter[tuple[str, ...]] = Counter()
         self._flying = 0
-        self._bound: dict[tuple[Histogram, tuple[str, ...]], Series] = {}
+        self._bound: dict[tuple[Histogram, tuple[str, ...]], BoundHistogram] = {}
         made.observe(
             "loadgen.jobs",
             lambda: (Observation(count, _attributes(key)) for key, count in dict(self._ended).items()),
@@ -56,10 +56,10 @@ class Metrics:
         key = (run_id, request.scenario, request.case, outcome, request.operation)
         self._series(self._request, key).record(request.duration, context)
 
-    def _series(self, histogram: Histogram, key: tuple[str, ...]) -> Series:
+    def _series(self, histogram: Histogram, key: tuple[str, ...]) -> BoundHistogram:
         found = self._bound.get((histogram, key))
         if found is None:
-            found = self._bound[histogram, key] = Series(histogram, _attributes(key))
+            found = self._bound[histogram, key] = BoundHistogram(histogram, _attributes(key))
         return found
 
 

@@ -100,7 +100,7 @@ class Metrics:
         self._active.add(change, {"state": state})
 
     def call(self, operation: str, provider: str, model: str, seconds: float, error: str | None) -> None:
-        """A provider was called; `error` is the error type, None when the answer was good."""
+        """A provider was called; `error` is the error type, None after a success."""
         attributes = {
             "gen_ai.operation.name": operation,
             "gen_ai.provider.name": provider,
@@ -118,14 +118,14 @@ class Metrics:
         )
 
     def store(self, operation: str, seconds: float, error: str | None) -> None:
-        """A round trip to the store; `error` is the error type, None when it succeeded."""
+        """A round trip to the store; `error` is the error type, None after a success."""
         attributes = {"db.system.name": "redis", "db.operation.name": operation}
         if error is not None:
             attributes["error.type"] = error
         self._store.record(seconds, attributes)
 
     def cancelled(self, seconds: float, correlation: Correlation) -> None:
-        """A job was cancelled; all of it had stopped and was removed after `seconds`."""
+        """A job was cancelled; its work had stopped and its files were removed after `seconds`."""
         self._cancelled.record(seconds, correlation.attributes())
 
     def deferred(self, correlation: Correlation) -> None:
@@ -133,7 +133,7 @@ class Metrics:
         self._deferred.add(1, correlation.attributes())
 
     def written_back(self, correlation: Correlation) -> None:
-        """A kept state was settled with the store: written, or found to be superseded there."""
+        """A kept state was written to the store, or found to be superseded there."""
         self._written_back.add(1, correlation.attributes())
 
     def unsaved(self, change: int, correlation: Correlation) -> None:
@@ -141,7 +141,7 @@ class Metrics:
         self._unsaved.add(change, correlation.attributes())
 
     def lost(self) -> None:
-        """A job of a lost instance was ended here; whose run it belonged to is not known."""
+        """A job of a dead instance was failed here; its run is not known."""
         self._lost.add(1)
 
     def retry_call(self, provider: str, kind: str, correlation: Correlation) -> None:
@@ -157,7 +157,7 @@ class Metrics:
         self._retry_backoff.add(seconds, {"provider": provider, **correlation.attributes()})
 
     def breaker_call(self, provider: str, kind: str) -> None:
-        """An attempt the breaker let through ended; `kind` is successful, failed or ignored."""
+        """An attempt that the breaker permitted ended; `kind` is successful, failed or ignored."""
         self._breaker_calls.add(1, {"kind": kind, "provider": provider})
 
     def breaker_not_permitted(self, provider: str, correlation: Correlation) -> None:
@@ -173,7 +173,7 @@ class Metrics:
         self._breaker_transitions.add(1, {"provider": provider, "from": before, "to": after})
 
     def cache_request(self, cache: str, result: str, correlation: Correlation) -> None:
-        """A cache was asked; `result` is hit, miss or coalesced."""
+        """A cache was requested; `result` is hit, miss or coalesced."""
         self._cache_requests.add(1, (cache, result), correlation)
 
     def cache_saved(self, cache: str, size: int, seconds: float, correlation: Correlation) -> None:
@@ -213,5 +213,5 @@ class Metrics:
         self._io.add(size, (dependency, direction), correlation)
 
     def usage(self, provider: str, kind: str, count: int, correlation: Correlation) -> None:
-        """A good answer is charged for `count` input_tokens, output_tokens, characters or images."""
+        """A successful call is charged for `count` input_tokens, output_tokens, characters or images."""
         self._usage.add(count, (kind, provider), correlation)
