@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reelbench.loadgen.record.records import CaseRecord
+from reelbench.loadgen.record.run import CaseRecord
 from reelbench.reporting.analysis.traffic import DEPENDENCIES, Traffic, traffic
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Section, Table
