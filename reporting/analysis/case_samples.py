@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reelbench.loadgen.record.run import CaseRecord
+from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import SampleSeries
-from reelbench.reporting.evidence.records import Records
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,11 @@ class Samples:
         return self.points[-1] if self.points and self.points[-1][0] >= self.ended else None
 
 
-def samples(records: Records, reading: str, scenario: str, case: CaseRecord, **labels: str) -> Samples | None:
+def samples(evidence: Evidence, reading: str, scenario: str, case: CaseRecord, **labels: str) -> Samples | None:
     """The samples of a reading in a case, summed over the series that have these labels; None when there are none."""
     found = [
         series
-        for series in records.series
+        for series in evidence.series
         if (series.reading, series.scenario, series.case) == (reading, scenario, case.name)
         and labels.items() <= series.labels.items()
     ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from reelbench.loadgen.record.run import CaseRecord
 from reelbench.reporting.analysis.case_samples import Samples
 from reelbench.reporting.analysis.process_usage import UNDER_TEST, memory_samples
-from reelbench.reporting.evidence.records import Records, case_seconds
+from reelbench.reporting.evidence.evidence import Evidence, case_seconds
 from reelbench.reporting.statistics.trend import Trend, trend
 
 SCENARIO = "memory_leak"
@@ -45,15 +45,15 @@ class Leak:
         return max(lower, 0.0) * HORIZON if self.trend.significant else 0.0
 
 
-def leak(records: Records, scenario: str = SCENARIO) -> Leak | None:
+def leak(evidence: Evidence, scenario: str = SCENARIO) -> Leak | None:
     """The growth of memory in the first case of a scenario; None when there are too few samples for a trend."""
-    found = records.scenario(scenario)
+    found = evidence.scenario(scenario)
     case = next((c for c in found.cases if c.started is not None), None) if found else None
     seconds = case_seconds(case) if case else None
     if case is None or not seconds:
         return None
-    jobs = len(records.case_jobs(scenario, case.name))
-    gauge = memory_samples(records, scenario, case, *UNDER_TEST)
+    jobs = len(evidence.case_jobs(scenario, case.name))
+    gauge = memory_samples(evidence, scenario, case, *UNDER_TEST)
     if gauge is None or not jobs:
         return None
     points = gauge.within

@@ -13,9 +13,8 @@ from reelbench.reporting.analysis.reconciliation import Reconciliation, reconcil
 from reelbench.reporting.catalogue.sli import Objective, Samples, Sli
 from reelbench.reporting.document import text
 from reelbench.reporting.evidence.buckets import Bound
-from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.evidence.measurements import Measurement
-from reelbench.reporting.evidence.records import place_name
 
 QUICK = "quick"
 """The profile in which a small sample is expected and tolerated."""

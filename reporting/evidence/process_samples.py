@@ -8,9 +8,9 @@ import msgspec
 
 from reelbench.loadgen.record.run import CaseRecord, RunRecord
 from reelbench.reporting.catalogue.sli import Catalogue, Reading
+from reelbench.reporting.evidence.evidence import began
 from reelbench.reporting.evidence.measurements import Measurements, SampleSeries
 from reelbench.reporting.evidence.prometheus import Line, Prometheus
-from reelbench.reporting.evidence.records import began
 
 LEAD = 10.0
 """Seconds before a case within which a first sample is looked for: more than the scrape interval of either stack."""

@@ -9,9 +9,8 @@ from reelbench.reporting.analysis.verdicts import Analysis, Status, Verdict
 from reelbench.reporting.document import grafana_links, text
 from reelbench.reporting.document.literal import literal
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
-from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.evidence import Evidence, began, case_seconds, place_name
 from reelbench.reporting.evidence.measurements import RECORDS, Measurement
-from reelbench.reporting.evidence.records import began, case_seconds, place_name
 
 MEANINGS = {
     Status.PASS: "every objective that could be judged holds, the counts reconcile and the load generator kept up",

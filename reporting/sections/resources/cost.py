@@ -7,8 +7,7 @@ from reelbench.reporting.analysis.cost import KINDS, PER, Bill, Loaded, Month, b
 from reelbench.reporting.analysis.process_usage import job_seconds
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import case_seconds, place_name
+from reelbench.reporting.evidence.evidence import Evidence, case_seconds, place_name
 
 DIMENSION = "resources"
 NAMES = {
