@@ -6,16 +6,16 @@ import statistics
 from dataclasses import dataclass
 
 from reelbench.loadgen.record.run import CaseRecord
-from reelbench.reporting.analysis.case_samples import Samples
 from reelbench.reporting.analysis.process_usage import UNDER_TEST, memory_samples
 from reelbench.reporting.evidence.evidence import Evidence, case_seconds
+from reelbench.reporting.evidence.process_samples import ProcessSamples
 from reelbench.reporting.statistics.trend import Trend, trend
 
 SCENARIO = "memory_leak"
 HORIZON = 1000
 """Jobs that a slope is extended over."""
 EDGE = 3
-"""Samples at either end whose median stands for the memory there."""
+"""ProcessSamples at either end whose median stands for the memory there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Leak:
     """Memory of service and media workers through sequential jobs, in bytes."""
 
     case: CaseRecord
-    samples: Samples
+    samples: ProcessSamples
     jobs: int
     """Measured jobs: the warm-up, whose growth is no leak, is before the first sample that counts."""
     beginning: float

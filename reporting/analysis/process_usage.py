@@ -6,8 +6,8 @@ import statistics
 from dataclasses import dataclass
 
 from reelbench.loadgen.record.run import CaseRecord
-from reelbench.reporting.analysis.case_samples import Samples, samples, total
 from reelbench.reporting.evidence.evidence import Evidence, case_seconds
+from reelbench.reporting.evidence.process_samples import ProcessSamples, process_samples, total
 
 SERVICE, MEDIA, PROVIDERS, LOADGEN = "service", "media workers", "providers", "load generator"
 PROCESSES = (SERVICE, MEDIA, PROVIDERS, LOADGEN)
@@ -33,7 +33,7 @@ class Memory:
     """Resident memory through a case, in bytes."""
 
     n: int
-    """Samples within the case."""
+    """ProcessSamples within the case."""
     before: float | None
     """The last sample before the beginning."""
     median: float
@@ -68,7 +68,7 @@ def stands_alone(evidence: Evidence, scenario: str, case: CaseRecord) -> bool:
     return found is not None and (found.rest > 0 or case.model == "idle")
 
 
-def memory_samples(evidence: Evidence, scenario: str, case: CaseRecord, *processes: str) -> Samples | None:
+def memory_samples(evidence: Evidence, scenario: str, case: CaseRecord, *processes: str) -> ProcessSamples | None:
     """Memory of processes together; None when one of them has no samples."""
     return _together(evidence, _MEMORY, scenario, case, processes)
 
@@ -79,7 +79,7 @@ def memory(evidence: Evidence, scenario: str, case: CaseRecord, *processes: str)
     return None if found is None else figures(found)
 
 
-def figures(found: Samples) -> Memory | None:
+def figures(found: ProcessSamples) -> Memory | None:
     """The figures of a gauge; None without a sample within the case."""
     within = [value for _, value in found.within]
     if not within:
@@ -104,7 +104,7 @@ def cpu(evidence: Evidence, scenario: str, case: CaseRecord, *processes: str) ->
     seconds, length = 0.0, 0.0
     for process in processes:
         reading, job = _CPU[process]
-        found = samples(evidence, reading, scenario, case, job=job)
+        found = process_samples(evidence, reading, scenario, case, job=job)
         ends = _enclosing(found, case) if found else None
         if found is None or ends is None:
             return None
@@ -117,7 +117,7 @@ def cpu(evidence: Evidence, scenario: str, case: CaseRecord, *processes: str) ->
     return Cpu(seconds, length)
 
 
-def _enclosing(found: Samples, case: CaseRecord) -> tuple[tuple[float, float], tuple[float, float]] | None:
+def _enclosing(found: ProcessSamples, case: CaseRecord) -> tuple[tuple[float, float], tuple[float, float]] | None:
     """The samples around a case; of an idle one, which may have other load on either side, those within."""
     if case.model == "idle":
         return (found.within[0], found.within[-1]) if found.within else None
@@ -158,13 +158,13 @@ def job_seconds(evidence: Evidence, scenario: str, case: CaseRecord) -> float | 
 
 def gauge(evidence: Evidence, reading: str, scenario: str, case: CaseRecord, job: str) -> Memory | None:
     """The figures of any other gauge of a process, in its own unit."""
-    found = samples(evidence, reading, scenario, case, job=job)
+    found = process_samples(evidence, reading, scenario, case, job=job)
     return None if found is None else figures(found)
 
 
 def _together(
     evidence: Evidence, names: dict[str, tuple[str, str]], scenario: str, case: CaseRecord, processes: tuple[str, ...]
-) -> Samples | None:
+) -> ProcessSamples | None:
     wanted = {names[process] for process in processes}
     found = [
         series
@@ -176,4 +176,4 @@ def _together(
         return None
     assert case.started is not None
     assert case.ended is not None
-    return Samples(case.started, case.ended, total(found))
+    return ProcessSamples(case.started, case.ended, total(found))
