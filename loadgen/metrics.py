@@ -9,7 +9,7 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import Histogram, Meter, Observation
 
 from reelbench.loadgen.bound_histogram import BoundHistogram
-from reelbench.loadgen.record.records import JobRecord, RequestRecord
+from reelbench.loadgen.record.jobs import JobRecord, RequestRecord
 from reelbench.registry import Instruments
 
 METRICS_FILE = Path(__file__).with_name("metrics.yaml")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from reelbench.loadgen.record.records import write_atomically
+from reelbench.loadgen.record.run_files import write_atomically
 from reelbench.monitoring import guide, instruments, spans, telemetry_page
 from reelbench.monitoring.dashboards import dashboards, needed
 from reelbench.monitoring.grafana import to_json

@@ -16,7 +16,7 @@ from opentelemetry.sdk.metrics.export import Histogram, InMemoryMetricReader, Su
 
 from reelbench import registry
 from reelbench.loadgen import metrics as loadgen
-from reelbench.loadgen.record.records import RequestRecord
+from reelbench.loadgen.record.jobs import RequestRecord
 from reelbench.service import metrics as service
 from reelbench.service.jobs.correlation import Correlation
 from reelbench.service.providers import metrics as providers

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from reelbench.loadgen.record.records import CaseRecord
+from reelbench.loadgen.record.run import CaseRecord
 from reelbench.reporting.analysis.cost import KINDS, PER, Bill, Loaded, Month, bill, loaded, month, reference
 from reelbench.reporting.analysis.process_usage import job_seconds
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import case_seconds, place_name
+from reelbench.reporting.evidence.evidence import Evidence, case_seconds, place_name
 
 DIMENSION = "resources"
 NAMES = {
