@@ -20,7 +20,7 @@ from reelbench.loadgen.record.jobs import RequestRecord
 from reelbench.service import metrics as service
 from reelbench.service.jobs.correlation import Correlation
 from reelbench.service.providers import metrics as providers
-from tests.loadgen.test_parts import JOB
+from tests.test_data_helper import job
 
 REQUEST = RequestRecord(
     scenario="s", case="c", index=0, warmup=False, operation="create", sent=0.0, duration=0.1, status=200, bytes=1
@@ -31,7 +31,7 @@ PLACE = Correlation("run", "scenario", "case")
 def record_loadgen(provider: MeterProvider) -> None:
     made = loadgen.Metrics(provider.get_meter("loadgen"))
     made.job_started()
-    made.job_ended("run", JOB, Context())
+    made.job_ended("run", job(), Context())
     made.request_ended("run", REQUEST, Context())
 
 
