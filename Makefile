@@ -48,7 +48,7 @@ lint: $(VENV)/.dev ## format check, lint, types, import directions, scenario fil
 	@$(BIN)/python -m reelbench.loadgen check
 	@$(BIN)/python scripts/generate.py --check
 
-generate: $(VENV)/.runtime ## write dashboards, rules and their page from the catalogue of indicators
+generate: $(VENV)/.dev ## write dashboards, rules and their pages from the catalogue of indicators and the declared metrics
 	@$(BIN)/python scripts/generate.py
 
 format: $(VENV)/.dev ## format the code and mend what the linter can

@@ -1,8 +1,9 @@
-"""One series of a histogram, bound to its attributes: what OpenTelemetry calls a bound instrument, and its SDK lacks.
+"""One series of a histogram, bound to its attributes: a bound instrument, which OpenTelemetry's SDK for Python lacks.
 
 The SDK cleans, sorts and hashes the attributes of every measurement, which costs three times the measurement itself.
-Here that is done for the first one; later ones go to the aggregations that it made. These are internals of the SDK:
-where they are not as expected, or do not outlive a collection (delta temporality), all measurements go the public way.
+A bound histogram does this once and then writes to the aggregations of the SDK. The aggregations are internals of the
+SDK: where they are not as expected, or do not outlive a collection (delta temporality), all measurements take the
+public way.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from opentelemetry.sdk.metrics._internal._view_instrument_match import _hash_att
 
 
 class _Measurement(msgspec.Struct):
-    """The SDK's record of that name, without its cleaning."""
+    """The SDK's record of that name, without cleaning of the attributes."""
 
     value: float
     time_unix_nano: int
@@ -27,7 +28,7 @@ class _Measurement(msgspec.Struct):
     attributes: Mapping[str, str] | None
 
 
-class Series:
+class BoundHistogram:
     """A histogram with fixed attributes."""
 
     __slots__ = ("_aggregations", "_attributes", "_filter", "_histogram", "_instrument")
@@ -59,7 +60,7 @@ class Series:
             aggregation.aggregate(measurement, sample)
 
     def _bind(self) -> None:
-        """Find the aggregations that the first measurement has made; leaves none where that cannot be relied on."""
+        """Find the aggregations of the first measurement; without reliable ones, the list stays empty."""
         self._aggregations = []
         found = []
         try:

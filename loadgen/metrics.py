@@ -1,80 +1,37 @@
-"""Every instrument of the load generator, each declared once."""
+"""The instruments of the load generator, as ``metrics.yaml`` declares them, and what is recorded with them."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Sequence
+from pathlib import Path
 
 from opentelemetry.context import Context
 from opentelemetry.metrics import Histogram, Meter, Observation
 
-from reelbench.loadgen.bound_histogram import Series
-from reelbench.loadgen.record.records import JobRecord, RequestRecord
+from reelbench.loadgen.bound_histogram import BoundHistogram
+from reelbench.loadgen.record.jobs import JobRecord, RequestRecord
+from reelbench.registry import Instruments
 
-
-def geometric(edges: Sequence[float], ratios: Sequence[float]) -> tuple[float, ...]:
-    """Give bucket bounds that hold every edge exactly, with at most `ratios[i]` between neighbours after ``edges[i]``.
-
-    A quantile estimated from the buckets is off by at most the ratio of its bucket.
-    """
-    bounds = [edges[0]]
-    for low, high, ratio in zip(edges[:-1], edges[1:], ratios, strict=True):
-        steps = math.ceil(math.log(high / low) / math.log(ratio))
-        bounds += [float(f"{low * (high / low) ** (step / steps):.5g}") for step in range(1, steps)]
-        bounds.append(high)
-    return tuple(bounds)
-
-
-JOB_SECONDS = geometric((0.02, 0.5, 2.0, 30.0, 600.0), (1.05, 1.05, 1.05, 1.25))
-"""Jobs: quantiles within 5 % up to 30 s; the objectives 0.5 s and 2 s are bounds."""
-
-REQUEST_SECONDS = geometric((0.001, 0.5, 2.0, 60.0), (1.2, 1.25, 1.5))
-"""Requests: within 20 %, because there is one series per operation, and every scrape renders all buckets in Python,
-about 20 us each; requests.jsonl has the exact values."""
-
-LATENESS_SECONDS = geometric((0.0001, 1.0, 60.0), (1.5, 2.0))
-"""Lateness is compared with a limit, never reported as a quantile to the percent."""
+METRICS_FILE = Path(__file__).with_name("metrics.yaml")
 
 
 class Metrics:
     """Records what the load generator measures; values are those of the records, to the last bit."""
 
     def __init__(self, meter: Meter) -> None:
-        # Counts are kept here and read when they are asked for: an addition costs twenty times one of Python's own.
+        made = Instruments(meter, METRICS_FILE)
+        # Read at each collection: an addition of the SDK costs twenty times one of a dictionary.
         self._ended: Counter[tuple[str, ...]] = Counter()
         self._flying = 0
-        self._bound: dict[tuple[Histogram, tuple[str, ...]], Series] = {}
-        meter.create_observable_counter(
+        self._bound: dict[tuple[Histogram, tuple[str, ...]], BoundHistogram] = {}
+        made.observe(
             "loadgen.jobs",
-            [lambda _: (Observation(count, _attributes(key)) for key, count in dict(self._ended).items())],
-            unit="{job}",
-            description="Measured jobs that ended.",
+            lambda: (Observation(count, _attributes(key)) for key, count in dict(self._ended).items()),
         )
-        self._duration = meter.create_histogram(
-            "loadgen.job.duration",
-            unit="s",
-            description="Response time of a measured job: from its due time to its end.",
-            explicit_bucket_boundaries_advisory=JOB_SECONDS,
-        )
-        self._lateness = meter.create_histogram(
-            "loadgen.job.lateness",
-            unit="s",
-            description="Delay of the generator itself: from a job's due time to its sending.",
-            explicit_bucket_boundaries_advisory=LATENESS_SECONDS,
-        )
-        self._request = meter.create_histogram(
-            "loadgen.request.duration",
-            unit="s",
-            description="Time of one request of a measured job, with the wait for a connection and the body.",
-            explicit_bucket_boundaries_advisory=REQUEST_SECONDS,
-        )
-        meter.create_observable_up_down_counter(
-            "loadgen.jobs.in_flight",
-            [lambda _: [Observation(self._flying)]],
-            unit="{job}",
-            description="Jobs sent and not yet ended, warm-up included.",
-        )
+        self._duration = made.histogram("loadgen.job.duration")
+        self._lateness = made.histogram("loadgen.job.lateness")
+        self._request = made.histogram("loadgen.request.duration")
+        made.observe("loadgen.jobs.in_flight", lambda: [Observation(self._flying)])
 
     def job_started(self) -> None:
         """Count a job in flight."""
@@ -99,10 +56,10 @@ class Metrics:
         key = (run_id, request.scenario, request.case, outcome, request.operation)
         self._series(self._request, key).record(request.duration, context)
 
-    def _series(self, histogram: Histogram, key: tuple[str, ...]) -> Series:
+    def _series(self, histogram: Histogram, key: tuple[str, ...]) -> BoundHistogram:
         found = self._bound.get((histogram, key))
         if found is None:
-            found = self._bound[histogram, key] = Series(histogram, _attributes(key))
+            found = self._bound[histogram, key] = BoundHistogram(histogram, _attributes(key))
         return found
 
 

@@ -1,0 +1,1 @@
+"""Generators of dashboards, rules and their pages, used at development time only."""

@@ -1,100 +1,122 @@
-"""Alerts that no objective gives: parts that are away, telemetry that is lost, a service that helps itself."""
+"""Alerts without an objective: components that are down, lost telemetry, a service that works around a failure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from reelbench.monitoring.promql import Expr, formula, gauge, rate, select
 
 _COLLECTOR = 'job="otel-collector"'
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
-    """One alert, with what it means and what to do."""
+class Alert:
+    """One alert; `meaning` and `cure` are in the documentation, to which `runbook_url` links."""
 
     name: str
-    expr: str
+    expr: Expr
     hold: str
+    """How long the condition must be true."""
     severity: str
     summary: str
     meaning: str
     cure: str
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
-def _lost(what: str) -> str:
-    rates = (
-        (kind, f"sum by (exporter) (rate(otelcol_exporter_{what}_{kind}{{{_COLLECTOR}}}[1m]))")
-        for kind in ("spans", "metric_points")
-    )
-    return " or ".join(f'label_replace({rate}, "kind", "{kind}", "", "")' for kind, rate in rates)
+def _lost(what: str) -> Expr:
+    kinds = ("spans", "metric_points")
+    parts = " or ".join(f'label_replace(${kind}, "kind", "{kind}", "", "")' for kind in kinds)
+    rates = {
+        kind: rate(f"otelcol_exporter_{what}_{kind}", _COLLECTOR, by=("exporter",), place=(), window="1m")
+        for kind in kinds
+    }
+    return formula(f"({parts}) > 0", **rates)
 
 
 ALERTS = (
-    Watch(
+    Alert(
         name="PartDown",
-        expr="up == 0",
+        expr=formula("$up == 0", up=select("up")),
         hold="15s",
         severity="critical",
         summary="Prometheus cannot scrape {{ $labels.job }} at {{ $labels.instance }}.",
-        meaning="A part of the stack does not answer: Collector, Tempo or Prometheus itself.",
-        cure="`docker compose ps` and `docker compose logs` of that part. Metrics wait in the senders while the "
-        "Collector is away, and arrive later.",
+        meaning="A component of the stack does not answer: Collector, Tempo or Prometheus itself.",
+        cure="`docker compose ps` and `docker compose logs` of that component. While the Collector is down, the "
+        "senders keep their metrics and send them later.",
     ),
-    Watch(
+    Alert(
         name="TelemetryLost",
-        expr=f"({_lost('enqueue_failed')}) > 0",
+        expr=_lost("enqueue_failed"),
         hold="0s",
         severity="critical",
-        summary="The Collector drops {{ $labels.kind }} for {{ $labels.exporter }}: {{ $value | humanize }} a second.",
-        meaning="A queue of the Collector is full, and what comes is lost. The report will find counts that differ.",
-        cure="See whether Prometheus or Tempo answers (Pipeline health). Measure again; raise queue_size in "
-        "otel/collector.yaml when it happens under normal load.",
+        summary="The Collector drops {{ $labels.kind }} for {{ $labels.exporter }}: {{ $value | humanize }} per "
+        "second.",
+        meaning="A queue of the Collector is full, so new items are lost. Counts in the report will differ.",
+        cure="Check whether Prometheus or Tempo answers (Pipeline health). Measure again; raise queue_size in "
+        "otel/collector.yaml if the alert fires under normal load.",
     ),
-    Watch(
+    Alert(
         name="TelemetryNotSent",
-        expr=f"({_lost('send_failed')}) > 0",
+        expr=_lost("send_failed"),
         hold="1m",
         severity="warning",
         summary="The Collector cannot send {{ $labels.kind }} to {{ $labels.exporter }}.",
-        meaning="Sending failed for good: the receiver refused the data, or was away for longer than the retries last.",
-        cure="`docker compose logs otel-collector prometheus tempo`: out of order, too large, or not there.",
+        meaning="Sending failed permanently: the receiver rejected the data, or was down for longer than the retries.",
+        cure="`docker compose logs otel-collector prometheus tempo`: out of order, too large, or no connection.",
     ),
-    Watch(
+    Alert(
         name="QueueFilling",
-        expr=f"max by (exporter, data_type) (otelcol_exporter_queue_size{{{_COLLECTOR}}} "
-        f"/ otelcol_exporter_queue_capacity{{{_COLLECTOR}}}) > 0.8",
+        expr=formula(
+            "max by (exporter, data_type) ($size / $capacity) > 0.8",
+            size=select("otelcol_exporter_queue_size", _COLLECTOR),
+            capacity=select("otelcol_exporter_queue_capacity", _COLLECTOR),
+        ),
         hold="15s",
         severity="warning",
         summary="The queue of {{ $labels.exporter }} is {{ $value | humanizePercentage }} full.",
-        meaning="Prometheus or Tempo takes less than comes; a full queue loses what comes.",
-        cure="See Pipeline health: which exporter, and what its receiver does. Send less load, or give that part more "
-        "of the machine.",
+        meaning="Prometheus or Tempo is slower than the telemetry arrives; a full queue drops new items.",
+        cure="Find the exporter and its receiver on Pipeline health. Reduce the load, or give the receiver more of the "
+        "machine.",
     ),
-    Watch(
+    Alert(
         name="RuleEvaluationFails",
-        expr='sum by (rule_group) (rate(prometheus_rule_evaluation_failures_total{job="prometheus"}[5m])) > 0',
+        expr=formula(
+            "$failures > 0",
+            failures=rate(
+                "prometheus_rule_evaluation_failures_total",
+                'job="prometheus"',
+                by=("rule_group",),
+                place=(),
+                window="5m",
+            ),
+        ),
         hold="0s",
         severity="warning",
         summary="Rules of {{ $labels.rule_group }} cannot be evaluated.",
-        meaning="An alert of that group may be silent although it should fire.",
-        cure="Prometheus says why under Status, Rules. Run `python scripts/generate.py --check`.",
+        meaning="An alert of that group may not fire although its condition is true.",
+        cure="The reason is in Prometheus under Status, Rules. Run `python scripts/generate.py --check`.",
     ),
-    Watch(
+    Alert(
         name="BreakerOpen",
-        expr='max by (provider) (resilience_circuitbreaker_state{state="open"}) > 0',
+        expr=formula(
+            "$open > 0",
+            open=gauge("resilience_circuitbreaker_state", 'state="open"', by=("provider",), function="max"),
+        ),
         hold="15s",
         severity="warning",
         summary="The circuit breaker of {{ $labels.provider }} is open.",
         meaning="The provider failed so often that its calls are rejected at once; jobs that need it fail.",
-        cure="During a fault that a scenario injects this is what should happen. Otherwise see what the provider "
-        "answers on the dashboard Reliability.",
+        cure="Expected during an injected fault. Otherwise see the provider's errors on the dashboard Reliability.",
     ),
-    Watch(
+    Alert(
         name="StatesWaitForStore",
-        expr="sum by (instance) (video_jobs_unsaved) > 0",
+        expr=formula("$waiting > 0", waiting=gauge("video_jobs_unsaved", by=("instance",))),
         hold="1m",
         severity="warning",
         summary="{{ $value }} jobs of {{ $labels.instance }} wait for the store.",
-        meaning="The job store is away; states are kept on disk and written back when it is there again.",
-        cure="Start the store again. Keep the service's data directory: it holds the states that wait.",
+        meaning="The job store is down; the service keeps states on disk and writes them back after the outage.",
+        cure="Start the store again. Keep the data directory of the service: it holds the waiting states.",
     ),
 )

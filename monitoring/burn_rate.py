@@ -1,24 +1,22 @@
 """Error budgets: how fast a service uses up the share of bad events that its objectives allow.
 
-An alert needs a long window, so that a short spike does not page, and a short one, so that it ends when the trouble
-does. A factor at which even nothing but bad events would not reach the threshold is left out.
+An alert has a long window, so a short spike does not raise it, and a short one, so it ends with the problem. Alerts
+whose threshold is above 100 % bad events are left out.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reelbench.monitoring import promql
-from reelbench.monitoring.objectives import matchers, watchable
-from reelbench.reporting.catalogue.sli import Catalogue, Sli
+from reelbench.monitoring.objectives import matchers
+from reelbench.monitoring.promql import Expr, formula
+from reelbench.reporting.catalogue.sli import PLACES, Catalogue, Sli
 
 WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 """Ranges over which error ratios are recorded."""
 _DIGITS = 9
-_SELECTOR = re.compile(r"(\w+)_bucket\{([^}]*)\}")
-_PLACE = re.compile(r'\b(?:run_id|scenario|case)="\$\w+",?')
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +24,7 @@ class BurnAlert:
     """One pair of windows."""
 
     factor: float
-    """Budget use over that of a service that uses it up just in time."""
+    """Speed of budget use; 1 uses up the budget exactly at the end of its period."""
     long: str
     short: str
     hold: str
@@ -62,33 +60,33 @@ class Budget:
 
     @property
     def alerts(self) -> tuple[BurnAlert, ...]:
-        """The alerts that can fire at all."""
+        """The alerts that can fire."""
         return tuple(alert for alert in ALERTS if alert.factor * self.budget < 1)
 
     def record(self, window: str) -> str:
         """Name of the recorded error ratio."""
         return f"slo:{self.sli.id}:error_ratio_rate{window}"
 
-    def error_ratio(self, window: str) -> str:
-        """Share of bad events among those of the window, of all runs and of the scenarios that are judged."""
-        sli, by = self.sli, (self.sli.by.label,) if self.sli.by else ()
-        where = matchers(sli)
+    def error_ratio(self, window: str) -> Expr:
+        """Return the share of bad events in the window, of all runs and of the scenarios with the objective."""
+        sli, where, labels = self.sli, ('run_id!=""', *matchers(self.sli)), PLACES[self.sli.scope]
         assert sli.query is not None, "only indicators with a query have a budget"
         if sli.quantile is None:
-            chosen = ",".join(filter(None, ('run_id!=""', where)))
-            good = promql.everywhere(sli.query, by=(), window=window, function="rate", matchers=chosen)
-            return f"1 - ({good})"
+            text = promql.everywhere(sli.query, labels, by=(), window=window, matchers=where, function="rate")
+            return formula("1 - ($good)", good=Expr(text, frozenset(sli.metrics)))
         assert sli.objective is not None, "only indicators with an objective have a budget"
-        found = _SELECTOR.search(sli.query)
-        assert found is not None, "a quantile is one of buckets"
-        selector = ",".join(filter(None, ('run_id!=""', _PLACE.sub("", found[2]).strip(","), where)))
-        return f"1 - ({promql.within(sli.objective.value, found[1], selector, by=by, window=window)})"
+        histogram = next(name for name in sli.metrics if name.endswith("_bucket")).removesuffix("_bucket")
+        selector = sli.query.partition(f"{histogram}_bucket{{")[2].partition("}")[0]
+        own = tuple(filter(None, [selector.removeprefix(promql.placed(labels)).lstrip(",")]))
+        by = (sli.by.label,) if sli.by else ()
+        chosen = (where[0], *own, *where[1:])
+        return formula("1 - ($good)", good=promql.within(sli.objective.value, histogram, *chosen, by=by, window=window))
 
 
 def budgets(catalogue: Catalogue) -> Iterator[Budget]:
-    """The objectives that are shares of events: ratios of counters, and quantiles with an upper limit."""
+    """Return the objectives that are shares of events: ratios of counters, and quantiles with an upper limit."""
     for sli in catalogue.slis:
-        if sli.objective is None or not watchable(sli) or not promql.counts_events(_classic(sli)):
+        if sli.objective is None or not sli.watchable or not promql.counts_events(_classic(sli)):
             continue
         upper = sli.objective.direction == "at_most"
         is_ratio = sli.unit == "ratio" and not upper and 0 < sli.objective.value < 1
@@ -97,6 +95,6 @@ def budgets(catalogue: Catalogue) -> Iterator[Budget]:
 
 
 def _classic(sli: Sli) -> tuple[str, ...]:
-    """The metrics of an indicator without the native histograms, which stand beside their classic form."""
+    """Return the metrics of an indicator without native histograms that also have a classic form."""
     names = set(sli.metrics)
     return tuple(name for name in sli.metrics if not {f"{name}_bucket", f"{name}_count", f"{name}_sum"} & names)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from reelbench.monitoring.boards import live, pipeline, reliability, resources, traces
-from reelbench.monitoring.grafana import Dashboard
+from reelbench.monitoring.panels import Board
 from reelbench.reporting.catalogue.prices import Prices
 from reelbench.reporting.catalogue.sli import Catalogue
 
-BUILDERS: dict[str, Callable[[Catalogue, Prices], Dashboard]] = {
+_BUILDERS = {
     "live.json": live.build,
     "reliability.json": reliability.build,
     "resources.json": resources.build,
@@ -18,6 +16,13 @@ BUILDERS: dict[str, Callable[[Catalogue, Prices], Dashboard]] = {
 }
 
 
-def dashboards(catalogue: Catalogue, prices: Prices) -> dict[str, Dashboard]:
-    """Every dashboard, in the order of the menu."""
-    return {name: build(catalogue, prices) for name, build in BUILDERS.items()}
+def dashboards(catalogue: Catalogue, prices: Prices) -> dict[str, Board]:
+    """Return every dashboard, in the order of the menu."""
+    return {name: build(catalogue, prices) for name, build in _BUILDERS.items()}
+
+
+def needed(prices: Prices) -> frozenset[str]:
+    """Return the indicators that the dashboards name."""
+    return frozenset(
+        panel.sli for board in dashboards(Catalogue(()), prices).values() for panel in board.panels if panel.sli
+    )

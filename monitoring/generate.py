@@ -1,76 +1,55 @@
-"""All files that are made from catalogue and records: what is in them, which ones are stale, and writing them."""
+"""The files generated from the catalogue, the price list and the declared metrics."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
-
-from reelbench.loadgen.record.records import write_atomically
-from reelbench.monitoring import guide, overview, telemetry_page
-from reelbench.monitoring.dashboards import dashboards
+from reelbench.loadgen.record.run_files import write_atomically
+from reelbench.monitoring import guide, instruments, spans, telemetry_page
+from reelbench.monitoring.dashboards import dashboards, needed
 from reelbench.monitoring.grafana import to_json
-from reelbench.monitoring.metric_names import metrics, records, unknown
+from reelbench.monitoring.metric_names import unknown
 from reelbench.monitoring.rules import rules, to_yaml
-from reelbench.reporting.catalogue import instruments, spans
-from reelbench.reporting.catalogue.prices import PRICES_FILE, Prices, load_prices
-from reelbench.reporting.catalogue.sli import CATALOGUE_FILE, Catalogue, CatalogueError, Sli, load
+from reelbench.reporting.catalogue.prices import PRICES_FILE, load_prices
+from reelbench.reporting.catalogue.sli_file import CATALOGUE_FILE, CatalogueError, load
 from reelbench.reporting.results.schema import SCHEMA_FILE, schema
 
-DASHBOARDS, RULES, FIGURES, GUIDE = "grafana/dashboards", "prometheus/rules", "docs/figures", "docs/dashboards.md"
-CONTRACT = "docs/telemetry.md"
-OWNED = {DASHBOARDS: "*.json", RULES: "*.yml", FIGURES: "dashboard_*.svg"}
-"""Folders whose files of this pattern are all generated: one that is not made any more is stale."""
-
-
-class _Asked(Catalogue, frozen=True):
-    """A catalogue without indicators that has a stand-in for each, and notes what it is asked for."""
-
-    ids: set[str] = msgspec.field(default_factory=set)
-
-    def get(self, sli: str) -> Sli:
-        """Note it."""
-        self.ids.add(sli)
-        return Sli(id=sli, title="", unit="", dimension="every", section="", scope="run", why="", query="")
-
-
-def needed(prices: Prices) -> frozenset[str]:
-    """The indicators that the dashboards ask for by name."""
-    asked = _Asked(())
-    dashboards(asked, prices)
-    return frozenset(asked.ids)
+DASHBOARDS, RULES, GUIDE, CONTRACT = "grafana/dashboards", "prometheus/rules", "docs/dashboards.md", "docs/telemetry.md"
+OWNED = {DASHBOARDS: "*.json", RULES: "*.yml"}
+"""Folders in which every file of the pattern is generated; a file that is no longer generated is stale."""
 
 
 def generate(catalogue: Path = CATALOGUE_FILE, prices: Path = PRICES_FILE) -> dict[str, bytes]:
-    """Make every file, by its path below the checkout; nothing is written.
+    """Return the content of every file, by its path in the checkout; nothing is written.
 
     Raises:
-        CatalogueError: the catalogue, or a query of a dashboard, is wrong; it names every error.
-        PricesError: the price list is wrong; it names every error.
+        CatalogueError: The catalogue, or a query of a dashboard, is wrong; it names every error.
+        PricesError: The price list is wrong; it names every error.
     """
-    known, listed = metrics(), load_prices(prices)
+    declared, listed = instruments.load(), load_prices(prices)
+    known = instruments.series(declared)
     slis = load(catalogue, needed=needed(listed), metrics=known)
     boards, files = dashboards(slis, listed), rules(slis)
-    if strangers := unknown(boards.values(), files.values(), known | records(files.values())):
-        raise CatalogueError(*strangers)
-    made = {f"{DASHBOARDS}/{name}": to_json(board) for name, board in boards.items()}
-    made[CONTRACT] = telemetry_page.markdown(instruments.load(), spans.load())
-    made |= {f"{RULES}/{name}": to_yaml(file) for name, file in files.items()}
-    made |= {f"{FIGURES}/{overview.name(board)}.svg": overview.svg(board) for board in boards.values()}
-    made[GUIDE] = guide.markdown(tuple(boards.values()), tuple(files.values()), slis)
-    made[SCHEMA_FILE] = schema()
-    return made
+    if errors := unknown(boards.values(), files.values(), known):
+        raise CatalogueError(*errors)
+    return {
+        **{f"{DASHBOARDS}/{name}": to_json(board, slis, listed) for name, board in boards.items()},
+        **{f"{RULES}/{name}": to_yaml(file) for name, file in files.items()},
+        CONTRACT: telemetry_page.markdown(declared, spans.load()),
+        GUIDE: guide.markdown(tuple(boards.values()), tuple(files.values()), slis),
+        SCHEMA_FILE: schema(),
+    }
 
 
 def stale(root: Path, made: Mapping[str, bytes]) -> list[str]:
-    """The paths that are missing, differ, or are not made any more, in order."""
+    """Return the paths that are missing, differ, or are no longer generated, in order."""
     differ = [path for path, data in made.items() if _read(root / path) != data]
     return sorted({*differ, *_surplus(root, made)})
 
 
 def write(root: Path, made: Mapping[str, bytes]) -> list[str]:
-    """Write what is stale and remove what is not made any more; gives the paths."""
+    """Write stale files and remove those no longer generated; return their paths."""
     changed = stale(root, made)
     for path in changed:
         if path in made:

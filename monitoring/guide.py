@@ -1,4 +1,4 @@
-"""The page that explains dashboards and alerts, made from the same data."""
+"""The page about dashboards and alerts, from the same data."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from tabulate import tabulate
 
-from reelbench.monitoring import overview
-from reelbench.monitoring.grafana import Dashboard, Row
+from reelbench.monitoring.alerts import Alert
 from reelbench.monitoring.objectives import unwatched
-from reelbench.monitoring.rules import Alert, RuleFile
+from reelbench.monitoring.panels import Board
+from reelbench.monitoring.rules import RuleFile
 from reelbench.reporting.catalogue.sli import Catalogue
 
 _INTRODUCTION = """\
@@ -17,55 +17,47 @@ _INTRODUCTION = """\
 # Dashboards and alerts
 
 `docker compose up -d --wait` starts a Grafana with these dashboards in the folder *Reelbench*; `run_suite.py` prints
-the address of the live one, with the run chosen. They are generated from `reporting/catalogue/slis.yaml` and
-`reporting/catalogue/prices.yaml` and read-only: change these or `monitoring/boards/`, then run
-`python scripts/generate.py`. `make lint` fails when a file is stale.
+the address of the live one, with the run chosen. They are read-only and generated from
+`reporting/catalogue/slis.yaml`, `reporting/catalogue/prices.yaml` and `monitoring/boards/`: edit these, then run
+`python scripts/generate.py`. `make lint` fails when a generated file is stale.
 
-- *Run* and *Scenario* choose what is shown; both follow the shown time, the newest run first.
-- Bands are annotations that `run_suite.py` leaves: blue runs, purple scenarios, red faults; verdicts at the end.
-- A dashed line is an objective of the catalogue. Dots are exemplars: each leads to the trace of that job.
-- Queries read native histograms or, where there are none, classic ones.
-- The pictures show panels with their queries, very long ones cut; widths are to scale.
-- Rates are those of the last intervals. Totals of a finished run stand in its report, which uses no `rate()`."""
+- *Run* and *Scenario* choose the shown series; both lists follow the shown time, the newest run first.
+- Bands are annotations by `run_suite.py`: runs blue, scenarios purple, faults red; verdicts at the end.
+- A dashed line is an objective of the catalogue. Dots are exemplars; each links to the trace of its job.
+- Queries read native histograms or, without them, classic ones.
+- Rates are those of the last intervals. The totals of a finished run are in its report, which uses no `rate()`."""
 
 
-def markdown(boards: Sequence[Dashboard], files: Sequence[RuleFile], catalogue: Catalogue) -> bytes:
-    """The page."""
+def markdown(boards: Sequence[Board], files: Sequence[RuleFile], catalogue: Catalogue) -> bytes:
+    """Return the page."""
     parts = [_INTRODUCTION]
     for board in boards:
-        parts.extend(_board(board))
+        parts.extend(_board(board, catalogue))
     parts.append(_alerts_head(catalogue))
     for name, alerts in _by_name(alert for file in files for alert in file.alerts).items():
         parts.extend(_alert(name, alerts))
     return ("\n\n".join(parts) + "\n").encode()
 
 
-def _board(board: Dashboard) -> list[str]:
-    group = ""
-    rows = []
-    for panel in board.panels:
-        if isinstance(panel, Row):
-            group = panel.title
-        else:
-            rows.append((group, panel.title, panel.description))
-    text = tabulate(rows, headers=("Group", "Panel", "What it shows"), tablefmt="github", disable_numparse=True)
-    return [
-        f"## {board.title}",
-        f"`/d/{board.uid}`: {board.description.partition(' Generated')[0]}",
-        f"![Layout of {board.title}](figures/{overview.name(board)}.svg)",
-        text,
+def _board(board: Board, catalogue: Catalogue) -> list[str]:
+    rows = [
+        (group.title, panel.title, panel.description(catalogue))
+        for group in board.groups
+        for line in group.lines
+        for panel in line.panels
     ]
+    text = tabulate(rows, headers=("Group", "Panel", "Description"), tablefmt="github", disable_numparse=True)
+    return [f"## {board.title}", f"`/d/{board.uid}`: {board.description}", text]
 
 
 def _alerts_head(catalogue: Catalogue) -> str:
     left = ", ".join(f"`{sli.id}`" for sli in unwatched(catalogue)) or "none"
     return (
         "## Alerts\n\n"
-        "Prometheus evaluates them (*Alerts* in Prometheus, *Alerts that fire* on Live run); nobody is notified, as "
-        "the stack has no Alertmanager. Alerts of objectives look at each case of a run since its beginning, as the "
-        "report does, and need its sample size. Budget burns look across runs. The report alone judges, from the "
-        "records of a run: "
-        f"{left}."
+        "Prometheus evaluates the alerts (*Alerts* in Prometheus, *Firing alerts* on Live run). The stack has no "
+        "Alertmanager, so no notifications are sent. Alerts of objectives cover each case of a run from its beginning, "
+        "as the report does, and need the sample size of the report. Budget burns cover all runs. Objectives judged "
+        f"only by the report, from the records of a run: {left}."
     )
 
 
@@ -77,7 +69,7 @@ def _by_name(alerts: Iterable[Alert]) -> dict[str, list[Alert]]:
 
 
 def _alert(name: str, alerts: Sequence[Alert]) -> list[str]:
-    rows = [(alert.severity, alert.hold, f"`{alert.expr.replace('|', chr(92) + '|')}`") for alert in alerts]
+    rows = [(alert.severity, alert.hold, f"`{alert.expr.text.replace('|', chr(92) + '|')}`") for alert in alerts]
     return [
         f"### {name}",
         f"{alerts[0].meaning} **What to do:** {alerts[0].cure}",

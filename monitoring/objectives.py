@@ -1,19 +1,18 @@
-"""The objectives that Prometheus can watch while a run goes on: their recorded series and where they are judged."""
+"""The objectives that Prometheus can watch during a run: their recorded series and the places where they apply."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from string import Template
 
 from reelbench.monitoring import promql
-from reelbench.reporting.catalogue.sli import Catalogue, Objective, Sli
+from reelbench.monitoring.promql import Expr
+from reelbench.reporting.catalogue.sli import PLACES, Catalogue, Objective, Sli
+from reelbench.reporting.document.text import with_unit
 
 WINDOW = "5m"
-"""How long the last total of a case counts as the present one; a run that ended longer ago alerts nobody."""
+"""How long the last total of a case counts as the present one; a run that ended earlier raises no alert."""
 SPEED_WINDOW = "1m"
-PLACES = {"case": ("run_id", "scenario", "case"), "scenario": ("run_id", "scenario"), "run": ("run_id",)}
-"""Labels that tell the places of a scope apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +23,7 @@ class Watched:
 
     @property
     def record(self) -> str:
-        """Name of the recorded series: scope, indicator, and what was done to it."""
+        """Name of the recorded series: scope, indicator, operation."""
         return f"{self.sli.scope}:{self.sli.id}:{f'rate{SPEED_WINDOW}' if self.sli.per_second else 'total'}"
 
     @property
@@ -33,39 +32,40 @@ class Watched:
         return (*PLACES[self.sli.scope], *((self.sli.by.label,) if self.sli.by else ()))
 
     @property
-    def expr(self) -> str:
-        """What is recorded: the total since a case began, which is what the report will say; per second, the rate."""
+    def expr(self) -> Expr:
+        """The recorded expression: the total since a case began, as in the report; per second, the rate."""
         assert self.sli.query is not None, "only indicators with a query are watched"
-        if self.sli.per_second:
-            return promql.everywhere(self.sli.query, by=PLACES[self.sli.scope], window=SPEED_WINDOW, function="rate")
-        return promql.everywhere(self.sli.query, by=PLACES[self.sli.scope], window=WINDOW)
+        labels = PLACES[self.sli.scope]
+        window, function = (SPEED_WINDOW, "rate") if self.sli.per_second else (WINDOW, "last_over_time")
+        text = promql.everywhere(self.sli.query, labels, by=labels, window=window, function=function)
+        return Expr(text, frozenset(self.sli.metrics))
 
     @property
-    def selector(self) -> str:
-        """Matchers that choose where the objective is judged."""
+    def matchers(self) -> tuple[str, ...]:
+        """Matchers of the places where the objective applies."""
         return matchers(self.sli)
+
+    @property
+    def demand(self) -> str:
+        """The objective in words: at most 2 s."""
+        objective = self.sli.objective
+        assert objective is not None, "only indicators with an objective have a demand"
+        bound = "at most" if objective.direction == "at_most" else "at least"
+        return f"{bound} {with_unit(objective.value, self.sli.unit)}"
 
 
 def watched(catalogue: Catalogue) -> Iterator[Watched]:
-    """The indicators with an objective that rules can watch, in the order of the catalogue."""
-    return (Watched(sli) for sli in catalogue.slis if sli.objective and watchable(sli))
+    """Return the indicators with an objective that rules can watch, in the order of the catalogue."""
+    return (Watched(sli) for sli in catalogue.slis if sli.objective and sli.watchable)
 
 
 def unwatched(catalogue: Catalogue) -> Iterator[Sli]:
-    """The indicators whose objective the report of a run alone can judge."""
-    return (sli for sli in catalogue.slis if sli.objective and not watchable(sli))
-
-
-def watchable(sli: Sli) -> bool:
-    """True when its query names its place by labels; else an alert could not tell runs apart and would never fire."""
-    if sli.query is None:
-        return False
-    named = set(Template(sli.query).get_identifiers())
-    return named == {*PLACES[sli.scope], "window"}
+    """Return the indicators whose objective only the report of a run can judge."""
+    return (sli for sli in catalogue.slis if sli.objective and not sli.watchable)
 
 
 def recorded(catalogue: Catalogue) -> tuple[Watched, ...]:
-    """What is recorded: the indicators with an objective, and those that give their sample sizes, each once."""
+    """Return the recorded indicators: those with an objective, and those with their sample sizes, each once."""
     found: dict[str, Watched] = {}
     for entry in watched(catalogue):
         found[entry.sli.id] = entry
@@ -75,14 +75,14 @@ def recorded(catalogue: Catalogue) -> tuple[Watched, ...]:
 
 
 def sample_size(catalogue: Catalogue, sli: Sli) -> Watched | None:
-    """What gives the sample size that an objective needs; None when it needs none."""
+    """Return the indicator with the sample size of an objective; None when the objective needs no minimum."""
     if sli.n is None or not sli.min_n or sli.per_second:
         return None
     return Watched(catalogue.get(sli.n))
 
 
-def matchers(sli: Sli) -> str:
-    """Scenarios, concurrency and members of an objective as PromQL matchers, without braces; empty: everywhere.
+def matchers(sli: Sli) -> tuple[str, ...]:
+    """Return scenarios, concurrency and members of an objective as PromQL matchers; empty: everywhere.
 
     A case of the catalogue is named after its concurrency: n50.
     """
@@ -97,15 +97,15 @@ def matchers(sli: Sli) -> str:
         parts.append(f'case=~"n0*{objective.concurrency}"')
     if sli.by and members:
         parts.append(f'{sli.by.label}=~"{"|".join(members)}"')
-    return ",".join(parts)
+    return tuple(parts)
 
 
 def broken(objective: Objective) -> str:
-    """The comparison that holds where an objective does not."""
+    """Return the comparison that is true where an objective is not met."""
     sign = ">" if objective.direction == "at_most" else "<"
     return f"{sign} {objective.value:g}"
 
 
 def worst(objective: Objective) -> str:
-    """The aggregation that gives the worst value of many places."""
+    """Return the aggregation that selects the worst value of many places."""
     return "max" if objective.direction == "at_most" else "min"

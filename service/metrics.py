@@ -1,189 +1,77 @@
-"""Every instrument of the service, declared once: name, unit, description, bounds, attributes."""
+"""The instruments of the service, as ``metrics.yaml`` declares them, and what is recorded with them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
-from opentelemetry.metrics import CallbackOptions, Meter, Observation
+from opentelemetry.metrics import Meter, Observation
 
+from reelbench.registry import Instruments
 from reelbench.service.jobs.correlation import Correlation
-from reelbench.service.tally import Tally
 
-SLO_THRESHOLDS = (0.5, 2.0)
-"""Seconds; exact bucket bounds, so that "share of jobs within the objective" is exact too."""
+METRICS_FILE = Path(__file__).with_name("metrics.yaml")
 
 
-def geometric_bounds(start: float, stop: float, ratio: float) -> list[float]:
-    """Bounds from `start` to `stop`, both included, whose neighbours are at most `ratio` apart."""
-    bounds = [start]
-    while bounds[-1] * ratio < stop:
-        bounds.append(float(f"{bounds[-1] * ratio:.4g}"))
-    return [*bounds, stop]
+class Tally:
+    """A counter for events of every provider call, kept in a dictionary that the SDK reads when it collects.
 
+    An addition to a counter of the SDK takes about 8 us, half a millisecond for the calls of one job; an addition here
+    updates a dictionary. A tally has no exemplars. Add from one thread only.
+    """
 
-JOB_BOUNDS = sorted({*geometric_bounds(0.05, 60.0, 1.25), *geometric_bounds(60.0, 900.0, 1.5), *SLO_THRESHOLDS})
-"""Seconds. Every scrape renders all buckets of all series in Python, about 20 us each, so they are no finer than a
-dashboard needs; the exact durations of a job are in its spans, and the client's percentiles in its own histogram."""
-STAGE_BOUNDS = [0.001, 0.0025, *geometric_bounds(0.005, 60.0, 1.3), 120.0, 300.0]
-"""Seconds; each job has five stages."""
-CALL_BOUNDS = STAGE_BOUNDS
-STORE_BOUNDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]
-TOKEN_BOUNDS = [1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864]
-"""As the OpenTelemetry semantic conventions of generative AI ask."""
+    def __init__(self, instruments: Instruments, name: str, *keys: str) -> None:
+        self._keys = keys
+        self._totals: dict[tuple[tuple[str, ...], Correlation], float] = {}
+        instruments.observe(name, self._observe)
 
-CONNECT_BOUNDS = [0.0005, 0.001, 0.0025, 0.01, 0.05, 0.25, 1.0, 5.0]
-POOL_WAIT_BOUNDS = [0.001, 0.01, 0.05, 0.25, 1.0, 5.0, 30.0]
-"""Seconds; few, as nobody reads quantiles of them to the percent."""
+    def add(self, amount: float, values: tuple[str, ...], correlation: Correlation) -> None:
+        """Add `amount`; `values` are those of the keys, in their order."""
+        place = values, correlation
+        self._totals[place] = self._totals.get(place, 0) + amount
+
+    def _observe(self) -> Iterable[Observation]:
+        # Copied in one step, because the event loop may add a place meanwhile.
+        for (values, correlation), total in list(self._totals.items()):
+            yield Observation(total, {**dict(zip(self._keys, values, strict=True)), **correlation.attributes()})
 
 
 class Metrics:
-    """The instruments; methods take what a measurement needs and add the attribute names."""
+    """The instruments; each method takes the values of one measurement and adds the attribute names."""
 
     def __init__(self, meter: Meter) -> None:
-        self._meter = meter
-        self._jobs = meter.create_counter("video.jobs", "{job}", "Accepted jobs that ended, by outcome.")
-        self._rejected = meter.create_counter("video.jobs.rejected", "{job}", "Jobs refused at creation, by reason.")
-        self._accepted = meter.create_counter("video.jobs.accepted", "{job}", "Jobs accepted.")
-        self._duration = meter.create_histogram(
-            "video.job.duration", "s", "From acceptance to the end.", explicit_bucket_boundaries_advisory=JOB_BOUNDS
-        )
-        self._queue = meter.create_histogram(
-            "video.job.queue.duration",
-            "s",
-            "From acceptance to the start in a worker.",
-            explicit_bucket_boundaries_advisory=JOB_BOUNDS,
-        )
-        self._stage = meter.create_histogram(
-            "video.job.stage.duration",
-            "s",
-            "One stage; speech and visual are observed once per scene.",
-            explicit_bucket_boundaries_advisory=STAGE_BOUNDS,
-        )
-        self._active = meter.create_up_down_counter("video.jobs.active", "{job}", "Jobs that wait or run.")
-        self._call = meter.create_histogram(
-            "gen_ai.client.operation.duration",
-            "s",
-            "One call of a provider.",
-            explicit_bucket_boundaries_advisory=CALL_BOUNDS,
-        )
-        self._tokens = meter.create_histogram(
-            "gen_ai.client.token.usage",
-            "{token}",
-            "Tokens of one call, as the provider counts them.",
-            explicit_bucket_boundaries_advisory=TOKEN_BOUNDS,
-        )
-        self._store = meter.create_histogram(
-            "db.client.operation.duration",
-            "s",
-            "One round trip to the job store.",
-            explicit_bucket_boundaries_advisory=STORE_BOUNDS,
-        )
-
-        self._cancelled = meter.create_histogram(
-            "video.jobs.cancelled.duration",
-            "s",
-            "From the request to delete a job that had not ended until its work has stopped and its files are gone.",
-            explicit_bucket_boundaries_advisory=STAGE_BOUNDS,
-        )
-        self._deferred = meter.create_counter(
-            "video.store.deferred", "{write}", "States kept on disk because the store was away."
-        )
-        self._written_back = meter.create_counter(
-            "video.store.written_back", "{write}", "Kept states that were settled with the store when it was back."
-        )
-        self._unsaved = meter.create_up_down_counter(
-            "video.jobs.unsaved", "{job}", "Jobs whose latest state waits for the store."
-        )
-        self._lost = meter.create_counter(
-            "video.jobs.lost", "{job}", "Jobs of an instance that was lost, ended here in its place."
-        )
-        # Names and meanings of the next seven follow resilience4j.
-        self._retry_calls = meter.create_counter(
-            "resilience.retry.calls", "{call}", "Provider calls that ended, by kind; cancelled ones are left out."
-        )
-        self._retry_attempts = meter.create_counter(
-            "resilience.retry.attempts",
-            "{attempt}",
-            "Attempts of provider calls; less the calls not permitted, those that reached the provider.",
-        )
-        self._retry_backoff = meter.create_counter("resilience.retry.backoff", "s", "Waits between attempts.")
-        self._breaker_calls = meter.create_counter(
-            "resilience.circuitbreaker.calls",
-            "{call}",
-            "Attempts a breaker let through, by kind; ignored: cancelled, or refused for a fault of ours.",
-        )
-        self._breaker_rejected = meter.create_counter(
-            "resilience.circuitbreaker.not_permitted.calls", "{call}", "Attempts a breaker rejected."
-        )
-        self._breaker_state = meter.create_up_down_counter(
-            "resilience.circuitbreaker.state", "{breaker}", "1 for the state a breaker is in, 0 for the others."
-        )
-        self._breaker_transitions = meter.create_counter(
-            "resilience.circuitbreaker.transitions", "{transition}", "Changes of a breaker's state."
-        )
-        self._cache_requests = Tally(
-            meter,
-            "cache.requests",
-            "{request}",
-            "Questions to a cache, by result; coalesced: shared the call of another one. Only misses cost a call.",
-            ("cache", "result"),
-        )
-        # Not "bytes_saved": OTLP and the scraped exporter would make two different Prometheus names of it.
-        self._cache_io = Tally(
-            meter,
-            "cache.io_saved",
-            "By",
-            "Bodies of requests and answers that hits and coalesced requests did not need.",
-            ("cache",),
-        )
-        self._cache_time = Tally(
-            meter,
-            "cache.time_saved",
-            "s",
-            "Time of the good provider attempts that hits and coalesced requests did not need.",
-            ("cache",),
-        )
-        self._opened = Tally(
-            meter,
-            "http.client.connections.opened",
-            "{connection}",
-            "Connections established to a provider.",
-            ("provider",),
-        )
-        self._reused = Tally(
-            meter,
-            "http.client.connections.reused",
-            "{connection}",
-            "Attempts that found an open connection to a provider.",
-            ("provider",),
-        )
-        self._connect = meter.create_histogram(
-            "http.client.connect.duration",
-            "s",
-            "Name resolution and connection of an opened connection.",
-            explicit_bucket_boundaries_advisory=CONNECT_BOUNDS,
-        )
-        self._pool_wait = meter.create_histogram(
-            "http.client.pool.wait.duration",
-            "s",
-            "Waits for a free connection; attempts that need not wait are left out.",
-            explicit_bucket_boundaries_advisory=POOL_WAIT_BOUNDS,
-        )
-        self._io = Tally(
-            meter,
-            "dependency.io",
-            "By",
-            "Providers: bodies of HTTP requests and answers as on the wire, without headers; of answers, what arrived. "
-            "Store: payloads given to and taken from its client, without keys and protocol.",
-            ("dependency", "direction"),
-        )
-        self._usage = Tally(
-            meter,
-            "video.usage",
-            "{unit}",
-            "What providers charge for in answers that were good, by kind.",
-            ("kind", "provider"),
-        )
+        self._instruments = made = Instruments(meter, METRICS_FILE)
+        self._jobs = made.counter("video.jobs")
+        self._rejected = made.counter("video.jobs.rejected")
+        self._accepted = made.counter("video.jobs.accepted")
+        self._duration = made.histogram("video.job.duration")
+        self._queue = made.histogram("video.job.queue.duration")
+        self._stage = made.histogram("video.job.stage.duration")
+        self._active = made.up_down_counter("video.jobs.active")
+        self._call = made.histogram("gen_ai.client.operation.duration")
+        self._tokens = made.histogram("gen_ai.client.token.usage")
+        self._store = made.histogram("db.client.operation.duration")
+        self._cancelled = made.histogram("video.jobs.cancelled.duration")
+        self._deferred = made.counter("video.store.deferred")
+        self._written_back = made.counter("video.store.written_back")
+        self._unsaved = made.up_down_counter("video.jobs.unsaved")
+        self._lost = made.counter("video.jobs.lost")
+        self._retry_calls = made.counter("resilience.retry.calls")
+        self._retry_attempts = made.counter("resilience.retry.attempts")
+        self._retry_backoff = made.counter("resilience.retry.backoff")
+        self._breaker_calls = made.counter("resilience.circuitbreaker.calls")
+        self._breaker_rejected = made.counter("resilience.circuitbreaker.not_permitted.calls")
+        self._breaker_state = made.up_down_counter("resilience.circuitbreaker.state")
+        self._breaker_transitions = made.counter("resilience.circuitbreaker.transitions")
+        self._connect = made.histogram("http.client.connect.duration")
+        self._pool_wait = made.histogram("http.client.pool.wait.duration")
+        self._cache_requests = Tally(made, "cache.requests", "cache", "result")
+        self._cache_io = Tally(made, "cache.io_saved", "cache")
+        self._cache_time = Tally(made, "cache.time_saved", "cache")
+        self._opened = Tally(made, "http.client.connections.opened", "provider")
+        self._reused = Tally(made, "http.client.connections.reused", "provider")
+        self._io = Tally(made, "dependency.io", "dependency", "direction")
+        self._usage = Tally(made, "video.usage", "kind", "provider")
 
     def accepted(self, correlation: Correlation) -> None:
         """A job was accepted."""
@@ -212,7 +100,7 @@ class Metrics:
         self._active.add(change, {"state": state})
 
     def call(self, operation: str, provider: str, model: str, seconds: float, error: str | None) -> None:
-        """A provider was called; `error` is the error type, None when the answer was good."""
+        """A provider was called; `error` is the error type, None after a success."""
         attributes = {
             "gen_ai.operation.name": operation,
             "gen_ai.provider.name": provider,
@@ -230,14 +118,14 @@ class Metrics:
         )
 
     def store(self, operation: str, seconds: float, error: str | None) -> None:
-        """A round trip to the store; `error` is the error type, None when it succeeded."""
+        """A round trip to the store; `error` is the error type, None after a success."""
         attributes = {"db.system.name": "redis", "db.operation.name": operation}
         if error is not None:
             attributes["error.type"] = error
         self._store.record(seconds, attributes)
 
     def cancelled(self, seconds: float, correlation: Correlation) -> None:
-        """A job was cancelled; all of it had stopped and was removed after `seconds`."""
+        """A job was cancelled; its work had stopped and its files were removed after `seconds`."""
         self._cancelled.record(seconds, correlation.attributes())
 
     def deferred(self, correlation: Correlation) -> None:
@@ -245,7 +133,7 @@ class Metrics:
         self._deferred.add(1, correlation.attributes())
 
     def written_back(self, correlation: Correlation) -> None:
-        """A kept state was settled with the store: written, or found to be superseded there."""
+        """A kept state was written to the store, or found to be superseded there."""
         self._written_back.add(1, correlation.attributes())
 
     def unsaved(self, change: int, correlation: Correlation) -> None:
@@ -253,7 +141,7 @@ class Metrics:
         self._unsaved.add(change, correlation.attributes())
 
     def lost(self) -> None:
-        """A job of a lost instance was ended here; whose run it belonged to is not known."""
+        """A job of a dead instance was failed here; its run is not known."""
         self._lost.add(1)
 
     def retry_call(self, provider: str, kind: str, correlation: Correlation) -> None:
@@ -269,7 +157,7 @@ class Metrics:
         self._retry_backoff.add(seconds, {"provider": provider, **correlation.attributes()})
 
     def breaker_call(self, provider: str, kind: str) -> None:
-        """An attempt the breaker let through ended; `kind` is successful, failed or ignored."""
+        """An attempt that the breaker permitted ended; `kind` is successful, failed or ignored."""
         self._breaker_calls.add(1, {"kind": kind, "provider": provider})
 
     def breaker_not_permitted(self, provider: str, correlation: Correlation) -> None:
@@ -285,7 +173,7 @@ class Metrics:
         self._breaker_transitions.add(1, {"provider": provider, "from": before, "to": after})
 
     def cache_request(self, cache: str, result: str, correlation: Correlation) -> None:
-        """A cache was asked; `result` is hit, miss or coalesced."""
+        """A cache was requested; `result` is hit, miss or coalesced."""
         self._cache_requests.add(1, (cache, result), correlation)
 
     def cache_saved(self, cache: str, size: int, seconds: float, correlation: Correlation) -> None:
@@ -293,32 +181,19 @@ class Metrics:
         self._cache_io.add(size, (cache,), correlation)
         self._cache_time.add(seconds, (cache,), correlation)
 
-    def caches(self, observe: Callable[[], Iterable[tuple[str, int, int]]]) -> None:
-        """Watch the caches: `observe` gives name, entries and bytes of each."""
-
-        def entries(_: CallbackOptions) -> Iterable[Observation]:
-            return [Observation(count, {"cache": name}) for name, count, _size in observe()]
-
-        def size(_: CallbackOptions) -> Iterable[Observation]:
-            return [Observation(size, {"cache": name}) for name, _count, size in observe()]
-
-        self._meter.create_observable_up_down_counter("cache.entries", [entries], "{entry}", "Answers kept.")
-        self._meter.create_observable_up_down_counter("cache.size", [size], "By", "Bytes of the answers kept.")
+    def caches(self, state: Callable[[], Iterable[tuple[str, int, int]]]) -> None:
+        """Observe the caches: `state` returns name, entries and bytes of each."""
+        self._instruments.observe(
+            "cache.entries", lambda: [Observation(count, {"cache": name}) for name, count, _ in state()]
+        )
+        self._instruments.observe(
+            "cache.size", lambda: [Observation(size, {"cache": name}) for name, _, size in state()]
+        )
 
     def media(self, cpu_time: Callable[[], float], memory: Callable[[], int]) -> None:
-        """Watch the worker processes: seconds of CPU since the start, bytes in RAM now."""
-        self._meter.create_observable_counter(
-            "media.process.cpu.time",
-            [lambda _: [Observation(cpu_time())]],
-            "s",
-            "CPU time, user and system, of all worker processes; of lost ones up to the last reading.",
-        )
-        self._meter.create_observable_up_down_counter(
-            "media.process.memory.usage",
-            [lambda _: [Observation(memory())]],
-            "By",
-            "Resident memory of the worker processes together; pages they share count for each.",
-        )
+        """Observe the worker processes: seconds of CPU since the start, bytes in RAM now."""
+        self._instruments.observe("media.process.cpu.time", lambda: [Observation(cpu_time())])
+        self._instruments.observe("media.process.memory.usage", lambda: [Observation(memory())])
 
     def connection_opened(self, provider: str, seconds: float, correlation: Correlation) -> None:
         """A connection to `provider` was established in `seconds`."""
@@ -338,5 +213,5 @@ class Metrics:
         self._io.add(size, (dependency, direction), correlation)
 
     def usage(self, provider: str, kind: str, count: int, correlation: Correlation) -> None:
-        """A good answer is charged for `count` input_tokens, output_tokens, characters or images."""
+        """A successful call is charged for `count` input_tokens, output_tokens, characters or images."""
         self._usage.add(count, (kind, provider), correlation)

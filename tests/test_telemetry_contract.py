@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from reelbench.reporting.catalogue import instruments, spans
+from reelbench.monitoring import instruments, spans
 from reelbench.stack.prometheus import PrometheusBinary
 from reelbench.stack.reopen_tsdb import reopen
 from tests.acceptance import SuiteRun, needs
@@ -33,8 +33,7 @@ def series(url: str, run: SuiteRun) -> list[dict[str, str]]:
 
 def strangers(found: Sequence[dict[str, str]]) -> Iterator[str]:
     """One line for each series that is not as declared."""
-    declared = instruments.load()
-    by_name = {name: one for one in declared.instruments for name in one.series}
+    by_name = {name: one for one in instruments.load() for name in one.series}
     for labels in found:
         name, job = labels["__name__"], labels.get("job")
         one = by_name.get(name)
@@ -43,14 +42,14 @@ def strangers(found: Sequence[dict[str, str]]) -> Iterator[str]:
                 yield f"{name}: is not declared"
             continue
         own = {label for label in labels if label not in TARGET_LABELS and not label.startswith(SCOPE_LABELS)}
-        must = {attribute.replace(".", "_"): attribute for attribute in one.attributes}
-        may = must | {attribute.replace(".", "_"): attribute for attribute in one.sometimes}
+        may = {attribute.name.replace(".", "_"): attribute for attribute in one.metric.attributes}
+        must = {label for label, attribute in may.items() if attribute.required}
         # An empty value, such as the place of a warm-up job, is no label in Prometheus.
-        if job not in one.components or not set(must) - set(instruments.PLACES) <= own <= set(may):
+        if job not in one.components or not must - set(instruments.PLACES) <= own <= set(may):
             yield f"{name} of {job}: has {sorted(own)}, declared for {one.components} with {sorted(may)}"
             continue
         for label in own:
-            values = declared.attribute(one.name, may[label]).values
+            values = may[label].values
             if values and labels[label] not in values:
                 yield f"{name}: {label} is {labels[label]!r}, declared are {values}"
 
@@ -96,11 +95,13 @@ def test_a_classic_histogram_has_its_bounds_and_three_more_series_for_each_set_o
     """The arithmetic of docs/scaling-out.md."""
     with reopen(suite.folder, prometheus) as url:
         found = Counter(labels["__name__"] for labels in series(url, suite))
-    histograms = [one for one in instruments.load().instruments if one.kind == "histogram"]
+    histograms = [one for one in instruments.load() if one.metric.instrument == "histogram"]
     counted = {one.name: sum(found[name] for name in one.series) for one in histograms if found[f"{one.scraped}_count"]}
     assert len(counted) > 5
     assert counted == {
-        one.name: found[f"{one.scraped}_count"] * (len(one.bounds) + 3) for one in histograms if one.name in counted
+        one.name: found[f"{one.scraped}_count"] * (len(one.metric.bounds) + 3)
+        for one in histograms
+        if one.name in counted
     }
 
 

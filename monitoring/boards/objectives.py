@@ -1,44 +1,50 @@
-"""A group of panels for the objectives of a dimension: whatever the catalogue has."""
+"""A group of panels for the objectives of a dimension."""
 
 from __future__ import annotations
 
-from reelbench.monitoring.boards.parts import UNITS, ask, stat
-from reelbench.monitoring.layout import Group, Line
 from reelbench.monitoring.objectives import watched, worst
-from reelbench.monitoring.promql import PLACE
-from reelbench.reporting.catalogue.sli import Catalogue, Sli
-from reelbench.reporting.document.text import with_unit
+from reelbench.monitoring.panels import Group, Kind, Line, Panel, Query
+from reelbench.monitoring.promql import PLACE, aggregate, formula, select
+from reelbench.reporting.catalogue.sli import Catalogue
+from reelbench.reporting.document.grafana_links import panel_title
 
+UNITS = {
+    "s": "s",
+    "ratio": "percentunit",
+    "%": "percent",
+    "bytes": "bytes",
+    "By": "bytes",
+    "bytes/s": "Bps",
+    "jobs/s": "ops",
+    "requests/s": "reqps",
+    "USD": "currencyUSD",
+}
+"""Grafana's word for a unit of the catalogue; other units are shown as plain numbers."""
 _A_LINE = 6
 
 
 def objectives(catalogue: Catalogue, *dimensions: str) -> tuple[Group, ...]:
-    """One number for each objective: the worst value of all places where it is judged; no group without any."""
+    """Return one panel per objective with the worst value of all places where it applies; no group without panels."""
     panels = []
     for entry in watched(catalogue):
         sli, objective = entry.sli, entry.sli.objective
         if objective is None or sli.dimension not in dimensions:
             continue
-        selector = ",".join(filter(None, (PLACE, entry.selector)))
-        demand = (
-            f"{'at most' if objective.direction == 'at_most' else 'at least'} {with_unit(objective.value, sli.unit)}"
-        )
-        going_on = " > 0" if sli.per_second else ""  # a case that has ended keeps its series, at a rate of 0
+        series = select(entry.record, *PLACE, *entry.matchers)
+        if sli.per_second:  # an ended case keeps its series, with a rate of 0
+            series = formula("$series > 0", series=series)
         panels.append(
-            stat(
+            Panel(
                 panel_title(sli),
-                f"Objective: {demand}. {sli.why}",
+                f"Objective: {entry.demand}. {sli.why}",
                 UNITS.get(sli.unit, "short"),
-                [ask(f"{worst(objective)}({entry.record}{{{selector}}}{going_on})", now=True)],
-                limit=objective,
-                graph="none",
+                [Query(aggregate(worst(objective), series), now=True)],
+                kind=Kind.STAT,
+                sli=sli.id,
+                limit=True,
+                sparkline=False,
                 background=True,
             )
         )
     lines = [Line(4, panels[start : start + _A_LINE]) for start in range(0, len(panels), _A_LINE)]
     return (Group("Objectives", lines),) if lines else ()
-
-
-def panel_title(sli: Sli) -> str:
-    """The title of the panel that shows an objective; the panel's id comes from it."""
-    return f"{sli.title}, worst place"

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reelbench.reporting.catalogue.sli import Catalogue, load
+from reelbench.reporting.catalogue.sli import Catalogue
+from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.compare import ablation_report
 from reelbench.reporting.compare.check import refusals
 from reelbench.reporting.compare.compare import compare, describe
@@ -15,7 +16,7 @@ from reelbench.reporting.compare.folders import ABLATION_FILE, REPORTS_DIR
 from reelbench.reporting.compare.pairs import Skip
 from reelbench.reporting.compare.side import Side, read_evidence
 from reelbench.reporting.compare.written import write
-from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.evidence.evidence import place_name
 
 
 @dataclass(frozen=True, slots=True)

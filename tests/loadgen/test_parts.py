@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
-import itertools
 import os
 import time
 from collections import Counter
@@ -21,10 +20,10 @@ from reelbench.loadgen.documents.build_sample_paper import SOURCE, build
 from reelbench.loadgen.drive.clock import Clock
 from reelbench.loadgen.drive.health import Health
 from reelbench.loadgen.drive.progress import ProgressView
-from reelbench.loadgen.metrics import JOB_SECONDS, LATENESS_SECONDS, REQUEST_SECONDS
 from reelbench.loadgen.record.environment import describe
+from reelbench.loadgen.record.jobs import Outcome, RequestRecord, read_jobs
 from reelbench.loadgen.record.journal import Journal, JournalError, occupied
-from reelbench.loadgen.record.records import Outcome, RequestRecord, read_jobs, to_line
+from reelbench.loadgen.record.run_files import to_line
 from reelbench.reporting.statistics.intervals import percentile
 from tests.test_data_helper import job
 
@@ -39,24 +38,6 @@ def test_the_clock_follows_the_monotonic_time_alone() -> None:
 
 def test_a_started_clock_shows_unix_time() -> None:
     assert Clock.start().now() == pytest.approx(time.time(), abs=0.01)
-
-
-@pytest.mark.parametrize(
-    ("bounds", "ratio", "until", "coarse", "exact"),
-    [
-        (JOB_SECONDS, 1.05, 30.0, 1.25, {0.02, 0.5, 2.0, 30.0, 600.0}),
-        (REQUEST_SECONDS, 1.25, 2.0, 1.5, {0.001, 0.5, 2.0, 60.0}),
-        (LATENESS_SECONDS, 1.5, 1.0, 2.0, {0.0001, 1.0, 60.0}),
-    ],
-)
-def test_bounds_are_no_further_apart_than_their_ratio(
-    bounds: tuple[float, ...], ratio: float, until: float, coarse: float, exact: set[float]
-) -> None:
-    assert list(bounds) == sorted(set(bounds))
-    assert exact <= set(bounds)
-    steps = list(itertools.pairwise(bounds))
-    assert max(high / low for low, high in steps if high <= until) <= ratio * 1.0001
-    assert max(high / low for low, high in steps) <= coarse * 1.0001
 
 
 def test_a_line_is_in_the_file_as_soon_as_it_is_written(tmp_path: Path) -> None:

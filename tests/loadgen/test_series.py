@@ -10,7 +10,7 @@ from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import set_span_in_context
 
-from reelbench.loadgen.bound_histogram import Series
+from reelbench.loadgen.bound_histogram import BoundHistogram
 
 VALUES = [0.0, 0.003, 0.02, 0.02, 1.5, 700.0]
 ATTRIBUTES = {"scenario": "s", "case": "c"}
@@ -37,7 +37,7 @@ def test_a_series_records_what_the_public_way_records(*, exponential: bool, delt
     views = [View(instrument_name="*", aggregation=ExponentialBucketHistogramAggregation())] if exponential else []
     meter = MeterProvider(readers, views=views).get_meter("t")
     mine, public = meter.create_histogram("mine"), meter.create_histogram("public")
-    series = Series(mine, ATTRIBUTES)
+    series = BoundHistogram(mine, ATTRIBUTES)
     context = set_span_in_context(TracerProvider().get_tracer("t").start_span("job", Context()), Context())
     for _ in range(2):  # over a collection
         for value in VALUES:
@@ -55,7 +55,7 @@ def test_a_series_records_what_the_public_way_records(*, exponential: bool, delt
 
 
 def test_without_an_sdk_nothing_is_recorded_and_nothing_breaks() -> None:
-    series = Series(NoOpMeter("t").create_histogram("h"), ATTRIBUTES)
+    series = BoundHistogram(NoOpMeter("t").create_histogram("h"), ATTRIBUTES)
     for value in VALUES:
         series.record(value, Context())
     assert not series.bound

@@ -7,13 +7,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reelbench.loadgen.record.records import RunRecord, read_run, write_run
-from reelbench.reporting.analysis.case_samples import Samples, total
+from reelbench.loadgen.record.run import RunRecord, read_run, write_run
 from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.catalogue.prices import PRICES_FILE, PricesError
-from reelbench.reporting.catalogue.sli import CatalogueError, load
+from reelbench.reporting.catalogue.sli_file import CatalogueError, load
 from reelbench.reporting.evidence import measurements as measured
 from reelbench.reporting.evidence.measurements import SampleSeries
+from reelbench.reporting.evidence.process_samples import ProcessSamples, total
 from reelbench.reporting.evidence.prometheus import QueryError, connect
 from reelbench.reporting.export import Exported, export
 from tests.commands import invoke
@@ -356,10 +356,10 @@ def test_series_of_several_processes_count_from_when_all_are_known() -> None:
 
 
 def test_samples_are_told_apart_by_the_ends_of_the_case() -> None:
-    found = Samples(2.0, 4.0, ((1.0, 1.0), (1.9, 2.0), (2.5, 3.0), (3.5, 4.0), (4.1, 5.0), (5.0, 6.0)))
+    found = ProcessSamples(2.0, 4.0, ((1.0, 1.0), (1.9, 2.0), (2.5, 3.0), (3.5, 4.0), (4.1, 5.0), (5.0, 6.0)))
     assert (found.before, found.after, found.last) == ((1.9, 2.0), (4.1, 5.0), (5.0, 6.0))
     assert found.within == ((2.5, 3.0), (3.5, 4.0))
-    assert Samples(2.0, 4.0, ((2.5, 3.0),)).last is None
+    assert ProcessSamples(2.0, 4.0, ((2.5, 3.0),)).last is None
 
 
 def test_every_error_of_a_reading_is_named(tmp_path: Path) -> None:

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
+from reelbench.monitoring.instruments import Instrument, load
+from reelbench.monitoring.spans import Event, Span, Traces
 from reelbench.monitoring.telemetry_page import markdown
-from reelbench.reporting.catalogue.instruments import Attribute, Declared, Instrument
-from reelbench.reporting.catalogue.spans import Event, Span, Traces
+from reelbench.registry import Attribute, Metric
 
-DECLARED = Declared(
-    instruments=(
-        Instrument(
+INSTRUMENTS = (
+    Instrument(
+        Metric(
             name="made.duration",
-            components=("service",),
-            kind="histogram",
+            brief="How long",
+            instrument="histogram",
             unit="s",
-            description="How long",
-            attributes=("kind", "run_id", "scenario", "case"),
-            sometimes=("error.type",),
+            attributes=(
+                Attribute("kind", "Which.", ("a", "b"), required=True),
+                Attribute("run_id", "The run.", (), required=True),
+                Attribute("error.type", "Why.", (), required=False),
+            ),
             bounds=(0.1, 0.25, 1048576.0),
         ),
-        Instrument(name="made.share", components=("providers", "service"), kind="gauge", unit="1", description="Part."),
+        ("service",),
     ),
-    attributes=(
-        Attribute(name="kind", instruments=("other",), meaning="Not this one.", values=("no",)),
-        Attribute(name="kind", meaning="Which.", values=("a", "b")),
-        Attribute(name="error.type", meaning="Why."),
+    Instrument(
+        Metric(name="made.share", brief="Part.", instrument="gauge", unit="1", attributes=()), ("providers", "service")
     ),
-    stack=("up", "ALERTS"),
 )
 TRACES = Traces(
     spans=(
@@ -45,47 +47,49 @@ TRACES = Traces(
 )
 
 
-def rows() -> list[list[str]]:
-    lines = markdown(DECLARED, TRACES).decode().splitlines()
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
+def test_the_page_has_a_row_for_each_metric_attribute_span_and_event() -> None:
+    lines = markdown(INSTRUMENTS, TRACES).decode().splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
+    for row in (
+        ["`made.duration`", "histogram", "`s`", "`made_duration_seconds`", "=",
+         "`kind`, `run_id`, (`error.type`)", "How long."],
+        ["`made.duration`", "3", "0.1, 0.25, 1048576"],
+        ["`made.share`", "gauge", "`1`", "`made_share`", "`made_share_ratio`", "",
+         "Part. Recorded by providers and service."],
+        ["`kind`", "`made.duration`", "`a`, `b`", "Which."],
+        ["`error.type`", "`made.duration`", "any", "Why."],
+        ["`made <what>`", "service", "client", "`a`, (`b`)", "A call."],
+        ["`made.event`", "`c`, `d`", "It happened."],
+    ):  # fmt: skip
+        assert row in rows
+    assert not any(row[:2] == ["`run_id`", "`made.duration`"] for row in rows), "the text explains the places of a job"
 
 
-def test_an_instrument_has_its_names_kind_unit_attributes_and_buckets() -> None:
-    assert [
-        "`made.duration`", "histogram", "`s`", "`made_duration_seconds`", "=",
-        "`kind`, `run_id`, `scenario`, `case`, (`error.type`)", "How long.",
-    ] in rows()  # fmt: skip
-    assert ["`made.duration`", "3", "0.1, 0.25, 1048576"] in rows()
+def test_every_metric_and_attribute_says_what_it_means() -> None:
+    for one in load():
+        assert one.metric.brief, one.name
+        assert all(attribute.brief for attribute in one.metric.attributes), one.name
 
 
-def test_an_instrument_of_several_processes_says_which_and_what_it_is_called_by_otlp() -> None:
-    expected = [
-        "`made.share`",
-        "gauge",
-        "`1`",
-        "`made_share`",
-        "`made_share_ratio`",
-        "",
-        "Part. Of providers and service.",
-    ]
-    assert expected in rows()
-
-
-def test_an_attribute_has_the_values_and_the_meaning_that_hold_for_its_instrument() -> None:
-    assert ["`kind`", "`made.duration`", "`a`, `b`", "Which."] in rows()
-    assert ["`error.type`", "`made.duration`", "any", "Why."] in rows()
-    assert not any("Not this one." in row for row in rows())
-
-
-def test_spans_and_their_events_stand_on_the_page() -> None:
-    assert ["`made <what>`", "service", "client", "`a`, (`b`)", "A call."] in rows()
-    assert ["`made.event`", "`c`, `d`", "It happened."] in rows()
-
-
-def test_an_attribute_that_nobody_explains_is_told() -> None:
-    unexplained = Declared(instruments=DECLARED.instruments, attributes=DECLARED.attributes[:2], stack=())
-    with pytest.raises(KeyError, match=r"made\.duration: error\.type"):
-        markdown(unexplained, TRACES)
+@pytest.mark.parametrize(
+    ("name", "unit", "kind", "series"),
+    [
+        ("video.jobs", "{job}", "counter", {"video_jobs_total"}),
+        ("provider.response.bytes", "By", "counter", {"provider_response_bytes_total"}),
+        ("process.cpu.utilization", "1", "gauge", {"process_cpu_utilization", "process_cpu_utilization_ratio"}),
+        ("video.jobs.active", "1", "updowncounter", {"video_jobs_active"}),
+        (
+            "a.duration",
+            "s",
+            "histogram",
+            {f"a_duration_seconds{part}" for part in ("", "_bucket", "_sum", "_count")},
+        ),
+    ],
+)
+def test_names_of_series_follow_from_unit_and_kind(
+    name: str, unit: str, kind: Literal["counter", "gauge", "histogram", "updowncounter"], series: set[str]
+) -> None:
+    assert Instrument(Metric(name, "", kind, unit, ()), ()).series == series
 
 
 @pytest.mark.parametrize(

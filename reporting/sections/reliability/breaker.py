@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
-from reelbench.loadgen.record.records import Outcome
+from reelbench.loadgen.record.jobs import Outcome
 from reelbench.reporting.analysis.open_breaker_calls import Crossings, crossings
 from reelbench.reporting.analysis.outages import Outage, Recovery, calls_during, outages, recovery, transitions
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Series, Table, Timeline
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import Records
 from reelbench.reporting.sections.common import not_run
 from reelbench.reporting.statistics.intervals import summarize
 
@@ -255,7 +254,7 @@ def _end(evidence: Evidence, case: str, instants: list[float]) -> float:
     return max([*instants, *jobs]) if ended is None else max([ended, *instants])
 
 
-def _at(records: Records, case: str, instant: float) -> float:
+def _at(records: Evidence, case: str, instant: float) -> float:
     start = records.beginning(SCENARIO, case)
     return instant - start if start is not None else instant
 

@@ -1,4 +1,4 @@
-"""The spans and span events of the components, as written down in ``spans.yaml``."""
+"""The spans and span events of the components, as declared in ``spans.yaml``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-
-from reelbench.loadgen.strict_yaml import read_mapping
 
 SPANS_FILE = Path(__file__).with_name("spans.yaml")
 
@@ -25,7 +23,7 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     events: tuple[str, ...] = ()
 
     def matches(self, name: str) -> bool:
-        """True when a span of this name can be one of this kind."""
+        """Return True when a span of this name can be of this kind."""
         parts = (part if part.startswith("<") else re.escape(part) for part in re.split(r"(<\w+>)", self.name))
         return re.fullmatch("".join(r"\S*" if part.startswith("<") else part for part in parts), name) is not None
 
@@ -45,7 +43,6 @@ class Traces(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     events: tuple[Event, ...]
 
 
-def load(path: Path = SPANS_FILE) -> Traces:
-    """Read the file; it ships with us, so a mistake in it is an exception and no message."""
-    document, _ = read_mapping(path, "list of spans", "spans", ours=True)
-    return msgspec.convert(document, Traces)
+def load() -> Traces:
+    """Return the declared spans and events."""
+    return msgspec.yaml.decode(SPANS_FILE.read_bytes(), type=Traces)
