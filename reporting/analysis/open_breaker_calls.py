@@ -31,7 +31,7 @@ class OpenInterval:
 
 
 @dataclass(frozen=True, slots=True)
-class Crossings:
+class OpenBreakerCalls:
     """Arrivals within open intervals."""
 
     intervals: tuple[OpenInterval, ...]
@@ -58,7 +58,7 @@ def open_intervals(evidence: Evidence, scenario: str) -> tuple[OpenInterval, ...
     return tuple(found)
 
 
-def crossings(evidence: Evidence, scenario: str) -> Crossings:
+def open_breaker_calls(evidence: Evidence, scenario: str) -> OpenBreakerCalls:
     """Sort the calls that arrived while a breaker was open by the time at which they were sent."""
     intervals = open_intervals(evidence, scenario)
     protected: dict[tuple[str, str], list[OpenInterval]] = {}
@@ -73,4 +73,4 @@ def crossings(evidence: Evidence, scenario: str) -> Crossings:
             continue
         before = call.sent is not None and call.sent < found.opened
         (in_flight if before else passed).append(call)
-    return Crossings(intervals, len(calls), tuple(passed), tuple(in_flight))
+    return OpenBreakerCalls(intervals, len(calls), tuple(passed), tuple(in_flight))

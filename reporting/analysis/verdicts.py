@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
-from reelbench.reporting.analysis.generator_health import Health, check
+from reelbench.reporting.analysis.generator_health import GeneratorHealth, check
 from reelbench.reporting.analysis.open_cases import OpenCase, open_case
 from reelbench.reporting.analysis.reconciliation import Reconciliation, reconcile
 from reelbench.reporting.catalogue.sli import Objective, Samples, Sli
@@ -57,7 +57,7 @@ class Analysis:
 
     verdicts: tuple[Verdict, ...]
     reconciliations: tuple[Reconciliation, ...]
-    health: tuple[Health, ...]
+    health: tuple[GeneratorHealth, ...]
     status: Status
     exit_code: int
     """0 pass, 1 an objective failed, 3 inconclusive or invalid."""
