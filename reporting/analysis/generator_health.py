@@ -1,4 +1,4 @@
-"""Was the load generator able to measure at all? A generator that is the bottleneck measures itself."""
+"""Checks that the load generator was not the bottleneck."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from reelbench.reporting.statistics.intervals import percentile
 MAX_GENERATOR_CPU = 0.8
 """Cores. The generator is one event loop: above 80 % of a core, requests queue inside it (M/M/1: four waiting)."""
 MAX_LATENESS = 0.05
-"""Seconds. Below this a late start cannot be told from the jitter of a busy laptop."""
+"""Seconds. A smaller delay is within the jitter of a busy laptop."""
 MAX_LATENESS_SHARE = 0.1
-"""Of the median response time: lateness is a part of it, and a tenth is the error we accept."""
+"""Share of the median response time, which includes the lateness: the accepted error."""
 
 MIN_SENT = 0.99
-"""Share of the jobs of an open case that were due and that the generator must send, or be ready to send."""
+"""Share of the due jobs of an open case that the generator must send, or be ready to send."""
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
-    """The generator's own figures in one case."""
+class GeneratorHealth:
+    """Figures of the generator itself in one case."""
 
     scenario: str
     case: str
@@ -37,12 +37,12 @@ class Health:
     """Why the case is invalid; empty when it is valid."""
 
 
-def check(evidence: Evidence, dimension: str) -> tuple[Health, ...]:
+def check(evidence: Evidence, dimension: str) -> tuple[GeneratorHealth, ...]:
     """Judge the generator in every case of a dimension that began."""
     return tuple(_case(evidence, scenario, case) for scenario, case in evidence.cases(dimension))
 
 
-def _case(evidence: Evidence, found: ScenarioRecord, case: CaseRecord) -> Health:
+def _case(evidence: Evidence, found: ScenarioRecord, case: CaseRecord) -> GeneratorHealth:
     scenario = found.name
     jobs = evidence.case_jobs(scenario, case.name)
     times = evidence.response_times(scenario, case.name)
@@ -56,7 +56,7 @@ def _case(evidence: Evidence, found: ScenarioRecord, case: CaseRecord) -> Health
         problems.append(
             f"{place}: the load generator used {case.generator_cpu:.2f} of a core, more than {MAX_GENERATOR_CPU:g}"
         )
-    # P99 of fewer than 100 jobs is the latest one: a single hiccup of the machine says nothing about the others.
+    # P99 of fewer than 100 jobs is the latest one, so one hiccup of the machine must not invalidate the case.
     surely = late.interval.lower if late is not None else None
     if lateness is not None and surely is not None and surely > limit:
         problems.append(
@@ -65,11 +65,11 @@ def _case(evidence: Evidence, found: ScenarioRecord, case: CaseRecord) -> Health
     arriving = open_case(evidence, found, case)
     if arriving is not None:
         problems += _open(arriving, case, limit, place)
-    return Health(scenario, case.name, case.generator_cpu, lateness, limit, tuple(problems))
+    return GeneratorHealth(scenario, case.name, case.generator_cpu, lateness, limit, tuple(problems))
 
 
 def _open(arriving: OpenCase, case: CaseRecord, limit: float, place: str) -> list[str]:
-    """What more an open case asks of the generator; a slow service is no reason."""
+    """Return the problems of the generator in an open case; a slow service causes none of them."""
     problems = []
     surely = case.loop_lag_p99_lower if case.loop_lag_p99_lower is not None else case.loop_lag_p99
     if case.loop_lag_p99 is not None and surely is not None and surely > limit:

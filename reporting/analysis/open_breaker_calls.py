@@ -12,7 +12,7 @@ from reelbench.reporting.evidence.evidence import Evidence
 
 @dataclass(frozen=True, slots=True)
 class OpenInterval:
-    """From one opening of a breaker to its next probe."""
+    """The time from one opening of a breaker to its next probe."""
 
     scenario: str
     case: str
@@ -31,20 +31,20 @@ class OpenInterval:
 
 
 @dataclass(frozen=True, slots=True)
-class Crossings:
+class OpenBreakerCalls:
     """Arrivals within open intervals."""
 
     intervals: tuple[OpenInterval, ...]
     counted: int
-    """Calls that the provider counted in all, of the breakers that opened."""
+    """Calls that the providers of the opened breakers counted."""
     passed: tuple[CallRecord, ...]
-    """Sent while the breaker was open, or at a time that is not known: each is a violation."""
+    """Calls sent while the breaker was open, or at an unknown time: each one is a violation."""
     in_flight: tuple[CallRecord, ...]
-    """Sent before the opening: no breaker can call them back."""
+    """Calls sent before the opening, which a breaker cannot stop."""
 
 
 def open_intervals(evidence: Evidence, scenario: str) -> tuple[OpenInterval, ...]:
-    """Every interval of a scenario in which a breaker was open."""
+    """Return every interval of a scenario in which a breaker was open."""
     places = dict.fromkeys((t.case, t.provider) for t in evidence.run.transitions if t.scenario == scenario)
     found = []
     for case, provider in places:
@@ -58,7 +58,7 @@ def open_intervals(evidence: Evidence, scenario: str) -> tuple[OpenInterval, ...
     return tuple(found)
 
 
-def crossings(evidence: Evidence, scenario: str) -> Crossings:
+def open_breaker_calls(evidence: Evidence, scenario: str) -> OpenBreakerCalls:
     """Sort the calls that arrived while a breaker was open by the time at which they were sent."""
     intervals = open_intervals(evidence, scenario)
     protected: dict[tuple[str, str], list[OpenInterval]] = {}
@@ -73,4 +73,4 @@ def crossings(evidence: Evidence, scenario: str) -> Crossings:
             continue
         before = call.sent is not None and call.sent < found.opened
         (in_flight if before else passed).append(call)
-    return Crossings(intervals, len(calls), tuple(passed), tuple(in_flight))
+    return OpenBreakerCalls(intervals, len(calls), tuple(passed), tuple(in_flight))

@@ -15,7 +15,7 @@ from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
 from reelbench.reporting.analysis.capacity import knee
 from reelbench.reporting.analysis.job_integrity import losses
 from reelbench.reporting.analysis.leak import leak
-from reelbench.reporting.analysis.open_breaker_calls import crossings
+from reelbench.reporting.analysis.open_breaker_calls import open_breaker_calls
 from reelbench.reporting.analysis.outages import outages, recovery
 from reelbench.reporting.analysis.process_usage import UNDER_TEST, memory, utilisation
 from reelbench.reporting.analysis.spike import spikes
@@ -46,7 +46,7 @@ def calls_while_open(evidence: Evidence, scenario: str) -> RecordValue | NoData:
         return UNREAD
     if not any(call.scenario == scenario for call in evidence.calls):
         return NoData("no calls were counted at a provider")
-    found = crossings(evidence, scenario)
+    found = open_breaker_calls(evidence, scenario)
     if not found.intervals:
         return NoData("no breaker opened, so nothing could pass one")
     return RecordValue(len(found.passed), found.counted)

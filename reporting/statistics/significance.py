@@ -1,4 +1,4 @@
-"""Tests of two samples: whether they differ, and by how much in a size without a unit."""
+"""Tests of two samples: significance and standardised effect size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reelbench.reporting.statistics.intervals import CONFIDENCE, Interval, mean_
 
 ALPHA = 1 - CONFIDENCE
 _IMPOSSIBLE = 1e-18
-"""Ranks of a quantile less probable than this are left out, and counted as if their difference were as large."""
+"""Ranks of a quantile less probable than this are skipped, and counted as at least as extreme."""
 
 _Numbers = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 _Ranks = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
@@ -124,7 +124,7 @@ def _lower_first(lower: tuple[int, int], upper: tuple[int, int]) -> tuple[_Ranks
 
 
 def _likely(ranks: _Ranks, side: tuple[int, int], other: tuple[int, int]) -> _Ranks:
-    """The ranks at which the k-th value of a side can stand in the pool at all."""
+    """Return the possible ranks of the k-th value of a side in the pool."""
     (n, k), (m, _) = side, other
     log = _log_choose(ranks - 1, k - 1) + _log_choose(n + m - ranks, n - k) - _log_choose(n + m, n)
     found: _Ranks = ranks[log > math.log(_IMPOSSIBLE)]

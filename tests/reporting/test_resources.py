@@ -190,7 +190,7 @@ def test_another_price_list_changes_the_cost_alone(resources_dir: Path, tmp_path
 def test_a_wrong_price_list_writes_nothing(resources: object, run_dir: Path, tmp_path: Path) -> None:
     path = tmp_path / "prices.yaml"
     path.write_text(PRICES_FILE.read_text().replace("value: 15.0", "value: -15.0").replace("GiB-hour", "GB-hour"))
-    with pytest.raises(PricesError, match="must not be negative"):
+    with pytest.raises(PricesError, match="write a number of 0 or more"):
         export(run_dir, None, charts=False, prices=path)
     assert not (run_dir / "reports").exists()
     assert not (run_dir / "measurements.json").exists()
@@ -203,8 +203,8 @@ def test_the_command_refuses_a_wrong_price_list_with_all_its_errors(resources_di
     done = invoke("export_reports.py", str(resources_dir), "--kept", "--no-charts", "--prices", str(path))
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
-        f"error: {path}: prices: memory: unknown unit 'GB-hour', it must be 'GiB-hour'",
-        f"error: {path}: prices: tts: value must not be negative, it is -15",
+        f"error: {path}: prices: tts: value is -15.0; write a number of 0 or more",
+        f"error: {path}: prices: memory: unit is 'GB-hour'; write 'GiB-hour'",
     ]
     assert (resources_dir / "reports" / "resources_report.md").read_bytes() == before
 

@@ -150,7 +150,13 @@ def _list(evidence: Evidence) -> Table:
     assumed = {"cpu_request": "CPU request", "memory_request": "Memory request", "load": "Load"}
     entries += [(assumed[name], p, "") for name, p in prices.assumptions.items()]
     rows = tuple(
-        (name, f"{price.value:,g}", f"{currency} / {price.unit}" if currency else price.unit, price.source, price.date)
+        (
+            name,
+            f"{price.value:,g}",
+            f"{currency} / {price.unit}" if currency else price.unit,
+            price.source,
+            str(price.date),
+        )
         for name, price, currency in entries
     )
     caption = "Replace them by your own: `export_reports.py --prices FILE`."
