@@ -6,10 +6,6 @@ import random
 from itertools import pairwise
 
 import pytest
-
-from reelbench.reporting.analysis.load_levels import levels
-from reelbench.reporting.document.report import Chart, Series
-from reelbench.reporting.render import figures
 from reelbench.reporting.sections.performance.distribution import (
     MAX_POINTS,
     MAX_STEPS,
@@ -17,6 +13,10 @@ from reelbench.reporting.sections.performance.distribution import (
     over_time,
     thin,
 )
+
+from reelbench.reporting.analysis.load_levels import levels
+from reelbench.reporting.document.report import Chart, Series
+from reelbench.reporting.render import figures
 from tests.reporting.evidence_of import evidence
 from tests.reporting.made_run import MadeRun
 
