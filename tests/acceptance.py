@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 
 import pytest
-from reelbench.reporting.sections.common import verdict_cells
 
 from reelbench.loadgen.plan.scenario import Dimension, Scenario
 from reelbench.loadgen.plan.scenario_file import load_folder
@@ -21,6 +20,7 @@ from reelbench.loadgen.record.records import RunRecord, RunState, ScenarioRecord
 from reelbench.reporting.analysis.verdicts import Status, Verdict
 from reelbench.reporting.catalogue import sli as catalogue
 from reelbench.reporting.export import Exported, export
+from reelbench.reporting.sections.verdict import verdict_cells
 
 ROOT = Path(__file__).parents[1]
 REPORTS = Path(__file__).parent / "reports"

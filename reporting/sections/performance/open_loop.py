@@ -231,7 +231,7 @@ def _spike(found: Spike) -> list[Block]:
     )
     jobs = found.case.completed
     chart = Chart(
-        name="spike_course",
+        name=f"{found.case.scenario}_course",
         kind="scatter",
         title="Response time through the burst",
         x_label="Intended start, from the start of the case [s]",
