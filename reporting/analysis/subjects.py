@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from reelbench.loadgen.record.records import CaseRecord, FaultRecord, JobRecord, ScenarioRecord
 from reelbench.reporting.analysis.outages import STORE, outages, transient
+from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import STOPPED, Records
@@ -83,7 +84,7 @@ def normal_operation(evidence: Evidence) -> ScenarioRecord | None:
         and not any(case.switches for case in scenario.cases)
         and any(job.outcome not in STOPPED for job in evidence.scenario_jobs(scenario.name))
     ]
-    return min(calm, key=lambda scenario: not _judged(evidence, "success_rate", scenario), default=None)
+    return min(calm, key=lambda scenario: not _judged(evidence, Role.SUCCESS_RATE, scenario), default=None)
 
 
 def most_files_checked(records: Records) -> ScenarioRecord | None:
@@ -110,7 +111,7 @@ def single_request(evidence: Evidence) -> Subject | None:
     ]
 
     def rank(one: Subject) -> tuple[bool, int]:
-        judged = _judged(evidence, "response_time_p95", one.scenario)
+        judged = _judged(evidence, Role.RESPONSE_TIME_P95, one.scenario)
         return judged, len(evidence.response_times(one.name, one.case.name))
 
     return max(found, key=rank, default=None)
@@ -238,6 +239,8 @@ def _plain(records: Records, scenario: ScenarioRecord, case: CaseRecord) -> bool
     return case.model == "closed" and case.pace is None and undisturbed
 
 
-def _judged(evidence: Evidence, sli: str, scenario: ScenarioRecord) -> bool:
-    objective = evidence.catalogue.get(sli).objective
-    return sli in scenario.objectives or (objective is not None and scenario.name in objective.scenarios)
+def _judged(evidence: Evidence, role: Role, scenario: ScenarioRecord) -> bool:
+    sli = evidence.catalogue.of_role(role)
+    if sli is None:
+        return False
+    return sli.id in scenario.objectives or (sli.objective is not None and scenario.name in sli.objective.scenarios)
