@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from reelbench.loadgen.record.records import CaseRecord, Outcome
+from reelbench.loadgen.record.jobs import Outcome
+from reelbench.loadgen.record.run import CaseRecord
 from reelbench.reporting.analysis.process_usage import UNDER_TEST, job_seconds, memory, utilisation
 from reelbench.reporting.analysis.subjects import RESOURCES, load_levels, single_job, steady_load
 from reelbench.reporting.analysis.traffic import traffic

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reelbench.loadgen.record.records import JobRecord, Outcome, ScenarioRecord
+from reelbench.loadgen.record.jobs import JobRecord, Outcome
+from reelbench.loadgen.record.run import ScenarioRecord
 from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.evidence.evidence import Evidence
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from reelbench.loadgen.record.records import CaseRecord, ScenarioRecord
+from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
 from reelbench.reporting.analysis.capacity import knee
 from reelbench.reporting.analysis.job_integrity import losses
 from reelbench.reporting.analysis.leak import leak

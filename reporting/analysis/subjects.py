@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from reelbench.loadgen.record.records import CaseRecord, FaultRecord, JobRecord, ScenarioRecord
+from reelbench.loadgen.record.jobs import JobRecord
+from reelbench.loadgen.record.run import CaseRecord, FaultRecord, ScenarioRecord
 from reelbench.reporting.analysis.outages import STORE, outages, transient
 from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.evidence.dimension import Dimension

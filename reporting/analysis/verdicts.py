@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reelbench.loadgen.record.records import CaseRecord, ScenarioRecord
+from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
 from reelbench.reporting.analysis.generator_health import Health, check
 from reelbench.reporting.analysis.open_cases import OpenCase, open_case
 from reelbench.reporting.analysis.reconciliation import Reconciliation, reconcile

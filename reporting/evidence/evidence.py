@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from reelbench.loadgen.record.stack import StackRecord
 from reelbench.reporting.catalogue.prices import Prices
 from reelbench.reporting.catalogue.sli import Catalogue, Role
 from reelbench.reporting.evidence.measurements import Measurement, Measurements
 from reelbench.reporting.evidence.records import Records
-from reelbench.reporting.evidence.stackfile import StackInfo
 from reelbench.reporting.evidence.traces import Gathered, RootKey
 
 
@@ -19,7 +19,7 @@ class Evidence(Records):
     """The records of a run and what telemetry said about it."""
 
     catalogue: Catalogue
-    stack: StackInfo | None
+    stack: StackRecord | None
     measurements: Measurements
     prices: Prices
     root_spans: Counter[RootKey] | None

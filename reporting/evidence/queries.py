@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from reelbench.loadgen.record.records import CaseRecord, RunRecord, ScenarioRecord
+from reelbench.loadgen.record.run import CaseRecord, RunRecord, ScenarioRecord
 from reelbench.reporting.catalogue.sli import Catalogue, Sli
 from reelbench.reporting.evidence.buckets import bound_of
 from reelbench.reporting.evidence.measurements import Measurement, Measurements

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from reelbench.loadgen.record.records import CaseRecord, ScenarioRecord
+from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
 from reelbench.reporting.analysis.outages import outages, recovery
 from reelbench.reporting.analysis.verdicts import QUICK, Verdict
 from reelbench.reporting.catalogue.sli import Kind, RecordFunction, Role, Samples, Sli

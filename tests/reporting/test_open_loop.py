@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reelbench.loadgen.record.records import ArrivalsRecord, CaseRecord, JobRecord, Outcome, RunState, ScenarioRecord
+from reelbench.loadgen.record.jobs import JobRecord, Outcome
+from reelbench.loadgen.record.run import ArrivalsRecord, CaseRecord, RunState, ScenarioRecord
 from reelbench.reporting.analysis.capacity import MAX_P95, MIN_SUCCESS, knee
 from reelbench.reporting.analysis.generator_health import check
 from reelbench.reporting.analysis.open_cases import open_cases, own_lateness

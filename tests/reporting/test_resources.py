@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reelbench.loadgen.record.records import RunRecord, read_run, write_run
+from reelbench.loadgen.record.run import RunRecord, read_run, write_run
 from reelbench.reporting.analysis.case_samples import Samples, total
 from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.catalogue.prices import PRICES_FILE, PricesError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reelbench.loadgen.record.records import Outcome
+from reelbench.loadgen.record.jobs import Outcome
 from reelbench.reporting.analysis import subjects
 from reelbench.reporting.analysis.breakdown import AROUND, BETWEEN, PARTS, QUEUE, STAGES, Breakdown, breakdown
 from reelbench.reporting.document import text

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from reelbench.loadgen.record.records import JobRecord, Outcome, ScenarioRecord
+from reelbench.loadgen.record.jobs import JobRecord, Outcome
+from reelbench.loadgen.record.run import ScenarioRecord
 from reelbench.reporting.analysis import subjects
 from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
