@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tabulate import tabulate
@@ -13,6 +13,7 @@ from reelbench.loadgen.record.jobs import read_calls, read_jobs, read_requests
 from reelbench.loadgen.record.run import RunRecord, read_run
 from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE, TRACES_DIR, RecordError
 from reelbench.loadgen.record.stack import StackRecord, read_stack
+from reelbench.reporting.analysis import subjects
 from reelbench.reporting.analysis.record_slis import compute
 from reelbench.reporting.analysis.verdicts import Status, Verdict, analyse, worst
 from reelbench.reporting.catalogue.prices import PRICES_FILE, load_prices
@@ -87,10 +88,13 @@ def export(
         PricesError: the price list is wrong.
         QueryError: Prometheus did not answer. Without traces, from a Tempo that is gone, the reports say so.
     """
-    slis = load(catalogue)
+    whole = load(catalogue)
     price_list = load_prices(prices)
     run = read_run(run_dir)
     stack = read_stack(run_dir)
+    jobs, requests, calls = tuple(read_jobs(run_dir)), tuple(read_requests(run_dir)), tuple(read_calls(run_dir))
+    records = Records(run=run, jobs=jobs, requests=requests, calls=calls)
+    slis = subjects.of_run(whole, records)
     measurements = None if prometheus_url else _kept(run_dir, run, slis)
     if measurements is None:
         at = instant if instant is not None else _instant(run, stack)
@@ -102,8 +106,7 @@ def export(
         finally:
             if prometheus:
                 prometheus.close()
-    jobs, requests, calls = tuple(read_jobs(run_dir)), tuple(read_requests(run_dir)), tuple(read_calls(run_dir))
-    records = Records(run=run, jobs=jobs, requests=requests, calls=calls, series=measurements.series)
+    records = replace(records, series=measurements.series)
     measurements = compute(slis, records, measurements)
     gathered = _traces(traces, run_dir, records, stack, ask=prometheus_url is not None)
     evidence = Evidence(

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from reelbench.loadgen.record.jobs import JobRecord
 from reelbench.loadgen.record.run import CaseRecord, FaultRecord, ScenarioRecord
 from reelbench.reporting.analysis.outages import STORE, outages, transient
-from reelbench.reporting.catalogue.sli import Role
+from reelbench.reporting.catalogue.sli import Catalogue, Evident, Role
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import STOPPED, Records
@@ -215,6 +217,47 @@ def toggled(records: Records, toggle: str) -> Subject | None:
         if off and on:
             return Subject(scenario, (off[0], on[0]))
     return None
+
+
+# ---- the catalogue --------------------------------------------------------------------------------------------------
+
+
+def of_run(catalogue: Catalogue, records: Records) -> Catalogue:
+    """Return the catalogue with the scenarios of a run that show the subject of an indicator or of an objective."""
+    found = {subject: tuple(find(records)) for subject, find in EVIDENT.items()}
+
+    def extended(scenarios: tuple[str, ...], subject: Evident | None) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*scenarios, *found[subject]))) if subject else scenarios
+
+    slis = []
+    for sli in catalogue.slis:
+        objective = sli.objective
+        if objective is not None:
+            scenarios = extended(objective.scenarios, objective.subject)
+            objective = msgspec.structs.replace(objective, scenarios=scenarios)
+        scenarios = extended(sli.scenarios, sli.subject)
+        slis.append(msgspec.structs.replace(sli, scenarios=scenarios, objective=objective))
+    return Catalogue(tuple(slis), catalogue.readings)
+
+
+def _only(*found: ScenarioRecord | Subject | None) -> list[str]:
+    return [one.name for one in found if one is not None]
+
+
+EVIDENT: dict[Evident, Callable[[Records], list[str]]] = {
+    Evident.PROVIDER_OUTAGE: lambda records: names(provider_outages(records)),
+    Evident.STORE_OUTAGE: lambda records: names(store_outages(records)),
+    Evident.CANCELLATION: lambda records: names(cancellations(records)),
+    Evident.STORED_JOBS: lambda records: names(_with_job(records, lambda j: j.accepted is not None and not j.deleted)),
+    Evident.CHECKED_FILES: lambda records: _only(most_files_checked(records)),
+    Evident.RAMP: lambda records: _only(ramp(records)),
+    Evident.BURST: lambda records: names(bursts(records)),
+    Evident.SINGLE_JOB: lambda records: _only(single_job(records)),
+    Evident.LOAD_LEVELS: lambda records: _only(load_levels(records, RESOURCES)),
+    Evident.SEQUENTIAL_JOBS: lambda records: _only(sequential_jobs(records)),
+    Evident.KNOWN_PROMPTS: lambda records: _only(known_prompts(records)),
+}
+"""How the scenarios of a subject are found."""
 
 
 # ---- shared ---------------------------------------------------------------------------------------------------------

@@ -135,6 +135,22 @@ class Role(StrEnum):
     SERVICE_JOBS = "service_jobs"
 
 
+class Evident(StrEnum):
+    """What a scenario shows by its records; `reporting/analysis/subjects.py` has the code."""
+
+    PROVIDER_OUTAGE = "provider_outage"
+    STORE_OUTAGE = "store_outage"
+    CANCELLATION = "cancellation"
+    STORED_JOBS = "stored_jobs"
+    CHECKED_FILES = "checked_files"
+    RAMP = "ramp"
+    BURST = "burst"
+    SINGLE_JOB = "single_job"
+    LOAD_LEVELS = "load_levels"
+    SEQUENTIAL_JOBS = "sequential_jobs"
+    KNOWN_PROMPTS = "known_prompts"
+
+
 class RecordFunction(StrEnum):
     """Functions of the client's records and the providers' logs; `reporting/analysis/record_slis.py` has their code."""
 
@@ -158,6 +174,8 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     direction: Direction
     scenarios: tuple[str, ...] = ()
     """Scenarios where it is judged; empty = wherever the indicator is measured."""
+    subject: Evident | None = None
+    """Also judged in the scenarios of a run that show this."""
     concurrency: int | None = None
     """Judge only the cases with this many jobs in flight."""
     members: tuple[str, ...] = ()
@@ -188,6 +206,7 @@ class Sli(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     query: str | None = None
     function: RecordFunction | None = None
     scenarios: tuple[str, ...] = ()
+    subject: Evident | None = None
     by: By | None = None
     per_second: bool = False
     quantile: Annotated[float, msgspec.Meta(gt=0, lt=1, description="a number between 0 and 1")] | None = None
