@@ -146,7 +146,7 @@ def amount(value: float | None) -> str:
 
 def megabytes(value: float | None, digits: int = 1) -> str:
     """Bytes as MB (10^6), for a column whose head names the unit."""
-    return NONE if value is None else f"{value / 1e6:,.{digits}f}"
+    return NONE if value is None else f"{round(value / 1e6, digits) + 0.0:,.{digits}f}"  # + 0.0: no -0.0
 
 
 def money(value: float | None) -> str:
