@@ -343,11 +343,9 @@ def series(times: list[float], values: list[float]) -> SampleSeries:
     )
 
 
-def test_series_of_one_process_add_up_at_their_instants() -> None:
+def test_series_add_up_from_when_all_are_known() -> None:
     assert total([series([1, 2], [10, 20]), series([1, 2], [1, 2])]) == ((1, 11), (2, 22))
 
-
-def test_series_of_several_processes_count_from_when_all_are_known() -> None:
     assert total([series([1, 2, 3], [10, 20, 30]), series([1.5, 2.5], [1, 2])]) == (
         (1.5, 11), (2, 21), (2.5, 22), (3, 32),
     )  # fmt: skip

@@ -119,8 +119,8 @@ def _holding(evidence: Evidence, crossed: Crossings) -> list[str]:
     return [
         (
             f"**{len(crossed.passed)} calls passed while the breaker was open**, of {crossed.counted:,} calls counted "
-            f"at the provider ({text.counted(len(crossed.intervals), 'open interval')}). {len(crossed.in_flight)} more arrived in an "
-            "open interval but were sent before it: in flight, no violation."
+            f"at the provider ({text.counted(len(crossed.intervals), 'open interval')}). {len(crossed.in_flight)} more "
+            "arrived in an open interval but were sent before it: in flight, no violation."
         ),
         f"Attempts rejected by an open breaker: {text.count(rejected(evidence, crossed))} (PromQL).",
     ]
