@@ -91,8 +91,8 @@ def tail(value: Percentile) -> str:
 
 
 def censored(value: Tail | None) -> str:
-    """A percentile in seconds, such as ``0.512``, or ``>= 1.234`` where it falls among jobs that were cut off."""
-    return NONE if value is None else f"{'>= ' if value.at_least else ''}{seconds(value.value)}"
+    """A percentile in seconds, such as ``0.512``, or ``≥ 1.234`` where it falls among jobs that were cut off."""
+    return NONE if value is None else f"{'≥ ' if value.at_least else ''}{seconds(value.value)}"
 
 
 def censored_limits(value: Tail) -> str:

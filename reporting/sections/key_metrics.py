@@ -51,7 +51,7 @@ def performance(evidence: Evidence) -> Section:
         for level in load.crowded(evidence)
         if level.success
     ]
-    return _section(evidence, "exact values from the client's records", [*items, *open_loop.key_figures(evidence)])
+    return _section(evidence, "exact values from the client's records; cite them with environment and method", [*items, *open_loop.key_figures(evidence)])
 
 
 def reliability(evidence: Evidence) -> Section:

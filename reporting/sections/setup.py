@@ -135,7 +135,7 @@ OPEN = (
     "independent of earlier jobs. Response time is done - intended start, service time done - sent, send delay sent - "
     "intended start. Time that a job waits for the generator or for the limit of jobs in flight counts as response "
     "time, so a stall of the service shows in every job that arrives meanwhile. Jobs unfinished at the cut-off are "
-    "right-censored: a percentile that falls among them is given as `>= x`."
+    "right-censored: a percentile that falls among them is given as `≥ x`."
 )
 
 

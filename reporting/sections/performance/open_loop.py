@@ -137,7 +137,7 @@ def _times(cases: list[OpenCase]) -> Table:
     caption = (
         "Seconds, exact, of completed and cut-off jobs. Response time counts from the intended start, service time "
         "from sending: the difference is what a generator with coordinated omission hides. `from x`: n is too small "
-        "for an upper limit. `>= x`: the percentile falls among jobs that were cut off, so only a lower limit is known."
+        "for an upper limit. `≥ x`: the percentile falls among jobs that were cut off, so only a lower limit is known."
     )
     return Table(columns, tuple(rows), columns[1:], caption)
 
