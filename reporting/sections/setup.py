@@ -7,8 +7,7 @@ from reelbench.reporting.analysis.generator_health import MAX_GENERATOR_CPU, MAX
 from reelbench.reporting.document import grafana_links, text
 from reelbench.reporting.document.report import Block, Bullets, Section, Table
 from reelbench.reporting.document.text import literal
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import case_seconds, place_name
+from reelbench.reporting.evidence.evidence import Evidence, case_seconds, place_name
 
 
 def environment(evidence: Evidence) -> Section:

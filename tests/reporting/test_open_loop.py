@@ -4,6 +4,7 @@ import dataclasses
 import math
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -370,10 +371,7 @@ def with_objective(records: Evidence, limit: float) -> Evidence:
         measurement("service_jobs", scenario.name, member="completed", value=float(outcomes[Outcome.COMPLETED])),
     )
     whole = msgspec.structs.replace(records.measurements, measurements=answers)
-    return Evidence(**{**{name: getattr(records, name) for name in FIELDS}, "run": run, "measurements": whole})
-
-
-FIELDS = ("catalogue", "run", "jobs", "requests", "calls", "series", "stack", "measurements", "prices", "root_spans")
+    return replace(records, run=run, measurements=whole)
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,7 @@ from reelbench.reporting.analysis.spike import GROUP, Spike, spikes
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
 from reelbench.reporting.evidence.dimension import Dimension
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.sections.performance.load import send_delays
 
 LISTED = 20
