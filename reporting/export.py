@@ -1,9 +1,9 @@
-"""From a run directory to its reports: read, ask, judge, write."""
+"""Load records, query Prometheus, evaluate objectives, render reports."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,14 +13,15 @@ from reelbench.loadgen.record.jobs import read_calls, read_jobs, read_requests
 from reelbench.loadgen.record.run import RunRecord, read_run
 from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE, TRACES_DIR, RecordError
 from reelbench.loadgen.record.stack import StackRecord, read_stack
+from reelbench.reporting.analysis import subjects
 from reelbench.reporting.analysis.record_slis import compute
-from reelbench.reporting.analysis.verdicts import Analysis, Status, Verdict, analyse, worst
+from reelbench.reporting.analysis.verdicts import Status, Verdict, analyse, worst
 from reelbench.reporting.catalogue.prices import PRICES_FILE, load_prices
 from reelbench.reporting.catalogue.sli import Catalogue
 from reelbench.reporting.catalogue.sli_file import CATALOGUE_FILE, load
 from reelbench.reporting.document import text
-from reelbench.reporting.document.report import Report
 from reelbench.reporting.evidence import measurements as measured
+from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import Measurements
 from reelbench.reporting.evidence.process_samples import read_series
@@ -31,25 +32,17 @@ from reelbench.reporting.evidence.trace_sampling import wanted
 from reelbench.reporting.evidence.traces import FileTraces, TraceEvidence, TraceSource
 from reelbench.reporting.publish import Format, publish
 from reelbench.reporting.results.outcome import Found, Judged
-from reelbench.reporting.sections import common
-from reelbench.reporting.sections.performance import performance
-from reelbench.reporting.sections.reliability import reliability
-from reelbench.reporting.sections.resources import resources
+from reelbench.reporting.sections.build import build_report
+from reelbench.reporting.sections.verdict import verdict_cells
 
 REPORTS_DIR = "reports"
-DIMENSIONS: dict[str, Callable[[Evidence, Analysis], Report]] = {
-    "performance": performance.build,
-    "reliability": reliability.build,
-    "resources": resources.build,
-}
-"""Every dimension with its report, in the order in which they are written and printed."""
 SETTLE = 30.0
-"""Seconds after the end of a run at which its telemetry is read when the stack recorded no instant."""
+"""Seconds after the end of a run at which telemetry is read if the stack recorded no instant."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What an export wrote and found."""
+    """The files and verdicts of an export."""
 
     paths: tuple[Path, ...]
     verdicts: tuple[Verdict, ...]
@@ -57,7 +50,7 @@ class Exported:
     exit_code: int
     """0 pass, 1 an objective failed, 3 inconclusive or invalid."""
     problems: tuple[str, ...]
-    """One sentence, which begins with the scenario, for each thing that keeps its numbers from being trusted."""
+    """Reasons not to trust the numbers, one sentence each, starting with the scenario."""
     summary: tuple[str, ...]
     """Lines for the terminal."""
 
@@ -94,13 +87,21 @@ def export(
         PricesError: the price list is wrong.
         QueryError: Prometheus did not answer. Without traces, from a Tempo that is gone, the reports say so.
     """
-    slis = load(catalogue)
-    price_list = load_prices(prices)
     run = read_run(run_dir)
-    stack = read_stack(run_dir)
+    evidence = Evidence(
+        run=run,
+        jobs=tuple(read_jobs(run_dir)),
+        requests=tuple(read_requests(run_dir)),
+        calls=tuple(read_calls(run_dir)),
+        stack=read_stack(run_dir),
+        catalogue=load(catalogue),
+        measurements=Measurements(run_id=run.run_id, instant=0.0, window="0s", prometheus=False, measurements=()),
+        prices=load_prices(prices),
+    )
+    slis = subjects.of_run(evidence)
     measurements = None if prometheus_url else _kept(run_dir, run, slis)
     if measurements is None:
-        at = instant if instant is not None else _instant(run, stack)
+        at = instant if instant is not None else _instant(run, evidence.stack)
         length = f"{math.ceil(window if window is not None else at - run.started) + 1}s"
         prometheus = connect(prometheus_url) if prometheus_url else None
         try:
@@ -109,16 +110,7 @@ def export(
         finally:
             if prometheus:
                 prometheus.close()
-    evidence = Evidence(
-        run=run,
-        jobs=tuple(read_jobs(run_dir)),
-        requests=tuple(read_requests(run_dir)),
-        calls=tuple(read_calls(run_dir)),
-        stack=stack,
-        catalogue=slis,
-        measurements=measurements,
-        prices=price_list,
-    )
+    evidence = replace(evidence, catalogue=slis, measurements=measurements)
     evidence = replace(evidence, traces=_traces(traces, run_dir, evidence, ask=prometheus_url is not None))
     evidence = replace(evidence, measurements=compute(evidence))
     judged = tuple(_judge(evidence, dimension) for dimension in _dimensions(run))
@@ -136,15 +128,15 @@ def export(
     )
 
 
-def _judge(evidence: Evidence, dimension: str) -> Judged:
+def _judge(evidence: Evidence, dimension: Dimension) -> Judged:
     analysis = analyse(evidence, dimension)
-    return Judged(dimension, analysis, DIMENSIONS[dimension](evidence, analysis))
+    return Judged(dimension, analysis, build_report(evidence, analysis, dimension))
 
 
-def _dimensions(run: RunRecord) -> list[str]:
-    """The dimensions that a run has a scenario of; a run without any has a report of performance that says so."""
+def _dimensions(run: RunRecord) -> list[Dimension]:
+    """Return the dimensions of the planned scenarios; performance for a run without scenarios, whose report says so."""
     planned = {scenario.dimension for scenario in run.scenarios}
-    return [dimension for dimension in DIMENSIONS if dimension in planned] or ["performance"]
+    return [dimension for dimension in Dimension if dimension in planned] or [Dimension.PERFORMANCE]
 
 
 def _kept(run_dir: Path, run: RunRecord, slis: Catalogue) -> Measurements | None:
@@ -160,14 +152,14 @@ def _kept(run_dir: Path, run: RunRecord, slis: Catalogue) -> Measurements | None
 
 
 def _traces(traces: TraceSource | None, run_dir: Path, evidence: Evidence, *, ask: bool) -> TraceEvidence:
-    """Ask where the traces are; without a Prometheus nobody is asked, and only files can tell."""
+    """Read the traces of the run; without Prometheus, only those kept in files."""
     if traces is not None:
         return _gather(traces, evidence)
     stack = evidence.stack
     if stack is None or stack.traces_url is None:
         return _gather(FileTraces(run_dir / TRACES_DIR), evidence)
     if not ask:
-        return TraceEvidence(absent=f"they are in the Tempo at {stack.traces_url}, and nobody was asked")
+        return TraceEvidence(absent=f"they are in the Tempo at {stack.traces_url}, which was not queried")
     tempo = connect_tempo(stack.traces_url, evidence.run)
     try:
         return _gather(tempo, evidence)
@@ -190,10 +182,10 @@ def _instant(run: RunRecord, stack: StackRecord | None) -> float:
 
 
 def _summary(judged: Judged, paths: list[Path]) -> list[str]:
-    """The verdicts as a plain table, what keeps the numbers from being trusted, and where the report is."""
+    """Return the verdicts as a plain table, the problems, and the path of the report."""
     analysis = judged.analysis
     rows = [
-        (f"  {v.status}", *common.verdict_cells(v)[:4], f"n = {text.NONE if v.n is None else v.n}", v.reason)
+        (f"  {v.status}", *verdict_cells(v)[:4], f"n = {text.NONE if v.n is None else v.n}", v.reason)
         for v in analysis.verdicts
     ]
     lines = tabulate(rows, tablefmt="plain", disable_numparse=True).splitlines() if rows else []

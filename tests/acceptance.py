@@ -21,7 +21,7 @@ from reelbench.loadgen.record.run import RunRecord, RunState, ScenarioRecord, re
 from reelbench.reporting.analysis.verdicts import Status, Verdict
 from reelbench.reporting.catalogue import sli_file as catalogue
 from reelbench.reporting.export import Exported, export
-from reelbench.reporting.sections.common import verdict_cells
+from reelbench.reporting.sections.verdict import verdict_cells
 
 ROOT = Path(__file__).parents[1]
 REPORTS = Path(__file__).parent / "reports"

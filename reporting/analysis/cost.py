@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from reelbench.loadgen.record.jobs import Outcome
 from reelbench.loadgen.record.run import CaseRecord
 from reelbench.reporting.analysis.process_usage import UNDER_TEST, job_seconds, memory, utilisation
+from reelbench.reporting.analysis.subjects import RESOURCES, load_levels, single_job, steady_load
 from reelbench.reporting.analysis.traffic import traffic
 from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.evidence.evidence import Evidence, case_seconds
@@ -20,8 +21,6 @@ KINDS = {"llm_input": "input_tokens", "llm_output": "output_tokens", "tts": "cha
 PER = {"llm_input": 1e6, "llm_output": 1e6, "tts": 1e6, "image": 1.0}
 PROVIDERS = {"llm": ("llm_input", "llm_output"), "tts": ("tts",), "image": ("image",)}
 """The prices that a call of each provider is charged by."""
-REFERENCE = ("single_job", "network_bandwidth", "resource_scaling")
-"""The scenario that stands for a job: the first of these that was measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +114,11 @@ def bill(evidence: Evidence, scenario: str, case: CaseRecord) -> Bill | None:
 
 
 def reference(evidence: Evidence) -> tuple[str, CaseRecord, Bill] | None:
-    """Return scenario, case and bill that stand for a job."""
-    for name in REFERENCE:
-        found = evidence.scenario(name)
-        for case in found.cases if found else []:
-            if case.started is not None and (cost := bill(evidence, name, case)) is not None:
-                return name, case, cost
+    """Return scenario, case and bill that stand for a job: single jobs, else a steady load, else the lowest level."""
+    for found in (single_job(evidence), steady_load(evidence), load_levels(evidence, RESOURCES)):
+        for case in found.cases if found else ():
+            if found and (cost := bill(evidence, found.name, case)) is not None:
+                return found.name, case, cost
     return None
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.loadgen.record.run import ScenarioRecord
-from reelbench.reporting.document.literal import literal
+from reelbench.reporting.document.text import literal
 from reelbench.reporting.evidence.evidence import Evidence
 
 UNENDED = ("queued", "in_progress")

@@ -11,7 +11,6 @@ from reelbench.reporting.evidence.evidence import Evidence, case_seconds
 from reelbench.reporting.evidence.process_samples import ProcessSamples
 from reelbench.reporting.statistics.trend import Trend, trend
 
-SCENARIO = "memory_leak"
 HORIZON = 1000
 """Jobs over which the slope is projected."""
 EDGE = 3
@@ -45,10 +44,10 @@ class Leak:
         return max(lower, 0.0) * HORIZON if self.trend.significant else 0.0
 
 
-def leak(evidence: Evidence, scenario: str = SCENARIO) -> Leak | None:
-    """Return the growth of memory in the first case of a scenario; None with too few samples for a trend."""
+def leak(evidence: Evidence, scenario: str, case: CaseRecord | None = None) -> Leak | None:
+    """Return the growth of memory in a case, by default the first; None with too few samples for a trend."""
     found = evidence.scenario(scenario)
-    case = next((c for c in found.cases if c.started is not None), None) if found else None
+    case = case or (next((c for c in found.cases if c.started is not None), None) if found else None)
     seconds = case_seconds(case) if case else None
     if case is None or not seconds:
         return None

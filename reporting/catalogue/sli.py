@@ -76,13 +76,18 @@ class Role(StrEnum):
     """The name by which Python asks for an indicator; at most one indicator of a catalogue has it."""
 
     RESPONSE_TIME_AVG = "response_time_avg"
+    RESPONSE_TIME_P50 = "response_time_p50"
     RESPONSE_TIME_P95 = "response_time_p95"
+    RESPONSE_TIME_P99 = "response_time_p99"
     SUCCESS_RATE = "success_rate"
     THROUGHPUT = "throughput"
     REQUEST_RATE = "request_rate"
     QUEUE_TIME_AVG = "queue_time_avg"
     QUEUE_TIME_P95 = "queue_time_p95"
+    API_LATENCY_AVG = "api_latency_avg"
     API_LATENCY_P95 = "api_latency_p95"
+    WAIT_LATENCY_AVG = "wait_latency_avg"
+    WAIT_LATENCY_P95 = "wait_latency_p95"
     STAGE_N = "stage_n"
     STAGE_SUM = "stage_sum"
     STAGE_AVG = "stage_avg"
@@ -130,6 +135,22 @@ class Role(StrEnum):
     SERVICE_JOBS = "service_jobs"
 
 
+class Evident(StrEnum):
+    """What a scenario shows by its records; `reporting/analysis/subjects.py` has the code."""
+
+    PROVIDER_OUTAGE = "provider_outage"
+    STORE_OUTAGE = "store_outage"
+    CANCELLATION = "cancellation"
+    STORED_JOBS = "stored_jobs"
+    CHECKED_FILES = "checked_files"
+    RAMP = "ramp"
+    BURST = "burst"
+    SINGLE_JOB = "single_job"
+    LOAD_LEVELS = "load_levels"
+    SEQUENTIAL_JOBS = "sequential_jobs"
+    KNOWN_PROMPTS = "known_prompts"
+
+
 class RecordFunction(StrEnum):
     """Functions of the client's records and the providers' logs; `reporting/analysis/record_slis.py` has their code."""
 
@@ -153,6 +174,8 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     direction: Direction
     scenarios: tuple[str, ...] = ()
     """Scenarios where it is judged; empty = wherever the indicator is measured."""
+    subject: Evident | None = None
+    """Also judged in the scenarios of a run that show this."""
     concurrency: int | None = None
     """Judge only the cases with this many jobs in flight."""
     members: tuple[str, ...] = ()
@@ -183,6 +206,7 @@ class Sli(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     query: str | None = None
     function: RecordFunction | None = None
     scenarios: tuple[str, ...] = ()
+    subject: Evident | None = None
     by: By | None = None
     per_second: bool = False
     quantile: Annotated[float, msgspec.Meta(gt=0, lt=1, description="a number between 0 and 1")] | None = None

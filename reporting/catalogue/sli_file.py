@@ -209,5 +209,10 @@ def _contradictions(slis: list[Sli]) -> Iterator[str]:
             continue
         if source.source == "records":
             yield f"sli {sli.id}: n names {sli.n!r}, which is no query"
-        elif (source.scope, source.by, source.scenarios) != (sli.scope, sli.by, sli.scenarios):
+        elif (source.scope, source.by, source.scenarios, source.subject) != (
+            sli.scope,
+            sli.by,
+            sli.scenarios,
+            sli.subject,
+        ):
             yield f"sli {sli.id}: n names {sli.n!r}, which differs in scope, by or scenarios"

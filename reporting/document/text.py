@@ -1,8 +1,9 @@
-"""Numbers as text: sensible digits, units, and a dash where there is none."""
+"""Numbers and foreign words as text: sensible digits, units, a dash where there is no value, mark-up escaped."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -14,6 +15,13 @@ from reelbench.reporting.statistics.intervals import Interval, Percentile, Propo
 NONE = "-"
 LEAST = 1e-6
 """The smallest amount of money that is written out."""
+_MARKS = re.compile(r"[\\`*\[\]<>&~]|(?<![^\W_])_|_(?![^\W_])")
+_UNSEEN = re.compile(r"[\s\x00-\x1f\x7f]+")
+
+
+def literal(foreign: str) -> str:
+    """Escape what Markdown would take for mark-up, and put the text on one line."""
+    return _MARKS.sub(lambda found: f"\\{found[0]}", _UNSEEN.sub(" ", foreign).strip())
 
 
 def seconds(value: float | None) -> str:
@@ -83,8 +91,8 @@ def tail(value: Percentile) -> str:
 
 
 def censored(value: Tail | None) -> str:
-    """A percentile in seconds, such as ``0.512``, or ``>= 1.234`` where it falls among jobs that were cut off."""
-    return NONE if value is None else f"{'>= ' if value.at_least else ''}{seconds(value.value)}"
+    """A percentile in seconds, such as ``0.512``, or ``≥ 1.234`` where it falls among jobs that were cut off."""
+    return NONE if value is None else f"{'≥ ' if value.at_least else ''}{seconds(value.value)}"
 
 
 def censored_limits(value: Tail) -> str:
@@ -138,7 +146,7 @@ def amount(value: float | None) -> str:
 
 def megabytes(value: float | None, digits: int = 1) -> str:
     """Bytes as MB (10^6), for a column whose head names the unit."""
-    return NONE if value is None else f"{value / 1e6:,.{digits}f}"
+    return NONE if value is None else f"{round(value / 1e6, digits) + 0.0:,.{digits}f}"  # + 0.0: no -0.0
 
 
 def money(value: float | None) -> str:
