@@ -14,8 +14,8 @@ import pytest
 
 from reelbench.service.api.app import create_app
 from reelbench.service.jobs.audit import Audit
-from reelbench.service.pipeline.assets import Assets
 from reelbench.service.settings import Settings
+from reelbench.service.store.assets import Assets
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 STRAY = "video_" + "a" * 32
@@ -175,7 +175,7 @@ async def test_a_job_that_is_made_while_the_audit_looks_is_no_orphan(
     tmp_path: Any, looks: Any, jobs: Any, orphans: int
 ) -> None:
     (tmp_path / STRAY).mkdir()
-    audit = Audit(Settings().switches(), SomeJobs(*jobs), SlowStore(looks), Assets(tmp_path))  # type: ignore[arg-type]
+    audit = Audit(Settings().toggles(), SomeJobs(*jobs), SlowStore(looks), Assets(tmp_path))  # type: ignore[arg-type]
     assert (await audit.take()).orphans == orphans
 
 
@@ -191,7 +191,7 @@ async def test_a_job_that_is_deleted_while_the_audit_looks_is_neither_orphan_nor
             shutil.rmtree(tmp_path / STRAY, ignore_errors=True)
 
     store = SlowStore([{STRAY: DONE} if deleted == 1 else {}, {}], remove)
-    found = await Audit(Settings().switches(), SomeJobs(set()), store, Assets(tmp_path)).take()  # type: ignore[arg-type]
+    found = await Audit(Settings().toggles(), SomeJobs(set()), store, Assets(tmp_path)).take()  # type: ignore[arg-type]
     assert (found.orphans, found.missing) == (0, 0)
 
 

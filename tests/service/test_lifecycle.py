@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from reelbench.service.__main__ import main
-from reelbench.service.pipeline.assets import Assets
+from reelbench.service.store.assets import Assets
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 
@@ -226,7 +226,7 @@ def test_a_defect_in_the_service_fails_the_job_without_its_details(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("reelbench.service.pipeline.media.Media.compose", lambda *_: 1 / 0)
+    monkeypatch.setattr("reelbench.service.pipeline.media.Media.encode", lambda *_: 1 / 0)
     video = create(start())
     assert video["error"] == {"code": "internal_error", "message": "The service failed to make this video."}
     assert "ZeroDivisionError" in caplog.text
@@ -368,7 +368,7 @@ def test_files_that_the_disk_keeps_do_not_keep_a_job_from_its_end(
     def refuse(*_: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr("reelbench.service.pipeline.assets.Path.rename", refuse)
+    monkeypatch.setattr("reelbench.service.store.assets.Path.rename", refuse)
     for job in jobs:
         assert http.delete(f"{running.url}/v1/videos/{job['id']}").json()["deleted"] is True
         assert http.get(f"{running.url}/v1/videos/{job['id']}").status_code == 404

@@ -20,10 +20,11 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from reelbench.service.jobs.correlation import Correlation
-from reelbench.service.jobs.job import ProviderError
+from reelbench.service.domain.correlation import Correlation
+from reelbench.service.domain.errors import ProviderError
 from reelbench.service.metrics import Metrics
-from reelbench.service.provider_client.client import Answer, Call, ProviderClient, _retry_after
+from reelbench.service.provider_client.client import ProviderClient, _retry_after
+from reelbench.service.provider_client.requests import ProviderAnswer, ProviderRequest
 from reelbench.service.provider_client.resilience import Resilience
 from reelbench.service.settings import Settings
 
@@ -31,7 +32,7 @@ HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0)
 NONE = {"run_id": "", "scenario": "", "case": ""}
 LABELS = {"run_id": "r1", "scenario": "tts_failures", "case": "c"}
 FAST = {"retry_wait_initial": 0.001, "retry_wait_max": 0.002}
-SPEECH = Call("text_to_speech", "/v1/audio/speech", "m", {"input": "x"}, Answer)
+SPEECH = ProviderRequest("text_to_speech", "/v1/audio/speech", "m", {"input": "x"}, ProviderAnswer)
 
 
 class Time:
@@ -54,14 +55,14 @@ class Client:
         self.tracer = self.tracers.get_tracer("test")
         metrics = Metrics(self.meters.get_meter("test"))
         chosen = Settings(**FAST | settings)
-        self.switches = chosen.switches()
-        self.resilience = Resilience("tts", chosen, self.switches, metrics, self.time)  # type: ignore[arg-type]
+        self.toggles = chosen.toggles()
+        self.resilience = Resilience("tts", chosen, self.toggles, metrics, self.time)  # type: ignore[arg-type]
         self.breaker = self.resilience.breaker
         self.client = ProviderClient(
             "tts",
             url,
             self.resilience,
-            self.switches,
+            self.toggles,
             connections=50,
             timeout=5,
             api_key="",
@@ -153,13 +154,13 @@ async def test_an_answer_that_cannot_be_used_and_a_lost_provider_are_retried(mak
     bodies = iter([b"corrupt", b"good"])
     providers.answers["tts"] = lambda _: (200, next(bodies))
 
-    def read(body: bytes) -> Answer[bytes]:
+    def read(body: bytes) -> ProviderAnswer[bytes]:
         if body != b"good":
             raise ValueError("corrupt")
-        return Answer(body)
+        return ProviderAnswer(body)
 
     client = make()
-    call = Call("text_to_speech", "/v1/audio/speech", "m", {}, read)
+    call = ProviderRequest("text_to_speech", "/v1/audio/speech", "m", {}, read)
     assert await client.client.call(call, Correlation(**LABELS)) == b"good"
     assert providers.calls["tts"] == 2
     assert client.counts("retry.calls", "kind") == {("successful_with_retry",): 1}

@@ -22,8 +22,9 @@ from reelbench.service.faults.faults import Faults
 from reelbench.service.faults.plan import Plan, Rule
 from reelbench.service.metrics import Metrics
 from reelbench.service.settings import Settings
+from reelbench.service.store.connection import Connection, StoreError, connect
 from reelbench.service.store.faults import OFFER, StoreFaults
-from reelbench.service.store.store import Store, StoreError, connect
+from reelbench.service.store.store import Store
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 UNKNOWN = "video_" + "0" * 32
@@ -48,7 +49,7 @@ class Injected:
         self.faults = Faults(OFFER)
         self.meters = MeterProvider([InMemoryMetricReader()])
         metrics = Metrics(self.meters.get_meter("test"))
-        self.store = Store(connect("", 1.0), metrics, StoreFaults(self.faults, timeout))
+        self.store = Store(Connection(connect("", 1.0), metrics, faults=StoreFaults(self.faults, timeout)))
 
     def plan(self, kind: str, **fields: Any) -> None:
         life = fields.pop("lifetime", None)

@@ -14,7 +14,7 @@ import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 
 from reelbench.service import metrics
-from reelbench.service.jobs.correlation import OVERFLOW, Correlation, Correlations
+from reelbench.service.domain.correlation import OVERFLOW, Correlation, Correlations
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 

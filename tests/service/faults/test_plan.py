@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from reelbench.service.faults.errors import FaultsError
-from reelbench.service.faults.plan import Offer, Plan, Rule, read
+from reelbench.service.faults.plan import FaultsError, Offer, Plan, Rule, read
 from reelbench.service.providers.exchange import OFFER
 from reelbench.service.store.faults import OFFER as STORE
 

@@ -99,9 +99,9 @@ def test_a_call_in_progress_is_listed_when_it_is_counted() -> None:
     [
         ({"provider": "store"}, "provider", "provider must be one of llm, tts, image."),
         ({"provider": ""}, "provider", "provider must be one of llm, tts, image."),
-        ({"since": "yesterday"}, "since", "since must be an instant in Unix seconds."),
-        ({"since": "nan"}, "since", "since must be an instant in Unix seconds."),
-        ({"since": "inf"}, "since", "since must be an instant in Unix seconds."),
+        ({"since": "yesterday"}, "since", "since must be a time in Unix seconds."),
+        ({"since": "nan"}, "since", "since must be a time in Unix seconds."),
+        ({"since": "inf"}, "since", "since must be a time in Unix seconds."),
     ],
 )
 async def test_a_wrong_query_is_named(query: dict[str, str], param: str, message: str) -> None:

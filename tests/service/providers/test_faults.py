@@ -23,7 +23,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from PIL import Image
 
-from reelbench.service.api.loopback import on_loopback
+from reelbench.service.faults.endpoint import on_loopback
 from reelbench.service.providers import metrics
 from reelbench.service.providers.app import create_app
 from reelbench.service.providers.settings import Settings
@@ -116,7 +116,7 @@ async def waiting(providers: Providers, stalls: int) -> None:
 
 def stalling() -> int:
     """Count the tasks of calls in progress and of their watchers."""
-    names = ("run_asgi", "_gone", "Event.wait")
+    names = ("run_asgi", "_disconnected", "Event.wait")
     return sum(any(name in str(task.get_coro()) for name in names) for task in asyncio.all_tasks())
 
 
