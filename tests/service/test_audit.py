@@ -218,21 +218,19 @@ def test_no_audit_under_load_finds_an_orphan(start: Callable[..., Any], provider
     assert state(running) == CLEAN
 
 
-@pytest.mark.parametrize(
-    ("settings", "caller", "status"),
-    [
+async def test_who_may_see_the_state(tmp_path: Any, subtests: pytest.Subtests) -> None:
+    for settings, caller, status in [
         ({"admin": True}, "203.0.113.7", 403),
         ({"admin_remote": True}, "127.0.0.1", 404),
         ({}, "127.0.0.1", 404),
-    ],
-)
-async def test_who_may_see_the_state(tmp_path: Any, settings: Any, caller: str, status: int) -> None:
-    app = create_app(Settings(data_dir=tmp_path, **settings))
-    async with app.router.lifespan_context(app):
-        transport = httpx.ASGITransport(app, client=(caller, 1))
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            for path in ("state", "breakers"):
-                assert (await client.get(f"/v1/admin/{path}")).status_code == status
+    ]:
+        with subtests.test(caller=caller, settings=settings):
+            app = create_app(Settings(data_dir=tmp_path, **settings))
+            async with app.router.lifespan_context(app):
+                transport = httpx.ASGITransport(app, client=(caller, 1))
+                async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                    for path in ("state", "breakers"):
+                        assert (await client.get(f"/v1/admin/{path}")).status_code == status
 
 
 def test_remote_callers_may_see_the_state_when_allowed(start: Callable[..., Any]) -> None:

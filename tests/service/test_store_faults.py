@@ -256,9 +256,8 @@ def test_bad_plans_are_refused_with_all_errors_in_the_envelope_of_the_api(start:
     assert HTTP.get(f"{running.url}/faults").json()["seed"] == 9
 
 
-@pytest.mark.parametrize(
-    ("settings", "caller", "status", "code"),
-    [
+async def test_who_may_make_the_store_fail(tmp_path: Any, subtests: pytest.Subtests) -> None:
+    for settings, caller, status, code in [
         ({"faults": True}, "127.0.0.1", 200, None),
         ({"faults": True}, "::1", 200, None),
         ({"faults": True}, "203.0.113.7", 403, "remote_caller"),
@@ -266,17 +265,14 @@ def test_bad_plans_are_refused_with_all_errors_in_the_envelope_of_the_api(start:
         ({}, "127.0.0.1", 404, "unknown_url"),
         ({"faults_remote": True}, "127.0.0.1", 404, "unknown_url"),
         ({"admin": True}, "127.0.0.1", 404, "unknown_url"),
-    ],
-)
-async def test_who_may_make_the_store_fail(
-    tmp_path: Any, settings: dict[str, bool], caller: str, status: int, code: str | None
-) -> None:
-    app = create_app(Settings(data_dir=tmp_path, **settings))  # type: ignore[arg-type]
-    transport = httpx.ASGITransport(app, client=(caller, 1))
-    plan = {"seed": 1, "rules": [{"provider": "store", "kind": "outage"}]}
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        answers = [await client.request(method, "/faults", json=plan) for method in ("GET", "PUT", "DELETE")]
-    assert [answer.status_code for answer in answers] == [status] * 3
-    if code is not None:
-        assert {answer.json()["error"]["code"] for answer in answers} == {code}
-        assert {answer.json()["error"]["type"] for answer in answers} == {"invalid_request_error"}
+    ]:
+        with subtests.test(caller=caller, settings=settings):
+            app = create_app(Settings(data_dir=tmp_path, **settings))  # type: ignore[arg-type]
+            transport = httpx.ASGITransport(app, client=(caller, 1))
+            plan = {"seed": 1, "rules": [{"provider": "store", "kind": "outage"}]}
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                answers = [await client.request(method, "/faults", json=plan) for method in ("GET", "PUT", "DELETE")]
+            assert [answer.status_code for answer in answers] == [status] * 3
+            if code is not None:
+                assert {answer.json()["error"]["code"] for answer in answers} == {code}
+                assert {answer.json()["error"]["type"] for answer in answers} == {"invalid_request_error"}

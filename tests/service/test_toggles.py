@@ -33,9 +33,8 @@ def job(running: Any, prompt: str = "Explain queues") -> dict[str, Any]:
     return dict(HTTP.get(f"{running.url}/v1/videos/{answer.json()['id']}/wait").json())
 
 
-@pytest.mark.parametrize(
-    ("body", "code", "message"),
-    [
+def test_a_change_that_is_none_is_refused_with_all_errors(subtests: pytest.Subtests) -> None:
+    for body, code, message in [
         (b"{", "invalid_json", "The body is not valid JSON: "),
         (b"\xff", "invalid_json", "The body is not valid JSON: "),
         (b"[" * 4000, "invalid_json", "The body is not valid JSON: "),
@@ -50,13 +49,12 @@ def job(running: Any, prompt: str = "Explain queues") -> dict[str, Any]:
                 "colour is not a switch; use retries, breaker, cache, pooling, scene_concurrency."
             ),
         ),
-    ],
-)
-def test_a_change_that_is_none_is_refused_with_all_errors(body: bytes, code: str, message: str) -> None:
-    with pytest.raises(RequestError) as caught:
-        read(body)
-    assert caught.value.code == code
-    assert str(caught.value).startswith(message)
+    ]:
+        with subtests.test(body=body[:80]):
+            with pytest.raises(RequestError) as caught:
+                read(body)
+            assert caught.value.code == code
+            assert str(caught.value).startswith(message)
 
 
 def test_the_endpoint_shows_changes_and_restores(start: Callable[..., Any]) -> None:
