@@ -19,6 +19,7 @@ from reelbench.service.domain.video import CreateVideo, VideoError
 from reelbench.service.jobs.live_jobs import LiveJobs
 from reelbench.service.jobs.outcome import judge, status, stop_reason, stopped
 from reelbench.service.metrics import Metrics
+from reelbench.service.settings import Settings
 from reelbench.service.store.assets import Assets
 from reelbench.service.store.backlog import Backlog
 from reelbench.service.store.connection import StoreError
@@ -34,7 +35,7 @@ _DROPPED = frozenset({"deleted", "service_lost"})
 
 
 class JobQueue:
-    """Runs at most `workers` jobs at once and lets at most `queue_size` wait; all in one event loop.
+    """Bounds the running and the waiting jobs; all in one event loop.
 
     `heartbeat` is None when no other instance can reach the store.
     """
@@ -43,10 +44,8 @@ class JobQueue:
         self,
         run: Callable[[Job], Awaitable[None]],
         live: LiveJobs,
+        settings: Settings,
         *,
-        workers: int,
-        queue_size: int,
-        job_timeout: float,
         store: Store,
         backlog: Backlog,
         heartbeat: Heartbeat | None,
@@ -57,9 +56,9 @@ class JobQueue:
     ) -> None:
         self._run = run
         self._live = live
-        self._workers = workers
-        self._queue_size = queue_size
-        self._job_timeout = job_timeout
+        self._workers = settings.workers
+        self._queue_size = settings.queue_size
+        self._job_timeout = settings.job_timeout
         self._store = store
         self._backlog = backlog
         self._heartbeat = heartbeat

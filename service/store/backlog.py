@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import TypeVar
 from weakref import WeakValueDictionary
 
 import msgspec
+import tenacity
 
 from reelbench.service.domain.clock import Clock
 from reelbench.service.metrics import Metrics
@@ -22,9 +21,10 @@ from reelbench.service.store.store import Store
 _log = logging.getLogger(__name__)
 _INTERVAL = 0.25
 """Seconds between two attempts to reach a store that is away."""
-_TRIES = 3
-"""Attempts of each step of the write-back: occasional failures of the store must not stop its progress."""
-_Result = TypeVar("_Result")
+_retried = tenacity.retry(
+    stop=tenacity.stop_after_attempt(3), retry=tenacity.retry_if_exception_type(StoreError), reraise=True
+)
+"""Repeats a step of the write-back, so that occasional failures of the store do not stop its progress."""
 
 
 class Backlog:
@@ -160,7 +160,7 @@ class Backlog:
             return False
         if kept is None and not self._store.away:
             try:
-                return await self._store.remove(state.id)
+                return await self._store.delete(state.id)
             except StoreError:
                 if not live:
                     raise
@@ -184,9 +184,9 @@ class Backlog:
             try:
                 await self._store.ping()
                 if self._heartbeat is not None:
-                    await _retried(self._heartbeat.renew)
+                    await _retried(self._heartbeat.renew)()
                 for video_id in list(self._refused):
-                    await _retried(partial(self._store.delete, video_id))
+                    await _retried(self._store.delete)(video_id, always=True)
                     self._refused.discard(video_id)
                 while self._unsaved:
                     for state in sorted(self._unsaved.values(), key=lambda state: state.sequence):
@@ -257,7 +257,7 @@ class Backlog:
                 self._metrics.deferred(state.correlation)
 
     async def _write_back(self, state: State) -> None:
-        written = await _retried(partial(self._store.write_back, state))
+        written = await _retried(self._store.write_back)(state)
         if self._unsaved.get(state.id) is state:
             self._drop(state)
             self._metrics.written_back(state.correlation)
@@ -313,15 +313,6 @@ class Backlog:
         except Exception:  # noqa: BLE001 - without this task nothing would be written back
             _log.exception("Kept states could not be written back; the attempt is repeated")
             return False
-
-
-async def _retried(step: Callable[[], Awaitable[_Result]]) -> _Result:
-    for _ in range(_TRIES - 1):
-        try:
-            return await step()
-        except StoreError:
-            continue
-    return await step()
 
 
 async def _uninterrupted(work: Callable[..., None], *arguments: object) -> None:

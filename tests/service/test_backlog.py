@@ -183,7 +183,7 @@ async def test_a_state_that_ended_or_vanished_in_the_store_meanwhile_is_not_writ
     server.connected = True
     b.store.returned()
     assert await b.store.end("ended", "a", lambda _, manifest: (b'{"status": "failed"}', manifest)) is not None
-    assert await b.store.remove("deleted")
+    assert await b.store.delete("deleted")
     assert await a.backlog.restore()
     assert a.superseded == [("ended", "ended"), ("deleted", "deleted")]
     assert await a.shown() == [("ended", "failed")]

@@ -31,7 +31,7 @@ from reelbench.service.settings import Settings
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 NONE = {"run_id": "", "scenario": "", "case": ""}
 LABELS = {"run_id": "r1", "scenario": "tts_failures", "case": "c"}
-FAST = {"retry_wait_initial": 0.001, "retry_wait_max": 0.002}
+FAST = {"retry_wait_initial": 0.001, "retry_wait_max": 0.002, "provider_timeout": 5}
 SPEECH = ProviderRequest("text_to_speech", "/v1/audio/speech", "m", {"input": "x"}, ProviderAnswer)
 
 
@@ -62,10 +62,8 @@ class Client:
             "tts",
             url,
             self.resilience,
+            chosen,
             self.toggles,
-            connections=50,
-            timeout=5,
-            api_key="",
             tracer=self.tracer,
             metrics=metrics,
             clock=self.time,  # type: ignore[arg-type]

@@ -345,9 +345,9 @@ async def test_a_refused_plan_changes_nothing(providers: Providers) -> None:
         assert await answer.json() == {
             "error": {
                 "message": "The fault plan has 3 errors: "
-                "rules[0].rate is 2 and must be a number above 0 and at most 1; "
-                'rules[1].provider is "x" and must be one of llm, tts, image; '
-                "rules[1].seconds is -1 and must be a number from 0 to 600.",
+                "rules[0].rate: Input should be less than or equal to 1; "
+                "rules[1].seconds: Input should be greater than or equal to 0; "
+                "rules[1].provider: Input should be 'llm', 'tts' or 'image'.",
                 "type": "invalid_request_error",
                 "param": "rules[0].rate",
                 "code": "invalid_fault_plan",
