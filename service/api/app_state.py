@@ -30,6 +30,7 @@ from reelbench.service.store.assets import Assets
 from reelbench.service.store.backlog import Backlog
 from reelbench.service.store.connection import Connection, connect
 from reelbench.service.store.faults import StoreFaults
+from reelbench.service.store.kept_states import KeptStates
 from reelbench.service.store.leases import Heartbeat, Leases
 from reelbench.service.store.spool import Spool
 from reelbench.service.store.store import Store
@@ -86,7 +87,7 @@ async def open_app_state(
     )
     backlog = Backlog(
         store,
-        Spool(settings.data_dir),
+        KeptStates(Spool(settings.data_dir), metrics, wake_up),
         wake_up=wake_up,
         heartbeat=heartbeat or None,
         on_superseded=live.on_superseded,

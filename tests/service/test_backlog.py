@@ -23,6 +23,7 @@ from reelbench.service.domain.correlation import Correlation
 from reelbench.service.metrics import Metrics
 from reelbench.service.store.backlog import Backlog
 from reelbench.service.store.connection import Connection, StoreError
+from reelbench.service.store.kept_states import KeptStates
 from reelbench.service.store.spool import Spool
 from reelbench.service.store.state import State, removal
 from reelbench.service.store.store import Store
@@ -54,7 +55,7 @@ class Process:
         self.superseded: list[tuple[str, str]] = []
         self.backlog = Backlog(
             self.store,
-            self.spool,
+            KeptStates(self.spool, metrics, wake_up),
             wake_up=wake_up,
             heartbeat=None,
             on_superseded=self._superseded,
