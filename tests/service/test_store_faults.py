@@ -221,10 +221,9 @@ async def test_a_call_that_waits_can_be_cancelled(make: Callable[..., Injected],
     await asyncio.sleep(0)
     assert injected.faults.state().rules[0].hit == 1
     call.cancel()
-    started = time.perf_counter()
-    with pytest.raises(asyncio.CancelledError):
-        await call
-    assert time.perf_counter() - started < 1
+    async with asyncio.timeout(10):
+        with pytest.raises(asyncio.CancelledError):
+            await call
 
 
 def test_bad_plans_are_refused_with_all_errors_in_the_envelope_of_the_api(start: Callable[..., Any]) -> None:
