@@ -115,8 +115,8 @@ async def open_app_state(
     if leases:
         leases.start()
     stack.push_async_callback(jobs.close)
-    audit = Audit(toggles, jobs, store, assets)
-    return AppState(settings, jobs, JobReader(jobs, store), assets, media, tuple(resilience.values()), toggles, audit)
+    reader, audit = JobReader(live, backlog, store), Audit(toggles, live, backlog, store, assets)
+    return AppState(settings, jobs, reader, assets, media, tuple(resilience.values()), toggles, audit)
 
 
 def _pipeline(  # noqa: PLR0917 - the objects that exist already, in the order of their creation

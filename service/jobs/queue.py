@@ -73,16 +73,6 @@ class JobQueue:
         self._sequence = 0
         self._closing = False
 
-    @property
-    def unsaved(self) -> int:
-        """Number of jobs whose latest state is not in the store yet."""
-        return len(self._backlog)
-
-    @property
-    def live(self) -> int:
-        """Number of jobs that wait or run in this process."""
-        return self._live.unfinished
-
     async def open(self) -> None:
         """Fail the jobs that earlier processes left unfinished, and remove their files."""
         for state in await self._backlog.open():
@@ -95,22 +85,9 @@ class JobQueue:
             raise ShutdownError
         await self._backlog.check()
 
-    def get(self, video_id: str) -> Job | None:
-        """Return the job while it is in this process and not deleted."""
-        job = self._live.get(video_id)
-        return None if job is None or job.stop_reason == "deleted" else job
-
-    def ids(self) -> frozenset[str]:
-        """Return the ids of all jobs in this process: arriving, accepted, or kept for the store."""
-        return self._live.ids() | self._backlog.ids()
-
-    def kept(self, video_id: str) -> State | None:
-        """Return the state of a job that is kept for the store."""
-        return self._backlog.get(video_id)
-
     def owns(self, video_id: str) -> bool:
         """Return whether this process works on a job or keeps its state for the store."""
-        return video_id in self._live or self.kept(video_id) is not None
+        return video_id in self._live or self._backlog.get(video_id) is not None
 
     async def create(self, request: CreateVideo, store_upload: Callable[[str], Awaitable[Upload | None]]) -> Job:
         """Accept a job, or raise RequestError; `store_upload` stores and checks the document for the new id."""
@@ -148,7 +125,7 @@ class JobQueue:
         """
         asked = self._clock.now()
         cancelled = False
-        job = self.get(video_id)
+        job = self._live.visible(video_id)
         if job is not None:
             await self._stop(job, "deleted")
             cancelled = job.outcome == "cancelled"
@@ -156,7 +133,7 @@ class JobQueue:
                 self._metrics.cancelled(self._clock.now() - asked, job.correlation)
         elif self._live.get(video_id) is not None:
             raise NotFoundError(video_id)
-        kept = self.kept(video_id)
+        kept = self._backlog.get(video_id)
         known = await self._backlog.remove(
             removal(
                 video_id,
