@@ -8,7 +8,7 @@ from pathlib import Path
 from opentelemetry.metrics import Meter, Observation
 
 from reelbench.registry import Instruments
-from reelbench.service.jobs.correlation import Correlation
+from reelbench.service.domain.correlation import Correlation
 
 METRICS_FILE = Path(__file__).with_name("metrics.yaml")
 

@@ -18,7 +18,7 @@ from reelbench import registry
 from reelbench.loadgen import metrics as loadgen
 from reelbench.loadgen.record.jobs import RequestRecord
 from reelbench.service import metrics as service
-from reelbench.service.jobs.correlation import Correlation
+from reelbench.service.domain.correlation import Correlation
 from reelbench.service.providers import metrics as providers
 from tests.test_data_helper import job
 

@@ -1,4 +1,4 @@
-"""Every error leaves in the envelope of the OpenAI API, whatever went wrong where."""
+"""Error responses in the envelope of the OpenAI API."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from reelbench.service.store.store import StoreError
+from reelbench.service.domain.errors import NotFoundError, QueueFullError, RequestError, UnavailableError
+from reelbench.service.store.connection import StoreError
 
 _INTERNAL = "The service failed to answer this request; its log has the cause."
+_STATUSES: dict[type[RequestError], int] = {NotFoundError: 404, QueueFullError: 429, UnavailableError: 503}
+"""Other requests that are refused get 400."""
 
 
 class ApiError(Exception):
-    """An answer other than success; the message is one sentence for the client."""
+    """An error response; the message is one sentence for the client."""
 
     def __init__(
         self, status: int, code: str, message: str, *, param: str | None = None, retry_after: int | None = None
@@ -28,18 +31,13 @@ class ApiError(Exception):
         self.retry_after = retry_after
 
 
-def not_found(video_id: str) -> ApiError:
-    """The error for an id that is unknown, deleted, or no id at all."""
-    return ApiError(404, "video_not_found", f"No video with id '{video_id[:100]}' was found.", param="video_id")
-
-
 def unknown_url(request: Request) -> ApiError:
-    """The error for a path that does not exist."""
+    """Return the error for a path that does not exist."""
     return ApiError(404, "unknown_url", f"Unknown path: {request.method} {request.url.path[:200]}.")
 
 
 def envelope(error: ApiError, headers: dict[str, str] | None = None) -> Response:
-    """The response for `error`."""
+    """Return the response for `error`."""
     body = {
         "error": {
             "message": error.message,
@@ -51,19 +49,48 @@ def envelope(error: ApiError, headers: dict[str, str] | None = None) -> Response
     headers = dict(headers or {})
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
-    # A lone surrogate in an echoed name cannot be encoded; the answer must leave all the same.
+    # A lone surrogate in an echoed name cannot be encoded; it is replaced.
     body["error"]["message"] = error.message.encode("utf-8", "replace").decode()
     body["error"]["param"] = None if error.param is None else error.param.encode("utf-8", "replace").decode()
     return Response(orjson.dumps(body), error.status, headers, media_type="application/json")
 
 
 def install(app: FastAPI) -> None:
-    """Register the handlers that turn every exception into an envelope."""
-    app.add_exception_handler(ApiError, _api_error)
-    app.add_exception_handler(StoreError, _store_error)
-    app.add_exception_handler(RequestValidationError, _validation_error)
-    app.add_exception_handler(HTTPException, _http_exception)
-    app.add_exception_handler(Exception, _unexpected)
+    """Register one handler that turns every exception into an envelope."""
+    for kind in (ApiError, RequestError, StoreError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, _handle)
+
+
+async def _handle(request: Request, error: Exception) -> Response:
+    match error:
+        case HTTPException():
+            return envelope(_http_error(request, error), dict(error.headers or {}))
+        case ApiError():
+            found = error
+        case RequestError():
+            status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 400)
+            retry_after = 1 if isinstance(error, QueueFullError | UnavailableError) else None
+            found = ApiError(status, error.code, error.message, param=error.param, retry_after=retry_after)
+        case StoreError():
+            found = ApiError(503, "store_unavailable", str(error), retry_after=1)
+        case RequestValidationError():
+            first = error.errors()[0]
+            param = str(first["loc"][-1])
+            found = ApiError(400, "invalid_value", f"Invalid '{param}': {first['msg']}.", param=param)
+        case _:
+            # The log of the server has the traceback: Starlette raises the exception again after this response.
+            found = ApiError(500, "internal_error", _INTERNAL)
+    return envelope(found)
+
+
+def _http_error(request: Request, error: HTTPException) -> ApiError:
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return unknown_url(request)
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = (error.headers or {}).get("allow", "GET")
+        message = f"Method {request.method[:20]} is not allowed here; allowed: {allowed}."
+        return ApiError(405, "method_not_allowed", message)
+    return ApiError(error.status_code, "invalid_request", str(error.detail))
 
 
 def _type(status: int) -> str:
@@ -72,35 +99,3 @@ def _type(status: int) -> str:
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return "server_error"
     return "invalid_request_error"
-
-
-async def _api_error(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, ApiError)
-    return envelope(error)
-
-
-async def _store_error(_request: Request, error: Exception) -> Response:
-    return envelope(ApiError(503, "store_unavailable", str(error), retry_after=1))
-
-
-async def _validation_error(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    param = str(first["loc"][-1])
-    return envelope(ApiError(400, "invalid_value", f"Invalid '{param}': {first['msg']}.", param=param))
-
-
-async def _http_exception(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    headers = dict(error.headers or {})
-    if error.status_code == HTTPStatus.NOT_FOUND:
-        return envelope(unknown_url(request), headers)
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        message = f"Method {request.method[:20]} is not allowed here; allowed: {headers.get('allow', 'GET')}."
-        return envelope(ApiError(405, "method_not_allowed", message), headers)
-    return envelope(ApiError(error.status_code, "invalid_request", str(error.detail)), headers)
-
-
-async def _unexpected(_request: Request, _error: Exception) -> Response:
-    # The server's own log gets the traceback: Starlette raises the exception again after this answer.
-    return envelope(ApiError(500, "internal_error", _INTERNAL))

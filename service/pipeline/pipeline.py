@@ -1,4 +1,4 @@
-"""How a job becomes a video: parse, script, then speech and visual of all scenes at once, compose."""
+"""The stages of a job: parse, script, speech and visual of all scenes concurrently, compose."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from typing import Protocol, TypeVar
 
 from opentelemetry.trace import StatusCode, Tracer
 
-from reelbench.service.api.schemas import Asset, Document, Stage, StageName
-from reelbench.service.clock import Clock
-from reelbench.service.jobs.correlation import Correlation
-from reelbench.service.jobs.job import DONE, Job, JobError, SceneState
+from reelbench.service.domain.clock import Clock
+from reelbench.service.domain.correlation import Correlation
+from reelbench.service.domain.errors import JobError
+from reelbench.service.domain.job import DONE, Job, SceneState
+from reelbench.service.domain.video import Asset, Document, Stage, StageName
 from reelbench.service.metrics import Metrics
-from reelbench.service.pipeline.assets import CONTENT, Assets
-from reelbench.service.pipeline.formats import MediaError
 from reelbench.service.pipeline.media import Media
 from reelbench.service.pipeline.tasks import DocumentError
 from reelbench.service.provider_client import requests
-from reelbench.service.provider_client.client import Call
+from reelbench.service.provider_client.formats import MediaError
+from reelbench.service.provider_client.requests import ProviderRequest
 from reelbench.service.settings import Settings
-from reelbench.service.toggles import Switches
+from reelbench.service.store.assets import CONTENT, Assets
+from reelbench.service.toggles import Toggles
 
 _Value = TypeVar("_Value")
 _PARSED = 5
@@ -31,19 +32,19 @@ _ASSETS_MADE = 90
 
 
 class Provider(Protocol):
-    """What answers calls: a client, or a cache before it."""
+    """A client of a provider, or a cache in front of it."""
 
-    async def call(self, call: Call[_Value], correlation: Correlation) -> _Value:
-        """The answer; raises ProviderError."""
+    async def call(self, request: ProviderRequest[_Value], correlation: Correlation) -> _Value:
+        """Return the answer; raises ProviderError."""
 
 
 class Pipeline:
-    """The stages. A job that cannot be made raises JobError; one scene that cannot is left out of the video."""
+    """Runs the stages; a failed job raises JobError, a failed scene is left out of the video."""
 
     def __init__(
         self,
         settings: Settings,
-        switches: Switches,
+        toggles: Toggles,
         *,
         llm: Provider,
         tts: Provider,
@@ -55,7 +56,7 @@ class Pipeline:
         media: Media,
     ) -> None:
         self._settings = settings
-        self._switches = switches
+        self._toggles = toggles
         self._llm = llm
         self._tts = tts
         self._image = image
@@ -66,8 +67,8 @@ class Pipeline:
         self._media = media
 
     async def run(self, job: Job) -> None:
-        """Make the video of `job`; afterwards `job.content` is set."""
-        at_once = self._switches.scene_concurrency
+        """Make the video of `job` and set `job.content`."""
+        at_once = self._toggles.scene_concurrency
         text = await self._parse(job)
         job.progress = _PARSED
         job.scenes = await self._script(job, text)
@@ -81,7 +82,7 @@ class Pipeline:
         job.progress = DONE
 
     async def _make(self, job: Job, scenes: list[SceneState]) -> None:
-        """Make speech and visual of `scenes`, all at once."""
+        """Make speech and visual of `scenes` concurrently."""
         async with asyncio.TaskGroup() as group:
             for scene in scenes:
                 group.create_task(self._speech(job, scene))
@@ -113,34 +114,26 @@ class Pipeline:
             ]
 
     async def _speech(self, job: Job, scene: SceneState) -> None:
-        try:
-            with self._stage(job, "speech", scene.index):
-                wav = await self._tts.call(
-                    requests.speech(self._settings.tts_model, self._settings.tts_voice, scene.narration),
-                    job.correlation,
-                )
-                scene.audio = await self._write(job, f"scene-{scene.index}.wav", wav, "audio/wav")
-        except JobError as error:
-            scene.error = scene.error or error.record()
-        self._asset_ended(job)
+        with self._asset(job, scene, "speech"):
+            request = requests.speech(self._settings.tts_model, self._settings.tts_voice, scene.narration)
+            wav = await self._tts.call(request, job.correlation)
+            scene.audio = await self._write(job, f"scene-{scene.index}.wav", wav, "audio/wav")
 
     async def _visual(self, job: Job, scene: SceneState) -> None:
+        with self._asset(job, scene, "visual"):
+            script = requests.SceneScript(scene.title, scene.narration, scene.visual_type)
+            request = requests.visual(self._settings.image_model, script, job.request.size)
+            png = await self._image.call(request, job.correlation)
+            scene.visual = await self._write(job, f"scene-{scene.index}.png", png, "image/png")
+
+    @contextmanager
+    def _asset(self, job: Job, scene: SceneState, stage: StageName) -> Iterator[None]:
+        """Run the stage of one asset; a failure is recorded in the scene, and the job goes on."""
         try:
-            with self._stage(job, "visual", scene.index):
-                png = await self._image.call(
-                    requests.visual(
-                        self._settings.image_model,
-                        requests.SceneScript(scene.title, scene.narration, scene.visual_type),
-                        job.request.size,
-                    ),
-                    job.correlation,
-                )
-                scene.visual = await self._write(job, f"scene-{scene.index}.png", png, "image/png")
+            with self._stage(job, stage, scene.index):
+                yield
         except JobError as error:
             scene.error = scene.error or error.record()
-        self._asset_ended(job)
-
-    def _asset_ended(self, job: Job) -> None:
         ended = sum((scene.audio is not None) + (scene.visual is not None) for scene in job.scenes)
         job.progress = _SCRIPTED + (_ASSETS_MADE - _SCRIPTED) * ended // (2 * len(job.scenes))
 
@@ -155,7 +148,7 @@ class Pipeline:
             raise JobError(first.code, f"No scene could be made; the first failed because: {first.message}")
         with self._stage(job, "compose"):
             try:
-                content = await self._media.compose(good, job.request.size, int(job.request.seconds))
+                content = await self._media.encode(good, job.request.size, int(job.request.seconds))
             except MediaError as error:
                 raise JobError(
                     "provider_invalid_response", f"The video could not be composed: a provider gave {error}."
@@ -183,7 +176,7 @@ class Pipeline:
             try:
                 yield
             except asyncio.CancelledError:
-                # Neither ok nor an error of the stage: the job's outcome tells.
+                # Neither ok nor an error of the stage; the outcome of the job shows it.
                 outcome = "cancelled"
                 raise
             except Exception as error:

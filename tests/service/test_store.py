@@ -12,14 +12,15 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from reelbench.service.metrics import Metrics
-from reelbench.service.store.store import Store, StoreError, connect
+from reelbench.service.store.connection import Connection, StoreError, connect
+from reelbench.service.store.store import Store
 
 
 @pytest.fixture
 async def store() -> AsyncIterator[Any]:
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader])
-    store = Store(connect("", 1.0), Metrics(provider.get_meter("test")))
+    store = Store(Connection(connect("", 1.0), Metrics(provider.get_meter("test"))))
     store.reader = reader
     yield store
     await store.close()
@@ -40,8 +41,8 @@ async def test_an_update_never_brings_a_deleted_job_back(store: Any) -> None:
     await store.add("a", 1, b"1", b"m1")
     assert await store.update("a", b"2", b"m2") == "written"
     assert (await store.video("a"), await store.manifest("a")) == (b"2", b"m2")
-    assert await store.remove("a")
-    assert not await store.remove("a")
+    assert await store.delete("a")
+    assert not await store.delete("a")
     assert await store.update("a", b"3", b"m3") == "deleted"
     assert await store.update("a", b"3", b"m3", terminal=True) == "deleted"
     assert (await store.video("a"), await store.manifest("a")) == (None, None)
@@ -49,7 +50,7 @@ async def test_an_update_never_brings_a_deleted_job_back(store: Any) -> None:
 
 
 async def test_two_services_do_not_share_a_store_in_process(store: Any) -> None:
-    other = Store(connect("", 1.0), store._metrics)
+    other = Store(Connection(connect("", 1.0), store._connection._metrics))
     await store.add("a", 1, b"1", b"m")
     assert await other.video("a") is None
     await other.close()
@@ -89,6 +90,6 @@ async def test_a_write_that_arrives_late_changes_nothing_of_a_job_that_has_ended
     await store.add("a", 1, b"queued", b"m1")
     assert (await store.video("a"), await store.manifest("a")) == (b"completed", b"m3")
     assert await store.page(None, 10, descending=True) == ([("a", b"completed")], False)
-    assert await store.remove("a")
+    assert await store.delete("a")
     assert await store.page(None, 10, descending=True) == ([], False)
     assert await store._redis.keys() == []

@@ -35,7 +35,7 @@ def until(condition: Any, what: str, seconds: int = 5) -> None:
 def server(monkeypatch: pytest.MonkeyPatch) -> FakeServer:
     """The store of every service that is started; it is away while `connected` is false."""
     server = FakeServer()
-    monkeypatch.setattr("reelbench.service.assembly.connect", lambda *_: FakeAsyncRedis(server=server))
+    monkeypatch.setattr("reelbench.service.api.app_state.connect", lambda *_: FakeAsyncRedis(server=server))
     return server
 
 
@@ -129,13 +129,13 @@ def test_a_known_outage_makes_nobody_wait_for_the_timeout(
     """A store that takes connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        running = start(redis_url=f"redis://127.0.0.1:{port}/0", redis_timeout=1.0)
+        running = start(redis_url=f"redis://127.0.0.1:{port}/0", redis_timeout=2.0)
         until(lambda: running.points("db.client.operation.duration"), "the first time-out")
         started = time.monotonic()
         answers = [create(running) for _ in range(10)]
         assert [answer.status_code for answer in answers] == [200] * 10
         assert is_away(listed(running))
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 2, "less than one timeout"
         for answer in answers:
             assert get(running, answer.json()["id"], "/wait").json()["status"] == "completed"
 
@@ -216,7 +216,7 @@ def test_a_disk_that_takes_no_files_refuses_jobs_with_503(
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("reelbench.service.pipeline.assets.Assets.create", full)
+    monkeypatch.setattr("reelbench.service.store.assets.Assets.create", full)
     answer = create(running)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert answer.json()["error"]["code"] == "storage_unavailable"
@@ -294,5 +294,5 @@ def test_an_unreadable_kept_state_is_left_alone_and_named(
     running = start(redis_url=SHARED)
     assert listed(running).json()["data"] == []
     assert [path.name for path in folder.iterdir()] == ["video_x.json"]
-    assert "video_x.json cannot be read, and stays where it is" in caplog.text
+    assert "video_x.json cannot be read and is left in place" in caplog.text
     shutil.rmtree(folder)
