@@ -25,9 +25,9 @@ from reelbench import HOME
 from reelbench.bench.ratio import ratio
 from reelbench.loadgen.document import Document
 from reelbench.loadgen.drive.session import EXIT_INTERRUPTED, EXIT_OK, execute
+from reelbench.loadgen.options import Settings
 from reelbench.loadgen.plan.scenario import PROFILES, Scenario
 from reelbench.loadgen.record.records import JobRecord, Outcome, read_jobs
-from reelbench.loadgen.settings import Settings
 from reelbench.reporting.statistics.intervals import summarize
 from reelbench.stack import readiness
 from reelbench.stack.embedded import COMPONENTS, READY_DEADLINE, EmbeddedStack

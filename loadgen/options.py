@@ -4,14 +4,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from reelbench.loadgen.addresses import is_base_url
-from reelbench.loadgen.document import DocumentError, read_document
+from reelbench.loadgen.document import Document, DocumentError, read_document
 from reelbench.loadgen.plan.scenario import PROFILES, Profile, Scenario
 from reelbench.loadgen.plan.scenario_file import ScenarioError, load_folder
 from reelbench.loadgen.record.journal import occupied
-from reelbench.loadgen.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the user asked for, checked."""
+
+    run_dir: Path
+    run_id: str | None
+    """None when the replicas agree on one."""
+    scenarios: Sequence[Scenario]
+    profile: Profile
+    seed: int
+    target: str
+    document: Document
+    providers: str | None = None
+    """Base URL of the mock providers, whose faults scenarios control; None: they are not ours."""
+    named: bool = False
+    """Whether the user chose the scenarios; those of a default choice that the target cannot run are left out."""
+    rendezvous: str | None = None
+    """URL of the store in which the replicas meet; None for a generator that runs the whole plan."""
 
 
 class OptionsError(Exception):
@@ -80,6 +100,16 @@ def check_options(  # noqa: PLR0917 - one argument per option
         named=bool(names),
         rendezvous=rendezvous,
     )
+
+
+def is_base_url(text: str) -> bool:
+    """True for http or https with a host, and nothing behind the path."""
+    try:
+        url = urlsplit(text)
+        port_ok = url.port is None or url.port > 0
+    except ValueError:
+        return False
+    return url.scheme in {"http", "https"} and bool(url.hostname) and port_ok and not url.query and not url.fragment
 
 
 def _name_errors(run_id: str | None, rendezvous: str | None) -> list[str]:

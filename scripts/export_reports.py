@@ -20,7 +20,7 @@ import typer
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an install
 
-from reelbench.loadgen.addresses import is_base_url
+from reelbench.loadgen.options import is_base_url
 from reelbench.loadgen.record.records import RUN_FILE, RecordError, read_run
 from reelbench.reporting.catalogue.prices import PRICES_FILE, PricesError, load_prices
 from reelbench.reporting.catalogue.sli import CatalogueError

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.control.admin_client import ControlError, Controls
-from reelbench.loadgen.drive.clock import Clock
 from reelbench.loadgen.plan.fault_plan import PlannedFault, Side, Window, windows
 from reelbench.loadgen.record.records import FaultRecord
 

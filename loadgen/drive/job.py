@@ -16,10 +16,9 @@ import msgspec
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, format_trace_id, set_span_in_context
 
+from reelbench.loadgen.clock import Clock, Deadline
 from reelbench.loadgen.document import Document
-from reelbench.loadgen.drive.clock import Clock
-from reelbench.loadgen.drive.deadline import Deadline
-from reelbench.loadgen.drive.download_integrity import Findings
+from reelbench.loadgen.drive.job_integrity import Findings
 from reelbench.loadgen.http.trace_headers import UNSAMPLED, baggage_header, traceparent
 from reelbench.loadgen.plan.plan import PlannedJob
 from reelbench.loadgen.plan.scenario import Scenario, Step

@@ -14,7 +14,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from reelbench.loadgen.drive.clock import Clock
+from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.drive.job import JobRunner
 from reelbench.loadgen.drive.stop import Stop, run_unless
 from reelbench.loadgen.plan.plan import PlannedJob

@@ -10,17 +10,16 @@ from dataclasses import dataclass
 import msgspec
 from opentelemetry.context import Context
 
+from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.control.faults import Injector
 from reelbench.loadgen.control.observer import Observer
 from reelbench.loadgen.control.toggles import Switcher
-from reelbench.loadgen.drive.clock import Clock
 from reelbench.loadgen.drive.health import Health
 from reelbench.loadgen.drive.job import JobRunner
+from reelbench.loadgen.drive.job_integrity import count_store
 from reelbench.loadgen.drive.open_loop import OpenLoop
 from reelbench.loadgen.drive.progress import ProgressView
-from reelbench.loadgen.drive.reconcile import count_store
-from reelbench.loadgen.drive.replicas import Replica
-from reelbench.loadgen.drive.share import WHOLE, Share
+from reelbench.loadgen.drive.replicas import WHOLE, Replica, Share
 from reelbench.loadgen.drive.stop import Stop, run_unless
 from reelbench.loadgen.metrics import Metrics
 from reelbench.loadgen.plan.fault_plan import PlannedFault

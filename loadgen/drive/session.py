@@ -10,26 +10,25 @@ from rich.console import Console
 
 from reelbench import HOME
 from reelbench.loadgen import telemetry
+from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.control.admin_client import Controls
 from reelbench.loadgen.control.faults import FaultError, Injector
 from reelbench.loadgen.control.observer import Observer
 from reelbench.loadgen.control.preflight import feasible
 from reelbench.loadgen.control.toggles import Switcher, SwitchError
-from reelbench.loadgen.drive.clock import Clock
 from reelbench.loadgen.drive.job import JobRunner
 from reelbench.loadgen.drive.progress import ProgressView
-from reelbench.loadgen.drive.replicas import Replica, ReplicaError, join
+from reelbench.loadgen.drive.replicas import WHOLE, Replica, ReplicaError, Share, join
 from reelbench.loadgen.drive.runner import Recorder, Runner, pending
-from reelbench.loadgen.drive.share import WHOLE, Share
 from reelbench.loadgen.drive.stop import Stop, run_unless, signalled
 from reelbench.loadgen.metrics import Metrics
+from reelbench.loadgen.options import Settings
 from reelbench.loadgen.plan.fault_plan import Side, plan_all_faults
 from reelbench.loadgen.plan.plan import plan_hash, plan_run, to_bytes
 from reelbench.loadgen.plan.scenario import Case
 from reelbench.loadgen.record.environment import describe
 from reelbench.loadgen.record.journal import Journal, JournalError
 from reelbench.loadgen.record.records import SCHEMA_VERSION, RunRecord, RunState
-from reelbench.loadgen.settings import Settings
 from reelbench.loadgen.target.target import Target, TargetError
 
 SPARE_CONNECTIONS = 4

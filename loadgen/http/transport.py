@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, Protocol
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -77,3 +78,20 @@ def reason(error: OSError) -> str:
     if error.errno is not None and error.errno in errno.errorcode:
         return os.strerror(error.errno)
     return error.strerror or str(error)
+
+
+def open_transport(url: str, connections: int) -> Transport:
+    """Return a client for a base URL, in a running loop.
+
+    Args:
+        url: http or https.
+        connections: the most connections that may be open.
+    """
+    # Imported here: each implementation imports the types above, and aiohttp takes a quarter of the start-up time.
+    if urlsplit(url).scheme == "https":
+        from reelbench.loadgen.http.aiohttp import AiohttpTransport  # noqa: PLC0415
+
+        return AiohttpTransport(url, connections)
+    from reelbench.loadgen.http.http1 import Http1Transport  # noqa: PLC0415
+
+    return Http1Transport(url, connections)

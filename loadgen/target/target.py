@@ -13,12 +13,11 @@ import msgspec
 from opentelemetry.context import Context
 from opentelemetry.trace import NoOpTracer, SpanKind, StatusCode, Tracer
 
+from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.document import Document
-from reelbench.loadgen.drive.clock import Clock
 from reelbench.loadgen.http.multipart import Form
 from reelbench.loadgen.http.trace_headers import traceparent
-from reelbench.loadgen.http.transport import NO_TYPE, EnoughError, Request, Transport, TransportError
-from reelbench.loadgen.http.transports import open_transport
+from reelbench.loadgen.http.transport import NO_TYPE, EnoughError, Request, Transport, TransportError, open_transport
 from reelbench.loadgen.plan.plan import PlannedJob
 from reelbench.loadgen.target.api_types import DeletedVideo, ErrorEnvelope, Manifest, Video, VideoList
 

@@ -14,8 +14,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.document import Document
-from reelbench.loadgen.drive.clock import Clock
 from reelbench.loadgen.drive.job import JobRunner
 from reelbench.loadgen.plan.plan import plan_case
 from reelbench.loadgen.plan.scenario import Scenario

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from reelbench.loadgen.drive.deadline import Deadline
+from reelbench.loadgen.clock import Deadline
 
 
 @pytest.fixture(params=[Deadline, asyncio.timeout], ids=["ours", "asyncio's"])

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.control.admin_client import ControlError, Controls
 from reelbench.loadgen.control.faults import FaultError, Injector
 from reelbench.loadgen.control.observer import Observer
 from reelbench.loadgen.control.preflight import feasible
-from reelbench.loadgen.drive.clock import Clock
 from reelbench.loadgen.plan.fault_plan import Side, plan_all_faults
 from reelbench.loadgen.plan.scenario import Scenario
 from reelbench.loadgen.record.records import AuditRecord

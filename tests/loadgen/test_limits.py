@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from reelbench.loadgen.record.limits import read_limits
+from reelbench.loadgen.record.environment import read_limits
 from reelbench.loadgen.record.records import LimitsRecord
 
 

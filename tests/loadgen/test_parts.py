@@ -16,9 +16,9 @@ from opentelemetry import metrics
 from rich.console import Console
 
 from reelbench.loadgen import telemetry
+from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.document import MAX_BYTES, SAMPLE, DocumentError, read_document
 from reelbench.loadgen.documents.build_sample_paper import SOURCE, build
-from reelbench.loadgen.drive.clock import Clock
 from reelbench.loadgen.drive.health import Health
 from reelbench.loadgen.drive.progress import ProgressView
 from reelbench.loadgen.metrics import JOB_SECONDS, LATENESS_SECONDS, REQUEST_SECONDS

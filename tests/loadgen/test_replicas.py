@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reelbench.loadgen.drive import replicas
-from reelbench.loadgen.drive.replicas import Replica, ReplicaError, join
-from reelbench.loadgen.drive.share import Share
+from reelbench.loadgen.drive.replicas import Replica, ReplicaError, Share, join
 from reelbench.stack.ports import free_ports
 
 

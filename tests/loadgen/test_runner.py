@@ -13,15 +13,15 @@ from aiohttp import web
 from rich.console import Console
 
 from reelbench.loadgen import telemetry
+from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.control.admin_client import Controls
 from reelbench.loadgen.control.faults import FaultError, Injector
 from reelbench.loadgen.control.observer import Observer
 from reelbench.loadgen.control.toggles import Switcher, SwitchError
-from reelbench.loadgen.drive import reconcile
-from reelbench.loadgen.drive.clock import Clock
+from reelbench.loadgen.drive import job_integrity
 from reelbench.loadgen.drive.job import JobRunner
+from reelbench.loadgen.drive.job_integrity import count_store
 from reelbench.loadgen.drive.progress import ProgressView
-from reelbench.loadgen.drive.reconcile import count_store
 from reelbench.loadgen.drive.runner import Recorder, Runner, pending
 from reelbench.loadgen.drive.stop import Stop
 from reelbench.loadgen.metrics import Metrics
@@ -262,7 +262,7 @@ async def test_a_full_disk_ends_the_run_as_failed(tmp_path: Path, monkeypatch: p
 
 
 async def test_the_store_is_read_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconcile, "PAGE", 3)
+    monkeypatch.setattr(job_integrity, "PAGE", 3)
     async with serving(FakeTarget()) as fake, bench(fake.url) as b:
         spec = scenario(cases=[case(iterations=10)])
         for index in range(10):
@@ -276,7 +276,7 @@ async def test_the_store_is_read_page_by_page(monkeypatch: pytest.MonkeyPatch) -
 
 
 async def test_the_store_is_not_read_beyond_the_scenario(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconcile, "PAGE", 3)
+    monkeypatch.setattr(job_integrity, "PAGE", 3)
     async with serving(FakeTarget()) as fake, bench(fake.url) as b:
         spec = scenario(cases=[case(iterations=9)])
         for index in range(9):

@@ -1,9 +1,32 @@
-"""A time limit for what a task does next; `asyncio.timeout` does the same for three times the CPU time."""
+"""Time of a run: a clock that never steps, and a time limit for a task."""
 
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Unix time that never steps: differences of two readings are exact durations in seconds."""
+
+    wall: float
+    """Unix time at the anchor."""
+    anchor: float
+    """Reading of `tick` at the anchor."""
+    tick: Callable[[], float] = time.monotonic
+
+    @classmethod
+    def start(cls) -> Clock:
+        """Anchor a clock at this instant."""
+        return cls(wall=time.time(), anchor=time.monotonic())
+
+    def now(self) -> float:
+        """Unix time in seconds."""
+        return self.wall + (self.tick() - self.anchor)
 
 
 class Deadline:
