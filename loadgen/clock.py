@@ -11,7 +11,7 @@ from types import TracebackType
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Unix time that never steps: differences of two readings are exact durations in seconds."""
+    """Unix time that never steps: the difference of two readings is an exact duration in seconds."""
 
     wall: float
     """Unix time at the anchor."""
@@ -21,16 +21,16 @@ class Clock:
 
     @classmethod
     def start(cls) -> Clock:
-        """Anchor a clock at this instant."""
+        """Return a clock anchored at this instant."""
         return cls(wall=time.time(), anchor=time.monotonic())
 
     def now(self) -> float:
-        """Unix time in seconds."""
+        """Return the Unix time in seconds."""
         return self.wall + (self.tick() - self.anchor)
 
 
 class Deadline:
-    """Cancels the current task after some seconds; use as a context manager, which raises `TimeoutError` then."""
+    """A context manager that raises TimeoutError after some seconds, in a third of the time of `asyncio.timeout`."""
 
     __slots__ = ("_cancelling", "_expired", "_handle", "_seconds", "_task")
 
@@ -48,7 +48,7 @@ class Deadline:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._handle.cancel()
-        # Cancelled by somebody else as well: that goes before the time limit.
+        # A cancellation from outside takes precedence over the time limit.
         if self._expired and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error
 

@@ -1,4 +1,4 @@
-"""What the user asks for, checked as a whole before anything is started or written."""
+"""Options of the user, checked together before anything is started or written."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from reelbench.loadgen.record.journal import occupied
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the user asked for, checked."""
+    """Checked options of one run."""
 
     run_dir: Path
     run_id: str | None
-    """None when the replicas agree on one."""
+    """None: the replicas agree on one."""
     scenarios: Sequence[Scenario]
     profile: Profile
     seed: int
     target: str
     document: Document
     providers: str | None = None
-    """Base URL of the mock providers, whose faults scenarios control; None: they are not ours."""
+    """Base URL of the mock providers, whose faults scenarios control; None: no mock providers."""
     named: bool = False
-    """Whether the user chose the scenarios; those of a default choice that the target cannot run are left out."""
+    """Whether the user named the scenarios; impossible scenarios of a default choice are left out."""
     rendezvous: str | None = None
-    """URL of the store in which the replicas meet; None for a generator that runs the whole plan."""
+    """URL of the store that coordinates replicas; None: this generator runs the whole plan."""
 
 
 class OptionsError(Exception):
-    """Options that cannot be used; `errors` has one sentence for each mistake."""
+    """Invalid options; `errors` has one sentence for each mistake."""
 
     def __init__(self, errors: Sequence[str]) -> None:
         super().__init__("\n".join(errors))
@@ -54,10 +54,10 @@ def check_options(  # noqa: PLR0917 - one argument per option
     providers: str | None = None,
     rendezvous: str | None = None,
 ) -> Settings:
-    """Check what the user asks for.
+    """Check all options and return them as settings.
 
     Raises:
-        OptionsError: with every mistake at once.
+        OptionsError: with all mistakes.
     """
     errors: list[str] = []
     scenarios: dict[str, Scenario] = {}
@@ -103,7 +103,7 @@ def check_options(  # noqa: PLR0917 - one argument per option
 
 
 def is_base_url(text: str) -> bool:
-    """True for http or https with a host, and nothing behind the path."""
+    """Return whether a text is an http or https URL with a host and without query and fragment."""
     try:
         url = urlsplit(text)
         port_ok = url.port is None or url.port > 0

@@ -1,8 +1,8 @@
-"""One job: its steps in order, its trace, and exactly one record whatever happens.
+"""One job: its steps in order, its trace, and exactly one record.
 
-Response time ends with the last byte of the content if the steps have ``content`` (the user has the video), else with
-the answer to ``wait`` (the user knows the end). Steps after that, such as ``delete``, are cleanup and do not count.
-A job whose steps have ``cancel`` ends with the answer to its cancellation.
+Response time ends with the last byte of the content if the steps contain ``content``, else with the answer to ``wait``.
+Later steps, such as ``delete``, are cleanup and do not count. With the step ``cancel``, response time ends with the
+answer to the cancellation.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from reelbench.loadgen.http.trace_headers import UNSAMPLED, baggage_header, trac
 from reelbench.loadgen.plan.plan import PlannedJob
 from reelbench.loadgen.plan.scenario import Scenario, Step
 from reelbench.loadgen.record.records import JobRecord, Outcome, RequestRecord
-from reelbench.loadgen.target.api_types import Manifest, Video
-from reelbench.loadgen.target.target import Call, Content, Exchange, Reply, Target
+from reelbench.loadgen.target.answer import Content, Reply
+from reelbench.loadgen.target.api_types import Manifest
+from reelbench.loadgen.target.target import NOT_OFFERED, Call, Exchange, Target
 
 LONG_POLL_SECONDS = 10.0
 POLL_ATTEMPTS = 3
-"""Polls in a row without a valid answer until a job counts as lost: one lost poll says nothing about the job."""
+"""Consecutive polls without a valid answer after which a job ends with an error."""
 CLEANUP_SECONDS = 5.0
-NOT_OFFERED = frozenset({404, 405, 501})
 ENDED_WELL = frozenset({Outcome.COMPLETED, Outcome.CANCELLED})
 ENDS: tuple[Step, ...] = ("cancel", "content", "wait")
-"""Steps that can end a job; the first of them that it has does."""
+"""Steps that end the response time; the first of them in the steps of a job does."""
 
 
 class Sink(Protocol):
-    """Where records go as soon as they are complete."""
+    """Receiver of complete records."""
 
     def job_started(self) -> None:
-        """Take note that a job was sent."""
+        """Count a job that was sent."""
 
     def job_ended(self, job: JobRecord, context: Context) -> None:
-        """Keep the record of a job; `context` holds its root span."""
+        """Store the record of a job; `context` holds its root span."""
 
     def request_ended(self, request: RequestRecord, context: Context) -> None:
-        """Keep the record of a request."""
+        """Store the record of a request."""
 
 
 class _EndedError(Exception):
@@ -59,13 +59,13 @@ class _EndedError(Exception):
 
 
 @dataclass(slots=True)
-class _Course:
-    """What is known of a job so far."""
+class _JobState:
+    """State of a job in progress."""
 
     planned: PlannedJob
-    limits: Scenario
+    scenario: Scenario
     call: Call
-    poll: Call
+    poll_call: Call
     span: Span
     sent: float
     video_id: str | None = None
@@ -101,64 +101,64 @@ class JobRunner:
         self,
         planned: PlannedJob,
         scenario: Scenario,
-        due: float,
+        intended_start: float,
         *,
-        released: float | None = None,
-        until: float = math.inf,
+        admitted: float | None = None,
+        cut_off_at: float = math.inf,
     ) -> JobRecord:
         """Run one job to its end.
 
-        The record goes to the sink in every case, also when this task is cancelled (outcome ``aborted``).
+        The sink always receives a record, also when this task is cancelled (outcome ``aborted``).
 
         Args:
             planned: the job.
-            scenario: its time limit and poll interval.
-            due: the instant it was due, of this runner's clock.
-            released: the instant at which a limit of jobs in flight let it go; None: it did not wait for one.
-            until: the instant at which it is cut off (outcome ``timeout``), whatever its time limit is.
+            scenario: source of time limit and poll interval.
+            intended_start: when the plan wanted the job sent, by the clock of this runner.
+            admitted: when the limit of jobs in flight admitted the job; None: the job did not wait.
+            cut_off_at: when the job is cut off (outcome ``timeout``), even within its time limit.
         """
-        course = self._begin(planned, scenario)
+        state = self._begin(planned, scenario)
         try:
-            await self._drive(course, until)
+            await self._drive(state, cut_off_at)
         except asyncio.CancelledError:
-            if course.done is None:
-                course.outcome, course.error = Outcome.ABORTED, "the run was stopped"
+            if state.done is None:
+                state.outcome, state.error = Outcome.ABORTED, "the run was stopped"
             raise
         finally:
-            record = self._end(course, due, released)
+            record = self._end(state, intended_start, admitted)
         return record
 
     def never_sent(
-        self, planned: PlannedJob, scenario: Scenario, due: float, outcome: Outcome, *, held: bool, why: str
+        self, planned: PlannedJob, scenario: Scenario, intended_start: float, outcome: Outcome, *, held: bool, why: str
     ) -> None:
-        """Keep the record of a job that was due but is not sent any more.
+        """Record a job that will not be sent although its intended start has passed.
 
         Args:
             planned: the job.
-            scenario: it belongs to.
-            due: the instant it was due.
+            scenario: the scenario of the job.
+            intended_start: when the plan wanted the job sent.
             outcome: timeout or aborted.
-            held: whether it waited for the limit of jobs in flight until now.
-            why: as one line.
+            held: whether the job waited for the limit of jobs in flight until now.
+            why: the reason in one line.
         """
-        released = self.clock.now() if held else None
-        course = self._begin(planned, scenario)
-        course.outcome, course.error, course.done = outcome, f"never sent: {why}", course.sent
-        self._end(course, due, released)
+        admitted = self.clock.now() if held else None
+        state = self._begin(planned, scenario)
+        state.outcome, state.error, state.done = outcome, f"never sent: {why}", state.sent
+        self._end(state, intended_start, admitted)
 
-    def _begin(self, planned: PlannedJob, scenario: Scenario) -> _Course:
-        """Start a job's course and its root span."""
+    def _begin(self, planned: PlannedJob, scenario: Scenario) -> _JobState:
+        """Start the root span of a job and return the state of the job."""
         attributes = {"run_id": self.run_id, "scenario": planned.scenario, "case": planned.case}
         span = self.tracer.start_span(
             "loadgen.job",
-            context=Context(),  # empty: never the child of whatever is current
+            context=Context(),  # empty: the current span must not become the parent
             kind=SpanKind.INTERNAL,
             attributes={**attributes, "loadgen.job.index": planned.index, "loadgen.job.warmup": planned.warmup},
         )
         root = span.get_span_context()
         context = set_span_in_context(span, Context())
         place = (("run_id", self.run_id), ("scenario", planned.scenario), ("case", planned.case))
-        # A warm-up job says nothing of where it belongs, so that the service's series hold measured jobs alone.
+        # Without baggage on warm-up jobs, the labelled series of the service contain measured jobs only.
         carried = "" if planned.warmup else baggage_header(place)
 
         def observe(exchange: Exchange) -> None:
@@ -175,45 +175,45 @@ class JobRunner:
             )
             self.sink.request_ended(record, context)
 
-        course = _Course(
+        state = _JobState(
             planned=planned,
-            limits=scenario,
+            scenario=scenario,
             span=span,
             call=Call(context, observe, baggage=carried),
-            # Without the sampled flag: polls belong to the trace, but the service records no spans for them.
-            poll=Call(context, observe, traceparent=traceparent(root, UNSAMPLED), baggage=carried),
+            # Without the sampled flag: polls are part of the trace, but the service records no spans for them.
+            poll_call=Call(context, observe, traceparent=traceparent(root, UNSAMPLED), baggage=carried),
             sent=self.clock.now(),
         )
         self.sink.job_started()
-        return course
+        return state
 
-    def _end(self, course: _Course, due: float, released: float | None) -> JobRecord:
-        """Give the record of a job to the sink and end its root span."""
-        planned, span = course.planned, course.span
-        if course.manifest is not None and course.content is not None:
-            course.findings.compare_content(course.manifest, course.content)
+    def _end(self, state: _JobState, intended_start: float, admitted: float | None) -> JobRecord:
+        """Send the record of a job to the sink and end the root span."""
+        planned, span = state.planned, state.span
+        if state.manifest is not None and state.content is not None:
+            state.findings.compare_content(state.manifest, state.content)
         record = JobRecord(
             scenario=planned.scenario,
             case=planned.case,
             index=planned.index,
             warmup=planned.warmup,
-            due=due,
-            sent=course.sent,
-            accepted=course.accepted,
-            done=self.clock.now() if course.done is None else course.done,
-            outcome=course.outcome,
-            job_id=course.video_id,
+            due=intended_start,
+            sent=state.sent,
+            accepted=state.accepted,
+            done=self.clock.now() if state.done is None else state.done,
+            outcome=state.outcome,
+            job_id=state.video_id,
             trace_id=format_trace_id(span.get_span_context().trace_id),
-            bytes=course.content.bytes if course.content else 0,
-            deleted=course.deleted,
-            integrity=course.findings.verdict,
-            error=course.error or course.findings.summary,
-            files=course.findings.files,
-            scenes=len(course.manifest.scenes) if course.manifest else None,
-            scenes_completed=sum(s.complete for s in course.manifest.scenes) if course.manifest else None,
-            cancel_sent=course.cancel_sent,
-            leftover=course.leftover,
-            released=released,
+            bytes=state.content.bytes if state.content else 0,
+            deleted=state.deleted,
+            integrity=state.findings.verdict,
+            error=state.error or state.findings.summary,
+            files=state.findings.files,
+            scenes=len(state.manifest.scenes) if state.manifest else None,
+            scenes_completed=sum(s.complete for s in state.manifest.scenes) if state.manifest else None,
+            cancel_sent=state.cancel_sent,
+            leftover=state.leftover,
+            released=admitted,
         )
         span.set_attribute("loadgen.job.outcome", record.outcome.value)
         if record.job_id is not None:
@@ -221,34 +221,34 @@ class JobRunner:
         if record.outcome not in ENDED_WELL:
             span.set_status(StatusCode.ERROR, record.error)
         try:
-            self.sink.job_ended(record, course.call.context)
+            self.sink.job_ended(record, state.call.context)
         finally:
             span.end()
         return record
 
-    async def _drive(self, course: _Course, until: float) -> None:
-        seconds = min(course.limits.time_limit, until - self.clock.now())
+    async def _drive(self, state: _JobState, cut_off_at: float) -> None:
+        seconds = min(state.scenario.time_limit, cut_off_at - self.clock.now())
         cut_off = False
         try:
             with Deadline(seconds):
-                await self._steps(course)
+                await self._steps(state)
         except _EndedError as end:
-            if course.done is None:  # a fault after the end is seen in the request, the job itself has its outcome
-                course.outcome, course.error, course.done = end.outcome, end.error, self.clock.now()
+            if state.done is None:  # else the job has its outcome already, and the failed cleanup is in requests.jsonl
+                state.outcome, state.error, state.done = end.outcome, end.error, self.clock.now()
         except TimeoutError:
-            cut_off = seconds < course.limits.time_limit
-            if course.done is None:
-                course.outcome, course.done = Outcome.TIMEOUT, self.clock.now()
-                course.error = (
+            cut_off = seconds < state.scenario.time_limit
+            if state.done is None:
+                state.outcome, state.done = Outcome.TIMEOUT, self.clock.now()
+                state.error = (
                     "not finished when the case was cut off"
                     if cut_off
-                    else f"not finished after {course.limits.time_limit:g} s"
+                    else f"not finished after {state.scenario.time_limit:g} s"
                 )
-        # What is cut off must not work on beside the next case.
-        if (cut_off or "delete" in course.planned.steps) and course.video_id is not None:
-            await self._delete(course)
+        # A job that is cut off must not load the service during the next case.
+        if (cut_off or "delete" in state.planned.steps) and state.video_id is not None:
+            await self._delete(state)
 
-    async def _steps(self, course: _Course) -> None:
+    async def _steps(self, state: _JobState) -> None:
         actions = {
             "create": self._create,
             "retrieve": self._retrieve,
@@ -259,39 +259,39 @@ class JobRunner:
             "assets": self._assets,
             "cancel": self._cancel,
         }
-        steps = course.planned.steps
+        steps = state.planned.steps
         ends_with = next(step for step in ENDS if step in steps)
         for step in steps:
             if step == "delete":
                 continue
-            await actions[step](course)
-            if step == ends_with and course.done is None:
-                course.outcome, course.error, course.done = Outcome.COMPLETED, None, self.clock.now()
+            await actions[step](state)
+            if step == ends_with and state.done is None:
+                state.outcome, state.error, state.done = Outcome.COMPLETED, None, self.clock.now()
 
-    async def _create(self, course: _Course) -> None:
-        # A service that stays up has cached what an earlier run of the same plan asked for.
-        asked = msgspec.structs.replace(course.planned, prompt=f"{course.planned.prompt} Run {self.run_id}.")
-        reply = await self.target.create(asked, self.document, course.call)
+    async def _create(self, state: _JobState) -> None:
+        # The run id makes prompts new for a service that cached those of an earlier run of the same plan.
+        asked = msgspec.structs.replace(state.planned, prompt=f"{state.planned.prompt} Run {self.run_id}.")
+        reply = await self.target.create(asked, self.document, state.call)
         if reply.value is None:
             refused = reply.status is not None and (400 <= reply.status < 500 or reply.status == 503)  # noqa: PLR2004 - HTTP's own classes
             _fail(reply, Outcome.REJECTED if refused else Outcome.ERROR)
-        course.video_id, course.accepted = reply.value.id, self.clock.now()
+        state.video_id, state.accepted = reply.value.id, self.clock.now()
 
-    async def _retrieve(self, course: _Course) -> None:
-        reply = await self.target.retrieve(course.id, course.poll)
+    async def _retrieve(self, state: _JobState) -> None:
+        reply = await self.target.retrieve(state.id, state.poll_call)
         if reply.value is None:
             _fail(reply)
 
-    async def _list(self, course: _Course) -> None:
-        reply = await self.target.list(course.call)
+    async def _list(self, state: _JobState) -> None:
+        reply = await self.target.list(state.call)
         if reply.value is None:
             _fail(reply)
 
-    async def _wait(self, course: _Course) -> None:
+    async def _wait(self, state: _JobState) -> None:
         lost = 0
         while True:
             asked = self.clock.now()
-            reply = await self._look(course)
+            reply = await self.target.poll(state.id, min(LONG_POLL_SECONDS, state.scenario.time_limit), state.poll_call)
             video = reply.value
             if video is None:
                 lost += 1
@@ -302,75 +302,62 @@ class JobRunner:
                 lost = 0
                 if video.terminal:
                     break
-            # A long poll that answers early must not turn into a busy loop.
-            await asyncio.sleep(max(0.0, asked + course.limits.poll_interval - self.clock.now()))
+            # A long poll that answers early must not become a busy loop.
+            await asyncio.sleep(max(0.0, asked + state.scenario.poll_interval - self.clock.now()))
         if video.status == "failed":
             raise _EndedError(Outcome.FAILED, _short(video.error.message if video.error else "") or "no reason given")
 
-    async def _look(self, course: _Course) -> Reply[Video]:
-        """Read the state of the video: by long poll, or by plain polls where the target has no long poll."""
-        if not self.target.long_poll:
-            return await self.target.retrieve(course.id, course.poll)
-        seconds = min(LONG_POLL_SECONDS, course.limits.time_limit)
-        reply = await self.target.wait(course.id, seconds, course.poll)
-        if reply.status not in NOT_OFFERED:
-            return reply
-        plain = await self.target.retrieve(course.id, course.poll)
-        if plain.value is not None:  # the video is there, so it is the long poll that is not
-            self.target.long_poll = False
-        return plain
-
-    async def _manifest(self, course: _Course) -> None:
-        reply = await self.target.manifest(course.id, course.call)
+    async def _manifest(self, state: _JobState) -> None:
+        reply = await self.target.manifest(state.id, state.call)
         if reply.value is not None:
-            course.manifest = reply.value
-            course.findings.check_manifest(course.id, reply.value)
+            state.manifest = reply.value
+            state.findings.check_manifest(state.id, reply.value)
         elif reply.code == "video_not_found":
-            course.findings.missing("the manifest")
-        elif reply.status not in NOT_OFFERED:  # other targets have no manifests; there is nothing to check then
+            state.findings.missing("the manifest")
+        elif reply.status not in NOT_OFFERED:  # without manifests there is nothing to check
             _fail(reply)
 
-    async def _content(self, course: _Course) -> None:
-        reply = await self.target.content(course.id, course.call, checksum="manifest" in course.planned.steps)
+    async def _content(self, state: _JobState) -> None:
+        reply = await self.target.content(state.id, state.call, checksum="manifest" in state.planned.steps)
         if reply.value is None:
             if reply.status == 404:  # noqa: PLR2004 - HTTP Not Found
-                course.findings.missing("the content")
+                state.findings.missing("the content")
             _fail(reply)
-        course.content = reply.value
+        state.content = reply.value
 
-    async def _assets(self, course: _Course) -> None:
-        for asset in course.manifest.files if course.manifest else ():
-            reply = await self.target.asset(course.id, asset.path, course.call)
+    async def _assets(self, state: _JobState) -> None:
+        for asset in state.manifest.files if state.manifest else ():
+            reply = await self.target.asset(state.id, asset.path, state.call)
             if reply.value is not None:
-                course.findings.compare(asset, reply.value)
+                state.findings.compare(asset, reply.value)
             elif reply.status == 404:  # noqa: PLR2004 - HTTP Not Found
-                course.findings.missing(asset.path)
+                state.findings.missing(asset.path)
             else:
                 _fail(reply)
 
-    async def _cancel(self, course: _Course) -> None:
-        assert course.accepted is not None, "create comes first"
-        assert course.planned.cancel_after is not None, "the scenario is checked"
-        await asyncio.sleep(max(0.0, course.accepted + course.planned.cancel_after - self.clock.now()))
-        course.cancel_sent = self.clock.now()
-        reply = await self.target.delete(course.id, course.call, "cancel")
+    async def _cancel(self, state: _JobState) -> None:
+        assert state.accepted is not None, "create comes first"
+        assert state.planned.cancel_after is not None, "the scenario is checked"
+        await asyncio.sleep(max(0.0, state.accepted + state.planned.cancel_after - self.clock.now()))
+        state.cancel_sent = self.clock.now()
+        reply = await self.target.cancel(state.id, state.call)
         if reply.value is None or not reply.value.deleted:
             _fail(reply)
-        course.deleted, course.done = True, self.clock.now()
-        # A service that does not say has most likely cancelled it: that is what the moment was chosen for.
+        state.deleted, state.done = True, self.clock.now()
+        # Without the extension `cancelled` the job counts as cancelled: the moment was chosen within its work.
         ended_before = reply.value.cancelled is False
-        course.outcome, course.error = (Outcome.COMPLETED if ended_before else Outcome.CANCELLED), None
-        look = await self.target.retrieve(course.id, course.poll)
+        state.outcome, state.error = (Outcome.COMPLETED if ended_before else Outcome.CANCELLED), None
+        look = await self.target.retrieve(state.id, state.poll_call)
         if look.status is not None:
-            course.leftover = look.status != 404  # noqa: PLR2004 - HTTP Not Found
+            state.leftover = look.status != 404  # noqa: PLR2004 - HTTP Not Found
 
-    async def _delete(self, course: _Course) -> None:
+    async def _delete(self, state: _JobState) -> None:
         try:
             with Deadline(CLEANUP_SECONDS):
-                reply = await self.target.delete(course.id, course.call)
+                reply = await self.target.delete(state.id, state.call)
         except TimeoutError:
             return
-        course.deleted = reply.value is not None and reply.value.deleted
+        state.deleted = reply.value is not None and reply.value.deleted
 
 
 def _fail(reply: Reply[Any], outcome: Outcome = Outcome.ERROR) -> NoReturn:

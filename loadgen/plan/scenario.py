@@ -1,10 +1,10 @@
-"""Scenarios as frozen data: which load, in which cases, with which steps per job."""
+"""Scenarios as frozen data: load, cases, steps of a job, faults. Field descriptions are those of the documentation."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 Profile = Literal["quick", "standard", "paper"]
@@ -21,8 +21,8 @@ Arrivals = Literal["constant", "poisson"]
 FaultTarget = Literal["llm", "tts", "image", "store"]
 FaultKind = Literal["outage", "stall", "error", "corrupt", "latency"]
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
-"""Short enough for a baggage value and a label."""
+MOST_PER_SECOND = 1_000
+N = TypeVar("N", bound=float)
 
 
 class _Strict(BaseModel):
@@ -31,216 +31,230 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class PerProfile(_Strict):
+class PerProfile(_Strict, Generic[N]):
     """A number for each profile."""
 
-    quick: int
-    standard: int
-    paper: int
+    quick: N
+    standard: N
+    paper: N
 
-    def of(self, profile: Profile) -> int:
-        """Give the number for one profile."""
+    def of(self, profile: Profile) -> N:
+        """Return the number for one profile."""
         return {"quick": self.quick, "standard": self.standard, "paper": self.paper}[profile]
 
 
-class Iterations(PerProfile):
-    """Measured jobs of a case, by profile."""
-
-    quick: Annotated[int, Field(ge=1, le=100_000)]
-    standard: Annotated[int, Field(ge=1, le=100_000)]
-    paper: Annotated[int, Field(ge=1, le=100_000)]
-
-
-class Warmup(PerProfile):
-    """Jobs sent before the measured ones, by profile; recorded, but left out of the statistics."""
-
-    quick: Annotated[int, Field(ge=0, le=10_000)]
-    standard: Annotated[int, Field(ge=0, le=10_000)]
-    paper: Annotated[int, Field(ge=0, le=10_000)]
+def _one_for_all(value: Any) -> Any:
+    """Accept one number for all profiles, with one error instead of three."""
+    if isinstance(value, dict | PerProfile):
+        return value
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise PydanticCustomError("rate", "write a number of jobs per second, or one for each profile")
+    if not 0 < value <= MOST_PER_SECOND:
+        raise PydanticCustomError("rate", f"write a number above 0 and up to {MOST_PER_SECOND:,} jobs per second")
+    return dict.fromkeys(PROFILES, value)
 
 
-class Times(PerProfile):
-    """How often a fault strikes, by profile."""
-
-    quick: Annotated[int, Field(ge=1, le=100)]
-    standard: Annotated[int, Field(ge=1, le=100)]
-    paper: Annotated[int, Field(ge=1, le=100)]
-
-
-class Seconds(PerProfile):
-    """Length in seconds, by profile."""
-
-    quick: Annotated[int, Field(ge=1, le=3_600)]
-    standard: Annotated[int, Field(ge=1, le=3_600)]
-    paper: Annotated[int, Field(ge=1, le=3_600)]
-
-
-class WarmupSeconds(PerProfile):
-    """Seconds of arrivals before the measured ones, by profile; recorded, but left out of the statistics."""
-
-    quick: Annotated[int, Field(ge=0, le=600)]
-    standard: Annotated[int, Field(ge=0, le=600)]
-    paper: Annotated[int, Field(ge=0, le=600)]
-
-
-class Rate(_Strict):
-    """Arrivals per second by profile; in the file also one number for all profiles."""
-
-    quick: Annotated[float, Field(gt=0, le=1_000)]
-    standard: Annotated[float, Field(gt=0, le=1_000)]
-    paper: Annotated[float, Field(gt=0, le=1_000)]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_for_all(cls, value: Any) -> Any:
-        if isinstance(value, dict | Rate):
-            return value
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise PydanticCustomError("rate", "write a number of jobs per second, or one for each profile")
-        if not 0 < value <= 1_000:  # noqa: PLR2004 - the bounds of the fields, as one line instead of three
-            raise PydanticCustomError("rate", "write a number above 0 and up to 1,000 jobs per second")
-        return dict.fromkeys(PROFILES, value)
-
-    def of(self, profile: Profile) -> float:
-        """Give the rate for one profile."""
-        return {"quick": self.quick, "standard": self.standard, "paper": self.paper}[profile]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
+"""Short enough for a baggage value and a label."""
+Iterations = PerProfile[Annotated[int, Field(ge=1, le=100_000)]]
+Warmup = PerProfile[Annotated[int, Field(ge=0, le=10_000)]]
+Times = PerProfile[Annotated[int, Field(ge=1, le=100)]]
+Seconds = PerProfile[Annotated[int, Field(ge=1, le=3_600)]]
+WarmupSeconds = PerProfile[Annotated[int, Field(ge=0, le=600)]]
+Rate = Annotated[PerProfile[Annotated[float, Field(gt=0, le=MOST_PER_SECOND)]], BeforeValidator(_one_for_all)]
 
 
 class Burst(_Strict):
     """Part of an open case in which jobs arrive at another rate."""
 
-    rate: Rate
-    at: Seconds
-    """From the beginning of the measured part."""
-    seconds: Seconds
+    rate: Annotated[Rate, Field(description="Arrivals per second; one number, or one by profile.")]
+    at: Annotated[Seconds, Field(description="Start of the burst, in seconds after the start of the measured part.")]
+    seconds: Annotated[Seconds, Field(description="Length of the burst in seconds.")]
 
 
-class Switches(_Strict):
-    """Switches of the service that a case changes; those that are not given stay as they are."""
+class Toggles(_Strict):
+    """Switches of the service that a case changes; switches that are not given stay unchanged."""
 
-    retries: bool = True
-    """Transient failures of a provider are tried again."""
-    breaker: bool = True
-    """Each provider has a circuit breaker."""
-    cache: bool = True
-    """Answers of the providers are kept and given again."""
-    pooling: bool = True
-    """Connections to the providers are kept and used again."""
-    scene_concurrency: bool = True
-    """All scenes of a job are made at once."""
+    retries: Annotated[bool, Field(description="Transient failures of a provider are retried.")] = True
+    breaker: Annotated[bool, Field(description="Each provider has a circuit breaker.")] = True
+    cache: Annotated[bool, Field(description="Answers of the providers are cached.")] = True
+    pooling: Annotated[bool, Field(description="Connections to the providers are reused.")] = True
+    scene_concurrency: Annotated[bool, Field(description="All scenes of a job are made concurrently.")] = True
 
     def given(self) -> dict[str, bool]:
-        """Those of the file, by name."""
+        """Return the toggles that the file names."""
         return self.model_dump(exclude_unset=True)
 
 
 class FaultSpec(_Strict):
-    """What fails, and how."""
+    """Target and kind of a fault."""
 
-    target: FaultTarget
-    """One of the providers, or the service's job store."""
-    kind: FaultKind
-    """Refused, held back, answered with an error, damaged, or late."""
-    rate: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Share of the calls that is hit, on an exact seeded schedule."""
-    status: Annotated[int, Field(ge=400, le=599)] | None = None
-    """HTTP status of an error."""
-    seconds: Annotated[float, Field(gt=0, le=600)] | None = None
-    """Length of a stall at most, or what a latency adds."""
+    target: Annotated[FaultTarget, Field(description="One of the providers, or the job store of the service.")]
+    kind: Annotated[
+        FaultKind, Field(description="Calls are refused, delayed, answered with an error, corrupted, or slowed down.")
+    ]
+    rate: Annotated[float, Field(gt=0, le=1, description="Share of calls hit, on an exact seeded schedule.")] = 1.0
+    status: Annotated[int | None, Field(ge=400, le=599, description="HTTP status of an error.")] = None
+    seconds: Annotated[
+        float | None, Field(gt=0, le=600, description="Longest duration of a stall, or the latency that is added.")
+    ] = None
 
 
 class Fault(_Strict):
-    """One entry of a case's fault timeline; seconds count from the start of the measured part."""
+    """One entry of the fault plan of a case; seconds count from the start of the measured part."""
 
-    at: Annotated[float, Field(ge=0, le=3_600)]
-    """Begin of the first strike."""
-    until: Annotated[float, Field(gt=0, le=3_600)] | None = None
-    """None: to the end of the case."""
-    every: Annotated[float, Field(gt=0, le=3_600)] | None = None
-    """Seconds from one start to the next, when it strikes more than once."""
-    times: Times = Times(quick=1, standard=1, paper=1)
-    what: FaultSpec
+    at: Annotated[float, Field(ge=0, le=3_600, description="Start of the first strike.")]
+    until: Annotated[
+        float | None, Field(gt=0, le=3_600, description="End of the first strike; without it, the end of the case.")
+    ] = None
+    every: Annotated[
+        float | None,
+        Field(gt=0, le=3_600, description="Seconds between the starts of two strikes of a repeated fault."),
+    ] = None
+    times: Annotated[Times, Field(description="Number of strikes, by profile.")] = Times(quick=1, standard=1, paper=1)
+    what: Annotated[FaultSpec, Field(description="Target and kind of the fault.")]
 
 
 class Case(_Strict):
     """One level of load.
 
-    Closed: `concurrency` slots, each sending its next job when the last one ended. Open: jobs arrive at a rate,
-    whatever became of those before. Idle: nothing for so many seconds.
+    Closed: `concurrency` virtual users, each sending its next job when its last one has ended. Open: jobs arrive at a
+    rate, independent of the jobs before. Idle: no jobs for some seconds.
     """
 
-    name: Name
-    model: Literal["closed", "open", "idle"]
-    concurrency: Annotated[int, Field(ge=1, le=1_000)] = 0
-    """Slots, which is the number of jobs in flight."""
-    iterations: Iterations = Iterations.model_construct(quick=0, standard=0, paper=0)
-    warmup: Warmup = Warmup(quick=0, standard=0, paper=0)
-    """These three belong to the model closed, which needs them."""
-    seconds: Seconds | None = None
-    """Belongs to the models open and idle, which need it."""
-    rate: Rate | None = None
-    arrivals: Arrivals | None = None
-    """constant: evenly spaced; poisson: independent users, by exponential gaps from the seed."""
-    warmup_seconds: WarmupSeconds = WarmupSeconds(quick=0, standard=0, paper=0)
-    """These three belong to the model open, which needs them; the measured part follows the warm-up without a pause."""
-    burst: Burst | None = None
-    drain: Annotated[float, Field(gt=0, le=3_600)] = 10.0
-    """Seconds after the end of the arrivals at which jobs that are not finished are cut off."""
-    max_in_flight: Annotated[int, Field(ge=1, le=1_000)] = 500
-    """Protects the generator: jobs beyond it wait, and their response time counts from when they were due."""
-    switches: Switches = Switches()
-    prompts: Literal["unique", "repeated", "half_new"] = "unique"
-    """repeated: the measured jobs have the prompts of the case before, in its order; half_new: every second one has."""
-    pace: Annotated[float, Field(gt=0, le=600)] | None = None
-    """Least seconds between the due times of two jobs of a slot; None: the next one is due when the last has ended."""
-    faults: Annotated[tuple[Fault, ...], Field(strict=False)] = ()
+    name: Annotated[Name, Field(description="Name of the case in reports; a label of metrics and spans.")]
+    model: Annotated[Literal["closed", "open", "idle"], Field(description="How jobs are sent.")]
+    concurrency: Annotated[
+        int, Field(ge=1, le=1_000, description="Virtual users, which is the number of jobs in flight (closed).")
+    ] = 0
+    iterations: Annotated[Iterations, Field(description="Measured jobs, by profile (closed).")] = (
+        Iterations.model_construct(quick=0, standard=0, paper=0)
+    )
+    warmup: Annotated[
+        Warmup,
+        Field(
+            description="Jobs sent before the measured ones, by profile; recorded, but left out of the statistics "
+            "(closed)."
+        ),
+    ] = Warmup(quick=0, standard=0, paper=0)
+    seconds: Annotated[
+        Seconds | None, Field(description="Length of the measured part in seconds, by profile (open and idle).")
+    ] = None
+    rate: Annotated[Rate | None, Field(description="Arrivals per second; one number, or one by profile (open).")] = None
+    arrivals: Annotated[
+        Arrivals | None,
+        Field(
+            description="constant: evenly spaced; poisson: independent users, with exponential gaps from the seed "
+            "(open)."
+        ),
+    ] = None
+    warmup_seconds: Annotated[
+        WarmupSeconds,
+        Field(
+            description="Seconds of arrivals before the measured ones, by profile; recorded, but left out of the "
+            "statistics. The measured part follows without a pause (open)."
+        ),
+    ] = WarmupSeconds(quick=0, standard=0, paper=0)
+    burst: Annotated[Burst | None, Field(description="Part of the case with another rate (open).")] = None
+    graceful_stop: Annotated[
+        float,
+        Field(
+            alias="drain",
+            gt=0,
+            le=3_600,
+            description="Seconds after the last arrival at which unfinished jobs are cut off (open).",
+        ),
+    ] = 10.0
+    max_in_flight: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=1_000,
+            description="Limit that protects the generator: jobs above it wait, and their response time counts from "
+            "their intended start (open).",
+        ),
+    ] = 500
+    toggles: Annotated[
+        Toggles, Field(alias="switches", description="Switches of the service that the case changes.")
+    ] = Toggles()
+    prompts: Annotated[
+        Literal["unique", "repeated", "half_new"],
+        Field(
+            description="repeated: the measured jobs have the prompts of the case before, in the same order; half_new: "
+            "every second job has."
+        ),
+    ] = "unique"
+    pace: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            le=600,
+            description="Minimum seconds between the intended starts of two jobs of a virtual user; without it, a job "
+            "starts when the last one has ended.",
+        ),
+    ] = None
+    faults: Annotated[tuple[Fault, ...], Field(strict=False, description="Fault plan of the case.")] = ()
 
 
 class CancelAfter(_Strict):
-    """When the step ``cancel`` strikes: a seeded moment between two bounds, in seconds after the acceptance."""
+    """Time of the step `cancel`: a seeded moment between two bounds, in seconds after the job was accepted."""
 
-    earliest: Annotated[float, Field(ge=0, le=3_600)]
-    """Lower bound."""
-    latest: Annotated[float, Field(ge=0, le=3_600)]
-    """Upper bound, not before the lower one."""
+    earliest: Annotated[float, Field(ge=0, le=3_600, description="Lower bound.")]
+    latest: Annotated[float, Field(ge=0, le=3_600, description="Upper bound, not below the lower one.")]
 
 
 class VideoSpec(_Strict):
-    """The video every job asks for."""
+    """The video that every job requests."""
 
-    seconds: Literal["4", "8", "12"]
-    """Length, as text: the API wants it so."""
-    size: Annotated[str, Field(pattern=r"^[1-9][0-9]{1,3}x[1-9][0-9]{1,3}$")]
-    """Width and height in pixels."""
+    seconds: Annotated[Literal["4", "8", "12"], Field(description="Length, as text: a string in the API.")]
+    size: Annotated[str, Field(pattern=r"^[1-9][0-9]{1,3}x[1-9][0-9]{1,3}$", description="Width and height in pixels.")]
 
 
 class Scenario(_Strict):
     """One scenario file."""
 
-    name: Name
-    """As the file is called, without .yaml; a label of metrics and spans."""
-    dimension: Dimension
-    """The report that shows it; reliability and resources run after performance."""
-    title: Annotated[str, Field(min_length=1, max_length=100)]
-    """As it stands in tables."""
-    why: Annotated[str, Field(min_length=1, max_length=500)]
-    """The question that it answers; it stands in the report."""
-    steps: Annotated[tuple[Step, ...], Field(strict=False)]
-    """Requests of one job, in this order; response time ends with ``content``, without it with ``wait``.
-
-    ``assets`` downloads and compares every file of the manifest; ``cancel`` deletes the job in the middle of its work.
-    """
-    encoding: Literal["multipart", "json", "alternate"]
-    """Multipart uploads the document, json sends the prompt alone, alternate does both by turns."""
-    video: VideoSpec
-    time_limit: Annotated[float, Field(gt=0, le=3_600)]
-    """Seconds from sending a job until it ends with outcome ``timeout``."""
-    poll_interval: Annotated[float, Field(ge=0.01, le=60)]
-    """Seconds between polls of a target without the long poll ``/wait``."""
-    cancel_after: CancelAfter | None = None
-    """Needed by the step ``cancel``, and only by it."""
-    rest: Annotated[float, Field(ge=0, le=600)] = 0.0
-    """Seconds before the measured part of each case and after the last, in which nothing is sent."""
-    cases: Annotated[tuple[Case, ...], Field(strict=False)]
-    objectives: dict[str, float]
-    """Overrides of the catalogue's objectives: SLI id to value."""
+    name: Annotated[Name, Field(description="The file name without .yaml; a label of metrics and spans.")]
+    dimension: Annotated[
+        Dimension,
+        Field(description="Report that shows the scenario; reliability and resources run after performance."),
+    ]
+    title: Annotated[str, Field(min_length=1, max_length=100, description="Title in tables.")]
+    why: Annotated[
+        str, Field(min_length=1, max_length=500, description="Question that the scenario answers; shown in the report.")
+    ]
+    steps: Annotated[
+        tuple[Step, ...],
+        Field(
+            strict=False,
+            description="Requests of one job, in order. Response time ends with `content`, without it with `wait`. "
+            "`assets` downloads and compares every file of the manifest; `cancel` deletes the job during its work.",
+        ),
+    ]
+    encoding: Annotated[
+        Literal["multipart", "json", "alternate"],
+        Field(description="multipart uploads the document, json sends only the prompt, alternate changes per job."),
+    ]
+    video: Annotated[VideoSpec, Field(description="The video that every job requests.")]
+    time_limit: Annotated[
+        float,
+        Field(gt=0, le=3_600, description="Seconds from sending a job until it ends with outcome `timeout`."),
+    ]
+    poll_interval: Annotated[
+        float, Field(ge=0.01, le=60, description="Seconds between polls of a target without the long poll `/wait`.")
+    ]
+    cancel_after: Annotated[
+        CancelAfter | None, Field(description="Required by the step `cancel`, and only allowed with it.")
+    ] = None
+    cooldown: Annotated[
+        float,
+        Field(
+            alias="rest",
+            ge=0,
+            le=600,
+            description="Seconds without load before the measured part of each case and after the last case.",
+        ),
+    ] = 0.0
+    cases: Annotated[tuple[Case, ...], Field(strict=False, description="Levels of load, run in order.")]
+    objectives: Annotated[
+        dict[str, float], Field(description="Overrides of objectives in the catalogue: SLI id to value.")
+    ]

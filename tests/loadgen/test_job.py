@@ -162,7 +162,7 @@ async def test_lost_polls_are_repeated() -> None:
 
 
 @pytest.mark.parametrize("status", [404, 405, 501])
-async def test_a_target_without_long_poll_is_polled_at_the_interval(status: int) -> None:
+async def test_a_target_without_long_poll_is_polled_at_the_interval_from_its_first_use_on(status: int) -> None:
     fake = FakeTarget(seconds=0.3, faults={"wait": answering(then=text("no route", status))})
     async with serving(fake), bench(fake.url) as b:
         spec = scenario(poll_interval=0.1)
@@ -175,11 +175,22 @@ async def test_a_target_without_long_poll_is_polled_at_the_interval(status: int)
 
 
 async def test_a_video_that_vanished_is_no_missing_long_poll() -> None:
-    gone = answering(then=lambda: error(404, "no such video", "video_not_found"))
-    async with serving(FakeTarget(faults={"wait": gone, "retrieve": gone})) as fake, bench(fake.url) as b:
+    gone = answering(lambda: error(404, "no such video", "video_not_found"))
+    fake = FakeTarget(faults={"wait": gone, "retrieve": answering(lambda: error(404, "no such video"))})
+    async with serving(fake), bench(fake.url) as b:
+        lost, found = await b.run(scenario()), await b.run(scenario())
+    assert (lost.outcome, lost.error) == (Outcome.ERROR, "HTTP 404: no such video")
+    assert found.outcome is Outcome.COMPLETED
+    assert fake.counts()["wait"] == 2
+
+
+async def test_a_target_that_has_shown_its_long_poll_is_not_asked_twice_for_a_video_that_vanished() -> None:
+    async with serving(FakeTarget()) as fake, bench(fake.url) as b:
+        await b.run(scenario())
+        fake.faults["wait"] = answering(then=lambda: error(404, "no such video", "video_not_found"))
         job = await b.run(scenario())
-        assert b.target.long_poll
     assert (job.outcome, job.error) == (Outcome.ERROR, "HTTP 404: no such video")
+    assert (fake.counts()["wait"], fake.counts()["retrieve"]) == (2, 0)
 
 
 async def test_a_long_poll_that_answers_early_is_no_busy_loop() -> None:
@@ -369,13 +380,13 @@ def scene(name: str, content: bytes = b"png", size: int | None = None) -> dict[s
     ("changes", "integrity", "files", "complaint"),
     [
         ({"assets": {"s": b"png", "s.wav": b"png"}}, "ok", 3, None),
-        ({"assets": {"s": b"gnp", "s.wav": b"png"}}, "corrupt", 3, "s is not as its checksum says"),
+        ({"assets": {"s": b"gnp", "s.wav": b"png"}}, "corrupt", 3, "s does not match its checksum"),
         ({"assets": {"s.wav": b"png"}}, "missing", 2, "s is missing"),
         (
             {"assets": {"s": b"png", "s.wav": b"png"}, "scenes": [scene("s", size=9)]},
             "corrupt",
             3,
-            "s.wav is not as its checksum says; s is not as its checksum says",
+            "s.wav does not match its checksum; s does not match its checksum",
         ),
         (
             {"scenes": [scene("s") | {"audio": None, "visual": None}]},

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reelbench.loadgen.drive.replicas import Share
-from reelbench.loadgen.drive.runner import pending, share_of
+from reelbench.loadgen.drive.run_head import pending, share_of
 from reelbench.loadgen.drive.session import most_in_flight
 from reelbench.loadgen.drive.stop import Stop
 from reelbench.loadgen.plan.plan import plan_case
@@ -39,11 +39,13 @@ async def test_a_job_is_sent_when_it_is_due_whatever_became_of_those_before(tmp_
     jobs, window = of_case(tmp_path), read_run(tmp_path).scenarios[0].cases[0]
     planned = plan_case(spec, spec.cases[0], "quick", 1)
     assert window.started is not None
-    assert [job.due - window.started for job in jobs] == pytest.approx([job.due for job in planned], abs=1e-6)
+    assert [job.due - window.started for job in jobs] == pytest.approx(
+        [job.intended_start for job in planned], abs=1e-6
+    )
     assert max(job.sent - job.due for job in jobs) < 0.3  # half of what each of those before takes
     assert min(job.sent - job.due for job in jobs) >= 0  # a timer that fires early does not send early
-    dues = [job.due or 0.0 for job in planned]
-    assert fake.peak == pytest.approx(max(sum(due <= now < due + 0.6 for due in dues) for now in dues), abs=2)
+    starts = [job.intended_start or 0.0 for job in planned]
+    assert fake.peak == pytest.approx(max(sum(s <= now < s + 0.6 for s in starts) for now in starts), abs=2)
     assert {job.outcome for job in jobs} == {Outcome.COMPLETED}
 
 

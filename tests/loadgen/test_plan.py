@@ -47,7 +47,7 @@ def test_prompts_are_unique_over_all_jobs_and_seeds_but_where_a_case_repeats_the
         for case in spec.cases
         if case.model == "closed"
     )
-    arrived = sum(job.due is not None for seed in (1, 2) for job in plan_run(ALL, "standard", seed))
+    arrived = sum(job.intended_start is not None for seed in (1, 2) for job in plan_run(ALL, "standard", seed))
     assert len(set(prompts)) == 2 * jobs + arrived
     assert len(prompts) - len(set(prompts)) == 2 * (40 + 20)  # warm and half_new of cache_efficiency
 

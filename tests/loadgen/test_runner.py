@@ -14,15 +14,17 @@ from rich.console import Console
 
 from reelbench.loadgen import telemetry
 from reelbench.loadgen.clock import Clock
-from reelbench.loadgen.control.admin_client import Controls
+from reelbench.loadgen.control.admin_client import AdminClient
 from reelbench.loadgen.control.faults import FaultError, Injector
 from reelbench.loadgen.control.observer import Observer
-from reelbench.loadgen.control.toggles import Switcher, SwitchError
+from reelbench.loadgen.control.toggles import ToggleError, Toggler
 from reelbench.loadgen.drive import job_integrity
 from reelbench.loadgen.drive.job import JobRunner
 from reelbench.loadgen.drive.job_integrity import count_store
 from reelbench.loadgen.drive.progress import ProgressView
-from reelbench.loadgen.drive.runner import Recorder, Runner, pending
+from reelbench.loadgen.drive.recorder import Recorder
+from reelbench.loadgen.drive.run_head import RunHead, pending
+from reelbench.loadgen.drive.runner import Runner
 from reelbench.loadgen.drive.stop import Stop
 from reelbench.loadgen.metrics import Metrics
 from reelbench.loadgen.plan.fault_plan import Side, plan_all_faults
@@ -50,7 +52,7 @@ async def run_on(url: str, folder: Path, specs: list[Scenario], stop: Stop | Non
     """Run scenarios as the command does, with telemetry in memory."""
     clock, telemetry = Clock.start(), Telemetry()
     plan, faults = plan_run(specs, "quick", 1), plan_all_faults(specs, "quick", 1)
-    head = RunRecord(
+    run = RunRecord(
         schema_version=1,
         run_id="run-1",
         profile="quick",
@@ -68,18 +70,19 @@ async def run_on(url: str, folder: Path, specs: list[Scenario], stop: Stop | Non
     view = ProgressView(Console(file=io.StringIO()))
     async with (
         Target(url, connections=64, clock=clock, tracer=telemetry.tracer) as target,
-        Controls(url) as controls,
+        AdminClient(url) as controls,
     ):
-        sides: dict[Side, Controls] = {"service": controls, "providers": controls}
+        sides: dict[Side, AdminClient] = {"service": controls, "providers": controls}
         with Journal(folder, to_bytes(plan)) as journal:
+            head = RunHead(run, journal)
             recorder = Recorder(run_id="run-1", journal=journal, metrics=Metrics(telemetry.meter), view=view)
             jobs = JobRunner(
                 run_id="run-1", document=DOCUMENT, target=target, clock=clock, tracer=telemetry.tracer, sink=recorder
             )
             runner = Runner(
-                run=head, profile="quick", plan=plan, planned_faults=faults, jobs=jobs, recorder=recorder,
-                journal=journal, view=view, clock=clock, stop=stop or Stop(), faults=Injector(sides, clock, view.say),
-                observer=Observer(controls, sides), switcher=Switcher(controls, view.say),
+                profile="quick", plan=plan, planned_faults=faults, head=head, jobs=jobs, recorder=recorder,
+                journal=journal, view=view, clock=clock, stop=stop or Stop(), observer=Observer(controls, sides),
+                faults=Injector(sides, clock, view.say, head.faults_changed), toggler=Toggler(controls, view.say),
             )  # fmt: skip
             await runner.run_all(specs)
     return telemetry
@@ -227,8 +230,8 @@ async def test_a_gentle_stop_lets_jobs_end_and_sends_no_more(tmp_path: Path) -> 
     assert run.scenarios[0].store.found == len(ended)
 
 
-async def test_draining_has_a_deadline(tmp_path: Path) -> None:
-    fake, stop = FakeTarget(seconds=9), Stop(drain_seconds=0.2)
+async def test_a_graceful_stop_has_a_deadline(tmp_path: Path) -> None:
+    fake, stop = FakeTarget(seconds=9), Stop(graceful_seconds=0.2)
     async with serving(fake):
         asyncio.get_running_loop().call_later(0.2, stop.request)
         await run_on(fake.url, tmp_path / "run", [scenario(cases=[case(concurrency=3, iterations=30)])], stop)
@@ -451,7 +454,7 @@ async def test_switches_that_are_refused_fail_the_run_before_a_job_is_sent(tmp_p
     fake = FakeTarget()
     fake.controls.refuse_switches = [400]
     async with serving(fake):
-        with pytest.raises(SwitchError, match=r"^switches of the service cannot be changed: PUT .* answered 400"):
+        with pytest.raises(ToggleError, match=r"^switches of the service cannot be changed: PUT .* answered 400"):
             await run_on(fake.url, tmp_path, [scenario(cases=[case(iterations=3, switches={"cache": False})])])
     assert (read_run(tmp_path).state, read_jobs(tmp_path)) == (RunState.FAILED, [])
 

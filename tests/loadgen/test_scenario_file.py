@@ -77,7 +77,11 @@ def test_a_valid_file_gives_its_values(tmp_path: Path) -> None:
         ("name: demo", "name: other", "name: is 'other', but the file is demo.yaml; make them equal"),
         ("quick: 5, standard: 20", "quick: 5", "cases.0.iterations.standard: is missing; add it"),
         ("quick: 1, standard: 2,", "quick: 1, standard: 2, pilot: 3,", "cases.0.warmup.pilot: unknown key; remove it"),
-        ("concurrency: 1", "concurrency: 6", "cases.0.iterations.quick: is 5, fewer than the 6 slots; give each slot"),
+        (
+            "concurrency: 1",
+            "concurrency: 6",
+            "cases.0.iterations.quick: is 5, fewer than the 6 virtual users; ",
+        ),
         (
             "quick: 5, standard: 20",
             "quick: true, standard: 20",
@@ -112,7 +116,7 @@ def test_a_mistake_is_one_line_with_its_cure(tmp_path: Path, old: str, new: str,
         ("a: 2026-99-99\n", "line 1: not valid YAML: month must be in 1..12"),
         (f"a: 1\nb: {'9' * 5000}\n", "line 2: not valid YAML: Exceeds the limit (4300 digits)"),
         (f"a: 1\nb: {'9' * 400}\n", "line 2: not valid YAML: the number is too large; correct it"),
-        ("a: !!bool maybe\n", "line 1: not valid YAML: the value is no bool; correct it"),
+        ("a: !!bool maybe\n", "line 1: not valid YAML: the value is not a bool; correct it"),
         ("a: \x07\n", "not valid YAML: unacceptable character #x0007: control characters are not allowed; correct it"),
         ("[" * 2000, "is nested too deeply; a scenario has three levels"),
         ("a: 1\n---\nb: 2\n", "line 2: not valid YAML: "),
@@ -197,10 +201,10 @@ def test_the_shipped_scenarios_are_those_of_the_suite() -> None:
     levels = {name: [(case.name, case.concurrency) for case in spec.cases] for name, spec in scenarios.items()}
     assert SHIPPED.items() <= levels.items()
     switched = {
-        (name, case.name): case.switches.given()
+        (name, case.name): case.toggles.given()
         for name, spec in scenarios.items()
         for case in spec.cases
-        if name in SHIPPED and case.switches.given()
+        if name in SHIPPED and case.toggles.given()
     }
     assert switched == {
         ("memory_leak", "n01"): {"cache": False},
@@ -249,7 +253,7 @@ def test_quick_fits_into_85_seconds_and_its_resources_into_35_at_15_jobs_per_sec
     for scenario in map(scenarios.__getitem__, SHIPPED):
         kind = "resources" if scenario.dimension == "resources" else "others"
         seconds[kind] += sum(length(case) for case in scenario.cases)
-        seconds[kind] += scenario.rest * (len(scenario.cases) + 1 if scenario.rest else 0)
+        seconds[kind] += scenario.cooldown * (len(scenario.cases) + 1 if scenario.cooldown else 0)
     assert seconds["others"] < 85
     assert seconds["resources"] < 35
 
@@ -342,12 +346,12 @@ def test_idle_cases_switches_prompts_and_rests_give_their_values(tmp_path: Path)
     path.write_text(text.replace(LAST, "    switches: {cache: false, pooling: true}\n" + IDLE))
     scenario = load_file(path)
     first, again, idle = scenario.cases
-    assert (scenario.rest, again.prompts, again.switches.given()) == (
+    assert (scenario.cooldown, again.prompts, again.toggles.given()) == (
         1.5,
         "repeated",
         {"cache": False, "pooling": True},
     )
-    assert (first.prompts, first.switches.given(), first.seconds) == ("unique", {}, None)
+    assert (first.prompts, first.toggles.given(), first.seconds) == ("unique", {}, None)
     assert idle.seconds is not None
     assert (idle.seconds.of("quick"), idle.concurrency, idle.iterations.of("quick")) == (5, 0, 0)
 
@@ -380,7 +384,7 @@ def test_the_faults_of_a_valid_file_have_their_values(tmp_path: Path) -> None:
         ("outage", "error, rate: 1.5", "cases.0.faults.0.what.rate: is 1.5; it should be less than or equal to 1"),
         ("outage", "error, rate: 0", "cases.0.faults.0.what.rate: is 0; it should be greater than 0"),
         ("outage", "error, status: 200", "cases.0.faults.0.what.status: is 200; it should be greater than or equal"),
-        ("outage", "outage, rate: 0.5", "cases.0.faults.0.what.rate: is 0.5; leave it out, an outage refuses every"),
+        ("outage", "outage, rate: 0.5", "cases.0.faults.0.what.rate: is 0.5; remove it, an outage refuses every"),
         ("outage", "outage, status: 503", "cases.0.faults.0.what.status: does not belong to the kind 'outage'"),
         ("outage", "latency", "cases.0.faults.0.what.seconds: is missing; add it, a latency needs it"),
         ("llm, kind: outage", "store, kind: corrupt", "cases.0.faults.0.what.kind: is 'corrupt', which the store"),
@@ -395,14 +399,14 @@ def test_the_faults_of_a_valid_file_have_their_values(tmp_path: Path) -> None:
             "until: 2, times: {quick: 2, standard: 2, paper: 2}",
             "cases.0.faults.0.every: is missing; add it",
         ),
-        ("until: 2, ", "every: 3, ", "cases.0.faults.0.until: is missing; add it, a fault that strikes again"),
-        ("    pace: 1\n", "", "cases.0.pace: is missing; add it, without it nobody knows how long the case lasts"),
+        ("until: 2, ", "every: 3, ", "cases.0.faults.0.until: is missing; add it, a fault must end before"),
+        ("    pace: 1\n", "", "cases.0.pace: is missing; add it, the length of a case"),
         ("until: 2", "until: 5", "cases.0.faults: end after 5 s in the profile quick, but its jobs may end after 4 s"),
-        (f"[{FAULT}]", f"[{FAULT}, {FAULT}]", "cases.0.faults.1: meets faults.0 in time; let both begin and end"),
+        (f"[{FAULT}]", f"[{FAULT}, {FAULT}]", "cases.0.faults.1: overlaps faults.0 in time; let both begin"),
         (
             f"[{FAULT}]",
             f"[{FAULT}, {{at: 1.5, until: 3, what: {{target: tts, kind: outage}}}}]",
-            "cases.0.faults.1: meets faults.0 in time; let both begin and end together, or apart",
+            "cases.0.faults.1: overlaps faults.0 in time; let both begin and end together, or one",
         ),
         ("until: 2", "untill: 2", "cases.0.faults.0.untill: unknown key; did you mean until?"),
     ],
@@ -472,7 +476,7 @@ def test_an_open_case_gives_its_values_and_one_rate_stands_for_all_profiles(tmp_
     assert case.burst is not None
     assert [case.rate.of(profile) for profile in PROFILES] == [5, 5, 5]
     assert [case.burst.rate.of(profile) for profile in PROFILES] == [9, 9.5, 9]
-    assert (case.arrivals, case.drain, case.max_in_flight, case.warmup_seconds.paper) == ("poisson", 4.5, 64, 1)
+    assert (case.arrivals, case.graceful_stop, case.max_in_flight, case.warmup_seconds.paper) == ("poisson", 4.5, 64, 1)
 
 
 @pytest.mark.parametrize(

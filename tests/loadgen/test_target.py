@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from reelbench.loadgen.target import answer as answers
 from reelbench.loadgen.target import target
 from reelbench.loadgen.target.target import TargetError
 from tests.loadgen.fake_target import FakeTarget, serving
@@ -77,7 +78,7 @@ async def test_rubbish_is_one_sentence_with_the_cure(
 
 
 async def test_an_endless_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(target, "MAX_ANSWER", 1000)
+    monkeypatch.setattr(answers, "MAX_ANSWER", 1000)
     async with saying(http(b" " * 5000)) as url, bench(url) as b:
         with pytest.raises(TargetError, match="answer of more than 1000 bytes"):
             await b.target.check()
