@@ -28,6 +28,7 @@ from reelbench.loadgen.plan.plan import PlannedJob
 from reelbench.loadgen.plan.scenario import Case, Profile, Scenario
 from reelbench.loadgen.record.journal import Journal
 from reelbench.loadgen.record.records import CaseRecord, RunState
+from reelbench.loadgen.target.target import Target
 
 IDLE_SAMPLES = 3
 """Minimum samples of each gauge in an idle case."""
@@ -43,6 +44,7 @@ class Runner:
     plan: Sequence[PlannedJob]
     planned_faults: Sequence[PlannedFault]
     head: RunHead
+    target: Target
     jobs: JobRunner
     recorder: Recorder
     journal: Journal
@@ -97,7 +99,7 @@ class Runner:
         for name in await self.faults.lift_rest():
             self.view.say(f"warning: fault {name} was still in force after {scenario.name}; it is lifted now")
         audit = await run_unless(self.stop.aborted, self.observer.audit())
-        store = await run_unless(self.stop.aborted, count_store(self.jobs.target, self.recorder.stored, started))
+        store = await run_unless(self.stop.aborted, count_store(self.target, self.recorder.stored, started))
         self.head.update_scenario(position, state=self._state(), ended=ended_at, store=store, audit=audit)
 
     def _state(self) -> RunState:

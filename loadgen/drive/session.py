@@ -23,6 +23,7 @@ from reelbench.loadgen.drive.recorder import Recorder
 from reelbench.loadgen.drive.replicas import WHOLE, Replica, ReplicaError, Share, join
 from reelbench.loadgen.drive.run_head import RunHead, pending
 from reelbench.loadgen.drive.runner import Runner
+from reelbench.loadgen.drive.steps import Steps
 from reelbench.loadgen.drive.stop import Stop, run_unless, signalled
 from reelbench.loadgen.metrics import Metrics
 from reelbench.loadgen.options import Settings
@@ -126,8 +127,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             )
             jobs = JobRunner(
                 run_id=settings.run_id,
-                document=settings.document,
-                target=target,
+                steps=Steps(settings.run_id, settings.document, target, clock),
                 clock=clock,
                 tracer=tracer,
                 sink=recorder,
@@ -137,6 +137,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
                 plan=plan,
                 planned_faults=faults,
                 head=head,
+                target=target,
                 jobs=jobs,
                 recorder=recorder,
                 journal=journal,

@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.document import Document
 from reelbench.loadgen.drive.job import JobRunner
+from reelbench.loadgen.drive.steps import Steps
 from reelbench.loadgen.plan.plan import plan_case
 from reelbench.loadgen.plan.scenario import Scenario
 from reelbench.loadgen.record.records import JobRecord, RequestRecord
@@ -129,6 +130,10 @@ async def bench(url: str) -> AsyncIterator[Bench]:
     clock, telemetry, kept = Clock.start(), Telemetry(), Kept()
     async with Target(url, connections=64, clock=clock, tracer=telemetry.tracer) as target:
         jobs = JobRunner(
-            run_id="run-1", document=DOCUMENT, target=target, clock=clock, tracer=telemetry.tracer, sink=kept
+            run_id="run-1",
+            steps=Steps("run-1", DOCUMENT, target, clock),
+            clock=clock,
+            tracer=telemetry.tracer,
+            sink=kept,
         )
         yield Bench(clock, telemetry, target, kept, jobs)

@@ -25,6 +25,7 @@ from reelbench.loadgen.drive.progress import ProgressView
 from reelbench.loadgen.drive.recorder import Recorder
 from reelbench.loadgen.drive.run_head import RunHead, pending
 from reelbench.loadgen.drive.runner import Runner
+from reelbench.loadgen.drive.steps import Steps
 from reelbench.loadgen.drive.stop import Stop
 from reelbench.loadgen.metrics import Metrics
 from reelbench.loadgen.plan.fault_plan import Side, plan_all_faults
@@ -77,12 +78,17 @@ async def run_on(url: str, folder: Path, specs: list[Scenario], stop: Stop | Non
             head = RunHead(run, journal)
             recorder = Recorder(run_id="run-1", journal=journal, metrics=Metrics(telemetry.meter), view=view)
             jobs = JobRunner(
-                run_id="run-1", document=DOCUMENT, target=target, clock=clock, tracer=telemetry.tracer, sink=recorder
+                run_id="run-1",
+                steps=Steps("run-1", DOCUMENT, target, clock),
+                clock=clock,
+                tracer=telemetry.tracer,
+                sink=recorder,
             )
             runner = Runner(
-                profile="quick", plan=plan, planned_faults=faults, head=head, jobs=jobs, recorder=recorder,
-                journal=journal, view=view, clock=clock, stop=stop or Stop(), observer=Observer(controls, sides),
-                faults=Injector(sides, clock, view.say, head.faults_changed), toggler=Toggler(controls, view.say),
+                profile="quick", plan=plan, planned_faults=faults, head=head, target=target, jobs=jobs,
+                recorder=recorder, journal=journal, view=view, clock=clock, stop=stop or Stop(),
+                observer=Observer(controls, sides), faults=Injector(sides, clock, view.say, head.faults_changed),
+                toggler=Toggler(controls, view.say),
             )  # fmt: skip
             await runner.run_all(specs)
     return telemetry
