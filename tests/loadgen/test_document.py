@@ -42,7 +42,7 @@ def test_a_directory_is_no_document(tmp_path: Path) -> None:
         read_document(tmp_path)
 
 
-def test_text_and_pdf_are_told_apart(tmp_path: Path) -> None:
+def test_text_and_pdf_have_their_media_types(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes("Grüße".encode())
     assert read_document(tmp_path / "a").media_type == "text/plain"
 

@@ -54,7 +54,7 @@ async def test_a_fault_at_zero_is_in_force_before_the_first_job_and_lifted_after
     assert lines[1].endswith("hit 3 of 10 calls")
 
 
-async def test_a_fault_of_the_timeline_comes_and_goes_at_its_times() -> None:
+async def test_a_fault_is_in_force_at_its_times() -> None:
     fake = FakeControls()
     async with injector(fake) as (faults, _):
         begun = faults.clock.now()
@@ -109,7 +109,7 @@ async def test_what_is_left_in_force_is_named_and_lifted() -> None:
     assert fake.plans[-1] is None
 
 
-async def test_scenarios_without_anybody_to_inject_their_faults_are_left_out_or_refused() -> None:
+async def test_scenarios_whose_faults_cannot_be_injected_are_left_out_or_refused() -> None:
     plain, broken = scenario(name="plain"), spec(ALWAYS)
     lines: list[str] = []
     async with serving(FakeTarget(controls=FakeControls(offered=False))) as fake, AdminClient(fake.url) as controls:
@@ -147,7 +147,7 @@ CLEAN = AuditRecord(live=0, unsaved=0, orphans=0, missing=0, error=None)
         ([{"refused": 403}], None),
     ],
 )
-async def test_the_audit_waits_until_the_service_is_at_rest(
+async def test_the_audit_waits_until_the_service_is_quiet(
     states: list[dict[str, Any]], audit: AuditRecord | None
 ) -> None:
     async with serving(FakeTarget(controls=FakeControls(states=states))) as fake, AdminClient(fake.url) as controls:
@@ -164,7 +164,7 @@ async def test_the_audit_of_a_service_that_is_gone_says_so_at_once() -> None:
     assert audit.error.startswith(f"GET {fake.url}/v1/admin/state: ClientConnectorError")
 
 
-async def test_a_fault_whose_confirmation_was_lost_is_lifted_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_fault_whose_confirmation_was_lost_is_lifted(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeControls()
     async with injector(fake) as (faults, _):
         inject = AdminClient.inject

@@ -405,7 +405,7 @@ async def test_every_file_of_the_manifest_is_downloaded_and_compared(
     assert (job.outcome, job.integrity, job.files, job.error) == (Outcome.COMPLETED, integrity, files, complaint)
 
 
-async def test_a_partial_video_is_told_by_its_manifest() -> None:
+async def test_the_manifest_shows_a_partial_video() -> None:
     failed = {"index": 1, "status": "failed", "audio": None, "visual": None}
     async with serving(FakeTarget(scenes=[scene("s"), failed])) as fake, bench(fake.url) as b:
         job = await b.run(scenario(steps=["create", "wait", "content", "manifest"]))

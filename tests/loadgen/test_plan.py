@@ -84,7 +84,7 @@ def test_warm_up_jobs_come_first() -> None:
     assert [(job.index, job.warmup) for job in plan] == [(0, True), (1, True), (2, False), (3, False), (4, False)]
 
 
-def test_alternate_uses_both_encodings_by_turns() -> None:
+def test_alternate_changes_the_encoding_with_each_job() -> None:
     spec = scenario(encoding="alternate", cases=[case(iterations=4)])
     assert [job.encoding for job in plan_run([spec], "quick", 1)] == ["multipart", "json", "multipart", "json"]
 

@@ -94,7 +94,7 @@ async def run_on(url: str, folder: Path, specs: list[Scenario], stop: Stop | Non
     return telemetry
 
 
-async def test_the_closed_loop_keeps_exactly_its_slots_in_flight(tmp_path: Path) -> None:
+async def test_the_closed_loop_keeps_one_job_per_virtual_user_in_flight(tmp_path: Path) -> None:
     fake = FakeTarget(seconds=0.05)
     spec = scenario(steps=["create", "wait"], cases=[case(concurrency=6, iterations=60)])
     async with serving(fake):
@@ -103,7 +103,7 @@ async def test_the_closed_loop_keeps_exactly_its_slots_in_flight(tmp_path: Path)
     assert fake.levels[:6] == [1, 2, 3, 4, 5, 6]
     jobs = read_jobs(tmp_path / "run")
     assert len(jobs) == 60
-    # A slot's next job is due the moment its last one is over: no gap in which fewer than 6 jobs are under way.
+    # A virtual user sends its next job when the last one has ended: 6 jobs are always in flight.
     dues, dones = sorted(job.due for job in jobs), sorted(job.done for job in jobs)
     gaps = [due - done for due, done in zip(dues[6:], dones, strict=False)]
     assert min(gaps) >= -0.001
@@ -305,7 +305,7 @@ async def test_a_store_that_cannot_be_read_says_why() -> None:
     assert (count.expected, count.found, count.error) == (1, 0, "HTTP 503: store is away")
 
 
-async def test_a_pace_spreads_the_due_times_of_the_slots_evenly(tmp_path: Path) -> None:
+async def test_a_pace_spreads_the_intended_starts_evenly(tmp_path: Path) -> None:
     async with serving(FakeTarget(seconds=0.01)) as fake:
         await run_on(fake.url, tmp_path, [scenario(cases=[case(concurrency=2, iterations=6, pace=0.2)])])
     jobs = sorted(read_jobs(tmp_path), key=lambda job: job.due)
@@ -313,7 +313,7 @@ async def test_a_pace_spreads_the_due_times_of_the_slots_evenly(tmp_path: Path) 
     assert all(0 <= job.sent - job.due < 0.05 for job in jobs)
 
 
-async def test_a_slot_whose_job_outlasts_the_pace_is_due_when_it_is_free(tmp_path: Path) -> None:
+async def test_after_a_job_longer_than_the_pace_the_next_starts_at_once(tmp_path: Path) -> None:
     async with serving(FakeTarget(seconds=0.3)) as fake:
         await run_on(fake.url, tmp_path, [scenario(cases=[case(iterations=2, pace=0.1)])])
     first, second = read_jobs(tmp_path)

@@ -537,7 +537,7 @@ def test_a_rest_does_not_go_with_an_open_case(tmp_path: Path) -> None:
     assert line.startswith("demo.yaml: rest: does not go with the model open")
 
 
-def test_a_paced_case_without_slots_is_missing_a_key_and_nothing_more(tmp_path: Path) -> None:
+def test_a_paced_case_without_concurrency_gives_one_error(tmp_path: Path) -> None:
     text = (FOLDER / "llm_outage.yaml").read_text()
     assert text.count("    concurrency: 4\n") == 1
     path = tmp_path / "llm_outage.yaml"

@@ -16,7 +16,7 @@ from tests.loadgen.harness import bench
 
 @asynccontextmanager
 async def saying(answer: bytes | None) -> AsyncIterator[str]:
-    """Serve the same bytes to everybody; None for a server that says nothing."""
+    """Serve the same bytes on every connection; None: a server that never answers."""
 
     over, handlers = asyncio.Event(), []
 

@@ -38,7 +38,7 @@ async def test_switches_are_changed_and_put_back_as_they_were() -> None:
 
 
 async def test_without_switches_nothing_is_asked() -> None:
-    async with AdminClient("http://127.0.0.1:1") as nobody, Toggler(nobody, print).during({}):
+    async with AdminClient("http://127.0.0.1:1") as absent, Toggler(absent, print).during({}):
         pass
 
 
@@ -80,6 +80,13 @@ async def test_putting_back_is_tried_again() -> None:
     async with switcher(fake) as (switches, _), switches.during(ASKED):
         pass
     assert (fake.switches, len(fake.switched)) == (BEFORE, 4)
+
+
+async def test_toggles_that_cannot_be_read_are_not_changed() -> None:
+    async with switcher(FakeControls(offered=False)) as (switches, _):
+        with pytest.raises(ToggleError, match=r"^the service's switches cannot be read: GET .* answered 404"):
+            async with switches.during(ASKED):
+                pass
 
 
 async def test_a_switch_that_the_service_does_not_have_is_said() -> None:

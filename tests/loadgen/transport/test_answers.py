@@ -106,7 +106,7 @@ async def test_an_invalid_host_name_is_one_line(make: Make) -> None:
         assert "Unknown error" not in str(caught.value)
 
 
-async def test_nobody_listening_is_one_line(make: Make) -> None:
+async def test_a_refused_connection_is_one_line(make: Make) -> None:
     async with raw(echo) as server:
         pass
     async with using(make(server.url, 1)) as transport:

@@ -70,7 +70,7 @@ async def test_an_idle_connection_is_closed_before_the_server_does(monkeypatch: 
     assert server.connections == 4
 
 
-async def test_what_nobody_asked_for_spoils_the_connection_and_no_answer(make: Make) -> None:
+async def test_an_answer_without_a_request_ends_the_connection_only(make: Make) -> None:
     stray = ok(b"first") + ok(b"stray")
     async with raw(fixed(stray, close=False)) as server, using(make(server.url, 1)) as transport:
         assert [await ask(transport) for _ in range(3)] == [(200, b"first")] * 3
