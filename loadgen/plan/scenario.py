@@ -67,19 +67,19 @@ Rate = Annotated[PerProfile[Annotated[float, Field(gt=0, le=MOST_PER_SECOND)]], 
 class Burst(_Strict):
     """Part of an open case in which jobs arrive at another rate."""
 
-    rate: Annotated[Rate, Field(description="Arrivals per second; one number, or one by profile.")]
-    at: Annotated[Seconds, Field(description="Start of the burst, in seconds after the start of the measured part.")]
-    seconds: Annotated[Seconds, Field(description="Length of the burst in seconds.")]
+    rate: Rate = Field(description="Arrivals per second; one number, or one by profile.")
+    at: Seconds = Field(description="Start of the burst, in seconds after the start of the measured part.")
+    seconds: Seconds = Field(description="Length of the burst in seconds.")
 
 
 class Toggles(_Strict):
     """Switches of the service that a case changes; switches that are not given stay unchanged."""
 
-    retries: Annotated[bool, Field(description="Transient failures of a provider are retried.")] = True
-    breaker: Annotated[bool, Field(description="Each provider has a circuit breaker.")] = True
-    cache: Annotated[bool, Field(description="Answers of the providers are cached.")] = True
-    pooling: Annotated[bool, Field(description="Connections to the providers are reused.")] = True
-    scene_concurrency: Annotated[bool, Field(description="All scenes of a job are made concurrently.")] = True
+    retries: bool = Field(default=True, description="Transient failures of a provider are retried.")
+    breaker: bool = Field(default=True, description="Each provider has a circuit breaker.")
+    cache: bool = Field(default=True, description="Answers of the providers are cached.")
+    pooling: bool = Field(default=True, description="Connections to the providers are reused.")
+    scene_concurrency: bool = Field(default=True, description="All scenes of a job are made concurrently.")
 
     def given(self) -> dict[str, bool]:
         """Return the toggles that the file names."""
@@ -89,30 +89,27 @@ class Toggles(_Strict):
 class FaultSpec(_Strict):
     """Target and kind of a fault."""
 
-    target: Annotated[FaultTarget, Field(description="One of the providers, or the job store of the service.")]
-    kind: Annotated[
-        FaultKind, Field(description="Calls are refused, delayed, answered with an error, corrupted, or slowed down.")
-    ]
-    rate: Annotated[float, Field(gt=0, le=1, description="Share of calls hit, on an exact seeded schedule.")] = 1.0
-    status: Annotated[int | None, Field(ge=400, le=599, description="HTTP status of an error.")] = None
-    seconds: Annotated[
-        float | None, Field(gt=0, le=600, description="Longest duration of a stall, or the latency that is added.")
-    ] = None
+    target: FaultTarget = Field(description="One of the providers, or the job store of the service.")
+    kind: FaultKind = Field(
+        description="Calls are refused, delayed, answered with an error, corrupted, or slowed down."
+    )
+    rate: float = Field(default=1.0, gt=0, le=1, description="Share of calls hit, on an exact seeded schedule.")
+    status: int | None = Field(default=None, ge=400, le=599, description="HTTP status of an error.")
+    seconds: float | None = Field(default=None, gt=0, le=600, description="Longest stall, or the added latency.")
 
 
 class Fault(_Strict):
     """One entry of the fault plan of a case; seconds count from the start of the measured part."""
 
-    at: Annotated[float, Field(ge=0, le=3_600, description="Start of the first strike.")]
-    until: Annotated[
-        float | None, Field(gt=0, le=3_600, description="End of the first strike; without it, the end of the case.")
-    ] = None
-    every: Annotated[
-        float | None,
-        Field(gt=0, le=3_600, description="Seconds between the starts of two strikes of a repeated fault."),
-    ] = None
-    times: Annotated[Times, Field(description="Number of strikes, by profile.")] = Times(quick=1, standard=1, paper=1)
-    what: Annotated[FaultSpec, Field(description="Target and kind of the fault.")]
+    at: float = Field(ge=0, le=3_600, description="Start of the first strike.")
+    until: float | None = Field(
+        default=None, gt=0, le=3_600, description="End of the first strike; without it, the end of the case."
+    )
+    every: float | None = Field(
+        default=None, gt=0, le=3_600, description="Seconds between the starts of two strikes of a repeated fault."
+    )
+    times: Times = Field(default=Times(quick=1, standard=1, paper=1), description="Number of strikes, by profile.")
+    what: FaultSpec = Field(description="Target and kind of the fault.")
 
 
 class Case(_Strict):
@@ -122,139 +119,97 @@ class Case(_Strict):
     rate, independent of the jobs before. Idle: no jobs for some seconds.
     """
 
-    name: Annotated[Name, Field(description="Name of the case in reports; a label of metrics and spans.")]
-    model: Annotated[Literal["closed", "open", "idle"], Field(description="How jobs are sent.")]
-    concurrency: Annotated[
-        int, Field(ge=1, le=1_000, description="Virtual users, which is the number of jobs in flight (closed).")
-    ] = 0
-    iterations: Annotated[Iterations, Field(description="Measured jobs, by profile (closed).")] = (
-        Iterations.model_construct(quick=0, standard=0, paper=0)
+    name: Name = Field(description="Name of the case in reports; a label of metrics and spans.")
+    model: Literal["closed", "open", "idle"] = Field(description="How jobs are sent.")
+    concurrency: int = Field(default=0, ge=1, le=1_000, description="Closed: virtual users, that is, jobs in flight.")
+    iterations: Iterations = Field(
+        default=Iterations.model_construct(quick=0, standard=0, paper=0), description="Closed: measured jobs."
     )
-    warmup: Annotated[
-        Warmup,
-        Field(
-            description="Jobs sent before the measured ones, by profile; recorded, but left out of the statistics "
-            "(closed)."
-        ),
-    ] = Warmup(quick=0, standard=0, paper=0)
-    seconds: Annotated[
-        Seconds | None, Field(description="Length of the measured part in seconds, by profile (open and idle).")
-    ] = None
-    rate: Annotated[Rate | None, Field(description="Arrivals per second; one number, or one by profile (open).")] = None
-    arrivals: Annotated[
-        Arrivals | None,
-        Field(
-            description="constant: evenly spaced; poisson: independent users, with exponential gaps from the seed "
-            "(open)."
-        ),
-    ] = None
-    warmup_seconds: Annotated[
-        WarmupSeconds,
-        Field(
-            description="Seconds of arrivals before the measured ones, by profile; recorded, but left out of the "
-            "statistics. The measured part follows without a pause (open)."
-        ),
-    ] = WarmupSeconds(quick=0, standard=0, paper=0)
-    burst: Annotated[Burst | None, Field(description="Part of the case with another rate (open).")] = None
-    graceful_stop: Annotated[
-        float,
-        Field(
-            alias="drain",
-            gt=0,
-            le=3_600,
-            description="Seconds after the last arrival at which unfinished jobs are cut off (open).",
-        ),
-    ] = 10.0
-    max_in_flight: Annotated[
-        int,
-        Field(
-            ge=1,
-            le=1_000,
-            description="Limit that protects the generator: jobs above it wait, and their response time counts from "
-            "their intended start (open).",
-        ),
-    ] = 500
-    toggles: Annotated[
-        Toggles, Field(alias="switches", description="Switches of the service that the case changes.")
-    ] = Toggles()
-    prompts: Annotated[
-        Literal["unique", "repeated", "half_new"],
-        Field(
-            description="repeated: the measured jobs have the prompts of the case before, in the same order; half_new: "
-            "every second job has."
-        ),
-    ] = "unique"
-    pace: Annotated[
-        float | None,
-        Field(
-            gt=0,
-            le=600,
-            description="Minimum seconds between the intended starts of two jobs of a virtual user; without it, a job "
-            "starts when the last one has ended.",
-        ),
-    ] = None
-    faults: Annotated[tuple[Fault, ...], Field(strict=False, description="Fault plan of the case.")] = ()
+    warmup: Warmup = Field(
+        default=Warmup(quick=0, standard=0, paper=0),
+        description="Closed: jobs sent before the measured ones; recorded, but left out of the statistics.",
+    )
+    seconds: Seconds | None = Field(default=None, description="Open and idle: length of the measured part in seconds.")
+    rate: Rate | None = Field(default=None, description="Open: arrivals per second; one number, or one by profile.")
+    arrivals: Arrivals | None = Field(
+        default=None,
+        description="Open: constant is evenly spaced; poisson has exponential gaps from the seed (independent users).",
+    )
+    warmup_seconds: WarmupSeconds = Field(
+        default=WarmupSeconds(quick=0, standard=0, paper=0),
+        description="Open: seconds of arrivals before the measured ones; recorded, but left out of the statistics.",
+    )
+    burst: Burst | None = Field(default=None, description="Open: part of the case with another rate.")
+    graceful_stop: float = Field(
+        default=10.0,
+        alias="drain",
+        gt=0,
+        le=3_600,
+        description="Open: seconds after the last arrival at which unfinished jobs are cut off.",
+    )
+    max_in_flight: int = Field(
+        default=500,
+        ge=1,
+        le=1_000,
+        description="Open: jobs above this limit wait; their response time counts from their intended start.",
+    )
+    toggles: Toggles = Field(
+        default=Toggles(), alias="switches", description="Switches of the service that the case changes."
+    )
+    prompts: Literal["unique", "repeated", "half_new"] = Field(
+        default="unique",
+        description="repeated: the prompts of the case before, in the same order; half_new: every second one repeated.",
+    )
+    pace: float | None = Field(
+        default=None,
+        gt=0,
+        le=600,
+        description="Closed: minimum seconds between the intended starts of two jobs of a virtual user.",
+    )
+    faults: tuple[Fault, ...] = Field(default=(), strict=False, description="Fault plan of the case.")
 
 
 class CancelAfter(_Strict):
     """Time of the step `cancel`: a seeded moment between two bounds, in seconds after the job was accepted."""
 
-    earliest: Annotated[float, Field(ge=0, le=3_600, description="Lower bound.")]
-    latest: Annotated[float, Field(ge=0, le=3_600, description="Upper bound, not below the lower one.")]
+    earliest: float = Field(ge=0, le=3_600, description="Lower bound.")
+    latest: float = Field(ge=0, le=3_600, description="Upper bound, not below the lower one.")
 
 
 class VideoSpec(_Strict):
     """The video that every job requests."""
 
-    seconds: Annotated[Literal["4", "8", "12"], Field(description="Length, as text: a string in the API.")]
-    size: Annotated[str, Field(pattern=r"^[1-9][0-9]{1,3}x[1-9][0-9]{1,3}$", description="Width and height in pixels.")]
+    seconds: Literal["4", "8", "12"] = Field(description="Length, as text: a string in the API.")
+    size: str = Field(pattern=r"^[1-9][0-9]{1,3}x[1-9][0-9]{1,3}$", description="Width and height in pixels.")
 
 
 class Scenario(_Strict):
     """One scenario file."""
 
-    name: Annotated[Name, Field(description="The file name without .yaml; a label of metrics and spans.")]
-    dimension: Annotated[
-        Dimension,
-        Field(description="Report that shows the scenario; reliability and resources run after performance."),
-    ]
-    title: Annotated[str, Field(min_length=1, max_length=100, description="Title in tables.")]
-    why: Annotated[
-        str, Field(min_length=1, max_length=500, description="Question that the scenario answers; shown in the report.")
-    ]
-    steps: Annotated[
-        tuple[Step, ...],
-        Field(
-            strict=False,
-            description="Requests of one job, in order. Response time ends with `content`, without it with `wait`. "
-            "`assets` downloads and compares every file of the manifest; `cancel` deletes the job during its work.",
-        ),
-    ]
-    encoding: Annotated[
-        Literal["multipart", "json", "alternate"],
-        Field(description="multipart uploads the document, json sends only the prompt, alternate changes per job."),
-    ]
-    video: Annotated[VideoSpec, Field(description="The video that every job requests.")]
-    time_limit: Annotated[
-        float,
-        Field(gt=0, le=3_600, description="Seconds from sending a job until it ends with outcome `timeout`."),
-    ]
-    poll_interval: Annotated[
-        float, Field(ge=0.01, le=60, description="Seconds between polls of a target without the long poll `/wait`.")
-    ]
-    cancel_after: Annotated[
-        CancelAfter | None, Field(description="Required by the step `cancel`, and only allowed with it.")
-    ] = None
-    cooldown: Annotated[
-        float,
-        Field(
-            alias="rest",
-            ge=0,
-            le=600,
-            description="Seconds without load before the measured part of each case and after the last case.",
-        ),
-    ] = 0.0
-    cases: Annotated[tuple[Case, ...], Field(strict=False, description="Levels of load, run in order.")]
-    objectives: Annotated[
-        dict[str, float], Field(description="Overrides of objectives in the catalogue: SLI id to value.")
-    ]
+    name: Name = Field(description="The file name without .yaml; a label of metrics and spans.")
+    dimension: Dimension = Field(description="Report of the scenario; reliability and resources run after performance.")
+    title: str = Field(min_length=1, max_length=100, description="Title in tables.")
+    why: str = Field(min_length=1, max_length=500, description="Question that the scenario answers; in the report.")
+    steps: tuple[Step, ...] = Field(
+        strict=False,
+        description="Requests of one job, in order. Response time ends with `content`, without it with `wait`. "
+        "`assets` downloads and compares every file of the manifest; `cancel` deletes the job during its work.",
+    )
+    encoding: Literal["multipart", "json", "alternate"] = Field(
+        description="multipart uploads the document, json sends only the prompt, alternate changes per job."
+    )
+    video: VideoSpec = Field(description="The video that every job requests.")
+    time_limit: float = Field(gt=0, le=3_600, description="Seconds from sending a job to its outcome `timeout`.")
+    poll_interval: float = Field(ge=0.01, le=60, description="Seconds between polls of a target without `/wait`.")
+    cancel_after: CancelAfter | None = Field(
+        default=None, description="Required by the step `cancel`, and only allowed with it."
+    )
+    cooldown: float = Field(
+        default=0.0,
+        alias="rest",
+        ge=0,
+        le=600,
+        description="Seconds without load before the measured part of each case and after the last case.",
+    )
+    cases: tuple[Case, ...] = Field(strict=False, description="Levels of load, run in order.")
+    objectives: dict[str, float] = Field(description="Overrides of objectives in the catalogue: SLI id to value.")

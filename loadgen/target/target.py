@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -22,6 +22,8 @@ from reelbench.loadgen.plan.plan import PlannedJob
 from reelbench.loadgen.target import operations as api
 from reelbench.loadgen.target.answer import Answer, Content, Reply, one_line
 from reelbench.loadgen.target.api_types import DeletedVideo, Manifest, Video, VideoList
+
+T = TypeVar("T")
 
 CHECK_SECONDS: Final = 10.0
 NOT_OFFERED: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
@@ -100,15 +102,11 @@ class Target:
             media_type, body = "application/json", (msgspec.json.encode(fields),)
         else:
             media_type, body = self._form.media_type, self._form.encode(fields, "input_reference", document)
-        answer = Answer()
-        await self._send(call, api.CREATE, api.CREATE.path(), answer, media_type=media_type, body=body)
-        return answer.record(Video)
+        return await self._read(Video, call, api.CREATE, api.CREATE.path(), media_type=media_type, body=body)
 
     async def retrieve(self, video_id: str, call: Call) -> Reply[Video]:
         """Return the current state of a video."""
-        answer = Answer()
-        await self._send(call, api.RETRIEVE, api.RETRIEVE.path(video_id), answer)
-        return answer.record(Video)
+        return await self._read(Video, call, api.RETRIEVE, api.RETRIEVE.path(video_id))
 
     async def poll(self, video_id: str, seconds: float, call: Call) -> Reply[Video]:
         """Return the state of a video: once it is terminal or after `seconds`, at once if the target has no ``/wait``.
@@ -117,9 +115,7 @@ class Target:
         """
         if self._has_wait is False:
             return await self.retrieve(video_id, call)
-        answer = Answer()
-        await self._send(call, api.WAIT, f"{api.WAIT.path(video_id)}?timeout={seconds:.3f}", answer)
-        reply = answer.record(Video)
+        reply = await self._read(Video, call, api.WAIT, f"{api.WAIT.path(video_id)}?timeout={seconds:.3f}")
         if reply.value is not None:
             self._has_wait = True
         if self._has_wait or reply.status not in NOT_OFFERED:
@@ -132,23 +128,19 @@ class Target:
     async def list(self, call: Call, *, limit: int = 20, after: str | None = None) -> Reply[VideoList]:
         """Return one page of videos, newest first."""
         position = f"&after={quote(after, safe='')}" if after else ""
-        answer = Answer()
-        await self._send(call, api.LIST, f"{api.LIST.path()}?limit={limit}&order=desc{position}", answer)
-        return answer.record(VideoList)
+        return await self._read(VideoList, call, api.LIST, f"{api.LIST.path()}?limit={limit}&order=desc{position}")
 
     async def manifest(self, video_id: str, call: Call) -> Reply[Manifest]:
         """Return the manifest of a video."""
-        answer = Answer()
-        await self._send(call, api.MANIFEST, api.MANIFEST.path(video_id), answer)
-        return answer.record(Manifest)
+        return await self._read(Manifest, call, api.MANIFEST, api.MANIFEST.path(video_id))
 
     async def delete(self, video_id: str, call: Call) -> Reply[DeletedVideo]:
         """Delete a video."""
-        return await self._delete(video_id, call, api.DELETE)
+        return await self._read(DeletedVideo, call, api.DELETE, api.DELETE.path(video_id))
 
     async def cancel(self, video_id: str, call: Call) -> Reply[DeletedVideo]:
         """Delete a video to stop its job; recorded as an operation of its own."""
-        return await self._delete(video_id, call, api.CANCEL)
+        return await self._read(DeletedVideo, call, api.CANCEL, api.CANCEL.path(video_id))
 
     async def asset(self, video_id: str, name: str, call: Call) -> Reply[Content]:
         """Download one file of the manifest; only size and checksum are kept."""
@@ -190,10 +182,19 @@ class Target:
             )
             raise TargetError(msg)
 
-    async def _delete(self, video_id: str, call: Call, operation: api.Operation) -> Reply[DeletedVideo]:
+    async def _read(
+        self,
+        kind: type[T],
+        call: Call,
+        operation: api.Operation,
+        path: str,
+        *,
+        media_type: str = "",
+        body: tuple[bytes, ...] = (),
+    ) -> Reply[T]:
         answer = Answer()
-        await self._send(call, operation, operation.path(video_id), answer)
-        return answer.record(DeletedVideo)
+        await self._send(call, operation, path, answer, media_type=media_type, body=body)
+        return answer.record(kind)
 
     async def _send(
         self,
