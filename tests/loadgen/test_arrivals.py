@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reelbench.loadgen.plan.arrivals import arrivals
@@ -88,6 +88,7 @@ def test_poisson_arrivals_have_the_mean_and_the_spread_of_their_process(place: s
     assert sum(gap > average for gap in gaps) / len(gaps) == pytest.approx(math.exp(-1), abs=0.02)
 
 
+@settings(deadline=None)  # the plan of a high rate takes its time
 @given(st.integers(0, 2**31), RATES)
 def test_the_same_seed_gives_the_same_bytes_and_another_one_others(seed: int, rate: float) -> None:
     spec = scenario(cases=[open_case(rate=rate, seconds=10, arrivals="poisson")])
