@@ -127,8 +127,7 @@ class Steps:
             video = reply.value
             if video is None:
                 lost += 1
-                transient = reply.status is None or reply.status == 429 or reply.status >= 500  # noqa: PLR2004 - HTTP's own classes
-                if not transient or lost == POLL_ATTEMPTS:
+                if not reply.transient or lost == POLL_ATTEMPTS:
                     _fail(reply)
             else:
                 lost = 0

@@ -28,6 +28,15 @@ class Reply(msgspec.Struct, Generic[T], frozen=True):
     code: str | None = None
     """Error code of the API's error envelope."""
 
+    @property
+    def transient(self) -> bool:
+        """Whether another attempt may succeed: no complete answer, 429 or 5xx."""
+        return (
+            self.status is None
+            or self.status == HTTPStatus.TOO_MANY_REQUESTS
+            or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        )
+
 
 class Content(msgspec.Struct, frozen=True):
     """Size and checksum of a downloaded file."""

@@ -111,15 +111,16 @@ class Target:
     async def poll(self, video_id: str, seconds: float, call: Call) -> Reply[Video]:
         """Return the state of a video: once it is terminal or after `seconds`, at once if the target has no ``/wait``.
 
-        The first use finds out whether the target has ``/wait``.
+        The first use finds out: without a video from ``/wait``, the state is read by a plain request.
         """
         if self._has_wait is False:
             return await self.retrieve(video_id, call)
         reply = await self._read(Video, call, api.WAIT, f"{api.WAIT.path(video_id)}?timeout={seconds:.3f}")
         if reply.value is not None:
             self._has_wait = True
-        if self._has_wait or reply.status not in NOT_OFFERED:
+        if self._has_wait or (reply.transient and reply.status not in NOT_OFFERED):
             return reply
+        # Servers answer an unknown path with 404, but also with 403 or with 200 and HTML.
         plain = await self.retrieve(video_id, call)
         if plain.value is not None:  # the video exists, so /wait does not
             self._has_wait = False
