@@ -1,0 +1,1 @@
+"""Load generator: drives a service with planned jobs and writes the run directory."""

@@ -1,6 +1,6 @@
 """Command line of the load generator: ``python -m reelbench.loadgen run|check|list``.
 
-Standard output of ``run`` belongs to the trace exporter; everything for the user goes to standard error.
+Standard output of ``run`` is reserved for the trace exporter; messages go to standard error.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 import sys
 
-if __name__ == "__main__":  # Ctrl-C while the imports take their second has nothing to save, and no traceback to show
+if __name__ == "__main__":  # Ctrl-C during the imports: nothing to save, and no traceback
     for _number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(_number, lambda *_: sys.exit(130))
 
@@ -20,15 +20,14 @@ import typer
 import uvloop
 from rich.console import Console
 
+from reelbench.exit_code import ExitCode
 from reelbench.loadgen import telemetry
 from reelbench.loadgen.document import SAMPLE
-from reelbench.loadgen.drive.session import EXIT_INTERRUPTED, execute
+from reelbench.loadgen.drive.session import execute
 from reelbench.loadgen.options import OptionsError, check_options
 from reelbench.loadgen.plan.arrivals import expected_jobs
 from reelbench.loadgen.plan.scenario import PROFILES, Scenario
 from reelbench.loadgen.plan.scenario_file import ScenarioError, load_folder
-
-EXIT_USAGE = 2
 
 app = typer.Typer(
     help="Drives a text-to-video service with known load.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -46,13 +45,13 @@ def run(
     seed: Annotated[int, typer.Option(help="Seed of the plan.")] = 1,
     document: Annotated[Path, typer.Option(help="PDF or text file that jobs upload.")] = SAMPLE,
     providers: Annotated[
-        str | None, typer.Option(help="Base URL of the mock providers, for scenarios that let them fail.")
+        str | None, typer.Option(help="Base URL of the mock providers, for scenarios with faults.")
     ] = None,
     rendezvous: Annotated[
         str | None,
         typer.Option(
-            help="Redis or Valkey in which several load generators meet, to run one plan together: each takes a "
-            "share, and makes a folder of its own below --run-dir.",
+            help="Redis or Valkey that coordinates several load generators which run one plan: each runs a share of "
+            "the plan and writes a folder below --run-dir.",
         ),
     ] = None,
 ) -> None:
@@ -79,8 +78,8 @@ def run(
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             code = runner.run(execute(settings, console))
-    except KeyboardInterrupt:  # before the run could take care of signals: nothing is written yet
-        code = EXIT_INTERRUPTED
+    except KeyboardInterrupt:  # before the run handles signals: nothing is written yet
+        code = ExitCode.INTERRUPTED
     finally:
         telemetry.shutdown()
     raise typer.Exit(code)
@@ -114,7 +113,7 @@ def _load() -> dict[str, Scenario]:
 def _stop(errors: tuple[str, ...] | list[str]) -> NoReturn:
     for error in errors:
         typer.echo(f"error: {error}", err=True)
-    raise typer.Exit(EXIT_USAGE)
+    raise typer.Exit(ExitCode.USAGE)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The document that jobs upload: a PDF or plain text, read and checked once before a run."""
+"""The document that jobs upload: a PDF or plain text, checked once before a run."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ MAX_BYTES = 20 * 1024 * 1024
 
 
 class DocumentError(Exception):
-    """A document that cannot be uploaded; the message is one sentence with the cure."""
+    """Invalid document; the message is one sentence with the cure."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The bytes to upload and how to name them."""
+    """Name, media type and bytes of the upload."""
 
     name: str
     media_type: str
     data: bytes
 
     def record(self) -> DocumentRecord:
-        """Describe the document for the head of a run."""
+        """Return the description for ``run.json``."""
         return DocumentRecord(name=self.name, sha256=hashlib.sha256(self.data).hexdigest(), bytes=len(self.data))
 
 
@@ -51,7 +51,9 @@ def read_document(path: Path) -> Document:
     if len(data) > MAX_BYTES:
         msg = f"document {path} is larger than 20 MiB; use a smaller one"
         raise DocumentError(msg)
-    name = os.fsencode(path.name).decode(errors="replace")  # a name may be any bytes, records and requests are UTF-8
+    name = os.fsencode(path.name).decode(
+        errors="replace"
+    )  # a file name may be any bytes; records and requests are UTF-8
     return Document(name=name, media_type=_media_type(path, data), data=data)
 
 

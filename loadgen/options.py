@@ -1,21 +1,41 @@
-"""What the user asks for, checked as a whole before anything is started or written."""
+"""Options of the user, checked together before anything is started or written."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from reelbench.loadgen.addresses import is_base_url
-from reelbench.loadgen.document import DocumentError, read_document
+from reelbench.loadgen.document import Document, DocumentError, read_document
 from reelbench.loadgen.plan.scenario import PROFILES, Profile, Scenario
 from reelbench.loadgen.plan.scenario_file import ScenarioError, load_folder
 from reelbench.loadgen.record.journal import occupied
-from reelbench.loadgen.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Checked options of one run."""
+
+    run_dir: Path
+    run_id: str | None
+    """None: the replicas agree on one."""
+    scenarios: Sequence[Scenario]
+    profile: Profile
+    seed: int
+    target: str
+    document: Document
+    providers: str | None = None
+    """Base URL of the mock providers, whose faults scenarios control; None: no mock providers."""
+    named: bool = False
+    """Whether the user named the scenarios; impossible scenarios of a default choice are left out."""
+    rendezvous: str | None = None
+    """URL of the store that coordinates replicas; None: this generator runs the whole plan."""
 
 
 class OptionsError(Exception):
-    """Options that cannot be used; `errors` has one sentence for each mistake."""
+    """Invalid options; `errors` has one sentence for each mistake."""
 
     def __init__(self, errors: Sequence[str]) -> None:
         super().__init__("\n".join(errors))
@@ -34,10 +54,10 @@ def check_options(  # noqa: PLR0917 - one argument per option
     providers: str | None = None,
     rendezvous: str | None = None,
 ) -> Settings:
-    """Check what the user asks for.
+    """Check all options and return them as settings.
 
     Raises:
-        OptionsError: with every mistake at once.
+        OptionsError: with all mistakes.
     """
     errors: list[str] = []
     scenarios: dict[str, Scenario] = {}
@@ -80,6 +100,16 @@ def check_options(  # noqa: PLR0917 - one argument per option
         named=bool(names),
         rendezvous=rendezvous,
     )
+
+
+def is_base_url(text: str) -> bool:
+    """Return whether a text is an http or https URL with a host and without query and fragment."""
+    try:
+        url = urlsplit(text)
+        port_ok = url.port is None or url.port > 0
+    except ValueError:
+        return False
+    return url.scheme in {"http", "https"} and bool(url.hostname) and port_ok and not url.query and not url.fragment
 
 
 def _name_errors(run_id: str | None, rendezvous: str | None) -> list[str]:

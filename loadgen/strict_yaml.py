@@ -1,6 +1,6 @@
-"""YAML files, read strictly: no key twice, and every mistake told with its line and its cure.
+"""Strict reader of YAML files: no repeated keys, and every mistake reported with its line and cure.
 
-Files of users have no aliases and a limited size; a file that ships with us may have both.
+Files of users are limited in size and have no aliases; files of this project are trusted.
 """
 
 from __future__ import annotations
@@ -13,35 +13,35 @@ import yaml
 
 MAX_BYTES = 64 * 1024
 _MAX_BITS = 1023
-"""Whole numbers beyond it are no floating point numbers any more, and can be too long to be shown."""
+"""Size limit of whole numbers: larger ones do not fit into a float and can be too long to print."""
 
 _MAX_DEPTH = 100
 
 
 class UnreadableError(Exception):
-    """A file without a mapping in it; the message is one line without the file's name."""
+    """A file that contains no readable mapping; the message is one line without the name of the file."""
 
 
 def read_mapping(path: Path, kind: str, first: str, *, ours: bool = False) -> tuple[dict[str, Any], list[str]]:
-    """Give the file's mapping and an error for every key given twice.
+    """Return the mapping of a file, and one error for every repeated key.
 
     Args:
         path: The file.
-        kind: What it should be, for messages, such as "scenario".
-        first: The key that such a file begins with.
-        ours: The file is trusted: aliases are allowed, and any size.
+        kind: Noun for messages, such as "scenario".
+        first: First key of such a file, for messages.
+        ours: The file is trusted: aliases and any size are allowed.
 
     Raises:
-        UnreadableError: there is no mapping to be had.
+        UnreadableError: there is no readable mapping.
     """
     return parse_mapping(read_bytes(path), kind, first, ours=ours)
 
 
 def read_bytes(path: Path) -> bytes:
-    """What the file holds.
+    """Return the bytes of a file.
 
     Raises:
-        UnreadableError: it cannot be read.
+        UnreadableError: the file cannot be read.
     """
     try:
         return path.read_bytes()
@@ -51,14 +51,14 @@ def read_bytes(path: Path) -> bytes:
 
 
 def parse_mapping(data: bytes, kind: str, first: str, *, ours: bool = False) -> tuple[dict[str, Any], list[str]]:
-    """Like `read_mapping`, of what was read."""
+    """Parse bytes; arguments, result and errors as for `read_mapping`."""
     if len(data) > MAX_BYTES and not ours:
         msg = f"has {len(data)} bytes; a {kind} has at most {MAX_BYTES}"
         raise UnreadableError(msg)
     try:
         text = data.decode("utf-8")
         if not ours:
-            _refuse_what_grows(text, kind)
+            _reject_expansion(text, kind)
         return _parse(_Loader(text), kind, first)
     except UnicodeDecodeError as error:
         msg = "is not UTF-8 text; save it as UTF-8"
@@ -68,27 +68,27 @@ def parse_mapping(data: bytes, kind: str, first: str, *, ours: bool = False) -> 
         msg = f"{line}not valid YAML: {error.problem or error.context}; correct it"
         raise UnreadableError(msg) from error
     except yaml.YAMLError as error:
-        # PyYAML names its own buffer ('in "<unicode string>", position 3'), which no user has.
+        # Cut off the name of PyYAML's buffer ('in "<unicode string>", position 3').
         problem = " ".join(str(error).split('in "<')[0].split())
         msg = f"not valid YAML: {problem}; correct it"
         raise UnreadableError(msg) from error
 
 
 def dotted(location: tuple[int | str, ...]) -> str:
-    """Write the place of a value, such as ``cases.0.iterations``; in one line, whatever the user's keys hold."""
+    """Return the location of a value, such as ``cases.0.iterations``, as one line even for unprintable keys."""
     return ".".join(text if (text := str(part)).isprintable() else repr(text) for part in location)
 
 
 class _Checked(yaml.constructor.SafeConstructor):
-    """Values that only look like a date or a number are mistakes with a line."""
+    """Constructor that reports invalid dates and numbers with their line."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 - PyYAML's signature
         try:
             made = super().construct_object(node, deep)
-        except (ValueError, OverflowError) as error:  # a date or number that only looks like one
+        except (ValueError, OverflowError) as error:  # an invalid date or number
             problem = str(error).split(";", maxsplit=1)[0]
         except (LookupError, AttributeError):  # what PyYAML raises for !!bool maybe and !!timestamp soon
-            problem = f"the value is no {node.tag.rpartition(':')[2]}"
+            problem = f"the value is not a {node.tag.rpartition(':')[2]}"
         else:
             if not isinstance(made, int) or made.bit_length() <= _MAX_BITS:
                 return made
@@ -97,15 +97,15 @@ class _Checked(yaml.constructor.SafeConstructor):
 
 
 class _Loader(_Checked, yaml.CSafeLoader):
-    """Safe YAML, parsed by libyaml: several times as fast as by PyYAML alone."""
+    """Safe loader on libyaml, which is several times faster than pure PyYAML."""
 
 
-def _refuse_what_grows(text: str, kind: str) -> None:
-    """Refuse aliases, which nobody needs here and nested ones grow without bound, and depth, which takes stack."""
+def _reject_expansion(text: str, kind: str) -> None:
+    """Reject aliases (exponential expansion) and deep nesting."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         if isinstance(event, yaml.AliasEvent):
-            mark: Any = event.start_mark  # a mark of libyaml has the fields of PyYAML's, but not its type
+            mark: Any = event.start_mark  # a mark of libyaml has the fields of PyYAML's mark, but another type
             raise yaml.MarkedYAMLError(
                 problem="aliases (*name) are not allowed; write the value out", problem_mark=mark
             )
@@ -127,7 +127,7 @@ def _parse(loader: _Loader, kind: str, first: str) -> tuple[dict[str, Any], list
 
 
 def _repeated_keys(node: yaml.Node, path: tuple[int | str, ...], known: set[int]) -> Iterator[str]:
-    if id(node) in known:  # an alias stands for the node itself, whose mistakes are told once
+    if id(node) in known:  # an alias is the same node: report its mistakes once
         return
     known.add(id(node))
     if isinstance(node, yaml.MappingNode):

@@ -1,4 +1,4 @@
-"""OpenTelemetry of this process: set up by the standard environment variables, and by nothing else."""
+"""OpenTelemetry of this process, configured by the standard environment variables only."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from reelbench.loadgen.http.trace_headers import IdTracer
 
 FLUSH_SECONDS = 3.0
 BUCKETS = 640
-"""Of an exponential histogram. With the SDK's 160, buckets are 2.2 % wide once the slowest job took 6 times the
-fastest; with these they are 0.54 % wide up to 32 times, so that P95 and P99 stay within 1 %."""
+"""Buckets of an exponential histogram. With the SDK's default of 160, buckets are 2.2 % wide when the slowest job takes
+6 times the fastest; with 640 they are 0.54 % wide up to a ratio of 32, so the error of P95 and P99 is below 1 %."""
 
 _PROCESS_METRICS: dict[str, list[str] | None] = {
     "process.context_switches": ["involuntary", "voluntary"],
@@ -35,14 +35,14 @@ _PROCESS_METRICS: dict[str, list[str] | None] = {
 
 
 class TelemetryError(Exception):
-    """Telemetry that cannot be set up as the environment asks; the message is one sentence."""
+    """Invalid telemetry configuration; the message is one sentence."""
 
 
 def configure(service_name: str) -> None:
-    """Set up traces and metrics as the ``OTEL_*`` variables say; with none of them set, nothing is exported.
+    """Configure traces and metrics from the ``OTEL_*`` variables; without them, nothing is exported.
 
     Raises:
-        TelemetryError: an unknown exporter, or the port for Prometheus is taken.
+        TelemetryError: an unknown exporter, or the Prometheus port is in use.
     """
     given = os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
     attributes = {}
@@ -70,19 +70,19 @@ def configure(service_name: str) -> None:
 
 
 def tracer() -> trace.Tracer:
-    """The tracer of this process: one that only makes ids where spans would be recorded for nobody."""
-    nobody = os.environ.get("OTEL_TRACES_EXPORTER", "none").strip().lower() in {"", "none"}
-    if nobody and os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() != "true":
+    """Return the tracer of this process; it only generates ids when spans are not exported."""
+    unexported = os.environ.get("OTEL_TRACES_EXPORTER", "none").strip().lower() in {"", "none"}
+    if unexported and os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() != "true":
         return IdTracer()
     return trace.get_tracer("loadgen")
 
 
 def _precision() -> dict[type, dict[str, object]]:
-    """Arguments of the OTLP exporter: the environment chooses the kind of histogram, this its resolution."""
+    """Return arguments of the OTLP exporter: the resolution of exponential histograms."""
     kind = os.environ.get("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "").strip().lower()
     if kind != "base2_exponential_bucket_histogram":
         return {}
-    # Loaded here, as a process that is scraped should not pay for it at its start.
+    # Imported here: a scraped process does not need it at start-up.
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter  # noqa: PLC0415
 
     fine = ExponentialBucketHistogramAggregation(max_size=BUCKETS)
@@ -90,7 +90,7 @@ def _precision() -> dict[type, dict[str, object]]:
 
 
 def shutdown() -> None:
-    """Flush spans and metrics; gives up after `FLUSH_SECONDS`, so that a dead receiver never holds the process."""
+    """Flush spans and metrics, for at most `FLUSH_SECONDS`, so a dead receiver cannot block the exit."""
 
     def flush() -> None:
         for provider in (trace.get_tracer_provider(), metrics.get_meter_provider()):
@@ -104,12 +104,12 @@ def shutdown() -> None:
 
 
 def pulled() -> bool:
-    """Tell whether metrics leave this process by being scraped."""
+    """Return whether the metrics of this process are scraped."""
     return "prometheus" in os.environ.get("OTEL_METRICS_EXPORTER", "").split(",")
 
 
 def interval() -> float:
-    """Seconds between two exports of metrics that are pushed, which all components of a stack share; 0 when scraped."""
+    """Return the seconds between two exports of pushed metrics, equal for all components of a stack; 0 when scraped."""
     if "otlp" not in os.environ.get("OTEL_METRICS_EXPORTER", "").split(","):
         return 0.0
     return float(os.environ.get("OTEL_METRIC_EXPORT_INTERVAL", "60000")) / 1000

@@ -20,7 +20,7 @@ import typer
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an install
 
-from reelbench.loadgen.addresses import is_base_url
+from reelbench.loadgen.options import is_base_url
 from reelbench.loadgen.record.run import read_run
 from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE, RUN_FILE, RecordError
 from reelbench.loadgen.record.stack import read_stack

@@ -25,9 +25,8 @@ import typer
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an install
 
-from reelbench.loadgen.addresses import is_base_url
 from reelbench.loadgen.document import SAMPLE
-from reelbench.loadgen.options import OptionsError, check_options
+from reelbench.loadgen.options import OptionsError, check_options, is_base_url
 from reelbench.loadgen.plan.scenario import PROFILES
 from reelbench.loadgen.record.run_files import RecordError
 from reelbench.loadgen.target.target import TargetError, check_target

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from reelbench.loadgen.control.admin_client import ControlError, Controls
-from reelbench.loadgen.plan.scenario import Switches
+from reelbench.loadgen.control.admin_client import AdminClient, AdminError
+from reelbench.loadgen.plan.scenario import Toggles
 from reelbench.stack.errors import StackError
 from reelbench.stack.external import ExternalStack
 from reelbench.suite.measuring import Load
 
-NAMES = tuple(Switches.model_fields)
+NAMES = tuple(Toggles.model_fields)
 """The optimizations and protections that the service can be without."""
 FULL = "full"
 
@@ -83,11 +83,11 @@ def in_force(load: Load, variant: Variant) -> Iterator[Mapping[str, str]]:
 
 async def _switch(url: str, switches: Mapping[str, bool]) -> dict[str, bool]:
     """Set these switches; gives how they were before."""
-    async with Controls(url) as controls:
+    async with AdminClient(url) as controls:
         try:
-            before = await controls.switches()
-            after = await controls.switch(switches)
-        except ControlError as error:
+            before = await controls.toggles()
+            after = await controls.set_toggles(switches)
+        except AdminError as error:
             cure = "start it with SERVICE_ADMIN=true, or use --embedded"
             raise StackError(f"The service at {url} cannot be switched ({error}); {cure}.") from error
     if wrong := [name for name, on in switches.items() if after.get(name) is not on]:

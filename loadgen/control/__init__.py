@@ -1,0 +1,1 @@
+"""Control: faults, toggles and observation of the service through its admin endpoints."""

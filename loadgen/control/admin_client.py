@@ -1,36 +1,37 @@
-"""The endpoints by which a run controls and inspects the service under test beside its API: faults and administration.
+"""Client of the endpoints that control and inspect the service under test: faults and administration.
 
-All are extensions that a target need not have; they answer callers on the same machine only, unless told otherwise.
+These endpoints are extensions of the API that a target need not have; by default they answer loopback callers only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 import aiohttp
 import msgspec
 
 from reelbench.loadgen.plan.fault_plan import PlannedFault
+from reelbench.loadgen.target.api_types import ErrorEnvelope
 
 TIMEOUT_SECONDS = 5.0
-OK = 200
 
 T = TypeVar("T")
 
 
-class ControlError(Exception):
-    """A control that did not answer as it must; the message is one line."""
+class AdminError(Exception):
+    """No valid answer from an admin endpoint; the message is one line."""
 
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
-        """HTTP status; None when no answer came."""
+        """HTTP status; None: no answer."""
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """A rule of the fault plan in force, with what became of the calls that it saw."""
+    """A fault rule in force, with counts of the calls it saw and hit."""
 
     provider: str
     kind: str
@@ -39,13 +40,32 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 class FaultState(msgspec.Struct, frozen=True):
-    """The answer of ``/faults``."""
+    """Answer of ``/faults``."""
 
     rules: tuple[Rule, ...]
 
 
+class NewRule(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A fault rule to put in force."""
+
+    provider: str
+    kind: str
+    rate: float
+    status: int | None = None
+    seconds: float | None = None
+
+
+class NewFaults(msgspec.Struct, frozen=True):
+    """Body of ``PUT /faults``."""
+
+    seed: int
+    lifetime: float
+    """Seconds after which the faults lift themselves."""
+    rules: tuple[NewRule, ...]
+
+
 class LoggedCall(msgspec.Struct, frozen=True):
-    """A call, as its provider counted it; instants are Unix seconds."""
+    """A call as its provider counted it; times are Unix seconds."""
 
     provider: str
     sent: float | None
@@ -55,13 +75,13 @@ class LoggedCall(msgspec.Struct, frozen=True):
 
 
 class CallLog(msgspec.Struct, frozen=True):
-    """The answer of ``/faults/calls``, in order of arrival."""
+    """Answer of ``/faults/calls``, in order of arrival."""
 
     calls: tuple[LoggedCall, ...]
 
 
 class Transition(msgspec.Struct, frozen=True, rename={"before": "from", "after": "to"}):
-    """A change of a circuit breaker's state."""
+    """A state change of a circuit breaker."""
 
     at: float
     before: str
@@ -76,29 +96,32 @@ class BreakerState(msgspec.Struct, frozen=True):
 
 
 class Breakers(msgspec.Struct, frozen=True):
-    """The answer of ``/v1/admin/breakers``."""
+    """Answer of ``/v1/admin/breakers``."""
 
     data: tuple[BreakerState, ...]
 
 
-class ServiceState(msgspec.Struct, frozen=True):
-    """The answer of ``/v1/admin/state``."""
+class ServiceState(msgspec.Struct, frozen=True, rename={"toggles": "switches"}):
+    """Answer of ``/v1/admin/state``."""
 
     live: int
     unsaved: int
     orphans: int
     missing: int
-    switches: dict[str, bool]
+    toggles: dict[str, bool]
 
 
-class SwitchState(msgspec.Struct, frozen=True):
-    """The answer of ``/v1/admin/switches``."""
+class ToggleState(msgspec.Struct, frozen=True, rename={"toggles": "switches"}):
+    """Answer of ``/v1/admin/switches``."""
 
-    switches: dict[str, bool]
+    toggles: dict[str, bool]
 
 
-class Controls:
-    """A client for the controls at one base URL; use as an asynchronous context manager."""
+class AdminClient:
+    """A client for the admin endpoints at one base URL; use as an asynchronous context manager.
+
+    All methods raise AdminError.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
@@ -115,69 +138,70 @@ class Controls:
             await self._session.close()
 
     async def faults(self) -> FaultState:
-        """The fault plan in force; raises ControlError, as all methods do."""
+        """Return the faults in force."""
         return await self._ask(FaultState, "GET", "/faults")
 
-    async def inject(self, faults: tuple[PlannedFault, ...], lifetime: float) -> None:
-        """Put faults in force, in place of any others; they lift themselves after `lifetime` seconds."""
-        rules = [
-            {"provider": fault.target, "kind": fault.kind, "rate": fault.rate}
-            | ({} if fault.status is None else {"status": fault.status})
-            | ({} if fault.seconds is None else {"seconds": fault.seconds})
-            for fault in faults
-        ]
-        await self._ask(
-            FaultState, "PUT", "/faults", json={"seed": faults[0].seed, "lifetime": lifetime, "rules": rules}
-        )
+    async def inject(self, faults: Sequence[PlannedFault], lifetime: float) -> None:
+        """Replace the faults in force; the new ones lift themselves after `lifetime` seconds."""
+        rules = tuple(NewRule(fault.target, fault.kind, fault.rate, fault.status, fault.seconds) for fault in faults)
+        await self._ask(FaultState, "PUT", "/faults", body=NewFaults(faults[0].seed, lifetime, rules))
 
     async def lift(self) -> FaultState:
-        """Lift all faults; gives the final counts of those that were in force."""
+        """Lift all faults; return the final counts of those that were in force."""
         return await self._ask(FaultState, "DELETE", "/faults")
 
     async def calls(self, provider: str, since: float) -> tuple[LoggedCall, ...]:
-        """The calls that reached a provider at or after `since` (Unix seconds)."""
-        parameters = {"provider": provider, "since": f"{since:.6f}"}
-        return (await self._ask(CallLog, "GET", "/faults/calls", params=parameters)).calls
+        """Return the calls that reached a provider at or after `since` (Unix seconds)."""
+        query = {"provider": provider, "since": f"{since:.6f}"}
+        return (await self._ask(CallLog, "GET", "/faults/calls", query=query)).calls
 
     async def breakers(self) -> tuple[BreakerState, ...]:
-        """The service's circuit breakers; none when they are switched off."""
+        """Return the circuit breakers of the service; empty when breakers are toggled off."""
         return (await self._ask(Breakers, "GET", "/v1/admin/breakers")).data
 
     async def state(self) -> ServiceState:
-        """The service's own state."""
+        """Return the internal state of the service."""
         return await self._ask(ServiceState, "GET", "/v1/admin/state")
 
-    async def switches(self) -> dict[str, bool]:
-        """What is switched on in the service."""
-        return (await self._ask(SwitchState, "GET", "/v1/admin/switches")).switches
+    async def toggles(self) -> dict[str, bool]:
+        """Return all toggles of the service."""
+        return (await self._ask(ToggleState, "GET", "/v1/admin/switches")).toggles
 
-    async def switch(self, switches: Mapping[str, bool]) -> dict[str, bool]:
-        """Change some switches of the service; gives all of them."""
-        return (await self._ask(SwitchState, "PUT", "/v1/admin/switches", json=dict(switches))).switches
+    async def set_toggles(self, toggles: Mapping[str, bool]) -> dict[str, bool]:
+        """Change some toggles of the service; return all of them."""
+        return (await self._ask(ToggleState, "PUT", "/v1/admin/switches", body=dict(toggles))).toggles
 
-    async def _ask(self, kind: type[T], method: str, path: str, **options: Any) -> T:
-        assert self._session is not None, "use Controls as a context manager"
+    async def _ask(
+        self,
+        kind: type[T],
+        method: Literal["GET", "PUT", "DELETE"],
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: NewFaults | dict[str, bool] | None = None,
+    ) -> T:
+        assert self._session is not None, "use AdminClient as a context manager"
         place = f"{method} {self.url}{path}"
+        data = None if body is None else msgspec.json.encode(body)
+        headers = {"Content-Type": "application/json"} if data is not None else None
         try:
-            async with self._session.request(method, self.url + path, allow_redirects=False, **options) as response:
-                body = await response.read()
+            async with self._session.request(
+                method, self.url + path, params=query, data=data, headers=headers, allow_redirects=False
+            ) as response:
+                answer = await response.read()
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise ControlError(f"{place}: {type(error).__name__}") from error
-        if response.status != OK:
-            raise ControlError(f"{place} answered {response.status} {_message(body)}".rstrip(), response.status)
+            raise AdminError(f"{place}: {type(error).__name__}") from error
+        if response.status != HTTPStatus.OK:
+            raise AdminError(f"{place} answered {response.status} {_message(answer)}".rstrip(), response.status)
         try:
-            return msgspec.json.decode(body, type=kind)
+            return msgspec.json.decode(answer, type=kind)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise ControlError(f"{place} answered something else: {error}", response.status) from error
+            raise AdminError(f"{place} gave an unexpected answer: {error}", response.status) from error
 
 
-class _Envelope(msgspec.Struct):
-    error: dict[str, Any]
-
-
-def _message(body: bytes) -> str:
+def _message(answer: bytes) -> str:
     try:
-        text = str(msgspec.json.decode(body, type=_Envelope).error.get("message", ""))
+        text = msgspec.json.decode(answer, type=ErrorEnvelope).error.message
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return ""
     return f"({' '.join(text.split())[:150]})"

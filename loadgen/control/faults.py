@@ -1,49 +1,53 @@
-"""Applies the faults of a case while its jobs run, and always lifts them."""
+"""Faults of a case, applied while its jobs run and always lifted."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import msgspec
 
-from reelbench.loadgen.control.admin_client import ControlError, Controls
-from reelbench.loadgen.drive.clock import Clock
+from reelbench.loadgen.clock import Clock
+from reelbench.loadgen.control.admin_client import AdminClient, AdminError
 from reelbench.loadgen.plan.fault_plan import PlannedFault, Side, Window, windows
 from reelbench.loadgen.record.run import FaultRecord
 
 GRACE_SECONDS = 60.0
-"""By which a fault outlives its planned end when this process was killed and cannot lift it."""
+"""Time after its planned end at which a fault lifts itself if this process was killed."""
 OPEN_END_SECONDS = 1800.0
-"""The same for a fault that lasts as long as its case."""
+"""Lifetime of a fault that lasts as long as its case."""
 LIFT_ATTEMPTS = 3
 _LIFT_PAUSE = 0.2
 
 
 class FaultError(Exception):
-    """Faults that cannot be applied; the message is one sentence with the cure."""
+    """Faults that cannot be applied or lifted; the message is one sentence."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Injector:
-    """Puts planned faults in force at their times, and keeps a record of each."""
+    """Applies planned faults at their times, and records each."""
 
-    controls: Mapping[Side, Controls]
+    admin: Mapping[Side, AdminClient]
     clock: Clock
     say: Callable[[str], None]
-    """Tells the user, one line each time."""
-    records: list[FaultRecord] = field(default_factory=list)
-    """Every fault so far, in the order of their beginning; one in force has no end yet."""
-    changed: Callable[[], None] = lambda: None
-    """Called when `records` has changed."""
+    """Shows a line to the user."""
+    changed: Callable[[Sequence[FaultRecord]], None]
+    """Receives `records` at every change."""
+    _records: list[FaultRecord] = field(default_factory=list)
     _maybe_on: set[Side] = field(default_factory=set)
-    """Sides that were asked to inject and have not confirmed a lifting since: an answer may be lost on its way."""
+    """Sides that may inject faults: the answer to a request to inject or lift may have been lost."""
+
+    @property
+    def records(self) -> tuple[FaultRecord, ...]:
+        """Records of all faults so far, in order of their start; a fault in force has no end."""
+        return tuple(self._records)
 
     @asynccontextmanager
     async def during(self, faults: tuple[PlannedFault, ...]) -> AsyncIterator[None]:
-        """Apply faults at their times from now on, and lift what is left at the end, however it comes.
+        """Apply faults at their times from now on, and lift those in force at the end, also after an error.
 
         Raises:
             FaultError: a fault could not be applied or lifted.
@@ -59,16 +63,16 @@ class Injector:
                 follower = group.create_task(self._follow(started, planned, pending))
                 yield
                 follower.cancel()
-        except BaseExceptionGroup as failures:  # of the body or of the follower: the first reason is the one
+        except BaseExceptionGroup as failures:  # of the body or the follower: the first failure is the cause
             raise failures.exceptions[0] from None
         finally:
-            for side in self.controls:
+            for side in self.admin:
                 await self._lift(side)
 
     async def _follow(self, started: float, planned: tuple[Window, ...], pending: list[Window]) -> None:
         events = [(window.at, 1, window) for window in pending]
         events += [(window.until, 0, window) for window in planned if window.until is not None]
-        # At one instant the old faults go before the new ones come.
+        # At the same instant, old faults are lifted before new ones are applied.
         for at, begins, window in sorted(events, key=lambda event: event[:2]):
             await asyncio.sleep(max(0.0, started + at - self.clock.now()))
             await (self._apply(window) if begins else self._lift(window.side))
@@ -77,11 +81,11 @@ class Injector:
         lifetime = OPEN_END_SECONDS if window.until is None else window.until - window.at + GRACE_SECONDS
         self._maybe_on.add(window.side)
         try:
-            await self.controls[window.side].inject(window.faults, lifetime)
-        except ControlError as error:
+            await self.admin[window.side].inject(window.faults, lifetime)
+        except AdminError as error:
             raise FaultError(f"faults cannot be applied: {error}") from error
         now = self.clock.now()
-        self.records += [
+        self._records.extend(
             FaultRecord(
                 scenario=fault.scenario,
                 case=fault.case,
@@ -96,21 +100,21 @@ class Injector:
                 hit=None,
             )
             for fault in window.faults
-        ]
-        self.changed()
+        )
+        self.changed(self.records)
         self.say(f"  fault on: {', '.join(describe(fault) for fault in window.faults)}")
 
     async def _lift(self, side: Side) -> None:
-        """Lift the faults of a side; it is tried a few times, as nothing must stay on."""
-        open_ones = [number for number, record in enumerate(self.records) if record.ended is None]
-        mine = [number for number in open_ones if (self.records[number].target == "store") == (side == "service")]
+        """Lift the faults of a side, with some attempts, so none stays in force."""
+        open_ones = [number for number, record in enumerate(self._records) if record.ended is None]
+        mine = [number for number in open_ones if (self._records[number].target == "store") == (side == "service")]
         if side not in self._maybe_on:
             return
-        error: ControlError | None = None
+        error: AdminError | None = None
         for attempt in range(LIFT_ATTEMPTS):
             try:
-                final = await self.controls[side].lift()
-            except ControlError as problem:
+                final = await self.admin[side].lift()
+            except AdminError as problem:
                 error = problem
                 await asyncio.sleep(_LIFT_PAUSE * (attempt + 1))
                 continue
@@ -120,30 +124,30 @@ class Injector:
             now = self.clock.now()
             counts = {(rule.provider, rule.kind): rule for rule in final.rules}
             for number in mine:
-                record = self.records[number]
+                record = self._records[number]
                 rule = counts.get((record.target, record.kind))
-                self.records[number] = msgspec.structs.replace(
+                self._records[number] = msgspec.structs.replace(
                     record, ended=now, seen=rule.seen if rule else None, hit=rule.hit if rule else None
                 )
-            self.changed()
-            self.say(f"  fault off: {', '.join(_counted(self.records[number]) for number in mine)}")
+            self.changed(self.records)
+            self.say(f"  fault off: {', '.join(_counted(self._records[number]) for number in mine)}")
             return
         raise FaultError(f"faults could not be lifted and may still be on: {error}")
 
-    async def left(self) -> list[str]:
-        """Lift whatever is in force on any side, and name it: nothing must be when a scenario has ended."""
+    async def lift_rest(self) -> list[str]:
+        """Lift the faults still in force on any side; return their names."""
         names = []
-        for side, controls in self.controls.items():
-            with suppress(ControlError):  # a side that is gone has no faults
-                rules = (await controls.faults()).rules
+        for side, admin in self.admin.items():
+            with suppress(AdminError):  # a side that does not answer has no faults
+                rules = (await admin.faults()).rules
                 if rules:
-                    await controls.lift()
+                    await admin.lift()
                 names += [f"{rule.provider} {rule.kind} ({side})" for rule in rules]
         return names
 
 
 def describe(fault: PlannedFault | FaultRecord) -> str:
-    """A fault in a few words."""
+    """Return a fault as text, such as ``tts error 503 30 %``."""
     share = "" if fault.rate == 1 else f" {fault.rate * 100:g} %"
     status = "" if fault.status is None else f" {fault.status}"
     seconds = "" if fault.seconds is None else f" {fault.seconds:g} s"

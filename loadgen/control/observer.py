@@ -1,4 +1,4 @@
-"""What the service and its providers say of themselves: switches, breakers, counted calls, leftovers."""
+"""Observations of the service and its providers: toggles, breakers, counted calls, leftovers."""
 
 from __future__ import annotations
 
@@ -6,37 +6,37 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reelbench.loadgen.control.admin_client import ControlError, Controls, LoggedCall, ServiceState
+from reelbench.loadgen.control.admin_client import AdminClient, AdminError, LoggedCall, ServiceState
 from reelbench.loadgen.plan.fault_plan import Side
 from reelbench.loadgen.record.jobs import CallRecord
 from reelbench.loadgen.record.run import AuditRecord, TransitionRecord
 
 AUDIT_DEADLINE = 15.0
-"""Seconds until a service must have come to rest after a scenario: nothing runs, nothing waits for the store."""
+"""Seconds after a scenario in which the service must become quiet: no job runs, no state waits for the store."""
 _LOOK_AGAIN = 0.1
 PROVIDERS = ("llm", "tts", "image")
 
 
 @dataclass(frozen=True, slots=True)
 class Observer:
-    """Reads the controls of a target; whatever it does not offer stays unknown."""
+    """Reads the admin endpoints of a target; observations that the target does not offer are None."""
 
-    service: Controls
-    controls: Mapping[Side, Controls]
-    """Those whose faults can be controlled."""
+    service: AdminClient
+    admin: Mapping[Side, AdminClient]
+    """Sides whose faults can be controlled."""
 
-    async def switches(self) -> dict[str, bool] | None:
-        """Which optimizations and protections of the service are on; None when it does not say."""
+    async def toggles(self) -> dict[str, bool] | None:
+        """Return the toggles of the service; None: not reported."""
         try:
-            return (await self.service.state()).switches
-        except ControlError:
+            return (await self.service.state()).toggles
+        except AdminError:
             return None
 
     async def transitions(self, scenario: str, case: str, since: float) -> list[TransitionRecord] | None:
-        """The changes of all breakers since an instant, in order of time; None when they could not be read."""
+        """Return the state changes of all breakers since an instant, in order of time; None: not readable."""
         try:
             breakers = await self.service.breakers()
-        except ControlError:
+        except AdminError:
             return None
         found = [
             TransitionRecord(
@@ -49,8 +49,8 @@ class Observer:
         return sorted(found, key=lambda transition: transition.at)
 
     async def calls(self, scenario: str, case: str, since: float) -> tuple[list[CallRecord], bool]:
-        """The calls that reached the providers since an instant, as they counted them; False: one did not answer."""
-        providers = self.controls.get("providers")
+        """Return the calls that providers counted since an instant, and whether all providers answered."""
+        providers = self.admin.get("providers")
         if providers is None:
             return [], False
         logged: list[LoggedCall] = []
@@ -58,7 +58,7 @@ class Observer:
         for name in PROVIDERS:
             try:
                 logged += await providers.calls(name, since)
-            except ControlError:
+            except AdminError:
                 complete = False
         records = [
             CallRecord(
@@ -75,7 +75,7 @@ class Observer:
         return records, complete
 
     async def audit(self) -> AuditRecord | None:
-        """The service's state once it has come to rest; None when it offers none."""
+        """Return the state of the service once it is quiet; None: not offered."""
         deadline = asyncio.get_running_loop().time() + AUDIT_DEADLINE
         while True:
             state, error = await self._state()
@@ -83,7 +83,7 @@ class Observer:
             if error is not None and error.status is not None:
                 if error.status < 500:  # noqa: PLR2004 - HTTP's own classes
                     return None
-                busy = True  # its store is away
+                busy = True  # the store of the service does not answer
             if not busy or asyncio.get_running_loop().time() >= deadline:
                 break
             await asyncio.sleep(_LOOK_AGAIN)
@@ -93,8 +93,8 @@ class Observer:
             live=state.live, unsaved=state.unsaved, orphans=state.orphans, missing=state.missing, error=None
         )
 
-    async def _state(self) -> tuple[ServiceState | None, ControlError | None]:
+    async def _state(self) -> tuple[ServiceState | None, AdminError | None]:
         try:
             return await self.service.state(), None
-        except ControlError as error:
+        except AdminError as error:
             return None, error

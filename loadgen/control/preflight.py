@@ -1,17 +1,17 @@
-"""Which scenarios a target can run: those with faults or switches need somebody who has these controls."""
+"""Check of which scenarios a target can run: faults and toggles need admin endpoints."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from reelbench.loadgen.control.admin_client import ControlError, Controls
+from reelbench.loadgen.control.admin_client import AdminClient, AdminError
 from reelbench.loadgen.plan.fault_plan import Side, sides
 from reelbench.loadgen.plan.scenario import Scenario
 from reelbench.loadgen.target.target import TargetError
 
 Need = Literal["providers", "service", "switches"]
-"""What a scenario needs: faults of a side, or the service's switches."""
+"""Requirement of a scenario: faults of a side, or the toggles of the service (YAML key ``switches``)."""
 
 _CURES: dict[Need, tuple[str, str]] = {
     "service": (
@@ -30,42 +30,42 @@ _CURES: dict[Need, tuple[str, str]] = {
         "start the service with SERVICE_ADMIN=true on this machine",
     ),
 }
-"""What is wrong without it, and its cure."""
+"""Problem and cure for each requirement that is not met."""
 
 
-async def feasible(
-    scenarios: Sequence[Scenario], offered: Mapping[Side, Controls], *, named: bool, say: Callable[[str], None]
-) -> tuple[list[Scenario], dict[Side, Controls]]:
-    """The scenarios that can run here, and the controls of the sides that these scenarios use.
+async def preflight(
+    scenarios: Sequence[Scenario], offered: Mapping[Side, AdminClient], *, named: bool, say: Callable[[str], None]
+) -> tuple[list[Scenario], dict[Side, AdminClient]]:
+    """Return the scenarios that can run here, and the admin clients of the sides that these scenarios use.
 
-    Those of resources also use the providers' log of calls, but run without it.
+    Scenarios of resources also use the call log of the providers, but run without it.
 
     Args:
-        scenarios: what was asked for.
-        offered: the controls that there may be.
-        named: whether the user chose the scenarios: then each must be possible; otherwise those that are not are left
-            out, with a line to the user.
-        say: takes that line.
+        scenarios: the requested scenarios.
+        offered: the admin clients that may work.
+        named: whether the user named the scenarios. Named scenarios must all be possible; impossible ones of a default
+            choice are left out, with a line to the user.
+        say: shows that line.
 
     Raises:
-        TargetError: a chosen scenario, or every one, is not possible.
+        TargetError: a named scenario, or every scenario, is not possible.
     """
     needed = frozenset[Need]().union(*(needs(scenario) for scenario in scenarios))
     used: frozenset[Need] = (
         needed | {"providers"} if any(spec.dimension == "resources" for spec in scenarios) else needed
     )
-    controls: dict[Side, Controls] = {}
+    admin: dict[Side, AdminClient] = {}
     reasons: dict[Need, str] = {}
     for need in sorted(used):
         try:
             if need == "switches":
-                await offered["service"].switches()
+                await offered["service"].toggles()
             elif need in offered:
                 await offered[need].faults()
-                controls[need] = offered[need]
+                admin[need] = offered[need]
             else:
-                reasons[need] = "they are not known"
-        except ControlError as error:
+                reasons[need] = "their URL is not known"
+        except AdminError as error:
             reasons[need] = str(error)
     possible = [scenario for scenario in scenarios if not needs(scenario) & reasons.keys()]
     left_out = [scenario.name for scenario in scenarios if scenario not in possible]
@@ -76,10 +76,10 @@ async def feasible(
         if named or not possible:
             raise TargetError(f"{', '.join(left_out)} cannot run: {why}")
         say(f"left out: {', '.join(left_out)}: {why}")
-    return possible, controls
+    return possible, admin
 
 
 def needs(scenario: Scenario) -> frozenset[Need]:
-    """What a scenario cannot run without."""
-    switched = any(case.switches.given() for case in scenario.cases)
-    return frozenset[Need]().union(sides(scenario), {"switches"} if switched else ())
+    """Return the requirements of a scenario."""
+    toggled = any(case.toggles.given() for case in scenario.cases)
+    return frozenset[Need]().union(sides(scenario), {"switches"} if toggled else ())

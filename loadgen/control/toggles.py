@@ -1,4 +1,4 @@
-"""Changes switches of the service for a case, and always puts them back."""
+"""Toggles of the service, changed for a case and always restored."""
 
 from __future__ import annotations
 
@@ -7,69 +7,71 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from reelbench.loadgen.control.admin_client import ControlError, Controls
+from reelbench.loadgen.control.admin_client import AdminClient, AdminError
 
 ATTEMPTS = 3
 _PAUSE = 0.2
 
 
-class SwitchError(Exception):
-    """Switches that cannot be changed or put back; the message is one sentence."""
+class ToggleError(Exception):
+    """Toggles that cannot be changed or restored; the message is one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
-class Switcher:
-    """Changes switches of one service."""
+class Toggler:
+    """Changes the toggles of one service."""
 
-    controls: Controls
+    admin: AdminClient
     say: Callable[[str], None]
-    """Tells the user, one line each time."""
+    """Shows a line to the user."""
 
     @asynccontextmanager
-    async def during(self, switches: Mapping[str, bool]) -> AsyncIterator[None]:
-        """Change switches, and put them back as they were at the end, however it comes.
+    async def during(self, toggles: Mapping[str, bool]) -> AsyncIterator[None]:
+        """Change toggles, and restore them at the end, also after an error.
 
         Raises:
-            SwitchError: a switch could not be changed, or not put back.
+            ToggleError: a toggle could not be changed or restored.
         """
-        if not switches:
+        if not toggles:
             yield
             return
         try:
-            now = await self.controls.switches()
-            before = {name: now[name] for name in switches}
-        except (ControlError, KeyError) as error:
-            raise SwitchError(f"the service's switches cannot be read: {error}") from error
+            now = await self.admin.toggles()
+        except AdminError as error:
+            raise ToggleError(f"the service's switches cannot be read: {error}") from error
+        if unknown := [name for name in toggles if name not in now]:
+            raise ToggleError(f"the service has no switch {', '.join(unknown)}")
+        before = {name: now[name] for name in toggles}
         try:
             try:
-                await self._set(switches)
-            except ControlError as error:
-                raise SwitchError(f"switches of the service cannot be changed: {error}") from error
-            self.say(f"  switched: {describe(switches)}")
+                await self._set(toggles)
+            except AdminError as error:
+                raise ToggleError(f"switches of the service cannot be changed: {error}") from error
+            self.say(f"  switched: {describe(toggles)}")
             yield
         finally:
             await self._restore(before)
 
     async def _restore(self, before: Mapping[str, bool]) -> None:
-        """Put them back; it is tried a few times, as nothing must stay changed."""
-        error: ControlError | None = None
+        """Restore toggles, with some attempts, so none stays changed."""
+        error: AdminError | None = None
         for attempt in range(ATTEMPTS):
             try:
                 await self._set(before)
-            except ControlError as problem:
+            except AdminError as problem:
                 error = problem
                 await asyncio.sleep(_PAUSE * (attempt + 1))
             else:
                 self.say(f"  switched back: {describe(before)}")
                 return
-        raise SwitchError(f"switches of the service could not be put back ({describe(before)}): {error}")
+        raise ToggleError(f"switches of the service could not be put back ({describe(before)}): {error}")
 
-    async def _set(self, switches: Mapping[str, bool]) -> None:
-        answer = await self.controls.switch(switches)
-        if wrong := [name for name, value in switches.items() if answer.get(name) is not value]:
-            raise ControlError(f"{', '.join(wrong)} stayed as before")
+    async def _set(self, toggles: Mapping[str, bool]) -> None:
+        answer = await self.admin.set_toggles(toggles)
+        if unchanged := [name for name, value in toggles.items() if answer.get(name) is not value]:
+            raise AdminError(f"{', '.join(unchanged)} did not change")
 
 
-def describe(switches: Mapping[str, bool]) -> str:
-    """Switches in a few words."""
-    return ", ".join(f"{name} {'on' if value else 'off'}" for name, value in switches.items())
+def describe(toggles: Mapping[str, bool]) -> str:
+    """Return toggles as text, such as ``cache off, retries on``."""
+    return ", ".join(f"{name} {'on' if value else 'off'}" for name, value in toggles.items())

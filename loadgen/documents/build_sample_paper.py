@@ -35,27 +35,27 @@ SERVICE_SECONDS, KNEE = 0.35, 7.2
 
 @functools.cache
 def font(*, bold: bool = False, italic: bool = False) -> FontProperties:
-    """Give a cut of the paper's typeface, which comes with matplotlib."""
+    """Return a cut of the typeface of the paper, which ships with matplotlib."""
     return FontProperties(
         family="STIXGeneral", weight="bold" if bold else "normal", style="italic" if italic else "normal"
     )
 
 
 def core(cut: FontProperties) -> FontProperties:
-    """Give the Times of every PDF reader, whose widths STIX has, so that no font is embedded."""
+    """Return the Times of every PDF reader, which has the widths of STIX, so no font is embedded."""
     return FontProperties(family="Times", weight=cut.get_weight(), style=cut.get_style())
 
 
 @functools.cache
 def width(text: str, size: float, cut: FontProperties) -> float:
-    """Measure a text in points."""
+    """Return the width of a text in points."""
     sized = cut.copy()
     sized.set_size(size)
     return float(text_to_path.get_text_width_height_descent(text, sized, ismath=False)[0])
 
 
 def wrap(text: str, size: float, cut: FontProperties, room: float) -> Iterator[list[str]]:
-    """Break a text into lines of words that fit into `room` points."""
+    """Yield lines of words that fit into `room` points."""
     line: list[str] = []
     used = 0.0
     for word in text.split():
@@ -101,7 +101,7 @@ class Paper:
         self.pages[-1].add_artist(Line2D(ends, [y / PAGE_HEIGHT] * 2, color="black", linewidth=0.6))
 
     def need(self, height: float) -> None:
-        """Turn the page unless `height` points are left."""
+        """Begin a new page unless `height` points are left."""
         if self.y - height < MARGIN:
             self.turn()
 
@@ -117,7 +117,7 @@ class Paper:
         self.y -= GAP
 
     def heading(self, text: str, size: float) -> None:
-        """Set a heading that stays with the two lines after it."""
+        """Set a heading on the same page as the two lines after it."""
         self.need(size + 3 * LEADING + GAP)
         self.y -= size + GAP
         self.put(text, MARGIN, self.y, size, font(bold=True))
@@ -171,8 +171,8 @@ class Paper:
 
 
 def build(text: str) -> bytes:
-    """Set the marked text and give the PDF."""
-    # It looks for Times among the font files first, and says so each time.
+    """Return the marked text as a PDF."""
+    # matplotlib logs a search for Times among the font files each time.
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     with mpl.rc_context({"pdf.fonttype": 42, "pdf.compression": 9, "pdf.use14corefonts": True}):
         paper = _set(text)
@@ -182,7 +182,7 @@ def build(text: str) -> bytes:
             "Author": "Reelbench",
             "Creator": None,
             "Producer": None,
-            "CreationDate": None,  # the bytes depend on the text alone
+            "CreationDate": None,  # the bytes depend only on the text
         }
         with PdfPages(buffer, metadata=metadata) as pdf:
             for page in paper.pages:

@@ -1,4 +1,4 @@
-"""The generator's own health: a run whose generator was the bottleneck says nothing about the target."""
+"""Health of the generator: a run whose generator was the bottleneck does not measure the target."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from typing import Self
 INTERVAL = 0.02
 """Seconds between two samples of the event loop's lag."""
 
-
 _Q = 0.99
 _TAIL = 0.025
 
 
 class Health:
-    """Samples lag and CPU of this process for as long as it is entered; read the results after the exit."""
+    """A context manager that samples lag and CPU of this process; read the results after the exit."""
 
     def __init__(self) -> None:
         self._lags = array("d")
@@ -41,27 +40,27 @@ class Health:
 
     @property
     def lag_p99(self) -> float | None:
-        """P99 of the loop's lag in seconds (nearest rank); None for a window too short for a sample."""
+        """P99 of the event loop's lag in seconds (nearest rank); None without samples."""
         if not self._lags:
             return None
         return sorted(self._lags)[math.ceil(_Q * len(self._lags)) - 1]
 
     @property
     def lag_p99_lower(self) -> float | None:
-        """Lower limit of the 95 % interval of that P99 in seconds, by order statistics; None for too few samples."""
+        """Lower limit of the 95 % interval of that P99 in seconds, by order statistics; None with too few samples."""
         n = len(self._lags)
         above = _may_lie_above(n)
         return sorted(self._lags)[n - 1 - above] if above < n else None
 
     async def _sample(self) -> None:
         while True:
-            due = time.monotonic() + INTERVAL
+            expected = time.monotonic() + INTERVAL
             await asyncio.sleep(INTERVAL)
-            self._lags.append(max(0.0, time.monotonic() - due))  # uvloop's timers fire up to 1 ms early
+            self._lags.append(max(0.0, time.monotonic() - expected))  # uvloop's timers fire up to 1 ms early
 
 
 def _may_lie_above(n: int) -> int:
-    """The most values of `n` that lie above their true P99 with a probability of at least 2.5 % (binomial)."""
+    """Return the most values of `n` that lie above their true P99 with a probability of at least 2.5 % (binomial)."""
     count, left = 0, 1.0
     while True:
         ways = math.lgamma(n + 1) - math.lgamma(count + 1) - math.lgamma(n - count + 1)

@@ -1,4 +1,4 @@
-"""What the user sees while a run goes on: a live line per case, or plain lines where there is no terminal."""
+"""Progress of a run: a live line per case on a terminal, else plain lines."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class _Case:
     task: TaskID | None
     in_flight: int = 0
     responses: list[float] = field(default_factory=list)
-    """Ascending: sorted anew at each end of a job, thousands of them would take the time that the load needs."""
+    """Sorted on insert: sorting thousands of values at every end of a job would take CPU time from the load."""
     outcomes: Counter[Outcome] = field(default_factory=Counter)
-    first_due: float = math.inf
+    first_start: float = math.inf
     last_done: float = -math.inf
 
 
@@ -84,7 +84,7 @@ class ProgressView:
         case.outcomes[job.outcome] += 1
         if not job.warmup:
             insort(case.responses, job.done - job.due)
-            case.first_due, case.last_done = min(case.first_due, job.due), max(case.last_done, job.done)
+            case.first_start, case.last_done = min(case.first_start, job.due), max(case.last_done, job.done)
         if self._live is not None and case.task is not None:
             numbers = f"{case.in_flight} in flight  P95 {_p95(case.responses)}{_troubles(case.outcomes)}"
             self._live.update(case.task, advance=1, numbers=numbers)
@@ -97,14 +97,14 @@ class ProgressView:
         if not case.total:
             self.say(f"{case.title}  no jobs")
             return
-        window = case.last_done - case.first_due
+        window = case.last_done - case.first_start
         rate = f"  {len(case.responses) / window:.1f} jobs/s" if window > 0 else ""
         done = sum(case.outcomes.values())
         self.say(f"{case.title}  {done}/{case.total} jobs  P95 {_p95(case.responses)}{rate}{_troubles(case.outcomes)}")
 
 
 def _p95(responses: list[float]) -> str:
-    """Give the nearest-rank P95 of the responses so far, which are in order."""
+    """Return the nearest-rank P95 of sorted responses."""
     if not responses:
         return "-"
     return f"{responses[math.ceil(0.95 * len(responses)) - 1]:.2f} s"

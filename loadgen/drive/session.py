@@ -1,4 +1,4 @@
-"""One run from its settings to its exit code: composes all parts."""
+"""One run from its settings to its exit code: composition of all parts."""
 
 from __future__ import annotations
 
@@ -9,20 +9,24 @@ from opentelemetry import metrics
 from rich.console import Console
 
 from reelbench import HOME
+from reelbench.exit_code import ExitCode
 from reelbench.loadgen import telemetry
-from reelbench.loadgen.control.admin_client import Controls
+from reelbench.loadgen.clock import Clock
+from reelbench.loadgen.control.admin_client import AdminClient
 from reelbench.loadgen.control.faults import FaultError, Injector
 from reelbench.loadgen.control.observer import Observer
-from reelbench.loadgen.control.preflight import feasible
-from reelbench.loadgen.control.toggles import Switcher, SwitchError
-from reelbench.loadgen.drive.clock import Clock
+from reelbench.loadgen.control.preflight import preflight
+from reelbench.loadgen.control.toggles import ToggleError, Toggler
 from reelbench.loadgen.drive.job import JobRunner
 from reelbench.loadgen.drive.progress import ProgressView
-from reelbench.loadgen.drive.replicas import Replica, ReplicaError, join
-from reelbench.loadgen.drive.runner import Recorder, Runner, pending
-from reelbench.loadgen.drive.share import WHOLE, Share
+from reelbench.loadgen.drive.recorder import Recorder
+from reelbench.loadgen.drive.replicas import WHOLE, Replica, ReplicaError, Share, join
+from reelbench.loadgen.drive.run_head import RunHead, pending
+from reelbench.loadgen.drive.runner import Runner
+from reelbench.loadgen.drive.steps import Steps
 from reelbench.loadgen.drive.stop import Stop, run_unless, signalled
 from reelbench.loadgen.metrics import Metrics
+from reelbench.loadgen.options import Settings
 from reelbench.loadgen.plan.fault_plan import Side, plan_all_faults
 from reelbench.loadgen.plan.plan import plan_hash, plan_run, to_bytes
 from reelbench.loadgen.plan.scenario import Case
@@ -30,19 +34,16 @@ from reelbench.loadgen.record.environment import describe
 from reelbench.loadgen.record.journal import Journal, JournalError
 from reelbench.loadgen.record.run import RunRecord, RunState
 from reelbench.loadgen.record.run_files import SCHEMA_VERSION
-from reelbench.loadgen.settings import Settings
 from reelbench.loadgen.target.target import Target, TargetError
 
 SPARE_CONNECTIONS = 4
-"""Connections of the pool beyond the jobs in flight, for a slot's cleanup beside its next job."""
+"""Connections of the pool beyond the jobs in flight, for the cleanup of a job while the next one starts."""
 HOLD_SECONDS = 20.0
-"""How long pulled metrics stay up after the run for their last scrape, unless a signal ends it."""
-
-EXIT_OK, EXIT_INVALID, EXIT_NO_TARGET, EXIT_INTERRUPTED = 0, 3, 4, 130
+"""Time for the last scrape of pulled metrics after the run; a signal ends the wait."""
 
 
-async def execute(settings: Settings, console: Console) -> int:
-    """Run the scenarios and give the exit code; nothing is written before the target has answered.
+async def execute(settings: Settings, console: Console) -> ExitCode:
+    """Run the scenarios; nothing is written before the target has answered.
 
     Args:
         settings: what to run.
@@ -53,27 +54,24 @@ async def execute(settings: Settings, console: Console) -> int:
     with stop.on_signals(view.say):
         try:
             await _run_or_share(settings, view, stop)
-        except ReplicaError as error:
-            view.say(f"error: {error}")
-            return EXIT_INVALID
         except TargetError as error:
             view.say(f"error: {error}")
-            return EXIT_NO_TARGET
-        except (JournalError, FaultError, SwitchError) as error:
+            return ExitCode.ABSENT
+        except (JournalError, FaultError, ToggleError, ReplicaError) as error:
             view.say(f"error: {error}")
-            return EXIT_INVALID
-        interrupted = stop.draining.is_set()
+            return ExitCode.INCONCLUSIVE
+        interrupted = stop.requested.is_set()
     if telemetry.pulled():
-        # The last values must be scraped before they are gone with this process; whoever started it sees when they are.
+        # The last values disappear with this process; the parent process sends a signal when they are scraped.
         await signalled(HOLD_SECONDS)
-    return EXIT_INTERRUPTED if interrupted else EXIT_OK
+    return ExitCode.INTERRUPTED if interrupted else ExitCode.PASS
 
 
 async def _run_or_share(settings: Settings, view: ProgressView, stop: Stop) -> None:
     if settings.rendezvous is None:
         await _run(settings, view, stop, None)
         return
-    replica = await join(settings.rendezvous, settings.run_id, stop=stop.draining)
+    replica = await join(settings.rendezvous, settings.run_id, stop=stop.requested)
     if replica is None:
         return
     view.say(f"replica {replica.name} of run {replica.run_id}")
@@ -94,19 +92,19 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
         target = await stack.enter_async_context(
             Target(settings.target, connections=connections + SPARE_CONNECTIONS, clock=clock, tracer=tracer)
         )
-        await run_unless(stop.draining, target.check())
-        if stop.draining.is_set():
+        await run_unless(stop.requested, target.check())
+        if stop.requested.is_set():
             return
-        service = await stack.enter_async_context(Controls(settings.target))
-        offered: dict[Side, Controls] = {"service": service}
+        service = await stack.enter_async_context(AdminClient(settings.target))
+        offered: dict[Side, AdminClient] = {"service": service}
         if settings.providers is not None:
-            offered["providers"] = await stack.enter_async_context(Controls(settings.providers))
-        scenarios, controls = await feasible(settings.scenarios, offered, named=settings.named, say=view.say)
+            offered["providers"] = await stack.enter_async_context(AdminClient(settings.providers))
+        scenarios, admin = await preflight(settings.scenarios, offered, named=settings.named, say=view.say)
         interval = telemetry.interval()
         plan = plan_run(scenarios, settings.profile, settings.seed)
         faults = plan_all_faults(scenarios, settings.profile, settings.seed)
         encoded = to_bytes(plan, faults)
-        head = RunRecord(
+        run = RunRecord(
             schema_version=SCHEMA_VERSION,
             run_id=settings.run_id,
             profile=settings.profile,
@@ -124,31 +122,32 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             faults=[],
         )
         with Journal(settings.run_dir, encoded) as journal, view:
+            head = RunHead(run, journal)
             recorder = Recorder(
                 run_id=settings.run_id, journal=journal, metrics=Metrics(metrics.get_meter("loadgen")), view=view
             )
             jobs = JobRunner(
                 run_id=settings.run_id,
-                document=settings.document,
-                target=target,
+                steps=Steps(settings.run_id, settings.document, target, clock),
                 clock=clock,
                 tracer=tracer,
                 sink=recorder,
             )
             runner = Runner(
-                run=head,
                 profile=settings.profile,
                 plan=plan,
                 planned_faults=faults,
+                head=head,
+                target=target,
                 jobs=jobs,
                 recorder=recorder,
                 journal=journal,
                 view=view,
                 clock=clock,
                 stop=stop,
-                faults=Injector(controls, clock, view.say),
-                switcher=Switcher(service, view.say),
-                observer=Observer(service, controls),
+                faults=Injector(admin, clock, view.say, head.faults_changed),
+                toggler=Toggler(service, view.say),
+                observer=Observer(service, admin),
                 interval=interval,
                 replica=replica,
             )
@@ -156,5 +155,5 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
 
 
 def most_in_flight(case: Case, share: Share) -> int:
-    """Jobs that a share of a case has in flight at most: what the pool of connections must cover."""
-    return share.most(case.max_in_flight) if case.model == "open" else share.slots(case.concurrency)
+    """Return the most jobs that a share of a case has in flight: the size of the connection pool must cover them."""
+    return share.most(case.max_in_flight) if case.model == "open" else share.users(case.concurrency)

@@ -1,4 +1,4 @@
-"""How a user ends a run early: once gently, twice at once."""
+"""Early end of a run: graceful on the first signal, immediate on the second."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
-DRAIN_SECONDS = 30.0
+GRACEFUL_SECONDS = 30.0
 
 T = TypeVar("T")
 
 
 class Stop:
-    """The two stages of stopping; both stay set."""
+    """The two stages of a stop; both stay set."""
 
-    def __init__(self, drain_seconds: float = DRAIN_SECONDS) -> None:
-        self.draining = asyncio.Event()
-        """No new jobs; jobs in flight may end."""
+    def __init__(self, graceful_seconds: float = GRACEFUL_SECONDS) -> None:
+        self.requested = asyncio.Event()
+        """Graceful stop: no new jobs; jobs in flight may end."""
         self.aborted = asyncio.Event()
         """Jobs in flight are cut off."""
-        self._drain_seconds = drain_seconds
+        self._graceful_seconds = graceful_seconds
 
     def request(self) -> None:
-        """Go one stage further; draining turns into aborting by itself when it takes too long."""
-        if self.draining.is_set():
+        """Enter the next stage; a graceful stop that takes too long becomes an abort."""
+        if self.requested.is_set():
             self.aborted.set()
         else:
-            self.draining.set()
-            asyncio.get_running_loop().call_later(self._drain_seconds, self.aborted.set)
+            self.requested.set()
+            asyncio.get_running_loop().call_later(self._graceful_seconds, self.aborted.set)
 
     @contextmanager
     def on_signals(self, notify: Callable[[str], None]) -> Iterator[None]:
-        """Let SIGINT and SIGTERM ask for the stop; `notify` gets one line for the user each time."""
+        """Request the stop on SIGINT and SIGTERM; `notify` receives one line for the user each time."""
         loop = asyncio.get_running_loop()
 
         def handle() -> None:
@@ -41,7 +41,7 @@ class Stop:
             if self.aborted.is_set():
                 notify("stopping now; jobs in flight are recorded as aborted")
             else:
-                notify(f"no new jobs; waiting up to {self._drain_seconds:g} s for those in flight (again: stop now)")
+                notify(f"no new jobs; waiting up to {self._graceful_seconds:g} s for those in flight (again: stop now)")
 
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, handle)
@@ -65,7 +65,7 @@ async def signalled(seconds: float) -> None:
 
 
 async def run_unless(event: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """Await `work`, but cancel it when `event` is set first; None then. Errors of `work` are raised in both cases."""
+    """Await `work`; cancel it and return None when `event` is set first. Errors of `work` are raised in both cases."""
     task, wake = asyncio.create_task(work), asyncio.create_task(event.wait())
     try:
         await asyncio.wait({task, wake}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,0 +1,1 @@
+"""HTTP: transports for plain HTTP and HTTPS, forms and trace headers."""

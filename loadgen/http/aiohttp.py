@@ -1,4 +1,4 @@
-"""The transport for HTTPS: aiohttp, whose TLS, certificates and names are well tried."""
+"""Transport for HTTPS, on aiohttp."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class AiohttpTransport:
     """A session of aiohttp."""
 
     def __init__(self, url: str, connections: int) -> None:
-        """Prepare; nothing is connected yet. Arguments as those of `Http1Transport`."""
+        """Prepare the session without connecting; arguments as for `Http1Transport`."""
         self._url = url
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=KEEPALIVE_SECONDS),
@@ -34,7 +34,7 @@ class AiohttpTransport:
         )
 
     async def exchange(self, request: Request, receiver: Receiver) -> None:
-        """As `Transport.exchange`."""
+        """Implement `Transport.exchange`."""
         headers = dict(request.headers)
         data = None
         if request.body:
@@ -51,23 +51,23 @@ class AiohttpTransport:
             raise TransportError(" ".join(_reason(problem).split())) from problem
 
     async def close(self) -> None:
-        """As `Transport.close`."""
+        """Implement `Transport.close`."""
         await self._session.close()
 
 
 async def _parts(body: Sequence[bytes]) -> AsyncIterator[bytes]:
-    """Large bodies in parts, so that writing one does not block the loop."""
+    """Yield a body in parts, so writing a large one does not block the loop."""
     for part in body:
         for start in range(0, len(part), _PART):
             yield part[start : start + _PART]
 
 
 def _reason(problem: Exception) -> str:
-    if isinstance(problem, aiohttp.ClientSSLError):  # its errno is not the system's
+    if isinstance(problem, aiohttp.ClientSSLError):  # its errno is not that of the system
         return f"cannot connect: {problem.__cause__ or problem}"
     if isinstance(problem, aiohttp.ClientConnectorError):
         return f"cannot connect: {reason(problem.os_error)}"
-    if isinstance(problem, UnicodeError):  # a name that cannot be one
+    if isinstance(problem, UnicodeError):  # an invalid host name
         return f"cannot connect: {problem}"
     if isinstance(problem, aiohttp.ClientResponseError):
         return f"not HTTP: {problem.message}"

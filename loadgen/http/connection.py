@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection: one exchange at a time, parsed in C, given on as it comes."""
+"""One HTTP/1.1 connection: one exchange at a time, parsed in C, passed on in chunks."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import httptools
 from reelbench.loadgen.http.transport import NO_TYPE, SILENCE_SECONDS, EnoughError, Receiver, TransportError, reason
 
 MAX_HEAD: Final = 64 * 1024
-"""Bytes until the head of an answer must have ended."""
+"""Maximum size of the head of an answer in bytes."""
 CHUNK: Final = 64 * 1024
-"""Bytes that are written at once: more would block the loop, and nobody would read an early answer."""
+"""Bytes per write: larger writes block the loop, and an early answer would not be read."""
 _SWITCHING: Final = 101
 _FINAL: Final = 200
 
@@ -23,7 +23,7 @@ class DisconnectedError(TransportError):
 
 
 class Connection(asyncio.Protocol):
-    """A protocol of asyncio, made for each connection; leaves the set when its socket is closed."""
+    """An asyncio protocol; removes itself from the set of open connections when its socket is closed."""
 
     __slots__ = (
         "_answer", "_begun", "_framed", "_head_bytes", "_headed", "_heard", "_loop", "_media_type", "_open", "_parser",
@@ -38,7 +38,7 @@ class Connection(asyncio.Protocol):
         self._answer: asyncio.Future[None] | None = None
         self._receiver: Receiver | None = None
         self._resumed: asyncio.Future[None] | None = None
-        """Set while the peer does not take what is written."""
+        """Set while the peer does not read."""
         self._timer: asyncio.TimerHandle | None = None
         self._heard = 0.0
         self._begun = self._sending = False
@@ -47,11 +47,11 @@ class Connection(asyncio.Protocol):
         self.reusable = True
         """Whether another exchange may follow."""
         self.used = False
-        """Whether there was one before."""
+        """Whether there was an exchange before."""
         self.idle_since = 0.0
 
     async def exchange(self, head: bytes, body: Sequence[bytes], receiver: Receiver) -> None:
-        """Send one request and give its answer to the receiver.
+        """Send one request and pass its answer to the receiver.
 
         Raises:
             TransportError: as `Transport.exchange`.
@@ -73,7 +73,7 @@ class Connection(asyncio.Protocol):
             self._answer = self._receiver = None
             self.used = True
             if self._sending or not answer.done() or answer.cancelled():
-                self.abort()  # half of an exchange: nothing may follow on this connection
+                self.abort()  # incomplete exchange: the connection cannot be reused
 
     def abort(self) -> None:
         """Close the socket now."""
@@ -91,14 +91,14 @@ class Connection(asyncio.Protocol):
             for start in range(0, len(view), CHUNK):
                 if self._resumed is not None:
                     await asyncio.wait({self._resumed, answer}, return_when=asyncio.FIRST_COMPLETED)
-                if answer.done():  # refused before all was sent
+                if answer.done():  # answered before the whole body was sent
                     return
                 self._transport.write(view[start : start + CHUNK])
                 self._heard = self._loop.time()
         self._sending = False
 
     def _look(self) -> None:
-        """Check for silence; one timer serves many exchanges, as making one for each costs more than the exchange."""
+        """Check for silence; one timer serves many exchanges, as a timer costs more than an exchange."""
         self._timer = None
         if self._answer is None:
             return
@@ -123,16 +123,18 @@ class Connection(asyncio.Protocol):
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(error)
 
-    # What asyncio calls.
+    # Called by asyncio.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep where requests go."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one, but does not inherit from it
+        """Store the transport."""
+        self._transport = cast(
+            "asyncio.Transport", transport
+        )  # that of uvloop implements it, but does not inherit from it
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, which calls the methods at the end."""
+        """Feed the parser, which calls the methods at the end of this class."""
         answer = self._answer
-        if answer is None or answer.done():  # bytes that nobody asked for
+        if answer is None or answer.done():  # bytes without a request
             self.abort()
             return
         self._begun = True
@@ -142,7 +144,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            # After the end of an answer it is only the connection that is spoilt.
+            # After the end of an answer, only the connection is unusable.
             kind = "ClientPayloadError" if self._headed else "not HTTP"
             self._fail(TransportError(f"{kind}: {error}"))
         if not self._headed and self._head_bytes > MAX_HEAD:
@@ -153,7 +155,7 @@ class Connection(asyncio.Protocol):
         self.reusable = False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End what goes on."""
+        """End the exchange in progress."""
         self.reusable = False
         if self._timer is not None:
             self._timer.cancel()
@@ -166,11 +168,11 @@ class Connection(asyncio.Protocol):
         self._open.discard(self)
 
     def pause_writing(self) -> None:
-        """Take note that the peer takes no more for now."""
+        """Stop writing until the peer reads."""
         self._resumed = self._loop.create_future()
 
     def resume_writing(self) -> None:
-        """Write on."""
+        """Continue writing."""
         resumed, self._resumed = self._resumed, None
         if resumed is not None and not resumed.done():
             resumed.set_result(None)
@@ -181,16 +183,16 @@ class Connection(asyncio.Protocol):
             return DisconnectedError(f"ServerDisconnectedError: Server disconnected{why}")
         return TransportError(f"ClientPayloadError: the answer broke off after {self._size} bytes of its body{why}")
 
-    # What the parser calls.
+    # Called by the parser.
 
     def on_message_begin(self) -> None:
-        """Begin an answer, or spoil the connection with one that nobody asked for."""
+        """Begin an answer; an answer without a request makes the connection unusable."""
         if self._answer is None or self._answer.done():
             self.reusable = False
             self._receiver = None
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take what is of use."""
+        """Store media type and framing."""
         length = len(name)
         if length == 12 and name.lower() == b"content-type":  # noqa: PLR2004 - the name's length
             self._media_type = value.partition(b";")[0].strip().lower().decode("latin-1")
@@ -200,7 +202,7 @@ class Connection(asyncio.Protocol):
             self._framed = True
 
     def on_headers_complete(self) -> None:
-        """Give the head on, unless it announces another one."""
+        """Pass the head to the receiver, unless it is an interim one."""
         self._status = self._parser.get_status_code()
         if self._status >= _FINAL or self._status == _SWITCHING:
             self._headed = True
@@ -208,7 +210,7 @@ class Connection(asyncio.Protocol):
                 self._receiver.head(self._status, self._media_type)
 
     def on_body(self, body: bytes) -> None:
-        """Give bytes on."""
+        """Pass bytes of the body to the receiver."""
         if self._receiver is None:
             return
         self._size += len(body)
@@ -218,7 +220,7 @@ class Connection(asyncio.Protocol):
             self._fail(enough)
 
     def on_message_complete(self) -> None:
-        """End the exchange, or wait for the answer behind an interim one."""
+        """End the exchange, or wait for the answer after an interim one."""
         if not self._headed:
             self._reset()
             return

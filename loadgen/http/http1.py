@@ -1,7 +1,7 @@
-"""The transport for plain HTTP: a pool of `Connection`s, used last in, first out.
+"""Transport for plain HTTP: a pool of connections, last in, first out.
 
-It costs a fifth of what aiohttp costs: 16 us of CPU time for a small request beside 78 us, measured on one core. It
-knows nothing that the Videos API does not need: no TLS, redirects, cookies, proxies or compression.
+A small request takes 16 us of CPU time on one core, against 78 us with aiohttp. Features that the Videos API does not
+need are missing: TLS, redirects, cookies, proxies and compression.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Http1Transport:
     """A pool of connections to one host."""
 
     def __init__(self, url: str, connections: int) -> None:
-        """Prepare; nothing is connected yet.
+        """Prepare the pool without connecting.
 
         Args:
-            url: base URL, plain HTTP; the path is put before that of every request.
-            connections: how many may be open; more exchanges than that wait in order.
+            url: base URL, plain HTTP; its path precedes that of every request.
+            connections: the most connections that may be open; further exchanges wait in order.
         """
         parts = urlsplit(url)
         assert parts.hostname is not None, "options are checked"
@@ -53,18 +53,18 @@ class Http1Transport:
         self._limit = connections
         self._loop = asyncio.get_running_loop()
         self._busy = 0
-        """Slots taken: by exchanges and by those that connect."""
+        """Connections in use or being opened."""
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
 
     async def exchange(self, request: Request, receiver: Receiver) -> None:
-        """As `Transport.exchange`."""
+        """Implement `Transport.exchange`."""
         head = self._head(request)
         while True:
             if self._busy >= self._limit:
-                await self._slot()
+                await self._turn()
             self._busy += 1
             connection, reused = None, False
             try:
@@ -79,10 +79,10 @@ class Http1Transport:
                 self._release(connection)
 
     async def close(self) -> None:
-        """As `Transport.close`."""
+        """Implement `Transport.close`."""
         if self._sweeper is not None:
             self._sweeper.cancel()
-        while self._open:  # sockets are closed in the next turn of the loop
+        while self._open:  # sockets are closed in the next iteration of the loop
             for connection in self._open:
                 connection.abort()
             await asyncio.sleep(0)
@@ -94,8 +94,8 @@ class Http1Transport:
             length = f"Content-Length: {sum(map(len, request.body))}\r\n"
         return f"{request.method} {self._prefix}{request.path} HTTP/1.1\r\n{self._fixed}{lines}{length}\r\n".encode()
 
-    async def _slot(self) -> None:
-        """Wait for a slot in order; whoever comes when one is free goes first, as a job that has begun should."""
+    async def _turn(self) -> None:
+        """Wait in order for a free connection; an exchange that finds one free does not wait, as a begun job should."""
         enqueue = self._waiting.append
         while self._busy >= self._limit:
             turn = self._loop.create_future()
@@ -103,13 +103,13 @@ class Http1Transport:
             try:
                 await turn
             except asyncio.CancelledError:
-                if not turn.cancelled():  # it was told of a slot, so the next one must be
-                    self._tell()
+                if not turn.cancelled():  # it was woken, so the next one must be
+                    self._wake()
                 raise
             enqueue = self._waiting.appendleft
 
-    def _tell(self) -> None:
-        """Tell the first that waits that a slot is free."""
+    def _wake(self) -> None:
+        """Wake the first exchange that waits for a free connection."""
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
@@ -117,7 +117,7 @@ class Http1Transport:
                 return
 
     def _kept(self) -> Connection | None:
-        """A connection that was used a moment ago, if one is left."""
+        """Return the idle connection used last, if any is usable."""
         while self._idle:
             connection = self._idle.pop()
             if connection.reusable and self._loop.time() - connection.idle_since < KEEPALIVE_SECONDS:
@@ -133,9 +133,9 @@ class Http1Transport:
             raise TransportError(f"time-out: no connection within {CONNECT_SECONDS:g} s") from error
         except OSError as error:
             raise TransportError(f"cannot connect: {reason(error)}") from error
-        except UnicodeError as error:  # a name that cannot be one
+        except UnicodeError as error:  # an invalid host name
             raise TransportError(f"cannot connect: {error}") from error
-        # Not sooner: uvloop tells no protocol of a connection that is lost because the connecting was cancelled.
+        # Not earlier: uvloop does not call connection_lost when connecting is cancelled.
         if connection.reusable:
             self._open.add(connection)
         return connection
@@ -156,10 +156,10 @@ class Http1Transport:
             else:
                 connection.abort()
         self._busy -= 1
-        self._tell()
+        self._wake()
 
     def _sweep(self) -> None:
-        """Close what has been idle for long, before the server does."""
+        """Close connections idle for `KEEPALIVE_SECONDS`, before the server does."""
         self._sweeper = None
         old = self._loop.time() - KEEPALIVE_SECONDS
         for connection in [kept for kept in self._idle if kept.idle_since <= old]:
@@ -172,5 +172,5 @@ class Http1Transport:
 def _ascii(host: str) -> str:
     try:
         return host.encode("idna").decode()
-    except UnicodeError:  # connecting says so
+    except UnicodeError:  # connecting reports the error
         return quote(host)

@@ -1,4 +1,4 @@
-"""Bodies of ``multipart/form-data`` (RFC 7578) around a document, which is copied for none of them."""
+"""Bodies of ``multipart/form-data`` (RFC 7578) around a document, without copying the document."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Final
 from reelbench.loadgen.document import Document
 
 _ESCAPES: Final = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
-"""Of file names, as browsers do it (WHATWG HTML, multipart/form-data)."""
+"""Escapes in file names, as in browsers (WHATWG HTML, multipart/form-data)."""
 
 
 class Form:
-    """Forms with one boundary, which no document contains by chance: it has 128 random bits."""
+    """Encoder of forms with one boundary of 128 random bits, which no document contains by chance."""
 
     def __init__(self) -> None:
         self._boundary = secrets.token_hex(16)
         self.media_type = f"multipart/form-data; boundary={self._boundary}"
 
     def encode(self, fields: Mapping[str, str], file_field: str, document: Document) -> tuple[bytes, bytes, bytes]:
-        """Give the parts of a body: what comes before the document, its bytes, and the end."""
+        """Return the parts of a body: head, document and end."""
         lines = [
             f'--{self._boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
             for name, value in fields.items()

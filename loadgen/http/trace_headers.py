@@ -1,6 +1,6 @@
-"""Trace context on requests, after W3C: made by hand, as the propagators of the SDK cost a tenth of a request each.
+"""W3C trace context of requests, formatted here: a propagator of the SDK costs a tenth of the CPU time of a request.
 
-Where spans are exported nowhere, only their ids are made, which the service's spans still belong to.
+Without an exporter, only the ids of spans are generated, so spans of the service still belong to the trace of a job.
 """
 
 from __future__ import annotations
@@ -15,13 +15,11 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import NonRecordingSpan, NoOpTracer, Span, SpanContext, TraceFlags, get_current_span
 
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED | TraceFlags.RANDOM_TRACE_ID)
-
-
 UNSAMPLED: Final = TraceFlags(TraceFlags.DEFAULT)
 
 
 def traceparent(span: SpanContext, flags: TraceFlags | None = None) -> str:
-    """The header ``traceparent`` of a request whose parent is this span, with its flags or others; empty for none."""
+    """Return the header ``traceparent`` for a parent span, with its flags or others; empty for an invalid span."""
     if not span.is_valid:
         return ""
     return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags if flags is None else flags:02x}"
@@ -29,7 +27,7 @@ def traceparent(span: SpanContext, flags: TraceFlags | None = None) -> str:
 
 @lru_cache(maxsize=1024)
 def baggage_header(members: tuple[tuple[str, str], ...]) -> str:
-    """The header ``baggage`` with these members, encoded by the SDK."""
+    """Return the header ``baggage`` with these members, encoded by the SDK."""
     context, carrier = Context(), dict[str, str]()
     for name, value in members:
         context = baggage.set_baggage(name, value, context)
@@ -38,13 +36,13 @@ def baggage_header(members: tuple[tuple[str, str], ...]) -> str:
 
 
 class IdTracer(NoOpTracer):
-    """Makes spans that are sampled and have ids, and record nothing."""
+    """Tracer of sampled spans that have ids and record nothing."""
 
     def __init__(self) -> None:
         self._ids = RandomIdGenerator()
 
     def start_span(self, name: str, context: Context | None = None, *_: Any, **__: Any) -> Span:  # noqa: ARG002 - the API's
-        """Give a span of the trace of its parent, or of a new one."""
+        """Return a span in the trace of its parent, or in a new trace."""
         parent = get_current_span(context).get_span_context()
         trace_id = parent.trace_id if parent.is_valid else self._ids.generate_trace_id()
         return NonRecordingSpan(

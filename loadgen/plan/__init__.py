@@ -1,0 +1,1 @@
+"""Plan: scenarios, their files, and the jobs and faults that a seed determines."""

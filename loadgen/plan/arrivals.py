@@ -1,8 +1,7 @@
-"""When the jobs of an open case arrive: the whole list, made from the seed before the first one is sent.
+"""Arrival times of the jobs of an open case, determined by the seed before the first job is sent.
 
-Constant arrivals are evenly spaced: k / rate, from the beginning of each stretch of one rate. Poisson arrivals have
-exponential gaps, which is what many users who know nothing of each other look like; as the process has no memory, a
-new rate simply begins with a new gap.
+Constant arrivals are evenly spaced: k / rate, from the start of each stretch of one rate. Poisson arrivals have
+exponential gaps, as many independent users have; the process has no memory, so a new rate begins with a new gap.
 """
 
 from __future__ import annotations
@@ -17,34 +16,34 @@ from fractions import Fraction
 from reelbench.loadgen.plan.scenario import PROFILES, Case, Profile
 
 MOST_JOBS = 100_000
-"""Jobs of a case, as in a closed one."""
+"""Maximum jobs of a case, as in a closed one."""
 MICRO = 1_000_000
-"""Offsets are whole microseconds, so that the last digits of a logarithm decide nothing about a plan's bytes; rounded
-down, as the last one must not fall on the end."""
+"""Offsets are whole microseconds, so the last digits of a logarithm do not change the bytes of a plan; rounded down, so
+the last arrival is before the end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A part of a case with one rate; seconds count from the beginning of the measured part."""
+    """A part of a case with one rate; seconds count from the start of the measured part."""
 
     start: int
     end: int
     rate: Fraction
-    """Jobs per second, exactly as the file writes it."""
+    """Jobs per second, exactly as in the file."""
 
     @property
     def count(self) -> int:
-        """Constant arrivals in it: k / rate for every k that falls before the end."""
+        """Number of constant arrivals: k / rate for every k before the end."""
         return math.ceil(self.rate * (self.end - self.start))
 
 
 def arrivals(case: Case, profile: Profile, place: str) -> tuple[float, ...]:
-    """Give the offsets of all arrivals of an open case, ascending; those of the warm-up are below 0.
+    """Return the offsets of all arrivals of an open case, ascending; those of the warm-up are negative.
 
     Args:
-        case: of the model open.
-        profile: for its rates and lengths.
-        place: seed, scenario and case as text: each place has a random stream of its own.
+        case: an open case.
+        profile: selects rates and lengths.
+        place: seed, scenario and case as text, the seed of the random stream.
     """
     parts = stretches(case, profile)
     if case.arrivals == "constant":
@@ -55,7 +54,7 @@ def arrivals(case: Case, profile: Profile, place: str) -> tuple[float, ...]:
 
 
 def stretches(case: Case, profile: Profile) -> tuple[Stretch, ...]:
-    """Cut an open case into parts of one rate: warm-up, base, burst, base."""
+    """Divide an open case into parts of one rate: warm-up, base, burst, base."""
     assert case.rate is not None, "the scenario is checked"
     assert case.seconds is not None, "the scenario is checked"
     base, end = _exact(case.rate.of(profile)), case.seconds.of(profile)
@@ -74,14 +73,14 @@ def stretches(case: Case, profile: Profile) -> tuple[Stretch, ...]:
 
 
 def expected_jobs(case: Case, profile: Profile) -> int:
-    """Measured jobs of a case; of Poisson arrivals their mean."""
+    """Return the number of measured jobs of a case; the mean for Poisson arrivals."""
     if case.model != "open":
         return case.iterations.of(profile)
     return round(sum(part.rate * (part.end - part.start) for part in stretches(case, profile) if part.start >= 0))
 
 
 def problems(case: Case) -> Iterator[str]:
-    """Say, one line each, what of an open case cannot be: after the case's own path, with its cure."""
+    """Yield one line for each impossible combination of values in an open case, with its cure."""
     if case.model != "open" or case.rate is None or case.seconds is None:
         return
     for profile in PROFILES:
@@ -90,7 +89,7 @@ def problems(case: Case) -> Iterator[str]:
             if over >= end:
                 yield (
                     f"burst: ends after {over} s in the profile {profile}, but jobs arrive for {end} s; make seconds "
-                    "longer, only what comes after a burst shows the recovery"
+                    "longer, recovery is measured after the burst"
                 )
                 continue
         jobs = sum(part.rate * (part.end - part.start) for part in stretches(case, profile))
@@ -110,5 +109,5 @@ def _poisson(part: Stretch, stream: random.Random) -> Iterator[float]:
 
 
 def _exact(rate: float) -> Fraction:
-    """The decimal number of the file: 0.1 means a tenth, not the nearest binary fraction."""
+    """Return the decimal number of the file: 0.1 is a tenth, not the nearest binary fraction."""
     return Fraction(str(rate))

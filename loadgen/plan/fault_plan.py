@@ -1,4 +1,4 @@
-"""The faults of a case as planned: expanded for a profile, seeded, and checked for sense."""
+"""The fault plan of a case: expanded for a profile, seeded, and checked for consistency."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from reelbench.loadgen.plan.scenario import (
 )
 
 Side = Literal["providers", "service"]
-"""Who injects: the providers fail themselves, the service lets its store fail."""
+"""The injecting side: the providers for their own faults, the service for faults of its store."""
 
 _FIELDS: dict[FaultKind, frozenset[str]] = {
     "outage": frozenset(),
@@ -32,35 +32,35 @@ _FIELDS: dict[FaultKind, frozenset[str]] = {
     "corrupt": frozenset(),
     "latency": frozenset({"seconds"}),
 }
-"""The optional fields that a kind may have beside its rate."""
+"""Optional fields of each kind, in addition to the rate."""
 
 
 class PlannedFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One fault of the plan, complete: to inject it needs no further choice."""
+    """One fault of the plan, completely determined."""
 
     scenario: str
     case: str
     at: float
     """Seconds after the start of the case's measured part."""
     until: float | None
-    """None: to the end of the case."""
+    """None: the end of the case."""
     target: FaultTarget
     kind: FaultKind
     rate: float
     status: int | None
     seconds: float | None
     seed: int
-    """Of the exact schedule; 63 bits."""
+    """Seed of the exact schedule; 63 bits."""
 
     @property
     def side(self) -> Side:
-        """Who injects it."""
+        """The injecting side."""
         return _side(self.target)
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Faults of one side that begin and end together."""
+    """Faults of one side with the same start and end."""
 
     side: Side
     at: float
@@ -69,7 +69,7 @@ class Window:
 
 
 def plan_faults(scenario: Scenario, case: Case, profile: Profile, seed: int) -> tuple[PlannedFault, ...]:
-    """Plan the faults of a case, in order of time."""
+    """Return the planned faults of a case, in order of time."""
     planned = [
         PlannedFault(
             scenario=scenario.name,
@@ -90,7 +90,7 @@ def plan_faults(scenario: Scenario, case: Case, profile: Profile, seed: int) -> 
 
 
 def plan_all_faults(scenarios: Iterable[Scenario], profile: Profile, seed: int) -> tuple[PlannedFault, ...]:
-    """Plan the faults of a run, in the order of scenarios, cases and time."""
+    """Return the planned faults of a run, in the order of scenarios, cases and time."""
     return tuple(
         fault
         for scenario in scenarios
@@ -100,12 +100,12 @@ def plan_all_faults(scenarios: Iterable[Scenario], profile: Profile, seed: int) 
 
 
 def sides(scenario: Scenario) -> frozenset[Side]:
-    """Who must inject the faults of a scenario."""
+    """Return the sides that must inject the faults of a scenario."""
     return frozenset(_side(fault.what.target) for case in scenario.cases for fault in case.faults)
 
 
 def windows(faults: tuple[PlannedFault, ...]) -> tuple[Window, ...]:
-    """Group faults by side and time; a side is told all its faults of a time at once."""
+    """Group faults by side and time: one request to a side carries all its faults of that time."""
     groups: dict[tuple[Side, float, float | None], list[PlannedFault]] = {}
     for fault in faults:
         groups.setdefault((fault.side, fault.at, fault.until), []).append(fault)
@@ -113,7 +113,7 @@ def windows(faults: tuple[PlannedFault, ...]) -> tuple[Window, ...]:
 
 
 def problems(case: Case) -> Iterator[str]:
-    """Say, one line each, what of a case's faults cannot be: after the case's own path, with its cure."""
+    """Yield one line for each impossible combination of values in the faults of a case, with its cure."""
     for number, fault in enumerate(case.faults):
         place = f"faults.{number}"
         yield from (f"{place}.{problem}" for problem in _alone(fault))
@@ -122,7 +122,7 @@ def problems(case: Case) -> Iterator[str]:
     if case.seconds is not None:
         yield from _outlasting(case, case.seconds)
     elif bounded and case.pace is None:
-        yield "pace: is missing; add it, without it nobody knows how long the case lasts and what its faults meet"
+        yield "pace: is missing; add it, the length of a case whose faults end must be known"
     elif case.pace is not None:
         yield from _beyond(case, case.pace)
     yield from _together(case)
@@ -135,7 +135,7 @@ def _alone(fault: Fault) -> Iterator[str]:
     if often and fault.every is None:
         yield "every: is missing; add it, the fault strikes more than once"
     if fault.every is not None and fault.until is None:
-        yield "until: is missing; add it, a fault that strikes again has to end before"
+        yield "until: is missing; add it, a fault must end before its next strike"
     elif fault.every is not None and fault.until is not None and fault.every <= fault.until - fault.at:
         yield f"every: is {fault.every:g}, not longer than the fault ({fault.until - fault.at:g}); make it longer"
 
@@ -144,7 +144,7 @@ def _unfit(what: FaultSpec) -> Iterator[str]:
     if what.target == "store" and what.kind == "corrupt":
         yield "kind: is 'corrupt', which the store does not offer; use outage, stall, error, latency"
     if what.kind == "outage" and what.rate != 1:
-        yield f"rate: is {what.rate:g}; leave it out, an outage refuses every call"
+        yield f"rate: is {what.rate:g}; remove it, an outage refuses every call"
     if what.kind == "latency" and what.seconds is None:
         yield "seconds: is missing; add it, a latency needs it"
     for name in ("status", "seconds"):
@@ -156,9 +156,9 @@ def _unfit(what: FaultSpec) -> Iterator[str]:
 
 def _beyond(case: Case, pace: float) -> Iterator[str]:
     if not case.concurrency:
-        return  # it is missing, which is told with the keys
+        return  # the missing key is reported on its own
     for profile in PROFILES:
-        least = (case.iterations.of(profile) - 1) * pace / case.concurrency  # when the last job is due
+        least = (case.iterations.of(profile) - 1) * pace / case.concurrency  # intended start of the last job
         ends = [until for fault in case.faults for _, until in _strikes(fault, profile) if until is not None]
         if ends and max(ends) >= least:
             yield (
@@ -168,7 +168,7 @@ def _beyond(case: Case, pace: float) -> Iterator[str]:
 
 
 def _outlasting(case: Case, seconds: Seconds) -> Iterator[str]:
-    """The faults of an open case end while jobs still arrive."""
+    """Check that the faults of an open case end while jobs still arrive."""
     for profile in PROFILES:
         ends = [until for fault in case.faults for _, until in _strikes(fault, profile) if until is not None]
         if ends and max(ends) >= seconds.of(profile):
@@ -179,7 +179,7 @@ def _outlasting(case: Case, seconds: Seconds) -> Iterator[str]:
 
 
 def _together(case: Case) -> Iterator[str]:
-    """A side holds one plan at a time: its faults must begin and end together, or not meet at all."""
+    """Check that faults of a side begin and end together or do not overlap: a side holds one plan at a time."""
     for profile in PROFILES:
         spans = [
             (_side(fault.what.target), at, until, number, (fault.what.target, fault.what.kind))
@@ -194,7 +194,8 @@ def _together(case: Case) -> Iterator[str]:
         }
         if clashes:
             yield from (
-                f"faults.{max(pair)}: meets faults.{min(pair)} in time; let both begin and end together, or apart"
+                f"faults.{max(pair)}: overlaps faults.{min(pair)} in time; let both begin and end together, "
+                "or one after the other"
                 for pair in sorted(clashes)
             )
             return

@@ -1,7 +1,7 @@
-"""The plan of a run: every job decided from the seed before the first one is sent.
+"""The plan of a run: every job is determined by the seed before the first one is sent.
 
-Each job draws from a random stream of its own, seeded by its place in the plan: neither concurrency nor the order of
-sending nor the number of other jobs changes what a job is.
+Each job has a random stream of its own, seeded by its position in the plan, so a job is independent of concurrency, of
+the order of sending and of the number of other jobs.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _LOOKS = (
 
 
 class PlannedJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One job of the plan, complete: sending it needs no further choice."""
+    """One job of the plan, completely determined."""
 
     scenario: str
     case: str
@@ -74,13 +74,13 @@ class PlannedJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     steps: tuple[Step, ...]
     encoding: Literal["multipart", "json"]
     prompt: str
-    """Unique in the plan and between seeds, but where a case repeats; the run's id is added when it is sent."""
+    """Unique in the plan and between seeds, except in cases that repeat prompts; sending adds the run id."""
     seconds: str
     size: str
     cancel_after: float | None
-    """Seconds from the acceptance to the cancellation; None: it is not cancelled."""
-    due: float | None
-    """Seconds from the beginning of the measured part, below 0 in the warm-up; None: when a slot is free (closed)."""
+    """Seconds from acceptance to cancellation; None: not cancelled."""
+    intended_start: float | None = msgspec.field(name="due")
+    """Seconds after the start of the measured part, negative in the warm-up; None (closed): when a user is free."""
 
 
 def plan_run(scenarios: Iterable[Scenario], profile: Profile, seed: int) -> tuple[PlannedJob, ...]:
@@ -92,13 +92,13 @@ def plan_run(scenarios: Iterable[Scenario], profile: Profile, seed: int) -> tupl
 
 def plan_case(scenario: Scenario, case: Case, profile: Profile, seed: int) -> tuple[PlannedJob, ...]:
     """Plan the warm-up and measured jobs of one case."""
-    dues: Sequence[float | None]
+    starts: Sequence[float | None]
     if case.model == "open":
-        dues = arrivals(case, profile, f"{seed}:{scenario.name}:{case.name}:arrivals")
-        warmup = sum(due < 0 for due in dues if due is not None)
+        starts = arrivals(case, profile, f"{seed}:{scenario.name}:{case.name}:arrivals")
+        warmup = sum(start < 0 for start in starts if start is not None)
     else:
         warmup = case.warmup.of(profile)
-        dues = [None] * (warmup + case.iterations.of(profile))
+        starts = [None] * (warmup + case.iterations.of(profile))
     return tuple(
         PlannedJob(
             scenario=scenario.name,
@@ -111,24 +111,24 @@ def plan_case(scenario: Scenario, case: Case, profile: Profile, seed: int) -> tu
             seconds=scenario.video.seconds,
             size=scenario.video.size,
             cancel_after=_cancel_after(scenario, f"{seed}:{scenario.name}:{case.name}:{index}:cancel"),
-            due=due,
+            intended_start=start,
         )
-        for index, due in enumerate(dues)
+        for index, start in enumerate(starts)
     )
 
 
 def to_bytes(plan: Sequence[PlannedJob], faults: Sequence[PlannedFault] = ()) -> bytes:
-    """Encode a plan as JSON Lines, the jobs first; the same plan always gives the same bytes."""
+    """Return a plan as JSON Lines, jobs first; equal plans give equal bytes."""
     return b"".join(to_line(item) for item in (*plan, *faults))
 
 
 def plan_hash(data: bytes) -> str:
-    """Give the sha256 of an encoded plan, in hexadecimal digits."""
+    """Return the sha256 of an encoded plan, in hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 
 def _origin(scenario: Scenario, case: Case, profile: Profile, seed: int, index: int) -> str:
-    """The place whose prompt the job has: its own, or one in the case before; warm-up jobs repeat nothing."""
+    """Return the position whose prompt the job has: its own, or one in the case before; warm-up jobs never repeat."""
     number = index - case.warmup.of(profile)
     if number >= 0 and (case.prompts == "repeated" or (case.prompts == "half_new" and number % 2 == 0)):
         before = scenario.cases[scenario.cases.index(case) - 1]
@@ -154,5 +154,5 @@ def _prompt(place: str) -> str:
     digest = hashlib.sha256(place.encode()).digest()
     stream = random.Random(int.from_bytes(digest))
     method, topic, audience, look = (stream.choice(words) for words in (_METHODS, _TOPICS, _AUDIENCES, _LOOKS))
-    # The seeded mark tells seeds apart, the place tells jobs apart.
+    # The digest differs between seeds, the place between jobs.
     return f"Explain {method} {topic} for {audience}, with {look}. Reference {digest.hex()[:8]}/{place}."

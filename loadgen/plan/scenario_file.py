@@ -1,4 +1,4 @@
-"""Scenario files: YAML, loaded strictly, with every error of every file reported at once."""
+"""Scenario files: YAML, loaded strictly, with all errors of all files reported together."""
 
 from __future__ import annotations
 
@@ -9,30 +9,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from reelbench.loadgen.plan.arrivals import problems as arrival_problems
-from reelbench.loadgen.plan.fault_plan import problems as timeline_problems
-from reelbench.loadgen.plan.scenario import (
-    DIMENSIONS,
-    PROFILES,
-    STEPS,
-    Burst,
-    CancelAfter,
-    Case,
-    Fault,
-    FaultSpec,
-    Iterations,
-    Rate,
-    Scenario,
-    Seconds,
-    Switches,
-    Times,
-    VideoSpec,
-    Warmup,
-    WarmupSeconds,
-)
+from reelbench.loadgen.plan.fault_plan import problems as fault_problems
+from reelbench.loadgen.plan.scenario import DIMENSIONS, PROFILES, STEPS, Case, Scenario
+from reelbench.loadgen.plan.schema import keys, model_at
 from reelbench.loadgen.strict_yaml import UnreadableError, dotted, read_mapping
 
 FOLDER = Path(__file__).parents[1] / "scenarios"
@@ -47,7 +30,7 @@ class ScenarioError(Exception):
 
 
 def load_folder(folder: Path = FOLDER) -> dict[str, Scenario]:
-    """Load every ``*.yaml`` of a folder, by scenario name, in the order of a suite: by dimension, then by name.
+    """Load every ``*.yaml`` of a folder by scenario name, sorted by dimension and name.
 
     Raises:
         ScenarioError: with all errors of all files.
@@ -66,7 +49,7 @@ def load_folder(folder: Path = FOLDER) -> dict[str, Scenario]:
             scenarios[scenario.name] = scenario
     if errors:
         raise ScenarioError(errors)
-    # Faults come after the measurements of speed, which must find a service that nothing has happened to.
+    # Performance comes first: it needs a service that had no faults before.
     return dict(sorted(scenarios.items(), key=lambda item: (DIMENSIONS.index(item[1].dimension), item[0])))
 
 
@@ -92,12 +75,12 @@ def load_file(path: Path) -> Scenario:
 
 
 def _check_meaning(raw: dict[str, Any], stem: str) -> list[str]:
-    """Check what no single value can show; on the raw data, so that these errors come with the others."""
+    """Check what no single value can show, on the raw data, so these errors are reported with the others."""
     errors = []
     name = raw.get("name")
     if isinstance(name, str) and name != stem:
         errors.append(f"name: is {name!r}, but the file is {stem}.yaml; make them equal")
-    # Not left to the model: it counts the valid items, and would call a list of mistakes empty.
+    # Not a constraint of the model, which counts valid items only and reports a list of mistakes as empty.
     errors += [f"{key}: is empty; add one at least" for key in ("steps", "cases") if raw.get(key) == []]
     steps = raw.get("steps")
     if isinstance(steps, list) and steps:
@@ -158,29 +141,29 @@ def _check_case(case: Any) -> Iterator[str]:
         yield from (f"{key}: is missing; {cure}" for key, cure in _NEEDED[model].items() if _is_missing(case, key))
         why, foreign = _FOREIGN[model]
         yield from (f"{key}: does not belong to the model {model}, {why}; remove it" for key in foreign if key in case)
-    iterations, slots = case.get("iterations"), case.get("concurrency")
-    if isinstance(iterations, dict) and _is_count(slots):
+    iterations, users = case.get("iterations"), case.get("concurrency")
+    if isinstance(iterations, dict) and _is_count(users):
         for profile in PROFILES:
             count = iterations.get(profile)
-            if _is_count(count) and 0 < count < slots:
-                yield f"iterations.{profile}: is {count}, fewer than the {slots} slots; give each slot a job"
+            if _is_count(count) and 0 < count < users:
+                yield f"iterations.{profile}: is {count}, fewer than the {users} virtual users; give each a job"
     try:
         valid = Case.model_validate(case)
     except ValidationError:
-        return  # the mistakes of its values are reported with those of the whole file
-    yield from timeline_problems(valid)
+        return  # its errors are reported with those of the whole file
+    yield from fault_problems(valid)
     yield from arrival_problems(valid)
 
 
 def _is_missing(case: dict[str, Any], key: str) -> bool:
-    """True also for a key without a value, where the model would take that for its own default."""
-    return key not in case or (case[key] is None and Case.model_fields[key].default is None)
+    """Return whether a key is missing or has no value; the model would replace no value by its default."""
+    return key not in case or (case[key] is None and keys(Case)[key].default is None)
 
 
 def _check_prompts(case: Any, before: Any) -> Iterator[str]:
-    """Whoever repeats prompts needs a case before it that has as many."""
+    """Check that a case that repeats prompts follows one that has as many."""
     prompts = case.get("prompts") if isinstance(case, dict) else None
-    if prompts not in ("repeated", "half_new"):  # no set, which a list of the user's cannot be looked up in
+    if prompts not in ("repeated", "half_new"):  # no set: a list in the file is not hashable
         return
     earlier = before.get("iterations") if isinstance(before, dict) else None
     if earlier is None:
@@ -195,7 +178,7 @@ def _check_prompts(case: Any, before: Any) -> Iterator[str]:
 
 
 def _is_count(value: Any) -> TypeGuard[int]:
-    """True for a whole number; Python's true is one as well."""
+    """Return whether a value is a whole number; True and False are not."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -208,34 +191,14 @@ _NEEDED: dict[str, dict[str, str]] = {
     "open": dict.fromkeys(_OPEN, "add it") | {"seconds": "add it, it is how long jobs arrive"},
     "idle": {"seconds": "add it, it is the length of an idle case"},
 }
-"""The keys that a model needs, each with its cure."""
+"""Required keys of each model, with their cures."""
 
 _FOREIGN: dict[str, tuple[str, tuple[str, ...]]] = {
     "closed": ("which ends with its jobs", ("seconds", *_OPEN, *_OPEN_TOO)),
     "open": ("whose jobs come from its rate", (*_CLOSED, "pace", "prompts")),
     "idle": ("which sends nothing", (*_CLOSED, "pace", "faults", "prompts", *_OPEN, *_OPEN_TOO)),
 }
-"""Why the keys of other models mean nothing in this one, and which these are."""
-
-_MODELS: dict[tuple[str, ...], type[BaseModel]] = {
-    (): Scenario,
-    ("video",): VideoSpec,
-    ("cases",): Case,
-    ("cases", "iterations"): Iterations,
-    ("cases", "warmup"): Warmup,
-    ("cases", "seconds"): Seconds,
-    ("cases", "rate"): Rate,
-    ("cases", "warmup_seconds"): WarmupSeconds,
-    ("cases", "burst"): Burst,
-    ("cases", "burst", "rate"): Rate,
-    ("cases", "burst", "at"): Seconds,
-    ("cases", "burst", "seconds"): Seconds,
-    ("cases", "switches"): Switches,
-    ("cases", "faults"): Fault,
-    ("cases", "faults", "times"): Times,
-    ("cases", "faults", "what"): FaultSpec,
-    ("cancel_after",): CancelAfter,
-}
+"""Keys that each model does not have, with the reason."""
 
 _WANTED = {
     "int_type": "a whole number",
@@ -254,9 +217,7 @@ def _explain(detail: ErrorDetails) -> str:
     if kind == "missing":
         return "is missing; add it"
     if kind == "extra_forbidden":
-        keys = _known_keys(detail["loc"])
-        near = difflib.get_close_matches(str(detail["loc"][-1]), keys, n=1)
-        return f"unknown key; did you mean {near[0]}?" if near else f"unknown key; remove it, or use {', '.join(keys)}"
+        return _unknown_key(detail["loc"])
     if kind == "literal_error":
         return f"is {shown}; use {context['expected']}"
     if kind == "rate":
@@ -266,6 +227,8 @@ def _explain(detail: ErrorDetails) -> str:
     return f"is {shown}; {detail['msg'].replace('Input should', 'it should')}"
 
 
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    parents = tuple(part for part in location[:-1] if isinstance(part, str))
-    return list(_MODELS[parents].model_fields) if parents in _MODELS else []
+def _unknown_key(location: tuple[int | str, ...]) -> str:
+    model = model_at(Scenario, location[:-1])
+    known = list(keys(model)) if model is not None else []
+    near = difflib.get_close_matches(str(location[-1]), known, n=1)
+    return f"unknown key; did you mean {near[0]}?" if near else f"unknown key; remove it, or use {', '.join(known)}"

@@ -1,4 +1,4 @@
-"""The machine, container and checkout that the load generator ran on; what cannot be found out is left out."""
+"""Environment of the generator: machine, packages, commit, container limits; unknown values are no errors."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ PACKAGES = ("aiohttp", "fastapi", "msgspec", "opentelemetry-sdk", "prometheus-cl
 LOCK_FILE = "requirements.lock"
 CGROUPS, PROCESS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 _NO_LIMIT = 2**60
-"""Version 1 writes the largest multiple of a page where there is no limit."""
+"""Control groups of version 1 report the largest multiple of a page when memory is not limited."""
 
 
 def describe(root: Path) -> EnvironmentRecord:
-    """Describe this machine and the checkout at `root`."""
+    """Return the description of this machine and of the checkout at `root`."""
     commit = _git(root, "rev-parse", "--verify", "HEAD")
     return EnvironmentRecord(
         cpu_model=_cpu_model(),
@@ -63,7 +63,7 @@ def _version(package: str) -> str | None:
 
 
 def _git(root: Path, *arguments: str) -> str | None:
-    """Ask git; None when there is no git, no repository or no answer."""
+    """Return the output of git; None without git, repository or answer."""
     try:
         done = subprocess.run(
             ["git", "--no-optional-locks", "-C", str(root), *arguments],
@@ -85,14 +85,14 @@ def _sha256(path: Path) -> str | None:
 
 
 def read_limits(cgroups: Path = CGROUPS, process: Path = PROCESS) -> LimitsRecord | None:
-    """Return the tightest limits of the control groups around this process; None without any."""
+    """Return the tightest limits of the control groups (Linux, version 1 or 2) around this process; None: no limits."""
     cores = min(filter(None, (_cores(folder) for folder in _folders(cgroups, process, "cpu"))), default=None)
     memory = min(filter(None, (_memory(folder) for folder in _folders(cgroups, process, "memory"))), default=None)
     return LimitsRecord(cpu_cores=cores, memory_bytes=memory) if cores or memory else None
 
 
 def _folders(cgroups: Path, process: Path, controller: str) -> Iterator[Path]:
-    """Yield the group of this process and those around it; within a container often only the root is visible."""
+    """Yield the group of this process and its parents; within a container often only the root is visible."""
     for line in (_text(process) or "0::/").splitlines():
         _, controllers, path = (*line.split(":", 2), "", "")[:3]
         if controllers and controller not in controllers.split(","):
@@ -116,7 +116,7 @@ def _memory(folder: Path) -> int | None:
 
 
 def _number(text: str) -> int | None:
-    """Return a whole number; None for `max`, -1 and other text."""
+    """Return a positive whole number; None for `max`, -1 and other text."""
     return int(text) if text.isdecimal() else None
 
 

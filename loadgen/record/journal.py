@@ -1,4 +1,4 @@
-"""The files of a run while it runs: written so that a reader finds a valid run at any instant."""
+"""Writer of the files of a run; a reader finds a valid run at any instant."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ class JournalError(RecordError):
 
 
 def occupied(folder: Path) -> str | None:
-    """Name the file of an earlier run that a folder holds, or None."""
+    """Return the name of a file of an earlier run in a folder; None: no such file."""
     return next((name for name in (RUN_FILE, PLAN_FILE, JOBS_FILE, REQUESTS_FILE) if (folder / name).exists()), None)
 
 
 class Journal:
     """Writes one run directory; use as a context manager.
 
-    Lines go to the kernel when a job ends, its requests first: a process killed at any instant leaves whole lines,
-    and loses only the requests of jobs that had not ended. After a failed write nothing more is appended, so that
-    damage stays at the end of a file.
+    Lines are written when a job ends, its requests first: a process killed at any instant leaves complete lines and
+    loses only the requests of unfinished jobs. After a failed write nothing is appended, so damage stays at the end of
+    a file.
     """
 
     def __init__(self, folder: Path, plan: bytes) -> None:
         """Create the folder with its plan.
 
         Raises:
-            JournalError: it cannot be created or written.
+            JournalError: the folder cannot be created or written.
         """
         self.folder = folder
         self._broken: JournalError | None = None
         self._files: dict[str, int] = {}
         self._requests = bytearray()
-        """Lines that wait for the end of a job."""
+        """Lines to be written when their job ends."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
             write_atomically(folder / PLAN_FILE, plan)
@@ -72,7 +72,7 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        """Close the files, after writing the pending lines if possible."""
+        """Write the waiting lines if possible, and close the files."""
         if REQUESTS_FILE in self._files:
             with suppress(JournalError):
                 self._flush()
@@ -80,10 +80,10 @@ class Journal:
             os.close(self._files.popitem()[1])
 
     def head(self, run: RunRecord) -> None:
-        """Replace ``run.json``; also tried after a failed append, as the state may still fit on the disk.
+        """Replace ``run.json``; also attempted after a failed append, as the small file may still fit.
 
         Raises:
-            JournalError: it cannot be written; the old one stays.
+            JournalError: the file cannot be written; the old one stays.
         """
         try:
             write_run(self.folder, run)
@@ -96,11 +96,11 @@ class Journal:
         self._append(JOBS_FILE, to_line(record))
 
     def request(self, record: RequestRecord) -> None:
-        """Append a line to ``requests.jsonl``, at the latest with that of its job."""
+        """Append a line to ``requests.jsonl``, at the latest when its job ends."""
         self._requests += to_line(record)
 
     def calls(self, records: Iterable[CallRecord]) -> None:
-        """Append lines to ``calls.jsonl``, which is created with the first."""
+        """Append lines to ``calls.jsonl``, which is created with the first line."""
         for record in records:
             if CALLS_FILE not in self._files:
                 self._open(CALLS_FILE)

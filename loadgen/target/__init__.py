@@ -1,0 +1,1 @@
+"""Target: client of the service under test."""

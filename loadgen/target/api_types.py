@@ -1,4 +1,4 @@
-"""What the OpenAI Videos API answers, as far as the load generator reads it."""
+"""Answers of the OpenAI Videos API: the fields that the load generator reads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class VideoError(msgspec.Struct, frozen=True):
-    """Why a video failed."""
+    """Reason of a failed video."""
 
     message: str = ""
     code: str | None = None
@@ -25,7 +25,7 @@ class Video(msgspec.Struct, frozen=True):
 
     @property
     def terminal(self) -> bool:
-        """True when the status will not change any more."""
+        """Whether the status is final."""
         return self.status in {"completed", "failed"}
 
 
@@ -38,12 +38,12 @@ class VideoList(msgspec.Struct, frozen=True):
 
 
 class DeletedVideo(msgspec.Struct, frozen=True):
-    """The answer to a deletion."""
+    """Answer to a deletion."""
 
     id: str
     deleted: bool
     cancelled: bool | None = None
-    """True when the job had not ended; None where the service does not say (an extension of the API)."""
+    """True: the job had not ended; None: not reported (an extension of the API)."""
 
 
 class Asset(msgspec.Struct, frozen=True):
@@ -63,12 +63,12 @@ class Scene(msgspec.Struct, frozen=True):
 
     @property
     def complete(self) -> bool:
-        """True when the scene is part of the video."""
+        """Whether the scene is part of the video."""
         return self.status == "completed"
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """The manifest of a video: an extension of the API that lists its files with their checksums."""
+    """Manifest of a video with files and checksums (an extension of the API)."""
 
     video_id: str
     status: str
@@ -77,19 +77,19 @@ class Manifest(msgspec.Struct, frozen=True):
 
     @property
     def files(self) -> tuple[Asset, ...]:
-        """Every file that was made, the video last."""
+        """All files of the video, the content last."""
         made = [asset for scene in self.scenes for asset in (scene.audio, scene.visual)]
         return tuple(asset for asset in (*made, self.content) if asset is not None)
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
-    """The inside of the API's error envelope."""
+    """Content of the error envelope."""
 
     message: str
     code: str | None = None
 
 
 class ErrorEnvelope(msgspec.Struct, frozen=True):
-    """The API's error envelope."""
+    """Error envelope of the API."""
 
     error: ErrorBody

@@ -1,33 +1,33 @@
-"""The service under test, seen through the OpenAI Videos API."""
+"""Client of the service under test: the OpenAI Videos API, with spans and timings."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable
+from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Final, Generic, Literal, Self, TypeVar
+from typing import Final, Self, TypeVar
 from urllib.parse import quote
 
 import msgspec
 from opentelemetry.context import Context
 from opentelemetry.trace import NoOpTracer, SpanKind, StatusCode, Tracer
 
+from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.document import Document
-from reelbench.loadgen.drive.clock import Clock
 from reelbench.loadgen.http.multipart import Form
 from reelbench.loadgen.http.trace_headers import traceparent
-from reelbench.loadgen.http.transport import NO_TYPE, EnoughError, Request, Transport, TransportError
-from reelbench.loadgen.http.transports import open_transport
+from reelbench.loadgen.http.transport import EnoughError, Request, Transport, TransportError, open_transport
 from reelbench.loadgen.plan.plan import PlannedJob
-from reelbench.loadgen.target.api_types import DeletedVideo, ErrorEnvelope, Manifest, Video, VideoList
-
-MAX_ANSWER: Final = 16 * 1024 * 1024
-"""Bytes of a JSON answer; more is not of this API. Video content has no limit and is never held in memory."""
-
-CHECK_SECONDS: Final = 10.0
+from reelbench.loadgen.target import operations as api
+from reelbench.loadgen.target.answer import Answer, Content, Reply, one_line
+from reelbench.loadgen.target.api_types import DeletedVideo, Manifest, Video, VideoList
 
 T = TypeVar("T")
+
+CHECK_SECONDS: Final = 10.0
+NOT_OFFERED: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
+"""Statuses of an operation that the target does not have."""
 
 
 class TargetError(Exception):
@@ -35,84 +35,32 @@ class TargetError(Exception):
 
 
 class Exchange(msgspec.Struct, frozen=True):
-    """One HTTP request and its answer, as measured."""
+    """Measurement of one HTTP request and its answer."""
 
     operation: str
     sent: float
     duration: float
-    """Seconds from sending to the last byte of the answer, with the wait for a connection."""
+    """Seconds from sending to the last byte of the answer, including the wait for a connection."""
     status: int | None
     bytes: int
-    """Bytes of the answer's body."""
+    """Size of the answer's body."""
 
 
 class Call(msgspec.Struct, frozen=True):
-    """The trace that a request belongs to, and who wants to know of it."""
+    """Trace context of a request and the observer of its measurement."""
 
     context: Context
-    """Has the parent span."""
+    """Contains the parent span."""
     observe: Callable[[Exchange], None]
     traceparent: str | None = None
-    """The header of that name of a request without a span, such as a poll; empty: it has none; None: it has a span."""
+    """Header for a request without a span of its own, such as a poll; empty: no header; None: the request gets a span.
+    """
     baggage: str = ""
-    """The header of that name."""
+    """Header; empty: no header."""
 
 
-class Reply(msgspec.Struct, Generic[T], frozen=True):
-    """The answer to a call: a value of the API, or one line about why there is none."""
-
-    status: int | None
-    value: T | None = None
-    error: str | None = None
-    code: str | None = None
-    """The API's error code, if the answer was its error envelope."""
-
-
-class Content(msgspec.Struct, frozen=True):
-    """What is kept of a downloaded video."""
-
-    bytes: int
-    sha256: str | None
-    """None: nobody asked for it."""
-
-
-class _Answer:
-    """Receives an answer: keeps its body if that is JSON or explains a refusal, else only its size and checksum."""
-
-    __slots__ = ("_digest", "_keep", "_kept", "error", "media_type", "seen", "size", "status")
-
-    def __init__(self, *, keep: bool, checksum: bool) -> None:
-        self._keep = keep
-        self._kept: list[bytes] = []
-        self._digest = hashlib.sha256() if checksum else None
-        self.seen = 0
-        """Status in the head of the answer."""
-        self.status: int | None = None
-        """None without a whole answer: one that broke off is none."""
-        self.media_type = NO_TYPE
-        self.size = 0
-        self.error: str | None = None
-
-    @property
-    def body(self) -> bytes:
-        return b"".join(self._kept)
-
-    @property
-    def content(self) -> Content:
-        return Content(bytes=self.size, sha256=self._digest.hexdigest() if self._digest is not None else None)
-
-    def head(self, status: int, media_type: str) -> None:
-        self.seen, self.media_type = status, media_type
-        self._keep = self._keep or status != 200  # noqa: PLR2004 - HTTP OK; anything else explains itself
-
-    def data(self, chunk: bytes) -> None:
-        self.size += len(chunk)
-        if self._keep:
-            self._kept.append(chunk)
-            if self.size > MAX_ANSWER:
-                raise EnoughError(f"answer of more than {MAX_ANSWER} bytes")
-        elif self._digest is not None:
-            self._digest.update(chunk)
+UNTRACED: Final = Call(context=Context(), observe=lambda _: None, traceparent="")
+"""For requests that are part of no job."""
 
 
 class Target:
@@ -123,9 +71,9 @@ class Target:
 
         Args:
             url: base URL, without ``/v1``.
-            connections: size of the pool; must cover all jobs in flight, or they queue for connections here.
-            clock: gives the instants of all exchanges.
-            tracer: makes the CLIENT spans.
+            connections: size of the pool; must cover all jobs in flight, else requests wait for a connection.
+            clock: source of all timestamps.
+            tracer: creates the CLIENT spans.
         """
         self._url = url.rstrip("/")
         self._connections = connections
@@ -133,8 +81,8 @@ class Target:
         self._tracer = tracer
         self._form = Form()
         self._transport: Transport | None = None
-        self.long_poll = True
-        """False once the target has shown that it has no ``/wait``."""
+        self._has_wait: bool | None = None
+        """Whether the target has ``/wait``; None until the first use."""
 
     async def __aenter__(self) -> Self:
         self._transport = open_transport(self._url, self._connections)
@@ -154,62 +102,75 @@ class Target:
             media_type, body = "application/json", (msgspec.json.encode(fields),)
         else:
             media_type, body = self._form.media_type, self._form.encode(fields, "input_reference", document)
-        return await self._json(Video, call, "create", "POST", "", media_type=media_type, body=body)
+        return await self._read(Video, call, api.CREATE, api.CREATE.path(), media_type=media_type, body=body)
 
     async def retrieve(self, video_id: str, call: Call) -> Reply[Video]:
-        """Read the present state of a video."""
-        return await self._json(Video, call, "retrieve", "GET", "/{video_id}", video_id)
+        """Return the current state of a video."""
+        return await self._read(Video, call, api.RETRIEVE, api.RETRIEVE.path(video_id))
 
-    async def wait(self, video_id: str, seconds: float, call: Call) -> Reply[Video]:
-        """Read the state of a video as soon as it is terminal, or after `seconds`."""
-        return await self._json(
-            Video, call, "wait", "GET", "/{video_id}/wait", video_id, query=f"?timeout={seconds:.3f}"
-        )
+    async def poll(self, video_id: str, seconds: float, call: Call) -> Reply[Video]:
+        """Return the state of a video: once it is terminal or after `seconds`, at once if the target has no ``/wait``.
+
+        The first use finds out: without a video from ``/wait``, the state is read by a plain request.
+        """
+        if self._has_wait is False:
+            return await self.retrieve(video_id, call)
+        reply = await self._read(Video, call, api.WAIT, f"{api.WAIT.path(video_id)}?timeout={seconds:.3f}")
+        if reply.value is not None:
+            self._has_wait = True
+        if self._has_wait or (reply.transient and reply.status not in NOT_OFFERED):
+            return reply
+        # Servers answer an unknown path with 404, but also with 403 or with 200 and HTML.
+        plain = await self.retrieve(video_id, call)
+        if plain.value is not None:  # the video exists, so /wait does not
+            self._has_wait = False
+        return plain
 
     async def list(self, call: Call, *, limit: int = 20, after: str | None = None) -> Reply[VideoList]:
-        """Read one page of videos, newest first."""
-        place = f"&after={quote(after, safe='')}" if after else ""
-        return await self._json(VideoList, call, "list", "GET", "", query=f"?limit={limit}&order=desc{place}")
+        """Return one page of videos, newest first."""
+        position = f"&after={quote(after, safe='')}" if after else ""
+        return await self._read(VideoList, call, api.LIST, f"{api.LIST.path()}?limit={limit}&order=desc{position}")
 
     async def manifest(self, video_id: str, call: Call) -> Reply[Manifest]:
-        """Read the manifest of a video."""
-        return await self._json(Manifest, call, "manifest", "GET", "/{video_id}/manifest", video_id)
+        """Return the manifest of a video."""
+        return await self._read(Manifest, call, api.MANIFEST, api.MANIFEST.path(video_id))
 
-    async def delete(self, video_id: str, call: Call, operation: str = "delete") -> Reply[DeletedVideo]:
-        """Remove a video; `operation` is "cancel" when that is meant to stop its job."""
-        return await self._json(DeletedVideo, call, operation, "DELETE", "/{video_id}", video_id)
+    async def delete(self, video_id: str, call: Call) -> Reply[DeletedVideo]:
+        """Delete a video."""
+        return await self._read(DeletedVideo, call, api.DELETE, api.DELETE.path(video_id))
+
+    async def cancel(self, video_id: str, call: Call) -> Reply[DeletedVideo]:
+        """Delete a video to stop its job; recorded as an operation of its own."""
+        return await self._read(DeletedVideo, call, api.CANCEL, api.CANCEL.path(video_id))
 
     async def asset(self, video_id: str, name: str, call: Call) -> Reply[Content]:
-        """Download one file of the manifest; only its size and checksum are kept."""
-        answer = await self._send(
-            call, "asset", "GET", "/{video_id}/assets/{name}", video_id, name=name, keep=False, checksum=True
-        )
-        if answer.error is not None or answer.status != 200:  # noqa: PLR2004 - HTTP OK
-            return _refusal(answer)
-        return Reply(answer.status, answer.content)
+        """Download one file of the manifest; only size and checksum are kept."""
+        answer = Answer(keep=False, checksum=True)
+        await self._send(call, api.ASSET, api.ASSET.path(video_id, name), answer)
+        return answer.file()
 
     async def content(self, video_id: str, call: Call, *, checksum: bool = True) -> Reply[Content]:
-        """Download a video; only its size is kept, and its checksum if there is something to compare it with."""
-        answer = await self._send(
-            call, "content", "GET", "/{video_id}/content", video_id, keep=False, checksum=checksum
-        )
-        if answer.error is not None or answer.status != 200:  # noqa: PLR2004 - HTTP OK
-            return _refusal(answer)
+        """Download a video; only its size is kept, and its checksum where one is needed."""
+        answer = Answer(keep=False, checksum=checksum)
+        await self._send(call, api.CONTENT, api.CONTENT.path(video_id), answer)
+        reply = answer.file()
+        if reply.value is None:
+            return reply
         if not answer.media_type.startswith(("video/", "application/octet-stream")):
             return Reply(answer.status, error=f"content is {answer.media_type or 'of no type'}, not a video")
         if answer.size == 0:
             return Reply(answer.status, error="content is empty")
-        return Reply(answer.status, answer.content)
+        return reply
 
     async def check(self) -> None:
-        """Make sure that the target is there and speaks the API.
+        """Check that the target answers and speaks the API.
 
         Raises:
-            TargetError: it does not answer, or not with a list of videos.
+            TargetError: no answer, or no list of videos.
         """
         try:
             async with asyncio.timeout(CHECK_SECONDS):
-                reply = await self.list(Call(context=Context(), observe=lambda _: None, traceparent=""), limit=1)
+                reply = await self.list(UNTRACED, limit=1)
         except TimeoutError:
             reply = Reply(None, error=f"time-out after {CHECK_SECONDS:g} s")
         if reply.status is None:
@@ -222,68 +183,63 @@ class Target:
             )
             raise TargetError(msg)
 
-    async def _json(self, kind: type[T], *args: Any, **options: Any) -> Reply[T]:
-        answer = await self._send(*args, **options)
-        if answer.error is not None or answer.status is None or not 200 <= answer.status < 300:  # noqa: PLR2004 - HTTP's own classes
-            return _refusal(answer)
-        try:
-            return Reply(answer.status, msgspec.json.decode(answer.body, type=kind))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            return Reply(answer.status, error=_line(f"HTTP {answer.status}, but no {kind.__name__} object: {error}"))
+    async def _read(
+        self,
+        kind: type[T],
+        call: Call,
+        operation: api.Operation,
+        path: str,
+        *,
+        media_type: str = "",
+        body: tuple[bytes, ...] = (),
+    ) -> Reply[T]:
+        answer = Answer()
+        await self._send(call, operation, path, answer, media_type=media_type, body=body)
+        return answer.record(kind)
 
     async def _send(
         self,
         call: Call,
-        operation: str,
-        method: Literal["GET", "POST", "DELETE"],
-        template: str,
-        video_id: str = "",
+        operation: api.Operation,
+        path: str,
+        answer: Answer,
         *,
-        name: str = "",
-        query: str = "",
         media_type: str = "",
         body: tuple[bytes, ...] = (),
-        keep: bool = True,
-        checksum: bool = False,
-    ) -> _Answer:
-        path = "/v1/videos"
-        if template:
-            path += template.replace("{video_id}", _quoted(video_id))
-        if name:
-            path = path.replace("{name}", _quoted(name))
+    ) -> None:
         headers = {"Content-Type": media_type} if media_type else {}
         if call.baggage:
             headers["baggage"] = call.baggage
-        answer = _Answer(keep=keep, checksum=checksum)
+        request = Request(operation.method, path, headers, body)
         if call.traceparent is not None:
             if call.traceparent:
                 headers["traceparent"] = call.traceparent
-            await self._exchange(call, operation, Request(method, path + query, headers, body), answer)
-            return answer
+            await self._exchange(call, operation, request, answer)
+            return
+        route = api.ROOT + operation.template
         span = self._tracer.start_span(
-            f"{method} /v1/videos{template}",
+            f"{operation.method} {route}",
             context=call.context,
             kind=SpanKind.CLIENT,
             attributes={
-                "http.request.method": method,
-                "url.full": self._url + path,
-                "url.template": f"/v1/videos{template}",
+                "http.request.method": operation.method,
+                "url.full": self._url + path.partition("?")[0],
+                "url.template": route,
             },
         )
         try:
             if parent := traceparent(span.get_span_context()):
                 headers["traceparent"] = parent
-            await self._exchange(call, operation, Request(method, path + query, headers, body), answer)
+            await self._exchange(call, operation, request, answer)
             if answer.status is not None:
                 span.set_attribute("http.response.status_code", answer.status)
-            if answer.status is None or answer.status >= 400:  # noqa: PLR2004 - HTTP's own classes
+            if answer.status is None or answer.status >= HTTPStatus.BAD_REQUEST:
                 span.set_attribute("error.type", str(answer.status or "no_answer"))
                 span.set_status(StatusCode.ERROR, answer.error)
         finally:
             span.end()
-        return answer
 
-    async def _exchange(self, call: Call, operation: str, request: Request, answer: _Answer) -> None:
+    async def _exchange(self, call: Call, operation: api.Operation, request: Request, answer: Answer) -> None:
         assert self._transport is not None, "use Target as a context manager"
         sent = self._clock.now()
         try:
@@ -292,38 +248,16 @@ class Target:
         except EnoughError as enough:
             answer.status, answer.error = answer.seen, str(enough)
         except TransportError as problem:
-            answer.error = _line(str(problem))
+            answer.error = one_line(str(problem))
         finally:
-            call.observe(Exchange(operation, sent, self._clock.now() - sent, answer.status, answer.size))
-
-
-def _quoted(text: str) -> str:
-    """Percent-encode a part of a path; most need nothing, and finding that out is quick."""
-    return text if text.isascii() and text.replace("_", "").isalnum() else quote(text, safe="")
+            call.observe(Exchange(operation.name, sent, self._clock.now() - sent, answer.status, answer.size))
 
 
 async def check_target(url: str) -> None:
-    """Make sure, before anything else is started, that a target is there and speaks the API.
+    """Check, before anything is started, that a target answers and speaks the API.
 
     Raises:
         TargetError: as `Target.check`.
     """
     async with Target(url, connections=1, clock=Clock.start(), tracer=NoOpTracer()) as target:
         await target.check()
-
-
-def _refusal(answer: _Answer) -> Reply[Any]:
-    """Turn anything but a success into one line."""
-    if answer.error is not None:
-        return Reply(answer.status, error=answer.error)
-    try:
-        envelope = msgspec.json.decode(answer.body, type=ErrorEnvelope).error
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return Reply(answer.status, error=f"HTTP {answer.status}")
-    return Reply(answer.status, error=_line(f"HTTP {answer.status}: {envelope.message}"), code=envelope.code)
-
-
-def _line(text: str) -> str:
-    """Make one line of at most 200 characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= 200 else f"{line[:197]}..."  # noqa: PLR2004 - the record's limit

@@ -14,9 +14,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.document import Document
-from reelbench.loadgen.drive.clock import Clock
 from reelbench.loadgen.drive.job import JobRunner
+from reelbench.loadgen.drive.steps import Steps
 from reelbench.loadgen.plan.plan import plan_case
 from reelbench.loadgen.plan.scenario import Scenario
 from reelbench.loadgen.record.jobs import JobRecord, RequestRecord
@@ -129,6 +130,10 @@ async def bench(url: str) -> AsyncIterator[Bench]:
     clock, telemetry, kept = Clock.start(), Telemetry(), Kept()
     async with Target(url, connections=64, clock=clock, tracer=telemetry.tracer) as target:
         jobs = JobRunner(
-            run_id="run-1", document=DOCUMENT, target=target, clock=clock, tracer=telemetry.tracer, sink=kept
+            run_id="run-1",
+            steps=Steps("run-1", DOCUMENT, target, clock),
+            clock=clock,
+            tracer=telemetry.tracer,
+            sink=kept,
         )
         yield Bench(clock, telemetry, target, kept, jobs)

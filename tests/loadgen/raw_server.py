@@ -1,4 +1,4 @@
-"""A server of raw bytes: it reads requests as HTTP/1.1, and answers whatever a test says, in whatever pieces."""
+"""A server of raw bytes: it reads requests as HTTP/1.1, and sends the pieces that a test gives."""
 
 from __future__ import annotations
 

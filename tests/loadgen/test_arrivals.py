@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reelbench.loadgen.plan.arrivals import arrivals
@@ -88,6 +88,7 @@ def test_poisson_arrivals_have_the_mean_and_the_spread_of_their_process(place: s
     assert sum(gap > average for gap in gaps) / len(gaps) == pytest.approx(math.exp(-1), abs=0.02)
 
 
+@settings(deadline=None)  # the plan of a high rate takes its time
 @given(st.integers(0, 2**31), RATES)
 def test_the_same_seed_gives_the_same_bytes_and_another_one_others(seed: int, rate: float) -> None:
     spec = scenario(cases=[open_case(rate=rate, seconds=10, arrivals="poisson")])
@@ -100,21 +101,21 @@ def test_the_arrivals_of_a_case_do_not_depend_on_other_cases() -> None:
     ours = open_case("ours", rate=7, seconds=6, warmup=2, arrivals="poisson")
     alone = scenario(cases=[ours])
     among = scenario(cases=[open_case("first", rate=30, seconds=9, arrivals="poisson"), case(iterations=4), ours])
-    dues = [job.due for job in plan_case(alone, alone.cases[0], "quick", 3)]
-    assert dues == [job.due for job in plan_run([among], "quick", 3) if job.case == "ours"]
-    assert dues != [job.due for job in plan_run([among], "quick", 3) if job.case == "first"][: len(dues)]
+    dues = [job.intended_start for job in plan_case(alone, alone.cases[0], "quick", 3)]
+    assert dues == [job.intended_start for job in plan_run([among], "quick", 3) if job.case == "ours"]
+    assert dues != [job.intended_start for job in plan_run([among], "quick", 3) if job.case == "first"][: len(dues)]
 
 
 def test_cases_of_the_same_rate_have_streams_of_their_own() -> None:
     spec = scenario(cases=[open_case(name, rate=20, seconds=5, arrivals="poisson") for name in ("a", "b")])
-    first, second = ([job.due for job in plan_case(spec, level, "quick", 1)] for level in spec.cases)
+    first, second = ([job.intended_start for job in plan_case(spec, level, "quick", 1)] for level in spec.cases)
     assert first[:20] != second[:20]
 
 
 def test_jobs_of_the_warm_up_are_due_before_the_beginning_and_those_of_a_closed_case_at_no_time() -> None:
     spec = scenario(cases=[open_case(rate=4, seconds=2, warmup=1), case("closed", iterations=2)])
     jobs = plan_run([spec], "quick", 1)
-    assert [(job.index, job.warmup, job.due) for job in jobs[:6]] == [
+    assert [(job.index, job.warmup, job.intended_start) for job in jobs[:6]] == [
         (0, True, -1.0), (1, True, -0.75), (2, True, -0.5), (3, True, -0.25), (4, False, 0.0), (5, False, 0.25),
     ]  # fmt: skip
-    assert [job.due for job in jobs[12:]] == [None, None]
+    assert [job.intended_start for job in jobs[12:]] == [None, None]

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from reelbench.loadgen.control.admin_client import ControlError, Controls
+from reelbench.loadgen.clock import Clock
+from reelbench.loadgen.control.admin_client import AdminClient, AdminError
 from reelbench.loadgen.control.faults import FaultError, Injector
 from reelbench.loadgen.control.observer import Observer
-from reelbench.loadgen.control.preflight import feasible
-from reelbench.loadgen.drive.clock import Clock
+from reelbench.loadgen.control.preflight import preflight
 from reelbench.loadgen.plan.fault_plan import Side, plan_all_faults
 from reelbench.loadgen.plan.scenario import Scenario
 from reelbench.loadgen.record.run import AuditRecord
@@ -31,8 +31,8 @@ def spec(*faults: dict[str, Any]) -> Scenario:
 @asynccontextmanager
 async def injector(fake: FakeControls) -> AsyncIterator[tuple[Injector, list[str]]]:
     lines: list[str] = []
-    async with serving(FakeTarget(controls=fake)) as target, Controls(target.url) as controls:
-        yield Injector({"providers": controls}, Clock.start(), lines.append), lines
+    async with serving(FakeTarget(controls=fake)) as target, AdminClient(target.url) as controls:
+        yield Injector({"providers": controls}, Clock.start(), lines.append, lambda _: None), lines
 
 
 def planned(*faults: dict[str, Any]) -> Any:
@@ -54,7 +54,7 @@ async def test_a_fault_at_zero_is_in_force_before_the_first_job_and_lifted_after
     assert lines[1].endswith("hit 3 of 10 calls")
 
 
-async def test_a_fault_of_the_timeline_comes_and_goes_at_its_times() -> None:
+async def test_a_fault_is_in_force_at_its_times() -> None:
     fake = FakeControls()
     async with injector(fake) as (faults, _):
         begun = faults.clock.now()
@@ -103,22 +103,22 @@ async def test_a_fault_that_cannot_be_applied_in_the_middle_ends_the_case() -> N
 async def test_what_is_left_in_force_is_named_and_lifted() -> None:
     fake = FakeControls()
     async with injector(fake) as (faults, _):
-        assert await faults.left() == []
-        await faults.controls["providers"].inject(planned(ALWAYS), 60)
-        assert await faults.left() == ["tts error (providers)"]
+        assert await faults.lift_rest() == []
+        await faults.admin["providers"].inject(planned(ALWAYS), 60)
+        assert await faults.lift_rest() == ["tts error (providers)"]
     assert fake.plans[-1] is None
 
 
-async def test_scenarios_without_anybody_to_inject_their_faults_are_left_out_or_refused() -> None:
+async def test_scenarios_whose_faults_cannot_be_injected_are_left_out_or_refused() -> None:
     plain, broken = scenario(name="plain"), spec(ALWAYS)
     lines: list[str] = []
-    async with serving(FakeTarget(controls=FakeControls(offered=False))) as fake, Controls(fake.url) as controls:
-        offered: dict[Side, Controls] = {"service": controls, "providers": controls}
-        assert await feasible([plain, broken], offered, named=False, say=lines.append) == ([plain], {})
+    async with serving(FakeTarget(controls=FakeControls(offered=False))) as fake, AdminClient(fake.url) as controls:
+        offered: dict[Side, AdminClient] = {"service": controls, "providers": controls}
+        assert await preflight([plain, broken], offered, named=False, say=lines.append) == ([plain], {})
         with pytest.raises(TargetError, match=r"^trial cannot run: no faults of the providers can be injected "):
-            await feasible([plain, broken], offered, named=True, say=lines.append)
-        with pytest.raises(TargetError, match="they are not known"):
-            await feasible([broken], {"service": controls}, named=False, say=lines.append)
+            await preflight([plain, broken], offered, named=True, say=lines.append)
+        with pytest.raises(TargetError, match="their URL is not known"):
+            await preflight([broken], {"service": controls}, named=False, say=lines.append)
     (line,) = lines
     assert line.startswith("left out: trial: no faults of the providers can be injected (GET ")
     assert line.endswith(
@@ -127,8 +127,8 @@ async def test_scenarios_without_anybody_to_inject_their_faults_are_left_out_or_
 
 
 async def test_scenarios_with_controls_run() -> None:
-    async with serving(FakeTarget()) as fake, Controls(fake.url) as controls:
-        found = await feasible([spec(ALWAYS)], {"providers": controls}, named=True, say=lambda _: None)
+    async with serving(FakeTarget()) as fake, AdminClient(fake.url) as controls:
+        found = await preflight([spec(ALWAYS)], {"providers": controls}, named=True, say=lambda _: None)
     assert found == ([spec(ALWAYS)], {"providers": controls})
 
 
@@ -147,33 +147,33 @@ CLEAN = AuditRecord(live=0, unsaved=0, orphans=0, missing=0, error=None)
         ([{"refused": 403}], None),
     ],
 )
-async def test_the_audit_waits_until_the_service_is_at_rest(
+async def test_the_audit_waits_until_the_service_is_quiet(
     states: list[dict[str, Any]], audit: AuditRecord | None
 ) -> None:
-    async with serving(FakeTarget(controls=FakeControls(states=states))) as fake, Controls(fake.url) as controls:
+    async with serving(FakeTarget(controls=FakeControls(states=states))) as fake, AdminClient(fake.url) as controls:
         assert await Observer(controls, {}).audit() == audit
 
 
 async def test_the_audit_of_a_service_that_is_gone_says_so_at_once() -> None:
     async with serving(FakeTarget()) as fake:
         pass
-    async with Controls(fake.url) as controls, asyncio.timeout(2):
+    async with AdminClient(fake.url) as controls, asyncio.timeout(2):
         audit = await Observer(controls, {}).audit()
     assert audit is not None
     assert audit.error is not None
     assert audit.error.startswith(f"GET {fake.url}/v1/admin/state: ClientConnectorError")
 
 
-async def test_a_fault_whose_confirmation_was_lost_is_lifted_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_fault_whose_confirmation_was_lost_is_lifted(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeControls()
     async with injector(fake) as (faults, _):
-        inject = Controls.inject
+        inject = AdminClient.inject
 
-        async def lost(self: Controls, *arguments: Any) -> None:
+        async def lost(self: AdminClient, *arguments: Any) -> None:
             await inject(self, *arguments)
-            raise ControlError("no answer")
+            raise AdminError("no answer")
 
-        monkeypatch.setattr(Controls, "inject", lost)
+        monkeypatch.setattr(AdminClient, "inject", lost)
         with pytest.raises(FaultError, match="cannot be applied: no answer"):
             async with faults.during(planned(ALWAYS)):
                 raise AssertionError("the case must not begin")
@@ -182,7 +182,7 @@ async def test_a_fault_whose_confirmation_was_lost_is_lifted_all_the_same(monkey
 
 
 async def test_what_cannot_be_read_is_not_taken_for_nothing() -> None:
-    async with serving(FakeTarget(controls=FakeControls(offered=False))) as fake, Controls(fake.url) as controls:
+    async with serving(FakeTarget(controls=FakeControls(offered=False))) as fake, AdminClient(fake.url) as controls:
         observer = Observer(controls, {"providers": controls})
         assert await observer.transitions("s", "c", 0) is None
         assert await observer.calls("s", "c", 0) == ([], False)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -122,7 +123,6 @@ LATE = "not finished after 0.3 s"
         ({"faults": {"create": slow}}, Outcome.TIMEOUT, LATE),
         ({"seconds": 9}, Outcome.TIMEOUT, LATE),
         ({"faults": {"wait": answering(then=refuse(500))}}, Outcome.ERROR, "HTTP 500: no"),
-        ({"faults": {"wait": answering(then=text("ok"))}}, Outcome.ERROR, "HTTP 200, but no Video object: "),
         ({"faults": {"retrieve": answering(then=refuse(500))}}, Outcome.ERROR, "HTTP 500: no"),
         ({"faults": {"list": answering(then=text("{}"))}}, Outcome.ERROR, "HTTP 200, but no VideoList object: "),
         ({"faults": {"manifest": answering(then=refuse(500))}}, Outcome.ERROR, "HTTP 500: no"),
@@ -161,8 +161,8 @@ async def test_lost_polls_are_repeated() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("status", [404, 405, 501])
-async def test_a_target_without_long_poll_is_polled_at_the_interval(status: int) -> None:
+@pytest.mark.parametrize("status", [404, 405, 501, 403, 200])
+async def test_a_target_without_long_poll_is_polled_at_the_interval_from_its_first_use_on(status: int) -> None:
     fake = FakeTarget(seconds=0.3, faults={"wait": answering(then=text("no route", status))})
     async with serving(fake), bench(fake.url) as b:
         spec = scenario(poll_interval=0.1)
@@ -171,15 +171,28 @@ async def test_a_target_without_long_poll_is_polled_at_the_interval(status: int)
     assert fake.counts()["wait"] == 1
     polls = [request for request in b.kept.requests if request.operation == "retrieve"]
     assert 6 <= len(polls) <= 9
-    assert polls[1].sent - polls[0].sent == pytest.approx(0.1, abs=0.03)
+    assert min(later.sent - poll.sent for poll, later in pairwise(polls[:3])) == pytest.approx(0.1, abs=0.03)
 
 
 async def test_a_video_that_vanished_is_no_missing_long_poll() -> None:
-    gone = answering(then=lambda: error(404, "no such video", "video_not_found"))
-    async with serving(FakeTarget(faults={"wait": gone, "retrieve": gone})) as fake, bench(fake.url) as b:
-        job = await b.run(scenario())
-        assert b.target.long_poll
-    assert (job.outcome, job.error) == (Outcome.ERROR, "HTTP 404: no such video")
+    gone = answering(lambda: error(404, "no such video", "video_not_found"))
+    fake = FakeTarget(faults={"wait": gone, "retrieve": answering(lambda: error(404, "no such video"))})
+    async with serving(fake), bench(fake.url) as b:
+        lost, found = await b.run(scenario()), await b.run(scenario())
+    assert (lost.outcome, lost.error) == (Outcome.ERROR, "HTTP 404: no such video")
+    assert found.outcome is Outcome.COMPLETED
+    assert fake.counts()["wait"] == 2
+
+
+async def test_a_target_that_has_shown_its_long_poll_is_never_polled() -> None:
+    async with serving(FakeTarget()) as fake, bench(fake.url) as b:
+        await b.run(scenario())
+        fake.faults["wait"] = answering(lambda: error(404, "no such video", "video_not_found"), then=text("ok"))
+        vanished, rubbish = await b.run(scenario()), await b.run(scenario())
+    assert (vanished.outcome, vanished.error) == (Outcome.ERROR, "HTTP 404: no such video")
+    assert rubbish.outcome is Outcome.ERROR
+    assert (rubbish.error or "").startswith("HTTP 200, but no Video object: ")
+    assert (fake.counts()["wait"], fake.counts()["retrieve"]) == (3, 0)
 
 
 async def test_a_long_poll_that_answers_early_is_no_busy_loop() -> None:
@@ -369,13 +382,13 @@ def scene(name: str, content: bytes = b"png", size: int | None = None) -> dict[s
     ("changes", "integrity", "files", "complaint"),
     [
         ({"assets": {"s": b"png", "s.wav": b"png"}}, "ok", 3, None),
-        ({"assets": {"s": b"gnp", "s.wav": b"png"}}, "corrupt", 3, "s is not as its checksum says"),
+        ({"assets": {"s": b"gnp", "s.wav": b"png"}}, "corrupt", 3, "s does not match its checksum"),
         ({"assets": {"s.wav": b"png"}}, "missing", 2, "s is missing"),
         (
             {"assets": {"s": b"png", "s.wav": b"png"}, "scenes": [scene("s", size=9)]},
             "corrupt",
             3,
-            "s.wav is not as its checksum says; s is not as its checksum says",
+            "s.wav does not match its checksum; s does not match its checksum",
         ),
         (
             {"scenes": [scene("s") | {"audio": None, "visual": None}]},
@@ -394,7 +407,7 @@ async def test_every_file_of_the_manifest_is_downloaded_and_compared(
     assert (job.outcome, job.integrity, job.files, job.error) == (Outcome.COMPLETED, integrity, files, complaint)
 
 
-async def test_a_partial_video_is_told_by_its_manifest() -> None:
+async def test_the_manifest_shows_a_partial_video() -> None:
     failed = {"index": 1, "status": "failed", "audio": None, "visual": None}
     async with serving(FakeTarget(scenes=[scene("s"), failed])) as fake, bench(fake.url) as b:
         job = await b.run(scenario(steps=["create", "wait", "content", "manifest"]))

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reelbench.loadgen.drive.runner import pending, share_of
+from reelbench.loadgen.drive.replicas import Share
+from reelbench.loadgen.drive.run_head import pending, share_of
 from reelbench.loadgen.drive.session import most_in_flight
-from reelbench.loadgen.drive.share import Share
 from reelbench.loadgen.drive.stop import Stop
 from reelbench.loadgen.plan.plan import plan_case
 from reelbench.loadgen.record.jobs import JobRecord, Outcome, read_jobs, read_requests
@@ -32,7 +32,7 @@ def of_case(folder: Path) -> list[JobRecord]:
     return sorted((job for job in read_jobs(folder) if not job.warmup), key=lambda job: job.index)
 
 
-async def test_a_job_is_sent_when_it_is_due_whatever_became_of_those_before(tmp_path: Path) -> None:
+async def test_a_job_is_sent_at_its_intended_start_independent_of_earlier_jobs(tmp_path: Path) -> None:
     fake = FakeTarget(seconds=0.6)
     spec = scenario(steps=["create", "wait"], cases=[open_case(rate=25, seconds=1, arrivals="poisson")])
     async with serving(fake):
@@ -40,11 +40,13 @@ async def test_a_job_is_sent_when_it_is_due_whatever_became_of_those_before(tmp_
     jobs, window = of_case(tmp_path), read_run(tmp_path).scenarios[0].cases[0]
     planned = plan_case(spec, spec.cases[0], "quick", 1)
     assert window.started is not None
-    assert [job.due - window.started for job in jobs] == pytest.approx([job.due for job in planned], abs=1e-6)
-    assert max(job.sent - job.due for job in jobs) < 0.3  # half of what each of those before takes
+    assert [job.due - window.started for job in jobs] == pytest.approx(
+        [job.intended_start for job in planned], abs=1e-6
+    )
+    assert max(job.sent - job.due for job in jobs) < 0.3  # half of the time of a job
     assert min(job.sent - job.due for job in jobs) >= 0  # a timer that fires early does not send early
-    dues = [job.due or 0.0 for job in planned]
-    assert fake.peak == pytest.approx(max(sum(due <= now < due + 0.6 for due in dues) for now in dues), abs=2)
+    starts = [job.intended_start or 0.0 for job in planned]
+    assert fake.peak == pytest.approx(max(sum(s <= now < s + 0.6 for s in starts) for now in starts), abs=2)
     assert {job.outcome for job in jobs} == {Outcome.COMPLETED}
 
 
@@ -108,7 +110,7 @@ async def test_what_is_not_finished_is_cut_off_recorded_and_removed_from_the_ser
         "never sent: the case was cut off"
     ] * 4
     assert [job.deleted for job in jobs] == [True] * 6 + [False] * 4
-    assert left == [0]  # nothing of it works on beside the next case
+    assert left == [0]  # no job works on during the next case
     created = [request for request in read_requests(tmp_path) if request.operation == "create"]
     assert Counter(request.case for request in created) == {"open": 6, "after": 1}
     counted = {(p.attributes["case"], p.attributes["outcome"]): p.value for p in telemetry.points("loadgen.jobs")}

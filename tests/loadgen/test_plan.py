@@ -47,7 +47,7 @@ def test_prompts_are_unique_over_all_jobs_and_seeds_but_where_a_case_repeats_the
         for case in spec.cases
         if case.model == "closed"
     )
-    arrived = sum(job.due is not None for seed in (1, 2) for job in plan_run(ALL, "standard", seed))
+    arrived = sum(job.intended_start is not None for seed in (1, 2) for job in plan_run(ALL, "standard", seed))
     assert len(set(prompts)) == 2 * jobs + arrived
     assert len(prompts) - len(set(prompts)) == 2 * (40 + 20)  # warm and half_new of cache_efficiency
 
@@ -84,7 +84,7 @@ def test_warm_up_jobs_come_first() -> None:
     assert [(job.index, job.warmup) for job in plan] == [(0, True), (1, True), (2, False), (3, False), (4, False)]
 
 
-def test_alternate_uses_both_encodings_by_turns() -> None:
+def test_alternate_changes_the_encoding_with_each_job() -> None:
     spec = scenario(encoding="alternate", cases=[case(iterations=4)])
     assert [job.encoding for job in plan_run([spec], "quick", 1)] == ["multipart", "json", "multipart", "json"]
 

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reelbench.loadgen.drive import replicas
-from reelbench.loadgen.drive.replicas import Replica, ReplicaError, join
-from reelbench.loadgen.drive.share import Share
+from reelbench.loadgen.drive.replicas import Replica, ReplicaError, Share, join
 from reelbench.stack.ports import free_ports
 
 
@@ -31,8 +30,8 @@ def test_shares_are_disjoint_and_complete(jobs: int, concurrency: int, count: in
     shares = [Share(index, count) for index in range(count)]
     owned = [[job for job in range(jobs) if share.owns(job, concurrency)] for share in shares]
     assert sorted(job for part in owned for job in part) == list(range(jobs))
-    assert sum(share.slots(concurrency) for share in shares) == concurrency
-    assert all(share.slots(concurrency) for share, part in zip(shares, owned, strict=True) if part)
+    assert sum(share.users(concurrency) for share in shares) == concurrency
+    assert all(share.users(concurrency) for share, part in zip(shares, owned, strict=True) if part)
     assert max(map(len, owned)) - min(map(len, owned)) <= -(-jobs // concurrency)
 
 
@@ -72,7 +71,7 @@ async def test_replicas_agree_on_one_run_and_begin_together(store: str) -> None:
 
 async def test_a_replica_that_is_gone_is_noticed(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replicas, "ALIVE", 1)
-    monkeypatch.setattr(replicas, "_SIGN", 0.2)
+    monkeypatch.setattr(replicas, "_HEARTBEAT", 0.2)
     first, second = await asyncio.gather(joined(store), joined(store))
     stop = asyncio.Event()
     await second.close()

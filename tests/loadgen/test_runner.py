@@ -13,16 +13,19 @@ from aiohttp import web
 from rich.console import Console
 
 from reelbench.loadgen import telemetry
-from reelbench.loadgen.control.admin_client import Controls
+from reelbench.loadgen.clock import Clock
+from reelbench.loadgen.control.admin_client import AdminClient
 from reelbench.loadgen.control.faults import FaultError, Injector
 from reelbench.loadgen.control.observer import Observer
-from reelbench.loadgen.control.toggles import Switcher, SwitchError
-from reelbench.loadgen.drive import reconcile
-from reelbench.loadgen.drive.clock import Clock
+from reelbench.loadgen.control.toggles import ToggleError, Toggler
+from reelbench.loadgen.drive import job_integrity
 from reelbench.loadgen.drive.job import JobRunner
+from reelbench.loadgen.drive.job_integrity import count_store
 from reelbench.loadgen.drive.progress import ProgressView
-from reelbench.loadgen.drive.reconcile import count_store
-from reelbench.loadgen.drive.runner import Recorder, Runner, pending
+from reelbench.loadgen.drive.recorder import Recorder
+from reelbench.loadgen.drive.run_head import RunHead, pending
+from reelbench.loadgen.drive.runner import Runner
+from reelbench.loadgen.drive.steps import Steps
 from reelbench.loadgen.drive.stop import Stop
 from reelbench.loadgen.metrics import Metrics
 from reelbench.loadgen.plan.fault_plan import Side, plan_all_faults
@@ -41,7 +44,7 @@ async def run_on(url: str, folder: Path, specs: list[Scenario], stop: Stop | Non
     """Run scenarios as the command does, with telemetry in memory."""
     clock, telemetry = Clock.start(), Telemetry()
     plan, faults = plan_run(specs, "quick", 1), plan_all_faults(specs, "quick", 1)
-    head = RunRecord(
+    run = RunRecord(
         schema_version=1,
         run_id="run-1",
         profile="quick",
@@ -59,24 +62,30 @@ async def run_on(url: str, folder: Path, specs: list[Scenario], stop: Stop | Non
     view = ProgressView(Console(file=io.StringIO()))
     async with (
         Target(url, connections=64, clock=clock, tracer=telemetry.tracer) as target,
-        Controls(url) as controls,
+        AdminClient(url) as controls,
     ):
-        sides: dict[Side, Controls] = {"service": controls, "providers": controls}
+        sides: dict[Side, AdminClient] = {"service": controls, "providers": controls}
         with Journal(folder, to_bytes(plan)) as journal:
+            head = RunHead(run, journal)
             recorder = Recorder(run_id="run-1", journal=journal, metrics=Metrics(telemetry.meter), view=view)
             jobs = JobRunner(
-                run_id="run-1", document=DOCUMENT, target=target, clock=clock, tracer=telemetry.tracer, sink=recorder
+                run_id="run-1",
+                steps=Steps("run-1", DOCUMENT, target, clock),
+                clock=clock,
+                tracer=telemetry.tracer,
+                sink=recorder,
             )
             runner = Runner(
-                run=head, profile="quick", plan=plan, planned_faults=faults, jobs=jobs, recorder=recorder,
-                journal=journal, view=view, clock=clock, stop=stop or Stop(), faults=Injector(sides, clock, view.say),
-                observer=Observer(controls, sides), switcher=Switcher(controls, view.say),
+                profile="quick", plan=plan, planned_faults=faults, head=head, target=target, jobs=jobs,
+                recorder=recorder, journal=journal, view=view, clock=clock, stop=stop or Stop(),
+                observer=Observer(controls, sides), faults=Injector(sides, clock, view.say, head.faults_changed),
+                toggler=Toggler(controls, view.say),
             )  # fmt: skip
             await runner.run_all(specs)
     return telemetry
 
 
-async def test_the_closed_loop_keeps_exactly_its_slots_in_flight(tmp_path: Path) -> None:
+async def test_the_closed_loop_keeps_one_job_per_virtual_user_in_flight(tmp_path: Path) -> None:
     fake = FakeTarget(seconds=0.05)
     spec = scenario(steps=["create", "wait"], cases=[case(concurrency=6, iterations=60)])
     async with serving(fake):
@@ -85,7 +94,7 @@ async def test_the_closed_loop_keeps_exactly_its_slots_in_flight(tmp_path: Path)
     assert fake.levels[:6] == [1, 2, 3, 4, 5, 6]
     jobs = read_jobs(tmp_path / "run")
     assert len(jobs) == 60
-    # A slot's next job is due the moment its last one is over: no gap in which fewer than 6 jobs are under way.
+    # A virtual user sends its next job when the last one has ended: 6 jobs are always in flight.
     dues, dones = sorted(job.due for job in jobs), sorted(job.done for job in jobs)
     gaps = [due - done for due, done in zip(dues[6:], dones, strict=False)]
     assert min(gaps) >= -0.001
@@ -218,8 +227,8 @@ async def test_a_gentle_stop_lets_jobs_end_and_sends_no_more(tmp_path: Path) -> 
     assert run.scenarios[0].store.found == len(ended)
 
 
-async def test_draining_has_a_deadline(tmp_path: Path) -> None:
-    fake, stop = FakeTarget(seconds=9), Stop(drain_seconds=0.2)
+async def test_a_graceful_stop_has_a_deadline(tmp_path: Path) -> None:
+    fake, stop = FakeTarget(seconds=9), Stop(graceful_seconds=0.2)
     async with serving(fake):
         asyncio.get_running_loop().call_later(0.2, stop.request)
         await run_on(fake.url, tmp_path / "run", [scenario(cases=[case(concurrency=3, iterations=30)])], stop)
@@ -253,7 +262,7 @@ async def test_a_full_disk_ends_the_run_as_failed(tmp_path: Path, monkeypatch: p
 
 
 async def test_the_store_is_read_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconcile, "PAGE", 3)
+    monkeypatch.setattr(job_integrity, "PAGE", 3)
     async with serving(FakeTarget()) as fake, bench(fake.url) as b:
         spec = scenario(cases=[case(iterations=10)])
         for index in range(10):
@@ -267,7 +276,7 @@ async def test_the_store_is_read_page_by_page(monkeypatch: pytest.MonkeyPatch) -
 
 
 async def test_the_store_is_not_read_beyond_the_scenario(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconcile, "PAGE", 3)
+    monkeypatch.setattr(job_integrity, "PAGE", 3)
     async with serving(FakeTarget()) as fake, bench(fake.url) as b:
         spec = scenario(cases=[case(iterations=9)])
         for index in range(9):
@@ -287,7 +296,7 @@ async def test_a_store_that_cannot_be_read_says_why() -> None:
     assert (count.expected, count.found, count.error) == (1, 0, "HTTP 503: store is away")
 
 
-async def test_a_pace_spreads_the_due_times_of_the_slots_evenly(tmp_path: Path) -> None:
+async def test_a_pace_spreads_the_intended_starts_evenly(tmp_path: Path) -> None:
     async with serving(FakeTarget(seconds=0.01)) as fake:
         await run_on(fake.url, tmp_path, [scenario(cases=[case(concurrency=2, iterations=6, pace=0.2)])])
     jobs = sorted(read_jobs(tmp_path), key=lambda job: job.due)
@@ -295,7 +304,7 @@ async def test_a_pace_spreads_the_due_times_of_the_slots_evenly(tmp_path: Path) 
     assert all(0 <= job.sent - job.due < 0.05 for job in jobs)
 
 
-async def test_a_slot_whose_job_outlasts_the_pace_is_due_when_it_is_free(tmp_path: Path) -> None:
+async def test_after_a_job_longer_than_the_pace_the_next_starts_at_once(tmp_path: Path) -> None:
     async with serving(FakeTarget(seconds=0.3)) as fake:
         await run_on(fake.url, tmp_path, [scenario(cases=[case(iterations=2, pace=0.1)])])
     first, second = read_jobs(tmp_path)
@@ -442,7 +451,7 @@ async def test_switches_that_are_refused_fail_the_run_before_a_job_is_sent(tmp_p
     fake = FakeTarget()
     fake.controls.refuse_switches = [400]
     async with serving(fake):
-        with pytest.raises(SwitchError, match=r"^switches of the service cannot be changed: PUT .* answered 400"):
+        with pytest.raises(ToggleError, match=r"^switches of the service cannot be changed: PUT .* answered 400"):
             await run_on(fake.url, tmp_path, [scenario(cases=[case(iterations=3, switches={"cache": False})])])
     assert (read_run(tmp_path).state, read_jobs(tmp_path)) == (RunState.FAILED, [])
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from reelbench.loadgen.target import answer as answers
 from reelbench.loadgen.target import target
 from reelbench.loadgen.target.target import TargetError
 from tests.loadgen.fake_target import FakeTarget, serving
@@ -15,7 +16,7 @@ from tests.loadgen.harness import bench
 
 @asynccontextmanager
 async def saying(answer: bytes | None) -> AsyncIterator[str]:
-    """Serve the same bytes to everybody; None for a server that says nothing."""
+    """Serve the same bytes on every connection; None: a server that never answers."""
 
     over, handlers = asyncio.Event(), []
 
@@ -48,36 +49,34 @@ async def test_a_target_that_speaks_the_api_passes() -> None:
     assert fake.counts() == {"list": 1}
 
 
-@pytest.mark.parametrize(
-    ("answer", "expected"),
-    [
-        (http(b"hello"), "gave HTTP 200, but no VideoList object: JSON is malformed"),
-        (http(b"\xff\x00"), "gave HTTP 200, but no VideoList object: "),
-        (http(b'{"object":"list"}'), "gave HTTP 200, but no VideoList object: Object missing required field `data`"),
-        (http(b'{"object":"page","data":[]}'), "gave HTTP 200, but no VideoList object: Invalid enum value 'page'"),
-        (http(b"[]"), "gave HTTP 200, but no VideoList object: Expected `object`, got `array`"),
-        (http(b"{}", "404 Not Found"), "gave HTTP 404; correct --target"),
-        (http(b"", "301 Moved", "Location: /elsewhere\r\n"), "gave HTTP 301; correct --target"),
-        (http(b'{"error":{"message":"no key"}}', "401 Unauthorized"), "gave HTTP 401: no key; correct --target"),
-        (http(b"x", head="Content-Encoding: gzip\r\n"), "gave HTTP 200, but no VideoList object: "),
-        (b"SSH-2.0-rubbish\r\n", "gives no HTTP answer (not HTTP: "),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf", "gives no HTTP answer (ClientPayloadError: "),
-        (b"", "gives no HTTP answer ("),
-        (None, "gives no HTTP answer (time-out after 0.3 s); start the service or correct --target"),
-    ],
-)
-async def test_rubbish_is_one_sentence_with_the_cure(
-    answer: bytes | None, expected: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+RUBBISH: list[tuple[bytes | None, str]] = [
+    (http(b"hello"), "gave HTTP 200, but no VideoList object: JSON is malformed"),
+    (http(b"\xff\x00"), "gave HTTP 200, but no VideoList object: "),
+    (http(b'{"object":"list"}'), "gave HTTP 200, but no VideoList object: Object missing required field `data`"),
+    (http(b'{"object":"page","data":[]}'), "gave HTTP 200, but no VideoList object: Invalid enum value 'page'"),
+    (http(b"[]"), "gave HTTP 200, but no VideoList object: Expected `object`, got `array`"),
+    (http(b"{}", "404 Not Found"), "gave HTTP 404; correct --target"),
+    (http(b"", "301 Moved", "Location: /elsewhere\r\n"), "gave HTTP 301; correct --target"),
+    (http(b'{"error":{"message":"no key"}}', "401 Unauthorized"), "gave HTTP 401: no key; correct --target"),
+    (http(b"x", head="Content-Encoding: gzip\r\n"), "gave HTTP 200, but no VideoList object: "),
+    (b"SSH-2.0-rubbish\r\n", "gives no HTTP answer (not HTTP: "),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf", "gives no HTTP answer (ClientPayloadError: "),
+    (b"", "gives no HTTP answer ("),
+    (None, "gives no HTTP answer (time-out after 0.3 s); start the service or correct --target"),
+]
+
+
+async def test_rubbish_is_one_sentence_with_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(target, "CHECK_SECONDS", 0.3)
-    async with saying(answer) as url, bench(url) as b:
-        with pytest.raises(TargetError, match=re.escape(expected)) as caught:
-            await b.target.check()
-    assert "\n" not in str(caught.value)
+    for answer, expected in RUBBISH:
+        async with saying(answer) as url, bench(url) as b:
+            with pytest.raises(TargetError, match=re.escape(expected)) as caught:
+                await b.target.check()
+        assert "\n" not in str(caught.value)
 
 
 async def test_an_endless_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(target, "MAX_ANSWER", 1000)
+    monkeypatch.setattr(answers, "MAX_ANSWER", 1000)
     async with saying(http(b" " * 5000)) as url, bench(url) as b:
         with pytest.raises(TargetError, match="answer of more than 1000 bytes"):
             await b.target.check()

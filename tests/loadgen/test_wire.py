@@ -1,4 +1,4 @@
-"""What is made by hand for the wire, compared with what the libraries make."""
+"""Headers and forms of the load generator, compared with those of the libraries."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_tracer_of_ids_keeps_the_trace_and_makes_new_spans() -> None:
         ({"OTEL_TRACES_EXPORTER": "otlp"}, None),
     ],
 )
-def test_only_ids_are_made_where_nobody_takes_spans(
+def test_only_ids_are_generated_without_an_exporter(
     environment: dict[str, str], kind: type | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("OTEL_TRACES_EXPORTER", "OTEL_SDK_DISABLED"):

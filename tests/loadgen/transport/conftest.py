@@ -3,9 +3,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import pytest
 import uvloop
 
+from reelbench.loadgen.http.aiohttp import AiohttpTransport
+from reelbench.loadgen.http.http1 import Http1Transport
+from tests.loadgen.transport.harness import Make
 
-def pytest_asyncio_loop_factories(item: object) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Every test here runs on both loops: uvloop is the one of the command."""
-    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The command runs on uvloop; what depends on sockets and timers must work on the loop of asyncio as well."""
+    both = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    return both if item.path.name == "test_connections.py" else {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(params=[Http1Transport, AiohttpTransport])
+def make(request: pytest.FixtureRequest) -> Make:
+    return request.param

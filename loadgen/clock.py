@@ -1,13 +1,36 @@
-"""A time limit for what a task does next; `asyncio.timeout` does the same for three times the CPU time."""
+"""Time of a run: a clock that never steps, and a time limit for a task."""
 
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 
 
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Unix time that never steps: the difference of two readings is an exact duration in seconds."""
+
+    wall: float
+    """Unix time at the anchor."""
+    anchor: float
+    """Reading of `tick` at the anchor."""
+    tick: Callable[[], float] = time.monotonic
+
+    @classmethod
+    def start(cls) -> Clock:
+        """Return a clock anchored at this instant."""
+        return cls(wall=time.time(), anchor=time.monotonic())
+
+    def now(self) -> float:
+        """Return the Unix time in seconds."""
+        return self.wall + (self.tick() - self.anchor)
+
+
 class Deadline:
-    """Cancels the current task after some seconds; use as a context manager, which raises `TimeoutError` then."""
+    """A context manager that raises TimeoutError after some seconds, in a third of the time of `asyncio.timeout`."""
 
     __slots__ = ("_cancelling", "_expired", "_handle", "_seconds", "_task")
 
@@ -25,7 +48,7 @@ class Deadline:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._handle.cancel()
-        # Cancelled by somebody else as well: that goes before the time limit.
+        # A cancellation from outside takes precedence over the time limit.
         if self._expired and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error
 

@@ -1,35 +1,23 @@
-"""The time limit: it ends what takes too long, and stays out of the way of other cancellations."""
+"""The clock and the time limit."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable
 
 import pytest
 
-from reelbench.loadgen.drive.deadline import Deadline
+from reelbench.loadgen.clock import Clock, Deadline
 
 
-@pytest.fixture(params=[Deadline, asyncio.timeout], ids=["ours", "asyncio's"])
-def limited(request: pytest.FixtureRequest) -> Callable[[float, Awaitable[object]], Awaitable[None]]:
-    """Await something within a limit, by ours or by the reference."""
-
-    async def within(seconds: float, what: Awaitable[object]) -> None:
-        if request.param is Deadline:
-            with Deadline(seconds):
-                await what
-        else:
-            async with asyncio.timeout(seconds):
-                await what
-
-    return within
-
-
-Limited = Callable[[float, Awaitable[object]], Awaitable[None]]
+async def limited(seconds: float, what: Awaitable[object]) -> None:
+    with Deadline(seconds):
+        await what
 
 
 @pytest.mark.parametrize("seconds", [-1.0, 0.0, 0.001])
-async def test_what_takes_longer_ends_with_a_time_out_and_the_task_goes_on(limited: Limited, seconds: float) -> None:
+async def test_what_takes_longer_ends_with_a_time_out_and_the_task_goes_on(seconds: float) -> None:
     task = asyncio.current_task()
     assert task is not None
     with pytest.raises(TimeoutError):
@@ -38,12 +26,12 @@ async def test_what_takes_longer_ends_with_a_time_out_and_the_task_goes_on(limit
     await asyncio.sleep(0)  # would raise if a cancellation were left
 
 
-async def test_what_ends_in_time_leaves_no_timer_behind(limited: Limited) -> None:
+async def test_what_ends_in_time_leaves_no_timer_behind() -> None:
     await limited(0.005, asyncio.sleep(0))
     await asyncio.sleep(0.02)  # beyond the limit: nothing may happen
 
 
-async def test_errors_pass(limited: Limited) -> None:
+async def test_errors_pass() -> None:
     async def fail() -> None:
         raise KeyError("x")
 
@@ -51,7 +39,7 @@ async def test_errors_pass(limited: Limited) -> None:
         await limited(10, fail())
 
 
-async def test_a_cancellation_from_outside_is_no_time_out(limited: Limited) -> None:
+async def test_a_cancellation_from_outside_is_no_time_out() -> None:
     task = asyncio.ensure_future(limited(10, asyncio.Event().wait()))
     await asyncio.sleep(0)
     task.cancel()
@@ -59,7 +47,7 @@ async def test_a_cancellation_from_outside_is_no_time_out(limited: Limited) -> N
         await task
 
 
-async def test_a_cancellation_from_outside_goes_before_the_limit(limited: Limited) -> None:
+async def test_a_cancellation_from_outside_goes_before_the_limit() -> None:
     async def cancelled_twice() -> None:
         try:
             await asyncio.Event().wait()
@@ -72,3 +60,13 @@ async def test_a_cancellation_from_outside_goes_before_the_limit(limited: Limite
     task = asyncio.ensure_future(limited(0, cancelled_twice()))
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+def test_the_clock_follows_the_monotonic_time_alone() -> None:
+    readings = iter([5.0, 7.5])
+    clock = Clock(wall=1000.0, anchor=4.0, tick=lambda: next(readings))
+    assert [clock.now(), clock.now()] == [1001.0, 1003.5]
+
+
+def test_a_started_clock_shows_unix_time() -> None:
+    assert Clock.start().now() == pytest.approx(time.time(), abs=0.01)

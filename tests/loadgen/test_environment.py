@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import hashlib
+import os
 from pathlib import Path
 
 import pytest
 
-from reelbench.loadgen.record.environment import read_limits
+from reelbench.loadgen.record.environment import describe, read_limits
 from reelbench.loadgen.record.run import LimitsRecord
 
 
@@ -70,3 +72,19 @@ def test_the_limits_of_control_groups(
 
 def test_a_system_without_control_groups_has_no_known_limit(tmp_path: Path) -> None:
     assert read_limits(tmp_path / "absent", tmp_path / "absent") is None
+
+
+def test_the_environment_describes_this_machine(tmp_path: Path) -> None:
+    (tmp_path / "requirements.lock").write_bytes(b"lock")
+    record = describe(tmp_path)
+    assert record.cpu_count == os.cpu_count()
+    assert record.memory_bytes == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert record.packages["aiohttp"].count(".") == 2
+    assert (record.commit, record.dirty) == (None, False)
+    assert record.lock_sha256 == hashlib.sha256(b"lock").hexdigest()
+
+
+def test_the_environment_needs_neither_git_nor_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    record = describe(tmp_path / "nowhere")
+    assert (record.commit, record.dirty, record.lock_sha256) == (None, False, None)

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from reelbench.loadgen.control.admin_client import Controls
-from reelbench.loadgen.control.preflight import feasible
-from reelbench.loadgen.control.toggles import Switcher, SwitchError
+from reelbench.loadgen.control.admin_client import AdminClient
+from reelbench.loadgen.control.preflight import preflight
+from reelbench.loadgen.control.toggles import ToggleError, Toggler
 from reelbench.loadgen.plan.fault_plan import Side
 from reelbench.loadgen.plan.scenario import Scenario
 from reelbench.loadgen.target.target import TargetError
@@ -21,10 +21,10 @@ BEFORE = {"cache": True, "pooling": True, "retries": False}
 
 
 @asynccontextmanager
-async def switcher(fake: FakeControls) -> AsyncIterator[tuple[Switcher, list[str]]]:
+async def switcher(fake: FakeControls) -> AsyncIterator[tuple[Toggler, list[str]]]:
     lines: list[str] = []
-    async with serving(FakeTarget(controls=fake)) as target, Controls(target.url) as controls:
-        yield Switcher(controls, lines.append), lines
+    async with serving(FakeTarget(controls=fake)) as target, AdminClient(target.url) as controls:
+        yield Toggler(controls, lines.append), lines
 
 
 async def test_switches_are_changed_and_put_back_as_they_were() -> None:
@@ -38,7 +38,7 @@ async def test_switches_are_changed_and_put_back_as_they_were() -> None:
 
 
 async def test_without_switches_nothing_is_asked() -> None:
-    async with Controls("http://127.0.0.1:1") as nobody, Switcher(nobody, print).during({}):
+    async with AdminClient("http://127.0.0.1:1") as absent, Toggler(absent, print).during({}):
         pass
 
 
@@ -61,7 +61,7 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     ("answers", "message"),
     [
         ([400], r"^switches of the service cannot be changed: PUT .*/v1/admin/switches answered 400 \(not now\)$"),
-        ([200], r"^switches of the service cannot be changed: pooling, retries stayed as before$"),
+        ([200], r"^switches of the service cannot be changed: pooling, retries did not change$"),
         (
             [0, 503, 503, 503],
             r"^switches of the service could not be put back \(pooling on, retries off\): PUT .* 503 \(not now\)$",
@@ -70,7 +70,7 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 async def test_what_is_refused_is_one_sentence(answers: list[int], message: str) -> None:
     async with switcher(FakeControls(refuse_switches=answers)) as (switches, _):
-        with pytest.raises(SwitchError, match=message):
+        with pytest.raises(ToggleError, match=message):
             async with switches.during(ASKED):
                 pass
 
@@ -82,9 +82,16 @@ async def test_putting_back_is_tried_again() -> None:
     assert (fake.switches, len(fake.switched)) == (BEFORE, 4)
 
 
+async def test_toggles_that_cannot_be_read_are_not_changed() -> None:
+    async with switcher(FakeControls(offered=False)) as (switches, _):
+        with pytest.raises(ToggleError, match=r"^the service's switches cannot be read: GET .* answered 404"):
+            async with switches.during(ASKED):
+                pass
+
+
 async def test_a_switch_that_the_service_does_not_have_is_said() -> None:
     async with switcher(FakeControls(switches={"cache": True})) as (switches, _):
-        with pytest.raises(SwitchError, match=r"^the service's switches cannot be read: 'pooling'$"):
+        with pytest.raises(ToggleError, match=r"^the service has no switch pooling, retries$"):
             async with switches.during(ASKED):
                 pass
 
@@ -95,23 +102,23 @@ def switched() -> Scenario:
 
 async def test_scenarios_with_switches_are_left_out_or_refused_where_there_are_none() -> None:
     plain, lines = scenario(name="plain", dimension="resources"), list[str]()
-    async with serving(FakeTarget(controls=FakeControls(offered=False))) as fake, Controls(fake.url) as controls:
-        offered: dict[Side, Controls] = {"service": controls, "providers": controls}
+    async with serving(FakeTarget(controls=FakeControls(offered=False))) as fake, AdminClient(fake.url) as controls:
+        offered: dict[Side, AdminClient] = {"service": controls, "providers": controls}
         # The plain one has no providers' log here either, and runs without it.
-        assert await feasible([plain, switched()], offered, named=False, say=lines.append) == ([plain], {})
-        assert await feasible([plain], {"service": controls}, named=True, say=lines.append) == ([plain], {})
+        assert await preflight([plain, switched()], offered, named=False, say=lines.append) == ([plain], {})
+        assert await preflight([plain], {"service": controls}, named=True, say=lines.append) == ([plain], {})
         with pytest.raises(
             TargetError, match=r"^switched cannot run: no switches of the service can be changed \(GET "
         ):
-            await feasible([plain, switched()], offered, named=True, say=lines.append)
+            await preflight([plain, switched()], offered, named=True, say=lines.append)
     (line,) = lines
     assert line.startswith("left out: switched: no switches of the service can be changed (GET ")
     assert line.endswith("404): start the service with SERVICE_ADMIN=true on this machine")
 
 
 async def test_scenarios_of_resources_get_the_log_of_the_providers() -> None:
-    async with serving(FakeTarget()) as fake, Controls(fake.url) as controls:
-        offered: dict[Side, Controls] = {"service": controls, "providers": controls}
-        found = await feasible([switched()], offered, named=True, say=lambda _: None)
+    async with serving(FakeTarget()) as fake, AdminClient(fake.url) as controls:
+        offered: dict[Side, AdminClient] = {"service": controls, "providers": controls}
+        found = await preflight([switched()], offered, named=True, say=lambda _: None)
         assert found == ([switched()], {"providers": controls})
-        assert await feasible([scenario()], offered, named=True, say=lambda _: None) == ([scenario()], {})
+        assert await preflight([scenario()], offered, named=True, say=lambda _: None) == ([scenario()], {})

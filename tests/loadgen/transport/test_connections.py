@@ -1,163 +1,18 @@
-"""Both transports, against a server of raw bytes; the traps are those of HTTP/1.1 over a kept connection."""
+"""Connections, time-outs and cancellation of both transports, on both event loops."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import tracemalloc
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 import pytest
 
 from reelbench.loadgen.http import aiohttp, connection, http1
-from reelbench.loadgen.http.aiohttp import AiohttpTransport
-from reelbench.loadgen.http.connection import MAX_HEAD
 from reelbench.loadgen.http.http1 import Http1Transport
-from reelbench.loadgen.http.transport import EnoughError, Request, Transport, TransportError
+from reelbench.loadgen.http.transport import EnoughError, Request, TransportError
 from tests.loadgen.raw_server import Asked, Peer, ok, raw
-
-GET = Request("GET", "/it", {})
-POST = Request("POST", "/it", {}, (b"body",))
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-Make = Callable[[str, int], Transport]
-
-
-@pytest.fixture(params=[Http1Transport, AiohttpTransport])
-def make(request: pytest.FixtureRequest) -> Make:
-    return request.param
-
-
-@dataclass
-class Taken:
-    status: int = 0
-    media_type: str = ""
-    body: bytearray = field(default_factory=bytearray)
-    enough: int | None = None
-
-    def head(self, status: int, media_type: str) -> None:
-        self.status, self.media_type = status, media_type
-
-    def data(self, chunk: bytes) -> None:
-        self.body += chunk
-        if self.enough is not None and len(self.body) >= self.enough:
-            raise EnoughError("enough")
-
-
-@asynccontextmanager
-async def using(transport: Transport) -> AsyncIterator[Transport]:
-    try:
-        yield transport
-    finally:
-        await transport.close()
-
-
-async def ask(transport: Transport, request: Request = GET) -> tuple[int, bytes]:
-    taken = Taken()
-    await transport.exchange(request, taken)
-    return taken.status, bytes(taken.body)
-
-
-async def echo(peer: Peer, asked: Asked) -> None:
-    await peer.say(ok(asked.line.split()[1].encode()))
-
-
-def fixed(*pieces: bytes, close: bool = True) -> Callable[[Peer, Asked], object]:
-    async def answer(peer: Peer, _: Asked) -> None:
-        await peer.say(*pieces)
-        if close:
-            peer.writer.close()
-
-    return answer
-
-
-def bytewise(answer: bytes) -> tuple[bytes, ...]:
-    return tuple(bytes([byte]) for byte in answer)
-
-
-async def test_exchanges_one_after_the_other_share_a_connection(make: Make) -> None:
-    async with raw(echo) as server, using(make(server.url, 4)) as transport:
-        for number in range(3):
-            assert await ask(transport, Request("GET", f"/{number}?q=%20", {})) == (200, f"/{number}?q=%20".encode())
-        assert server.connections == 1
-    assert server.lines() == ["GET /0?q=%20", "GET /1?q=%20", "GET /2?q=%20"]
-
-
-async def test_the_request_is_sent_as_it_is(make: Make) -> None:
-    sent = Request("POST", "/v1/videos", {"Content-Type": "a/b", "traceparent": "00-1-2-01"}, (b"one", b"two"))
-    async with raw(echo) as server, using(make(server.url, 1)) as transport:
-        taken = Taken()
-        await transport.exchange(sent, taken)
-    (asked,) = server.asked
-    assert (asked.line, asked.body) == ("POST /v1/videos HTTP/1.1", b"onetwo")
-    assert asked.headers["host"] == server.url.removeprefix("http://")
-    expected = sent.headers | {"Content-Length": "6", "Accept-Encoding": "identity"}
-    assert {name: asked.headers[name.lower()] for name in expected} == expected
-    assert "transfer-encoding" not in asked.headers
-    assert taken.media_type == "text/plain"
-
-
-@pytest.mark.parametrize("pieces", [lambda answer: (answer,), bytewise], ids=["whole", "bytewise"])
-@pytest.mark.parametrize(
-    ("answer", "expected"),
-    [
-        (ok(b"five5"), (200, b"five5")),
-        (ok(b""), (200, b"")),
-        (CHUNKED + b"3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nT: v\r\n\r\n", (200, b"abcde")),
-        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + ok(b"late"), (200, b"late")),
-        (b"HTTP/1.1 204 No Content\r\n\r\n", (204, b"")),
-        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", (304, b"")),
-        (b"HTTP/1.1 302 Found\r\nLocation: /else\r\nContent-Length: 0\r\n\r\n", (302, b"")),
-        (b"HTTP/1.1 503 Busy\r\nContent-Length: 2\r\n\r\nno", (503, b"no")),
-        (ok(b"\x1f\x8b", b"Content-Encoding: gzip\r\n"), (200, b"\x1f\x8b")),
-    ],
-)  # fmt: skip
-async def test_answers_of_every_form_are_read_and_leave_the_connection_usable(
-    make: Make, answer: bytes, expected: tuple[int, bytes], pieces: Callable[[bytes], tuple[bytes, ...]]
-) -> None:
-    async with raw(fixed(*pieces(answer), close=False)) as server, using(make(server.url, 1)) as transport:
-        assert [await ask(transport), await ask(transport)] == [expected, expected]
-        assert server.connections == 1
-
-
-@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.0 200 OK\r\n\r\n"])
-async def test_an_answer_without_a_length_ends_with_its_connection(make: Make, head: bytes) -> None:
-    async with raw(fixed(head, b"to the", b" end")) as server, using(make(server.url, 1)) as transport:
-        assert [await ask(transport), await ask(transport)] == [(200, b"to the end")] * 2
-        assert server.connections == 2
-
-
-@pytest.mark.parametrize("head", [b"Connection: close\r\n", b"Connection: Close\r\n"])
-async def test_a_connection_that_the_server_will_close_is_not_used_again(make: Make, head: bytes) -> None:
-    async with raw(fixed(ok(b"x", head), close=False)) as server, using(make(server.url, 1)) as transport:
-        assert [await ask(transport), await ask(transport, POST)] == [(200, b"x")] * 2
-        assert server.connections == 2
-
-
-@pytest.mark.parametrize(
-    ("answer", "error"),
-    [
-        (b"SSH-2.0-rubbish\r\n", "not HTTP: "),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello", "not HTTP: "),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "not HTTP: "),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhal", "ClientPayloadError: "),
-        (CHUNKED + b"5\r\nhal", "ClientPayloadError: "),
-        (CHUNKED + b"zz\r\nhal", "ClientPayloadError: |not HTTP: "),
-        (b"", "ServerDisconnectedError: Server disconnected"),
-    ],
-)
-async def test_a_malformed_answer_is_one_line_and_the_next_exchange_is_whole(
-    make: Make, answer: bytes, error: str
-) -> None:
-    async def first_wrong(peer: Peer, asked: Asked) -> None:
-        await (fixed(answer)(peer, asked) if len(server.asked) == 1 else echo(peer, asked))
-
-    async with raw(first_wrong) as server, using(make(server.url, 1)) as transport:
-        with pytest.raises(TransportError, match=f"^({error})") as caught:
-            await ask(transport, POST)
-        assert "\n" not in str(caught.value)
-        assert await ask(transport) == (200, b"/it")
+from tests.loadgen.transport.harness import GET, POST, Make, Taken, ask, echo, fixed, using
 
 
 async def test_a_reset_connection_is_one_line() -> None:
@@ -168,23 +23,6 @@ async def test_a_reset_connection_is_one_line() -> None:
         with pytest.raises(TransportError, match=r"^ServerDisconnectedError: Server disconnected"):
             await ask(transport)
     assert len(server.asked) == 1
-
-
-async def test_nobody_listening_is_one_line(make: Make) -> None:
-    async with raw(echo) as server:
-        pass
-    async with using(make(server.url, 1)) as transport:
-        for _ in range(3):  # each gives its slot back
-            with pytest.raises(TransportError, match=r"^cannot connect: Connection refused$"):
-                await ask(transport)
-
-
-@pytest.mark.parametrize("host", ["reelbench.invalid", "a..b", f"{'x' * 70}.invalid"])
-async def test_a_name_that_is_none_is_one_line(make: Make, host: str) -> None:
-    async with using(make(f"http://{host}:9", 1)) as transport:
-        with pytest.raises(TransportError, match=r"^cannot connect: .+") as caught:
-            await ask(transport)
-    assert "Unknown error" not in str(caught.value)
 
 
 async def test_a_post_on_a_connection_that_the_server_closed_is_sent_once(make: Make) -> None:
@@ -232,18 +70,11 @@ async def test_an_idle_connection_is_closed_before_the_server_does(monkeypatch: 
     assert server.connections == 4
 
 
-async def test_what_nobody_asked_for_spoils_the_connection_and_no_answer(make: Make) -> None:
+async def test_an_answer_without_a_request_ends_the_connection_only(make: Make) -> None:
     stray = ok(b"first") + ok(b"stray")
     async with raw(fixed(stray, close=False)) as server, using(make(server.url, 1)) as transport:
         assert [await ask(transport) for _ in range(3)] == [(200, b"first")] * 3
         assert server.connections == 3
-
-
-async def test_a_head_without_end_is_cut_off() -> None:
-    endless = b"HTTP/1.1 200 OK\r\nX: " + b"x" * (2 * MAX_HEAD)
-    async with raw(fixed(endless)) as server, using(Http1Transport(server.url, 1)) as transport:
-        with pytest.raises(TransportError, match=f"^not HTTP: a head of more than {MAX_HEAD} bytes$"):
-            await ask(transport)
 
 
 async def test_a_receiver_that_has_enough_ends_the_exchange(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -375,8 +206,12 @@ async def test_content_of_any_size_takes_no_memory() -> None:
     assert peak < 10 * len(piece)  # with what the server holds
 
 
-@pytest.mark.parametrize("size", [1, 300_000])
-async def test_cancellation_at_any_point_leaves_nothing_half_used(make: Make, size: int) -> None:
+async def test_cancellation_at_any_point_leaves_nothing_half_used(make: Make) -> None:
+    await cancel_at_any_point(make, 1)
+    await cancel_at_any_point(make, 300_000)
+
+
+async def cancel_at_any_point(make: Make, size: int) -> None:
     async def slowly(peer: Peer, asked: Asked) -> None:
         answer = ok(asked.line.split()[1].encode() + b"." * size)
         await peer.say(answer[:40], answer[40:90], answer[90:])
@@ -407,22 +242,3 @@ async def test_closing_leaves_no_connection(make: Make) -> None:
             await asyncio.gather(*(ask(transport) for _ in range(8)))
             assert server.open == 8
         await server.until_open(0)
-
-
-async def test_path_host_and_credentials_come_from_the_base_url() -> None:
-    async with raw(echo) as server:
-        port = server.url.rsplit(":", 1)[1]
-        async with using(Http1Transport(f"http://me:p%40ss@localhost:{port}/a b/", 1)) as transport:
-            assert await ask(transport, Request("DELETE", "/v1", {})) == (200, b"/a%20b/v1")
-    (asked,) = server.asked
-    assert asked.headers["host"] == f"localhost:{port}"
-    assert asked.headers["authorization"] == "Basic bWU6cEBzcw=="  # RFC 7617 of me:p@ss
-    assert "content-length" not in asked.headers
-
-
-def test_hosts_are_written_as_the_header_wants_them() -> None:
-    async def fixed_head(url: str) -> str:
-        return Http1Transport(url, 1)._head(GET).decode().split("\r\n")[1]
-
-    heads = [asyncio.run(fixed_head(url)) for url in ("http://[::1]:81", "http://[::1]", "http://h\xe4user.example")]
-    assert heads == ["Host: [::1]:81", "Host: [::1]", "Host: xn--huser-gra.example"]

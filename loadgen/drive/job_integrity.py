@@ -1,0 +1,124 @@
+"""Integrity of jobs: downloads compared with their manifest, accepted jobs compared with the service's list."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import Literal
+
+from reelbench.loadgen.record.run import StoreCount
+from reelbench.loadgen.target.answer import Content
+from reelbench.loadgen.target.api_types import Asset, Manifest
+from reelbench.loadgen.target.target import UNTRACED, Target
+
+PAGE = 100
+DEADLINE = 15.0
+SPARE_PAGES = 50
+"""Pages beyond those that the expected jobs fill, for videos of other clients in the list."""
+CLOCK_SLACK = 2.0
+"""Tolerance in seconds for `created_at`, which has whole seconds of the service's clock."""
+
+Verdict = Literal["ok", "corrupt", "missing"]
+
+
+@dataclass(slots=True)
+class Findings:
+    """Findings about the files of one job."""
+
+    _checked: dict[str, bool] = field(default_factory=dict)
+    """Path of each compared file -> whether it matches its manifest entry."""
+    _missing: list[str] = field(default_factory=list)
+    _corrupt: list[str] = field(default_factory=list)
+
+    def check_manifest(self, video_id: str, manifest: Manifest) -> None:
+        """Check that the manifest describes this completed job."""
+        if manifest.video_id != video_id:
+            self._corrupt.append(f"the manifest is that of {manifest.video_id}")
+        if manifest.status != "completed":
+            self._corrupt.append(f"the manifest says {manifest.status} of a completed video")
+        if manifest.content is None:
+            self._missing.append("the content")
+        self._corrupt += [
+            f"scene {number} is completed without its files"
+            for number, scene in enumerate(manifest.scenes)
+            if scene.complete and (scene.audio is None or scene.visual is None)
+        ]
+
+    def compare_content(self, manifest: Manifest, content: Content) -> None:
+        """Compare the downloaded video with its entry in the manifest."""
+        if manifest.content is not None:
+            self.compare(manifest.content, content)
+
+    def compare(self, asset: Asset, found: Content) -> None:
+        """Compare a downloaded file with its entry in the manifest."""
+        good = (asset.sha256, asset.bytes) == (found.sha256, found.bytes)
+        if not good and self._checked.get(asset.path, True):
+            self._corrupt.append(f"{asset.path} does not match its checksum")
+        self._checked[asset.path] = good and self._checked.get(asset.path, True)
+
+    def missing(self, what: str) -> None:
+        """Add something that must exist and does not."""
+        self._missing.append(what)
+
+    @property
+    def files(self) -> int | None:
+        """Number of distinct files compared; None: no file was compared."""
+        return len(self._checked) or None
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The worst finding; None when no file was compared and none is missing."""
+        if self._missing:
+            return "missing"
+        if self._corrupt:
+            return "corrupt"
+        return "ok" if self._checked else None
+
+    @property
+    def summary(self) -> str | None:
+        """All problems in one line of at most 200 characters; None: no problem."""
+        problems = [*(f"{what} is missing" for what in self._missing), *self._corrupt]
+        return "; ".join(problems)[:200] or None
+
+
+async def count_store(target: Target, expected: AbstractSet[str], since: float) -> StoreCount:
+    """Count the expected videos in the service's list, newest first.
+
+    Args:
+        target: the service.
+        expected: ids of the jobs that were accepted and not deleted.
+        since: start of the scenario; the search ends at older videos.
+    """
+    try:
+        async with asyncio.timeout(DEADLINE):
+            return await _count(target, expected, since)
+    except TimeoutError:
+        error = f"the list was not read within {DEADLINE:g} s"
+        return StoreCount(expected=len(expected), found=0, by_status={}, error=error)
+
+
+async def _count(target: Target, expected: AbstractSet[str], since: float) -> StoreCount:
+    by_status: Counter[str] = Counter()
+    seen: set[str] = set()
+    after = None
+    for _ in range(len(expected) // PAGE + 1 + SPARE_PAGES):
+        reply = await target.list(UNTRACED, limit=PAGE, after=after)
+        page = reply.value
+        if page is None:
+            return StoreCount(expected=len(expected), found=0, by_status={}, error=reply.error)
+        for video in page.data:
+            if video.id in expected and video.id not in seen:
+                seen.add(video.id)
+                by_status[video.status] += 1
+        last = page.data[-1] if page.data else None
+        if last is None or not page.has_more or len(seen) == len(expected) or last.created_at < since - CLOCK_SLACK:
+            break
+        after = last.id
+    return StoreCount(
+        expected=len(expected),
+        found=len(seen),
+        by_status={status: by_status[status] for status in sorted(by_status)},
+        error=None,
+    )

@@ -1,0 +1,57 @@
+"""Requests, receivers and answers for the tests of the transports."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from reelbench.loadgen.http.transport import EnoughError, Request, Transport
+from tests.loadgen.raw_server import Asked, Peer, ok
+
+GET = Request("GET", "/it", {})
+POST = Request("POST", "/it", {}, (b"body",))
+Make = Callable[[str, int], Transport]
+
+
+@dataclass
+class Taken:
+    status: int = 0
+    media_type: str = ""
+    body: bytearray = field(default_factory=bytearray)
+    enough: int | None = None
+
+    def head(self, status: int, media_type: str) -> None:
+        self.status, self.media_type = status, media_type
+
+    def data(self, chunk: bytes) -> None:
+        self.body += chunk
+        if self.enough is not None and len(self.body) >= self.enough:
+            raise EnoughError("enough")
+
+
+@asynccontextmanager
+async def using(transport: Transport) -> AsyncIterator[Transport]:
+    try:
+        yield transport
+    finally:
+        await transport.close()
+
+
+async def ask(transport: Transport, request: Request = GET) -> tuple[int, bytes]:
+    taken = Taken()
+    await transport.exchange(request, taken)
+    return taken.status, bytes(taken.body)
+
+
+async def echo(peer: Peer, asked: Asked) -> None:
+    await peer.say(ok(asked.line.split()[1].encode()))
+
+
+def fixed(*pieces: bytes, close: bool = True) -> Callable[[Peer, Asked], object]:
+    async def answer(peer: Peer, _: Asked) -> None:
+        await peer.say(*pieces)
+        if close:
+            peer.writer.close()
+
+    return answer

@@ -1,0 +1,141 @@
+"""Requests and answers of both transports, against a server of raw bytes: the forms and traps of HTTP/1.1."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import pytest
+
+from reelbench.loadgen.http.connection import MAX_HEAD
+from reelbench.loadgen.http.http1 import Http1Transport
+from reelbench.loadgen.http.transport import Request, TransportError
+from tests.loadgen.raw_server import Asked, Peer, ok, raw
+from tests.loadgen.transport.harness import GET, POST, Make, Taken, ask, echo, fixed, using
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+FORMS = {
+    "length": (ok(b"five5"), (200, b"five5")),
+    "empty": (ok(b""), (200, b"")),
+    "chunks": (CHUNKED + b"3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nT: v\r\n\r\n", (200, b"abcde")),
+    "interim": (
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + ok(b"late"),
+        (200, b"late"),
+    ),
+    "no content": (b"HTTP/1.1 204 No Content\r\n\r\n", (204, b"")),
+    "not modified": (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", (304, b"")),
+    "redirect": (b"HTTP/1.1 302 Found\r\nLocation: /else\r\nContent-Length: 0\r\n\r\n", (302, b"")),
+    "refusal": (b"HTTP/1.1 503 Busy\r\nContent-Length: 2\r\n\r\nno", (503, b"no")),
+    "compressed": (ok(b"\x1f\x8b", b"Content-Encoding: gzip\r\n"), (200, b"\x1f\x8b")),
+}
+MALFORMED = {
+    b"SSH-2.0-rubbish\r\n": "not HTTP: ",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello": "not HTTP: ",
+    b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n": "not HTTP: ",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhal": "ClientPayloadError: ",
+    CHUNKED + b"5\r\nhal": "ClientPayloadError: ",
+    CHUNKED + b"zz\r\nhal": "ClientPayloadError: |not HTTP: ",
+    b"": "ServerDisconnectedError: Server disconnected",
+}
+
+
+async def test_exchanges_one_after_the_other_share_a_connection(make: Make) -> None:
+    async with raw(echo) as server, using(make(server.url, 4)) as transport:
+        for number in range(3):
+            assert await ask(transport, Request("GET", f"/{number}?q=%20", {})) == (200, f"/{number}?q=%20".encode())
+        assert server.connections == 1
+    assert server.lines() == ["GET /0?q=%20", "GET /1?q=%20", "GET /2?q=%20"]
+
+
+async def test_the_request_is_sent_as_it_is(make: Make) -> None:
+    sent = Request("POST", "/v1/videos", {"Content-Type": "a/b", "traceparent": "00-1-2-01"}, (b"one", b"two"))
+    async with raw(echo) as server, using(make(server.url, 1)) as transport:
+        taken = Taken()
+        await transport.exchange(sent, taken)
+    (asked,) = server.asked
+    assert (asked.line, asked.body) == ("POST /v1/videos HTTP/1.1", b"onetwo")
+    assert asked.headers["host"] == server.url.removeprefix("http://")
+    expected = sent.headers | {"Content-Length": "6", "Accept-Encoding": "identity"}
+    assert {name: asked.headers[name.lower()] for name in expected} == expected
+    assert "transfer-encoding" not in asked.headers
+    assert taken.media_type == "text/plain"
+
+
+async def test_answers_of_every_form_are_read_and_leave_the_connection_usable(make: Make) -> None:
+    for form, (answer, expected) in FORMS.items():
+        for pieces in ((answer,), tuple(bytes([byte]) for byte in answer)):
+            async with raw(fixed(*pieces, close=False)) as server, using(make(server.url, 1)) as transport:
+                answers = [await ask(transport), await ask(transport)]
+                assert (form, answers, server.connections) == (form, [expected, expected], 1)
+
+
+async def test_an_answer_without_a_length_ends_with_its_connection(make: Make) -> None:
+    for version in (b"1.1", b"1.0"):
+        head = b"HTTP/%s 200 OK\r\n\r\n" % version
+        async with raw(fixed(head, b"to the", b" end")) as server, using(make(server.url, 1)) as transport:
+            assert [await ask(transport), await ask(transport)] == [(200, b"to the end")] * 2
+            assert server.connections == 2
+
+
+async def test_a_connection_that_the_server_will_close_is_not_used_again(make: Make) -> None:
+    for head in (b"Connection: close\r\n", b"Connection: Close\r\n"):
+        async with raw(fixed(ok(b"x", head), close=False)) as server, using(make(server.url, 1)) as transport:
+            assert [await ask(transport), await ask(transport, POST)] == [(200, b"x")] * 2
+            assert server.connections == 2
+
+
+async def test_a_malformed_answer_is_one_line_and_the_next_exchange_is_whole(make: Make) -> None:
+    for answer, expected in MALFORMED.items():
+
+        async def first_wrong(peer: Peer, asked: Asked, answer: bytes = answer) -> None:
+            await (fixed(answer)(peer, asked) if len(server.asked) == 1 else echo(peer, asked))
+
+        async with raw(first_wrong) as server, using(make(server.url, 1)) as transport:
+            with pytest.raises(TransportError) as caught:
+                await ask(transport, POST)
+            assert re.match(f"({expected})", str(caught.value)), answer
+            assert "\n" not in str(caught.value)
+            assert await ask(transport) == (200, b"/it")
+
+
+async def test_an_invalid_host_name_is_one_line(make: Make) -> None:
+    for host in ("reelbench.invalid", "a..b", f"{'x' * 70}.invalid"):
+        async with using(make(f"http://{host}:9", 1)) as transport:
+            with pytest.raises(TransportError, match=r"^cannot connect: .+") as caught:
+                await ask(transport)
+        assert "Unknown error" not in str(caught.value)
+
+
+async def test_a_refused_connection_is_one_line(make: Make) -> None:
+    async with raw(echo) as server:
+        pass
+    async with using(make(server.url, 1)) as transport:
+        for _ in range(3):  # each gives its slot back
+            with pytest.raises(TransportError, match=r"^cannot connect: Connection refused$"):
+                await ask(transport)
+
+
+async def test_a_head_without_end_is_cut_off() -> None:
+    endless = b"HTTP/1.1 200 OK\r\nX: " + b"x" * (2 * MAX_HEAD)
+    async with raw(fixed(endless)) as server, using(Http1Transport(server.url, 1)) as transport:
+        with pytest.raises(TransportError, match=f"^not HTTP: a head of more than {MAX_HEAD} bytes$"):
+            await ask(transport)
+
+
+async def test_path_host_and_credentials_come_from_the_base_url() -> None:
+    async with raw(echo) as server:
+        port = server.url.rsplit(":", 1)[1]
+        async with using(Http1Transport(f"http://me:p%40ss@localhost:{port}/a b/", 1)) as transport:
+            assert await ask(transport, Request("DELETE", "/v1", {})) == (200, b"/a%20b/v1")
+    (asked,) = server.asked
+    assert asked.headers["host"] == f"localhost:{port}"
+    assert asked.headers["authorization"] == "Basic bWU6cEBzcw=="  # RFC 7617 of me:p@ss
+    assert "content-length" not in asked.headers
+
+
+def test_hosts_are_written_as_the_header_wants_them() -> None:
+    async def fixed_head(url: str) -> str:
+        return Http1Transport(url, 1)._head(GET).decode().split("\r\n")[1]
+
+    heads = [asyncio.run(fixed_head(url)) for url in ("http://[::1]:81", "http://[::1]", "http://h\xe4user.example")]
+    assert heads == ["Host: [::1]:81", "Host: [::1]", "Host: xn--huser-gra.example"]
