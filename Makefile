@@ -1,4 +1,4 @@
-# Every wish is one short command; CI calls the same ones. `make help` lists them.
+# One short command for each task; CI calls the same commands. `make help` lists them.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,13 +8,13 @@ PROFILE ?= quick
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help suite bench-overhead bench-loadgen test test-fast test-extended stack-tools test-stack lint format generate lock clean
+.PHONY: help suite bench-overhead bench-loadgen test test-fast test-extended stack-tools test-stack check lint format generate lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 suite: $(VENV)/.runtime ## fresh machine, no Docker: install, run the quick suite, write the reports
-	@$(BIN)/python scripts/run_suite.py --profile $(PROFILE)
+	@$(BIN)/python -m reelbench run --profile $(PROFILE)
 
 bench-overhead: $(VENV)/.runtime ## what telemetry costs: jobs per second and P95 with it on and off (about 2 minutes)
 	@$(BIN)/python scripts/bench_overhead.py
@@ -40,12 +40,15 @@ stack-tools: $(VENV)/.runtime ## build Prometheus and the Collector as compose p
 test-stack: $(VENV)/.dev ## run the files of the compose stack natively (after stack-tools; TEMPO_BIN adds a Tempo)
 	@$(BIN)/python -m pytest tests/stack/full
 
-lint: $(VENV)/.dev ## format check, lint, types, import directions, scenario files, generated files
+check: lint test-fast ## before each commit: lint and the fast tests (about a minute)
+
+lint: $(VENV)/.dev ## format check, lint, spelling, types, import directions, scenario files, generated files
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
+	@$(BIN)/codespell
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m reelbench.loadgen check
+	@$(BIN)/python -m reelbench check
 	@$(BIN)/python scripts/generate.py --check
 
 generate: $(VENV)/.runtime ## write dashboards, rules and their page from the catalogue of indicators
@@ -60,7 +63,7 @@ lock: | $(BIN)/python ## renew the lock files from pyproject.toml
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --all-extras pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
 
 clean: ## remove the environment, the cache and all runs
-	rm -rf $(VENV) .cache runs
+	rm -rf $(VENV) .cache runs build *.egg-info
 
 # uv installs the locked set five times faster than pip (10 s instead of 53 s measured on 2 cores);
 # where it cannot (no wheel for the platform, an index only pip knows), pip does the same with the same hashes.
@@ -75,6 +78,8 @@ define install
 	@echo "installing $(1)"
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --compile-bytecode --require-hashes -r $(1) 2>/dev/null \
 	  || $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $(1)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e . \
+	  || echo "the command reelbench is not installed; use: $(BIN)/python -m reelbench"
 	@touch $@
 endef
 

@@ -94,8 +94,8 @@ def main(
     except (StackError, QueryError) as error:
         fail(ExitCode.ABSENT, [str(error)])
     except OSError as error:
-        where = f"{error.filename or folder} ({error.strerror})"
-        fail(ExitCode.USAGE, [f"cannot read or write {where}; correct it and export again"])
+        where = error.filename or folder
+        fail(ExitCode.USAGE, [f"cannot read or write {where} ({error.strerror}); correct it and export again"])
     for line in written.lines:
         typer.echo(line)
     for page in (path for path in written.paths if path.name == PAGE):
@@ -147,8 +147,9 @@ def _export(folder: Path, prometheus: str | None, *, kept: bool, charts: bool, f
     """
     read_run(folder)  # a folder that is not a run is found before a Prometheus is started
     if kept and not ((found := read_measurements(folder)) and found.prometheus):
-        what = f"{folder} has no {MEASUREMENTS_FILE} of a Prometheus"
-        raise RecordError(f"nothing is kept: {what}; export with Prometheus first")
+        raise RecordError(
+            f"nothing is kept: {folder} has no {MEASUREMENTS_FILE} of a Prometheus; export with Prometheus first"
+        )
     with _metrics_of(folder, prometheus, kept=kept) as url:
         exported = export(folder, url, charts=charts, formats=formats_of(formats), prices=prices)
     return Written(exported.exit_code, tuple(exported.summary), tuple(exported.paths))

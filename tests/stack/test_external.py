@@ -9,6 +9,7 @@ import pytest
 from reelbench.stack.errors import StackError
 from reelbench.stack.external import Addresses, ExternalRun, ExternalStack, find_external, published
 from reelbench.stack.record import read_stack
+from tests.stack.conftest import Answers
 
 SERVICE = {"/health": (200, b"{}"), "/v1/videos": (200, b'{"object":"list","data":[],"has_more":false}')}
 BUILD = {"/api/v1/status/buildinfo": (200, b'{"status":"success","data":{"version":"3.14.0","revision":"x"}}')}
@@ -76,7 +77,7 @@ def test_a_stack_without_traces_can_be_named(serve: Callable[..., str], nowhere:
     ],
 )
 def test_strangers_are_not_taken_for_our_stack(
-    serve: Callable[..., str], nowhere: str, service: dict, known: bytes, complaint: str
+    serve: Callable[..., str], nowhere: str, service: Answers, known: bytes, complaint: str
 ) -> None:
     lines: list[str] = []
     urls = serve(service), serve(BUILD | {"/api/v1/query": (200, known)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +35,10 @@ class Run:
 
     def measured(self, sli: str, scenario: str, case: str) -> float | None:
         key = (sli, scenario, case)
-        return next(m["value"] for m in self.measurements if (m["sli"], m["scenario"], m["case"]) == key)
+        found: Iterator[float | None] = (
+            m["value"] for m in self.measurements if (m["sli"], m["scenario"], m["case"]) == key
+        )
+        return next(found)
 
 
 def measure(stack: NativeStack, runs: Path, *scenarios: str) -> Run:
