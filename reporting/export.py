@@ -9,18 +9,15 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from reelbench.loadgen.record.records import (
-    TRACES_DIR,
-    RecordError,
-    RunRecord,
-    read_calls,
-    read_jobs,
-    read_requests,
-    read_run,
-)
+from reelbench.loadgen.record.jobs import read_calls, read_jobs, read_requests
+from reelbench.loadgen.record.run import RunRecord, read_run
+from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE, TRACES_DIR, RecordError
+from reelbench.loadgen.record.stack import StackRecord, read_stack
+from reelbench.reporting.analysis.record_slis import compute
 from reelbench.reporting.analysis.verdicts import Analysis, Status, Verdict, analyse, worst
 from reelbench.reporting.catalogue.prices import PRICES_FILE, load_prices
-from reelbench.reporting.catalogue.sli import CATALOGUE_FILE, Catalogue, load
+from reelbench.reporting.catalogue.sli import Catalogue
+from reelbench.reporting.catalogue.sli_file import CATALOGUE_FILE, load
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Report
 from reelbench.reporting.evidence import measurements as measured
@@ -28,9 +25,8 @@ from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import Measurements
 from reelbench.reporting.evidence.process_samples import read_series
 from reelbench.reporting.evidence.prometheus import QueryError, connect
-from reelbench.reporting.evidence.queries import collect, compute, questions
+from reelbench.reporting.evidence.queries import collect, questions
 from reelbench.reporting.evidence.records import Records
-from reelbench.reporting.evidence.stackfile import StackInfo, read_stack
 from reelbench.reporting.evidence.tempo import connect as connect_tempo
 from reelbench.reporting.evidence.trace_sampling import wanted
 from reelbench.reporting.evidence.traces import FileTraces, Gathered, TraceSource
@@ -162,7 +158,7 @@ def _kept(run_dir: Path, run: RunRecord, slis: Catalogue) -> Measurements | None
     if kept is None:
         return None
     if kept.run_id != run.run_id:
-        raise RecordError(f"{run_dir} holds measurements of run {kept.run_id}; delete {measured.MEASUREMENTS_FILE}")
+        raise RecordError(f"{run_dir} holds measurements of run {kept.run_id}; delete {MEASUREMENTS_FILE}")
     if unknown := {m.sli for m in kept.measurements} - {sli.id for sli in slis.slis}:
         msg = f"{run_dir} holds measurements that the catalogue does not know ({', '.join(sorted(unknown))})"
         raise RecordError(f"{msg}; export again with Prometheus")
@@ -170,7 +166,7 @@ def _kept(run_dir: Path, run: RunRecord, slis: Catalogue) -> Measurements | None
 
 
 def _traces(
-    traces: TraceSource | None, run_dir: Path, records: Records, stack: StackInfo | None, *, ask: bool
+    traces: TraceSource | None, run_dir: Path, records: Records, stack: StackRecord | None, *, ask: bool
 ) -> Gathered:
     """Ask where the traces are; without a Prometheus nobody is asked, and only files can tell."""
     if traces is not None:
@@ -193,7 +189,7 @@ def _gather(source: TraceSource, records: Records) -> Gathered:
         return Gathered(absent=str(error))
 
 
-def _instant(run: RunRecord, stack: StackInfo | None) -> float:
+def _instant(run: RunRecord, stack: StackRecord | None) -> float:
     if stack is not None and stack.settled_at is not None:
         return stack.settled_at
     ends = [end for s in run.scenarios for end in (s.ended, *(c.ended for c in s.cases)) if end is not None]

@@ -16,9 +16,11 @@ import pytest
 
 from reelbench.loadgen.plan.scenario import Dimension, Scenario
 from reelbench.loadgen.plan.scenario_file import load_folder
-from reelbench.loadgen.record.records import RunRecord, RunState, ScenarioRecord, read_jobs, read_run
+from reelbench.loadgen.record.jobs import read_jobs
+from reelbench.loadgen.record.run import RunRecord, RunState, ScenarioRecord, read_run
 from reelbench.reporting.analysis.verdicts import Status, Verdict
-from reelbench.reporting.catalogue import sli as catalogue
+from reelbench.reporting.catalogue import sli_file as catalogue
+from reelbench.reporting.catalogue.sli import Sli
 from reelbench.reporting.export import Exported, export
 from reelbench.reporting.sections.common import verdict_cells
 
@@ -121,7 +123,7 @@ def judged(dimension: Dimension) -> list[tuple[str, str]]:
     ]
 
 
-def _applies(sli: catalogue.Sli, scenario: Scenario) -> bool:
+def _applies(sli: Sli, scenario: Scenario) -> bool:
     objective = sli.objective
     if objective is None or (sli.scenarios and scenario.name not in sli.scenarios):
         return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reelbench.loadgen.record.records import CaseRecord, LimitsRecord, RunState
+from reelbench.loadgen.record.run import CaseRecord, LimitsRecord, RunState
 from reelbench.reporting.analysis.generator_health import MAX_GENERATOR_CPU, MAX_LATENESS, MAX_LATENESS_SHARE, MIN_SENT
 from reelbench.reporting.analysis.record_slis import explain
 from reelbench.reporting.analysis.verdicts import Analysis, Status, Verdict

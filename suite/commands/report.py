@@ -12,16 +12,16 @@ import typer
 
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.addresses import is_base_url
-from reelbench.loadgen.record.records import RUN_FILE, RecordError, read_run
+from reelbench.loadgen.record.run import read_run
+from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE, RUN_FILE, RecordError
+from reelbench.loadgen.record.stack import read_stack
 from reelbench.reporting.catalogue.prices import PRICES_FILE, PricesError, load_prices
-from reelbench.reporting.catalogue.sli import CatalogueError
+from reelbench.reporting.catalogue.sli_file import CatalogueError
 from reelbench.reporting.compare.check import CompareError
 from reelbench.reporting.compare.folders import is_repeated, repeated_runs
 from reelbench.reporting.compare.repetitions import write_repetitions
-from reelbench.reporting.evidence.measurements import MEASUREMENTS_FILE
 from reelbench.reporting.evidence.measurements import read as read_measurements
 from reelbench.reporting.evidence.prometheus import QueryError
-from reelbench.reporting.evidence.stackfile import read_stack
 from reelbench.reporting.export import export
 from reelbench.reporting.publish import DEFAULT, PAGE, Format, FormatError, formats_of
 from reelbench.stack.binaries import find_prometheus

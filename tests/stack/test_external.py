@@ -8,7 +8,7 @@ import pytest
 
 from reelbench.stack.errors import StackError
 from reelbench.stack.external import Addresses, ExternalRun, ExternalStack, find_external, published
-from reelbench.stack.record import read_stack
+from tests.commands import stack_of
 from tests.stack.conftest import Answers
 
 SERVICE = {"/health": (200, b"{}"), "/v1/videos": (200, b'{"object":"list","data":[],"has_more":false}')}
@@ -131,11 +131,12 @@ def test_record_of_an_external_run(tmp_path: Path) -> None:
     stack = ExternalStack(Addresses("http://s", "http://p", "http://t", "http://c"), "3.14.0")
     with ExternalRun(stack, tmp_path) as run:
         assert (run.target, run.prometheus_url) == ("http://s", "http://p")
-    record = read_stack(tmp_path)
+    record = stack_of(tmp_path)
+    assert record.prometheus is not None
     assert (record.kind, record.prometheus.data_dir, record.traces_url) == ("external", None, "http://t")
     assert (record.settled_at, record.settled, record.grafana_url) == (None, False, None)
     assert [component.name for component in record.components] == ["service", "providers", "loadgen"]
     shown = ExternalStack(Addresses("http://s", "http://p", "", "http://c", grafana="http://g"), "3.14.0")
     with ExternalRun(shown, tmp_path) as run:
         assert run.grafana_url == "http://g"
-    assert read_stack(tmp_path).grafana_url == "http://g"
+    assert stack_of(tmp_path).grafana_url == "http://g"

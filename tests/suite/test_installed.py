@@ -98,7 +98,7 @@ def test_a_wheel_has_one_top_level_package_and_all_data_files(wheel: Path) -> No
     data = {path.relative_to(ROOT) for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()}
     expected = {f"reelbench/{path}" for path in data if path.suffix != ".pyc" and path.name != "Dockerfile"}
     assert expected <= set(names)
-    assert not any(name.startswith(("reelbench/bench/", "reelbench/tests/")) for name in names)
+    assert not any(name.startswith(("reelbench/bench/", "reelbench/monitoring/")) for name in names)
 
 
 @pytest.mark.acceptance

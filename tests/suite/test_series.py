@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reelbench.loadgen.record.records import RunRecord, RunState
+from reelbench.loadgen.record.run import RunRecord, RunState
 from reelbench.reporting.compare.repetitions import write_repetitions
 from reelbench.reporting.export import export
 from reelbench.stack.errors import StackError
@@ -108,7 +108,7 @@ def test_an_interrupt_ends_the_series_after_the_present_run(bench: Bench) -> Non
     bench.ends = {"x.r2": 130}
     assert series.run_series(bench.load(), "x", repeat=4, ablate=()) == 130
     assert bench.order == ["x.r1", "x.r2"]
-    assert bench.said[-1] == "x.r2 was not finished: it has its own reports and is left out of the reports about all runs"
+    assert bench.said[-1].startswith("x.r2 was not finished: ")
 
 
 def test_all_runs_are_reported_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

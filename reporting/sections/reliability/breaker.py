@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from reelbench.loadgen.record.records import Outcome
+from reelbench.loadgen.record.jobs import Outcome
 from reelbench.reporting.analysis.open_breaker_calls import Crossings, crossings
 from reelbench.reporting.analysis.outages import Outage, Recovery, calls_during, outages, recovery, transitions
 from reelbench.reporting.document import text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reelbench.loadgen.record.records import JobRecord, Outcome
+from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from reelbench.loadgen.record.records import read_jobs, read_requests, read_run
-from reelbench.stack.record import read_stack
+from reelbench.loadgen.record.jobs import read_jobs, read_requests
+from reelbench.loadgen.record.run import read_run
+from tests.commands import stack_of
 from tests.stack.full.native import ROOT, NativeStack
 
 
@@ -22,7 +23,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.record = read_run(self.folder)
-        self.settled = read_stack(self.folder)
+        self.settled = stack_of(self.folder)
         self.all_jobs = read_jobs(self.folder)
         self.jobs = [job for job in self.all_jobs if not job.warmup]
         self.requests = [request for request in read_requests(self.folder) if not request.warmup]
