@@ -202,11 +202,11 @@ def test_all_mistakes_in_the_options_are_told_at_once(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("number", ["0", "-1", "1001", "1000000000"])
-def test_a_number_of_repetitions_that_nobody_means_is_one_sentence(tmp_path: Path, number: str) -> None:
-    done = invoke("run_suite.py", "--embedded", "--repeat", number, "--runs", str(tmp_path / "runs"))
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"error: --repeat: is {number}; use 1 to 1000\n"
+def test_a_number_of_repetitions_out_of_range_is_one_sentence(tmp_path: Path) -> None:
+    for number in (0, -1, 1001):
+        done = invoke("run_suite.py", "--embedded", "--repeat", str(number), "--runs", str(tmp_path / "runs"))
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == f"error: --repeat: is {number}; use 1 to 1000\n"
 
 
 def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
