@@ -184,7 +184,7 @@ class NativeStack:
         command = [str(self.tools.prometheus), *self.compose["prometheus"]["command"]]
         line = replaced("\n".join(command), "/etc/prometheus/prometheus.yml", str(config))
         line = replaced(line, "=/prometheus\n", f"={self.folder / 'tsdb'}\n")
-        return [*line.split("\n"), f"--http.listen-address={self.addresses['prometheus:9090']}"], clean()
+        return [*line.split("\n"), f"--web.listen-address={self.addresses['prometheus:9090']}"], clean()
 
     def _tempo(self) -> tuple[list[str], dict[str, str]]:
         command = [str(self.tempo), *self.compose["tempo"]["command"]]
