@@ -28,7 +28,7 @@ def promtool() -> Path:
     cache = cache_folder()
     found = [locate(dotenv.read(), cache).promtool, *filter(None, [shutil.which("promtool")])]
     found += sorted(cache.glob("prometheus-*/promtool"))
-    for path in map(Path, found):
+    for path in (Path(str(one)) for one in found):
         if path.is_file():
             return path
     pytest.skip("there is no promtool: not on PATH, not in the cache; where there is Go: make stack-tools")
