@@ -51,7 +51,7 @@ class NativeStack:
     tools: Tools
     tempo: Path | None
     environment: Mapping[str, str] = field(default_factory=dict)
-    """For the service, on top of what compose gives it."""
+    """Added to the environment of the service."""
 
     def __post_init__(self) -> None:
         self.compose = compose.load(INTERVAL=str(INTERVAL))["services"]
@@ -231,7 +231,7 @@ class NativeStack:
 
 
 def clean() -> dict[str, str]:
-    """The environment without the telemetry settings of whoever runs the tests."""
+    """The environment without the telemetry settings of the user who runs the tests."""
     return {
         key: value
         for key, value in os.environ.items()
