@@ -1,4 +1,4 @@
-"""Our load generator for the rig: the whole path of a run, with a scenario of the benchmark in place of a file."""
+"""Reelbench's load generator for the rig: a complete run of a scenario that is not read from a file."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ from reelbench.loadgen.record.jobs import read_jobs, read_requests
 from reelbench.loadgen.record.run import read_run
 from reelbench.loadgen.record.run_files import RecordError
 from reelbench.reporting.statistics.intervals import summarize
+from reelbench.stack.environment import module_command, scraped_telemetry
 from reelbench.stack.ports import free_ports
 
 SCRAPE: Final = 1.0
 HOLD: Final = 0.3
-"""Seconds from the end of the run to the signal: one that comes before the last file is closed is an interruption."""
+"""Seconds from the end of the run to the signal: a signal before the last file is closed would be an interruption."""
 
 
 @dataclass(slots=True)
@@ -43,36 +44,24 @@ class Ours:
     _port: int = 0
     _scraped: float = 0.0
     _ended: float | None = None
-    """When the end of the run was seen; infinite once the process was told."""
+    """Time at which the end of the run was seen; infinite after the signal."""
 
     @property
     def name(self) -> str:
-        """For the user."""
+        """Name in the tables."""
         return f"Reelbench, {'spans to a file' if self.spans else 'trace headers only'}"
 
     def command(self, load: Load, target: str, folder: Path) -> Command:
         """Run this module."""
         (self._port,), self._ended = free_ports(1), None
-        arguments = [sys.executable, "-m", "reelbench.bench.ours", target, str(folder), json.dumps(scenario(load))]
+        without_spans = {} if self.spans else {"OTEL_TRACES_EXPORTER": "none"}
         return Command(
-            arguments,
-            {
-                "OTEL_METRICS_EXPORTER": "prometheus",
-                "OTEL_TRACES_EXPORTER": "otlp_json_file" if self.spans else "none",
-                "OTEL_LOGS_EXPORTER": "none",
-                "OTEL_METRICS_EXEMPLAR_FILTER": "always_off",
-                "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1",
-                "OTEL_EXPORTER_PROMETHEUS_PORT": str(self._port),
-                "OTEL_PROPAGATORS": "tracecontext,baggage",
-                "OTEL_BSP_SCHEDULE_DELAY": "1000",
-                "OTEL_BSP_MAX_QUEUE_SIZE": "65536",
-                "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "512",
-                "PYTHONUTF8": "1",
-            },
+            module_command("bench.ours", target, str(folder), json.dumps(scenario(load))),
+            scraped_telemetry(self._port) | without_spans,
         )
 
     def attend(self, process: subprocess.Popen[bytes], folder: Path) -> None:
-        """Scrape the metrics, and let the process go once its run has ended: until then it holds them."""
+        """Scrape the metrics, and end the process after its run: until then it serves them."""
         if time.monotonic() - self._scraped >= SCRAPE:
             self._scraped = time.monotonic()
             with suppress(requests.RequestException):
@@ -97,7 +86,7 @@ class Ours:
 
 
 def scenario(load: Load) -> dict[str, Any]:
-    """The load as a scenario file has it."""
+    """Return the load in the form of a scenario file."""
     case: dict[str, Any]
     if load.mode == "rate":
         case = {"model": "closed", "concurrency": load.users}
@@ -109,7 +98,7 @@ def scenario(load: Load) -> dict[str, Any]:
         "name": "bench",
         "dimension": "performance",
         "title": "Benchmark",
-        "why": "What the load generator itself costs.",
+        "why": "Cost of the load generator itself.",
         "steps": ["create", "wait", *(["content"] if load.mode == "rate" else [])],
         "encoding": "json",
         "video": {"seconds": "4", "size": "720x1280"},
@@ -121,7 +110,7 @@ def scenario(load: Load) -> dict[str, Any]:
 
 
 def main(target: str, folder: Path, spec: dict[str, Any]) -> int:
-    """Run a scenario as the command ``python -m reelbench.loadgen run`` does; gives its exit code."""
+    """Run a scenario as the command ``python -m reelbench.loadgen run`` does; return its exit code."""
     settings = Settings(
         run_dir=folder / "run",
         run_id="bench",

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an install
+sys.path.insert(0, str(ROOT))
 
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.plan import reference

@@ -13,7 +13,7 @@ import requests
 
 from reelbench.monitoring import instruments, spans
 from reelbench.stack.prometheus import PrometheusBinary
-from reelbench.stack.reopen_tsdb import reopen
+from reelbench.stack.reopen_tsdb import reopen_tsdb
 from tests.acceptance import SuiteRun, needs
 
 pytestmark = [pytest.mark.acceptance, needs("single_request", "tts_failures", "job_cancellation")]
@@ -26,7 +26,11 @@ OTHERS = ("up", "target_info", "scrape_", "python_", "process_")
 
 def series(url: str, run: SuiteRun) -> list[dict[str, str]]:
     """All series of the run, by their labels."""
-    asked = {"match[]": '{__name__=~".+"}', "start": run.record.started - 60, "end": (run.record.ended or 0) + 60}
+    asked: dict[str, Any] = {
+        "match[]": '{__name__=~".+"}',
+        "start": run.record.started - 60,
+        "end": (run.record.ended or 0) + 60,
+    }
     found: list[dict[str, str]] = requests.get(f"{url}/api/v1/series", params=asked, timeout=30).json()["data"]
     return found
 
@@ -83,7 +87,7 @@ def keys(part: dict[str, Any]) -> set[str]:
 def test_every_series_of_a_run_is_declared_with_its_component_attributes_and_values(
     suite: SuiteRun, prometheus: PrometheusBinary
 ) -> None:
-    with reopen(suite.folder, prometheus) as url:
+    with reopen_tsdb(suite.folder, prometheus) as url:
         found = series(url, suite)
     assert {"service", "loadgen", "providers"} <= {labels.get("job") for labels in found}
     assert sorted(set(strangers(found))) == []
@@ -93,7 +97,7 @@ def test_a_classic_histogram_has_its_bounds_and_three_more_series_for_each_set_o
     suite: SuiteRun, prometheus: PrometheusBinary
 ) -> None:
     """The arithmetic of docs/scaling-out.md."""
-    with reopen(suite.folder, prometheus) as url:
+    with reopen_tsdb(suite.folder, prometheus) as url:
         found = Counter(labels["__name__"] for labels in series(url, suite))
     histograms = [one for one in instruments.load() if one.metric.instrument == "histogram"]
     counted = {one.name: sum(found[name] for name in one.series) for one in histograms if found[f"{one.scraped}_count"]}

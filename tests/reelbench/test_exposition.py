@@ -84,7 +84,12 @@ def test_only_what_changed_is_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
     translated: list[MetricsData] = []
     monkeypatch.setattr(both.reader, "_translated", translated.append)
     formatted: list[float] = []
-    monkeypatch.setattr("reelbench.exposition.floatToGoString", lambda value: formatted.append(value) or f"{value}")
+
+    def noted(value: float) -> str:
+        formatted.append(value)
+        return str(value)
+
+    monkeypatch.setattr("reelbench.exposition.floatToGoString", noted)
     histogram.record(2.5, {"case": 7})
     text = both.reader.scrape(openmetrics=True).decode()
     assert 't_seconds_sum{case="7",otel_scope_name="m",otel_scope_schema_url="",otel_scope_version=""} 9.5\n' in text

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +27,7 @@ def alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    # A zombie is dead, whoever has not collected it yet.
+    # A zombie counts as dead.
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, check=False).stdout
     return not state.strip().startswith(b"Z") and bool(state.strip())
 
@@ -110,7 +112,7 @@ for name, code in (("a", {SLEEP!r}), ("b", {(family + SLEEP)!r})):
         name, [sys.executable, "-S", "-c", code], environment=os.environ, directory=folder, stdout=folder / name
     )
     print(child.process.pid)
-print("reaper", processes._reaper.pid, flush=True)
+print("reaper", processes._orphan_reaper.pid, flush=True)
 time.sleep(60)
 """
     with (tmp_path / "parent").open("wb") as out:
@@ -126,8 +128,8 @@ time.sleep(60)
     assert_all_end(pids, 3)
 
 
-def test_the_reaper_kills_what_ignores_the_end_of_its_parent(tmp_path: Path) -> None:
-    code = "from reelbench.stack import reaper; reaper.GRACE = 0.3; reaper.main()"
+def test_the_orphan_reaper_kills_what_ignores_the_end_of_its_parent(tmp_path: Path) -> None:
+    code = "from reelbench.stack import orphan_reaper; orphan_reaper.GRACE = 0.3; orphan_reaper.main()"
     child = subprocess.Popen([sys.executable, "-S", "-c", DEAF], stdout=subprocess.PIPE, start_new_session=True)
     spared = subprocess.Popen([sys.executable, "-S", "-c", SLEEP], stdout=subprocess.DEVNULL, start_new_session=True)
     helper = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE)
@@ -141,7 +143,7 @@ def test_the_reaper_kills_what_ignores_the_end_of_its_parent(tmp_path: Path) -> 
         assert child.wait(5) == -signal.SIGKILL
         assert time.monotonic() - started >= 0.3
         assert helper.wait(5) == 0
-        assert spared.poll() is None, "it was reported as ended: its number may belong to somebody else by now"
+        assert spared.poll() is None, "it was reported as ended: its number may belong to another process by now"
         spared.kill()
 
 
@@ -162,15 +164,13 @@ def test_free_ports_are_different_free_and_below_the_ephemeral_range() -> None:
 
 
 def test_a_taken_port_is_not_chosen() -> None:
-    class First:
-        def __init__(self, taken: int) -> None:
-            self.left = [taken, taken + 1, taken + 2, taken + 3]
-
-        def choice(self, _: range) -> int:
-            return self.left.pop(0)
+    class First(random.Random):
+        def choice(self, _: object) -> Any:
+            return next(ports)
 
     (port,) = free_ports(1)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))
         taken.listen()
-        assert free_ports(1, choice=First(port))[0] > port
+        ports = iter(range(port, port + 4))
+        assert free_ports(1, choice=First())[0] > port

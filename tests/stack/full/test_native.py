@@ -67,12 +67,11 @@ TABLE: tuple[tuple[str, str, Callable[[list[JobRecord], list[RequestRecord]], fl
 )
 
 
-@pytest.mark.parametrize(("metric", "around", "logged"), TABLE, ids=lambda value: str(value)[:40])
-def test_totals_equal_the_client_log(
-    run: Run, metric: str, around: str, logged: Callable[[list[JobRecord], list[RequestRecord]], float]
-) -> None:
-    found = run.stack.value(around.format(run.ours(metric)), run.at)
-    assert found == pytest.approx(logged(run.jobs, run.requests), rel=1e-9)
+def test_totals_equal_the_client_log(run: Run, subtests: pytest.Subtests) -> None:
+    for metric, around, logged in TABLE:
+        with subtests.test(around.format(metric)):
+            found = run.stack.value(around.format(run.ours(metric)), run.at)
+            assert found == pytest.approx(logged(run.jobs, run.requests), rel=1e-9)
 
 
 def test_process_wide_signals_have_their_names_and_totals(run: Run) -> None:
@@ -109,6 +108,7 @@ def test_p95_and_p99_of_native_histograms_are_within_one_percent(run: Run) -> No
         for name, quantile in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
             exact = float(np.quantile(times, quantile, method="inverted_cdf"))
             found = run.measured(f"response_time_{name}", scenario, case)
+            assert found is not None
             print(  # noqa: T201 - the measured error, with -s
                 f"{scenario} {name}: exact {exact:.4f} s, PromQL {found:.4f} s, {found / exact - 1:+.2%}"
             )
@@ -266,7 +266,7 @@ def test_replicas_share_a_plan_and_their_metrics_add_up(stack: NativeStack, tmp_
         (job.scenario, folder.name[-4:]) for folder in (tmp_path / "runs").iterdir() for job in read_jobs(folder)
     )
     assert by_replica == {("api_latency", "1of2"): 11, ("api_latency", "2of2"): 11, ("single_request", "1of2"): 21}
-    # Nobody is early: single_request, which one replica runs alone, begins when both have ended the case before.
+    # No replica is early: single_request, which one replica runs alone, begins when both have ended the case before.
     assert max(j.done for j in jobs if j.scenario == "api_latency") < min(
         j.due for j in jobs if j.scenario == "single_request"
     )

@@ -57,22 +57,22 @@ def test_ports_are_published_on_loopback_alone() -> None:
     assert len({port.split(":")[1] for port in ports}) == len(ports) == 7
 
 
-@pytest.mark.parametrize("name", sorted(SERVICES))
-def test_every_container_is_bounded_and_harmless(name: str) -> None:
-    service = SERVICES[name]
-    assert re.fullmatch(r"\d+[mg]", service["mem_limit"])
-    assert service["cap_drop"] == ["ALL"]
-    assert service["security_opt"] == ["no-new-privileges:true"]
-    assert service.get("read_only") or name == "grafana"
-    # The Collector's image names a user of its own, as all images here do but for Valkey's and ours.
-    assert service.get("user") not in {"root", "0"}
-    assert "user" in service or name == "otel-collector"
-    assert "healthcheck" in service or name in {"loadgen", "collector-ready", "otel-collector"}
-    assert "privileged" not in service
-    assert not any("docker.sock" in str(volume) for volume in service.get("volumes", []))
+def test_every_container_is_bounded_and_unprivileged(subtests: pytest.Subtests) -> None:
+    for name, service in SERVICES.items():
+        with subtests.test(name):
+            assert re.fullmatch(r"\d+[mg]", service["mem_limit"])
+            assert service["cap_drop"] == ["ALL"]
+            assert service["security_opt"] == ["no-new-privileges:true"]
+            assert service.get("read_only") or name == "grafana"
+            # The Collector's image sets a user, as do all images but Valkey's and Reelbench's.
+            assert service.get("user") not in {"root", "0"}
+            assert "user" in service or name == "otel-collector"
+            assert "healthcheck" in service or name in {"loadgen", "collector-ready", "otel-collector"}
+            assert "privileged" not in service
+            assert not any("docker.sock" in str(volume) for volume in service.get("volumes", []))
 
 
-def test_whatever_is_waited_for_can_be_waited_for() -> None:
+def test_dependencies_wait_for_health_checks_that_exist() -> None:
     for name, service in SERVICES.items():
         for other, how in service.get("depends_on", {}).items():
             condition = how["condition"]
@@ -194,7 +194,7 @@ def test_grafana_has_no_password_to_guess() -> None:
 
 def test_promtool_accepts_the_configuration(tools: Tools) -> None:
     done = subprocess.run(
-        [tools.promtool, "check", "config", "prometheus/prometheus.yml"],
+        [str(tools.promtool), "check", "config", "prometheus/prometheus.yml"],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -202,7 +202,7 @@ def test_promtool_accepts_the_configuration(tools: Tools) -> None:
 
 
 def test_the_collector_accepts_its_configuration(tools: Tools) -> None:
-    command = [tools.collector, "validate", "--config=otel/collector.yaml"]
+    command = [str(tools.collector), "validate", "--config=otel/collector.yaml"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "deprecated" not in done.stderr
@@ -211,7 +211,7 @@ def test_the_collector_accepts_its_configuration(tools: Tools) -> None:
 def test_tempo_accepts_its_configuration(tempo: Path | None) -> None:
     if tempo is None:
         pytest.skip("TEMPO_BIN names no Tempo")
-    command = [tempo, "-config.file=tempo/tempo.yaml", "-config.expand-env=true", "-config.verify=true"]
+    command = [str(tempo), "-config.file=tempo/tempo.yaml", "-config.expand-env=true", "-config.verify=true"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
