@@ -269,6 +269,7 @@ def test_a_paused_service_follows_what_others_have_made_of_its_jobs(
         until(lambda name=name: show(paused, name)["error"] == LOST, "the paused service has stopped its jobs")
     until(lambda: not list(paused.data_dir.glob("video_*")), "its files are gone")
     assert paused.points("video.jobs") == [({"outcome": "failed", **NONE}, 2)]
+    until(lambda: HTTP.get(f"{other.url}/v1/videos").status_code == 200, "the other service uses the store again")
     assert {show(other, name)["status"] for name in (running, waiting)} == {"failed"}
     if at == "beat":
         until(lambda: providers.cut_off["llm"] == 1, "its call is cut")
