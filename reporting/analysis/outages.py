@@ -125,7 +125,7 @@ def _hits_all(fault: FaultRecord) -> bool:
     transient = fault.status is None or (
         fault.status >= SERVER_ERROR or fault.status in {REQUEST_TIMEOUT, TOO_MANY_REQUESTS}
     )
-    return fault.kind in FAILING or (fault.kind == "error" and transient)  # a breaker passes over refusals for good
+    return fault.kind in FAILING or (fault.kind == "error" and transient)  # a breaker ignores permanent errors
 
 
 def _outage(evidence: Evidence, fault: FaultRecord, faults: list[FaultRecord]) -> Outage:
