@@ -44,9 +44,9 @@ def rank_test(run: Sequence[float], baseline: Sequence[float]) -> Rank:
 def permutation_p(run: Sequence[float], baseline: Sequence[float], q: float) -> float:
     """Two-sided p of the difference of the q-quantiles over all divisions of the pooled values: to 1e-12, never 0.
 
-    A quantile is an observed value, so the ranks of the two quantiles in the pool determine the difference. The number of
-    divisions for each pair of ranks is exact (negative hypergeometric: N. L. Johnson, A. W. Kemp and
-    S. Kotz, Univariate Discrete Distributions (2005), section 6.2.2), in place of a sample of divisions.
+    A quantile is an observed value, so the ranks of the two quantiles in the pool determine the difference. The number
+    of divisions for each pair of ranks is exact (negative hypergeometric: N. L. Johnson, A. W. Kemp and S. Kotz,
+    Univariate Discrete Distributions (2005), section 6.2.2), instead of a sample of divisions.
     """
     pool = np.sort(np.asarray([*run, *baseline], dtype=float))
     sides = (len(run), _order(len(run), q)), (len(baseline), _order(len(baseline), q))
