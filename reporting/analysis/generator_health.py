@@ -57,8 +57,8 @@ def _case(evidence: Evidence, found: ScenarioRecord, case: CaseRecord) -> Genera
             f"{place}: the load generator used {case.generator_cpu:.2f} of a core, more than {MAX_GENERATOR_CPU:g}"
         )
     # P99 of fewer than 100 jobs is the latest one, so one hiccup of the machine must not invalidate the case.
-    surely = late.interval.lower if late is not None else None
-    if lateness is not None and surely is not None and surely > limit:
+    lower_limit = late.interval.lower if late is not None else None
+    if lateness is not None and lower_limit is not None and lower_limit > limit:
         problems.append(
             f"{place}: jobs were sent up to {lateness * 1000:.0f} ms late (P99), more than {limit * 1000:.0f} ms"
         )
@@ -71,8 +71,8 @@ def _case(evidence: Evidence, found: ScenarioRecord, case: CaseRecord) -> Genera
 def _open(arriving: OpenCase, case: CaseRecord, limit: float, place: str) -> list[str]:
     """Return the problems of the generator in an open case; a slow service causes none of them."""
     problems = []
-    surely = case.loop_lag_p99_lower if case.loop_lag_p99_lower is not None else case.loop_lag_p99
-    if case.loop_lag_p99 is not None and surely is not None and surely > limit:
+    lower_limit = case.loop_lag_p99_lower if case.loop_lag_p99_lower is not None else case.loop_lag_p99
+    if case.loop_lag_p99 is not None and lower_limit is not None and lower_limit > limit:
         problems.append(
             f"{place}: the load generator's event loop lagged by up to {case.loop_lag_p99 * 1000:.0f} ms (P99), more "
             f"than {limit * 1000:.0f} ms"

@@ -68,12 +68,7 @@ class Measurements(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """In the order of reading, scenario, case and labels."""
 
 
-_FILE = VersionedFile(
-    MEASUREMENTS_FILE,
-    Measurements,
-    cure="delete it and export again with Prometheus",
-    version_cure="delete it, export again",
-)
+_FILE = VersionedFile(MEASUREMENTS_FILE, Measurements, cure="delete it and export again with Prometheus")
 
 
 def write(folder: Path, measurements: Measurements) -> Path:
