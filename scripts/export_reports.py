@@ -24,9 +24,9 @@ from reelbench.loadgen.addresses import is_base_url
 from reelbench.loadgen.record.records import RUN_FILE, RecordError, read_run
 from reelbench.reporting.catalogue.prices import PRICES_FILE, PricesError, load_prices
 from reelbench.reporting.catalogue.sli import CatalogueError
-from reelbench.reporting.compare.check import CompareError
 from reelbench.reporting.compare.folders import is_repeated, repeated_runs
 from reelbench.reporting.compare.repetitions import write_repetitions
+from reelbench.reporting.compare.side import CompareError
 from reelbench.reporting.evidence.measurements import MEASUREMENTS_FILE
 from reelbench.reporting.evidence.measurements import read as read_measurements
 from reelbench.reporting.evidence.prometheus import QueryError
@@ -123,7 +123,7 @@ def compare_errors(compare: Path | None, fail_on: str | None, *, force: bool) ->
 
 def compared(run_dir: Path, baseline: Path, *, force: bool) -> tuple[bool, tuple[str, ...]]:
     """Write the comparison; tells whether an indicator is worse, with lines for the terminal."""
-    from reelbench.reporting.compare.export import export as export_comparison  # noqa: PLC0415 - scipy.stats takes a second
+    from reelbench.reporting.compare.comparison import export as export_comparison  # noqa: PLC0415 - scipy.stats takes a second
 
     found = export_comparison(run_dir, baseline, force=force)
     return found.worse, found.summary

@@ -1,4 +1,4 @@
-"""Where the reports of several runs are: folders beside those of the runs, with the names of the runs they speak of."""
+"""Folders of the reports on several runs: siblings of the run folders, which they refer to by name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from reelbench.loadgen.record.records import RecordError
+from reelbench.loadgen.record.records import RecordError, write_atomically
+from reelbench.reporting.document.report import Report
+from reelbench.reporting.render import markdown
 
 REPORTS_DIR = "reports"
 REPEAT_SUFFIX = ".repeat"
@@ -16,7 +18,7 @@ REPETITIONS_FILE = "repetitions.json"
 COMPARISON_FILE = "comparison.json"
 ABLATION_FILE = "ablation.json"
 SCHEMA_VERSION = 1
-"""Version of these three files. A reader refuses any other, rather than guess."""
+"""Version of these three files; a reader rejects any other."""
 
 
 class _Head(msgspec.Struct):
@@ -25,15 +27,15 @@ class _Head(msgspec.Struct):
 
 
 def is_repeated(folder: Path) -> bool:
-    """True for a folder of repetitions."""
-    return Path(os.path.realpath(folder)).name.endswith(REPEAT_SUFFIX)  # unlike resolve, it bears links in a circle
+    """Return True for a folder of repetitions."""
+    return Path(os.path.realpath(folder)).name.endswith(REPEAT_SUFFIX)  # resolve() raises on circular links
 
 
 def repeated_runs(folder: Path) -> list[Path]:
-    """The run directories that a folder of repetitions names; they lie beside it.
+    """Return the run directories named in a folder of repetitions, which are its siblings.
 
     Raises:
-        RecordError: it is no such folder, damaged, or names no run.
+        RecordError: the folder is not one of repetitions, is damaged, or names no run.
     """
     path = folder / REPORTS_DIR / REPETITIONS_FILE
     try:
@@ -54,5 +56,14 @@ def repeated_runs(folder: Path) -> list[Path]:
     if not head.runs:
         raise RecordError(f"{folder} names no run; repeat a run with: python scripts/run_suite.py --repeat 5")
     if wrong := [name for name in head.runs if Path(name).name != name or "\0" in name]:
-        raise RecordError(f"{path} is damaged ({wrong[0]!r} is no run beside it); run the suite again with --repeat")
+        msg = f"{path} is damaged ({wrong[0]!r} is not the name of a sibling run)"
+        raise RecordError(f"{msg}; run the suite again with --repeat")
     return [folder.resolve().parent / name for name in head.runs]
+
+
+def write(folder: Path, data_file: str, record: msgspec.Struct, report: Report) -> Path:
+    """Write a record as JSON and its report as Markdown, each atomically, and return the path of the report."""
+    write_atomically(folder / data_file, msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
+    path = folder / f"{report.name}.md"
+    write_atomically(path, markdown.render(report, charts=True).encode())
+    return path

@@ -8,8 +8,7 @@ import msgspec
 import pytest
 
 from reelbench.loadgen.record.records import read_calls, read_run
-from reelbench.reporting.compare.effects import AblationRecord
-from reelbench.reporting.compare.repeated import RepetitionsRecord
+from reelbench.reporting.compare.records import AblationRecord, RepetitionsRecord
 from reelbench.stack.prometheus import PrometheusBinary
 from tests.commands import left_behind, run
 

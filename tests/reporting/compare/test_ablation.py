@@ -6,8 +6,7 @@ import msgspec
 
 from reelbench.loadgen.record.records import RunRecord
 from reelbench.reporting.compare.ablation import write_ablation
-from reelbench.reporting.compare.effects import AblationRecord
-from reelbench.reporting.compare.finding import Word
+from reelbench.reporting.compare.records import AblationRecord, Verdict
 from tests.reporting.compare.variants import alter, copy, slower
 
 
@@ -34,8 +33,8 @@ def test_what_is_slower_without_it_is_better_with_it(measured_dir: Path, tmp_pat
     found = {
         (f.scenario, f.case): f for f in cache.comparison.findings if f.sli == "response_time_avg"
     }["throughput", "n50"]  # fmt: skip
-    assert (found.verdict, round(found.relative or 0, 6)) == (Word.BETTER, round(1 / 1.5 - 1, 6))
-    assert pooling.comparison.count(Word.BETTER) == pooling.comparison.count(Word.WORSE) == 0
+    assert (found.verdict, round(found.relative or 0, 6)) == (Verdict.BETTER, round(1 / 1.5 - 1, 6))
+    assert pooling.comparison.count(Verdict.BETTER) == pooling.comparison.count(Verdict.WORSE) == 0
     shown = text(tmp_path / "x.ablation")
     assert "**One run for each configuration:**" in shown
     assert shown.index("## Impact of cache") < shown.index("## Impact of pooling")
@@ -65,7 +64,8 @@ def test_a_case_that_sets_the_switch_itself_is_left_out_of_its_comparison_alone(
     assert (cache.set_by_cases, pooling.set_by_cases) == (("single_request / n01",), ())
     assert not [f for f in cache.comparison.findings if f.scenario == "single_request"]
     assert [f for f in pooling.comparison.findings if f.scenario == "single_request"]
-    assert "Left out, as these cases set `cache` themselves" in text(tmp_path / "x")
+    part = text(tmp_path / "x").split("\n## Impact of cache\n")[1].split("\n## Impact of pooling\n")[0]
+    assert part.count("single_request / n01") == 1, "named once, as left out"
 
 
 def test_the_same_runs_give_the_same_bytes(measured_dir: Path, tmp_path: Path) -> None:

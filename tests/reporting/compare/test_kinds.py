@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from reelbench.reporting.catalogue.sli import load
-from reelbench.reporting.compare.ablation_report import KEY
-from reelbench.reporting.compare.kinds import COUNTS, SAMPLED, SHARES
+from reelbench.reporting.compare.ablation import KEY
+from reelbench.reporting.compare.observation import COUNTS, SAMPLED, SHARES
 
 CATALOGUE = load()
 
