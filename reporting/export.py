@@ -35,7 +35,7 @@ from reelbench.reporting.evidence.tempo import connect as connect_tempo
 from reelbench.reporting.evidence.trace_sampling import wanted
 from reelbench.reporting.evidence.traces import FileTraces, Gathered, TraceSource
 from reelbench.reporting.publish import Format, publish
-from reelbench.reporting.results.outcome import Found, Judged
+from reelbench.reporting.results.outcome import DimensionResult, RunResult
 from reelbench.reporting.sections import common
 from reelbench.reporting.sections.performance import performance
 from reelbench.reporting.sections.reliability import reliability
@@ -133,7 +133,7 @@ def export(
     )
     judged = tuple(_judge(evidence, dimension) for dimension in _dimensions(run))
     status, exit_code = worst([one.analysis for one in judged])
-    found = Found(evidence, judged, status, exit_code)
+    found = RunResult(evidence, judged, status, exit_code)
     paths = [measured.write(run_dir, measurements)]
     paths += publish(run_dir / REPORTS_DIR, found, formats, charts=charts)
     return Exported(
@@ -146,9 +146,9 @@ def export(
     )
 
 
-def _judge(evidence: Evidence, dimension: str) -> Judged:
+def _judge(evidence: Evidence, dimension: str) -> DimensionResult:
     analysis = analyse(evidence, dimension)
-    return Judged(dimension, analysis, DIMENSIONS[dimension](evidence, analysis))
+    return DimensionResult(dimension, analysis, DIMENSIONS[dimension](evidence, analysis))
 
 
 def _dimensions(run: RunRecord) -> list[str]:
@@ -200,7 +200,7 @@ def _instant(run: RunRecord, stack: StackInfo | None) -> float:
     return (run.ended or max(ends, default=run.started)) + SETTLE
 
 
-def _summary(judged: Judged, paths: list[Path]) -> list[str]:
+def _summary(judged: DimensionResult, paths: list[Path]) -> list[str]:
     """The verdicts as a plain table, what keeps the numbers from being trusted, and where the report is."""
     analysis = judged.analysis
     rows = [

@@ -12,7 +12,7 @@ from reelbench.reporting.document import grafana_links
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import RECORDS, Measurement
 from reelbench.reporting.evidence.records import STOPPED, case_seconds
-from reelbench.reporting.results.results import Limits, Number, Target
+from reelbench.reporting.results.results import Limits, ResultValue, Target
 from reelbench.reporting.statistics.intervals import (
     Interval,
     Proportion,
@@ -36,7 +36,7 @@ _Figure = tuple[str, float | None, int, Limits | None, str]
 """Indicator, value, sample size, interval, and what was computed."""
 
 
-def numbers(evidence: Evidence, verdicts: Iterable[Verdict]) -> tuple[Number, ...]:
+def numbers(evidence: Evidence, verdicts: Iterable[Verdict]) -> tuple[ResultValue, ...]:
     """All numbers: those of the catalogue in its order, then the exact ones in the order of the run."""
     judged = {(v.sli.id, v.scenario, v.case, v.member): v for v in verdicts}
     return (
@@ -48,11 +48,11 @@ def numbers(evidence: Evidence, verdicts: Iterable[Verdict]) -> tuple[Number, ..
     )
 
 
-def _measured(evidence: Evidence, m: Measurement, verdict: Verdict | None) -> Number:
+def _measured(evidence: Evidence, m: Measurement, verdict: Verdict | None) -> ResultValue:
     sli = evidence.catalogue.get(m.sli)
     scenario = evidence.scenario(m.scenario)
     started, ended = grafana_links.window(evidence.run, m.scenario, m.case)
-    return Number(
+    return ResultValue(
         sli=sli.id,
         title=sli.title,
         dimension=scenario.dimension if scenario else "",
@@ -66,7 +66,7 @@ def _measured(evidence: Evidence, m: Measurement, verdict: Verdict | None) -> Nu
         interval=_interval(evidence, sli, m),
         bucket=m.bound,
         objective=Target(direction=verdict.objective.direction, value=verdict.objective.value) if verdict else None,
-        verdict=verdict.status.value if verdict else None,
+        verdict=verdict.status if verdict else None,
         reason=verdict.reason if verdict else "",
         tolerated=verdict is not None and verdict.too_few and evidence.run.profile == QUICK,
         source=m.source,
@@ -93,7 +93,7 @@ def _interval(evidence: Evidence, sli: Sli, m: Measurement) -> Limits | None:
     return None
 
 
-def _exact(evidence: Evidence) -> Iterator[Number]:
+def _exact(evidence: Evidence) -> Iterator[ResultValue]:
     for scenario in evidence.run.scenarios:
         if evidence.scenario(scenario.name) is None:
             continue
@@ -149,11 +149,11 @@ def _summary(values: list[float], what: str) -> Iterator[_Figure]:
         yield name, percentile.value, n, _limits(percentile.interval, ORDER), f"inverted_cdf({what}, {q:g})"
 
 
-def _number(evidence: Evidence, scenario: ScenarioRecord, case: str, member: str, figure: _Figure) -> Number:
+def _number(evidence: Evidence, scenario: ScenarioRecord, case: str, member: str, figure: _Figure) -> ResultValue:
     sli, value, n, interval, what = figure
     title, unit = TITLES.get(sli) or _named(evidence.catalogue, sli)
     started, ended = grafana_links.window(evidence.run, scenario.name, case)
-    return Number(
+    return ResultValue(
         sli=sli,
         title=title,
         dimension=scenario.dimension,
