@@ -22,7 +22,7 @@ from reelbench.loadgen.plan.scenario import PROFILES
 from reelbench.loadgen.plan.scenario_file import FOLDER, ScenarioError, load_file, load_folder
 from reelbench.loadgen.record.records import RecordError, read_jobs, read_run, to_line
 from reelbench.reporting.catalogue.sli import CATALOGUE_FILE, CatalogueError, load
-from tests.test_data_helper import job
+from tests.data_helper import job
 
 SCENARIOS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yaml"))}
 LOADED = list(load_folder().values())

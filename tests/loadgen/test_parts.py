@@ -26,7 +26,7 @@ from reelbench.loadgen.record.environment import describe
 from reelbench.loadgen.record.journal import Journal, JournalError, occupied
 from reelbench.loadgen.record.records import Outcome, RequestRecord, read_jobs, to_line
 from reelbench.reporting.statistics.intervals import percentile
-from tests.test_data_helper import job
+from tests.data_helper import job
 
 JOB = job()
 

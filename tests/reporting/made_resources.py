@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from reelbench.loadgen.record.records import CallRecord, CaseRecord, JobRecord, RunState, ScenarioRecord, StoreCount
+from tests.data_helper import job as record
 from tests.reporting import made_run
 from tests.reporting.made_run import SETTLE, START, MadeRun, Series
-from tests.test_data_helper import job as record
 
 RUN_ID = "made-0003"
 MB = 1e6
