@@ -18,9 +18,11 @@ from reelbench.loadgen.record.records import (
     read_requests,
     read_run,
 )
+from reelbench.reporting.analysis.record_slis import compute
 from reelbench.reporting.analysis.verdicts import Analysis, Status, Verdict, analyse, worst
 from reelbench.reporting.catalogue.prices import PRICES_FILE, load_prices
-from reelbench.reporting.catalogue.sli import CATALOGUE_FILE, Catalogue, load
+from reelbench.reporting.catalogue.sli import Catalogue
+from reelbench.reporting.catalogue.sli_file import CATALOGUE_FILE, load
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Report
 from reelbench.reporting.evidence import measurements as measured
@@ -28,7 +30,7 @@ from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import Measurements
 from reelbench.reporting.evidence.process_samples import read_series
 from reelbench.reporting.evidence.prometheus import QueryError, connect
-from reelbench.reporting.evidence.queries import collect, compute, questions
+from reelbench.reporting.evidence.queries import collect, questions
 from reelbench.reporting.evidence.records import Records
 from reelbench.reporting.evidence.stackfile import StackInfo, read_stack
 from reelbench.reporting.evidence.tempo import connect as connect_tempo

@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an i
 from reelbench.loadgen.addresses import is_base_url
 from reelbench.loadgen.record.records import RUN_FILE, RecordError, read_run
 from reelbench.reporting.catalogue.prices import PRICES_FILE, PricesError, load_prices
-from reelbench.reporting.catalogue.sli import CatalogueError
+from reelbench.reporting.catalogue.sli_file import CatalogueError
 from reelbench.reporting.compare.folders import is_repeated, repeated_runs
 from reelbench.reporting.compare.repetitions import write_repetitions
 from reelbench.reporting.compare.side import CompareError

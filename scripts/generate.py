@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an i
 from reelbench.loadgen.plan import reference
 from reelbench.monitoring.generate import generate, stale, write
 from reelbench.reporting.catalogue.prices import PRICES_FILE, PricesError
-from reelbench.reporting.catalogue.sli import CATALOGUE_FILE, CatalogueError
+from reelbench.reporting.catalogue.sli_file import CATALOGUE_FILE, CatalogueError
 
 SCENARIO_PAGE, SCENARIO_EXAMPLE = "docs/scenario-file.md", "docs/examples/evening_peak.yaml"
 EXIT_STALE, EXIT_USAGE = 1, 2

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reelbench.loadgen.record.records import RUN_FILE, RunRecord, RunState, read_jobs, read_run
-from reelbench.reporting.document.annotations import Region, regions
 from reelbench.reporting.document.grafana_links import live_run
 from reelbench.reporting.evidence.prometheus import QueryError
 from reelbench.reporting.evidence.stackfile import read_stack
 from reelbench.reporting.evidence.tempo import connect
 from reelbench.reporting.export import REPORTS_DIR, export
 from reelbench.reporting.publish import DEFAULT, PAGE
+from reelbench.reporting.results.annotations import Region, regions
 from reelbench.stack.binaries import find_prometheus
 from reelbench.stack.embedded import LOGS_DIR, EmbeddedStack
 from reelbench.stack.errors import StackError

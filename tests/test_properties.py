@@ -21,7 +21,7 @@ from reelbench.loadgen.plan.plan import plan_run, to_bytes
 from reelbench.loadgen.plan.scenario import PROFILES
 from reelbench.loadgen.plan.scenario_file import FOLDER, ScenarioError, load_file, load_folder
 from reelbench.loadgen.record.records import RecordError, read_jobs, read_run, to_line
-from reelbench.reporting.catalogue.sli import CATALOGUE_FILE, CatalogueError, load
+from reelbench.reporting.catalogue.sli_file import CATALOGUE_FILE, CatalogueError, load
 from tests.data_helper import job
 
 SCENARIOS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yaml"))}

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from reelbench.reporting.catalogue.sli import load
+from reelbench.reporting.catalogue.sli import Catalogue, Role
+from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.compare import cells, report
 from reelbench.reporting.compare.comparison import compare
 from reelbench.reporting.compare.folders import ABLATION_FILE, REPORTS_DIR, write
@@ -19,17 +20,9 @@ from reelbench.reporting.evidence.records import place_name
 
 NAME = "ablation_report"
 KEY = (
-    "response_time_avg",
-    "response_time_p95",
-    "throughput",
-    "success_rate",
-    "recovery_rate",
-    "mttr",
-    "cpu_utilisation",
-    "cache_hit_rate",
-    "job_calls",
-    "connections_opened",
-)
+    Role.RESPONSE_TIME_AVG, Role.RESPONSE_TIME_P95, Role.THROUGHPUT, Role.SUCCESS_RATE, Role.RECOVERY_RATE, Role.MTTR,
+    Role.CPU_UTILISATION, Role.CACHE_HIT_RATE, Role.JOB_CALLS, Role.CONNECTIONS_OPENED,
+)  # fmt: skip
 """Indicators that are shown with any verdict; others are shown only when better or worse."""
 CLEAR = (Verdict.BETTER, Verdict.WORSE)
 
@@ -62,7 +55,7 @@ def write_ablation(folder: Path, full: Sequence[Path], without: Mapping[str, Seq
     catalogue = load()
     sides = {off: side_of(f"no_{off}", paths, catalogue) for off, paths in without.items()}
     record = ablation(folder.resolve().name, side_of("full", full, catalogue), sides)
-    return Written(record, write(folder / REPORTS_DIR, ABLATION_FILE, record, build(record)))
+    return Written(record, write(folder / REPORTS_DIR, ABLATION_FILE, record, build(record, catalogue)))
 
 
 def ablation(name: str, full: Side, without: Mapping[str, Side]) -> AblationRecord:
@@ -85,15 +78,16 @@ def ablation(name: str, full: Side, without: Mapping[str, Side]) -> AblationReco
     )
 
 
-def build(record: AblationRecord) -> Report:
+def build(record: AblationRecord, catalogue: Catalogue) -> Report:
     """Build the report."""
+    key = frozenset(sli.id for sli in catalogue.slis if sli.role in KEY)
     over_runs = any(effect.comparison.over_runs for effect in record.effects)
     return Report(
         name=NAME,
         title=f"Impact of each optimization, {record.name}",
         sections=(
             _impact(record, over_runs=over_runs),
-            *(section for effect in record.effects for section in _sections(effect)),
+            *(section for effect in record.effects for section in _sections(effect, key)),
             report.method(over_runs=over_runs),
         ),
     )
@@ -140,10 +134,10 @@ def _impact(record: AblationRecord, *, over_runs: bool) -> Section:
     return Section("Impact", (Paragraph(lead), *report.bullets(items), table))
 
 
-def _sections(effect: Effect) -> tuple[Section, ...]:
+def _sections(effect: Effect, key: frozenset[str]) -> tuple[Section, ...]:
     comparison = effect.comparison
-    shown = tuple(f for f in comparison.findings if f.sli in KEY or f.verdict in CLEAR)
-    alone = [a for a in comparison.alone if a.sli in KEY]
+    shown = tuple(f for f in comparison.findings if f.sli in key or f.verdict in CLEAR)
+    alone = [a for a in comparison.alone if a.sli in key]
     lead = (
         f"With it ({text.counted(len(comparison.run.runs), 'run')}) against without it "
         f"({report.runs(comparison.baseline)}): {_counts(effect)}."

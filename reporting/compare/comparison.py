@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from reelbench.loadgen.record.records import RunState
-from reelbench.reporting.catalogue.sli import load
+from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.compare import report
 from reelbench.reporting.compare.folders import COMPARISON_FILE, REPORTS_DIR, write
 from reelbench.reporting.compare.judge import Pair, judge

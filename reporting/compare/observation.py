@@ -3,41 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from reelbench.reporting.catalogue.sli import Sli
+from reelbench.reporting.catalogue.sli import Kind, Samples, Sli
 from reelbench.reporting.compare.side import Side
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import Measurement
 from reelbench.reporting.statistics.difference import NOWHERE, Estimate, share
 from reelbench.reporting.statistics.intervals import Interval, mean_interval, percentile
-
-SHARES = frozenset({"success_rate", "recovery_rate", "breaker_opened", "integrity_share", "cache_hit_rate"})
-"""Indicators that are k of n, with n as their sample size."""
-COUNTS = frozenset({"jobs_lost", "calls_while_open"})
-"""Indicators that are the k of k of n, compared as shares."""
-
-
-def _job_times(run: Evidence, place: Measurement) -> list[float]:
-    return run.response_times(place.scenario, place.case)
-
-
-def _request_times(run: Evidence, place: Measurement) -> list[float]:
-    return run.durations(place.scenario, place.member)
-
-
-SAMPLED: dict[str, Callable[[Evidence, Measurement], list[float]]] = {
-    "response_time_avg": _job_times,
-    "response_time_p50": _job_times,
-    "response_time_p95": _job_times,
-    "response_time_p99": _job_times,
-    "api_latency_avg": _request_times,
-    "api_latency_p95": _request_times,
-}
-"""Indicators with samples in the client's records. Their value is computed from the samples: exact, without buckets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +52,7 @@ def mean(observed: Sequence[Observation]) -> float | None:
 
 def identity(sli: Sli, place: Measurement) -> dict[str, str]:
     """Return the fields that identify a compared indicator in a record; a count is compared as a share."""
-    counted = sli.id in COUNTS
+    counted = sli.kind is Kind.COUNT
     return {
         "sli": sli.id,
         "title": f"{sli.title} (share)" if counted else sli.title,
@@ -88,21 +64,25 @@ def identity(sli: Sli, place: Measurement) -> dict[str, str]:
 
 
 def _observe(run: Evidence, sli: Sli, place: Measurement) -> Observation | None:
-    if sli.id in SAMPLED:
-        samples = tuple(sorted(SAMPLED[sli.id](run, place)))
-        return _sampled(samples, sli.quantile) if samples else None
+    if sli.samples is not None:
+        of_jobs = sli.samples is Samples.RESPONSE_TIMES
+        times = (
+            run.response_times(place.scenario, place.case) if of_jobs else run.durations(place.scenario, place.member)
+        )
+        return _sampled(tuple(sorted(times)), sli.quantile) if times else None
     if place.value is None:
         return None
-    if sli.id not in SHARES | COUNTS:
+    if sli.kind not in {Kind.SHARE, Kind.COUNT}:
         return Observation(place.value)
     if not place.n:
         return None
-    k = min(round(place.value if sli.id in COUNTS else place.value * place.n), place.n)
+    k = min(round(place.value if sli.kind is Kind.COUNT else place.value * place.n), place.n)
     estimate = share(k, place.n)
     return Observation(estimate.value, share=(k, place.n), within=estimate.interval)
 
 
 def _sampled(samples: tuple[float, ...], q: float | None) -> Observation:
+    """Return a mean or a quantile of the client's samples: exact, without buckets."""
     if q is None:
         return Observation(float(np.mean(samples)), samples, within=mean_interval(samples))
     found = percentile(np.asarray(samples), q)

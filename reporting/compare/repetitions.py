@@ -10,7 +10,8 @@ from statistics import median
 
 import numpy as np
 
-from reelbench.reporting.catalogue.sli import Sli, load
+from reelbench.reporting.catalogue.sli import Sli
+from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.compare import cells
 from reelbench.reporting.compare.folders import REPETITIONS_FILE, REPORTS_DIR, write
 from reelbench.reporting.compare.observation import Observation, identity, observations, places

@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from reelbench.reporting.analysis.cost import reference
 from reelbench.reporting.analysis.verdicts import Analysis, Status
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import began
-from reelbench.reporting.sections.resources.cost import reference
 from reelbench.reporting.statistics.intervals import Summary, summarize
 
 ENOUGH_RUNS = 5

@@ -9,7 +9,7 @@ import msgspec
 
 from reelbench.loadgen.record.records import JobRecord, RunRecord
 from reelbench.reporting.catalogue.prices import load_prices
-from reelbench.reporting.catalogue.sli import load
+from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.evidence.buckets import Bound
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import Measurement, Measurements

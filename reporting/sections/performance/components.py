@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reelbench.reporting.analysis.breakdown import STAGES
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
@@ -10,14 +11,6 @@ from reelbench.reporting.sections.performance.charts import component_bars
 from reelbench.reporting.sections.performance.recommendations import Part
 
 SCENARIO = "component_speed"
-STAGES = {
-    "parse": "Document parsing",
-    "script": "LLM script",
-    "speech": "TTS speech",
-    "visual": "Visuals",
-    "compose": "Composition",
-}
-"""The service's word for a stage, and the report's."""
 
 
 def parts_of(evidence: Evidence) -> tuple[Part, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reelbench.loadgen.record.records import CaseRecord
-from reelbench.reporting.analysis.cost import KINDS, PER, Bill, Loaded, Month, bill, loaded, month
+from reelbench.reporting.analysis.cost import KINDS, PER, Bill, Loaded, Month, bill, loaded, month, reference
 from reelbench.reporting.analysis.process_usage import job_seconds
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
@@ -11,8 +11,6 @@ from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import case_seconds, place_name
 
 DIMENSION = "resources"
-REFERENCE = ("single_job", "network_bandwidth", "resource_scaling")
-"""The scenario that stands for a job: the first of these that was measured."""
 NAMES = {
     "cpu": "CPU",
     "memory": "Memory",
@@ -22,16 +20,6 @@ NAMES = {
     "tts": "Speech",
     "image": "Pictures",
 }
-
-
-def reference(evidence: Evidence) -> tuple[str, CaseRecord, Bill] | None:
-    """Scenario, case and bill that stand for a job."""
-    for name in REFERENCE:
-        found = evidence.scenario(name)
-        for case in found.cases if found else []:
-            if case.started is not None and (cost := bill(evidence, name, case)) is not None:
-                return name, case, cost
-    return None
 
 
 def section(evidence: Evidence) -> Section:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from reelbench.loadgen.record.records import CaseRecord
+from reelbench.reporting.analysis.traffic import DEPENDENCIES, Traffic, traffic
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
@@ -13,49 +12,6 @@ from reelbench.reporting.sections.common import not_run
 
 DIMENSION = "resources"
 SCENARIO = "network_bandwidth"
-DEPENDENCIES = ("llm", "tts", "image", "store")
-
-
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """Bytes of the measured jobs of a case."""
-
-    jobs: int
-    sent: dict[str, float]
-    received: dict[str, float]
-    uploaded: float
-    """Documents that clients sent."""
-    downloaded: float
-    """Videos that clients fetched."""
-
-    @property
-    def egress(self) -> float:
-        """What leaves for the internet: requests to the providers, and the videos."""
-        return sum(self.sent.get(name, 0.0) for name in ("llm", "tts", "image")) + self.downloaded
-
-    @property
-    def total(self) -> float:
-        """All of it."""
-        return sum(self.sent.values()) + sum(self.received.values()) + self.uploaded + self.downloaded
-
-
-def traffic(evidence: Evidence, scenario: str, case: CaseRecord) -> Traffic | None:
-    """The bytes of a case; None when the service did not count them."""
-    sent, received = (
-        {name: value for name in DEPENDENCIES if (value := evidence.value(sli, scenario, case.name, name)) is not None}
-        for sli in ("io_sent", "io_received")
-    )
-    jobs = evidence.case_jobs(scenario, case.name)
-    if not sent or not received or not jobs:
-        return None
-    created = sum(1 for job in jobs if job.accepted is not None)
-    return Traffic(
-        jobs=len(jobs),
-        sent=sent,
-        received=received,
-        uploaded=float(created * evidence.run.document.bytes),
-        downloaded=float(sum(job.bytes for job in jobs)),
-    )
 
 
 def section(evidence: Evidence) -> Section:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reelbench.reporting.analysis.baseline import compare
-from reelbench.reporting.analysis.cost import KINDS, loaded
+from reelbench.reporting.analysis.cost import KINDS, loaded, reference
 from reelbench.reporting.analysis.leak import HORIZON, leak
+from reelbench.reporting.analysis.traffic import DEPENDENCIES, traffic
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.sections.resources.caching import COLD, SCENARIO, hit_rate
-from reelbench.reporting.sections.resources.cost import NAMES, reference
+from reelbench.reporting.sections.resources.cost import NAMES
 from reelbench.reporting.sections.resources.cpu import levels
 from reelbench.reporting.sections.resources.leak import verdict as leak_verdict
-from reelbench.reporting.sections.resources.network import DEPENDENCIES, traffic
 from reelbench.reporting.sections.resources.network import SCENARIO as NETWORK
 from reelbench.reporting.sections.resources.pooling import POOLED, UNPOOLED
 from reelbench.reporting.sections.resources.pooling import SCENARIO as POOLING

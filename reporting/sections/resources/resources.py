@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reelbench.reporting.analysis.baseline import Comparison, compare
+from reelbench.reporting.analysis.cost import reference
 from reelbench.reporting.analysis.process_usage import idle_cores, job_seconds
+from reelbench.reporting.analysis.traffic import traffic
 from reelbench.reporting.analysis.verdicts import Analysis
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Report, Section, Table
@@ -115,14 +117,14 @@ def _cpu(evidence: Evidence) -> str:
 def _bytes(evidence: Evidence) -> str:
     scenario = evidence.scenario(network.SCENARIO)
     for case in scenario.cases if scenario else []:
-        found = network.traffic(evidence, network.SCENARIO, case)
+        found = traffic(evidence, network.SCENARIO, case)
         if found:
             return f"**{text.amount(found.total / found.jobs)}** (all peers, both directions, n = {found.jobs} jobs)"
     return "no data"
 
 
 def _cost(evidence: Evidence) -> str:
-    found = cost.reference(evidence)
+    found = reference(evidence)
     if found is None:
         return "no data"
     scenario, case, one = found

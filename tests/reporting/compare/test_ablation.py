@@ -5,7 +5,8 @@ from pathlib import Path
 import msgspec
 
 from reelbench.loadgen.record.records import RunRecord
-from reelbench.reporting.compare.ablation import write_ablation
+from reelbench.reporting.catalogue.sli_file import load
+from reelbench.reporting.compare.ablation import KEY, write_ablation
 from reelbench.reporting.compare.records import AblationRecord, Verdict
 from tests.reporting.compare.variants import alter, copy, slower
 
@@ -38,6 +39,7 @@ def test_what_is_slower_without_it_is_better_with_it(measured_dir: Path, tmp_pat
     shown = text(tmp_path / "x.ablation")
     assert "**One run for each configuration:**" in shown
     assert shown.index("## Impact of cache") < shown.index("## Impact of pooling")
+    assert {sli.role for sli in load().slis if sli.better} >= set(KEY), "what is always shown can be compared"
 
 
 def test_both_comparisons_are_corrected_together(measured_dir: Path, tmp_path: Path) -> None:

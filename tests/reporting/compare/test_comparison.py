@@ -7,6 +7,8 @@ import msgspec
 import pytest
 
 from reelbench.loadgen.record.records import JobRecord, Outcome, RecordError, RunRecord, RunState
+from reelbench.reporting.catalogue.sli import Kind
+from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.compare.comparison import export
 from reelbench.reporting.compare.folders import COMPARISON_FILE
 from reelbench.reporting.compare.judge import ALIKE, CONSTANT, INVALID, ONE_VALUE
@@ -49,6 +51,7 @@ def test_a_run_with_jobs_a_third_slower_is_worse(measured_dir: Path, tmp_path: P
     worse = {f.sli for f in compared.record.findings if f.verdict is Verdict.WORSE}
     assert worse == {"response_time_avg", "response_time_p50", "response_time_p95", "response_time_p99"}
     assert compared.record.count(Verdict.BETTER) == 0
+    assert not [f.sli for f in compared.record.findings if f.sli.endswith("_n")], "sample sizes are not compared"
     told = [line for line in text(run).splitlines() if line.startswith("- **worse**: P50")]
     assert told[0].startswith("- **worse**: P50 response time in ")
     assert ", +30.0 % (95 % CI +" in told[0]
@@ -90,6 +93,13 @@ def test_more_failures_are_worse_and_all_alike_is_not_tested(measured_dir: Path,
     assert found.difference == pytest.approx(-0.09)
     alike = of(record, "success_rate", "concurrent_load/n10")
     assert (alike.verdict, alike.reason, alike.p) == (Verdict.NOT_SHOWN, ALIKE, None)
+
+
+def test_every_share_and_count_that_is_compared_has_a_sample_size() -> None:
+    shares = [sli for sli in load().slis if sli.better and sli.kind in {Kind.SHARE, Kind.COUNT}]
+    assert len(shares) > 1
+    assert all(sli.n or sli.function for sli in shares)
+    assert {sli.unit for sli in shares if sli.kind is Kind.SHARE} == {"ratio"}
 
 
 def test_significant_but_negligible_is_no_difference(measured_dir: Path, tmp_path: Path) -> None:

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 
 from reelbench.loadgen.record.records import FaultRecord, RunRecord, RunState
 from reelbench.reporting.analysis.verdicts import Status, Verdict
-
-TAG = "reelbench"
-"""On every annotation and every dashboard of ours."""
+from reelbench.reporting.document.grafana_links import TAG
 
 
 @dataclass(frozen=True, slots=True)
