@@ -126,7 +126,7 @@ def compared(run_dir: Path, baseline: Path, *, force: bool) -> tuple[bool, tuple
     from reelbench.reporting.compare.comparison import export as export_comparison  # noqa: PLC0415 - scipy.stats takes a second
 
     found = export_comparison(run_dir, baseline, force=force)
-    return found.worse, found.summary
+    return found.record.worse, found.summary
 
 
 def newest(runs: Path) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from reelbench.reporting.catalogue.sli import Catalogue, Role
 from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.compare import cells, report
 from reelbench.reporting.compare.comparison import compare
-from reelbench.reporting.compare.folders import ABLATION_FILE, REPORTS_DIR, write
+from reelbench.reporting.compare.folders import ABLATION_FILE, Written, write
 from reelbench.reporting.compare.records import AblationRecord, Effect, Finding, Verdict
 from reelbench.reporting.compare.side import Side, refusals, side_of
 from reelbench.reporting.document import text
@@ -27,21 +26,9 @@ KEY = (
 CLEAR = (Verdict.BETTER, Verdict.WORSE)
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A written ablation."""
-
-    record: AblationRecord
-    path: Path
-    """Path of the report."""
-
-    @property
-    def summary(self) -> tuple[str, ...]:
-        """Lines for the terminal."""
-        return (*(f"impact of {e.optimization}: {_counts(e)}" for e in self.record.effects), str(self.path))
-
-
-def write_ablation(folder: Path, full: Sequence[Path], without: Mapping[str, Sequence[Path]]) -> Written:
+def write_ablation(
+    folder: Path, full: Sequence[Path], without: Mapping[str, Sequence[Path]]
+) -> Written[AblationRecord]:
     """Write ``ablation_report.md`` and ``ablation.json`` of exported runs; the same bytes each time.
 
     Args:
@@ -55,7 +42,8 @@ def write_ablation(folder: Path, full: Sequence[Path], without: Mapping[str, Seq
     catalogue = load()
     sides = {off: side_of(f"no_{off}", paths, catalogue) for off, paths in without.items()}
     record = ablation(folder.resolve().name, side_of("full", full, catalogue), sides)
-    return Written(record, write(folder / REPORTS_DIR, ABLATION_FILE, record, build(record, catalogue)))
+    lines = (f"impact of {effect.optimization}: {_counts(effect)}" for effect in record.effects)
+    return write(folder, ABLATION_FILE, record, build(record, catalogue), *lines)
 
 
 def ablation(name: str, full: Side, without: Mapping[str, Side]) -> AblationRecord:

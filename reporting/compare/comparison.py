@@ -3,43 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from reelbench.loadgen.record.records import RunState
 from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.compare import report
-from reelbench.reporting.compare.folders import COMPARISON_FILE, REPORTS_DIR, write
+from reelbench.reporting.compare.folders import COMPARISON_FILE, Written, write
 from reelbench.reporting.compare.judge import Pair, judge
 from reelbench.reporting.compare.observation import identity, mean, observations, places
-from reelbench.reporting.compare.records import ComparisonRecord, Unpaired, Verdict
+from reelbench.reporting.compare.records import ComparisonRecord, Unpaired
 from reelbench.reporting.compare.side import CompareError, Side, differs, read_side, refusals
 
 ONE_RUN = "note: one run per side does not cover differences from run to run; repeat both with run_suite.py --repeat 5"
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """A written comparison."""
-
-    record: ComparisonRecord
-    path: Path
-    """Path of the report."""
-
-    @property
-    def worse(self) -> bool:
-        """True when a verdict is worse."""
-        return self.record.count(Verdict.WORSE) > 0
-
-    @property
-    def summary(self) -> tuple[str, ...]:
-        """Lines for the terminal."""
-        lines = f"comparison with {self.record.baseline.name}: {report.counts(self.record)}", str(self.path)
-        return lines if self.record.over_runs else (ONE_RUN, *lines)
-
-
-def export(run: Path, baseline: Path, *, force: bool = False) -> Compared:
+def export(run: Path, baseline: Path, *, force: bool = False) -> Written[ComparisonRecord]:
     """Write ``comparison_report.md`` and ``comparison.json`` into the reports of `run`; the same bytes each time.
 
     Args:
@@ -57,7 +36,9 @@ def export(run: Path, baseline: Path, *, force: bool = False) -> Compared:
     if reasons and not force:
         raise CompareError(tuple(f"{reason}, or add --force" for reason in reasons))
     (record,) = compare([sides], forced=reasons)
-    return Compared(record, write(run / REPORTS_DIR, COMPARISON_FILE, record, report.build(record)))
+    notes = () if record.over_runs else (ONE_RUN,)
+    line = f"comparison with {record.baseline.name}: {report.counts(record)}"
+    return write(run, COMPARISON_FILE, record, report.build(record), *notes, line)
 
 
 def compare(

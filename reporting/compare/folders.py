@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -11,6 +13,7 @@ from reelbench.loadgen.record.records import RecordError, write_atomically
 from reelbench.reporting.document.report import Report
 from reelbench.reporting.render import markdown
 
+R = TypeVar("R", bound=msgspec.Struct)
 REPORTS_DIR = "reports"
 REPEAT_SUFFIX = ".repeat"
 ABLATION_SUFFIX = ".ablation"
@@ -19,6 +22,17 @@ COMPARISON_FILE = "comparison.json"
 ABLATION_FILE = "ablation.json"
 SCHEMA_VERSION = 1
 """Version of these three files; a reader rejects any other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written(Generic[R]):
+    """A record that was written with its report."""
+
+    record: R
+    path: Path
+    """Path of the report."""
+    summary: tuple[str, ...]
+    """Lines for the terminal; the last one is the path."""
 
 
 class _Head(msgspec.Struct):
@@ -61,9 +75,18 @@ def repeated_runs(folder: Path) -> list[Path]:
     return [folder.resolve().parent / name for name in head.runs]
 
 
-def write(folder: Path, data_file: str, record: msgspec.Struct, report: Report) -> Path:
-    """Write a record as JSON and its report as Markdown, each atomically, and return the path of the report."""
+def write(folder: Path, data_file: str, record: R, report: Report, *lines: str) -> Written[R]:
+    """Write a record as JSON and its report as Markdown below `folder`, each atomically.
+
+    Args:
+        folder: The folder of a run, of repetitions or of an ablation.
+        data_file: Name of the JSON file.
+        record: The record.
+        report: The report.
+        lines: Lines for the terminal.
+    """
+    folder = folder / REPORTS_DIR
     write_atomically(folder / data_file, msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
     path = folder / f"{report.name}.md"
     write_atomically(path, markdown.render(report, charts=True).encode())
-    return path
+    return Written(record, path, (*lines, str(path)))

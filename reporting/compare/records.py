@@ -111,6 +111,11 @@ class ComparisonRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     findings: tuple[Finding, ...]
     alone: tuple[Unpaired, ...]
 
+    @property
+    def worse(self) -> bool:
+        """True when a verdict is worse."""
+        return self.count(Verdict.WORSE) > 0
+
     def count(self, verdict: Verdict) -> int:
         """Return the number of findings with this verdict."""
         return sum(finding.verdict is verdict for finding in self.findings)

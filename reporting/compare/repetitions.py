@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -13,7 +12,7 @@ import numpy as np
 from reelbench.reporting.catalogue.sli import Sli
 from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.compare import cells
-from reelbench.reporting.compare.folders import REPETITIONS_FILE, REPORTS_DIR, write
+from reelbench.reporting.compare.folders import REPETITIONS_FILE, Written, write
 from reelbench.reporting.compare.observation import Observation, identity, observations, places
 from reelbench.reporting.compare.records import Repeated, RepetitionsRecord
 from reelbench.reporting.compare.side import Side, side_of
@@ -30,21 +29,7 @@ LEAST_MEDIAN = 6
 """Runs from which the median has an interval."""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """Written repetitions."""
-
-    record: RepetitionsRecord
-    path: Path
-    """Path of the report."""
-
-    @property
-    def summary(self) -> tuple[str, ...]:
-        """Lines for the terminal."""
-        return f"repetitions: {text.counted(len(self.record.runs), 'run')} of one plan", str(self.path)
-
-
-def write_repetitions(folder: Path, runs: Sequence[Path]) -> Written:
+def write_repetitions(folder: Path, runs: Sequence[Path]) -> Written[RepetitionsRecord]:
     """Write ``repetitions_report.md`` and ``repetitions.json`` of exported runs of one plan; the same bytes each time.
 
     Args:
@@ -55,7 +40,8 @@ def write_repetitions(folder: Path, runs: Sequence[Path]) -> Written:
         RecordError: a run cannot be read.
     """
     record = repetitions(side_of(folder.resolve().name, runs, load()))
-    return Written(record, write(folder / REPORTS_DIR, REPETITIONS_FILE, record, build(record)))
+    line = f"repetitions: {text.counted(len(record.runs), 'run')} of one plan"
+    return write(folder, REPETITIONS_FILE, record, build(record), line)
 
 
 def repetitions(side: Side) -> RepetitionsRecord:

@@ -85,7 +85,7 @@ def test_only_the_asked_formats_are_written(measured_dir: Path) -> None:
 
 @pytest.mark.acceptance
 @pytest.mark.extended
-def test_the_same_run_gives_the_same_bytes_in_every_format_whatever_the_hash_seed(
+def test_the_same_run_gives_the_same_bytes_in_every_format_with_any_hash_seed(
     outages_dir: Path, tmp_path: Path
 ) -> None:
     (outages_dir / "reports").rename(tmp_path / "old")
@@ -183,12 +183,12 @@ def test_rare_events_and_recovery_have_their_own_intervals(outages_dir: Path) ->
         "lower": pytest.approx(exact.low), "upper": pytest.approx(exact.high), "method": "Clopper and Pearson",
     }  # fmt: skip
     mttr = number(results, "mttr", "llm_outage")
-    report = (outages_dir / "reports" / "reliability_report.md").read_text()
-    told = re.search(r"MTTR of an LLM outage: \*\*(\S+) s\*\* \(95 % CI (\S+) to (\S+) s, n = (\d+)[;)]", report)
-    assert told is not None, "the lower limit is not below 0: no recovery takes less"
     interval = mttr["interval"]
-    assert [f"{x:.3f}" for x in (mttr["value"], interval["lower"], interval["upper"])] == list(told.groups()[:3])
-    assert (mttr["n"], interval["method"]) == (int(told[4]), "Student's t")
+    assert 0 <= interval["lower"] < mttr["value"] < interval["upper"]
+    assert interval["method"] == "Student's t"
+    report = (outages_dir / "reports" / "reliability_report.md").read_text()
+    values = [f"{x:.3f}" for x in (mttr["value"], interval["lower"], interval["upper"])]
+    assert re.search(rf"{values[0]} s.{{1,20}}{values[1]} to {values[2]} s, n = {mttr['n']}\b", report)
 
 
 def test_outliers_are_named_with_their_trace(measured_dir: Path, made: MadeRun) -> None:
@@ -218,7 +218,7 @@ def test_reconciliation_and_provenance_are_whole(measured_dir: Path, made: MadeR
     assert all(count["agrees"] for count in results["reconciliation"])
     counts = {(c["scenario"], c["source"], c["what"]): c["found"] for c in results["reconciliation"]}
     assert counts["throughput", "traces, root spans", "jobs completed"] == 396
-    assert re.search(r"\| Limits of the container +\| 1.5 cores, 1 GiB +\|", _report(measured_dir))
+    assert "| 1.5 cores, 1 GiB " in _report(measured_dir)
 
 
 def test_a_grafana_is_linked_at_the_time_of_each_number(measured_dir: Path, made: MadeRun) -> None:
@@ -313,9 +313,9 @@ def test_junit_of_a_good_run_has_a_case_for_each_objective_and_place(measured_di
     assert all(float(case.get("time") or "") >= 0 for case in cases)
     assert next(child.tag for child in suite) == "properties"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", suite.get("timestamp") or "")
-    (told,) = [c for c in cases if c.get("name") == "P95 response time: single_request / n01"]
-    assert told.get("classname") == "reelbench.performance.single_request"
-    assert told.findtext("system-out") == "PASS: value 908 ms, objective ≤ 2 s, n = 100"
+    (passed,) = [c for c in cases if c.get("name") == "P95 response time: single_request / n01"]
+    assert passed.get("classname") == "reelbench.performance.single_request"
+    assert passed.findtext("system-out") == "PASS: value 908 ms, objective ≤ 2 s, n = 100"
 
 
 def test_junit_tells_failures_from_what_could_not_be_judged(measured_dir: Path) -> None:
@@ -329,12 +329,12 @@ def test_junit_tells_failures_from_what_could_not_be_judged(measured_dir: Path) 
     export(measured_dir, None, charts=False, formats=DATA)
     (suite,) = suites(measured_dir)
     failed = {c.get("name"): c[0] for c in suite.findall("testcase") if c.find("failure") is not None}
-    assert {name: told.get("message") for name, told in failed.items()} == {
+    assert {name: case.get("message") for name, case in failed.items()} == {
         "P95 response time: single_request / n01": "FAIL: value 908 ms, objective ≤ 500 ms, n = 100"
     }
     assert "histogram_quantile(" in (failed["P95 response time: single_request / n01"].text or "")
     errors = {c.get("name"): c[0] for c in suite.findall("testcase") if c.find("error") is not None}
-    assert {name: told.get("type") for name, told in errors.items()} == {
+    assert {name: case.get("type") for name, case in errors.items()} == {
         "Success rate: concurrent_load / n50": "INVALID",
         "Throughput: concurrent_load / n50": "INVALID",
         "Success rate: throughput / n50": "INCONCLUSIVE",
@@ -357,7 +357,7 @@ def test_a_small_sample_is_skipped_in_quick_alone(measured_dir: Path, tmp_path: 
         assert (bad == 0) == (exported.exit_code == 0), "the file and the exit code agree"
 
 
-def test_what_strangers_wrote_stays_text_in_every_format(measured_dir: Path) -> None:
+def test_hostile_text_stays_text_in_every_format(measured_dir: Path) -> None:
     bad = '=cmd|"<script>alert(1)</script>![i](http://evil.example/i.png)\\input{/etc/passwd}&\x07'
 
     def hostile(data: Any) -> None:
@@ -416,7 +416,7 @@ def test_a_table_in_latex_is_a_booktabs_table_with_caption_and_label(measured_di
         r"\toprule",
         r"Scenario / case & n & Min & Avg & 95 \% CI of avg & Max & Stddev & P50 & P95 & P99 \\",
     ]
-    assert lines[2].startswith(r"\caption{Response time. Response time of completed jobs in seconds, exact values")
+    assert lines[2].startswith(r"\caption{Response time. ")
     assert (
         r"single\_request / n01 & 100 & 0.331 & 0.621 & 0.592 to 0.650 & 1.159 & 0.146 & 0.606 & 0.903 & 1.021{*} \\"
         in lines
@@ -425,7 +425,7 @@ def test_a_table_in_latex_is_a_booktabs_table_with_caption_and_label(measured_di
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex (texlive-latex-recommended)")
-def test_the_document_compiles_with_what_strangers_wrote_in_it(outages_dir: Path) -> None:
+def test_the_document_compiles_with_hostile_text(outages_dir: Path) -> None:
     bad = "\\\\ [x] {% & # _ ^ ~ $ \" ' ` < > | * -- \u00e9 \u4e2d \u20ac \U0001f600 \x07"
     change(outages_dir, lambda data: data["document"].update(name=bad))
     export(outages_dir, None, formats=(Format.LATEX,))

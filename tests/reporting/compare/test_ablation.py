@@ -47,12 +47,12 @@ def test_both_comparisons_are_corrected_together(measured_dir: Path, tmp_path: P
     slow = {"cache": [copy(measured_dir, tmp_path / "x.no_cache", slower(1.1))]}
     same = {"pooling": [copy(measured_dir, tmp_path / "x.no_pooling")]}
     (alone,) = write_ablation(tmp_path / "a", [full], slow).record.effects
-    beside, _ = write_ablation(tmp_path / "b", [full], slow | same).record.effects
+    together, _ = write_ablation(tmp_path / "b", [full], slow | same).record.effects
     first = {f.p_corrected for f in alone.comparison.findings if f.p_corrected is not None}
-    second = {f.p_corrected for f in beside.comparison.findings if f.p_corrected is not None}
+    second = {f.p_corrected for f in together.comparison.findings if f.p_corrected is not None}
     assert max(second) == 1.0
     assert min(second) > min(first)
-    assert [f.p for f in alone.comparison.findings] == [f.p for f in beside.comparison.findings]
+    assert [f.p for f in alone.comparison.findings] == [f.p for f in together.comparison.findings]
 
 
 def test_a_case_that_sets_the_switch_itself_is_left_out_of_its_comparison_alone(

@@ -38,9 +38,7 @@ def test_fail_on_worse_is_exit_code_1_only_when_something_is_worse(measured_dir:
     assert "0 worse, 24 better" in better.stdout
 
 
-def test_a_folder_of_repetitions_that_names_no_run_beside_it_is_one_sentence(
-    measured_dir: Path, tmp_path: Path
-) -> None:
+def test_a_damaged_folder_of_repetitions_is_one_sentence(measured_dir: Path, tmp_path: Path) -> None:
     folder = tmp_path / "x.repeat"
     (folder / "reports").mkdir(parents=True)
     for runs, cause in (([], "names no run"), (["a\0b"], "'a\\x00b'"), (["../measured"], "'../measured'")):

@@ -37,7 +37,7 @@ def test_mean_interval_and_spread_over_runs_are_students(measured_dir: Path, tmp
     assert found.within == Interval(None, None)
 
 
-def test_beside_it_stands_the_interval_within_the_first_run(measured_dir: Path, tmp_path: Path) -> None:
+def test_the_interval_within_the_first_run_and_the_spread_between_runs(measured_dir: Path, tmp_path: Path) -> None:
     record = made(measured_dir, tmp_path, [1.0, 1.3])
     found = of(record, "response_time_avg", "single_request", "n01")
     assert found.values[1] == pytest.approx(1.3 * found.values[0])
