@@ -28,8 +28,6 @@ from reelbench.reporting.evidence import measurements as measured
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.stackfile import read_stack
 
-DIMENSIONS = ("performance", "reliability", "resources")
-
 
 class CompareError(Exception):
     """Sides that cannot be compared; `errors` has one sentence for each reason, with its cure."""
@@ -61,7 +59,9 @@ class Side:
     @cached_property
     def invalid(self) -> frozenset[tuple[str, str]]:
         """Scenario and case of each place in which a load generator was the bottleneck; an empty case: any case."""
-        found = {(h.scenario, h.case) for run in self.runs for d in DIMENSIONS for h in check(run, d) if h.problems}
+        found = {
+            (h.scenario, h.case) for run in self.runs for d in _dimensions(run) for h in check(run, d) if h.problems
+        }
         return frozenset(found | {(scenario, "") for scenario, _ in found})
 
     @cached_property
@@ -74,7 +74,7 @@ class Side:
         """Counts that do not reconcile, one sentence each."""
         return tuple(
             f"Counts differ in {run.run.run_id}: {difference}"
-            for run in self.runs for d in DIMENSIONS for r in reconcile(run, d) for difference in r.differences
+            for run in self.runs for d in _dimensions(run) for r in reconcile(run, d) for difference in r.differences
         )  # fmt: skip
 
 
@@ -143,10 +143,14 @@ def _read(folder: Path, catalogue: Catalogue) -> Evidence:
     )
 
 
+def _dimensions(run: Evidence) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(scenario.dimension for scenario in run.run.scenarios))
+
+
 def _problems(run: Evidence) -> Iterator[str]:
     if run.run.state is not RunState.COMPLETED:
         yield f"{run.run.run_id} is not finished (its state is {run.run.state})"
-    places = [f"{h.scenario} / {h.case}" for d in DIMENSIONS for h in check(run, d) if h.problems]
+    places = [f"{h.scenario} / {h.case}" for d in _dimensions(run) for h in check(run, d) if h.problems]
     if places:
         yield f"{run.run.run_id} is {Status.INVALID}: the load generator was the bottleneck in {', '.join(places)}"
 

@@ -46,7 +46,7 @@ def render(title: str, reports: Sequence[Report], statuses: Mapping[str, str], f
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"rich": rich, "word": _word}
+    environment.filters |= {"rich": rich, "word": _word, "short": _short}
     environment.tests |= {
         "paragraph": lambda block: isinstance(block, Paragraph),
         "bullets": lambda block: isinstance(block, Bullets),
@@ -102,6 +102,11 @@ def _marks(token: Token, following: str) -> str:
         return f"</{tag}>"
     colour = _word(following.removeprefix("Verdict: "))
     return f'<{tag} class="verdict {colour}">' if colour else f"<{tag}>"
+
+
+def _short(report: Report) -> str:
+    """Name of a report in the contents."""
+    return report.name.removesuffix("_report").replace("_", " ").capitalize()
 
 
 def _word(text: str) -> str:
