@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from reelbench.loadgen.record.records import write_atomically
+from reelbench.loadgen.record.run_files import write_atomically
 from reelbench.monitoring import guide, overview, telemetry_page
 from reelbench.monitoring.dashboards import dashboards
 from reelbench.monitoring.grafana import to_json

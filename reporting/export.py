@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tabulate import tabulate
 
-from reelbench.loadgen.record.records import (
-    TRACES_DIR,
-    RecordError,
-    RunRecord,
-    read_calls,
-    read_jobs,
-    read_requests,
-    read_run,
-)
+from reelbench.loadgen.record.jobs import read_calls, read_jobs, read_requests
+from reelbench.loadgen.record.run import RunRecord, read_run
+from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE, TRACES_DIR, RecordError
+from reelbench.loadgen.record.stack import StackRecord, read_stack
 from reelbench.reporting.analysis.record_slis import compute
 from reelbench.reporting.analysis.verdicts import Analysis, Status, Verdict, analyse, worst
 from reelbench.reporting.catalogue.prices import PRICES_FILE, load_prices
@@ -31,11 +26,9 @@ from reelbench.reporting.evidence.measurements import Measurements
 from reelbench.reporting.evidence.process_samples import read_series
 from reelbench.reporting.evidence.prometheus import QueryError, connect
 from reelbench.reporting.evidence.queries import collect, questions
-from reelbench.reporting.evidence.records import Records
-from reelbench.reporting.evidence.stackfile import StackInfo, read_stack
 from reelbench.reporting.evidence.tempo import connect as connect_tempo
 from reelbench.reporting.evidence.trace_sampling import wanted
-from reelbench.reporting.evidence.traces import FileTraces, Gathered, TraceSource
+from reelbench.reporting.evidence.traces import FileTraces, TraceEvidence, TraceSource
 from reelbench.reporting.publish import Format, publish
 from reelbench.reporting.results.outcome import DimensionResult, RunResult
 from reelbench.reporting.sections import common
@@ -116,27 +109,22 @@ def export(
         finally:
             if prometheus:
                 prometheus.close()
-    jobs, requests, calls = tuple(read_jobs(run_dir)), tuple(read_requests(run_dir)), tuple(read_calls(run_dir))
-    records = Records(run=run, jobs=jobs, requests=requests, calls=calls, series=measurements.series)
-    measurements = compute(slis, records, measurements)
-    gathered = _traces(traces, run_dir, records, stack, ask=prometheus_url is not None)
     evidence = Evidence(
-        catalogue=slis,
         run=run,
-        jobs=jobs,
-        requests=requests,
-        calls=calls,
-        series=measurements.series,
+        jobs=tuple(read_jobs(run_dir)),
+        requests=tuple(read_requests(run_dir)),
+        calls=tuple(read_calls(run_dir)),
         stack=stack,
-        prices=price_list,
+        catalogue=slis,
         measurements=measurements,
-        root_spans=gathered.roots,
-        traces=gathered,
+        prices=price_list,
     )
+    evidence = replace(evidence, traces=_traces(traces, run_dir, evidence, ask=prometheus_url is not None))
+    evidence = replace(evidence, measurements=compute(evidence))
     judged = tuple(_judge(evidence, dimension) for dimension in _dimensions(run))
     status, exit_code = worst([one.analysis for one in judged])
     found = RunResult(evidence, judged, status, exit_code)
-    paths = [measured.write(run_dir, measurements)]
+    paths = [measured.write(run_dir, evidence.measurements)]
     paths += publish(run_dir / REPORTS_DIR, found, formats, charts=charts)
     return Exported(
         paths=tuple(paths),
@@ -164,38 +152,37 @@ def _kept(run_dir: Path, run: RunRecord, slis: Catalogue) -> Measurements | None
     if kept is None:
         return None
     if kept.run_id != run.run_id:
-        raise RecordError(f"{run_dir} holds measurements of run {kept.run_id}; delete {measured.MEASUREMENTS_FILE}")
+        raise RecordError(f"{run_dir} holds measurements of run {kept.run_id}; delete {MEASUREMENTS_FILE}")
     if unknown := {m.sli for m in kept.measurements} - {sli.id for sli in slis.slis}:
         msg = f"{run_dir} holds measurements that the catalogue does not know ({', '.join(sorted(unknown))})"
         raise RecordError(f"{msg}; export again with Prometheus")
     return kept
 
 
-def _traces(
-    traces: TraceSource | None, run_dir: Path, records: Records, stack: StackInfo | None, *, ask: bool
-) -> Gathered:
+def _traces(traces: TraceSource | None, run_dir: Path, evidence: Evidence, *, ask: bool) -> TraceEvidence:
     """Ask where the traces are; without a Prometheus nobody is asked, and only files can tell."""
     if traces is not None:
-        return _gather(traces, records)
+        return _gather(traces, evidence)
+    stack = evidence.stack
     if stack is None or stack.traces_url is None:
-        return _gather(FileTraces(run_dir / TRACES_DIR), records)
+        return _gather(FileTraces(run_dir / TRACES_DIR), evidence)
     if not ask:
-        return Gathered(absent=f"they are in the Tempo at {stack.traces_url}, and nobody was asked")
-    tempo = connect_tempo(stack.traces_url, records.run)
+        return TraceEvidence(absent=f"they are in the Tempo at {stack.traces_url}, and nobody was asked")
+    tempo = connect_tempo(stack.traces_url, evidence.run)
     try:
-        return _gather(tempo, records)
+        return _gather(tempo, evidence)
     finally:
         tempo.close()
 
 
-def _gather(source: TraceSource, records: Records) -> Gathered:
+def _gather(source: TraceSource, evidence: Evidence) -> TraceEvidence:
     try:
-        return source.gather(wanted(records, source.per_case))
+        return source.gather(wanted(evidence, source.per_case))
     except QueryError as error:
-        return Gathered(absent=str(error))
+        return TraceEvidence(absent=str(error))
 
 
-def _instant(run: RunRecord, stack: StackInfo | None) -> float:
+def _instant(run: RunRecord, stack: StackRecord | None) -> float:
     if stack is not None and stack.settled_at is not None:
         return stack.settled_at
     ends = [end for s in run.scenarios for end in (s.ended, *(c.ended for c in s.cases)) if end is not None]

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
-from reelbench.loadgen.record.records import write_atomically
+from reelbench.loadgen.record.run_files import write_atomically
 from reelbench.reporting.document.report import Report
 from reelbench.reporting.render import csv, junit, latex, markdown, setup
 from reelbench.reporting.render.names import figures_of

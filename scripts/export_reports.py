@@ -21,16 +21,16 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an install
 
 from reelbench.loadgen.addresses import is_base_url
-from reelbench.loadgen.record.records import RUN_FILE, RecordError, read_run
+from reelbench.loadgen.record.run import read_run
+from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE, RUN_FILE, RecordError
+from reelbench.loadgen.record.stack import read_stack
 from reelbench.reporting.catalogue.prices import PRICES_FILE, PricesError, load_prices
 from reelbench.reporting.catalogue.sli_file import CatalogueError
 from reelbench.reporting.compare.folders import is_repeated, repeated_runs
 from reelbench.reporting.compare.repetitions import write_repetitions
 from reelbench.reporting.compare.side import CompareError
-from reelbench.reporting.evidence.measurements import MEASUREMENTS_FILE
 from reelbench.reporting.evidence.measurements import read as read_measurements
 from reelbench.reporting.evidence.prometheus import QueryError
-from reelbench.reporting.evidence.stackfile import read_stack
 from reelbench.reporting.export import export
 from reelbench.reporting.publish import DEFAULT, PAGE, Format, FormatError, formats_of
 from reelbench.stack.binaries import find_prometheus

@@ -11,10 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from reelbench.loadgen.record.records import RUN_FILE, RunRecord, RunState, read_jobs, read_run
+from reelbench.loadgen.record.jobs import read_jobs
+from reelbench.loadgen.record.run import RunRecord, RunState, read_run
+from reelbench.loadgen.record.run_files import RUN_FILE
+from reelbench.loadgen.record.stack import read_stack
 from reelbench.reporting.document.grafana_links import live_run
 from reelbench.reporting.evidence.prometheus import QueryError
-from reelbench.reporting.evidence.stackfile import read_stack
 from reelbench.reporting.evidence.tempo import connect
 from reelbench.reporting.export import REPORTS_DIR, export
 from reelbench.reporting.publish import DEFAULT, PAGE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from reelbench.loadgen.record.records import RecordError
+from reelbench.loadgen.record.run_files import RecordError
 from reelbench.reporting.compare.folders import ABLATION_SUFFIX, REPEAT_SUFFIX
 from reelbench.reporting.evidence.prometheus import QueryError
 from reelbench.stack.errors import StackError

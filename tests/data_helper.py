@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from reelbench.loadgen.record.records import JobRecord, Outcome
+from reelbench.loadgen.record.jobs import JobRecord, Outcome
 
 
 def job(index: int = 0, *, due: float = 10.0, seconds: float = 0.5, **changes: Any) -> JobRecord:

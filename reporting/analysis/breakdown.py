@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from reelbench.loadgen.record.records import JobRecord
+from reelbench.loadgen.record.jobs import JobRecord
 from reelbench.reporting.analysis.critical_path import critical_path
 from reelbench.reporting.evidence.traces import TraceSpan
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from reelbench.loadgen.record.records import CaseRecord, Outcome
+from reelbench.loadgen.record.jobs import Outcome
+from reelbench.loadgen.record.run import CaseRecord
 from reelbench.reporting.analysis.process_usage import UNDER_TEST, job_seconds, memory, utilisation
 from reelbench.reporting.analysis.traffic import traffic
 from reelbench.reporting.catalogue.sli import Role
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import case_seconds
+from reelbench.reporting.evidence.evidence import Evidence, case_seconds
 
 HOUR = 3600.0
 MONTH = 730.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reelbench.loadgen.record.records import CaseRecord
+from reelbench.loadgen.record.run import CaseRecord
 from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.evidence.evidence import Evidence
 

@@ -15,7 +15,7 @@ from reelbench.reporting.compare.records import AblationRecord, Effect, Finding,
 from reelbench.reporting.compare.side import Side, refusals, side_of
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Paragraph, Report, Section
-from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.evidence.evidence import place_name
 
 NAME = "ablation_report"
 KEY = (

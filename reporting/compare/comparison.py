@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from reelbench.loadgen.record.records import RunState
+from reelbench.loadgen.record.run import RunState
 from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.compare import report
 from reelbench.reporting.compare.folders import COMPARISON_FILE, Written, write

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from reelbench.loadgen.record.records import RecordError, write_atomically
+from reelbench.loadgen.record.run_files import RecordError, write_atomically
 from reelbench.reporting.document.report import Report
 from reelbench.reporting.render import markdown
 

@@ -7,15 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from reelbench.loadgen.record.records import (
-    RUN_FILE,
-    RecordError,
-    RunState,
-    read_calls,
-    read_jobs,
-    read_requests,
-    read_run,
-)
+from reelbench.loadgen.record.jobs import read_calls, read_jobs, read_requests
+from reelbench.loadgen.record.run import RunState, read_run
+from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE, RUN_FILE, RecordError
+from reelbench.loadgen.record.stack import read_stack
 from reelbench.reporting.analysis.generator_health import check
 from reelbench.reporting.analysis.reconciliation import reconcile
 from reelbench.reporting.analysis.verdicts import Status
@@ -26,7 +21,6 @@ from reelbench.reporting.compare.records import Differs, SideRecord
 from reelbench.reporting.document import text
 from reelbench.reporting.evidence import measurements as measured
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.stackfile import read_stack
 
 
 class CompareError(Exception):
@@ -127,7 +121,7 @@ def _read(folder: Path, catalogue: Catalogue) -> Evidence:
     run = read_run(folder)
     kept = measured.read(folder)
     if kept is None:
-        msg = f"{folder} has no {measured.MEASUREMENTS_FILE}; write it with: python scripts/export_reports.py {folder}"
+        msg = f"{folder} has no {MEASUREMENTS_FILE}; write it with: python scripts/export_reports.py {folder}"
         raise RecordError(msg)
     return Evidence(
         catalogue=catalogue,
@@ -135,11 +129,9 @@ def _read(folder: Path, catalogue: Catalogue) -> Evidence:
         jobs=tuple(read_jobs(folder)),
         requests=tuple(read_requests(folder)),
         calls=tuple(read_calls(folder)),
-        series=kept.series,
         stack=read_stack(folder),
         prices=load_prices(),
         measurements=kept,
-        root_spans=None,
     )
 
 

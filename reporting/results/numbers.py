@@ -7,14 +7,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from reelbench.loadgen.record.records import CaseRecord, ScenarioRecord
+from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
 from reelbench.reporting.analysis.outages import outages, recovery
 from reelbench.reporting.analysis.verdicts import QUICK, Verdict
 from reelbench.reporting.catalogue.sli import Kind, RecordFunction, Role, Samples, Sli
 from reelbench.reporting.document import grafana_links
-from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.evidence import STOPPED, Evidence, case_seconds
 from reelbench.reporting.evidence.measurements import RECORDS, Measurement
-from reelbench.reporting.evidence.records import STOPPED, case_seconds
 from reelbench.reporting.results.results import Limits, ResultValue, Target
 from reelbench.reporting.statistics.intervals import (
     Interval,

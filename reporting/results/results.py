@@ -9,10 +9,10 @@ from typing import Final, Literal
 
 import msgspec
 
-from reelbench.loadgen.record.records import AuditRecord, DocumentRecord, EnvironmentRecord, FaultRecord
+from reelbench.loadgen.record.run import AuditRecord, DocumentRecord, EnvironmentRecord, FaultRecord
+from reelbench.loadgen.record.stack import StackRecord
 from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.evidence.buckets import Bound
-from reelbench.reporting.evidence.stackfile import StackInfo
 
 SCHEMA_VERSION: Final = 2
 """Raised when a field is removed or changes its meaning, not for a new optional field."""
@@ -163,7 +163,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Switches of the service; null when the service does not report them."""
     faults: tuple[FaultRecord, ...]
     environment: EnvironmentRecord
-    stack: StackInfo | None
+    stack: StackRecord | None
 
 
 class Results(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

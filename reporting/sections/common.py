@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from reelbench.loadgen.record.records import CaseRecord, LimitsRecord, RunState
+from reelbench.loadgen.record.run import CaseRecord, LimitsRecord, RunState
 from reelbench.reporting.analysis.generator_health import MAX_GENERATOR_CPU, MAX_LATENESS, MAX_LATENESS_SHARE, MIN_SENT
 from reelbench.reporting.analysis.record_slis import explain
 from reelbench.reporting.analysis.verdicts import Analysis, Status, Verdict
 from reelbench.reporting.document import grafana_links, text
 from reelbench.reporting.document.literal import literal
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
-from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.evidence import Evidence, began, case_seconds, place_name
 from reelbench.reporting.evidence.measurements import RECORDS, Measurement
-from reelbench.reporting.evidence.records import began, case_seconds, place_name
 
 MEANINGS = {
     Status.PASS: "every objective that could be judged holds, the counts reconcile and the load generator kept up",

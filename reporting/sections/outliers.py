@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reelbench.loadgen.record.records import JobRecord
+from reelbench.loadgen.record.jobs import JobRecord
 from reelbench.reporting.analysis.critical_path import seconds_in_spans
 from reelbench.reporting.analysis.span_tree import span_tree
 from reelbench.reporting.document import grafana_links, text
 from reelbench.reporting.document.literal import literal
 from reelbench.reporting.document.report import Block, Code, Paragraph, Section, Table
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.evidence.trace_sampling import FAILED, failed, slowest
 
 TITLE = "Slowest and failed jobs"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from reelbench.loadgen.record.records import Outcome
+from reelbench.loadgen.record.jobs import Outcome
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Paragraph, Section, Table
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.statistics.intervals import Summary, summarize
 
 

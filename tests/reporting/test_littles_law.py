@@ -10,7 +10,7 @@ from itertools import pairwise
 import msgspec
 import pytest
 
-from reelbench.loadgen.record.records import Outcome
+from reelbench.loadgen.record.jobs import Outcome
 from reelbench.reporting.analysis.load_levels import levels
 from reelbench.reporting.statistics.littles_law import check
 from tests.reporting.evidence_of import evidence, only

@@ -9,17 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reelbench.loadgen.record.records import (
-    CallRecord,
-    JobRecord,
-    Outcome,
-    RunRecord,
-    read_calls,
-    read_jobs,
-    read_run,
-    to_line,
-    write_run,
-)
+from reelbench.loadgen.record.jobs import CallRecord, JobRecord, Outcome, read_calls, read_jobs
+from reelbench.loadgen.record.run import RunRecord, read_run, write_run
+from reelbench.loadgen.record.run_files import to_line
 from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.export import Exported, export
 from tests.reporting import made_outages

@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from reelbench.loadgen.record.records import Outcome
+from reelbench.loadgen.record.jobs import Outcome
 from reelbench.reporting.document.report import Paragraph, Table
 from reelbench.reporting.sections import warmup
 from tests.reporting.evidence_of import evidence

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from reelbench.loadgen.record.records import CallRecord, Outcome, read_calls, read_jobs, read_run
+from reelbench.loadgen.record.jobs import CallRecord, Outcome, read_calls, read_jobs
+from reelbench.loadgen.record.run import read_run
+from reelbench.loadgen.record.stack import read_stack
 from reelbench.stack.prometheus import PrometheusBinary
-from reelbench.stack.record import read_stack
 from reelbench.stack.reopen_tsdb import reopen
 from tests.acceptance import SuiteRun, needs
 from tests.commands import left_behind, run

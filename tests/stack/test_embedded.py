@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from reelbench.loadgen.record.stack import read_stack
 from reelbench.stack import http
 from reelbench.stack.embedded import COMPONENTS, Component, EmbeddedStack
 from reelbench.stack.endpoints import allocate
 from reelbench.stack.environment import component_environment
 from reelbench.stack.errors import StackError
 from reelbench.stack.prometheus import PrometheusBinary
-from reelbench.stack.record import read_stack
 from reelbench.stack.reopen_tsdb import reopen
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from reelbench.reporting.analysis.load_levels import Level
 from reelbench.reporting.document.report import Chart, Series
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.statistics.intervals import Percentile
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from reelbench.loadgen.record.records import Outcome
+from reelbench.loadgen.record.jobs import Outcome
 from reelbench.reporting.analysis.load_levels import Level
 from reelbench.reporting.document.report import Chart, Series
 from reelbench.reporting.evidence.evidence import Evidence

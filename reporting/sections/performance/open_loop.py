@@ -16,8 +16,7 @@ from reelbench.reporting.analysis.spike import GROUP, Spike, spikes
 from reelbench.reporting.analysis.verdicts import Analysis
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.evidence.evidence import Evidence, place_name
 
 RAMP, SPIKE = "ramp", "spike"
 RATES = ("arrival_rate", RAMP, SPIKE)

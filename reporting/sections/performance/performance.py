@@ -6,9 +6,8 @@ from reelbench.reporting.analysis.load_levels import Level, levels
 from reelbench.reporting.analysis.verdicts import Analysis
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Report, Section, Table
-from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.evidence.measurements import Measurement
-from reelbench.reporting.evidence.records import place_name
 from reelbench.reporting.sections import common, outliers, principles, warmup
 from reelbench.reporting.sections.performance import (
     charts,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
-from reelbench.loadgen.record.records import Outcome
-from reelbench.reporting.analysis.open_breaker_calls import Crossings, crossings
+from reelbench.loadgen.record.jobs import Outcome
+from reelbench.reporting.analysis.open_breaker_calls import OpenBreakerCalls, open_breaker_calls
 from reelbench.reporting.analysis.outages import Outage, Recovery, calls_during, outages, recovery, transitions
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Series, Table, Timeline
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import Records
 from reelbench.reporting.sections.common import not_run
 from reelbench.reporting.statistics.intervals import summarize
 
@@ -27,7 +26,7 @@ def section(evidence: Evidence) -> Section:
     charts = _charts(evidence, found)
     if evidence.switched_off("breaker"):
         return Section(title, (*_without(evidence, found), *charts))
-    crossed = crossings(evidence, SCENARIO)
+    crossed = open_breaker_calls(evidence, SCENARIO)
     blocks: list[Block] = [
         Bullets((*_opening(evidence, found), *_holding(evidence, crossed), *_fast(evidence, crossed)))
     ]
@@ -67,7 +66,7 @@ def _opening(evidence: Evidence, found: tuple[Outage, ...]) -> list[str]:
     return sentences
 
 
-def _holding(evidence: Evidence, crossed: Crossings) -> list[str]:
+def _holding(evidence: Evidence, crossed: OpenBreakerCalls) -> list[str]:
     if not _counted(evidence):
         return ["The provider's own log of calls is not there, so calls while open cannot be counted."]
     providers = sorted({interval.provider for interval in crossed.intervals})
@@ -86,7 +85,7 @@ def _counted(evidence: Evidence) -> bool:
     return any(call.scenario == SCENARIO for call in evidence.calls)
 
 
-def _fast(evidence: Evidence, crossed: Crossings) -> list[str]:
+def _fast(evidence: Evidence, crossed: OpenBreakerCalls) -> list[str]:
     failed = [
         job.done - job.sent
         for job in evidence.scenario_jobs(SCENARIO)
@@ -133,7 +132,7 @@ def _transitions(evidence: Evidence) -> Table:
     )
 
 
-def _passed(crossed: Crossings, *, counted: bool) -> Table:
+def _passed(crossed: OpenBreakerCalls, *, counted: bool) -> Table:
     rows = []
     for interval in crossed.intervals:
         length = interval.until - interval.opened
@@ -255,7 +254,7 @@ def _end(evidence: Evidence, case: str, instants: list[float]) -> float:
     return max([*instants, *jobs]) if ended is None else max([ended, *instants])
 
 
-def _at(records: Records, case: str, instant: float) -> float:
+def _at(records: Evidence, case: str, instant: float) -> float:
     start = records.beginning(SCENARIO, case)
     return instant - start if start is not None else instant
 

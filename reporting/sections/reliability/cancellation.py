@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from reelbench.loadgen.record.records import JobRecord, Outcome
+from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Bullets, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import Records
 from reelbench.reporting.sections.common import not_run
 from reelbench.reporting.statistics.intervals import Proportion, exact_proportion, summarize
 
 SCENARIO = "job_cancellation"
 
 
-def cancelled(records: Records) -> list[JobRecord]:
+def cancelled(records: Evidence) -> list[JobRecord]:
     """Jobs that were cancelled in mid-work."""
     return [job for job in records.scenario_jobs(SCENARIO) if job.outcome is Outcome.CANCELLED]
 
 
-def leftovers(records: Records) -> Proportion | None:
+def leftovers(records: Evidence) -> Proportion | None:
     """Jobs that the service still showed after their cancellation, of those that were looked at; exact interval."""
     looked = [job for job in cancelled(records) if job.leftover is not None]
     return exact_proportion(sum(1 for job in looked if job.leftover), len(looked))

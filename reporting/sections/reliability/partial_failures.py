@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from reelbench.loadgen.record.records import Outcome
+from reelbench.loadgen.record.jobs import Outcome
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Bullets, Section, Table
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import STOPPED, Records
+from reelbench.reporting.evidence.evidence import STOPPED, Evidence
 from reelbench.reporting.sections.common import not_run
 from reelbench.reporting.statistics.intervals import Proportion, exact_proportion, proportion
 
 SCENARIO = "partial_failures"
 
 
-def handled(records: Records) -> Proportion | None:
+def handled(records: Evidence) -> Proportion | None:
     """Jobs that ended with a video, whole or partial, of all that ended; Wilson interval."""
     jobs = [job for job in records.scenario_jobs(SCENARIO) if job.outcome not in STOPPED]
     return proportion(sum(1 for job in jobs if job.outcome is Outcome.COMPLETED), len(jobs))

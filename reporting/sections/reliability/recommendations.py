@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reelbench.reporting.analysis.job_integrity import losses
-from reelbench.reporting.analysis.open_breaker_calls import crossings
+from reelbench.reporting.analysis.open_breaker_calls import open_breaker_calls
 from reelbench.reporting.analysis.outages import outages
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section
@@ -93,7 +93,7 @@ def _audit(evidence: Evidence) -> Iterator[str]:
 def _breaker(evidence: Evidence) -> Iterator[str]:
     if evidence.scenario(OUTAGE) is None or evidence.switched_off("breaker") or not evidence.breakers_read(OUTAGE):
         return
-    passed = len(crossings(evidence, OUTAGE).passed)
+    passed = len(open_breaker_calls(evidence, OUTAGE).passed)
     if passed:
         yield f"**{passed:,} calls passed an open breaker:** every attempt, retries too, must ask the breaker first."
     found = outages(evidence, OUTAGE)

@@ -6,9 +6,8 @@ from collections.abc import Callable
 
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Section, Table
-from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.evidence.measurements import Measurement
-from reelbench.reporting.evidence.records import place_name
 from reelbench.reporting.sections.common import not_run
 from reelbench.reporting.sections.reliability.success import DIMENSION, NORMAL
 from reelbench.reporting.statistics.intervals import Interval, Proportion, mean_difference, proportion, summarize

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reelbench.reporting.analysis.job_integrity import losses
-from reelbench.reporting.analysis.open_breaker_calls import crossings
+from reelbench.reporting.analysis.open_breaker_calls import open_breaker_calls
 from reelbench.reporting.analysis.outages import outages
 from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.document import text
@@ -142,7 +142,7 @@ def _held(evidence: Evidence) -> Proportion | None:
     """Attempts rejected, of those and the calls that passed while the breaker was open."""
     if evidence.switched_off("breaker") or not any(call.scenario == "llm_outage" for call in evidence.calls):
         return None
-    found = crossings(evidence, "llm_outage")
+    found = open_breaker_calls(evidence, "llm_outage")
     providers = dict.fromkeys(interval.provider for interval in found.intervals)
     rejected = [evidence.value("not_permitted", "llm_outage", member=provider) for provider in providers]
     if not rejected or None in rejected:

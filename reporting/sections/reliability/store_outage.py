@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from reelbench.loadgen.record.records import FaultRecord, Outcome
+from reelbench.loadgen.record.jobs import Outcome
+from reelbench.loadgen.record.run import FaultRecord
 from reelbench.reporting.analysis.job_integrity import losses
 from reelbench.reporting.analysis.outages import STORE
 from reelbench.reporting.document import text

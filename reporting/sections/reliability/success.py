@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from reelbench.loadgen.record.records import JobRecord, Outcome
+from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Section, Table
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import STOPPED, Records, place_name
+from reelbench.reporting.evidence.evidence import STOPPED, Evidence, place_name
 from reelbench.reporting.sections.common import not_run
 from reelbench.reporting.statistics.intervals import Proportion, proportion
 
@@ -14,7 +13,7 @@ NORMAL = "normal_operation"
 DIMENSION = "reliability"
 
 
-def success(records: Records, scenario: str) -> Proportion | None:
+def success(records: Evidence, scenario: str) -> Proportion | None:
     """Completed of all measured jobs that the user or the plan did not stop; Wilson interval."""
     return _share(records.scenario_jobs(scenario))
 

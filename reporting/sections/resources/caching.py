@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reelbench.loadgen.record.records import CaseRecord
+from reelbench.loadgen.record.run import CaseRecord
 from reelbench.reporting.analysis.baseline import compare
 from reelbench.reporting.analysis.cost import charged
 from reelbench.reporting.document import text

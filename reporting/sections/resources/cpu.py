@@ -5,8 +5,7 @@ from __future__ import annotations
 from reelbench.reporting.analysis.process_usage import PROCESSES, UNDER_TEST, cpu, idle_cores, job_seconds, utilisation
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import case_seconds, place_name
+from reelbench.reporting.evidence.evidence import Evidence, case_seconds, place_name
 from reelbench.reporting.sections.common import not_run
 
 DIMENSION = "resources"

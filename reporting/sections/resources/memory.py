@@ -5,8 +5,7 @@ from __future__ import annotations
 from reelbench.reporting.analysis.process_usage import PROCESSES, UNDER_TEST, memory
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.evidence.evidence import Evidence, place_name
 
 DIMENSION = "resources"
 IDLE = "idle_baseline"

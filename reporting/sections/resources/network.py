@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from reelbench.loadgen.record.records import CaseRecord
+from reelbench.loadgen.record.run import CaseRecord
 from reelbench.reporting.analysis.traffic import DEPENDENCIES, Traffic, traffic
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Section, Table
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import case_seconds, place_name
+from reelbench.reporting.evidence.evidence import Evidence, case_seconds, place_name
 from reelbench.reporting.sections.common import not_run
 
 DIMENSION = "resources"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reelbench.loadgen.record.records import CallRecord
+from reelbench.loadgen.record.jobs import CallRecord
 from reelbench.reporting.analysis.baseline import compare
 from reelbench.reporting.analysis.process_usage import job_seconds
 from reelbench.reporting.document import text

@@ -11,8 +11,7 @@ from reelbench.reporting.analysis.traffic import traffic
 from reelbench.reporting.analysis.verdicts import Analysis
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Report, Section, Table
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.sections import common, principles
 from reelbench.reporting.sections.resources import caching, cost, cpu, leak, memory, network, pooling, recommendations
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from reelbench.loadgen.record.records import RunRecord
+from reelbench.loadgen.record.run import RunRecord
 from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.compare.ablation import KEY, write_ablation
 from reelbench.reporting.compare.records import AblationRecord, Verdict

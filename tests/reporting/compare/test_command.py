@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from reelbench.loadgen.record.records import read_run
+from reelbench.loadgen.record.run import read_run
 from reelbench.reporting.compare.repetitions import write_repetitions
 from reelbench.reporting.document.literal import literal
 from tests.commands import invoke

@@ -6,7 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reelbench.loadgen.record.records import JobRecord, Outcome, RecordError, RunRecord, RunState
+from reelbench.loadgen.record.jobs import JobRecord, Outcome
+from reelbench.loadgen.record.run import RunRecord, RunState
+from reelbench.loadgen.record.run_files import RecordError
 from reelbench.reporting.catalogue.sli import Kind
 from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.compare.comparison import export

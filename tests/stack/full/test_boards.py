@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from reelbench.loadgen.record.records import Outcome
+from reelbench.loadgen.record.jobs import Outcome
 from reelbench.monitoring.dashboards import dashboards
 from reelbench.monitoring.grafana import PROMETHEUS, Dashboard, Row, Target, TextVariable
 from reelbench.reporting.catalogue.prices import load_prices
