@@ -1,4 +1,4 @@
-"""A case beside its baseline: the difference of two samples of response times."""
+"""Comparison of a case with its baseline: the difference of two samples of response times."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ class Comparison:
     case: Summary
     baseline: Summary
     difference: Interval
-    """Of the means, case less baseline, by Welch's t."""
+    """Interval of the difference of the means (case - baseline), by Welch's t."""
 
     @property
     def change(self) -> float:
-        """Of the means; negative when the case is faster."""
+        """Difference of the means; negative when the case is faster."""
         return self.case.average - self.baseline.average
 
     @property
     def clear(self) -> bool:
-        """True when the interval does not hold zero."""
+        """True when the interval excludes zero."""
         lower, upper = self.difference.lower, self.difference.upper
         return lower is not None and upper is not None and (lower > 0 or upper < 0)
 
     def sentence(self, what: str, than: str) -> str:
-        """The difference in words, with its interval."""
+        """Return the difference as a sentence, with its interval."""
         share = abs(self.change) / self.baseline.average * 100 if self.baseline.average else 0.0
         word = "faster" if self.change < 0 else "slower"
-        unclear = "" if self.clear else "; the interval holds zero, so this run shows no difference"
+        unclear = "" if self.clear else "; the interval includes zero, so this run shows no difference"
         return (
             f"{what} answer **{abs(self.change) * 1000:.1f} ms {word}** than {than} ({share:.1f} %): "
             f"{self.case.average:.3f} s (n = {self.case.n}) against {self.baseline.average:.3f} s "

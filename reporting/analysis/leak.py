@@ -1,4 +1,4 @@
-"""Does the service's memory grow from job to job, for good?"""
+"""Permanent growth of the service's memory from job to job."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from reelbench.reporting.statistics.trend import Trend, trend
 
 SCENARIO = "memory_leak"
 HORIZON = 1000
-"""Jobs that a slope is extended over."""
+"""Jobs over which the slope is projected."""
 EDGE = 3
-"""ProcessSamples at either end whose median stands for the memory there."""
+"""Samples at either end whose median stands for the memory there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Leak:
     case: CaseRecord
     samples: ProcessSamples
     jobs: int
-    """Measured jobs: the warm-up, whose growth is no leak, is before the first sample that counts."""
+    """Measured jobs; the growth during warm-up is not a leak and is left out."""
     beginning: float
     """Median of the first three samples of the case."""
     end: float
@@ -35,18 +35,18 @@ class Leak:
 
     @property
     def growth(self) -> float:
-        """Share of the memory at the beginning."""
+        """Growth as a share of the memory at the start."""
         return self.end / self.beginning - 1
 
     @property
     def projected(self) -> float:
-        """What the memory surely grows by over the horizon: lower limit of the slope; 0 without a significant trend."""
+        """Lower 95 % limit of the growth over the horizon; 0 without a significant trend."""
         lower = self.trend.interval.lower or 0.0
         return max(lower, 0.0) * HORIZON if self.trend.significant else 0.0
 
 
 def leak(evidence: Evidence, scenario: str = SCENARIO) -> Leak | None:
-    """The growth of memory in the first case of a scenario; None when there are too few samples for a trend."""
+    """Return the growth of memory in the first case of a scenario; None with too few samples for a trend."""
     found = evidence.scenario(scenario)
     case = next((c for c in found.cases if c.started is not None), None) if found else None
     seconds = case_seconds(case) if case else None

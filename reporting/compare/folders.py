@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from reelbench.loadgen.record.run_files import RecordError, write_atomically
+from reelbench.loadgen.record.run_files import RecordError, VersionedFile, write_atomically
 from reelbench.reporting.document.report import Report
 from reelbench.reporting.render import markdown
 
@@ -20,8 +20,6 @@ ABLATION_SUFFIX = ".ablation"
 REPETITIONS_FILE = "repetitions.json"
 COMPARISON_FILE = "comparison.json"
 ABLATION_FILE = "ablation.json"
-SCHEMA_VERSION = 1
-"""Version of these three files; a reader rejects any other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,6 @@ class Written(Generic[R]):
 
 
 class _Head(msgspec.Struct):
-    schema_version: int
     runs: tuple[str, ...] = ()
 
 
@@ -60,13 +57,7 @@ def repeated_runs(folder: Path) -> list[Path]:
             f"name a folder under runs/, or one that ends in {REPEAT_SUFFIX}"
         )
         raise RecordError(msg) from error
-    try:
-        head = msgspec.json.decode(raw, type=_Head)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise RecordError(f"{path} is damaged ({error}); run the suite again with --repeat") from error
-    if head.schema_version != SCHEMA_VERSION:
-        msg = f"{path} has schema version {head.schema_version}, this Reelbench reads version {SCHEMA_VERSION}"
-        raise RecordError(f"{msg}; use the Reelbench that wrote it")
+    head = VersionedFile(REPETITIONS_FILE, _Head, "run the suite again with --repeat").decode(path, raw)
     if not head.runs:
         raise RecordError(f"{folder} names no run; repeat a run with: python scripts/run_suite.py --repeat 5")
     if wrong := [name for name in head.runs if Path(name).name != name or "\0" in name]:

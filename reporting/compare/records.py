@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-from reelbench.reporting.compare.folders import SCHEMA_VERSION
+from reelbench.loadgen.record.run_files import SCHEMA_VERSION
 from reelbench.reporting.evidence.evidence import place_name
 from reelbench.reporting.statistics.intervals import Interval
 
