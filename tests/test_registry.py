@@ -20,7 +20,7 @@ from reelbench.loadgen.record.jobs import RequestRecord
 from reelbench.service import metrics as service
 from reelbench.service.domain.correlation import Correlation
 from reelbench.service.providers import metrics as providers
-from tests.test_data_helper import job
+from tests.data_helper import job
 
 REQUEST = RequestRecord(
     scenario="s", case="c", index=0, warmup=False, operation="create", sent=0.0, duration=0.1, status=200, bytes=1
