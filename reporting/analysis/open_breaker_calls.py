@@ -12,7 +12,7 @@ from reelbench.reporting.evidence.evidence import Evidence
 
 @dataclass(frozen=True, slots=True)
 class OpenInterval:
-    """From one opening of a breaker to its next probe."""
+    """The time from one opening of a breaker to its next probe."""
 
     scenario: str
     case: str
@@ -36,11 +36,11 @@ class OpenBreakerCalls:
 
     intervals: tuple[OpenInterval, ...]
     counted: int
-    """Calls that the provider counted in all, of the breakers that opened."""
+    """Calls that the providers of the opened breakers counted."""
     passed: tuple[CallRecord, ...]
-    """Sent while the breaker was open, or at a time that is not known: each is a violation."""
+    """Calls sent while the breaker was open, or at an unknown time: each one is a violation."""
     in_flight: tuple[CallRecord, ...]
-    """Sent before the opening: no breaker can call them back."""
+    """Calls sent before the opening, which a breaker cannot stop."""
 
 
 def open_intervals(evidence: Evidence, *scenarios: str) -> tuple[OpenInterval, ...]:
