@@ -14,6 +14,7 @@ from reelbench.loadgen.record.jobs import CallRecord, JobRecord, Outcome, read_c
 from reelbench.loadgen.record.run import RunRecord, read_run, write_run
 from reelbench.loadgen.record.run_files import to_line
 from reelbench.reporting.analysis.verdicts import Status
+from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.export import Exported, export
 from tests.acceptance import SCENARIOS
 from tests.reporting import made_outages
@@ -592,13 +593,16 @@ def test_an_outage_alone_has_its_section_and_a_score_of_the_tested_parts(outages
     assert "It rests on 3 of 8 parts" in text
 
 
-def test_no_scenario_of_ours_is_named_by_the_reports() -> None:
-    """Literal strings of the sections, of the analysis and of the export; names of charts are no scenarios."""
+def test_no_scenario_of_ours_and_no_indicator_is_named_by_the_sections() -> None:
+    """Sections find scenarios by evidence and indicators by role: neither stands as a literal string."""
     folder = Path(export.__code__.co_filename).parent
+    files = (*folder.rglob("sections/**/*.py"), *folder.rglob("analysis/*.py"), folder / "export.py")
+    ids = {sli.id for sli in load().slis}
     found = [
         (path.name, node.value)
-        for path in (*folder.rglob("sections/**/*.py"), *folder.rglob("analysis/*.py"), folder / "export.py")
+        for path in files
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.strip("` ") in SCENARIOS
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if node.value.strip("` ") in SCENARIOS or ("sections" in path.parts and node.value in ids)
     ]
     assert found == []
