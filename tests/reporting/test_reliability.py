@@ -362,7 +362,7 @@ def test_a_baseline_without_breaker_shows_the_calls_instead(outages_dir: Path) -
     assert done.status is Status.NO_DATA
 
 
-def test_calls_that_nobody_counted_are_no_pass(outages_dir: Path) -> None:
+def test_calls_that_were_not_counted_are_no_pass(outages_dir: Path) -> None:
     (outages_dir / "calls.jsonl").unlink()
     done, text = exported(outages_dir)
     assert done.status is Status.NO_DATA
@@ -483,7 +483,7 @@ def test_without_prometheus_the_records_still_speak(outages_dir: Path) -> None:
 
 
 def test_two_dimensions_give_two_reports_and_the_worse_status(measured_dir: Path, outages_dir: Path) -> None:
-    """The performance scenarios of one made run beside the reliability scenarios of the other."""
+    """The performance scenarios of one made run with the reliability scenarios of the other."""
     other = read_run(outages_dir)
     change_run(
         measured_dir,
@@ -516,7 +516,7 @@ def test_the_report_is_written_in_two_seconds(outages_dir: Path) -> None:
     assert time.process_time() - begun < 2
 
 
-def test_breakers_that_nobody_could_read_are_no_data_and_no_failure(outages_dir: Path) -> None:
+def test_breakers_that_could_not_be_read_are_no_data_and_no_failure(outages_dir: Path) -> None:
     def unread(run: RunRecord) -> RunRecord:
         (scenario,) = [s for s in run.scenarios if s.name == "llm_outage"]
         cases = [msgspec.structs.replace(case, breakers_read=False) for case in scenario.cases]
