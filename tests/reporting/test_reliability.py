@@ -14,6 +14,7 @@ from reelbench.loadgen.record.jobs import CallRecord, JobRecord, Outcome, read_c
 from reelbench.loadgen.record.run import RunRecord, read_run, write_run
 from reelbench.loadgen.record.run_files import to_line
 from reelbench.reporting.analysis.verdicts import Status
+from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.export import Exported, export
 from tests.acceptance import SCENARIOS
 from tests.reporting import made_outages
@@ -361,7 +362,7 @@ def test_a_baseline_without_breaker_shows_the_calls_instead(outages_dir: Path) -
     assert done.status is Status.NO_DATA
 
 
-def test_calls_that_nobody_counted_are_no_pass(outages_dir: Path) -> None:
+def test_calls_that_were_not_counted_are_no_pass(outages_dir: Path) -> None:
     (outages_dir / "calls.jsonl").unlink()
     done, text = exported(outages_dir)
     assert done.status is Status.NO_DATA
@@ -482,7 +483,7 @@ def test_without_prometheus_the_records_still_speak(outages_dir: Path) -> None:
 
 
 def test_two_dimensions_give_two_reports_and_the_worse_status(measured_dir: Path, outages_dir: Path) -> None:
-    """The performance scenarios of one made run beside the reliability scenarios of the other."""
+    """The performance scenarios of one made run with the reliability scenarios of the other."""
     other = read_run(outages_dir)
     change_run(
         measured_dir,
@@ -515,7 +516,7 @@ def test_the_report_is_written_in_two_seconds(outages_dir: Path) -> None:
     assert time.process_time() - begun < 2
 
 
-def test_breakers_that_nobody_could_read_are_no_data_and_no_failure(outages_dir: Path) -> None:
+def test_breakers_that_could_not_be_read_are_no_data_and_no_failure(outages_dir: Path) -> None:
     def unread(run: RunRecord) -> RunRecord:
         (scenario,) = [s for s in run.scenarios if s.name == "llm_outage"]
         cases = [msgspec.structs.replace(case, breakers_read=False) for case in scenario.cases]
@@ -592,13 +593,16 @@ def test_an_outage_alone_has_its_section_and_a_score_of_the_tested_parts(outages
     assert "It rests on 3 of 8 parts" in text
 
 
-def test_no_scenario_of_ours_is_named_by_the_reports() -> None:
-    """Literal strings of the sections, of the analysis and of the export; names of charts are no scenarios."""
+def test_no_scenario_of_ours_and_no_indicator_is_named_by_the_sections() -> None:
+    """Sections find scenarios by evidence and indicators by role: neither stands as a literal string."""
     folder = Path(export.__code__.co_filename).parent
+    files = (*folder.rglob("sections/**/*.py"), *folder.rglob("analysis/*.py"), folder / "export.py")
+    ids = {sli.id for sli in load().slis}
     found = [
         (path.name, node.value)
-        for path in (*folder.rglob("sections/**/*.py"), *folder.rglob("analysis/*.py"), folder / "export.py")
+        for path in files
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.strip("` ") in SCENARIOS
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if node.value.strip("` ") in SCENARIOS or ("sections" in path.parts and node.value in ids)
     ]
     assert found == []
