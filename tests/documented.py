@@ -20,8 +20,8 @@ from tests.pages import ROOT, Block, pages, tracked
 
 DEADLINE = 600
 """Seconds for the commands of one section."""
-JUDGES = re.compile(r"scripts/(run_suite|export_reports)\.py")
-SLOW = re.compile(r"scripts/(run_suite|export_reports)\.py|-m reelbench.service")
+JUDGES = re.compile(r"scripts/(run_suite|export_reports)\.py|reelbench (run|report|compare)")
+SLOW = re.compile(rf"{JUDGES.pattern}|-m reelbench.service")
 VERDICTS = (0, 1, 3)
 """Exit codes of a command that judges: what it finds depends on the machine, that it finds something does not."""
 SERVER = (
@@ -46,6 +46,9 @@ class Reason:
 def parses(command: str) -> None:
     """Our own command line: every option and value has the form that the command takes."""
     words = shlex.split(_ASSIGNMENTS.sub("", command).removesuffix("&"))
+    if words[0] == "reelbench":
+        assert len(words) > 1, command
+        words = ["python", *installed(words)]
     assert words[0] == "python", command
     if words[1:3] == ["-m", "reelbench.loadgen"]:
         app, arguments = generator.app, words[3:]
@@ -91,11 +94,14 @@ def composes(command: str) -> None:
             assert word in services, command
 
 
+RUN = r"(python scripts/run_suite\.py|reelbench run)"
 REASONS = (
-    Reason(r"make .+", "installs, or runs everything: continuous integration's own commands", is_target),
     Reason(r"docker compose .+", "the tests have no container engine", composes),
-    Reason(r"python scripts/run_suite\.py", "drives every scenario, as the acceptance suite itself does", parses),
-    Reason(r"python scripts/run_suite\.py --profile \w+", "takes up to an hour", parses),
+    Reason(r"make .+", "installs, or runs everything: continuous integration's own commands", is_target),
+    Reason(r"pip install \..*", "installs; a test of its own installs the wheel", lambda _: None),
+    Reason(r"\.venv/bin/python -m coverage .+", "runs all fast tests", lambda _: None),
+    Reason(f"{RUN}", "drives every scenario, as the acceptance suite itself does", parses),
+    Reason(rf"{RUN} --profile \w+", "takes up to an hour", parses),
     Reason(r"PROMETHEUS_URL=\S+mimir\S+ .+|.+--prometheus \S+mimir\S+", "there is no Mimir here", parses),
     Reason(
         r"python -m reelbench.loadgen run .+--rendezvous .+",
