@@ -23,8 +23,9 @@ from rich.console import Console
 
 from reelbench import HOME
 from reelbench.bench.ratio import ratio
+from reelbench.exit_code import ExitCode
 from reelbench.loadgen.document import Document
-from reelbench.loadgen.drive.session import EXIT_INTERRUPTED, EXIT_OK, execute
+from reelbench.loadgen.drive.session import execute
 from reelbench.loadgen.plan.scenario import PROFILES, Scenario
 from reelbench.loadgen.record.records import JobRecord, Outcome, read_jobs
 from reelbench.loadgen.settings import Settings
@@ -183,9 +184,9 @@ def _drive(url: str, folder: Path, load: Scenario, seed: int, document: Document
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         code = runner.run(execute(settings, Console(file=said)))
-    if code == EXIT_INTERRUPTED:
+    if code == ExitCode.INTERRUPTED:
         raise KeyboardInterrupt
-    if code != EXIT_OK:
+    if code != ExitCode.PASS:
         raise OverheadError(f"the load ended with exit code {code}: {said.getvalue().strip()[-300:]}")
 
 

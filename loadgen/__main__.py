@@ -20,15 +20,14 @@ import typer
 import uvloop
 from rich.console import Console
 
+from reelbench.exit_code import ExitCode
 from reelbench.loadgen import telemetry
 from reelbench.loadgen.document import SAMPLE
-from reelbench.loadgen.drive.session import EXIT_INTERRUPTED, execute
+from reelbench.loadgen.drive.session import execute
 from reelbench.loadgen.options import OptionsError, check_options
 from reelbench.loadgen.plan.arrivals import expected_jobs
 from reelbench.loadgen.plan.scenario import PROFILES, Scenario
 from reelbench.loadgen.plan.scenario_file import ScenarioError, load_folder
-
-EXIT_USAGE = 2
 
 app = typer.Typer(
     help="Drives a text-to-video service with known load.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -80,7 +79,7 @@ def run(
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             code = runner.run(execute(settings, console))
     except KeyboardInterrupt:  # before the run could take care of signals: nothing is written yet
-        code = EXIT_INTERRUPTED
+        code = ExitCode.INTERRUPTED
     finally:
         telemetry.shutdown()
     raise typer.Exit(code)
@@ -114,7 +113,7 @@ def _load() -> dict[str, Scenario]:
 def _stop(errors: tuple[str, ...] | list[str]) -> NoReturn:
     for error in errors:
         typer.echo(f"error: {error}", err=True)
-    raise typer.Exit(EXIT_USAGE)
+    raise typer.Exit(ExitCode.USAGE)
 
 
 if __name__ == "__main__":

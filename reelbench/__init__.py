@@ -1,7 +1,9 @@
-"""Reelbench as an import package: in a checkout, each entry is a link to the folder of that name beside this one."""
+"""Reelbench as an import package; in a checkout, each of its folders is a link to the top-level folder of that name."""
 
 from pathlib import Path
 from typing import Final
 
 HOME: Final = Path(__file__).parent.parent
-"""The directory in which ``python -m reelbench.service`` finds this package: the checkout, or site-packages."""
+"""The directory that holds this package: the checkout, or site-packages."""
+CHECKOUT: Final = HOME if (HOME / "pyproject.toml").is_file() else None
+"""The checkout; None when Reelbench is installed."""

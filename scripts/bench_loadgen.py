@@ -21,8 +21,7 @@ from reelbench.bench.k6_locust import K6, install
 from reelbench.bench.loadgen import USERS, freeze_lines, freezes, rate_lines, rates
 from reelbench.bench.ours import Ours
 from reelbench.bench.rig import cores
-
-EXIT_WRONG, EXIT_INTERRUPTED = 3, 130
+from reelbench.exit_code import ExitCode
 
 
 def main(
@@ -45,9 +44,9 @@ def main(
             for line in freeze_lines(freezes([Ours(spans=False), *peers], on=on)):
                 typer.echo(line)
     except BenchError as error:
-        fail(EXIT_WRONG, str(error))
+        fail(ExitCode.INCONCLUSIVE, str(error))
     except KeyboardInterrupt:
-        fail(EXIT_INTERRUPTED, "interrupted")
+        fail(ExitCode.INTERRUPTED, "interrupted")
 
 
 def say(line: str) -> None:

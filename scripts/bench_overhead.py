@@ -16,11 +16,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an install
 
 from reelbench.bench.overhead import OverheadError, lines, run
+from reelbench.exit_code import ExitCode
 from reelbench.loadgen.document import SAMPLE, read_document
 from reelbench.stack.binaries import find_prometheus
 from reelbench.stack.errors import StackError
-
-EXIT_WRONG, EXIT_ABSENT, EXIT_INTERRUPTED = 3, 4, 130
 
 
 def main(
@@ -34,11 +33,11 @@ def main(
         prometheus = find_prometheus(report=say)
         found = run(pairs, jobs, seed, document=read_document(SAMPLE), prometheus=prometheus, say=say)
     except OverheadError as error:
-        fail(EXIT_WRONG, str(error))
+        fail(ExitCode.INCONCLUSIVE, str(error))
     except StackError as error:
-        fail(EXIT_ABSENT, str(error))
+        fail(ExitCode.ABSENT, str(error))
     except KeyboardInterrupt:
-        fail(EXIT_INTERRUPTED, "interrupted")
+        fail(ExitCode.INTERRUPTED, "interrupted")
     for line in lines(found):
         typer.echo(line)
 

@@ -15,13 +15,13 @@ import typer
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an install
 
+from reelbench.exit_code import ExitCode
 from reelbench.loadgen.plan import reference
 from reelbench.monitoring.generate import generate, stale, write
 from reelbench.reporting.catalogue.prices import PRICES_FILE, PricesError
 from reelbench.reporting.catalogue.sli import CATALOGUE_FILE, CatalogueError
 
 SCENARIO_PAGE, SCENARIO_EXAMPLE = "docs/scenario-file.md", "docs/examples/evening_peak.yaml"
-EXIT_STALE, EXIT_USAGE = 1, 2
 
 
 def main(
@@ -37,22 +37,22 @@ def main(
         if check:
             if not root.is_dir():
                 typer.echo(f"error: --root: {root} is no folder; name a checkout", err=True)
-                raise typer.Exit(EXIT_USAGE)
+                raise typer.Exit(ExitCode.USAGE)
             differ = stale(root, made)
             for path in differ:
                 typer.echo(f"stale: {path}")
             if differ:
                 typer.echo("run: python scripts/generate.py", err=True)
-            raise typer.Exit(EXIT_STALE if differ else 0)
+            raise typer.Exit(ExitCode.FAIL if differ else 0)
         for path in write(root, made):
             typer.echo(path)
     except (CatalogueError, PricesError) as error:
         for line in error.errors:
             typer.echo(f"error: {line}", err=True)
-        raise typer.Exit(EXIT_USAGE) from None
+        raise typer.Exit(ExitCode.USAGE) from None
     except OSError as error:
         typer.echo(f"error: {error.filename} cannot be read or written ({error.strerror})", err=True)
-        raise typer.Exit(EXIT_USAGE) from None
+        raise typer.Exit(ExitCode.USAGE) from None
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from reelbench.exit_code import ExitCode
 from reelbench.loadgen.record.records import RUN_FILE, RunRecord, RunState, read_jobs, read_run
 from reelbench.reporting.document.annotations import Region, regions
 from reelbench.reporting.document.grafana_links import live_run
@@ -26,8 +27,6 @@ from reelbench.stack.external import ExternalRun, ExternalStack
 from reelbench.stack.grafana import Grafana
 from reelbench.stack.processes import Child
 from reelbench.suite.interrupt import Forwarding
-
-EXIT_INCONCLUSIVE, EXIT_INTERRUPTED = 3, 130
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +118,7 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
         load.show(line)
     say(f"report written in {time.monotonic() - begun:.1f} s; all on one page: {run_dir / REPORTS_DIR / PAGE}")
     if run.state is RunState.INTERRUPTED:
-        return Ended(EXIT_INTERRUPTED, run)
+        return Ended(ExitCode.INTERRUPTED, run)
     return Ended(status or exported.exit_code, run)
 
 
@@ -189,10 +188,10 @@ def exit_code_of(child: Child, say: Callable[[str], None]) -> int:
     """The exit code of a load generator that left no whole record; says so when it was killed."""
     status = child.process.wait()
     if status in {-signal.SIGINT, -signal.SIGTERM}:
-        return EXIT_INTERRUPTED
+        return ExitCode.INTERRUPTED
     if status < 0:
         say(f"error: {child.name} {child.end()} before the load had ended; what it had written is kept")
-        return EXIT_INCONCLUSIVE
+        return ExitCode.INCONCLUSIVE
     return status
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from reelbench.exit_code import ExitCode
 from reelbench.loadgen.record.records import RecordError
 from reelbench.reporting.compare.folders import ABLATION_SUFFIX, REPEAT_SUFFIX
 from reelbench.reporting.evidence.prometheus import QueryError
 from reelbench.stack.errors import StackError
-from reelbench.suite.measuring import EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, Ended, Load, measure, unwritable
+from reelbench.suite.measuring import Ended, Load, measure, unwritable
 from reelbench.suite.variants import Variant, in_force, variants
 
-EXIT_USAGE, EXIT_ABSENT = 2, 4
-SEVERITY = (0, 3, 1, EXIT_ABSENT, EXIT_INTERRUPTED)
+SEVERITY = (ExitCode.PASS, ExitCode.INCONCLUSIVE, ExitCode.FAIL, ExitCode.ABSENT, ExitCode.INTERRUPTED)
 """Exit codes from good to bad; one that is not here is worse than a failed objective."""
 
 
@@ -44,7 +44,7 @@ def run_series(load: Load, base: str, *, repeat: int, ablate: Sequence[str]) -> 
         elif ended.run is not None:
             load.say(f"{run_id} was not finished: it has its own reports, and no part in those of all runs")
         if not ended.made:
-            stopped = ended.exit_code or EXIT_ABSENT
+            stopped = ended.exit_code or ExitCode.ABSENT
             break
     _report(load, base, made, repeat=repeat, ablate=ablate)
     counted = codes[every[0]] if ablate else [code for some in codes.values() for code in some]
@@ -53,7 +53,9 @@ def run_series(load: Load, base: str, *, repeat: int, ablate: Sequence[str]) -> 
 
 def worst(codes: Sequence[int]) -> int:
     """The worst of these exit codes."""
-    return max(codes, key=lambda code: SEVERITY.index(code) if code in SEVERITY else SEVERITY.index(1) + 0.5)
+    return max(
+        codes, key=lambda code: SEVERITY.index(code) if code in SEVERITY else SEVERITY.index(ExitCode.FAIL) + 0.5
+    )
 
 
 def _attempt(load: Load, run_id: str, variant: Variant) -> Ended:
@@ -63,16 +65,16 @@ def _attempt(load: Load, run_id: str, variant: Variant) -> Ended:
             return measure(load, run_id, environment)
     except KeyboardInterrupt:
         load.say("interrupted")
-        return Ended(EXIT_INTERRUPTED, None)
+        return Ended(ExitCode.INTERRUPTED, None)
     except (StackError, QueryError) as error:
         load.say(f"error: {error}")
-        return Ended(EXIT_ABSENT, None)
+        return Ended(ExitCode.ABSENT, None)
     except RecordError as error:
         load.say(f"error: {error}")
-        return Ended(EXIT_INCONCLUSIVE, None)
+        return Ended(ExitCode.INCONCLUSIVE, None)
     except OSError as error:
         load.say(f"error: {unwritable(error, load.runs)}")
-        return Ended(EXIT_USAGE, None)
+        return Ended(ExitCode.USAGE, None)
 
 
 def _report(load: Load, base: str, made: dict[Variant, list[Path]], *, repeat: int, ablate: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ from opentelemetry import metrics
 from rich.console import Console
 
 from reelbench import HOME
+from reelbench.exit_code import ExitCode
 from reelbench.loadgen import telemetry
 from reelbench.loadgen.control.admin_client import Controls
 from reelbench.loadgen.control.faults import FaultError, Injector
@@ -37,8 +38,6 @@ SPARE_CONNECTIONS = 4
 HOLD_SECONDS = 20.0
 """How long pulled metrics stay up after the run for their last scrape, unless a signal ends it."""
 
-EXIT_OK, EXIT_INVALID, EXIT_NO_TARGET, EXIT_INTERRUPTED = 0, 3, 4, 130
-
 
 async def execute(settings: Settings, console: Console) -> int:
     """Run the scenarios and give the exit code; nothing is written before the target has answered.
@@ -54,18 +53,18 @@ async def execute(settings: Settings, console: Console) -> int:
             await _run_or_share(settings, view, stop)
         except ReplicaError as error:
             view.say(f"error: {error}")
-            return EXIT_INVALID
+            return ExitCode.INCONCLUSIVE
         except TargetError as error:
             view.say(f"error: {error}")
-            return EXIT_NO_TARGET
+            return ExitCode.ABSENT
         except (JournalError, FaultError, SwitchError) as error:
             view.say(f"error: {error}")
-            return EXIT_INVALID
+            return ExitCode.INCONCLUSIVE
         interrupted = stop.draining.is_set()
     if telemetry.pulled():
         # The last values must be scraped before they are gone with this process; whoever started it sees when they are.
         await signalled(HOLD_SECONDS)
-    return EXIT_INTERRUPTED if interrupted else EXIT_OK
+    return ExitCode.INTERRUPTED if interrupted else ExitCode.PASS
 
 
 async def _run_or_share(settings: Settings, view: ProgressView, stop: Stop) -> None:

@@ -212,7 +212,7 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "report.html")
 
-    monkeypatch.setattr("scripts.run_suite.measure", full)
+    monkeypatch.setattr("reelbench.suite.commands.run.measure", full)
     done = invoke("run_suite.py", "--embedded", "--runs", str(tmp_path / "runs"))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (

@@ -1,0 +1,102 @@
+"""The command line ``reelbench``: finds the subcommand, loads only what that subcommand needs, and calls it.
+
+A mistake in the usage is one sentence and exit code 2.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from reelbench.exit_code import ExitCode
+
+COMMANDS: Final = {
+    "run": "drive scenarios against a service and write the reports",
+    "report": "write the reports of a finished run again",
+    "compare": "compare a run with an earlier one",
+    "list": "list the scenarios, or the runs of a folder",
+    "check": "check scenario files",
+}
+"""Subcommand -> what the subcommand does; the module of that name has its function `main`."""
+_EXAMPLE: Final = "reelbench run --scenario single_request"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Call the subcommand that the command line names; return the exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    name, rest = (words[0], words[1:]) if words else ("", [])
+    match name:
+        case "-h" | "--help":
+            _write(_overview())
+            return ExitCode.PASS
+        case "--version":
+            from reelbench.stack.environment import version  # noqa: PLC0415 - reads the metadata of packages
+
+            _write(f"reelbench {version()}")
+            return ExitCode.PASS
+        case name if name in COMMANDS:
+            try:
+                return call(name, importlib.import_module(f"{__package__}.{name}").main, rest)
+            except KeyboardInterrupt:  # before the command itself takes care of Ctrl-C
+                return ExitCode.INTERRUPTED
+    return _usage(_unknown(name), "reelbench")
+
+
+def script(name: str, function: Callable[..., None]) -> int:
+    """Call the function of a subcommand with the arguments of this process, for a script of that name."""
+    return call(name, function, sys.argv[1:])
+
+
+def call(name: str, function: Callable[..., None], arguments: Sequence[str]) -> int:
+    """Call the function of a subcommand with these arguments; return the exit code."""
+    import typer  # noqa: PLC0415 - takes a third of the time of `reelbench --help`
+
+    usage_error: type[Exception] = typer.BadParameter.__bases__[0]  # of every mistake in the usage; typer hides it
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command()(function)
+    try:
+        code: Any = app(list(arguments), standalone_mode=False, prog_name=f"reelbench {name}")
+    except usage_error as error:
+        return _usage(error.format_message(), f"reelbench {name}")  # type: ignore[attr-defined]
+    except typer.Abort:
+        return ExitCode.INTERRUPTED
+    return int(code or ExitCode.PASS)
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    return "\n".join(
+        [
+            "Measures a text-to-video service through its own telemetry.",
+            "",
+            "Usage: reelbench COMMAND [OPTIONS]",
+            "",
+            "Commands:",
+            *(f"  {name:{width}}  {what}" for name, what in COMMANDS.items()),
+            "",
+            f"Begin with: {_EXAMPLE}",
+            "Options of a command: reelbench COMMAND --help. Version: reelbench --version.",
+        ]
+    )
+
+
+def _unknown(name: str) -> str:
+    """Say what is wrong with the first argument."""
+    known = ", ".join(COMMANDS)
+    if not name:
+        return f"no command is given; use {known}, such as: {_EXAMPLE}"
+    kind = "option" if name.startswith("-") else "command"
+    near = difflib.get_close_matches(name, [*COMMANDS, "--help", "--version"], n=1)
+    return f"there is no {kind} {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"use one of {known}")
+
+
+def _usage(message: str, command: str) -> int:
+    _write(f"error: {message.rstrip()} (all options: {command} --help)", sys.stderr)
+    return ExitCode.USAGE
+
+
+def _write(text: str, stream: Any = None) -> None:
+    (stream or sys.stdout).write(text + "\n")

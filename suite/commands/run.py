@@ -1,0 +1,135 @@
+"""``reelbench run``: drive the scenarios against a service and write the reports."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reelbench.exit_code import ExitCode
+from reelbench.loadgen.addresses import is_base_url
+from reelbench.loadgen.document import SAMPLE
+from reelbench.loadgen.options import OptionsError, check_options
+from reelbench.loadgen.plan.scenario import PROFILES
+from reelbench.loadgen.record.records import RecordError
+from reelbench.loadgen.target.target import TargetError, check_target
+from reelbench.reporting.catalogue.prices import PricesError
+from reelbench.reporting.catalogue.sli import CatalogueError
+from reelbench.reporting.evidence.prometheus import QueryError
+from reelbench.stack.errors import StackError
+from reelbench.stack.external import NAMES as ADDRESSES
+from reelbench.stack.external import find_external
+from reelbench.suite import variants
+from reelbench.suite.commands.console import RUNS, fail, say
+from reelbench.suite.interrupt import Forwarding
+from reelbench.suite.measuring import Load, measure, unwritable
+from reelbench.suite.series import run_series
+from reelbench.suite.variants import NAMES
+
+MOST_RUNS = 1_000
+"""Of one configuration: at two minutes each more than a day, so a greater number is a typing error."""
+
+
+def main(
+    *,
+    profile: Annotated[str, typer.Option(help=f"Size of the run: {', '.join(PROFILES)}.")] = "quick",
+    scenario: Annotated[list[str] | None, typer.Option(help="Scenario to run; repeatable. Default: all.")] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Base URL of a service to measure instead of the built-in one.")
+    ] = None,
+    document: Annotated[Path, typer.Option(help="PDF or text file that jobs upload.")] = SAMPLE,
+    seed: Annotated[int, typer.Option(help="Seed of the plan.")] = 1,
+    runs: Annotated[Path, typer.Option(help="Folder in which the run's folder is created.")] = RUNS,
+    embedded: Annotated[
+        bool, typer.Option("--embedded", help="Start the embedded stack although another stack runs.")
+    ] = False,
+    charts: Annotated[bool, typer.Option(help="Draw the charts of the report.")] = True,
+    repeat: Annotated[int, typer.Option(help="Runs of the same plan, one after the other.")] = 1,
+    ablate: Annotated[str | None, typer.Option(help=f"Also run without each of these: {','.join(NAMES)}.")] = None,
+) -> None:
+    """Drive the scenarios and write the reports.
+
+    Measures the stack of docker compose where it runs, or the stack that SERVICE_URL, PROMETHEUS_URL, TEMPO_URL and
+    OTEL_EXPORTER_OTLP_ENDPOINT name; otherwise starts the embedded stack (service, mock providers, Prometheus) on
+    free loopback ports. --target measures any server that speaks the OpenAI Videos API.
+
+    Exit codes: 0 pass; 1 an objective failed; 2 bad usage or configuration; 3 inconclusive or invalid; 4 the stack or
+    the target is not there; 130 interrupted (what was measured is saved). --repeat and --ablate make several runs of
+    the same plan and report them together: the exit code is the worst of the runs, in an ablation the worst of the
+    runs with everything on.
+    """
+    run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    run_dir = runs / run_id
+    arguments = ["--profile", profile, "--seed", str(seed), "--document", str(document.resolve())]
+    arguments += [part for name in scenario or [] for part in ("--scenario", name)]
+    forwarding = Forwarding()
+    forwarding.listen()
+    without = variants.parse(ablate)
+    try:
+        wrong = _option_errors(run_dir, target, scenario or [], profile, seed, document)
+        wrong += [*_runs_errors(runs), *_address_errors({} if target or embedded else os.environ)]
+        wrong += [f"--repeat: is {repeat}; use 1 to {MOST_RUNS}"] if not 1 <= repeat <= MOST_RUNS else []
+        wrong += variants.errors(without)
+        if wrong:
+            fail(ExitCode.USAGE, wrong)
+        if target:
+            asyncio.run(check_target(target))
+        external = None if target or embedded else find_external(say)
+        if external is not None:
+            say(f"using the stack that runs at {external.addresses.service}")
+        load = Load(
+            runs=runs,
+            arguments=tuple(arguments),
+            target=external or target,
+            charts=charts,
+            forwarding=forwarding,
+            say=say,
+            show=typer.echo,
+        )
+        one = repeat == 1 and not without
+        code = measure(load, run_id).exit_code if one else run_series(load, run_id, repeat=repeat, ablate=without)
+        raise typer.Exit(code)
+    except (CatalogueError, PricesError) as error:
+        fail(ExitCode.USAGE, error.errors)
+    except (StackError, TargetError, QueryError) as error:
+        fail(ExitCode.ABSENT, [str(error)])
+    except RecordError as error:
+        fail(ExitCode.INCONCLUSIVE, [str(error)])
+    except OSError as error:
+        fail(ExitCode.USAGE, [unwritable(error, runs)])
+    except KeyboardInterrupt:
+        say("interrupted")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+def _option_errors(  # noqa: PLR0917 - one argument per option
+    run_dir: Path, target: str | None, scenarios: list[str], profile: str, seed: int, document: Path
+) -> list[str]:
+    """Return what the load generator would say of its options."""
+    try:
+        check_options(run_dir, run_dir.name, target or "http://127.0.0.1", scenarios, profile, seed, document)
+    except OptionsError as error:
+        return list(error.errors)
+    return []
+
+
+def _runs_errors(runs: Path) -> list[str]:
+    """Return what is wrong with the folder of runs: the folder, or one of its parents, is a file."""
+    there = next((path for path in (runs, *runs.absolute().parents) if path.exists()), None)
+    return [f"--runs: {there} is a file; choose a folder"] if there is not None and not there.is_dir() else []
+
+
+def _address_errors(environment: Mapping[str, str]) -> list[str]:
+    """Return what is wrong with the variables that name the parts of a running stack."""
+    named = {name: url for name in ADDRESSES if (url := environment.get(name))}
+    return [
+        f"{name}: {url!r} is not a base URL; write it like http://127.0.0.1:8000, or unset it"
+        for name, url in named.items()
+        if not is_base_url(url)
+    ]

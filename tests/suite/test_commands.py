@@ -1,0 +1,100 @@
+"""The command line `reelbench`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reelbench.suite.commands.command_line import COMMANDS, main
+from tests.commands import ROOT
+from tests.reporting.made_run import make
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of a command line."""
+    code = main(arguments)
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cure"),
+    [
+        ((), "reelbench run --scenario single_request"),
+        (("rnu",), "'run'"),
+        (("--verison",), "'--version'"),
+        (("xyzzy",), "run, report, compare, list, check"),
+        (("run", "--scenari", "x"), "--scenario"),
+        (("run", "--scenario", "nope"), "single_request"),
+        (("run", "--seed", "one"), "--seed"),
+        (("compare",), "reelbench compare --help"),
+        (("compare", "a", "b"), "name a folder under runs/"),
+        (("report",), "reelbench run"),
+        (("report", "."), "name a folder under runs/"),
+        (("list", "runs"), "reelbench run"),
+        (("list", "things"), "scenarios"),
+        (("check", "missing.yaml"), "missing.yaml"),
+    ],
+)
+def test_a_mistake_is_one_sentence_with_its_cure_and_exit_code_2(
+    arguments: tuple[str, ...],
+    cure: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = said(capsys, *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("error: ")
+    assert cure in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_each_command_has_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    code, overview, _ = said(capsys, "--help")
+    assert code == 0
+    for name in COMMANDS:
+        assert f"  {name} " in overview
+        code, out, err = said(capsys, name, "--help")
+        assert (code, err) == (0, "")
+        assert out.startswith(f"Usage: reelbench {name} ")
+
+
+def test_list_and_check_know_the_built_in_scenarios(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = said(capsys, "list")
+    names = [line.split()[0] for line in out.splitlines()[1:]]
+    assert code == 0
+    assert {"single_request", "llm_outage", "memory_leak"} <= set(names)
+    code, out, _ = said(capsys, "check")
+    assert (code, out.split()[:2]) == (0, ["valid:", str(len(names))])
+
+
+def test_list_runs_names_also_those_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("good", "bad"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    make().write(tmp_path / "runs" / "good")
+    (tmp_path / "runs" / "bad" / "run.json").write_text("{")
+    code, out, _ = said(capsys, "list", "runs", "--runs", str(tmp_path / "runs"))
+    assert code == 0
+    assert [line.split()[:2] for line in out.splitlines()[1:]] == [
+        [str(tmp_path / "runs" / "bad"), "unreadable:"],
+        [str(tmp_path / "runs" / "good"), "completed"],
+    ]
+
+
+def test_compare_is_report_with_a_baseline(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for arguments in (("compare", "x", "y"), ("report", "x", "--compare", "y")):
+        code, _, err = said(capsys, *arguments, "--fail-on", "better")
+        assert (code, err) == (2, "error: --fail-on: 'better' is unknown; use worse\n")
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "from reelbench.__main__ import main; main(['--help']); print({'typer', 'numpy', 'msgspec'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", f"import sys; {code}"], cwd=ROOT, capture_output=True, check=True)
+    assert done.stdout.splitlines()[-1] == b"set()"
