@@ -1,4 +1,4 @@
-"""The commands of the pages: which are run, how, and which cannot be and why."""
+"""The commands of the pages: which are run, how, and which are not run and why."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import yaml
 
 import reelbench.loadgen.__main__ as generator
 from reelbench.stack.ports import free_ports
+from reelbench.suite.commands.command_line import COMMANDS
 from tests.pages import ROOT, Block, pages, tracked
 
 DEADLINE = 600
@@ -23,7 +24,7 @@ DEADLINE = 600
 JUDGES = re.compile(r"scripts/(run_suite|export_reports)\.py|reelbench (run|report|compare)")
 SLOW = re.compile(rf"{JUDGES.pattern}|-m reelbench.service")
 VERDICTS = (0, 1, 3)
-"""Exit codes of a command that judges: what it finds depends on the machine, that it finds something does not."""
+"""Exit codes of a command that judges: its verdict depends on the machine."""
 SERVER = (
     "python docs/examples/videos_server.py 8000 &",
     "curl --silent --retry 20 --retry-connrefused --retry-delay 1 http://127.0.0.1:8000/v1/videos",
@@ -44,23 +45,28 @@ class Reason:
 
 
 def parses(command: str) -> None:
-    """Our own command line: every option and value has the form that the command takes."""
+    """Check a command line of the project: every option and value has the form that the command takes."""
     words = shlex.split(_ASSIGNMENTS.sub("", command).removesuffix("&"))
-    if words[0] == "reelbench":
-        assert len(words) > 1, command
-        words = ["python", *installed(words)]
-    assert words[0] == "python", command
     if words[1:3] == ["-m", "reelbench.loadgen"]:
         app, arguments = generator.app, words[3:]
     else:
         app, arguments = typer.Typer(add_completion=False), words[2:]
-        assert (ROOT / words[1]).is_file(), words[1]
-        app.command()(importlib.import_module(f"scripts.{Path(words[1]).stem}").main)
+        app.command()(importlib.import_module(module_of(words)).main)
     group = typer.main.get_command(app)
     with group.make_context(words[1], list(arguments)) as context:
         if known := getattr(group, "commands", {}):
             assert arguments[0] in known, f"{arguments[0]} is none of {', '.join(known)}"
             known[arguments[0]].make_context(arguments[0], list(arguments[1:]), parent=context)
+
+
+def module_of(words: Sequence[str]) -> str:
+    """Return the module with the function `main` of a script or of a subcommand of `reelbench`."""
+    if words[0] == "reelbench":
+        assert words[1] in COMMANDS, f"{words[1]} is none of {', '.join(COMMANDS)}"
+        return f"reelbench.suite.commands.{words[1]}"
+    assert words[0] == "python", words
+    assert (ROOT / words[1]).is_file(), words[1]
+    return f"scripts.{Path(words[1]).stem}"
 
 
 def is_target(command: str) -> None:
@@ -141,18 +147,18 @@ STAND_INS = {
     "OLD": "$(dirname $(ls runs/*/run.json | tail -n 2 | head -n 1))",
     "--repeat 5": "--repeat 2",
 }
-"""What a page leaves to the reader (the acceptance suite's run, the last two), and less of what takes too long."""
+"""Placeholders of the pages (the acceptance suite's run, the last two), and fewer repetitions."""
 
 
 def script(commands: Sequence[str]) -> str:
-    """One shell script of a section's commands: each must end as it should, and nothing it started stays.
+    """Return a shell script of a section's commands: each must exit as expected, and its processes are ended.
 
     RUN_ID is a run in its folder runs/.
     """
     ports = dict(zip(("8000", "9001"), free_ports(2), strict=True))
     lines = ["trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT"]
     if any("--target" in command for command in commands) and not any(command.endswith("&") for command in commands):
-        commands = (*SERVER, *commands)  # what the reader has running
+        commands = (*SERVER, *commands)  # the reader's own service
     for command in commands:
         line = fitted(command)
         for documented, stand_in in STAND_INS.items():
@@ -170,8 +176,8 @@ def script(commands: Sequence[str]) -> str:
 
 
 def fitted(command: str) -> str:
-    """A run of everything becomes one scenario, on a stack of its own."""
-    if "run_suite.py" not in command:
+    """Reduce a run of everything to one scenario on its own stack."""
+    if not re.match(RUN, _ASSIGNMENTS.sub("", command)):
         return command
     if "--scenario" not in command:
         command += " --scenario component_speed"
@@ -179,8 +185,9 @@ def fitted(command: str) -> str:
 
 
 def shim(folder: Path) -> Path:
-    """A folder for PATH in which `python` is this interpreter."""
+    """Make a folder for PATH in which `python` is this interpreter, and `reelbench` the checkout's command."""
     folder.mkdir()
-    (folder / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
-    (folder / "python").chmod(0o755)
+    for name, words in (("python", ""), ("reelbench", "-m reelbench ")):
+        (folder / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {words}"$@"\n')
+        (folder / name).chmod(0o755)
     return folder

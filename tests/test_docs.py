@@ -18,12 +18,13 @@ from reelbench.loadgen.plan.scenario_file import load_folder
 from reelbench.monitoring.generate import generate
 from reelbench.service.providers.settings import Settings as ProviderSettings
 from reelbench.service.settings import Settings
+from reelbench.suite.commands.command_line import COMMANDS
 from tests.pages import ROOT, Page, pages, tracked
 
 PAGES = pages()
 LANGUAGES = {"sh", "yaml", "json", "python", "mermaid", "text", "bibtex"}
 CODE = tuple({path.split("/")[0] + "/" for path in tracked() if path.endswith(".py")} - {"tests/", "docs/"})
-"""Folders of the packages and commands."""
+"""Folders with code."""
 PARTS = ("PROMETHEUS", "TEMPO", "GRAFANA", "OTEL", "REELBENCH")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 VARIABLE = re.compile(rf"(?<![\w*])(?:SERVICE|PROVIDERS|{'|'.join(PARTS)})_[A-Z0-9_]*[A-Z0-9](?![\w*])")
@@ -76,11 +77,12 @@ def test_every_page_is_in_the_index_of_its_folder(folder: str) -> None:
 
 @cache
 def options() -> frozenset[str]:
-    """All options of our commands."""
+    """All options of the commands."""
     commands = [generator.app]
-    for script in sorted((ROOT / "scripts").glob("*.py")):
+    scripts = [f"scripts.{path.stem}" for path in sorted((ROOT / "scripts").glob("*.py"))]
+    for module in (*scripts, *(f"reelbench.suite.commands.{name}" for name in COMMANDS)):
         app = typer.Typer(add_completion=False)
-        app.command()(importlib.import_module(f"scripts.{script.stem}").main)
+        app.command()(importlib.import_module(module).main)
         commands.append(app)
     found = {
         option for app in commands for command in every(typer.main.get_command(app)) for option in spelled(command)
@@ -109,7 +111,7 @@ def test_every_option_in_running_text_exists(page: Page) -> None:
 
 @cache
 def variables() -> frozenset[str]:
-    """Settings of service and providers, and what the rest of the code reads."""
+    """Settings of service and providers, and variables that the code reads."""
     found = {f"SERVICE_{name.upper()}" for name in Settings.model_fields}
     for name, field in ProviderSettings.model_fields.items():
         inner = getattr(field.annotation, "model_fields", {})
@@ -143,7 +145,7 @@ def test_every_path_exists(page: Page) -> None:
 
 
 def exists(path: str) -> bool:
-    if "/" not in path:  # a file that the text has placed already, such as tts.py
+    if "/" not in path:  # a bare file name, such as tts.py
         return any(known.rpartition("/")[2] == path for known in tracked())
     folder = path.rstrip("/") + "/"
     return any(fnmatch(known, path) or known.startswith(folder) for known in tracked())
@@ -155,7 +157,9 @@ def test_the_example_server_is_as_short_as_the_page_says() -> None:
 
 
 def test_the_scenario_of_the_readme_is_valid(tmp_path: Path) -> None:
-    (block,) = (block for page in PAGES if page.name == "README.md" for block in page.blocks if block.language == "yaml")
+    (block,) = (
+        block for page in PAGES if page.name == "README.md" for block in page.blocks if block.language == "yaml"
+    )
     (tmp_path / "evening_outage.yaml").write_text(block.body)
     assert [case.name for case in load_folder(tmp_path)["evening_outage"].cases] == ["peak"]
 
