@@ -12,6 +12,7 @@ from opentelemetry.sdk._configuration import _OTelSDKConfigurator
 from opentelemetry.sdk.metrics import Histogram
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 
+from reelbench import exposition
 from reelbench.loadgen.http.trace_headers import IdTracer
 
 FLUSH_SECONDS = 3.0
@@ -50,9 +51,11 @@ def configure(service_name: str) -> None:
     if "service.instance.id=" not in given:
         attributes["service.instance.id"] = str(uuid.uuid4())
     try:
-        _OTelSDKConfigurator().configure(  # type: ignore[no-untyped-call]
-            resource_attributes=attributes, exporter_args_map=_precision()
-        )
+        with exposition.scraped() as serve:
+            _OTelSDKConfigurator().configure(  # type: ignore[no-untyped-call]
+                resource_attributes=attributes, exporter_args_map=_precision()
+            )
+            serve()
     except OSError as error:
         address = ":".join(
             os.environ.get(f"OTEL_EXPORTER_PROMETHEUS_{part}", default)

@@ -41,12 +41,16 @@ def configure(service_name: str) -> None:
     from opentelemetry.sdk._configuration import _OTelSDKConfigurator  # noqa: PLC0415
     from opentelemetry.sdk.resources import OTELResourceDetector  # noqa: PLC0415
 
+    from reelbench import exposition  # noqa: PLC0415
+
     given = OTELResourceDetector().detect().attributes
     defaults = {"service.name": service_name, "service.instance.id": str(uuid.uuid4())}
     try:
-        _OTelSDKConfigurator().configure(  # type: ignore[no-untyped-call]
-            resource_attributes={key: value for key, value in defaults.items() if key not in given}
-        )
+        with exposition.scraped() as serve:
+            _OTelSDKConfigurator().configure(  # type: ignore[no-untyped-call]
+                resource_attributes={key: value for key, value in defaults.items() if key not in given}
+            )
+            serve()
     except (OSError, RuntimeError, ValueError) as error:
         sys.stderr.write(f"Telemetry cannot start ({error}); check the OTEL_* environment variables.\n")
         raise SystemExit(2) from error

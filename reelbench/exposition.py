@@ -1,0 +1,295 @@
+"""Metrics as a Prometheus scrapes them: the official exporter's text, at a cost that follows what changed.
+
+The official exporter renders each sample at each scrape, some 17 us of CPU a line. `ScrapeReader` lets it render the
+labels of a series once, and takes the text of a series whose value did not change from the scrape before.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import accumulate
+from threading import Lock, Thread
+from typing import Any, NamedTuple, cast
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.metrics import get_meter_provider
+from opentelemetry.sdk.environment_variables import OTEL_EXPORTER_PROMETHEUS_HOST, OTEL_EXPORTER_PROMETHEUS_PORT
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import (
+    Gauge,
+    Histogram,
+    HistogramDataPoint,
+    Metric,
+    MetricsData,
+    NumberDataPoint,
+    ResourceMetrics,
+    ScopeMetrics,
+    Sum,
+)
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import Metric as Family
+from prometheus_client.exposition import ThreadingWSGIServer, choose_encoder, make_wsgi_app
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+_EXPORTERS = "OTEL_METRICS_EXPORTER"
+_END = "# EOF\n"
+_PLAIN_BELOW = 1_000_000
+"""From this number on, Go writes a float with an exponent."""
+
+
+class _Families(NamedTuple):
+    """Families that were collected already, as a collector of prometheus-client."""
+
+    families: Sequence[Family]
+
+    def collect(self) -> Iterable[Family]:
+        return self.families
+
+
+@dataclass(slots=True)
+class _Series:
+    """One series: the text before each of its values, and the text of the last scrape."""
+
+    attributes: Any
+    """Kept, because the series is found by the identity of this object."""
+    prefixes: tuple[str, ...]
+    value: tuple[float, ...] | None = None
+    text: str = ""
+
+
+@dataclass(slots=True)
+class _MetricText:
+    """The text of one metric: its head in both formats, and its series by the identity of their attributes."""
+
+    head: tuple[str, str]
+    labels: frozenset[str] = frozenset()
+    series: dict[int, _Series] = field(default_factory=dict)
+
+
+class ScrapeReader(PrometheusMetricReader):
+    """A reader whose `scrape` returns the bytes that the official exporter and prometheus-client would return."""
+
+    def __init__(self) -> None:
+        super().__init__(registry=CollectorRegistry())
+        self._collector._callback = None  # noqa: SLF001 - the translator alone is wanted: data is handed to it
+        self._latest: MetricsData | None = None
+        self._texts: dict[tuple[str, ...], _MetricText] = {}
+        self._target_info: tuple[str, str] | None = None
+        self._lock = Lock()
+
+    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: object) -> None:
+        del timeout_millis
+        self._latest = metrics_data
+
+    def families(self) -> Sequence[Family]:
+        """Collect and return all families, as the official exporter translates them."""
+        with self._lock:
+            self.collect()
+            return self._translated(self._latest) if self._latest else ()
+
+    def scrape(self, *, openmetrics: bool) -> bytes:
+        """Collect and return the text of all metrics, as OpenMetrics or as Prometheus' own format."""
+        with self._lock:
+            self.collect()
+            if self._latest is None:
+                return _END.encode() if openmetrics else b""
+            return self._rendered(self._latest, openmetrics).encode()
+
+    def _rendered(self, data: MetricsData, openmetrics: bool) -> str:  # noqa: FBT001 - the one flag of both methods
+        found = [
+            (_key(scope, metric), resource, scope, metric)
+            for resource in data.resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+            if metric.data.data_points
+        ]
+        names = {key[1:] for key, *_ in found}
+        usual = all(isinstance(metric.data, Gauge | Histogram | Sum) for *_, metric in found)
+        if not usual or len(names) < len(found) or len(data.resource_metrics) != 1:
+            # Two scopes share a family, which the official exporter merges, or it has a word to say of a kind.
+            families = _Families(self._translated(data))
+            return f"{_openmetrics(families)}{_END}" if openmetrics else generate_latest(families).decode()
+        if self._target_info is None:
+            info = _Families(self._translated(MetricsData([_without_metrics(data.resource_metrics[0])])))
+            self._target_info = generate_latest(info).decode(), _openmetrics(info)
+        parts = [self._target_info[openmetrics]]
+        for key, resource, scope, metric in found:
+            parts.extend(self._metric(key, resource, scope, metric, openmetrics))
+        if openmetrics:
+            parts.append(_END)
+        return "".join(parts)
+
+    def _metric(
+        self,
+        key: tuple[str, ...],
+        resource: ResourceMetrics,
+        scope: ScopeMetrics,
+        metric: Metric,
+        openmetrics: bool,  # noqa: FBT001
+    ) -> Iterator[str]:
+        points = cast("Sequence[HistogramDataPoint | NumberDataPoint]", metric.data.data_points)
+        text = self._texts.get(key)
+        new = points if text is None else [point for point in points if id(point.attributes) not in text.series]
+        if text is None or new or len(points) < len(text.series):
+            labels = frozenset(label for point in points for label in point.attributes or ())
+            if text is None or labels != text.labels or len(points) - len(new) < len(text.series):
+                # Every series of a family has the same labels; one that a series lacks is empty.
+                text = self._texts[key] = _MetricText(self._head(resource, scope, metric), labels)
+                new = points
+            self._add(text, resource, scope, metric, new)
+        yield text.head[openmetrics]
+        for point in points:
+            series = text.series[id(point.attributes)]
+            value = (point.count, point.sum) if isinstance(point, HistogramDataPoint) else (point.value,)
+            if value != series.value:
+                values = _values(point, len(series.prefixes))
+                series.text = "".join([f"{a} {b}\n" for a, b in zip(series.prefixes, values, strict=True)])
+                series.value = value
+            yield series.text
+
+    def _add(
+        self, text: _MetricText, resource: ResourceMetrics, scope: ScopeMetrics, metric: Metric, points: Sequence[Any]
+    ) -> None:
+        """Let the official exporter render `points`, and keep what stands before each value."""
+        padded = [_with_labels(point, text.labels) for point in points]
+        families = _Families(self._translated(_only(resource, scope, metric, padded))[1:])
+        lines = [line for line in generate_latest(families).decode().split("\n") if line and not line.startswith("# ")]
+        size = len(lines) // len(points)
+        for number, point in enumerate(points):
+            prefixes = tuple(line.rpartition(" ")[0] for line in lines[number * size : (number + 1) * size])
+            text.series[id(point.attributes)] = _Series(point.attributes, prefixes)
+
+    def _head(self, resource: ResourceMetrics, scope: ScopeMetrics, metric: Metric) -> tuple[str, str]:
+        families = self._translated(_only(resource, scope, metric, metric.data.data_points[:1]))[1:]
+        for family in families:
+            family.samples.clear()
+        return generate_latest(_Families(families)).decode(), _openmetrics(_Families(families))
+
+    def _translated(self, data: MetricsData) -> Sequence[Family]:
+        self._collector.add_metrics_data(data)
+        return tuple(self._collector.collect())
+
+
+@contextmanager
+def scraped() -> Iterator[Callable[[], None]]:
+    """Set up the SDK within this context, then call what it gives: metrics named ``prometheus`` are served from here.
+
+    ``OTEL_METRICS_EXPORTER`` has no name for a reader of one's own that is not installed as an entry point, so the
+    configurator does not see ``prometheus`` in it.
+
+    Raises:
+        OSError: from the call, if the port is taken.
+    """
+    names = os.environ.get(_EXPORTERS)
+    others = [name for name in (names or "").split(",") if name.strip() and name.strip() != "prometheus"]
+    pulled = names is not None and "prometheus" in (name.strip() for name in names.split(","))
+
+    def start() -> None:
+        provider = get_meter_provider()
+        if pulled and isinstance(provider, MeterProvider):
+            reader = ScrapeReader()
+            serve(
+                reader,
+                os.environ.get(OTEL_EXPORTER_PROMETHEUS_HOST, "localhost"),
+                int(os.environ.get(OTEL_EXPORTER_PROMETHEUS_PORT, "9464")),
+            )
+            provider.add_metric_reader(reader)
+
+    if pulled:
+        os.environ[_EXPORTERS] = ",".join(others) or "none"
+    try:
+        yield start
+    finally:
+        if names is not None:
+            os.environ[_EXPORTERS] = names
+
+
+def serve(reader: ScrapeReader, host: str, port: int) -> None:
+    """Serve `reader` at ``http://host:port/metrics`` from a thread of its own.
+
+    The answer is never compressed: that would cost as much CPU as the text.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    server = make_server(host, port, application(reader), ThreadingWSGIServer, handler_class=_SilentHandler)
+    Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+
+
+def application(reader: ScrapeReader) -> WSGIApplication:
+    """Return prometheus-client's WSGI application over `reader`: the two usual text formats are rendered here."""
+    official = make_wsgi_app(_Live(reader), disable_compression=True)
+
+    def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        encoder, content_type = choose_encoder(environ.get("HTTP_ACCEPT", ""))
+        plain = environ["REQUEST_METHOD"] == "GET" and not environ.get("QUERY_STRING")
+        escaping = getattr(encoder, "keywords", {}).get("escaping", "underscores")
+        if not plain or environ["PATH_INFO"] == "/favicon.ico" or escaping not in {"underscores", "allow-utf-8"}:
+            return cast("Iterable[bytes]", official(environ, start))
+        body = reader.scrape(openmetrics=content_type.startswith("application/openmetrics-text"))
+        start("200 OK", [("Content-Type", content_type)])
+        return [body]
+
+    return answer
+
+
+class _Live(Collector):
+    """A reader as a collector of prometheus-client, for formats that are seldom asked for."""
+
+    def __init__(self, reader: ScrapeReader) -> None:
+        self._reader = reader
+
+    def collect(self) -> Iterable[Family]:
+        return self._reader.families()
+
+
+class _SilentHandler(WSGIRequestHandler):
+    """A handler that logs no request: a scrape a second would bury the messages."""
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing."""
+
+
+def _key(scope: ScopeMetrics, metric: Metric) -> tuple[str, ...]:
+    return scope.scope.name, metric.name, metric.description or "", metric.unit or "", type(metric.data).__name__
+
+
+def _without_metrics(resource: ResourceMetrics) -> ResourceMetrics:
+    return ResourceMetrics(resource.resource, [], resource.schema_url)
+
+
+def _only(resource: ResourceMetrics, scope: ScopeMetrics, metric: Metric, points: Sequence[Any]) -> MetricsData:
+    """Return the data of one metric with these points alone."""
+    kept = vars(metric.data) | {"data_points": points}
+    one = Metric(metric.name, metric.description, metric.unit, type(metric.data)(**kept))
+    return MetricsData(
+        [ResourceMetrics(resource.resource, [ScopeMetrics(scope.scope, [one], scope.schema_url)], resource.schema_url)]
+    )
+
+
+def _with_labels(point: Any, labels: frozenset[str]) -> Any:
+    """Return `point` with an empty value for each label that it lacks."""
+    return type(point)(**(vars(point) | {"attributes": dict.fromkeys(labels, "") | dict(point.attributes or {})}))
+
+
+def _values(point: HistogramDataPoint | NumberDataPoint, lines: int) -> list[str]:
+    """Return the values of the lines of a point in the official exporter's order."""
+    if isinstance(point, NumberDataPoint):
+        return [_number(point.value)]
+    counts = [f"{n}.0" if n < _PLAIN_BELOW else _number(n) for n in accumulate(point.bucket_counts)]
+    return [*counts, counts[-1], _number(point.sum)] if lines > len(counts) else counts
+
+
+def _number(value: float) -> str:
+    return str(floatToGoString(value))  # type: ignore[no-untyped-call]
+
+
+def _openmetrics(families: _Families) -> str:
+    return str(generate_openmetrics(families).decode()).removesuffix(_END)  # type: ignore[no-untyped-call]
