@@ -38,7 +38,7 @@ SAYS = {
     ("docs/scenario-file.md", ""): ("scenarios with",),
     ("docs/commands.md", "run"): ("performance_report.md",),
 }
-"""What must be among the output of a section, beside exit codes."""
+"""Text that the output of a section must contain."""
 
 
 def marked() -> list[object]:
