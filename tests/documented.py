@@ -55,14 +55,14 @@ def parses(command: str) -> None:
     group = typer.main.get_command(app)
     with group.make_context(words[1], list(arguments)) as context:
         if known := getattr(group, "commands", {}):
-            assert arguments[0] in known, f"{arguments[0]} is none of {', '.join(known)}"
+            assert arguments[0] in known, f"{arguments[0]} is not one of {', '.join(known)}"
             known[arguments[0]].make_context(arguments[0], list(arguments[1:]), parent=context)
 
 
 def module_of(words: Sequence[str]) -> str:
     """Return the module with the function `main` of a script or of a subcommand of `reelbench`."""
     if words[0] == "reelbench":
-        assert words[1] in COMMANDS, f"{words[1]} is none of {', '.join(COMMANDS)}"
+        assert words[1] in COMMANDS, f"{words[1]} is not one of {', '.join(COMMANDS)}"
         return f"reelbench.suite.commands.{words[1]}"
     assert words[0] == "python", words
     assert (ROOT / words[1]).is_file(), words[1]
