@@ -104,7 +104,7 @@ RUN = r"(python scripts/run_suite\.py|reelbench run)"
 REASONS = (
     Reason(r"docker compose .+", "the tests have no container engine", composes),
     Reason(r"make .+", "installs, or runs everything: continuous integration's own commands", is_target),
-    Reason(r"pip install \..*", "installs; a test of its own installs the wheel", lambda _: None),
+    Reason(r"pip install .+", "installs; a test of its own installs the wheel", lambda _: None),
     Reason(r"\.venv/bin/python -m coverage .+", "runs all fast tests", lambda _: None),
     Reason(f"{RUN}", "drives every scenario, as the acceptance suite itself does", parses),
     Reason(rf"{RUN} --profile \w+", "takes up to an hour", parses),
@@ -134,10 +134,13 @@ def sections() -> dict[tuple[str, str], list[Block]]:
 
 
 def copy_checkout(target: Path) -> Path:
-    """A checkout of its own, for commands that write into it."""
+    """Copy the checkout, for commands that write into it."""
     for name in tracked():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, target / name)
+    for link in (ROOT / "reelbench").iterdir():
+        if link.is_symlink():
+            (target / "reelbench" / link.name).symlink_to(link.readlink(), target_is_directory=True)
     return target
 
 
