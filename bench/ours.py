@@ -26,6 +26,7 @@ from reelbench.loadgen.plan.scenario import PROFILES, Scenario
 from reelbench.loadgen.record.records import RecordError, read_jobs, read_requests, read_run
 from reelbench.loadgen.settings import Settings
 from reelbench.reporting.statistics.intervals import summarize
+from reelbench.stack.environment import module_command, scraped_telemetry
 from reelbench.stack.ports import free_ports
 
 SCRAPE: Final = 1.0
@@ -51,22 +52,10 @@ class Ours:
     def command(self, load: Load, target: str, folder: Path) -> Command:
         """Run this module."""
         (self._port,), self._ended = free_ports(1), None
-        arguments = [sys.executable, "-m", "reelbench.bench.ours", target, str(folder), json.dumps(scenario(load))]
+        without_spans = {} if self.spans else {"OTEL_TRACES_EXPORTER": "none"}
         return Command(
-            arguments,
-            {
-                "OTEL_METRICS_EXPORTER": "prometheus",
-                "OTEL_TRACES_EXPORTER": "otlp_json_file" if self.spans else "none",
-                "OTEL_LOGS_EXPORTER": "none",
-                "OTEL_METRICS_EXEMPLAR_FILTER": "always_off",
-                "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1",
-                "OTEL_EXPORTER_PROMETHEUS_PORT": str(self._port),
-                "OTEL_PROPAGATORS": "tracecontext,baggage",
-                "OTEL_BSP_SCHEDULE_DELAY": "1000",
-                "OTEL_BSP_MAX_QUEUE_SIZE": "65536",
-                "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "512",
-                "PYTHONUTF8": "1",
-            },
+            module_command("bench.ours", target, str(folder), json.dumps(scenario(load))),
+            scraped_telemetry(self._port) | without_spans,
         )
 
     def attend(self, process: subprocess.Popen[bytes], folder: Path) -> None:

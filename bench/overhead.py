@@ -33,13 +33,12 @@ from reelbench.reporting.statistics.intervals import summarize
 from reelbench.stack import readiness
 from reelbench.stack.embedded import COMPONENTS, READY_DEADLINE, EmbeddedStack
 from reelbench.stack.endpoints import SERVICE, allocate
-from reelbench.stack.environment import component_environment
+from reelbench.stack.environment import NO_TELEMETRY, component_environment
 from reelbench.stack.processes import Processes
 from reelbench.stack.prometheus import PrometheusBinary
 
 Arm = Literal["on", "off"]
 IN_FLIGHT = 16
-WITHOUT = {"OTEL_SDK_DISABLED": "true", "OTEL_METRICS_EXPORTER": "none", "OTEL_TRACES_EXPORTER": "none"}
 
 
 class OverheadError(Exception):
@@ -157,7 +156,7 @@ def _service(arm: Arm, folder: Path, prometheus: PrometheusBinary) -> Iterator[s
             processes.start(
                 component.name,
                 [*component.command, "--host", "127.0.0.1", "--port", str(endpoints.api_ports[component.name])],
-                environment=component_environment(component.name, endpoints, folder, os.environ) | WITHOUT,
+                environment=component_environment(component.name, endpoints, folder, os.environ) | NO_TELEMETRY,
                 directory=HOME,
                 log=folder / f"{component.name}.log",
             )

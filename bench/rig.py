@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import resource
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ import requests
 from reelbench import HOME
 from reelbench.bench.generators import JOB, BenchError, Figures, Generator, Load
 from reelbench.bench.server import Counts
+from reelbench.stack.environment import module_command
 
 DEADLINE: Final = 600.0
 """Seconds until a generator must have ended."""
@@ -132,7 +132,7 @@ def _drive(generator: Generator, load: Load, url: str, folder: Path, core: int) 
 @contextmanager
 def _server(core: int, freeze: tuple[float, float]) -> Iterator[str]:
     """Run a server; gives its base URL."""
-    command = [sys.executable, "-m", "reelbench.bench.server", *map(str, freeze)]
+    command = module_command("bench.server", *map(str, freeze))
     with _pinned(core):
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, cwd=HOME)
     try:

@@ -1,4 +1,4 @@
-"""Settling: waiting until Prometheus has seen every component after the load has ended."""
+"""Waits until Prometheus has a sample of every component from after the end of the load."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ DEADLINE = 15.0
 """Seconds to wait for the last target."""
 _INTERVAL = 0.1
 _ADJUSTED = 0.002
-"""Prometheus moves the time of a sample by up to 2 ms to align it (``--scrape.timestamp-tolerance``)."""
+"""Prometheus shifts the time of a sample by up to 2 ms to align it (``--scrape.timestamp-tolerance``)."""
 _TIMEOUT = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class TelemetryEnd:
     """The end of a run's telemetry."""
 
     instant: float
@@ -26,10 +26,10 @@ class Settled:
     complete: bool
     """True when every component has a sample from after the load."""
     missing: list[str]
-    """The components without one."""
+    """The components without such a sample."""
 
 
-def settle(
+def await_telemetry(
     prometheus_url: str,
     selectors: Mapping[str, str],
     after: float,
@@ -39,35 +39,35 @@ def settle(
     deadline: float = DEADLINE,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
-) -> Settled:
+) -> TelemetryEnd:
     """Poll until each selector has a raw sample taken at or after `after`.
 
-    A sample is looked for in raw data, so a component that has ended since then counts. The instant is the first at
-    which all of them are visible: the latest of their earliest samples.
+    Raw samples are searched, so a component that has ended since then counts. The instant is the first at which all
+    components are visible: the latest of their earliest samples.
 
     Args:
         prometheus_url: Base URL.
         selectors: Component -> instant vector selector of what it sends, such as ``up{job="x"}``.
         after: Unix time in seconds at which the load ended.
-        value: What a sample must be to count; None: anything.
-        ended: The components that have ended: no sample of theirs is still to come.
+        value: The value that a sample must have to count; None: any.
+        ended: Returns the components that have ended, which will send no more samples.
         deadline: Seconds to wait at most.
         clock: Unix time in seconds.
-        sleep: Waits so many seconds.
+        sleep: Waits for that many seconds.
     """
     end = clock() + deadline
     seen: dict[str, float] = {}
     while True:
-        over = frozenset(ended())  # asked before Prometheus is: what it scraped of them until now is there
+        over = frozenset(ended())  # before the query: whatever was scraped of them by now is visible in it
         for name in selectors.keys() - seen.keys():
             sampled = _first_sample(prometheus_url, selectors[name], value, after, clock())
             if sampled is not None:
                 seen[name] = sampled
         missing = [name for name in selectors if name not in seen]
         if not missing:
-            return Settled(max(seen.values(), default=after), complete=True, missing=[])
+            return TelemetryEnd(max(seen.values(), default=after), complete=True, missing=[])
         if over.issuperset(missing) or clock() >= end:
-            return Settled(clock(), complete=False, missing=missing)
+            return TelemetryEnd(clock(), complete=False, missing=missing)
         sleep(_INTERVAL)
 
 
@@ -76,7 +76,7 @@ def _first_sample(prometheus_url: str, selector: str, wanted: float | None, afte
     try:
         series = http.query(prometheus_url, f"{selector}[{window}s]", at=now, timeout=_TIMEOUT)
     except StackError:
-        return None  # busy or gone: the deadline decides
+        return None  # busy or gone: try again until the deadline
     times = [
         float(when)
         for one in series

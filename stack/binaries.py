@@ -1,13 +1,14 @@
-"""Finds Prometheus on this machine, or gets it."""
+"""Finds Prometheus on this machine, or downloads it."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from reelbench import HOME
+from reelbench import CHECKOUT
 from reelbench.stack import debian, prometheus, release
 from reelbench.stack.cache import Cache
 from reelbench.stack.errors import StackError
@@ -15,8 +16,13 @@ from reelbench.stack.prometheus import PrometheusBinary
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Return the project's cache: ``$REELBENCH_CACHE``, or ``.cache`` in the checkout."""
-    return Path(environment.get("REELBENCH_CACHE") or HOME / ".cache").resolve()
+    """Return the cache: ``$REELBENCH_CACHE``, ``.cache`` in a checkout, or the folder in the user's cache."""
+    if named := environment.get("REELBENCH_CACHE"):
+        return Path(named).resolve()
+    if CHECKOUT is not None:
+        return CHECKOUT / ".cache"
+    user = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+    return Path(environment.get("XDG_CACHE_HOME") or user) / "reelbench"
 
 
 def find_prometheus(
@@ -25,7 +31,7 @@ def find_prometheus(
     environment: Mapping[str, str] = os.environ,
     release_url: str = release.BASE_URL,
 ) -> PrometheusBinary:
-    """Return a Prometheus that works, from the first place that has one.
+    """Return a working Prometheus from the first place that has one.
 
     In this order: ``$PROMETHEUS_BIN``, ``prometheus`` on the path, the project's cache, the official release, the
     package of Debian and Ubuntu.

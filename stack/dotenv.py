@@ -5,21 +5,34 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from reelbench import HOME
 from reelbench.stack.errors import StackError
 
-ENV_FILE = HOME / ".env"
+ENV_FILE: Final = HOME / ".env"
+DEFAULTS: Final = {
+    "INTERVAL": "5",
+    "SERVICE_PORT": "8000",
+    "PROVIDERS_PORT": "9000",
+    "OTLP_PORT": "4318",
+    "PROMETHEUS_PORT": "9090",
+    "TEMPO_PORT": "3200",
+    "GRAFANA_PORT": "3000",
+}
+"""What an installed Reelbench, which has no ``.env``, expects of a stack of docker compose."""
 
 
 def read(path: Path = ENV_FILE, *, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the settings of the file; a variable of the environment wins, as it does for ``docker compose``.
+    """Return the settings of the file, or the defaults without a file; variables of the environment take precedence.
 
     Raises:
-        StackError: the file cannot be read, or a line is no setting.
+        StackError: the file cannot be read, or a line is not a setting.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        lines = [f"{name}={value}" for name, value in DEFAULTS.items()]
     except OSError as error:
         raise StackError(f"Cannot read {path} ({error.strerror}); restore it from the repository.") from error
     settings = {}

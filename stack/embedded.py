@@ -1,10 +1,10 @@
-"""The embedded stack: service, mock providers and Prometheus as child processes of this one."""
+"""The embedded stack: service, mock providers and Prometheus as child processes."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from typing import Self
 
 from reelbench import HOME
 from reelbench.stack import prometheus, readiness
-from reelbench.stack.await_telemetry import DEADLINE, Settled, settle
+from reelbench.stack.await_telemetry import DEADLINE, TelemetryEnd, await_telemetry
 from reelbench.stack.endpoints import LOADGEN, PROMETHEUS, PROVIDERS, SERVICE, Endpoints, allocate
-from reelbench.stack.environment import component_environment, version
-from reelbench.stack.errors import StackError
+from reelbench.stack.environment import component_environment, module_command, version
+from reelbench.stack.errors import PortTakenError, StackError
 from reelbench.stack.lock import exclusive
 from reelbench.stack.processes import Child, Processes
 from reelbench.stack.prometheus import PrometheusBinary
@@ -30,7 +30,6 @@ CONFIG_FILE = "prometheus.yml"
 READY_DEADLINE = 30.0
 """Seconds until every component must be ready; a loaded laptop needs a tenth."""
 _ATTEMPTS = 3
-_PORT_TAKEN = "in use"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +45,31 @@ class Component:
 
 
 COMPONENTS = (
-    Component(PROVIDERS, (sys.executable, "-m", "reelbench.service.providers"), "/health"),
-    Component(SERVICE, (sys.executable, "-m", "reelbench.service"), "/ready"),
+    Component(PROVIDERS, tuple(module_command("service.providers")), "/health"),
+    Component(SERVICE, tuple(module_command("service")), "/ready"),
 )
+_PACKAGES = (
+    *("av", "fakeredis", "fastapi", "fluxgate", "orjson", "PIL", "pydantic_settings", "pypdfium2", "python_multipart"),
+    *("tenacity", "uvicorn"),
+)
+"""Import packages of the extra `embedded`."""
+
+
+def check_installed() -> None:
+    """Check that the packages of the embedded stack are there.
+
+    Raises:
+        StackError: the extra `embedded` is not installed.
+    """
+    if missing := [name for name in _PACKAGES if importlib.util.find_spec(name) is None]:
+        raise StackError(
+            f"The embedded stack needs packages that are not installed ({', '.join(missing)}); install them with "
+            "pip install 'reelbench[embedded]', or measure a running service with --target URL."
+        )
 
 
 class EmbeddedStack:
-    """A stack that lives as long as its context, in a run directory that stays.
+    """A stack that runs while its context is entered; its run directory is kept.
 
     Args:
         run_dir: The run directory; TSDB, traces, logs, assets and ``stack.json`` go there.
@@ -141,7 +158,7 @@ class EmbeddedStack:
         """
         return self._processes.start(
             LOADGEN,
-            [sys.executable, "-m", "reelbench.loadgen", *arguments],
+            module_command("loadgen", *arguments),
             environment=self.loadgen_environment(),
             directory=HOME,
             stdout=self._run_dir / TRACES_DIR / f"{LOADGEN}.jsonl",
@@ -156,13 +173,13 @@ class EmbeddedStack:
         for child in self._children:
             child.check()
 
-    def settle(self, after: float, *, deadline: float = DEADLINE) -> Settled:
+    def await_telemetry(self, after: float, *, deadline: float = DEADLINE) -> TelemetryEnd:
         """Wait until every component was scraped at or after `after` (Unix time in seconds), and record the result.
 
-        Nobody waits for a component that has ended: it stays among the missing ones.
+        A component that has ended is not waited for: it is reported as missing.
         """
         selectors = {name: f'up{{job="{name}"}}' for name in self.endpoints.targets}
-        settled = settle(self.prometheus_url, selectors, after, ended=self._ended, deadline=deadline)
+        settled = await_telemetry(self.prometheus_url, selectors, after, ended=self._ended, deadline=deadline)
         self._write(settled)
         return settled
 
@@ -177,13 +194,13 @@ class EmbeddedStack:
         return found
 
     def _start_retrying(self, lock: int) -> Endpoints:
-        """Between choosing a port and binding it, another process can take it: then others are chosen."""
+        """Start on other ports when another process takes a port between the choice of the port and its use."""
         for attempt in range(1, _ATTEMPTS + 1):
             endpoints = allocate([component.name for component in self._components])
             try:
                 self._start(endpoints, lock)
-            except StackError as error:
-                if _PORT_TAKEN not in str(error) or attempt == _ATTEMPTS:
+            except PortTakenError:
+                if attempt == _ATTEMPTS:
                     raise
                 self._processes.stop()
                 shutil.rmtree(self._run_dir / DATA_DIR, ignore_errors=True)  # of this attempt, before any run
@@ -207,16 +224,16 @@ class EmbeddedStack:
             for url, child in list(ready.items()):
                 child.check()
                 if readiness.answers(url):
-                    child.check()  # it was not a stranger on the child's port that answered
+                    child.check()  # the answer came from the child, not from another process on its port
                     del ready[url]
             return None if ready else True
 
         names = ", ".join(child.name for child in self._children)
-        readiness.poll(look, f"{names} to be ready; see {self._run_dir / LOGS_DIR}", deadline=READY_DEADLINE)
+        readiness.poll(look, f"{names} to be ready", deadline=READY_DEADLINE, logs=self._run_dir / LOGS_DIR)
 
     def _start_prometheus(self, endpoints: Endpoints, config: Path, lock: int) -> Child:
         data = self._run_dir / DATA_DIR
-        # First of all, as Prometheus waits 5 s from its start before it looks at its targets.
+        # Started first: Prometheus waits 5 s from its start before its first scrape.
         return self._processes.start(
             PROMETHEUS,
             prometheus.command(self._binary.path, config=config, data=data, port=endpoints.prometheus_port),
@@ -237,7 +254,7 @@ class EmbeddedStack:
             log=self._run_dir / LOGS_DIR / f"{component.name}.log",
         )
 
-    def _write(self, settled: Settled | None) -> None:
+    def _write(self, settled: TelemetryEnd | None) -> None:
         ours = version()
         started = [
             ComponentRecord(name=component.name, url=self.endpoints.url(component.name), version=ours)

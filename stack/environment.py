@@ -1,57 +1,95 @@
-"""The environment of every process that a stack starts: one place, so that no two of them can disagree."""
+"""The environment and the command line of every process that a stack or a benchmark starts.
+
+A test compares docker-compose.yml with this module.
+"""
 
 from __future__ import annotations
 
 import importlib.metadata
+import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
-from reelbench import HOME
+from reelbench import CHECKOUT
 from reelbench.stack.endpoints import LOADGEN, PROVIDERS, SERVICE, Endpoints
+
+NO_TELEMETRY: Final = {"OTEL_SDK_DISABLED": "true", "OTEL_METRICS_EXPORTER": "none", "OTEL_TRACES_EXPORTER": "none"}
+"""Switches all telemetry of a process off."""
+_COMMON: Final = {
+    "OTEL_LOGS_EXPORTER": "none",
+    "OTEL_SEMCONV_STABILITY_OPT_IN": "http",
+    "OTEL_PROPAGATORS": "tracecontext,baggage",
+    "OTEL_BSP_SCHEDULE_DELAY": "1000",
+    "OTEL_BSP_MAX_QUEUE_SIZE": "65536",
+    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "512",
+    # The trace stream is text on standard output: its encoding must not depend on the locale.
+    "PYTHONUTF8": "1",
+}
 
 
 def version() -> str:
-    """Return this Reelbench's version: of the installed package, or else of the checkout."""
-    try:
+    """Return this Reelbench's version: of the checkout, or else of the installed package."""
+    if CHECKOUT is None:
         return importlib.metadata.version("reelbench")
-    except importlib.metadata.PackageNotFoundError:
-        with (HOME / "pyproject.toml").open("rb") as file:
-            return str(tomllib.load(file)["project"]["version"])
+    with (CHECKOUT / "pyproject.toml").open("rb") as file:
+        return str(tomllib.load(file)["project"]["version"])
+
+
+def module_command(module: str, *arguments: str) -> list[str]:
+    """Return the command line that runs a module of this package; its working directory must be `HOME`."""
+    # In site-packages, -P keeps the working directory from shadowing the standard library.
+    return [sys.executable, *(["-P"] if CHECKOUT is None else []), "-m", f"reelbench.{module}", *arguments]
+
+
+def scraped_telemetry(port: int) -> dict[str, str]:
+    """Return the variables of a process whose metrics are scraped, and whose spans go to standard output.
+
+    Args:
+        port: Port of its ``/metrics`` on loopback.
+    """
+    return _COMMON | {
+        "OTEL_METRICS_EXPORTER": "prometheus",
+        "OTEL_TRACES_EXPORTER": "otlp_json_file",
+        # The text format that is scraped here has no exemplars: choosing them would cost every measurement.
+        "OTEL_METRICS_EXEMPLAR_FILTER": "always_off",
+        "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1",
+        "OTEL_EXPORTER_PROMETHEUS_PORT": str(port),
+    }
+
+
+def pushed_telemetry(endpoint: str, interval: int) -> dict[str, str]:
+    """Return the variables of a process that pushes metrics and spans to a Collector.
+
+    Args:
+        endpoint: Base URL of the OTLP/HTTP receiver.
+        interval: Seconds between two exports of metrics.
+    """
+    return _COMMON | {
+        "OTEL_METRICS_EXPORTER": "otlp",
+        "OTEL_TRACES_EXPORTER": "otlp",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION": "base2_exponential_bucket_histogram",
+        "OTEL_METRIC_EXPORT_INTERVAL": str(interval * 1000),
+    }
 
 
 def component_environment(
     name: str, endpoints: Endpoints, run_dir: Path, inherited: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the whole environment of a component.
+    """Return the whole environment of a component of the embedded stack.
 
     Args:
         name: Its service.name.
         endpoints: Where the components of this stack are.
         run_dir: The run directory, absolute.
-        inherited: The parent's environment. Its ``OTEL_*`` are left out: the telemetry of a run is not the user's.
+        inherited: The parent's environment.
     """
-    environment = {key: value for key, value in inherited.items() if not key.startswith("OTEL_")}
-    environment |= {
-        "OTEL_SERVICE_NAME": name,
-        "OTEL_RESOURCE_ATTRIBUTES": f"service.version={version()},deployment.environment.name=embedded",
-        "OTEL_METRICS_EXPORTER": "prometheus",
-        "OTEL_TRACES_EXPORTER": "otlp_json_file",
-        "OTEL_LOGS_EXPORTER": "none",
-        # The text format that is scraped here has no exemplars: choosing them would cost every measurement.
-        "OTEL_METRICS_EXEMPLAR_FILTER": "always_off",
-        "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1",
-        "OTEL_EXPORTER_PROMETHEUS_PORT": str(endpoints.metrics_ports[name]),
-        "OTEL_SEMCONV_STABILITY_OPT_IN": "http",
-        "OTEL_PROPAGATORS": "tracecontext,baggage",
-        "OTEL_BSP_SCHEDULE_DELAY": "1000",
-        "OTEL_BSP_MAX_QUEUE_SIZE": "65536",
-        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "512",
-        # The trace stream is text on standard output: the locale must not decide how it is encoded.
-        "PYTHONUTF8": "1",
-    }
+    environment = _named(name, "embedded", inherited) | scraped_telemetry(endpoints.metrics_ports[name])
     if name == PROVIDERS:
-        environment["PROVIDERS_FAULTS"] = "true"  # the stack is on loopback alone, and there to be tried
+        environment["PROVIDERS_FAULTS"] = "true"  # safe: the stack is on loopback only
     if name == SERVICE:
         environment |= {
             "SERVICE_DATA_DIR": str(run_dir / "assets"),
@@ -74,25 +112,18 @@ def pushing_environment(
         name: Its service.name.
         endpoint: Base URL of the OTLP/HTTP receiver.
         interval: Seconds between two exports of metrics.
-        inherited: The parent's environment. Its ``OTEL_*`` are left out: the telemetry of a run is not the user's.
-        also_to_file: Also write the traces to standard output, where there is no store for them.
+        inherited: The parent's environment.
+        also_to_file: Also write the spans to standard output, where no store keeps them.
     """
-    environment = {key: value for key, value in inherited.items() if not key.startswith("OTEL_")}
-    return environment | {
+    environment = _named(name, "compose", inherited) | pushed_telemetry(endpoint, interval)
+    if also_to_file:
+        environment["OTEL_TRACES_EXPORTER"] = "otlp,otlp_json_file"
+    return environment | {"PYTHONUNBUFFERED": "1"}
+
+
+def _named(name: str, deployment: str, inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return the parent's environment without its ``OTEL_*``, which are the user's own, and with the resource."""
+    return {key: value for key, value in inherited.items() if not key.startswith("OTEL_")} | {
         "OTEL_SERVICE_NAME": name,
-        "OTEL_RESOURCE_ATTRIBUTES": f"service.version={version()},deployment.environment.name=compose",
-        "OTEL_METRICS_EXPORTER": "otlp",
-        "OTEL_TRACES_EXPORTER": "otlp,otlp_json_file" if also_to_file else "otlp",
-        "OTEL_LOGS_EXPORTER": "none",
-        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
-        "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION": "base2_exponential_bucket_histogram",
-        "OTEL_METRIC_EXPORT_INTERVAL": str(interval * 1000),
-        "OTEL_SEMCONV_STABILITY_OPT_IN": "http",
-        "OTEL_PROPAGATORS": "tracecontext,baggage",
-        "OTEL_BSP_SCHEDULE_DELAY": "1000",
-        "OTEL_BSP_MAX_QUEUE_SIZE": "65536",
-        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "512",
-        "PYTHONUTF8": "1",
-        "PYTHONUNBUFFERED": "1",
+        "OTEL_RESOURCE_ATTRIBUTES": f"service.version={version()},deployment.environment.name={deployment}",
     }

@@ -1,7 +1,26 @@
-"""The error of the stack."""
+"""The errors of the stack."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class StackError(Exception):
-    """The stack, or a part of it, cannot be used; the message is one sentence with the cure."""
+    """The stack, or a part of it, cannot be used; the message is one sentence with the cure.
+
+    Args:
+        message: The sentence.
+        logs: The log, or the folder of logs, that the message names.
+    """
+
+    def __init__(self, message: str, *, logs: Path | None = None) -> None:
+        super().__init__(message)
+        self.logs = logs
+
+
+class PortTakenError(StackError):
+    """A child process ended because another process had taken its port."""
+
+
+class InUseError(StackError):
+    """Another process has the metrics of a run open."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,9 @@ import msgspec
 
 from reelbench import HOME
 from reelbench.stack import dotenv, http, readiness
-from reelbench.stack.await_telemetry import Settled, settle
+from reelbench.stack.await_telemetry import TelemetryEnd, await_telemetry
 from reelbench.stack.endpoints import LOADGEN, PROVIDERS, SERVICE
-from reelbench.stack.environment import pushing_environment, version
+from reelbench.stack.environment import module_command, pushing_environment, version
 from reelbench.stack.errors import StackError
 from reelbench.stack.processes import Child, Processes
 from reelbench.stack.record import SCHEMA_VERSION, ComponentRecord, PrometheusRecord, StackRecord, write_stack
@@ -131,7 +130,7 @@ class ExternalRun:
         keeps_traces = bool(self._stack.addresses.tempo)
         return self._processes.start(
             LOADGEN,
-            [sys.executable, "-m", "reelbench.loadgen", *arguments],
+            module_command("loadgen", *arguments),
             environment=pushing_environment(
                 LOADGEN,
                 self._stack.addresses.collector,
@@ -143,11 +142,11 @@ class ExternalRun:
             stdout=None if keeps_traces else self._run_dir / TRACES_DIR / f"{LOADGEN}.jsonl",
         )
 
-    def settle(self, after: float, *, deadline: float = SETTLE_DEADLINE) -> Settled:
+    def await_telemetry(self, after: float, *, deadline: float = SETTLE_DEADLINE) -> TelemetryEnd:
         """Wait until every component has exported at or after `after` (Unix time in seconds), and record the result."""
         # Not target_info: the Collector's span metrics bring the same one, at another time than the component's export.
         selectors = {name: f'{_EXPORTED}{{job="{name}"}}' for name in (SERVICE, PROVIDERS, LOADGEN)}
-        settled = settle(self.prometheus_url, selectors, after, value=None, deadline=deadline)
+        settled = await_telemetry(self.prometheus_url, selectors, after, value=None, deadline=deadline)
         self._write(settled)
         return settled
 
@@ -155,7 +154,7 @@ class ExternalRun:
         """Return nothing: these processes and their logs are not ours to look at."""
         return []
 
-    def _write(self, settled: Settled | None) -> None:
+    def _write(self, settled: TelemetryEnd | None) -> None:
         addresses = self._stack.addresses
         record = StackRecord(
             schema_version=SCHEMA_VERSION,

@@ -1,22 +1,21 @@
-"""A minimal HTTP client for the polls and downloads of the stack."""
+"""HTTP for the polls and the downloads of the stack."""
 
 from __future__ import annotations
 
-import http.client
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
+import requests
 
 from reelbench.stack.errors import StackError
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _OK = 200
+_CHUNK = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +31,17 @@ class Answer:
         return self.status == _OK
 
 
-def get(url: str, *, timeout: float) -> Answer:
+def get(url: str, *, timeout: float, **parameters: str) -> Answer:
     """GET a URL; `timeout` in seconds holds for the connection and for each read.
 
     Raises:
         StackError: there was no HTTP answer.
     """
     try:
-        with _open(url, timeout) as response:
-            return Answer(response.status, response.read())
-    except urllib.error.HTTPError as error:
-        with error:
-            return Answer(error.code, error.read())
-    except (OSError, http.client.HTTPException, ValueError) as error:
+        with _session(url) as session:
+            answer = session.get(url, params=parameters, timeout=timeout)
+            return Answer(answer.status_code, answer.content)
+    except requests.RequestException as error:
         raise StackError(f"{url} does not answer ({_reason(error)}); check the address and that it runs.") from error
 
 
@@ -54,8 +51,8 @@ def query(prometheus_url: str, expression: str, *, at: float | None = None, time
     Raises:
         StackError: there was no answer, or Prometheus refused the expression.
     """
-    parameters = {"query": expression} | ({} if at is None else {"time": f"{at:.3f}"})
-    answer = get(f"{prometheus_url}/api/v1/query?{urlencode(parameters)}", timeout=timeout)
+    when = {} if at is None else {"time": f"{at:.3f}"}
+    answer = get(f"{prometheus_url}/api/v1/query", timeout=timeout, query=expression, **when)
     try:
         decoded = msgspec.json.decode(answer.body, type=_QueryAnswer)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -66,19 +63,22 @@ def query(prometheus_url: str, expression: str, *, at: float | None = None, time
 
 
 @contextmanager
-def stream(url: str, *, timeout: float) -> Iterator[http.client.HTTPResponse]:
-    """Open a download.
+def stream(url: str, *, timeout: float) -> Iterator[Iterator[bytes]]:
+    """Open a download and yield its content in pieces.
 
     Raises:
         StackError: there was no answer, its status is not 200, or the connection broke while reading.
     """
     try:
-        with _open(url, timeout) as response:
-            yield response
-    except urllib.error.HTTPError as error:
-        with error:
-            raise StackError(f"{url} answered {error.code}.") from error
-    except (OSError, http.client.HTTPException) as error:
+        with (
+            _session(url) as session,
+            # As published: a server must not pack the file for the way, since its checksum is that of the file.
+            session.get(url, stream=True, timeout=timeout, headers={"Accept-Encoding": "identity"}) as answer,
+        ):
+            if answer.status_code != _OK:
+                raise StackError(f"{url} answered {answer.status_code}.")
+            yield answer.iter_content(_CHUNK)
+    except requests.RequestException as error:
         raise StackError(f"{url} could not be fetched ({_reason(error)}).") from error
 
 
@@ -92,15 +92,15 @@ class _QueryAnswer(msgspec.Struct):
     error: str | None = None
 
 
-def _open(url: str, timeout: float) -> Any:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"}:
-        raise StackError(f"{url!r} is not an http or https URL.")
-    # A proxy set for the world must not see loopback traffic.
-    proxies = [urllib.request.ProxyHandler({})] if parts.hostname in _LOOPBACK else []
-    return urllib.request.build_opener(*proxies).open(url, timeout=timeout)
+def _session(url: str) -> requests.Session:
+    session = requests.Session()
+    # A proxy that is set for the internet must not see loopback traffic.
+    session.trust_env = urlsplit(url).hostname not in _LOOPBACK
+    return session
 
 
-def _reason(error: Exception) -> str:
-    reason = getattr(error, "reason", None) or error
-    return getattr(reason, "strerror", None) or str(reason) or type(error).__name__
+def _reason(error: BaseException) -> str:
+    """Return the reason at the beginning of the chain of errors, such as "Connection refused"."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

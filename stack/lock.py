@@ -1,7 +1,7 @@
 """The lock over a run's metrics: at most one Prometheus has them open.
 
-Prometheus has a lock of its own, but distributions build it with that switched off. The lock here is on an open file
-which Prometheus inherits: it holds until both Prometheus and the process that started it are gone.
+Prometheus has its own lock, which distributions compile out. The lock here is on an open file that Prometheus inherits:
+it is held until both Prometheus and the process that started it are gone.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from reelbench.stack.errors import StackError
+from reelbench.stack.errors import InUseError, StackError
 
 LOCK_FILE = "prometheus.lock"
 
 
 @contextmanager
 def exclusive(run_dir: Path) -> Iterator[int]:
-    """Hold the lock; yields the file descriptor to hand on to Prometheus.
+    """Hold the lock; yield the file descriptor for Prometheus to inherit.
 
     Raises:
-        StackError: another process has it, or the run directory cannot be written.
+        InUseError: another process has it.
+        StackError: the run directory cannot be written.
     """
     path = run_dir / LOCK_FILE
     try:
@@ -36,7 +37,7 @@ def exclusive(run_dir: Path) -> Iterator[int]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
-            raise StackError(
+            raise InUseError(
                 f"The metrics of {run_dir} are in use by process {holder} (or its Prometheus); "
                 "wait until it has ended, or end it."
             ) from error

@@ -14,10 +14,12 @@ from types import TracebackType
 from typing import IO, Self
 
 from reelbench.stack import orphan_reaper
-from reelbench.stack.errors import StackError
+from reelbench.stack.errors import PortTakenError, StackError
 
 STOP_DEADLINE = 5.0
 """Seconds a child has between SIGTERM and SIGKILL."""
+_PORT_TAKEN = "in use"
+"""What Prometheus, uvicorn and the exporter of metrics write when another process has their port."""
 _TAIL_LINES = 15
 _TAIL_BYTES = 8_000
 
@@ -35,13 +37,16 @@ class Child:
         """Raise if the child has ended.
 
         Raises:
-            StackError: with its exit status and the last lines of its log.
+            PortTakenError: its log says that its port was taken.
+            StackError: otherwise; the message has its exit status and the last lines of its log.
         """
         how = self.end()
         if how is None:
             return
-        where = f"; its log {self.log} ends with:\n{self.tail()}" if self.log else "; see its messages above"
-        raise StackError(f"{self.name} {how} while it was needed{where}")
+        tail = self.tail()
+        where = f"; its log {self.log} ends with:\n{tail}" if self.log else "; see its messages above"
+        error = PortTakenError if _PORT_TAKEN in tail else StackError
+        raise error(f"{self.name} {how} while it was needed{where}", logs=self.log)
 
     def end(self) -> str | None:
         """Return how the child ended, such as "ended with signal SIGKILL"; None while it runs."""
@@ -81,7 +86,7 @@ class Processes:
 
     def __init__(self) -> None:
         self._children: list[Child] = []
-        self._reaper: subprocess.Popen[bytes] | None = None
+        self._orphan_reaper: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -150,12 +155,12 @@ class Processes:
         """End all children, the last started first: SIGTERM, then SIGKILL for what is left after `deadline` seconds."""
         while self._children:
             self.end(self._children[-1], deadline)
-        if self._reaper is not None:
-            assert self._reaper.stdin is not None
+        if self._orphan_reaper is not None:
+            assert self._orphan_reaper.stdin is not None
             with contextlib.suppress(OSError):
-                self._reaper.stdin.close()
-            self._reaper.wait()
-            self._reaper = None
+                self._orphan_reaper.stdin.close()
+            self._orphan_reaper.wait()
+            self._orphan_reaper = None
 
     def end(self, child: Child, deadline: float = STOP_DEADLINE) -> None:
         """End one child and its process group: SIGTERM, then SIGKILL after `deadline` seconds."""
@@ -167,17 +172,17 @@ class Processes:
         self._tell(f"-{child.process.pid}")
 
     def _tell(self, line: str) -> None:
-        if self._reaper is None:
-            self._reaper = _start_reaper()
-        assert self._reaper.stdin is not None
+        if self._orphan_reaper is None:
+            self._orphan_reaper = _start_orphan_reaper()
+        assert self._orphan_reaper.stdin is not None
         try:
-            self._reaper.stdin.write(line.encode() + b"\n")
-            self._reaper.stdin.flush()
-        except OSError:  # somebody killed the helper: the children are still ended by `stop`
-            self._reaper.wait(1.0)
+            self._orphan_reaper.stdin.write(line.encode() + b"\n")
+            self._orphan_reaper.stdin.flush()
+        except OSError:  # the orphan reaper was killed: `stop` still ends the children
+            self._orphan_reaper.wait(1.0)
 
 
-def _start_reaper() -> subprocess.Popen[bytes]:
+def _start_orphan_reaper() -> subprocess.Popen[bytes]:
     command = [sys.executable, "-I", "-S", str(Path(orphan_reaper.__file__))]
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True

@@ -1,9 +1,10 @@
-"""Waiting until something holds: polls with a deadline and a sentence that names what was awaited."""
+"""Polls with a deadline, whose error names what was awaited."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from reelbench.stack import http
@@ -20,19 +21,21 @@ def poll(
     awaited: str,
     *,
     deadline: float,
+    logs: Path | None = None,
     interval: float = POLL,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> T:
-    """Call `look` until it gives something else than None, and return that.
+    """Call `look` until it returns a value that is not None, and return that value.
 
     Args:
         look: Looks once; raises to give up early.
         awaited: What is awaited, as a noun phrase for the error.
         deadline: Seconds from now.
+        logs: The log, or the folder of logs, that explains a failure.
         interval: Seconds between two looks.
         clock: Monotonic seconds.
-        sleep: Waits so many seconds.
+        sleep: Waits for that many seconds.
 
     Raises:
         StackError: the deadline passed.
@@ -40,7 +43,8 @@ def poll(
     end = clock() + deadline
     while (found := look()) is None:
         if clock() >= end:
-            raise StackError(f"Gave up after {deadline:g} s waiting for {awaited}.")
+            see = f"; see {logs}" if logs else ""
+            raise StackError(f"Gave up after {deadline:g} s waiting for {awaited}{see}.", logs=logs)
         sleep(interval)
     return found
 

@@ -18,7 +18,7 @@ from reelbench.stack.prometheus import PrometheusBinary
 VERSION = "3.14.0"
 BASE_URL = "https://github.com/prometheus/prometheus/releases/download"
 _STALLED = 5.0
-"""Seconds without an answer or a byte after which a download is given up: no network must not cost a minute."""
+"""Seconds without an answer or a byte after which a download is given up: a missing network must not cost a minute."""
 _DEADLINE = 300.0
 _CHUNK = 1 << 18
 _SYSTEMS = {"Linux": "linux", "Darwin": "darwin"}
@@ -60,8 +60,8 @@ def _platform(system: str, machine: str) -> str:
 
 
 def _published_sum(url: str, archive: str) -> str:
-    with http.stream(url, timeout=_STALLED) as response:
-        text = response.read(1 << 20).decode(errors="replace")
+    with http.stream(url, timeout=_STALLED) as pieces:
+        text = next(pieces, b"").decode(errors="replace")
     sums = {name.lstrip("*"): digest for digest, _, name in (line.partition("  ") for line in text.splitlines())}
     if archive not in sums:
         raise StackError(f"{url} has no line for {archive}.")
@@ -70,8 +70,8 @@ def _published_sum(url: str, archive: str) -> str:
 
 def _download(url: str, path: Path, deadline: float, clock: Callable[[], float]) -> str:
     digest = hashlib.sha256()
-    with http.stream(url, timeout=_STALLED) as response, path.open("wb") as file:
-        while chunk := response.read(_CHUNK):
+    with http.stream(url, timeout=_STALLED) as pieces, path.open("wb") as file:
+        for chunk in pieces:
             digest.update(chunk)
             file.write(chunk)
             if clock() > deadline:
@@ -80,7 +80,7 @@ def _download(url: str, path: Path, deadline: float, clock: Callable[[], float])
 
 
 def _extract(archive: Path, member: str, path: Path) -> None:
-    """Take one file out of the archive; nothing else in it is looked at."""
+    """Extract one file of the archive; its other members are ignored."""
     try:
         with tarfile.open(archive, "r:gz") as files:
             content = files.extractfile(member)

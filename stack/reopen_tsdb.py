@@ -1,4 +1,4 @@
-"""Prometheus again over the kept data of a finished or killed run."""
+"""Starts Prometheus over the kept data of a finished or killed run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from reelbench.stack import prometheus, readiness
 from reelbench.stack.endpoints import PROMETHEUS
-from reelbench.stack.errors import StackError
+from reelbench.stack.errors import PortTakenError, StackError
 from reelbench.stack.lock import exclusive
 from reelbench.stack.ports import free_ports
 from reelbench.stack.processes import Child, Processes
@@ -25,7 +25,9 @@ _DOWNGRADE = (2, 55)
 
 
 @contextmanager
-def reopen(run_dir: Path, binary: PrometheusBinary, *, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
+def reopen_tsdb(
+    run_dir: Path, binary: PrometheusBinary, *, environment: Mapping[str, str] = os.environ
+) -> Iterator[str]:
     """Yield the base URL of a Prometheus over the metrics of a run; it scrapes nothing and deletes nothing.
 
     Raises:
@@ -79,11 +81,10 @@ def _start(
                 deadline=_READY_DEADLINE,
             )
         except StackError as error:
-            tail = child.tail()
+            meaning = prometheus.trouble(child.tail())
             processes.end(child)
-            if "address already in use" in tail and attempt < _ATTEMPTS:
+            if isinstance(error, PortTakenError) and attempt < _ATTEMPTS:
                 continue
-            meaning = prometheus.trouble(tail)
             if meaning is None:
                 raise
             raise StackError(f"Prometheus cannot open {data}: {meaning}.") from error

@@ -21,11 +21,12 @@ from reelbench.reporting.evidence.tempo import connect
 from reelbench.reporting.export import REPORTS_DIR, export
 from reelbench.reporting.publish import DEFAULT, PAGE
 from reelbench.stack.binaries import find_prometheus
-from reelbench.stack.embedded import LOGS_DIR, EmbeddedStack
+from reelbench.stack.embedded import LOGS_DIR, EmbeddedStack, check_installed
 from reelbench.stack.errors import StackError
 from reelbench.stack.external import ExternalRun, ExternalStack
 from reelbench.stack.grafana import Grafana
 from reelbench.stack.processes import Child
+from reelbench.stack.stack import Stack
 from reelbench.suite.interrupt import Forwarding
 
 
@@ -79,7 +80,7 @@ def measure(load: Load, run_id: str, environment: Mapping[str, str] = os.environ
     try:
         return _measure(load, run_dir, environment)
     except StackError as error:
-        logs_named = str(run_dir.resolve() / LOGS_DIR) in str(error)
+        logs_named = error.logs is not None
         raise
     finally:
         if run_dir.exists() and not (run_dir / RUN_FILE).exists():
@@ -102,7 +103,7 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
         if run is None:
             return Ended(exit_code_of(child, say), None)  # its message is on the terminal
         say(f"load ended after {time.monotonic() - begun:.1f} s")
-        settled = stack.settle(run.ended or time.time())
+        settled = stack.await_telemetry(run.ended or time.time())
         child.signal(signal.SIGTERM)  # it has kept its metrics up for the last scrape
         # of one whose record is whole, a signal is that of the line before, come after it had stopped to listen
         status = exit_code_of(child, say) if run.ended is None else max(0, child.process.wait())
@@ -122,17 +123,19 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
     return Ended(status or exported.exit_code, run)
 
 
-def _stack_for(load: Load, run_dir: Path, environment: Mapping[str, str]) -> ExternalRun | EmbeddedStack:
-    """Give the stack of a run: the one that was found, else an embedded one, around the target if there is one."""
+def _stack_for(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Stack:
+    """Return the stack of a run: the one that was found, or else an embedded stack, with the target if there is one."""
     if isinstance(load.target, ExternalStack):
         return ExternalRun(load.target, run_dir)
+    if load.target is None:
+        check_installed()
     return EmbeddedStack(
         run_dir, prometheus=find_prometheus(report=load.say), target=load.target, environment=environment
     )
 
 
 @contextmanager
-def _shown_in(stack: ExternalRun | EmbeddedStack, say: Callable[[str], None]) -> Iterator[Grafana | None]:
+def _shown_in(stack: Stack, say: Callable[[str], None]) -> Iterator[Grafana | None]:
     """Give the Grafana that shows the run; None when the stack has none."""
     if stack.grafana_url is None:
         yield None

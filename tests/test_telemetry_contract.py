@@ -13,7 +13,7 @@ import requests
 
 from reelbench.reporting.catalogue import instruments, spans
 from reelbench.stack.prometheus import PrometheusBinary
-from reelbench.stack.reopen_tsdb import reopen
+from reelbench.stack.reopen_tsdb import reopen_tsdb
 from tests.acceptance import SuiteRun, needs
 
 pytestmark = [pytest.mark.acceptance, needs("single_request", "tts_failures", "job_cancellation")]
@@ -84,7 +84,7 @@ def keys(part: dict[str, Any]) -> set[str]:
 def test_every_series_of_a_run_is_declared_with_its_component_attributes_and_values(
     suite: SuiteRun, prometheus: PrometheusBinary
 ) -> None:
-    with reopen(suite.folder, prometheus) as url:
+    with reopen_tsdb(suite.folder, prometheus) as url:
         found = series(url, suite)
     assert {"service", "loadgen", "providers"} <= {labels.get("job") for labels in found}
     assert sorted(set(strangers(found))) == []
@@ -94,7 +94,7 @@ def test_a_classic_histogram_has_its_bounds_and_three_more_series_for_each_set_o
     suite: SuiteRun, prometheus: PrometheusBinary
 ) -> None:
     """The arithmetic of docs/scaling-out.md."""
-    with reopen(suite.folder, prometheus) as url:
+    with reopen_tsdb(suite.folder, prometheus) as url:
         found = Counter(labels["__name__"] for labels in series(url, suite))
     histograms = [one for one in instruments.load().instruments if one.kind == "histogram"]
     counted = {one.name: sum(found[name] for name in one.series) for one in histograms if found[f"{one.scraped}_count"]}

@@ -26,7 +26,7 @@ from reelbench.reporting.export import export
 from reelbench.reporting.publish import DEFAULT, PAGE, Format, FormatError, formats_of
 from reelbench.stack.binaries import find_prometheus
 from reelbench.stack.errors import StackError
-from reelbench.stack.reopen_tsdb import reopen
+from reelbench.stack.reopen_tsdb import reopen_tsdb
 from reelbench.suite.commands.console import RUNS, fail, say
 
 PrometheusUrl = Annotated[str | None, typer.Option(help="Base URL of a Prometheus that holds the run.")]
@@ -164,7 +164,7 @@ def _metrics_of(folder: Path, prometheus: str | None, *, kept: bool) -> Iterator
     if stack is not None and stack.kind == "external" and stack.prometheus is not None:
         yield stack.prometheus.url
         return
-    with reopen(folder, find_prometheus(report=say)) as url:
+    with reopen_tsdb(folder, find_prometheus(report=say)) as url:
         yield url
 
 

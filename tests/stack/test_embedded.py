@@ -15,11 +15,11 @@ import pytest
 from reelbench.stack import http
 from reelbench.stack.embedded import COMPONENTS, Component, EmbeddedStack
 from reelbench.stack.endpoints import allocate
-from reelbench.stack.environment import component_environment
+from reelbench.stack.environment import component_environment, version
 from reelbench.stack.errors import StackError
 from reelbench.stack.prometheus import PrometheusBinary
 from reelbench.stack.record import read_stack
-from reelbench.stack.reopen_tsdb import reopen
+from reelbench.stack.reopen_tsdb import reopen_tsdb
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.acceptance
@@ -60,7 +60,7 @@ def test_a_whole_life_then_the_data_again(tmp_path: Path, prometheus: Prometheus
         )
         try:
             began = time.time()
-            first = stack.settle(began)
+            first = stack.await_telemetry(began)
         finally:
             load.kill()
             load.wait()
@@ -68,11 +68,11 @@ def test_a_whole_life_then_the_data_again(tmp_path: Path, prometheus: Prometheus
         assert began <= first.instant <= time.time()
         time.sleep(1.2)
         # The load generator has gone; its sample from before its end, but after the load's, still counts.
-        assert stack.settle(began).instant == first.instant
-        late = stack.settle(time.time(), deadline=1.5)
+        assert stack.await_telemetry(began).instant == first.instant
+        late = stack.await_telemetry(time.time(), deadline=1.5)
         assert (late.complete, late.missing) == (False, ["loadgen"])
-        again = stack.settle(began)
-        with pytest.raises(StackError, match=f"in use by process {os.getpid()} "), reopen(run_dir, prometheus):
+        again = stack.await_telemetry(began)
+        with pytest.raises(StackError, match=f"in use by process {os.getpid()} "), reopen_tsdb(run_dir, prometheus):
             pass
         info = http.query(stack.prometheus_url, 'target_info{job="providers"}', timeout=2)[0]["metric"]
         assert (info["service_name"], info["service_version"]) == ("providers", "0.1.0")
@@ -88,12 +88,12 @@ def test_a_whole_life_then_the_data_again(tmp_path: Path, prometheus: Prometheus
     }
     assert (run_dir / "traces" / "service.jsonl").read_text() == "service\n"
     started = time.monotonic()
-    with reopen(run_dir, prometheus) as url:
+    with reopen_tsdb(run_dir, prometheus) as url:
         assert time.monotonic() - started < 1
         kept = http.query(url, "last_over_time(jobs_total[1m])", at=again.instant, timeout=2)
         assert sorted(map(str, kept)) == sorted(map(str, live))
         assert http.query(url, 'up{job!~"providers|service|loadgen"}[1h]', timeout=2) == []
-        with pytest.raises(StackError, match="in use by process"), reopen(run_dir, prometheus):
+        with pytest.raises(StackError, match="in use by process"), reopen_tsdb(run_dir, prometheus):
             pass
     with pytest.raises(StackError, match="metrics of an earlier run"):
         EmbeddedStack(run_dir, prometheus=prometheus, components=components).__enter__()
@@ -119,7 +119,7 @@ def test_a_killed_run_leaves_no_prometheus_and_can_be_reopened(tmp_path: Path, p
     deadline = time.monotonic() + 5
     while True:
         try:
-            with reopen(tmp_path / "run", prometheus) as again:
+            with reopen_tsdb(tmp_path / "run", prometheus) as again:
                 assert again != url
                 with pytest.raises(StackError, match="does not answer"):
                     http.get(f"{url}/-/ready", timeout=0.5)
@@ -165,7 +165,7 @@ def test_environment_of_a_component(tmp_path: Path) -> None:
     assert "OTEL_SDK_DISABLED" not in service
     assert service["OTEL_TRACES_EXPORTER"] == "otlp_json_file"
     assert service["OTEL_EXPORTER_PROMETHEUS_PORT"] == str(endpoints.metrics_ports["service"])
-    assert service["OTEL_RESOURCE_ATTRIBUTES"] == "service.version=0.1.0,deployment.environment.name=embedded"
+    assert service["OTEL_RESOURCE_ATTRIBUTES"] == f"service.version={version()},deployment.environment.name=embedded"
     loadgen = component_environment("loadgen", endpoints, tmp_path, inherited)
     assert loadgen["OTEL_SERVICE_NAME"] == "loadgen"
     assert "SERVICE_TTS_URL" not in loadgen
@@ -175,7 +175,7 @@ def test_environment_of_a_component(tmp_path: Path) -> None:
 
 
 def test_reopen_refuses_what_it_cannot_read(tmp_path: Path, prometheus: PrometheusBinary) -> None:
-    with pytest.raises(StackError, match="Cannot read"), reopen(tmp_path, prometheus):
+    with pytest.raises(StackError, match="Cannot read"), reopen_tsdb(tmp_path, prometheus):
         pass
     with EmbeddedStack(tmp_path / "run", prometheus=prometheus, target="http://x"):
         pass
@@ -184,6 +184,6 @@ def test_reopen_refuses_what_it_cannot_read(tmp_path: Path, prometheus: Promethe
     (tmp_path / "run" / "stack.json").write_text(text.replace(f'"{prometheus.version}"', '"3.14.0"'))
     with (
         pytest.raises(StackError, match=r"written by Prometheus 3\.14\.0, which 2\.54\.0 cannot read"),
-        reopen(tmp_path / "run", newer),
+        reopen_tsdb(tmp_path / "run", newer),
     ):
         pass

@@ -110,7 +110,7 @@ for name, code in (("a", {SLEEP!r}), ("b", {(family + SLEEP)!r})):
         name, [sys.executable, "-S", "-c", code], environment=os.environ, directory=folder, stdout=folder / name
     )
     print(child.process.pid)
-print("reaper", processes._reaper.pid, flush=True)
+print("reaper", processes._orphan_reaper.pid, flush=True)
 time.sleep(60)
 """
     with (tmp_path / "parent").open("wb") as out:
@@ -126,8 +126,8 @@ time.sleep(60)
     assert_all_end(pids, 3)
 
 
-def test_the_reaper_kills_what_ignores_the_end_of_its_parent(tmp_path: Path) -> None:
-    code = "from reelbench.stack import reaper; reaper.GRACE = 0.3; reaper.main()"
+def test_the_orphan_reaper_kills_what_ignores_the_end_of_its_parent(tmp_path: Path) -> None:
+    code = "from reelbench.stack import orphan_reaper; orphan_reaper.GRACE = 0.3; orphan_reaper.main()"
     child = subprocess.Popen([sys.executable, "-S", "-c", DEAF], stdout=subprocess.PIPE, start_new_session=True)
     spared = subprocess.Popen([sys.executable, "-S", "-c", SLEEP], stdout=subprocess.DEVNULL, start_new_session=True)
     helper = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE)
