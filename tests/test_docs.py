@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import tomllib
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from functools import cache
@@ -12,6 +13,7 @@ from pathlib import Path
 import click
 import pytest
 import typer
+import yaml
 
 import reelbench.loadgen.__main__ as generator
 from reelbench.loadgen.plan.scenario_file import load_folder
@@ -19,6 +21,7 @@ from reelbench.monitoring.generate import generate
 from reelbench.service.providers.settings import Settings as ProviderSettings
 from reelbench.service.settings import Settings
 from reelbench.suite.commands.command_line import COMMANDS
+from tests.documented import is_target
 from tests.pages import ROOT, Page, pages, tracked
 
 PAGES = pages()
@@ -169,3 +172,17 @@ def test_the_generated_files_are_marked_as_generated() -> None:
     patterns = [line.split()[0] for line in attributes.splitlines() if "linguist-generated" in line]
     marked = {name for name in tracked() if any(fnmatch(name, pattern.strip("/")) for pattern in patterns)}
     assert marked == {*generate(), "docs/scenario-file.md", "requirements.lock", "requirements-dev.lock"}
+
+
+def test_the_citation_names_the_version_of_the_package() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]
+    assert cited == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+
+def test_the_workflow_calls_targets_of_the_makefile() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    lines = [step.get("run", "") for job in workflow["jobs"].values() for step in job["steps"]]
+    called = [re.sub(r" PYTHON=\w+", "", line) for line in lines if line.startswith("make ")]
+    assert {"make lint", "make test", "make test-fast"} <= set(called)
+    for command in called:
+        is_target(command.replace("make .venv/.runtime", "make suite"))
