@@ -108,6 +108,7 @@ REASONS = (
     Reason(r"\.venv/bin/python -m coverage .+", "runs all fast tests", lambda _: None),
     Reason(f"{RUN}", "drives every scenario, as the acceptance suite itself does", parses),
     Reason(rf"{RUN} --profile \w+", "takes up to an hour", parses),
+    Reason(r".* --fail-on worse", "needs two runs of one plan; docs/commands.md compares such", parses),
     Reason(r"PROMETHEUS_URL=\S+mimir\S+ .+|.+--prometheus \S+mimir\S+", "there is no Mimir here", parses),
     Reason(
         r"python -m reelbench.loadgen run .+--rendezvous .+",
