@@ -1,9 +1,9 @@
-"""From a run directory to its reports: read, ask, judge, write."""
+"""Load records, query Prometheus, evaluate objectives, render reports."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +18,12 @@ from reelbench.loadgen.record.records import (
     read_requests,
     read_run,
 )
-from reelbench.reporting.analysis.verdicts import Analysis, Status, Verdict, analyse, worst
+from reelbench.reporting.analysis.verdicts import Status, Verdict, analyse, worst
 from reelbench.reporting.catalogue.prices import PRICES_FILE, load_prices
 from reelbench.reporting.catalogue.sli import CATALOGUE_FILE, Catalogue, load
 from reelbench.reporting.document import text
-from reelbench.reporting.document.report import Report
 from reelbench.reporting.evidence import measurements as measured
+from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import Measurements
 from reelbench.reporting.evidence.process_samples import read_series
@@ -36,25 +36,17 @@ from reelbench.reporting.evidence.trace_sampling import wanted
 from reelbench.reporting.evidence.traces import FileTraces, Gathered, TraceSource
 from reelbench.reporting.publish import Format, publish
 from reelbench.reporting.results.outcome import Found, Judged
-from reelbench.reporting.sections import common
-from reelbench.reporting.sections.performance import performance
-from reelbench.reporting.sections.reliability import reliability
-from reelbench.reporting.sections.resources import resources
+from reelbench.reporting.sections.build import build_report
+from reelbench.reporting.sections.verdict import verdict_cells
 
 REPORTS_DIR = "reports"
-DIMENSIONS: dict[str, Callable[[Evidence, Analysis], Report]] = {
-    "performance": performance.build,
-    "reliability": reliability.build,
-    "resources": resources.build,
-}
-"""Every dimension with its report, in the order in which they are written and printed."""
 SETTLE = 30.0
-"""Seconds after the end of a run at which its telemetry is read when the stack recorded no instant."""
+"""Seconds after the end of a run at which telemetry is read if the stack recorded no instant."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What an export wrote and found."""
+    """The files and verdicts of an export."""
 
     paths: tuple[Path, ...]
     verdicts: tuple[Verdict, ...]
@@ -62,7 +54,7 @@ class Exported:
     exit_code: int
     """0 pass, 1 an objective failed, 3 inconclusive or invalid."""
     problems: tuple[str, ...]
-    """One sentence, which begins with the scenario, for each thing that keeps its numbers from being trusted."""
+    """Reasons not to trust the numbers, one sentence each, starting with the scenario."""
     summary: tuple[str, ...]
     """Lines for the terminal."""
 
@@ -146,15 +138,15 @@ def export(
     )
 
 
-def _judge(evidence: Evidence, dimension: str) -> Judged:
+def _judge(evidence: Evidence, dimension: Dimension) -> Judged:
     analysis = analyse(evidence, dimension)
-    return Judged(dimension, analysis, DIMENSIONS[dimension](evidence, analysis))
+    return Judged(dimension, analysis, build_report(evidence, analysis, dimension))
 
 
-def _dimensions(run: RunRecord) -> list[str]:
-    """The dimensions that a run has a scenario of; a run without any has a report of performance that says so."""
+def _dimensions(run: RunRecord) -> list[Dimension]:
+    """Return the dimensions of the planned scenarios; performance for a run without scenarios, whose report says so."""
     planned = {scenario.dimension for scenario in run.scenarios}
-    return [dimension for dimension in DIMENSIONS if dimension in planned] or ["performance"]
+    return [dimension for dimension in Dimension if dimension in planned] or [Dimension.PERFORMANCE]
 
 
 def _kept(run_dir: Path, run: RunRecord, slis: Catalogue) -> Measurements | None:
@@ -172,13 +164,13 @@ def _kept(run_dir: Path, run: RunRecord, slis: Catalogue) -> Measurements | None
 def _traces(
     traces: TraceSource | None, run_dir: Path, records: Records, stack: StackInfo | None, *, ask: bool
 ) -> Gathered:
-    """Ask where the traces are; without a Prometheus nobody is asked, and only files can tell."""
+    """Read the traces of the run; without Prometheus, only those kept in files."""
     if traces is not None:
         return _gather(traces, records)
     if stack is None or stack.traces_url is None:
         return _gather(FileTraces(run_dir / TRACES_DIR), records)
     if not ask:
-        return Gathered(absent=f"they are in the Tempo at {stack.traces_url}, and nobody was asked")
+        return Gathered(absent=f"they are in the Tempo at {stack.traces_url}, which was not queried")
     tempo = connect_tempo(stack.traces_url, records.run)
     try:
         return _gather(tempo, records)
@@ -201,10 +193,10 @@ def _instant(run: RunRecord, stack: StackInfo | None) -> float:
 
 
 def _summary(judged: Judged, paths: list[Path]) -> list[str]:
-    """The verdicts as a plain table, what keeps the numbers from being trusted, and where the report is."""
+    """Return the verdicts as a plain table, the problems, and the path of the report."""
     analysis = judged.analysis
     rows = [
-        (f"  {v.status}", *common.verdict_cells(v)[:4], f"n = {text.NONE if v.n is None else v.n}", v.reason)
+        (f"  {v.status}", *verdict_cells(v)[:4], f"n = {text.NONE if v.n is None else v.n}", v.reason)
         for v in analysis.verdicts
     ]
     lines = tabulate(rows, tablefmt="plain", disable_numparse=True).splitlines() if rows else []

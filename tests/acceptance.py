@@ -20,7 +20,7 @@ from reelbench.loadgen.record.records import RunRecord, RunState, ScenarioRecord
 from reelbench.reporting.analysis.verdicts import Status, Verdict
 from reelbench.reporting.catalogue import sli as catalogue
 from reelbench.reporting.export import Exported, export
-from reelbench.reporting.sections.common import verdict_cells
+from reelbench.reporting.sections.verdict import verdict_cells
 
 ROOT = Path(__file__).parents[1]
 REPORTS = Path(__file__).parent / "reports"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reelbench.reporting.document import text
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.statistics.intervals import Interval, Summary, mean_difference, summarize
 
@@ -28,17 +27,6 @@ class Comparison:
         """True when the interval does not hold zero."""
         lower, upper = self.difference.lower, self.difference.upper
         return lower is not None and upper is not None and (lower > 0 or upper < 0)
-
-    def sentence(self, what: str, than: str) -> str:
-        """The difference in words, with its interval."""
-        share = abs(self.change) / self.baseline.average * 100 if self.baseline.average else 0.0
-        word = "faster" if self.change < 0 else "slower"
-        unclear = "" if self.clear else "; the interval holds zero, so this run shows no difference"
-        return (
-            f"{what} answer **{abs(self.change) * 1000:.1f} ms {word}** than {than} ({share:.1f} %): "
-            f"{self.case.average:.3f} s (n = {self.case.n}) against {self.baseline.average:.3f} s "
-            f"(n = {self.baseline.n}), 95 % CI of the difference {text.interval(self.difference, 'ms')} ms{unclear}."
-        )
 
 
 def compare(evidence: Evidence, scenario: str, case: str, baseline: str) -> Comparison | None:

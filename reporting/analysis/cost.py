@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from reelbench.loadgen.record.records import CaseRecord, Outcome
 from reelbench.reporting.analysis.process_usage import UNDER_TEST, job_seconds, memory, utilisation
+from reelbench.reporting.analysis.subjects import RESOURCES, load_levels, single_job, steady_load
+from reelbench.reporting.analysis.traffic import traffic
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import case_seconds
-from reelbench.reporting.sections.resources.network import traffic
 
 HOUR = 3600.0
 MONTH = 730.0
@@ -109,6 +110,15 @@ def bill(evidence: Evidence, scenario: str, case: CaseRecord) -> Bill | None:
         Charge(name, quantity, quantity * evidence.prices.price(name)) for name, quantity in quantities.items()
     )
     return Bill(len(jobs), completed, charges, _retries(evidence, scenario, case, charges) / completed)
+
+
+def reference(evidence: Evidence) -> tuple[str, CaseRecord, Bill] | None:
+    """Return scenario, case and bill that stand for a job: single jobs, else a steady load, else the lowest level."""
+    for found in (single_job(evidence), steady_load(evidence), load_levels(evidence, RESOURCES)):
+        for case in found.cases if found else ():
+            if found and (cost := bill(evidence, found.name, case)) is not None:
+                return found.name, case, cost
+    return None
 
 
 def charged(evidence: Evidence, scenario: str, case: CaseRecord) -> float | None:

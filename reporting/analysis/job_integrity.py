@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from reelbench.loadgen.record.records import JobRecord, Outcome, ScenarioRecord
-from reelbench.reporting.document.literal import literal
+from reelbench.reporting.document.text import literal
 from reelbench.reporting.evidence.records import Records
 
 UNENDED = ("queued", "in_progress")

@@ -11,7 +11,6 @@ from reelbench.reporting.analysis.process_usage import UNDER_TEST, memory_sample
 from reelbench.reporting.evidence.records import Records, case_seconds
 from reelbench.reporting.statistics.trend import Trend, trend
 
-SCENARIO = "memory_leak"
 HORIZON = 1000
 """Jobs that a slope is extended over."""
 EDGE = 3
@@ -45,7 +44,7 @@ class Leak:
         return max(lower, 0.0) * HORIZON if self.trend.significant else 0.0
 
 
-def leak(records: Records, scenario: str = SCENARIO) -> Leak | None:
+def leak(records: Records, scenario: str) -> Leak | None:
     """The growth of memory in the first case of a scenario; None when there are too few samples for a trend."""
     found = records.scenario(scenario)
     case = next((c for c in found.cases if c.started is not None), None) if found else None

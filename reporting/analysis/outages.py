@@ -118,13 +118,17 @@ def calls_during(records: Records, outage: Outage) -> list[CallRecord]:
     ]
 
 
+def transient(fault: FaultRecord) -> bool:
+    """True when a retry can cure the fault: no HTTP status, or one that is not a permanent error."""
+    return fault.status is None or (
+        fault.status >= SERVER_ERROR or fault.status in {REQUEST_TIMEOUT, TOO_MANY_REQUESTS}
+    )
+
+
 def _hits_all(fault: FaultRecord) -> bool:
     if fault.target == STORE or fault.rate < 1:
         return False
-    transient = fault.status is None or (
-        fault.status >= SERVER_ERROR or fault.status in {REQUEST_TIMEOUT, TOO_MANY_REQUESTS}
-    )
-    return fault.kind in FAILING or (fault.kind == "error" and transient)  # a breaker passes over refusals for good
+    return fault.kind in FAILING or (fault.kind == "error" and transient(fault))  # a breaker ignores permanent errors
 
 
 def _outage(records: Records, fault: FaultRecord, faults: list[FaultRecord]) -> Outage:

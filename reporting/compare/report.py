@@ -8,8 +8,8 @@ from reelbench.reporting.compare import cells
 from reelbench.reporting.compare.finding import Alone, ComparisonRecord, Finding, SideRecord, Word
 from reelbench.reporting.compare.judge import NEGLIGIBLE_A12, NEGLIGIBLE_H, NEGLIGIBLE_RELATIVE, ONE_VALUE
 from reelbench.reporting.document import text
-from reelbench.reporting.document.literal import literal
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Report, Section, Table
+from reelbench.reporting.document.text import literal
 from reelbench.reporting.statistics.significance import ALPHA
 
 NAME = "comparison_report"

@@ -1,8 +1,9 @@
-"""Numbers as text: sensible digits, units, and a dash where there is none."""
+"""Numbers and foreign words as text: sensible digits, units, a dash where there is no value, mark-up escaped."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -13,6 +14,13 @@ from reelbench.reporting.statistics.intervals import Interval, Percentile, Propo
 NONE = "-"
 LEAST = 1e-6
 """The smallest amount of money that is written out."""
+_MARKS = re.compile(r"[\\`*\[\]<>&~]|(?<![^\W_])_|_(?![^\W_])")
+_UNSEEN = re.compile(r"[\s\x00-\x1f\x7f]+")
+
+
+def literal(foreign: str) -> str:
+    """Escape what Markdown would take for mark-up, and put the text on one line."""
+    return _MARKS.sub(lambda found: f"\\{found[0]}", _UNSEEN.sub(" ", foreign).strip())
 
 
 def seconds(value: float | None) -> str:

@@ -1,0 +1,1 @@
+"""The sections of the reports, one function each; `build.py` names them in the order of each report."""

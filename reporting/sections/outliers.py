@@ -1,4 +1,4 @@
-"""The jobs to look at one by one: the slowest and those that failed, each with its trace."""
+"""Single jobs worth a look: the slowest and the failed ones, each with its trace."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from reelbench.loadgen.record.records import JobRecord
 from reelbench.reporting.analysis.critical_path import seconds_in_spans
 from reelbench.reporting.analysis.span_tree import span_tree
 from reelbench.reporting.document import grafana_links, text
-from reelbench.reporting.document.literal import literal
 from reelbench.reporting.document.report import Block, Code, Paragraph, Section, Table
+from reelbench.reporting.document.text import literal
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import place_name
 from reelbench.reporting.evidence.trace_sampling import FAILED, failed, slowest
@@ -19,24 +19,20 @@ _COLUMNS = ("Scenario / case", "Job", "Response time [s]", "Outcome", "Error", "
 
 
 def section(evidence: Evidence, dimension: str) -> Section:
-    """Three slowest completed and at most five failed jobs of a dimension, with their spans."""
+    """Return the three slowest completed and at most five failed jobs of a dimension, with their spans."""
     slow, bad = slowest(evidence, dimension), failed(evidence, dimension)
     if not slow and not bad:
-        return Section(TITLE, (Paragraph("No measured job has ended."),))
+        return Section(TITLE, (Paragraph("No measured job ended."),))
     blocks: list[Block] = []
     if evidence.traces.absent:
         blocks.append(Paragraph(f"Traces not available: {evidence.traces.absent}."))
     if slow:
-        blocks += _jobs(
-            evidence, slow, f"The {len(slow)} completed jobs of all cases that took longest, slowest first."
-        )
+        blocks += _jobs(evidence, slow, f"The {len(slow)} slowest completed jobs of all cases.")
     if bad:
         shown = bad[:FAILED]
         rest = len(bad) - len(shown)
-        more = f" {rest:,} more failed and are not shown." if rest else ""
-        blocks += _jobs(
-            evidence, shown, f"Jobs that did not succeed, {len(bad):,} in all; one of each kind comes first.{more}"
-        )
+        more = f" {rest:,} more are not shown." if rest else ""
+        blocks += _jobs(evidence, shown, f"Failed jobs, {len(bad):,} in all, one of each kind first.{more}")
     else:
         blocks.append(Paragraph("No measured job failed."))
     return Section(TITLE, tuple(blocks))
@@ -59,10 +55,10 @@ def _jobs(evidence: Evidence, jobs: Sequence[JobRecord], caption: str) -> list[B
         place = f"Job {job.index} of {place_name(job.scenario, job.case)}, trace {_linked(evidence, job)}"
         spans = evidence.traces.spans.get(job.trace_id)
         if spans is not None:
-            blocks.append(Paragraph(f"{place}; starts from when it was due:"))
+            blocks.append(Paragraph(f"{place}; times from its intended start:"))
             blocks.append(Code(span_tree(spans, job.due, seconds_in_spans(spans, job.due, job.done))))
         elif not evidence.traces.absent:
-            blocks.append(Paragraph(f"{place}, was not found."))
+            blocks.append(Paragraph(f"{place}: the trace was not found."))
     return blocks
 
 

@@ -1,4 +1,4 @@
-"""Eight principles for reproducible performance evaluation, as a checklist that a run's own evidence fills in.
+"""Eight principles for reproducible performance evaluation, judged by the evidence of a run.
 
 A. V. Papadopoulos, L. Versluis, A. Bauer, N. Herbst, J. von Kistowski, A. Ali-Eldin, C. L. Abad, J. N. Amaral, P. Tuma,
 A. Iosup: "Methodological Principles for Reproducible Performance Evaluation in Cloud Computing", IEEE Transactions on
@@ -10,23 +10,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from reelbench.reporting.analysis.cost import reference
 from reelbench.reporting.analysis.verdicts import Analysis, Status
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import began
-from reelbench.reporting.sections.resources.cost import reference
 from reelbench.reporting.statistics.intervals import Summary, summarize
 
 ENOUGH_RUNS = 5
-"""Runs from which an interval between runs says something."""
+"""Runs from which an interval between runs is meaningful."""
 ENOUGH_LOADS = 3
-"""Levels of load from which a curve can be told from a line."""
+"""Levels of load from which a curve differs from a line."""
 ENOUGH_CONFIGURATIONS = 2
 
 
 class Met(StrEnum):
-    """How far a principle is kept."""
+    """Degree to which a principle is met."""
 
     YES = "met"
     PARTLY = "partly"
@@ -35,7 +35,7 @@ class Met(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One principle with the fact that decides it."""
+    """One principle, and the fact that decides it."""
 
     principle: str
     met: Met
@@ -43,15 +43,15 @@ class Finding:
 
 
 def section(evidence: Evidence, analysis: Analysis, dimension: str) -> Section:
-    """The checklist of a report, which describes one run."""
+    """Return the checklist of one run."""
     findings = judge(evidence, analysis, dimension, repetitions=1)
-    text = (
-        "The eight principles of Papadopoulos et al. (IEEE TSE 47(8), 2021, doi 10.1109/TSE.2019.2927908), each judged "
+    lead = (
+        "The eight principles of Papadopoulos et al. (IEEE TSE 47(8), 2021, doi 10.1109/TSE.2019.2927908), judged "
         "by the evidence of this run: "
         f"{', '.join(f'{sum(1 for f in findings if f.met is met)} {met}' for met in Met)}."
     )
     rows = tuple((f.principle, f"**{f.met}**", f.fact) for f in findings)
-    return Section("Methodological principles", (Paragraph(text), Table(("Principle", "Kept", "Fact"), rows)))
+    return Section("Methodological principles", (Paragraph(lead), Table(("Principle", "Met", "Fact"), rows)))
 
 
 def judge(evidence: Evidence, analysis: Analysis, dimension: str, *, repetitions: int) -> tuple[Finding, ...]:
@@ -81,13 +81,13 @@ def judge(evidence: Evidence, analysis: Analysis, dimension: str, *, repetitions
 
 
 def _grade(good: int, of: int) -> Met:
-    """All, some or none of what a principle asks for."""
+    """Return how much of what a principle asks for is there."""
     return Met.YES if of and good == of else Met.PARTLY if good else Met.NO
 
 
 def _repeated(repetitions: int) -> Finding:
     met = Met.YES if repetitions >= ENOUGH_RUNS else Met.PARTLY if repetitions > 1 else Met.NO
-    more = "" if met is Met.YES else f"; {ENOUGH_RUNS} or more show what varies from run to run (`--repeat`)"
+    more = "" if met is Met.YES else f"; {ENOUGH_RUNS} or more show the variation between runs (`--repeat`)"
     return Finding("P1 Repeated experiments", met, f"{repetitions} run{'s' if repetitions > 1 else ''}{more}")
 
 
@@ -104,7 +104,7 @@ def _coverage(evidence: Evidence, dimension: str) -> Finding:
     met = Met.YES if all(held) else Met.PARTLY if held[0] or held[1] else Met.NO
     fact = (
         f"{len(loads)} different load{'s' if len(loads) != 1 else ''} in {len(cases)} cases; {len(configurations)} "
-        f"configuration{'s' if len(configurations) != 1 else ''} (switches, prompts, faults)"
+        f"configuration{'s' if len(configurations) != 1 else ''} (toggles, prompts, faults)"
     )
     fact += f"; not run: {', '.join(missing)}" if missing else ""
     return Finding("P2 Workload and configuration coverage", met, fact)
@@ -113,7 +113,7 @@ def _coverage(evidence: Evidence, dimension: str) -> Finding:
 def _setup(evidence: Evidence) -> Finding:
     machine, stack = evidence.run.environment, evidence.stack
     known = {
-        "processor": machine.cpu_model not in {"", "unknown"},
+        "CPU": machine.cpu_model not in {"", "unknown"},
         "memory": machine.memory_bytes > 0,
         "operating system": bool(machine.os),
         "Python": bool(machine.python),
@@ -132,7 +132,7 @@ def _setup(evidence: Evidence) -> Finding:
 def _artifact(evidence: Evidence) -> Finding:
     machine = evidence.run.environment
     if not machine.commit:
-        return Finding("P4 Open access artifact", Met.NO, "not a checkout, so the code that ran cannot be named")
+        return Finding("P4 Open access artifact", Met.NO, "not a checkout: the commit of the code is unknown")
     clean = not machine.dirty
     locked = machine.lock_sha256 is not None
     fact = (
@@ -140,7 +140,7 @@ def _artifact(evidence: Evidence) -> Finding:
         f"{'libraries by lock file' if locked else 'no lock file'}"
     )
     met = Met.YES if clean and locked else Met.PARTLY
-    more = "; to be open, commit and run directory have to be published" if met is Met.YES else ""
+    more = "; publish commit and run directory" if met is Met.YES else ""
     return Finding("P4 Open access artifact", met, f"{fact}{more}")
 
 
@@ -160,11 +160,11 @@ def _statistics(analysis: Analysis, repetitions: int) -> Finding:
     judged = [v for v in analysis.verdicts if v.status is not Status.NO_DATA]
     enough = sum(1 for v in judged if not v.too_few)
     met = _grade(enough, len(judged))
-    fact = f"{enough} of {len(judged)} judged objectives rest on enough samples"
+    fact = f"{enough} of {len(judged)} judged objectives have enough samples"
     if met is Met.YES and repetitions < ENOUGH_RUNS:
         met = Met.PARTLY
     if repetitions < ENOUGH_RUNS:
-        fact += "; intervals hold within this run and say nothing of other runs"
+        fact += "; intervals hold within this run, not between runs"
     return Finding("P6 Statistical evaluation", met, fact)
 
 
@@ -185,6 +185,6 @@ def _cost(evidence: Evidence) -> Finding:
         return Finding(title, Met.YES, f"{each} at list prices (`{name}`, resources report)")
     run = evidence.run
     if run.ended is None:
-        return Finding(title, Met.NO, "neither a cost of jobs nor the length of the run is known")
+        return Finding(title, Met.NO, "neither the cost of a job nor the length of the run is known")
     length = f"{run.ended - run.started:,.0f} s on {run.environment.cpu_count} cores"
-    return Finding(title, Met.PARTLY, f"the run took {length}; the cost of a job needs the resources scenarios")
+    return Finding(title, Met.PARTLY, f"the run took {length}; the cost of a job needs a resources scenario")

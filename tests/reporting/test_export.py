@@ -53,7 +53,7 @@ def test_a_good_run_passes(run_dir: Path, prometheus_url: str) -> None:
     }
     assert len(places) == 18
     assert exported.summary[0].split() == [
-        "PASS", "P95", "response", "time", "single_request", "/", "n01", "<=", "2", "s", "908", "ms", "n", "=", "100",
+        "PASS", "P95", "response", "time", "single_request", "/", "n01", "≤", "2", "s", "908", "ms", "n", "=", "100",
     ]  # fmt: skip
     assert exported.summary[-2:] == ("performance: PASS", str(exported.paths[1]))
     assert [path.name for path in exported.paths] == ["measurements.json", "performance_report.md"]
@@ -71,13 +71,11 @@ def test_the_tables_hold_the_values_of_the_records(measured_dir: Path) -> None:
     ]  # fmt: skip
     assert table(text, "Components of a job")["Visuals"][:2] == ["150", "0.198"]
     assert table(text, "Components of a job")["Visuals"][-1] == "54.3"
-    assert "Response time of a single request: **0.621 +- 0.146 s** (average +- sample standard deviation" in text
+    assert "Response time of a single request: **0.621 ± 0.146 s** (average" in text
     assert "n = 100; 95 % CI of the average in s: 0.592 to 0.650)" in text
     assert "Maximum throughput: **27.54 jobs/s** in throughput / n50" in text
     assert "wait (long poll, not judged)" in text
     assert "**Throughput knee between 20 and 50 jobs in flight:** 2.5 times" in text
-    assert "No correction for coordinated omission is applied" in text
-    assert "commit" in text.lower()
     assert "2.42.0, scraped every 1 s" in text
 
 
@@ -152,11 +150,11 @@ def test_the_report_shows_where_the_time_went_and_single_jobs(measured_dir: Path
     slowest = max(made.jobs, key=lambda job: job.done - job.due)
     assert len(text.split("```text")) - 1 == 3 + 5
     assert f"Job {slowest.index} of throughput / n50, trace `{slowest.trace_id}`" in text
-    assert "Jobs that did not succeed, 8 in all; one of each kind comes first. 3 more failed and are not shown." in text
+    assert "Failed jobs, 8 in all, one of each kind first. 3 more are not shown." in text
 
 
 @pytest.mark.parametrize(
-    ("kept", "why"), [(False, "Tempo at http://127.0.0.1:9 cannot be reached"), (True, "nobody was asked")]
+    ("kept", "why"), [(False, "Tempo at http://127.0.0.1:9 cannot be reached"), (True, "which was not queried")]
 )
 def test_a_tempo_that_is_gone_costs_the_traces_and_not_the_report(
     run_dir: Path, prometheus_url: str, *, kept: bool, why: str
@@ -198,7 +196,7 @@ def test_an_override_of_the_scenario_file_is_judged(measured_dir: Path) -> None:
     assert (exported.status, exported.exit_code) == (Status.FAIL, 1)
     assert re.search(
         r"FAIL: P95 response time in single_request / n01: 9\d\d ms \(bucket 8\d\d ms to 9\d\d ms\), "
-        r"objective <= 500 ms\.",
+        r"objective ≤ 500 ms\.",
         report(measured_dir),
     )
 
@@ -217,9 +215,9 @@ def test_an_interrupted_run_reports_what_there_is(run_dir: Path, prometheus_url:
     exported = export(run_dir, prometheus_url, charts=False)
     assert {v.scenario for v in exported.verdicts} == {"single_request", "concurrent_load"}
     text = report(run_dir)
-    assert "The run is interrupted: only what was measured until then is reported." in text
+    assert "The run is interrupted: " in text
     assert "Not run: api_latency, component_speed, throughput." in text
-    assert "Scenario `component_speed` is no part of this run, or it did not begin." in text
+    assert "No scenario of this run measured the stages of a job." in text
 
 
 def test_an_empty_run_is_a_readable_report_of_no_data(run_dir: Path, prometheus_url: str) -> None:

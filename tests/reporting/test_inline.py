@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from reelbench.reporting.document.literal import literal
+from reelbench.reporting.document.text import literal
 from reelbench.reporting.render import inline, tex
 from reelbench.reporting.render.html import rich
 

@@ -20,10 +20,11 @@ from reelbench.reporting.analysis.spike import spikes
 from reelbench.reporting.analysis.verdicts import Status, analyse
 from reelbench.reporting.catalogue.sli import load
 from reelbench.reporting.document.report import Bullets, Chart, Section, Table
+from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.prometheus import NoData
 from reelbench.reporting.render.figures import figure
-from reelbench.reporting.sections.performance import performance
+from reelbench.reporting.sections.build import build_report
 from reelbench.reporting.sections.performance.open_loop import section
 from reelbench.reporting.statistics.censoring import tail
 from reelbench.reporting.statistics.intervals import percentile
@@ -405,7 +406,7 @@ def texts(found: Section) -> str:
 
 def test_the_section_lists_cut_off_jobs_and_gives_percentiles_among_them_as_lower_limits(made: MadeRun) -> None:
     records = ramp(made, 12, 30, cut_off=24.0)
-    text = texts(section(records, analyse(records, "performance")))
+    text = texts(section(records))
     # 30 arrive and 20 leave a second: of 600 jobs some 480 are done after 24 s, the last 120 are not
     (cut_off,) = (len(case.cut_off) for case in open_cases(records) if case.case == "r30")
     assert cut_off == pytest.approx(120, abs=10)
@@ -414,18 +415,19 @@ def test_the_section_lists_cut_off_jobs_and_gives_percentiles_among_them_as_lowe
     assert f"ramp / r30: {cut_off} jobs cut off; by index in the plan: {first}, {first + 1}, " in text
     (row,) = (line for line in text.splitlines() if line.startswith("ramp / r30 | 600 |"))
     assert [cell.startswith(">= ") for cell in row.split(" | ")[2:]] == [True] * 4
-    assert (
-        "**Knee: 12 jobs/s** is the highest rate that holds (n = 240). At 30 jobs/s it does not: success rate " in text
-    )
+    assert "**Knee: 12 jobs/s** is the highest rate that holds (n = 240). 30 jobs/s does not hold: " in text
 
 
 def test_the_distributions_of_a_case_end_below_one_by_its_cut_off_jobs(made: MadeRun) -> None:
     records = ramp(made, 30, cut_off=24.0)
-    (chart,) = (b for b in section(records, analyse(records, "performance")).blocks if isinstance(b, Chart))
+    (chart,) = (b for b in section(records).blocks if isinstance(b, Chart))
     (case,) = open_cases(records)
-    assert [series.name for series in chart.series] == ["response time (from due)", "service time (from sent)"]
+    assert [series.name for series in chart.series] == [
+        "response time (from intended start)",
+        "service time (from sending)",
+    ]
     assert all(series.ys[-1] == pytest.approx(1 - len(case.cut_off) / 600) for series in chart.series)
-    assert chart.caption.endswith(f"so that the lines end below 1: {len(case.cut_off)} jobs.")
+    assert f"{len(case.cut_off)} jobs were cut off" in chart.caption
     assert chart.series[0].xs[-1] == max(job.done - job.due for job in case.completed)
 
 
@@ -433,7 +435,7 @@ def test_the_report_keeps_open_and_closed_cases_apart(made: MadeRun) -> None:
     records = ramp(made, 12, 30, cut_off=24.0)
     run = msgspec.structs.replace(records.run, scenarios=[*made.run.scenarios, *records.run.scenarios])
     both = evidence(made, run=run, jobs=[*made.jobs, *records.jobs])
-    report = performance.build(both, analyse(both, "performance"))
+    report = build_report(both, analyse(both, "performance"), Dimension.PERFORMANCE)
     rows = {
         part.title: [row[0] for block in part.blocks if isinstance(block, Table) for row in block.rows]
         for part in report.sections
@@ -441,7 +443,7 @@ def test_the_report_keeps_open_and_closed_cases_apart(made: MadeRun) -> None:
     for title in ("Response time", "Throughput"):
         assert not [name for name in rows[title] if name.startswith("ramp")]
     # PromQL knows completed jobs alone, so it stands beside no case with jobs that were cut off
-    assert {name for name in rows["PromQL beside exact"] if name.startswith("ramp")} == {"ramp / r12"}
+    assert {name for name in rows["PromQL and exact values"] if name.startswith("ramp")} == {"ramp / r12"}
     assert {name for name in rows["Open-loop load"] if "/" in name} == {"ramp / r12", "ramp / r30"}
     workload = next(part for part in report.sections if part.title == "Workload")
     assert "open, constant 30 jobs/s for 20 s" in texts(workload)
@@ -472,15 +474,13 @@ def test_a_case_without_jobs_has_no_figures(made: MadeRun) -> None:
     (found,) = open_cases(records)
     assert (found.response(0.95), found.success, found.delivered) == (None, None, 0.0)
     assert math.isclose(found.load.rate, 10)
-    assert "arrival_rate / constant | 10 | constant | 0 | 0 | 0 | 0 | 0 | - | 0 | 0 | -" in texts(
-        section(records, analyse(records, "performance"))
-    )
+    assert "arrival_rate / constant | 10 | constant | 0 | 0 | 0 | 0 | 0 | - | 0 | 0 | -" in texts(section(records))
 
 
 def test_the_figure_of_a_spike_shades_the_burst_and_joins_no_jobs(made: MadeRun) -> None:
     records = spiked(made, 30)
     (found,) = spikes(records, "spike")
-    drawn = [b for b in section(records, analyse(records, "performance")).blocks if isinstance(b, Chart)]
+    drawn = [b for b in section(records).blocks if isinstance(b, Chart)]
     (chart,) = (chart for chart in drawn if chart.name == "spike_course")
     assert (chart.kind, chart.span) == ("scatter", ("burst", found.begin, found.end))
     (axes,) = figure(chart).axes

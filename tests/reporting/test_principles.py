@@ -12,11 +12,11 @@ from reelbench.loadgen.record.records import CaseRecord, FaultRecord, JobRecord,
 from reelbench.reporting.analysis.verdicts import Analysis, Status, Verdict, analyse
 from reelbench.reporting.catalogue.sli import Catalogue
 from reelbench.reporting.document.report import Paragraph, Table
+from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import Measurement
 from reelbench.reporting.evidence.stackfile import PrometheusInfo
 from reelbench.reporting.sections import principles
-from reelbench.reporting.sections.performance import performance
 from reelbench.reporting.sections.principles import Finding, Met, judge
 from tests.reporting.evidence_of import evidence, measurement, only
 from tests.reporting.made_run import MadeRun
@@ -57,7 +57,7 @@ def test_p1_counts_repetitions(made: MadeRun, runs: int, met: Met) -> None:
 def test_p2_counts_loads_and_configurations(made: MadeRun) -> None:
     plain = findings(evidence(made))["P2"]
     assert plain.met is Met.PARTLY
-    assert plain.fact == "6 different loads in 9 cases; 1 configuration (switches, prompts, faults)"
+    assert plain.fact == "6 different loads in 9 cases; 1 configuration (toggles, prompts, faults)"
     baseline = evidence(made, run=changed_case(made.run, switches={"cache": False}))
     assert findings(baseline)["P2"].met is Met.YES
     fault = FaultRecord(
@@ -66,7 +66,7 @@ def test_p2_counts_loads_and_configurations(made: MadeRun) -> None:
     )  # fmt: skip
     assert findings(evidence(made, run=replace(made.run, faults=[fault])))["P2"].met is Met.YES
     one = findings(evidence(made, run=only(made.run, "throughput")))["P2"]
-    assert (one.met, one.fact) == (Met.NO, "1 different load in 1 cases; 1 configuration (switches, prompts, faults)")
+    assert (one.met, one.fact) == (Met.NO, "1 different load in 1 cases; 1 configuration (toggles, prompts, faults)")
     cut = findings(evidence(made, run=changed_case(baseline.run, started=None)))["P2"]
     assert (cut.met, cut.fact.endswith("; not run: throughput")) == (Met.PARTLY, True)
 
@@ -76,7 +76,7 @@ def test_p3_names_what_is_not_known(made: MadeRun) -> None:
     hidden = in_environment(made.run, cpu_model="unknown", packages={})
     found = findings(evidence(made, run=hidden))["P3"]
     assert found.met is Met.PARTLY
-    assert found.fact.endswith("; not known: processor, libraries, Prometheus")
+    assert found.fact.endswith("; not known: CPU, libraries, Prometheus")
     nothing = in_environment(made.run, cpu_model="", memory_bytes=0, os="", python="", packages={})
     nothing = replace(nothing, plan_hash="", document=replace(nothing.document, sha256=""))
     bare = dataclasses.replace(evidence(made, run=nothing), stack=None)
@@ -86,7 +86,7 @@ def test_p3_names_what_is_not_known(made: MadeRun) -> None:
 @pytest.mark.parametrize(
     ("changes", "met", "words"),
     [
-        ({"dirty": False}, Met.YES, "clean tree, libraries by lock file; to be open"),
+        ({"dirty": False}, Met.YES, "clean tree, libraries by lock file; publish"),
         ({"dirty": True}, Met.PARTLY, "with uncommitted changes, libraries by lock file"),
         ({"dirty": False, "lock_sha256": None}, Met.PARTLY, "clean tree, no lock file"),
         ({"commit": None}, Met.NO, "not a checkout"),
@@ -135,8 +135,8 @@ def judged(made: MadeRun, *, few: int, enough: int) -> Analysis:
 def test_p6_needs_enough_samples_and_enough_runs(made: MadeRun, few: int, enough: int, runs: int, met: Met) -> None:
     found = findings(evidence(made), repetitions=runs, analysis=judged(made, few=few, enough=enough))["P6"]
     assert found.met is met
-    assert found.fact.startswith(f"{enough} of {few + enough} judged objectives rest on enough samples")
-    assert ("say nothing of other runs" in found.fact) is (runs == 1)
+    assert found.fact.startswith(f"{enough} of {few + enough} judged objectives have enough samples")
+    assert ("not between runs" in found.fact) is (runs == 1)
 
 
 def test_p7_counts_indicators_with_a_unit(made: MadeRun) -> None:
@@ -168,7 +168,7 @@ def test_the_section_counts_its_rows_and_each_report_has_it(
     made: MadeRun, measured: Path, measured_outages: Path, measured_resources: Path
 ) -> None:
     known = evidence(made)
-    text, table = principles.section(known, analyse(known, performance.DIMENSION), performance.DIMENSION).blocks
+    text, table = principles.section(known, analyse(known, Dimension.PERFORMANCE), Dimension.PERFORMANCE).blocks
     assert isinstance(text, Paragraph)
     assert isinstance(table, Table)
     kept = [row[1].strip("*") for row in table.rows]

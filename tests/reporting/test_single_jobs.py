@@ -76,7 +76,7 @@ def test_where_the_time_goes_by_level(made: MadeRun) -> None:
         ("concurrent_load / n05", "5", "1", "2", "111.000", "21.000", "18.9", "70.000", "63.1", "20.000", "18.0"),
         ("concurrent_load / n50", "50", "1", "1", "400.000", "300.000", "75.0", "100.000", "25.0", "0.000", "0.0"),
     )
-    assert "Not found of those that were asked for: 1 trace." in overview.caption
+    assert "Not found: 1 trace." in overview.caption
     cells = {row[0]: row[1:] for row in n05.rows}
     assert cells["LLM script"] == ("20.000", "18.0", "2.000", "4.000", "14.000", "10.000 (9.0 %)")
     assert cells["Queue"] == ("21.000", "18.9", "21.000", "-", "-", "10.500 (9.5 %)")
@@ -85,10 +85,10 @@ def test_where_the_time_goes_by_level(made: MadeRun) -> None:
     assert [row[0] for row in n50.rows] == ["Queue", "Visuals", "**Response time**"]
     (said,) = blocks(section, Bullets)
     assert said.items[0] == (
-        "concurrent_load / n05: the end waits longest for Visuals, **30.000 s** (27.0 %, n = 1); half as long would "
-        "take at most 15.000 s (13.5 %) off."
+        "concurrent_load / n05: Visuals has the largest share of the critical path, **30.000 s** (27.0 %, n = 1); "
+        "halving it saves at most 15.000 s (13.5 %)."
     )
-    assert said.items[1].endswith("The wait in the queue is longer than any part of the work: 300.000 s (75.0 %).")
+    assert said.items[1].endswith("300.000 s (75.0 %).")
 
 
 def test_the_pieces_of_a_bar_add_up_to_the_mean_response_time(made: MadeRun) -> None:
@@ -131,8 +131,8 @@ def test_the_slowest_and_the_failed_job_with_their_spans(made: MadeRun) -> None:
         ("concurrent_load / n05", "7", "90.000", "completed", "-", "`gone`"),
     )
     assert bad.rows == (("concurrent_load / n50", "7", "9.000", "failed", "no", "`bad`"),)
-    assert bad.caption == "Jobs that did not succeed, 1 in all; one of each kind comes first."
-    assert Paragraph("Job 7 of concurrent_load / n05, trace `gone`, was not found.") in section.blocks
+    assert bad.caption == "Failed jobs, 1 in all, one of each kind first."
+    assert Paragraph("Job 7 of concurrent_load / n05, trace `gone`: the trace was not found.") in section.blocks
     assert len(blocks(section, Code)) == 3
 
 
@@ -140,9 +140,7 @@ def test_at_most_five_failed_jobs_are_shown_and_the_rest_counted(made: MadeRun) 
     jobs = [job(0, 9, "bad", index=number, outcome=Outcome.ERROR, error="no") for number in range(12)]
     (bad,) = blocks(outliers.section(known(made, jobs, Gathered()), "performance"), Table)
     assert [row[1] for row in bad.rows] == ["0", "1", "2", "3", "4"]
-    assert bad.caption.endswith(
-        "Jobs that did not succeed, 12 in all; one of each kind comes first. 7 more failed and are not shown."
-    )
+    assert bad.caption.endswith("12 in all, one of each kind first. 7 more are not shown.")
 
 
 def test_the_tree_of_a_real_job_that_failed() -> None:
@@ -189,7 +187,7 @@ def test_a_trace_is_linked_into_grafana_where_there_is_one(made: MadeRun) -> Non
     section = outliers.section(dataclasses.replace(two_levels(made), stack=stack), "performance")
     address = grafana_links.trace("http://grafana.test", "b", 0, 400)
     assert blocks(section, Paragraph)[0].text == (
-        f"Job 7 of concurrent_load / n50, trace [`b`]({address}); starts from when it was due:"
+        f"Job 7 of concurrent_load / n50, trace [`b`]({address}); times from its intended start:"
     )
     assert re.fullmatch(r"[^()\s|]+", address)  # nothing that ends a Markdown link
     parts = urlsplit(address)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
+from reelbench.loadgen.record.records import Outcome
 from reelbench.reporting.analysis.load_levels import Level
 from reelbench.reporting.document.report import Chart, Series
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import place_name
 from reelbench.reporting.statistics.intervals import Percentile
 
+MAX_STEPS = 200
+"""Steps of a distribution in a chart: a page shows no more, and the file stays small."""
+MAX_POINTS = 200
+"""Points of a case in a chart."""
+
 
 def ecdf(evidence: Evidence, level: Level) -> Chart:
-    """Distribution of the response time of one case."""
+    """Return the distribution of the response time of one case."""
     times = sorted(evidence.response_times(level.scenario, level.case))
     steps = tuple((rank + 1) / len(times) for rank in range(len(times)))
     objective = evidence.catalogue.get("response_time_p95").objective
@@ -31,11 +38,17 @@ def ecdf(evidence: Evidence, level: Level) -> Chart:
     )
 
 
-def by_concurrency(evidence: Evidence, drawn: Sequence[Level]) -> tuple[Chart, Chart]:
-    """Response time and throughput of levels that have both."""
-    sizes = ", ".join(f"{level.times.n} at {level.concurrency}" for level in drawn if level.times)
+def of_levels(evidence: Evidence, drawn: Sequence[Level]) -> tuple[Chart, ...]:
+    """Return the charts by jobs in flight, of levels with completed jobs."""
+    if not drawn:
+        return ()
+    return *_by_concurrency(evidence, drawn), _ecdf_by_concurrency(evidence, drawn), _over_time(evidence, drawn)
+
+
+def _by_concurrency(evidence: Evidence, drawn: Sequence[Level]) -> tuple[Chart, Chart]:
     xs = tuple(float(level.concurrency) for level in drawn)
     objective = evidence.catalogue.get("throughput").objective
+    p50, p95 = ([getattr(level.times, name) for level in drawn] for name in ("p50", "p95"))
     return (
         Chart(
             name="response_time_by_concurrency",
@@ -45,13 +58,10 @@ def by_concurrency(evidence: Evidence, drawn: Sequence[Level]) -> tuple[Chart, C
             y_label="Response time [s]",
             series=tuple(
                 Series(name, xs, tuple(p.value for p in points), tuple(_error(p) for p in points))
-                for name, points in (
-                    ("P50", [level.times.p50 for level in drawn if level.times]),
-                    ("P95", [level.times.p95 for level in drawn if level.times]),
-                )
+                for name, points in (("P50", p50), ("P95", p95))
             ),
-            caption=f"Response time of completed jobs with 95 % confidence intervals, n = {sizes}. A missing upper bar "
-            "means that n is too small for an upper limit.",
+            caption=f"Response time of completed jobs with 95 % confidence intervals, n = {_sizes(drawn)}. Without an "
+            "upper bar, n is too small for an upper limit.",
         ),
         Chart(
             name="throughput_by_concurrency",
@@ -60,7 +70,7 @@ def by_concurrency(evidence: Evidence, drawn: Sequence[Level]) -> tuple[Chart, C
             x_label="Jobs in flight",
             y_label="Throughput [jobs/s]",
             series=(Series("completed jobs", xs, tuple(level.throughput or 0.0 for level in drawn)),),
-            caption=f"Completed jobs per second of the case, n = {sizes}.",
+            caption=f"Completed jobs per second of the case, n = {_sizes(drawn)}.",
             limit=(f"objective {objective.value:g} jobs/s at {objective.concurrency}", objective.value)
             if objective
             else None,
@@ -68,10 +78,79 @@ def by_concurrency(evidence: Evidence, drawn: Sequence[Level]) -> tuple[Chart, C
     )
 
 
+def _ecdf_by_concurrency(evidence: Evidence, drawn: Sequence[Level]) -> Chart:
+    series, thinned = [], False
+    for level in drawn:
+        times = sorted(evidence.response_times(level.scenario, level.case))
+        ranks = _ranks(len(times), MAX_STEPS)
+        thinned = thinned or len(ranks) < len(times)
+        steps = (0.0, *((rank + 1) / len(times) for rank in ranks))
+        series.append(Series(f"{level.concurrency} in flight", (times[0], *(times[rank] for rank in ranks)), steps))
+    note = f" Of a longer sample, {MAX_STEPS} evenly spaced ranks are drawn, including the fastest and the slowest."
+    return Chart(
+        name="response_time_ecdf_by_concurrency",
+        kind="steps",
+        title="Response time by concurrency: distribution",
+        x_label="Response time [s]",
+        y_label="Share of jobs",
+        series=tuple(series),
+        caption=f"Empirical distributions of the response time of completed jobs, n = {_sizes(drawn)}."
+        f"{note if thinned else ''}",
+    )
+
+
+def _over_time(evidence: Evidence, drawn: Sequence[Level]) -> Chart:
+    jobs = {
+        level.case: sorted(
+            (job.due, job.done - job.due)
+            for job in evidence.case_jobs(level.scenario, level.case)
+            if job.outcome is Outcome.COMPLETED
+        )
+        for level in drawn
+    }
+    start = min(points[0][0] for points in jobs.values())
+    shown = {case: thin(points, MAX_POINTS) for case, points in jobs.items()}
+    thinned = any(len(shown[case]) < len(jobs[case]) for case in jobs)
+    note = (
+        f" A case with more than {MAX_POINTS} jobs is cut into {MAX_POINTS // 2} stretches of equally many jobs; the "
+        "fastest and the slowest job of each are drawn, so all extremes are shown."
+    )
+    return Chart(
+        name="response_time_over_time",
+        kind="scatter",
+        title="Response time over time",
+        x_label="Intended start, seconds after the first one",
+        y_label="Response time [s]",
+        series=tuple(
+            Series(
+                f"{level.concurrency} in flight",
+                tuple(due - start for due, _ in shown[level.case]),
+                tuple(seconds for _, seconds in shown[level.case]),
+            )
+            for level in drawn
+        ),
+        caption=f"Response time of each completed job at its intended start, n = {_sizes(drawn)}."
+        f"{note if thinned else ''}",
+    )
+
+
+def thin(points: Sequence[tuple[float, float]], most: int) -> list[tuple[float, float]]:
+    """Return at most `most` points, those with the least and greatest value of each stretch, in their order."""
+    if len(points) <= most:
+        return list(points)
+    stretches = most // 2
+    kept = []
+    for low, high in pairwise(len(points) * i // stretches for i in range(stretches + 1)):
+        stretch = range(low, high)
+        ends = {min(stretch, key=lambda i: points[i][1]), max(stretch, key=lambda i: points[i][1])}
+        kept += [points[i] for i in sorted(ends)]
+    return kept
+
+
 def component_bars(
     names: Sequence[str], sizes: Sequence[int], averages: Sequence[float], p95s: Sequence[float]
 ) -> Chart:
-    """Average and P95 of one execution of each component, in seconds."""
+    """Return average and P95 of one execution of each component, in seconds."""
     counts = ", ".join(f"{size} {name}" for name, size in zip(names, sizes, strict=True))
     return Chart(
         name="component_breakdown",
@@ -90,3 +169,13 @@ def _error(percentile: Percentile) -> tuple[float, float]:
     value, interval = percentile.value, percentile.interval
     below = value - interval.lower if interval.lower is not None else 0.0
     return below, interval.upper - value if interval.upper is not None else 0.0
+
+
+def _ranks(count: int, most: int) -> list[int]:
+    if count <= most:
+        return list(range(count))
+    return [(count - 1) * i // (most - 1) for i in range(most)]
+
+
+def _sizes(drawn: Sequence[Level]) -> str:
+    return ", ".join(f"{level.times.n} at {level.concurrency}" for level in drawn if level.times)

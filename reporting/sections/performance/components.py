@@ -1,15 +1,17 @@
-"""The components of a job: where the service spends its time."""
+"""The parts of a job as the client and the service see them: operations of the API, and stages."""
 
 from __future__ import annotations
 
-from reelbench.reporting.document import text
-from reelbench.reporting.document.report import Block, Section, Table
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.sections.common import not_run
-from reelbench.reporting.sections.performance.charts import component_bars
-from reelbench.reporting.sections.performance.recommendations import Part
+from dataclasses import dataclass
 
-SCENARIO = "component_speed"
+from reelbench.reporting.analysis import subjects
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Block, Paragraph, Section, Table
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.sections.performance.charts import component_bars
+from reelbench.reporting.statistics.intervals import summarize
+
+OPERATIONS = ("create", "retrieve", "list", "content", "manifest", "delete")
 STAGES = {
     "parse": "Document parsing",
     "script": "LLM script",
@@ -20,52 +22,101 @@ STAGES = {
 """The service's word for a stage, and the report's."""
 
 
-def parts_of(evidence: Evidence) -> tuple[Part, ...]:
-    """The components that ran, in the order of a job."""
+@dataclass(frozen=True, slots=True)
+class Component:
+    """Summed seconds and executions of one stage."""
+
+    stage: str
+    name: str
+    seconds: float
+    executions: int
+
+
+def api_latency(evidence: Evidence) -> Section:
+    """Return the latency of each operation of the API, as the client sees it."""
+    title = "API latency by operation"
+    scenario = subjects.api_operations(evidence)
+    if scenario is None:
+        return Section(title, (Paragraph("No scenario of this run calls more of the API than a job needs."),))
+    rows = []
+    for operation in (*OPERATIONS, "wait"):
+        prefix = "wait_latency" if operation == "wait" else "api_latency"
+        exact = summarize(evidence.durations(scenario.name, operation))
+        p95 = evidence.measured(f"{prefix}_p95", scenario.name, member=operation)
+        if exact is None and (p95 is None or p95.value is None):
+            continue
+        rows.append(
+            (
+                f"{operation} (long poll, not judged)" if operation == "wait" else operation,
+                text.count(exact.n if exact else 0),
+                text.milliseconds(evidence.value(f"{prefix}_avg", scenario.name, member=operation)),
+                text.milliseconds(exact.average if exact else None),
+                text.milliseconds(p95.value if p95 else None),
+                text.bucket(p95.bound if p95 else None, "ms"),
+                text.milliseconds(exact.p95.value if exact else None),
+                text.relative(p95.value if p95 else None, exact.p95.value if exact else None),
+                text.interval(exact.p95.interval, "ms") if exact else text.NONE,
+                text.milliseconds(exact.maximum if exact else None),
+            )
+        )
+    columns = (
+        "Operation", "n", "Avg PromQL", "Avg exact", "P95 PromQL", "Bucket", "P95 exact", "Difference %",
+        "95 % CI of P95", "Max",
+    )  # fmt: skip
+    caption = (
+        f"Milliseconds at the client, scenario `{scenario.name}`. The long poll lasts until the job is done, so it "
+        "measures the job and not the API."
+    )
+    return Section(title, (Table(columns, tuple(rows), columns[1:8] + columns[9:], caption),))
+
+
+def measured_scenario(evidence: Evidence) -> str | None:
+    """Return the scenario in which the stages were measured."""
+    found = (m for m in evidence.measurements.measurements if m.sli == "stage_n" and m.value)
+    return next((m.scenario for m in found), None)
+
+
+def components(evidence: Evidence) -> tuple[Component, ...]:
+    """Return the stages that ran, in the order of a job."""
+    scenario = measured_scenario(evidence)
     return tuple(
-        Part(title, seconds, round(executions))
-        for stage, title in STAGES.items()
-        if (seconds := evidence.value("stage_sum", SCENARIO, member=stage)) is not None
-        and (executions := evidence.value("stage_n", SCENARIO, member=stage))
+        Component(stage, name, seconds, round(executions))
+        for stage, name in STAGES.items()
+        if scenario
+        and (seconds := evidence.value("stage_sum", scenario, member=stage)) is not None
+        and (executions := evidence.value("stage_n", scenario, member=stage))
     )
 
 
 def section(evidence: Evidence) -> Section:
-    """What the service does with its time."""
+    """Return how long each stage of a job takes in the service."""
     title = "Components of a job"
-    if evidence.scenario(SCENARIO) is None:
-        return Section(title, not_run(SCENARIO))
-    parts = {part.name: part for part in parts_of(evidence)}
-    total = sum(part.seconds for part in parts.values())
-    rows = []
-    for stage, name in STAGES.items():
-        p95 = evidence.measured("stage_p95", SCENARIO, member=stage)
-        part = parts.get(name)
+    scenario, found = measured_scenario(evidence), components(evidence)
+    if scenario is None or not found:
+        return Section(title, (Paragraph("No scenario of this run measured the stages of a job."),))
+    total = sum(part.seconds for part in found)
+    rows, averages, tails = [], [], []
+    for part in found:
+        average = evidence.value("stage_avg", scenario, member=part.stage)
+        p95 = evidence.measured("stage_p95", scenario, member=part.stage)
+        averages.append(average or 0.0)
+        tails.append((p95.value if p95 else None) or 0.0)
         rows.append(
             (
-                name,
-                text.count(part.executions if part else None),
-                text.seconds(evidence.value("stage_avg", SCENARIO, member=stage)),
+                part.name,
+                text.count(part.executions),
+                text.seconds(average),
                 text.seconds(p95.value if p95 else None),
                 text.bucket(p95.bound if p95 else None),
-                text.seconds(part.seconds if part else None),
-                text.percent(part.seconds / total if part and total else None),
+                text.seconds(part.seconds),
+                text.percent(part.seconds / total if total else None),
             )
         )
     columns = ("Component", "n", "Avg [s]", "P95 [s]", "P95 bucket [s]", "Sum [s]", "Share %")
     caption = (
-        "From the service's own stage durations (PromQL), warm-up left out, failed executions included. Speech and "
-        "visuals run once a scene, concurrently: the share is of summed time, not of the time that a user waits."
+        f"Stage durations of the service (PromQL) in `{scenario}`, without warm-up, with failed executions. Speech and "
+        "visuals run once per scene, concurrently: the share is of summed time, not of the time a user waits."
     )
-    blocks: list[Block] = [Table(columns, tuple(rows), columns[1:], caption)]
-    if parts:
-        shown = [stage for stage, name in STAGES.items() if name in parts]
-        blocks.append(
-            component_bars(
-                tuple(parts),
-                [part.executions for part in parts.values()],
-                [evidence.value("stage_avg", SCENARIO, member=stage) or 0.0 for stage in shown],
-                [evidence.value("stage_p95", SCENARIO, member=stage) or 0.0 for stage in shown],
-            )
-        )
-    return Section(title, tuple(blocks))
+    chart = component_bars([part.name for part in found], [part.executions for part in found], averages, tails)
+    blocks: tuple[Block, ...] = (Table(columns, tuple(rows), columns[1:], caption), chart)
+    return Section(title, blocks)

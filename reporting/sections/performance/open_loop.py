@@ -1,7 +1,8 @@
-"""The section on open-loop load: response time from when jobs were due, the knee of a ramp, the course of a spike."""
+"""Open-loop load: response time from the intended start, the knee of a ramp, the course of a burst."""
 
 from __future__ import annotations
 
+from reelbench.reporting.analysis import subjects
 from reelbench.reporting.analysis.capacity import (
     FLUCTUATION,
     MAX_GROWTH,
@@ -13,39 +14,38 @@ from reelbench.reporting.analysis.capacity import (
 )
 from reelbench.reporting.analysis.open_cases import OpenCase, open_cases
 from reelbench.reporting.analysis.spike import GROUP, Spike, spikes
-from reelbench.reporting.analysis.verdicts import Analysis
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
+from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.sections.performance.load import send_delays
 
-RAMP, SPIKE = "ramp", "spike"
-RATES = ("arrival_rate", RAMP, SPIKE)
 LISTED = 20
-"""Cut-off jobs that are named one by one."""
+"""Cut-off jobs that are listed by index."""
 
 
-def section(evidence: Evidence, analysis: Analysis) -> Section:
-    """Everything about the open cases of the performance scenarios."""
-    cases = [case for case in open_cases(evidence) if case.scenario in _performance(evidence)]
+def section(evidence: Evidence) -> Section:
+    """Return the open cases with their percentiles, the knee and the bursts."""
+    names = {scenario.name for scenario in evidence.scenarios(Dimension.PERFORMANCE)}
+    cases = [case for case in open_cases(evidence) if case.scenario in names]
     if not cases:
-        return Section("Open-loop load", (Paragraph(f"No open case is part of this run ({', '.join(RATES)})."),))
-    blocks: list[Block] = [_table(cases, analysis)]
+        return Section("Open-loop load", (Paragraph("No open case is part of this run."),))
+    blocks: list[Block] = [_table(evidence, cases)]
     if unfinished := _unfinished(cases):
         blocks.append(Bullets(unfinished))
     blocks.append(_times(cases))
     blocks += [chart for case in _drawn(cases) if (chart := _distributions(case)) is not None]
-    found = knee(evidence, RAMP)
-    if found is not None:
+    if (found := _ramp(evidence)) is not None:
         blocks += _knee(found)
-    blocks += [block for each in spikes(evidence, SPIKE) for block in _spike(each)]
+    blocks += [block for each in _bursts(evidence) for block in _spike(each)]
     return Section("Open-loop load", tuple(blocks))
 
 
 def key_figures(evidence: Evidence) -> list[str]:
-    """What a paper cites of it, a sentence each."""
+    """Return the key metrics of open-loop load, a sentence each."""
     items = []
-    found = knee(evidence, RAMP)
+    found = _ramp(evidence)
     if found is not None and found.held is not None:
         case = found.held.case
         items.append(
@@ -54,18 +54,23 @@ def key_figures(evidence: Evidence) -> list[str]:
         )
     items += [
         f"Recovery after a burst of {each.case.load.burst_rate:g} jobs/s: **{each.recovery:.2f} s** (n = {each.after})."
-        for each in spikes(evidence, SPIKE)
+        for each in _bursts(evidence)
         if each.recovery is not None
     ]
     return items
 
 
-def _performance(evidence: Evidence) -> set[str]:
-    return {scenario.name for scenario in evidence.scenarios("performance")}
+def _ramp(evidence: Evidence) -> Knee | None:
+    found = subjects.ramp(evidence)
+    return knee(evidence, found.name) if found else None
 
 
-def _table(cases: list[OpenCase], analysis: Analysis) -> Table:
-    lateness = {(h.scenario, h.case): h.lateness_p99 for h in analysis.health}
+def _bursts(evidence: Evidence) -> list[Spike]:
+    return [each for scenario in subjects.bursts(evidence) for each in spikes(evidence, scenario.name)]
+
+
+def _table(evidence: Evidence, cases: list[OpenCase]) -> Table:
+    delays = send_delays(evidence)
     rows = tuple(
         (
             place_name(case.scenario, case.case),
@@ -79,18 +84,18 @@ def _table(cases: list[OpenCase], analysis: Analysis) -> Table:
             text.rate(case.success),
             text.count(case.most_in_flight),
             text.count(case.held),
-            text.milliseconds(lateness.get((case.scenario, case.case))),
+            text.milliseconds(delays.get((case.scenario, case.case))),
         )
         for case in cases
     )
     columns = (
         "Scenario / case", "Rate [jobs/s]", "Arrivals", "Offered", "Sent", "Completed", "Cut off", "Failed",
-        "Success % (95 % CI)", "Most in flight", "Held", "Lateness P99 [ms]",
+        "Success % (95 % CI)", "Most in flight", "Held", "Send delay P99 [ms]",
     )  # fmt: skip
     caption = (
-        "Measured jobs from the client's records. Offered: due while jobs arrived. Cut off: not finished when the "
-        "client stopped waiting, and no success. Held: had to wait for the limit of jobs in flight. Lateness is the "
-        "generator's own, without that wait."
+        "Measured jobs from the client's records. Offered: jobs that arrived. Cut off: unfinished when the client "
+        "stopped waiting; they count as not successful. Held: waited for the limit of jobs in flight. The send delay "
+        "is the generator's own, without that wait."
     )
     return Table(columns, rows, (columns[1], *columns[3:]), caption)
 
@@ -101,17 +106,18 @@ def _rate(case: OpenCase) -> str:
 
 
 def _unfinished(cases: list[OpenCase]) -> tuple[str, ...]:
-    """Every job that was cut off, so that none is left out in silence."""
+    """Return every job that was cut off, by index."""
     items = []
     for case in cases:
         if case.cut_off:
             unsent = sum(1 for job in case.cut_off if job.sent == job.done)
-            never = f", {unsent} of them never sent" if unsent else ""
+            never = f", {unsent} of them before they were sent" if unsent else ""
             names = ", ".join(str(job.index) for job in case.cut_off[:LISTED])
             more = f" and {len(case.cut_off) - LISTED} more (`jobs.jsonl`)" if len(case.cut_off) > LISTED else ""
             items.append(
                 f"{place_name(case.scenario, case.case)}: {text.counted(len(case.cut_off), 'job')} cut off{never}; by "
-                f"index in the plan: {names}{more}. Cut-off jobs count in the percentiles as longer than until then."
+                f"index in the plan: {names}{more}. In the percentiles "
+                "a cut-off job counts as longer than it was observed."
             )
     return tuple(items)
 
@@ -130,16 +136,15 @@ def _times(cases: list[OpenCase]) -> Table:
         "Service P95",
     )  # fmt: skip
     caption = (
-        "Seconds, exact, of completed and cut-off jobs. Response time counts from when a job was due, service time "
-        "from when it was sent: their difference is what a generator hides that does not count from the due time. "
-        "`from x`: n is too small for an upper limit. `>= x`: the percentile falls among jobs that were cut off, so "
-        "only a lower limit is known."
+        "Seconds, exact, of completed and cut-off jobs. Response time counts from the intended start, service time "
+        "from sending: the difference is what a generator with coordinated omission hides. `from x`: n is too small "
+        "for an upper limit. `>= x`: the percentile falls among jobs that were cut off, so only a lower limit is known."
     )
     return Table(columns, tuple(rows), columns[1:], caption)
 
 
 def _drawn(cases: list[OpenCase]) -> list[OpenCase]:
-    """The last case of each scenario: of a ramp the highest rate, where the distributions tell most."""
+    """Return the last case of each scenario: of a ramp, the highest rate."""
     return list({case.scenario: case for case in cases}.values())
 
 
@@ -151,9 +156,7 @@ def _distributions(case: OpenCase) -> Chart | None:
     service = sorted(job.done - job.sent for job in case.completed)
     steps = tuple((rank + 1) / total for rank in range(len(response)))
     missing = (
-        f" Cut off, and right of all, so that the lines end below 1: {text.counted(len(case.cut_off), 'job')}."
-        if case.cut_off
-        else ""
+        f" The lines end below 1, as {text.counted(len(case.cut_off), 'job')} were cut off." if case.cut_off else ""
     )
     return Chart(
         name=f"open_loop_{case.scenario}",
@@ -163,7 +166,10 @@ def _distributions(case: OpenCase) -> Chart | None:
         y_label="Share of jobs",
         series=tuple(
             Series(name, (times[0], *times), (0.0, *steps))
-            for name, times in (("response time (from due)", response), ("service time (from sent)", service))
+            for name, times in (
+                ("response time (from intended start)", response),
+                ("service time (from sending)", service),
+            )
         ),
         caption=f"Empirical distributions at {_rate(case)} jobs/s, n = {total}.{missing}",
     )
@@ -173,13 +179,13 @@ def _knee(found: Knee) -> list[Block]:
     held, broke = found.held, found.broke
     rates = ", ".join(f"{step.case.load.rate:g}" for step in found.steps)
     if held is None:
-        first = f"**Knee:** not even the lowest rate of {found.steps[0].case.load.rate:g} jobs/s holds"
+        first = f"**Knee:** the lowest rate, {found.steps[0].case.load.rate:g} jobs/s, does not hold"
     else:
         first = f"**Knee: {held.case.load.rate:g} jobs/s** is the highest rate that holds (n = {len(held.case.jobs)})"
     if broke is None:
-        sentence = f"{first}; no tested rate ({rates}) is too high, so the service may hold more."
+        sentence = f"{first}; every tested rate ({rates}) holds, so the service may hold more."
     else:
-        sentence = f"{first}. At {broke.case.load.rate:g} jobs/s it does not: {'; '.join(broke.broken)}."
+        sentence = f"{first}. {broke.case.load.rate:g} jobs/s does not hold: {'; '.join(broke.broken)}."
     rows = tuple(
         (
             f"{step.case.load.rate:g}",
@@ -199,36 +205,36 @@ def _knee(found: Knee) -> list[Block]:
         "Backlog at the end", "Backlog growth [jobs/s]", "Result",
     )  # fmt: skip
     caption = (
-        f"A rate holds when at least {MIN_SUCCESS * 100:g} % of the jobs are completed, P95 of the response time is at "
-        f"most {MAX_P95:g} s, at least {MIN_DELIVERED * 100:g} % of the offered jobs come to an end before the "
-        "cut-off, and the backlog (due and not done) has no significant upward trend of more than "
-        f"{MAX_GROWTH * 100:g} % of the offered jobs, and {FLUCTUATION:g} jobs, over the case."
+        f"A rate holds when success is ≥ {MIN_SUCCESS * 100:g} %, P95 of the response time is ≤ {MAX_P95:g} s, "
+        f"≥ {MIN_DELIVERED * 100:g} % of the offered jobs end before the cut-off, and the backlog (arrived and not "
+        f"done) has no significant upward trend of more than {MAX_GROWTH * 100:g} % of the offered jobs and of "
+        f"{FLUCTUATION:g} jobs over the case."
     )
     return [Bullets((sentence,)), Table(columns, rows, columns[:-1], caption)]
 
 
 def _spike(found: Spike) -> list[Block]:
     load = found.case.load
-    peak = f"{'at least ' if found.peak_at_least else ''}{text.seconds(found.peak)} s"
+    peak = f"{'≥ ' if found.peak_at_least else ''}{text.seconds(found.peak)} s"
+    band = f"the running median of {GROUP} jobs stayed below {text.seconds(found.band)} s"
     if found.recovery is None:
         rest = load.seconds - found.end
-        back = f"They were **not back** when jobs stopped arriving, {rest:g} s after the end of the burst."
+        back = f"Response times had **not returned** to that range when arrivals ended, {rest:g} s after the burst"
     elif found.recovery == 0:
-        back = "They were back in it as soon as the burst ended, or never left it."
+        back = f"Response times were in the pre-burst range from the end of the burst on: {band}"
     else:
-        back = f"They were back in it **{found.recovery:.2f} s** after the end of the burst."
+        back = f"Response times returned to the pre-burst range **{found.recovery:.2f} s** after the burst: {band}"
     sentence = (
-        f"**Spike:** {load.burst_rate:g} instead of {load.rate:g} jobs/s for {load.burst_seconds:g} s. Response times "
-        f"rose to **{peak}**, the backlog to {found.peak_backlog} jobs. The steady band ends at "
-        f"{text.seconds(found.band)} s, P95 of the {found.before} jobs before the burst. {back} Recovery is when the "
-        f"median of {GROUP} neighbouring jobs is in the band for good."
+        f"**Burst:** {load.burst_rate:g} instead of {load.rate:g} jobs/s for {load.burst_seconds:g} s. Response times "
+        f"rose to **{peak}**, the backlog to {found.peak_backlog} jobs. The pre-burst range ends at "
+        f"{text.seconds(found.band)} s, the P95 of the {found.before} jobs before the burst. {back}."
     )
     jobs = found.case.completed
     chart = Chart(
-        name="spike_course",
+        name=f"{found.case.scenario}_course",
         kind="scatter",
         title="Response time through the burst",
-        x_label="Due, from the start of the case [s]",
+        x_label="Intended start, from the start of the case [s]",
         y_label="Response time [s]",
         series=(
             Series(
@@ -237,9 +243,9 @@ def _spike(found: Spike) -> list[Block]:
                 tuple(job.done - job.due for job in jobs),
             ),
         ),
-        caption=f"Each completed job at the time it was due, n = {len(jobs)}; the burst is from {found.begin:g} to "
+        caption=f"Each completed job at its intended start, n = {len(jobs)}; the burst is from {found.begin:g} to "
         f"{found.end:g} s (shaded).",
-        limit=(f"steady up to {text.seconds(found.band)} s", found.band),
+        limit=(f"pre-burst range up to {text.seconds(found.band)} s", found.band),
         span=("burst", found.begin, found.end),
     )
     return [Bullets((sentence,)), chart]

@@ -1,4 +1,4 @@
-"""The section on scalability: the Universal Scalability Law over the levels of load."""
+"""Scalability: the Universal Scalability Law over the levels of load."""
 
 from __future__ import annotations
 
@@ -7,36 +7,44 @@ from collections.abc import Sequence
 from reelbench.reporting.analysis.load_levels import Level
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.sections.performance.load import load
 from reelbench.reporting.statistics import usl
 
 TITLE = "Scalability (Universal Scalability Law)"
 POINTS = 60
 """Of the fitted curve in the chart."""
 FAR = 2
-"""A peak beyond twice the highest level is too far from the data to be a prediction."""
+"""Times the highest level beyond which a peak is too far from the data to be a prediction."""
 MEANINGS = {
-    "alpha": "contention: the share of the work that waits for what is shared",
+    "alpha": "contention: the share of the work that waits for shared resources",
     "beta": "coherency: what jobs in flight cost each other",
     "gamma": "throughput of one job in flight [jobs/s]",
 }
 
 
-def section(load: Sequence[Level]) -> Section:
-    """Coefficients, goodness of fit, peak and curve; without enough levels, why there is no fit."""
-    points = [(level.concurrency, level.throughput) for level in load if level.throughput]
+def section(evidence: Evidence) -> Section | None:
+    """Return the fit to the levels of load; None without levels."""
+    levels = load(evidence)
+    return fitted(levels) if levels else None
+
+
+def fitted(levels: Sequence[Level]) -> Section:
+    """Return coefficients, goodness of fit, peak and curve; with too few levels, why there is no fit."""
+    points = [(level.concurrency, level.throughput) for level in levels if level.throughput]
     xs, ys = [float(n) for n, _ in points], [float(x) for _, x in points]
     found = usl.fit(xs, ys)
     if found is None:
-        text = (
-            f"No fit: {len(set(xs))} levels of load completed jobs, and three coefficients need at least "
-            f"{usl.MIN_LEVELS}, as they pass through three points exactly."
+        sentence = (
+            f"No fit: {len(set(xs))} levels of load completed jobs; three coefficients need at least {usl.MIN_LEVELS}, "
+            "as they fit three points exactly."
         )
-        return Section(TITLE, (Paragraph(text),), level=3)
+        return Section(TITLE, (Paragraph(sentence),), level=3)
     blocks: list[Block] = [
         Paragraph(
             "X(N) = gamma N / (1 + alpha (N - 1) + beta N (N - 1)), fitted by least squares to the throughput of "
-            "`concurrent_load` with alpha and beta not below 0 (Gunther, *Guerrilla Capacity Planning*, 2007). "
-            "Throughput is that of whole cases, with start and drain."
+            f"`{levels[0].scenario}` with alpha ≥ 0 and beta ≥ 0 (Gunther, *Guerrilla Capacity Planning*, 2007). "
+            "Throughput is that of whole cases, including start and graceful stop."
         ),
         Table(
             ("Coefficient", "Value", "95 % CI", "Meaning"),
@@ -52,7 +60,7 @@ def section(load: Sequence[Level]) -> Section:
 def _row(coefficient: usl.Coefficient, found: usl.Fit) -> tuple[str, str, str, str]:
     limits = coefficient.interval
     if coefficient.at_bound:
-        interval = "at its bound 0: the data show none"
+        interval = "at its lower bound 0"
     elif limits.lower is None or limits.upper is None:
         interval = f"{found.n} levels are too few"
     else:
@@ -63,20 +71,18 @@ def _row(coefficient: usl.Coefficient, found: usl.Fit) -> tuple[str, str, str, s
 def _goodness(found: usl.Fit) -> str:
     residuals = ", ".join(f"{residual:+.2f}" for residual in found.residuals)
     return (
-        f"Goodness of fit: **R^2 = {found.r_squared:.4f}**, RMSE {found.rmse:.3f} jobs/s; measured less fitted in "
+        f"Goodness of fit: **R^2 = {found.r_squared:.4f}**, RMSE {found.rmse:.3f} jobs/s; measured minus fitted in "
         f"jobs/s: {residuals}."
     )
 
 
 def _levels(found: usl.Fit) -> str:
-    free = found.n - found.freedom
-    count = (
-        f"{found.n} levels less {free} coefficient{'s' if free != 1 else ''} leave {found.freedom} degrees of freedom"
-    )
+    free = text.counted(found.n - found.freedom, "coefficient")
+    count = f"{found.n} levels minus {free} leave {found.freedom} degrees of freedom"
     if found.n < usl.MIN_LEVELS_FOR_INTERVALS:
         return (
-            f"{count}: the number of levels is too small for intervals ({usl.MIN_LEVELS_FOR_INTERVALS} are needed), "
-            "and a high R^2 is easily reached; take the curve as a description of these levels."
+            f"{count}: too few for intervals ({usl.MIN_LEVELS_FOR_INTERVALS} levels are needed), and a high R^2 is "
+            "easily reached. The curve describes these levels and predicts nothing."
         )
     return f"{count}; the intervals are Student's t from the covariance of the fit, cut off at 0."
 
@@ -87,17 +93,17 @@ def _peak(found: usl.Fit, xs: Sequence[float]) -> str:
         return (
             f"Predicted peak: **N\\* = {found.peak:.0f} jobs in flight** (sqrt((1 - alpha) / beta)) with "
             f"{found.at(found.peak):.1f} jobs/s; beyond it throughput falls. Highest level tested: {highest}."
-            f"{'' if found.n >= usl.MIN_LEVELS_FOR_INTERVALS else ' With so few levels it is a guess.'}"
+            f"{'' if found.n >= usl.MIN_LEVELS_FOR_INTERVALS else ' With so few levels it is a rough estimate.'}"
         )
     if found.peak is not None:
         return (
-            f"No peak near the levels tested: the law's own, N\\* = {found.peak:,.0f}, is more than {FAR} times the "
-            f"highest level ({highest}), so it is no prediction."
+            f"No peak near the levels tested: the law's peak, N\\* = {found.peak:,.0f}, is more than {FAR} times the "
+            f"highest level ({highest}) and therefore no prediction."
         )
     limit = (
         f"throughput levels off towards {text.number(found.ceiling, 1)} jobs/s (gamma / alpha, Amdahl's law)"
         if found.ceiling is not None
-        else "throughput grows in proportion"
+        else "throughput grows in proportion to the load"
     )
     return f"No peak is predicted, as beta is 0: {limit}. Highest level tested: {highest}."
 

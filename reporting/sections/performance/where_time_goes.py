@@ -1,31 +1,31 @@
-"""Where the time goes: the critical path of the jobs of each level of load, and what a faster part could give."""
+"""Where the time goes: the critical path of the jobs of each case, and what a faster part could save."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from reelbench.loadgen.record.records import Outcome
+from reelbench.reporting.analysis import subjects
 from reelbench.reporting.analysis.breakdown import AROUND, BETWEEN, PARTS, QUEUE, Breakdown, breakdown
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
+from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import place_name
 from reelbench.reporting.evidence.trace_sampling import level_sample
 from reelbench.reporting.sections.performance.components import STAGES
 
 TITLE = "Where the time goes"
-LEVELS = "concurrent_load"
-"""The scenario whose cases are shown part by part; the others then stand in the table of all."""
 METHOD = (
-    "The critical path of completed measured jobs, from their traces: at every moment the span that the end was "
-    "waiting for, found backwards from the end over the children that finished last (CRISP, USENIX ATC 2022). What "
-    "runs beside the path is not in it, so the parts add up to the response time. Where clocks of processes differ, "
-    "spans are cut off to the one that called them. A provider that sends no spans counts as call."
+    "The critical path of completed measured jobs, from their traces: at every moment the span that the end of the job "
+    "was waiting for, found backwards from the end over the children that finished last (CRISP, USENIX ATC 2022). "
+    "Concurrent work off the path is left out, so the parts add up to the response time. Where clocks of processes "
+    "differ, a span is cut to the span that called it. A provider that sends no spans counts as call."
 )
 ASSUMPTION = (
-    "The bound of a faster part assumes that all other times stay as they are. Less is gained where something that "
-    "runs beside the part then becomes the one to wait for, as visuals and speech do for each other. The queue is the "
-    "work of other jobs: where jobs queue, a faster part also shortens the queue, which the bound leaves out."
+    "The bound of a faster part assumes that all other times stay the same. The gain is smaller where concurrent work "
+    "then becomes the critical path, as with visuals and speech. Where jobs queue, a faster part also shortens the "
+    "queue, which the bound leaves out."
 )
 CHARTED: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Client and API", AROUND),
@@ -33,7 +33,7 @@ CHARTED: tuple[tuple[str, tuple[str, ...]], ...] = (
     *((title, (title,)) for title in STAGES.values()),
     (BETWEEN, (BETWEEN,)),
 )
-"""Pieces of a bar: as many as there are colours to tell apart."""
+"""Pieces of a bar, no more than there are distinct colours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class _Level:
 
 
 def section(evidence: Evidence) -> Section:
-    """Tables and a chart by level."""
+    """Return tables and a chart by case, part by part for the levels of load."""
     if evidence.traces.absent:
         return Section(TITLE, (Paragraph(f"Traces not available: {evidence.traces.absent}."),))
     found = _levels(evidence)
@@ -54,17 +54,18 @@ def section(evidence: Evidence) -> Section:
     blocks: list[Block] = [Paragraph(METHOD), _overview(found), _chart(found), _matrix(found)]
     if advice := tuple(filter(None, (_advice(level) for level in found))):
         blocks += [Bullets(advice), Paragraph(ASSUMPTION)]
-    detailed = [level for level in found if level.scenario == LEVELS] or found
+    load = subjects.load_levels(evidence, Dimension.PERFORMANCE)
+    detailed = [level for level in found if load and level.scenario == load.name] or found
     return Section(TITLE, (*blocks, *(_table(level) for level in detailed)))
 
 
 def _levels(evidence: Evidence) -> list[_Level]:
     levels = []
-    for scenario, case in evidence.cases("performance"):
+    for scenario, case in evidence.cases(Dimension.PERFORMANCE):
         completed = sum(1 for j in evidence.case_jobs(scenario.name, case.name) if j.outcome is Outcome.COMPLETED)
         jobs = level_sample(evidence, scenario.name, case.name, evidence.traces.per_case)
         path = breakdown(jobs, evidence.traces.spans, completed)
-        if path and path.response > 0:  # no share can be told of a response that took no time
+        if path and path.response > 0:  # a response that took no time has no shares
             place = place_name(scenario.name, case.name)
             levels.append(_Level(scenario.name, place, case.concurrency, path))
     return levels
@@ -91,19 +92,18 @@ def _overview(found: list[_Level]) -> Table:
         "Work [s]", "Work %", "Client and API [s]", "Client and API %",
     )  # fmt: skip
     missing = sum(level.path.asked - level.path.n for level in found)
-    lost = f" Not found of those that were asked for: {text.counted(missing, 'trace')}." if missing else ""
+    lost = f" Not found: {text.counted(missing, 'trace')}." if missing else ""
     sampled = any(level.path.asked < level.path.completed for level in found)
-    how = "a seeded sample of the completed jobs where n is smaller" if sampled else "of all completed jobs"
+    how = "a seeded sample where n is below the number of completed jobs" if sampled else "of all completed jobs"
     caption = (
-        f"Means over n traces, {how}; seconds on the critical path and their share. Work is the service's own and its "
-        "providers' time on the job, client and API are submission, other requests, polling and download. Open cases "
-        f"hold no fixed number in flight.{lost}"
+        f"Means over n traces, {how}; seconds on the critical path and their share. Work: time of the service and its "
+        "providers on the job. Client and API: submission, other requests, polling and download. Open cases have no "
+        f"fixed number in flight.{lost}"
     )
     return Table(columns, rows, columns[1:], caption)
 
 
 def _matrix(found: list[_Level]) -> Table:
-    """The parts of every level side by side."""
     parts = [part for part in PARTS if any(part in level.path.parts for level in found)]
 
     def cell(path: Breakdown, part: str) -> str:
@@ -114,7 +114,7 @@ def _matrix(found: list[_Level]) -> Table:
     rows = tuple((level.place, *(cell(level.path, part) for part in parts)) for level in found)
     columns = ("Scenario / case", *parts)
     caption = (
-        "Mean seconds on the critical path and their share. Half as long, a part would save at most half of its cell."
+        "Mean seconds on the critical path and their share. A part that takes half as long saves at most half of that."
     )
     return Table(columns, rows, columns[1:], caption)
 
@@ -136,15 +136,15 @@ def _table(level: _Level) -> Table:
     rows.append(("**Response time**", text.seconds(path.response), text.percent(1.0), *[text.NONE] * 4))
     columns = (
         "Part", "Mean [s]", "Share %", "Own [s]", "Call to provider [s]", "In provider [s]",
-        "Half as long saves at most [s]",
+        "Halving it saves at most [s]",
     )  # fmt: skip
     traces = text.counted(path.n, "trace")
-    caption = f"Critical path in {level.place}, mean of {traces}; own includes waits between attempts."
+    caption = f"Critical path in {level.place}, mean of {traces}; own time includes waits between attempts."
     return Table(columns, tuple(rows), columns[1:], caption)
 
 
 def _advice(level: _Level) -> str | None:
-    """The part of the work that the end waits for longest; None where the service shows no stages."""
+    """Return the stage with the largest share of the critical path; None where the traces have no stages."""
     path = level.path
     stages = [part for part in STAGES.values() if part in path.parts]
     if not stages:
@@ -153,15 +153,15 @@ def _advice(level: _Level) -> str | None:
     seconds = path.parts[longest].seconds
     share = seconds / path.response
     sentence = (
-        f"{level.place}: the end waits longest for {longest}, **{text.seconds(seconds)} s** "
-        f"({text.percent(share)} %, n = {path.n}); half as long would take at most {text.seconds(seconds / 2)} s "
-        f"({text.percent(share / 2)} %) off."
+        f"{level.place}: {longest} has the largest share of the critical path, **{text.seconds(seconds)} s** "
+        f"({text.percent(share)} %, n = {path.n}); halving it saves at most {text.seconds(seconds / 2)} s "
+        f"({text.percent(share / 2)} %)."
     )
     queue = path.seconds(QUEUE)
     if queue <= seconds:
         return sentence
     waited = f"{text.seconds(queue)} s ({text.percent(queue / path.response)} %)"
-    return f"{sentence} The wait in the queue is longer than any part of the work: {waited}."
+    return f"{sentence} The queue takes longer than any stage: {waited}."
 
 
 def _chart(found: list[_Level]) -> Chart:

@@ -1,101 +1,141 @@
-"""The circuit breaker: does it open, does it hold, and how soon is the provider back."""
+"""The circuit breaker: whether it opens, what it lets through, and how long recovery takes."""
 
 from __future__ import annotations
 
 from collections import Counter
 
 from reelbench.loadgen.record.records import Outcome
+from reelbench.reporting.analysis import subjects
 from reelbench.reporting.analysis.open_breaker_calls import Crossings, crossings
 from reelbench.reporting.analysis.outages import Outage, Recovery, calls_during, outages, recovery, transitions
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Series, Table, Timeline
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import Records
-from reelbench.reporting.sections.common import not_run
+from reelbench.reporting.evidence.records import place_name
 from reelbench.reporting.statistics.intervals import summarize
 
-SCENARIO = "llm_outage"
 STATES = ("closed", "half_open", "open")
 
 
 def section(evidence: Evidence) -> Section:
-    """Time line, transitions, calls while open, fast failures and times to recover."""
+    """Return time line, transitions, calls while open, fast failures and times to recover."""
     title = "Circuit breaker"
-    if evidence.scenario(SCENARIO) is None:
-        return Section(title, not_run(SCENARIO))
-    found = outages(evidence, SCENARIO)
+    found = provider_outages(evidence)
+    if not found:
+        return Section(title, (Paragraph("No provider was away in a case of this run."),))
     charts = _charts(evidence, found)
     if evidence.switched_off("breaker"):
         return Section(title, (*_without(evidence, found), *charts))
-    crossed = crossings(evidence, SCENARIO)
-    blocks: list[Block] = [
-        Bullets((*_opening(evidence, found), *_holding(evidence, crossed), *_fast(evidence, crossed)))
-    ]
-    blocks += charts
-    blocks += [_transitions(evidence), _passed(crossed, counted=_counted(evidence)), *_recovery(found)]
-    return Section(title, tuple(blocks))
+    crossed = calls_while_open(evidence)
+    return Section(
+        title,
+        (
+            Bullets((*_opening(evidence, found), *_holding(evidence, crossed), *_fast(evidence, crossed))),
+            *charts,
+            _transitions(evidence),
+            _passed(evidence, crossed),
+            *_recovery(found),
+        ),
+    )
+
+
+def scenarios(evidence: Evidence) -> list[str]:
+    """Return the scenarios in which a provider was away."""
+    return subjects.names(subjects.provider_outages(evidence))
+
+
+def provider_outages(evidence: Evidence) -> tuple[Outage, ...]:
+    """Return the outages of providers in all scenarios, in order of time."""
+    names = scenarios(evidence)
+    return outages(evidence, *names) if names else ()
+
+
+def calls_while_open(evidence: Evidence) -> Crossings:
+    """Return the calls that arrived while a breaker was open, of all scenarios with an outage."""
+    found = [crossings(evidence, name) for name in scenarios(evidence)]
+    return Crossings(
+        intervals=tuple(interval for one in found for interval in one.intervals),
+        counted=sum(one.counted for one in found),
+        passed=tuple(call for one in found for call in one.passed),
+        in_flight=tuple(call for one in found for call in one.in_flight),
+    )
+
+
+def rejected(evidence: Evidence, crossed: Crossings) -> int | None:
+    """Return the attempts that open breakers rejected; None when telemetry does not know all of them."""
+    places = dict.fromkeys((interval.scenario, interval.provider) for interval in crossed.intervals)
+    counts = [evidence.value("not_permitted", scenario, member=provider) for scenario, provider in places]
+    known = [round(count) for count in counts if count is not None]
+    return sum(known) if known and len(known) == len(counts) else None
+
+
+def counted(evidence: Evidence) -> bool:
+    """Return True when a provider's log of calls is there for a scenario with an outage."""
+    names = set(scenarios(evidence))
+    return any(call.scenario in names for call in evidence.calls)
+
+
+def breakers_read(evidence: Evidence) -> bool:
+    """Return False when the changes of the breakers are not known in a scenario with an outage."""
+    return all(evidence.breakers_read(name) for name in scenarios(evidence))
 
 
 def mean_time(found: Recovery) -> str:
-    """The mean time to recovery in running text."""
+    """Return the mean time to recovery with its interval."""
     limits = found.interval
     interval = (
         f"95 % CI {max(limits.lower, 0):.3f} to {limits.upper:.3f} s"
         if limits.lower is not None and limits.upper is not None
         else "one outage gives no interval"
     )
-    censored = f"; left out: {found.censored} that never recovered within the case" if found.censored else ""
+    censored = f"; not included: {found.censored} not recovered within the case" if found.censored else ""
     return f"**{found.mean:.3f} s** ({interval}, n = {found.n}{censored})"
 
 
 def _opening(evidence: Evidence, found: tuple[Outage, ...]) -> list[str]:
-    if not evidence.breakers_read(SCENARIO):
-        return ["The service's breakers could not be read: whether they opened is not known (SERVICE_ADMIN=true)."]
+    if not breakers_read(evidence):
+        return ["The service's breakers could not be read (needs SERVICE_ADMIN=true): their state is not known."]
     opened = sum(1 for outage in found if outage.opened is not None)
     closed = sum(1 for outage in found if outage.recovery is not None)
     sentences = [
-        f"The breaker opened in **{opened} of {len(found)}** outages and recovered from {closed} within the case."
+        f"The breaker opened in **{opened} of {len(found)}** outages and closed again in {closed} within the case."
     ]
+    names = scenarios(evidence)
     elsewhere = Counter(
-        (t.scenario, t.provider) for t in evidence.run.transitions if t.after == "open" and t.scenario != SCENARIO
+        (t.scenario, t.provider) for t in evidence.run.transitions if t.after == "open" and t.scenario not in names
     )
     sentences += [
-        f"The breaker of {provider} also opened in `{scenario}`, {number} times: attempts rejected there count as "
-        "failed."
+        f"The breaker of {provider} also opened {text.counted(number, 'time')} in `{scenario}`: attempts rejected "
+        "there count as failed."
         for (scenario, provider), number in sorted(elsewhere.items())
     ]
     return sentences
 
 
 def _holding(evidence: Evidence, crossed: Crossings) -> list[str]:
-    if not _counted(evidence):
-        return ["The provider's own log of calls is not there, so calls while open cannot be counted."]
-    providers = sorted({interval.provider for interval in crossed.intervals})
-    rejected = sum(evidence.value("not_permitted", SCENARIO, member=provider) or 0 for provider in providers)
+    if not counted(evidence):
+        return ["The provider's log of calls is missing: calls during open intervals are not counted."]
     return [
         (
-            f"**{len(crossed.passed)} calls passed while the breaker was open**, of {crossed.counted:,} calls that the "
-            f"provider counted ({len(crossed.intervals)} open intervals). {len(crossed.in_flight)} more arrived while "
-            "it was open but had been sent before it opened: in flight, no violation."
+            f"**{len(crossed.passed)} calls passed while the breaker was open**, of {crossed.counted:,} calls counted "
+            f"at the provider ({len(crossed.intervals)} open intervals). {len(crossed.in_flight)} more arrived in an "
+            "open interval but were sent before it: in flight, no violation."
         ),
-        f"The breaker rejected {round(rejected):,} attempts at once (PromQL) that would have reached the provider.",
+        f"Attempts rejected by an open breaker: {text.count(rejected(evidence, crossed))} (PromQL).",
     ]
-
-
-def _counted(evidence: Evidence) -> bool:
-    return any(call.scenario == SCENARIO for call in evidence.calls)
 
 
 def _fast(evidence: Evidence, crossed: Crossings) -> list[str]:
     failed = [
         job.done - job.sent
-        for job in evidence.scenario_jobs(SCENARIO)
+        for name in scenarios(evidence)
+        for job in evidence.scenario_jobs(name)
         if job.outcome is Outcome.FAILED
-        and any(i.case == job.case and i.opened <= job.sent < i.until for i in crossed.intervals)
+        and any((i.scenario, i.case) == (name, job.case) and i.opened <= job.sent < i.until for i in crossed.intervals)
     ]
     times = summarize(failed)
     if times is None:
-        return ["No job that was sent while a breaker was open failed, so there is no fast failure to time."]
+        return ["Fast failure: no job sent while a breaker was open failed."]
     return [
         (
             f"Fast failure: jobs sent while a breaker was open failed after {text.with_unit(times.average, 's')} on "
@@ -107,34 +147,43 @@ def _fast(evidence: Evidence, crossed: Crossings) -> list[str]:
 def _without(evidence: Evidence, found: tuple[Outage, ...]) -> list[Block]:
     rows = tuple(
         (
-            *_head(evidence, outage),
+            place_name(outage.scenario, outage.case),
+            outage.provider,
+            text.seconds(_at(evidence, outage.scenario, outage.case, outage.on)),
             text.seconds(outage.lifted - outage.on if outage.lifted is not None else None),
             text.count(len(calls_during(evidence, outage))),
         )
         for outage in found
     )
-    columns = ("Case", "Provider", "Fault on [s]", "Length [s]", "Provider calls during the outage")
-    text = (
-        "**The breaker was switched off**: this run is the baseline without it. Every attempt of a job goes to the "
-        "provider although it is down, as the provider's own count shows; nothing opens, so there is no MTTR."
+    columns = ("Scenario / case", "Provider", "Fault on [s]", "Length [s]", "Provider calls during the outage")
+    sentence = (
+        "**The breaker was switched off**: this run is the baseline. Every attempt of a job reaches the provider "
+        "during the outage, as the provider's count shows. Without an opening there is no MTTR."
     )
-    return [Paragraph(text), Table(columns, rows, columns[2:], "Calls counted at the provider.")]
+    return [Paragraph(sentence), Table(columns, rows, columns[2:], "Calls counted at the provider.")]
 
 
 def _transitions(evidence: Evidence) -> Table:
-    found = sorted((t for t in evidence.run.transitions if t.scenario == SCENARIO), key=lambda t: t.at)
+    names = scenarios(evidence)
     rows = tuple(
-        (t.case, t.provider, text.seconds(_at(evidence, t.case, t.at)), t.before, t.after, text.instant(t.at))
-        for t in found
+        (
+            place_name(t.scenario, t.case),
+            t.provider,
+            text.seconds(_at(evidence, t.scenario, t.case, t.at)),
+            t.before,
+            t.after,
+            text.instant(t.at),
+        )
+        for t in sorted(evidence.run.transitions, key=lambda t: t.at)
+        if t.scenario in names
     )
-    columns = ("Case", "Provider", "At [s]", "From", "To", "UTC")
-    return Table(
-        columns, rows, ("At [s]",), "Changes of state as the service recorded them, from the case's beginning."
-    )
+    columns = ("Scenario / case", "Provider", "At [s]", "From", "To", "UTC")
+    caption = "Changes of state as the service recorded them, in seconds from the start of the case."
+    return Table(columns, rows, ("At [s]",), caption)
 
 
-def _passed(crossed: Crossings, *, counted: bool) -> Table:
-    rows = []
+def _passed(evidence: Evidence, crossed: Crossings) -> Table:
+    rows, known = [], counted(evidence)
     for interval in crossed.intervals:
         length = interval.until - interval.opened
         passed = [call for call in crossed.passed if interval.holds(call)]
@@ -142,18 +191,18 @@ def _passed(crossed: Crossings, *, counted: bool) -> Table:
         latest = max((call.arrived - interval.opened for call in flying), default=None)
         rows.append(
             (
-                interval.case,
+                place_name(interval.scenario, interval.case),
                 interval.provider,
                 text.seconds(length) if length != float("inf") else "to the end of the case",
-                text.count(len(passed) if counted else None),
-                text.count(len(flying) if counted else None),
+                text.count(len(passed) if known else None),
+                text.count(len(flying) if known else None),
                 text.milliseconds(latest),
             )
         )
-    columns = ("Case", "Provider", "Open for [s]", "Passed", "In flight", "Last in flight [ms]")
+    columns = ("Scenario / case", "Provider", "Open for [s]", "Passed", "In flight", "Last in flight [ms]")
     caption = (
-        "Arrivals at the provider within each open interval, counted at the provider. In flight: sent before the "
-        "opening, by the caller's time stamp; the last column is how long after the opening the latest one arrived."
+        "Arrivals at the provider in each open interval, counted at the provider. In flight: sent before the opening, "
+        "by the caller's time stamp. Last in flight: time from the opening to the latest such arrival."
     )
     return Table(columns, tuple(rows), columns[2:], caption)
 
@@ -161,7 +210,7 @@ def _passed(crossed: Crossings, *, counted: bool) -> Table:
 def _recovery(found: tuple[Outage, ...]) -> list[Block]:
     rows = tuple(
         (
-            outage.case,
+            place_name(outage.scenario, outage.case),
             outage.provider,
             text.seconds(outage.lifted - outage.on if outage.lifted is not None else None),
             text.seconds(outage.detection) if outage.opened is not None else "did not open",
@@ -171,24 +220,24 @@ def _recovery(found: tuple[Outage, ...]) -> list[Block]:
             text.seconds(outage.after_lifting),
             text.seconds(outage.recovery)
             if outage.recovery is not None or outage.opened is None
-            else "never within the case",
+            else "not within the case",
         )
         for outage in found
     )
     columns = (
-        "Case", "Provider", "Fault length", "Detection", "Open after lifting", "Probe", "Closed to first job",
-        "Lifting to closed", "Recovery",
+        "Scenario / case", "Provider", "Fault length", "Detection", "Open after lifting", "Probe",
+        "Closed to first job", "Lifting to closed", "Recovery",
     )  # fmt: skip
     caption = (
-        "Seconds, every outage. Detection: fault on to opened. Open after lifting: lifted to the good probe. Probe: "
-        "half open to closed. First job: closed to the first completed job that was sent after the lifting. Recovery: "
-        "fault on to closed. Lifting to closed is what the breaker itself costs; up to its open time (a setting of the "
-        "service) can pass before it may probe, so that setting bounds it, however fast the provider is back."
+        "Seconds, every outage. Detection: fault on to opened. Open after lifting: lifted to the successful probe. "
+        "Probe: half open to closed. First job: closed to the first completed job sent after the lifting. Recovery: "
+        "fault on to closed. Lifting to closed is the breaker's own share: before a probe it waits up to its open "
+        "time, a setting of the service."
     )
     blocks: list[Block] = [Table(columns, rows, columns[2:], caption)]
     figures = recovery(found)
     if figures is None:
-        blocks.append(Paragraph("No outage opened the breaker and recovered within the case, so there is no MTTR."))
+        blocks.append(Paragraph("No MTTR: no outage opened the breaker and recovered within the case."))
         return blocks
     after = [outage.after_lifting for outage in found if outage.recovery is not None]
     lifting = summarize([value for value in after if value is not None])
@@ -201,37 +250,40 @@ def _recovery(found: tuple[Outage, ...]) -> list[Block]:
     if lifting:
         items.append(
             f"From lifting to closed: {lifting.average:.3f} s on average, {lifting.minimum:.3f} to "
-            f"{lifting.maximum:.3f} s (n = {lifting.n}). MTTR also holds the length of the fault itself, so this is "
-            "the figure to compare between services."
+            f"{lifting.maximum:.3f} s (n = {lifting.n}). MTTR includes the length of the fault; compare "
+            "services by this figure."
         )
     if figures.censored:
-        items.append(f"Outages that never recovered within the case: {figures.censored}. MTTR is a lower limit.")
+        items.append(f"Outages not recovered within the case: {figures.censored}. MTTR is therefore a lower limit.")
     return [*blocks, Bullets(tuple(items))]
 
 
 def _charts(evidence: Evidence, found: tuple[Outage, ...]) -> list[Timeline]:
-    places = dict.fromkeys((outage.case, outage.provider) for outage in found)
-    return [_chart(evidence, case, provider, found) for case, provider in places]
+    places = dict.fromkeys((outage.scenario, outage.case, outage.provider) for outage in found)
+    several = len({scenario for scenario, _, _ in places}) > 1
+    return [_chart(evidence, place, found, f"{place[0]}_" if several else "") for place in places]
 
 
-def _chart(evidence: Evidence, case: str, provider: str, found: tuple[Outage, ...]) -> Timeline:
+def _chart(evidence: Evidence, place: tuple[str, str, str], found: tuple[Outage, ...], prefix: str) -> Timeline:
+    scenario, case, provider = place
+
     def at(instant: float) -> float:
-        return _at(evidence, case, instant)
+        return _at(evidence, scenario, case, instant)
 
     off = evidence.switched_off("breaker")
-    changes = [] if off else transitions(evidence, SCENARIO, case, provider)
-    calls = [c for c in evidence.calls if (c.scenario, c.case, c.provider) == (SCENARIO, case, provider)]
-    mine = [outage for outage in found if (outage.case, outage.provider) == (case, provider)]
-    end = _end(evidence, case, [*(t.at for t in changes), *(c.arrived for c in calls), *(o.on for o in mine)])
+    changes = [] if off else transitions(evidence, *place)
+    calls = [c for c in evidence.calls if (c.scenario, c.case, c.provider) == place]
+    mine = [outage for outage in found if (outage.scenario, outage.case, outage.provider) == place]
+    end = _end(evidence, scenario, case, [*(t.at for t in changes), *(c.arrived for c in calls), *(o.on for o in mine)])
     states = ["closed", *(change.after for change in changes)]
     levels = [float(STATES.index(state)) for state in states]
     outcomes = sorted({call.outcome for call in calls}, key=lambda word: (word != "ok", word))
     return Timeline(
-        name=f"breaker_timeline_{case}_{provider}",
-        title=f"Circuit breaker of {provider}, case {case}",
-        x_label="Time from the beginning of the case [s]",
-        caption=f"State of the breaker, faults (shaded) and calls that arrived at the provider, n = {len(calls)}; "
-        f"outages: {len(mine)}.",
+        name=f"breaker_timeline_{prefix}{case}_{provider}",
+        title=f"Circuit breaker of {provider}, {place_name(scenario, case)}",
+        x_label="Time from the start of the case [s]",
+        caption=f"State of the breaker, faults (shaded) and calls at the provider, n = {len(calls)}; outages: "
+        f"{len(mine)}.",
         spans=tuple((at(o.on), at(o.lifted) if o.lifted is not None else at(end)) for o in mine),
         span_name="fault on",
         levels=("off",) if off else tuple(state.replace("_", " ") for state in STATES),
@@ -247,18 +299,14 @@ def _chart(evidence: Evidence, case: str, provider: str, found: tuple[Outage, ..
     )
 
 
-def _end(evidence: Evidence, case: str, instants: list[float]) -> float:
-    """The recorded end of a case, or the last that is known of one that was cut off."""
-    found = evidence.scenario(SCENARIO)
+def _end(evidence: Evidence, scenario: str, case: str, instants: list[float]) -> float:
+    """Return the recorded end of a case, or the last known instant of one that was cut off."""
+    found = evidence.scenario(scenario)
     ended = next((c.ended for c in found.cases if c.name == case), None) if found else None
-    jobs = [job.done for job in evidence.case_jobs(SCENARIO, case)]
+    jobs = [job.done for job in evidence.case_jobs(scenario, case)]
     return max([*instants, *jobs]) if ended is None else max([ended, *instants])
 
 
-def _at(records: Records, case: str, instant: float) -> float:
-    start = records.beginning(SCENARIO, case)
+def _at(evidence: Evidence, scenario: str, case: str, instant: float) -> float:
+    start = evidence.beginning(scenario, case)
     return instant - start if start is not None else instant
-
-
-def _head(evidence: Evidence, outage: Outage) -> tuple[str, str, str]:
-    return outage.case, outage.provider, text.seconds(_at(evidence, outage.case, outage.on))

@@ -1,60 +1,65 @@
-"""Cancellation: how soon a deleted job is gone, and whether anything of it stays."""
+"""Cancellation: how long it takes, and what is left of the cancelled jobs."""
 
 from __future__ import annotations
 
-from reelbench.loadgen.record.records import JobRecord, Outcome
+from reelbench.loadgen.record.records import JobRecord, Outcome, ScenarioRecord
+from reelbench.reporting.analysis import subjects
 from reelbench.reporting.document import text
-from reelbench.reporting.document.report import Bullets, Section, Table
+from reelbench.reporting.document.report import Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import Records
-from reelbench.reporting.sections.common import not_run
-from reelbench.reporting.statistics.intervals import Proportion, exact_proportion, summarize
-
-SCENARIO = "job_cancellation"
+from reelbench.reporting.statistics.intervals import Proportion, Summary, exact_proportion, summarize
 
 
-def cancelled(records: Records) -> list[JobRecord]:
-    """Jobs that were cancelled in mid-work."""
-    return [job for job in records.scenario_jobs(SCENARIO) if job.outcome is Outcome.CANCELLED]
+def _asked(evidence: Evidence) -> list[JobRecord]:
+    found = (job for s in subjects.cancellations(evidence) for job in evidence.scenario_jobs(s.name))
+    return [job for job in found if job.cancel_sent is not None]
 
 
-def leftovers(records: Records) -> Proportion | None:
-    """Jobs that the service still showed after their cancellation, of those that were looked at; exact interval."""
-    looked = [job for job in cancelled(records) if job.leftover is not None]
+def leftovers(evidence: Evidence) -> Proportion | None:
+    """Return the cancelled jobs that the service still showed, of those looked for; exact interval."""
+    looked = [job for job in _asked(evidence) if job.outcome is Outcome.CANCELLED and job.leftover is not None]
     return exact_proportion(sum(1 for job in looked if job.leftover), len(looked))
 
 
+def latency(evidence: Evidence) -> Summary | None:
+    """Return the seconds from sending a cancellation to its answer, also of jobs that had ended before."""
+    return summarize([job.done - job.cancel_sent for job in _asked(evidence) if job.cancel_sent is not None])
+
+
 def section(evidence: Evidence) -> Section:
-    """Latency on both sides, leftovers, and the service's own state afterwards."""
+    """Return the latency at both sides, leftovers, and the service's own state afterwards."""
     title = "Cancellation"
-    scenario = evidence.scenario(SCENARIO)
-    if scenario is None:
-        return Section(title, not_run(SCENARIO))
-    jobs = evidence.scenario_jobs(SCENARIO)
-    asked = [job for job in jobs if job.cancel_sent is not None]
-    stopped = cancelled(evidence)
-    items = [
-        (
-            f"{len(stopped):,} of {len(jobs):,} jobs were cancelled in mid-work; {len(asked) - len(stopped):,} had "
-            "ended before."
-        )
-    ]
-    left = leftovers(evidence)
-    if left:
+    found = subjects.cancellations(evidence)
+    if not found:
+        return Section(title, (Paragraph("No scenario of this run cancels jobs."),))
+    asked = _asked(evidence)
+    stopped = sum(1 for job in asked if job.outcome is Outcome.CANCELLED)
+    jobs = sum(len(evidence.scenario_jobs(scenario.name)) for scenario in found)
+    items = [f"{stopped:,} of {jobs:,} jobs were cancelled in progress; {len(asked) - stopped:,} had already ended."]
+    if left := leftovers(evidence):
         items.append(
-            f"Still shown after their cancellation was answered: **{text.fraction(left)}** "
+            f"Still shown after the cancellation was answered: **{text.fraction(left)}** "
             f"(95 % CI {left.lower * 100:.1f} to {left.upper * 100:.1f} %, exact)."
         )
-    if scenario.audit is not None and scenario.audit.error is None:
-        items.append(
-            f"The service's own state afterwards: {scenario.audit.live:,} jobs still live, {scenario.audit.orphans:,} "
-            "folders of files without a record."
-        )
-    times = summarize([job.done - job.cancel_sent for job in stopped if job.cancel_sent is not None])
-    service = evidence.measured("cancel_p95", SCENARIO)
-    rows = (
+    items += [
+        f"State of the service after `{scenario.name}`: {text.counted(audit.live, 'live job')}, "
+        f"{text.counted(audit.orphans, 'folder')} without a record."
+        for scenario in found
+        if (audit := scenario.audit) is not None and audit.error is None
+    ]
+    columns = ("Latency [ms]", "n", "Avg", "P50", "P95", "95 % CI or bucket of P95", "Max")
+    rows = tuple(row for scenario in found for row in _rows(evidence, scenario))
+    return Section(title, (Bullets(tuple(items)), Table(columns, rows, columns[1:5] + columns[6:])))
+
+
+def _rows(evidence: Evidence, scenario: ScenarioRecord) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    name = scenario.name
+    jobs = [job for job in evidence.scenario_jobs(name) if job.outcome is Outcome.CANCELLED]
+    times = summarize([job.done - job.cancel_sent for job in jobs if job.cancel_sent is not None])
+    service = evidence.measured("cancel_p95", name)
+    return (
         (
-            "client: sent to answered",
+            f"{name}: client, sent to answered",
             text.count(times.n if times else 0),
             text.milliseconds(times.average if times else None),
             text.milliseconds(times.p50.value if times else None),
@@ -63,14 +68,12 @@ def section(evidence: Evidence) -> Section:
             text.milliseconds(times.maximum if times else None),
         ),
         (
-            "service: work stopped, files gone (PromQL)",
-            text.count(evidence.value("cancel_n", SCENARIO)),
-            text.milliseconds(evidence.value("cancel_avg", SCENARIO)),
+            f"{name}: service, work stopped and files removed (PromQL)",
+            text.count(evidence.value("cancel_n", name)),
+            text.milliseconds(evidence.value("cancel_avg", name)),
             text.NONE,
             text.milliseconds(service.value if service else None),
             f"bucket {text.bucket(service.bound, 'ms')}" if service and service.bound else text.NONE,
             text.NONE,
         ),
     )
-    columns = ("Latency [ms]", "n", "Avg", "P50", "P95", "95 % CI or bucket of P95", "Max")
-    return Section(title, (Bullets(tuple(items)), Table(columns, rows, columns[1:5] + columns[6:])))

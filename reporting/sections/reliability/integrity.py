@@ -1,40 +1,39 @@
-"""Data integrity: the invariant, its violations with exact intervals, and the service's own audit."""
+"""Data integrity: violations with exact intervals, and the service's own audit."""
 
 from __future__ import annotations
 
+from reelbench.reporting.analysis import subjects
 from reelbench.reporting.analysis.job_integrity import Losses, losses
 from reelbench.reporting.document import text
-from reelbench.reporting.document.literal import literal
-from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
+from reelbench.reporting.document.report import Bullets, Paragraph, Section, Table
+from reelbench.reporting.document.text import literal
+from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.sections.reliability.success import DIMENSION
 from reelbench.reporting.statistics.intervals import Proportion, exact_proportion
-
-SCENARIO = "data_integrity"
 
 
 def section(evidence: Evidence) -> Section:
-    """Lost, duplicated, corrupt, stuck: each as k of n."""
-    names = [scenario.name for scenario in evidence.scenarios(DIMENSION)]
+    """Return lost, duplicated, corrupt and stuck jobs, each as k of n."""
+    names = subjects.names(evidence.scenarios(Dimension.RELIABILITY))
     found = losses(evidence, *names)
     lead = (
-        "Every accepted job must end exactly once, and its files must be what the manifest says. Violations of all "
-        "reliability scenarios together, warm-up included; intervals are exact (Clopper and Pearson), so that none in "
-        "a small sample is not taken for never."
+        "Every accepted job must reach exactly one terminal state, and its files must match the manifest. Violations "
+        "of all reliability scenarios, with warm-up; intervals are exact (Clopper and Pearson), so zero in a small "
+        "sample is not read as impossible."
     )
     rows = tuple((name, text.fraction(share), _limits(share)) for name, share in _violations(found))
     columns = ("Violation", "Jobs", "Share % (95 % CI)")
-    blocks: list[Block] = [Paragraph(lead), Table(columns, rows, columns[1:], _definitions(found))]
     items = [f"Files downloaded and compared with their sha256 and size: {found.files:,}."]
-    checked = losses(evidence, SCENARIO)
-    if checked.checked:
-        intact = exact_proportion(checked.checked - checked.corrupt, checked.checked)
-        assert intact is not None
-        items.append(f"Integrity in `{SCENARIO}`: {text.quoted(intact)}, exact interval; {checked.files:,} files.")
+    scenario = subjects.most_files_checked(evidence)
+    checked = losses(evidence, scenario.name) if scenario else None
+    intact = exact_proportion(checked.checked - checked.corrupt, checked.checked) if checked else None
+    if scenario and checked and intact:
+        items.append(f"Integrity in `{scenario.name}`: {text.quoted(intact)}, exact interval; {checked.files:,} files.")
     if found.unread:
         items.append(f"The list of videos was not read in {', '.join(found.unread)}: losses there are not known.")
-    blocks += [Bullets(tuple(items)), _by_scenario(evidence, names), _audit(evidence)]
-    return Section("Data integrity", tuple(blocks))
+    violations = Table(columns, rows, columns[1:], _definitions(found))
+    tables = (_by_scenario(evidence, names), _audit(evidence))
+    return Section("Data integrity", (Paragraph(lead), violations, Bullets(tuple(items)), *tables))
 
 
 def _violations(found: Losses) -> tuple[tuple[str, Proportion | None], ...]:
@@ -47,11 +46,11 @@ def _violations(found: Losses) -> tuple[tuple[str, Proportion | None], ...]:
 
 
 def _definitions(found: Losses) -> str:
-    unknown = " A dash: not looked at, so not known." if found.lost is None or not found.checked else ""
+    unknown = " -: not checked." if found.lost is None or not found.checked else ""
     return (
-        "Lost: accepted, and afterwards not in the service's list of videos, or there without an end. Duplicated: an "
-        "id that belongs to two jobs. Corrupt: a file or field that does not match the manifest, or a file missing, of "
-        f"the jobs checked. Stuck: no end within the scenario's time limit.{unknown}"
+        "Lost: accepted, and afterwards not in the service's list of videos or without a terminal state. Duplicated: "
+        "one id for two jobs. Corrupt: a file is missing, or a file or field does not match the manifest, of the jobs "
+        f"checked. Stuck: no terminal state within the scenario's time limit.{unknown}"
     )
 
 
@@ -72,7 +71,7 @@ def _by_scenario(evidence: Evidence, names: list[str]) -> Table:
 
 def _audit(evidence: Evidence) -> Table:
     rows = []
-    for scenario in evidence.scenarios(DIMENSION):
+    for scenario in evidence.scenarios(Dimension.RELIABILITY):
         audit = scenario.audit
         if audit is None or audit.error is not None:
             why = (audit.error if audit else None) or "not offered by the service"
@@ -82,7 +81,7 @@ def _audit(evidence: Evidence) -> Table:
         rows.append((scenario.name, *map(text.count, counts), "**not clean**" if any(counts) else "clean"))
     columns = ("Audit after", "Live", "Unsaved", "Orphans", "Missing", "Result")
     caption = (
-        "What the service says of its own state after each scenario. Live: jobs that wait or run. Unsaved: states that "
-        "wait for the store. Orphans: folders of files without a record. Missing: completed records without files."
+        "State of the service after each scenario, by its own audit. Live: queued or running jobs. Unsaved: states "
+        "that wait for the store. Orphans: folders of files without a record. Missing: completed records without files."
     )
     return Table(columns, tuple(rows), columns[1:5], caption)

@@ -1,30 +1,29 @@
-"""Partial failures: scenes that were refused for good, and what the video was worth all the same."""
+"""Partial failures: videos of jobs in which a provider refused single scenes."""
 
 from __future__ import annotations
 
-from reelbench.loadgen.record.records import Outcome
+from reelbench.loadgen.record.records import JobRecord, Outcome
+from reelbench.reporting.analysis import subjects
 from reelbench.reporting.document import text
-from reelbench.reporting.document.report import Bullets, Section, Table
+from reelbench.reporting.document.report import Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import STOPPED, Records
-from reelbench.reporting.sections.common import not_run
+from reelbench.reporting.evidence.records import STOPPED
 from reelbench.reporting.statistics.intervals import Proportion, exact_proportion, proportion
 
-SCENARIO = "partial_failures"
 
-
-def handled(records: Records) -> Proportion | None:
-    """Jobs that ended with a video, whole or partial, of all that ended; Wilson interval."""
-    jobs = [job for job in records.scenario_jobs(SCENARIO) if job.outcome not in STOPPED]
+def handled(evidence: Evidence) -> Proportion | None:
+    """Return the jobs that ended with a video, whole or partial, of all that ended; Wilson interval."""
+    jobs = _jobs(evidence)
     return proportion(sum(1 for job in jobs if job.outcome is Outcome.COMPLETED), len(jobs))
 
 
 def section(evidence: Evidence) -> Section:
-    """Whole, partial and failed jobs, scenes lost, and whether manifests say the same."""
+    """Return whole, partial and failed jobs, lost scenes, and whether manifests and service agree."""
     title = "Partial failure handling"
-    if evidence.scenario(SCENARIO) is None:
-        return Section(title, not_run(SCENARIO))
-    jobs = [job for job in evidence.scenario_jobs(SCENARIO) if job.outcome not in STOPPED]
+    found = subjects.refused_calls(evidence)
+    if not found:
+        return Section(title, (Paragraph("No provider refused calls with a permanent error in this run."),))
+    jobs = _jobs(evidence)
     completed = [job for job in jobs if job.outcome is Outcome.COMPLETED]
     read = [
         (job.scenes, job.scenes_completed)
@@ -38,34 +37,39 @@ def section(evidence: Evidence) -> Section:
         ("completed, partial", partial),
         ("completed, manifest not read", len(completed) - len(read)),
         ("failed", sum(1 for job in jobs if job.outcome is Outcome.FAILED)),
-        ("no known end", sum(1 for job in jobs if job.outcome not in {Outcome.COMPLETED, Outcome.FAILED})),
+        ("end not known", sum(1 for job in jobs if job.outcome not in {Outcome.COMPLETED, Outcome.FAILED})),
     )
     rows = tuple(
         (name, text.fraction(share), text.rate(share)) for name, k in groups if (share := proportion(k, len(jobs)))
     )
-    lost = exact_proportion(sum(scenes - done for scenes, done in read), sum(scenes for scenes, _ in read))
     items = []
     if video := handled(evidence):
-        items.append(f"Jobs that ended with a video in spite of the fault: {text.quoted(video)}.")
-    if lost:
+        items.append(f"Jobs with a video despite the fault: {text.quoted(video)}.")
+    if lost := exact_proportion(sum(scenes - done for scenes, done in read), sum(scenes for scenes, _ in read)):
         items.append(f"Scenes lost in completed videos: {text.quoted(lost)}, exact interval.")
-    items.append(_agreement(evidence, partial))
-    checked = [job for job in completed if job.integrity is not None]
-    if checked:
+    items.append(_agreement(evidence, subjects.names(found), partial))
+    if checked := [job for job in completed if job.integrity is not None]:
         intact = sum(1 for job in checked if job.integrity == "ok")
-        items.append(f"Files of {intact:,} of {len(checked):,} checked videos match their manifest.")
+        items.append(f"Videos whose files match their manifest: {intact:,} of {len(checked):,} checked.")
     columns = ("End of the job", "Jobs", "Share % (95 % CI)")
     caption = (
-        "From the client's records and the manifests it read: a video is partial when a scene lacks sound or picture."
+        f"Scenario {', '.join(f'`{s.name}`' for s in found)}, from the client's records and the manifests it read. "
+        "Partial: a scene lacks sound or picture."
     )
     return Section(title, (Bullets(tuple(items)), Table(columns, rows, columns[1:], caption)))
 
 
-def _agreement(evidence: Evidence, partial: int) -> str:
-    said = evidence.value("service_jobs", SCENARIO, member="partial")
-    counted = evidence.value("service_jobs", SCENARIO, member="completed")
-    if said is None and counted is None:
-        return f"The manifests show {partial:,} partial videos; the service's own count is not available."
-    number = round(said or 0)
-    verdict = "they agree" if number == partial else "**they differ**"
-    return f"The manifests show {partial:,} partial videos, the service counted {number:,} (PromQL): {verdict}."
+def _jobs(evidence: Evidence) -> list[JobRecord]:
+    found = subjects.refused_calls(evidence)
+    return [job for s in found for job in evidence.scenario_jobs(s.name) if job.outcome not in STOPPED]
+
+
+def _agreement(evidence: Evidence, names: list[str], partial: int) -> str:
+    said = [
+        evidence.value("service_jobs", name, member=member) for name in names for member in ("partial", "completed")
+    ]
+    if all(value is None for value in said):
+        return f"Partial videos: {partial:,} by the manifests; the service's count is not available."
+    number = round(sum(value or 0 for value in said[::2]))
+    verdict = "the counts agree" if number == partial else "**the counts differ**"
+    return f"Partial videos: {partial:,} by the manifests, {number:,} by the service (PromQL): {verdict}."

@@ -1,21 +1,22 @@
-"""Advice on reliability: a threshold that was crossed, with the number that crossed it."""
+"""Recommendations on reliability."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from reelbench.reporting.analysis import subjects
 from reelbench.reporting.analysis.job_integrity import losses
-from reelbench.reporting.analysis.open_breaker_calls import crossings
-from reelbench.reporting.analysis.outages import outages
 from reelbench.reporting.document import text
-from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section
+from reelbench.reporting.document.report import Section
+from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.sections.reliability.breaker import SCENARIO as OUTAGE
-from reelbench.reporting.sections.reliability.cancellation import SCENARIO as CANCELLATION
-from reelbench.reporting.sections.reliability.cancellation import leftovers
+from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.sections import recommendations
+from reelbench.reporting.sections.recommendations import Advice, Rule
+from reelbench.reporting.sections.reliability import breaker
+from reelbench.reporting.sections.reliability.cancellation import latency, leftovers
 from reelbench.reporting.sections.reliability.partial_failures import handled
-from reelbench.reporting.sections.reliability.retries import PROVIDER, SCENARIO, recovered
-from reelbench.reporting.sections.reliability.success import DIMENSION, NORMAL
+from reelbench.reporting.sections.reliability.retries import PROVIDERS, recovered
 from reelbench.reporting.statistics.intervals import summarize
 
 MIN_RECOVERY = 0.9
@@ -31,51 +32,37 @@ MAX_WAIT_SHARE = 0.5
 MIN_HANDLED = 0.9
 """Share of jobs with a video under partial failures."""
 MAX_CANCELLATION = 1.0
-"""Seconds, P95 on the client's side."""
+"""Seconds, P95 at the client."""
 
 
 def section(evidence: Evidence) -> Section:
-    """All advice that the numbers support."""
-    advice = tuple(
-        sentence
-        for part in (_losses, _audit, _breaker, _retries, _partials, _cancellation)
-        for sentence in part(evidence)
-    )
-    thresholds = (
-        f"Thresholds: recovery {MIN_RECOVERY * 100:g} %, {MAX_AMPLIFICATION:g} attempts per call, "
-        f"{MAX_ADDED * 100:g} % added response time, detection {MAX_DETECTION_SHARE * 100:g} % of an outage, waiting "
-        f"{MAX_WAIT_SHARE * 100:g} % of the time from lifting to closed, {MIN_HANDLED * 100:g} % of jobs with a video "
-        f"under partial failures, cancellation P95 {MAX_CANCELLATION:g} s; any loss, corrupt file, duplicate, stuck "
-        "job, leftover, call through an open breaker or unclean audit."
-    )
-    text = "" if advice else "No threshold was crossed by the scenarios that ran. "
-    blocks: list[Block] = [Bullets(advice)] if advice else []
-    return Section("Recommendations", (*blocks, Paragraph(text + thresholds)))
+    """Return the advice that the numbers support."""
+    return recommendations.section("Recommendations", RULES, evidence)
 
 
-def _losses(evidence: Evidence) -> Iterator[str]:
-    found = losses(evidence, *(scenario.name for scenario in evidence.scenarios(DIMENSION)))
+def _losses(evidence: Evidence) -> Iterator[Advice]:
+    found = losses(evidence, *subjects.names(evidence.scenarios(Dimension.RELIABILITY)))
     if found.lost:
-        yield (
-            f"**{found.lost:,} of {found.expected:,} accepted jobs were lost:** write a job's state where it survives "
-            "before its acceptance is answered."
+        yield Advice(
+            f"{found.lost:,} of {found.expected:,} accepted jobs were lost",
+            "store a job durably before answering that it is accepted",
         )
     if found.duplicated:
-        yield f"**{found.duplicated:,} ids belong to two jobs:** make ids unique across replicas and restarts."
+        yield Advice(f"{found.duplicated:,} ids belong to two jobs", "make ids unique across replicas and restarts")
     if found.corrupt:
-        yield (
-            f"**{found.corrupt:,} of {found.checked:,} checked jobs are not what their manifest says:** write files "
-            "aside and rename them, and the manifest last."
+        yield Advice(
+            f"{found.corrupt:,} of {found.checked:,} checked jobs do not match their manifest",
+            "write each file under a temporary name and rename it; write the manifest last",
         )
     if found.stuck:
-        yield (
-            f"**{found.stuck:,} of {found.accepted:,} jobs did not end within the time limit:** put a limit on every "
-            "stage, so that a job fails instead of hanging."
+        yield Advice(
+            f"{found.stuck:,} of {found.accepted:,} jobs did not end within the time limit",
+            "set a time limit for every stage, so that a job fails instead of hanging",
         )
 
 
-def _audit(evidence: Evidence) -> Iterator[str]:
-    for scenario in evidence.scenarios(DIMENSION):
+def _audit(evidence: Evidence) -> Iterator[Advice]:
+    for scenario in evidence.scenarios(Dimension.RELIABILITY):
         audit = scenario.audit
         if audit is None or audit.error is not None:
             continue
@@ -85,95 +72,124 @@ def _audit(evidence: Evidence) -> Iterator[str]:
             "orphaned folders": audit.orphans,
             "records without files": audit.missing,
         }
-        left = [f"{number:,} {what}" for what, number in counts.items() if number]
-        if left:
-            yield f"**The audit after {scenario.name} is not clean:** {', '.join(left)}; clean up where a job ends."
-
-
-def _breaker(evidence: Evidence) -> Iterator[str]:
-    if evidence.scenario(OUTAGE) is None or evidence.switched_off("breaker") or not evidence.breakers_read(OUTAGE):
-        return
-    passed = len(crossings(evidence, OUTAGE).passed)
-    if passed:
-        yield f"**{passed:,} calls passed an open breaker:** every attempt, retries too, must ask the breaker first."
-    found = outages(evidence, OUTAGE)
-    closed_never = sum(1 for outage in found if outage.opened is not None and outage.closed is None)
-    if closed_never:
-        yield (
-            f"**{closed_never} of {len(found)} outages were not recovered from within the case:** shorten the open "
-            "time, or lengthen the case to see the recovery."
-        )
-    unopened = sum(1 for outage in found if outage.opened is None)
-    if unopened:
-        yield f"**The breaker did not open in {unopened} of {len(found)} outages:** lower its failure threshold."
-    slow = [
-        o.detection / (o.lifted - o.on)
-        for o in found
-        if o.detection is not None and o.lifted is not None and o.lifted > o.on
-    ]
-    if slow and (share := sum(slow) / len(slow)) > MAX_DETECTION_SHARE:
-        yield (
-            f"**Detection takes {share * 100:.0f} % of an outage:** lower the failure threshold or the time limit of "
-            "an attempt, so that the breaker opens sooner."
-        )
-    waits = [
-        (o.open_after_lifting, o.after_lifting)
-        for o in found
-        if o.open_after_lifting is not None and o.after_lifting is not None and o.after_lifting > 0
-    ]
-    if waits:
-        wait, whole = (sum(values) / len(waits) for values in zip(*waits, strict=True))
-        if wait / whole > MAX_WAIT_SHARE:
-            yield (
-                f"**{wait:.3f} s of the {whole:.3f} s from lifting to closed are waiting for the probe:** a shorter "
-                "open time brings the provider back sooner, at the price of more probes into an outage."
+        if left := [f"{number:,} {what}" for what, number in counts.items() if number]:
+            yield Advice(
+                f"The audit after {scenario.name} is not clean", f"{', '.join(left)}; clean up where a job ends"
             )
 
 
-def _retries(evidence: Evidence) -> Iterator[str]:
-    found = recovered(evidence, SCENARIO, PROVIDER)
+def _passed(evidence: Evidence) -> Iterator[Advice]:
+    if not evidence.switched_off("breaker") and (passed := len(breaker.calls_while_open(evidence).passed)):
+        yield Advice(f"{passed:,} calls passed an open breaker", "check the breaker before every attempt, also retries")
+
+
+def _outages(evidence: Evidence) -> Iterator[Advice]:
+    if evidence.switched_off("breaker") or not breaker.breakers_read(evidence):
+        return
+    found = breaker.provider_outages(evidence)
+    if unrecovered := sum(1 for outage in found if outage.opened is not None and outage.closed is None):
+        yield Advice(
+            f"{unrecovered} of {len(found)} outages were not recovered from within the case",
+            "shorten the open time, or lengthen the case to see the recovery",
+        )
+    if unopened := sum(1 for outage in found if outage.opened is None):
+        yield Advice(f"The breaker did not open in {unopened} of {len(found)} outages", "lower its failure threshold")
+
+
+def _detection(evidence: Evidence) -> Iterator[Advice]:
+    slow = [
+        o.detection / (o.lifted - o.on)
+        for o in breaker.provider_outages(evidence)
+        if o.detection is not None and o.lifted is not None and o.lifted > o.on
+    ]
+    if slow and (share := sum(slow) / len(slow)) > MAX_DETECTION_SHARE:
+        yield Advice(
+            f"Detection takes {share * 100:.0f} % of an outage",
+            "lower the failure threshold or the time limit of an attempt, so that the breaker opens sooner",
+        )
+
+
+def _waiting(evidence: Evidence) -> Iterator[Advice]:
+    waits = [
+        (o.open_after_lifting, o.after_lifting)
+        for o in breaker.provider_outages(evidence)
+        if o.open_after_lifting is not None and o.after_lifting is not None and o.after_lifting > 0
+    ]
+    wait, whole = (sum(values) / len(waits) for values in zip(*waits, strict=True)) if waits else (0.0, 1.0)
+    if wait / whole > MAX_WAIT_SHARE:
+        yield Advice(
+            f"{wait:.3f} s of the {whole:.3f} s from lifting to closed are spent waiting for the probe",
+            "shorten the open time for a faster recovery; more probes then hit a provider that is still down",
+        )
+
+
+def _recovery(evidence: Evidence) -> Iterator[Advice]:
+    found = recovered(evidence)
     if found and (evidence.run.switches or {}).get("retries") is False:
-        yield f"**Retries are off:** all {found.n:,} TTS calls that failed once failed for good; turn them on."
+        yield Advice(
+            "Retries are off", f"all {found.n:,} provider calls that failed once stayed failed; turn retries on"
+        )
     elif found and found.value < MIN_RECOVERY:
-        yield (
-            f"**Retries recover {found.value * 100:.1f} % of the TTS calls that failed once** ({found.k:,} of "
-            f"{found.n:,}): allow one attempt more, or a longer wait before it."
-        )
-    amplification = evidence.value("retry_amplification", SCENARIO, member=PROVIDER)
-    if amplification is not None and amplification > MAX_AMPLIFICATION:
-        yield (
-            f"**{amplification:.2f} attempts per call:** put a budget on retries, or they add to the load of a "
-            "provider in trouble."
-        )
-    normal, faulty = (summarize(evidence.scenario_times(name)) for name in (NORMAL, SCENARIO))
-    if normal and faulty and (added := faulty.average / normal.average - 1) > MAX_ADDED:
-        yield (
-            f"**Retries add {added * 100:.0f} % to the average response time** ({normal.average:.3f} to "
-            f"{faulty.average:.3f} s): shorten the first wait, or retry at another provider."
+        yield Advice(
+            f"Retries recover {found.value * 100:.1f} % of the provider calls that failed once",
+            f"{text.fraction(found)}; allow one more attempt, or a longer wait before it",
         )
 
 
-def _partials(evidence: Evidence) -> Iterator[str]:
+def _amplification(evidence: Evidence) -> Iterator[Advice]:
+    for scenario, provider in subjects.retried_errors(evidence):
+        value = evidence.value("retry_amplification", scenario, member=provider)
+        if value is not None and value > MAX_AMPLIFICATION:
+            yield Advice(
+                f"{value:.2f} attempts per call in {place_name(scenario, member=PROVIDERS[provider])}",
+                "set a retry budget, or retries overload a provider in trouble",
+            )
+
+
+def _added(evidence: Evidence) -> Iterator[Advice]:
+    base = subjects.normal_operation(evidence)
+    normal = summarize(evidence.scenario_times(base.name)) if base else None
+    for scenario in dict.fromkeys(scenario for scenario, _ in subjects.retried_errors(evidence)):
+        faulty = summarize(evidence.scenario_times(scenario))
+        if normal and faulty and (added := faulty.average / normal.average - 1) > MAX_ADDED:
+            yield Advice(
+                f"Retries add {added * 100:.0f} % to the average response time of {scenario}",
+                f"{normal.average:.3f} to {faulty.average:.3f} s; shorten the first wait, or retry at another provider",
+            )
+
+
+def _partial(evidence: Evidence) -> Iterator[Advice]:
     found = handled(evidence)
     if found and found.value < MIN_HANDLED:
-        yield (
-            f"**Only {found.value * 100:.1f} % of the jobs had a video under partial failures** "
-            f"({text.fraction(found)}): replace a refused picture by a plain one instead of giving up the job."
+        yield Advice(
+            f"Only {found.value * 100:.1f} % of the jobs had a video under partial failures",
+            f"{text.fraction(found)}; replace a refused picture by a plain one instead of failing the job",
         )
 
 
-def _cancellation(evidence: Evidence) -> Iterator[str]:
-    left = leftovers(evidence)
-    if left and left.k:
-        yield (
-            f"**{text.fraction(left)} cancelled jobs were still shown afterwards:** remove the record before "
-            "answering the cancellation."
+def _cancellation(evidence: Evidence) -> Iterator[Advice]:
+    if (left := leftovers(evidence)) and left.k:
+        yield Advice(
+            f"{text.fraction(left)} cancelled jobs were still shown afterwards",
+            "remove the record before answering the cancellation",
         )
-    times = summarize(
-        [j.done - j.cancel_sent for j in evidence.scenario_jobs(CANCELLATION) if j.cancel_sent is not None]
-    )
+    times = latency(evidence)
     if times and times.p95.value > MAX_CANCELLATION:
-        yield (
-            f"**A cancellation takes {times.p95.value:.3f} s (P95):** cancel the calls in flight instead of "
-            "waiting for them."
+        yield Advice(
+            f"A cancellation takes {times.p95.value:.3f} s (P95)", "cancel calls in flight instead of waiting for them"
         )
+
+
+RULES = (
+    Rule("a lost, duplicated, corrupt or stuck job", _losses),
+    Rule("an audit that is not clean", _audit),
+    Rule("a call through an open breaker", _passed),
+    Rule("an outage without opening or recovery", _outages),
+    Rule(f"detection > {MAX_DETECTION_SHARE * 100:g} % of an outage", _detection),
+    Rule(f"waiting > {MAX_WAIT_SHARE * 100:g} % of the time from lifting to closed", _waiting),
+    Rule(f"recovery < {MIN_RECOVERY * 100:g} %", _recovery),
+    Rule(f"> {MAX_AMPLIFICATION:g} attempts per call", _amplification),
+    Rule(f"> {MAX_ADDED * 100:g} % added response time", _added),
+    Rule(f"< {MIN_HANDLED * 100:g} % of jobs with a video under partial failures", _partial),
+    Rule(f"a leftover, or cancellation P95 > {MAX_CANCELLATION:g} s", _cancellation),
+)

@@ -1,22 +1,20 @@
-"""Error recovery: what retries save, what they cost, and whether the failures were those that were planned."""
+"""Error recovery: what retries save, what they cost, and whether faults hit as planned."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from reelbench.reporting.analysis import subjects
 from reelbench.reporting.document import text
-from reelbench.reporting.document.report import Block, Bullets, Section, Table
+from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
+from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import Measurement
 from reelbench.reporting.evidence.records import place_name
-from reelbench.reporting.sections.common import not_run
-from reelbench.reporting.sections.reliability.success import DIMENSION, NORMAL
 from reelbench.reporting.statistics.intervals import Interval, Proportion, mean_difference, proportion, summarize
 
-SCENARIO = "tts_failures"
-PROVIDER = "tts"
 PROVIDERS = {"llm": "LLM", "tts": "TTS", "image": "Image"}
-KINDS = (
+ENDS = (
     "calls_successful_without_retry",
     "calls_successful_with_retry",
     "calls_failed_without_retry",
@@ -25,44 +23,56 @@ KINDS = (
 """Indicators of the four ends of a call, in the order of the table."""
 
 
-def recovered(evidence: Evidence, scenario: str, provider: str) -> Proportion | None:
-    """Calls that a retry brought to success, of those that failed at least once; Wilson interval."""
+def recovered(evidence: Evidence) -> Proportion | None:
+    """Return the calls that a retry saved, of those that failed at least once, where errors can be retried."""
+    found = [share for place in subjects.retried_errors(evidence) if (share := recovered_at(evidence, *place))]
+    return proportion(sum(share.k for share in found), sum(share.n for share in found))
+
+
+def recovered_at(evidence: Evidence, scenario: str, provider: str) -> Proportion | None:
+    """Return the same for one provider of one scenario; Wilson interval."""
     saved = evidence.value("calls_successful_with_retry", scenario, member=provider)
     failed = evidence.value("transient_n", scenario, member=provider)
     return None if saved is None or failed is None else proportion(round(saved), round(failed))
 
 
 def section(evidence: Evidence) -> Section:
-    """Recovery rate, retries by provider, added latency, observed fault rates."""
+    """Return recovery rate, retries by provider, added latency and observed fault rates."""
+    places = subjects.retried_errors(evidence)
     blocks: list[Block] = []
-    if evidence.scenario(SCENARIO) is None:
-        blocks += not_run(SCENARIO)
-    elif found := recovered(evidence, SCENARIO, PROVIDER):
+    if not places:
+        blocks.append(Paragraph("No provider of this run answered a share of the calls with errors to retry."))
+    elif found := recovered(evidence):
+        where = ", ".join(f"{PROVIDERS[provider]} in `{scenario}`" for scenario, provider in places)
         sentence = (
-            f"Recovery rate of transient failures: {text.quoted(found)}. It is the share of calls brought to success "
-            "by a retry in all calls that failed at least once: with retry / (with retry + failed with retry + failed "
-            f"without retry), for {PROVIDERS[PROVIDER]} in `{SCENARIO}`."
+            f"Recovery rate of transient failures: {text.quoted(found)} ({where}). It is the share of calls that a "
+            "retry saved, of all calls that failed at least once: saved by retry / (saved by retry + failed after "
+            "retries + failed without retry)."
         )
-        blocks.append(Bullets((sentence, *_cost(evidence))))
+        blocks.append(Bullets((sentence, *(cost for place in places for cost in _cost(evidence, *place)))))
     else:
-        blocks.append(Bullets(("The recovery rate has no data: the service's telemetry shows no call that failed.",)))
-    blocks += [table for table in (_calls(evidence), _latency(evidence), _rates(evidence)) if table]
+        blocks.append(Paragraph("The recovery rate has no data: the service's telemetry has no call that failed."))
+    latency = [_latency(evidence, scenario) for scenario in dict.fromkeys(scenario for scenario, _ in places)]
+    blocks += [table for table in (_calls(evidence), *latency, _rates(evidence)) if table]
     return Section("Error recovery", tuple(blocks))
 
 
-def _cost(evidence: Evidence) -> list[str]:
-    amplification = evidence.value("retry_amplification", SCENARIO, member=PROVIDER)
-    backoff = evidence.value("retry_backoff", SCENARIO, member=PROVIDER)
-    calls = evidence.value("retry_calls", SCENARIO, member=PROVIDER)
+def _cost(evidence: Evidence, scenario: str, provider: str) -> list[str]:
+    amplification = evidence.value("retry_amplification", scenario, member=provider)
+    backoff = evidence.value("retry_backoff", scenario, member=provider)
+    calls = evidence.value("retry_calls", scenario, member=provider)
     if amplification is None or not calls:
         return []
     wait = f" Waits between attempts: {text.with_unit(backoff / calls, 's')} per call." if backoff is not None else ""
-    return [f"Retry amplification: **{amplification:.2f} attempts per call** (n = {round(calls):,} calls).{wait}"]
+    place = place_name(scenario, member=PROVIDERS[provider])
+    return [
+        f"Retry amplification, {place}: **{amplification:.2f} attempts per call** (n = {round(calls):,} calls).{wait}"
+    ]
 
 
 def _calls(evidence: Evidence) -> Table | None:
     rows = []
-    for scenario in evidence.scenarios(DIMENSION):
+    for scenario in evidence.scenarios(Dimension.RELIABILITY):
         for provider, name in PROVIDERS.items():
             calls = evidence.value("retry_calls", scenario.name, member=provider)
             if not calls:
@@ -71,14 +81,14 @@ def _calls(evidence: Evidence) -> Table | None:
                 (
                     place_name(scenario.name, member=name),
                     text.count(calls),
-                    *(text.count(evidence.value(kind, scenario.name, member=provider)) for kind in KINDS),
+                    *(text.count(evidence.value(end, scenario.name, member=provider)) for end in ENDS),
                     text.count(evidence.value("retry_attempts", scenario.name, member=provider)),
-                    # Attempts of cancelled calls have no call among those that ended to be divided by.
+                    # Attempts of cancelled calls have no ended call to be divided by.
                     text.NONE
                     if "cancel" in scenario.steps
                     else text.number(evidence.value("retry_amplification", scenario.name, member=provider), 3),
                     text.number(evidence.value("retry_backoff", scenario.name, member=provider), 3),
-                    text.rate(recovered(evidence, scenario.name, provider)),
+                    text.rate(recovered_at(evidence, scenario.name, provider)),
                 )
             )
     columns = (
@@ -86,16 +96,19 @@ def _calls(evidence: Evidence) -> Table | None:
         "Attempts", "Attempts/call", "Backoff [s]", "Recovery % (95 % CI)",
     )  # fmt: skip
     caption = (
-        "PromQL, warm-up left out. The four ends of a call sum up to the calls; attempts also hold those of cancelled "
-        "calls and those that an open breaker rejected. Failed without a retry: refused for good, or "
-        "retries are off; no retry can recover a refusal for good, and it counts as not recovered."
+        "PromQL, without warm-up. Calls are the sum of their four ends; attempts include those of cancelled calls and "
+        "those rejected by an open breaker. Failed, no retry: permanent errors (not retryable), which count as not "
+        "recovered, or retries are off."
     )
     return Table(columns, tuple(rows), columns[1:], caption) if rows else None
 
 
-def _latency(evidence: Evidence) -> Table | None:
-    times = {name: evidence.scenario_times(name) for name in (NORMAL, SCENARIO)}
-    normal, faulty = (summarize(times[name]) for name in (NORMAL, SCENARIO))
+def _latency(evidence: Evidence, scenario: str) -> Table | None:
+    base = subjects.normal_operation(evidence)
+    if base is None:
+        return None
+    times = {name: evidence.scenario_times(name) for name in (base.name, scenario)}
+    normal, faulty = (summarize(values) for values in times.values())
     if normal is None or faulty is None:
         return None
     rows = [
@@ -108,9 +121,9 @@ def _latency(evidence: Evidence) -> Table | None:
             text.tail(found.p95),
             _cases(evidence, "response_time_p95", name, text.quantile),
         )
-        for name, found in ((NORMAL, normal), (SCENARIO, faulty))
+        for name, found in ((base.name, normal), (scenario, faulty))
     ]
-    limits = mean_difference(times[SCENARIO], times[NORMAL])
+    limits = mean_difference(times[scenario], times[base.name])
     rows.append(
         (
             "difference",
@@ -124,9 +137,9 @@ def _latency(evidence: Evidence) -> Table | None:
     )
     columns = ("Response time [s]", "n", "Avg", "Avg PromQL", "P50", "P95", "P95 PromQL")
     caption = (
-        "Added latency of retries: completed jobs, exact values from the client's records beside PromQL (one value for "
-        r"each case). 95 % CI of the difference of the averages by Welch's t. \* n is too small for an upper limit of "
-        "the 95 % interval."
+        "Latency added by retries: completed jobs, exact values from the client's records and PromQL (one value per "
+        r"case). 95 % CI of the difference of the averages by Welch's t. \* n is too small for an upper limit of the "
+        "95 % interval."
     )
     return Table(columns, tuple(rows), columns[1:], caption)
 
@@ -145,8 +158,9 @@ def _limits(limits: Interval) -> str:
 
 def _rates(evidence: Evidence) -> Table | None:
     rows = []
-    for fault in evidence.faults(*(scenario.name for scenario in evidence.scenarios(DIMENSION))):
+    for fault in evidence.faults(*subjects.names(evidence.scenarios(Dimension.RELIABILITY))):
         observed = None if fault.seen is None or fault.hit is None else proportion(fault.hit, fault.seen)
+        inside = observed is not None and observed.lower <= fault.rate <= observed.upper
         rows.append(
             (
                 place_name(fault.scenario, fault.case),
@@ -155,14 +169,12 @@ def _rates(evidence: Evidence) -> Table | None:
                 text.percent(fault.rate),
                 text.fraction(observed),
                 text.rate(observed),
-                text.NONE
-                if observed is None
-                else ("yes" if observed.lower <= fault.rate <= observed.upper else "**no**"),
+                text.NONE if observed is None else "yes" if inside else "**no**",
             )
         )
     columns = ("Scenario / case", "Target", "Fault", "Planned %", "Hit", "Observed % (95 % CI)", "Planned within CI")
     caption = (
-        "Injected faults, counted where they were injected (Wilson interval). Schedules are exact in blocks, so the "
-        "observed rate differs from the planned one only by the last, incomplete block."
+        "Injected faults, counted at the injecting side (Wilson interval). Schedules are exact in blocks: only the "
+        "last, incomplete block can make the observed rate differ from the planned one."
     )
-    return Table(columns, tuple(rows), ("Planned %", "Hit", "Observed % (95 % CI)"), caption) if rows else None
+    return Table(columns, tuple(rows), columns[3:6], caption) if rows else None

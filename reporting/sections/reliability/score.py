@@ -1,20 +1,21 @@
-"""The reliability score: a weighted mean of shares, in which nothing outweighs a loss."""
+"""The reliability score: a weighted mean of shares that a single loss fails."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reelbench.reporting.analysis import subjects
 from reelbench.reporting.analysis.job_integrity import losses
-from reelbench.reporting.analysis.open_breaker_calls import crossings
-from reelbench.reporting.analysis.outages import outages
 from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
+from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.sections.reliability import breaker
 from reelbench.reporting.sections.reliability.cancellation import leftovers
 from reelbench.reporting.sections.reliability.partial_failures import handled
-from reelbench.reporting.sections.reliability.retries import PROVIDER, SCENARIO, recovered
-from reelbench.reporting.sections.reliability.success import DIMENSION, NORMAL, success
+from reelbench.reporting.sections.reliability.retries import recovered
+from reelbench.reporting.sections.reliability.success import success
 from reelbench.reporting.statistics.intervals import Proportion, proportion
 
 PASSING = 0.9
@@ -23,74 +24,117 @@ PASSING = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One share with its weight; None when there is no data."""
+    """One share with its weight."""
 
     name: str
     weight: int
+    tested: bool
+    """False when no scenario of the run shows it: the part is then left out of the score, and the score says so."""
     share: Proportion | None
+    """None when there is no data."""
     key: bool = False
-    """Anything less than all of it fails the score, whatever the other parts say."""
+    """A share below 1 fails the score."""
 
     @property
     def failed(self) -> bool:
-        """True when a key part does not hold in full."""
+        """True when this is a key part with a share below 1."""
         return self.key and self.share is not None and self.share.k < self.share.n
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """The parts and what they amount to."""
+    """The parts, their weighted mean and its status."""
 
     parts: tuple[Part, ...]
 
     @property
+    def tested(self) -> tuple[Part, ...]:
+        """The parts that the run has a scenario for."""
+        return tuple(part for part in self.parts if part.tested)
+
+    @property
+    def weight(self) -> int:
+        """Sum of the weights of the tested parts."""
+        return sum(part.weight for part in self.tested)
+
+    @property
+    def weighted(self) -> float:
+        """Sum of the weighted shares."""
+        return sum(part.weight * part.share.value for part in self.tested if part.share is not None)
+
+    @property
     def value(self) -> float | None:
-        """Weighted mean of the shares; None when a part has no data."""
-        shares = [(part.weight, part.share.value) for part in self.parts if part.share is not None]
-        if not shares or len(shares) < len(self.parts):
-            return None
-        return sum(weight * share for weight, share in shares) / sum(weight for weight, _ in shares)
+        """Weighted mean of the shares; None when a tested part has no data."""
+        return self.weighted / self.weight if self.tested and all(part.share for part in self.tested) else None
 
     @property
     def status(self) -> Status:
-        """FAIL by a key part also where the score itself cannot be given."""
+        """FAIL by a key part also without a value; INCONCLUSIVE when a part was not tested."""
         if any(part.failed for part in self.parts):
             return Status.FAIL
         if self.value is None:
             return Status.NO_DATA
-        return Status.PASS if self.value >= PASSING else Status.FAIL
+        if self.value < PASSING:
+            return Status.FAIL
+        return Status.PASS if len(self.tested) == len(self.parts) else Status.INCONCLUSIVE
 
 
 def score(evidence: Evidence) -> Score:
-    """The score of a run."""
-    kept = losses(evidence, *(scenario.name for scenario in evidence.scenarios(DIMENSION)))
-    intact = losses(evidence, "data_integrity")
+    """Return the score of a run."""
+    ran = subjects.names(evidence.scenarios(Dimension.RELIABILITY))
+    kept = losses(evidence, *ran)
+    lost = kept.lost if kept.lost or not kept.unread else None
+    checked = subjects.most_files_checked(evidence)
+    intact = losses(evidence, checked.name) if checked else None
     left = leftovers(evidence)
+    outage = bool(subjects.provider_outages(evidence))
     return Score(
         (
-            Part("jobs completed in normal operation", 2, success(evidence, NORMAL)),
-            Part("transient TTS failures recovered by a retry", 2, recovered(evidence, SCENARIO, PROVIDER)),
-            Part("outages that opened the breaker and were recovered from", 2, _outages(evidence)),
-            Part("attempts that an open breaker held back", 2, _held(evidence), key=True),
+            Part(
+                "jobs completed in normal operation",
+                2,
+                subjects.normal_operation(evidence) is not None,
+                success(evidence),
+            ),
+            Part(
+                "transient provider failures recovered by a retry",
+                2,
+                bool(subjects.retried_errors(evidence)),
+                recovered(evidence),
+            ),
+            Part("provider outages with the breaker opened and closed again", 2, outage, _closed_again(evidence)),
+            Part(
+                "attempts rejected by an open breaker, of those and passed calls", 2, outage, _held(evidence), key=True
+            ),
             Part(
                 "accepted jobs not lost",
                 3,
-                None
-                if kept.lost is None or (kept.unread and not kept.lost)
-                else proportion(kept.expected - kept.lost, kept.expected),
+                bool(ran),
+                None if lost is None else proportion(kept.expected - lost, kept.expected),
                 key=True,
             ),
-            Part("checked jobs with intact files", 2, proportion(intact.checked - intact.corrupt, intact.checked)),
-            Part("jobs with a video in spite of refused scenes", 1, handled(evidence)),
-            Part("cancelled jobs that left nothing behind", 1, proportion(left.n - left.k, left.n) if left else None),
+            Part(
+                "checked jobs with intact files",
+                2,
+                intact is not None,
+                proportion(intact.checked - intact.corrupt, intact.checked) if intact else None,
+            ),
+            Part(
+                "jobs with a video despite refused scenes", 1, bool(subjects.refused_calls(evidence)), handled(evidence)
+            ),
+            Part(
+                "cancelled jobs without leftovers",
+                1,
+                bool(subjects.cancellations(evidence)),
+                proportion(left.n - left.k, left.n) if left else None,
+            ),
         )
     )
 
 
 def section(evidence: Evidence) -> Section:
-    """Formula, weights and the calculation row by row."""
+    """Return formula, weights and the calculation row by row."""
     found = score(evidence)
-    total = sum(part.weight for part in found.parts)
     rows = [
         (
             f"{part.name}{' (key)' if part.key else ''}",
@@ -98,55 +142,54 @@ def section(evidence: Evidence) -> Section:
             text.fraction(part.share),
             text.number(part.share.value if part.share else None, 4),
             text.number(part.weight * part.share.value if part.share else None, 4),
-            "**fails the score**" if part.failed else "no data" if part.share is None else "",
+            _remark(part),
         )
         for part in found.parts
     ]
-    value = found.value
-    summed = sum(part.weight * part.share.value for part in found.parts if part.share)
-    if value is not None:
-        rows.append(("sum", text.count(total), "", "", text.number(summed, 4), ""))
+    if found.value is not None:
+        rows.append(("sum", text.count(found.weight), "", "", text.number(found.weighted, 4), ""))
     columns = ("Part", "Weight w", "k of n", "Share s = k / n", "w s", "Remark")
     formula = (
-        f"Score = 100 (sum of w s) / (sum of w). It passes from {PASSING * 100:g} on, unless a key part is less than "
-        "whole: a lost job or a call through an open breaker fails it, whatever the other parts say. A part without "
-        "data is not left out of the mean; the score is then not given."
+        f"Score = 100 (sum of w s) / (sum of w) over the tested parts; it passes at ≥ {PASSING * 100:g} with all parts "
+        "tested. A key part below 1 (a lost job, a call through an open breaker) fails the score. If a tested part has "
+        "no data, no score is given."
     )
-    blocks: list[Block] = [
-        Paragraph(_sentence(found, summed, total)),
-        Table(columns, tuple(rows), columns[1:5], formula),
-    ]
-    keys = [part.name for part in found.parts if part.failed]
-    if keys:
-        blocks.append(Bullets(tuple(f"Key part less than whole: {name}." for name in keys)))
+    blocks: list[Block] = [Paragraph(_sentence(found)), Table(columns, tuple(rows), columns[1:5], formula)]
+    if keys := [part.name for part in found.parts if part.failed]:
+        blocks.append(Bullets(tuple(f"Key part below 1: {name}." for name in keys)))
     return Section("Reliability score", tuple(blocks))
 
 
-def _sentence(found: Score, summed: float, total: int) -> str:
-    value = found.value
-    if value is None:
-        missing = ", ".join(part.name for part in found.parts if part.share is None)
-        failing = " A key part fails it all the same." if found.status is Status.FAIL else ""
-        return f"**The score is not given: {found.status}.** No data in: {missing}.{failing}"
-    return f"**Reliability score: {value * 100:.1f} of 100, {found.status}** ({summed:.4f} / {total} x 100)."
+def _remark(part: Part) -> str:
+    if part.failed:
+        return "**fails the score**"
+    return "not tested" if not part.tested else "no data" if part.share is None else ""
 
 
-def _outages(evidence: Evidence) -> Proportion | None:
+def _sentence(found: Score) -> str:
+    if found.value is None:
+        missing = ", ".join(part.name for part in found.tested if part.share is None)
+        failing = " A key part below 1 fails it." if found.status is Status.FAIL else ""
+        return f"**No score: {found.status}.** No data in: {missing or 'any part'}.{failing}"
+    untested = [part.name for part in found.parts if not part.tested]
+    part = f" It rests on {len(found.tested)} of {len(found.parts)} parts; not tested: {', '.join(untested)}."
+    return (
+        f"**Reliability score: {found.value * 100:.1f} of 100, {found.status}** "
+        f"({found.weighted:.4f} / {found.weight} * 100).{part if untested else ''}"
+    )
+
+
+def _closed_again(evidence: Evidence) -> Proportion | None:
     if evidence.switched_off("breaker"):
         return None
-    found = outages(evidence, "llm_outage")
+    found = breaker.provider_outages(evidence)
     return proportion(sum(1 for outage in found if outage.recovery is not None), len(found))
 
 
 def _held(evidence: Evidence) -> Proportion | None:
-    """Attempts rejected, of those and the calls that passed while the breaker was open."""
-    if evidence.switched_off("breaker") or not any(call.scenario == "llm_outage" for call in evidence.calls):
+    if evidence.switched_off("breaker") or not breaker.counted(evidence):
         return None
-    found = crossings(evidence, "llm_outage")
-    providers = dict.fromkeys(interval.provider for interval in found.intervals)
-    rejected = [evidence.value("not_permitted", "llm_outage", member=provider) for provider in providers]
-    if not rejected or None in rejected:
-        # a call that passed is known without Prometheus, and it is what fails the score
-        return proportion(0, len(found.passed))
-    held = sum(round(number) for number in rejected if number is not None)
-    return proportion(held, held + len(found.passed))
+    crossed = breaker.calls_while_open(evidence)
+    held = breaker.rejected(evidence, crossed) or 0
+    # A call that passed is known without Prometheus, and it fails the score.
+    return proportion(held, held + len(crossed.passed))

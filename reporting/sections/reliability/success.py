@@ -1,36 +1,33 @@
-"""How the jobs of the reliability scenarios ended."""
+"""Success rate: how the jobs of the reliability scenarios ended."""
 
 from __future__ import annotations
 
 from reelbench.loadgen.record.records import JobRecord, Outcome
+from reelbench.reporting.analysis import subjects
 from reelbench.reporting.document import text
-from reelbench.reporting.document.report import Block, Bullets, Section, Table
+from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
+from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import STOPPED, Records, place_name
-from reelbench.reporting.sections.common import not_run
+from reelbench.reporting.evidence.records import STOPPED, place_name
 from reelbench.reporting.statistics.intervals import Proportion, proportion
 
-NORMAL = "normal_operation"
-DIMENSION = "reliability"
 
-
-def success(records: Records, scenario: str) -> Proportion | None:
-    """Completed of all measured jobs that the user or the plan did not stop; Wilson interval."""
-    return _share(records.scenario_jobs(scenario))
+def success(evidence: Evidence) -> Proportion | None:
+    """Return the share of completed jobs in normal operation, without stopped ones; Wilson interval."""
+    normal = subjects.normal_operation(evidence)
+    return _share(evidence.scenario_jobs(normal.name)) if normal else None
 
 
 def section(evidence: Evidence) -> Section:
-    """Success without faults, and beside it with each of them."""
-    title = "Success rate under normal conditions"
-    found = success(evidence, NORMAL)
-    blocks: list[Block] = []
-    if evidence.scenario(NORMAL) is None or found is None:
-        blocks += not_run(NORMAL)
-    else:
-        sentence = f"Without faults {text.quoted(found)} of the jobs were completed; the interval is Wilson's."
-        blocks.append(Bullets((sentence,)))
+    """Return the success rate without faults, and the outcomes of every case."""
+    normal, found = subjects.normal_operation(evidence), success(evidence)
+    blocks: list[Block] = [Paragraph("No scenario of this run is free of faults and cancellations.")]
+    if normal and found:
+        blocks = [
+            Bullets((f"Jobs completed without faults (`{normal.name}`): {text.quoted(found)}, Wilson interval.",))
+        ]
     rows = []
-    for scenario, case in evidence.cases(DIMENSION):
+    for scenario, case in evidence.cases(Dimension.RELIABILITY):
         jobs = evidence.case_jobs(scenario.name, case.name)
         counts = [sum(1 for job in jobs if job.outcome is outcome) for outcome in Outcome]
         rows.append(
@@ -47,11 +44,10 @@ def section(evidence: Evidence) -> Section:
         "Success % PromQL",
     )  # fmt: skip
     caption = (
-        "From the client's records. Success is completed of all that were neither cancelled nor aborted. It is "
-        "judged where *Objectives* names it: in normal operation, as faults are meant to show in the others, and where "
-        "a scenario file says so."
+        "From the client's records. Success: completed jobs, of all that were neither cancelled nor aborted. Only the "
+        "scenarios under *Objectives* are judged by it: with faults, failed jobs are expected."
     )
-    return Section(title, (*blocks, Table(columns, tuple(rows), columns[1:], caption)))
+    return Section("Success rate", (*blocks, Table(columns, tuple(rows), columns[1:], caption)))
 
 
 def _share(jobs: list[JobRecord]) -> Proportion | None:

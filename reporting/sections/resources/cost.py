@@ -1,18 +1,16 @@
-"""The section on cost: for a job, for 1,000 jobs, for a month."""
+"""Cost: per job, per 1,000 jobs, per month."""
 
 from __future__ import annotations
 
 from reelbench.loadgen.record.records import CaseRecord
-from reelbench.reporting.analysis.cost import KINDS, PER, Bill, Loaded, Month, bill, loaded, month
+from reelbench.reporting.analysis.cost import KINDS, PER, Bill, Loaded, Month, bill, loaded, month, reference
 from reelbench.reporting.analysis.process_usage import job_seconds
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
+from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import case_seconds, place_name
 
-DIMENSION = "resources"
-REFERENCE = ("single_job", "network_bandwidth", "resource_scaling")
-"""The scenario that stands for a job: the first of these that was measured."""
 NAMES = {
     "cpu": "CPU",
     "memory": "Memory",
@@ -24,22 +22,12 @@ NAMES = {
 }
 
 
-def reference(evidence: Evidence) -> tuple[str, CaseRecord, Bill] | None:
-    """Scenario, case and bill that stand for a job."""
-    for name in REFERENCE:
-        found = evidence.scenario(name)
-        for case in found.cases if found else []:
-            if case.started is not None and (cost := bill(evidence, name, case)) is not None:
-                return name, case, cost
-    return None
-
-
 def section(evidence: Evidence) -> Section:
-    """Marginal and fully loaded cost."""
+    """Return marginal and fully loaded cost."""
     title = "Infrastructure cost"
     found = reference(evidence)
     if found is None:
-        sentence = "No case has the bytes, CPU, memory and usage of completed jobs that a cost needs."
+        sentence = "No case has all that a cost needs: bytes, CPU, memory and usage of completed jobs."
         return Section(title, (Paragraph(sentence), _list(evidence)))
     scenario, case, cost = found
     currency = evidence.prices.currency
@@ -51,9 +39,9 @@ def section(evidence: Evidence) -> Section:
             f"{cost.jobs} jobs)."
         ),
         (
-            f"Of that, jobs that gave no video cost {text.money(cost.failures)} {currency}. Attempts beyond the first "
-            f"would add {text.money(cost.retries)} {currency} a job if providers charge for attempts that failed; the "
-            "usage counts good answers alone, so they are not in the cost above."
+            f"Jobs without a video account for {text.money(cost.failures)} {currency} of that. Retries add "
+            f"{text.money(cost.retries)} {currency} per job where providers charge for failed attempts; the cost above "
+            "counts successful answers only."
         ),
     ]
     held = loaded(evidence, scenario, case)
@@ -61,9 +49,9 @@ def section(evidence: Evidence) -> Section:
         variable = cost.of("egress", *KINDS)
         items.append(
             f"Fully loaded, one instance at the load of {place}: **{text.money(variable + held.workload)} "
-            f"{currency}** a job: providers and egress {text.money(variable)}, compute {text.money(held.workload)} "
-            f"by max(request, usage), of which {text.money(held.unused)} was reserved and not used. Idle, apart: the "
-            f"rest of the machine costs {text.money(held.idle)} {currency} for each job."
+            f"{currency}** per job: providers and egress {text.money(variable)}, compute {text.money(held.workload)} "
+            f"by max(request, usage), of which {text.money(held.unused)} was reserved and unused. The idle rest of the "
+            f"machine costs {text.money(held.idle)} {currency} per job and is not included."
         )
         whole = _month(evidence, found, held)
         if whole is not None:
@@ -77,7 +65,7 @@ def _month(evidence: Evidence, found: tuple[str, CaseRecord, Bill], held: Loaded
     used = job_seconds(evidence, scenario, case)
     rates = [
         len(evidence.response_times(s.name, c.name)) / seconds
-        for s, c in evidence.cases(DIMENSION)
+        for s, c in evidence.cases(Dimension.RESOURCES)
         if (seconds := case_seconds(c)) and not c.switches and c.prompts == "unique"
     ]
     best = max(rates, default=0.0)
@@ -86,10 +74,10 @@ def _month(evidence: Evidence, found: tuple[str, CaseRecord, Bill], held: Loaded
 
 def _monthly(whole: Month, currency: str) -> str:
     return (
-        f"A month at a load of {whole.jobs:,.0f} jobs, spread evenly: "
+        f"A month with {whole.jobs:,.0f} jobs, spread evenly: "
         f"**{text.money(whole.compute + whole.variable)} {currency}**: providers and egress "
         f"{text.money(whole.variable)}, compute of {whole.instances} instance{'s' if whole.instances > 1 else ''} "
-        f"{text.money(whole.compute)} (one instance did {whole.capacity:.2f} jobs/s at best in a case of this report; "
+        f"{text.money(whole.compute)} (best throughput of one instance in this report: {whole.capacity:.2f} jobs/s; "
         "no reserve for peaks)."
     )
 
@@ -113,16 +101,16 @@ def _lines(evidence: Evidence, place: str, cost: Bill) -> Table:
         "ListCost / 1,000 jobs", "Share %",
     )  # fmt: skip
     caption = (
-        f"{place}, n = {cost.completed} completed jobs, in {prices.currency}, named after FOCUS: an estimate at list "
-        "prices and no bill. CPU: service and media workers, above rest. Memory: peak over the memory before the case, "
-        "for its length. Totals of counters over the jobs, so without an interval."
+        f"{place}, n = {cost.completed} completed jobs, in {prices.currency}, column names after FOCUS: an estimate "
+        "at list prices. CPU: service and media workers, above idle. Memory: peak minus before, for the length of the "
+        "case. Totals of counters over the jobs, therefore without an interval."
     )
     return Table(columns, rows, (columns[1], *columns[4:]), caption)
 
 
 def _cases(evidence: Evidence) -> Table:
     rows = []
-    for scenario, case in evidence.cases(DIMENSION):
+    for scenario, case in evidence.cases(Dimension.RESOURCES):
         cost = bill(evidence, scenario.name, case)
         if cost is None:
             continue
@@ -166,5 +154,5 @@ def _list(evidence: Evidence) -> Table:
         (name, f"{price.value:,g}", f"{currency} / {price.unit}" if currency else price.unit, price.source, price.date)
         for name, price, currency in entries
     )
-    caption = "Replace them by your own: `export_reports.py --prices FILE`."
+    caption = "Use your own prices with `export_reports.py --prices FILE`."
     return Table(("Price or assumption", "Value", "Unit", "Source", "Date"), rows, ("Value",), caption)

@@ -1,23 +1,21 @@
-"""CPU: what a job costs, and how the cores are used as the load grows."""
+"""CPU: time per job, and utilisation as the load grows."""
 
 from __future__ import annotations
 
+from reelbench.reporting.analysis import subjects
 from reelbench.reporting.analysis.process_usage import PROCESSES, UNDER_TEST, cpu, idle_cores, job_seconds, utilisation
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
+from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import case_seconds, place_name
-from reelbench.reporting.sections.common import not_run
-
-DIMENSION = "resources"
-SCENARIO = "resource_scaling"
 
 
 def section(evidence: Evidence) -> Section:
-    """CPU by process for each job, and utilisation against concurrency."""
+    """Return CPU time by process and per job, and utilisation by concurrency."""
     cores = evidence.run.environment.cpu_count
     rows = []
-    for scenario, case in evidence.cases(DIMENSION):
+    for scenario, case in evidence.cases(Dimension.RESOURCES):
         jobs = len(evidence.case_jobs(scenario.name, case.name))
         length = case_seconds(case)
         parts = [cpu(evidence, scenario.name, case, process) for process in PROCESSES]
@@ -41,39 +39,38 @@ def section(evidence: Evidence) -> Section:
         return Section("CPU", (Paragraph("No samples of CPU time were stored around the cases of this run."),))
     columns = (
         "Scenario / case", "In flight", "Jobs", "Length [s]", *(f"{process.capitalize()} [s]" for process in PROCESSES),
-        "Service + media [ms/job]",
-        "Above rest [ms/job]", "Utilisation %",
+        "Service + media [ms/job]", "Above idle [ms/job]", "Utilisation %",
     )  # fmt: skip
     rest = idle_cores(evidence)
-    known = f"{rest:.3f} cores, telemetry included" if rest is not None else "not measured, so nothing is taken off"
+    known = f"{rest:.3f} cores, with telemetry" if rest is not None else "not measured, so not subtracted"
     caption = (
-        "CPU time, user and system, between the two samples that enclose a case, by their own times; they may reach "
-        "one scrape interval into the rest on either side. Service and media workers use at rest: "
-        f"{known}; above rest is without it. Utilisation: service and media workers, of the machine's {cores} cores, "
-        "by the length of the case, without what they use at rest around it. Providers and load generator share the "
-        "machine."
+        "CPU time, user and system, between the two samples that enclose a case; they can reach one scrape interval "
+        f"into the cooldown on either side. Service and media workers use without load: {known}; above idle is without "
+        f"that. Utilisation: service and media workers, of the machine's {cores} cores, over the length of the case, "
+        "without idle use around it. Providers and load generator share the machine."
     )
     blocks: list[Block] = []
-    average = evidence.measured("cpu_utilisation", SCENARIO)
-    if average is not None and average.value is not None:
+    scaling = subjects.load_levels(evidence, Dimension.RESOURCES)
+    average = evidence.measured("cpu_utilisation", scaling.name) if scaling else None
+    if scaling is None:
+        blocks.append(Paragraph("No scenario of this run has several levels of closed load."))
+    elif average is not None and average.value is not None:
         sentence = (
-            f"Average over all levels of `{SCENARIO}`: **{average.value * 100:.1f} %** of {cores} cores (n = "
+            f"Average over all levels of `{scaling.name}`: **{average.value * 100:.1f} %** of {cores} cores (n = "
             f"{average.n} jobs)."
         )
         blocks.append(Bullets((sentence,)))
-    elif evidence.scenario(SCENARIO) is None:
-        blocks += not_run(SCENARIO)
     blocks.append(Table(columns, tuple(rows), columns[1:], caption))
     return Section("CPU", (*blocks, *_chart(evidence)))
 
 
 def levels(evidence: Evidence) -> list[tuple[int, float, int]]:
-    """In flight, utilisation and jobs of each level of the scaling scenario, lowest first."""
-    found = evidence.scenario(SCENARIO)
+    """Return jobs in flight, utilisation and jobs of each level of load, lowest first."""
+    found = subjects.load_levels(evidence, Dimension.RESOURCES)
     return sorted(
-        (case.concurrency, share, len(evidence.case_jobs(SCENARIO, case.name)))
-        for case in (found.cases if found else [])
-        if case.started is not None and (share := utilisation(evidence, SCENARIO, case)) is not None
+        (case.concurrency, share, len(evidence.case_jobs(found.name, case.name)))
+        for case in (found.cases if found else ())
+        if found and (share := utilisation(evidence, found.name, case)) is not None
     )
 
 
@@ -96,7 +93,7 @@ def _chart(evidence: Evidence) -> tuple[Chart, ...]:
                     tuple(share * 100 for _, share, _ in drawn),
                 ),
             ),
-            caption="CPU of service and media workers by the length of the case and the machine's cores, "
+            caption="CPU of service and media workers over the length of the case, of the machine's cores, "
             f"n = {', '.join(f'{jobs} at {level}' for level, _, jobs in drawn)} jobs.",
             limit=(f"objective {objective.value * 100:g} %, on average", objective.value * 100) if objective else None,
         ),

@@ -1,18 +1,24 @@
-"""The section on memory leaks: verdict, growth, trend, and what else may pile up."""
+"""Memory leaks: verdict, growth, trend, and other gauges that can grow."""
 
 from __future__ import annotations
 
-from reelbench.reporting.analysis.leak import EDGE, HORIZON, SCENARIO, Leak, leak
+from reelbench.reporting.analysis import subjects
+from reelbench.reporting.analysis.leak import EDGE, HORIZON, Leak, leak
 from reelbench.reporting.analysis.process_usage import UNDER_TEST, gauge, memory
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.sections.common import not_run
+
+
+def measured(evidence: Evidence) -> Leak | None:
+    """Return the growth of memory through sequential jobs."""
+    found = subjects.sequential_jobs(evidence)
+    return leak(evidence, found.name) if found else None
 
 
 def verdict(evidence: Evidence) -> str:
-    """LEAK, NO LEAK or INCONCLUSIVE, by the catalogue's budget."""
-    found = leak(evidence)
+    """Return LEAK, NO LEAK or INCONCLUSIVE, by the catalogue's budget."""
+    found = measured(evidence)
     sli = evidence.catalogue.get("memory_leaked")
     if found is None or sli.objective is None or found.trend.n < sli.min_n:
         return "INCONCLUSIVE"
@@ -20,28 +26,31 @@ def verdict(evidence: Evidence) -> str:
 
 
 def section(evidence: Evidence) -> Section:
-    """Does memory grow from job to job?"""
+    """Return whether memory grows from job to job."""
     title = "Memory leak"
-    if evidence.scenario(SCENARIO) is None:
-        return Section(title, not_run(SCENARIO))
-    found = leak(evidence)
+    subject, found = subjects.sequential_jobs(evidence), measured(evidence)
+    if subject is None:
+        sentence = (
+            f"No case of this run has {subjects.LEAK_JOBS} and more jobs one after the other with the caches off."
+        )
+        return Section(title, (Paragraph(sentence),))
     if found is None:
-        return Section(title, (Paragraph("**INCONCLUSIVE**: too few samples of memory within the case for a trend."),))
+        return Section(title, (Paragraph("**INCONCLUSIVE**: too few samples of memory in the case for a trend."),))
     sli = evidence.catalogue.get("memory_leaked")
     budget = sli.objective.value if sli.objective else 0.0
     drift = found.trend
     few = f", n too small: {drift.n} samples, needs {sli.min_n}" if drift.n < sli.min_n else ""
     lower, upper = (text.amount(limit) for limit in (drift.interval.lower, drift.interval.upper))
     items = (
-        f"Verdict: **{verdict(evidence)}**{few}.",
+        f"Verdict for `{subject.name}`: **{verdict(evidence)}**{few}.",
         (
             f"Trend: {'significant' if drift.significant else 'not significant'} (p = {drift.p:.3g}, Mann-Kendall "
             f"after Hamed and Rao with 3 lags, n = {drift.n} samples, variance widened {drift.inflation:.2f} times); "
-            f"slope {text.amount(drift.slope)} a job (Theil-Sen, 95 % CI {lower} to {upper})."
+            f"slope {text.amount(drift.slope)} per job (Theil-Sen, 95 % CI {lower} to {upper})."
         ),
         (
-            f"Rule: it leaks when the trend is significant and the lower limit of the slope over {HORIZON:,} jobs is "
-            f"above the budget of {text.amount(budget)}; here it is {text.amount(found.projected)}"
+            f"Rule: LEAK when the trend is significant and the leak per {HORIZON:,} jobs (lower 95 % limit of the "
+            f"slope) is > {text.amount(budget)}; measured: {text.amount(found.projected)}"
             f"{'' if drift.significant else ', as the trend is not significant'}."
         ),
         (
@@ -50,15 +59,15 @@ def section(evidence: Evidence) -> Section:
             "samples)."
         ),
     )
-    blocks: list[Block] = [Bullets(items), _table(evidence, found), _chart(found)]
+    blocks: list[Block] = [Bullets(items), _table(evidence, subject.name, found), _chart(found)]
     return Section(title, tuple(blocks))
 
 
-def _table(evidence: Evidence, found: Leak) -> Table:
-    together = memory(evidence, SCENARIO, found.case, *UNDER_TEST)
+def _table(evidence: Evidence, scenario: str, found: Leak) -> Table:
+    together = memory(evidence, scenario, found.case, *UNDER_TEST)
     rows = [("Memory of service and media workers [MB]", together, 1e6, 2)]
     rows += [
-        (title, gauge(evidence, reading, SCENARIO, found.case, "service"), 1.0, 0)
+        (title, gauge(evidence, reading, scenario, found.case, "service"), 1.0, 0)
         for reading, title in (("threads", "Threads of the service"), ("open_files", "Open files of the service"))
     ]
     cells = tuple(
@@ -72,8 +81,8 @@ def _table(evidence: Evidence, found: Leak) -> Table:
         for title, g, unit, digits in rows
         if g is not None
     )
-    columns = ("Gauge", "Before", "Median", "Peak", "After the rest", "Change")
-    caption = "What comes back after the rest was in use and is no leak."
+    columns = ("Gauge", "Before", "Median", "Peak", "After the cooldown", "Change")
+    caption = "Memory released in the cooldown was in use and did not leak."
     return Table(columns, cells, columns[1:], caption)
 
 
@@ -88,7 +97,7 @@ def _chart(found: Leak) -> Chart:
     middle = offsets[len(offsets) // 2]
     ends = (xs[0], xs[-1])
     return Chart(
-        name="memory_leak",
+        name="memory_through_jobs",
         kind="time",
         title="Memory through sequential jobs",
         x_label="Time from the first measured job [s]",
@@ -98,5 +107,5 @@ def _chart(found: Leak) -> Chart:
             Series("Theil-Sen", ends, tuple(middle + slope * x for x in ends)),
         ),
         caption=f"Raw samples of service and media workers together, n = {len(points)}, and the Theil-Sen slope of "
-        f"{text.amount(found.trend.slope)} a job. The axis does not begin at zero.",
+        f"{text.amount(found.trend.slope)} per job. The axis does not start at zero.",
     )

@@ -1,20 +1,18 @@
-"""Memory patterns: at rest, at the peak, for a job."""
+"""Memory: idle, at the peak, per job."""
 
 from __future__ import annotations
 
-from reelbench.reporting.analysis.process_usage import PROCESSES, UNDER_TEST, memory
+from reelbench.reporting.analysis import subjects
+from reelbench.reporting.analysis.process_usage import PROCESSES, UNDER_TEST, Memory, memory
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
+from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import place_name
 
-DIMENSION = "resources"
-IDLE = "idle_baseline"
-SINGLE = "single_job"
-
 
 def section(evidence: Evidence) -> Section:
-    """Memory of every process in every case, and of the service beside the load."""
+    """Return the memory of every process in every case."""
     items = [sentence for sentence in (_idle(evidence), _single(evidence)) if sentence]
     blocks: list[Block] = [Bullets(tuple(items))] if items else []
     rows = _rows(evidence)
@@ -22,21 +20,21 @@ def section(evidence: Evidence) -> Section:
         return Section("Memory", (Paragraph("No samples of memory were stored in the cases of this run."),))
     columns = (
         "Scenario / case", "Process", "Samples", "Before", "Median", "Peak", "After", "Peak - before",
-        "For each in flight",
+        "Per job in flight",
     )  # fmt: skip
     caption = (
-        "Resident memory in MB (10^6), raw samples. Before: the last sample before the first job, after: the last one "
-        "of the rest behind the case, in which nothing is sent. Media workers are the service's processes that read "
-        "documents and compose videos; pages they share count for each. A peak between two samples is not seen. Memory "
-        "that an earlier, heavier load left free in a process serves jobs without showing: on a fresh service a job "
-        "takes more."
+        "Resident memory in MB (10^6), raw samples. Before: the last sample before the first job. After: the last "
+        "sample of the cooldown after the case, in which no job is sent. Media workers: the service's processes that "
+        "read documents and compose videos; shared pages count for each of them. Peaks between two samples are not "
+        "seen. Jobs can reuse memory that a process kept free after an earlier, heavier load; on a fresh service a job "
+        "needs more."
     )
     return Section("Memory", (*blocks, Table(columns, rows, columns[2:], caption)))
 
 
 def _rows(evidence: Evidence) -> tuple[tuple[str, ...], ...]:
     rows = []
-    for scenario, case in evidence.cases(DIMENSION):
+    for scenario, case in evidence.cases(Dimension.RESOURCES):
         for process in ("service + media workers", *PROCESSES):
             parts = UNDER_TEST if process == "service + media workers" else (process,)
             found = memory(evidence, scenario.name, case, *parts)
@@ -58,34 +56,38 @@ def _rows(evidence: Evidence) -> tuple[tuple[str, ...], ...]:
     return tuple(rows)
 
 
+def single(evidence: Evidence) -> tuple[Memory, int] | None:
+    """Return the memory through the case with one job at a time, and its jobs."""
+    found = subjects.single_job(evidence)
+    held = memory(evidence, found.name, found.case, *UNDER_TEST) if found else None
+    return (held, len(evidence.case_jobs(found.name, found.case.name))) if found and held else None
+
+
 def _idle(evidence: Evidence) -> str:
-    found = evidence.scenario(IDLE)
-    case = next((c for c in found.cases if c.started is not None), None) if found else None
-    idle = memory(evidence, IDLE, case, *UNDER_TEST) if case else None
-    if idle is None:
+    found = subjects.idle(evidence)
+    idle = memory(evidence, found.name, found.case, *UNDER_TEST) if found else None
+    if found is None or idle is None:
         return ""
     return (
-        f"At rest, before any other load of this dimension, service and media workers hold "
-        f"**{text.amount(idle.median)}** (median, n = {idle.n} samples)."
+        f"Without load (`{found.name}`), service and media workers hold **{text.amount(idle.median)}** (median, "
+        f"n = {idle.n} samples)."
     )
 
 
 def _single(evidence: Evidence) -> str:
-    found = evidence.measured("memory_per_job", SINGLE)
-    if found is None or found.value is None:
+    found = single(evidence)
+    if found is None or found[0].growth is None:
         return ""
-    scenario = evidence.scenario(SINGLE)
-    case = next(c for c in scenario.cases if c.started is not None) if scenario else None
-    figures = memory(evidence, SINGLE, case, *UNDER_TEST) if case else None
+    held, jobs = found
     sentence = (
-        f"Jobs one at a time need up to **{text.amount(found.value)}** above the memory before them (peak less "
-        f"before, n = {found.n} jobs)"
+        f"Jobs one at a time need up to **{text.amount(held.growth)}** above the memory before them (peak minus "
+        f"before, n = {jobs} jobs)"
     )
-    if figures is None or figures.kept is None or not found.n:
+    if held.kept is None or not jobs:
         return f"{sentence}."
-    if figures.kept <= 0:
-        return f"{sentence}; all of it was given back after the rest."
+    if held.kept <= 0:
+        return f"{sentence}; all of it was released after the cooldown."
     return (
-        f"{text}; {text.amount(figures.kept)} of it was still held after the rest, "
-        f"{text.amount(figures.kept / found.n)} a job."
+        f"{sentence}; {text.amount(held.kept)} of it was not released after the cooldown, "
+        f"{text.amount(held.kept / jobs)} per job."
     )

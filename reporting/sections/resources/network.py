@@ -1,73 +1,28 @@
-"""Network: bytes that a job moves, by dependency and direction."""
+"""Network: bytes per job, by peer and direction."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from reelbench.loadgen.record.records import CaseRecord
+from reelbench.reporting.analysis import subjects
+from reelbench.reporting.analysis.traffic import DEPENDENCIES, Traffic, traffic
 from reelbench.reporting.document import text
-from reelbench.reporting.document.report import Block, Bullets, Section, Table
+from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
+from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import case_seconds, place_name
-from reelbench.reporting.sections.common import not_run
-
-DIMENSION = "resources"
-SCENARIO = "network_bandwidth"
-DEPENDENCIES = ("llm", "tts", "image", "store")
 
 
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """Bytes of the measured jobs of a case."""
-
-    jobs: int
-    sent: dict[str, float]
-    received: dict[str, float]
-    uploaded: float
-    """Documents that clients sent."""
-    downloaded: float
-    """Videos that clients fetched."""
-
-    @property
-    def egress(self) -> float:
-        """What leaves for the internet: requests to the providers, and the videos."""
-        return sum(self.sent.get(name, 0.0) for name in ("llm", "tts", "image")) + self.downloaded
-
-    @property
-    def total(self) -> float:
-        """All of it."""
-        return sum(self.sent.values()) + sum(self.received.values()) + self.uploaded + self.downloaded
-
-
-def traffic(evidence: Evidence, scenario: str, case: CaseRecord) -> Traffic | None:
-    """The bytes of a case; None when the service did not count them."""
-    sent, received = (
-        {name: value for name in DEPENDENCIES if (value := evidence.value(sli, scenario, case.name, name)) is not None}
-        for sli in ("io_sent", "io_received")
-    )
-    jobs = evidence.case_jobs(scenario, case.name)
-    if not sent or not received or not jobs:
-        return None
-    created = sum(1 for job in jobs if job.accepted is not None)
-    return Traffic(
-        jobs=len(jobs),
-        sent=sent,
-        received=received,
-        uploaded=float(created * evidence.run.document.bytes),
-        downloaded=float(sum(job.bytes for job in jobs)),
-    )
+def steady(evidence: Evidence) -> Traffic | None:
+    """Return the bytes of the case that stands for a job."""
+    found = subjects.steady_load(evidence)
+    return traffic(evidence, found.name, found.case) if found else None
 
 
 def section(evidence: Evidence) -> Section:
-    """Bytes for each job."""
-    blocks: list[Block] = []
-    found = evidence.scenario(SCENARIO)
-    case = next((c for c in found.cases if c.started is not None), None) if found else None
-    measured = traffic(evidence, SCENARIO, case) if case else None
-    if case is None or measured is None:
-        blocks += not_run(SCENARIO) if case is None else ()
-    else:
-        blocks += _detail(case, measured)
+    """Return the bytes per job of every case."""
+    measured = steady(evidence)
+    blocks: tuple[Block, ...] = (Paragraph("No bytes were counted in a case with a steady load."),)
+    if measured:
+        blocks = _detail(evidence, measured)
     rows = tuple(
         (
             place_name(scenario.name, case.name),
@@ -80,19 +35,22 @@ def section(evidence: Evidence) -> Section:
             _each(bytes_of.downloaded / bytes_of.jobs),
             _each(bytes_of.total / bytes_of.jobs),
         )
-        for scenario, case in evidence.cases(DIMENSION)
+        for scenario, case in evidence.cases(Dimension.RESOURCES)
         if (bytes_of := traffic(evidence, scenario.name, case)) is not None
     )
     columns = (
         "Scenario / case", "Jobs", "LLM [kB/job]", "TTS [kB/job]", "Image [kB/job]", "Store [kB/job]",
         "Document [kB/job]", "Video [kB/job]", "All [kB/job]",
     )  # fmt: skip
-    caption = "Both directions together, in every case; cached answers move nothing."
+    caption = "Both directions, in every case; a cache hit moves no bytes to or from providers."
     return Section("Network bandwidth", (*blocks, Table(columns, rows, columns[1:], caption)))
 
 
-def _detail(case: CaseRecord, found: Traffic) -> tuple[Block, ...]:
-    seconds = case_seconds(case)
+def _detail(evidence: Evidence, found: Traffic) -> tuple[Block, ...]:
+    subject = subjects.steady_load(evidence)
+    if subject is None:
+        return ()
+    case, seconds = subject.case, case_seconds(subject.case)
     rows = [
         (
             name.upper() if name in {"llm", "tts"} else name.capitalize(),
@@ -112,16 +70,17 @@ def _detail(case: CaseRecord, found: Traffic) -> tuple[Block, ...]:
     )
     items = (
         (
-            f"A job moves **{text.amount(found.total / found.jobs)}** in all (n = {found.jobs} jobs), of which "
-            f"{text.amount(found.egress / found.jobs)} leave for the internet (requests to providers, and the video)."
+            f"A job moves **{text.amount(found.total / found.jobs)}** (n = {found.jobs} jobs), of which "
+            f"{text.amount(found.egress / found.jobs)} are egress to the internet (requests to providers, and the "
+            "video)."
         ),
         f"The case moved {_rate(found.total, seconds)} Mbit/s with {case.concurrency} jobs in flight.",
     )
     columns = ("Peer of the service", "Sent [kB/job]", "Received [kB/job]", "Both [Mbit/s]")
     caption = (
-        f"`{SCENARIO}`, n = {found.jobs} jobs, seen from the service. Bodies of HTTP as on the wire, without headers, "
-        "retries included; of the store, payloads. Client: the document received (without the form around it), the "
-        "video sent. Totals of counters, so without an interval."
+        f"{place_name(subject.name, case.name)}, n = {found.jobs} jobs, from the service's point of view. HTTP bodies "
+        "as on the wire, without headers, with retries; payloads of the store. Client: the document received (without "
+        "its form), the video sent. Totals of counters, therefore without an interval."
     )
     return Bullets(items), Table(columns, tuple(rows), columns[1:], caption)
 

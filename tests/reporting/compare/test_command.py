@@ -11,7 +11,7 @@ import pytest
 
 from reelbench.loadgen.record.records import read_run
 from reelbench.reporting.compare.repetitions import write_repetitions
-from reelbench.reporting.document.literal import literal
+from reelbench.reporting.document.text import literal
 from tests.commands import invoke
 from tests.reporting.compare.variants import alter, copy, slower
 

@@ -1,0 +1,243 @@
+"""The subjects of the report sections: the scenarios and cases that show something, found by what was recorded.
+
+A scenario of a user gets the same sections as one of ours: no look-up knows the name of a scenario.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from reelbench.loadgen.record.records import CaseRecord, FaultRecord, JobRecord, ScenarioRecord
+from reelbench.reporting.analysis.outages import STORE, outages, transient
+from reelbench.reporting.evidence.dimension import Dimension
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.records import STOPPED, Records
+
+PERFORMANCE, RELIABILITY, RESOURCES = Dimension
+FAILING = frozenset({"error", "outage", "stall"})
+"""Faults of single calls that a retry can cure."""
+LEAK_JOBS = 20
+"""Jobs in sequence from which growth of memory is told from warming up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A scenario, and the case or cases of it that show something; the first case is the baseline of the others."""
+
+    scenario: ScenarioRecord
+    cases: tuple[CaseRecord, ...]
+
+    @property
+    def name(self) -> str:
+        """Of the scenario."""
+        return self.scenario.name
+
+    @property
+    def case(self) -> CaseRecord:
+        """The first case."""
+        return self.cases[0]
+
+
+def names(found: list[ScenarioRecord]) -> list[str]:
+    """The names of scenarios."""
+    return [scenario.name for scenario in found]
+
+
+# ---- reliability ----------------------------------------------------------------------------------------------------
+
+
+def provider_outages(records: Records) -> list[ScenarioRecord]:
+    """Scenarios in which a provider failed every call for a while."""
+    return [scenario for scenario in records.scenarios(RELIABILITY) if outages(records, scenario.name)]
+
+
+def store_outages(records: Records) -> list[ScenarioRecord]:
+    """Scenarios in which the job store was away."""
+    return _with_fault(records, lambda fault: fault.target == STORE)
+
+
+def retried_errors(records: Records) -> list[tuple[str, str]]:
+    """Scenario and provider of every fault that makes a share of the calls fail in a way that a retry can cure."""
+    found = records.faults(*names(records.scenarios(RELIABILITY)))
+    return list(dict.fromkeys((f.scenario, f.target) for f in found if _retried(f)))
+
+
+def refused_calls(records: Records) -> list[ScenarioRecord]:
+    """Scenarios in which a provider refused calls with a permanent error: no retry helps, and scenes fail."""
+    return _with_fault(records, lambda f: f.target != STORE and f.kind == "error" and not transient(f))
+
+
+def cancellations(records: Records) -> list[ScenarioRecord]:
+    """Scenarios whose plan cancels jobs."""
+    return _with_job(records, lambda job: job.cancel_sent is not None)
+
+
+def normal_operation(evidence: Evidence) -> ScenarioRecord | None:
+    """The first scenario without faults, cancellations and toggles, of those judged by the success rate if any is."""
+    disturbed = {fault.scenario for fault in evidence.run.faults} | set(names(cancellations(evidence)))
+    calm = [
+        scenario
+        for scenario in evidence.scenarios(RELIABILITY)
+        if scenario.name not in disturbed
+        and not any(case.switches for case in scenario.cases)
+        and any(job.outcome not in STOPPED for job in evidence.scenario_jobs(scenario.name))
+    ]
+    return min(calm, key=lambda scenario: not _judged(evidence, "success_rate", scenario), default=None)
+
+
+def most_files_checked(records: Records) -> ScenarioRecord | None:
+    """The scenario whose jobs had most files compared with their manifest."""
+    files = {
+        scenario.name: sum(job.files or 0 for job in records.scenario_jobs(scenario.name))
+        for scenario in records.scenarios(RELIABILITY)
+    }
+    best = max(records.scenarios(RELIABILITY), key=lambda scenario: files[scenario.name], default=None)
+    return best if best and files[best.name] else None
+
+
+# ---- performance ----------------------------------------------------------------------------------------------------
+
+
+def single_request(evidence: Evidence) -> Subject | None:
+    """The case with one job in flight: where its response time is judged, else with most completed jobs."""
+    found = [
+        Subject(scenario, (case,))
+        for scenario, case in evidence.cases(PERFORMANCE)
+        if _plain(evidence, scenario, case)
+        and case.concurrency == 1
+        and evidence.response_times(scenario.name, case.name)
+    ]
+
+    def rank(one: Subject) -> tuple[bool, int]:
+        judged = _judged(evidence, "response_time_p95", one.scenario)
+        return judged, len(evidence.response_times(one.name, one.case.name))
+
+    return max(found, key=rank, default=None)
+
+
+def load_levels(records: Records, dimension: Dimension) -> Subject | None:
+    """The scenario with most levels of closed load, at least two; its cases that began."""
+    found = []
+    for scenario in records.scenarios(dimension):
+        cases = [case for case in scenario.cases if _plain(records, scenario, case)]
+        if len({case.concurrency for case in cases}) > 1:
+            found.append(Subject(scenario, tuple(case for case in cases if case.started is not None)))
+    return max(found, key=lambda one: len({case.concurrency for case in one.scenario.cases}), default=None)
+
+
+def api_operations(records: Records) -> ScenarioRecord | None:
+    """The scenario that calls most operations of the API, if it calls more than a job needs."""
+    found = max(records.scenarios(PERFORMANCE), key=lambda scenario: len(set(scenario.steps)), default=None)
+    return found if found and set(found.steps) & {"retrieve", "list", "delete"} else None
+
+
+def ramp(records: Records) -> ScenarioRecord | None:
+    """The scenario with most arrival rates, at least two, without a burst."""
+    rates = {
+        scenario.name: {c.arrivals.rate for c in scenario.cases if c.arrivals and c.arrivals.burst_rate is None}
+        for scenario in records.scenarios(PERFORMANCE)
+    }
+    found = max(records.scenarios(PERFORMANCE), key=lambda scenario: len(rates[scenario.name]), default=None)
+    return found if found and len(rates[found.name]) > 1 else None
+
+
+def bursts(records: Records) -> list[ScenarioRecord]:
+    """Scenarios with a burst of arrivals."""
+    return [
+        scenario
+        for scenario in records.scenarios(PERFORMANCE)
+        if any(case.arrivals and case.arrivals.burst_rate is not None for case in scenario.cases)
+    ]
+
+
+# ---- resources ------------------------------------------------------------------------------------------------------
+
+
+def idle(records: Records) -> Subject | None:
+    """The first case without load."""
+    return next((Subject(s, (c,)) for s, c in records.cases(RESOURCES) if c.model == "idle"), None)
+
+
+def single_job(records: Records) -> Subject | None:
+    """The first scenario that sends one job at a time, without a pace and with nothing toggled."""
+    for scenario in records.scenarios(RESOURCES):
+        if all(_plain(records, scenario, case) and case.concurrency == 1 for case in scenario.cases):
+            return Subject(scenario, tuple(case for case in scenario.cases if case.started is not None))
+    return None
+
+
+def sequential_jobs(records: Records) -> Subject | None:
+    """The longest case with one job after the other and no cache that fills: where memory grows, it leaks."""
+    cached = (records.run.switches or {}).get("cache", False)
+    found = [
+        Subject(scenario, (case,))
+        for scenario, case in records.cases(RESOURCES)
+        if case.model == "closed"
+        and case.concurrency == 1
+        and case.planned >= LEAK_JOBS
+        and not case.switches.get("cache", cached)
+    ]
+    return max(found, key=lambda one: one.case.planned, default=None)
+
+
+def steady_load(records: Records) -> Subject | None:
+    """The case for bytes of a job: several in flight with caches off, else the first closed one with new prompts."""
+    closed = [
+        Subject(scenario, (case,))
+        for scenario, case in records.cases(RESOURCES)
+        if case.model == "closed" and case.prompts == "unique" and "pooling" not in case.switches
+    ]
+
+    def uncached(one: Subject) -> bool:
+        return one.case.switches == {"cache": False} and one.case.concurrency > 1 and one.case.pace is None
+
+    return next(filter(uncached, closed), closed[0] if closed else None)
+
+
+def known_prompts(records: Records) -> Subject | None:
+    """The scenario that repeats prompts; the baseline is its first case with new ones."""
+    for scenario in records.scenarios(RESOURCES):
+        new = [case for case in scenario.cases if case.prompts == "unique" and case.started is not None]
+        known = [case for case in scenario.cases if case.prompts != "unique" and case.started is not None]
+        if any(case.prompts != "unique" for case in scenario.cases) and new:
+            return Subject(scenario, (new[0], *known))
+    return None
+
+
+def toggled(records: Records, toggle: str) -> Subject | None:
+    """The scenario with a case in which something of the service is off, and one in which it is on."""
+    for scenario in records.scenarios(RESOURCES):
+        off = [case for case in scenario.cases if case.switches.get(toggle) is False and case.started is not None]
+        on = [case for case in scenario.cases if case.switches.get(toggle, True) and case.started is not None]
+        if off and on:
+            return Subject(scenario, (off[0], on[0]))
+    return None
+
+
+# ---- shared ---------------------------------------------------------------------------------------------------------
+
+
+def _with_fault(records: Records, holds: Callable[[FaultRecord], bool]) -> list[ScenarioRecord]:
+    found = {fault.scenario for fault in records.run.faults if holds(fault)}
+    return [scenario for scenario in records.scenarios(RELIABILITY) if scenario.name in found]
+
+
+def _with_job(records: Records, holds: Callable[[JobRecord], bool]) -> list[ScenarioRecord]:
+    return [s for s in records.scenarios(RELIABILITY) if any(map(holds, records.scenario_jobs(s.name)))]
+
+
+def _retried(fault: FaultRecord) -> bool:
+    return fault.target != STORE and fault.rate < 1 and fault.kind in FAILING and transient(fault)
+
+
+def _plain(records: Records, scenario: ScenarioRecord, case: CaseRecord) -> bool:
+    """A closed case as fast as jobs end, without faults, toggles and known prompts."""
+    faulty = any((fault.scenario, fault.case) == (scenario.name, case.name) for fault in records.run.faults)
+    undisturbed = not faulty and not case.switches and case.prompts == "unique"
+    return case.model == "closed" and case.pace is None and undisturbed
+
+
+def _judged(evidence: Evidence, sli: str, scenario: ScenarioRecord) -> bool:
+    objective = evidence.catalogue.get(sli).objective
+    return sli in scenario.objectives or (objective is not None and scenario.name in objective.scenarios)

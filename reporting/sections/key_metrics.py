@@ -1,0 +1,130 @@
+"""The key metrics of each report: the numbers that a paper cites."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reelbench.reporting.analysis import subjects
+from reelbench.reporting.analysis.cost import reference
+from reelbench.reporting.analysis.outages import recovery
+from reelbench.reporting.analysis.process_usage import idle_cores, job_seconds
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Bullets, Paragraph, Section
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.sections.performance import load, open_loop
+from reelbench.reporting.sections.reliability import breaker, retries
+from reelbench.reporting.sections.reliability.success import success
+from reelbench.reporting.sections.resources import baselines, caching, memory, network
+from reelbench.reporting.sections.verdict import switched_off
+
+NO_DATA = "no data"
+
+
+def performance(evidence: Evidence) -> Section:
+    """Return response time, throughput, success under load and the figures of open-loop load."""
+    items = []
+    single = load.single(evidence)
+    if single and (times := single.times):
+        spread = f" ± {times.stddev:.3f}" if times.stddev is not None else ""
+        promql = evidence.measured("response_time_p95", single.scenario, single.case)
+        items += [
+            (
+                f"Response time of a single request: **{times.average:.3f}{spread} s** (average ± sample standard "
+                f"deviation, n = {times.n}; 95 % CI of the average in s: {text.interval(times.average_interval)})."
+            ),
+            (
+                f"P95 of a single request: **{times.p95.value:.3f} s** (95 % CI in s: "
+                f"{text.interval(times.p95.interval)}; PromQL {text.quantile(promql)} s)."
+            ),
+        ]
+    best = load.fastest(evidence)
+    if best and best.throughput is not None:
+        items.append(
+            f"Maximum throughput: **{best.throughput:.2f} jobs/s** in {place_name(best.scenario, best.case)} "
+            f"({best.concurrency} in flight, n = {best.times.n if best.times else 0})."
+        )
+    items += [
+        f"Success rate at {level.concurrency} in flight ({level.scenario}): **{level.success.value * 100:.1f} %** "
+        f"(95 % CI {level.success.lower * 100:.1f} to {level.success.upper * 100:.1f} %, n = {level.success.n})."
+        for level in load.crowded(evidence)
+        if level.success
+    ]
+    return _section(evidence, "exact values from the client's records", [*items, *open_loop.key_figures(evidence)])
+
+
+def reliability(evidence: Evidence) -> Section:
+    """Return success rate, MTTR and recovery rate."""
+    normal, saved = success(evidence), retries.recovered(evidence)
+    mttr = recovery(breaker.provider_outages(evidence))
+    off = ", the breaker was off" if evidence.switched_off("breaker") else ""
+    items = (
+        f"Success rate in normal operation: {text.quoted(normal) if normal else NO_DATA}.",
+        f"MTTR of a provider outage: {breaker.mean_time(mttr) if mttr else NO_DATA + off}.",
+        f"Recovery rate of transient failures: {text.quoted(saved) if saved else NO_DATA}.",
+    )
+    return _section(evidence, "cite them with environment and method", items)
+
+
+def resources(evidence: Evidence) -> Section:
+    """Return memory, CPU, bytes and cost of a job, hit rate and the effect of pooling."""
+    rate = caching.hit_rate(evidence)
+    items = (
+        f"Memory per job: {_memory(evidence)}.",
+        f"CPU per job: {_cpu(evidence)}.",
+        f"Bytes per job: {_bytes(evidence)}.",
+        f"Cache hit rate: {text.quoted(rate) if rate else NO_DATA}.",
+        f"Cost per 1,000 jobs: {_cost(evidence)}.",
+        *(
+            f"Pooling: {baselines.sentence(found, 'Jobs', 'without it')}"
+            for _, found in baselines.comparisons(evidence, baselines.pooled(evidence))
+        ),
+    )
+    return _section(evidence, "cite them with environment, prices and method", items)
+
+
+def _section(evidence: Evidence, note: str, items: Sequence[str]) -> Section:
+    if not items:
+        return Section("Key metrics", (Paragraph("No job was completed in a case with a key metric."),))
+    off = switched_off(evidence)
+    which = f" Baseline: without {text.listed(off)}." if off else ""
+    return Section("Key metrics", (Paragraph(f"For a paper: {note}.{which}"), Bullets(tuple(items))))
+
+
+def _memory(evidence: Evidence) -> str:
+    found = memory.single(evidence)
+    if found is None or found[0].growth is None:
+        return NO_DATA
+    held, jobs = found
+    return (
+        f"**{text.amount(held.growth)}** (peak minus before, one job at a time, n = {jobs}; a maximum, therefore "
+        "without an interval)"
+    )
+
+
+def _cpu(evidence: Evidence) -> str:
+    found = subjects.single_job(evidence)
+    each = job_seconds(evidence, found.name, found.case) if found else None
+    if found is None or each is None:
+        return NO_DATA
+    jobs = len(evidence.case_jobs(found.name, found.case.name))
+    above = ", above idle" if idle_cores(evidence) is not None else ""
+    return f"**{each:.3f} s** (service and media workers{above}, one at a time, n = {jobs} jobs)"
+
+
+def _bytes(evidence: Evidence) -> str:
+    found = network.steady(evidence)
+    if found is None:
+        return NO_DATA
+    return f"**{text.amount(found.total / found.jobs)}** (all peers, both directions, n = {found.jobs} jobs)"
+
+
+def _cost(evidence: Evidence) -> str:
+    found = reference(evidence)
+    if found is None:
+        return NO_DATA
+    scenario, case, one = found
+    return (
+        f"**{text.money(one.each * 1000)} {evidence.prices.currency}** (marginal, list prices, "
+        f"{place_name(scenario, case.name)}, n = {one.completed} completed jobs)"
+    )

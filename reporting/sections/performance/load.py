@@ -1,0 +1,203 @@
+"""Response times and throughput of the closed cases, and of the levels of load."""
+
+from __future__ import annotations
+
+from reelbench.reporting.analysis import generator_health, subjects
+from reelbench.reporting.analysis.load_levels import Level, levels
+from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
+from reelbench.reporting.evidence.dimension import Dimension
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.measurements import Measurement
+from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.sections.performance import charts
+from reelbench.reporting.statistics import littles_law
+
+NO_CLOSED = "No closed case is part of this run; open ones are under open-loop load."
+STARRED = r"\* n is too small for an upper limit of the 95 % interval; below n = 100 the P99 is the maximum."
+
+
+def load(evidence: Evidence) -> tuple[Level, ...]:
+    """Return the levels of load: the cases of the scenario with most of them."""
+    found = subjects.load_levels(evidence, Dimension.PERFORMANCE)
+    return levels(evidence, found.name) if found else ()
+
+
+def single(evidence: Evidence) -> Level | None:
+    """Return the case of a single request."""
+    found = subjects.single_request(evidence)
+    every = levels(evidence, found.name) if found else ()
+    return next((level for level in every if found and level.case == found.case.name), None)
+
+
+def fastest(evidence: Evidence) -> Level | None:
+    """Return the closed case with the highest throughput."""
+    known = [level for level in levels(evidence) if level.throughput]
+    return max(known, key=lambda level: level.throughput or 0.0, default=None)
+
+
+def crowded(evidence: Evidence) -> list[Level]:
+    """Return the closed cases with as many jobs in flight as the throughput objective names."""
+    objective = evidence.catalogue.get("throughput").objective
+    return [level for level in levels(evidence) if objective and level.concurrency == objective.concurrency]
+
+
+def send_delays(evidence: Evidence) -> dict[tuple[str, str], float | None]:
+    """Return the P99 of the generator's send delay in seconds, by scenario and case."""
+    found = generator_health.check(evidence, Dimension.PERFORMANCE)
+    return {(health.scenario, health.case): health.lateness_p99 for health in found}
+
+
+def response_time(evidence: Evidence) -> Section:
+    """Return the response times of every closed case, and their distribution for a single request."""
+    every = levels(evidence)
+    if not every:
+        return Section("Response time", (Paragraph(NO_CLOSED),))
+    rows = tuple(
+        (
+            place_name(level.scenario, level.case),
+            text.count(level.times.n),
+            text.seconds(level.times.minimum),
+            text.seconds(level.times.average),
+            text.interval(level.times.average_interval),
+            text.seconds(level.times.maximum),
+            text.seconds(level.times.stddev),
+            *(text.tail(percentile) for percentile in (level.times.p50, level.times.p95, level.times.p99)),
+        )
+        if level.times
+        else (place_name(level.scenario, level.case), "0", *[text.NONE] * 8)
+        for level in every
+    )
+    columns = ("Scenario / case", "n", "Min", "Avg", "95 % CI of avg", "Max", "Stddev", "P50", "P95", "P99")
+    caption = f"Response time of completed jobs in seconds, exact values from the client's records. {STARRED}"
+    blocks: list[Block] = [Table(columns, rows, columns[1:], caption)]
+    alone = single(evidence)
+    if alone and alone.times:
+        blocks.append(charts.ecdf(evidence, alone))
+    return Section("Response time", tuple(blocks))
+
+
+def percentiles(evidence: Evidence) -> Section:
+    """Return averages and percentiles by PromQL next to the exact ones."""
+    rows = []
+    for level in (*levels(evidence), *levels(evidence, model="open")):
+        if level.times is None or level.cut_off:  # PromQL has no percentile that counts cut-off jobs
+            continue
+        place = place_name(level.scenario, level.case)
+        average = evidence.measured("response_time_avg", level.scenario, level.case)
+        limits = text.interval(level.times.average_interval)
+        rows.append((place, "avg", *_beside(average, level.times.average), limits))
+        for name, percentile in (("P50", level.times.p50), ("P95", level.times.p95), ("P99", level.times.p99)):
+            measured = evidence.measured(f"response_time_{name.lower()}", level.scenario, level.case)
+            rows.append((place, name, *_beside(measured, percentile.value), text.interval(percentile.interval)))
+    columns = ("Scenario / case", "Figure", "PromQL", "Bucket", "Exact", "Difference %", "95 % CI of exact")
+    caption = (
+        "Seconds. The sample's true percentile lies in the bucket; the PromQL value interpolates within it. "
+        "Difference: PromQL relative to exact."
+    )
+    return Section("PromQL and exact values", (Table(columns, tuple(rows), columns[2:6], caption),), level=3)
+
+
+def _beside(measurement: Measurement | None, exact: float) -> tuple[str, str, str, str]:
+    value = measurement.value if measurement else None
+    return (
+        text.seconds(value),
+        text.bucket(measurement.bound if measurement else None),
+        text.seconds(exact),
+        text.relative(value, exact),
+    )
+
+
+def concurrent_load(evidence: Evidence) -> Section:
+    """Return response time, success and throughput by the number of jobs in flight."""
+    every = load(evidence)
+    if not every:
+        return Section("Concurrent load", (Paragraph("No scenario of this run has several levels of closed load."),))
+    delays = send_delays(evidence)
+    rows = tuple(
+        (
+            text.count(level.concurrency),
+            text.count(level.success.n if level.success else 0),
+            text.rate(level.success),
+            text.number(level.throughput),
+            text.seconds(level.times.average if level.times else None),
+            text.tail(level.times.p95) if level.times else text.NONE,
+            text.tail(level.times.p99) if level.times else text.NONE,
+            text.quantile(level.queue_p95),
+            text.milliseconds(delays.get((level.scenario, level.case))),
+            text.number(level.generator_cpu),
+        )
+        for level in every
+    )
+    columns = (
+        "In flight", "n", "Success % (95 % CI)", "Jobs/s", "Avg [s]", "P95 [s]", "P99 [s]", "Queue P95 [s]",
+        "Send delay P99 [ms]", "Generator CPU [cores]",
+    )  # fmt: skip
+    caption = (
+        f"Scenario `{every[0].scenario}`; exact values from the client's records, queue time from PromQL with the "
+        f"bucket that holds the sample's true percentile. {STARRED}"
+    )
+    drawn = [level for level in every if level.times and level.throughput is not None]
+    return Section("Concurrent load", (Table(columns, rows, columns, caption), *charts.of_levels(evidence, drawn)))
+
+
+def check_of_littles_law(evidence: Evidence) -> Section:
+    """Return whether N = X R holds in the closed cases."""
+    rows = tuple(
+        (
+            place_name(level.scenario, level.case),
+            text.count(law.slots),
+            text.number(law.whole.throughput),
+            text.seconds(law.whole.response_time),
+            text.number(law.whole.in_flight),
+            text.number(law.steady.in_flight if law.steady else None),
+            text.seconds(law.steady.seconds if law.steady else None),
+            law.word,
+        )
+        for level in levels(evidence)
+        if (law := level.littles_law) is not None
+    )
+    if not rows:
+        return Section("Little's law", (Paragraph("No closed case without a pace ran."),), level=3)
+    columns = ("Scenario / case", "N", "X [jobs/s]", "R [s]", "X R", "X R steady", "Steady [s]", "Result")
+    caption = (
+        "Jobs in flight of a closed loop, N = X R (Little, Operations Research 9(3), 1961): all measured jobs of any "
+        "outcome, over the whole case and over its steady part, from the last virtual user's start until the first one "
+        f"has no job left. Within {littles_law.TOLERANCE * 100:g} % they agree: the records then hold every job that "
+        "was in flight, and the client's clocks and counts are consistent."
+    )
+    return Section("Little's law", (Table(columns, rows, columns[1:-1], caption),), level=3)
+
+
+def throughput(evidence: Evidence) -> Section:
+    """Return jobs and requests per second of every closed case."""
+    every = levels(evidence)
+    if not every:
+        return Section("Throughput", (Paragraph(NO_CLOSED),))
+    rows = tuple(
+        (
+            place_name(level.scenario, level.case),
+            text.count(level.concurrency),
+            text.count(level.times.n if level.times else 0),
+            text.number(evidence.value("throughput", level.scenario, level.case)),
+            text.number(level.throughput),
+            text.number(evidence.value("request_rate", level.scenario, level.case), 1),
+            text.number(level.requests, 1),
+        )
+        for level in every
+    )
+    columns = (
+        "Scenario / case", "In flight", "Completed jobs", "Jobs/s PromQL", "Jobs/s exact", "Requests/s PromQL",
+        "Requests/s exact",
+    )  # fmt: skip
+    items = []
+    if best := fastest(evidence):
+        place = place_name(best.scenario, best.case)
+        items.append(f"Maximum: **{text.number(best.throughput)} jobs/s** in {place}, {best.concurrency} in flight.")
+    items.extend(
+        f"At {level.concurrency} in flight ({level.scenario}): **{text.number(level.throughput)} jobs/s** and "
+        f"{text.number(level.requests, 1)} HTTP requests/s."
+        for level in crowded(evidence)
+    )
+    caption = "Completed measured jobs, and requests of measured jobs, over the recorded length of the case."
+    return Section("Throughput", (Bullets(tuple(items)), Table(columns, rows, columns[1:], caption)))

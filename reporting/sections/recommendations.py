@@ -1,0 +1,38 @@
+"""Recommendations: rules, each with a threshold, the number that crossed it, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One recommendation."""
+
+    finding: str
+    """What was found, with the number that crossed the threshold; no full stop."""
+    action: str
+    """What to do, or more numbers; a sentence without its full stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule(Generic[T]):
+    """A threshold, and what crossed it."""
+
+    threshold: str
+    """As the report names it."""
+    apply: Callable[[T], Iterator[Advice]]
+
+
+def section(title: str, rules: Sequence[Rule[T]], evidence: T) -> Section:
+    """Return the advice of all rules, and the thresholds they use."""
+    advice = tuple(f"**{one.finding}:** {one.action}." for rule in rules for one in rule.apply(evidence))
+    blocks: list[Block] = [Bullets(advice)] if advice else [Paragraph("No threshold was crossed.")]
+    thresholds = "; ".join(rule.threshold for rule in rules)
+    return Section(title, (*blocks, Paragraph(f"Thresholds: {thresholds}.")))

@@ -1,0 +1,177 @@
+"""How a run was made: environment, workload and method."""
+
+from __future__ import annotations
+
+from reelbench.loadgen.record.records import CaseRecord, FaultRecord, LimitsRecord
+from reelbench.reporting.analysis.generator_health import MAX_GENERATOR_CPU, MAX_LATENESS, MAX_LATENESS_SHARE, MIN_SENT
+from reelbench.reporting.document import grafana_links, text
+from reelbench.reporting.document.report import Block, Bullets, Section, Table
+from reelbench.reporting.document.text import literal
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.records import case_seconds, place_name
+
+
+def environment(evidence: Evidence) -> Section:
+    """Return where the run was made, with which software and against which target."""
+    run, machine = evidence.run, evidence.run.environment
+    dirty = ", with uncommitted changes" if machine.dirty else ""
+    rows = [
+        ("Run", f"`{run.run_id}`, profile {run.profile}, seed {run.seed}, plan sha256 `{run.plan_hash}`"),
+        ("Time", f"{text.instant(run.started)} to {text.instant(run.ended)}"),
+        ("Target", run.target),
+        ("Document", f"{literal(run.document.name)}, {text.size(run.document.bytes)}, sha256 `{run.document.sha256}`"),
+        ("CPU", f"{machine.cpu_model}, {machine.cpu_count} cores"),
+        ("Memory", text.size(machine.memory_bytes)),
+        ("Container limits", _limits(machine.limits)),
+        ("Operating system", machine.os),
+        ("Python", machine.python),
+        ("Libraries", ", ".join(f"{name} {machine.packages[name]}" for name in sorted(machine.packages)) or text.NONE),
+        ("Commit", f"`{machine.commit}`{dirty}" if machine.commit else "not a checkout"),
+        ("Lock file", f"sha256 `{machine.lock_sha256}`" if machine.lock_sha256 else text.NONE),
+    ]
+    if run.switches:
+        words = ", ".join(f"{name} {'on' if on else '**off**'}" for name, on in sorted(run.switches.items()))
+        rows.append(("Service toggles", words))
+    return Section("Environment", (Table(("Item", "Value"), (*rows, *_stack(evidence))),))
+
+
+def _stack(evidence: Evidence) -> list[tuple[str, str]]:
+    run, stack = evidence.run, evidence.stack
+    if stack is None:
+        return [("Stack", "not recorded")]
+    parts = ", ".join(" ".join(filter(None, (c.name, c.version))) for c in stack.components)
+    rows = [("Stack", f"{stack.kind}{f': {parts}' if parts else ''}")]
+    if stack.prometheus:
+        interval = stack.prometheus.scrape_interval
+        every = f"{interval:g} s" if isinstance(interval, int | float) else interval
+        rows.append(("Prometheus", f"{stack.prometheus.version or 'version unknown'}, scraped every {every or '-'}"))
+    settled = "all targets read after the end" if stack.settled else "NOT settled: late samples may be missing"
+    rows.append(("Telemetry", f"{settled} ({text.instant(stack.settled_at)})"))
+    if stack.grafana_url and run.ended is not None:
+        rows.append(("Grafana", f"[the run on the dashboard Live run]({grafana_links.place(stack.grafana_url, run)})"))
+    return rows
+
+
+def _limits(limits: LimitsRecord | None) -> str:
+    if limits is None:
+        return "none known"
+    cores = f"{limits.cpu_cores:g} cores" if limits.cpu_cores is not None else "no CPU limit"
+    memory = text.size(limits.memory_bytes) if limits.memory_bytes is not None else "no memory limit"
+    return f"{cores}, {memory}"
+
+
+def workload(evidence: Evidence, dimension: str) -> Section:
+    """Return the scenarios with their cases, and the faults as they were injected."""
+    rows = tuple(
+        (
+            scenario.name,
+            scenario.why,
+            ", ".join(scenario.steps),
+            case.name,
+            _load(case),
+            text.count(case.planned),
+            text.count(case.warmup),
+            text.instant(case.started) if case.started is not None else "not run",
+            text.number(case_seconds(case), 1),
+        )
+        for scenario in evidence.run.scenarios
+        if scenario.dimension == dimension
+        for case in scenario.cases
+    )
+    columns = ("Scenario", "Why", "Steps", "Case", "Load", "Jobs", "Warm-up", "Started", "Length [s]")
+    blocks: list[Block] = [Table(columns, rows, numeric=("Jobs", "Warm-up", "Length [s]"))]
+    found = evidence.faults(*(scenario.name for scenario in evidence.scenarios(dimension)))
+    if found:
+        names = ("Scenario / case", "Target", "Fault", "Rate %", "Started", "On [s]", "Lifted [s]", "Calls seen", "Hit")
+        caption = (
+            "Faults with the times at which the injecting side confirmed them, in seconds from the start of the case. "
+            "The rate is the planned one; calls are counted at the injecting side."
+        )
+        blocks.append(Table(names, tuple(_fault(evidence, fault) for fault in found), names[3:4] + names[5:], caption))
+    return Section("Workload", tuple(blocks))
+
+
+def _load(case: CaseRecord) -> str:
+    parts = [f"{case.model}, {case.concurrency} in flight" if case.model == "closed" else case.model]
+    if case.arrivals is not None:
+        load = case.arrivals
+        parts.append(f"{load.process} {load.rate:g} jobs/s for {load.seconds:g} s")
+        if load.burst_rate is not None:
+            parts.append(f"{load.burst_rate:g} jobs/s from {load.burst_at:g} s for {load.burst_seconds:g} s")
+    if case.pace:
+        parts.append(f"pace {case.pace:g} s")
+    parts += [f"{name} {'on' if on else 'off'}" for name, on in sorted(case.switches.items())]
+    if case.prompts != "unique":
+        parts.append(f"prompts {case.prompts.replace('_', ' ')}")
+    return ", ".join(parts)
+
+
+def _fault(evidence: Evidence, fault: FaultRecord) -> tuple[str, ...]:
+    start = evidence.beginning(fault.scenario, fault.case)
+    status = f"HTTP {fault.status}" if fault.status else ""
+    length = f"{fault.seconds:g} s" if fault.seconds is not None else ""
+    lifted = text.number(fault.ended - start, 3) if fault.ended is not None and start is not None else text.NONE
+    return (
+        place_name(fault.scenario, fault.case),
+        fault.target,
+        " ".join(filter(None, (fault.kind, status, length))),
+        text.percent(fault.rate, 0),
+        text.instant(fault.started),
+        text.number(fault.started - start if start is not None else None, 3),
+        "never confirmed" if fault.ended is None else lifted,
+        text.count(fault.seen),
+        text.count(fault.hit),
+    )
+
+
+CLOSED = (
+    "**Closed model:** each of N virtual users sends its next job when its last one has ended; the intended start of a "
+    "job is the moment its virtual user becomes free. Coordinated omission is not corrected: while the service is "
+    "slow, fewer jobs are sent, so percentiles hold for N patient users and understate what arrivals at a fixed rate "
+    "would see. With a pace, the intended starts of a virtual user are at least that far apart."
+)
+OPEN = (
+    "**Open model:** jobs arrive at the times of a list made from the seed before the run (constant or Poisson), "
+    "independent of earlier jobs. Response time is done - intended start, service time done - sent, send delay sent - "
+    "intended start. Time that a job waits for the generator or for the limit of jobs in flight counts as response "
+    "time, so a stall of the service shows in every job that arrives meanwhile. Jobs unfinished at the cut-off are "
+    "right-censored: a percentile that falls among them is given as `>= x`."
+)
+
+
+def method(evidence: Evidence, *more: str) -> Section:
+    """Return how the numbers were measured and computed; `more` are the sentences of one dimension."""
+    models = sorted({c.model for s in evidence.run.scenarios for c in s.cases})
+    warmups = sum(1 for job in evidence.jobs if job.warmup)
+    items = [
+        (
+            "**Response time** lasts from the intended start of a job until the client knows its end (including the "
+            "download where the scenario's steps ask for it), of completed jobs; failed jobs count in the success rate."
+        ),
+        f"**Load model:** {text.listed(models) or 'none'}.",
+        *(sentence for model, sentence in (("closed", CLOSED), ("open", OPEN)) if model in models),
+        f"**Warm-up:** {text.counted(warmups, 'job')}, declared before the run, left out of all statistics.",
+        (
+            "**PromQL** values are the last samples of the run's own series, read after its end "
+            f"(at {text.instant(evidence.measurements.instant)}, range {evidence.measurements.window}); `rate()` and "
+            "`increase()` are not used, as they extrapolate in a bounded run. A percentile of a histogram is exact "
+            "only to its bucket, which is printed next to it."
+        ),
+        (
+            "**Exact** values come from the client's records. Percentiles are observed values (inverse of the "
+            "empirical distribution function); their 95 % confidence intervals are order statistics and need n ≥ 72 "
+            "for an upper limit of P95, n ≥ 368 of P99. Intervals of averages are Student's t, which covers more than "
+            "a BCa bootstrap in small samples; intervals of proportions are Wilson's. Intervals treat jobs as "
+            "independent; jobs in flight together are not quite, so repeated runs may vary more."
+        ),
+        (
+            f"**Validity:** a run is INVALID when the load generator used more than {MAX_GENERATOR_CPU:g} of a core in "
+            f"a case, or its send delay (P99) exceeded both {MAX_LATENESS * 1000:.0f} ms and "
+            f"{MAX_LATENESS_SHARE * 100:.0f} % of the median response time, with 97.5 % confidence, so a single late "
+            "job in a small sample cannot fail it. An open case is also INVALID when its event loop lagged that much "
+            f"(P99, same confidence), or fewer than {MIN_SENT * 100:g} % of the arrived jobs were sent. Jobs held up "
+            "by a slow service do not count against the generator."
+        ),
+        *more,
+    ]
+    return Section("Method", (Bullets(tuple(items)),))

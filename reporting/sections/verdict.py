@@ -1,0 +1,117 @@
+"""The verdict of a report, and every objective behind it."""
+
+from __future__ import annotations
+
+from reelbench.loadgen.record.records import RunState
+from reelbench.reporting.analysis.verdicts import QUICK, Analysis, Status, Verdict
+from reelbench.reporting.document import grafana_links, text
+from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
+from reelbench.reporting.document.text import literal
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.measurements import RECORDS
+from reelbench.reporting.evidence.records import began, place_name
+
+MEANINGS = {
+    Status.PASS: "every objective that could be judged holds, the counts reconcile and the load generator kept up",
+    Status.FAIL: "at least one objective does not hold",
+    Status.INCONCLUSIVE: "the samples are too small, or the counts do not reconcile",
+    Status.NO_DATA: "an objective has no data, or no objective was judged",
+    Status.INVALID: "the load generator was the bottleneck, so the numbers describe it and not the service",
+}
+
+
+def verdict(evidence: Evidence, analysis: Analysis, dimension: str) -> Section:
+    """Return the overall verdict and everything that stands against it."""
+    tally = ", ".join(
+        f"{number} {status}" for status in Status if (number := sum(1 for v in analysis.verdicts if v.status is status))
+    )
+    blocks: list[Block] = [
+        Paragraph(f"**Verdict: {analysis.status}** - {MEANINGS[analysis.status]}. Objectives: {tally or 'none'}.")
+    ]
+    off = switched_off(evidence)
+    remarks = [f"Baseline: the service ran without {text.listed(off)}."] if off else []
+    for status in (Status.FAIL, Status.NO_DATA):
+        remarks += [f"{status}: {_sentence(v)}." for v in analysis.verdicts if v.status is status]
+    remarks += [f"{problem}." for problem in analysis.problems]
+    if few := sum(1 for v in analysis.verdicts if v.too_few):
+        quick = " (allowed in quick; run `--profile standard` to decide them)" if evidence.run.profile == QUICK else ""
+        remarks.append(f"{few} of {len(analysis.verdicts)} objectives have too few samples{quick}.")
+    if evidence.run.state is not RunState.COMPLETED:
+        remarks.append(f"The run is {evidence.run.state}: the report holds what was measured until then.")
+    if evidence.stack is not None and not evidence.stack.settled:
+        remarks.append("Telemetry had not settled when it was read: late samples may be missing.")
+    if missing := [s.name for s in evidence.run.scenarios if s.dimension == dimension and not began(s)]:
+        remarks.append(f"Not run: {', '.join(missing)}.")
+    if remarks:
+        blocks.append(Bullets(tuple(remarks)))
+    return Section("Verdict", tuple(blocks))
+
+
+def switched_off(evidence: Evidence) -> list[str]:
+    """Return the parts of the service that were off in the whole run."""
+    return [name for name, on in sorted((evidence.run.switches or {}).items()) if not on]
+
+
+def objectives(evidence: Evidence, analysis: Analysis) -> Section:
+    """Return every objective with its verdict, linked to its panel where the stack has a Grafana."""
+    if not analysis.verdicts:
+        return Section("Objectives", (Paragraph("No objective applies to the scenarios that ran."),))
+    grafana = grafana_of(evidence)
+    rows = tuple(
+        (
+            link(v.sli.title, grafana_links.panel(grafana, v.sli, evidence.run, v.scenario, v.case)),
+            linked(evidence, v.scenario, v.case, v.member),
+            *verdict_cells(v)[2:-1],
+            _bucket(v),
+            text.count(v.n),
+            f"**{v.status}**{f' ({literal(v.reason)})' if v.reason else ''}",
+        )
+        for v in analysis.verdicts
+    )
+    columns = ("Indicator", "Where", "Objective", "Value", "Bucket", "n", "Verdict")
+    slis = tuple(dict.fromkeys(v.sli for v in analysis.verdicts))
+    exact = [sli.title for sli in slis if sli.source == RECORDS]
+    also = f"; exact, from the records: {', '.join(exact)}" if exact else ""
+    caption = f"Values from PromQL{also}. The sample's true percentile lies in the bucket."
+    whys = Bullets(tuple(f"{sli.title}: {sli.why}" for sli in slis))
+    return Section("Objectives", (Table(columns, rows, ("Value", "Bucket", "n"), caption), whys))
+
+
+def verdict_cells(v: Verdict) -> tuple[str, str, str, str, str]:
+    """Return indicator, place, objective, value and n of a verdict as text."""
+    value = text.with_unit(v.value, v.sli.unit)
+    return v.sli.title, place_name(v.scenario, v.case, v.member), _bound(v), value, text.count(v.n)
+
+
+def linked(evidence: Evidence, scenario: str, case: str, member: str) -> str:
+    """Return the name of a place, linked to its time in Grafana where the stack has one."""
+    address = grafana_links.place(grafana_of(evidence), evidence.run, scenario, case)
+    return link(place_name(scenario, case, member), address)
+
+
+def link(name: str, address: str | None) -> str:
+    """Return a link, or the name where there is no address."""
+    return f"[{name}]({address})" if address else name
+
+
+def grafana_of(evidence: Evidence) -> str | None:
+    """Return the address of the stack's Grafana."""
+    return evidence.stack.grafana_url if evidence.stack else None
+
+
+def _bound(v: Verdict) -> str:
+    sign = "≤" if v.objective.direction == "at_most" else "≥"
+    return f"{sign} {text.with_unit(v.objective.value, v.sli.unit)}"
+
+
+def _bucket(v: Verdict) -> str:
+    if v.bound is None:
+        return text.NONE
+    lower = text.with_unit(v.bound.lower, v.sli.unit)
+    return f"> {lower}" if v.bound.upper is None else f"{lower} to {text.with_unit(v.bound.upper, v.sli.unit)}"
+
+
+def _sentence(v: Verdict) -> str:
+    value = text.with_unit(v.value, v.sli.unit) if v.value is not None else literal(v.reason)
+    value += f" (bucket {_bucket(v)})" if v.bound else ""
+    return f"{v.sli.title} in {place_name(v.scenario, v.case, v.member)}: {value}, objective {_bound(v)}"
