@@ -91,11 +91,11 @@ def prepare(place: tuple[str, str], checkout: Path) -> None:
         page = next(page for page in pages() if page.name == "docs/how-to.md")
         (lines,) = (block.body for block in page.blocks if (block.section, block.language) == (place[1], "text"))
         imported, called = lines.splitlines()
-        report = checkout / "reporting" / "sections" / "performance" / "performance.py"
+        report = checkout / "reporting" / "sections" / "build.py"
         text = report.read_text()
-        before, behind = "from reelbench.reporting.statistics", "outliers.section(evidence, DIMENSION),\n"
-        assert text.count(behind) == 1
-        text = text.replace(before, f"{imported}\n{before}", 1).replace(behind, f"{behind}{called}\n")
+        before, behind = "\nSectionFunction = ", "            scaling.section,\n"
+        assert (text.count(before), text.count(behind)) == (1, 1)
+        text = text.replace(before, f"{imported}\n{before}").replace(behind, f"{behind}{called}\n")
         report.write_text(text)
 
 
