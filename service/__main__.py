@@ -19,21 +19,21 @@ from reelbench.service.api.app import create_app
 from reelbench.service.settings import Settings
 
 _KEEP_ALIVE = 75
-"""Seconds; longer than clients keep idle connections, so that none is closed under a request on its way."""
+"""Seconds; longer than clients keep idle connections, so that none is closed during a request."""
 
 
 class _Server(uvicorn.Server):
-    """Ends the jobs before it waits for open requests: those that wait for a job get their answer at once."""
+    """Ends the jobs before it waits for open requests, so that requests that wait for a job are answered at once."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        parts = getattr(self.config.app.state, "parts", None)  # type: ignore[union-attr]
-        if parts is not None:
-            await parts.jobs.close()
+        state = getattr(self.config.app.state, "service", None)  # type: ignore[union-attr]
+        if state is not None:
+            await state.jobs.close()
         await super().shutdown(sockets)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit code: 0, or 2 for a configuration that cannot work."""
+    """Serve until SIGTERM or SIGINT; return the exit code: 0, or 2 for an invalid configuration."""
     parser = argparse.ArgumentParser(prog="python -m reelbench.service", description="The text-to-video service.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
@@ -41,8 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
     # Standard output belongs to the trace exporter.
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for name in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn takes the signals over while it serves, and raises them again afterwards: that must not kill us.
-        signal.signal(name, _leave)
+        # uvicorn handles the signals while it serves and raises them again afterwards, which must not kill the process.
+        signal.signal(name, _exit)
     try:
         settings = Settings()
         telemetry.configure("service")
@@ -74,7 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if server.started else 2
 
 
-def _leave(*_: object) -> NoReturn:
+def _exit(*_: object) -> NoReturn:
     raise SystemExit(0)
 
 
@@ -82,5 +82,5 @@ if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    # Not sys.exit: it would wait for a thread that still reads a hostile document.
+    # Not sys.exit: it would wait for threads that are still busy.
     os._exit(code)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
-from reelbench.service.jobs.correlation import Correlation
+from reelbench.service.domain.correlation import Correlation
 from reelbench.service.tally import Tally
 
 SLO_THRESHOLDS = (0.5, 2.0)

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from reelbench.service.toggles import Switches
+from reelbench.service.toggles import Toggles
 
 BaseUrl = Annotated[str, Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -18,18 +18,18 @@ MIB = 1024 * 1024
 
 
 class Settings(BaseSettings):
-    """All that can be set. Times are seconds, sizes bytes."""
+    """Settings of the service. Times are seconds, sizes bytes."""
 
     model_config = SettingsConfigDict(env_prefix="SERVICE_", frozen=True)
 
     redis_url: Annotated[str, Field(pattern=r"^((redis|rediss|unix)://.+)?$")] = ""
-    """Job store; empty: one that lives in this process and ends with it."""
+    """URL of the job store; empty: a store inside this process that ends with it."""
     redis_timeout: Seconds = 2.0
     store_backlog: Annotated[int, Field(ge=0, le=100_000)] = 1000
-    """Jobs kept on disk while the store is away, from which on further ones are refused; accepted ones are kept beyond
-    it. 0: nothing is accepted without the store."""
+    """Limit of jobs kept on disk while the store is away: above it new jobs are refused, accepted ones are still kept.
+    0: no job is accepted without the store."""
     lease_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 10.0
-    """An instance that has not renewed its heartbeat for so long has lost its jobs; only with a shared store."""
+    """An instance without a heartbeat for this time is regarded as dead; only with a shared store."""
     data_dir: Path = Path(gettempdir()) / "reelbench"
 
     llm_url: BaseUrl = "http://127.0.0.1:9000"
@@ -40,44 +40,44 @@ class Settings(BaseSettings):
     image_url: BaseUrl = "http://127.0.0.1:9000"
     image_model: str = "gpt-image-1"
     provider_api_key: SecretStr = SecretStr("")
-    """Bearer token for the providers; the mock providers need none."""
+    """Bearer token for the providers; the mock providers do not need it."""
     provider_timeout: Seconds = 30.0
     """One attempt of a provider call, from waiting for a connection to the last byte."""
     provider_connections: Annotated[int, Field(ge=1, le=10_000)] = 100
-    """Connections kept per provider; further calls wait for one."""
+    """Connections per provider; further calls wait for a free one."""
 
     retries: bool = True
-    """Whether a transient failure of a provider is tried again; off only for a baseline."""
+    """Whether transient failures of providers are retried; off only for a baseline."""
     retry_attempts: Annotated[int, Field(ge=1, le=10)] = 4
-    """Attempts of one call, the first included."""
+    """Attempts of one call, including the first."""
     retry_wait_initial: Seconds = 0.05
-    """Longest wait before the second attempt; it doubles with each further one, and the real wait is drawn below it."""
+    """Upper limit of the random wait before the second attempt; it doubles with each further attempt."""
     retry_wait_max: Seconds = 1.0
-    """No wait is longer, whatever ``Retry-After`` asks for."""
+    """Upper limit of all waits, also of ``Retry-After``."""
     breaker: bool = True
     """Whether each provider has a circuit breaker; off only for a baseline."""
     breaker_failures: Annotated[int, Field(ge=1, le=10_000)] = 10
-    """Transient failures in a row that open it. A provider that fails 30 % of its calls at random is a case for
-    retries: with these defaults it opens the breaker once in a thousand runs of 143 calls, with 5 failures in a row
-    or half of the last 20 calls in two of three."""
+    """Transient failures in a row that open it. Random failures of 30 % of the calls are a case for retries: with these
+    defaults they open the breaker in 1 of 1,000 runs of 143 calls; with 5 failures in a row, or half of the last 20
+    calls, in 2 of 3 runs."""
     breaker_window: Annotated[int, Field(ge=1, le=10_000)] = 20
-    """Latest calls whose share of failures is looked at, as soon as there are so many."""
+    """Number of latest calls for the failure rate, which is not evaluated before that many calls."""
     breaker_failure_rate: Annotated[float, Field(gt=0, le=1)] = 0.8
     """Share of failures in the window that opens it."""
     breaker_open_time: Seconds = 2.0
-    """From its opening to the first probe."""
+    """Time from the opening to the first probe."""
 
     cache: bool = True
-    """Whether the answers of the providers are kept and given again; off only for a baseline."""
+    """Whether answers of the providers are cached; off only for a baseline."""
     cache_entries: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
-    """Answers that each of the three caches (script, audio, visual) keeps at most."""
+    """Maximum number of answers in each of the three caches (script, audio, visual)."""
     cache_bytes: Annotated[int, Field(ge=1)] = 32 * MIB
-    """Bytes of the answers that each of them keeps at most."""
+    """Maximum bytes of the answers in each cache."""
     pooling: bool = True
-    """Whether connections to the providers are kept and used again; off, one for each attempt, only for a baseline."""
+    """Whether connections to the providers are reused; off (one connection per attempt) only for a baseline."""
 
     admin: bool = False
-    """Whether ``/v1/admin`` exists; it answers callers on this host only."""
+    """Whether ``/v1/admin`` exists; it answers only callers on this host."""
     admin_remote: bool = False
     """Whether it also answers callers on other machines."""
     faults: bool = False
@@ -86,37 +86,37 @@ class Settings(BaseSettings):
     """Whether it also answers callers on other machines."""
 
     workers: Annotated[int, Field(ge=1, le=1000)] = 16
-    """Jobs that run at once."""
+    """Jobs that run concurrently."""
     queue_size: Annotated[int, Field(ge=0, le=100_000)] = 200
     """Jobs that may wait for a worker; the next one is refused with 429."""
     scenes: Annotated[int, Field(ge=1, le=20)] = 5
     scene_concurrency: bool = True
-    """Whether all scenes of a job are made at once; off, one after another, only for a baseline."""
+    """Whether the scenes of a job are made concurrently; off (one after another) only for a baseline."""
     job_timeout: Seconds = 300.0
     """One job, from its start in a worker to its end."""
 
     max_upload_bytes: Annotated[int, Field(ge=1)] = 20 * MIB
     max_pages: Annotated[int, Field(ge=1)] = 100
-    """Pages of a document that are read; later ones are left out."""
+    """Pages of a document that are read; further pages are ignored."""
     max_characters: Annotated[int, Field(ge=1)] = 24_000
     """Characters of a document that go into the script's prompt (about 6,000 tokens)."""
     media_processes: Annotated[int, Field(ge=1, le=64)] = 2
-    """Processes that read documents and compose videos."""
+    """Processes that read documents and encode videos."""
     media_memory: Annotated[int, Field(ge=64 * MIB)] = 512 * MIB
-    """Memory that each may take beyond what it has when it is ready (on Linux)."""
+    """Memory that each of them may allocate after its start (on Linux)."""
     inspect_timeout: Seconds = 5.0
-    """Check of an upload; then its process is killed. These three count from when a process takes up the work."""
+    """Check of an upload. This and the next two time limits start with the work of a process, and kill it."""
     parse_timeout: Seconds = 10.0
     """Reading a document."""
     compose_timeout: Seconds = 30.0
-    """Composing a video."""
+    """Encoding a video."""
 
     leak_bytes_per_job: Annotated[int, Field(ge=0, le=64 * MIB)] = 0
-    """Memory that each job leaves behind for ever: only to prove that a leak is found."""
+    """Memory that each job leaks: only to prove that a leak is detected."""
 
-    def switches(self) -> Switches:
-        """What of the optimizations and protections is on at the start."""
-        return Switches(
+    def toggles(self) -> Toggles:
+        """Return the toggles at the start of the service."""
+        return Toggles(
             retries=self.retries,
             breaker=self.breaker,
             cache=self.cache,

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
-from reelbench.service.jobs.correlation import Correlation
+from reelbench.service.domain.correlation import Correlation
 
 
 class Tally:

@@ -1,4 +1,4 @@
-"""OpenTelemetry from the standard environment variables, and from nothing else."""
+"""OpenTelemetry, configured only by the standard environment variables."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _PROCESS_METRICS: dict[str, list[str] | None] = {
 
 
 def configure(service_name: str) -> None:
-    """Set up the SDK as ``OTEL_*`` says; without any exporter in the environment, telemetry stays off.
+    """Set up the SDK from ``OTEL_*``; without an exporter in the environment, telemetry stays off.
 
-    `service_name` holds unless ``OTEL_SERVICE_NAME`` or ``OTEL_RESOURCE_ATTRIBUTES`` names another. The process
-    gets a ``service.instance.id`` of its own when the environment has none. An exporter that cannot start
-    (unknown name, port taken) ends the process with one sentence and exit code 2.
+    `service_name` applies unless ``OTEL_SERVICE_NAME`` or ``OTEL_RESOURCE_ATTRIBUTES`` sets another name. The process
+    gets its own ``service.instance.id`` unless the environment sets one. An exporter that cannot start (unknown name,
+    port in use) ends the process with one sentence and exit code 2.
     """
     if all(os.environ.get(name, "none") in {"", "none"} for name in _EXPORTERS):
         return
-    # Loaded here, as a process without telemetry should not pay for it at its start.
+    # Imported here, so that a process without telemetry does not load the SDK.
     from opentelemetry.instrumentation.system_metrics import SystemMetricsInstrumentor  # noqa: PLC0415
     from opentelemetry.sdk._configuration import _OTelSDKConfigurator  # noqa: PLC0415
     from opentelemetry.sdk.resources import OTELResourceDetector  # noqa: PLC0415
@@ -58,7 +58,7 @@ def configure(service_name: str) -> None:
 
 
 def shutdown(timeout: float = 1.5) -> None:
-    """Flush and stop within about `timeout` seconds; safe when nothing was configured."""
+    """Flush and stop within about `timeout` seconds; does nothing when telemetry is off."""
     tracer_provider = trace.get_tracer_provider()
     if flush := getattr(tracer_provider, "force_flush", None):
         flush(int(timeout * 1000))
@@ -68,7 +68,7 @@ def shutdown(timeout: float = 1.5) -> None:
 
 
 def instrument(app: FastAPI, tracer_provider: TracerProvider, meter_provider: MeterProvider) -> None:
-    """Give `app` a SERVER span and ``http.server.request.duration`` per request, but for probes and fault plans."""
+    """Add a SERVER span and ``http.server.request.duration`` per request, except for probes and fault plans."""
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
     FastAPIInstrumentor.instrument_app(
         app,

@@ -1,0 +1,1 @@
+"""The HTTP API: application, routes, admin endpoints, request bodies and error responses."""

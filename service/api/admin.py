@@ -1,20 +1,18 @@
-"""What an operator may see: only with ``SERVICE_ADMIN``, and only from this host without ``SERVICE_ADMIN_REMOTE``."""
+"""Endpoints for operators: only with ``SERVICE_ADMIN``, and without ``SERVICE_ADMIN_REMOTE`` only for this host."""
 
 from __future__ import annotations
-
-from typing import cast
 
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
+from reelbench.service.api.app_state import app_state
 from reelbench.service.api.errors import ApiError, unknown_url
-from reelbench.service.api.loopback import on_loopback
-from reelbench.service.api.routes import Parts
-from reelbench.service.toggles import SwitchesError, read
+from reelbench.service.faults.endpoint import on_loopback
+from reelbench.service.toggles import read
 
 
 def _allowed(request: Request) -> None:
-    settings = _parts(request).settings
+    settings = app_state(request).settings
     if not settings.admin:
         raise unknown_url(request)
     if not settings.admin_remote and not on_loopback(request.client.host if request.client else ""):
@@ -26,47 +24,39 @@ router = APIRouter(prefix="/v1/admin", dependencies=[Depends(_allowed)], include
 
 @router.get("/breakers")
 async def breakers(request: Request) -> Response:
-    """Show the circuit breakers with their latest transitions; none when they are switched off."""
-    found = [guard.breaker.state() for guard in _parts(request).guards if guard.breaker]
+    """Show the circuit breakers that are on, with their latest transitions."""
+    found = [resilience.breaker.state() for resilience in app_state(request).resilience if resilience.breaker]
     return Response(msgspec.json.encode({"object": "list", "data": found}), media_type="application/json")
 
 
 @router.get("/state")
 async def state(request: Request) -> Response:
     """Compare jobs, records and files; 503 while the store is away."""
-    found = await _parts(request).audit.take()
+    found = await app_state(request).audit.take()
     return Response(msgspec.json.encode(found), media_type="application/json")
 
 
 @router.get("/switches")
-async def switches(request: Request) -> Response:
+async def toggles(request: Request) -> Response:
     """Show which optimizations and protections are on."""
-    return _switches(request)
+    return _toggles(request)
 
 
 @router.put("/switches")
-async def switch(request: Request) -> Response:
-    """Turn some on or off, for the calls and jobs that begin from now on."""
-    try:
-        change = read(await request.body())
-    except SwitchesError as error:
-        raise ApiError(400, error.code, str(error), param=error.param) from error
-    _parts(request).switches.change(change)
-    return _switches(request)
+async def change(request: Request) -> Response:
+    """Turn some on or off, for the calls and jobs that begin after the change."""
+    app_state(request).toggles.change(read(await request.body()))
+    return _toggles(request)
 
 
 @router.delete("/switches")
 async def restore(request: Request) -> Response:
-    """Set all as the settings say."""
-    parts = _parts(request)
-    parts.switches.change(parts.settings.switches().values())
-    return _switches(request)
+    """Reset all to the settings."""
+    state = app_state(request)
+    state.toggles.change(state.settings.toggles().values())
+    return _toggles(request)
 
 
-def _switches(request: Request) -> Response:
-    content = {"object": "switches", "switches": _parts(request).switches.values()}
+def _toggles(request: Request) -> Response:
+    content = {"object": "switches", "switches": app_state(request).toggles.values()}
     return Response(msgspec.json.encode(content), media_type="application/json")
-
-
-def _parts(request: Request) -> Parts:
-    return cast("Parts", request.app.state.parts)

@@ -1,4 +1,4 @@
-"""The application: the paths and the middleware around the parts."""
+"""The ASGI application: routes, middleware and telemetry."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from opentelemetry.trace import TracerProvider
 
 from reelbench.service import telemetry
 from reelbench.service.api import admin, errors
+from reelbench.service.api.app_state import open_app_state
 from reelbench.service.api.body import MULTIPART_OVERHEAD, BodyLimit
 from reelbench.service.api.routes import router
-from reelbench.service.assembly import assemble
-from reelbench.service.faults.endpoint import METHODS, Endpoint, Guarded
-from reelbench.service.faults.errors import FaultsError
+from reelbench.service.faults.endpoint import METHODS, Endpoint, LoopbackOnly
 from reelbench.service.faults.faults import Faults
+from reelbench.service.faults.plan import FaultsError
 from reelbench.service.metrics import Metrics
-from reelbench.service.pipeline.assets import Assets
 from reelbench.service.settings import Settings
+from reelbench.service.store.assets import Assets
 from reelbench.service.store.faults import OFFER
 
 
@@ -31,9 +31,9 @@ def create_app(
     tracer_provider: TracerProvider | None = None,
     meter_provider: MeterProvider | None = None,
 ) -> FastAPI:
-    """The ASGI application for `settings`; telemetry goes to the global providers unless others are given.
+    """Build the application; telemetry goes to the global providers unless others are given.
 
-    Raises OSError when the data directory cannot be written.
+    Raises OSError when the data directory is not writable.
     """
     tracer_provider = tracer_provider or trace.get_tracer_provider()
     meter_provider = meter_provider or otel_metrics.get_meter_provider()
@@ -45,7 +45,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            app.state.parts = await assemble(settings, stack, tracer=tracer, metrics=metrics, faults=faults)
+            app.state.service = await open_app_state(settings, stack, tracer=tracer, metrics=metrics, faults=faults)
             yield
 
     app = FastAPI(
@@ -58,8 +58,11 @@ def create_app(
     app.include_router(router)
     app.include_router(admin.router)
     if settings.faults:
-        endpoint = Guarded(
-            Endpoint(faults), remote=settings.faults_remote, setting="SERVICE_FAULTS_REMOTE", refused=_refused_plan
+        endpoint = LoopbackOnly(
+            Endpoint(faults),
+            remote=settings.faults_remote,
+            setting="SERVICE_FAULTS_REMOTE",
+            error_response=_fault_error,
         )
         app.add_route("/faults", endpoint.__call__, methods=METHODS, include_in_schema=False)
     errors.install(app)
@@ -68,5 +71,5 @@ def create_app(
     return app
 
 
-def _refused_plan(error: FaultsError) -> Response:
+def _fault_error(error: FaultsError) -> Response:
     return errors.envelope(errors.ApiError(error.status, error.code, str(error), param=error.param))

@@ -1,4 +1,4 @@
-"""The body of a creation request: JSON or multipart, strictly read and bounded."""
+"""The body of a creation request: JSON or multipart, strict and bounded."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reelbench.service.api.errors import ApiError, envelope
-from reelbench.service.api.schemas import CreateVideo
+from reelbench.service.domain.video import CreateVideo
 
 MULTIPART_OVERHEAD = 1024 * 1024
-"""Bytes that a body may have beyond its document."""
+"""Bytes that a body may have in addition to its document."""
 _MAX_JSON_BYTES = 1024 * 1024
 _MAX_FIELD_BYTES = 256 * 1024
 _MAX_FIELDS = 20
 _LINGER = 5.0
-"""Seconds for which a refused body is still read, up to twice the limit."""
+"""Seconds for which the rest of a rejected body is read, up to twice the limit."""
 _DOCUMENT = "input_reference"
 _ONLY_UPLOADS = (
     "Only uploaded documents are supported as 'input_reference': send multipart/form-data with a PDF or text file."
@@ -33,17 +33,17 @@ _ONLY_UPLOADS = (
 
 @dataclass(frozen=True, slots=True)
 class Creation:
-    """A valid request; whoever takes it closes the document."""
+    """A valid request; the caller closes the document."""
 
     video: CreateVideo
     document: UploadFile | None
 
 
 class BodyLimit:
-    """ASGI middleware: 413 for a body above `limit` bytes, by its declared length or once that much has come.
+    """ASGI middleware: 413 for a body above `limit` bytes, by its declared length or by the bytes received.
 
-    The answer leaves at once; then what the client still sends is thrown away for a while, since a connection
-    closed under a client that writes is reset, and the client never sees the answer.
+    The response is sent at once. The rest of the body is then discarded for a while: closing the connection while the
+    client still writes would reset it, and the client would not see the response.
     """
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
@@ -51,7 +51,7 @@ class BodyLimit:
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with a `receive` that counts."""
+        """Pass the request on with a `receive` that counts bytes."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -65,7 +65,7 @@ class BodyLimit:
                 raise self._error()
             return message
 
-        async def lingering(message: Message) -> None:
+        async def send_and_discard(message: Message) -> None:
             last = message["type"] == "http.response.body" and not message.get("more_body", False)
             if last and received > self._limit:
                 await send({**message, "more_body": True})
@@ -76,9 +76,9 @@ class BodyLimit:
         declared = Headers(scope=scope).get("content-length", "0")
         if declared.isdecimal() and int(declared[:20]) > self._limit:
             received = int(declared[:20])
-            await envelope(self._error(), {"Connection": "close"})(scope, receive, lingering)
+            await envelope(self._error(), {"Connection": "close"})(scope, receive, send_and_discard)
             return
-        await self._app(scope, counted, lingering)
+        await self._app(scope, counted, send_and_discard)
 
     async def _discard(self, receive: Receive) -> None:
         discarded = 0
@@ -95,7 +95,7 @@ class BodyLimit:
 
 
 async def read(request: Request) -> Creation:
-    """Read and check the body; raises ApiError for whatever is wrong with it."""
+    """Read and check the body; raises ApiError for an invalid one."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         if media_type == "application/json":
@@ -127,16 +127,16 @@ async def _json_fields(request: Request) -> dict[str, Any]:
 
 
 class _StrictParser(MultiPartParser):
-    """Starlette's parser, without its leniency.
+    """A strict version of Starlette's parser.
 
-    It reads a field in the charset that the request declares, or as Latin-1 if it is not in it, and leaves out a last
-    part that was cut off: a client would get a video of another prompt, or without its document.
+    Starlette decodes a field in the declared charset or else as Latin-1, and ignores a truncated last part: the client
+    would get a video of another prompt, or without its document.
     """
 
     complete = False
 
     def on_part_begin(self) -> None:
-        self._charset = "utf-8"  # whatever the request declares: fields are checked, and read, as UTF-8
+        self._charset = "utf-8"  # regardless of the declared charset
         super().on_part_begin()
 
     def on_end(self) -> None:

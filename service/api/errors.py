@@ -1,4 +1,4 @@
-"""Every error leaves in the envelope of the OpenAI API, whatever went wrong where."""
+"""Error responses in the envelope of the OpenAI API."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from reelbench.service.store.store import StoreError
+from reelbench.service.domain.errors import NotFoundError, QueueFullError, RequestError, UnavailableError
+from reelbench.service.store.connection import StoreError
 
 _INTERNAL = "The service failed to answer this request; its log has the cause."
+_STATUSES: dict[type[RequestError], int] = {NotFoundError: 404, QueueFullError: 429, UnavailableError: 503}
+"""Other requests that are refused get 400."""
 
 
 class ApiError(Exception):
-    """An answer other than success; the message is one sentence for the client."""
+    """An error response; the message is one sentence for the client."""
 
     def __init__(
         self, status: int, code: str, message: str, *, param: str | None = None, retry_after: int | None = None
@@ -28,18 +31,13 @@ class ApiError(Exception):
         self.retry_after = retry_after
 
 
-def not_found(video_id: str) -> ApiError:
-    """The error for an id that is unknown, deleted, or no id at all."""
-    return ApiError(404, "video_not_found", f"No video with id '{video_id[:100]}' was found.", param="video_id")
-
-
 def unknown_url(request: Request) -> ApiError:
-    """The error for a path that does not exist."""
+    """Return the error for a path that does not exist."""
     return ApiError(404, "unknown_url", f"Unknown path: {request.method} {request.url.path[:200]}.")
 
 
 def envelope(error: ApiError, headers: dict[str, str] | None = None) -> Response:
-    """The response for `error`."""
+    """Return the response for `error`."""
     body = {
         "error": {
             "message": error.message,
@@ -51,7 +49,7 @@ def envelope(error: ApiError, headers: dict[str, str] | None = None) -> Response
     headers = dict(headers or {})
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
-    # A lone surrogate in an echoed name cannot be encoded; the answer must leave all the same.
+    # A lone surrogate in an echoed name cannot be encoded; it is replaced.
     body["error"]["message"] = error.message.encode("utf-8", "replace").decode()
     body["error"]["param"] = None if error.param is None else error.param.encode("utf-8", "replace").decode()
     return Response(orjson.dumps(body), error.status, headers, media_type="application/json")
@@ -60,6 +58,7 @@ def envelope(error: ApiError, headers: dict[str, str] | None = None) -> Response
 def install(app: FastAPI) -> None:
     """Register the handlers that turn every exception into an envelope."""
     app.add_exception_handler(ApiError, _api_error)
+    app.add_exception_handler(RequestError, _request_error)
     app.add_exception_handler(StoreError, _store_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_exception)
@@ -77,6 +76,13 @@ def _type(status: int) -> str:
 async def _api_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
     return envelope(error)
+
+
+async def _request_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestError)
+    status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), HTTPStatus.BAD_REQUEST)
+    retry_after = 1 if isinstance(error, QueueFullError | UnavailableError) else None
+    return envelope(ApiError(status, error.code, error.message, param=error.param, retry_after=retry_after))
 
 
 async def _store_error(_request: Request, error: Exception) -> Response:
@@ -102,5 +108,5 @@ async def _http_exception(request: Request, error: Exception) -> Response:
 
 
 async def _unexpected(_request: Request, _error: Exception) -> Response:
-    # The server's own log gets the traceback: Starlette raises the exception again after this answer.
+    # The log of the server has the traceback: Starlette raises the exception again after this response.
     return envelope(ApiError(500, "internal_error", _INTERNAL))

@@ -1,14 +1,15 @@
-"""What the OpenAPI description says beyond the signatures of the routes: the creation's two bodies, and the errors."""
+"""Additions to the OpenAPI description: the two bodies of a creation, and the errors."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from reelbench.service.api.schemas import CreateVideo, ErrorEnvelope
+from reelbench.service.api.schemas import ErrorEnvelope
+from reelbench.service.domain.video import CreateVideo
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": ErrorEnvelope, "description": "The request cannot be carried out."},
-    "5XX": {"model": ErrorEnvelope, "description": "The service, or what it needs, failed."},
+    "5XX": {"model": ErrorEnvelope, "description": "The service or one of its dependencies failed."},
 }
 
 _FIELDS = CreateVideo.model_json_schema()
@@ -18,7 +19,7 @@ _FORM = _FIELDS | {
         "input_reference": {
             "type": "string",
             "format": "binary",
-            "description": "The document to make the video of: PDF or text.",
+            "description": "The source document of the video: PDF or text.",
         }
     }
 }
@@ -29,4 +30,4 @@ CREATE: dict[str, Any] = {
         "content": {"application/json": {"schema": _FIELDS}, "multipart/form-data": {"schema": _FORM}},
     }
 }
-"""The routes read this body themselves, bounded as it comes, so no signature shows it."""
+"""The route reads this body itself to bound it, so the signature does not describe it."""

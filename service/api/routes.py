@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 import orjson
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.datastructures import UploadFile
 
 from reelbench.service.api import body, openapi
-from reelbench.service.api.errors import ApiError, not_found
-from reelbench.service.api.schemas import Health, Manifest, Video, VideoDeleted, VideoList
-from reelbench.service.jobs.audit import Audit
-from reelbench.service.jobs.job import Upload
-from reelbench.service.jobs.job_reader import Catalog
-from reelbench.service.jobs.queue import Jobs
-from reelbench.service.pipeline.assets import CONTENT, Assets
-from reelbench.service.pipeline.media import Media
+from reelbench.service.api.app_state import AppState, app_state
+from reelbench.service.api.errors import ApiError
+from reelbench.service.api.schemas import Health, VideoDeleted, VideoList
+from reelbench.service.domain.errors import NotFoundError
+from reelbench.service.domain.job import Upload
+from reelbench.service.domain.video import Manifest, Video
 from reelbench.service.pipeline.tasks import DocumentError
-from reelbench.service.provider_client.resilience import Resilience
-from reelbench.service.settings import Settings
-from reelbench.service.store.store import Store
-from reelbench.service.toggles import Switches
+from reelbench.service.store.assets import CONTENT
 
 _POLL_AFTER_MS = "200"
-"""What a client that polls is asked to leave between two polls (the OpenAI client obeys)."""
+"""Recommended pause between two polls of a client; the OpenAI client follows it."""
 _ID = re.compile(r"video_[0-9a-f]{32}")
 _MAX_WAIT = 30.0
 
@@ -35,34 +29,18 @@ router = APIRouter(responses=openapi.ERRORS)
 VideoId = Annotated[str, Path()]
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What the routes work with."""
-
-    settings: Settings
-    jobs: Jobs
-    catalog: Catalog
-    store: Store
-    assets: Assets
-    media: Media
-    guards: tuple[Resilience, ...]
-    """of the providers"""
-    switches: Switches
-    audit: Audit
-
-
 @router.post("/v1/videos", response_model=Video, openapi_extra=openapi.CREATE)
 async def create(request: Request) -> Response:
     """Create a video from a prompt and, as multipart, a document (PDF or text)."""
-    parts = _parts(request)
+    state = app_state(request)
     creation = await body.read(request)
     uploaded = creation.document
     try:
 
         async def store_upload(video_id: str) -> Upload | None:
-            return None if uploaded is None else await _store_upload(parts, video_id, uploaded)
+            return None if uploaded is None else await _store_upload(state, video_id, uploaded)
 
-        job = await parts.jobs.create(creation.video, store_upload)
+        job = await state.jobs.create(creation.video, store_upload)
     finally:
         if uploaded is not None:
             await uploaded.close()
@@ -77,13 +55,13 @@ async def page(
     order: Literal["asc", "desc"] = "desc",
 ) -> Response:
     """List videos by their creation."""
-    return _json(await _parts(request).catalog.page(after, limit, order))
+    return _json(await app_state(request).job_reader.page(after, limit, order))
 
 
 @router.get("/v1/videos/{video_id}", response_model=Video)
 async def retrieve(request: Request, video_id: VideoId) -> Response:
     """Show a video."""
-    video = await _parts(request).catalog.video(_checked(video_id))
+    video = await app_state(request).job_reader.video(_checked(video_id))
     return _video(video, terminal=_status(video) in {"completed", "failed"})
 
 
@@ -91,75 +69,75 @@ async def retrieve(request: Request, video_id: VideoId) -> Response:
 async def wait(
     request: Request, video_id: VideoId, limit: Annotated[float, Query(alias="timeout", ge=0, le=_MAX_WAIT)] = 10.0
 ) -> Response:
-    """Show a video as soon as it is completed or failed, or as it is after `timeout` seconds."""
-    return _json(await _parts(request).catalog.wait(_checked(video_id), limit))
+    """Show a video when it is completed or failed, at the latest after `timeout` seconds."""
+    return _json(await app_state(request).job_reader.wait(_checked(video_id), limit))
 
 
 @router.get("/v1/videos/{video_id}/manifest", response_model=Manifest)
 async def manifest(request: Request, video_id: VideoId) -> Response:
     """Show how a video was made, with the checksums of its files."""
-    return _json(await _parts(request).catalog.manifest(_checked(video_id)))
+    return _json(await app_state(request).job_reader.manifest(_checked(video_id)))
 
 
 @router.get("/v1/videos/{video_id}/content", response_class=Response)
 async def content(request: Request, video_id: VideoId, variant: str = "video") -> Response:
     """Download the video of a completed job."""
-    parts = _parts(request)
+    state = app_state(request)
     if variant != "video":
         raise ApiError(400, "invalid_value", "Only the variant 'video' is supported.", param="variant")
-    status = _status(await parts.catalog.video(_checked(video_id)))
+    status = _status(await state.job_reader.video(_checked(video_id)))
     if status != "completed":
-        # 400 rather than 409, as the OpenAI API answers: its clients retry a 409 at once, which cannot help.
+        # 400 as in the OpenAI API: its clients would retry a 409 at once, without success.
         raise ApiError(400, "video_not_ready", f"Video '{video_id}' is {status}: it has no content.", param="video_id")
-    file = await _file(parts, video_id, CONTENT)
+    file = await _file(state, video_id, CONTENT)
     headers = {"Content-Disposition": f'attachment; filename="{video_id}.mp4"'}
     return Response(file, headers=headers, media_type="video/mp4")
 
 
 @router.get("/v1/videos/{video_id}/assets/{name}", response_class=Response)
 async def asset(request: Request, video_id: VideoId, name: str) -> Response:
-    """Download one file that the manifest lists, by its path there."""
-    parts = _parts(request)
-    listed = Manifest.model_validate_json(await parts.catalog.manifest(_checked(video_id))).assets()
+    """Download one file by its path in the manifest."""
+    state = app_state(request)
+    listed = Manifest.model_validate_json(await state.job_reader.manifest(_checked(video_id))).assets()
     found = next((asset for asset in listed if asset.path == name), None)
     if found is None:
         message = f"Video '{video_id}' has no asset '{name[:100]}'; its manifest lists those it has."
         raise ApiError(404, "asset_not_found", message, param="name")
     headers = {"Content-Disposition": f'attachment; filename="{found.path}"'}
-    return Response(await _file(parts, video_id, found.path), headers=headers, media_type=found.media_type)
+    return Response(await _file(state, video_id, found.path), headers=headers, media_type=found.media_type)
 
 
 @router.delete("/v1/videos/{video_id}", response_model=VideoDeleted)
 async def delete(request: Request, video_id: VideoId) -> Response:
     """Delete a video and its files; a job that has not ended is cancelled first."""
-    cancelled = await _parts(request).jobs.delete(_checked(video_id))
+    cancelled = await app_state(request).jobs.delete(_checked(video_id))
     return _json(VideoDeleted(id=video_id, cancelled=cancelled).model_dump_json().encode())
 
 
 @router.get("/health", response_model=Health)
 async def health() -> Response:
-    """Say that the process answers."""
+    """Report that the process answers."""
     return _json(b'{"status":"ok"}')
 
 
 @router.get("/ready", response_model=Health)
 async def ready(request: Request) -> Response:
-    """Say that jobs can be accepted: the store answers or they can be kept for it, and no shutdown has begun."""
-    await _parts(request).jobs.check()
+    """Report that jobs can be accepted: the store answers or jobs can be kept for it, and no shutdown has begun."""
+    await app_state(request).jobs.check()
     return _json(b'{"status":"ok"}')
 
 
-async def _store_upload(parts: Parts, video_id: str, uploaded: UploadFile) -> Upload:
-    limit = parts.settings.max_upload_bytes
+async def _store_upload(state: AppState, video_id: str, uploaded: UploadFile) -> Upload:
+    limit = state.settings.max_upload_bytes
     if (uploaded.size or 0) > limit:
         message = f"The uploaded document is larger than {limit} bytes."
         raise ApiError(413, "document_too_large", message, param="input_reference")
     media_type = uploaded.content_type or "application/octet-stream"
-    asset = await asyncio.to_thread(parts.assets.copy, video_id, "document", uploaded.file, media_type)
-    path = parts.assets.path(video_id, "document")
+    asset = await asyncio.to_thread(state.assets.copy, video_id, "document", uploaded.file, media_type)
+    path = state.assets.path(video_id, "document")
     try:
-        async with asyncio.timeout(parts.settings.parse_timeout):
-            is_pdf = await parts.media.inspect(path, media_type)
+        async with asyncio.timeout(state.settings.parse_timeout):
+            is_pdf = await state.media.inspect(path, media_type)
     except TimeoutError as error:
         message = "The uploaded document could not be checked in time."
         raise ApiError(503, "document_timeout", message, param="input_reference", retry_after=1) from error
@@ -168,23 +146,19 @@ async def _store_upload(parts: Parts, video_id: str, uploaded: UploadFile) -> Up
     return Upload(asset, is_pdf)
 
 
-async def _file(parts: Parts, video_id: str, name: str) -> bytes:
+async def _file(state: AppState, video_id: str, name: str) -> bytes:
     try:
-        return await asyncio.to_thread(parts.assets.path(video_id, name).read_bytes)
+        return await asyncio.to_thread(state.assets.path(video_id, name).read_bytes)
     except FileNotFoundError as error:
-        # Lost, unless the video was deleted since it was looked up.
-        await parts.catalog.video(video_id)
+        # The file is lost, unless the video was deleted in the meantime.
+        await state.job_reader.video(video_id)
         message = f"The file '{name}' of '{video_id}' is lost; create the video again."
         raise ApiError(500, "content_unavailable", message) from error
 
 
-def _parts(request: Request) -> Parts:
-    return cast("Parts", request.app.state.parts)
-
-
 def _checked(video_id: str) -> str:
     if not _ID.fullmatch(video_id):
-        raise not_found(video_id)
+        raise NotFoundError(video_id)
     return video_id
 
 

@@ -1,0 +1,1 @@
+"""Fault plans: their format, their exact schedule, and the endpoint ``/faults``."""

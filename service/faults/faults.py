@@ -1,6 +1,6 @@
-"""The fault plan in force: draws the fault of each call, and counts.
+"""The active fault plan: draws the fault of each call, and counts.
 
-Everything here runs on the one event loop of the process and never awaits, so each draw is atomic.
+All methods run in the event loop of the process without await, so each draw is atomic.
 """
 
 from __future__ import annotations
@@ -23,53 +23,53 @@ class Fault:
 
     rule: Rule
     number: int
-    """counts the hits of the rule, from 1"""
+    """number of the hit of this rule, from 1"""
 
 
 class RuleState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A rule and what became of the calls that it saw."""
+    """A rule with its counts."""
 
     provider: str
     kind: str
     rate: float
     seen: int
-    """calls that reached this rule: those of its target that no rule before it hit"""
+    """calls that reached this rule: calls of its target that no earlier rule hit"""
     hit: int
     status: int | None = None
     seconds: float | None = None
 
 
 class State(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The body of an answer of ``/faults``."""
+    """The body of a response of ``/faults``."""
 
     seed: int
     rules: list[RuleState]
     calls: dict[str, int]
-    """all calls of each target since the process started, whatever became of them"""
+    """all calls of each target since the process started"""
     lifetime: float | None = None
-    """of the plan, as it was put"""
+    """lifetime of the plan in seconds"""
 
 
-class InForce:
-    """A plan while it is in force; a call stays with the plan that was in force when it arrived."""
+class ActivePlan:
+    """An active plan; a call stays with the plan that was active at its arrival."""
 
     def __init__(self, plan: Plan, offer: Offer, now: Callable[[], float]) -> None:
         self.plan = plan
         self._now = now
         self._over = math.inf if plan.lifetime is None else now() + plan.lifetime
         self.lifted = asyncio.Event()
-        """set once another plan has taken over: ends stalls"""
+        """set when another plan becomes active; ends stalls"""
         self._seen = dict.fromkeys(plan.rules, 0)
         self._hit = dict.fromkeys(plan.rules, 0)
         order = list(offer.kinds)
         self._ordered = sorted(plan.rules, key=lambda rule: order.index(rule.kind))
 
     def left(self) -> float:
-        """Return the seconds until the plan lifts itself, infinite without a lifetime."""
+        """Return the seconds until the plan ends, infinity without a lifetime."""
         return max(0.0, self._over - self._now())
 
     def draw(self, provider: str, kinds: Collection[str]) -> Fault | None:
-        """Return the fault, of one of these kinds, that hits the next call of a target; None lets it pass."""
+        """Return the fault of one of these kinds that hits the next call of a target, or None."""
         for rule in self._ordered:
             if rule.provider != provider or rule.kind not in kinds:
                 continue
@@ -81,7 +81,7 @@ class InForce:
         return None
 
     def rules(self) -> list[RuleState]:
-        """Return the rules as they were written, with their counts."""
+        """Return the rules in the order of the plan, with their counts."""
         return [
             RuleState(
                 rule.provider,
@@ -97,42 +97,42 @@ class InForce:
 
 
 class Faults:
-    """The plan in force and the calls of each target."""
+    """The active plan and the number of calls of each target."""
 
     def __init__(self, offer: Offer, now: Callable[[], float] = time.monotonic) -> None:
         """Start without faults.
 
         Args:
-            offer: The targets and the kinds of this side.
-            now: Seconds of a clock that is never stepped; lifetimes are measured with it.
+            offer: The targets and kinds of this application.
+            now: Seconds of a monotonic clock, for lifetimes.
         """
         self.offer = offer
         self._now = now
-        self._in_force = InForce(Plan(), offer, now)
+        self._active = ActivePlan(Plan(), offer, now)
         self._calls = dict.fromkeys(offer.targets, 0)
 
-    def arrived(self, provider: str) -> InForce:
-        """Count a call and return the plan that holds for it."""
+    def arrived(self, provider: str) -> ActivePlan:
+        """Count a call and return the active plan."""
         self._calls[provider] += 1
         return self._current()
 
     def replace(self, plan: Plan) -> State:
-        """Put a plan in force from the next call on, and return the final state of the last; its stalls end."""
+        """Activate a plan, end the stalls of the last one, and return its final state."""
         last = self.state()
         self._put(plan)
         return last
 
     def state(self) -> State:
-        """Return the plan in force and all counts."""
+        """Return the active plan and all counts."""
         current = self._current()
         return State(current.plan.seed, current.rules(), dict(self._calls), current.plan.lifetime)
 
-    def _current(self) -> InForce:
-        # Looked at when it is asked for, not by a timer: whoever waits for a plan's end asks how much is left.
-        if self._in_force.left() == 0:
+    def _current(self) -> ActivePlan:
+        # Checked on access instead of by a timer; waits for the end of a plan use `left`.
+        if self._active.left() == 0:
             self._put(Plan())
-        return self._in_force
+        return self._active
 
     def _put(self, plan: Plan) -> None:
-        self._in_force.lifted.set()
-        self._in_force = InForce(plan, self.offer, self._now)
+        self._active.lifted.set()
+        self._active = ActivePlan(plan, self.offer, self._now)

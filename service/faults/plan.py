@@ -1,4 +1,4 @@
-"""A fault plan: which target fails how often, and in which way."""
+"""Fault plans: the targets, kinds and rates of injected faults."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from typing import Any
 
 import msgspec
 
-from reelbench.service.faults.errors import FaultsError
-
 Fields = Mapping[str, float | int | None]
-"""The fields of a kind with their defaults; None: the field must be given."""
+"""The fields of a kind with their defaults; None marks a required field."""
 MAX_BYTES = 64 * 1024
-"""Of a plan: the check of a larger one, all of whose errors are named, would hold up the calls that are measured."""
+"""Size limit of a plan: the check of a larger plan would delay the calls that are measured."""
 LONGEST = 600
-"""Seconds that a stall or an added latency takes at most."""
+"""Maximum seconds of a stall or an added latency."""
 LONGEST_LIFE = 3600
-"""Seconds after which a plan with a lifetime has lifted itself at the latest."""
+"""Maximum seconds of a lifetime."""
 _REQUIRED = None
 KINDS: Mapping[str, Fields] = {
     "outage": {"rate": 1.0},
@@ -26,19 +24,29 @@ KINDS: Mapping[str, Fields] = {
     "corrupt": {"rate": 1.0},
     "latency": {"rate": 1.0, "seconds": _REQUIRED},
 }
-"""All kinds there are, in the order in which rules are asked: a rule sees the calls that those before it let pass."""
+"""All kinds, in the order in which rules apply: a rule sees the calls that earlier rules did not hit."""
 _STATUSES = range(400, 600)
 _SHOWN = 40
 
 
+class FaultsError(Exception):
+    """A refused request to a fault endpoint; `param` names the wrong field, if there is one."""
+
+    def __init__(self, message: str, *, param: str | None = None, code: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.param = param
+        self.code = code
+        self.status = status
+
+
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What can be made to fail, and how: each side has its own."""
+    """The targets and kinds that one application supports."""
 
     targets: tuple[str, ...]
-    """what a rule's `provider` may be"""
+    """permitted values of `provider` in a rule"""
     kinds: Mapping[str, Fields]
-    """in the order in which rules are asked"""
+    """in the order in which rules apply"""
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -49,27 +57,27 @@ class Rule(msgspec.Struct, frozen=True):
     kind: str
     """one of the kinds of the offer"""
     rate: float = 1.0
-    """share of the calls that is hit"""
+    """share of the calls that the fault hits"""
     status: int | None = None
-    """HTTP status, of an error"""
+    """HTTP status of an error"""
     seconds: float | None = None
-    """length of a stall at most, or what a latency adds"""
+    """maximum length of a stall, or the added latency"""
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """The faults in force at one time."""
+    """The faults that are active at one time."""
 
     seed: int = 0
     rules: tuple[Rule, ...] = ()
     lifetime: float | None = None
-    """seconds after which it lifts itself; without one it stays until it is lifted"""
+    """seconds until the plan ends; without a lifetime it stays until it is replaced"""
 
 
 def read(body: bytes, offer: Offer) -> Plan:
     """Read a plan from JSON.
 
     Raises:
-        FaultsError: the body is not JSON, or not a plan; it names every error, not just the first.
+        FaultsError: the body is not JSON or not a plan; the message lists all errors.
     """
     if len(body) > MAX_BYTES:
         raise FaultsError(f"A fault plan has at most {MAX_BYTES} bytes.", code="plan_too_large", status=413)
@@ -169,7 +177,7 @@ def _shown(value: object) -> str:
 
 
 def _unfit(rule: dict[str, Any], place: str, offer: Offer) -> Iterator[_Problem]:
-    """Yield the fields that this kind must have and has not, or has and must not have."""
+    """Yield the missing and the unsupported fields of this kind."""
     yield from (_Problem(f"{place}.{name}", "is missing") for name in ("provider", "kind") if name not in rule)
     kind = rule.get("kind")
     if not isinstance(kind, str) or kind not in offer.kinds:

@@ -1,11 +1,11 @@
-"""The schedule of a fault: which calls it hits, exactly and for good.
+"""The schedule of a fault: exactly which calls it hits.
 
-The calls that a rule sees are cut into blocks, and the hits of each block are spread over it by a seeded shuffle. The
-block is the smallest in which the rate is a whole number of hits, up to 100 calls: 10 calls with 3 hits at 0.3, 20 with
-1 at 0.05. A rate that needs a longer block (0.123) carries its remainder over from block to block.
+The calls that a rule sees are divided into blocks, and the hits of each block are spread over it by a seeded shuffle.
+The block is the smallest one with a whole number of hits, up to 100 calls: 10 calls with 3 hits at 0.3, 20 with 1 at
+0.05. A rate that needs a longer block (0.123) carries its remainder over from block to block.
 
-A shuffle rather than an even spread (every third call), as a retry must be able to meet the fault again: at an even
-30 % no call would ever fail twice in a row, and each first retry would succeed.
+A shuffle, not an even spread (every third call), because the fault must be able to hit a retry again: at an even 30 %
+no call would fail twice in a row, and each first retry would succeed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hashlib import blake2b
 
 _LONGEST_BLOCK = 100
 _ROUNDING = Fraction(1, 10**12)
-"""A rate so near to a fraction, in relation to it, is meant as that fraction: 1 - 0.7 is 0.3."""
+"""Relative distance within which a rate is read as a simple fraction: 1 - 0.7 is 0.3."""
 
 
 def hits(seed: int, provider: str, kind: str, rate: float, ordinal: int) -> bool:
@@ -26,11 +26,11 @@ def hits(seed: int, provider: str, kind: str, rate: float, ordinal: int) -> bool
     the rate needs a longer block than 100), and within the hits of one block everywhere else.
 
     Args:
-        seed: Of the plan.
-        provider: Whom the rule is for.
-        kind: Of the rule.
-        rate: Share of the calls that is hit, above 0 and at most 1.
-        ordinal: Counts the calls that the rule sees, from 0.
+        seed: Seed of the plan.
+        provider: Target of the rule.
+        kind: Kind of the rule.
+        rate: Share of the calls that the fault hits, above 0 and at most 1.
+        ordinal: Number of the call among those that the rule sees, from 0.
     """
     exact, size = _cut(rate)
     number, place = divmod(ordinal, size)

@@ -1,4 +1,4 @@
-"""What this process holds, what the store knows, what lies on the disk: and where they differ."""
+"""Differences between the jobs of this process, the records in the store and the files on the disk."""
 
 from __future__ import annotations
 
@@ -8,52 +8,52 @@ from typing import Literal
 import msgspec
 import orjson
 
-from reelbench.service.jobs.queue import Jobs
-from reelbench.service.pipeline.assets import CONTENT, Assets
+from reelbench.service.jobs.queue import JobQueue
+from reelbench.service.store.assets import CONTENT, Assets
 from reelbench.service.store.store import Store
-from reelbench.service.toggles import Switches
+from reelbench.service.toggles import Toggles
 
 
 class State(msgspec.Struct, frozen=True):
-    """The body of an answer of ``/v1/admin/state``."""
+    """The body of a response of ``/v1/admin/state``."""
 
     object: Literal["state"]
     live: int
-    """jobs that wait or run here"""
+    """jobs that wait or run in this process"""
     unsaved: int
-    """jobs whose state waits for the store"""
+    """jobs whose latest state is not in the store yet"""
     orphans: int
     """job folders on the disk without a record in the store"""
     missing: int
     """completed records in the store without their video on the disk"""
     store: Literal["up", "away"]
     switches: dict[str, bool]
-    """as they are now"""
+    """the current toggles"""
 
 
 class Audit:
-    """Counts while jobs come and go: only a difference that is still there after a second look is one."""
+    """Counts differences while jobs come and go: a difference counts only if a second check confirms it."""
 
-    def __init__(self, switches: Switches, jobs: Jobs, store: Store, assets: Assets) -> None:
-        self._switches = switches
+    def __init__(self, toggles: Toggles, jobs: JobQueue, store: Store, assets: Assets) -> None:
+        self._toggles = toggles
         self._jobs = jobs
         self._store = store
         self._assets = assets
 
     async def take(self) -> State:
-        """Count; raises StoreError while the store is away."""
+        """Return the counts; raises StoreError while the store is away."""
         folders = await asyncio.to_thread(self._assets.folders)
         ours = self._jobs.ids()
         ids = await self._store.ids()
         videos = await self._store.last_videos(ids)
         orphans = await self._orphans(folders - ours - set(ids))
         missing = await self._missing(await asyncio.to_thread(_completed, videos))
-        return State("state", self._jobs.live, self._jobs.unsaved, orphans, missing, "up", self._switches.values())
+        return State("state", self._jobs.live, self._jobs.unsaved, orphans, missing, "up", self._toggles.values())
 
     async def _orphans(self, suspects: set[str]) -> int:
         if not suspects:
             return 0
-        # A job has its record, or is in our care, before it leaves the other; deletion removes the folder last.
+        # A job is in the store or in this process at every moment; a deletion removes the folder last.
         suspects -= {*await self._store.ids(), *self._jobs.ids()}
         return len(suspects & await asyncio.to_thread(self._assets.folders))
 
@@ -61,7 +61,7 @@ class Audit:
         suspects = await asyncio.to_thread(self._assets.without, completed, CONTENT)
         if not suspects:
             return 0
-        # Deletion removes the record first: without one the file may be gone.
+        # A deletion removes the record first: a file without a record may be gone.
         return len(_completed(await self._store.last_videos(sorted(suspects))))
 
 

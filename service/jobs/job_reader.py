@@ -1,4 +1,4 @@
-"""What the API shows of jobs: from the process that runs them or keeps them for the store, else from the store."""
+"""Reads of jobs: from this process while it runs or keeps them, otherwise from the store."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import Any
 import orjson
 from pydantic import BaseModel
 
-from reelbench.service.api.errors import ApiError, not_found
-from reelbench.service.jobs.job import Job
-from reelbench.service.jobs.queue import Jobs
+from reelbench.service.domain.errors import NotFoundError, RequestError
+from reelbench.service.domain.job import Job
+from reelbench.service.jobs.queue import JobQueue
 from reelbench.service.store.state import is_terminal
 from reelbench.service.store.store import Store
 
 _LOOK_AGAIN = 0.2
-"""Seconds between two looks at a job that another replica runs."""
+"""Seconds between two reads of a job that another instance runs."""
 
 
-class Catalog:
-    """Reads videos and manifests as JSON; unknown ids are ApiError 404, a failed store is StoreError."""
+class JobReader:
+    """Reads videos and manifests as JSON; raises NotFoundError for unknown ids, StoreError when the store fails."""
 
-    def __init__(self, jobs: Jobs, store: Store) -> None:
+    def __init__(self, jobs: JobQueue, store: Store) -> None:
         self._jobs = jobs
         self._store = store
 
     async def video(self, video_id: str) -> bytes:
-        """The video."""
+        """Return the video."""
         job = self._jobs.get(video_id)
         if job is not None:
             return _json(job.video())
@@ -36,7 +36,7 @@ class Catalog:
         return _known(video_id, await self._store.video(video_id))
 
     async def manifest(self, video_id: str) -> bytes:
-        """The manifest."""
+        """Return the manifest."""
         job = self._jobs.get(video_id)
         if job is not None:
             return _json(job.manifest())
@@ -46,7 +46,7 @@ class Catalog:
         return _known(video_id, await self._store.manifest(video_id))
 
     async def wait(self, video_id: str, limit: float) -> bytes:
-        """The video as soon as it is terminal, or as it is after `limit` seconds."""
+        """Return the video when it is terminal, at the latest after `limit` seconds."""
         job = self._jobs.get(video_id)
         if job is not None:
             return await _ended(job, limit)
@@ -59,11 +59,11 @@ class Catalog:
             await asyncio.sleep(min(_LOOK_AGAIN, left))
 
     async def page(self, after: str | None, limit: int, order: str) -> bytes:
-        """One page of the list of videos."""
+        """Return one page of the list of videos."""
         page = await self._store.page(after, limit, descending=order == "desc")
         if page is None:
             message = f"No video with the id '{str(after)[:100]}' given as 'after' was found."
-            raise ApiError(400, "invalid_cursor", message, param="after")
+            raise RequestError("invalid_cursor", message, param="after")
         found, more = page
         videos = [video if (job := self._jobs.get(name)) is None else _json(job.video()) for name, video in found]
         listing: dict[str, Any] = {
@@ -83,7 +83,7 @@ async def _ended(job: Job, limit: float) -> bytes:
     except TimeoutError:
         pass
     if job.stop_reason == "deleted":
-        raise not_found(job.id)
+        raise NotFoundError(job.id)
     return _json(job.video())
 
 
@@ -93,5 +93,5 @@ def _json(record: BaseModel) -> bytes:
 
 def _known(video_id: str, content: bytes | None) -> bytes:
     if content is None:
-        raise not_found(video_id)
+        raise NotFoundError(video_id)
     return content

@@ -1,6 +1,6 @@
-"""The uploaded document: what it is, and its text.
+"""Type and text of an uploaded document.
 
-Only worker processes import this: PDFium may crash, hang or take all memory on a hostile document, and it is not
+Only worker processes import this module: PDFium may crash, hang or take all memory on a hostile document, and it is not
 thread-safe.
 """
 
@@ -14,13 +14,13 @@ from pypdfium2 import raw
 from reelbench.service.pipeline.tasks import DocumentError, Text
 
 _HEADER_WINDOW = 1024
-"""Bytes at the start that may precede "%PDF-", and at the end that must hold "%%EOF", as readers allow."""
+"""Bytes within which "%PDF-" must start and "%%EOF" must end a file; common readers allow the same."""
 
 
 def inspect(path: Path, media_type: str) -> bool:
-    """Check a document before its job is accepted; True when it is a PDF, False when it is plain text.
+    """Check a document before its job is accepted: True for a PDF, False for plain text.
 
-    `media_type` is what the client declared. Raises DocumentError for anything else, and for PDFs that are
+    `media_type` is the type that the client declared. Raises DocumentError for other types, and for PDFs that are
     truncated, encrypted, damaged or without pages.
     """
     with path.open("rb") as file:
@@ -42,7 +42,7 @@ def inspect(path: Path, media_type: str) -> bool:
 
 
 def read(path: Path, *, is_pdf: bool, max_pages: int, max_characters: int) -> Text:
-    """The text of a document that `inspect` let pass, up to the bounds; raises DocumentError."""
+    """Return the text of a document that `inspect` has accepted, up to the limits; raises DocumentError."""
     if not is_pdf:
         return Text(_decode(path)[:max_characters], None)
     parts: list[str] = []
@@ -55,7 +55,7 @@ def read(path: Path, *, is_pdf: bool, max_pages: int, max_characters: int) -> Te
             left -= len(part)
             if left <= 0:
                 break
-    # Lone surrogates come from broken font tables; they could not be sent to a provider.
+    # Lone surrogates come from broken font tables and cannot be sent to a provider.
     text = "\n".join(parts)[:max_characters].encode("utf-8", "replace").decode().replace("\0", "")
     return Text(text, pages)
 
@@ -67,7 +67,7 @@ class _Pdf:
         try:
             self._document = pypdfium2.PdfDocument(path)
         except pypdfium2.PdfiumError as error:
-            # PDFium keeps the error of an earlier document when it gives none for this one: hence the second look.
+            # PDFium may report the error of an earlier document, so the file is checked for encryption too.
             if getattr(error, "err_code", None) == raw.FPDF_ERR_PASSWORD and b"/Encrypt" in path.read_bytes():
                 raise DocumentError(
                     "encrypted_document", "The uploaded PDF is encrypted; upload it without a password."
@@ -85,7 +85,7 @@ class _Pdf:
 
 
 def _page(document: pypdfium2.PdfDocument, index: int, characters: int) -> str:
-    """Text of one page, "" when the page is damaged: the others may still be good."""
+    """Return the text of one page, "" for a damaged page, because the other pages may be good."""
     try:
         page = document[index]
     except pypdfium2.PdfiumError:

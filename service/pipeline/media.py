@@ -1,4 +1,4 @@
-"""Documents and videos, read and made in worker processes."""
+"""Reads documents and encodes videos in worker processes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from typing import Self
 
 import msgspec
 
-from reelbench.service.pipeline.formats import MediaError
 from reelbench.service.pipeline.tasks import (
     Answer,
     BadDocument,
     BadMedia,
-    Compose,
     Defect,
     DocumentError,
+    Encode,
     Inspect,
     Kind,
     Read,
@@ -25,49 +24,47 @@ from reelbench.service.pipeline.tasks import (
 )
 from reelbench.service.pipeline.tasks import Video as VideoFile
 from reelbench.service.pipeline.workers import WorkerDiedError, Workers, WorkerTimeoutError
+from reelbench.service.provider_client.formats import MediaError
 from reelbench.service.settings import MIB, Settings
 
 
 class Media:
-    """The work on media, within the time and memory that `settings` allow.
-
-    Use it as an asynchronous context manager. CPU time and memory of the work are those of the processes `pids`.
-    """
+    """Work on media within the time and memory limits of `settings`; an asynchronous context manager."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._workers = Workers(
             "reelbench.service.pipeline.worker", [str(settings.media_memory)], settings.media_processes
         )
-        # Reading is what a hostile document can make long: one worker stays free for uploads and composing.
+        # A hostile document can make reading slow: one worker stays free for uploads and encoding.
         self._reading = asyncio.Semaphore(max(1, settings.media_processes - 1))
         self._answers = msgspec.msgpack.Decoder(Answer)
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """The worker processes."""
+        """Process ids of the workers."""
         return self._workers.pids
 
     async def inspect(self, path: Path, media_type: str) -> bool:
-        """Check an upload: True when it is a PDF, False when it is plain text; raises DocumentError."""
+        """Check an upload: True for a PDF, False for plain text; raises DocumentError."""
         answer = await self._document(Inspect(_name(path), media_type), self._settings.inspect_timeout)
         assert isinstance(answer, Kind)
         return answer.is_pdf
 
     async def read(self, path: Path, *, is_pdf: bool) -> Text:
-        """The text of a checked document; raises DocumentError."""
+        """Return the text of a checked document; raises DocumentError."""
         task = Read(_name(path), is_pdf, self._settings.max_pages, self._settings.max_characters)
         async with self._reading:
             answer = await self._document(task, self._settings.parse_timeout)
         assert isinstance(answer, Text)
         return answer
 
-    async def compose(self, scenes: list[tuple[Path, Path]], size: str, seconds: int) -> bytes:
-        """The MP4 of scenes, each given by its PNG and WAV file; raises MediaError."""
+    async def encode(self, scenes: list[tuple[Path, Path]], size: str, seconds: int) -> bytes:
+        """Return the MP4 of scenes, each given by its PNG and WAV file; raises MediaError."""
         limit = self._settings.compose_timeout
         try:
             answer = await self._call(
-                Compose(tuple((_name(png), _name(wav)) for png, wav in scenes), size, seconds), limit
+                Encode(tuple((_name(png), _name(wav)) for png, wav in scenes), size, seconds), limit
             )
         except WorkerTimeoutError as error:
             raise MediaError(f"media that cannot be composed in {limit:g} s") from error
@@ -113,4 +110,4 @@ class Media:
 
 
 def _name(path: Path) -> str:
-    return str(path.absolute())  # the workers have a working directory of their own
+    return str(path.absolute())  # the workers have another working directory

@@ -1,4 +1,4 @@
-"""How a job becomes a video: parse, script, then speech and visual of all scenes at once, compose."""
+"""The stages of a job: parse, script, speech and visual of all scenes concurrently, compose."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from typing import Protocol, TypeVar
 
 from opentelemetry.trace import StatusCode, Tracer
 
-from reelbench.service.api.schemas import Asset, Document, Stage, StageName
-from reelbench.service.clock import Clock
-from reelbench.service.jobs.correlation import Correlation
-from reelbench.service.jobs.job import DONE, Job, JobError, SceneState
+from reelbench.service.domain.clock import Clock
+from reelbench.service.domain.correlation import Correlation
+from reelbench.service.domain.errors import JobError
+from reelbench.service.domain.job import DONE, Job, SceneState
+from reelbench.service.domain.video import Asset, Document, Stage, StageName
 from reelbench.service.metrics import Metrics
-from reelbench.service.pipeline.assets import CONTENT, Assets
-from reelbench.service.pipeline.formats import MediaError
 from reelbench.service.pipeline.media import Media
 from reelbench.service.pipeline.tasks import DocumentError
 from reelbench.service.provider_client import requests
-from reelbench.service.provider_client.client import Call
+from reelbench.service.provider_client.formats import MediaError
+from reelbench.service.provider_client.requests import ProviderRequest
 from reelbench.service.settings import Settings
-from reelbench.service.toggles import Switches
+from reelbench.service.store.assets import CONTENT, Assets
+from reelbench.service.toggles import Toggles
 
 _Value = TypeVar("_Value")
 _PARSED = 5
@@ -31,19 +32,19 @@ _ASSETS_MADE = 90
 
 
 class Provider(Protocol):
-    """What answers calls: a client, or a cache before it."""
+    """A client of a provider, or a cache in front of it."""
 
-    async def call(self, call: Call[_Value], correlation: Correlation) -> _Value:
-        """The answer; raises ProviderError."""
+    async def call(self, request: ProviderRequest[_Value], correlation: Correlation) -> _Value:
+        """Return the answer; raises ProviderError."""
 
 
 class Pipeline:
-    """The stages. A job that cannot be made raises JobError; one scene that cannot is left out of the video."""
+    """Runs the stages; a failed job raises JobError, a failed scene is left out of the video."""
 
     def __init__(
         self,
         settings: Settings,
-        switches: Switches,
+        toggles: Toggles,
         *,
         llm: Provider,
         tts: Provider,
@@ -55,7 +56,7 @@ class Pipeline:
         media: Media,
     ) -> None:
         self._settings = settings
-        self._switches = switches
+        self._toggles = toggles
         self._llm = llm
         self._tts = tts
         self._image = image
@@ -66,8 +67,8 @@ class Pipeline:
         self._media = media
 
     async def run(self, job: Job) -> None:
-        """Make the video of `job`; afterwards `job.content` is set."""
-        at_once = self._switches.scene_concurrency
+        """Make the video of `job` and set `job.content`."""
+        at_once = self._toggles.scene_concurrency
         text = await self._parse(job)
         job.progress = _PARSED
         job.scenes = await self._script(job, text)
@@ -81,7 +82,7 @@ class Pipeline:
         job.progress = DONE
 
     async def _make(self, job: Job, scenes: list[SceneState]) -> None:
-        """Make speech and visual of `scenes`, all at once."""
+        """Make speech and visual of `scenes` concurrently."""
         async with asyncio.TaskGroup() as group:
             for scene in scenes:
                 group.create_task(self._speech(job, scene))
@@ -155,7 +156,7 @@ class Pipeline:
             raise JobError(first.code, f"No scene could be made; the first failed because: {first.message}")
         with self._stage(job, "compose"):
             try:
-                content = await self._media.compose(good, job.request.size, int(job.request.seconds))
+                content = await self._media.encode(good, job.request.size, int(job.request.seconds))
             except MediaError as error:
                 raise JobError(
                     "provider_invalid_response", f"The video could not be composed: a provider gave {error}."
@@ -183,7 +184,7 @@ class Pipeline:
             try:
                 yield
             except asyncio.CancelledError:
-                # Neither ok nor an error of the stage: the job's outcome tells.
+                # Neither ok nor an error of the stage; the outcome of the job shows it.
                 outcome = "cancelled"
                 raise
             except Exception as error:

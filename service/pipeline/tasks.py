@@ -1,6 +1,6 @@
-"""What the worker processes are asked, and what they answer: MessagePack records.
+"""Tasks and answers of the worker processes: MessagePack records.
 
-No pickle: a process that a hostile document has taken over could answer with code for this one to run.
+No pickle: a process that a hostile document controls could answer with code for this one.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Read(msgspec.Struct, frozen=True, tag=True):
     max_characters: int
 
 
-class Compose(msgspec.Struct, frozen=True, tag=True):
-    """Make the video of `seconds` from scenes, each given by the paths of its PNG and WAV files."""
+class Encode(msgspec.Struct, frozen=True, tag=True):
+    """Encode a video of `seconds` from scenes, each given by the paths of its PNG and WAV files."""
 
     scenes: tuple[tuple[str, str], ...]
     size: str
@@ -48,39 +48,36 @@ class Kind(msgspec.Struct, frozen=True, tag=True):
 
 
 class Text(msgspec.Struct, frozen=True, tag=True):
-    """Answer to `Read`: at most the allowed pages and characters.
-
-    `pages` counts all pages, None for plain text.
-    """
+    """Answer to `Read`, within the limits; `pages` counts all pages, None for plain text."""
 
     text: str
     pages: int | None
 
 
 class Video(msgspec.Struct, frozen=True, tag=True):
-    """Answer to `Compose`: the MP4 file."""
+    """Answer to `Encode`: the MP4 file."""
 
     content: bytes
 
 
 class BadDocument(msgspec.Struct, frozen=True, tag=True):
-    """The `DocumentError` that the task ended with."""
+    """The task ended with a `DocumentError`."""
 
     code: str
     message: str
 
 
 class BadMedia(msgspec.Struct, frozen=True, tag=True):
-    """The `MediaError` that the task ended with."""
+    """The task ended with a `MediaError`."""
 
     reason: str
 
 
 class Defect(msgspec.Struct, frozen=True, tag=True):
-    """The task ended with an exception that nobody expected; the worker's log has its traceback."""
+    """The task ended with an unexpected exception; the log of the worker has its traceback."""
 
     error: str
 
 
-Task = Inspect | Read | Compose
+Task = Inspect | Read | Encode
 Answer = Kind | Text | Video | BadDocument | BadMedia | Defect

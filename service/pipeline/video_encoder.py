@@ -1,7 +1,7 @@
-"""The video file: H.264 stills and AAC speech in an MP4, from the scenes' PNG and WAV files.
+"""Encodes the video file: H.264 stills and AAC speech in an MP4, from the PNG and WAV files of the scenes.
 
-Cost decides the parameters, as every job pays it: a small frame, few frames, one thread, and a speech bit rate.
-The same scenes give the same bytes. Only worker processes import this: FFmpeg may crash or hang on hostile media.
+The parameters keep the cost per job low: small frames, few frames, one thread, a bit rate for speech. Equal scenes give
+equal bytes. Only worker processes import this module: FFmpeg may crash or hang on hostile media.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from av import AudioFrame, VideoFrame
 from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 
-from reelbench.service.pipeline.formats import MediaError, check_png, pcm
+from reelbench.service.provider_client.formats import MediaError, check_png, pcm
 
 LONGEST_SIDE = 320
 FRAME_RATE = Fraction(5, 2)
-"""Frames per second: enough for stills, and five scenes get whole numbers of frames in every length offered."""
+"""Frames per second: enough for stills; each of five scenes gets a whole number of frames at every length offered."""
 SAMPLE_RATE = 16_000
 _BIT_RATE = 12_000
 _VIDEO_OPTIONS = {"preset": "ultrafast", "tune": "zerolatency", "crf": "30"}
@@ -36,14 +36,14 @@ class Slide:
 
 
 def frame_size(size: str) -> tuple[int, int]:
-    """Width and height in pixels of the file for a requested `size`: its aspect, small, and even for yuv420p."""
+    """Return the small width and height of the file in pixels: the aspect of `size`, even numbers for yuv420p."""
     width, height = (int(side) for side in size.split("x"))
     scale = Fraction(LONGEST_SIDE, max(width, height))
     return round(width * scale / 2) * 2, round(height * scale / 2) * 2
 
 
-def compose(slides: list[Slide], size: str, seconds: int) -> bytes:
-    """The MP4 of `slides` in equal parts of `seconds`; blocks for some milliseconds. Raises MediaError."""
+def encode(slides: list[Slide], size: str, seconds: int) -> bytes:
+    """Return the MP4 of `slides` in equal parts of `seconds`; blocks for some milliseconds. Raises MediaError."""
     output = io.BytesIO()
     try:
         with av.open(output, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
@@ -67,7 +67,7 @@ def compose(slides: list[Slide], size: str, seconds: int) -> bytes:
 def _pictures(slides: list[Slide], width: int, height: int, seconds: int) -> Iterator[VideoFrame]:
     total = int(seconds * FRAME_RATE)
     number = 0
-    scaler = VideoReformatter()  # one for all: its tables cost more than the scaling
+    scaler = VideoReformatter()  # shared, because its tables cost more than the scaling
     for position, slide in enumerate(slides, start=1):
         check_png(slide.png)
         decoder = av.CodecContext.create("png", "r")
@@ -77,7 +77,7 @@ def _pictures(slides: list[Slide], width: int, height: int, seconds: int) -> Ite
             raise MediaError("a PNG image without a picture")
         picture = scaler.reformat(frames[0], width, height, "yuv420p", interpolation="AREA")
         picture.time_base = 1 / FRAME_RATE
-        # A decoded PNG is marked as a key frame: without this every frame of a still would be coded in full.
+        # A decoded PNG is marked as a key frame; without this line every frame of a still would be coded in full.
         picture.pict_type = PictureType.NONE
         while number < total * position // len(slides):
             picture.pts = number
@@ -86,7 +86,7 @@ def _pictures(slides: list[Slide], width: int, height: int, seconds: int) -> Ite
 
 
 def _sound(slides: list[Slide], seconds: int) -> AudioFrame:
-    """All scenes' speech in one frame, each cut or filled with silence to its part of the video."""
+    """Return the speech of all scenes in one frame, each cut or padded with silence to its part of the video."""
     sounds = [pcm(slide.wav) for slide in slides]
     rate, channels = sounds[0].rate, sounds[0].channels
     track = bytearray()

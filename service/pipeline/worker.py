@@ -1,7 +1,7 @@
-"""``python -m reelbench.service.pipeline.worker``: a process that reads documents and composes videos.
+"""``python -m reelbench.service.pipeline.worker``: a process that reads documents and encodes videos.
 
-Standard input is a socket to the service: frames of four bytes of length (big-endian) and content come and go there.
-The first frame to leave is empty: ready. Nothing is ever written to standard output.
+Standard input is a socket to the service, for frames of four bytes of length (big-endian) and content in both
+directions. The first frame from the worker is empty and means ready. Standard output is not used.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from typing import BinaryIO
 import msgspec
 
 from reelbench.service.pipeline import document
-from reelbench.service.pipeline.formats import MediaError
 from reelbench.service.pipeline.tasks import (
     Answer,
     BadDocument,
     BadMedia,
-    Compose,
     Defect,
     DocumentError,
+    Encode,
     Inspect,
     Kind,
     Read,
     Task,
     Video,
 )
-from reelbench.service.pipeline.video_encoder import Slide, compose
+from reelbench.service.pipeline.video_encoder import Slide, encode
+from reelbench.service.provider_client.formats import MediaError
 
 try:
     import resource
-except ImportError:  # no such limits on this platform: only the time-out protects it
+except ImportError:  # no such limits on this platform, only the timeouts
     resource = None  # type: ignore[assignment]
 
 LENGTH_BYTES = 4
@@ -44,7 +44,7 @@ _OUT_OF_MEMORY = 3
 
 
 def main() -> None:
-    """Answer tasks until the service closes its end of the socket, in whatever way."""
+    """Answer tasks until the service closes its end of the socket."""
     _limit_memory(int(sys.argv[1]))
     requests: SimpleQueue[bytes] = SimpleQueue()
     Thread(target=_receive, args=(requests,), daemon=True).start()
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def perform(task: Task) -> Answer:
-    """Do one task; ends the process when there is no memory left for it."""
+    """Do one task; ends the process when the memory is exhausted."""
     try:
         if isinstance(task, Inspect):
             return Kind(document.inspect(Path(task.path), task.media_type))
@@ -65,7 +65,7 @@ def perform(task: Task) -> Answer:
             return document.read(
                 Path(task.path), is_pdf=task.is_pdf, max_pages=task.max_pages, max_characters=task.max_characters
             )
-        return Video(_compose(task))
+        return Video(_encode(task))
     except DocumentError as error:
         return BadDocument(error.code, error.message)
     except MediaError as error:
@@ -77,34 +77,34 @@ def perform(task: Task) -> Answer:
         return Defect(f"{type(error).__name__}: {error}")
 
 
-def _compose(task: Compose) -> bytes:
+def _encode(task: Encode) -> bytes:
     slides = [Slide(Path(png).read_bytes(), Path(wav).read_bytes()) for png, wav in task.scenes]
-    return compose(slides, task.size, task.seconds)
+    return encode(slides, task.size, task.seconds)
 
 
 def _receive(requests: SimpleQueue[bytes]) -> None:
-    # A thread of its own: the end of the service is noticed, and obeyed, also in the middle of a task.
+    # In a thread, so that the worker also ends in the middle of a task when the service ends.
     try:
-        # A service that was killed before it read our last frame resets the connection instead of closing it.
+        # A service that is killed with an unread frame resets the connection instead of closing it.
         with suppress(ConnectionError), open(0, "rb", closefd=False) as stream:
             while len(length := stream.read(LENGTH_BYTES)) == LENGTH_BYTES:
                 requests.put(stream.read(int.from_bytes(length)))
     finally:
-        os._exit(0)  # whatever happened, nobody can ask for anything any more
+        os._exit(0)  # no further task can arrive
 
 
 def _send(out: BinaryIO, content: bytes) -> None:
     try:
         out.write(len(content).to_bytes(LENGTH_BYTES) + content)
         out.flush()
-    except ConnectionError:  # the service was killed: nobody is left to answer, or to be told
+    except ConnectionError:  # the service was killed
         os._exit(0)
 
 
 def _limit_memory(spare: int) -> None:
-    """Let the process allocate `spare` bytes more than it has now; no core files of crashes are kept.
+    """Limit the further allocations of this process to `spare` bytes, and disable core files.
 
-    Linux only: elsewhere allocations by mmap are not counted, or there is no way to learn what is in use.
+    Linux only: other systems do not count allocations by mmap, or do not report the memory in use.
     """
     if resource is None or not sys.platform.startswith("linux"):
         return

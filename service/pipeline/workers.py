@@ -1,7 +1,7 @@
-"""A pool of worker processes: native code that hangs, crashes or takes all memory ends one of them, not the service.
+"""A pool of worker processes: native code that hangs, crashes or takes all memory ends a worker, not the service.
 
-Ready-made pools fall short: `concurrent.futures` and `loky` give up the whole pool when one process dies, `pebble`
-shares one locked pipe among its processes, `anyio.to_process` imports the whole service into each.
+Own code, because `concurrent.futures` and `loky` give up the whole pool when one process dies, `pebble` shares one
+locked pipe among its processes, and `anyio.to_process` imports the whole service into each process.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ _STDERR = 2
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _START_TIMEOUT = 30.0
 _GRACE = 0.5
-"""Seconds that a worker gets to end a task nobody waits for any more."""
+"""Seconds that a worker gets to end a task whose caller was cancelled."""
 _ATTEMPTS = 2
-"""A task whose worker died is tried once more: an earlier task, or the kernel, may be to blame."""
+"""A task whose worker died is repeated once, because an earlier task or the kernel may be the cause."""
 
 
 class WorkerTimeoutError(Exception):
-    """The task was not done in its time; its worker was killed."""
+    """The task exceeded its time limit; its worker was killed."""
 
 
 class WorkerDiedError(Exception):
-    """The task's worker died, and so did the one that tried it again."""
+    """The worker of the task died, and so did the worker of its repetition."""
 
 
 class Workers:
-    """`count` processes of ``python -m module arguments``, each replaced as soon as it is lost.
+    """`count` processes of ``python -m module arguments``, each replaced when it dies; an asynchronous context manager.
 
-    `module` speaks as `reelbench.service.pipeline.worker` does. Use it as an asynchronous context manager; to enter
-    does not wait for the processes. They live in sessions of their own, so that signals to the service's process
-    group (Ctrl-C) pass them by; they end when their socket closes, so also when the service is killed.
+    `module` uses the protocol of `reelbench.service.pipeline.worker`. Entering does not wait for the processes. Each
+    has its own session, so signals to the process group of the service (Ctrl-C) do not reach it; it ends when its
+    socket closes, even when the service is killed.
     """
 
     def __init__(self, module: str, arguments: Sequence[str], count: int) -> None:
@@ -52,18 +52,18 @@ class Workers:
         self._calls: asyncio.Queue[_Call] = asyncio.Queue()
         self._alive: set[_Worker] = set()
         self._servers: list[asyncio.Task[None]] = []
-        # One after the other: the imports of all at once would take the processor from a service that just started.
+        # One after another: concurrent imports would take the processor from a service that has just started.
         self._starting = asyncio.Lock()
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """The processes, for measurements of their CPU time and memory, from any thread."""
+        """Process ids, readable from any thread, for measurements of CPU time and memory."""
         return tuple(sorted(worker.pid for worker in [*self._alive]))
 
-    async def call(self, request: bytes, timeout: float) -> bytes:  # noqa: ASYNC109 - it begins with the work
-        """The answer to `request`; `timeout` counts from when a worker takes it up.
+    async def call(self, request: bytes, timeout: float) -> bytes:  # noqa: ASYNC109 - it starts with the work
+        """Return the answer to `request`; `timeout` starts when a worker takes the request.
 
-        A caller that is cancelled leaves the answer to be dropped. Raises WorkerTimeoutError, WorkerDiedError.
+        The answer for a cancelled caller is dropped. Raises WorkerTimeoutError, WorkerDiedError.
         """
         call = _Call(request, timeout, asyncio.get_running_loop().create_future())
         self._calls.put_nowait(call)
@@ -92,14 +92,14 @@ class Workers:
                 call.fail(WorkerDiedError("the service is shutting down"))
 
     async def _answer(self, worker: _Worker | None, call: _Call) -> _Worker | None:
-        """Settle `call`; returns the worker that is fit for the next one."""
+        """Settle `call`; return the worker if it can take the next call."""
         for _ in range(_ATTEMPTS):
             worker = worker or await self._start()
             if worker is None or call.answer.done():
                 break
             try:
                 async with asyncio.timeout(call.timeout) as limit:
-                    call.answer.add_done_callback(partial(_hurry, limit))
+                    call.answer.add_done_callback(partial(_shorten, limit))
                     content = await worker.exchange(call.request)
             except TimeoutError:
                 _log.warning("A worker process was killed: its task was not done in %g s.", call.timeout)
@@ -117,7 +117,7 @@ class Workers:
         return worker
 
     async def _start(self) -> _Worker | None:
-        """A worker that is ready; None, and the log says why, when there can be none."""
+        """Start a worker and wait until it is ready; None after a failure, which is logged."""
         worker: _Worker | None = None
         try:
             async with self._starting:
@@ -154,7 +154,7 @@ class _Call:
 
 
 class _Worker:
-    """One process and the socket to it."""
+    """One process and its socket."""
 
     def __init__(
         self, process: subprocess.Popen[bytes], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -177,23 +177,23 @@ class _Worker:
                 raise
 
     async def exchange(self, request: bytes) -> bytes:
-        """Send a request, and receive its answer; raises OSError or EOFError when the process is gone."""
+        """Send a request and receive its answer; raises OSError or EOFError when the process is gone."""
         self._writer.write(len(request).to_bytes(_LENGTH_BYTES) + request)
         await self._writer.drain()
         return await self.receive()
 
     async def receive(self) -> bytes:
-        """The next frame; raises OSError or EOFError."""
+        """Receive the next frame; raises OSError or EOFError."""
         length = int.from_bytes(await self._reader.readexactly(_LENGTH_BYTES))
         if length > _MAX_ANSWER_BYTES:
-            raise EOFError("the process talks nonsense")
+            raise EOFError("the process sent an invalid frame")
         return await self._reader.readexactly(length)
 
     async def kill(self) -> int:
-        """End the process at once; returns its exit status."""
+        """Kill the process; return its exit status."""
         self._process.kill()
         with suppress(OSError):
-            # The kernel closes the socket after it has freed the memory: waiting then takes no time.
+            # The kernel closes the socket after it has freed the memory, so the wait below is short.
             while await self._reader.read(1 << 16):
                 pass
         self._writer.close()
@@ -206,14 +206,14 @@ def _popen(command: Sequence[str], stdin: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         command,
         stdin=stdin,
-        stdout=_STDERR,  # our standard output is the trace stream
+        stdout=_STDERR,  # standard output is the trace stream
         cwd=HOME,
         start_new_session=True,
     )
 
 
-def _hurry(limit: asyncio.Timeout, _answer: asyncio.Future[bytes]) -> None:
-    """A caller was cancelled: its task may go on for a moment, since a new process costs more than most tasks."""
-    with suppress(RuntimeError):  # the task has ended meanwhile
+def _shorten(limit: asyncio.Timeout, _answer: asyncio.Future[bytes]) -> None:
+    """Shorten the limit after a cancellation, but not to zero: a new process costs more than most tasks."""
+    with suppress(RuntimeError):  # the task has ended in the meantime
         now = asyncio.get_running_loop().time()
         limit.reschedule(min(limit.when() or now, now + _GRACE))

@@ -1,0 +1,1 @@
+"""Clients of the AI providers, with caches, retries and circuit breakers."""

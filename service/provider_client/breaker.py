@@ -1,4 +1,4 @@
-"""One circuit breaker per provider, around every single attempt: while it is open, no call reaches the provider."""
+"""One circuit breaker per provider, around every attempt: while it is open, no call reaches the provider."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from fluxgate.trippers import Closed, FailureRate, FailureStreak, HalfOpened, Mi
 from fluxgate.windows import CountWindow
 from opentelemetry import trace
 
-from reelbench.service.clock import Clock
-from reelbench.service.jobs.correlation import Correlation
-from reelbench.service.jobs.job import ProviderError
+from reelbench.service.domain.clock import Clock
+from reelbench.service.domain.correlation import Correlation
+from reelbench.service.domain.errors import ProviderError
 from reelbench.service.metrics import Metrics
 from reelbench.service.settings import Settings
 
 _Value = TypeVar("_Value")
 _KEPT = 1000
-"""Transitions a breaker remembers; older ones are forgotten."""
+"""Number of transitions that a breaker keeps; older ones are dropped."""
 
 
 class Transition(msgspec.Struct, frozen=True, rename={"before": "from", "after": "to"}):
-    """A change of state; `at` is in Unix seconds, the states are closed, open and half_open."""
+    """A change of state at a Unix time; the states are closed, open and half_open."""
 
     at: float
     before: str
@@ -35,7 +35,7 @@ class Transition(msgspec.Struct, frozen=True, rename={"before": "from", "after":
 
 
 class BreakerState(msgspec.Struct, frozen=True):
-    """A breaker as the API shows it; the transitions are the latest ones, in order of time."""
+    """A breaker as the API shows it, with its latest transitions in order of time."""
 
     provider: str
     state: str
@@ -44,7 +44,7 @@ class BreakerState(msgspec.Struct, frozen=True):
 
 
 class _Cooldown(Retry):
-    """When an open breaker may probe; fluxgate's own looks at the wall clock, which can be stepped."""
+    """When an open breaker may probe; fluxgate's own class depends on the wall clock, which can be stepped."""
 
     def __init__(self, over: Callable[[], bool]) -> None:
         self._over = over
@@ -56,9 +56,9 @@ class _Cooldown(Retry):
 class Breaker:
     """The breaker of one provider.
 
-    It opens after so many transient failures in a row, or at such a share of the latest calls. When its time is over,
-    the next call is the one probe: a good one closes it, a bad one opens it again, and a cancelled one, or one the
-    provider refused for our own fault, decides nothing and leaves the place to the next call.
+    It opens after a number of transient failures in a row, or at a share of failures among the latest calls. After the
+    open time the next call is the only probe: success closes the breaker, a transient failure opens it again, and a
+    cancelled probe or a permanent error changes nothing, so the next call is the probe.
     """
 
     def __init__(self, provider: str, settings: Settings, metrics: Metrics, clock: Clock) -> None:
@@ -79,19 +79,19 @@ class Breaker:
         self._since = clock.now()
         self._probing = False
         self._seen = "closed"
-        self._why = ""
+        self._last_failure = ""
         self._transitions: deque[Transition] = deque(maxlen=_KEPT)
         metrics.breaker_state(provider, "closed", 1)
         for state in ("open", "half_open"):
             metrics.breaker_state(provider, state, 0)
 
     def state(self) -> BreakerState:
-        """The state now. An open breaker whose time is over stays open until the next call."""
+        """Return the current state. After the open time a breaker stays open until the next call."""
         return BreakerState(self._provider, self._seen, self._since, tuple(self._transitions))
 
     async def call(self, attempt: Callable[[], Awaitable[_Value]], correlation: Correlation) -> _Value:
-        """Await `attempt`, or raise ProviderError at once when no call is permitted."""
-        # In half-open, fluxgate lets further calls wait for the probe; here they are turned away instead.
+        """Return the result of `attempt`, or raise ProviderError at once when no call is permitted."""
+        # In the half-open state fluxgate lets further calls wait for the probe; here they are rejected.
         probe = self._seen != "closed"
         if probe and self._probing:
             raise self._rejection(correlation)
@@ -116,14 +116,14 @@ class Breaker:
         except ProviderError as error:
             if error.transient:
                 kind = "failed"
-                self._why = error.message
+                self._last_failure = error.message
             raise
         finally:
             self._metrics.breaker_call(self._provider, kind)
         return value
 
     def _note(self) -> None:
-        # Not a listener of fluxgate's: those run as tasks, and a cancellation at that moment would lose the event.
+        # Not a listener of fluxgate: listeners run as tasks, and a cancellation at that moment would lose the event.
         before, after = self._seen, self._fluxgate.info().state
         if after == before:
             return
@@ -142,7 +142,8 @@ class Breaker:
         self._metrics.breaker_not_permitted(self._provider, correlation)
         return ProviderError(
             "provider_circuit_open",
-            f"The {self._provider} provider was not called, as its circuit breaker is open. The cause: {self._why}",
+            f"The {self._provider} provider was not called, as its circuit breaker is open. "
+            f"The cause: {self._last_failure}",
             "circuit_open",
             transient=True,
         )

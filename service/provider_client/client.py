@@ -1,15 +1,15 @@
-"""Clients of the AI providers: pooled and unpooled sessions, every call through one method, measured on the spot."""
+"""Clients of the AI providers: pooled and unpooled sessions, with spans and metrics for every attempt."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import partial
 from http import HTTPStatus
 from time import perf_counter, time
-from typing import Any, Generic, Literal, TypeVar
+from types import SimpleNamespace
+from typing import Any, Generic, Literal, TypeVar, cast
 
 import aiohttp
 import orjson
@@ -17,51 +17,28 @@ from opentelemetry import propagate
 from opentelemetry.trace import SpanKind, StatusCode, Tracer
 from yarl import URL
 
-from reelbench.service.clock import Clock
-from reelbench.service.jobs.correlation import Correlation
-from reelbench.service.jobs.job import ProviderError
+from reelbench.service.domain.clock import Clock
+from reelbench.service.domain.correlation import Correlation
+from reelbench.service.domain.errors import ProviderError
 from reelbench.service.metrics import Metrics
-from reelbench.service.provider_client.connections import trace_config
+from reelbench.service.provider_client.requests import ProviderAnswer, ProviderRequest
 from reelbench.service.provider_client.resilience import Resilience
-from reelbench.service.toggles import Switches
+from reelbench.service.toggles import Toggles
 
 Provider = Literal["llm", "tts", "image"]
-Operation = Literal["chat", "text_to_speech", "image_generation"]
 _Value = TypeVar("_Value")
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 _KEEP_ALIVE = 4.0
-"""Seconds an idle connection is kept: less than common servers do, so that none is closed under a call on its way."""
+"""Seconds before an idle connection is closed: shorter than common servers, which could close it during a request."""
 _TRANSIENT = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 _INLINE_BYTES = 256 * 1024
-"""Answers above this size are read in a thread, so that the event loop stays free."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call(Generic[_Value]):
-    """What to ask: `read` turns the body of a good answer into an `Answer`, or raises ValueError."""
-
-    operation: Operation
-    path: str
-    model: str
-    payload: dict[str, Any]
-    read: Callable[[bytes], Answer[_Value]]
-    usage: dict[str, int] = field(default_factory=dict)
-    """What a good answer is charged for beside its tokens, by kind: characters, images."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer(Generic[_Value]):
-    """A good answer; token counts are None where the provider gives none."""
-
-    value: _Value
-    input_tokens: int | None = None
-    output_tokens: int | None = None
+"""Answers above this size are decoded in a thread, so that they do not block the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched(Generic[_Value]):
-    """A good answer and what its last attempt cost: seconds, and bytes of the bodies in both directions."""
+    """A good answer, with the seconds of its last attempt and the bytes of its request and response bodies."""
 
     value: _Value
     seconds: float
@@ -69,14 +46,14 @@ class Fetched(Generic[_Value]):
 
 
 class ProviderClient:
-    """The client of one provider. Make it inside the event loop; close it there."""
+    """The client of one provider. Create and close it inside the event loop."""
 
     def __init__(
         self,
         provider: Provider,
         base_url: str,
         resilience: Resilience,
-        switches: Switches,
+        toggles: Toggles,
         *,
         connections: int,
         timeout: float,
@@ -87,7 +64,7 @@ class ProviderClient:
     ) -> None:
         self._provider = provider
         self._resilience = resilience
-        self._switches = switches
+        self._toggles = toggles
         self._base = base_url.rstrip("/")
         self._timeout = timeout
         self._tracer = tracer
@@ -100,30 +77,30 @@ class ProviderClient:
         self._address: dict[str, str | int] = {"server.address": url.host or "", "server.port": url.port or 0}
         session = partial(
             aiohttp.ClientSession,
-            trace_configs=[trace_config(provider, metrics)],
+            trace_configs=[_trace_config(provider, metrics)],
             timeout=aiohttp.ClientTimeout(total=timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
         self._pooled = session(connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=_KEEP_ALIVE))
         self._unpooled = session(connector=aiohttp.TCPConnector(limit=connections, force_close=True))
 
-    async def call(self, call: Call[_Value], correlation: Correlation) -> _Value:
-        """The answer, after as many attempts as it takes and as are allowed; raises ProviderError."""
-        return (await self.fetch(call, correlation)).value
+    async def call(self, request: ProviderRequest[_Value], correlation: Correlation) -> _Value:
+        """Return the answer, after retries if necessary; raises ProviderError."""
+        return (await self.fetch(request, correlation)).value
 
-    async def fetch(self, call: Call[_Value], correlation: Correlation) -> Fetched[_Value]:
-        """The answer as `call` gives it, with what it cost."""
-        session = self._pooled if self._switches.pooling else self._unpooled
-        return await self._resilience.call(partial(self._attempt, session, call, correlation), correlation)
+    async def fetch(self, request: ProviderRequest[_Value], correlation: Correlation) -> Fetched[_Value]:
+        """Return the answer as `call` does, with its cost."""
+        session = self._pooled if self._toggles.pooling else self._unpooled
+        return await self._resilience.call(partial(self._attempt, session, request, correlation), correlation)
 
     async def _attempt(
-        self, session: aiohttp.ClientSession, call: Call[_Value], correlation: Correlation, number: int
+        self, session: aiohttp.ClientSession, request: ProviderRequest[_Value], correlation: Correlation, number: int
     ) -> Fetched[_Value]:
-        """One attempt: its span, its metrics, its answer."""
+        """Make one attempt, with its span and metrics."""
         attributes: dict[str, str | int] = {
-            "gen_ai.operation.name": call.operation,
+            "gen_ai.operation.name": request.operation,
             "gen_ai.provider.name": self._provider,
-            "gen_ai.request.model": call.model,
+            "gen_ai.request.model": request.model,
             **self._address,
         }
         if number > 1:
@@ -131,20 +108,20 @@ class ProviderClient:
         error_type: str | None = None
         started = perf_counter()
         with self._tracer.start_as_current_span(
-            f"{call.operation} {call.model}",
+            f"{request.operation} {request.model}",
             kind=SpanKind.CLIENT,
             attributes=attributes,
             record_exception=False,
             set_status_on_exception=False,
         ) as span:
             try:
-                answer, size = await self._send(session, call, correlation)
+                answer, size = await self._send(session, request, correlation)
                 for kind, count in (("input", answer.input_tokens), ("output", answer.output_tokens)):
                     if count is not None:
                         span.set_attribute(f"gen_ai.usage.{kind}_tokens", count)
-                        self._metrics.tokens(call.operation, self._provider, kind, count)
+                        self._metrics.tokens(request.operation, self._provider, kind, count)
                         self._metrics.usage(self._provider, f"{kind}_tokens", count, correlation)
-                for kind, count in call.usage.items():
+                for kind, count in request.usage.items():
                     self._metrics.usage(self._provider, kind, count, correlation)
             except ProviderError as error:
                 error_type = error.error_type
@@ -158,7 +135,9 @@ class ProviderClient:
             else:
                 return Fetched(answer.value, perf_counter() - started, size)
             finally:
-                self._metrics.call(call.operation, self._provider, call.model, perf_counter() - started, error_type)
+                self._metrics.call(
+                    request.operation, self._provider, request.model, perf_counter() - started, error_type
+                )
 
     async def close(self) -> None:
         """Close all connections."""
@@ -166,16 +145,16 @@ class ProviderClient:
         await self._unpooled.close()
 
     async def _send(
-        self, session: aiohttp.ClientSession, call: Call[_Value], correlation: Correlation
-    ) -> tuple[Answer[_Value], int]:
-        """The answer, and the bytes of the request's and the answer's body."""
+        self, session: aiohttp.ClientSession, request: ProviderRequest[_Value], correlation: Correlation
+    ) -> tuple[ProviderAnswer[_Value], int]:
+        """Return the answer, and the bytes of the request and response bodies."""
         headers = dict(self._headers)
         propagate.inject(headers)
-        payload = orjson.dumps(call.payload)
+        payload = orjson.dumps(request.payload)
         headers["X-Request-Start"] = f"t={self._clock.now():.6f}"
         try:
             async with session.post(
-                self._base + call.path,
+                self._base + request.path,
                 data=payload,
                 headers=headers,
                 allow_redirects=False,
@@ -202,13 +181,13 @@ class ProviderClient:
                 transient=True,
             ) from error
         try:
-            answer = await asyncio.to_thread(call.read, body) if len(body) > _INLINE_BYTES else call.read(body)
+            answer = await asyncio.to_thread(request.read, body) if len(body) > _INLINE_BYTES else request.read(body)
         except (ValueError, RecursionError) as error:  # RecursionError: JSON that is nested too deeply
             raise self._invalid(str(error)) from error
         return answer, len(payload) + len(body)
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
-        # The declared length may be absent or a lie: the bound holds for what arrives.
+        # The declared length may be absent or wrong, so the bound applies to the bytes that arrive.
         body = bytearray()
         async for chunk in response.content.iter_any():
             body += chunk
@@ -235,15 +214,55 @@ class ProviderClient:
 
 
 def _arrived(response: aiohttp.ClientResponse) -> int:
-    """Bytes of the body on the wire up to now; the stand-in for an empty body cannot tell (AttributeError)."""
+    """Return the bytes of the body received so far; aiohttp's placeholder for an empty body does not count them."""
     return 0 if response.content is aiohttp.EMPTY_PAYLOAD else response.content.total_raw_bytes
 
 
 def _retry_after(value: str | None) -> float | None:
-    """Seconds of a ``Retry-After`` header; None when there is none, or none that can be read."""
+    """Return the seconds of a ``Retry-After`` header; None when it is missing or malformed."""
     if value is None:
         return None
     try:
         return float(value) if value.isdecimal() else max(0.0, parsedate_to_datetime(value).timestamp() - time())
     except (ValueError, OverflowError):
         return None
+
+
+def _trace_config(provider: str, metrics: Metrics) -> aiohttp.TraceConfig:
+    """Return hooks that measure the connections of a session; requests carry a Correlation as ``trace_request_ctx``.
+
+    Established connections and finished waits are recorded, abandoned ones are not.
+    """
+
+    async def queued(_: aiohttp.ClientSession, context: SimpleNamespace, __: Any) -> None:
+        context.started = perf_counter()
+
+    async def dequeued(_: aiohttp.ClientSession, context: SimpleNamespace, __: Any) -> None:
+        metrics.pool_waited(provider, perf_counter() - context.started)
+
+    async def connecting(_: aiohttp.ClientSession, context: SimpleNamespace, __: Any) -> None:
+        context.started = perf_counter()
+
+    async def connected(_: aiohttp.ClientSession, context: SimpleNamespace, __: Any) -> None:
+        metrics.connection_opened(provider, perf_counter() - context.started, _correlation(context))
+
+    async def reused(_: aiohttp.ClientSession, context: SimpleNamespace, __: Any) -> None:
+        metrics.connection_reused(provider, _correlation(context))
+
+    async def sent(
+        _: aiohttp.ClientSession, context: SimpleNamespace, chunk: aiohttp.TraceRequestChunkSentParams
+    ) -> None:
+        metrics.io(provider, "sent", len(chunk.chunk), _correlation(context))
+
+    config = aiohttp.TraceConfig()
+    config.on_connection_queued_start.append(queued)
+    config.on_connection_queued_end.append(dequeued)
+    config.on_connection_create_start.append(connecting)
+    config.on_connection_create_end.append(connected)
+    config.on_connection_reuseconn.append(reused)
+    config.on_request_chunk_sent.append(sent)
+    return config
+
+
+def _correlation(context: SimpleNamespace) -> Correlation:
+    return cast("Correlation", context.trace_request_ctx)

@@ -1,16 +1,17 @@
-"""The three provider calls in the shapes of the OpenAI API: what is sent, and what counts as a good answer."""
+"""The three provider requests in the format of the OpenAI API, and how their answers are checked."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-from typing import Annotated
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 
-from reelbench.service.api.schemas import Size, VisualType
-from reelbench.service.pipeline.formats import MediaError, check_png, check_wav
-from reelbench.service.provider_client.client import Answer, Call
+from reelbench.service.domain.video import Size, VisualType
+from reelbench.service.provider_client.formats import MediaError, check_png, check_wav
 
 _SYSTEM = (
     "You write scripts for short explainer videos. Answer with JSON only: "
@@ -22,11 +23,35 @@ _VISUAL = {
     "diagram": "a clean labelled diagram",
     "chart": "a simple chart with labelled axes",
 }
+Operation = Literal["chat", "text_to_speech", "image_generation"]
 Count = Annotated[int, msgspec.Meta(ge=0)]
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderAnswer(Generic[_Value]):
+    """A good answer; token counts are None when the provider states none."""
+
+    value: _Value
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRequest(Generic[_Value]):
+    """A request; `read` decodes the body of its response, or raises ValueError."""
+
+    operation: Operation
+    path: str
+    model: str
+    payload: dict[str, Any]
+    read: Callable[[bytes], ProviderAnswer[_Value]]
+    usage: dict[str, int] = field(default_factory=dict)
+    """What a good answer is charged for besides its tokens, by kind: characters, images."""
 
 
 class SceneScript(msgspec.Struct, frozen=True):
-    """One scene, as the LLM wrote it."""
+    """One scene of the script from the LLM."""
 
     title: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
     narration: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
@@ -74,17 +99,17 @@ _read_script = msgspec.json.Decoder(_Script).decode
 _read_images = msgspec.json.Decoder(_Images).decode
 
 
-def script(model: str, prompt: str, document: str, scenes: int) -> Call[list[SceneScript]]:
-    """Ask for a script of exactly `scenes` scenes about `prompt`, based on `document` ("": none)."""
+def script(model: str, prompt: str, document: str, scenes: int) -> ProviderRequest[list[SceneScript]]:
+    """Request a script of exactly `scenes` scenes about `prompt`, based on `document` ("": none)."""
 
-    def read(body: bytes) -> Answer[list[SceneScript]]:
+    def read(body: bytes) -> ProviderAnswer[list[SceneScript]]:
         chat = _read_chat(body)
         written = _read_script(chat.choices[0].message.content).scenes
         if len(written) != scenes:
             raise ValueError(f"a script of {len(written)} scenes instead of {scenes}")
         if chat.usage is None:
-            return Answer(written)
-        return Answer(written, chat.usage.prompt_tokens, chat.usage.completion_tokens)
+            return ProviderAnswer(written)
+        return ProviderAnswer(written, chat.usage.prompt_tokens, chat.usage.completion_tokens)
 
     user = f"{prompt}\n\nThe document:\n{document}" if document else prompt
     payload = {
@@ -96,17 +121,17 @@ def script(model: str, prompt: str, document: str, scenes: int) -> Call[list[Sce
         "response_format": {"type": "json_object"},
         "metadata": {"scenes": str(scenes)},
     }
-    return Call("chat", "/v1/chat/completions", model, payload, read)
+    return ProviderRequest("chat", "/v1/chat/completions", model, payload, read)
 
 
-def speech(model: str, voice: str, narration: str) -> Call[bytes]:
-    """Ask for `narration` as WAV."""
+def speech(model: str, voice: str, narration: str) -> ProviderRequest[bytes]:
+    """Request `narration` as WAV."""
     payload = {"model": model, "input": narration, "voice": voice, "response_format": "wav"}
-    return Call("text_to_speech", "/v1/audio/speech", model, payload, _wav, {"characters": len(narration)})
+    return ProviderRequest("text_to_speech", "/v1/audio/speech", model, payload, _wav, {"characters": len(narration)})
 
 
-def visual(model: str, scene: SceneScript, size: Size) -> Call[bytes]:
-    """Ask for the picture of `scene` as PNG in the orientation of the video's `size`."""
+def visual(model: str, scene: SceneScript, size: Size) -> ProviderRequest[bytes]:
+    """Request the picture of `scene` as PNG, in the orientation of `size`, the size of the video."""
     width, height = (int(side) for side in size.split("x"))
     payload = {
         "model": model,
@@ -115,18 +140,18 @@ def visual(model: str, scene: SceneScript, size: Size) -> Call[bytes]:
         "output_format": "png",
         "n": 1,
     }
-    return Call("image_generation", "/v1/images/generations", model, payload, _png, {"images": 1})
+    return ProviderRequest("image_generation", "/v1/images/generations", model, payload, _png, {"images": 1})
 
 
-def _wav(body: bytes) -> Answer[bytes]:
+def _wav(body: bytes) -> ProviderAnswer[bytes]:
     try:
         check_wav(body)
     except MediaError as error:
         raise ValueError(str(error)) from error
-    return Answer(body)
+    return ProviderAnswer(body)
 
 
-def _png(body: bytes) -> Answer[bytes]:
+def _png(body: bytes) -> ProviderAnswer[bytes]:
     images = _read_images(body)
     try:
         content = base64.b64decode(images.data[0].b64_json, validate=True)
@@ -134,5 +159,5 @@ def _png(body: bytes) -> Answer[bytes]:
     except (binascii.Error, MediaError) as error:
         raise ValueError(str(error)) from error
     if images.usage is None:
-        return Answer(content)
-    return Answer(content, images.usage.input_tokens, images.usage.output_tokens)
+        return ProviderAnswer(content)
+    return ProviderAnswer(content, images.usage.input_tokens, images.usage.output_tokens)

@@ -1,6 +1,6 @@
-"""Runs the mock providers: ``python -m reelbench.service.providers --host 127.0.0.1 --port 9000``.
+"""``python -m reelbench.service.providers --host 127.0.0.1 --port 9000``: the mock providers as a process.
 
-Standard output belongs to the trace stream; everything for people goes to standard error.
+Standard output is the trace stream; all messages go to standard error.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from reelbench.service.providers.settings import Settings
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT; exit code 2 when the settings or the address cannot be used."""
+    """Serve until SIGTERM or SIGINT; return 0, or 2 for invalid settings or an unusable address."""
     parser = argparse.ArgumentParser(
         prog="python -m reelbench.service.providers", description="Mock LLM, TTS and image servers."
     )
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return 2
     for number in (signal.SIGINT, signal.SIGTERM):
-        # uvicorn stops gracefully, then raises the signal again: this turns that into a normal exit with a flush.
+        # uvicorn stops gracefully and raises the signal again; this handler makes that a normal exit with a flush.
         signal.signal(number, lambda *_: sys.exit(0))
     try:
         telemetry.configure("providers")
@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 class _Server(uvicorn.Server):
-    """Ends stalls before it waits for the calls in progress: they would outlast its patience."""
+    """Ends stalls before it waits for the calls in progress, because stalls can outlast the graceful shutdown."""
 
     def __init__(self, config: uvicorn.Config, faults: Faults) -> None:
         super().__init__(config)

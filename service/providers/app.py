@@ -1,4 +1,4 @@
-"""The application: the three providers behind the paths of the OpenAI API."""
+"""The ASGI application: three providers at the paths of the OpenAI API."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from fastapi import FastAPI, Request, Response
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from starlette.exceptions import HTTPException
 
-from reelbench.service.faults.endpoint import METHODS, Endpoint, Guarded
-from reelbench.service.faults.errors import FaultsError
+from reelbench.service.faults.endpoint import METHODS, Endpoint, LoopbackOnly
 from reelbench.service.faults.faults import Faults
+from reelbench.service.faults.plan import FaultsError
 from reelbench.service.providers import image, llm, metrics, tts
 from reelbench.service.providers.calls import KEPT, CallLog, CallsEndpoint
 from reelbench.service.providers.errors import Refusal, envelope, refused
@@ -33,7 +33,7 @@ def create_app(settings: Settings, *, faults: Faults | None = None, clock: Calla
 
     Args:
         settings: Seed, latencies, and whether faults can be injected.
-        faults: Holds the fault plan; by default one of its own, without faults.
+        faults: The fault plan; by default a new one without faults.
         clock: Unix time in seconds, for the `created` fields and the call log.
     """
 
@@ -45,7 +45,7 @@ def create_app(settings: Settings, *, faults: Faults | None = None, clock: Calla
 
     async def picture(request: image.Image) -> Reply:
         image.check(request)
-        # Drawing takes milliseconds: in a thread, so that the loop keeps answering.
+        # In a thread, because drawing takes milliseconds and would block the event loop.
         return await asyncio.to_thread(image.answer, request, clock())
 
     instruments = metrics.create()
@@ -80,14 +80,14 @@ def create_app(settings: Settings, *, faults: Faults | None = None, clock: Calla
     }
     app = FastAPI(title="Mock providers", openapi_url=None)
     for path, exchange in exchanges.items():
-        app.add_route(path, exchange.__call__, methods=["POST"])  # the body is decoded by the exchange, in one pass
+        app.add_route(path, exchange.__call__, methods=["POST"])  # the exchange decodes the body in one pass
     app.add_route("/health", _health, methods=["GET"])
     if settings.faults:
-        guarded = partial(
-            Guarded, remote=settings.faults_remote, setting="PROVIDERS_FAULTS_REMOTE", refused=_refused_plan
+        loopback_only = partial(
+            LoopbackOnly, remote=settings.faults_remote, setting="PROVIDERS_FAULTS_REMOTE", error_response=_fault_error
         )
-        app.add_route("/faults", guarded(Endpoint(faults)).__call__, methods=METHODS)
-        app.add_route("/faults/calls", guarded(CallsEndpoint(log, OFFER.targets)).__call__, methods=["GET"])
+        app.add_route("/faults", loopback_only(Endpoint(faults)).__call__, methods=METHODS)
+        app.add_route("/faults/calls", loopback_only(CallsEndpoint(log, OFFER.targets)).__call__, methods=["GET"])
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _server_error)
     FastAPIInstrumentor.instrument_app(
@@ -100,7 +100,7 @@ def _image_scale(request: image.Image) -> float:
     return image.LATENCY_SCALES[image.visual_type(request.prompt)]
 
 
-def _refused_plan(error: FaultsError) -> Response:
+def _fault_error(error: FaultsError) -> Response:
     return refused(Refusal(str(error), param=error.param, code=error.code, status=error.status))
 
 

@@ -1,4 +1,4 @@
-"""``/faults/calls``: the latest calls, when each was sent and arrived, over which connection, what became of it."""
+"""``/faults/calls``: the latest calls with the times of sending and arrival, the connection and the outcome."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections import deque
 import msgspec
 from fastapi import Request, Response
 
-from reelbench.service.faults.errors import FaultsError
+from reelbench.service.faults.plan import FaultsError
 
 KEPT = 50_000
 """Calls; about 9 MB."""
@@ -17,39 +17,39 @@ _SENT = re.compile(r"t=(\d{1,12}(?:\.\d{1,9})?)")
 
 
 class Arrival(msgspec.Struct, gc=False):
-    """One call; instants are Unix seconds."""
+    """One call; times are Unix seconds."""
 
     provider: str
     sent: float | None
-    """by the caller's clock, when it said so"""
+    """by the clock of the caller, if the header names it"""
     arrived: float
     outcome: str | None = None
-    """None until it is counted"""
+    """None until the call is counted"""
     connection: str | None = None
-    """the caller's address and port"""
+    """address and port of the caller"""
 
 
 class Calls(msgspec.Struct, frozen=True):
-    """The body of the answer."""
+    """The body of the response."""
 
     calls: list[Arrival]
 
 
 class CallLog:
-    """Keeps so many of the latest calls, in order of arrival."""
+    """Keeps the latest `kept` calls in order of arrival."""
 
     def __init__(self, kept: int) -> None:
         self._calls: deque[Arrival] = deque(maxlen=kept)
 
     def arrived(self, provider: str, start: str | None, at: float, connection: str | None = None) -> Arrival:
-        """Note that a call arrived at `at` over a connection; `start` is its header ``X-Request-Start``."""
+        """Record a call that arrived at `at`; `start` is its header ``X-Request-Start``."""
         found = None if start is None else _SENT.fullmatch(start)
         call = Arrival(provider, float(found[1]) if found else None, at, connection=connection)
         self._calls.append(call)
         return call
 
     def since(self, provider: str | None, at: float) -> list[Arrival]:
-        """Return the calls counted by now that arrived at `at` or later; None: of all providers."""
+        """Return the counted calls of a provider (None: of all) that arrived at `at` or later."""
         return [
             call
             for call in self._calls
@@ -58,14 +58,14 @@ class CallLog:
 
 
 class CallsEndpoint:
-    """Answers with the calls that the query asks for: ``?provider=llm&since=1700000000.5``, both optional."""
+    """Returns calls filtered by the query ``?provider=llm&since=1700000000.5``; both parts are optional."""
 
     def __init__(self, log: CallLog, providers: tuple[str, ...]) -> None:
         self._log = log
         self._providers = providers
 
     async def __call__(self, request: Request) -> Response:
-        """Answer; raises FaultsError for a query that cannot be meant."""
+        """Return the calls; raises FaultsError for an invalid query."""
         provider = request.query_params.get("provider")
         if provider is not None and provider not in self._providers:
             raise FaultsError(
@@ -81,5 +81,5 @@ def _instant(text: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise FaultsError("since must be an instant in Unix seconds.", param="since", code="invalid_value")
+        raise FaultsError("since must be a time in Unix seconds.", param="since", code="invalid_value")
     return value

@@ -1,4 +1,4 @@
-"""Counts connections on the wire, whatever the caller believes."""
+"""Counts connections on the side of the server."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ _PROVIDERS = {"/v1/chat/completions": "llm", "/v1/audio/speech": "tts", "/v1/ima
 
 
 def counting(connections: Counter) -> type[HttpToolsProtocol]:
-    """The protocol of uvicorn, which adds each connection to `connections` at its first request, by that one's path.
+    """Return uvicorn's protocol, which counts each connection at its first request, by the path of that request.
 
-    A subclass, as uvicorn has no hook for a connection and ASGI knows requests only.
+    A subclass, because uvicorn has no hook for connections and ASGI has only requests.
     """
 
     class Counting(HttpToolsProtocol):

@@ -1,7 +1,4 @@
-"""Draws the visuals: one small palette picture per kind, coloured by a key.
-
-Palette pictures keep both the drawing and the PNG compression cheap.
-"""
+"""Draws the visuals: small palette pictures, which keep drawing and PNG compression cheap."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 _PAPER, _INK, _ACCENT, _SECOND, _THIRD = range(5)
 _SKY = 16
-"""First of the palette entries that shade the sky of an illustration."""
+"""First palette entry of the sky of an illustration."""
 _SHADES = 64
 _TITLE_CHARACTERS = 34
 

@@ -10,7 +10,7 @@ from fastapi import Response
 
 
 class Refusal(Exception):  # noqa: N818 - the answer to a bad request, not a fault of this program
-    """A request that is answered with an error envelope; `param` names the field that is wrong, if one is."""
+    """A refused request, answered with an error envelope; `param` names the wrong field, if there is one."""
 
     def __init__(self, message: str, *, param: str | None = None, code: str | None = None, status: int = 400) -> None:
         super().__init__(message)
@@ -40,7 +40,7 @@ def envelope(status: int, message: str, *, param: str | None = None, code: str |
 
 
 def refused(refusal: Refusal) -> Response:
-    """Build the response to a request that is refused."""
+    """Build the response to a refused request."""
     body = envelope(refusal.status, str(refusal), param=refusal.param, code=refusal.code)
     return Response(body, refusal.status, media_type="application/json")
 
@@ -52,7 +52,7 @@ def _type(status: int) -> str:
 
 
 def from_decoding(error: msgspec.MsgspecError | UnicodeDecodeError | RecursionError) -> Refusal:
-    """Turn an error of the JSON decoder into the answer that names the field."""
+    """Turn an error of the JSON decoder into a refusal that names the field."""
     text = str(error)
     if not isinstance(error, msgspec.ValidationError):
         return Refusal(f"The body is not valid JSON: {text}.", code="invalid_json")

@@ -1,4 +1,4 @@
-"""One exchange with a provider: decode, take the provider's time, fail as the fault plan says or answer, count."""
+"""One request to a provider: decode, wait for the latency, fail by the fault plan or answer, count."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ from typing import Generic, TypeVar
 import msgspec
 from fastapi import Request, Response
 
-from reelbench.service.faults.faults import Fault, Faults, InForce
+from reelbench.service.faults.faults import ActivePlan, Fault, Faults
 from reelbench.service.faults.plan import KINDS, Offer
-from reelbench.service.providers import patience
 from reelbench.service.providers.calls import Arrival, CallLog
-from reelbench.service.providers.corruption import damage
 from reelbench.service.providers.errors import Refusal, from_decoding, refused
 from reelbench.service.providers.latency import Latency
 from reelbench.service.providers.metrics import Metrics
@@ -23,32 +21,34 @@ from reelbench.service.providers.reply import Reply
 
 T = TypeVar("T", bound=msgspec.Struct)
 OFFER = Offer(("llm", "tts", "image"), KINDS)
-"""What a fault plan of the providers may name."""
+"""Targets and kinds of a fault plan of the providers."""
 ON_ARRIVAL = ("outage", "stall")
-"""Kinds that strike before the request is looked at: also requests that are not valid."""
+"""Kinds that apply before the request is decoded, so also to invalid requests."""
 ON_ANSWER = ("error", "corrupt", "latency")
-"""Kinds that strike when a good answer is ready."""
+"""Kinds that apply when a good answer is ready."""
 _NO_WAIT = 0.0005
-"""Below this a sleep would only cost a turn of the loop."""
+"""Seconds below which a sleep would cost more than it waits."""
+_GARBAGE = bytes(byte ^ 0xA5 for byte in range(256))
+"""Maps every ASCII character to another byte, so that no signature and no JSON stays valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Provider(Generic[T]):
-    """One provider: its request, and how it is answered."""
+    """One provider: its request and its answer."""
 
     name: str
-    """llm, tts or image."""
+    """llm, tts or image"""
     request: type[T]
     answer: Callable[[T], Awaitable[Reply]]
     content: Callable[[T], bytes]
     scale: Callable[[T], float]
     latency: Latency
     rewritten: Callable[[bytes, Callable[[bytes], bytes]], bytes]
-    """Changes what a body carries (the script, the sound, the pictures) and leaves the rest as it is."""
+    """changes the content of a body (script, sound, pictures) and keeps the rest"""
 
 
 class Exchange(Generic[T]):
-    """The endpoint of one provider: every request passes through `__call__`."""
+    """The endpoint of one provider."""
 
     def __init__(
         self, provider: Provider[T], metrics: Metrics, faults: Faults, log: CallLog, clock: Callable[[], float]
@@ -61,12 +61,12 @@ class Exchange(Generic[T]):
         self._decoder = msgspec.json.Decoder(provider.request)
 
     async def __call__(self, request: Request) -> Response:
-        """Answer one request, as late as the latency distribution says; making the answer is part of that time."""
+        """Answer one request after its drawn latency, which includes the time to make the answer."""
         started = time.perf_counter()
         name = self._provider.name
         start, peer = request.headers.get("x-request-start"), request.client
         call = self._log.arrived(name, start, self._clock(), peer and f"{peer.host}:{peer.port}")
-        body = await request.body()  # also of a call to be refused: a client that still sends could not read why
+        body = await request.body()  # before a refusal too: a client that still sends cannot read it
         plan = self._faults.arrived(name)
         if fault := plan.draw(name, ON_ARRIVAL):
             return await self._withheld(request, call, fault, plan)
@@ -76,11 +76,11 @@ class Exchange(Generic[T]):
         except Refusal as refusal:
             self._count(call, "invalid")
             return refused(refusal)
-        due = started + self._provider.latency.next(self._provider.content(decoded), self._provider.scale(decoded))
+        target = started + self._provider.latency.next(self._provider.content(decoded), self._provider.scale(decoded))
         fault = plan.draw(name, ON_ANSWER)
-        left = due - time.perf_counter()
+        left = target - time.perf_counter()
         if fault and fault.rule.kind == "latency":
-            await patience.wait(request, max(left, 0) + (fault.rule.seconds or 0))
+            await wait(request, max(left, 0) + (fault.rule.seconds or 0))
         elif left > _NO_WAIT:
             await asyncio.sleep(left)
         return self._answered(call, reply, fault)
@@ -91,12 +91,12 @@ class Exchange(Generic[T]):
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise from_decoding(error) from error
 
-    async def _withheld(self, request: Request, call: Arrival, fault: Fault, plan: InForce) -> Response:
-        """Refuse at once, or when the stall is over; counted before, as a stalled client may never see an answer."""
+    async def _withheld(self, request: Request, call: Arrival, fault: Fault, plan: ActivePlan) -> Response:
+        """Refuse at once, or after the stall; the call is counted before, because a stalled client may disconnect."""
         self._count(call, fault.rule.kind)
         if fault.rule.kind == "outage":
             return refused(Refusal("The provider is down, as the fault plan says.", code="outage", status=503))
-        await patience.wait(request, min(fault.rule.seconds or 0, plan.left()), plan.lifted)
+        await wait(request, min(fault.rule.seconds or 0, plan.left()), plan.lifted)
         answer = refused(Refusal("The provider stalled, as the fault plan says.", code="stall", status=503))
         answer.headers["connection"] = "close"
         return answer
@@ -121,3 +121,27 @@ class Exchange(Generic[T]):
     def _count(self, call: Arrival, outcome: str) -> None:
         call.outcome = outcome
         self._metrics.requests.add(1, {"provider": self._provider.name, "outcome": outcome})
+
+
+def damage(data: bytes, number: int) -> bytes:
+    """Return the first half of the data at an odd hit of the rule, garbage of the same length at an even one."""
+    return data[: len(data) // 2] if number % 2 else data.translate(_GARBAGE)
+
+
+async def wait(request: Request, seconds: float, over: asyncio.Event | None = None) -> None:
+    """Sleep until the client disconnects or `over` is set, at most `seconds`; the body must have been read before."""
+    ends = [asyncio.create_task(_disconnected(request))]
+    if over is not None:
+        ends.append(asyncio.create_task(over.wait()))
+    try:
+        await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for end in ends:
+            end.cancel()
+        await asyncio.gather(*ends, return_exceptions=True)
+
+
+async def _disconnected(request: Request) -> bool:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    return True

@@ -1,4 +1,4 @@
-"""The mock image model: a small real PNG, drawn by the kind of visual that the prompt asks for."""
+"""The mock image model: a small real PNG of the kind of visual that the prompt names."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from reelbench.service.providers.errors import Refusal
 from reelbench.service.providers.reply import Reply, tokens
 
 LATENCY_SCALES = {"illustration": 1.25, "diagram": 1.0, "chart": 0.75}
-"""How long each kind of visual takes, in units of the provider's latency: the more to paint, the longer."""
+"""Latency of each kind of visual, in units of the latency of the provider."""
 _AREA = 320 * 180
 _SIZE = re.compile(r"(?P<width>[1-9]\d{1,3})x(?P<height>[1-9]\d{1,3})")
 _MOST_ELONGATED = 4
 _PATCH = 16
-"""One output token pays for a square of so many pixels a side."""
+"""Side in pixels of the square that costs one output token."""
 
 
 class Image(msgspec.Struct, frozen=True):
-    """The body of ``POST /v1/images/generations``, as far as this provider looks at it."""
+    """The body of ``POST /v1/images/generations``; other fields are ignored."""
 
     model: Annotated[str, msgspec.Meta(min_length=1)]
     prompt: Annotated[str, msgspec.Meta(min_length=1, max_length=32_000)]
@@ -60,19 +60,19 @@ class _Images(msgspec.Struct, frozen=True):
 
 
 def content(image: Image) -> bytes:
-    """Return what the delay of this request depends on."""
+    """Return the content that determines the latency of this request."""
     return msgspec.json.encode([image.model, image.prompt, image.size, image.n])
 
 
 def visual_type(prompt: str) -> str:
-    """Return the kind of visual that the prompt names first; an illustration when it names none."""
+    """Return the kind of visual that the prompt names first, by default an illustration."""
     lowered = prompt.lower()
     named = {kind: lowered.find(kind) for kind in LATENCY_SCALES}
     return min((kind for kind, place in named.items() if place >= 0), key=named.__getitem__, default="illustration")
 
 
 def pixels(size: str | None) -> tuple[int, int]:
-    """Return width and height of the picture: the aspect asked for, the area of 320x180, both even.
+    """Return width and height of the picture: the requested aspect, the area of 320x180, even numbers.
 
     Raises:
         Refusal: the size is not WIDTHxHEIGHT with an aspect up to 4:1.
@@ -88,10 +88,10 @@ def pixels(size: str | None) -> tuple[int, int]:
 
 
 def check(image: Image) -> None:
-    """Refuse what this provider does not offer.
+    """Refuse requests that this provider does not support.
 
     Raises:
-        Refusal: another format than PNG as base64 is asked for, or the size is not possible.
+        Refusal: the format is not PNG as base64, or the size is not possible.
     """
     if image.output_format not in {None, "png"}:
         raise Refusal("Only PNG is offered; set 'output_format' to 'png'.", param="output_format")
@@ -115,7 +115,7 @@ def answer(image: Image, now: float) -> Reply:
 
 
 def rewritten(body: bytes, change: Callable[[bytes], bytes]) -> bytes:
-    """Return a body with each of its PNG files changed; they are base64 as before."""
+    """Return a body with each of its base64-coded PNG files changed."""
     images = msgspec.json.decode(body, type=_Images)
     data = [_Datum(base64.b64encode(change(base64.b64decode(datum.b64_json))).decode()) for datum in images.data]
     return msgspec.json.encode(msgspec.structs.replace(images, data=data))

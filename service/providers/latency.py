@@ -1,8 +1,8 @@
-"""Seeded latency: how long a provider takes to answer.
+"""Seeded latency of a provider.
 
-The delay is a function of the seed, the provider, the content of the request and how often this content was asked for
-before. It does not depend on the order of different requests, so a run is reproducible at any concurrency, and a
-retry of a request gets a delay of its own.
+The latency depends on the seed, the provider, the content of the request and the number of earlier requests with the
+same content. It does not depend on the order of different requests, so a run is reproducible at any concurrency, and a
+retry gets another latency.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from statistics import NormalDist
 
 _NORMAL = NormalDist()
 _REMEMBERED = 65_536
-"""Contents whose ordinal is remembered, per provider: bounds the memory of a long run."""
+"""Number of contents per provider whose requests are counted: bounds the memory of a long run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +26,12 @@ class Lognormal:
     sigma: float
 
     def quantile(self, probability: float) -> float:
-        """Seconds that a share of `probability` (between 0 and 1, both excluded) of the delays does not exceed."""
+        """Return the quantile in seconds at `probability`, above 0 and below 1."""
         return self.median * math.exp(self.sigma * _NORMAL.inv_cdf(probability))
 
 
 class Latency:
-    """The delays of one provider."""
+    """The latencies of one provider."""
 
     def __init__(self, provider: str, distribution: Lognormal, seed: int) -> None:
         self._distribution = distribution
@@ -39,7 +39,7 @@ class Latency:
         self._ordinals: OrderedDict[bytes, int] = OrderedDict()
 
     def next(self, content: bytes, scale: float = 1.0) -> float:
-        """Return the delay in seconds of the next request with this content."""
+        """Return the latency in seconds of the next request with this content."""
         digest = blake2b(content, digest_size=16, key=blake2b(self._key).digest()).digest()
         ordinal = self._ordinals.pop(digest, 0)
         self._ordinals[digest] = ordinal + 1

@@ -1,4 +1,4 @@
-"""The mock LLM: a script of scenes, made of the document's own sentences."""
+"""The mock LLM: a script of scenes from the sentences of the document."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from reelbench.service.providers.reply import Reply, tokens
 VISUAL_TYPES = ("illustration", "diagram", "chart")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _WINDOW = 2_000
-"""Characters read for one scene: a document of any length costs the same."""
+"""Characters read for one scene, so that the cost does not depend on the length of the document."""
 _NARRATION = 220
-"""Characters after which a narration takes no further sentence; about 15 seconds of speech."""
+"""Characters after which a narration gets no further sentence; about 15 seconds of speech."""
 _TITLE_WORDS = 6
 
 
@@ -38,7 +38,7 @@ class _Message(msgspec.Struct, frozen=True):
 
 
 class Chat(msgspec.Struct, frozen=True):
-    """The body of ``POST /v1/chat/completions``, as far as this provider looks at it."""
+    """The body of ``POST /v1/chat/completions``; other fields are ignored."""
 
     model: Annotated[str, msgspec.Meta(min_length=1)]
     messages: Annotated[list[_Message], msgspec.Meta(min_length=1)]
@@ -56,7 +56,7 @@ class Scene(msgspec.Struct, frozen=True):
 
 
 class Script(msgspec.Struct, frozen=True):
-    """The JSON document that the message of a completion holds."""
+    """The JSON document in the message of a completion."""
 
     scenes: list[Scene]
 
@@ -90,7 +90,7 @@ class _Completion(msgspec.Struct, frozen=True):
 
 
 def content(chat: Chat) -> bytes:
-    """Return what the delay of this request depends on."""
+    """Return the content that determines the latency of this request."""
     return msgspec.json.encode([chat.model, chat.messages, chat.metadata])
 
 
@@ -98,7 +98,7 @@ def answer(chat: Chat, now: float) -> Reply:
     """Write the script.
 
     Raises:
-        Refusal: the number of scenes is not 1 to 20, there is no text, or a mode is asked for that is not offered.
+        Refusal: the number of scenes is not 1 to 20, there is no text, or the mode is not supported.
     """
     if chat.stream:
         raise Refusal("Streaming is not offered; leave out 'stream'.", param="stream", code="unsupported_value")
@@ -123,7 +123,7 @@ def answer(chat: Chat, now: float) -> Reply:
 
 
 def rewritten(body: bytes, change: Callable[[bytes], bytes]) -> bytes:
-    """Return a body with the text of its message changed; bytes that are no UTF-8 become replacement characters."""
+    """Return a body with the text of its message changed; invalid UTF-8 becomes replacement characters."""
     completion = msgspec.json.decode(body, type=_Completion)
     (choice,) = completion.choices
     content = change(choice.message.content.encode()).decode(errors="replace")
@@ -132,7 +132,7 @@ def rewritten(body: bytes, change: Callable[[bytes], bytes]) -> bytes:
 
 
 def script(text: str, scenes: int) -> Script:
-    """Spread `scenes` scenes evenly over the text, each made of the sentences at its place."""
+    """Return `scenes` scenes, spread evenly over the text, each from the sentences at its place."""
     turn = blake2b(text[:_WINDOW].encode(), digest_size=1).digest()[0]
     take = blake2b(text.encode(), digest_size=6).hexdigest()
     return Script([_scene(text, number, scenes, turn, take) for number in range(scenes)])
@@ -151,8 +151,8 @@ def _scene(text: str, number: int, scenes: int, turn: int, take: str) -> Scene:
     title = " ".join(narration.split()[:_TITLE_WORDS]).strip(".,;:!?")
     return Scene(
         title=f"{number + 1}. {title}"[:80],
-        # A real model writes anew for every prompt and scene: neither one document under two prompts nor the scenes of
-        # a short prompt may share a narration, or caches of speech and visuals would hit where they do not in earnest.
+        # Unique per prompt and scene, like the text of a real model: equal narrations of two prompts or of two scenes
+        # would cause hits in the caches of speech and visuals that a real model would not cause.
         narration=f"{narration} Take {take}-{number + 1}.",
         visual_type=VISUAL_TYPES[(turn + number) % len(VISUAL_TYPES)],
     )

@@ -1,4 +1,4 @@
-"""What a provider answers, before it is sent."""
+"""The answer of a provider."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A finished answer with what is metered about it."""
+    """A finished answer with its token counts."""
 
     body: bytes
     media_type: str
@@ -16,6 +16,6 @@ class Reply:
 
 
 def tokens(text_or_size: str | int) -> int:
-    """Tokens of a text (or of so many characters): a quarter of its characters, rounded up."""
+    """Return the tokens of a text, or of a number of characters: a quarter of the characters, rounded up."""
     characters = text_or_size if isinstance(text_or_size, int) else len(text_or_size)
     return -(-characters // 4)

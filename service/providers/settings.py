@@ -17,10 +17,10 @@ class _Distribution(BaseModel):
 
 
 class Settings(BaseSettings):
-    """What makes two runs of the providers behave alike, and whether faults can be injected.
+    """Seed, latencies and fault injection.
 
-    Latencies are lognormal: ``median`` in seconds, ``sigma`` of the logarithm. A nested value is written with two
-    underscores, for example ``PROVIDERS_LLM__MEDIAN=0.2``.
+    Latencies are lognormal: ``median`` in seconds, ``sigma`` of the logarithm. Two underscores separate nested names,
+    for example ``PROVIDERS_LLM__MEDIAN=0.2``.
     """
 
     model_config = SettingsConfigDict(env_prefix="PROVIDERS_", env_nested_delimiter="__", frozen=True)

@@ -1,4 +1,4 @@
-"""The mock TTS: a small real WAV file whose length and pitch follow the text."""
+"""The mock TTS: a small real WAV file whose length and pitch depend on the text."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ RATE = 8_000
 _SHORTEST, _LONGEST = 0.3, 1.0
 _SECONDS_PER_CHARACTER = 0.004
 _TOKENS_PER_SECOND = 20
-"""Audio tokens, about what hosted speech models account for."""
+"""Audio tokens per second, similar to hosted speech models."""
 _FADE = RATE // 100
 _PERIODS = range(16, 48)
 """Samples in one period of the tone: 500 Hz down to 170 Hz, the range of a voice."""
 
 
 class Speech(msgspec.Struct, frozen=True):
-    """The body of ``POST /v1/audio/speech``, as far as this provider looks at it."""
+    """The body of ``POST /v1/audio/speech``; other fields are ignored."""
 
     model: Annotated[str, msgspec.Meta(min_length=1)]
     input: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
@@ -36,7 +36,7 @@ class Speech(msgspec.Struct, frozen=True):
 
 
 def content(speech: Speech) -> bytes:
-    """Return what the delay of this request depends on."""
+    """Return the content that determines the latency of this request."""
     return msgspec.json.encode([speech.model, speech.input, speech.voice])
 
 
@@ -44,7 +44,7 @@ def answer(speech: Speech) -> Reply:
     """Speak the text.
 
     Raises:
-        Refusal: another format than WAV is asked for.
+        Refusal: the format is not WAV.
     """
     if speech.response_format != "wav":
         raise Refusal(
@@ -56,12 +56,12 @@ def answer(speech: Speech) -> Reply:
 
 
 def rewritten(body: bytes, change: Callable[[bytes], bytes]) -> bytes:
-    """Return a body with the sound changed: a body is a WAV file."""
+    """Return a body with its sound changed; the body is a WAV file."""
     return change(body)
 
 
 def seconds(text: str) -> float:
-    """Length of the audio of a text: 0.3 to 1.0 seconds."""
+    """Return the length of the audio of a text: 0.3 to 1.0 seconds."""
     return min(_LONGEST, _SHORTEST + _SECONDS_PER_CHARACTER * len(text))
 
 
@@ -71,10 +71,10 @@ def wave(text: str, key: bytes) -> bytes:
     pitch, overtone, *mark = blake2b(key, digest_size=4).digest()
     period = _period(_PERIODS[pitch % len(_PERIODS)], overtone / 255)
     tone = (period * (samples // len(period) + 1))[:samples]
-    for index in range(_FADE):  # a tone that starts at full level would click
+    for index in range(_FADE):  # fades in and out, because a tone at full level would click
         tone[index] = tone[index] * index // _FADE
         tone[-1 - index] = tone[-1 - index] * index // _FADE
-    tone[-1] = mark[0] + 256 * (mark[1] % 8)  # an inaudible mark: two texts of one pitch and length still differ
+    tone[-1] = mark[0] + 256 * (mark[1] % 8)  # an inaudible mark, so that texts of equal pitch and length differ
     if sys.byteorder == "big":
         tone.byteswap()
     data = tone.tobytes()

@@ -1,4 +1,4 @@
-"""States of jobs on disk that the store could not take."""
+"""States of jobs on disk, while the store is away."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from reelbench.service.jobs.correlation import Correlation
+from reelbench.service.domain.correlation import Correlation
 from reelbench.service.store.state import State, Write
 
 _log = logging.getLogger(__name__)
@@ -34,10 +34,10 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Spool:
-    """One file for each job in a folder of this process, which is there from the first write until `close`.
+    """One file per job in a folder of this process, which exists from the first write until `close`.
 
-    The process holds a lock on its folder, so that others know which folders were left behind. All methods block on
-    the disk: call them in a thread; those that write raise OSError.
+    The process holds a lock on its folder: folders without a lock were left by processes that are gone. All methods
+    block on the disk: call them in a thread; those that write raise OSError.
     """
 
     def __init__(self, root: Path) -> None:
@@ -47,7 +47,7 @@ class Spool:
         self._opening = threading.Lock()
 
     def write(self, state: State) -> None:
-        """Keep `state`, in place of an earlier one of its job; it is on the disk when this returns."""
+        """Write `state` to the disk and replace an earlier state of its job."""
         content = msgspec.json.encode(
             _File(
                 state.id,
@@ -62,17 +62,17 @@ class Spool:
         self._put(self._path(state.id), content)
 
     def discard(self, video_id: str) -> None:
-        """Forget the state of a job; nothing happens when there is none."""
+        """Remove the state of a job, if there is one."""
         self._path(video_id).unlink(missing_ok=True)
 
     def probe(self) -> None:
-        """Check that a state could be kept."""
+        """Check that a state can be written; raises OSError."""
         path = self._folder / f"{secrets.token_hex(8)}.probe"
         self._put(path, bytes(_PROBE))
         path.unlink()
 
     def adopt(self) -> list[State]:
-        """Take over what processes that are gone have left behind, in order of sequence."""
+        """Take over the states of processes that are gone, and return them in order of sequence."""
         states = []
         for folder in sorted(self._root.iterdir()) if self._root.is_dir() else []:
             handle = None if folder == self._folder else _lock(folder)
@@ -84,7 +84,7 @@ class Spool:
         return sorted(states, key=lambda state: state.sequence)
 
     def close(self) -> None:
-        """Leave the folder; it stays if it is not empty."""
+        """Release the folder, and remove it if it is empty."""
         with self._opening:
             if self._handle is not None:
                 _remove_if_empty(self._folder)
@@ -113,7 +113,7 @@ class Spool:
         with self._opening:
             while self._handle is None:
                 self._folder.mkdir(parents=True, exist_ok=True)
-                # None: another process has taken the empty folder for one that was left behind, and removed it.
+                # None: another process has adopted the empty folder and removed it.
                 self._handle = _lock(self._folder)
                 if self._handle is not None:
                     for folder in (self._root, self._root.parent):
@@ -128,13 +128,13 @@ class Spool:
             try:
                 state = _read(path)
             except (OSError, msgspec.MsgspecError) as error:
-                _log.error("%s cannot be read, and stays where it is: %s", path, error)
+                _log.error("%s cannot be read and is left in place: %s", path, error)
                 continue
             try:
                 self._open()
                 path.replace(self._path(state.id))
             except OSError as error:
-                # Written back all the same; what stays is written back once more at the next start, which is harmless.
+                # The state is written back now, and harmlessly once more at the next start.
                 _log.warning("%s cannot be moved: %s", path, error)
             yield state
         _remove_if_empty(folder)
@@ -154,7 +154,7 @@ def _read(path: Path) -> State:
 
 
 def _lock(folder: Path) -> int | None:
-    """An open handle of `folder` that holds its lock; None when another process holds it, or the folder is gone."""
+    """Open `folder` and lock it; None when another process holds the lock, or the folder is gone."""
     try:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except (FileNotFoundError, NotADirectoryError):

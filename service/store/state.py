@@ -1,4 +1,4 @@
-"""The state of a job as it is stored, and the states of jobs that end without the process that worked on them."""
+"""The state of a job as the store keeps it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any, Literal
 import msgspec
 import orjson
 
-from reelbench.service.api.schemas import VideoError
-from reelbench.service.jobs.correlation import Correlation
+from reelbench.service.domain.correlation import Correlation
+from reelbench.service.domain.video import VideoError
 
 Write = Literal["add", "update", "remove"]
 Written = Literal["written", "deleted", "ended"]
-"""What became of a write: done; the job was deleted meanwhile; another instance has ended it meanwhile."""
+"""Result of a write: done; the job was deleted in the meantime; another instance ended it in the meantime."""
 
 _TERMINAL = frozenset({"completed", "failed"})
 
@@ -26,7 +26,7 @@ LOST = VideoError(
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be stored of a job; `video` and `manifest` are JSON ("null" for a removal)."""
+    """One write of a job; `video` and `manifest` are JSON ("null" for a removal)."""
 
     id: str
     sequence: int
@@ -39,15 +39,15 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def removal(video_id: str, sequence: int, correlation: Correlation) -> State:
-    """The state of a job that was deleted."""
+    """Return the state of a deleted job."""
     return State(
         id=video_id, sequence=sequence, write="remove", video=b"null", manifest=b"null", correlation=correlation
     )
 
 
 def failed(video: bytes, manifest: bytes, error: VideoError, now: float) -> tuple[bytes, bytes]:
-    """Video and manifest of a job that ended at `now` (Unix seconds) with `error`."""
-    # Changed as plain JSON: another version of the service may have written fields that this one does not know.
+    """Return video and manifest of a job that failed at `now` (Unix seconds) with `error`."""
+    # Changed as plain JSON: another version of the service may have written unknown fields.
     shown: dict[str, Any] = orjson.loads(video)
     made: dict[str, Any] = orjson.loads(manifest)
     shown |= {"status": "failed", "completed_at": None, "error": error.model_dump()}
@@ -57,15 +57,15 @@ def failed(video: bytes, manifest: bytes, error: VideoError, now: float) -> tupl
 
 
 def is_terminal(video: bytes) -> bool:
-    """Whether this state of a video is its last."""
+    """Return whether the video is completed or failed."""
     return orjson.loads(video)["status"] in _TERMINAL
 
 
 def has_content(manifest: bytes) -> bool:
-    """Whether the manifest names a finished video file."""
+    """Return whether the manifest names a finished video file."""
     return orjson.loads(manifest)["content"] is not None
 
 
 def created(manifest: bytes) -> float:
-    """When the job was accepted; Unix seconds."""
+    """Return when the job was accepted, in Unix seconds."""
     return float(orjson.loads(manifest)["timings"]["created"])

@@ -28,7 +28,7 @@ from reelbench.loadgen.telemetry import _PROCESS_METRICS
 from reelbench.reporting.catalogue.instruments import METRICS_FILE, PLACES, Instrument
 from reelbench.service import metrics as service
 from reelbench.service import telemetry
-from reelbench.service.jobs.correlation import Correlation
+from reelbench.service.domain.correlation import Correlation
 from reelbench.service.providers import metrics as providers
 from reelbench.service.providers.app import create_app
 from reelbench.service.providers.connections import counting

@@ -14,8 +14,8 @@ import pytest
 
 from reelbench.service.api.app import create_app
 from reelbench.service.jobs.audit import Audit
-from reelbench.service.pipeline.assets import Assets
 from reelbench.service.settings import Settings
+from reelbench.service.store.assets import Assets
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 STRAY = "video_" + "a" * 32
@@ -175,7 +175,7 @@ async def test_a_job_that_is_made_while_the_audit_looks_is_no_orphan(
     tmp_path: Any, looks: Any, jobs: Any, orphans: int
 ) -> None:
     (tmp_path / STRAY).mkdir()
-    audit = Audit(Settings().switches(), SomeJobs(*jobs), SlowStore(looks), Assets(tmp_path))  # type: ignore[arg-type]
+    audit = Audit(Settings().toggles(), SomeJobs(*jobs), SlowStore(looks), Assets(tmp_path))  # type: ignore[arg-type]
     assert (await audit.take()).orphans == orphans
 
 
@@ -191,7 +191,7 @@ async def test_a_job_that_is_deleted_while_the_audit_looks_is_neither_orphan_nor
             shutil.rmtree(tmp_path / STRAY, ignore_errors=True)
 
     store = SlowStore([{STRAY: DONE} if deleted == 1 else {}, {}], remove)
-    found = await Audit(Settings().switches(), SomeJobs(set()), store, Assets(tmp_path)).take()  # type: ignore[arg-type]
+    found = await Audit(Settings().toggles(), SomeJobs(set()), store, Assets(tmp_path)).take()  # type: ignore[arg-type]
     assert (found.orphans, found.missing) == (0, 0)
 
 
@@ -218,21 +218,19 @@ def test_no_audit_under_load_finds_an_orphan(start: Callable[..., Any], provider
     assert state(running) == CLEAN
 
 
-@pytest.mark.parametrize(
-    ("settings", "caller", "status"),
-    [
+async def test_who_may_see_the_state(tmp_path: Any, subtests: pytest.Subtests) -> None:
+    for settings, caller, status in [
         ({"admin": True}, "203.0.113.7", 403),
         ({"admin_remote": True}, "127.0.0.1", 404),
         ({}, "127.0.0.1", 404),
-    ],
-)
-async def test_who_may_see_the_state(tmp_path: Any, settings: Any, caller: str, status: int) -> None:
-    app = create_app(Settings(data_dir=tmp_path, **settings))
-    async with app.router.lifespan_context(app):
-        transport = httpx.ASGITransport(app, client=(caller, 1))
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            for path in ("state", "breakers"):
-                assert (await client.get(f"/v1/admin/{path}")).status_code == status
+    ]:
+        with subtests.test(caller=caller, settings=settings):
+            app = create_app(Settings(data_dir=tmp_path, **settings))
+            async with app.router.lifespan_context(app):
+                transport = httpx.ASGITransport(app, client=(caller, 1))
+                async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                    for path in ("state", "breakers"):
+                        assert (await client.get(f"/v1/admin/{path}")).status_code == status
 
 
 def test_remote_callers_may_see_the_state_when_allowed(start: Callable[..., Any]) -> None:

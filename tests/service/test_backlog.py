@@ -18,13 +18,14 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from redis.asyncio.client import Pipeline
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from reelbench.service.clock import Clock
-from reelbench.service.jobs.correlation import Correlation
+from reelbench.service.domain.clock import Clock
+from reelbench.service.domain.correlation import Correlation
 from reelbench.service.metrics import Metrics
 from reelbench.service.store.backlog import Backlog
+from reelbench.service.store.connection import Connection, StoreError
 from reelbench.service.store.spool import Spool
 from reelbench.service.store.state import State, removal
-from reelbench.service.store.store import Store, StoreError
+from reelbench.service.store.store import Store
 
 RUN = Correlation("r1", "store_outage", "1")
 
@@ -47,11 +48,20 @@ class Process:
     def __init__(self, server: FakeServer, data: Path, limit: int = 100) -> None:
         self.reader = InMemoryMetricReader()
         metrics = Metrics(MeterProvider([self.reader]).get_meter("test"))
-        self.store = Store(FakeAsyncRedis(server=server), metrics, instance="a")
+        wake_up = asyncio.Event()
+        self.store = Store(Connection(FakeAsyncRedis(server=server), metrics, wake_up=wake_up), instance="a")
         self.spool = Spool(data)
-        self.backlog = Backlog(self.store, self.spool, limit=limit, metrics=metrics, clock=Clock())
         self.superseded: list[tuple[str, str]] = []
-        self.backlog.superseded = self._superseded
+        self.backlog = Backlog(
+            self.store,
+            self.spool,
+            wake_up=wake_up,
+            heartbeat=None,
+            on_superseded=self._superseded,
+            limit=limit,
+            metrics=metrics,
+            clock=Clock(),
+        )
 
     async def _superseded(self, kept: State, written: str) -> None:
         self.superseded.append((kept.id, written))
@@ -367,6 +377,7 @@ async def test_a_kept_state_that_cannot_be_removed_is_tried_again_and_not_taken_
     process: Any, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a = process()
+    await a.backlog.open()
     server.connected = False
     await a.backlog.add(state("one", 1))
     refusals = [OSError(errno.EIO, "broken")]

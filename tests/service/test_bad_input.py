@@ -27,9 +27,8 @@ def check(answer: Any, status: int, code: str, param: str | None = None) -> None
     assert "Traceback" not in answer.text
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status", "code", "param"),
-    [
+def test_path_method_or_query(shared: Any, subtests: pytest.Subtests) -> None:
+    for method, path, status, code, param in [
         ("GET", "/", 404, "unknown_url", None),
         ("GET", "/v1/nothing", 404, "unknown_url", None),
         ("GET", "/v1/videos/", 404, "unknown_url", None),
@@ -64,12 +63,9 @@ def check(answer: Any, status: int, code: str, param: str | None = None) -> None
         ("OPTIONS", "/v1/videos", 405, "method_not_allowed", None),
         ("POST", "/health", 405, "method_not_allowed", None),
         ("QUERY", "/v1/videos", 405, "method_not_allowed", None),
-    ],
-)
-def test_path_method_or_query(  # noqa: PLR0917 - a row has five columns
-    shared: Any, method: str, path: str, status: int, code: str, param: str | None
-) -> None:
-    check(HTTP.request(method, shared.url + path), status, code, param)
+    ]:
+        with subtests.test(method=method, path=path):
+            check(HTTP.request(method, shared.url + path), status, code, param)
 
 
 def test_head_has_status_and_headers_of_the_envelope_only(shared: Any) -> None:
@@ -77,9 +73,8 @@ def test_head_has_status_and_headers_of_the_envelope_only(shared: Any) -> None:
     assert (answer.status_code, answer.headers["content-type"], answer.content) == (405, "application/json", b"")
 
 
-@pytest.mark.parametrize(
-    ("fields", "code", "param"),
-    [
+def test_json_field(shared: Any, subtests: pytest.Subtests) -> None:
+    for fields, code, param in [
         ({}, "missing_required_parameter", "prompt"),
         ({"prompt": ""}, "invalid_value", "prompt"),
         ({"prompt": "x" * 32_001}, "invalid_value", "prompt"),
@@ -103,15 +98,13 @@ def test_head_has_status_and_headers_of_the_envelope_only(shared: Any) -> None:
         ),
         ({"prompt": "x", "input_reference": {"file_id": "file-1"}}, "unsupported_input_reference", "input_reference"),
         ({"prompt": "x", "input_reference": "text"}, "unsupported_input_reference", "input_reference"),
-    ],
-)
-def test_json_field(shared: Any, fields: Any, code: str, param: str | None) -> None:
-    check(HTTP.post(f"{shared.url}/v1/videos", json=fields), 400, code, param)
+    ]:
+        with subtests.test(fields=str(fields)[:80]):
+            check(HTTP.post(f"{shared.url}/v1/videos", json=fields), 400, code, param)
 
 
-@pytest.mark.parametrize(
-    ("headers", "content", "status", "code"),
-    [
+def test_raw_body(shared: Any, subtests: pytest.Subtests) -> None:
+    for headers, content, status, code in [
         (JSON, b"", 400, "invalid_json"),
         (JSON, b"{", 400, "invalid_json"),
         (JSON, b"[]", 400, "invalid_json"),
@@ -167,16 +160,14 @@ def test_json_field(shared: Any, fields: Any, code: str, param: str | None) -> N
             400,
             "invalid_multipart",
         ),
-    ],
-)
-def test_raw_body(shared: Any, headers: Any, content: bytes, status: int, code: str) -> None:
-    answer = HTTP.post(f"{shared.url}/v1/videos", headers=headers, content=content)
-    check(answer, status, code, "prompt" if code == "missing_required_parameter" else None)
+    ]:
+        with subtests.test(content=content[:80]):
+            answer = HTTP.post(f"{shared.url}/v1/videos", headers=headers, content=content)
+            check(answer, status, code, "prompt" if code == "missing_required_parameter" else None)
 
 
-@pytest.mark.parametrize(
-    ("document", "status", "code"),
-    [
+def test_document(shared: Any, subtests: pytest.Subtests) -> None:
+    for document, status, code in [
         (("a.pdf", b"", "application/pdf"), 400, "empty_document"),
         (("a.pdf", b"not a pdf", "application/pdf"), 400, "unsupported_document"),
         (("a.png", b"\x89PNG\r\n\x1a\n", "image/png"), 400, "unsupported_document"),
@@ -186,11 +177,10 @@ def test_raw_body(shared: Any, headers: Any, content: bytes, status: int, code: 
         (("a.txt", b"nul \0 byte", "text/plain"), 400, "invalid_document"),
         (("a.txt", b" \n ", "text/plain"), 400, "invalid_document"),
         (("a.txt", b"x" * 100_001, "text/plain"), 413, "document_too_large"),
-    ],
-)
-def test_document(shared: Any, document: Any, status: int, code: str) -> None:
-    answer = HTTP.post(f"{shared.url}/v1/videos", data={"prompt": "x"}, files={"input_reference": document})
-    check(answer, status, code, "input_reference")
+    ]:
+        with subtests.test(content=document[1][:40]):
+            answer = HTTP.post(f"{shared.url}/v1/videos", data={"prompt": "x"}, files={"input_reference": document})
+            check(answer, status, code, "input_reference")
 
 
 def test_encrypted_pageless_or_truncated_pdf(shared: Any, files: Any) -> None:

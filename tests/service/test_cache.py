@@ -14,14 +14,20 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.trace import NoOpTracer
 
-from reelbench.service.clock import Clock
-from reelbench.service.jobs.correlation import Correlation
-from reelbench.service.jobs.job import ProviderError
+from reelbench.service.domain.clock import Clock
+from reelbench.service.domain.correlation import Correlation
+from reelbench.service.domain.errors import ProviderError
 from reelbench.service.metrics import Metrics
-from reelbench.service.provider_client.cache import Cache, address
-from reelbench.service.provider_client.client import Answer, Call, ProviderClient
-from reelbench.service.provider_client.lru import Lru
-from reelbench.service.provider_client.requests import SceneScript, script, speech, visual
+from reelbench.service.provider_client.cache import Cache, Lru, address
+from reelbench.service.provider_client.client import ProviderClient
+from reelbench.service.provider_client.requests import (
+    ProviderAnswer,
+    ProviderRequest,
+    SceneScript,
+    script,
+    speech,
+    visual,
+)
 from reelbench.service.provider_client.resilience import Resilience
 from reelbench.service.settings import Settings
 
@@ -85,13 +91,13 @@ class Cached:
         self.meters = MeterProvider([self.reader])
         metrics = Metrics(self.meters.get_meter("test"))
         chosen = Settings(retry_wait_initial=0.001, retry_wait_max=0.001, breaker=False, **settings)
-        self.switches = chosen.switches()
-        resilience = Resilience("tts", chosen, self.switches, metrics, Clock())
+        self.toggles = chosen.toggles()
+        resilience = Resilience("tts", chosen, self.toggles, metrics, Clock())
         self.client = ProviderClient(
             "tts",
             url,
             resilience,
-            self.switches,
+            self.toggles,
             connections=50,
             timeout=5,
             api_key="",
@@ -99,11 +105,11 @@ class Cached:
             metrics=metrics,
             clock=Clock(),
         )
-        self.cache = Cache("audio", self.client, self.switches, metrics, entries=entries, size=size)
+        self.cache = Cache("audio", self.client, self.toggles, metrics, entries=entries, size=size)
         metrics.caches(lambda: [(self.cache.name, self.cache.entries, self.cache.size)])
 
     async def call(self, text: str) -> bytes:
-        call = Call("text_to_speech", "/v1/audio/speech", "m", {"input": text}, Answer)
+        call = ProviderRequest("text_to_speech", "/v1/audio/speech", "m", {"input": text}, ProviderAnswer)
         return await self.cache.call(call, Correlation(**LABELS))
 
     def values(self, name: str, key: str) -> dict[Any, Any]:

@@ -16,9 +16,10 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from reelbench.service.metrics import Metrics
-from reelbench.service.pipeline.assets import Assets
-from reelbench.service.store.leases import Leases
-from reelbench.service.store.store import Store, StoreError
+from reelbench.service.store.assets import Assets
+from reelbench.service.store.connection import Connection, StoreError
+from reelbench.service.store.leases import Heartbeat, Leases
+from reelbench.service.store.store import Store
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 SHARED = "redis://shared"
@@ -49,10 +50,29 @@ class Instance:
     def __init__(self, name: str, server: FakeServer, data: Path) -> None:
         self.reader = InMemoryMetricReader()
         metrics = Metrics(MeterProvider([self.reader]).get_meter("test"))
-        self.store = Store(FakeAsyncRedis(server=server), metrics, instance=name)
+        self.store = Store(Connection(FakeAsyncRedis(server=server), metrics), instance=name)
         self.clock = Time()
         self.assets = Assets(data)
-        self.leases = Leases(self.store, self.assets, instance=name, seconds=9.0, metrics=metrics, clock=self.clock)  # type: ignore[arg-type]
+        self.owned: set[str] = set()
+        self.expired: list[float] = []
+        self.heartbeat = Heartbeat(
+            self.store,
+            instance=name,
+            seconds=9.0,
+            clock=self.clock,  # type: ignore[arg-type]
+            on_lease_expired=self._on_lease_expired,
+        )
+        self.leases = Leases(
+            self.store,
+            self.assets,
+            self.heartbeat,
+            owns=self.owned.__contains__,
+            metrics=metrics,
+            clock=self.clock,  # type: ignore[arg-type]
+        )
+
+    async def _on_lease_expired(self) -> None:
+        self.expired.append(self.clock.seconds)
 
     def lost(self) -> int:
         data = self.reader.get_metrics_data()
@@ -91,15 +111,15 @@ async def instance(server: FakeServer, tmp_path: Path) -> AsyncIterator[Callable
 
 async def test_a_heartbeat_lasts_for_the_lease(instance: Any, redis: FakeRedis) -> None:
     a = instance("a")
-    assert not a.leases.lapsed
-    await a.leases.renew()
+    assert not a.heartbeat.lapsed
+    await a.heartbeat.renew()
     assert 8500 < redis.pttl("reelbench:instance:a") <= 9000
     a.clock.seconds += 8.9
-    assert not a.leases.lapsed
+    assert not a.heartbeat.lapsed
     a.clock.seconds += 0.2
-    assert a.leases.lapsed
-    await a.leases.renew()
-    assert not a.leases.lapsed
+    assert a.heartbeat.lapsed
+    await a.heartbeat.renew()
+    assert not a.heartbeat.lapsed
     await a.leases.close()
     assert redis.keys() == []
 
@@ -114,8 +134,8 @@ async def test_a_job_of_a_lost_instance_is_failed_at_the_second_look(
     assert redis.hgetall("reelbench:owners") == {b"v1": b"a", b"v2": b"a", b"v3": b"b"}
     for name in ("v1", "v2", "v3"):
         (tmp_path / name).mkdir()
-    b.leases.works_on = {"v3"}.__contains__
-    await a.leases.renew()
+    b.owned.add("v3")
+    await a.heartbeat.renew()
     assert [await b.leases.sweep() for _ in range(3)] == [0, 0, 0]
     redis.delete("reelbench:instance:a")
     b.clock.seconds = 2000.5
@@ -140,7 +160,7 @@ async def test_of_many_sweepers_exactly_one_ends_a_job(instance: Any) -> None:
     await instance("gone").store.add("v1", 1, VIDEO, MANIFEST)
     sweepers = [instance(f"s{number}") for number in range(5)]
     for sweeper in sweepers:
-        await sweeper.leases.renew()
+        await sweeper.heartbeat.renew()
     assert await asyncio.gather(*(sweeper.leases.sweep() for sweeper in sweepers)) == [0] * 5
     assert sorted(await asyncio.gather(*(sweeper.leases.sweep() for sweeper in sweepers))) == [0, 0, 0, 0, 1]
     assert sorted(sweeper.lost() for sweeper in sweepers) == [0, 0, 0, 0, 1]
@@ -176,7 +196,7 @@ async def test_owners_get_time_to_renew_when_the_store_was_away_longer_than_a_le
 ) -> None:
     a, b = instance("a"), instance("b")
     await a.store.add("v1", 1, VIDEO, MANIFEST)
-    await a.leases.renew()
+    await a.heartbeat.renew()
     redis.delete("reelbench:instance:a")
     assert await b.leases.sweep() == 0
     server.connected = False
@@ -185,7 +205,7 @@ async def test_owners_get_time_to_renew_when_the_store_was_away_longer_than_a_le
     server.connected = True
     for one in (a, b):
         one.store.returned()
-    await a.leases.renew()
+    await a.heartbeat.renew()
     assert await b.leases.sweep() == 0
     assert await b.leases.sweep() == 0
     assert orjson.loads(await b.store.video("v1"))["status"] == "in_progress"
@@ -193,26 +213,20 @@ async def test_owners_get_time_to_renew_when_the_store_was_away_longer_than_a_le
 
 async def test_a_job_of_its_own_that_an_instance_does_not_know_is_ended_too(instance: Any) -> None:
     a = instance("a")
-    await a.leases.renew()
+    await a.heartbeat.renew()
     await a.store.add("v1", 1, VIDEO, MANIFEST)
     assert [await a.leases.sweep(), await a.leases.sweep(), await a.leases.sweep()] == [0, 1, 0]
 
 
 async def test_an_instance_learns_that_its_heartbeat_had_expired(instance: Any, redis: FakeRedis) -> None:
     a = instance("a")
-    told: list[float] = []
-
-    async def reborn() -> None:
-        told.append(a.clock.seconds)
-
-    a.leases.reborn = reborn
-    await a.leases.renew()
-    await a.leases.renew()
-    assert told == []
+    await a.heartbeat.renew()
+    await a.heartbeat.renew()
+    assert a.expired == []
     redis.delete("reelbench:instance:a")
     a.clock.seconds += 20
-    await a.leases.renew()
-    assert told == [1020.0]
+    await a.heartbeat.renew()
+    assert a.expired == [1020.0]
 
 
 def until(condition: Any, what: str, seconds: int = 5) -> None:
@@ -224,7 +238,7 @@ def until(condition: Any, what: str, seconds: int = 5) -> None:
 
 @pytest.fixture
 def shared_store(monkeypatch: pytest.MonkeyPatch, server: FakeServer) -> FakeServer:
-    monkeypatch.setattr("reelbench.service.assembly.connect", lambda *_: FakeAsyncRedis(server=server))
+    monkeypatch.setattr("reelbench.service.api.app_state.connect", lambda *_: FakeAsyncRedis(server=server))
     return server
 
 
@@ -291,7 +305,7 @@ def test_a_lapsed_lease_costs_the_end_of_a_job_nothing_while_the_store_is_away(
     until(lambda: providers.calls["llm"] == 1, "the job runs")
     shared_store.connected = False
     assert HTTP.get(f"{running.url}/v1/videos").status_code == 503
-    monkeypatch.setattr(Leases, "lapsed", property(lambda _: True))
+    monkeypatch.setattr(Heartbeat, "lapsed", property(lambda _: True))
     monkeypatch.setattr(Store, "ended", lambda *_: pytest.fail("the store was asked"))
     providers.gate.set()
     assert HTTP.get(f"{running.url}/v1/videos/{job}/wait").json()["status"] == "completed"

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from reelbench.service.__main__ import main
-from reelbench.service.pipeline.assets import Assets
+from reelbench.service.store.assets import Assets
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 
@@ -155,19 +155,20 @@ RUBBISH = [
 ]
 
 
-@pytest.mark.parametrize(("provider", "answer", "code"), RUBBISH)
 def test_a_provider_that_answers_rubbish_fails_the_job_with_a_clear_error(
-    rubbish: Any, create: Callable[..., Any], provider: str, answer: Any, code: str
+    rubbish: Any, create: Callable[..., Any], subtests: pytest.Subtests
 ) -> None:
-    fake, running = rubbish
-    fake.answers = {provider: lambda _: answer}
-    before = sum(count for _, count in running.points("video.jobs"))
-    video = create(running)
-    assert (video["status"], video["error"]["code"]) == ("failed", code)
-    assert f"The {provider} provider" in video["error"]["message"]
-    assert video["completed_at"] is None
-    assert running.points("video.jobs") == [({"outcome": "failed", **NONE}, before + 1)]
-    assert HTTP.get(f"{running.url}/health").status_code == 200
+    for provider, answer, code in RUBBISH:
+        with subtests.test(provider=provider, answer=str(answer)[:80]):
+            fake, running = rubbish
+            fake.answers = {provider: lambda _, answer=answer: answer}
+            before = sum(count for _, count in running.points("video.jobs"))
+            video = create(running)
+            assert (video["status"], video["error"]["code"]) == ("failed", code)
+            assert f"The {provider} provider" in video["error"]["message"]
+            assert video["completed_at"] is None
+            assert running.points("video.jobs") == [({"outcome": "failed", **NONE}, before + 1)]
+            assert HTTP.get(f"{running.url}/health").status_code == 200
 
 
 @pytest.mark.parametrize("broken", ["truncated", "bomb"])
@@ -226,7 +227,7 @@ def test_a_defect_in_the_service_fails_the_job_without_its_details(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("reelbench.service.pipeline.media.Media.compose", lambda *_: 1 / 0)
+    monkeypatch.setattr("reelbench.service.pipeline.media.Media.encode", lambda *_: 1 / 0)
     video = create(start())
     assert video["error"] == {"code": "internal_error", "message": "The service failed to make this video."}
     assert "ZeroDivisionError" in caplog.text
@@ -298,31 +299,29 @@ def test_a_signal_ends_the_process_cleanly_with_its_spans_flushed(process: Any, 
     assert not any(worker.is_running() for worker in workers)
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "sentence"),
-    [
+def test_bad_configuration_is_one_sentence_and_exit_code_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], subtests: pytest.Subtests
+) -> None:
+    for name, value, sentence in [
         ("SERVICE_WORKERS", "0", "SERVICE_WORKERS: Input should be greater than or equal to 1."),
         ("SERVICE_LLM_URL", "nonsense", "SERVICE_LLM_URL: String should match pattern"),
         ("SERVICE_DATA_DIR", "/proc/nowhere", "The service cannot start on 127.0.0.1:0"),
         ("OTEL_TRACES_EXPORTER", "nonsense", "Telemetry cannot start (Requested component 'nonsense'"),
-    ],
-)
-def test_bad_configuration_is_one_sentence_and_exit_code_2(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str, sentence: str
-) -> None:
-    monkeypatch.setenv(name, value)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        code = main(["--port", "0"])
-    except SystemExit as leaving:
-        code = leaving.code
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    output = capsys.readouterr()
-    assert (code, output.out) == (2, "")
-    assert output.err.startswith(sentence)
-    assert output.err.count("\n") == 1
+    ]:
+        with subtests.test(name=name), monkeypatch.context() as environment:
+            environment.setenv(name, value)
+            handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+            try:
+                code = main(["--port", "0"])
+            except SystemExit as leaving:
+                code = leaving.code
+            finally:
+                for number, handler in handlers.items():
+                    signal.signal(number, handler)
+            output = capsys.readouterr()
+            assert (code, output.out) == (2, "")
+            assert output.err.startswith(sentence)
+            assert output.err.count("\n") == 1
 
 
 @pytest.mark.parametrize("body", [b'{"data":' + b"[" * 3000, b"{"], ids=["deep", "broken"])
@@ -368,7 +367,7 @@ def test_files_that_the_disk_keeps_do_not_keep_a_job_from_its_end(
     def refuse(*_: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr("reelbench.service.pipeline.assets.Path.rename", refuse)
+    monkeypatch.setattr("reelbench.service.store.assets.Path.rename", refuse)
     for job in jobs:
         assert http.delete(f"{running.url}/v1/videos/{job['id']}").json()["deleted"] is True
         assert http.get(f"{running.url}/v1/videos/{job['id']}").status_code == 404

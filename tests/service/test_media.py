@@ -18,9 +18,9 @@ import httpx
 import psutil
 import pytest
 
-from reelbench.service.pipeline.formats import MediaError
 from reelbench.service.pipeline.media import Media
 from reelbench.service.pipeline.tasks import DocumentError
+from reelbench.service.provider_client.formats import MediaError
 from reelbench.service.settings import MIB, Settings
 from tests.service.shared_workers import own_media_processes
 
@@ -134,12 +134,12 @@ async def test_scenes_that_cannot_be_composed_in_time_or_at_all(tmp_path: Path, 
     wav.write_bytes(files.wav())
     async with media(compose_timeout=0.2) as pool:
         with pytest.raises(MediaError, match="a PNG image that is cut off"):
-            await pool.compose([(png, wav)], "720x1280", 4)
+            await pool.encode([(png, wav)], "720x1280", 4)
         with pytest.raises(RuntimeError, match="A worker failed: FileNotFoundError"):
-            await pool.compose([(tmp_path / "b.png", wav)], "720x1280", 4)
+            await pool.encode([(tmp_path / "b.png", wav)], "720x1280", 4)
         await stopped(pool, text)
         with pytest.raises(MediaError, match=r"^media that cannot be composed in 0\.2 s$"):
-            await pool.compose([(png, wav)], "720x1280", 4)
+            await pool.encode([(png, wav)], "720x1280", 4)
 
 
 async def test_a_cancelled_caller_keeps_no_process_busy(text: Path) -> None:

@@ -20,10 +20,11 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from reelbench.service.jobs.correlation import Correlation
-from reelbench.service.jobs.job import ProviderError
+from reelbench.service.domain.correlation import Correlation
+from reelbench.service.domain.errors import ProviderError
 from reelbench.service.metrics import Metrics
-from reelbench.service.provider_client.client import Answer, Call, ProviderClient, _retry_after
+from reelbench.service.provider_client.client import ProviderClient, _retry_after
+from reelbench.service.provider_client.requests import ProviderAnswer, ProviderRequest
 from reelbench.service.provider_client.resilience import Resilience
 from reelbench.service.settings import Settings
 
@@ -31,7 +32,7 @@ HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0)
 NONE = {"run_id": "", "scenario": "", "case": ""}
 LABELS = {"run_id": "r1", "scenario": "tts_failures", "case": "c"}
 FAST = {"retry_wait_initial": 0.001, "retry_wait_max": 0.002}
-SPEECH = Call("text_to_speech", "/v1/audio/speech", "m", {"input": "x"}, Answer)
+SPEECH = ProviderRequest("text_to_speech", "/v1/audio/speech", "m", {"input": "x"}, ProviderAnswer)
 
 
 class Time:
@@ -54,14 +55,14 @@ class Client:
         self.tracer = self.tracers.get_tracer("test")
         metrics = Metrics(self.meters.get_meter("test"))
         chosen = Settings(**FAST | settings)
-        self.switches = chosen.switches()
-        self.resilience = Resilience("tts", chosen, self.switches, metrics, self.time)  # type: ignore[arg-type]
+        self.toggles = chosen.toggles()
+        self.resilience = Resilience("tts", chosen, self.toggles, metrics, self.time)  # type: ignore[arg-type]
         self.breaker = self.resilience.breaker
         self.client = ProviderClient(
             "tts",
             url,
             self.resilience,
-            self.switches,
+            self.toggles,
             connections=50,
             timeout=5,
             api_key="",
@@ -121,45 +122,51 @@ async def until(condition: Callable[[], Any]) -> None:
             await asyncio.sleep(0.005)
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-async def test_transient_statuses_get_exactly_the_attempts_configured(make: Any, providers: Any, status: int) -> None:
-    providers.answers["tts"] = answers(status)
-    client = make(retry_attempts=3)
-    error = await client.error()
-    assert (error.code, error.message) == ("provider_error", f"The tts provider answered with status {status}.")
-    assert providers.calls["tts"] == 3
-    assert client.counts("retry.attempts") == {(): 3}
-    assert client.counts("retry.calls", "kind") == {("failed_with_retry",): 1}
-    assert client.counts("circuitbreaker.calls", "kind") == {("failed",): 3}
-    spans = client.spans.get_finished_spans()
-    assert [span.attributes.get("http.request.resend_count") for span in spans] == [None, 1, 2]
-
-
-@pytest.mark.parametrize("status", [302, 400, 401, 404, 422])
-async def test_other_refusals_are_not_retried_and_leave_the_breaker_alone(
-    make: Any, providers: Any, status: int
+async def test_transient_statuses_get_exactly_the_attempts_configured(
+    make: Any, providers: Any, subtests: pytest.Subtests
 ) -> None:
-    providers.answers["tts"] = answers(status)
-    client = make(breaker_failures=1)
-    for _ in range(3):
-        await client.error()
-    assert providers.calls["tts"] == 3
-    assert client.counts("retry.calls", "kind") == {("failed_without_retry",): 3}
-    assert client.counts("circuitbreaker.calls", "kind") == {("ignored",): 3}
-    assert client.breaker.state().state == "closed"
+    for status in [408, 429, 500, 502, 503, 504, 599]:
+        with subtests.test(status=status):
+            providers.calls.clear()
+            providers.answers["tts"] = answers(status)
+            client = make(retry_attempts=3)
+            error = await client.error()
+            assert (error.code, error.message) == ("provider_error", f"The tts provider answered with status {status}.")
+            assert providers.calls["tts"] == 3
+            assert client.counts("retry.attempts") == {(): 3}
+            assert client.counts("retry.calls", "kind") == {("failed_with_retry",): 1}
+            assert client.counts("circuitbreaker.calls", "kind") == {("failed",): 3}
+            spans = client.spans.get_finished_spans()
+            assert [span.attributes.get("http.request.resend_count") for span in spans] == [None, 1, 2]
+
+
+async def test_other_refusals_are_not_retried_and_leave_the_breaker_alone(
+    make: Any, providers: Any, subtests: pytest.Subtests
+) -> None:
+    for status in [302, 400, 401, 403, 404, 422, 451]:
+        with subtests.test(status=status):
+            providers.calls.clear()
+            providers.answers["tts"] = answers(status)
+            client = make(breaker_failures=1)
+            for _ in range(3):
+                await client.error()
+            assert providers.calls["tts"] == 3
+            assert client.counts("retry.calls", "kind") == {("failed_without_retry",): 3}
+            assert client.counts("circuitbreaker.calls", "kind") == {("ignored",): 3}
+            assert client.breaker.state().state == "closed"
 
 
 async def test_an_answer_that_cannot_be_used_and_a_lost_provider_are_retried(make: Any, providers: Any) -> None:
     bodies = iter([b"corrupt", b"good"])
     providers.answers["tts"] = lambda _: (200, next(bodies))
 
-    def read(body: bytes) -> Answer[bytes]:
+    def read(body: bytes) -> ProviderAnswer[bytes]:
         if body != b"good":
             raise ValueError("corrupt")
-        return Answer(body)
+        return ProviderAnswer(body)
 
     client = make()
-    call = Call("text_to_speech", "/v1/audio/speech", "m", {}, read)
+    call = ProviderRequest("text_to_speech", "/v1/audio/speech", "m", {}, read)
     assert await client.client.call(call, Correlation(**LABELS)) == b"good"
     assert providers.calls["tts"] == 2
     assert client.counts("retry.calls", "kind") == {("successful_with_retry",): 1}
@@ -217,12 +224,18 @@ async def test_retry_after_is_honoured_up_to_the_longest_wait(make: Any, provide
     await runner.cleanup()
 
 
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [(None, None), ("7", 7.0), ("-7", None), ("nan", None), ("soon", None), ("9" * 400, float("inf")), ("²", None)],
-)
-def test_retry_after_is_read_without_trust(value: str | None, seconds: float | None) -> None:
-    assert _retry_after(value) == seconds
+def test_retry_after_is_read_without_trust(subtests: pytest.Subtests) -> None:
+    for value, seconds in [
+        (None, None),
+        ("7", 7.0),
+        ("-7", None),
+        ("nan", None),
+        ("soon", None),
+        ("9" * 400, float("inf")),
+        ("²", None),
+    ]:
+        with subtests.test(value=str(value)[:40]):
+            assert _retry_after(value) == seconds
 
 
 async def test_a_cancel_during_backoff_stops_at_once_and_is_no_failure(make: Any, providers: Any) -> None:

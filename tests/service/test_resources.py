@@ -23,14 +23,16 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.trace import NoOpTracer
 
 from reelbench.service import metrics
-from reelbench.service.clock import Clock
-from reelbench.service.jobs.correlation import Correlation
+from reelbench.service.domain.clock import Clock
+from reelbench.service.domain.correlation import Correlation
 from reelbench.service.metrics import Metrics
-from reelbench.service.pipeline import usage
-from reelbench.service.pipeline.usage import Usage
-from reelbench.service.provider_client.client import Answer, Call, ProviderClient
+from reelbench.service.pipeline import worker_usage
+from reelbench.service.pipeline.worker_usage import WorkerUsage
+from reelbench.service.provider_client.client import ProviderClient
+from reelbench.service.provider_client.requests import ProviderAnswer, ProviderRequest
 from reelbench.service.provider_client.resilience import Resilience
 from reelbench.service.settings import MIB, Settings
+from reelbench.service.store.connection import Connection
 from reelbench.service.store.store import Store
 from tests.service.shared_workers import own_media_processes
 
@@ -112,8 +114,8 @@ async def test_waits_for_a_connection_are_timed_and_refused_ones_open_none(provi
     client = ProviderClient(
         "tts",
         providers.url,
-        Resilience("tts", settings, settings.switches(), instruments, Clock()),
-        settings.switches(),
+        Resilience("tts", settings, settings.toggles(), instruments, Clock()),
+        settings.toggles(),
         connections=1,
         timeout=5,
         api_key="",
@@ -121,7 +123,7 @@ async def test_waits_for_a_connection_are_timed_and_refused_ones_open_none(provi
         metrics=instruments,
         clock=Clock(),
     )
-    call = Call("text_to_speech", "/v1/audio/speech", "m", {}, Answer)
+    call = ProviderRequest("text_to_speech", "/v1/audio/speech", "m", {}, ProviderAnswer)
     providers.gate.clear()
     asked = [asyncio.create_task(client.call(call, Correlation(**LABELS))) for _ in range(3)]
     # Once the first is there, the others wait for its connection.
@@ -149,7 +151,7 @@ async def test_waits_for_a_connection_are_timed_and_refused_ones_open_none(provi
 async def test_bytes_of_the_store_are_payloads_both_ways() -> None:
     reader = InMemoryMetricReader()
     meters = MeterProvider([reader])
-    store = Store(FakeAsyncRedis(), Metrics(meters.get_meter("test")))
+    store = Store(Connection(FakeAsyncRedis(), Metrics(meters.get_meter("test"))))
     place = None
     for key, value in LABELS.items():
         place = baggage.set_baggage(key, value, place)
@@ -256,8 +258,8 @@ def test_cpu_time_and_memory_of_the_media_processes_are_theirs(start: Callable[.
 
 def test_cpu_time_never_falls_when_processes_end_or_their_numbers_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     table: dict[int, float] = {}
-    monkeypatch.setattr(usage, "_cpu", table.get)
-    watched = Usage(lambda: (1, 2))
+    monkeypatch.setattr(worker_usage, "_cpu", table.get)
+    watched = WorkerUsage(lambda: (1, 2))
     readings = []
     for state in ({}, {1: 1.0}, {1: 2.0, 2: 5.0}, {2: 6.0}, {}, {1: 0.5}, {1: 0.25, 2: 1.0}):
         table.clear()
@@ -267,14 +269,14 @@ def test_cpu_time_never_falls_when_processes_end_or_their_numbers_come_back(monk
 
 
 def test_a_process_that_is_gone_counts_nothing() -> None:
-    assert (Usage(lambda: (2**22 + 1,)).cpu_time(), Usage(lambda: (2**22 + 1,)).memory()) == (0, 0)
+    assert (WorkerUsage(lambda: (2**22 + 1,)).cpu_time(), WorkerUsage(lambda: (2**22 + 1,)).memory()) == (0, 0)
 
 
 def test_switches_are_on_unless_set_off() -> None:
     names = {"retries", "breaker", "cache", "pooling", "scene_concurrency"}
-    assert Settings().switches().values() == dict.fromkeys(names, True)
+    assert Settings().toggles().values() == dict.fromkeys(names, True)
     for name in names:
-        assert Settings(**{name: False}).switches().values() == dict.fromkeys(names, True) | {name: False}
+        assert Settings(**{name: False}).toggles().values() == dict.fromkeys(names, True) | {name: False}
 
 
 def test_connection_histograms_have_few_buckets() -> None:

@@ -12,14 +12,15 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from reelbench.service.metrics import Metrics
-from reelbench.service.store.store import Store, StoreError, connect
+from reelbench.service.store.connection import Connection, StoreError, connect
+from reelbench.service.store.store import Store
 
 
 @pytest.fixture
 async def store() -> AsyncIterator[Any]:
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader])
-    store = Store(connect("", 1.0), Metrics(provider.get_meter("test")))
+    store = Store(Connection(connect("", 1.0), Metrics(provider.get_meter("test"))))
     store.reader = reader
     yield store
     await store.close()
@@ -49,7 +50,7 @@ async def test_an_update_never_brings_a_deleted_job_back(store: Any) -> None:
 
 
 async def test_two_services_do_not_share_a_store_in_process(store: Any) -> None:
-    other = Store(connect("", 1.0), store._metrics)
+    other = Store(Connection(connect("", 1.0), store._connection._metrics))
     await store.add("a", 1, b"1", b"m")
     assert await other.video("a") is None
     await other.close()

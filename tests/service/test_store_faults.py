@@ -22,8 +22,9 @@ from reelbench.service.faults.faults import Faults
 from reelbench.service.faults.plan import Plan, Rule
 from reelbench.service.metrics import Metrics
 from reelbench.service.settings import Settings
+from reelbench.service.store.connection import Connection, StoreError, connect
 from reelbench.service.store.faults import OFFER, StoreFaults
-from reelbench.service.store.store import Store, StoreError, connect
+from reelbench.service.store.store import Store
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 UNKNOWN = "video_" + "0" * 32
@@ -48,7 +49,7 @@ class Injected:
         self.faults = Faults(OFFER)
         self.meters = MeterProvider([InMemoryMetricReader()])
         metrics = Metrics(self.meters.get_meter("test"))
-        self.store = Store(connect("", 1.0), metrics, StoreFaults(self.faults, timeout))
+        self.store = Store(Connection(connect("", 1.0), metrics, faults=StoreFaults(self.faults, timeout)))
 
     def plan(self, kind: str, **fields: Any) -> None:
         life = fields.pop("lifetime", None)
@@ -255,9 +256,8 @@ def test_bad_plans_are_refused_with_all_errors_in_the_envelope_of_the_api(start:
     assert HTTP.get(f"{running.url}/faults").json()["seed"] == 9
 
 
-@pytest.mark.parametrize(
-    ("settings", "caller", "status", "code"),
-    [
+async def test_who_may_make_the_store_fail(tmp_path: Any, subtests: pytest.Subtests) -> None:
+    for settings, caller, status, code in [
         ({"faults": True}, "127.0.0.1", 200, None),
         ({"faults": True}, "::1", 200, None),
         ({"faults": True}, "203.0.113.7", 403, "remote_caller"),
@@ -265,17 +265,14 @@ def test_bad_plans_are_refused_with_all_errors_in_the_envelope_of_the_api(start:
         ({}, "127.0.0.1", 404, "unknown_url"),
         ({"faults_remote": True}, "127.0.0.1", 404, "unknown_url"),
         ({"admin": True}, "127.0.0.1", 404, "unknown_url"),
-    ],
-)
-async def test_who_may_make_the_store_fail(
-    tmp_path: Any, settings: dict[str, bool], caller: str, status: int, code: str | None
-) -> None:
-    app = create_app(Settings(data_dir=tmp_path, **settings))  # type: ignore[arg-type]
-    transport = httpx.ASGITransport(app, client=(caller, 1))
-    plan = {"seed": 1, "rules": [{"provider": "store", "kind": "outage"}]}
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        answers = [await client.request(method, "/faults", json=plan) for method in ("GET", "PUT", "DELETE")]
-    assert [answer.status_code for answer in answers] == [status] * 3
-    if code is not None:
-        assert {answer.json()["error"]["code"] for answer in answers} == {code}
-        assert {answer.json()["error"]["type"] for answer in answers} == {"invalid_request_error"}
+    ]:
+        with subtests.test(caller=caller, settings=settings):
+            app = create_app(Settings(data_dir=tmp_path, **settings))  # type: ignore[arg-type]
+            transport = httpx.ASGITransport(app, client=(caller, 1))
+            plan = {"seed": 1, "rules": [{"provider": "store", "kind": "outage"}]}
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                answers = [await client.request(method, "/faults", json=plan) for method in ("GET", "PUT", "DELETE")]
+            assert [answer.status_code for answer in answers] == [status] * 3
+            if code is not None:
+                assert {answer.json()["error"]["code"] for answer in answers} == {code}
+                assert {answer.json()["error"]["type"] for answer in answers} == {"invalid_request_error"}

@@ -35,7 +35,7 @@ def until(condition: Any, what: str, seconds: int = 5) -> None:
 def server(monkeypatch: pytest.MonkeyPatch) -> FakeServer:
     """The store of every service that is started; it is away while `connected` is false."""
     server = FakeServer()
-    monkeypatch.setattr("reelbench.service.assembly.connect", lambda *_: FakeAsyncRedis(server=server))
+    monkeypatch.setattr("reelbench.service.api.app_state.connect", lambda *_: FakeAsyncRedis(server=server))
     return server
 
 
@@ -216,7 +216,7 @@ def test_a_disk_that_takes_no_files_refuses_jobs_with_503(
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("reelbench.service.pipeline.assets.Assets.create", full)
+    monkeypatch.setattr("reelbench.service.store.assets.Assets.create", full)
     answer = create(running)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert answer.json()["error"]["code"] == "storage_unavailable"
@@ -294,5 +294,5 @@ def test_an_unreadable_kept_state_is_left_alone_and_named(
     running = start(redis_url=SHARED)
     assert listed(running).json()["data"] == []
     assert [path.name for path in folder.iterdir()] == ["video_x.json"]
-    assert "video_x.json cannot be read, and stays where it is" in caplog.text
+    assert "video_x.json cannot be read and is left in place" in caplog.text
     shutil.rmtree(folder)

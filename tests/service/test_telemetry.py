@@ -14,7 +14,7 @@ import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 
 from reelbench.service import metrics
-from reelbench.service.jobs.correlation import OVERFLOW, Correlation, Correlations
+from reelbench.service.domain.correlation import OVERFLOW, Correlation, Correlations
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 
@@ -157,9 +157,8 @@ def test_a_failed_job_is_counted_and_marked(
     assert errors == {"video.job", "video.job.stage script", "chat gpt-4o-mini"}
 
 
-@pytest.mark.parametrize(
-    ("header", "expected"),
-    [
+def test_correlation_is_read_from_baggage_and_validated(subtests: pytest.Subtests) -> None:
+    for header, expected in [
         ("run_id=a,scenario=b,case=c", Correlation("a", "b", "c")),
         ("case=A.z-9_:x", Correlation("", "", "A.z-9_:x")),
         ("run_id=" + "x" * 64, Correlation("x" * 64)),
@@ -167,12 +166,11 @@ def test_a_failed_job_is_counted_and_marked(
         ("run_id=a%20b,scenario=%0A,case=é", Correlation()),
         ("", Correlation()),
         (";;;,=,==", Correlation()),
-    ],
-)
-def test_correlation_is_read_from_baggage_and_validated(header: str, expected: Any) -> None:
-    from opentelemetry.baggage.propagation import W3CBaggagePropagator  # noqa: PLC0415
+    ]:
+        with subtests.test(header=header):
+            from opentelemetry.baggage.propagation import W3CBaggagePropagator  # noqa: PLC0415
 
-    assert Correlations().read(W3CBaggagePropagator().extract({"baggage": header})) == expected
+            assert Correlations().read(W3CBaggagePropagator().extract({"baggage": header})) == expected
 
 
 def test_correlations_are_capped() -> None:

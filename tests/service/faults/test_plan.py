@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from reelbench.service.faults.errors import FaultsError
-from reelbench.service.faults.plan import Offer, Plan, Rule, read
+from reelbench.service.faults.plan import FaultsError, Offer, Plan, Rule, read
 from reelbench.service.providers.exchange import OFFER
 from reelbench.service.store.faults import OFFER as STORE
 
@@ -31,25 +30,22 @@ def test_defaults_of_each_kind() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "rule",
-    [
+def test_values_at_the_edge_are_taken(subtests: pytest.Subtests) -> None:
+    for rule in [
         {"kind": "error", "status": 400},
         {"kind": "error", "status": 429},
         {"kind": "error", "status": 599},
         {"kind": "outage", "rate": 1},
         {"kind": "latency", "seconds": 0, "rate": 1e-9},
         {"kind": "stall", "seconds": 600},
-    ],
-)
-def test_values_at_the_edge_are_taken(rule: dict[str, object]) -> None:
-    (read_back,) = read(json.dumps({"seed": 0, "rules": [{"provider": "image", **rule}]}).encode(), OFFER).rules
-    assert {name: getattr(read_back, name) for name in rule} == rule
+    ]:
+        with subtests.test(rule=rule):
+            (read_back,) = read(json.dumps({"seed": 0, "rules": [{"provider": "image", **rule}]}).encode(), OFFER).rules
+            assert {name: getattr(read_back, name) for name in rule} == rule
 
 
-@pytest.mark.parametrize(
-    ("rule", "param", "text"),
-    [
+def test_a_wrong_field_is_named(subtests: pytest.Subtests) -> None:
+    for rule, param, text in [
         ({"provider": "video"}, ".provider", 'is "video" and must be one of llm, tts, image'),
         ({"provider": ["llm"]}, ".provider", "is a list and must be one of llm, tts, image"),
         ({"kind": "slow"}, ".kind", 'is "slow" and must be one of outage, stall, error, corrupt, latency'),
@@ -74,12 +70,11 @@ def test_values_at_the_edge_are_taken(rule: dict[str, object]) -> None:
         ({"kind": "stall", "status": 500}, ".status", "is not a field of the kind 'stall'"),
         ({"kind": "outage", "rate": 0.5}, ".rate", "must be left out, or 1: an outage refuses every call"),
         ({"times": 3}, ".times", "is not a field"),
-    ],
-)
-def test_a_wrong_field_is_named(rule: dict[str, object], param: str, text: str) -> None:
-    wrong = refusal({"seed": 1, "rules": [{"provider": "tts", "kind": "error"} | rule]})
-    assert str(wrong) == f"The fault plan has 1 error: rules[0]{param} {text}."
-    assert (wrong.param, wrong.code, wrong.status) == (f"rules[0]{param}", "invalid_fault_plan", 400)
+    ]:
+        with subtests.test(rule=rule):
+            wrong = refusal({"seed": 1, "rules": [{"provider": "tts", "kind": "error"} | rule]})
+            assert str(wrong) == f"The fault plan has 1 error: rules[0]{param} {text}."
+            assert (wrong.param, wrong.code, wrong.status) == (f"rules[0]{param}", "invalid_fault_plan", 400)
 
 
 def test_all_errors_are_named_at_once() -> None:
@@ -117,9 +112,8 @@ def test_all_errors_are_named_at_once() -> None:
     assert wrong.param == "seed"
 
 
-@pytest.mark.parametrize(
-    ("body", "message", "code"),
-    [
+def test_what_is_no_plan_at_all(subtests: pytest.Subtests) -> None:
+    for body, message, code in [
         (b"{", "The body is not valid JSON: Input data was truncated.", "invalid_json"),
         (
             b'{"seed":' + b"9" * 5000 + b',"rules":[]}',
@@ -145,11 +139,10 @@ def test_all_errors_are_named_at_once() -> None:
             "The fault plan has 1 error: seed is 9223372036854775808 and must be an integer of 64 bits.",
             "invalid_fault_plan",
         ),
-    ],
-)
-def test_what_is_no_plan_at_all(body: bytes, message: str, code: str) -> None:
-    wrong = refusal(body)
-    assert (str(wrong), wrong.code) == (message, code)
+    ]:
+        with subtests.test(body=body[:40]):
+            wrong = refusal(body)
+            assert (str(wrong), wrong.code) == (message, code)
 
 
 def test_a_lifetime_is_above_0_and_at_most_an_hour() -> None:

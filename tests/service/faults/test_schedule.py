@@ -14,24 +14,21 @@ def drawn(rate: float, calls: int, *, seed: int = 1, provider: str = "tts", kind
     return "".join("x" if hits(seed, provider, kind, rate, ordinal) else "." for ordinal in range(calls))
 
 
-@pytest.mark.parametrize(
-    ("seed", "provider", "kind", "rate", "schedule"),
-    [
+def test_a_schedule_is_fixed_for_good(subtests: pytest.Subtests) -> None:
+    for seed, provider, kind, rate, schedule in [
         (1, "tts", "error", 0.3, "x..xx......x....x.x....xx.x....xx.x....."),
         (2, "tts", "error", 0.3, "..xx..x......x...xx......xx..xx.x....x.."),
         (1, "llm", "error", 0.3, "...x...xx.x.......xx...x..x..xxx......x."),
         (1, "tts", "stall", 0.3, "xx...x......x..x.x....x.x....x..xx..x..."),
         (1, "tts", "error", 0.5, "x..xx..xx..xx.x.x.x..xx.x.x..x.xx..x.x.x"),
         (1, "tts", "error", 1.0, "x" * 40),
-    ],
-)
-def test_a_schedule_is_fixed_for_good(seed: int, provider: str, kind: str, rate: float, schedule: str) -> None:
-    assert drawn(rate, 40, seed=seed, provider=provider, kind=kind) == schedule
+    ]:
+        with subtests.test(seed=seed, provider=provider, kind=kind, rate=rate):
+            assert drawn(rate, 40, seed=seed, provider=provider, kind=kind) == schedule
 
 
-@pytest.mark.parametrize(
-    ("rate", "calls", "expected"),
-    [
+def test_the_number_of_hits_is_exact_at_the_end_of_a_block(subtests: pytest.Subtests) -> None:
+    for rate, calls, expected in [
         (0.3, 10, 3),
         (0.3, 20, 6),
         (1 - 0.7, 20, 6),
@@ -43,11 +40,10 @@ def test_a_schedule_is_fixed_for_good(seed: int, provider: str, kind: str, rate:
         (0.123, 1000, 123),
         (0.005, 1000, 5),
         (1, 7, 7),
-    ],
-)
-def test_the_number_of_hits_is_exact_at_the_end_of_a_block(rate: float, calls: int, expected: int) -> None:
-    for seed in range(5):
-        assert drawn(rate, calls, seed=seed).count("x") == expected
+    ]:
+        with subtests.test(rate=rate, calls=calls):
+            for seed in range(5):
+                assert drawn(rate, calls, seed=seed).count("x") == expected
 
 
 @given(st.integers(1, 1000), st.integers(-5, 5))
@@ -60,13 +56,14 @@ def test_every_thousand_calls_have_their_hits_at_any_rate_in_thousandths(thousan
         assert abs(schedule[:calls].count("x") - thousandths * calls / 1000) <= 0.5
 
 
-@pytest.mark.parametrize("rate", [0.3, 0.29, 0.123, 0.9])
-def test_hits_so_far_stay_within_those_of_one_block(rate: float) -> None:
-    size = 10 if rate in {0.3, 0.9} else 100
-    schedule, count = drawn(rate, 1000), 0
-    for number, call in enumerate(schedule, 1):
-        count += call == "x"
-        assert abs(count - rate * number) <= rate * (1 - rate) * size + 1
+def test_hits_so_far_stay_within_those_of_one_block(subtests: pytest.Subtests) -> None:
+    for rate in [0.3, 0.29, 0.123, 0.9]:
+        with subtests.test(rate=rate):
+            size = 10 if rate in {0.3, 0.9} else 100
+            schedule, count = drawn(rate, 1000), 0
+            for number, call in enumerate(schedule, 1):
+                count += call == "x"
+                assert abs(count - rate * number) <= rate * (1 - rate) * size + 1
 
 
 def test_a_retry_can_meet_the_fault_again() -> None:

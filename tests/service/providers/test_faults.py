@@ -23,7 +23,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from PIL import Image
 
-from reelbench.service.api.loopback import on_loopback
+from reelbench.service.faults.endpoint import on_loopback
 from reelbench.service.providers import metrics
 from reelbench.service.providers.app import create_app
 from reelbench.service.providers.settings import Settings
@@ -116,7 +116,7 @@ async def waiting(providers: Providers, stalls: int) -> None:
 
 def stalling() -> int:
     """Count the tasks of calls in progress and of their watchers."""
-    names = ("run_asgi", "_gone", "Event.wait")
+    names = ("run_asgi", "_disconnected", "Event.wait")
     return sum(any(name in str(task.get_coro()) for name in names) for task in asyncio.all_tasks())
 
 
@@ -357,9 +357,8 @@ async def test_a_refused_plan_changes_nothing(providers: Providers) -> None:
     assert (state["seed"], len(state["rules"])) == (9, 1)
 
 
-@pytest.mark.parametrize(
-    ("caller", "settings", "status"),
-    [
+async def test_who_may_use_the_endpoint(monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests) -> None:
+    for caller, settings, status in [
         (("127.0.0.1", 1), {"FAULTS": "true"}, 200),
         (("::1", 1), {"FAULTS": "true"}, 200),
         (("10.0.0.9", 1), {"FAULTS": "true"}, 403),
@@ -367,28 +366,24 @@ async def test_a_refused_plan_changes_nothing(providers: Providers) -> None:
         (("10.0.0.9", 1), {"FAULTS": "true", "FAULTS_REMOTE": "true"}, 200),
         (("127.0.0.1", 1), {}, 404),
         (("127.0.0.1", 1), {"FAULTS_REMOTE": "true"}, 404),
-    ],
-)
-async def test_who_may_use_the_endpoint(
-    monkeypatch: pytest.MonkeyPatch, caller: tuple[str, int] | None, settings: dict[str, str], status: int
-) -> None:
-    configured(monkeypatch, **settings)
-    transport = httpx.ASGITransport(create_app(Settings()), client=caller)
-    plan = {"seed": 1, "rules": [{"provider": "tts", "kind": "outage"}]}
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        answers = [await client.request(method, "/faults", json=plan) for method in ("GET", "PUT", "DELETE")]
-        assert [answer.status_code for answer in answers] == [status] * 3
-        if status != 200:
-            assert {answer.json()["error"]["type"] for answer in answers} == {"invalid_request_error"}
-            assert {answer.json()["error"]["code"] for answer in answers} == {
-                "remote_caller" if status == 403 else None
-            }
-            assert (await client.post(PATHS["tts"], json=BODIES["tts"])).status_code == 200
+    ]:
+        with subtests.test(caller=caller, settings=settings), monkeypatch.context() as environment:
+            configured(environment, **settings)
+            transport = httpx.ASGITransport(create_app(Settings()), client=caller)
+            plan = {"seed": 1, "rules": [{"provider": "tts", "kind": "outage"}]}
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                answers = [await client.request(method, "/faults", json=plan) for method in ("GET", "PUT", "DELETE")]
+                assert [answer.status_code for answer in answers] == [status] * 3
+                if status != 200:
+                    assert {answer.json()["error"]["type"] for answer in answers} == {"invalid_request_error"}
+                    assert {answer.json()["error"]["code"] for answer in answers} == {
+                        "remote_caller" if status == 403 else None
+                    }
+                    assert (await client.post(PATHS["tts"], json=BODIES["tts"])).status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("host", "local"),
-    [
+def test_what_is_on_loopback(subtests: pytest.Subtests) -> None:
+    for host, local in [
         ("127.0.0.1", True),
         ("127.8.8.8", True),
         ("::1", True),
@@ -399,7 +394,6 @@ async def test_who_may_use_the_endpoint(
         ("localhost", False),
         ("testclient", False),
         ("", False),
-    ],
-)
-def test_what_is_on_loopback(host: str, local: bool) -> None:  # noqa: FBT001 - a table
-    assert on_loopback(host) is local
+    ]:
+        with subtests.test(host=host):
+            assert on_loopback(host) is local

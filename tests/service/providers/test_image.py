@@ -19,24 +19,22 @@ def picture(answer: dict, index: int = 0) -> PIL.Image.Image:
     return PIL.Image.open(io.BytesIO(base64.b64decode(answer["data"][index]["b64_json"])))
 
 
-@pytest.mark.parametrize(
-    ("size", "pixels"),
-    [
+def test_picture_keeps_the_aspect_asked_for(subtests: pytest.Subtests) -> None:
+    for size, pixels in [
         (None, (320, 180)),
         ("auto", (320, 180)),
         ("1280x720", (320, 180)),
         ("720x1280", (180, 320)),
         ("1024x1024", (240, 240)),
         ("1792x1024", (318, 182)),
-    ],
-)
-def test_picture_keeps_the_aspect_asked_for(size: str | None, pixels: tuple[int, int]) -> None:
-    answer = draw("A chart", size=size)
-    assert answer["size"] == f"{pixels[0]}x{pixels[1]}"
-    with picture(answer) as drawn:
-        assert drawn.format == "PNG"
-        assert drawn.size == pixels
-        drawn.load()
+    ]:
+        with subtests.test(size=size):
+            answer = draw("A chart", size=size)
+            assert answer["size"] == f"{pixels[0]}x{pixels[1]}"
+            with picture(answer) as drawn:
+                assert drawn.format == "PNG"
+                assert drawn.size == pixels
+                drawn.load()
 
 
 def test_kinds_prompts_and_numbers_give_different_pictures() -> None:
@@ -58,17 +56,15 @@ def test_kinds_look_different_in_the_same_colours() -> None:
     assert set(counts[1:]) == {5}, "diagram and chart are flat"
 
 
-@pytest.mark.parametrize(
-    ("prompt", "kind"),
-    [
+def test_the_kind_named_first_is_drawn(subtests: pytest.Subtests) -> None:
+    for prompt, kind in [
         ("A diagram of a chart", "diagram"),
         ("CHART: sales", "chart"),
         ("A calm illustration", "illustration"),
         ("A lake", "illustration"),
-    ],
-)
-def test_the_kind_named_first_is_drawn(prompt: str, kind: str) -> None:
-    assert image.visual_type(prompt) == kind
+    ]:
+        with subtests.test(prompt=prompt):
+            assert image.visual_type(prompt) == kind
 
 
 def test_usage() -> None:
@@ -80,17 +76,15 @@ def test_usage() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("fields", "param"),
-    [
+def test_what_is_not_offered_is_refused(subtests: pytest.Subtests) -> None:
+    for fields, param in [
         ({"size": "big"}, "size"),
         ({"size": "0x10"}, "size"),
         ({"size": "1000x100"}, "size"),
         ({"output_format": "webp"}, "output_format"),
         ({"response_format": "url"}, "response_format"),
-    ],
-)
-def test_what_is_not_offered_is_refused(fields: dict[str, str], param: str) -> None:
-    with pytest.raises(Refusal) as refused:
-        image.check(image.Image(model="m", prompt="p", **fields))
-    assert refused.value.param == param
+    ]:
+        with subtests.test(fields=fields):
+            with pytest.raises(Refusal) as refused:
+                image.check(image.Image(model="m", prompt="p", **fields))
+            assert refused.value.param == param

@@ -22,12 +22,15 @@ def script(**fields: object) -> llm.Script:
     return msgspec.json.decode(completion["choices"][0]["message"]["content"], type=llm.Script)
 
 
-@pytest.mark.parametrize("count", [1, 5, 20])
-def test_script_has_exactly_the_scenes_asked_for(count: int) -> None:
-    scenes = script(metadata={"scenes": str(count)}).scenes
-    assert len(scenes) == count
-    assert len({scene.narration for scene in scenes}) == count
-    assert {scene.visual_type for scene in scenes} == (set(llm.VISUAL_TYPES) if count >= 3 else {scenes[0].visual_type})
+def test_script_has_exactly_the_scenes_asked_for(subtests: pytest.Subtests) -> None:
+    for count in [1, 5, 20]:
+        with subtests.test(count=count):
+            scenes = script(metadata={"scenes": str(count)}).scenes
+            assert len(scenes) == count
+            assert len({scene.narration for scene in scenes}) == count
+            assert {scene.visual_type for scene in scenes} == (
+                set(llm.VISUAL_TYPES) if count >= 3 else {scenes[0].visual_type}
+            )
 
 
 def test_five_scenes_when_no_number_is_given() -> None:
@@ -84,9 +87,8 @@ def test_text_parts_and_a_text_without_sentences() -> None:
     assert len({scene.narration for scene in scenes}) == 5
 
 
-@pytest.mark.parametrize(
-    ("fields", "param"),
-    [
+def test_refusals_name_the_field(subtests: pytest.Subtests) -> None:
+    for fields, param in [
         ({"metadata": {"scenes": "0"}}, "metadata.scenes"),
         ({"metadata": {"scenes": "21"}}, "metadata.scenes"),
         ({"metadata": {"scenes": " 5"}}, "metadata.scenes"),
@@ -94,10 +96,9 @@ def test_text_parts_and_a_text_without_sentences() -> None:
         ({"stream": True}, "stream"),
         ({"n": 2}, "n"),
         ({"text": " \n"}, "messages"),
-    ],
-)
-def test_refusals_name_the_field(fields: dict[str, object], param: str) -> None:
-    with pytest.raises(Refusal) as refused:
-        llm.answer(chat(**fields), now=5.0)
-    assert refused.value.param == param
-    assert refused.value.status == 400
+    ]:
+        with subtests.test(fields=fields):
+            with pytest.raises(Refusal) as refused:
+                llm.answer(chat(**fields), now=5.0)
+            assert refused.value.param == param
+            assert refused.value.status == 400

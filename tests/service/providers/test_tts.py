@@ -14,12 +14,12 @@ def speak(text: str) -> wave.Wave_read:
     return wave.open(io.BytesIO(reply.body))
 
 
-@pytest.mark.parametrize(("characters", "frames"), [(1, 2432), (100, 5600), (175, 8000), (4000, 8000)])
-def test_length_follows_the_text_within_bounds(characters: int, frames: int) -> None:
-    with speak("x" * characters) as file:
-        assert (file.getframerate(), file.getsampwidth(), file.getnchannels()) == (8000, 2, 1)
-        assert file.getnframes() == frames
-        assert len(file.readframes(frames)) == 2 * frames
+def test_length_follows_the_text_within_bounds(subtests: pytest.Subtests) -> None:
+    for characters, frames in [(1, 2432), (100, 5600), (175, 8000), (4000, 8000)]:
+        with subtests.test(characters=characters), speak("x" * characters) as file:
+            assert (file.getframerate(), file.getsampwidth(), file.getnchannels()) == (8000, 2, 1)
+            assert file.getnframes() == frames
+            assert len(file.readframes(frames)) == 2 * frames
 
 
 def test_texts_sound_different_and_the_same_text_the_same() -> None:
@@ -41,7 +41,7 @@ def test_tokens_of_text_and_of_audio() -> None:
     assert (reply.input_tokens, reply.output_tokens, reply.media_type) == (13, 10, "audio/wav")
 
 
-@pytest.mark.parametrize("form", [None, "mp3"])
-def test_other_formats_are_refused(form: str | None) -> None:
-    with pytest.raises(Refusal, match="Only WAV"):
-        tts.answer(tts.Speech(model="m", input="x", response_format=form))
+def test_other_formats_are_refused(subtests: pytest.Subtests) -> None:
+    for form in [None, "mp3"]:
+        with subtests.test(form=form), pytest.raises(Refusal, match="Only WAV"):
+            tts.answer(tts.Speech(model="m", input="x", response_format=form))

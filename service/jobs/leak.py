@@ -1,14 +1,14 @@
-"""A leak on purpose: the positive control of leak detection."""
+"""A deliberate memory leak: the positive control of leak detection."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from reelbench.service.jobs.job import Job
+from reelbench.service.domain.job import Job
 
 
 def leaking(run: Callable[[Job], Awaitable[None]], size: int) -> Callable[[Job], Awaitable[None]]:
-    """`run`, which also keeps `size` bytes for ever for each job that it runs."""
+    """Return `run` with a leak of `size` bytes per job."""
     kept: list[bytes] = []
 
     async def leak(job: Job) -> None:

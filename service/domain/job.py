@@ -9,7 +9,8 @@ from typing import Literal
 
 from opentelemetry.trace import Span
 
-from reelbench.service.api.schemas import (
+from reelbench.service.domain.correlation import Correlation
+from reelbench.service.domain.video import (
     Asset,
     CreateVideo,
     Document,
@@ -22,41 +23,11 @@ from reelbench.service.api.schemas import (
     VideoError,
     VisualType,
 )
-from reelbench.service.jobs.correlation import Correlation
 
 Outcome = Literal["completed", "partial", "failed", "cancelled"]
 StopReason = Literal["deleted", "service_shutdown", "service_lost"]
 DONE = 100
-"""Progress of a completed job; per cent."""
-
-
-class JobError(Exception):
-    """Why a job, or one scene of it, failed for good; the message is one sentence for the client."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-
-    def record(self) -> VideoError:
-        """The error as the API shows it."""
-        return VideoError(code=self.code, message=self.message)
-
-
-class ProviderError(JobError):
-    """A provider call that failed.
-
-    `error_type` is its value for ``error.type``; `transient` says that another attempt may succeed, not before
-    `retry_after` seconds when the provider gave them.
-    """
-
-    def __init__(
-        self, code: str, message: str, error_type: str, *, transient: bool, retry_after: float | None = None
-    ) -> None:
-        super().__init__(code, message)
-        self.error_type = error_type
-        self.transient = transient
-        self.retry_after = retry_after
+"""Progress of a completed job in per cent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +52,11 @@ class SceneState:
 
     @property
     def complete(self) -> bool:
-        """Whether the scene can be composed."""
+        """Whether both assets of the scene are made."""
         return self.audio is not None and self.visual is not None
 
     def record(self) -> Scene:
-        """The scene as the manifest shows it."""
+        """Return the scene as the manifest shows it."""
         return Scene(
             index=self.index,
             title=self.title,
@@ -100,7 +71,7 @@ class SceneState:
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """State of a job, changed by its pipeline and by the queue only; instants are Unix seconds."""
+    """State of a job, changed only by its pipeline and by the queue; times are Unix seconds."""
 
     id: str
     sequence: int
@@ -123,17 +94,21 @@ class Job:
     stages: list[Stage] = field(default_factory=list)
     stop_reason: StopReason | None = None
     task: asyncio.Task[None] | None = None
+    """The pipeline of the job, while it runs."""
+    left_queue: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a worker takes the job, or when the job is stopped."""
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
     def stop(self, reason: StopReason) -> None:
-        """Ask the job to end now; the first reason holds, and a job that has ended stays as it is."""
+        """Stop the job; later reasons, and reasons after its end, are ignored."""
         if self.stop_reason is None and self.outcome is None:
             self.stop_reason = reason
+            self.left_queue.set()
             if self.task is not None:
                 self.task.cancel()
 
     def video(self) -> Video:
-        """The job as the API shows it now."""
+        """Return the video as the API shows it now."""
         return Video(
             id=self.id,
             model=self.request.model,
@@ -148,7 +123,7 @@ class Job:
         )
 
     def manifest(self) -> Manifest:
-        """How far the job has come, with all files made so far."""
+        """Return the manifest with the stages and the files so far."""
         return Manifest(
             video_id=self.id,
             status=self.status,

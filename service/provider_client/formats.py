@@ -1,4 +1,4 @@
-"""PNG and WAV files as providers give them: checked, as far as that takes no decoder, before anything else is done."""
+"""PNG and WAV files from providers, checked without a decoder before further use."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 class MediaError(Exception):
-    """A PNG or WAV file that cannot be used; the message says why."""
+    """A PNG or WAV file that cannot be used; the message states the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """PCM samples of 16 bits, as they lie in the file; `rate` in Hz."""
+    """PCM samples of 16 bits in the byte order of the file; `rate` in Hz."""
 
     rate: int
     channels: int
@@ -26,7 +26,7 @@ class Sound:
 
 
 def check_png(content: bytes) -> None:
-    """Refuse, before anything is decoded, what is no PNG or would take much memory; raises MediaError."""
+    """Reject files that are no PNG or would take much memory, without decoding them; raises MediaError."""
     if not content.startswith(_PNG_SIGNATURE) or content[12:16] != b"IHDR" or len(content) < 33:  # noqa: PLR2004 - PNG header
         raise MediaError("not a PNG image")
     width, height = int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
@@ -36,7 +36,7 @@ def check_png(content: bytes) -> None:
 
 
 def _check_chunks(content: bytes) -> None:
-    """Refuse a PNG that was cut off or damaged on its way: found here, its provider is asked again."""
+    """Reject truncated or damaged PNG files; the request to the provider is then retried."""
     position = len(_PNG_SIGNATURE)
     kind = b""
     while kind != b"IEND":
@@ -51,19 +51,25 @@ def _check_chunks(content: bytes) -> None:
 
 
 def check_wav(content: bytes) -> None:
-    """Refuse what is no WAV file of 16-bit PCM, or has no or too many samples; raises MediaError."""
+    """Reject files that are no WAV of 16-bit PCM, or have no or too many samples; raises MediaError."""
     pcm(content)
 
 
 def pcm(content: bytes) -> Sound:
-    """The samples of a WAV file; raises MediaError as `check_wav` does."""
+    """Return the samples of a WAV file; raises MediaError as `check_wav` does."""
     try:
         with wave.open(io.BytesIO(content)) as file:
             rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
-            # Streamed WAV files give 2**32 - 1 as their length: what is there counts, up to the limit.
+            # Streamed WAV files state a length of 2**32 - 1, so the samples in the file are counted, up to the limit.
             samples = file.readframes(rate * _MAX_AUDIO_SECONDS)
             declared = file.getnframes()
-    except (wave.Error, EOFError, OverflowError, MemoryError, RuntimeError) as error:  # RuntimeError: a chunk that lies
+    except (
+        wave.Error,
+        EOFError,
+        OverflowError,
+        MemoryError,
+        RuntimeError,
+    ) as error:  # RuntimeError: a wrong chunk length
         raise MediaError(f"not a WAV file of PCM samples ({error})") from error
     if width != 2 or channels not in {1, 2} or not 8000 <= rate <= 96_000:  # noqa: PLR2004 - what is supported
         raise MediaError(f"a WAV file of {channels} channels, {8 * width} bits, {rate} Hz")

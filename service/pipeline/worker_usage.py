@@ -1,4 +1,4 @@
-"""CPU time and memory of child processes that come and go."""
+"""CPU time and memory of the worker processes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable
 import psutil
 
 
-class Usage:
-    """Totals over the processes that `pids` names; read from the exporter's thread, never awaits."""
+class WorkerUsage:
+    """Totals over the processes `pids`; read from the thread of the exporter, without await."""
 
     def __init__(self, pids: Callable[[], tuple[int, ...]]) -> None:
         self._pids = pids
@@ -16,17 +16,17 @@ class Usage:
         self._ended = 0.0
 
     def cpu_time(self) -> float:
-        """Seconds of CPU, of ended processes up to the last reading: the total never falls."""
+        """Return the CPU seconds, of ended processes up to the last reading: the total never decreases."""
         found = {pid: seconds for pid in self._pids() if (seconds := _cpu(pid)) is not None}
         for pid, seconds in self._cpu.items():
-            # Less than before under the same number: another process has taken it over.
+            # Less than before under the same id: another process uses the id now.
             if found.get(pid, 0.0) < seconds:
                 self._ended += seconds
         self._cpu = found
         return self._ended + sum(found.values())
 
     def memory(self) -> int:
-        """Bytes in RAM of those that live; pages that they share are counted for each."""
+        """Return the bytes in RAM of living processes; shared pages count for each process."""
         return sum(_memory(pid) for pid in self._pids())
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from reelbench.service.toggles import NAMES, Switches, SwitchesError, read
+from reelbench.service.domain.errors import RequestError
+from reelbench.service.toggles import NAMES, Toggles, read
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 ON = dict.fromkeys(NAMES, True)
@@ -32,9 +33,8 @@ def job(running: Any, prompt: str = "Explain queues") -> dict[str, Any]:
     return dict(HTTP.get(f"{running.url}/v1/videos/{answer.json()['id']}/wait").json())
 
 
-@pytest.mark.parametrize(
-    ("body", "code", "message"),
-    [
+def test_a_change_that_is_none_is_refused_with_all_errors(subtests: pytest.Subtests) -> None:
+    for body, code, message in [
         (b"{", "invalid_json", "The body is not valid JSON: "),
         (b"\xff", "invalid_json", "The body is not valid JSON: "),
         (b"[" * 4000, "invalid_json", "The body is not valid JSON: "),
@@ -46,16 +46,15 @@ def job(running: Any, prompt: str = "Explain queues") -> dict[str, Any]:
             (
                 'The switches have 3 errors: cache is "no" and must be true or false; '
                 "pooling is a list or an object and must be true or false; "
-                "colour is no switch, use retries, breaker, cache, pooling, scene_concurrency."
+                "colour is not a switch; use retries, breaker, cache, pooling, scene_concurrency."
             ),
         ),
-    ],
-)
-def test_a_change_that_is_none_is_refused_with_all_errors(body: bytes, code: str, message: str) -> None:
-    with pytest.raises(SwitchesError) as caught:
-        read(body)
-    assert caught.value.code == code
-    assert str(caught.value).startswith(message)
+    ]:
+        with subtests.test(body=body[:80]):
+            with pytest.raises(RequestError) as caught:
+                read(body)
+            assert caught.value.code == code
+            assert str(caught.value).startswith(message)
 
 
 def test_the_endpoint_shows_changes_and_restores(start: Callable[..., Any]) -> None:
@@ -173,4 +172,4 @@ async def _until(condition: Callable[[], bool]) -> None:
 
 def test_names_are_those_of_the_settings() -> None:
     assert NAMES == ("retries", "breaker", "cache", "pooling", "scene_concurrency")
-    assert Switches().values() == ON
+    assert Toggles().values() == ON

@@ -1,4 +1,4 @@
-"""Which run, scenario and case a job belongs to, as its client says in W3C baggage."""
+"""The run, the scenario and the case of a job, from W3C baggage."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _KEYS = ("run_id", "scenario", "case")
 
 @dataclass(frozen=True, slots=True)
 class Correlation:
-    """Labels of job-level spans and metrics; "" where the client sent none, or none that is valid."""
+    """Labels of job-level spans and metrics; "" where the client sent no valid value."""
 
     run_id: str = ""
     scenario: str = ""
     case: str = ""
 
     def attributes(self) -> dict[str, str]:
-        """The labels under the keys that spans and metrics use."""
+        """Return the labels under the keys of spans and metrics."""
         return {"run_id": self.run_id, "scenario": self.scenario, "case": self.case}
 
 
@@ -29,14 +29,14 @@ OVERFLOW = Correlation("overflow", "overflow", "overflow")
 
 
 class Correlations:
-    """Reads correlations from baggage and bounds how many this process tells apart."""
+    """Reads correlations from baggage; bounds the number of distinct ones, and so the number of series."""
 
     def __init__(self, limit: int = 1000) -> None:
         self._limit = limit
         self._seen: dict[Correlation, Correlation] = {}
 
     def read(self, context: Context | None = None) -> Correlation:
-        """The correlation in `context` (default: the current one); `OVERFLOW` beyond the limit of distinct ones."""
+        """Return the correlation in `context` (default: the current one); `OVERFLOW` for new ones beyond the limit."""
         found = Correlation(*(_valid(baggage.get_baggage(key, context)) for key in _KEYS))
         known = self._seen.get(found)
         if known is not None:

@@ -1,4 +1,4 @@
-"""Unix time that never steps back: one anchor of the wall clock plus the monotonic clock."""
+"""Unix time that never steps back."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import time
 
 
 class Clock:
-    """Seconds since the epoch; differences are exact even when the wall clock is stepped."""
+    """Unix time: one reading of the wall clock plus the monotonic clock, so steps of the wall clock have no effect."""
 
     def __init__(self) -> None:
         self._offset = time.time() - time.monotonic()
 
     def now(self) -> float:
-        """Unix time in seconds."""
+        """Return the Unix time in seconds."""
         return self._offset + time.monotonic()

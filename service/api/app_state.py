@@ -1,0 +1,167 @@
+"""The objects of a running service: created in order, closed in reverse order."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+from fastapi import Request
+from opentelemetry.trace import Tracer
+
+from reelbench.service.domain.clock import Clock
+from reelbench.service.faults.faults import Faults
+from reelbench.service.jobs.audit import Audit
+from reelbench.service.jobs.job_reader import JobReader
+from reelbench.service.jobs.leak import leaking
+from reelbench.service.jobs.live_jobs import LiveJobs
+from reelbench.service.jobs.queue import JobQueue
+from reelbench.service.metrics import Metrics
+from reelbench.service.pipeline.media import Media
+from reelbench.service.pipeline.pipeline import Pipeline
+from reelbench.service.pipeline.worker_usage import WorkerUsage
+from reelbench.service.provider_client.cache import Cache
+from reelbench.service.provider_client.client import ProviderClient
+from reelbench.service.provider_client.resilience import Resilience
+from reelbench.service.settings import Settings
+from reelbench.service.store.assets import Assets
+from reelbench.service.store.backlog import Backlog
+from reelbench.service.store.connection import Connection, connect
+from reelbench.service.store.faults import StoreFaults
+from reelbench.service.store.leases import Heartbeat, Leases
+from reelbench.service.store.spool import Spool
+from reelbench.service.store.store import Store
+from reelbench.service.toggles import Toggles
+
+
+@dataclass(frozen=True, slots=True)
+class AppState:
+    """The objects that the routes use."""
+
+    settings: Settings
+    jobs: JobQueue
+    job_reader: JobReader
+    assets: Assets
+    media: Media
+    resilience: tuple[Resilience, ...]
+    """one per provider"""
+    toggles: Toggles
+    audit: Audit
+
+
+def app_state(request: Request) -> AppState:
+    """Return the state of the application that received `request`."""
+    return cast("AppState", request.app.state.service)
+
+
+async def open_app_state(
+    settings: Settings, stack: AsyncExitStack, *, tracer: Tracer, metrics: Metrics, faults: Faults
+) -> AppState:
+    """Create and start all objects inside the event loop; `stack` closes them."""
+    clock = Clock()
+    assets = Assets(settings.data_dir)
+    media = await stack.enter_async_context(Media(settings))
+    usage = WorkerUsage(lambda: media.pids)
+    metrics.media(usage.cpu_time, usage.memory)
+    toggles = settings.toggles()
+    resilience = {name: Resilience(name, settings, toggles, metrics, clock) for name in ("llm", "tts", "image")}
+    pipeline = _pipeline(
+        settings, toggles, stack, resilience, assets, media, tracer=tracer, metrics=metrics, clock=clock
+    )
+    run = leaking(pipeline.run, settings.leak_bytes_per_job) if settings.leak_bytes_per_job else pipeline.run
+
+    # No other instance can reach a store inside this process, so this one needs no lease then.
+    instance = secrets.token_hex(8) if settings.redis_url else None
+    wake_up = asyncio.Event()
+    injected = StoreFaults(faults, settings.redis_timeout) if settings.faults else None
+    redis = connect(settings.redis_url, settings.redis_timeout)
+    store = Store(Connection(redis, metrics, faults=injected, wake_up=wake_up), instance)
+    stack.push_async_callback(store.close)
+    live = LiveJobs(store, assets)
+    heartbeat = instance and Heartbeat(
+        store, instance=instance, seconds=settings.lease_seconds, clock=clock, on_lease_expired=live.on_lease_expired
+    )
+    backlog = Backlog(
+        store,
+        Spool(settings.data_dir),
+        wake_up=wake_up,
+        heartbeat=heartbeat or None,
+        on_superseded=live.on_superseded,
+        limit=settings.store_backlog,
+        metrics=metrics,
+        clock=clock,
+    )
+    jobs = JobQueue(
+        run,
+        live,
+        workers=settings.workers,
+        queue_size=settings.queue_size,
+        job_timeout=settings.job_timeout,
+        store=store,
+        backlog=backlog,
+        heartbeat=heartbeat or None,
+        assets=assets,
+        tracer=tracer,
+        metrics=metrics,
+        clock=clock,
+    )
+    leases = heartbeat and Leases(store, assets, heartbeat, owns=jobs.owns, metrics=metrics, clock=clock)
+    if leases:
+        stack.push_async_callback(leases.close)
+    stack.push_async_callback(backlog.close)
+    await jobs.open()
+    if leases:
+        leases.start()
+    stack.push_async_callback(jobs.close)
+    audit = Audit(toggles, jobs, store, assets)
+    return AppState(settings, jobs, JobReader(jobs, store), assets, media, tuple(resilience.values()), toggles, audit)
+
+
+def _pipeline(  # noqa: PLR0917 - the objects that exist already, in the order of their creation
+    settings: Settings,
+    toggles: Toggles,
+    stack: AsyncExitStack,
+    resilience: dict[str, Resilience],
+    assets: Assets,
+    media: Media,
+    *,
+    tracer: Tracer,
+    metrics: Metrics,
+    clock: Clock,
+) -> Pipeline:
+    """Create the pipeline, with a cache in front of each provider."""
+    client = partial(
+        ProviderClient,
+        toggles=toggles,
+        connections=settings.provider_connections,
+        timeout=settings.provider_timeout,
+        api_key=settings.provider_api_key.get_secret_value(),
+        tracer=tracer,
+        metrics=metrics,
+        clock=clock,
+    )
+    llm, tts, image = (
+        client("llm", settings.llm_url, resilience["llm"]),
+        client("tts", settings.tts_url, resilience["tts"]),
+        client("image", settings.image_url, resilience["image"]),
+    )
+    for provider in (llm, tts, image):
+        stack.push_async_callback(provider.close)
+    cache = partial(Cache, toggles=toggles, metrics=metrics, entries=settings.cache_entries, size=settings.cache_bytes)
+    script, audio, visual = caches = cache("script", llm), cache("audio", tts), cache("visual", image)
+    metrics.caches(lambda: [(cache.name, cache.entries, cache.size) for cache in caches])
+    return Pipeline(
+        settings,
+        toggles,
+        llm=script,
+        tts=audio,
+        image=visual,
+        assets=assets,
+        tracer=tracer,
+        metrics=metrics,
+        clock=clock,
+        media=media,
+    )
