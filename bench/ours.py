@@ -23,7 +23,9 @@ from reelbench.loadgen import telemetry
 from reelbench.loadgen.document import SAMPLE, read_document
 from reelbench.loadgen.drive.session import execute
 from reelbench.loadgen.plan.scenario import PROFILES, Scenario
-from reelbench.loadgen.record.records import RecordError, read_jobs, read_requests, read_run
+from reelbench.loadgen.record.jobs import read_jobs, read_requests
+from reelbench.loadgen.record.run import read_run
+from reelbench.loadgen.record.run_files import RecordError
 from reelbench.loadgen.settings import Settings
 from reelbench.reporting.statistics.intervals import summarize
 from reelbench.stack.environment import module_command, scraped_telemetry

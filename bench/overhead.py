@@ -27,7 +27,7 @@ from reelbench.exit_code import ExitCode
 from reelbench.loadgen.document import Document
 from reelbench.loadgen.drive.session import execute
 from reelbench.loadgen.plan.scenario import PROFILES, Scenario
-from reelbench.loadgen.record.records import JobRecord, Outcome, read_jobs
+from reelbench.loadgen.record.jobs import JobRecord, Outcome, read_jobs
 from reelbench.loadgen.settings import Settings
 from reelbench.reporting.statistics.intervals import summarize
 from reelbench.stack import readiness

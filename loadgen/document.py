@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from reelbench.loadgen.record.records import DocumentRecord
+from reelbench.loadgen.record.run import DocumentRecord
 
 SAMPLE = Path(__file__).parent / "documents" / "sample_paper.pdf"
 MAX_BYTES = 20 * 1024 * 1024

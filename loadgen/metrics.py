@@ -10,7 +10,7 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import Histogram, Meter, Observation
 
 from reelbench.loadgen.bound_histogram import Series
-from reelbench.loadgen.record.records import JobRecord, RequestRecord
+from reelbench.loadgen.record.jobs import JobRecord, RequestRecord
 
 
 def geometric(edges: Sequence[float], ratios: Sequence[float]) -> tuple[float, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reelbench.monitoring import promql
-from reelbench.monitoring.objectives import matchers, watchable
+from reelbench.monitoring.objectives import matchers
 from reelbench.reporting.catalogue.sli import Catalogue, Sli
 
 WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
@@ -88,7 +88,7 @@ class Budget:
 def budgets(catalogue: Catalogue) -> Iterator[Budget]:
     """The objectives that are shares of events: ratios of counters, and quantiles with an upper limit."""
     for sli in catalogue.slis:
-        if sli.objective is None or not watchable(sli) or not promql.counts_events(_classic(sli)):
+        if sli.objective is None or not sli.watchable or not promql.counts_events(_classic(sli)):
             continue
         upper = sli.objective.direction == "at_most"
         is_ratio = sli.unit == "ratio" and not upper and 0 < sli.objective.value < 1

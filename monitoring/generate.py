@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from reelbench.loadgen.record.records import write_atomically
+from reelbench.loadgen.record.run_files import write_atomically
 from reelbench.monitoring import guide, overview, telemetry_page
 from reelbench.monitoring.dashboards import dashboards
 from reelbench.monitoring.grafana import to_json
@@ -15,7 +15,8 @@ from reelbench.monitoring.metric_names import metrics, records, unknown
 from reelbench.monitoring.rules import rules, to_yaml
 from reelbench.reporting.catalogue import instruments, spans
 from reelbench.reporting.catalogue.prices import PRICES_FILE, Prices, load_prices
-from reelbench.reporting.catalogue.sli import CATALOGUE_FILE, Catalogue, CatalogueError, Sli, load
+from reelbench.reporting.catalogue.sli import Catalogue, Kind, ReportSection, Sli
+from reelbench.reporting.catalogue.sli_file import CATALOGUE_FILE, CatalogueError, load
 from reelbench.reporting.results.schema import SCHEMA_FILE, schema
 
 DASHBOARDS, RULES, FIGURES, GUIDE = "grafana/dashboards", "prometheus/rules", "docs/figures", "docs/dashboards.md"
@@ -32,7 +33,10 @@ class _Asked(Catalogue, frozen=True):
     def get(self, sli: str) -> Sli:
         """Note it."""
         self.ids.add(sli)
-        return Sli(id=sli, title="", unit="", dimension="every", section="", scope="run", why="", query="")
+        kind, section = Kind.VALUE, ReportSection.CPU
+        return Sli(
+            id=sli, title="", unit="", kind=kind, dimension="every", section=section, scope="run", why="", query=""
+        )
 
 
 def needed(prices: Prices) -> frozenset[str]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from reelbench.monitoring.grafana import AnyPanel, Place, Row, Shown
+from reelbench.reporting.document.grafana_links import panel_id
 
 COLUMNS = 24
-_IDS = 1_000_000
 
 
 class LayoutError(Exception):
@@ -44,7 +43,7 @@ def lay(groups: Iterable[Group]) -> tuple[AnyPanel, ...]:
     y = 0
     for group in groups:
         placed.append(
-            Row(id=identify(f"row {group.title}"), title=group.title, grid_pos=Place(h=1, w=COLUMNS, x=0, y=y))
+            Row(id=panel_id(f"row {group.title}"), title=group.title, grid_pos=Place(h=1, w=COLUMNS, x=0, y=y))
         )
         y += 1
         for line in group.lines:
@@ -53,7 +52,7 @@ def lay(groups: Iterable[Group]) -> tuple[AnyPanel, ...]:
             edges = [round(number * COLUMNS / len(line.panels)) for number in range(len(line.panels) + 1)]
             for panel, left, right in zip(line.panels, edges, edges[1:], strict=False):
                 place = Place(h=line.height, w=right - left, x=left, y=y)
-                placed.append(msgspec.structs.replace(panel, id=identify(panel.title), grid_pos=place))
+                placed.append(msgspec.structs.replace(panel, id=panel_id(panel.title), grid_pos=place))
             y += line.height
     titles: dict[int, str] = {}
     for item in placed:
@@ -61,8 +60,3 @@ def lay(groups: Iterable[Group]) -> tuple[AnyPanel, ...]:
             raise LayoutError(f"panels {other!r} and {item.title!r} have the same id: give one another title")
         titles[item.id] = item.title
     return tuple(placed)
-
-
-def identify(title: str) -> int:
-    """Give the id of a panel with this title."""
-    return zlib.crc32(title.encode()) % _IDS + 1

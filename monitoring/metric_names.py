@@ -8,8 +8,8 @@ from pathlib import Path
 
 from reelbench.monitoring.grafana import Dashboard, Row
 from reelbench.monitoring.rules import Recording, RuleFile
-from reelbench.reporting.catalogue.entries import unknown_metric
 from reelbench.reporting.catalogue.instruments import METRICS_FILE, load, names
+from reelbench.reporting.catalogue.sli_file import unknown_metric
 
 _STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"')
 _OTHERS = re.compile(r"\{[^{}]*\}|\[[^\]]*\]|\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)")

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from string import Template
 
 from reelbench.monitoring import promql
-from reelbench.reporting.catalogue.sli import Catalogue, Objective, Sli
+from reelbench.reporting.catalogue.sli import PLACES, Catalogue, Objective, Sli
 
 WINDOW = "5m"
 """How long the last total of a case counts as the present one; a run that ended longer ago alerts nobody."""
 SPEED_WINDOW = "1m"
-PLACES = {"case": ("run_id", "scenario", "case"), "scenario": ("run_id", "scenario"), "run": ("run_id",)}
-"""Labels that tell the places of a scope apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +45,12 @@ class Watched:
 
 def watched(catalogue: Catalogue) -> Iterator[Watched]:
     """The indicators with an objective that rules can watch, in the order of the catalogue."""
-    return (Watched(sli) for sli in catalogue.slis if sli.objective and watchable(sli))
+    return (Watched(sli) for sli in catalogue.slis if sli.objective and sli.watchable)
 
 
 def unwatched(catalogue: Catalogue) -> Iterator[Sli]:
     """The indicators whose objective the report of a run alone can judge."""
-    return (sli for sli in catalogue.slis if sli.objective and not watchable(sli))
-
-
-def watchable(sli: Sli) -> bool:
-    """True when its query names its place by labels; else an alert could not tell runs apart and would never fire."""
-    if sli.query is None:
-        return False
-    named = set(Template(sli.query).get_identifiers())
-    return named == {*PLACES[sli.scope], "window"}
+    return (sli for sli in catalogue.slis if sli.objective and not sli.watchable)
 
 
 def recorded(catalogue: Catalogue) -> tuple[Watched, ...]:

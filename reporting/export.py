@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tabulate import tabulate
 
-from reelbench.loadgen.record.records import (
-    TRACES_DIR,
-    RecordError,
-    RunRecord,
-    read_calls,
-    read_jobs,
-    read_requests,
-    read_run,
-)
+from reelbench.loadgen.record.jobs import read_calls, read_jobs, read_requests
+from reelbench.loadgen.record.run import RunRecord, read_run
+from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE, TRACES_DIR, RecordError
+from reelbench.loadgen.record.stack import StackRecord, read_stack
+from reelbench.reporting.analysis import subjects
+from reelbench.reporting.analysis.record_slis import compute
 from reelbench.reporting.analysis.verdicts import Status, Verdict, analyse, worst
 from reelbench.reporting.catalogue.prices import PRICES_FILE, load_prices
-from reelbench.reporting.catalogue.sli import CATALOGUE_FILE, Catalogue, load
+from reelbench.reporting.catalogue.sli import Catalogue
+from reelbench.reporting.catalogue.sli_file import CATALOGUE_FILE, load
 from reelbench.reporting.document import text
 from reelbench.reporting.evidence import measurements as measured
 from reelbench.reporting.evidence.dimension import Dimension
@@ -28,9 +26,8 @@ from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import Measurements
 from reelbench.reporting.evidence.process_samples import read_series
 from reelbench.reporting.evidence.prometheus import QueryError, connect
-from reelbench.reporting.evidence.queries import collect, compute, questions
+from reelbench.reporting.evidence.queries import collect, questions
 from reelbench.reporting.evidence.records import Records
-from reelbench.reporting.evidence.stackfile import StackInfo, read_stack
 from reelbench.reporting.evidence.tempo import connect as connect_tempo
 from reelbench.reporting.evidence.trace_sampling import wanted
 from reelbench.reporting.evidence.traces import FileTraces, Gathered, TraceSource
@@ -91,10 +88,13 @@ def export(
         PricesError: the price list is wrong.
         QueryError: Prometheus did not answer. Without traces, from a Tempo that is gone, the reports say so.
     """
-    slis = load(catalogue)
+    whole = load(catalogue)
     price_list = load_prices(prices)
     run = read_run(run_dir)
     stack = read_stack(run_dir)
+    jobs, requests, calls = tuple(read_jobs(run_dir)), tuple(read_requests(run_dir)), tuple(read_calls(run_dir))
+    records = Records(run=run, jobs=jobs, requests=requests, calls=calls)
+    slis = subjects.of_run(whole, records)
     measurements = None if prometheus_url else _kept(run_dir, run, slis)
     if measurements is None:
         at = instant if instant is not None else _instant(run, stack)
@@ -106,8 +106,7 @@ def export(
         finally:
             if prometheus:
                 prometheus.close()
-    jobs, requests, calls = tuple(read_jobs(run_dir)), tuple(read_requests(run_dir)), tuple(read_calls(run_dir))
-    records = Records(run=run, jobs=jobs, requests=requests, calls=calls, series=measurements.series)
+    records = replace(records, series=measurements.series)
     measurements = compute(slis, records, measurements)
     gathered = _traces(traces, run_dir, records, stack, ask=prometheus_url is not None)
     evidence = Evidence(
@@ -154,7 +153,7 @@ def _kept(run_dir: Path, run: RunRecord, slis: Catalogue) -> Measurements | None
     if kept is None:
         return None
     if kept.run_id != run.run_id:
-        raise RecordError(f"{run_dir} holds measurements of run {kept.run_id}; delete {measured.MEASUREMENTS_FILE}")
+        raise RecordError(f"{run_dir} holds measurements of run {kept.run_id}; delete {MEASUREMENTS_FILE}")
     if unknown := {m.sli for m in kept.measurements} - {sli.id for sli in slis.slis}:
         msg = f"{run_dir} holds measurements that the catalogue does not know ({', '.join(sorted(unknown))})"
         raise RecordError(f"{msg}; export again with Prometheus")
@@ -162,7 +161,7 @@ def _kept(run_dir: Path, run: RunRecord, slis: Catalogue) -> Measurements | None
 
 
 def _traces(
-    traces: TraceSource | None, run_dir: Path, records: Records, stack: StackInfo | None, *, ask: bool
+    traces: TraceSource | None, run_dir: Path, records: Records, stack: StackRecord | None, *, ask: bool
 ) -> Gathered:
     """Read the traces of the run; without Prometheus, only those kept in files."""
     if traces is not None:
@@ -185,7 +184,7 @@ def _gather(source: TraceSource, records: Records) -> Gathered:
         return Gathered(absent=str(error))
 
 
-def _instant(run: RunRecord, stack: StackInfo | None) -> float:
+def _instant(run: RunRecord, stack: StackRecord | None) -> float:
     if stack is not None and stack.settled_at is not None:
         return stack.settled_at
     ends = [end for s in run.scenarios for end in (s.ended, *(c.ended for c in s.cases)) if end is not None]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 
-from reelbench.loadgen.record.records import write_atomically
+from reelbench.loadgen.record.run_files import write_atomically
 from reelbench.reporting.render import csv, junit, latex, markdown
 from reelbench.reporting.render.names import figures_of
 from reelbench.reporting.results.outcome import Found, results

@@ -19,7 +19,7 @@ from reelbench.exit_code import ExitCode
 from reelbench.loadgen.plan import reference
 from reelbench.monitoring.generate import generate, stale, write
 from reelbench.reporting.catalogue.prices import PRICES_FILE, PricesError
-from reelbench.reporting.catalogue.sli import CATALOGUE_FILE, CatalogueError
+from reelbench.reporting.catalogue.sli_file import CATALOGUE_FILE, CatalogueError
 
 SCENARIO_PAGE, SCENARIO_EXAMPLE = "docs/scenario-file.md", "docs/examples/evening_peak.yaml"
 

@@ -13,6 +13,8 @@ from types import TracebackType
 from typing import Self
 
 from reelbench import HOME
+from reelbench.loadgen.record.run_files import SCHEMA_VERSION
+from reelbench.loadgen.record.stack import ComponentRecord, PrometheusRecord, StackRecord, write_stack
 from reelbench.stack import prometheus, readiness
 from reelbench.stack.await_telemetry import DEADLINE, TelemetryEnd, await_telemetry
 from reelbench.stack.endpoints import LOADGEN, PROMETHEUS, PROVIDERS, SERVICE, Endpoints, allocate
@@ -21,7 +23,6 @@ from reelbench.stack.errors import PortTakenError, StackError
 from reelbench.stack.lock import exclusive
 from reelbench.stack.processes import Child, Processes
 from reelbench.stack.prometheus import PrometheusBinary
-from reelbench.stack.record import SCHEMA_VERSION, ComponentRecord, PrometheusRecord, StackRecord, write_stack
 
 DATA_DIR = "prometheus"
 TRACES_DIR = "traces"
@@ -265,7 +266,7 @@ class EmbeddedStack:
         record = StackRecord(
             schema_version=SCHEMA_VERSION,
             kind="embedded",
-            components=[*started, ComponentRecord(name=LOADGEN, url=None, version=ours)],
+            components=(*started, ComponentRecord(name=LOADGEN, url=None, version=ours)),
             prometheus=PrometheusRecord(
                 url=self.prometheus_url,
                 version=self._binary.version,

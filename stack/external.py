@@ -13,13 +13,14 @@ from typing import Self
 import msgspec
 
 from reelbench import HOME
+from reelbench.loadgen.record.run_files import SCHEMA_VERSION
+from reelbench.loadgen.record.stack import ComponentRecord, PrometheusRecord, StackRecord, write_stack
 from reelbench.stack import dotenv, http, readiness
 from reelbench.stack.await_telemetry import TelemetryEnd, await_telemetry
 from reelbench.stack.endpoints import LOADGEN, PROVIDERS, SERVICE
 from reelbench.stack.environment import module_command, pushing_environment, version
 from reelbench.stack.errors import StackError
 from reelbench.stack.processes import Child, Processes
-from reelbench.stack.record import SCHEMA_VERSION, ComponentRecord, PrometheusRecord, StackRecord, write_stack
 
 TRACES_DIR = "traces"
 NAMES = ("SERVICE_URL", "PROMETHEUS_URL", "TEMPO_URL", "OTEL_EXPORTER_OTLP_ENDPOINT", "PROVIDERS_URL", "GRAFANA_URL")
@@ -159,11 +160,11 @@ class ExternalRun:
         record = StackRecord(
             schema_version=SCHEMA_VERSION,
             kind="external",
-            components=[
+            components=(
                 ComponentRecord(name=SERVICE, url=addresses.service, version=None),
                 ComponentRecord(name=PROVIDERS, url=None, version=None),
                 ComponentRecord(name=LOADGEN, url=None, version=version()),
-            ],
+            ),
             prometheus=PrometheusRecord(
                 url=addresses.prometheus,
                 version=self._stack.prometheus_version,

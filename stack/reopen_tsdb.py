@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from reelbench.loadgen.record.run_files import STACK_FILE
+from reelbench.loadgen.record.stack import read_stack
 from reelbench.stack import prometheus, readiness
 from reelbench.stack.endpoints import PROMETHEUS
 from reelbench.stack.errors import PortTakenError, StackError
@@ -15,7 +17,6 @@ from reelbench.stack.lock import exclusive
 from reelbench.stack.ports import free_ports
 from reelbench.stack.processes import Child, Processes
 from reelbench.stack.prometheus import PrometheusBinary
-from reelbench.stack.record import read_stack
 
 _READY_DEADLINE = 60.0
 """Seconds for the replay of the write-ahead log; a run of minutes takes well under one."""
@@ -32,20 +33,21 @@ def reopen_tsdb(
 
     Raises:
         StackError: the run has no metrics, they are in use or damaged, or the version is too old for them.
+        RecordError: ``stack.json`` cannot be read.
     """
     record = read_stack(run_dir)
-    data = record.prometheus.data_dir
-    if data is None:
-        raise StackError(
-            f"The metrics of {run_dir} are in the Prometheus at {record.prometheus.url}; start that stack again."
-        )
-    folder = (run_dir / data).resolve()
+    if record is None or record.prometheus is None:
+        raise StackError(f"Cannot read {run_dir / STACK_FILE} of a run with its own stack; name such a run directory.")
+    kept = record.prometheus
+    if kept.data_dir is None or kept.version is None:
+        raise StackError(f"The metrics of {run_dir} are in the Prometheus at {kept.url}; start that stack again.")
+    folder = (run_dir / kept.data_dir).resolve()
     if not folder.is_dir():
         raise StackError(f"{folder} is gone, and the run's metrics with it; run the suite again.")
-    written = PrometheusBinary(folder, record.prometheus.version, "record").release
+    written = PrometheusBinary(folder, kept.version, "record").release
     if written >= (3, 0) and binary.release < _DOWNGRADE:
         raise StackError(
-            f"The metrics of {run_dir} were written by Prometheus {record.prometheus.version}, which {binary.version} "
+            f"The metrics of {run_dir} were written by Prometheus {kept.version}, which {binary.version} "
             "cannot read; set PROMETHEUS_BIN to a 3.x."
         )
     with exclusive(run_dir) as lock, TemporaryDirectory(prefix="reelbench-") as scratch, Processes() as processes:

@@ -1,4 +1,4 @@
-"""One run: have a stack, drive the load, wait until all telemetry has arrived, report."""
+"""One run: start or find the stack, drive the load, wait for the telemetry, report."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reelbench.exit_code import ExitCode
-from reelbench.loadgen.record.records import RUN_FILE, RunRecord, RunState, read_jobs, read_run
-from reelbench.reporting.document.annotations import Region, regions
+from reelbench.loadgen.record.jobs import read_jobs
+from reelbench.loadgen.record.run import RunRecord, RunState, read_run
+from reelbench.loadgen.record.run_files import RUN_FILE
+from reelbench.loadgen.record.stack import read_stack
 from reelbench.reporting.document.grafana_links import live_run
 from reelbench.reporting.evidence.prometheus import QueryError
-from reelbench.reporting.evidence.stackfile import read_stack
 from reelbench.reporting.evidence.tempo import connect
 from reelbench.reporting.export import REPORTS_DIR, export
 from reelbench.reporting.publish import DEFAULT, PAGE
+from reelbench.reporting.results.annotations import Region, regions
 from reelbench.stack.binaries import find_prometheus
 from reelbench.stack.embedded import LOGS_DIR, EmbeddedStack, check_installed
 from reelbench.stack.errors import StackError
@@ -32,20 +34,20 @@ from reelbench.suite.interrupt import Forwarding
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """What all runs of a suite have in common."""
+    """The settings that all runs of a suite share."""
 
     runs: Path
-    """Folder that the folder of each run is made in."""
+    """Folder in which the folder of each run is created."""
     arguments: tuple[str, ...]
-    """Of the load generator, apart from those that name the run and the target."""
+    """Command line of the load generator, without the run and the target."""
     target: ExternalStack | str | None
     """The stack that was found, or the base URL of a service; None: the embedded stack."""
     charts: bool
     forwarding: Forwarding
     say: Callable[[str], None]
-    """Tells the user what happens."""
+    """Writes a line about the progress to standard error."""
     show: Callable[[str], None]
-    """Tells the user what came out."""
+    """Writes a line of the result to standard output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +56,21 @@ class Ended:
 
     exit_code: int
     run: RunRecord | None
-    """None when the load never began; then the folder is gone."""
+    """None when the load never began; then the folder was removed."""
 
     @property
     def made(self) -> bool:
-        """True when the load went to the end of its plan."""
+        """True when the load completed its plan."""
         return self.run is not None and self.run.state is RunState.COMPLETED
 
 
 def measure(load: Load, run_id: str, environment: Mapping[str, str] = os.environ) -> Ended:
-    """Make one run and write its reports; nothing half-written stays of a run whose load never began.
+    """Make one run and write its reports; the folder of a run whose load never began is removed.
 
     Args:
-        load: What to run.
-        run_id: Its name, and that of its folder.
-        environment: What the processes of an embedded stack inherit.
+        load: The settings of the run.
+        run_id: Name of the run and of its folder.
+        environment: The environment that the processes of an embedded stack inherit.
 
     Raises:
         StackError: the stack does not start or ends.
@@ -101,11 +103,11 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
         with load.forwarding.to(child):
             run = _ended_run(run_dir, child, lambda run: _annotate(grafana, regions(run)))
         if run is None:
-            return Ended(exit_code_of(child, say), None)  # its message is on the terminal
+            return Ended(exit_code_of(child, say), None)  # the load generator has written its message to the terminal
         say(f"load ended after {time.monotonic() - begun:.1f} s")
         settled = stack.await_telemetry(run.ended or time.time())
-        child.signal(signal.SIGTERM)  # it has kept its metrics up for the last scrape
-        # of one whose record is whole, a signal is that of the line before, come after it had stopped to listen
+        child.signal(signal.SIGTERM)  # it has served its metrics until the last scrape
+        # with a complete record, the end by a signal is that of the line above, sent after the handler was removed
         status = exit_code_of(child, say) if run.ended is None else max(0, child.process.wait())
         if not settled.complete:
             say(f"warning: no metrics past the end of the run from {', '.join(settled.missing)}: counts may differ")
@@ -136,7 +138,7 @@ def _stack_for(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Sta
 
 @contextmanager
 def _shown_in(stack: Stack, say: Callable[[str], None]) -> Iterator[Grafana | None]:
-    """Give the Grafana that shows the run; None when the stack has none."""
+    """Yield the client of the Grafana that shows the run; None when the stack has no Grafana."""
     if stack.grafana_url is None:
         yield None
         return
@@ -145,7 +147,7 @@ def _shown_in(stack: Stack, say: Callable[[str], None]) -> Iterator[Grafana | No
 
 
 def _annotate(grafana: Grafana | None, found: Sequence[Region]) -> None:
-    """Show these regions; what is shown already is left alone."""
+    """Write these regions; unchanged regions are skipped."""
     if grafana is None:
         return
     for region in found:
@@ -153,7 +155,7 @@ def _annotate(grafana: Grafana | None, found: Sequence[Region]) -> None:
 
 
 def _await_traces(run_dir: Path, say: Callable[[str], None]) -> None:
-    """Wait until the trace store shows the root span of every job; says so when some stay away."""
+    """Wait until the trace store shows the root span of every job; warn when some are missing."""
     stack = read_stack(run_dir)
     if stack is None or stack.traces_url is None:
         return
@@ -167,11 +169,11 @@ def _await_traces(run_dir: Path, say: Callable[[str], None]) -> None:
     finally:
         tempo.close()
     if found < expected:
-        say(f"warning: Tempo shows {found} traces of {expected} jobs: the others were lost on the way")
+        say(f"warning: Tempo shows {found} traces of {expected} jobs: the others were lost")
 
 
 def _ended_run(run_dir: Path, child: Child, show: Callable[[RunRecord], None]) -> RunRecord | None:
-    """Wait until the load has ended, and read what it wrote; None when it wrote nothing. `show` sees it meanwhile."""
+    """Wait until the load has ended, passing its record to `show` meanwhile; None when it wrote no record."""
     while child.wait(timeout=0.1) is None:
         if not (run_dir / RUN_FILE).exists():
             continue
@@ -183,12 +185,12 @@ def _ended_run(run_dir: Path, child: Child, show: Callable[[RunRecord], None]) -
 
 
 def unwritable(error: OSError, runs: Path) -> str:
-    """Why a run or its reports cannot be written, with the cure."""
+    """Return why a run or its reports cannot be written, with the cure."""
     return f"cannot read or write {error.filename or runs} ({error.strerror}); make room, or choose another --runs"
 
 
 def exit_code_of(child: Child, say: Callable[[str], None]) -> int:
-    """The exit code of a load generator that left no whole record; says so when it was killed."""
+    """Return the exit code of a load generator without a complete record; report when it was killed."""
     status = child.process.wait()
     if status in {-signal.SIGINT, -signal.SIGTERM}:
         return ExitCode.INTERRUPTED
@@ -199,7 +201,7 @@ def exit_code_of(child: Child, say: Callable[[str], None]) -> int:
 
 
 def _discard(run_dir: Path, *, logs_named: bool) -> None:
-    """Remove the folder of a run that never began, but for the logs that a message has sent the user to."""
+    """Remove the folder of a run that never began, except the logs that an error message named."""
     if not logs_named:
         shutil.rmtree(run_dir)
         return

@@ -1,4 +1,4 @@
-"""Several runs of one plan: repetitions, an ablation, or both, and the reports that speak of all of them."""
+"""Several runs of one plan: repetitions, an ablation, or both, and the reports about all of them."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reelbench.exit_code import ExitCode
-from reelbench.loadgen.record.records import RecordError
+from reelbench.loadgen.record.run_files import RecordError
 from reelbench.reporting.compare.folders import ABLATION_SUFFIX, REPEAT_SUFFIX
 from reelbench.reporting.evidence.prometheus import QueryError
 from reelbench.stack.errors import StackError
 from reelbench.suite.measuring import Ended, Load, measure, unwritable
-from reelbench.suite.variants import Variant, in_force, variants
+from reelbench.suite.variants import Variant, configured, variants
 
 SEVERITY = (ExitCode.PASS, ExitCode.INCONCLUSIVE, ExitCode.FAIL, ExitCode.ABSENT, ExitCode.INTERRUPTED)
-"""Exit codes from good to bad; one that is not here is worse than a failed objective."""
+"""Exit codes from best to worst; any other code ranks just above a failed objective."""
 
 
 def run_series(load: Load, base: str, *, repeat: int, ablate: Sequence[str]) -> int:
-    """Make all runs, one after the other, and write what there is to say of them together; gives the exit code.
+    """Make all runs, one after the other, and write the reports about all of them; return the exit code.
 
-    The configurations take turns, and every second round goes the other way, so that a machine that becomes slower
-    with time is not taken for an effect. The first run that does not come to its end is the last.
+    The configurations alternate, and every second round runs in reverse order, so that a machine which becomes slower
+    over time does not look like an effect. A run that is not completed ends the series.
 
     Args:
-        load: What all runs have in common.
-        base: Beginning of all run ids.
+        load: The settings that all runs share.
+        base: Prefix of all run ids.
         repeat: Runs of each configuration.
-        ablate: The optimizations to leave out one by one; none: the service as it is, alone.
+        ablate: The optimizations to leave out one by one; empty: only the service as it is.
     """
     every = variants(ablate)
     made: dict[Variant, list[Path]] = {variant: [] for variant in every}
@@ -42,7 +42,7 @@ def run_series(load: Load, base: str, *, repeat: int, ablate: Sequence[str]) -> 
         if ended.made or (ended.run is not None and not made[variant]):
             made[variant].append(load.runs / run_id)
         elif ended.run is not None:
-            load.say(f"{run_id} was not finished: it has its own reports, and no part in those of all runs")
+            load.say(f"{run_id} was not finished: it has its own reports and is left out of the reports about all runs")
         if not ended.made:
             stopped = ended.exit_code or ExitCode.ABSENT
             break
@@ -52,16 +52,16 @@ def run_series(load: Load, base: str, *, repeat: int, ablate: Sequence[str]) -> 
 
 
 def worst(codes: Sequence[int]) -> int:
-    """The worst of these exit codes."""
+    """Return the worst of these exit codes."""
     return max(
         codes, key=lambda code: SEVERITY.index(code) if code in SEVERITY else SEVERITY.index(ExitCode.FAIL) + 0.5
     )
 
 
 def _attempt(load: Load, run_id: str, variant: Variant) -> Ended:
-    """One run; what keeps it from being made is told, and is no reason to lose the runs before it."""
+    """Make one run; an error is reported, and the series keeps the runs before it."""
     try:
-        with in_force(load, variant) as environment:
+        with configured(load, variant) as environment:
             return measure(load, run_id, environment)
     except KeyboardInterrupt:
         load.say("interrupted")

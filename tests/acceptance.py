@@ -16,9 +16,10 @@ import pytest
 
 from reelbench.loadgen.plan.scenario import Dimension, Scenario
 from reelbench.loadgen.plan.scenario_file import load_folder
-from reelbench.loadgen.record.records import RunRecord, RunState, ScenarioRecord, read_jobs, read_run
+from reelbench.loadgen.record.jobs import read_jobs
+from reelbench.loadgen.record.run import RunRecord, RunState, ScenarioRecord, read_run
 from reelbench.reporting.analysis.verdicts import Status, Verdict
-from reelbench.reporting.catalogue import sli as catalogue
+from reelbench.reporting.catalogue import sli_file as catalogue
 from reelbench.reporting.export import Exported, export
 from reelbench.reporting.sections.verdict import verdict_cells
 

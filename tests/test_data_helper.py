@@ -10,7 +10,8 @@ import msgspec
 import orjson
 import pytest
 
-from reelbench.loadgen.record.records import JobRecord, Outcome, read_jobs, to_line
+from reelbench.loadgen.record.jobs import JobRecord, Outcome, read_jobs
+from reelbench.loadgen.record.run_files import to_line
 from reelbench.service.faults.plan import Plan, Rule, read
 from reelbench.service.pipeline import document
 from reelbench.service.pipeline.tasks import DocumentError

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from reelbench.loadgen.record.records import JobRecord, Outcome, read_jobs, read_run
+from reelbench.loadgen.record.jobs import JobRecord, Outcome, read_jobs
+from reelbench.loadgen.record.run import read_run
 from tests.loadgen.fake_target import FakeTarget, serving
 from tests.loadgen.harness import case, open_case, scenario
 from tests.loadgen.test_runner import run_on

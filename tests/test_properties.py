@@ -20,8 +20,10 @@ from reelbench.loadgen.plan.fault_plan import plan_all_faults
 from reelbench.loadgen.plan.plan import plan_run, to_bytes
 from reelbench.loadgen.plan.scenario import PROFILES
 from reelbench.loadgen.plan.scenario_file import FOLDER, ScenarioError, load_file, load_folder
-from reelbench.loadgen.record.records import RecordError, read_jobs, read_run, to_line
-from reelbench.reporting.catalogue.sli import CATALOGUE_FILE, CatalogueError, load
+from reelbench.loadgen.record.jobs import read_jobs
+from reelbench.loadgen.record.run import read_run
+from reelbench.loadgen.record.run_files import RecordError, to_line
+from reelbench.reporting.catalogue.sli_file import CATALOGUE_FILE, CatalogueError, load
 from tests.test_data_helper import job
 
 SCENARIOS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yaml"))}

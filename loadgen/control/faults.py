@@ -12,7 +12,7 @@ import msgspec
 from reelbench.loadgen.control.admin_client import ControlError, Controls
 from reelbench.loadgen.drive.clock import Clock
 from reelbench.loadgen.plan.fault_plan import PlannedFault, Side, Window, windows
-from reelbench.loadgen.record.records import FaultRecord
+from reelbench.loadgen.record.run import FaultRecord
 
 GRACE_SECONDS = 60.0
 """By which a fault outlives its planned end when this process was killed and cannot lift it."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from reelbench.loadgen.control.admin_client import ControlError, Controls, LoggedCall, ServiceState
 from reelbench.loadgen.plan.fault_plan import Side
-from reelbench.loadgen.record.records import AuditRecord, CallRecord, TransitionRecord
+from reelbench.loadgen.record.jobs import CallRecord
+from reelbench.loadgen.record.run import AuditRecord, TransitionRecord
 
 AUDIT_DEADLINE = 15.0
 """Seconds until a service must have come to rest after a scenario: nothing runs, nothing waits for the store."""

@@ -23,7 +23,7 @@ from reelbench.loadgen.drive.download_integrity import Findings
 from reelbench.loadgen.http.trace_headers import UNSAMPLED, baggage_header, traceparent
 from reelbench.loadgen.plan.plan import PlannedJob
 from reelbench.loadgen.plan.scenario import Scenario, Step
-from reelbench.loadgen.record.records import JobRecord, Outcome, RequestRecord
+from reelbench.loadgen.record.jobs import JobRecord, Outcome, RequestRecord
 from reelbench.loadgen.target.api_types import Manifest, Video
 from reelbench.loadgen.target.target import Call, Content, Exchange, Reply, Target
 

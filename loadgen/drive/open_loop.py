@@ -19,7 +19,7 @@ from reelbench.loadgen.drive.job import JobRunner
 from reelbench.loadgen.drive.stop import Stop, run_unless
 from reelbench.loadgen.plan.plan import PlannedJob
 from reelbench.loadgen.plan.scenario import Scenario
-from reelbench.loadgen.record.records import Outcome
+from reelbench.loadgen.record.jobs import Outcome
 
 GLANCE = 0.25
 """Longest sleep between two looks at whether the user has stopped the run."""

@@ -12,7 +12,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from reelbench.loadgen.record.records import JobRecord, Outcome
+from reelbench.loadgen.record.jobs import JobRecord, Outcome
 
 
 @dataclass(slots=True)

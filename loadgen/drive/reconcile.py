@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 
 from opentelemetry.context import Context
 
-from reelbench.loadgen.record.records import StoreCount
+from reelbench.loadgen.record.run import StoreCount
 from reelbench.loadgen.target.target import Call, Target
 
 PAGE = 100

@@ -26,16 +26,9 @@ from reelbench.loadgen.metrics import Metrics
 from reelbench.loadgen.plan.fault_plan import PlannedFault
 from reelbench.loadgen.plan.plan import PlannedJob
 from reelbench.loadgen.plan.scenario import Case, Profile, Scenario
+from reelbench.loadgen.record.jobs import JobRecord, RequestRecord
 from reelbench.loadgen.record.journal import Journal
-from reelbench.loadgen.record.records import (
-    ArrivalsRecord,
-    CaseRecord,
-    JobRecord,
-    RequestRecord,
-    RunRecord,
-    RunState,
-    ScenarioRecord,
-)
+from reelbench.loadgen.record.run import ArrivalsRecord, CaseRecord, RunRecord, RunState, ScenarioRecord
 
 IDLE_SAMPLES = 3
 """Least samples of each gauge in an idle case."""

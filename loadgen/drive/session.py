@@ -29,7 +29,8 @@ from reelbench.loadgen.plan.plan import plan_hash, plan_run, to_bytes
 from reelbench.loadgen.plan.scenario import Case
 from reelbench.loadgen.record.environment import describe
 from reelbench.loadgen.record.journal import Journal, JournalError
-from reelbench.loadgen.record.records import SCHEMA_VERSION, RunRecord, RunState
+from reelbench.loadgen.record.run import RunRecord, RunState
+from reelbench.loadgen.record.run_files import SCHEMA_VERSION
 from reelbench.loadgen.settings import Settings
 from reelbench.loadgen.target.target import Target, TargetError
 

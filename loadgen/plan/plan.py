@@ -16,7 +16,7 @@ import msgspec
 from reelbench.loadgen.plan.arrivals import arrivals
 from reelbench.loadgen.plan.fault_plan import PlannedFault
 from reelbench.loadgen.plan.scenario import Case, Profile, Scenario, Step
-from reelbench.loadgen.record.records import to_line
+from reelbench.loadgen.record.run_files import to_line
 
 _METHODS = (
     "a controlled experiment on",

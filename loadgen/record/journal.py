@@ -9,23 +9,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from reelbench.loadgen.record.records import (
+from reelbench.loadgen.record.jobs import CallRecord, JobRecord, RequestRecord
+from reelbench.loadgen.record.run import RunRecord, write_run
+from reelbench.loadgen.record.run_files import (
     CALLS_FILE,
     JOBS_FILE,
     PLAN_FILE,
     REQUESTS_FILE,
     RUN_FILE,
-    CallRecord,
-    JobRecord,
-    RequestRecord,
-    RunRecord,
+    RecordError,
     to_line,
     write_atomically,
-    write_run,
 )
 
 
-class JournalError(Exception):
+class JournalError(RecordError):
     """The run cannot be written (disk full, no permission); the message is one sentence."""
 
 

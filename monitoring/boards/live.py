@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from reelbench.monitoring.boards.objectives import objectives
-from reelbench.monitoring.boards.parts import LIVE_UID, ask, board, chart, stat, table
+from reelbench.monitoring.boards.parts import ask, board, chart, stat, table
 from reelbench.monitoring.grafana import Dashboard
 from reelbench.monitoring.layout import Group, Line
 from reelbench.monitoring.promql import MEASURED, PLACE, RATE, gauge, hit_rate, observed, quantile, rate
 from reelbench.reporting.catalogue.prices import Prices
 from reelbench.reporting.catalogue.sli import Catalogue
+from reelbench.reporting.document.grafana_links import LIVE_UID
 
 _ENDED = f'{PLACE},outcome!~"aborted|cancelled"'
 

@@ -6,7 +6,8 @@ from reelbench.monitoring.boards.parts import UNITS, ask, stat
 from reelbench.monitoring.layout import Group, Line
 from reelbench.monitoring.objectives import watched, worst
 from reelbench.monitoring.promql import PLACE
-from reelbench.reporting.catalogue.sli import Catalogue, Sli
+from reelbench.reporting.catalogue.sli import Catalogue
+from reelbench.reporting.document.grafana_links import panel_title
 from reelbench.reporting.document.text import with_unit
 
 _A_LINE = 6
@@ -37,8 +38,3 @@ def objectives(catalogue: Catalogue, *dimensions: str) -> tuple[Group, ...]:
         )
     lines = [Line(4, panels[start : start + _A_LINE]) for start in range(0, len(panels), _A_LINE)]
     return (Group("Objectives", lines),) if lines else ()
-
-
-def panel_title(sli: Sli) -> str:
-    """The title of the panel that shows an objective; the panel's id comes from it."""
-    return f"{sli.title}, worst place"

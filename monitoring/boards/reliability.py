@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from reelbench.monitoring.boards.objectives import objectives
-from reelbench.monitoring.boards.parts import RELIABILITY_UID, ask, board, chart, states
+from reelbench.monitoring.boards.parts import ask, board, chart, states
 from reelbench.monitoring.burn_rate import ALERTS, budgets
 from reelbench.monitoring.grafana import Dashboard, Mapping, Word
 from reelbench.monitoring.layout import Group, Line
 from reelbench.monitoring.promql import PLACE, gauge, observed, quantile, rate
 from reelbench.reporting.catalogue.prices import Prices
 from reelbench.reporting.catalogue.sli import Catalogue
+from reelbench.reporting.document.grafana_links import RELIABILITY_UID
 
 BREAKER = Mapping(
     options={

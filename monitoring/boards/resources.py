@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from reelbench.monitoring.boards.objectives import objectives
-from reelbench.monitoring.boards.parts import RESOURCES_UID, ask, board, chart, stat, text_variable
+from reelbench.monitoring.boards.parts import ask, board, chart, stat, text_variable
 from reelbench.monitoring.grafana import Dashboard, TextVariable
 from reelbench.monitoring.layout import Group, Line
 from reelbench.monitoring.promql import PLACE, gauge, hit_rate, quantile, rate
 from reelbench.reporting.catalogue.prices import Prices
 from reelbench.reporting.catalogue.sli import Catalogue
+from reelbench.reporting.document.grafana_links import RESOURCES_UID
 
 _HOUR = 3600
 _SERVICE = 'job="service"'

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from reelbench.monitoring.boards.parts import TRACES_UID, ask, board, chart, table, text_variable, traceql
+from reelbench.monitoring.boards.parts import ask, board, chart, table, text_variable, traceql
 from reelbench.monitoring.grafana import TEMPO, Dashboard, Defaults, FieldConfig, NodeGraph, Place, Target
 from reelbench.monitoring.layout import Group, Line
 from reelbench.monitoring.promql import quantile, rate
 from reelbench.reporting.catalogue.prices import Prices
 from reelbench.reporting.catalogue.sli import Catalogue
+from reelbench.reporting.document.grafana_links import TRACES_UID
 
 UID = TRACES_UID
 CHOSEN = 'span.run_id =~ "$run_id" && span.scenario =~ "$scenario"'

@@ -7,11 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from reelbench.loadgen.record.records import JobRecord
+from reelbench.loadgen.record.jobs import JobRecord
 from reelbench.reporting.analysis.critical_path import critical_path
 from reelbench.reporting.evidence.traces import TraceSpan
-from reelbench.reporting.sections.performance.components import STAGES
 
+STAGES = {
+    "parse": "Document parsing",
+    "script": "LLM script",
+    "speech": "TTS speech",
+    "visual": "Visuals",
+    "compose": "Composition",
+}
+"""Title of each stage, by the service's name of the stage."""
 STAGE_SPAN = "video.job.stage "
 API = "/v1/videos"
 QUEUE = "Queue"

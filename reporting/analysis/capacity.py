@@ -64,7 +64,7 @@ def broken(case: OpenCase) -> tuple[str, ...]:
         found.append(f"success rate {value} %, below {MIN_SUCCESS * 100:g} %")
     p95 = case.response(0.95)
     if p95 is None or not p95.within(MAX_P95):
-        found.append(f"P95 of the response time {p95 or text.NONE} s, objective {MAX_P95:g} s")
+        found.append(f"P95 of the response time {text.censored(p95)} s, objective {MAX_P95:g} s")
     if case.delivered < MIN_DELIVERED:
         found.append(
             f"{text.percent(case.delivered)} % of the offered jobs came to an end, below {MIN_DELIVERED * 100:g} %"

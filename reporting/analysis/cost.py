@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from reelbench.loadgen.record.records import CaseRecord, Outcome
+from reelbench.loadgen.record.jobs import Outcome
+from reelbench.loadgen.record.run import CaseRecord
 from reelbench.reporting.analysis.process_usage import UNDER_TEST, job_seconds, memory, utilisation
 from reelbench.reporting.analysis.subjects import RESOURCES, load_levels, single_job, steady_load
 from reelbench.reporting.analysis.traffic import traffic
+from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import case_seconds
 
@@ -104,7 +106,7 @@ def bill(evidence: Evidence, scenario: str, case: CaseRecord) -> Bill | None:
         "cpu": used * len(jobs) / HOUR,
         "memory": max(held.growth, 0.0) / GIB * seconds / HOUR,
         "egress": moved.egress / 1e9,
-        **{name: (evidence.value("usage", scenario, case.name, KINDS[name]) or 0.0) / PER[name] for name in KINDS},
+        **{name: (evidence.value(Role.USAGE, scenario, case.name, KINDS[name]) or 0.0) / PER[name] for name in KINDS},
     }
     charges = tuple(
         Charge(name, quantity, quantity * evidence.prices.price(name)) for name, quantity in quantities.items()
@@ -124,8 +126,8 @@ def reference(evidence: Evidence) -> tuple[str, CaseRecord, Bill] | None:
 def charged(evidence: Evidence, scenario: str, case: CaseRecord) -> float | None:
     """List cost of what providers charged for one completed job; None without completed jobs or usage."""
     completed = len(evidence.response_times(scenario, case.name))
-    used = {name: evidence.value("usage", scenario, case.name, kind) for name, kind in KINDS.items()}
-    asked = evidence.value("cache_hits", scenario, case.name, "script")
+    used = {name: evidence.value(Role.USAGE, scenario, case.name, kind) for name, kind in KINDS.items()}
+    asked = evidence.value(Role.CACHE_HITS, scenario, case.name, "script")
     if not completed or (all(value is None for value in used.values()) and not asked):
         return None  # where nothing was charged, hits tell a zero from no data
     return math.fsum((used[name] or 0.0) / PER[name] * evidence.prices.price(name) for name in KINDS) / completed
@@ -186,8 +188,8 @@ def _hour(evidence: Evidence, cores: float, gib: float) -> float:
 def _retries(evidence: Evidence, scenario: str, case: CaseRecord, charges: tuple[Charge, ...]) -> float:
     cost = 0.0
     for provider, names in PROVIDERS.items():
-        calls = evidence.value("job_calls", scenario, case.name, provider)
-        attempts = evidence.value("job_attempts", scenario, case.name, provider)
+        calls = evidence.value(Role.JOB_CALLS, scenario, case.name, provider)
+        attempts = evidence.value(Role.JOB_ATTEMPTS, scenario, case.name, provider)
         if calls and attempts and attempts > calls:
             charged = math.fsum(charge.cost for charge in charges if charge.name in names)
             cost += charged / calls * (attempts - calls)

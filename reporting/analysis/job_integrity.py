@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from reelbench.loadgen.record.records import JobRecord, Outcome, ScenarioRecord
+from reelbench.loadgen.record.jobs import JobRecord, Outcome
+from reelbench.loadgen.record.run import ScenarioRecord
 from reelbench.reporting.document.text import literal
 from reelbench.reporting.evidence.records import Records
 

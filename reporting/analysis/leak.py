@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
-from reelbench.loadgen.record.records import CaseRecord
+from reelbench.loadgen.record.run import CaseRecord
 from reelbench.reporting.analysis.case_samples import Samples
 from reelbench.reporting.analysis.process_usage import UNDER_TEST, memory_samples
 from reelbench.reporting.evidence.records import Records, case_seconds
@@ -44,10 +44,10 @@ class Leak:
         return max(lower, 0.0) * HORIZON if self.trend.significant else 0.0
 
 
-def leak(records: Records, scenario: str) -> Leak | None:
-    """The growth of memory in the first case of a scenario; None when there are too few samples for a trend."""
+def leak(records: Records, scenario: str, case: CaseRecord | None = None) -> Leak | None:
+    """Return the growth of memory in a case, by default the first; None with too few samples for a trend."""
     found = records.scenario(scenario)
-    case = next((c for c in found.cases if c.started is not None), None) if found else None
+    case = case or (next((c for c in found.cases if c.started is not None), None) if found else None)
     seconds = case_seconds(case) if case else None
     if case is None or not seconds:
         return None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reelbench.loadgen.record.records import CaseRecord
+from reelbench.loadgen.record.run import CaseRecord
 from reelbench.reporting.analysis.open_cases import open_case
+from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import Measurement
 from reelbench.reporting.evidence.records import STOPPED, case_seconds
@@ -57,10 +58,10 @@ def levels(evidence: Evidence, *scenarios: str, model: str = "closed") -> tuple[
                 times=summarize(times),
                 throughput=len(times) / seconds if seconds else None,
                 requests=evidence.case_requests(scenario.name, case.name) / seconds if seconds else None,
-                queue_average=evidence.value("queue_time_avg", scenario.name, case.name),
-                queue_p95=evidence.measured("queue_time_p95", scenario.name, case.name),
+                queue_average=evidence.value(Role.QUEUE_TIME_AVG, scenario.name, case.name),
+                queue_p95=evidence.measured(Role.QUEUE_TIME_P95, scenario.name, case.name),
                 generator_cpu=case.generator_cpu,
-                littles_law=littles_law.check(jobs, own_slots(evidence, case))
+                littles_law=littles_law.check([(job.due, job.done) for job in jobs], own_slots(evidence, case))
                 if case.model == "closed" and case.pace is None
                 else None,
                 cut_off=len(arriving.cut_off) if (arriving := open_case(evidence, scenario, case)) else 0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-from reelbench.loadgen.record.records import CallRecord
+from reelbench.loadgen.record.jobs import CallRecord
 from reelbench.reporting.analysis.outages import transitions
 from reelbench.reporting.evidence.records import Records
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import median
 
-from reelbench.loadgen.record.records import CallRecord, FaultRecord, Outcome, TransitionRecord
+from reelbench.loadgen.record.jobs import CallRecord, Outcome
+from reelbench.loadgen.record.run import FaultRecord, TransitionRecord
 from reelbench.reporting.evidence.records import Records
 from reelbench.reporting.statistics.intervals import Interval, mean_interval
 

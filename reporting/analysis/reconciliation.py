@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reelbench.loadgen.record.records import JobRecord, Outcome, ScenarioRecord
+from reelbench.loadgen.record.jobs import JobRecord, Outcome
+from reelbench.loadgen.record.run import ScenarioRecord
+from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.evidence.evidence import Evidence
 
 CONFIRMATION = 0.1
@@ -89,14 +91,14 @@ def _store(evidence: Evidence, scenario: ScenarioRecord) -> Count:
 def _client_counters(evidence: Evidence, scenario: str, jobs: list[JobRecord]) -> list[Count]:
     source = "Prometheus, loadgen_jobs_total"
     total = evidence.value
-    if all(total("client_jobs", scenario, member=outcome) is None for outcome in Outcome):
+    if all(total(Role.CLIENT_JOBS, scenario, member=outcome) is None for outcome in Outcome):
         reason = _silence(evidence)
         if reason or not jobs:
             return [Count(source, "jobs", len(jobs), len(jobs), None if reason else 0, reason)]
     counts = []
     for outcome in Outcome:
         logged = sum(1 for job in jobs if job.outcome is outcome)
-        found = round(total("client_jobs", scenario, member=outcome) or 0)
+        found = round(total(Role.CLIENT_JOBS, scenario, member=outcome) or 0)
         if logged or found:
             counts.append(Count(source, f"jobs {outcome}", logged, logged, found))
     return counts
@@ -105,7 +107,7 @@ def _client_counters(evidence: Evidence, scenario: str, jobs: list[JobRecord]) -
 def _service_counters(evidence: Evidence, scenario: str, jobs: list[JobRecord]) -> list[Count]:
     source = "Prometheus, video_jobs_total"
     words = ("completed", "partial", "failed", "cancelled")
-    values = {word: evidence.value("service_jobs", scenario, member=word) for word in words}
+    values = {word: evidence.value(Role.SERVICE_JOBS, scenario, member=word) for word in words}
     accepted = sum(1 for job in jobs if job.accepted is not None)
     if all(value is None for value in values.values()):
         reason = _silence(evidence) or (

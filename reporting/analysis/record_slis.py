@@ -1,6 +1,6 @@
-"""Indicators that are exact functions of the client's records and not queries: registered by name for the catalogue.
+"""Indicators that are functions of the client's records instead of queries.
 
-The first line of a function's docstring is what a report's appendix says of it.
+The appendix of a report explains a function by the first line of its docstring.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from reelbench.loadgen.record.records import CaseRecord, ScenarioRecord
+import msgspec
+
+from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
 from reelbench.reporting.analysis.capacity import knee
 from reelbench.reporting.analysis.job_integrity import losses
 from reelbench.reporting.analysis.leak import leak
@@ -17,7 +19,10 @@ from reelbench.reporting.analysis.open_breaker_calls import crossings
 from reelbench.reporting.analysis.outages import outages, recovery
 from reelbench.reporting.analysis.process_usage import UNDER_TEST, memory, utilisation
 from reelbench.reporting.analysis.spike import spikes
+from reelbench.reporting.catalogue.sli import Catalogue, RecordFunction, Sli
+from reelbench.reporting.evidence.measurements import RECORDS, Measurement, Measurements
 from reelbench.reporting.evidence.prometheus import NoData
+from reelbench.reporting.evidence.queries import places, rounded
 from reelbench.reporting.evidence.records import Records, case_seconds
 
 TOO_FEW = "too few samples of memory within the case"
@@ -26,14 +31,14 @@ UNREAD = NoData("the service's breakers could not be read")
 
 
 @dataclass(frozen=True, slots=True)
-class Exact:
+class RecordValue:
     """A number with its sample size."""
 
     value: float
     n: int
 
 
-def calls_while_open(records: Records, scenario: str) -> Exact | NoData:
+def calls_while_open(records: Records, scenario: str) -> RecordValue | NoData:
     """Calls that arrived at a provider within an open interval of its breaker and were sent after the opening."""
     if records.switched_off("breaker"):
         return NO_BREAKER
@@ -44,10 +49,10 @@ def calls_while_open(records: Records, scenario: str) -> Exact | NoData:
     found = crossings(records, scenario)
     if not found.intervals:
         return NoData("no breaker opened, so nothing could pass one")
-    return Exact(len(found.passed), found.counted)
+    return RecordValue(len(found.passed), found.counted)
 
 
-def breaker_opened(records: Records, scenario: str) -> Exact | NoData:
+def breaker_opened(records: Records, scenario: str) -> RecordValue | NoData:
     """Share of the outages that the provider's breaker opened in."""
     if records.switched_off("breaker"):
         return NO_BREAKER
@@ -56,47 +61,51 @@ def breaker_opened(records: Records, scenario: str) -> Exact | NoData:
     found = outages(records, scenario)
     if not found:
         return NoData("no outage was injected")
-    return Exact(sum(1 for outage in found if outage.opened is not None) / len(found), len(found))
+    return RecordValue(sum(1 for outage in found if outage.opened is not None) / len(found), len(found))
 
 
-def mean_time_to_recovery(records: Records, scenario: str) -> Exact | NoData:
+def mean_time_to_recovery(records: Records, scenario: str) -> RecordValue | NoData:
     """Mean of breaker closed - fault on, over the outages that opened the breaker and recovered within the case."""
     if records.switched_off("breaker"):
         return NO_BREAKER
     if not records.breakers_read(scenario):
         return UNREAD
     found = recovery(outages(records, scenario))
-    return Exact(found.mean, found.n) if found else NoData("no outage opened the breaker and recovered within the case")
+    return (
+        RecordValue(found.mean, found.n)
+        if found
+        else NoData("no outage opened the breaker and recovered within the case")
+    )
 
 
-def integrity_share(records: Records, scenario: str) -> Exact | NoData:
+def integrity_share(records: Records, scenario: str) -> RecordValue | NoData:
     """Jobs whose every file and metadata match the manifest, of all jobs that were checked (with warm-up)."""
     found = losses(records, scenario)
     if not found.checked:
         return NoData("no job's files were checked")
-    return Exact(1 - found.corrupt / found.checked, found.checked)
+    return RecordValue(1 - found.corrupt / found.checked, found.checked)
 
 
-def jobs_lost(records: Records, scenario: str) -> Exact | NoData:
+def jobs_lost(records: Records, scenario: str) -> RecordValue | NoData:
     """Accepted jobs that the list of videos did not hold after the scenario, or held without an end (with warm-up)."""
     found = losses(records, scenario)
     if found.lost is None:
         return NoData("the list of videos was not read")
     if not found.expected:
         return NoData("no job was accepted and kept")
-    return Exact(found.lost, found.expected)
+    return RecordValue(found.lost, found.expected)
 
 
-def memory_per_job(records: Records, scenario: str) -> Exact | NoData:
+def memory_per_job(records: Records, scenario: str) -> RecordValue | NoData:
     """Peak of memory of service and media workers in the first case less the last sample before it; n is jobs."""
     case = _first_case(records, scenario)
     found = memory(records, scenario, case, *UNDER_TEST) if case else None
     if case is None or found is None or found.growth is None:
         return NoData(_unread("memory", records.scenario(scenario)))
-    return Exact(found.growth, len(records.case_jobs(scenario, case.name)))
+    return RecordValue(found.growth, len(records.case_jobs(scenario, case.name)))
 
 
-def cpu_utilisation(records: Records, scenario: str) -> Exact | NoData:
+def cpu_utilisation(records: Records, scenario: str) -> RecordValue | NoData:
     """CPU time of service and media workers in all cases by their length and the machine's cores; n is jobs."""
     found = records.scenario(scenario)
     cases = [case for case in found.cases if case.started is not None] if found else []
@@ -105,38 +114,42 @@ def cpu_utilisation(records: Records, scenario: str) -> Exact | NoData:
         return NoData(_unread("CPU time", found))
     whole = math.fsum(length or 0.0 for _, length in shares)
     used = math.fsum((share or 0.0) * (length or 0.0) for share, length in shares)
-    return Exact(used / whole, len(records.scenario_jobs(scenario)))
+    return RecordValue(used / whole, len(records.scenario_jobs(scenario)))
 
 
-def memory_growth(records: Records, scenario: str) -> Exact | NoData:
+def memory_growth(records: Records, scenario: str) -> RecordValue | NoData:
     """Memory of service and media workers at the end (median of 3 samples) over the beginning, less 1; n is samples."""
     found = leak(records, scenario)
-    return Exact(found.growth, found.trend.n) if found else NoData(TOO_FEW)
+    return RecordValue(found.growth, found.trend.n) if found else NoData(TOO_FEW)
 
 
-def memory_leaked(records: Records, scenario: str) -> Exact | NoData:
+def memory_leaked(records: Records, scenario: str) -> RecordValue | NoData:
     """Lower limit of the slope of memory by job over 1,000 jobs; 0 without a significant trend; n is samples."""
     found = leak(records, scenario)
-    return Exact(found.projected, found.trend.n) if found else NoData(TOO_FEW)
+    return RecordValue(found.projected, found.trend.n) if found else NoData(TOO_FEW)
 
 
-def sustained_rate(records: Records, scenario: str) -> Exact | NoData:
+def sustained_rate(records: Records, scenario: str) -> RecordValue | NoData:
     """Highest arrival rate at which success, P95, ended jobs and backlog all hold, 0 if none does; n is its jobs."""
     found = knee(records, scenario)
     if found is None:
         return NoData("no case with arrivals began")
     held = found.held
-    return Exact(held.case.load.rate, len(held.case.jobs)) if held else Exact(0.0, len(found.steps[0].case.jobs))
+    return (
+        RecordValue(held.case.load.rate, len(held.case.jobs))
+        if held
+        else RecordValue(0.0, len(found.steps[0].case.jobs))
+    )
 
 
-def spike_recovery(records: Records, scenario: str) -> Exact | NoData:
+def spike_recovery(records: Records, scenario: str) -> RecordValue | NoData:
     """Seconds from the end of the burst until response times were back in the steady band; n is jobs from it on."""
     found = next(iter(spikes(records, scenario)), None)
     if found is None:
         return NoData("no burst with at least ten jobs before it and after it")
     if found.recovery is None:
         return NoData("response times were not back in the steady band when jobs stopped arriving")
-    return Exact(found.recovery, found.after)
+    return RecordValue(found.recovery, found.after)
 
 
 def _unread(what: str, scenario: ScenarioRecord | None) -> str:
@@ -151,10 +164,10 @@ def _first_case(records: Records, scenario: str) -> CaseRecord | None:
     return next((case for case in found.cases if case.started is not None), None) if found else None
 
 
-ExactFunction = Callable[[Records, str], Exact | NoData]
+RecordSli = Callable[[Records, str], RecordValue | NoData]
 
-FUNCTIONS: dict[str, ExactFunction] = {
-    function.__name__: function
+FUNCTIONS: dict[RecordFunction, RecordSli] = {
+    RecordFunction(function.__name__): function
     for function in (
         calls_while_open,
         breaker_opened,
@@ -169,9 +182,44 @@ FUNCTIONS: dict[str, ExactFunction] = {
         spike_recovery,
     )
 }
-"""Every function that the catalogue may name, by its name."""
+"""The code of every function that the catalogue may name."""
 
 
-def explain(name: str) -> str:
-    """What a function computes, in one line."""
-    return (FUNCTIONS[name].__doc__ or "").split("\n", 1)[0]
+def explain(function: RecordFunction) -> str:
+    """Return what a function computes, in one line."""
+    return (FUNCTIONS[function].__doc__ or "").split("\n", 1)[0]
+
+
+def compute(catalogue: Catalogue, records: Records, measurements: Measurements) -> Measurements:
+    """Add the indicators whose source is the records, in the order of the catalogue, in place of their old values."""
+    kept = [m for m in measurements.measurements if m.source != RECORDS]
+    found = [
+        _computed(sli, sli.function, scenario, records, measurements.instant)
+        for sli in catalogue.slis
+        if sli.function is not None
+        for scenario, _ in places(sli, records.run)
+        if scenario is not None
+    ]
+    order = {sli.id: number for number, sli in enumerate(catalogue.slis)}
+    return msgspec.structs.replace(
+        measurements, measurements=tuple(sorted((*kept, *found), key=lambda m: order[m.sli]))
+    )
+
+
+def _computed(
+    sli: Sli, function: RecordFunction, scenario: ScenarioRecord, records: Records, instant: float
+) -> Measurement:
+    answer = FUNCTIONS[function](records, scenario.name)
+    return Measurement(
+        sli=sli.id,
+        scenario=scenario.name,
+        case="",
+        member="",
+        source=RECORDS,
+        query=f"{function}({scenario.name})",
+        instant=instant,
+        value=rounded(answer.value) if isinstance(answer, RecordValue) else None,
+        no_data=answer.reason if isinstance(answer, NoData) else None,
+        bound=None,
+        n=answer.n if isinstance(answer, RecordValue) else None,
+    )

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from statistics import median
 
-from reelbench.loadgen.record.records import Outcome
+from reelbench.loadgen.record.jobs import Outcome
 from reelbench.reporting.analysis.open_cases import OpenCase, open_cases
 from reelbench.reporting.evidence.records import Records
 from reelbench.reporting.statistics.censoring import tail

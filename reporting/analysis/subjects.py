@@ -8,8 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from reelbench.loadgen.record.records import CaseRecord, FaultRecord, JobRecord, ScenarioRecord
+import msgspec
+
+from reelbench.loadgen.record.jobs import JobRecord
+from reelbench.loadgen.record.run import CaseRecord, FaultRecord, ScenarioRecord
 from reelbench.reporting.analysis.outages import STORE, outages, transient
+from reelbench.reporting.catalogue.sli import Catalogue, Evident, Role
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import STOPPED, Records
@@ -83,7 +87,7 @@ def normal_operation(evidence: Evidence) -> ScenarioRecord | None:
         and not any(case.switches for case in scenario.cases)
         and any(job.outcome not in STOPPED for job in evidence.scenario_jobs(scenario.name))
     ]
-    return min(calm, key=lambda scenario: not _judged(evidence, "success_rate", scenario), default=None)
+    return min(calm, key=lambda scenario: not _judged(evidence, Role.SUCCESS_RATE, scenario), default=None)
 
 
 def most_files_checked(records: Records) -> ScenarioRecord | None:
@@ -110,7 +114,7 @@ def single_request(evidence: Evidence) -> Subject | None:
     ]
 
     def rank(one: Subject) -> tuple[bool, int]:
-        judged = _judged(evidence, "response_time_p95", one.scenario)
+        judged = _judged(evidence, Role.RESPONSE_TIME_P95, one.scenario)
         return judged, len(evidence.response_times(one.name, one.case.name))
 
     return max(found, key=rank, default=None)
@@ -215,6 +219,47 @@ def toggled(records: Records, toggle: str) -> Subject | None:
     return None
 
 
+# ---- the catalogue --------------------------------------------------------------------------------------------------
+
+
+def of_run(catalogue: Catalogue, records: Records) -> Catalogue:
+    """Return the catalogue with the scenarios of a run that show the subject of an indicator or of an objective."""
+    found = {subject: tuple(find(records)) for subject, find in EVIDENT.items()}
+
+    def extended(scenarios: tuple[str, ...], subject: Evident | None) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*scenarios, *found[subject]))) if subject else scenarios
+
+    slis = []
+    for sli in catalogue.slis:
+        objective = sli.objective
+        if objective is not None:
+            scenarios = extended(objective.scenarios, objective.subject)
+            objective = msgspec.structs.replace(objective, scenarios=scenarios)
+        scenarios = extended(sli.scenarios, sli.subject)
+        slis.append(msgspec.structs.replace(sli, scenarios=scenarios, objective=objective))
+    return Catalogue(tuple(slis), catalogue.readings)
+
+
+def _only(*found: ScenarioRecord | Subject | None) -> list[str]:
+    return [one.name for one in found if one is not None]
+
+
+EVIDENT: dict[Evident, Callable[[Records], list[str]]] = {
+    Evident.PROVIDER_OUTAGE: lambda records: names(provider_outages(records)),
+    Evident.STORE_OUTAGE: lambda records: names(store_outages(records)),
+    Evident.CANCELLATION: lambda records: names(cancellations(records)),
+    Evident.STORED_JOBS: lambda records: names(_with_job(records, lambda j: j.accepted is not None and not j.deleted)),
+    Evident.CHECKED_FILES: lambda records: _only(most_files_checked(records)),
+    Evident.RAMP: lambda records: _only(ramp(records)),
+    Evident.BURST: lambda records: names(bursts(records)),
+    Evident.SINGLE_JOB: lambda records: _only(single_job(records)),
+    Evident.LOAD_LEVELS: lambda records: _only(load_levels(records, RESOURCES)),
+    Evident.SEQUENTIAL_JOBS: lambda records: _only(sequential_jobs(records)),
+    Evident.KNOWN_PROMPTS: lambda records: _only(known_prompts(records)),
+}
+"""How the scenarios of a subject are found."""
+
+
 # ---- shared ---------------------------------------------------------------------------------------------------------
 
 
@@ -238,6 +283,8 @@ def _plain(records: Records, scenario: ScenarioRecord, case: CaseRecord) -> bool
     return case.model == "closed" and case.pace is None and undisturbed
 
 
-def _judged(evidence: Evidence, sli: str, scenario: ScenarioRecord) -> bool:
-    objective = evidence.catalogue.get(sli).objective
-    return sli in scenario.objectives or (objective is not None and scenario.name in objective.scenarios)
+def _judged(evidence: Evidence, role: Role, scenario: ScenarioRecord) -> bool:
+    sli = evidence.catalogue.of_role(role)
+    if sli is None:
+        return False
+    return sli.id in scenario.objectives or (sli.objective is not None and scenario.name in sli.objective.scenarios)

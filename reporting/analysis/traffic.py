@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reelbench.loadgen.record.records import CaseRecord
+from reelbench.loadgen.record.run import CaseRecord
+from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.evidence.evidence import Evidence
 
 DEPENDENCIES = ("llm", "tts", "image", "store")
@@ -37,7 +38,7 @@ def traffic(evidence: Evidence, scenario: str, case: CaseRecord) -> Traffic | No
     """Return the bytes of a case; None when the service did not count them."""
     sent, received = (
         {name: value for name in DEPENDENCIES if (value := evidence.value(sli, scenario, case.name, name)) is not None}
-        for sli in ("io_sent", "io_received")
+        for sli in (Role.IO_SENT, Role.IO_RECEIVED)
     )
     jobs = evidence.case_jobs(scenario, case.name)
     if not sent or not received or not jobs:

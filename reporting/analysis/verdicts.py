@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reelbench.loadgen.record.records import CaseRecord, ScenarioRecord
+from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
 from reelbench.reporting.analysis.generator_health import Health, check
 from reelbench.reporting.analysis.open_cases import OpenCase, open_case
 from reelbench.reporting.analysis.reconciliation import Reconciliation, reconcile
-from reelbench.reporting.catalogue.sli import Objective, Sli
+from reelbench.reporting.catalogue.sli import Objective, Samples, Sli
 from reelbench.reporting.document import text
 from reelbench.reporting.evidence.buckets import Bound
 from reelbench.reporting.evidence.evidence import Evidence
@@ -19,10 +19,6 @@ from reelbench.reporting.evidence.records import place_name
 
 QUICK = "quick"
 """The profile in which a small sample is expected and tolerated."""
-
-
-RESPONSE_TIME = "response_time"
-"""Section of the catalogue whose percentiles are of completed jobs."""
 
 
 class Status(StrEnum):
@@ -139,7 +135,7 @@ def _judge(
     if case is not None and case.model == "idle" and sli.dimension != "resources":
         return None  # nothing is sent in it, so nothing of jobs and requests can be judged
     status, reason, too_few = _compare(sli, objective, measurement)
-    if status is Status.PASS and sli.section == RESPONSE_TIME and sli.quantile and case is not None:
+    if status is Status.PASS and sli.samples is Samples.RESPONSE_TIMES and sli.quantile and case is not None:
         status, reason = _with_cut_off(open_case(evidence, scenario, case), sli.quantile, objective.value)
     places = {(scenario.name, c.name) for c in scenario.cases} if case is None else {(scenario.name, case.name)}
     # a loss is what makes counts differ, so a key objective that does not hold fails all the same
@@ -196,7 +192,7 @@ def _with_cut_off(arriving: OpenCase | None, quantile: float, limit: float) -> t
     found = arriving.response(quantile) if arriving is not None and arriving.cut_off else None
     if arriving is None or found is None or found.within(limit):
         return Status.PASS, ""
-    reason = f"{text.counted(len(arriving.cut_off), 'job')} cut off; with them it is {found} s"
+    reason = f"{text.counted(len(arriving.cut_off), 'job')} cut off; with them it is {text.censored(found)} s"
     return (Status.FAIL if found.value > limit else Status.INCONCLUSIVE), reason
 
 

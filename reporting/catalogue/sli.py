@@ -1,78 +1,220 @@
-"""The catalogue of service level indicators: strictly loaded, all errors at once."""
+"""Service level indicators: what each one is, and how Python asks for it."""
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Collection, Mapping
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import cached_property
 from string import Template
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-from reelbench.loadgen.strict_yaml import UnreadableError, parse_mapping, read_bytes
-from reelbench.reporting.analysis.record_slis import FUNCTIONS
-from reelbench.reporting.catalogue.entries import METRIC, check_metrics, check_texts, named
-from reelbench.reporting.catalogue.strict import build, near
+from reelbench.reporting.catalogue.strict import Finite
 
-CATALOGUE_FILE = Path(__file__).with_name("slis.yaml")
-VERSION = 1
-_SELECTOR = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\{[^{}]*\}")
-_HEAD = ("version", "readings", "slis")
+METRIC = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\{")
+"""A metric with a selector in a query."""
+
+PLACES = {"case": ("run_id", "scenario", "case"), "scenario": ("run_id", "scenario"), "run": ("run_id",)}
+"""Labels that tell the places of a scope apart."""
+Direction = Literal["at_most", "at_least"]
 
 
-class CatalogueError(Exception):
-    """A catalogue that cannot be used; `errors` holds every error, the message all of them, one a line."""
+class Kind(StrEnum):
+    """What the value of an indicator is, which decides its interval and how runs are compared by it."""
 
-    def __init__(self, *errors: str) -> None:
-        super().__init__("\n".join(errors))
-        self.errors = list(errors)
+    SHARE = "share"
+    """Share of n counted events, between 0 and 1."""
+    COUNT = "count"
+    """How many of n counted events; compared as a share of n."""
+    QUANTILE = "quantile"
+    MEAN = "mean"
+    RATE = "rate"
+    """Events per second."""
+    TOTAL = "total"
+    """Sum or number of things, not out of n."""
+    VALUE = "value"
+    """Any other number."""
+
+
+class Samples(StrEnum):
+    """Samples in the client's records that an indicator can be computed from exactly."""
+
+    RESPONSE_TIMES = "response_times"
+    """Of the completed measured jobs of a case."""
+    REQUEST_DURATIONS = "request_durations"
+    """Of the measured requests of an operation in a scenario."""
+
+
+class ReportSection(StrEnum):
+    """The section of a report that shows an indicator."""
+
+    RESPONSE_TIME = "response_time"
+    CONCURRENT_LOAD = "concurrent_load"
+    THROUGHPUT = "throughput"
+    OPEN_LOOP = "open_loop"
+    API_LATENCY = "api_latency"
+    COMPONENTS = "components"
+    ERROR_RECOVERY = "error_recovery"
+    CIRCUIT_BREAKER = "circuit_breaker"
+    STORE_OUTAGE = "store_outage"
+    PARTIAL_FAILURES = "partial_failures"
+    JOB_CANCELLATION = "job_cancellation"
+    DATA_INTEGRITY = "data_integrity"
+    CACHE = "cache"
+    POOLING = "pooling"
+    NETWORK = "network"
+    COST = "cost"
+    MEMORY = "memory"
+    CPU = "cpu"
+    LEAK = "leak"
+    RECONCILIATION = "reconciliation"
+
+
+class Role(StrEnum):
+    """The name by which Python asks for an indicator; at most one indicator of a catalogue has it."""
+
+    RESPONSE_TIME_AVG = "response_time_avg"
+    RESPONSE_TIME_P50 = "response_time_p50"
+    RESPONSE_TIME_P95 = "response_time_p95"
+    RESPONSE_TIME_P99 = "response_time_p99"
+    SUCCESS_RATE = "success_rate"
+    THROUGHPUT = "throughput"
+    REQUEST_RATE = "request_rate"
+    QUEUE_TIME_AVG = "queue_time_avg"
+    QUEUE_TIME_P95 = "queue_time_p95"
+    API_LATENCY_AVG = "api_latency_avg"
+    API_LATENCY_P95 = "api_latency_p95"
+    WAIT_LATENCY_AVG = "wait_latency_avg"
+    WAIT_LATENCY_P95 = "wait_latency_p95"
+    STAGE_N = "stage_n"
+    STAGE_SUM = "stage_sum"
+    STAGE_AVG = "stage_avg"
+    STAGE_P95 = "stage_p95"
+    RETRY_CALLS = "retry_calls"
+    CALLS_SUCCESSFUL_WITHOUT_RETRY = "calls_successful_without_retry"
+    CALLS_SUCCESSFUL_WITH_RETRY = "calls_successful_with_retry"
+    CALLS_FAILED_WITHOUT_RETRY = "calls_failed_without_retry"
+    CALLS_FAILED_WITH_RETRY = "calls_failed_with_retry"
+    RETRY_ATTEMPTS = "retry_attempts"
+    RETRY_AMPLIFICATION = "retry_amplification"
+    RETRY_BACKOFF = "retry_backoff"
+    TRANSIENT_N = "transient_n"
+    RECOVERY_RATE = "recovery_rate"
+    NOT_PERMITTED = "not_permitted"
+    BREAKER_OPENED = "breaker_opened"
+    CALLS_WHILE_OPEN = "calls_while_open"
+    MTTR = "mttr"
+    JOBS_DEFERRED = "jobs_deferred"
+    JOBS_WRITTEN_BACK = "jobs_written_back"
+    STORE_UNSAVED_UNTIL = "store_unsaved_until"
+    JOBS_REJECTED = "jobs_rejected"
+    PARTIAL_SHARE = "partial_share"
+    CANCEL_N = "cancel_n"
+    CANCEL_AVG = "cancel_avg"
+    CANCEL_P95 = "cancel_p95"
+    CACHE_HITS = "cache_hits"
+    CACHE_COALESCED = "cache_coalesced"
+    CACHE_MISSES = "cache_misses"
+    CACHE_IO_SAVED = "cache_io_saved"
+    CACHE_TIME_SAVED = "cache_time_saved"
+    CACHE_HIT_RATE = "cache_hit_rate"
+    CONNECTIONS_OPENED = "connections_opened"
+    CONNECTIONS_REUSED = "connections_reused"
+    CONNECT_AVG = "connect_avg"
+    IO_SENT = "io_sent"
+    IO_RECEIVED = "io_received"
+    USAGE = "usage"
+    JOB_CALLS = "job_calls"
+    JOB_ATTEMPTS = "job_attempts"
+    MEMORY_PER_JOB = "memory_per_job"
+    CPU_UTILISATION = "cpu_utilisation"
+    MEMORY_LEAKED = "memory_leaked"
+    CLIENT_JOBS = "client_jobs"
+    SERVICE_JOBS = "service_jobs"
+
+
+class Evident(StrEnum):
+    """What a scenario shows by its records; `reporting/analysis/subjects.py` has the code."""
+
+    PROVIDER_OUTAGE = "provider_outage"
+    STORE_OUTAGE = "store_outage"
+    CANCELLATION = "cancellation"
+    STORED_JOBS = "stored_jobs"
+    CHECKED_FILES = "checked_files"
+    RAMP = "ramp"
+    BURST = "burst"
+    SINGLE_JOB = "single_job"
+    LOAD_LEVELS = "load_levels"
+    SEQUENTIAL_JOBS = "sequential_jobs"
+    KNOWN_PROMPTS = "known_prompts"
+
+
+class RecordFunction(StrEnum):
+    """Functions of the client's records and the providers' logs; `reporting/analysis/record_slis.py` has their code."""
+
+    CALLS_WHILE_OPEN = "calls_while_open"
+    BREAKER_OPENED = "breaker_opened"
+    MEAN_TIME_TO_RECOVERY = "mean_time_to_recovery"
+    INTEGRITY_SHARE = "integrity_share"
+    JOBS_LOST = "jobs_lost"
+    MEMORY_PER_JOB = "memory_per_job"
+    CPU_UTILISATION = "cpu_utilisation"
+    MEMORY_GROWTH = "memory_growth"
+    MEMORY_LEAKED = "memory_leaked"
+    SUSTAINED_RATE = "sustained_rate"
+    SPIKE_RECOVERY = "spike_recovery"
 
 
 class Objective(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a value must hold, and where it is judged."""
+    """The limit that a value must keep, and where it is judged."""
 
-    value: float
-    direction: Literal["at_most", "at_least"]
+    value: Finite
+    direction: Direction
     scenarios: tuple[str, ...] = ()
-    """Scenarios where it is judged; none = wherever the indicator is measured."""
+    """Scenarios where it is judged; empty = wherever the indicator is measured."""
+    subject: Evident | None = None
+    """Also judged in the scenarios of a run that show this."""
     concurrency: int | None = None
     """Judge only the cases with this many jobs in flight."""
     members: tuple[str, ...] = ()
-    """Judge only these members of an indicator that is split; none = all."""
+    """Judge only these members of an indicator that is split; empty = all."""
 
 
 class By(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A label of the answer, and the values of it that are expected."""
 
     label: str
-    members: tuple[str, ...]
+    members: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, description="the values that are expected")]
 
 
 class Sli(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One indicator. The fields are explained at the head of the catalogue file."""
 
     id: str
+    role: Role | None = None
     title: str
     unit: str
+    kind: Kind
+    samples: Samples | None = None
     dimension: Literal["performance", "reliability", "resources", "every"]
-    section: str
+    section: ReportSection
     scope: Literal["case", "scenario", "run"]
     why: str
     source: Literal["prometheus", "records"] = "prometheus"
     query: str | None = None
-    function: str | None = None
+    function: RecordFunction | None = None
     scenarios: tuple[str, ...] = ()
+    subject: Evident | None = None
     by: By | None = None
     per_second: bool = False
-    quantile: float | None = None
+    quantile: Annotated[float, msgspec.Meta(gt=0, lt=1, description="a number between 0 and 1")] | None = None
     buckets: str | None = None
     n: str | None = None
-    min_n: int = 0
+    min_n: Annotated[int, msgspec.Meta(ge=0, description="a whole number of 0 or more")] = 0
     objective: Objective | None = None
-    direction: Literal["at_most", "at_least"] | None = None
+    direction: Direction | None = None
     key: bool = False
 
     @property
@@ -81,13 +223,18 @@ class Sli(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return self.objective.direction if self.objective else self.direction
 
     def of(self, dimension: str) -> bool:
-        """True when it belongs to a dimension."""
+        """Return True when the indicator belongs to a dimension."""
         return self.dimension in {dimension, "every"}
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """Names of the metrics that the queries read, in order of appearance."""
         return tuple(dict.fromkeys(METRIC.findall(f"{self.query or ''} {self.buckets or ''}")))
+
+    @property
+    def watchable(self) -> bool:
+        """True when the query names its place by labels alone, so that rules and panels can show it for every run."""
+        return self.query is not None and {*Template(self.query).get_identifiers()} == {*PLACES[self.scope], "window"}
 
     def fill(self, template: str, values: Mapping[str, str]) -> str:
         """Put values for the placeholders into one of the two templates, quoted for a PromQL string."""
@@ -107,123 +254,29 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     why: str
 
 
-class Catalogue(msgspec.Struct, frozen=True):
+class Catalogue(msgspec.Struct, frozen=True, dict=True):
     """All indicators and readings in the order of the file."""
 
     slis: tuple[Sli, ...]
     readings: tuple[Reading, ...] = ()
 
+    @cached_property
+    def _by_id(self) -> dict[str, Sli]:
+        return {sli.id: sli for sli in self.slis}
+
+    @cached_property
+    def _by_role(self) -> dict[Role, Sli]:
+        return {sli.role: sli for sli in self.slis if sli.role is not None}
+
     def get(self, sli: str) -> Sli:
-        """The indicator of this id; KeyError when there is none."""
-        for entry in self.slis:
-            if entry.id == sli:
-                return entry
-        raise KeyError(sli)
+        """Return the indicator of an id; KeyError when there is none."""
+        return self._by_id[sli]
 
+    def of_role(self, role: Role) -> Sli | None:
+        """Return the indicator that has a role; None when no indicator of this catalogue has it."""
+        return self._by_role.get(role)
 
-def load(
-    path: Path = CATALOGUE_FILE, *, needed: Collection[str] = (), metrics: Collection[str] | None = None
-) -> Catalogue:
-    """Read a catalogue.
-
-    Args:
-        path: The file.
-        needed: Indicators that must be there.
-        metrics: The metrics that queries may name; None = any.
-
-    Raises:
-        CatalogueError: with every error of the file, one a line.
-    """
-    try:
-        data = read_bytes(path)
-    except UnreadableError as error:
-        raise CatalogueError(f"{path}: {error}") from error
-    return _parsed(data, path, frozenset(needed), None if metrics is None else frozenset(metrics))
-
-
-@lru_cache(maxsize=4)  # a comparison of many runs reads its one catalogue once for all
-def _parsed(data: bytes, path: Path, needed: frozenset[str], metrics: frozenset[str] | None) -> Catalogue:
-    """The catalogue that these bytes are; `path` is for messages."""
-    try:
-        document, errors = parse_mapping(data, "catalogue", "version", ours=True)
-    except UnreadableError as error:
-        raise CatalogueError(f"{path}: {error}") from error
-    errors += [f"unknown key {key!r}; {near(key, _HEAD)}" for key in document if key not in _HEAD]
-    errors += [f"the key {key!r} is missing; add it" for key in ("version", "slis") if key not in document]
-    if document.get("version", VERSION) != VERSION:
-        errors.append(f"version is {document['version']!r}, this Reelbench reads version {VERSION}")
-    entries = named("sli", document.get("slis", []), errors)
-    sli_ids = {entry["id"] for _, entry in entries if isinstance(entry.get("id"), str)}
-    slis = []
-    for place, entry in entries:
-        check_texts(place, entry, sli_ids, metrics, errors)
-        if sli := build(Sli, entry, place, errors):
-            slis.append(sli)
-            _check_alone(sli, place, errors)
-    _check_together(slis, errors)
-    readings = []
-    for place, entry in named("reading", document.get("readings", []), errors):
-        if reading := build(Reading, entry, place, errors):
-            readings.append(reading)
-            if not _SELECTOR.fullmatch(reading.selector):
-                errors.append(f"{place}: selector must be a metric with a selector in braces and nothing more")
-            check_metrics(f"{place}: selector", reading.selector, metrics, errors)
-    errors += [
-        f"the dashboards need the indicator {name!r}, which is missing; put it back"
-        for name in sorted(needed - sli_ids)
-    ]
-    if errors:
-        raise CatalogueError(*(f"{path}: {error}" for error in errors))
-    return Catalogue(tuple(slis), tuple(readings))
-
-
-def _check_alone(sli: Sli, name: str, errors: list[str]) -> None:
-    (_check_records if sli.source == "records" else _check_query)(sli, name, errors)
-    if sli.objective and (strangers := set(sli.objective.members) - set(sli.by.members if sli.by else ())):
-        errors.append(f"{name}: objective: members {', '.join(sorted(strangers))} are not among those of by")
-    if sli.objective and not math.isfinite(sli.objective.value):
-        errors.append(f"{name}: objective: value must be a finite number, it is {sli.objective.value}")
-    if sli.min_n < 0:
-        errors.append(f"{name}: min_n must not be negative, it is {sli.min_n}")
-    if sli.by and not sli.by.members:
-        errors.append(f"{name}: by: members is empty; name the values that are expected")
-    if sli.objective and sli.direction:
-        errors.append(f"{name}: direction is that of the objective; leave it out")
-    if sli.key and sli.objective is None:
-        errors.append(f"{name}: key needs an objective, which alone can fail")
-
-
-def _check_records(sli: Sli, name: str, errors: list[str]) -> None:
-    if sli.function is not None and sli.function not in FUNCTIONS:
-        errors.append(f"{name}: function {sli.function!r} is not known, it must be one of {', '.join(FUNCTIONS)}")
-    if sli.scope != "scenario":
-        errors.append(f"{name}: source records needs scope scenario, it is {sli.scope}")
-    given = {"query": sli.query, "buckets": sli.buckets, "quantile": sli.quantile, "by": sli.by, "n": sli.n}
-    errors.extend(f"{name}: source records has no {key}" for key, value in given.items() if value is not None)
-    if sli.per_second:
-        errors.append(f"{name}: source records has no per_second")
-
-
-def _check_query(sli: Sli, name: str, errors: list[str]) -> None:
-    if sli.function is not None:
-        errors.append(f"{name}: function needs source records")
-    if (sli.quantile is None) != (sli.buckets is None):
-        errors.append(f"{name}: quantile and buckets belong together")
-    if sli.quantile is not None and not 0 < sli.quantile < 1:
-        errors.append(f"{name}: quantile must lie between 0 and 1, it is {sli.quantile}")
-    if sli.per_second and sli.scope != "case":
-        errors.append(f"{name}: per_second needs scope case, only a case has a recorded length")
-    if sli.min_n and sli.n is None:
-        errors.append(f"{name}: min_n needs n, the indicator that gives the sample size")
-
-
-def _check_together(slis: list[Sli], errors: list[str]) -> None:
-    known = {sli.id: sli for sli in reversed(slis)}
-    for sli in slis:
-        source = known.get(sli.n or "")
-        if source is None:
-            continue
-        if source.source == "records":
-            errors.append(f"sli {sli.id}: n names {sli.n!r}, which is no query")
-        elif (source.scope, source.by, source.scenarios) != (sli.scope, sli.by, sli.scenarios):
-            errors.append(f"sli {sli.id}: n names {sli.n!r}, which differs in scope, by or scenarios")
+    def objective(self, role: Role) -> Objective | None:
+        """Return the objective of the indicator that has a role; None without the one or the other."""
+        sli = self.of_role(role)
+        return sli.objective if sli else None

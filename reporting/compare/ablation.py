@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reelbench.reporting.catalogue.sli import Catalogue, load
+from reelbench.reporting.catalogue.sli import Catalogue
+from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.compare import ablation_report
 from reelbench.reporting.compare.check import refusals
 from reelbench.reporting.compare.compare import compare, describe

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 
-from reelbench.loadgen.record.records import RunState
+from reelbench.loadgen.record.run import RunState
 from reelbench.reporting.compare.check import differs
 from reelbench.reporting.compare.finding import ComparisonRecord, SideRecord
 from reelbench.reporting.compare.judge import judge

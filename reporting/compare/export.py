@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from reelbench.reporting.catalogue.sli import load
+from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.compare import report
 from reelbench.reporting.compare.check import CompareError, refusals
 from reelbench.reporting.compare.compare import compare

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from reelbench.loadgen.record.records import RecordError
+from reelbench.loadgen.record.run_files import RecordError
 
 REPORTS_DIR = "reports"
 REPEAT_SUFFIX = ".repeat"

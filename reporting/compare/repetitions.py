@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reelbench.reporting.catalogue.sli import load
+from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.compare import repeated_report
 from reelbench.reporting.compare.folders import REPETITIONS_FILE, REPORTS_DIR
 from reelbench.reporting.compare.kinds import Observed, title_of, unit_of

@@ -6,15 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from reelbench.loadgen.record.records import (
-    RUN_FILE,
-    RecordError,
-    RunState,
-    read_calls,
-    read_jobs,
-    read_requests,
-    read_run,
-)
+from reelbench.loadgen.record.jobs import read_calls, read_jobs, read_requests
+from reelbench.loadgen.record.run import RunState, read_run
+from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE, RUN_FILE, RecordError
+from reelbench.loadgen.record.stack import read_stack
 from reelbench.reporting.analysis.generator_health import check
 from reelbench.reporting.analysis.reconciliation import reconcile
 from reelbench.reporting.analysis.verdicts import Status
@@ -23,7 +18,6 @@ from reelbench.reporting.catalogue.sli import Catalogue
 from reelbench.reporting.compare.folders import repeated_runs
 from reelbench.reporting.evidence import measurements as measured
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.stackfile import read_stack
 
 DIMENSIONS = ("performance", "reliability", "resources")
 
@@ -75,7 +69,7 @@ def read_evidence(folder: Path, catalogue: Catalogue) -> Evidence:
     run = read_run(folder)
     kept = measured.read(folder)
     if kept is None:
-        msg = f"{folder} has no {measured.MEASUREMENTS_FILE}; write it with: python scripts/export_reports.py {folder}"
+        msg = f"{folder} has no {MEASUREMENTS_FILE}; write it with: python scripts/export_reports.py {folder}"
         raise RecordError(msg)
     return Evidence(
         catalogue=catalogue,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from reelbench.loadgen.record.records import write_atomically
+from reelbench.loadgen.record.run_files import write_atomically
 from reelbench.reporting.document.report import Report
 from reelbench.reporting.render import markdown
 

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
-from reelbench.loadgen.record.records import RunRecord
-from reelbench.monitoring.boards.objectives import panel_title
-from reelbench.monitoring.boards.parts import LIVE_UID, RELIABILITY_UID, RESOURCES_UID
-from reelbench.monitoring.layout import identify
-from reelbench.monitoring.objectives import watchable
+from reelbench.loadgen.record.run import RunRecord
 from reelbench.reporting.catalogue.sli import Sli
 from reelbench.reporting.evidence.records import Place
 
+TAG = "reelbench"
+"""On every annotation and every dashboard of this project."""
+LIVE_UID, RELIABILITY_UID, RESOURCES_UID = "reelbench-live", "reelbench-reliability", "reelbench-resources"
+TRACES_UID = "reelbench-traces"
 BOARDS = {"performance": LIVE_UID, "every": LIVE_UID, "reliability": RELIABILITY_UID, "resources": RESOURCES_UID}
 """The dashboard that shows the objectives of a dimension."""
 MARGIN = 10.0
 """Seconds shown before and after a run: the exports around it."""
 TEMPO_UID = "tempo"
 """The data source of traces, as provisioned."""
+
+
+_PANEL_IDS = 1_000_000
 
 
 def live_run(grafana: str, run_id: str, started: float, ended: float | None) -> str:
@@ -37,10 +41,20 @@ def place(grafana: str | None, run: RunRecord, scenario: str = "", case: str = "
 
 def panel(grafana: str | None, sli: Sli, run: RunRecord, scenario: str = "", case: str = "") -> str | None:
     """The one panel that shows an objective of the catalogue, at that time; None as for a place, or without a panel."""
-    if sli.objective is None or not watchable(sli):
+    if sli.objective is None or not sli.watchable:
         return None
-    shown = {"viewPanel": str(identify(panel_title(sli)))}
+    shown = {"viewPanel": str(panel_id(panel_title(sli)))}
     return _at(grafana, BOARDS[sli.dimension], run, (scenario, case), shown)
+
+
+def panel_title(sli: Sli) -> str:
+    """Return the title of the panel that shows an objective."""
+    return f"{sli.title}, worst place"
+
+
+def panel_id(title: str) -> int:
+    """Return the id of a panel, which depends on its title alone, so that links to the panel keep."""
+    return zlib.crc32(title.encode()) % _PANEL_IDS + 1
 
 
 def window(run: RunRecord, scenario: str = "", case: str = "") -> tuple[float | None, float | None]:

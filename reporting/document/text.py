@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from reelbench.reporting.evidence.buckets import Bound
 from reelbench.reporting.evidence.measurements import Measurement
+from reelbench.reporting.statistics.censoring import Tail
 from reelbench.reporting.statistics.intervals import Interval, Percentile, Proportion
 
 NONE = "-"
@@ -87,6 +88,19 @@ def quantile(measured: Measurement | None, form: str = "s") -> str:
 def tail(value: Percentile) -> str:
     """A percentile in seconds, starred where the sample is too small for an upper limit."""
     return f"{seconds(value.value)}{'*' if value.interval.upper is None else ''}"
+
+
+def censored(value: Tail | None) -> str:
+    """A percentile in seconds, such as ``0.512``, or ``>= 1.234`` where it falls among jobs that were cut off."""
+    return NONE if value is None else f"{'>= ' if value.at_least else ''}{seconds(value.value)}"
+
+
+def censored_limits(value: Tail) -> str:
+    """The interval of such a percentile in seconds."""
+    lower, upper = value.interval.lower, value.interval.upper
+    if upper is None:
+        return NONE if lower is None else f"from {seconds(lower)}"
+    return f"{seconds(lower)} to {seconds(upper)}"
 
 
 def rate(value: Proportion | None) -> str:

@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from reelbench.loadgen.record.stack import StackRecord
 from reelbench.reporting.catalogue.prices import Prices
-from reelbench.reporting.catalogue.sli import Catalogue
+from reelbench.reporting.catalogue.sli import Catalogue, Role
 from reelbench.reporting.evidence.measurements import Measurement, Measurements
 from reelbench.reporting.evidence.records import Records
-from reelbench.reporting.evidence.stackfile import StackInfo
 from reelbench.reporting.evidence.traces import Gathered, RootKey
 
 
@@ -19,7 +19,7 @@ class Evidence(Records):
     """The records of a run and what telemetry said about it."""
 
     catalogue: Catalogue
-    stack: StackInfo | None
+    stack: StackRecord | None
     measurements: Measurements
     prices: Prices
     root_spans: Counter[RootKey] | None
@@ -31,11 +31,14 @@ class Evidence(Records):
     def _measured(self) -> dict[tuple[str, str, str, str], Measurement]:
         return {(m.sli, m.scenario, m.case, m.member): m for m in self.measurements.measurements}
 
-    def measured(self, sli: str, scenario: str, case: str = "", member: str = "") -> Measurement | None:
-        """The measurement of an indicator; None when it was not asked for."""
+    def measured(self, sli: Role | str, scenario: str, case: str = "", member: str = "") -> Measurement | None:
+        """Return the measurement of an indicator, by role or id; None when it was not measured there."""
+        if isinstance(sli, Role):
+            found = self.catalogue.of_role(sli)
+            return self._measured.get((found.id, scenario, case, member)) if found else None
         return self._measured.get((sli, scenario, case, member))
 
-    def value(self, sli: str, scenario: str, case: str = "", member: str = "") -> float | None:
-        """The value of an indicator; None when there is no data."""
+    def value(self, sli: Role | str, scenario: str, case: str = "", member: str = "") -> float | None:
+        """Return the value of an indicator, by role or id; None when there is no data."""
         measurement = self.measured(sli, scenario, case, member)
         return measurement.value if measurement else None

@@ -7,11 +7,9 @@ from typing import Final, Literal
 
 import msgspec
 
-from reelbench.loadgen.record.records import RecordError, write_atomically
+from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE, SCHEMA_VERSION, VersionedFile
 from reelbench.reporting.evidence.buckets import Bound
 
-SCHEMA_VERSION = 1
-MEASUREMENTS_FILE = "measurements.json"
 RECORDS: Final = "records"
 """Source of a number that is computed from the run's records; the other source is Prometheus."""
 
@@ -70,15 +68,17 @@ class Measurements(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """In the order of reading, scenario, case and labels."""
 
 
-class _Version(msgspec.Struct):
-    schema_version: int
+_FILE = VersionedFile(
+    MEASUREMENTS_FILE,
+    Measurements,
+    cure="delete it and export again with Prometheus",
+    version_cure="delete it, export again",
+)
 
 
 def write(folder: Path, measurements: Measurements) -> Path:
     """Replace ``measurements.json`` of a run directory atomically."""
-    path = folder / MEASUREMENTS_FILE
-    write_atomically(path, msgspec.json.format(msgspec.json.encode(measurements), indent=2) + b"\n")
-    return path
+    return _FILE.write(folder, measurements)
 
 
 def read(folder: Path) -> Measurements | None:
@@ -87,18 +87,4 @@ def read(folder: Path) -> Measurements | None:
     Raises:
         RecordError: the file cannot be read, is damaged or is of another schema version.
     """
-    path = folder / MEASUREMENTS_FILE
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise RecordError(f"cannot read {path} ({error.strerror}); name a readable run directory") from error
-    try:
-        version = msgspec.json.decode(raw, type=_Version).schema_version
-        if version != SCHEMA_VERSION:
-            msg = f"{path} has schema version {version}, this Reelbench reads {SCHEMA_VERSION}; delete it, export again"
-            raise RecordError(msg)
-        return msgspec.json.decode(raw, type=Measurements)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise RecordError(f"{path} is damaged ({error}); delete it and export again with Prometheus") from error
+    return _FILE.read(folder)

@@ -6,7 +6,7 @@ import math
 
 import msgspec
 
-from reelbench.loadgen.record.records import CaseRecord, RunRecord
+from reelbench.loadgen.record.run import CaseRecord, RunRecord
 from reelbench.reporting.catalogue.sli import Catalogue, Reading
 from reelbench.reporting.evidence.measurements import Measurements, SampleSeries
 from reelbench.reporting.evidence.prometheus import Line, Prometheus

@@ -1,4 +1,4 @@
-"""From catalogue and run to questions, from questions to measurements."""
+"""The queries of a run: placeholders filled in, sent to Prometheus, and the answers as measurements."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import msgspec
-
-from reelbench.loadgen.record.records import CaseRecord, RunRecord, ScenarioRecord
-from reelbench.reporting.analysis.record_slis import FUNCTIONS
+from reelbench.loadgen.record.run import CaseRecord, RunRecord, ScenarioRecord
 from reelbench.reporting.catalogue.sli import Catalogue, Sli
 from reelbench.reporting.evidence.buckets import bound_of
-from reelbench.reporting.evidence.measurements import RECORDS, Measurement, Measurements
+from reelbench.reporting.evidence.measurements import Measurement, Measurements
 from reelbench.reporting.evidence.prometheus import NoData, Prometheus, Value, Vector, single
-from reelbench.reporting.evidence.records import Records, began
+from reelbench.reporting.evidence.records import began
 
 DIGITS = 12
 """Significant digits kept: Prometheus may sum series in another order after a restart, which moves the last ones."""
@@ -41,23 +38,7 @@ def questions(catalogue: Catalogue, run: RunRecord, window: str) -> tuple[Questi
         _question(sli, run, scenario, case, window)
         for sli in catalogue.slis
         if sli.query is not None
-        for scenario, case in _places(sli, run)
-    )
-
-
-def compute(catalogue: Catalogue, records: Records, measurements: Measurements) -> Measurements:
-    """Add the indicators whose source is the records, in the order of the catalogue; old values are replaced."""
-    kept = [m for m in measurements.measurements if m.source != RECORDS]
-    found = [
-        _computed(sli, sli.function, scenario, records, measurements.instant)
-        for sli in catalogue.slis
-        if sli.function is not None
-        for scenario, _ in _places(sli, records.run)
-        if scenario is not None
-    ]
-    order = {sli.id: number for number, sli in enumerate(catalogue.slis)}
-    return msgspec.structs.replace(
-        measurements, measurements=tuple(sorted((*kept, *found), key=lambda m: order[m.sli]))
+        for scenario, case in places(sli, run)
     )
 
 
@@ -82,7 +63,13 @@ def collect(
     )
 
 
-def _places(sli: Sli, run: RunRecord) -> Iterator[tuple[ScenarioRecord | None, CaseRecord | None]]:
+def rounded(value: float) -> float:
+    """Return a value with the digits that are kept."""
+    return float(f"{value:.{DIGITS}g}")
+
+
+def places(sli: Sli, run: RunRecord) -> Iterator[tuple[ScenarioRecord | None, CaseRecord | None]]:
+    """Yield scenario and case of every place where an indicator is measured; None stands for the whole."""
     if sli.scope == "run":
         if any(began(scenario) and sli.of(scenario.dimension) for scenario in run.scenarios):
             yield None, None
@@ -95,24 +82,6 @@ def _places(sli: Sli, run: RunRecord) -> Iterator[tuple[ScenarioRecord | None, C
             yield scenario, None
         else:
             yield from ((scenario, case) for case in scenario.cases if case.started is not None)
-
-
-def _computed(sli: Sli, function: str, scenario: ScenarioRecord, records: Records, instant: float) -> Measurement:
-    answer = FUNCTIONS[function](records, scenario.name)
-    exact = None if isinstance(answer, NoData) else answer
-    return Measurement(
-        sli=sli.id,
-        scenario=scenario.name,
-        case="",
-        member="",
-        source=RECORDS,
-        query=f"{function}({scenario.name})",
-        instant=instant,
-        value=float(f"{exact.value:.{DIGITS}g}") if exact else None,
-        no_data=answer.reason if isinstance(answer, NoData) else None,
-        bound=None,
-        n=exact.n if exact else None,
-    )
 
 
 def _question(
@@ -181,7 +150,7 @@ def _measurement(
         member=member,
         query=question.query,
         instant=instant,
-        value=float(f"{value.value:.{DIGITS}g}") if isinstance(value, Value) else None,
+        value=rounded(value.value) if isinstance(value, Value) else None,
         no_data=value.reason if isinstance(value, NoData) else None,
         bound=bound,
         n=round(size.value) if isinstance(size, Value) else None,

@@ -5,16 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from reelbench.loadgen.record.records import (
-    CallRecord,
-    CaseRecord,
-    FaultRecord,
-    JobRecord,
-    Outcome,
-    RequestRecord,
-    RunRecord,
-    ScenarioRecord,
-)
+from reelbench.loadgen.record.jobs import CallRecord, JobRecord, Outcome, RequestRecord
+from reelbench.loadgen.record.run import CaseRecord, FaultRecord, RunRecord, ScenarioRecord
 from reelbench.reporting.evidence.measurements import SampleSeries
 
 Place = tuple[str, str]

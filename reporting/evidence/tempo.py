@@ -15,7 +15,7 @@ from typing import TypeVar
 import msgspec
 import requests
 
-from reelbench.loadgen.record.records import RunRecord
+from reelbench.loadgen.record.run import RunRecord
 from reelbench.reporting.evidence import otlp
 from reelbench.reporting.evidence.prometheus import QueryError
 from reelbench.reporting.evidence.traces import ROOT_SPAN, Gathered, RootKey, TraceSpan, in_order, trace_span

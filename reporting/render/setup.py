@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from reelbench.loadgen.record.records import EnvironmentRecord, FaultRecord
+from reelbench.loadgen.record.run import EnvironmentRecord, FaultRecord
+from reelbench.loadgen.record.stack import StackRecord
 from reelbench.reporting.document import text
-from reelbench.reporting.evidence.stackfile import StackInfo
 from reelbench.reporting.render.tex import code, escape
 from reelbench.reporting.results.results import CaseWindow, Results
 
@@ -57,7 +57,7 @@ def _limits(machine: EnvironmentRecord) -> str:
     return f", of which the load generator's container allows {' and '.join(parts)}" if parts else ""
 
 
-def _telemetry(stack: StackInfo | None) -> Iterator[str]:
+def _telemetry(stack: StackRecord | None) -> Iterator[str]:
     if stack is None:
         return
     parts = ", ".join(" ".join(filter(None, (part.name, part.version))) for part in stack.components)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
 
-from reelbench.loadgen.record.records import CaseRecord, ScenarioRecord
+from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
 from reelbench.reporting.analysis.outages import outages, recovery
 from reelbench.reporting.analysis.verdicts import QUICK, Verdict
-from reelbench.reporting.catalogue.sli import Catalogue, Sli
+from reelbench.reporting.catalogue.sli import Kind, RecordFunction, Role, Samples, Sli
 from reelbench.reporting.document import grafana_links
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import RECORDS, Measurement
@@ -16,24 +19,31 @@ from reelbench.reporting.results.results import Limits, Number, Target
 from reelbench.reporting.statistics.intervals import (
     Interval,
     Proportion,
+    deviation,
     exact_proportion,
     mean_interval,
+    percentile,
     proportion,
-    summarize,
 )
 
 WILSON, EXACT, ORDER, STUDENT = "Wilson", "Clopper and Pearson", "order statistics", "Student's t"
-TITLES = {
-    "response_time_min": ("Least response time", "s"),
-    "response_time_max": ("Longest response time", "s"),
-    "response_time_stddev": ("Standard deviation of the response time (n - 1)", "s"),
-}
-"""Figures of the records that the catalogue has no indicator for, with their unit."""
-_RARE = frozenset({"breaker_opened", "integrity_share"})
-"""Functions of the records that are shares of few events: their interval is exact."""
+LEAST, LONGEST = "Least response time", "Longest response time"
+DEVIATION = "Standard deviation of the response time (n - 1)"
 _TIMES = "done - due of completed measured jobs"
-_Figure = tuple[str, float | None, int, Limits | None, str]
-"""Indicator, value, sample size, interval, and what was computed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Figure:
+    """A number computed from the client's records."""
+
+    sli: str
+    title: str
+    unit: str
+    value: float | None
+    n: int
+    interval: Limits | None
+    what: str
+    """What was computed."""
 
 
 def numbers(evidence: Evidence, verdicts: Iterable[Verdict]) -> tuple[Number, ...]:
@@ -80,17 +90,18 @@ def _measured(evidence: Evidence, m: Measurement, verdict: Verdict | None) -> Nu
 
 
 def _interval(evidence: Evidence, sli: Sli, m: Measurement) -> Limits | None:
-    """The interval of a share of events that were counted, and of a mean whose observations are known."""
+    """Return the interval of a share, and of the mean time to recovery; a share of the records is of few events."""
     if m.value is None or not m.n:
         return None
-    if sli.function == "mean_time_to_recovery":
+    if sli.function is RecordFunction.MEAN_TIME_TO_RECOVERY:
         found = recovery(outages(evidence, m.scenario))
         return _limits(found.interval, STUDENT) if found else None
-    if sli.function in _RARE:
-        return _share(exact_proportion(round(m.value * m.n), m.n), EXACT)
-    if sli.unit == "ratio" and m.source != RECORDS and sli.n is not None and sli.quantile is None:
-        return _share(proportion(round(m.value * m.n), m.n), WILSON)
-    return None
+    if sli.kind is not Kind.SHARE:
+        return None
+    events = round(m.value * m.n)
+    return (
+        _share(exact_proportion(events, m.n), EXACT) if m.source == RECORDS else _share(proportion(events, m.n), WILSON)
+    )
 
 
 def _exact(evidence: Evidence) -> Iterator[Number]:
@@ -100,89 +111,86 @@ def _exact(evidence: Evidence) -> Iterator[Number]:
         for case in scenario.cases:
             for figure in _case(evidence, scenario, case) if case.started is not None else ():
                 yield _number(evidence, scenario, case.name, "", figure)
-        for prefix, member, figures in _operations(evidence, scenario):
-            for figure in figures:
-                yield _number(evidence, scenario, "", member, (f"{prefix}_{figure[0]}", *figure[1:]))
+        for member, figure in _operations(evidence, scenario):
+            yield _number(evidence, scenario, "", member, figure)
 
 
 def _case(evidence: Evidence, scenario: ScenarioRecord, case: CaseRecord) -> Iterator[_Figure]:
-    """Response times, success and speed of the measured jobs of a case, warm-up left out."""
+    """Yield response times, success and throughput of the measured jobs of a case, without warm-up."""
     times = evidence.response_times(scenario.name, case.name)
     ended = sum(1 for job in evidence.case_jobs(scenario.name, case.name) if job.outcome not in STOPPED)
-    success = proportion(len(times), ended)
-    if success is not None:
-        yield "success_rate", success.value, success.n, _share(success, WILSON), "completed / (ended by itself)"
-    for name, *rest in _summary(times, _TIMES):
-        yield f"response_time_{name}", *rest  # type: ignore[misc] # the rest of a _Figure
-    seconds = case_seconds(case)
-    if seconds and times:
-        yield "throughput", len(times) / seconds, len(times), None, "completed measured jobs / length of the case"
-
-
-def _operations(evidence: Evidence, scenario: ScenarioRecord) -> Iterator[tuple[str, str, list[_Figure]]]:
-    """Latency of the operations of the API, where the catalogue measures it."""
-    for prefix in ("api_latency", "wait_latency"):
-        by = _by(evidence.catalogue, f"{prefix}_p95")
-        if scenario.name not in by[0]:
-            continue
-        for member in by[1]:
-            durations = evidence.durations(scenario.name, member)
-            wanted = ("avg", "p95")
-            yield prefix, member, [f for f in _summary(durations, f"duration of {member}") if f[0] in wanted]
-
-
-def _by(catalogue: Catalogue, sli: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    found = next((entry for entry in catalogue.slis if entry.id == sli), None)
-    return (found.scenarios, found.by.members if found.by else ()) if found else ((), ())
-
-
-def _summary(values: list[float], what: str) -> Iterator[_Figure]:
-    found = summarize(values)
-    if found is None:
+    success, rate = evidence.catalogue.of_role(Role.SUCCESS_RATE), evidence.catalogue.of_role(Role.THROUGHPUT)
+    if success and (share := proportion(len(times), ended)):
+        what = "completed / (ended by itself)"
+        yield _figure(success, share.value, share.n, _share(share, WILSON), what)
+    if not times:
         return
-    n = found.n
-    yield "min", found.minimum, n, None, f"min({what})"
-    yield "avg", found.average, n, _limits(mean_interval(values), STUDENT), f"mean({what})"
-    yield "max", found.maximum, n, None, f"max({what})"
-    yield "stddev", found.stddev, n, None, f"stddev({what})"
-    for name, q, percentile in (("p50", 0.5, found.p50), ("p95", 0.95, found.p95), ("p99", 0.99, found.p99)):
-        yield name, percentile.value, n, _limits(percentile.interval, ORDER), f"inverted_cdf({what}, {q:g})"
+    n = len(times)
+    sampled = [sli for sli in evidence.catalogue.slis if sli.samples is Samples.RESPONSE_TIMES]
+    yield _Figure("response_time_min", LEAST, "s", min(times), n, None, f"min({_TIMES})")
+    yield from (_sampled(sli, times, _TIMES) for sli in sampled if sli.kind is Kind.MEAN)
+    yield _Figure("response_time_max", LONGEST, "s", max(times), n, None, f"max({_TIMES})")
+    yield _Figure("response_time_stddev", DEVIATION, "s", deviation(sorted(times)), n, None, f"stddev({_TIMES})")
+    yield from (_sampled(sli, times, _TIMES) for sli in sampled if sli.kind is Kind.QUANTILE)
+    if rate and (seconds := case_seconds(case)):
+        yield _figure(rate, n / seconds, n, None, "completed measured jobs / length of the case")
+
+
+def _operations(evidence: Evidence, scenario: ScenarioRecord) -> Iterator[tuple[str, _Figure]]:
+    """Yield the latency of the operations of the API, each with its operation, where the catalogue measures it."""
+    measured = (
+        sli
+        for sli in evidence.catalogue.slis
+        if sli.samples is Samples.REQUEST_DURATIONS and scenario.name in sli.scenarios
+    )
+    for by, slis in groupby(measured, lambda sli: sli.by):
+        found = tuple(slis)
+        for member in by.members if by else ():
+            if durations := evidence.durations(scenario.name, member):
+                yield from ((member, _sampled(sli, durations, f"duration of {member}")) for sli in found)
+
+
+def _sampled(sli: Sli, values: list[float], what: str) -> _Figure:
+    """Compute a mean or a quantile of samples."""
+    if sli.quantile is None:
+        mean = math.fsum(values) / len(values)
+        return _figure(sli, mean, len(values), _limits(mean_interval(values), STUDENT), f"mean({what})")
+    found = percentile(sorted(values), sli.quantile)
+    interval = _limits(found.interval, ORDER)
+    return _figure(sli, found.value, len(values), interval, f"inverted_cdf({what}, {sli.quantile:g})")
+
+
+def _figure(sli: Sli, value: float, n: int, interval: Limits | None, what: str) -> _Figure:
+    return _Figure(sli.id, sli.title, sli.unit, value, n, interval, what)
 
 
 def _number(evidence: Evidence, scenario: ScenarioRecord, case: str, member: str, figure: _Figure) -> Number:
-    sli, value, n, interval, what = figure
-    title, unit = TITLES.get(sli) or _named(evidence.catalogue, sli)
     started, ended = grafana_links.window(evidence.run, scenario.name, case)
     return Number(
-        sli=sli,
-        title=title,
+        sli=figure.sli,
+        title=figure.title,
         dimension=scenario.dimension,
         scenario=scenario.name,
         case=case,
         member=member,
-        value=value,
-        unit=unit,
-        no_data=None if value is not None else "one job has no spread",
-        n=n,
-        interval=interval,
+        value=figure.value,
+        unit=figure.unit,
+        no_data=None if figure.value is not None else "one job has no spread",
+        n=figure.n,
+        interval=figure.interval,
         bucket=None,
         objective=None,
         verdict=None,
         reason="",
         tolerated=False,
         source=RECORDS,
-        query=what,
+        query=figure.what,
         instant=evidence.measurements.instant,
         started=started,
         ended=ended,
         grafana=grafana_links.place(_grafana(evidence), evidence.run, scenario.name, case),
         panel=None,
     )
-
-
-def _named(catalogue: Catalogue, sli: str) -> tuple[str, str]:
-    found = next((entry for entry in catalogue.slis if entry.id == sli), None)
-    return (found.title, found.unit) if found else (sli.replace("_", " "), "")
 
 
 def _grafana(evidence: Evidence) -> str | None:

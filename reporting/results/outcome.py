@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from reelbench.loadgen.record.records import JobRecord, Outcome
+from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.reporting.analysis.verdicts import Analysis, Status
 from reelbench.reporting.document.report import Report
 from reelbench.reporting.evidence.evidence import Evidence

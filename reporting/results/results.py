@@ -9,9 +9,9 @@ from typing import Final, Literal
 
 import msgspec
 
-from reelbench.loadgen.record.records import AuditRecord, DocumentRecord, EnvironmentRecord, FaultRecord
+from reelbench.loadgen.record.run import AuditRecord, DocumentRecord, EnvironmentRecord, FaultRecord
+from reelbench.loadgen.record.stack import StackRecord
 from reelbench.reporting.evidence.buckets import Bound
-from reelbench.reporting.evidence.stackfile import StackInfo
 
 SCHEMA_VERSION: Final = 1
 """Raised when a field goes away or changes its meaning; a new optional field does not raise it."""
@@ -175,7 +175,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Switches of the service; null when it does not say."""
     faults: tuple[FaultRecord, ...]
     environment: EnvironmentRecord
-    stack: StackInfo | None
+    stack: StackRecord | None
 
 
 class Results(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

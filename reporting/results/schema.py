@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 
-from reelbench.loadgen.record import records
-from reelbench.reporting.evidence import buckets, stackfile
+from reelbench.loadgen.record import run, stack
+from reelbench.reporting.evidence import buckets
 from reelbench.reporting.results import results
 
 SCHEMA_FILE = "docs/schemas/results.schema.json"
-_SOURCES = (results, records, buckets, stackfile)
+_SOURCES = (results, run, buckets, stack)
 """Where the records of the results are declared."""
 
 

@@ -8,6 +8,7 @@ from reelbench.reporting.analysis import subjects
 from reelbench.reporting.analysis.cost import reference
 from reelbench.reporting.analysis.outages import recovery
 from reelbench.reporting.analysis.process_usage import idle_cores, job_seconds
+from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Bullets, Paragraph, Section
 from reelbench.reporting.evidence.evidence import Evidence
@@ -27,7 +28,7 @@ def performance(evidence: Evidence) -> Section:
     single = load.single(evidence)
     if single and (times := single.times):
         spread = f" ± {times.stddev:.3f}" if times.stddev is not None else ""
-        promql = evidence.measured("response_time_p95", single.scenario, single.case)
+        promql = evidence.measured(Role.RESPONSE_TIME_P95, single.scenario, single.case)
         items += [
             (
                 f"Response time of a single request: **{times.average:.3f}{spread} s** (average ± sample standard "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reelbench.loadgen.record.records import JobRecord
+from reelbench.loadgen.record.jobs import JobRecord
 from reelbench.reporting.analysis.critical_path import seconds_in_spans
 from reelbench.reporting.analysis.span_tree import span_tree
 from reelbench.reporting.document import grafana_links, text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reelbench.loadgen.record.records import RunState
+from reelbench.loadgen.record.run import RunState
 from reelbench.reporting.analysis.verdicts import QUICK, Analysis, Status, Verdict
 from reelbench.reporting.document import grafana_links, text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table

@@ -10,7 +10,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reelbench.reporting.document import text
 from reelbench.reporting.statistics.intervals import Interval, percentile
 
 
@@ -27,18 +26,6 @@ class Tail:
     def within(self, limit: float) -> bool:
         """True when the quantile is known to be no more than a limit."""
         return not self.at_least and self.value <= limit
-
-    def __str__(self) -> str:
-        """In seconds, such as ``>= 1.234`` or ``0.512``."""
-        return f"{'>= ' if self.at_least else ''}{text.seconds(self.value)}"
-
-    @property
-    def limits(self) -> str:
-        """The interval in seconds, as text."""
-        lower, upper = self.interval.lower, self.interval.upper
-        if upper is None:
-            return text.NONE if lower is None else f"from {text.seconds(lower)}"
-        return f"{text.seconds(lower)} to {text.seconds(upper)}"
 
 
 def tail(known: Sequence[float], cut_off: Sequence[float], q: float) -> Tail | None:

@@ -70,11 +70,16 @@ def summarize(values: Sequence[float]) -> Summary | None:
         average=math.fsum(values) / len(values),
         average_interval=mean_interval(values),
         maximum=float(sample[-1]),
-        stddev=float(np.std(sample, ddof=1)) if len(sample) > 1 else None,
+        stddev=deviation(sample),
         p50=percentile(sample, 0.50),
         p95=percentile(sample, 0.95),
         p99=percentile(sample, 0.99),
     )
+
+
+def deviation(values: Sequence[float] | np.ndarray[tuple[int], np.dtype[np.float64]]) -> float | None:
+    """Return the sample standard deviation (n - 1); None for fewer than two values."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
 def percentile(ordered: Sequence[float] | np.ndarray[tuple[int], np.dtype[np.float64]], q: float) -> Percentile:

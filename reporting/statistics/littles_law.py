@@ -12,8 +12,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reelbench.loadgen.record.records import JobRecord
-
 TOLERANCE = 0.05
 """Share of N by which X R may differ and still agree."""
 
@@ -65,28 +63,31 @@ def off(window: Window, slots: int) -> float:
     return window.in_flight / slots - 1
 
 
-def check(jobs: Sequence[JobRecord], slots: int) -> LittlesLaw | None:
-    """Check the measured jobs of a closed loop without a pace; None without jobs.
+def check(jobs: Sequence[tuple[float, float]], slots: int) -> LittlesLaw | None:
+    """Check the jobs of a closed loop without a pace; None without jobs.
 
-    Failed jobs hold a slot as completed ones do, so all of them count. A slot is no field of a record, but all slots
-    are due at once at the beginning, and the first job to end after the last one became due leaves a slot empty.
+    All slots are due at once at the start, and the first job to end after the last one became due leaves a slot empty.
+
+    Args:
+        jobs: When each became due and when it ended, in seconds. Failed jobs hold a slot as completed ones do.
+        slots: Jobs that the closed loop keeps in flight.
     """
     if not jobs or not slots:
         return None
-    due = sorted(job.due for job in jobs)
+    due = sorted(begin for begin, _ in jobs)
     begun = due[min(slots, len(due)) - 1]
-    emptied = min((job.done for job in jobs if job.done > due[-1]), default=due[-1])
+    emptied = min((end for _, end in jobs if end > due[-1]), default=due[-1])
     return LittlesLaw(
         slots=slots,
-        whole=_window(jobs, due[0], max(job.done for job in jobs)),
+        whole=_window(jobs, due[0], max(end for _, end in jobs)),
         steady=_window(jobs, begun, emptied) if emptied > begun and len(due) >= slots else None,
     )
 
 
-def _window(jobs: Sequence[JobRecord], start: float, end: float) -> Window:
+def _window(jobs: Sequence[tuple[float, float]], start: float, end: float) -> Window:
     seconds = end - start
-    busy = math.fsum(max(0.0, min(job.done, end) - max(job.due, start)) for job in jobs)
-    ended = sum(1 for job in jobs if start < job.done <= end)
+    busy = math.fsum(max(0.0, min(done, end) - max(due, start)) for due, done in jobs)
+    ended = sum(1 for _, done in jobs if start < done <= end)
     return Window(
         seconds=seconds,
         throughput=ended / seconds if seconds else 0.0,

@@ -11,7 +11,7 @@ import pytest
 from reelbench.bench.overhead import IN_FLIGHT, Measured, OverheadError, lines, measured, order, scenario
 from reelbench.bench.ratio import Ratio, ratio
 from reelbench.loadgen.plan.plan import plan_run
-from reelbench.loadgen.record.records import Outcome
+from reelbench.loadgen.record.jobs import Outcome
 from reelbench.stack.prometheus import PrometheusBinary
 from tests.commands import left_behind
 from tests.test_data_helper import job

@@ -19,7 +19,7 @@ from reelbench.loadgen.drive.clock import Clock
 from reelbench.loadgen.drive.job import JobRunner
 from reelbench.loadgen.plan.plan import plan_case
 from reelbench.loadgen.plan.scenario import Scenario
-from reelbench.loadgen.record.records import JobRecord, RequestRecord
+from reelbench.loadgen.record.jobs import JobRecord, RequestRecord
 from reelbench.loadgen.target.target import Target
 
 DOCUMENT = Document(name="paper.txt", media_type="text/plain", data=b"A short paper.")

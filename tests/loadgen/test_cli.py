@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 
 from reelbench.loadgen.__main__ import app
 from reelbench.loadgen.plan.scenario_file import load_folder
-from reelbench.loadgen.record.records import Outcome, RunState, read_jobs, read_requests, read_run
+from reelbench.loadgen.record.jobs import Outcome, read_jobs, read_requests
+from reelbench.loadgen.record.run import RunState, read_run
 
 pytestmark = pytest.mark.acceptance
 

@@ -14,7 +14,7 @@ from reelbench.loadgen.control.preflight import feasible
 from reelbench.loadgen.drive.clock import Clock
 from reelbench.loadgen.plan.fault_plan import Side, plan_all_faults
 from reelbench.loadgen.plan.scenario import Scenario
-from reelbench.loadgen.record.records import AuditRecord
+from reelbench.loadgen.record.run import AuditRecord
 from reelbench.loadgen.target.target import TargetError
 from tests.loadgen.fake_controls import FakeControls
 from tests.loadgen.fake_target import FakeTarget, serving

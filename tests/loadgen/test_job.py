@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from opentelemetry.trace import SpanKind, StatusCode
 
-from reelbench.loadgen.record.records import Outcome
+from reelbench.loadgen.record.jobs import Outcome
 from tests.loadgen.fake_target import CONTENT, FakeTarget, error, serving
 from tests.loadgen.harness import DOCUMENT, bench, scenario
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from reelbench.loadgen.record.limits import read_limits
-from reelbench.loadgen.record.records import LimitsRecord
+from reelbench.loadgen.record.environment import read_limits
+from reelbench.loadgen.record.run import LimitsRecord
 
 
 def write(root: Path, files: dict[str, str], process: str) -> tuple[Path, Path]:

@@ -17,8 +17,9 @@ from reelbench.loadgen.drive.session import most_in_flight
 from reelbench.loadgen.drive.share import Share
 from reelbench.loadgen.drive.stop import Stop
 from reelbench.loadgen.plan.plan import plan_case
+from reelbench.loadgen.record.jobs import JobRecord, Outcome, read_jobs, read_requests
 from reelbench.loadgen.record.journal import JournalError
-from reelbench.loadgen.record.records import JobRecord, Outcome, RunState, read_jobs, read_requests, read_run
+from reelbench.loadgen.record.run import RunState, read_run
 from tests.loadgen.fake_target import FakeTarget, serving
 from tests.loadgen.harness import case, open_case, scenario
 from tests.loadgen.test_runner import run_on

@@ -23,8 +23,9 @@ from reelbench.loadgen.drive.health import Health
 from reelbench.loadgen.drive.progress import ProgressView
 from reelbench.loadgen.metrics import JOB_SECONDS, LATENESS_SECONDS, REQUEST_SECONDS
 from reelbench.loadgen.record.environment import describe
+from reelbench.loadgen.record.jobs import Outcome, RequestRecord, read_jobs
 from reelbench.loadgen.record.journal import Journal, JournalError, occupied
-from reelbench.loadgen.record.records import Outcome, RequestRecord, read_jobs, to_line
+from reelbench.loadgen.record.run_files import to_line
 from reelbench.reporting.statistics.intervals import percentile
 from tests.test_data_helper import job
 

@@ -29,18 +29,9 @@ from reelbench.loadgen.plan.fault_plan import Side, plan_all_faults
 from reelbench.loadgen.plan.plan import plan_run, to_bytes
 from reelbench.loadgen.plan.scenario import Scenario
 from reelbench.loadgen.record.environment import describe
+from reelbench.loadgen.record.jobs import Outcome, read_calls, read_jobs, read_requests
 from reelbench.loadgen.record.journal import Journal, JournalError
-from reelbench.loadgen.record.records import (
-    AuditRecord,
-    DocumentRecord,
-    Outcome,
-    RunRecord,
-    RunState,
-    read_calls,
-    read_jobs,
-    read_requests,
-    read_run,
-)
+from reelbench.loadgen.record.run import AuditRecord, DocumentRecord, RunRecord, RunState, read_run
 from reelbench.loadgen.target.target import Target
 from tests.loadgen.fake_target import FakeTarget, error, serving
 from tests.loadgen.harness import DOCUMENT, Telemetry, bench, case, scenario

@@ -23,7 +23,7 @@ from opentelemetry.trace import NoOpTracerProvider
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from reelbench.loadgen import metrics as loadgen
-from reelbench.loadgen.record.records import JobRecord, Outcome, RequestRecord
+from reelbench.loadgen.record.jobs import JobRecord, Outcome, RequestRecord
 from reelbench.loadgen.telemetry import _PROCESS_METRICS
 from reelbench.reporting.catalogue.instruments import METRICS_FILE, PLACES, Instrument
 from reelbench.service import metrics as service

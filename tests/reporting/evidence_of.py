@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from reelbench.loadgen.record.records import JobRecord, RunRecord
+from reelbench.loadgen.record.jobs import JobRecord
+from reelbench.loadgen.record.run import RunRecord
+from reelbench.loadgen.record.stack import ComponentRecord, StackRecord
 from reelbench.reporting.catalogue.prices import load_prices
-from reelbench.reporting.catalogue.sli import load
+from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.evidence.buckets import Bound
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import Measurement, Measurements
-from reelbench.reporting.evidence.stackfile import Component, StackInfo
 from reelbench.reporting.evidence.traces import RootKey
 from tests.reporting.made_run import MadeRun
 
@@ -54,13 +55,16 @@ def evidence(
     service: bool = True,
     spans: Mapping[RootKey, int] | None = None,
 ) -> Evidence:
-    components = (Component("loadgen", version="0.1.0"), Component("service", version="0.1.0" if service else None))
+    components = (
+        ComponentRecord("loadgen", version="0.1.0"),
+        ComponentRecord("service", version="0.1.0" if service else None),
+    )
     return Evidence(
         catalogue=CATALOGUE,
         run=run or made.run,
         jobs=tuple(made.jobs if jobs is None else jobs),
         requests=tuple(made.requests),
-        stack=StackInfo(schema_version=1, kind="embedded", components=components, settled=True, settled_at=1.0),
+        stack=StackRecord(schema_version=1, kind="embedded", components=components, settled=True, settled_at=1.0),
         measurements=Measurements(
             run_id=made.run.run_id, instant=1.0, window="9s", prometheus=True, measurements=tuple(measurements)
         ),

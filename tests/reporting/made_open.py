@@ -7,15 +7,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from reelbench.loadgen.record.records import (
-    ArrivalsRecord,
-    CaseRecord,
-    JobRecord,
-    Outcome,
-    RunRecord,
-    RunState,
-    ScenarioRecord,
-)
+from reelbench.loadgen.record.jobs import JobRecord, Outcome
+from reelbench.loadgen.record.run import ArrivalsRecord, CaseRecord, RunRecord, RunState, ScenarioRecord
 from tests.reporting.made_run import START, MadeRun
 
 WORKERS, WORK = 8, 0.4

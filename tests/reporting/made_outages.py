@@ -6,13 +6,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from reelbench.loadgen.record.records import (
+from reelbench.loadgen.record.jobs import CallRecord, JobRecord, Outcome
+from reelbench.loadgen.record.run import (
     AuditRecord,
-    CallRecord,
     CaseRecord,
     FaultRecord,
-    JobRecord,
-    Outcome,
     RunState,
     ScenarioRecord,
     StoreCount,

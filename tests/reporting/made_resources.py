@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from reelbench.loadgen.record.records import CallRecord, CaseRecord, JobRecord, RunState, ScenarioRecord, StoreCount
+from reelbench.loadgen.record.jobs import CallRecord, JobRecord
+from reelbench.loadgen.record.run import CaseRecord, RunState, ScenarioRecord, StoreCount
 from tests.reporting import made_run
 from tests.reporting.made_run import SETTLE, START, MadeRun, Series
 from tests.test_data_helper import job as record

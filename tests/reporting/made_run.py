@@ -18,21 +18,18 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import RandomIdGenerator, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from reelbench.loadgen.record.records import (
-    CallRecord,
+from reelbench.loadgen.record.jobs import CallRecord, JobRecord, Outcome, RequestRecord
+from reelbench.loadgen.record.run import (
     CaseRecord,
     DocumentRecord,
     EnvironmentRecord,
-    JobRecord,
-    Outcome,
-    RequestRecord,
     RunRecord,
     RunState,
     ScenarioRecord,
     StoreCount,
-    to_line,
     write_run,
 )
+from reelbench.loadgen.record.run_files import to_line
 
 RUN_ID = "made-0001"
 START = 1_790_000_000.0

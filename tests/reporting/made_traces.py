@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from reelbench.loadgen.record.records import JobRecord, Outcome, read_jobs
+from reelbench.loadgen.record.jobs import JobRecord, Outcome, read_jobs
 from reelbench.reporting.evidence.traces import FileTraces, TraceSpan
 
 RECORDED = Path(__file__).parent / "recorded_traces"

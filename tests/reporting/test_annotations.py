@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import msgspec
 
-from reelbench.loadgen.record.records import RunState
+from reelbench.loadgen.record.run import RunState
 from reelbench.reporting.analysis.verdicts import Status, analyse
-from reelbench.reporting.document.annotations import regions
 from reelbench.reporting.document.grafana_links import live_run
+from reelbench.reporting.results.annotations import regions
 from tests.reporting.evidence_of import evidence, measurement
 from tests.reporting.made_run import MadeRun
 

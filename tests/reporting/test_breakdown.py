@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from reelbench.loadgen.record.records import JobRecord, Outcome
+from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.reporting.analysis.breakdown import BETWEEN, CLIENT, QUEUE, REQUESTS, SUBMIT, Share, breakdown, shares
 from reelbench.reporting.evidence.traces import TraceSpan
 from tests.reporting.made_traces import job, recorded, spans, written

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reelbench.reporting.catalogue.sli import load
+from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.document import text
 from reelbench.reporting.evidence import measurements
 from reelbench.reporting.evidence.buckets import Bound

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from reelbench.loadgen.record.records import Outcome
-from reelbench.reporting.catalogue.sli import load
+from reelbench.loadgen.record.jobs import Outcome
+from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.evidence.measurements import Measurement
 from reelbench.reporting.evidence.prometheus import Prometheus, QueryError, connect
 from reelbench.reporting.evidence.queries import collect, questions

@@ -13,7 +13,7 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from reelbench.monitoring.dashboards import dashboards
 from reelbench.monitoring.grafana import to_json
 from reelbench.reporting.catalogue.prices import load_prices
-from reelbench.reporting.catalogue.sli import load
+from reelbench.reporting.catalogue.sli_file import load
 
 with warnings.catch_warnings():  # it prefers the second form, which files cannot provision for certain
     warnings.simplefilter("ignore", DeprecationWarning)

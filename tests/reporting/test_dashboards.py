@@ -34,7 +34,7 @@ from reelbench.monitoring.rules import rules
 from reelbench.reporting.catalogue.instruments import METRICS_FILE, Instrument
 from reelbench.reporting.catalogue.instruments import load as load_instruments
 from reelbench.reporting.catalogue.prices import load_prices
-from reelbench.reporting.catalogue.sli import load
+from reelbench.reporting.catalogue.sli_file import load
 from reelbench.stack.prometheus import PrometheusBinary
 from tests.reporting import declared, made_live
 from tests.reporting.made_run import START, MadeRun

@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reelbench.loadgen.record.records import RecordError, RunRecord, RunState, read_run, write_run
+from reelbench.loadgen.record.run import RunRecord, RunState, read_run, write_run
+from reelbench.loadgen.record.run_files import RecordError
 from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.evidence.prometheus import QueryError
 from reelbench.reporting.export import Exported, export

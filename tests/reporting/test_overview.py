@@ -11,7 +11,7 @@ from reelbench.monitoring.dashboards import dashboards
 from reelbench.monitoring.grafana import Dashboard, Row
 from reelbench.monitoring.overview import svg
 from reelbench.reporting.catalogue.prices import load_prices
-from reelbench.reporting.catalogue.sli import load
+from reelbench.reporting.catalogue.sli_file import load
 
 SVG = "{http://www.w3.org/2000/svg}"
 BOARDS = dashboards(load(), load_prices())

@@ -8,14 +8,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reelbench.loadgen.record.records import CaseRecord, FaultRecord, JobRecord, RunRecord
+from reelbench.loadgen.record.jobs import JobRecord
+from reelbench.loadgen.record.run import CaseRecord, FaultRecord, RunRecord
+from reelbench.loadgen.record.stack import PrometheusRecord
 from reelbench.reporting.analysis.verdicts import Analysis, Status, Verdict, analyse
 from reelbench.reporting.catalogue.sli import Catalogue
 from reelbench.reporting.document.report import Paragraph, Table
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import Measurement
-from reelbench.reporting.evidence.stackfile import PrometheusInfo
 from reelbench.reporting.sections import principles
 from reelbench.reporting.sections.principles import Finding, Met, judge
 from tests.reporting.evidence_of import evidence, measurement, only
@@ -31,7 +32,7 @@ def findings(known: Evidence, *, repetitions: int = 1, analysis: Analysis | None
 
 def with_stack(known: Evidence) -> Evidence:
     assert known.stack is not None
-    stack = replace(known.stack, prometheus=PrometheusInfo(version="2.42.0"))
+    stack = replace(known.stack, prometheus=PrometheusRecord(version="2.42.0"))
     return dataclasses.replace(known, stack=stack)
 
 

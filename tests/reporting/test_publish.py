@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reelbench.loadgen.record.records import RunRecord, StoreCount, read_run, write_run
+from reelbench.loadgen.record.run import RunRecord, StoreCount, read_run, write_run
 from reelbench.reporting.export import export
 from reelbench.reporting.publish import DEFAULT, Format, FormatError, formats_of
 from reelbench.reporting.results.schema import SCHEMA_FILE

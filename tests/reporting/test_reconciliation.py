@@ -3,7 +3,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from reelbench.loadgen.record.records import JobRecord, Outcome, StoreCount
+from reelbench.loadgen.record.jobs import JobRecord, Outcome
+from reelbench.loadgen.record.run import StoreCount
 from reelbench.reporting.analysis.reconciliation import Count, Reconciliation, reconcile
 from reelbench.reporting.evidence.measurements import Measurement
 from reelbench.reporting.evidence.traces import RootKey

@@ -10,17 +10,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reelbench.loadgen.record.records import (
-    CallRecord,
-    JobRecord,
-    Outcome,
-    RunRecord,
-    read_calls,
-    read_jobs,
-    read_run,
-    to_line,
-    write_run,
-)
+from reelbench.loadgen.record.jobs import CallRecord, JobRecord, Outcome, read_calls, read_jobs
+from reelbench.loadgen.record.run import RunRecord, read_run, write_run
+from reelbench.loadgen.record.run_files import to_line
 from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.export import Exported, export
 from tests.acceptance import SCENARIOS
@@ -594,7 +586,9 @@ def test_an_outage_alone_has_its_section_and_a_score_of_the_tested_parts(outages
 
     change_run(outages_dir, alone)
     renamed(outages_dir, {"llm_outage": "my_outage"})
-    text = exported(outages_dir)[1]
+    done, text = exported(outages_dir)
+    judged = {v.sli.id: v.value for v in done.verdicts if v.scenario == "my_outage"}
+    assert judged == {"breaker_opened": 1.0, "calls_while_open": 0.0, "jobs_lost": 0.0}
     assert set(tables(text, "Circuit breaker")[2]) == {"my_outage / n05", "my_outage / n05 2", "my_outage / n10"}
     (rows,) = tables(text, "Reliability score")
     tested = {name: cells[1] for name, cells in rows.items() if cells[4] != "not tested"}

@@ -7,11 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reelbench.loadgen.record.records import RunRecord, read_run, write_run
+from reelbench.loadgen.record.run import RunRecord, read_run, write_run
 from reelbench.reporting.analysis.case_samples import Samples, total
 from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.catalogue.prices import PRICES_FILE, PricesError
-from reelbench.reporting.catalogue.sli import CatalogueError, load
+from reelbench.reporting.catalogue.sli_file import CatalogueError, load
 from reelbench.reporting.evidence import measurements as measured
 from reelbench.reporting.evidence.measurements import SampleSeries
 from reelbench.reporting.evidence.prometheus import QueryError, connect

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import msgspec
 
-from reelbench.loadgen.record.records import Outcome
+from reelbench.loadgen.record.jobs import Outcome
 from reelbench.reporting.evidence.trace_sampling import failed, level_sample, slowest, wanted
 from tests.reporting.evidence_of import evidence
 from tests.reporting.made_run import MadeRun

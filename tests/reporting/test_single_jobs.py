@@ -10,13 +10,13 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import pytest
 
-from reelbench.loadgen.record.records import JobRecord, Outcome
+from reelbench.loadgen.record.jobs import JobRecord, Outcome
+from reelbench.loadgen.record.stack import StackRecord
 from reelbench.reporting.analysis.critical_path import seconds_in_spans
 from reelbench.reporting.analysis.span_tree import span_tree
 from reelbench.reporting.document import grafana_links
 from reelbench.reporting.document.report import Bullets, Chart, Code, Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.stackfile import StackInfo
 from reelbench.reporting.evidence.traces import Gathered, TraceSpan
 from reelbench.reporting.sections import outliers
 from reelbench.reporting.sections.performance import where_time_goes
@@ -183,7 +183,7 @@ def test_names_cannot_break_the_lines_of_a_tree() -> None:
 
 
 def test_a_trace_is_linked_into_grafana_where_there_is_one(made: MadeRun) -> None:
-    stack = StackInfo(schema_version=1, kind="external", grafana_url="http://grafana.test")
+    stack = StackRecord(schema_version=1, kind="external", grafana_url="http://grafana.test")
     section = outliers.section(dataclasses.replace(two_levels(made), stack=stack), "performance")
     address = grafana_links.trace("http://grafana.test", "b", 0, 400)
     assert blocks(section, Paragraph)[0].text == (

@@ -13,7 +13,7 @@ import pytest
 import requests
 from requests.adapters import BaseAdapter
 
-from reelbench.loadgen.record.records import read_run
+from reelbench.loadgen.record.run import read_run
 from reelbench.reporting.evidence.prometheus import QueryError
 from reelbench.reporting.evidence.tempo import TempoTraces
 from reelbench.reporting.evidence.traces import RootKey

@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from reelbench.loadgen.record.records import Outcome
+from reelbench.loadgen.record.jobs import Outcome
 from reelbench.reporting.document.report import Paragraph, Table
 from reelbench.reporting.sections.performance import warmup
 from tests.reporting.evidence_of import evidence

@@ -11,7 +11,7 @@ import pytest
 from reelbench.monitoring.generate import generate, needed
 from reelbench.monitoring.objectives import watched
 from reelbench.reporting.catalogue.prices import PRICES_FILE, load_prices
-from reelbench.reporting.catalogue.sli import CATALOGUE_FILE, load
+from reelbench.reporting.catalogue.sli_file import CATALOGUE_FILE, load
 from tests.commands import invoke
 
 ROOT = Path(__file__).parents[2]
@@ -91,8 +91,9 @@ def test_a_catalogue_of_no_more_than_the_dashboards_need_is_enough(tmp_path: Pat
   - id: {id}
     title: {id}
     unit: s
+    kind: total
     dimension: every
-    section: x
+    section: cpu
     scope: case
     query: sum(last_over_time(loadgen_jobs_total{{run_id="$run_id",scenario="$scenario",case="$case"}}[$window]))
     why: Needed.
@@ -137,6 +138,7 @@ NEW = """
   - id: made_cpu
     title: CPU of the service
     unit: ratio
+    kind: value
     dimension: resources
     section: cpu
     scope: scenario
@@ -148,6 +150,7 @@ NEW = """
   - id: unplaced
     title: CPU of the process
     unit: ratio
+    kind: value
     dimension: resources
     section: cpu
     scope: scenario
@@ -158,6 +161,7 @@ NEW = """
   - id: made_hit_rate
     title: Made hit rate
     unit: ratio
+    kind: value
     dimension: resources
     section: cache
     scope: scenario

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from reelbench.loadgen.record.records import Outcome, read_jobs
+from reelbench.loadgen.record.jobs import Outcome, read_jobs
 from tests.acceptance import SuiteRun, needs
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from reelbench.loadgen.record.records import FaultRecord, Outcome, RunRecord, RunState, read_calls, read_jobs, read_run
+from reelbench.loadgen.record.jobs import Outcome, read_calls, read_jobs
+from reelbench.loadgen.record.run import FaultRecord, RunRecord, RunState, read_run
 from reelbench.stack.prometheus import PrometheusBinary
 from tests.acceptance import SuiteRun, names, needs
 from tests.commands import DEADLINE, command, left_behind, only_run, run

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import requests
 
-from reelbench.loadgen.record.records import CallRecord, Outcome, read_calls, read_jobs, read_run
+from reelbench.loadgen.record.jobs import CallRecord, Outcome, read_calls, read_jobs
+from reelbench.loadgen.record.run import read_run
 from reelbench.stack.prometheus import PrometheusBinary
-from reelbench.stack.record import read_stack
 from reelbench.stack.reopen_tsdb import reopen_tsdb
 from tests.acceptance import SuiteRun, needs
-from tests.commands import left_behind, run
+from tests.commands import left_behind, run, stack_of
 
 pytestmark = pytest.mark.acceptance
 OURS = needs("connection_pooling", "cache_efficiency")
@@ -73,7 +73,7 @@ def test_the_cache_saves_exactly_the_calls_of_known_prompts(kept: Kept) -> None:
 @OURS
 def test_hits_of_the_caches_are_the_calls_that_did_not_arrive(kept: Kept, prometheus: PrometheusBinary) -> None:
     query = 'sum by (case, result) (last_over_time(cache_requests_total{scenario="cache_efficiency"}[1h]))'
-    stack = read_stack(kept.folder)
+    stack = stack_of(kept.folder)
     with reopen_tsdb(kept.folder, prometheus) as url:
         at = {"query": query, "time": str(stack.settled_at)}
         found = requests.get(f"{url}/api/v1/query", params=at, timeout=10).json()["data"]["result"]

@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reelbench.loadgen.record.records import read_calls, read_run
+from reelbench.loadgen.record.jobs import read_calls
+from reelbench.loadgen.record.run import read_run
 from reelbench.reporting.compare.effects import AblationRecord
 from reelbench.reporting.compare.repeated import RepetitionsRecord
 from reelbench.stack.prometheus import PrometheusBinary

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from reelbench.loadgen.record.records import Outcome, RunState, read_jobs, read_requests, read_run
+from reelbench.loadgen.record.jobs import Outcome, read_jobs, read_requests
+from reelbench.loadgen.record.run import RunState, read_run
 from reelbench.reporting.evidence import measurements
 from reelbench.reporting.statistics import intervals
 from reelbench.stack.prometheus import PrometheusBinary

@@ -18,8 +18,8 @@ from reelbench.stack.endpoints import allocate
 from reelbench.stack.environment import component_environment, version
 from reelbench.stack.errors import StackError
 from reelbench.stack.prometheus import PrometheusBinary
-from reelbench.stack.record import read_stack
 from reelbench.stack.reopen_tsdb import reopen_tsdb
+from tests.commands import stack_of
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.acceptance
@@ -54,7 +54,7 @@ def test_a_whole_life_then_the_data_again(tmp_path: Path, prometheus: Prometheus
     with EmbeddedStack(run_dir, prometheus=prometheus, components=components) as stack:
         assert http.get(stack.endpoints.url("providers") + "/health", timeout=1).ok
         assert stack.target == stack.endpoints.url("service")
-        assert not read_stack(run_dir).settled
+        assert not stack_of(run_dir).settled
         load = subprocess.Popen(
             [sys.executable, "-S", "-c", SERVER], env=stack.loadgen_environment(), stdout=subprocess.DEVNULL
         )
@@ -79,7 +79,7 @@ def test_a_whole_life_then_the_data_again(tmp_path: Path, prometheus: Prometheus
         assert len(info["service_instance_id"]) >= 8
         live = http.query(stack.prometheus_url, "last_over_time(jobs_total[1m])", at=again.instant, timeout=2)
         stack._children[0].signal(signal.SIGKILL)  # the write-ahead log must do
-    record = read_stack(run_dir)
+    record = stack_of(run_dir)
     assert (record.settled, record.settled_at) == (True, first.instant)
     assert [component.name for component in record.components] == ["providers", "service", "loadgen"]
     assert {series["metric"]["job"]: series["value"][1] for series in live} == {
@@ -128,7 +128,7 @@ def test_a_killed_run_leaves_no_prometheus_and_can_be_reopened(tmp_path: Path, p
             if time.monotonic() > deadline or "in use by process" not in str(error):
                 raise
             time.sleep(0.05)
-    record = read_stack(tmp_path / "run")
+    record = stack_of(tmp_path / "run")
     assert [(one.name, one.url) for one in record.components] == [("service", "http://127.0.0.1:9"), ("loadgen", None)]
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from reelbench.loadgen.record.stack import read_stack
 from reelbench.stack.errors import StackError
 from reelbench.stack.external import Addresses, ExternalRun, ExternalStack, find_external, published
-from reelbench.stack.record import read_stack
 
 SERVICE = {"/health": (200, b"{}"), "/v1/videos": (200, b'{"object":"list","data":[],"has_more":false}')}
 BUILD = {"/api/v1/status/buildinfo": (200, b'{"status":"success","data":{"version":"3.14.0","revision":"x"}}')}

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reelbench.loadgen.record.records import RunRecord, RunState
+from reelbench.loadgen.record.run import RunRecord, RunState
 from reelbench.reporting.compare.repetitions import write_repetitions
 from reelbench.reporting.export import export
 from reelbench.stack.errors import StackError

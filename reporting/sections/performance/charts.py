@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from reelbench.loadgen.record.records import Outcome
+from reelbench.loadgen.record.jobs import Outcome
 from reelbench.reporting.analysis.load_levels import Level
+from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document.report import Chart, Series
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.records import place_name
@@ -22,7 +23,7 @@ def ecdf(evidence: Evidence, level: Level) -> Chart:
     """Return the distribution of the response time of one case."""
     times = sorted(evidence.response_times(level.scenario, level.case))
     steps = tuple((rank + 1) / len(times) for rank in range(len(times)))
-    objective = evidence.catalogue.get("response_time_p95").objective
+    objective = evidence.catalogue.objective(Role.RESPONSE_TIME_P95)
     # the objective would squeeze a much faster service into a corner
     near = objective is not None and objective.value <= 2 * times[-1]
     return Chart(
@@ -47,7 +48,7 @@ def of_levels(evidence: Evidence, drawn: Sequence[Level]) -> tuple[Chart, ...]:
 
 def _by_concurrency(evidence: Evidence, drawn: Sequence[Level]) -> tuple[Chart, Chart]:
     xs = tuple(float(level.concurrency) for level in drawn)
-    objective = evidence.catalogue.get("throughput").objective
+    objective = evidence.catalogue.objective(Role.THROUGHPUT)
     p50, p95 = ([getattr(level.times, name) for level in drawn] for name in ("p50", "p95"))
     return (
         Chart(

@@ -5,21 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reelbench.reporting.analysis import subjects
+from reelbench.reporting.analysis.breakdown import STAGES
+from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.sections.performance.charts import component_bars
 from reelbench.reporting.statistics.intervals import summarize
 
+OPERATION, WAIT = (Role.API_LATENCY_AVG, Role.API_LATENCY_P95), (Role.WAIT_LATENCY_AVG, Role.WAIT_LATENCY_P95)
 OPERATIONS = ("create", "retrieve", "list", "content", "manifest", "delete")
-STAGES = {
-    "parse": "Document parsing",
-    "script": "LLM script",
-    "speech": "TTS speech",
-    "visual": "Visuals",
-    "compose": "Composition",
-}
-"""The service's word for a stage, and the report's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +35,16 @@ def api_latency(evidence: Evidence) -> Section:
         return Section(title, (Paragraph("No scenario of this run calls more of the API than a job needs."),))
     rows = []
     for operation in (*OPERATIONS, "wait"):
-        prefix = "wait_latency" if operation == "wait" else "api_latency"
+        average, tail = WAIT if operation == "wait" else OPERATION
         exact = summarize(evidence.durations(scenario.name, operation))
-        p95 = evidence.measured(f"{prefix}_p95", scenario.name, member=operation)
+        p95 = evidence.measured(tail, scenario.name, member=operation)
         if exact is None and (p95 is None or p95.value is None):
             continue
         rows.append(
             (
                 f"{operation} (long poll, not judged)" if operation == "wait" else operation,
                 text.count(exact.n if exact else 0),
-                text.milliseconds(evidence.value(f"{prefix}_avg", scenario.name, member=operation)),
+                text.milliseconds(evidence.value(average, scenario.name, member=operation)),
                 text.milliseconds(exact.average if exact else None),
                 text.milliseconds(p95.value if p95 else None),
                 text.bucket(p95.bound if p95 else None, "ms"),
@@ -72,8 +67,9 @@ def api_latency(evidence: Evidence) -> Section:
 
 def measured_scenario(evidence: Evidence) -> str | None:
     """Return the scenario in which the stages were measured."""
-    found = (m for m in evidence.measurements.measurements if m.sli == "stage_n" and m.value)
-    return next((m.scenario for m in found), None)
+    sli = evidence.catalogue.of_role(Role.STAGE_N)
+    found = (m.scenario for m in evidence.measurements.measurements if sli and m.sli == sli.id and m.value)
+    return next(found, None)
 
 
 def components(evidence: Evidence) -> tuple[Component, ...]:
@@ -83,8 +79,8 @@ def components(evidence: Evidence) -> tuple[Component, ...]:
         Component(stage, name, seconds, round(executions))
         for stage, name in STAGES.items()
         if scenario
-        and (seconds := evidence.value("stage_sum", scenario, member=stage)) is not None
-        and (executions := evidence.value("stage_n", scenario, member=stage))
+        and (seconds := evidence.value(Role.STAGE_SUM, scenario, member=stage)) is not None
+        and (executions := evidence.value(Role.STAGE_N, scenario, member=stage))
     )
 
 
@@ -97,8 +93,8 @@ def section(evidence: Evidence) -> Section:
     total = sum(part.seconds for part in found)
     rows, averages, tails = [], [], []
     for part in found:
-        average = evidence.value("stage_avg", scenario, member=part.stage)
-        p95 = evidence.measured("stage_p95", scenario, member=part.stage)
+        average = evidence.value(Role.STAGE_AVG, scenario, member=part.stage)
+        p95 = evidence.measured(Role.STAGE_P95, scenario, member=part.stage)
         averages.append(average or 0.0)
         tails.append((p95.value if p95 else None) or 0.0)
         rows.append(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reelbench.reporting.analysis import generator_health, subjects
 from reelbench.reporting.analysis.load_levels import Level, levels
+from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.dimension import Dimension
@@ -38,7 +39,7 @@ def fastest(evidence: Evidence) -> Level | None:
 
 def crowded(evidence: Evidence) -> list[Level]:
     """Return the closed cases with as many jobs in flight as the throughput objective names."""
-    objective = evidence.catalogue.get("throughput").objective
+    objective = evidence.catalogue.objective(Role.THROUGHPUT)
     return [level for level in levels(evidence) if objective and level.concurrency == objective.concurrency]
 
 
@@ -84,11 +85,15 @@ def percentiles(evidence: Evidence) -> Section:
         if level.times is None or level.cut_off:  # PromQL has no percentile that counts cut-off jobs
             continue
         place = place_name(level.scenario, level.case)
-        average = evidence.measured("response_time_avg", level.scenario, level.case)
+        average = evidence.measured(Role.RESPONSE_TIME_AVG, level.scenario, level.case)
         limits = text.interval(level.times.average_interval)
         rows.append((place, "avg", *_beside(average, level.times.average), limits))
-        for name, percentile in (("P50", level.times.p50), ("P95", level.times.p95), ("P99", level.times.p99)):
-            measured = evidence.measured(f"response_time_{name.lower()}", level.scenario, level.case)
+        for name, role, percentile in (
+            ("P50", Role.RESPONSE_TIME_P50, level.times.p50),
+            ("P95", Role.RESPONSE_TIME_P95, level.times.p95),
+            ("P99", Role.RESPONSE_TIME_P99, level.times.p99),
+        ):
+            measured = evidence.measured(role, level.scenario, level.case)
             rows.append((place, name, *_beside(measured, percentile.value), text.interval(percentile.interval)))
     columns = ("Scenario / case", "Figure", "PromQL", "Bucket", "Exact", "Difference %", "95 % CI of exact")
     caption = (
@@ -179,9 +184,9 @@ def throughput(evidence: Evidence) -> Section:
             place_name(level.scenario, level.case),
             text.count(level.concurrency),
             text.count(level.times.n if level.times else 0),
-            text.number(evidence.value("throughput", level.scenario, level.case)),
+            text.number(evidence.value(Role.THROUGHPUT, level.scenario, level.case)),
             text.number(level.throughput),
-            text.number(evidence.value("request_rate", level.scenario, level.case), 1),
+            text.number(evidence.value(Role.REQUEST_RATE, level.scenario, level.case), 1),
             text.number(level.requests, 1),
         )
         for level in every

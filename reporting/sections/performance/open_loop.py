@@ -49,8 +49,8 @@ def key_figures(evidence: Evidence) -> list[str]:
     if found is not None and found.held is not None:
         case = found.held.case
         items.append(
-            f"Sustained arrival rate (open loop): **{case.load.rate:g} jobs/s**, P95 {case.response(0.95)} s "
-            f"(n = {len(case.jobs)})."
+            f"Sustained arrival rate (open loop): **{case.load.rate:g} jobs/s**, "
+            f"P95 {text.censored(case.response(0.95))} s (n = {len(case.jobs)})."
         )
     items += [
         f"Recovery after a burst of {each.case.load.burst_rate:g} jobs/s: **{each.recovery:.2f} s** (n = {each.after})."
@@ -128,9 +128,8 @@ def _times(cases: list[OpenCase]) -> Table:
         cells = [place_name(case.scenario, case.case), text.count(len(case.completed) + len(case.cut_off))]
         for q in (0.5, 0.95, 0.99):
             found = case.response(q)
-            cells.append(f"{found} ({found.limits})" if found else text.NONE)
-        service = case.service(0.95)
-        rows.append((*cells, str(service) if service else text.NONE))
+            cells.append(f"{text.censored(found)} ({text.censored_limits(found)})" if found else text.NONE)
+        rows.append((*cells, text.censored(case.service(0.95))))
     columns = (
         "Scenario / case", "n", "Response P50 (95 % CI)", "Response P95 (95 % CI)", "Response P99 (95 % CI)",
         "Service P95",
@@ -192,7 +191,7 @@ def _knee(found: Knee) -> list[Block]:
             text.number(step.case.offered / step.case.load.seconds, 1),
             text.count(step.case.offered),
             text.rate(step.case.success),
-            str(step.case.response(0.95) or text.NONE),
+            text.censored(step.case.response(0.95)),
             text.percent(step.case.delivered),
             text.count(step.case.backlog(step.case.load.seconds)),
             text.number(step.case.growth.slope if step.case.growth else None),

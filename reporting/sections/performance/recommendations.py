@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from reelbench.reporting.analysis.load_levels import Level
+from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Section
 from reelbench.reporting.evidence.evidence import Evidence
@@ -56,8 +57,8 @@ def points(levels: Sequence[Level]) -> tuple[Point, ...]:
 
 def section(evidence: Evidence) -> Section:
     """Return the advice that the levels of load and the stages support."""
-    success = evidence.catalogue.get("success_rate").objective
-    response = evidence.catalogue.get("response_time_p95").objective
+    success = evidence.catalogue.objective(Role.SUCCESS_RATE)
+    response = evidence.catalogue.objective(Role.RESPONSE_TIME_P95)
     found = Load(
         points(load(evidence)),
         components(evidence),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reelbench.loadgen.record.records import Outcome
+from reelbench.loadgen.record.jobs import Outcome
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Paragraph, Section, Table
 from reelbench.reporting.evidence.dimension import Dimension

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-from reelbench.loadgen.record.records import Outcome
+from reelbench.loadgen.record.jobs import Outcome
 from reelbench.reporting.analysis import subjects
 from reelbench.reporting.analysis.open_breaker_calls import Crossings, crossings
 from reelbench.reporting.analysis.outages import Outage, Recovery, calls_during, outages, recovery, transitions
+from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Series, Table, Timeline
 from reelbench.reporting.evidence.evidence import Evidence
@@ -64,7 +65,7 @@ def calls_while_open(evidence: Evidence) -> Crossings:
 def rejected(evidence: Evidence, crossed: Crossings) -> int | None:
     """Return the attempts that open breakers rejected; None when telemetry does not know all of them."""
     places = dict.fromkeys((interval.scenario, interval.provider) for interval in crossed.intervals)
-    counts = [evidence.value("not_permitted", scenario, member=provider) for scenario, provider in places]
+    counts = [evidence.value(Role.NOT_PERMITTED, scenario, member=provider) for scenario, provider in places]
     known = [round(count) for count in counts if count is not None]
     return sum(known) if known and len(known) == len(counts) else None
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from reelbench.loadgen.record.records import JobRecord, Outcome, ScenarioRecord
+from reelbench.loadgen.record.jobs import JobRecord, Outcome
+from reelbench.loadgen.record.run import ScenarioRecord
 from reelbench.reporting.analysis import subjects
+from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
@@ -56,7 +58,7 @@ def _rows(evidence: Evidence, scenario: ScenarioRecord) -> tuple[tuple[str, ...]
     name = scenario.name
     jobs = [job for job in evidence.scenario_jobs(name) if job.outcome is Outcome.CANCELLED]
     times = summarize([job.done - job.cancel_sent for job in jobs if job.cancel_sent is not None])
-    service = evidence.measured("cancel_p95", name)
+    service = evidence.measured(Role.CANCEL_P95, name)
     return (
         (
             f"{name}: client, sent to answered",
@@ -69,8 +71,8 @@ def _rows(evidence: Evidence, scenario: ScenarioRecord) -> tuple[tuple[str, ...]
         ),
         (
             f"{name}: service, work stopped and files removed (PromQL)",
-            text.count(evidence.value("cancel_n", name)),
-            text.milliseconds(evidence.value("cancel_avg", name)),
+            text.count(evidence.value(Role.CANCEL_N, name)),
+            text.milliseconds(evidence.value(Role.CANCEL_AVG, name)),
             text.NONE,
             text.milliseconds(service.value if service else None),
             f"bucket {text.bucket(service.bound, 'ms')}" if service and service.bound else text.NONE,

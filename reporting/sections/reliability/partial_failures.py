@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from reelbench.loadgen.record.records import JobRecord, Outcome
+from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.reporting.analysis import subjects
+from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
@@ -66,7 +67,7 @@ def _jobs(evidence: Evidence) -> list[JobRecord]:
 
 def _agreement(evidence: Evidence, names: list[str], partial: int) -> str:
     said = [
-        evidence.value("service_jobs", name, member=member) for name in names for member in ("partial", "completed")
+        evidence.value(Role.SERVICE_JOBS, name, member=member) for name in names for member in ("partial", "completed")
     ]
     if all(value is None for value in said):
         return f"Partial videos: {partial:,} by the manifests; the service's count is not available."

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from reelbench.reporting.analysis import subjects
 from reelbench.reporting.analysis.job_integrity import losses
+from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Section
 from reelbench.reporting.evidence.dimension import Dimension
@@ -138,7 +139,7 @@ def _recovery(evidence: Evidence) -> Iterator[Advice]:
 
 def _amplification(evidence: Evidence) -> Iterator[Advice]:
     for scenario, provider in subjects.retried_errors(evidence):
-        value = evidence.value("retry_amplification", scenario, member=provider)
+        value = evidence.value(Role.RETRY_AMPLIFICATION, scenario, member=provider)
         if value is not None and value > MAX_AMPLIFICATION:
             yield Advice(
                 f"{value:.2f} attempts per call in {place_name(scenario, member=PROVIDERS[provider])}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reelbench.reporting.analysis import subjects
+from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.dimension import Dimension
@@ -15,10 +16,10 @@ from reelbench.reporting.statistics.intervals import Interval, Proportion, mean_
 
 PROVIDERS = {"llm": "LLM", "tts": "TTS", "image": "Image"}
 ENDS = (
-    "calls_successful_without_retry",
-    "calls_successful_with_retry",
-    "calls_failed_without_retry",
-    "calls_failed_with_retry",
+    Role.CALLS_SUCCESSFUL_WITHOUT_RETRY,
+    Role.CALLS_SUCCESSFUL_WITH_RETRY,
+    Role.CALLS_FAILED_WITHOUT_RETRY,
+    Role.CALLS_FAILED_WITH_RETRY,
 )
 """Indicators of the four ends of a call, in the order of the table."""
 
@@ -31,8 +32,8 @@ def recovered(evidence: Evidence) -> Proportion | None:
 
 def recovered_at(evidence: Evidence, scenario: str, provider: str) -> Proportion | None:
     """Return the same for one provider of one scenario; Wilson interval."""
-    saved = evidence.value("calls_successful_with_retry", scenario, member=provider)
-    failed = evidence.value("transient_n", scenario, member=provider)
+    saved = evidence.value(Role.CALLS_SUCCESSFUL_WITH_RETRY, scenario, member=provider)
+    failed = evidence.value(Role.TRANSIENT_N, scenario, member=provider)
     return None if saved is None or failed is None else proportion(round(saved), round(failed))
 
 
@@ -58,9 +59,9 @@ def section(evidence: Evidence) -> Section:
 
 
 def _cost(evidence: Evidence, scenario: str, provider: str) -> list[str]:
-    amplification = evidence.value("retry_amplification", scenario, member=provider)
-    backoff = evidence.value("retry_backoff", scenario, member=provider)
-    calls = evidence.value("retry_calls", scenario, member=provider)
+    amplification = evidence.value(Role.RETRY_AMPLIFICATION, scenario, member=provider)
+    backoff = evidence.value(Role.RETRY_BACKOFF, scenario, member=provider)
+    calls = evidence.value(Role.RETRY_CALLS, scenario, member=provider)
     if amplification is None or not calls:
         return []
     wait = f" Waits between attempts: {text.with_unit(backoff / calls, 's')} per call." if backoff is not None else ""
@@ -74,7 +75,7 @@ def _calls(evidence: Evidence) -> Table | None:
     rows = []
     for scenario in evidence.scenarios(Dimension.RELIABILITY):
         for provider, name in PROVIDERS.items():
-            calls = evidence.value("retry_calls", scenario.name, member=provider)
+            calls = evidence.value(Role.RETRY_CALLS, scenario.name, member=provider)
             if not calls:
                 continue
             rows.append(
@@ -82,12 +83,12 @@ def _calls(evidence: Evidence) -> Table | None:
                     place_name(scenario.name, member=name),
                     text.count(calls),
                     *(text.count(evidence.value(end, scenario.name, member=provider)) for end in ENDS),
-                    text.count(evidence.value("retry_attempts", scenario.name, member=provider)),
+                    text.count(evidence.value(Role.RETRY_ATTEMPTS, scenario.name, member=provider)),
                     # Attempts of cancelled calls have no ended call to be divided by.
                     text.NONE
                     if "cancel" in scenario.steps
-                    else text.number(evidence.value("retry_amplification", scenario.name, member=provider), 3),
-                    text.number(evidence.value("retry_backoff", scenario.name, member=provider), 3),
+                    else text.number(evidence.value(Role.RETRY_AMPLIFICATION, scenario.name, member=provider), 3),
+                    text.number(evidence.value(Role.RETRY_BACKOFF, scenario.name, member=provider), 3),
                     text.rate(recovered_at(evidence, scenario.name, provider)),
                 )
             )
@@ -116,10 +117,10 @@ def _latency(evidence: Evidence, scenario: str) -> Table | None:
             name,
             text.count(found.n),
             text.seconds(found.average),
-            _cases(evidence, "response_time_avg", name, lambda m: text.seconds(m.value if m else None)),
+            _cases(evidence, Role.RESPONSE_TIME_AVG, name, lambda m: text.seconds(m.value if m else None)),
             text.seconds(found.p50.value),
             text.tail(found.p95),
-            _cases(evidence, "response_time_p95", name, text.quantile),
+            _cases(evidence, Role.RESPONSE_TIME_P95, name, text.quantile),
         )
         for name, found in ((base.name, normal), (scenario, faulty))
     ]
@@ -144,9 +145,9 @@ def _latency(evidence: Evidence, scenario: str) -> Table | None:
     return Table(columns, tuple(rows), columns[1:], caption)
 
 
-def _cases(evidence: Evidence, sli: str, scenario: str, write: Callable[[Measurement | None], str]) -> str:
+def _cases(evidence: Evidence, role: Role, scenario: str, write: Callable[[Measurement | None], str]) -> str:
     found = evidence.scenario(scenario)
-    asked = [evidence.measured(sli, scenario, case.name) for case in found.cases] if found else []
+    asked = [evidence.measured(role, scenario, case.name) for case in found.cases] if found else []
     return ", ".join(write(measured) for measured in asked) or text.NONE
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from reelbench.loadgen.record.records import FaultRecord, Outcome, ScenarioRecord
+from reelbench.loadgen.record.jobs import Outcome
+from reelbench.loadgen.record.run import FaultRecord, ScenarioRecord
 from reelbench.reporting.analysis import subjects
 from reelbench.reporting.analysis.job_integrity import losses
 from reelbench.reporting.analysis.outages import STORE
+from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
@@ -73,9 +75,9 @@ def _lost(evidence: Evidence, scenario: str) -> str:
 
 
 def _written(evidence: Evidence, scenario: str) -> str:
-    kept = evidence.value("jobs_deferred", scenario)
-    written = evidence.value("jobs_written_back", scenario)
-    reasons = {reason: evidence.value("jobs_rejected", scenario, member=reason) for reason in REASONS}
+    kept = evidence.value(Role.JOBS_DEFERRED, scenario)
+    written = evidence.value(Role.JOBS_WRITTEN_BACK, scenario)
+    reasons = {reason: evidence.value(Role.JOBS_REJECTED, scenario, member=reason) for reason in REASONS}
     refused = ", ".join(f"{round(number):,} {reason}" for reason, number in reasons.items() if number is not None)
     return (
         f"Writes kept on disk during the outage: {text.count(kept)}; written back, the latest state of each job: "
@@ -88,7 +90,7 @@ def _held(evidence: Evidence, scenario: ScenarioRecord, faults: list[FaultRecord
     if audit is not None and audit.error is None and audit.unsaved:
         return f"Job states that still waited for the store at the end of the scenario: **{audit.unsaved}**."
     lifted = max((fault.ended for fault in faults if fault.ended is not None), default=None)
-    seen = evidence.value("store_unsaved_until", scenario.name)
+    seen = evidence.value(Role.STORE_UNSAVED_UNTIL, scenario.name)
     if seen is not None and lifted is not None:
         return (
             f"Last scrape with a job state waiting for the store: {abs(seen - lifted):.1f} s "

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from reelbench.loadgen.record.records import JobRecord, Outcome
+from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.reporting.analysis import subjects
+from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.dimension import Dimension
@@ -36,7 +37,7 @@ def section(evidence: Evidence) -> Section:
                 text.count(len(jobs)),
                 *(text.count(number) for number in counts),
                 text.rate(_share(jobs)),
-                text.percent(evidence.value("success_rate", scenario.name, case.name)),
+                text.percent(evidence.value(Role.SUCCESS_RATE, scenario.name, case.name)),
             )
         )
     columns = (

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from reelbench.reporting.analysis.cost import charged
 from reelbench.reporting.analysis.subjects import Subject
+from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
@@ -41,7 +42,7 @@ def lookups(evidence: Evidence, scenario: str, case: str, *caches: str) -> Looku
     """Return the look-ups in some caches together; None when none was counted."""
     counts = [
         [evidence.value(sli, scenario, case, cache) for cache in caches]
-        for sli in ("cache_hits", "cache_coalesced", "cache_misses")
+        for sli in (Role.CACHE_HITS, Role.CACHE_COALESCED, Role.CACHE_MISSES)
     ]
     if all(value is None for values in counts for value in values):
         return None
@@ -118,8 +119,8 @@ def _savings(evidence: Evidence, found: Subject) -> Table:
                 text.count(times.n if times else 0),
                 text.seconds(times.average if times else None),
                 text.tail(times.p95) if times else text.NONE,
-                _each(evidence, "cache_io_saved", found.name, case.name, unit=1000, digits=1),
-                _each(evidence, "cache_time_saved", found.name, case.name, unit=1, digits=3),
+                _each(evidence, Role.CACHE_IO_SAVED, found.name, case.name, unit=1000, digits=1),
+                _each(evidence, Role.CACHE_TIME_SAVED, found.name, case.name, unit=1, digits=3),
                 text.money(providers),
                 text.money(before - providers if before is not None and providers is not None else None),
                 text.percent(1 - providers / before if before and providers is not None else None),
@@ -136,8 +137,8 @@ def _savings(evidence: Evidence, found: Subject) -> Table:
     return Table(columns, tuple(rows), columns[1:], caption)
 
 
-def _each(evidence: Evidence, sli: str, scenario: str, case: str, *, unit: float, digits: int) -> str:
+def _each(evidence: Evidence, role: Role, scenario: str, case: str, *, unit: float, digits: int) -> str:
     jobs = len(evidence.case_jobs(scenario, case))
-    values = [evidence.value(sli, scenario, case, cache) for cache in CACHES]
+    values = [evidence.value(role, scenario, case, cache) for cache in CACHES]
     known = [value for value in values if value is not None]
     return text.number(sum(known) / jobs / unit, digits) if known and jobs else text.NONE

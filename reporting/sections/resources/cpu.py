@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reelbench.reporting.analysis import subjects
 from reelbench.reporting.analysis.process_usage import PROCESSES, UNDER_TEST, cpu, idle_cores, job_seconds, utilisation
+from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
 from reelbench.reporting.evidence.dimension import Dimension
@@ -51,7 +52,7 @@ def section(evidence: Evidence) -> Section:
     )
     blocks: list[Block] = []
     scaling = subjects.load_levels(evidence, Dimension.RESOURCES)
-    average = evidence.measured("cpu_utilisation", scaling.name) if scaling else None
+    average = evidence.measured(Role.CPU_UTILISATION, scaling.name) if scaling else None
     if scaling is None:
         blocks.append(Paragraph("No scenario of this run has several levels of closed load."))
     elif average is not None and average.value is not None:
@@ -78,7 +79,7 @@ def _chart(evidence: Evidence) -> tuple[Chart, ...]:
     drawn = levels(evidence)
     if len(drawn) < 2:  # noqa: PLR2004 - one point is no line
         return ()
-    objective = evidence.catalogue.get("cpu_utilisation").objective
+    objective = evidence.catalogue.objective(Role.CPU_UTILISATION)
     return (
         Chart(
             name="cpu_by_concurrency",

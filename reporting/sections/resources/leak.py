@@ -5,6 +5,7 @@ from __future__ import annotations
 from reelbench.reporting.analysis import subjects
 from reelbench.reporting.analysis.leak import EDGE, HORIZON, Leak, leak
 from reelbench.reporting.analysis.process_usage import UNDER_TEST, gauge, memory
+from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
 from reelbench.reporting.evidence.evidence import Evidence
@@ -13,14 +14,14 @@ from reelbench.reporting.evidence.evidence import Evidence
 def measured(evidence: Evidence) -> Leak | None:
     """Return the growth of memory through sequential jobs."""
     found = subjects.sequential_jobs(evidence)
-    return leak(evidence, found.name) if found else None
+    return leak(evidence, found.name, found.case) if found else None
 
 
 def verdict(evidence: Evidence) -> str:
     """Return LEAK, NO LEAK or INCONCLUSIVE, by the catalogue's budget."""
     found = measured(evidence)
-    sli = evidence.catalogue.get("memory_leaked")
-    if found is None or sli.objective is None or found.trend.n < sli.min_n:
+    sli = evidence.catalogue.of_role(Role.MEMORY_LEAKED)
+    if found is None or sli is None or sli.objective is None or found.trend.n < sli.min_n:
         return "INCONCLUSIVE"
     return "LEAK" if found.projected > sli.objective.value else "NO LEAK"
 
@@ -36,10 +37,10 @@ def section(evidence: Evidence) -> Section:
         return Section(title, (Paragraph(sentence),))
     if found is None:
         return Section(title, (Paragraph("**INCONCLUSIVE**: too few samples of memory in the case for a trend."),))
-    sli = evidence.catalogue.get("memory_leaked")
-    budget = sli.objective.value if sli.objective else 0.0
+    sli = evidence.catalogue.of_role(Role.MEMORY_LEAKED)
+    budget = sli.objective.value if sli and sli.objective else 0.0
     drift = found.trend
-    few = f", n too small: {drift.n} samples, needs {sli.min_n}" if drift.n < sli.min_n else ""
+    few = f", n too small: {drift.n} samples, needs {sli.min_n}" if sli and drift.n < sli.min_n else ""
     lower, upper = (text.amount(limit) for limit in (drift.interval.lower, drift.interval.upper))
     items = (
         f"Verdict for `{subject.name}`: **{verdict(evidence)}**{few}.",

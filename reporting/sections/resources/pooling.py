@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reelbench.loadgen.record.records import CallRecord
+from reelbench.loadgen.record.jobs import CallRecord
 from reelbench.reporting.analysis.process_usage import job_seconds
 from reelbench.reporting.analysis.subjects import Subject
+from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
@@ -66,7 +67,7 @@ def section(evidence: Evidence) -> Section:
             f"{text.count(_opened(evidence, found.name, on.name))} of them with pooling, "
             f"{text.count(_opened(evidence, found.name, off.name))} without."
         )
-    times = [(name, evidence.measured("connect_avg", "", member=name)) for name in PROVIDERS]
+    times = [(name, evidence.measured(Role.CONNECT_AVG, "", member=name)) for name in PROVIDERS]
     known = [f"{name} {text.milliseconds(m.value)} ms (n = {m.n})" for name, m in times if m and m.value is not None]
     if known:
         items.append(
@@ -90,8 +91,8 @@ def _table(evidence: Evidence, found: Subject) -> Table:
                     text.count(at_provider.calls if evidence.calls_read(found.name) else None),
                     text.count(at_provider.connections),
                     text.number(per, 1),
-                    text.count(evidence.value("connections_opened", found.name, case.name, name)),
-                    text.count(evidence.value("connections_reused", found.name, case.name, name)),
+                    text.count(evidence.value(Role.CONNECTIONS_OPENED, found.name, case.name, name)),
+                    text.count(evidence.value(Role.CONNECTIONS_REUSED, found.name, case.name, name)),
                     text.milliseconds(each),
                 )
             )
@@ -108,6 +109,6 @@ def _table(evidence: Evidence, found: Subject) -> Table:
 
 
 def _opened(evidence: Evidence, scenario: str, case: str) -> float | None:
-    known = [evidence.value("connections_opened", scenario, case, name) for name in PROVIDERS]
+    known = [evidence.value(Role.CONNECTIONS_OPENED, scenario, case, name) for name in PROVIDERS]
     found = [value for value in known if value is not None]
     return sum(found) if found else None

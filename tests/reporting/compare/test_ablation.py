@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from reelbench.loadgen.record.records import RunRecord
+from reelbench.loadgen.record.run import RunRecord
 from reelbench.reporting.compare.ablation import write_ablation
 from reelbench.reporting.compare.effects import AblationRecord
 from reelbench.reporting.compare.finding import Word

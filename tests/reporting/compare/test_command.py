@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reelbench.loadgen.record.records import read_run
+from reelbench.loadgen.record.run import read_run
 from reelbench.reporting.compare.repetitions import write_repetitions
 from reelbench.reporting.document.text import literal
 from tests.commands import invoke

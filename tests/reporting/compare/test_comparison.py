@@ -6,7 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reelbench.loadgen.record.records import JobRecord, Outcome, RecordError, RunRecord, RunState
+from reelbench.loadgen.record.jobs import JobRecord, Outcome
+from reelbench.loadgen.record.run import RunRecord, RunState
+from reelbench.loadgen.record.run_files import RecordError
 from reelbench.reporting.compare.check import CompareError
 from reelbench.reporting.compare.export import export
 from reelbench.reporting.compare.finding import ComparisonRecord, Finding, Word

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from reelbench.reporting.catalogue.sli import load
+from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.compare.ablation_report import KEY
 from reelbench.reporting.compare.kinds import COUNTS, SAMPLED, SHARES
 

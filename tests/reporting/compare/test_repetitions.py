@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reelbench.loadgen.record.records import RecordError
+from reelbench.loadgen.record.run_files import RecordError
 from reelbench.reporting.compare.folders import repeated_runs
 from reelbench.reporting.compare.repeated import Repeated, RepetitionsRecord
 from reelbench.reporting.compare.repetitions import write_repetitions

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from reelbench.loadgen.record.records import JobRecord, RunRecord, read_jobs, read_run, to_line, write_run
+from reelbench.loadgen.record.jobs import JobRecord, read_jobs
+from reelbench.loadgen.record.run import RunRecord, read_run, write_run
+from reelbench.loadgen.record.run_files import to_line
 from reelbench.reporting.evidence import measurements as measured
 
 Change = Callable[[JobRecord], JobRecord]

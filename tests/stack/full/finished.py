@@ -8,8 +8,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from reelbench.loadgen.record.records import read_jobs, read_requests, read_run
-from reelbench.stack.record import read_stack
+from reelbench.loadgen.record.jobs import read_jobs, read_requests
+from reelbench.loadgen.record.run import read_run
+from reelbench.loadgen.record.stack import read_stack
 from tests.stack.full.native import ROOT, NativeStack
 
 

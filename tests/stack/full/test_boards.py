@@ -11,11 +11,11 @@ from urllib.parse import urlencode
 
 import pytest
 
-from reelbench.loadgen.record.records import Outcome
+from reelbench.loadgen.record.jobs import Outcome
 from reelbench.monitoring.dashboards import dashboards
 from reelbench.monitoring.grafana import PROMETHEUS, Dashboard, Row, Target, TextVariable
 from reelbench.reporting.catalogue.prices import load_prices
-from reelbench.reporting.catalogue.sli import load
+from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.evidence.tempo import connect
 from reelbench.stack import http
 from tests.stack.full.finished import Run, measure

@@ -14,7 +14,8 @@ from urllib.parse import urlencode
 import numpy as np
 import pytest
 
-from reelbench.loadgen.record.records import JobRecord, Outcome, RequestRecord, RunState, read_jobs, read_run
+from reelbench.loadgen.record.jobs import JobRecord, Outcome, RequestRecord, read_jobs
+from reelbench.loadgen.record.run import RunState, read_run
 from reelbench.reporting.evidence.tempo import connect
 from reelbench.reporting.evidence.traces import FileTraces, TraceSource
 from reelbench.stack import http

@@ -6,11 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reelbench.loadgen.record.records import FaultRecord, RunRecord, RunState
+from reelbench.loadgen.record.run import FaultRecord, RunRecord, RunState
 from reelbench.reporting.analysis.verdicts import Status, Verdict
-
-TAG = "reelbench"
-"""On every annotation and every dashboard of ours."""
+from reelbench.reporting.document.grafana_links import TAG
 
 
 @dataclass(frozen=True, slots=True)

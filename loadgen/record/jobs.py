@@ -1,0 +1,125 @@
+"""``jobs.jsonl``, ``requests.jsonl`` and ``calls.jsonl``: what the load generator and the providers saw of each job."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from reelbench.loadgen.record.run_files import CALLS_FILE, JOBS_FILE, REQUESTS_FILE, read_lines
+
+
+class Outcome(StrEnum):
+    """How a job ended, as the client saw it."""
+
+    COMPLETED = "completed"
+    """The video was completed and, where the steps ask for it, downloaded."""
+    FAILED = "failed"
+    """The service accepted the job and reported it failed."""
+    REJECTED = "rejected"
+    """The service refused the job (4xx or 503 on create)."""
+    ERROR = "error"
+    """No valid answer: connection lost, 5xx, or an answer that is not of the API."""
+    TIMEOUT = "timeout"
+    """Not terminal within the scenario's time limit for a job, or when an open case was cut off; right-censored at
+    `JobRecord.done`, as is ABORTED."""
+    CANCELLED = "cancelled"
+    """Cancelled by the plan."""
+    ABORTED = "aborted"
+    """Cut off because the user stopped the run; right-censored at `JobRecord.done`."""
+
+
+class JobRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One job, from its due time to its end."""
+
+    scenario: str
+    case: str
+    index: int
+    """Position in the case's plan, from 0; warm-up jobs come first."""
+    warmup: bool
+    """True for a declared warm-up job: recorded, but left out of the statistics."""
+    due: float
+    """When the plan wanted the job sent. In a closed loop: when its slot became free."""
+    sent: float
+    """When it was sent; equal to `done` for a job that was never sent."""
+    accepted: float | None
+    """When the create request was answered with a video object."""
+    done: float
+    """When the client knew the end; response time is ``done - due``."""
+    outcome: Outcome
+    job_id: str | None
+    trace_id: str
+    """32 hexadecimal digits; the root span of the job has this trace id."""
+    bytes: int
+    """Bytes of video content downloaded."""
+    deleted: bool
+    """True when a step of the plan removed the video from the store."""
+    integrity: Literal["ok", "corrupt", "missing"] | None
+    """Result of checking every downloaded file and the metadata against the manifest; None when not checked."""
+    error: str | None
+    """One line, at most 200 characters, when the outcome is not `completed`; what is wrong, when it is not intact."""
+    files: int | None = None
+    """Files downloaded and compared with the manifest's sha256 and size; None when not checked."""
+    scenes: int | None = None
+    """Scenes that the manifest names; None when it was not read."""
+    scenes_completed: int | None = None
+    """Those of them with sound and picture; fewer than `scenes`: the video is partial."""
+    cancel_sent: float | None = None
+    """When the plan's cancellation was sent; `done` is when it was answered."""
+    leftover: bool | None = None
+    """True when the service still showed the video after its cancellation was answered; None when not looked at."""
+    released: float | None = None
+    """When the limit of jobs in flight of an open case let it go; None when it did not have to wait for that."""
+
+
+class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One HTTP request of a job."""
+
+    scenario: str
+    case: str
+    index: int
+    warmup: bool
+    operation: str
+    """create, retrieve, wait, list, manifest, content or delete."""
+    sent: float
+    duration: float
+    status: int | None
+    """HTTP status code; None when no answer came."""
+    bytes: int
+    """Bytes of the answer's body."""
+
+
+class CallRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One call that reached a provider, as the provider counted it."""
+
+    scenario: str
+    case: str
+    provider: str
+    sent: float | None
+    """When the caller sent it, by its ``X-Request-Start`` header."""
+    arrived: float
+    outcome: str
+    """What the provider did with it: ok, or the kind of fault it met."""
+    connection: str | None = None
+    """The caller's address and port; distinct ones of a case are its connections. None when not known."""
+
+
+def read_jobs(folder: Path) -> list[JobRecord]:
+    """Read ``jobs.jsonl``; an unfinished last line (the writer was killed) is left out.
+
+    Raises:
+        RecordError: the file is missing or a line other than an unfinished last one is damaged.
+    """
+    return list(read_lines(folder / JOBS_FILE, JobRecord))
+
+
+def read_requests(folder: Path) -> list[RequestRecord]:
+    """Read ``requests.jsonl``, with the rules of `read_jobs`."""
+    return list(read_lines(folder / REQUESTS_FILE, RequestRecord))
+
+
+def read_calls(folder: Path) -> list[CallRecord]:
+    """Read ``calls.jsonl``, with the rules of `read_jobs`; empty when the run has none."""
+    return list(read_lines(folder / CALLS_FILE, CallRecord)) if (folder / CALLS_FILE).exists() else []

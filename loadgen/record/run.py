@@ -1,0 +1,242 @@
+"""``run.json``: the head of a run, with its scenarios and cases, faults, and the environment of the load generator."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from reelbench.loadgen.record.run_files import RUN_FILE, RecordError, VersionedFile
+
+
+class RunState(StrEnum):
+    """The state of a run or of a scenario within it."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+
+class StoreCount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the service's own list of videos said after a scenario, for reconciliation."""
+
+    expected: int
+    """Jobs that the client saw accepted and did not delete."""
+    found: int
+    """Those of them that the list holds."""
+    by_status: dict[str, int]
+    """The found ones by the status word in the list."""
+    error: str | None
+    """Why the list could not be read; the counts are then 0."""
+
+
+class ArrivalsRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How jobs arrive in an open case. Rates are those of this generator's share, in jobs per second."""
+
+    process: Literal["constant", "poisson"]
+    rate: float
+    seconds: float
+    """How long jobs arrive, from `CaseRecord.started` on."""
+    drain: float
+    """Seconds after that at which jobs that are not finished are cut off."""
+    max_in_flight: int
+    burst_rate: float | None = None
+    """From `burst_at` for `burst_seconds` instead of `rate`; None: there is no burst."""
+    burst_at: float | None = None
+    burst_seconds: float | None = None
+
+
+class CaseRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One case of a scenario: a level of load with its window and the generator's own health."""
+
+    name: str
+    model: Literal["closed", "open", "idle"]
+    """How jobs are sent; an idle case sends none."""
+    concurrency: int
+    """Jobs kept in flight (closed model); 0 in the others."""
+    pace: float | None = None
+    """Least seconds between the due times of two jobs of a slot; None: due when the last one has ended."""
+    planned: int
+    """Measured jobs in the plan, without warm-up."""
+    warmup: int
+    started: float | None
+    """When the first job was due; None if the case did not begin."""
+    ended: float | None
+    """When the last job ended."""
+    generator_cpu: float | None
+    """CPU seconds of the generator's process per second of the window (1.0 = one core)."""
+    loop_lag_p99: float | None
+    """P99 of the event loop's lag in seconds, sampled through the window."""
+    loop_lag_p99_lower: float | None = None
+    """Lower limit of its 95 % interval in seconds, by order statistics; None where it was not recorded."""
+    switches: dict[str, bool] = {}
+    """Switches of the service that were changed for this case, warm-up included."""
+    breakers_read: bool | None = None
+    """False when the service's breakers were asked for their changes and did not answer; None when nobody asked."""
+    calls_read: bool | None = None
+    """False when a provider was asked for its log of calls and did not answer; None when nobody asked."""
+    prompts: Literal["unique", "repeated", "half_new"] = "unique"
+    """Whether the prompts are new, those of the case before, or half and half."""
+    arrivals: ArrivalsRecord | None = None
+    """Of an open case; None in the others."""
+
+
+class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the service says of its own state after a scenario; zero everywhere is a clean end."""
+
+    live: int
+    """Jobs that wait or run."""
+    unsaved: int
+    """Jobs whose state waits for the store."""
+    orphans: int
+    """Folders of files without a record in the store."""
+    missing: int
+    """Completed records without their files."""
+    error: str | None
+    """Why it could not be read; the counts are then 0."""
+
+
+class ScenarioRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One scenario of a run."""
+
+    name: str
+    dimension: str
+    """performance, reliability or resources."""
+    title: str
+    why: str
+    steps: list[str]
+    state: RunState
+    started: float | None
+    ended: float | None
+    cases: list[CaseRecord]
+    objectives: dict[str, float]
+    """Overrides of the catalogue's objectives: SLI id to value."""
+    store: StoreCount | None
+    audit: AuditRecord | None = None
+    """None when the service offers none."""
+    rest: float = 0.0
+    """Seconds before each case and after the last in which nothing is sent, so that gauges can be read."""
+
+
+class DocumentRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The document that jobs upload."""
+
+    name: str
+    sha256: str
+    bytes: int
+
+
+class FaultRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One fault that the runner applied, with its real times."""
+
+    scenario: str
+    case: str
+    target: Literal["llm", "tts", "image", "store"]
+    """The provider that failed, or the service's job store."""
+    kind: str
+    """outage, stall, error, corrupt or latency."""
+    rate: float
+    """Planned share of the calls that are hit."""
+    status: int | None
+    """HTTP status of an error."""
+    seconds: float | None
+    """Length of a stall, or added latency."""
+    started: float
+    """When the injecting side confirmed it."""
+    ended: float | None
+    """When the injecting side confirmed that it was lifted; None when it was not reached any more."""
+    seen: int | None
+    """Calls that the fault's rule saw, counted where it was injected."""
+    hit: int | None
+    """Those of them that it hit."""
+
+
+class TransitionRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A change of state of one of the service's circuit breakers (closed, open, half_open)."""
+
+    scenario: str
+    case: str
+    provider: str
+    at: float
+    before: str
+    after: str
+
+
+class LimitsRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the generator's container allows; None where there is no limit."""
+
+    cpu_cores: float | None
+    """CPU quota over its period."""
+    memory_bytes: int | None
+
+
+class EnvironmentRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the generator ran."""
+
+    cpu_model: str
+    cpu_count: int
+    memory_bytes: int
+    os: str
+    python: str
+    packages: dict[str, str]
+    """Versions of the libraries that the measurement depends on."""
+    commit: str | None
+    """Git commit of the checkout, None outside one."""
+    dirty: bool
+    """True when the checkout had uncommitted changes."""
+    lock_sha256: str | None
+    limits: LimitsRecord | None = None
+    """None where no container limits it, or on a system without control groups."""
+
+
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The head of a run."""
+
+    schema_version: int
+    run_id: str
+    profile: str
+    seed: int
+    plan_hash: str
+    """Of the whole plan, also where this generator ran a share of it."""
+    replica: int = 1
+    """Which of the load generators that share the plan this one was, from 1."""
+    replicas: int = 1
+    target: str
+    """Base URL of the service under test."""
+    state: RunState
+    started: float
+    ended: float | None
+    document: DocumentRecord
+    environment: EnvironmentRecord
+    scenarios: list[ScenarioRecord]
+    faults: list[FaultRecord]
+    transitions: list[TransitionRecord] = []
+    switches: dict[str, bool] | None = None
+    """The service's switches (retries, breaker, ...): off in a baseline. None when the service does not say."""
+
+
+_FILE = VersionedFile(RUN_FILE, RunRecord)
+
+
+def read_run(folder: Path) -> RunRecord:
+    """Read ``run.json`` of a run directory.
+
+    Raises:
+        RecordError: the folder or file is missing, is not a run, is cut off, or is of another schema version.
+    """
+    path = folder / RUN_FILE
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        msg = f"{folder} is not a run directory: cannot read {RUN_FILE} ({error.strerror}); name a folder under runs/"
+        raise RecordError(msg) from error
+    return _FILE.decode(path, raw)
+
+
+def write_run(folder: Path, run: RunRecord) -> None:
+    """Replace ``run.json`` atomically."""
+    _FILE.write(folder, run)
