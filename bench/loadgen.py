@@ -1,9 +1,9 @@
-"""The load generator beside k6 and Locust: requests for each second of CPU time, and what each says of a freeze.
+"""Compares the load generator with k6 and Locust: requests per CPU second, and the P95 that each reports of a freeze.
 
-Rate: in each round every generator sends the same jobs (create, wait, content) to a fast server, in seeded order. What
-a generator needs to start and end is taken off: a load of one job for each user is measured, too.
+Rate: in each round every generator sends the same jobs (create, wait, content) to a fast server, in seeded order. The
+cost of start and end is subtracted: it is measured with a load of one job per user.
 
-Freeze: arrivals at a constant rate to a server that stands still for a while. The truth follows from the schedule.
+Freeze: arrivals at a constant rate to a server that stops for a while. The true P95 follows from the schedule.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from reelbench.bench.rig import Cores, Sent, send
 
 USERS: Final = 16
 ARRIVALS, SECONDS, FREEZE_AT, FREEZE_FOR, FREEZE_USERS = 100, 8, 3, 2, 20
-"""Per second; seconds of load; seconds to the freeze and in it; users of a peer, five arrivals a second for each."""
+"""Arrivals per second; seconds of load, before the freeze, and of freeze; users of a peer (5 arrivals/s each)."""
 
 ARRIVING: Final = Load("freeze", FREEZE_USERS, rate=ARRIVALS, seconds=SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """What one generator did in one round."""
+    """The rates of one generator in one round."""
 
     per_core: float
-    """Requests for each second of CPU time, without start and end."""
+    """Requests per second of CPU time, without start and end."""
     per_second: float
-    """Requests for each second of the clock, from the first to the last."""
+    """Requests per second, from the first to the last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """What one generator says of a server that froze."""
+    """The figures of one generator about a server that froze."""
 
     name: str
     p95: float
@@ -53,16 +53,16 @@ Round = dict[str, Rate]
 
 
 def order(names: Sequence[str], rounds: int, seed: int) -> list[list[str]]:
-    """Who comes when in each round."""
+    """Return the order of the generators in each round."""
     draw = random.Random(seed)
     return [draw.sample(list(names), len(names)) for _ in range(rounds)]
 
 
 def net(small: Sent, large: Sent) -> Rate:
-    """The rate of the larger load without what the smaller one costs, which is start and end.
+    """Return the rate of the larger load without the cost of the smaller load, which is that of start and end.
 
     Raises:
-        BenchError: the larger load did not take more CPU time, so that there is nothing to divide by.
+        BenchError: the larger load did not take more CPU time, so that no rate follows.
     """
     cpu, requests = large.cpu - small.cpu, large.requests - small.requests
     if cpu <= 0:
@@ -91,7 +91,7 @@ def rates(
 
 
 def freezes(generators: Sequence[Generator], *, on: Cores) -> list[Frozen]:
-    """Let every generator meet a server that freezes.
+    """Measure every generator with a server that freezes.
 
     Raises:
         BenchError: a generator failed or lost count, or there was no freeze.
@@ -106,15 +106,15 @@ def freezes(generators: Sequence[Generator], *, on: Cores) -> list[Frozen]:
 
 
 def true_p95() -> float:
-    """P95 (nearest rank) of the wait of all arrivals on schedule; the server's own time, under 1 ms, is left out."""
+    """Return P95 (nearest rank) of the wait of all scheduled arrivals, without the server's time of less than 1 ms."""
     end = FREEZE_AT + FREEZE_FOR
-    due = [number / ARRIVALS for number in range(ARRIVALS * SECONDS)]
-    waits = sorted(end - at if FREEZE_AT <= at < end else 0.0 for at in due)
+    starts = [number / ARRIVALS for number in range(ARRIVALS * SECONDS)]  # intended ones
+    waits = sorted(end - start if FREEZE_AT <= start < end else 0.0 for start in starts)
     return waits[math.ceil(0.95 * len(waits)) - 1]
 
 
 def rate_lines(rounds: Sequence[Round], reference: str | None) -> list[str]:
-    """The rates, for the user; ratios are against `reference`, unless it is None."""
+    """Return the table of rates; with ratios to `reference`, unless it is None."""
     rows = []
     for name in sorted(rounds[0], key=lambda name: -_mean([this[name].per_core for this in rounds])):
         mine = [this[name].per_core for this in rounds]
@@ -123,18 +123,18 @@ def rate_lines(rounds: Sequence[Round], reference: str | None) -> list[str]:
             row.append("1" if name == reference else str(ratio(mine, [this[reference].per_core for this in rounds])))
         rows.append(row)
     heads = ["generator", "requests/CPU s", "requests/s", *([f"ratio to {reference}"] if reference else [])]
-    title = f"{len(rounds)} rounds, {USERS} in flight, {len(JOB)} requests a job; geometric means"
+    title = f"{len(rounds)} rounds, {USERS} in flight, {len(JOB)} requests per job; geometric means"
     return [title, *_table(rows, heads)]
 
 
 def freeze_lines(found: Sequence[Frozen]) -> list[str]:
-    """What was said of the freeze, for the user."""
+    """Return the table of the freeze."""
     truth = true_p95()
     rows = [
         [this.name, f"{this.p95:.3f}", f"{(this.p95 - truth) / truth:+.1%}", str(this.sent), str(this.dropped)]
         for this in found
     ]
-    heads = ["generator", "P95 [s]", "error", f"sent of {ARRIVALS * SECONDS}", "dropped, as it says"]
+    heads = ["generator", "P95 [s]", "error", f"sent of {ARRIVALS * SECONDS}", "dropped, as reported"]
     title = (
         f"a server that freezes for {FREEZE_FOR} s of {SECONDS} s, {ARRIVALS} arrivals/s: true P95 {truth:.3f} s, "
         f"{FREEZE_USERS} users for a peer"

@@ -1,4 +1,4 @@
-"""Our load generator for the rig: the whole path of a run, with a scenario of the benchmark in place of a file."""
+"""Reelbench's load generator for the rig: a complete run of a scenario that is not read from a file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from reelbench.stack.ports import free_ports
 
 SCRAPE: Final = 1.0
 HOLD: Final = 0.3
-"""Seconds from the end of the run to the signal: one that comes before the last file is closed is an interruption."""
+"""Seconds from the end of the run to the signal: a signal before the last file is closed would be an interruption."""
 
 
 @dataclass(slots=True)
@@ -44,11 +44,11 @@ class Ours:
     _port: int = 0
     _scraped: float = 0.0
     _ended: float | None = None
-    """When the end of the run was seen; infinite once the process was told."""
+    """Time at which the end of the run was seen; infinite after the signal."""
 
     @property
     def name(self) -> str:
-        """For the user."""
+        """Name in the tables."""
         return f"Reelbench, {'spans to a file' if self.spans else 'trace headers only'}"
 
     def command(self, load: Load, target: str, folder: Path) -> Command:
@@ -61,7 +61,7 @@ class Ours:
         )
 
     def attend(self, process: subprocess.Popen[bytes], folder: Path) -> None:
-        """Scrape the metrics, and let the process go once its run has ended: until then it holds them."""
+        """Scrape the metrics, and end the process after its run: until then it serves them."""
         if time.monotonic() - self._scraped >= SCRAPE:
             self._scraped = time.monotonic()
             with suppress(requests.RequestException):
@@ -86,7 +86,7 @@ class Ours:
 
 
 def scenario(load: Load) -> dict[str, Any]:
-    """The load as a scenario file has it."""
+    """Return the load in the form of a scenario file."""
     case: dict[str, Any]
     if load.mode == "rate":
         case = {"model": "closed", "concurrency": load.users}
@@ -98,7 +98,7 @@ def scenario(load: Load) -> dict[str, Any]:
         "name": "bench",
         "dimension": "performance",
         "title": "Benchmark",
-        "why": "What the load generator itself costs.",
+        "why": "Cost of the load generator itself.",
         "steps": ["create", "wait", *(["content"] if load.mode == "rate" else [])],
         "encoding": "json",
         "video": {"seconds": "4", "size": "720x1280"},
@@ -110,7 +110,7 @@ def scenario(load: Load) -> dict[str, Any]:
 
 
 def main(target: str, folder: Path, spec: dict[str, Any]) -> int:
-    """Run a scenario as the command ``python -m reelbench.loadgen run`` does; gives its exit code."""
+    """Run a scenario as the command ``python -m reelbench.loadgen run`` does; return its exit code."""
     settings = Settings(
         run_dir=folder / "run",
         run_id="bench",

@@ -1,8 +1,8 @@
-"""What telemetry costs: the same load on the same service with its telemetry on and off, in turn.
+"""The cost of telemetry: the same load on the same service with telemetry on and off, alternating.
 
 Each pair measures both, in seeded order, each time with fresh processes on loopback and the same plan. On is the
 embedded stack: metrics scraped every second, traces to a file. Off is the same service and providers without exporters.
-The load generator runs in this process, the same in both.
+The load generator runs in this process in both cases.
 """
 
 from __future__ import annotations
@@ -56,16 +56,16 @@ class Measured:
 
 
 def order(pairs: int, seed: int) -> list[tuple[Arm, Arm]]:
-    """Which of the two is measured first in each pair."""
+    """Return the order within each pair."""
     draw = random.Random(seed)
     return [draw.choice((("on", "off"), ("off", "on"))) for _ in range(pairs)]
 
 
 def measured(jobs: Sequence[JobRecord]) -> Measured:
-    """Rate and P95 of the measured jobs.
+    """Return rate and P95 of the measured jobs.
 
     Raises:
-        OverheadError: not every job was completed, so that the two would not compare.
+        OverheadError: not every job was completed.
     """
     counted = [job for job in jobs if not job.warmup]
     summary = summarize([job.done - job.due for job in counted])
@@ -77,7 +77,7 @@ def measured(jobs: Sequence[JobRecord]) -> Measured:
 
 
 def scenario(jobs: int) -> Scenario:
-    """The load: a closed loop like that of throughput, with as many jobs in flight as the service has workers."""
+    """Return the load: a closed loop as in throughput, with as many jobs in flight as the service has workers."""
     count = dict.fromkeys(PROFILES, jobs)
     warmup = dict.fromkeys(PROFILES, IN_FLIGHT)
     return Scenario.model_validate(
@@ -85,7 +85,7 @@ def scenario(jobs: int) -> Scenario:
             "name": "overhead",
             "dimension": "performance",
             "title": "Overhead",
-            "why": "What telemetry costs.",
+            "why": "Cost of telemetry.",
             "steps": ["create", "wait", "content"],
             "encoding": "multipart",
             "video": {"seconds": "4", "size": "720x1280"},
@@ -102,7 +102,7 @@ def scenario(jobs: int) -> Scenario:
 def run(
     pairs: int, jobs: int, seed: int, *, document: Document, prometheus: PrometheusBinary, say: Callable[[str], None]
 ) -> list[tuple[Measured, Measured]]:
-    """Measure so many pairs; on and off of each.
+    """Measure the pairs; return (on, off) of each.
 
     Args:
         pairs: how many.
@@ -110,12 +110,12 @@ def run(
         seed: of the order and of the plans.
         document: what jobs upload.
         prometheus: scrapes the service that has its telemetry on.
-        say: takes one line for each pair.
+        say: receives one line for each pair.
 
     Raises:
         OverheadError: a load went wrong.
         StackError: a service did not start.
-        KeyboardInterrupt: the user stopped it.
+        KeyboardInterrupt: the user interrupted it.
     """
     found = []
     for number, arms in enumerate(order(pairs, seed), start=1):
@@ -131,7 +131,7 @@ def run(
 
 
 def lines(pairs: Sequence[tuple[Measured, Measured]]) -> list[str]:
-    """The result, for the user."""
+    """Return the result as lines of text."""
     rates = ratio([on.rate for on, _ in pairs], [off.rate for _, off in pairs])
     tails = ratio([on.p95 for on, _ in pairs], [off.p95 for _, off in pairs])
     return [
@@ -143,7 +143,7 @@ def lines(pairs: Sequence[tuple[Measured, Measured]]) -> list[str]:
 
 @contextmanager
 def _service(arm: Arm, folder: Path, prometheus: PrometheusBinary) -> Iterator[str]:
-    """Run service and providers; gives the service's base URL."""
+    """Run service and providers; yield the service's base URL."""
     if arm == "on":
         with EmbeddedStack(folder, prometheus=prometheus) as embedded:
             yield embedded.target

@@ -1,4 +1,4 @@
-"""Ratios of two measurements that were taken in turn."""
+"""Ratios of paired measurements."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Ratio:
     upper: float | None
 
     def __str__(self) -> str:
-        """For the user."""
+        """Return the ratio with its interval."""
         limits = ""
         if self.lower is not None and self.upper is not None:
             limits = f" (95 % interval {self.lower:.3f} to {self.upper:.3f})"
@@ -26,7 +26,7 @@ class Ratio:
 
 
 def ratio(values: Sequence[float], references: Sequence[float]) -> Ratio:
-    """Compare pair by pair: Student's t of the logarithms, in which a ratio and its inverse weigh the same."""
+    """Compare pair by pair, by Student's t of the logarithms: a ratio and its inverse have the same weight."""
     logs = [math.log(value / reference) for value, reference in zip(values, references, strict=True)]
     limits = mean_interval(logs)
     return Ratio(

@@ -1,4 +1,4 @@
-"""One load of one generator on a server of its own, each pinned to one core, with counts taken on both sides."""
+"""One load of one generator on a fresh server, each pinned to one core, counted on both sides."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Cores:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A load that was sent, with counts that agree."""
+    """A load that was sent, whose counts agree."""
 
     requests: int
     created: int
-    """Jobs, or arrivals, of which the server got the first request."""
+    """Jobs, or arrivals, whose first request reached the server."""
     cpu: float
     """CPU seconds of the generator's process from its start to its end, all threads and children."""
     wall: float
@@ -51,10 +51,10 @@ class Sent:
 
 
 def cores() -> Cores:
-    """The cores to use.
+    """Return the cores to use.
 
     Raises:
-        BenchError: there are no two, or this system cannot pin a process.
+        BenchError: there are fewer than two, or this system cannot pin a process.
     """
     allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     if len(allowed) < 2:  # noqa: PLR2004 - one each
@@ -63,16 +63,16 @@ def cores() -> Cores:
 
 
 def send(generator: Generator, load: Load, on: Cores, *, freeze: tuple[float, float] = (0.0, 0.0)) -> Sent:
-    """Let a generator send a load.
+    """Send a load with a generator.
 
     Args:
-        generator: the one.
-        load: what to send.
-        on: where server and generator run.
+        generator: the load generator.
+        load: the load to send.
+        on: the cores of server and generator.
         freeze: seconds from the first request to the freeze, and its length; a length of 0 for none.
 
     Raises:
-        BenchError: the generator failed, or its count is not that of the server.
+        BenchError: the generator failed, or its count differs from the server's.
     """
     with TemporaryDirectory(prefix="reelbench-") as name, _server(on.server, freeze) as url:
         folder = Path(name)
@@ -86,7 +86,7 @@ def send(generator: Generator, load: Load, on: Cores, *, freeze: tuple[float, fl
 
 
 def check(name: str, load: Load, counts: Counts, figures: Figures) -> None:
-    """Compare what the server has seen with what was to be sent and with what the generator says.
+    """Compare the server's counts with the plan and with the generator's figures.
 
     Raises:
         BenchError: they differ.
@@ -131,7 +131,7 @@ def _drive(generator: Generator, load: Load, url: str, folder: Path, core: int) 
 
 @contextmanager
 def _server(core: int, freeze: tuple[float, float]) -> Iterator[str]:
-    """Run a server; gives its base URL."""
+    """Run a server; yield its base URL."""
     command = module_command("bench.server", *map(str, freeze))
     with _pinned(core):
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, cwd=HOME)
@@ -148,7 +148,7 @@ def _server(core: int, freeze: tuple[float, float]) -> Iterator[str]:
 
 @contextmanager
 def _pinned(core: int) -> Iterator[None]:
-    """Children that are started here have this core alone, from their first instruction."""
+    """Pin children that are started in this context to one core, from their first instruction."""
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
     try:
@@ -158,6 +158,6 @@ def _pinned(core: int) -> Iterator[None]:
 
 
 def _children() -> float:
-    """CPU seconds of all children that have ended and were waited for."""
+    """Return the CPU seconds of all children that have ended and were waited for."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime

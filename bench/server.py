@@ -1,7 +1,7 @@
-"""A server that costs its clients no time: the Videos API with ready answers, counting what it is asked.
+"""A fast server: the Videos API with prepared answers and counts of its requests.
 
-``GET /counts`` says what was seen. With a freeze it stops for a while, counted from its first request: nothing is read
-or answered, as in a long collection of garbage.
+``GET /counts`` returns the counts. A freeze, timed from the first request, blocks the server as a long garbage
+collection does: nothing is read or answered.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import uvloop
 
 CONTENT: Final = b"\x00\x00\x00\x18ftypmp42" + bytes(range(256)) * 64
 BACKLOG: Final = 4096
-"""Connections that the kernel takes while the server is frozen."""
+"""Connections that the kernel accepts while the server is frozen."""
 
 
 class Counts(msgspec.Struct, kw_only=True):
-    """What the server has seen."""
+    """The counts of the server."""
 
     operations: dict[str, int]
-    """Requests by operation: create, retrieve, wait, content; other for the rest."""
+    """Requests by operation: create, retrieve, wait, content; other: all else."""
     traced: int
     """Requests of the four operations with a ``traceparent``."""
     first: float | None
@@ -42,7 +42,7 @@ class Counts(msgspec.Struct, kw_only=True):
 
 
 class State:
-    """What all connections share."""
+    """State that all connections share."""
 
     def __init__(self, freeze_after: float, freeze_for: float) -> None:
         self.operations: Counter[str] = Counter()
@@ -53,13 +53,13 @@ class State:
         self._freeze_after, self._freeze_for = freeze_after, freeze_for
 
     def begin(self, now: float) -> None:
-        """Take note of the first request."""
+        """Record the first request and schedule the freeze."""
         self.first = now
         if self._freeze_for:
             asyncio.get_running_loop().call_later(self._freeze_after, self._freeze, now)
 
     def counts(self) -> bytes:
-        """What was seen so far, as JSON."""
+        """Return the counts so far as JSON."""
         return msgspec.json.encode(
             Counts(
                 operations=dict(self.operations),
@@ -84,8 +84,8 @@ class Connection(asyncio.Protocol):
         self._url, self._traced = b"", False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep where the answers go."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one, but does not inherit from it
+        """Keep the transport for the answers."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's transport is one, but is not a subclass
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, which calls the methods below."""
@@ -95,15 +95,15 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def on_message_begin(self) -> None:
-        """Begin a request."""
+        """Start a request."""
         self._url, self._traced = b"", False
 
     def on_url(self, url: bytes) -> None:
-        """Take the target of the request."""
+        """Add to the target of the request."""
         self._url += url
 
     def on_header(self, name: bytes, _: bytes) -> None:
-        """Look for the trace."""
+        """Look for the trace header."""
         if name.lower() == b"traceparent":
             self._traced = True
 
@@ -125,7 +125,7 @@ class Connection(asyncio.Protocol):
 
 
 def answer(method: bytes, path: bytes, state: State) -> tuple[str, bytes, bytes]:
-    """Give the operation (empty: not to be counted), media type and body of the answer; no body: not offered."""
+    """Return operation (empty: not counted), media type and body of the answer; an empty body means not found."""
     name = path.rsplit(b"/", 1)[-1]
     operation, media_type, body = "other", b"application/json", b""
     if path == b"/v1/videos" and method == b"POST":
@@ -148,7 +148,7 @@ def _video(name: bytes, status: bytes) -> bytes:
 
 
 async def serve(freeze_after: float, freeze_for: float) -> None:
-    """Serve on a free port of loopback until killed; prints the base URL."""
+    """Serve on a free loopback port until killed; print the base URL."""
     state = State(freeze_after, freeze_for)
     listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
     loop = asyncio.get_running_loop()

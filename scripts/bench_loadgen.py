@@ -1,7 +1,7 @@
-"""Measure the load generator beside k6 and Locust: requests for each second of CPU time, and what a freeze does to P95.
+"""Compare the load generator with k6 and Locust: requests per second of CPU time, and the P95 of a server that freezes.
 
-The peers are installed once, in an environment of their own below the cache; one that cannot be had is left out, and
-said so. Everything runs on free loopback ports and in temporary folders. It takes about 25 seconds for each round.
+The peers are installed once, in a separate environment in the cache; a peer that cannot be installed is reported and
+left out. Everything runs on free loopback ports and in temporary folders. A round takes about 25 seconds.
 Exit codes: 0 measured, 2 bad usage, 3 a load went wrong or a count was lost, 130 interrupted.
 """
 
@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an install
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from reelbench.bench.generators import BenchError
 from reelbench.bench.k6_locust import K6, install
@@ -22,16 +21,17 @@ from reelbench.bench.loadgen import USERS, freeze_lines, freezes, rate_lines, ra
 from reelbench.bench.ours import Ours
 from reelbench.bench.rig import cores
 from reelbench.exit_code import ExitCode
+from reelbench.suite.commands.console import fail, say
 
 
 def main(
     *,
-    rounds: Annotated[int, typer.Option(min=1, help="Turns of all generators; the interval needs two at least.")] = 5,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of all generators; the interval needs at least two.")] = 5,
     jobs: Annotated[int, typer.Option(min=10 * USERS, help="Jobs of each load, three requests each.")] = 8000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the order.")] = 1,
-    freeze: Annotated[bool, typer.Option(help="Also let every generator meet a server that freezes.")] = True,
+    freeze: Annotated[bool, typer.Option(help="Also measure every generator with a server that freezes.")] = True,
 ) -> None:
-    """Measure the load generator beside k6 and Locust."""
+    """Compare the load generator with k6 and Locust."""
     try:
         on = cores()
         peers = install(say)
@@ -44,20 +44,9 @@ def main(
             for line in freeze_lines(freezes([Ours(spans=False), *peers], on=on)):
                 typer.echo(line)
     except BenchError as error:
-        fail(ExitCode.INCONCLUSIVE, str(error))
+        fail(ExitCode.INCONCLUSIVE, [str(error)])
     except KeyboardInterrupt:
-        fail(ExitCode.INTERRUPTED, "interrupted")
-
-
-def say(line: str) -> None:
-    """Tell the user what happens; results alone go to standard output."""
-    typer.echo(line, err=True)
-
-
-def fail(code: int, error: str) -> NoReturn:
-    """End with one line."""
-    say(f"error: {error}")
-    raise typer.Exit(code)
+        fail(ExitCode.INTERRUPTED, ["interrupted"])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Write what is made from catalogue, prices and records: dashboards, rules, their page, the schema of results.json.
+"""Write the generated files: dashboards, rules, their pages and the schema of results.json.
 
 With ``--check`` nothing is written. Exit codes: 0 done, 1 files are stale, 2 catalogue or prices are wrong, or a file
 cannot be written.
@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))  # the command works from a checkout, without an install
+sys.path.insert(0, str(ROOT))
 
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.plan import reference

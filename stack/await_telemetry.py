@@ -58,7 +58,7 @@ def await_telemetry(
     end = clock() + deadline
     seen: dict[str, float] = {}
     while True:
-        over = frozenset(ended())  # before the query: whatever was scraped of them by now is visible in it
+        over = frozenset(ended())  # before the query, so that everything scraped of them is visible in it
         for name in selectors.keys() - seen.keys():
             sampled = _first_sample(prometheus_url, selectors[name], value, after, clock())
             if sampled is not None:

@@ -1,9 +1,9 @@
 """The project's cache of Prometheus binaries.
 
 Each entry is a folder ``prometheus-SOURCE-VERSION/`` with the binary, promtool and a stamp. An entry is prepared in a
-folder of its own and appears by one rename, so that a cut-off download is never used and two runs at once cannot
-disturb each other. The stamp says which version that very file (size and time of change) has printed when it was run,
-so it need not be run again: a file that was replaced or damaged since does not match its stamp and is run again.
+working folder and appears by one rename: an incomplete download is never used, and two runs at the same time do not
+disturb each other. The stamp has the version that this file (size and time of change) printed, so the file is not
+executed again; a file that was replaced or damaged does not match its stamp and is executed again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from reelbench.stack.prometheus import PrometheusBinary
 
 BINARY = "prometheus"
 PROMTOOL = "promtool"
-"""Checks configurations and rules; kept beside the binary where the source has it."""
+"""Checks configurations and rules; kept in the same folder where the source has it."""
 _STAMP = "stamp.json"
 _PREFIX = "prometheus-"
 _WORK_PREFIX = ".work-"
@@ -41,19 +41,19 @@ class _Stamp(msgspec.Struct, frozen=True):
 
 
 class Cache:
-    """The cache in one folder, which is made when it is first needed."""
+    """The cache in one folder, which is created on first use."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def find(self) -> PrometheusBinary | None:
-        """Return the newest version that is there and works, or None."""
+        """Return the newest version that works; None when there is none."""
         found = [binary for entry in self.folder.glob(f"{_PREFIX}*") if (binary := _check(entry)) is not None]
         return max(found, key=lambda binary: binary.release, default=None)
 
     @contextmanager
     def work(self) -> Iterator[Path]:
-        """Yield an empty folder to prepare an entry in; it is gone afterwards.
+        """Yield an empty folder to prepare an entry in; the folder is removed afterwards.
 
         Raises:
             StackError: the cache cannot be written.
@@ -73,7 +73,7 @@ class Cache:
 
     def _sweep(self) -> None:
         for old in self.folder.glob(f"{_WORK_PREFIX}*"):
-            with contextlib.suppress(FileNotFoundError):  # its owner has just removed it
+            with contextlib.suppress(FileNotFoundError):  # removed by its owner meanwhile
                 if time.time() - old.stat().st_mtime > _ABANDONED:
                     shutil.rmtree(old, ignore_errors=True)
 
@@ -97,7 +97,7 @@ class Cache:
             try:
                 staged.replace(entry)
             except OSError:
-                if not entry.is_dir():  # else another process was first, and its entry is as good
+                if not entry.is_dir():  # else another process was first, and its entry is used
                     raise
         except OSError as error:
             raise StackError(f"The cache {self.folder} cannot be written ({error.strerror}).") from error

@@ -1,7 +1,7 @@
-"""The Prometheus package of Debian and Ubuntu, unpacked without being installed.
+"""The Prometheus package of Debian and Ubuntu, unpacked but not installed.
 
-`apt-get` gets lists, cache and configuration of its own in a working folder: no root is needed, no service is started,
-the system's lists may be empty or stale and stay as they are.
+`apt-get` uses lists, a cache and a configuration in a working folder: root is not needed, no service is started, and
+the system's lists, which may be empty or stale, are not changed.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ def install(cache: Cache) -> PrometheusBinary:
 
 
 def _configuration(work: Path) -> Path:
-    """Write a configuration: the system's (sources, proxies, keys), with folders of our own and without its hooks.
+    """Write a configuration: a copy of the system's (sources, proxies, keys) with other folders and without hooks.
 
-    The hooks clean or refresh what belongs to the system; they cannot be taken out in any other way than by a copy.
+    The hooks clean or refresh files of the system; only a copy of the configuration can leave them out.
     """
     for folder in ("lists/partial", "cache/archives/partial"):
         (work / folder).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Where the components of one embedded stack are."""
+"""The addresses of the components of one embedded stack."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Endpoints:
     """The ports of a stack, all on loopback."""
 
     api_ports: Mapping[str, int]
-    """service.name -> port of its API, of the components that this stack starts."""
+    """service.name -> port of its API, for the components that this stack starts."""
     metrics_ports: Mapping[str, int]
-    """service.name -> port of its ``/metrics``, of everything that Prometheus scrapes."""
+    """service.name -> port of its ``/metrics``, for everything that Prometheus scrapes."""
     prometheus_port: int
 
     def url(self, name: str) -> str:

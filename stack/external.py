@@ -1,4 +1,4 @@
-"""A stack that runs already, such as the one of docker compose: found by its addresses, checked part by part."""
+"""A stack that already runs, such as that of docker compose: found by its addresses, checked part by part."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ NAMES = ("SERVICE_URL", "PROMETHEUS_URL", "TEMPO_URL", "OTEL_EXPORTER_OTLP_ENDPO
 SETTLE_DEADLINE = 30.0
 """Seconds for the last target: one interval, and the Collector's retries after Prometheus was away."""
 _EXPORTED = "process_thread_count"
-"""A gauge in every export of every component of ours."""
+"""A gauge in every export of every component."""
 _TIMEOUT = 2.0
 _RECEIVER = frozenset({200, 405})
-"""What an OTLP receiver answers to a GET: it takes only POST."""
+"""Statuses of an OTLP receiver's answer to a GET; it accepts only POST."""
 _FIRST_METRICS = 20.0
-"""Seconds that a freshly started service has until its first metrics are in Prometheus."""
+"""Seconds until the first metrics of a freshly started service must be in Prometheus."""
 
 
 class _Videos(msgspec.Struct):
@@ -63,18 +63,18 @@ class Addresses:
     providers: str = ""
     """The mock providers, whose faults scenarios control; empty when they are not known."""
     grafana: str = ""
-    """Grafana, for annotations and links; empty when there is none, which stops no run."""
+    """Grafana, for annotations and links; empty when there is none, which does not stop a run."""
 
 
 def published(settings: Mapping[str, str]) -> Addresses:
-    """Where docker compose publishes the stack with the settings of ``.env``."""
+    """Return where docker compose publishes the stack with these settings."""
     names = ("SERVICE_PORT", "PROMETHEUS_PORT", "TEMPO_PORT", "OTLP_PORT", "PROVIDERS_PORT", "GRAFANA_PORT")
     return Addresses(*(f"http://127.0.0.1:{settings[name]}" for name in names))
 
 
 @dataclass(frozen=True, slots=True)
 class ExternalStack:
-    """A running stack that was found to be ours, and whole."""
+    """A running stack of Reelbench that was found complete."""
 
     addresses: Addresses
     prometheus_version: str
@@ -83,7 +83,7 @@ class ExternalStack:
 
 
 class ExternalRun:
-    """A run against an external stack; only the load generator is started and ended here.
+    """A run against an external stack; only the load generator is started here.
 
     Args:
         stack: The stack.
@@ -145,14 +145,14 @@ class ExternalRun:
 
     def await_telemetry(self, after: float, *, deadline: float = SETTLE_DEADLINE) -> TelemetryEnd:
         """Wait until every component has exported at or after `after` (Unix time in seconds), and record the result."""
-        # Not target_info: the Collector's span metrics bring the same one, at another time than the component's export.
+        # Not target_info: the Collector's span metrics have a target_info, too, at another time than the component's.
         selectors = {name: f'{_EXPORTED}{{job="{name}"}}' for name in (SERVICE, PROVIDERS, LOADGEN)}
         settled = await_telemetry(self.prometheus_url, selectors, after, value=None, deadline=deadline)
         self._write(settled)
         return settled
 
     def troubles(self) -> list[str]:
-        """Return nothing: these processes and their logs are not ours to look at."""
+        """Return nothing: Reelbench did not start these processes and cannot see their logs."""
         return []
 
     def _write(self, settled: TelemetryEnd | None) -> None:
@@ -189,21 +189,21 @@ def find_external(
     """Return the stack that the environment names (`NAMES`), or else the one at docker compose's addresses.
 
     Args:
-        report: Gets one line when something answers at the default addresses but is not our stack.
+        report: Receives one line when something else answers at the default addresses.
         environment: For the variables; each defaults to docker compose's address.
         defaults: Addresses when the environment names none; default: what docker compose publishes.
         first_metrics: Seconds to wait until Prometheus has metrics of the service.
 
     Returns:
-        None when no address is named and our stack does not answer at the default ones.
+        None when no address is named and no stack of Reelbench answers at the default addresses.
 
     Raises:
-        StackError: an address is named and the stack is not there, or a part of our stack is missing.
+        StackError: an address is named and the stack is not there, or a part of the stack is missing.
     """
     settings = dotenv.read(environment=environment)
     defaults = defaults or published(settings)
     named = any(environment.get(name) for name in NAMES[:2])
-    # What answers at compose's address has nothing to do with a service that stands elsewhere.
+    # Parts at compose's addresses do not belong to a service at another address.
     providers_there, grafana_there = ("", "") if named else (defaults.providers, defaults.grafana)
     service, prometheus, tempo, collector, providers, grafana = (
         environment.get(name, default).rstrip("/")
@@ -234,7 +234,7 @@ def find_external(
         return None
     if missing := _missing(addresses):
         raise StackError(
-            f"The stack at {addresses.service} is not whole: there is no {' and no '.join(missing)}; "
+            f"The stack at {addresses.service} is not complete: there is no {' and no '.join(missing)}; "
             "start them (docker compose up -d --wait) or end the stack (docker compose down)."
         )
     if grafana and readiness.answers(f"{grafana}/api/health"):
@@ -245,7 +245,10 @@ def find_external(
 
 
 def check(service: str, prometheus: str, *, first_metrics: float = _FIRST_METRICS) -> str:
-    """Check that both answer like the real things, and that this Prometheus knows this service; gives its version.
+    """Check that both addresses answer as they should and that this Prometheus has metrics of this service.
+
+    Returns:
+        The version of Prometheus.
 
     Raises:
         StackError: what is missing.
@@ -289,7 +292,7 @@ def _answers_prometheus(url: str) -> bool:
 
 
 def _missing(addresses: Addresses) -> list[str]:
-    """The parts beside service and Prometheus that do not answer, with their addresses."""
+    """Return the parts other than service and Prometheus that do not answer, with their addresses."""
     missing = []
     if addresses.tempo and not readiness.answers(f"{addresses.tempo}/ready"):
         missing.append(f"Tempo that is ready at {addresses.tempo} (TEMPO_URL)")

@@ -1,4 +1,4 @@
-"""A Grafana that shows what a run is doing: one region for each thing that has a beginning and an end."""
+"""Annotations in Grafana: one region for each phase of a run."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from grafana_client import GrafanaApi
 from grafana_client.client import GrafanaException
 
 _TIMEOUT = 2.0
-"""Seconds; the run waits for no picture of itself."""
+"""Seconds; a slow Grafana must not delay a run."""
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-_REASONS = {401: "it asks for a login", 403: "it lets nobody write annotations without a login"}
+_REASONS = {401: "it asks for a login", 403: "it accepts annotations only after a login"}
 
 
 class _Created(msgspec.Struct):
@@ -23,20 +23,20 @@ class _Created(msgspec.Struct):
 
 
 class Grafana:
-    """Writes annotations and keeps them up to date. The first failure is one warning, and the last attempt.
+    """Writes annotations and keeps them up to date. The first failure is reported by one warning and ends all attempts.
 
     Args:
         url: Base URL.
-        warn: Gets the warning.
+        warn: Receives the warning.
     """
 
     def __init__(self, url: str, warn: Callable[[str], None]) -> None:
         self._url = url
         self._warn = warn
-        # The client puts "api" behind the path.
+        # The client appends "api" to the path.
         self._api: GrafanaApi | None = GrafanaApi.from_url(f"{url.rstrip('/')}/", timeout=_TIMEOUT)
-        self._api.client.s.max_redirects = 0  # they lead to a login
-        # A proxy set for the world must not see loopback traffic.
+        self._api.client.s.max_redirects = 0  # redirects lead to a login
+        # A proxy that is set for the internet must not see loopback traffic.
         self._api.client.s.trust_env = urlsplit(url).hostname not in _LOOPBACK
         self._written: dict[str, tuple[int, dict[str, Any]]] = {}
 
@@ -49,14 +49,14 @@ class Grafana:
         self._close()
 
     def annotate(self, key: str, started: float, ended: float | None, text: str, tags: Sequence[str]) -> None:
-        """Write the region `key`, or bring it up to date if it changed.
+        """Write the region `key`, or update it if it changed.
 
         Args:
-            key: Tells the regions of one run apart.
+            key: Identifies the region within its run.
             started: Unix time in seconds.
-            ended: The same; None while it goes on, which is shown as an instant.
-            text: What is shown.
-            tags: What dashboards choose by.
+            ended: The same; None while the phase lasts, which is shown as an instant.
+            text: The text of the annotation.
+            tags: Tags that dashboards select annotations by.
         """
         first, last = round(started * 1000), round((started if ended is None else ended) * 1000)
         region = {"time_from": first, "time_to": last, "text": text, "tags": list(tags)}
@@ -75,7 +75,7 @@ class Grafana:
         except requests.Timeout:
             self._give_up("no answer in time")
         except (requests.JSONDecodeError, msgspec.ValidationError):
-            self._give_up("its answer is not Grafana's")
+            self._give_up("its answer is not that of Grafana")
         except requests.RequestException:
             self._give_up("it does not answer")
         else:

@@ -1,9 +1,9 @@
-"""Ends the process groups of a stack when its parent dies, in whatever way.
+"""Ends the process groups of a stack when the parent process ends, also after SIGKILL.
 
-Run as a script of its own, with a pipe from the parent as standard input. The parent writes one line for each change:
-``+PGID`` when a child was started, ``-PGID`` when it has ended. The kernel closes the pipe when the parent is gone,
-even after SIGKILL; the process groups that are left then get SIGTERM and, after a grace period, SIGKILL.
-Only the built-in modules that are cheap to import are used, and it runs without `site`: about 10 ms to start.
+Runs as a separate script with a pipe from the parent as standard input. The parent writes one line for each change:
+``+PGID`` when a child was started, ``-PGID`` when it has ended. The kernel closes the pipe when the parent is gone;
+the remaining process groups then get SIGTERM and, after a grace period, SIGKILL.
+The script imports only cheap modules and runs without `site`: it starts in about 10 ms.
 """
 
 import os
@@ -17,9 +17,9 @@ _POLL = 0.05
 
 
 def main() -> None:
-    """Read the pipe to its end, then end what is left."""
+    """Read the pipe to its end, then end the remaining process groups."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # it ends with its parent, not before
+        signal.signal(number, signal.SIG_IGN)  # the reaper ends after its parent, not before
     groups: dict[int, None] = {}  # in the order of starting
     for line in sys.stdin.buffer:
         group = int(line[1:])
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def end(groups: list[int], grace: float) -> None:
-    """Send SIGTERM to the groups, wait up to `grace` seconds, send SIGKILL to those that are left."""
+    """Send SIGTERM to the groups, wait up to `grace` seconds, send SIGKILL to the remaining ones."""
     left = [group for group in groups if _signal(group, signal.SIGTERM)]
     deadline = time.monotonic() + grace
     while left and time.monotonic() < deadline:
@@ -44,7 +44,7 @@ def end(groups: list[int], grace: float) -> None:
 def _signal(group: int, number: int) -> bool:
     try:
         os.killpg(group, number)
-    except OSError:  # gone, or only a zombie that nobody may signal (macOS)
+    except OSError:  # gone, or a zombie, which macOS does not allow to be signalled
         return False
     return True
 

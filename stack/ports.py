@@ -8,8 +8,8 @@ import socket
 from reelbench.stack.errors import StackError
 
 _RANGE = range(18_000, 32_000)
-"""Below the ports that Linux (32768..) and macOS (49152..) give to outgoing connections: a port that is kept for a
-process started later is not taken by the load's own connections in between."""
+"""Below the ephemeral ports of Linux (32768..) and macOS (49152..): a port that is chosen for a process which starts
+later is not taken by an outgoing connection of the load."""
 _ATTEMPTS = 500
 
 

@@ -1,4 +1,4 @@
-"""The child processes of a stack: started in sessions of their own, ended in reverse order, never orphaned."""
+"""The child processes of a stack: each in its own session, ended in reverse order, never orphaned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is to know about Prometheus: versions, configuration, command line, and its own error messages.
+"""Facts about Prometheus: versions, configuration, command line and error messages.
 
 Everything here is valid for 2.42, the oldest supported version, and for 3.x.
 """
@@ -16,9 +16,9 @@ from reelbench.stack.errors import StackError
 
 OLDEST = (2, 42)
 SCRAPE_INTERVAL = 1
-"""Seconds between two scrapes, and the time-out of one. The one home of this number."""
+"""Seconds between two scrapes, and the time-out of one scrape."""
 _FOREVER = "100y"
-"""Retention: an old run must stay readable, the default would delete it after 15 days."""
+"""Retention: an old run stays readable; the default would delete its data after 15 days."""
 _VERSION = re.compile(r"prometheus, version (\d+)\.(\d+)\.(\d+)")
 _VERSION_TIMEOUT = 10.0
 _TROUBLES = {
@@ -28,18 +28,18 @@ _TROUBLES = {
     "permission denied": "its data directory cannot be written: fix the permissions of the run directory",
     "opening storage failed": "its data are damaged: run the suite again",
 }
-"""Phrase in Prometheus' log -> what it means; the more telling ones first."""
+"""Phrase in Prometheus' log -> its meaning; the more specific phrases first."""
 
 
 @dataclass(frozen=True, slots=True)
 class PrometheusBinary:
-    """A Prometheus that was found to work."""
+    """A Prometheus that works."""
 
     path: Path
     version: str
     """Such as 2.42.0."""
     source: str
-    """Where it comes from, for people."""
+    """Its source, for messages."""
 
     @property
     def release(self) -> tuple[int, int]:
@@ -59,7 +59,7 @@ def verify(path: Path, source: str) -> PrometheusBinary:
     except (OSError, subprocess.TimeoutExpired) as error:
         reason = getattr(error, "strerror", None) or "no answer in time"
         raise StackError(f"{path} cannot be run ({reason}).") from error
-    found = _VERSION.search((done.stdout + done.stderr).decode(errors="replace"))  # 2.x prints it on one or the other
+    found = _VERSION.search((done.stdout + done.stderr).decode(errors="replace"))  # 2.x prints it to one or the other
     if found is None:
         raise StackError(f"{path} is not Prometheus: '--version' does not say so (exit status {done.returncode}).")
     version = ".".join(found.groups())
@@ -68,7 +68,7 @@ def verify(path: Path, source: str) -> PrometheusBinary:
 
 
 def check_version(version: str, what: str) -> None:
-    """Refuse a version older than 2.42.
+    """Reject a version older than 2.42.
 
     Raises:
         StackError: it is older.
@@ -81,7 +81,7 @@ def check_version(version: str, what: str) -> None:
 def configuration(targets: Mapping[str, str]) -> str:
     """Return the text of ``prometheus.yml``: one static target (host:port) per component, named by its service.name.
 
-    Without targets nothing is scraped. JSON strings are valid YAML, whatever they contain.
+    Without targets nothing is scraped. JSON strings are always valid YAML.
     """
     lines = [
         "global:",
@@ -99,7 +99,7 @@ def configuration(targets: Mapping[str, str]) -> str:
 
 
 def command(binary: Path, *, config: Path, data: Path, port: int) -> list[str]:
-    """Return the command line: loopback only, no remote control, nothing ever deleted by age."""
+    """Return the command line: loopback only, no remote control, no deletion by age."""
     return [
         str(binary),
         f"--config.file={config}",
@@ -111,5 +111,5 @@ def command(binary: Path, *, config: Path, data: Path, port: int) -> list[str]:
 
 
 def trouble(log: str) -> str | None:
-    """Return what Prometheus' log complains of, with the cure; None if nothing known is in it."""
+    """Return the problem in Prometheus' log, with the cure; None when no known phrase is in it."""
     return next((meaning for phrase, meaning in _TROUBLES.items() if phrase in log), None)

@@ -1,13 +1,12 @@
-"""Builds what the tests of the full stack run: ``python -m reelbench.stack.tools``.
+"""Builds the programs for the tests of the full stack: ``python -m reelbench.stack.tools``.
 
 Prometheus and promtool come from the Go module of the version that compose pins, the Collector from the official
-builder with just the components of ``otel/builder-config.yaml``. They go into the project's cache, one folder for each
-version, which appears by one rename: a build that was cut off is never used.
+builder with only the components of ``otel/builder-config.yaml``. Each version is one folder of the cache, which appears
+by one rename: an incomplete build is never used.
 
 Prometheus is built inside its downloaded module, since ``go install module@version`` refuses a module with `replace`
 directives. The cloud service discoveries are left out (tag ``remove_all_sd``): they are most of the build, and only
-static targets are scraped here. Tempo, whose module cannot be built this way, is not among the tools: ``TEMPO_BIN``
-names one where there is one.
+static targets are scraped here. Tempo's module cannot be built this way; ``TEMPO_BIN`` names an installed Tempo.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ from pathlib import Path
 import msgspec
 
 from reelbench import HOME
+from reelbench.exit_code import ExitCode
 from reelbench.stack import dotenv
 from reelbench.stack.binaries import cache_folder
 from reelbench.stack.errors import StackError
@@ -46,7 +46,7 @@ class Tools:
 
     @property
     def complete(self) -> bool:
-        """True when all of them are there."""
+        """True when all of them exist."""
         return all(os.access(path, os.X_OK) for path in (self.prometheus, self.promtool, self.collector))
 
 
@@ -56,7 +56,7 @@ class _Module(msgspec.Struct):
 
 
 def locate(settings: Mapping[str, str], cache: Path) -> Tools:
-    """Return where the tools of these versions are, or will be once built."""
+    """Return the paths of the tools of these versions, built or not."""
     prometheus = cache / "tools" / f"prometheus-{dotenv.image_version(settings, 'PROMETHEUS_IMAGE')}"
     components = hashlib.sha256(BUILDER_CONFIG.read_bytes()).hexdigest()[:8]
     collector = cache / "tools" / f"otelcol-{dotenv.image_version(settings, 'COLLECTOR_IMAGE')}-{components}"
@@ -115,7 +115,7 @@ def _collector(entry: Path, settings: Mapping[str, str]) -> None:
 
 
 class _entry:  # noqa: N801 - read as a function in a `with`
-    """A working folder beside an entry of the cache, which becomes the entry when all went well."""
+    """A working folder that becomes an entry of the cache when no error was raised."""
 
     def __init__(self, entry: Path) -> None:
         self._entry = entry
@@ -153,15 +153,15 @@ def _run(command: Sequence[str], directory: str, **environment: str) -> bytes:
 
 
 def main() -> int:
-    """Build the tools and print where they are; 4 when that is not possible."""
+    """Build the tools and print their paths; return the exit code."""
     try:
         tools = build(dotenv.read(), cache_folder(), lambda line: print(line, file=sys.stderr))  # noqa: T201 - progress
     except StackError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - for the user
-        return 4
+        return ExitCode.ABSENT
     for path in (tools.prometheus, tools.promtool, tools.collector):
         print(path)  # noqa: T201 - the result
-    return 0
+    return ExitCode.PASS
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Ctrl-C and its like: for the load generator while it runs, for this process before and after."""
+"""Signals: passed on to the load generator while it runs, an interrupt of this process otherwise."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from reelbench.stack.processes import Child
 
 
 class Forwarding:
-    """Ctrl-C for the load generator while it runs, for this process before and after."""
+    """Passes SIGINT and SIGTERM on to the load generator while it runs."""
 
     def __init__(self) -> None:
         self._child: Child | None = None
 
     def listen(self) -> None:
-        """Take the signals from now on."""
+        """Handle the signals from now on."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self.handle)
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
-        """Pass the signal on, or end what this process does."""
+        """Pass the signal on, or raise KeyboardInterrupt in this process."""
         if self._child is None:
             raise KeyboardInterrupt
         self._child.signal(signal.Signals(number))
 
     @contextmanager
     def to(self, child: Child) -> Iterator[None]:
-        """Send signals to this child."""
+        """Pass signals on to this child while the context is entered."""
         self._child = child
         try:
             yield

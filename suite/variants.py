@@ -24,13 +24,13 @@ class Variant:
     """One configuration of the service."""
 
     name: str
-    """Part of the run id; empty where the service is measured as it is."""
+    """Part of the run id; empty when the service is measured as it is."""
     off: str | None = None
-    """The one that is off."""
+    """The optimization that is off; None: all are on."""
 
     @property
     def switches(self) -> dict[str, bool]:
-        """All switches; none where the service is measured as it is."""
+        """All toggles; empty when the service is measured as it is."""
         return {name: name != self.off for name in NAMES} if self.name else {}
 
 
@@ -38,17 +38,17 @@ AS_IT_IS = Variant("")
 
 
 def variants(ablate: Sequence[str]) -> tuple[Variant, ...]:
-    """The configurations of an ablation, the full one first; without an ablation the service as it is."""
+    """Return the configurations of an ablation, the full one first; without an ablation the service as it is."""
     return (Variant(FULL), *(Variant(f"no_{name}", name) for name in ablate)) if ablate else (AS_IT_IS,)
 
 
 def parse(text: str | None) -> tuple[str, ...]:
-    """The names of ``--ablate``, in order; none when it is not given."""
+    """Return the names of ``--ablate``, in order; empty when the option is not given."""
     return tuple(part.strip() for part in text.split(",")) if text is not None else ()
 
 
 def errors(ablate: Sequence[str]) -> list[str]:
-    """What is wrong with these names."""
+    """Return what is wrong with these names."""
     known = ", ".join(NAMES)
     found = [f"--ablate: {name!r} is unknown; use {known}" for name in dict.fromkeys(ablate) if name not in NAMES]
     return found + [
@@ -59,30 +59,30 @@ def errors(ablate: Sequence[str]) -> list[str]:
 
 
 @contextmanager
-def in_force(load: Load, variant: Variant) -> Iterator[Mapping[str, str]]:
-    """Bring the service into this configuration, and give the environment for an embedded stack.
+def configured(load: Load, variant: Variant) -> Iterator[Mapping[str, str]]:
+    """Set the toggles of the service, and yield the environment for an embedded stack.
 
-    A service that runs is switched, and switched back as it was at the end.
+    A running service is toggled through its admin API, and reset at the end.
 
     Raises:
-        StackError: it cannot be switched.
+        StackError: the service cannot be toggled.
     """
     settings = {f"SERVICE_{name.upper()}": str(on).lower() for name, on in variant.switches.items()}
     url = load.target.addresses.service if isinstance(load.target, ExternalStack) else load.target
     if not variant.switches or url is None:
         yield os.environ | settings
         return
-    before = asyncio.run(_switch(url, variant.switches))
+    before = asyncio.run(_toggle(url, variant.switches))
     load.say(f"switched: {variant.name}")
     try:
         yield os.environ
     finally:
-        asyncio.run(_switch(url, before))
+        asyncio.run(_toggle(url, before))
         load.say("switched back")
 
 
-async def _switch(url: str, switches: Mapping[str, bool]) -> dict[str, bool]:
-    """Set these switches; gives how they were before."""
+async def _toggle(url: str, switches: Mapping[str, bool]) -> dict[str, bool]:
+    """Set these toggles; return their values before."""
     async with Controls(url) as controls:
         try:
             before = await controls.switches()

@@ -20,6 +20,7 @@ from reelbench.loadgen.record.jobs import read_jobs
 from reelbench.loadgen.record.run import RunRecord, RunState, ScenarioRecord, read_run
 from reelbench.reporting.analysis.verdicts import Status, Verdict
 from reelbench.reporting.catalogue import sli_file as catalogue
+from reelbench.reporting.catalogue.sli import Sli
 from reelbench.reporting.export import Exported, export
 from reelbench.reporting.sections.verdict import verdict_cells
 
@@ -122,7 +123,7 @@ def judged(dimension: Dimension) -> list[tuple[str, str]]:
     ]
 
 
-def _applies(sli: catalogue.Sli, scenario: Scenario) -> bool:
+def _applies(sli: Sli, scenario: Scenario) -> bool:
     objective = sli.objective
     if objective is None or (sli.scenarios and scenario.name not in sli.scenarios):
         return False

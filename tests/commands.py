@@ -13,6 +13,8 @@ import psutil
 import typer
 from typer.testing import CliRunner
 
+from reelbench.loadgen.record.stack import StackRecord, read_stack
+
 ROOT = Path(__file__).parents[1]
 DEADLINE = 120
 """Seconds for one command."""
@@ -70,4 +72,11 @@ def left_behind(folder: Path) -> list[str]:
             continue
         if process.pid != os.getpid() and any(str(folder) in word for word in words):
             found.append(" ".join(process.info["cmdline"] or []))
+    return found
+
+
+def stack_of(folder: Path) -> StackRecord:
+    """What a run recorded of its stack."""
+    found = read_stack(folder)
+    assert found is not None, f"{folder} has no stack.json"
     return found

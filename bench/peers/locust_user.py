@@ -1,4 +1,4 @@
-"""The same requests as the load generator's jobs, for Locust; settings and modes as in ``k6.js``."""
+"""The requests of the load generator's jobs for Locust; settings and modes are those of ``k6.js``."""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@ from reelbench.exit_code import ExitCode
 from reelbench.loadgen.plan.arrivals import expected_jobs
 from reelbench.loadgen.plan.scenario import PROFILES
 from reelbench.loadgen.plan.scenario_file import ScenarioError, load_folder
-from reelbench.loadgen.record.records import RUN_FILE, RecordError, read_run
+from reelbench.loadgen.record.run import read_run
+from reelbench.loadgen.record.run_files import RUN_FILE, RecordError
 from reelbench.suite.commands.console import RUNS, fail
 
 

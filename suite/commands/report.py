@@ -12,16 +12,16 @@ import typer
 
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.addresses import is_base_url
-from reelbench.loadgen.record.records import RUN_FILE, RecordError, read_run
+from reelbench.loadgen.record.run import read_run
+from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE, RUN_FILE, RecordError
+from reelbench.loadgen.record.stack import read_stack
 from reelbench.reporting.catalogue.prices import PRICES_FILE, PricesError, load_prices
-from reelbench.reporting.catalogue.sli import CatalogueError
+from reelbench.reporting.catalogue.sli_file import CatalogueError
 from reelbench.reporting.compare.check import CompareError
 from reelbench.reporting.compare.folders import is_repeated, repeated_runs
 from reelbench.reporting.compare.repetitions import write_repetitions
-from reelbench.reporting.evidence.measurements import MEASUREMENTS_FILE
 from reelbench.reporting.evidence.measurements import read as read_measurements
 from reelbench.reporting.evidence.prometheus import QueryError
-from reelbench.reporting.evidence.stackfile import read_stack
 from reelbench.reporting.export import export
 from reelbench.reporting.publish import DEFAULT, PAGE, Format, FormatError, formats_of
 from reelbench.stack.binaries import find_prometheus
@@ -94,8 +94,8 @@ def main(
     except (StackError, QueryError) as error:
         fail(ExitCode.ABSENT, [str(error)])
     except OSError as error:
-        where = f"{error.filename or folder} ({error.strerror})"
-        fail(ExitCode.USAGE, [f"cannot read or write {where}; correct it and export again"])
+        where = error.filename or folder
+        fail(ExitCode.USAGE, [f"cannot read or write {where} ({error.strerror}); correct it and export again"])
     for line in written.lines:
         typer.echo(line)
     for page in (path for path in written.paths if path.name == PAGE):
@@ -147,8 +147,9 @@ def _export(folder: Path, prometheus: str | None, *, kept: bool, charts: bool, f
     """
     read_run(folder)  # a folder that is not a run is found before a Prometheus is started
     if kept and not ((found := read_measurements(folder)) and found.prometheus):
-        what = f"{folder} has no {MEASUREMENTS_FILE} of a Prometheus"
-        raise RecordError(f"nothing is kept: {what}; export with Prometheus first")
+        raise RecordError(
+            f"nothing is kept: {folder} has no {MEASUREMENTS_FILE} of a Prometheus; export with Prometheus first"
+        )
     with _metrics_of(folder, prometheus, kept=kept) as url:
         exported = export(folder, url, charts=charts, formats=formats_of(formats), prices=prices)
     return Written(exported.exit_code, tuple(exported.summary), tuple(exported.paths))

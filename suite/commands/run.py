@@ -17,10 +17,10 @@ from reelbench.loadgen.addresses import is_base_url
 from reelbench.loadgen.document import SAMPLE
 from reelbench.loadgen.options import OptionsError, check_options
 from reelbench.loadgen.plan.scenario import PROFILES
-from reelbench.loadgen.record.records import RecordError
+from reelbench.loadgen.record.run_files import RecordError
 from reelbench.loadgen.target.target import TargetError, check_target
 from reelbench.reporting.catalogue.prices import PricesError
-from reelbench.reporting.catalogue.sli import CatalogueError
+from reelbench.reporting.catalogue.sli_file import CatalogueError
 from reelbench.reporting.evidence.prometheus import QueryError
 from reelbench.stack.errors import StackError
 from reelbench.stack.external import NAMES as ADDRESSES

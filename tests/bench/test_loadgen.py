@@ -66,7 +66,7 @@ def test_rates_are_ratios_to_k6_where_it_is_there() -> None:
         {"ours": Rate(450.0, 100.0), "k6": Rate(225.0, 90.0)},
     ]
     title, heads, _, ours, k6 = rate_lines(rounds, "k6")
-    assert title == "2 rounds, 16 in flight, 3 requests a job; geometric means"
+    assert title == "2 rounds, 16 in flight, 3 requests per job; geometric means"
     assert " ".join(heads.split()) == "generator requests/CPU s requests/s ratio to k6"
     assert " ".join(ours.split()) == "ours 300 100 2.000 (95 % interval 2.000 to 2.000)"
     assert " ".join(k6.split()) == "k6 150 90 1"

@@ -27,7 +27,7 @@ class World:
     def sleep(self, seconds: float) -> None:
         self.now += seconds
 
-    def query(self, url: str, expression: str, *, at: float, timeout: float) -> list[dict]:
+    def query(self, url: str, expression: str, *, at: float, timeout: float) -> list[dict[str, Any]]:
         if self.now < self.broken_until:
             raise StackError("busy")
         selector, window = expression[:-1].rsplit("[", 1)

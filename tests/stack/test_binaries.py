@@ -15,6 +15,7 @@ from reelbench.stack import debian, release
 from reelbench.stack.binaries import cache_folder, find_prometheus
 from reelbench.stack.cache import Cache
 from reelbench.stack.errors import StackError
+from tests.stack.conftest import Answers
 
 SCRIPT = b"#!/bin/sh\necho 'prometheus, version 3.14.0 (branch: HEAD)'\n"
 STEM = f"prometheus-{release.VERSION}." + release._platform(platform.system(), platform.machine())
@@ -103,7 +104,7 @@ def test_when_all_fail_one_error_says_what_was_tried(environment: dict[str, str]
     ],
 )
 def test_nothing_doubtful_gets_into_the_cache(
-    answers: dict, complaint: str, tmp_path: Path, serve: Callable[..., str]
+    answers: Answers, complaint: str, tmp_path: Path, serve: Callable[..., str]
 ) -> None:
     cache = Cache(tmp_path / "cache")
     with pytest.raises(StackError, match=complaint):

@@ -9,11 +9,18 @@ import pytest
 
 from reelbench.stack.cache import Cache
 from reelbench.stack.errors import StackError
+from reelbench.stack.prometheus import PrometheusBinary
 
 
 def install(cache: Cache, make: Callable[..., Path], version: str = "2.53.0", **more: Path) -> None:
     with cache.work() as work:
         cache.install(make(version, work, **more), "release")
+
+
+def found(cache: Cache) -> PrometheusBinary:
+    binary = cache.find()
+    assert binary is not None
+    return binary
 
 
 def test_a_stamped_binary_is_not_run_again_and_a_changed_one_is(
@@ -22,22 +29,22 @@ def test_a_stamped_binary_is_not_run_again_and_a_changed_one_is(
     cache, count = Cache(tmp_path / "cache"), tmp_path / "count"
     install(cache, fake_prometheus, count=count)
     assert count.read_text() == "run\n"
-    assert cache.find().version == "2.53.0"
+    assert found(cache).version == "2.53.0"
     assert count.read_text() == "run\n"
-    os.utime(cache.find().path, (1, 1))
-    assert cache.find().version == "2.53.0"
+    os.utime(found(cache).path, (1, 1))
+    assert found(cache).version == "2.53.0"
     assert count.read_text() == "run\nrun\n"
-    assert cache.find().version == "2.53.0"
+    assert found(cache).version == "2.53.0"
     assert count.read_text() == "run\nrun\n"
 
 
 def test_a_damaged_entry_is_not_found_and_is_replaced(tmp_path: Path, fake_prometheus: Callable[..., Path]) -> None:
     cache = Cache(tmp_path / "cache")
     install(cache, fake_prometheus)
-    cache.find().path.write_bytes(b"cut")
+    found(cache).path.write_bytes(b"cut")
     assert cache.find() is None
     install(cache, fake_prometheus)
-    assert cache.find().version == "2.53.0"
+    assert found(cache).version == "2.53.0"
     assert len(list(cache.folder.iterdir())) == 1
 
 
@@ -49,7 +56,7 @@ def test_the_newest_version_is_taken(tmp_path: Path, fake_prometheus: Callable[.
                 install(cache, fake_prometheus, version)
         else:
             install(cache, fake_prometheus, version)
-    assert cache.find().version == "3.1.0"
+    assert found(cache).version == "3.1.0"
 
 
 def test_installations_at_once_leave_one_good_entry(tmp_path: Path, fake_prometheus: Callable[..., Path]) -> None:
@@ -72,7 +79,7 @@ def test_installations_at_once_leave_one_good_entry(tmp_path: Path, fake_prometh
         thread.join()
     assert failures == []
     assert [entry.name for entry in cache.folder.iterdir()] == ["prometheus-release-2.53.0"]
-    assert cache.find().version == "2.53.0"
+    assert found(cache).version == "2.53.0"
 
 
 def test_abandoned_work_is_removed_and_fresh_work_is_not(tmp_path: Path) -> None:

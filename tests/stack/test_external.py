@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from reelbench.loadgen.record.stack import read_stack
 from reelbench.stack.errors import StackError
 from reelbench.stack.external import Addresses, ExternalRun, ExternalStack, find_external, published
+from tests.commands import stack_of
+from tests.stack.conftest import Answers
 
 SERVICE = {"/health": (200, b"{}"), "/v1/videos": (200, b'{"object":"list","data":[],"has_more":false}')}
 BUILD = {"/api/v1/status/buildinfo": (200, b'{"status":"success","data":{"version":"3.14.0","revision":"x"}}')}
@@ -76,7 +77,7 @@ def test_a_stack_without_traces_can_be_named(serve: Callable[..., str], nowhere:
     ],
 )
 def test_strangers_are_not_taken_for_our_stack(
-    serve: Callable[..., str], nowhere: str, service: dict, known: bytes, complaint: str
+    serve: Callable[..., str], nowhere: str, service: Answers, known: bytes, complaint: str
 ) -> None:
     lines: list[str] = []
     urls = serve(service), serve(BUILD | {"/api/v1/query": (200, known)})
@@ -130,11 +131,12 @@ def test_record_of_an_external_run(tmp_path: Path) -> None:
     stack = ExternalStack(Addresses("http://s", "http://p", "http://t", "http://c"), "3.14.0")
     with ExternalRun(stack, tmp_path) as run:
         assert (run.target, run.prometheus_url) == ("http://s", "http://p")
-    record = read_stack(tmp_path)
+    record = stack_of(tmp_path)
+    assert record.prometheus is not None
     assert (record.kind, record.prometheus.data_dir, record.traces_url) == ("external", None, "http://t")
     assert (record.settled_at, record.settled, record.grafana_url) == (None, False, None)
     assert [component.name for component in record.components] == ["service", "providers", "loadgen"]
     shown = ExternalStack(Addresses("http://s", "http://p", "", "http://c", grafana="http://g"), "3.14.0")
     with ExternalRun(shown, tmp_path) as run:
         assert run.grafana_url == "http://g"
-    assert read_stack(tmp_path).grafana_url == "http://g"
+    assert stack_of(tmp_path).grafana_url == "http://g"

@@ -88,9 +88,9 @@ def test_a_grafana_below_a_path_is_asked_below_it(fake: FakeGrafana) -> None:
     [
         (302, "it asks for a login"),
         (401, "it asks for a login"),
-        (403, "it lets nobody write annotations without a login"),
+        (403, "it accepts annotations only after a login"),
         (500, "status 500"),
-        (200, "its answer is not Grafana's"),
+        (200, "its answer is not that of Grafana"),
     ],
 )
 def test_a_grafana_that_refuses_is_one_warning_and_is_left_alone(fake: FakeGrafana, status: int, reason: str) -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -162,15 +164,13 @@ def test_free_ports_are_different_free_and_below_the_ephemeral_range() -> None:
 
 
 def test_a_taken_port_is_not_chosen() -> None:
-    class First:
-        def __init__(self, taken: int) -> None:
-            self.left = [taken, taken + 1, taken + 2, taken + 3]
-
-        def choice(self, _: range) -> int:
-            return self.left.pop(0)
+    class First(random.Random):
+        def choice(self, _: object) -> Any:
+            return next(ports)
 
     (port,) = free_ports(1)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))
         taken.listen()
-        assert free_ports(1, choice=First(port))[0] > port
+        ports = iter(range(port, port + 4))
+        assert free_ports(1, choice=First())[0] > port

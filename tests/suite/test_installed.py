@@ -30,8 +30,8 @@ NAME = re.compile(r"[\w.-]+")
 def test_the_packages_that_the_embedded_stack_looks_for_are_those_of_its_extra() -> None:
     wanted = {found[0] for one in PROJECT["optional-dependencies"]["embedded"] if (found := NAME.match(one))}
     providers = importlib.metadata.packages_distributions()
-    found = {providers[package][0].lower().replace("_", "-") for package in embedded._PACKAGES}
-    assert found == wanted - {"opentelemetry-instrumentation-fastapi"}  # its import package is shared
+    looked_for = {providers[package][0].lower().replace("_", "-") for package in embedded._PACKAGES}
+    assert looked_for == wanted - {"opentelemetry-instrumentation-fastapi"}  # its import package is shared
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_wheel_has_one_top_level_package_and_all_data_files(wheel: Path) -> No
     data = {path.relative_to(ROOT) for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()}
     expected = {f"reelbench/{path}" for path in data if path.suffix != ".pyc" and path.name != "Dockerfile"}
     assert expected <= set(names)
-    assert not any(name.startswith(("reelbench/bench/", "reelbench/tests/")) for name in names)
+    assert not any(name.startswith(("reelbench/bench/", "reelbench/monitoring/")) for name in names)
 
 
 @pytest.mark.acceptance

@@ -12,7 +12,7 @@ import pytest
 from reelbench.stack.errors import StackError
 from reelbench.suite.interrupt import Forwarding
 from reelbench.suite.measuring import Load
-from reelbench.suite.variants import NAMES, Variant, in_force
+from reelbench.suite.variants import NAMES, Variant, configured
 
 
 class Service(ThreadingHTTPServer):
@@ -69,7 +69,7 @@ def test_a_service_that_runs_is_switched_and_put_back_as_it_was(service: Service
     seen = []
 
     def fail() -> None:
-        with in_force(load(service.url), Variant("no_cache", "cache")):
+        with configured(load(service.url), Variant("no_cache", "cache")):
             seen.append(dict(service.switches))
             raise RuntimeError
 
@@ -80,7 +80,7 @@ def test_a_service_that_runs_is_switched_and_put_back_as_it_was(service: Service
 
 
 def test_the_embedded_service_gets_its_settings_and_the_rest_of_the_environment() -> None:
-    with in_force(load(None), Variant("no_pooling", "pooling")) as environment:
+    with configured(load(None), Variant("no_pooling", "pooling")) as environment:
         assert {name: environment[name] for name in environment if name not in os.environ} == {
             "SERVICE_RETRIES": "true",
             "SERVICE_BREAKER": "true",
@@ -92,7 +92,7 @@ def test_the_embedded_service_gets_its_settings_and_the_rest_of_the_environment(
 
 
 def test_a_service_as_it_is_is_left_alone(service: Service) -> None:
-    with in_force(load(service.url), Variant("")) as environment:
+    with configured(load(service.url), Variant("")) as environment:
         assert environment == dict(os.environ)
     assert service.switches["retries"] is False
 
@@ -101,11 +101,11 @@ def test_a_service_that_cannot_be_switched_is_one_sentence_with_the_cure(service
     service.stuck = True
     with (
         pytest.raises(StackError, match=r"left retries, cache as before"),
-        in_force(load(service.url), Variant("no_cache", "cache")),
+        configured(load(service.url), Variant("no_cache", "cache")),
     ):
         pass
     with (
         pytest.raises(StackError, match=r"cannot be switched \(GET .*\); start it with SERVICE_ADMIN=true"),
-        in_force(load("http://127.0.0.1:1"), Variant("full")),
+        configured(load("http://127.0.0.1:1"), Variant("full")),
     ):
         pass

@@ -27,4 +27,5 @@ def load(**overrides: str) -> dict[str, Any]:
         assert value is not None, f"docker-compose.yml uses {name}, which .env does not have"
         return value
 
-    return yaml.safe_load(_VARIABLE.sub(fill, FILE.read_text()))
+    filled: dict[str, Any] = yaml.safe_load(_VARIABLE.sub(fill, FILE.read_text()))
+    return filled

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from reelbench.loadgen.record.jobs import read_jobs, read_requests
 from reelbench.loadgen.record.run import read_run
-from reelbench.loadgen.record.stack import read_stack
+from tests.commands import stack_of
 from tests.stack.full.native import ROOT, NativeStack
 
 
@@ -22,7 +23,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.record = read_run(self.folder)
-        self.settled = read_stack(self.folder)
+        self.settled = stack_of(self.folder)
         self.all_jobs = read_jobs(self.folder)
         self.jobs = [job for job in self.all_jobs if not job.warmup]
         self.requests = [request for request in read_requests(self.folder) if not request.warmup]
@@ -35,7 +36,10 @@ class Run:
 
     def measured(self, sli: str, scenario: str, case: str) -> float | None:
         key = (sli, scenario, case)
-        return next(m["value"] for m in self.measurements if (m["sli"], m["scenario"], m["case"]) == key)
+        found: Iterator[float | None] = (
+            m["value"] for m in self.measurements if (m["sli"], m["scenario"], m["case"]) == key
+        )
+        return next(found)
 
 
 def measure(stack: NativeStack, runs: Path, *scenarios: str) -> Run:

@@ -109,6 +109,7 @@ def test_p95_and_p99_of_native_histograms_are_within_one_percent(run: Run) -> No
         for name, quantile in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
             exact = float(np.quantile(times, quantile, method="inverted_cdf"))
             found = run.measured(f"response_time_{name}", scenario, case)
+            assert found is not None
             print(  # noqa: T201 - the measured error, with -s
                 f"{scenario} {name}: exact {exact:.4f} s, PromQL {found:.4f} s, {found / exact - 1:+.2%}"
             )

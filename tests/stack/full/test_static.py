@@ -194,7 +194,7 @@ def test_grafana_has_no_password_to_guess() -> None:
 
 def test_promtool_accepts_the_configuration(tools: Tools) -> None:
     done = subprocess.run(
-        [tools.promtool, "check", "config", "prometheus/prometheus.yml"],
+        [str(tools.promtool), "check", "config", "prometheus/prometheus.yml"],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -202,7 +202,7 @@ def test_promtool_accepts_the_configuration(tools: Tools) -> None:
 
 
 def test_the_collector_accepts_its_configuration(tools: Tools) -> None:
-    command = [tools.collector, "validate", "--config=otel/collector.yaml"]
+    command = [str(tools.collector), "validate", "--config=otel/collector.yaml"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "deprecated" not in done.stderr
@@ -211,7 +211,7 @@ def test_the_collector_accepts_its_configuration(tools: Tools) -> None:
 def test_tempo_accepts_its_configuration(tempo: Path | None) -> None:
     if tempo is None:
         pytest.skip("TEMPO_BIN names no Tempo")
-    command = [tempo, "-config.file=tempo/tempo.yaml", "-config.expand-env=true", "-config.verify=true"]
+    command = [str(tempo), "-config.file=tempo/tempo.yaml", "-config.expand-env=true", "-config.verify=true"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
