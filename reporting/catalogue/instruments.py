@@ -79,7 +79,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """What the attribute of an instrument says.
 
         Raises:
-            KeyError: nobody has written it down.
+            KeyError: it is not declared.
         """
         entries = [entry for entry in self.attributes if entry.name == name]
         for entry in entries:

@@ -103,7 +103,7 @@ class FileTraces:
             if (kept := found.get(span.trace)) is not None:
                 try:
                     kept.append(trace_span(service, span, span.span, span.parent))
-                except (ValueError, OverflowError):  # a time or a number that is none
+                except (ValueError, OverflowError):  # an invalid time or number
                     self.damaged += 1
         spans = {trace: in_order(spans) for trace, spans in found.items() if spans}
         return Gathered(roots, spans, per_case=self.per_case)

@@ -21,7 +21,7 @@ _AT_ONCE = 500
 class Store:
     """Video and manifest of each job as JSON under keys of their own, and an index in order of creation.
 
-    Until a job has ended, its state lies under "live" keys. Whoever ends a job removes the live keys, and updates need
+    Until a job has ended, its state lies under "live" keys. The end of a job removes the live keys, and updates need
     them: so late updates, or updates by an instance that is regarded as dead, change nothing, without a further round
     trip and without a script in the store.
 

@@ -51,7 +51,7 @@ def test_reports_that_cannot_be_written_are_one_sentence(measured_dir: Path) -> 
 @pytest.mark.parametrize("before", [False, True])
 def test_kept_needs_measurements_of_a_prometheus(run_dir: Path, *, before: bool) -> None:
     if before:
-        export(run_dir, None, charts=False)  # it keeps that nobody was asked
+        export(run_dir, None, charts=False)  # it records that no Prometheus was queried
     assert refused(str(run_dir), "--kept", "--no-charts").startswith(f"nothing is kept: {run_dir} has no measurements")
     assert (run_dir / "reports").exists() is before
 

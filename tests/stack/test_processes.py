@@ -27,7 +27,7 @@ def alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    # A zombie is dead, whoever has not collected it yet.
+    # A zombie is dead, also before its parent has collected it.
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, check=False).stdout
     return not state.strip().startswith(b"Z") and bool(state.strip())
 
@@ -143,7 +143,7 @@ def test_the_orphan_reaper_kills_what_ignores_the_end_of_its_parent(tmp_path: Pa
         assert child.wait(5) == -signal.SIGKILL
         assert time.monotonic() - started >= 0.3
         assert helper.wait(5) == 0
-        assert spared.poll() is None, "it was reported as ended: its number may belong to somebody else by now"
+        assert spared.poll() is None, "it was reported as ended: its number may belong to another process by now"
         spared.kill()
 
 

@@ -84,7 +84,7 @@ def test_all_errors_are_named_at_once() -> None:
             "name": "n",
             "rules": [
                 {"provider": "tts", "kind": "error", "rate": 2, "seconds": 3},
-                {"provider": "nobody", "kind": "magic", "rate": 0, "extra": 1},
+                {"provider": "nothing", "kind": "magic", "rate": 0, "extra": 1},
                 {"provider": "tts", "kind": "error"},
                 {"provider": "tts", "kind": "latency", "status": 500},
                 {},
@@ -98,7 +98,7 @@ def test_all_errors_are_named_at_once() -> None:
         "name is not a field; "
         "rules[0].rate is 2 and must be a number above 0 and at most 1; "
         "rules[0].seconds is not a field of the kind 'error'; "
-        'rules[1].provider is "nobody" and must be one of llm, tts, image; '
+        'rules[1].provider is "nothing" and must be one of llm, tts, image; '
         'rules[1].kind is "magic" and must be one of outage, stall, error, corrupt, latency; '
         "rules[1].rate is 0 and must be a number above 0 and at most 1; "
         "rules[1].extra is not a field; "

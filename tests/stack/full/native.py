@@ -231,7 +231,7 @@ class NativeStack:
 
 
 def clean() -> dict[str, str]:
-    """The environment without the telemetry settings of whoever runs the tests."""
+    """The environment without the telemetry settings of the shell that runs the tests."""
     return {
         key: value
         for key, value in os.environ.items()

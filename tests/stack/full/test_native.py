@@ -267,7 +267,7 @@ def test_replicas_share_a_plan_and_their_metrics_add_up(stack: NativeStack, tmp_
         (job.scenario, folder.name[-4:]) for folder in (tmp_path / "runs").iterdir() for job in read_jobs(folder)
     )
     assert by_replica == {("api_latency", "1of2"): 11, ("api_latency", "2of2"): 11, ("single_request", "1of2"): 21}
-    # Nobody is early: single_request, which one replica runs alone, begins when both have ended the case before.
+    # No replica is early: single_request, which one replica runs alone, begins when both have ended the case before.
     assert max(j.done for j in jobs if j.scenario == "api_latency") < min(
         j.due for j in jobs if j.scenario == "single_request"
     )

@@ -24,7 +24,7 @@ NEEDS_NATIVE = {"native.yml"}
 
 @pytest.fixture(scope="session")
 def promtool() -> Path:
-    """The promtool that `make stack-tools` built, one on the path, or one beside a Prometheus in the cache."""
+    """The promtool that `make stack-tools` built, one on the path, or the one of a Prometheus in the cache."""
     cache = cache_folder()
     found = [locate(dotenv.read(), cache).promtool, *filter(None, [shutil.which("promtool")])]
     found += sorted(cache.glob("prometheus-*/promtool"))
