@@ -5,10 +5,11 @@ The admin API calls them switches.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
 
-import msgspec
+from pydantic import TypeAdapter, ValidationError
 
 from reelbench.service.domain.errors import RequestError
 
@@ -37,6 +38,8 @@ class Toggles:
 
 
 NAMES = tuple(field.name for field in fields(Toggles))
+_name: Any = Literal[NAMES]
+_CHANGE: TypeAdapter[dict[str, bool]] = TypeAdapter(dict[_name, bool])
 
 
 def read(body: bytes) -> dict[str, bool]:
@@ -48,23 +51,15 @@ def read(body: bytes) -> dict[str, bool]:
     if len(body) > MAX_BYTES:
         raise RequestError("invalid_value", f"A change of switches has at most {MAX_BYTES} bytes.")
     try:
-        data = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise RequestError("invalid_json", f"The body is not valid JSON: {error}.") from error
-    if not isinstance(data, dict):
-        raise RequestError("invalid_value", 'The body must be an object like {"pooling": false}.')
-    problems = dict(_problems(data))
-    if problems:
+        return _CHANGE.validate_json(body, strict=True)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False)
+        first = problems[0]
+        if first["type"] == "json_invalid":
+            raise RequestError("invalid_json", f"The body is not valid JSON: {first['ctx']['error']}.") from error
+        if first["type"] == "dict_type":
+            raise RequestError("invalid_value", 'The body must be an object like {"pooling": false}.') from error
         count = f"{len(problems)} error{'s' if len(problems) > 1 else ''}"
-        text = "; ".join(f"{name} {problem}" for name, problem in problems.items())
-        raise RequestError("invalid_switches", f"The switches have {count}: {text}.", param=next(iter(problems)))
-    return data
-
-
-def _problems(data: dict[str, object]) -> Iterator[tuple[str, str]]:
-    for name, value in data.items():
-        if name not in NAMES:
-            yield name[:_SHOWN], f"is not a switch; use {', '.join(NAMES)}"
-        elif not isinstance(value, bool):
-            shown = "a list or an object" if isinstance(value, list | dict) else msgspec.json.encode(value).decode()
-            yield name, f"is {shown[:_SHOWN]} and must be true or false"
+        text = "; ".join(f"{str(problem['loc'][0])[:_SHOWN]}: {problem['msg']}" for problem in problems)
+        param = str(first["loc"][0])[:_SHOWN]
+        raise RequestError("invalid_switches", f"The switches have {count}: {text}.", param=param) from error

@@ -6,7 +6,6 @@ import asyncio
 import secrets
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 from typing import cast
 
 from fastapi import Request
@@ -23,14 +22,15 @@ from reelbench.service.metrics import Metrics
 from reelbench.service.pipeline.media import Media
 from reelbench.service.pipeline.pipeline import Pipeline
 from reelbench.service.pipeline.worker_usage import WorkerUsage
-from reelbench.service.provider_client.cache import Cache
-from reelbench.service.provider_client.client import ProviderClient
+from reelbench.service.provider_client.cache import Cache, CacheName
+from reelbench.service.provider_client.client import Provider, ProviderClient
 from reelbench.service.provider_client.resilience import Resilience
 from reelbench.service.settings import Settings
 from reelbench.service.store.assets import Assets
 from reelbench.service.store.backlog import Backlog
 from reelbench.service.store.connection import Connection, connect
 from reelbench.service.store.faults import StoreFaults
+from reelbench.service.store.kept_states import KeptStates
 from reelbench.service.store.leases import Heartbeat, Leases
 from reelbench.service.store.spool import Spool
 from reelbench.service.store.store import Store
@@ -67,7 +67,8 @@ async def open_app_state(
     usage = WorkerUsage(lambda: media.pids)
     metrics.media(usage.cpu_time, usage.memory)
     toggles = settings.toggles()
-    resilience = {name: Resilience(name, settings, toggles, metrics, clock) for name in ("llm", "tts", "image")}
+    providers: tuple[Provider, ...] = ("llm", "tts", "image")
+    resilience = {provider: Resilience(provider, settings, toggles, metrics, clock) for provider in providers}
     pipeline = _pipeline(
         settings, toggles, stack, resilience, assets, media, tracer=tracer, metrics=metrics, clock=clock
     )
@@ -86,7 +87,7 @@ async def open_app_state(
     )
     backlog = Backlog(
         store,
-        Spool(settings.data_dir),
+        KeptStates(Spool(settings.data_dir), metrics, wake_up),
         wake_up=wake_up,
         heartbeat=heartbeat or None,
         on_superseded=live.on_superseded,
@@ -97,9 +98,7 @@ async def open_app_state(
     jobs = JobQueue(
         run,
         live,
-        workers=settings.workers,
-        queue_size=settings.queue_size,
-        job_timeout=settings.job_timeout,
+        settings,
         store=store,
         backlog=backlog,
         heartbeat=heartbeat or None,
@@ -116,15 +115,15 @@ async def open_app_state(
     if leases:
         leases.start()
     stack.push_async_callback(jobs.close)
-    audit = Audit(toggles, jobs, store, assets)
-    return AppState(settings, jobs, JobReader(jobs, store), assets, media, tuple(resilience.values()), toggles, audit)
+    reader, audit = JobReader(live, backlog, store), Audit(toggles, live, backlog, store, assets)
+    return AppState(settings, jobs, reader, assets, media, tuple(resilience.values()), toggles, audit)
 
 
 def _pipeline(  # noqa: PLR0917 - the objects that exist already, in the order of their creation
     settings: Settings,
     toggles: Toggles,
     stack: AsyncExitStack,
-    resilience: dict[str, Resilience],
+    resilience: dict[Provider, Resilience],
     assets: Assets,
     media: Media,
     *,
@@ -133,26 +132,17 @@ def _pipeline(  # noqa: PLR0917 - the objects that exist already, in the order o
     clock: Clock,
 ) -> Pipeline:
     """Create the pipeline, with a cache in front of each provider."""
-    client = partial(
-        ProviderClient,
-        toggles=toggles,
-        connections=settings.provider_connections,
-        timeout=settings.provider_timeout,
-        api_key=settings.provider_api_key.get_secret_value(),
-        tracer=tracer,
-        metrics=metrics,
-        clock=clock,
-    )
-    llm, tts, image = (
-        client("llm", settings.llm_url, resilience["llm"]),
-        client("tts", settings.tts_url, resilience["tts"]),
-        client("image", settings.image_url, resilience["image"]),
-    )
-    for provider in (llm, tts, image):
-        stack.push_async_callback(provider.close)
-    cache = partial(Cache, toggles=toggles, metrics=metrics, entries=settings.cache_entries, size=settings.cache_bytes)
-    script, audio, visual = caches = cache("script", llm), cache("audio", tts), cache("visual", image)
-    metrics.caches(lambda: [(cache.name, cache.entries, cache.size) for cache in caches])
+
+    def cached(name: CacheName, provider: Provider, url: str) -> Cache:
+        own = resilience[provider]
+        client = ProviderClient(provider, url, own, settings, toggles, tracer=tracer, metrics=metrics, clock=clock)
+        stack.push_async_callback(client.close)
+        return Cache(name, client, toggles, metrics, entries=settings.cache_entries, size=settings.cache_bytes)
+
+    script = cached("script", "llm", settings.llm_url)
+    audio = cached("audio", "tts", settings.tts_url)
+    visual = cached("visual", "image", settings.image_url)
+    metrics.caches(lambda: [(cache.name, cache.entries, cache.size) for cache in (script, audio, visual)])
     return Pipeline(
         settings,
         toggles,

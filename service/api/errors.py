@@ -56,13 +56,41 @@ def envelope(error: ApiError, headers: dict[str, str] | None = None) -> Response
 
 
 def install(app: FastAPI) -> None:
-    """Register the handlers that turn every exception into an envelope."""
-    app.add_exception_handler(ApiError, _api_error)
-    app.add_exception_handler(RequestError, _request_error)
-    app.add_exception_handler(StoreError, _store_error)
-    app.add_exception_handler(RequestValidationError, _validation_error)
-    app.add_exception_handler(HTTPException, _http_exception)
-    app.add_exception_handler(Exception, _unexpected)
+    """Register one handler that turns every exception into an envelope."""
+    for kind in (ApiError, RequestError, StoreError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, _handle)
+
+
+async def _handle(request: Request, error: Exception) -> Response:
+    match error:
+        case HTTPException():
+            return envelope(_http_error(request, error), dict(error.headers or {}))
+        case ApiError():
+            found = error
+        case RequestError():
+            status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 400)
+            retry_after = 1 if isinstance(error, QueueFullError | UnavailableError) else None
+            found = ApiError(status, error.code, error.message, param=error.param, retry_after=retry_after)
+        case StoreError():
+            found = ApiError(503, "store_unavailable", str(error), retry_after=1)
+        case RequestValidationError():
+            first = error.errors()[0]
+            param = str(first["loc"][-1])
+            found = ApiError(400, "invalid_value", f"Invalid '{param}': {first['msg']}.", param=param)
+        case _:
+            # The log of the server has the traceback: Starlette raises the exception again after this response.
+            found = ApiError(500, "internal_error", _INTERNAL)
+    return envelope(found)
+
+
+def _http_error(request: Request, error: HTTPException) -> ApiError:
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return unknown_url(request)
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = (error.headers or {}).get("allow", "GET")
+        message = f"Method {request.method[:20]} is not allowed here; allowed: {allowed}."
+        return ApiError(405, "method_not_allowed", message)
+    return ApiError(error.status_code, "invalid_request", str(error.detail))
 
 
 def _type(status: int) -> str:
@@ -71,42 +99,3 @@ def _type(status: int) -> str:
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return "server_error"
     return "invalid_request_error"
-
-
-async def _api_error(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, ApiError)
-    return envelope(error)
-
-
-async def _request_error(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestError)
-    status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), HTTPStatus.BAD_REQUEST)
-    retry_after = 1 if isinstance(error, QueueFullError | UnavailableError) else None
-    return envelope(ApiError(status, error.code, error.message, param=error.param, retry_after=retry_after))
-
-
-async def _store_error(_request: Request, error: Exception) -> Response:
-    return envelope(ApiError(503, "store_unavailable", str(error), retry_after=1))
-
-
-async def _validation_error(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    param = str(first["loc"][-1])
-    return envelope(ApiError(400, "invalid_value", f"Invalid '{param}': {first['msg']}.", param=param))
-
-
-async def _http_exception(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    headers = dict(error.headers or {})
-    if error.status_code == HTTPStatus.NOT_FOUND:
-        return envelope(unknown_url(request), headers)
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        message = f"Method {request.method[:20]} is not allowed here; allowed: {headers.get('allow', 'GET')}."
-        return envelope(ApiError(405, "method_not_allowed", message), headers)
-    return envelope(ApiError(error.status_code, "invalid_request", str(error.detail)), headers)
-
-
-async def _unexpected(_request: Request, _error: Exception) -> Response:
-    # The log of the server has the traceback: Starlette raises the exception again after this response.
-    return envelope(ApiError(500, "internal_error", _INTERNAL))

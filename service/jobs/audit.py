@@ -8,8 +8,9 @@ from typing import Literal
 import msgspec
 import orjson
 
-from reelbench.service.jobs.queue import JobQueue
+from reelbench.service.jobs.live_jobs import LiveJobs
 from reelbench.service.store.assets import CONTENT, Assets
+from reelbench.service.store.backlog import Backlog
 from reelbench.service.store.store import Store
 from reelbench.service.toggles import Toggles
 
@@ -34,27 +35,32 @@ class State(msgspec.Struct, frozen=True):
 class Audit:
     """Counts differences while jobs come and go: a difference counts only if a second check confirms it."""
 
-    def __init__(self, toggles: Toggles, jobs: JobQueue, store: Store, assets: Assets) -> None:
+    def __init__(self, toggles: Toggles, live: LiveJobs, backlog: Backlog, store: Store, assets: Assets) -> None:
         self._toggles = toggles
-        self._jobs = jobs
+        self._live = live
+        self._backlog = backlog
         self._store = store
         self._assets = assets
 
     async def take(self) -> State:
         """Return the counts; raises StoreError while the store is away."""
         folders = await asyncio.to_thread(self._assets.folders)
-        ours = self._jobs.ids()
+        ours = self._ours()
         ids = await self._store.ids()
         videos = await self._store.last_videos(ids)
         orphans = await self._orphans(folders - ours - set(ids))
         missing = await self._missing(await asyncio.to_thread(_completed, videos))
-        return State("state", self._jobs.live, self._jobs.unsaved, orphans, missing, "up", self._toggles.values())
+        live, unsaved = self._live.unfinished, len(self._backlog)
+        return State("state", live, unsaved, orphans, missing, "up", self._toggles.values())
+
+    def _ours(self) -> frozenset[str]:
+        return self._live.ids() | self._backlog.ids()
 
     async def _orphans(self, suspects: set[str]) -> int:
         if not suspects:
             return 0
         # A job is in the store or in this process at every moment; a deletion removes the folder last.
-        suspects -= {*await self._store.ids(), *self._jobs.ids()}
+        suspects -= {*await self._store.ids(), *self._ours()}
         return len(suspects & await asyncio.to_thread(self._assets.folders))
 
     async def _missing(self, completed: set[str]) -> int:

@@ -10,7 +10,8 @@ from pydantic import BaseModel
 
 from reelbench.service.domain.errors import NotFoundError, RequestError
 from reelbench.service.domain.job import Job
-from reelbench.service.jobs.queue import JobQueue
+from reelbench.service.jobs.live_jobs import LiveJobs
+from reelbench.service.store.backlog import Backlog
 from reelbench.service.store.state import is_terminal
 from reelbench.service.store.store import Store
 
@@ -21,33 +22,34 @@ _LOOK_AGAIN = 0.2
 class JobReader:
     """Reads videos and manifests as JSON; raises NotFoundError for unknown ids, StoreError when the store fails."""
 
-    def __init__(self, jobs: JobQueue, store: Store) -> None:
-        self._jobs = jobs
+    def __init__(self, live: LiveJobs, backlog: Backlog, store: Store) -> None:
+        self._live = live
+        self._backlog = backlog
         self._store = store
 
     async def video(self, video_id: str) -> bytes:
         """Return the video."""
-        job = self._jobs.get(video_id)
+        job = self._live.visible(video_id)
         if job is not None:
             return _json(job.video())
-        kept = self._jobs.kept(video_id)
+        kept = self._backlog.get(video_id)
         if kept is not None:
             return _known(video_id, None if kept.write == "remove" else kept.video)
         return _known(video_id, await self._store.video(video_id))
 
     async def manifest(self, video_id: str) -> bytes:
         """Return the manifest."""
-        job = self._jobs.get(video_id)
+        job = self._live.visible(video_id)
         if job is not None:
             return _json(job.manifest())
-        kept = self._jobs.kept(video_id)
+        kept = self._backlog.get(video_id)
         if kept is not None:
             return _known(video_id, None if kept.write == "remove" else kept.manifest)
         return _known(video_id, await self._store.manifest(video_id))
 
     async def wait(self, video_id: str, limit: float) -> bytes:
         """Return the video when it is terminal, at the latest after `limit` seconds."""
-        job = self._jobs.get(video_id)
+        job = self._live.visible(video_id)
         if job is not None:
             return await _ended(job, limit)
         deadline = asyncio.get_running_loop().time() + limit
@@ -65,7 +67,7 @@ class JobReader:
             message = f"No video with the id '{str(after)[:100]}' given as 'after' was found."
             raise RequestError("invalid_cursor", message, param="after")
         found, more = page
-        videos = [video if (job := self._jobs.get(name)) is None else _json(job.video()) for name, video in found]
+        videos = [video if (job := self._live.visible(name)) is None else _json(job.video()) for name, video in found]
         listing: dict[str, Any] = {
             "object": "list",
             "data": [orjson.Fragment(video) for video in videos],

@@ -50,6 +50,11 @@ class LiveJobs:
         """Return an accepted job that has not left this process."""
         return self._jobs.get(video_id)
 
+    def visible(self, video_id: str) -> Job | None:
+        """Return an accepted job that has not left this process and is not deleted."""
+        job = self._jobs.get(video_id)
+        return None if job is None or job.stop_reason == "deleted" else job
+
     @contextmanager
     def arrival(self, video_id: str) -> Iterator[None]:
         """Register the id of a job until it is accepted or refused."""

@@ -19,6 +19,7 @@ from reelbench.service.domain.video import CreateVideo, VideoError
 from reelbench.service.jobs.live_jobs import LiveJobs
 from reelbench.service.jobs.outcome import judge, status, stop_reason, stopped
 from reelbench.service.metrics import Metrics
+from reelbench.service.settings import Settings
 from reelbench.service.store.assets import Assets
 from reelbench.service.store.backlog import Backlog
 from reelbench.service.store.connection import StoreError
@@ -34,7 +35,7 @@ _DROPPED = frozenset({"deleted", "service_lost"})
 
 
 class JobQueue:
-    """Runs at most `workers` jobs at once and lets at most `queue_size` wait; all in one event loop.
+    """Bounds the running and the waiting jobs; all in one event loop.
 
     `heartbeat` is None when no other instance can reach the store.
     """
@@ -43,10 +44,8 @@ class JobQueue:
         self,
         run: Callable[[Job], Awaitable[None]],
         live: LiveJobs,
+        settings: Settings,
         *,
-        workers: int,
-        queue_size: int,
-        job_timeout: float,
         store: Store,
         backlog: Backlog,
         heartbeat: Heartbeat | None,
@@ -57,9 +56,9 @@ class JobQueue:
     ) -> None:
         self._run = run
         self._live = live
-        self._workers = workers
-        self._queue_size = queue_size
-        self._job_timeout = job_timeout
+        self._workers = settings.workers
+        self._queue_size = settings.queue_size
+        self._job_timeout = settings.job_timeout
         self._store = store
         self._backlog = backlog
         self._heartbeat = heartbeat
@@ -74,16 +73,6 @@ class JobQueue:
         self._sequence = 0
         self._closing = False
 
-    @property
-    def unsaved(self) -> int:
-        """Number of jobs whose latest state is not in the store yet."""
-        return len(self._backlog)
-
-    @property
-    def live(self) -> int:
-        """Number of jobs that wait or run in this process."""
-        return self._live.unfinished
-
     async def open(self) -> None:
         """Fail the jobs that earlier processes left unfinished, and remove their files."""
         for state in await self._backlog.open():
@@ -96,22 +85,9 @@ class JobQueue:
             raise ShutdownError
         await self._backlog.check()
 
-    def get(self, video_id: str) -> Job | None:
-        """Return the job while it is in this process and not deleted."""
-        job = self._live.get(video_id)
-        return None if job is None or job.stop_reason == "deleted" else job
-
-    def ids(self) -> frozenset[str]:
-        """Return the ids of all jobs in this process: arriving, accepted, or kept for the store."""
-        return self._live.ids() | self._backlog.ids()
-
-    def kept(self, video_id: str) -> State | None:
-        """Return the state of a job that is kept for the store."""
-        return self._backlog.get(video_id)
-
     def owns(self, video_id: str) -> bool:
         """Return whether this process works on a job or keeps its state for the store."""
-        return video_id in self._live or self.kept(video_id) is not None
+        return video_id in self._live or self._backlog.get(video_id) is not None
 
     async def create(self, request: CreateVideo, store_upload: Callable[[str], Awaitable[Upload | None]]) -> Job:
         """Accept a job, or raise RequestError; `store_upload` stores and checks the document for the new id."""
@@ -149,7 +125,7 @@ class JobQueue:
         """
         asked = self._clock.now()
         cancelled = False
-        job = self.get(video_id)
+        job = self._live.visible(video_id)
         if job is not None:
             await self._stop(job, "deleted")
             cancelled = job.outcome == "cancelled"
@@ -157,7 +133,7 @@ class JobQueue:
                 self._metrics.cancelled(self._clock.now() - asked, job.correlation)
         elif self._live.get(video_id) is not None:
             raise NotFoundError(video_id)
-        kept = self.kept(video_id)
+        kept = self._backlog.get(video_id)
         known = await self._backlog.remove(
             removal(
                 video_id,

@@ -114,34 +114,26 @@ class Pipeline:
             ]
 
     async def _speech(self, job: Job, scene: SceneState) -> None:
-        try:
-            with self._stage(job, "speech", scene.index):
-                wav = await self._tts.call(
-                    requests.speech(self._settings.tts_model, self._settings.tts_voice, scene.narration),
-                    job.correlation,
-                )
-                scene.audio = await self._write(job, f"scene-{scene.index}.wav", wav, "audio/wav")
-        except JobError as error:
-            scene.error = scene.error or error.record()
-        self._asset_ended(job)
+        with self._asset(job, scene, "speech"):
+            request = requests.speech(self._settings.tts_model, self._settings.tts_voice, scene.narration)
+            wav = await self._tts.call(request, job.correlation)
+            scene.audio = await self._write(job, f"scene-{scene.index}.wav", wav, "audio/wav")
 
     async def _visual(self, job: Job, scene: SceneState) -> None:
+        with self._asset(job, scene, "visual"):
+            script = requests.SceneScript(scene.title, scene.narration, scene.visual_type)
+            request = requests.visual(self._settings.image_model, script, job.request.size)
+            png = await self._image.call(request, job.correlation)
+            scene.visual = await self._write(job, f"scene-{scene.index}.png", png, "image/png")
+
+    @contextmanager
+    def _asset(self, job: Job, scene: SceneState, stage: StageName) -> Iterator[None]:
+        """Run the stage of one asset; a failure is recorded in the scene, and the job goes on."""
         try:
-            with self._stage(job, "visual", scene.index):
-                png = await self._image.call(
-                    requests.visual(
-                        self._settings.image_model,
-                        requests.SceneScript(scene.title, scene.narration, scene.visual_type),
-                        job.request.size,
-                    ),
-                    job.correlation,
-                )
-                scene.visual = await self._write(job, f"scene-{scene.index}.png", png, "image/png")
+            with self._stage(job, stage, scene.index):
+                yield
         except JobError as error:
             scene.error = scene.error or error.record()
-        self._asset_ended(job)
-
-    def _asset_ended(self, job: Job) -> None:
         ended = sum((scene.audio is not None) + (scene.visual is not None) for scene in job.scenes)
         job.progress = _SCRIPTED + (_ASSETS_MADE - _SCRIPTED) * ended // (2 * len(job.scenes))
 

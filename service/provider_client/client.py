@@ -23,6 +23,7 @@ from reelbench.service.domain.errors import ProviderError
 from reelbench.service.metrics import Metrics
 from reelbench.service.provider_client.requests import ProviderAnswer, ProviderRequest
 from reelbench.service.provider_client.resilience import Resilience
+from reelbench.service.settings import Settings
 from reelbench.service.toggles import Toggles
 
 Provider = Literal["llm", "tts", "image"]
@@ -53,11 +54,9 @@ class ProviderClient:
         provider: Provider,
         base_url: str,
         resilience: Resilience,
+        settings: Settings,
         toggles: Toggles,
         *,
-        connections: int,
-        timeout: float,
-        api_key: str,
         tracer: Tracer,
         metrics: Metrics,
         clock: Clock,
@@ -66,23 +65,24 @@ class ProviderClient:
         self._resilience = resilience
         self._toggles = toggles
         self._base = base_url.rstrip("/")
-        self._timeout = timeout
+        self._timeout = settings.provider_timeout
         self._tracer = tracer
         self._metrics = metrics
         self._clock = clock
         self._headers = {"Content-Type": "application/json"}
-        if api_key:
+        if api_key := settings.provider_api_key.get_secret_value():
             self._headers["Authorization"] = f"Bearer {api_key}"
         url = URL(self._base)
         self._address: dict[str, str | int] = {"server.address": url.host or "", "server.port": url.port or 0}
         session = partial(
             aiohttp.ClientSession,
             trace_configs=[_trace_config(provider, metrics)],
-            timeout=aiohttp.ClientTimeout(total=timeout),
+            timeout=aiohttp.ClientTimeout(total=self._timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
-        self._pooled = session(connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=_KEEP_ALIVE))
-        self._unpooled = session(connector=aiohttp.TCPConnector(limit=connections, force_close=True))
+        limit = settings.provider_connections
+        self._pooled = session(connector=aiohttp.TCPConnector(limit=limit, keepalive_timeout=_KEEP_ALIVE))
+        self._unpooled = session(connector=aiohttp.TCPConnector(limit=limit, force_close=True))
 
     async def call(self, request: ProviderRequest[_Value], correlation: Correlation) -> _Value:
         """Return the answer, after retries if necessary; raises ProviderError."""

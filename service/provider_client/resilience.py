@@ -30,12 +30,22 @@ class Resilience:
     together are shorter than a breaker stays open, so a job fails early instead of waiting for a provider that is down.
     """
 
-    def __init__(self, provider: str, settings: Settings, toggles: Toggles, metrics: Metrics, clock: Clock) -> None:
+    def __init__(
+        self,
+        provider: str,
+        settings: Settings,
+        toggles: Toggles,
+        metrics: Metrics,
+        clock: Clock,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._provider = provider
         self._settings = settings
         self._toggles = toggles
         self._metrics = metrics
         self._clock = clock
+        self._sleep = sleep
         self._longest = settings.retry_wait_max
         # Created when it is first turned on: without a breaker there are no series of its state.
         self._breaker = self._made() if toggles.breaker else None
@@ -68,7 +78,7 @@ class Resilience:
 
         # One per call: a tenacity object holds the state of its loop.
         retrying = tenacity.AsyncRetrying(
-            sleep=asyncio.sleep,
+            sleep=self._sleep,
             stop=tenacity.stop_after_attempt(self._settings.retry_attempts if self._toggles.retries else 1),
             wait=self._wait,
             retry=tenacity.retry_if_exception(_transient),

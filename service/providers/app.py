@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request, Response
@@ -53,33 +54,22 @@ def create_app(settings: Settings, *, faults: Faults | None = None, clock: Calla
     log = CallLog(KEPT if settings.faults else 0)
 
     def latency(name: str) -> Latency:
-        return Latency(name, getattr(settings, name).lognormal(), settings.seed)
+        return Latency(name, getattr(settings, name), settings.seed)
 
-    exchanges: dict[str, Exchange[llm.Chat] | Exchange[tts.Speech] | Exchange[image.Image]] = {
-        "/v1/chat/completions": Exchange(
-            Provider("llm", llm.Chat, chat, llm.content, lambda _: 1.0, latency("llm"), llm.rewritten),
-            instruments,
-            faults,
-            log,
-            clock,
+    providers: dict[str, Provider[Any]] = {
+        "/v1/chat/completions": Provider(
+            "llm", llm.Chat, chat, llm.content, lambda _: 1.0, latency("llm"), llm.rewritten
         ),
-        "/v1/audio/speech": Exchange(
-            Provider("tts", tts.Speech, speech, tts.content, lambda _: 1.0, latency("tts"), tts.rewritten),
-            instruments,
-            faults,
-            log,
-            clock,
+        "/v1/audio/speech": Provider(
+            "tts", tts.Speech, speech, tts.content, lambda _: 1.0, latency("tts"), tts.rewritten
         ),
-        "/v1/images/generations": Exchange(
-            Provider("image", image.Image, picture, image.content, _image_scale, latency("image"), image.rewritten),
-            instruments,
-            faults,
-            log,
-            clock,
+        "/v1/images/generations": Provider(
+            "image", image.Image, picture, image.content, _image_scale, latency("image"), image.rewritten
         ),
     }
     app = FastAPI(title="Mock providers", openapi_url=None)
-    for path, exchange in exchanges.items():
+    for path, provider in providers.items():
+        exchange = Exchange(provider, instruments, faults, log, clock)
         app.add_route(path, exchange.__call__, methods=["POST"])  # the exchange decodes the body in one pass
     app.add_route("/health", _health, methods=["GET"])
     if settings.faults:

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from dataclasses import dataclass
 from hashlib import blake2b
 from statistics import NormalDist
+
+from pydantic import BaseModel, Field
 
 _NORMAL = NormalDist()
 _REMEMBERED = 65_536
 """Number of contents per provider whose requests are counted: bounds the memory of a long run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lognormal:
+class Lognormal(BaseModel, frozen=True):
     """A lognormal distribution: median in seconds, sigma of the natural logarithm."""
 
-    median: float
-    sigma: float
+    median: float = Field(gt=0, le=600)
+    sigma: float = Field(default=0.25, ge=0, le=3)
 
     def quantile(self, probability: float) -> float:
         """Return the quantile in seconds at `probability`, above 0 and below 1."""

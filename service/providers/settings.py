@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from reelbench.service.providers.latency import Lognormal
-
-
-class _Distribution(BaseModel):
-    median: float = Field(gt=0, le=600)
-    sigma: float = Field(default=0.25, ge=0, le=3)
-
-    def lognormal(self) -> Lognormal:
-        return Lognormal(median=self.median, sigma=self.sigma)
 
 
 class Settings(BaseSettings):
@@ -30,6 +21,6 @@ class Settings(BaseSettings):
     """Whether ``/faults`` and ``/faults/calls`` exist."""
     faults_remote: bool = False
     """Whether they also answer callers on other machines."""
-    llm: _Distribution = _Distribution(median=0.12)
-    tts: _Distribution = _Distribution(median=0.05)
-    image: _Distribution = _Distribution(median=0.08)
+    llm: Lognormal = Lognormal(median=0.12)
+    tts: Lognormal = Lognormal(median=0.05)
+    image: Lognormal = Lognormal(median=0.08)

@@ -1,30 +1,29 @@
-"""Writes to the store; keeps states on disk and in memory while the store is away, and writes them back."""
+"""Writes to the store, and the write-back of states that were kept while the store was away."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import TypeVar
-from weakref import WeakValueDictionary
 
 import msgspec
+import tenacity
 
 from reelbench.service.domain.clock import Clock
 from reelbench.service.metrics import Metrics
 from reelbench.service.store.connection import StoreError
+from reelbench.service.store.kept_states import KeptStates
 from reelbench.service.store.leases import Heartbeat
-from reelbench.service.store.spool import Spool
 from reelbench.service.store.state import RESTARTED, State, Written, created, failed
 from reelbench.service.store.store import Store
 
 _log = logging.getLogger(__name__)
 _INTERVAL = 0.25
 """Seconds between two attempts to reach a store that is away."""
-_TRIES = 3
-"""Attempts of each step of the write-back: occasional failures of the store must not stop its progress."""
-_Result = TypeVar("_Result")
+_retried = tenacity.retry(
+    stop=tenacity.stop_after_attempt(3), retry=tenacity.retry_if_exception_type(StoreError), reraise=True
+)
+"""Repeats a step of the write-back, so that occasional failures of the store do not stop its progress."""
 
 
 class Backlog:
@@ -38,7 +37,7 @@ class Backlog:
     def __init__(
         self,
         store: Store,
-        spool: Spool,
+        kept: KeptStates,
         *,
         wake_up: asyncio.Event,
         heartbeat: Heartbeat | None,
@@ -48,26 +47,21 @@ class Backlog:
         clock: Clock,
     ) -> None:
         self._store = store
-        self._spool = spool
+        self._kept = kept
         self._wake_up = wake_up
         self._heartbeat = heartbeat
         self._on_superseded = on_superseded
         self._limit = limit
         self._metrics = metrics
         self._clock = clock
-        self._unsaved: dict[str, State] = {}
-        self._stale: set[str] = set()
-        """Jobs whose obsolete file could not be removed."""
-        self._not_on_disk: set[str] = set()
         self._refused: set[str] = set()
         """Jobs that were refused after an attempt to store them; the store may have taken them."""
         self._arriving = 0
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._attempt = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
-        return len(self._unsaved)
+        return len(self._kept)
 
     @property
     def away(self) -> bool:
@@ -76,11 +70,11 @@ class Backlog:
 
     def ids(self) -> frozenset[str]:
         """Return the ids of the jobs whose states are kept."""
-        return frozenset(self._unsaved)
+        return self._kept.ids()
 
     def get(self, video_id: str) -> State | None:
         """Return the kept state of a job."""
-        return self._unsaved.get(video_id)
+        return self._kept.get(video_id)
 
     async def open(self) -> list[State]:
         """Take over the states that earlier processes left, and write them back, now if the store answers.
@@ -88,7 +82,7 @@ class Backlog:
         Jobs that had not ended become failed; return their states.
         """
         ended = []
-        for found in await asyncio.to_thread(self._spool.adopt):
+        for found in await self._kept.adopt():
             state = found
             if state.write != "remove" and not state.terminal:
                 try:
@@ -100,8 +94,8 @@ class Backlog:
                 state = msgspec.structs.replace(state, video=video, manifest=manifest, terminal=True)
                 self._metrics.ended("failed", seconds, state.correlation)
                 ended.append(state)
-            self._remember(state)
-        if self._unsaved and not await self.restore():
+            self._kept.remember(state)
+        if self._kept and not await self.restore():
             self._wake_up.set()
         self._task = asyncio.create_task(self._restore_after_failures())
         return ended
@@ -117,7 +111,7 @@ class Backlog:
                 return
         self._check_room()
         try:
-            await asyncio.to_thread(self._spool.probe)
+            await self._kept.probe()
         except OSError as error:
             raise _disk_error(error) from error
 
@@ -141,12 +135,12 @@ class Backlog:
 
     async def update(self, state: State) -> Written:
         """Store a further state of a job, or keep it at least in memory."""
-        if not self._store.away and state.id not in self._unsaved:
+        if not self._store.away and self._kept.get(state.id) is None:
             try:
                 return await self._store.update(state.id, state.video, state.manifest, terminal=state.terminal)
             except StoreError as error:
                 _log.warning("%s: %s Its state is kept until the store answers.", state.id, error)
-        await self._keep(state)
+        await self._kept.keep(state)
         return "written"
 
     async def remove(self, state: State, *, live: bool, known: bool) -> bool:
@@ -155,12 +149,12 @@ class Backlog:
         `live`: the job was in this process until now. `known`: its files are on this disk. StoreError when only the
         store knows the job, or when the limit leaves no room for the deletion of a job that is not live.
         """
-        kept = self._unsaved.get(state.id)
+        kept = self._kept.get(state.id)
         if kept is not None and kept.write == "remove":
             return False
         if kept is None and not self._store.away:
             try:
-                return await self._store.remove(state.id)
+                return await self._store.delete(state.id)
             except StoreError:
                 if not live:
                     raise
@@ -168,15 +162,14 @@ class Backlog:
             if not known:
                 raise StoreError("The job store is away, and only it knows of this video; try again later.")
             self._check_room()
-        await self._keep(state)
+        await self._kept.keep(state)
         return True
 
     async def forget(self, video_id: str) -> None:
         """Drop the kept state of a job that another instance has ended or deleted."""
-        state = self._unsaved.get(video_id)
+        state = self._kept.get(video_id)
         if state is not None and state.write != "remove":
-            self._drop(state)
-            await self._from_disk(video_id)
+            await self._kept.drop(state)
 
     async def restore(self) -> bool:
         """Write all kept states back in order; False when the store fails, or when new states have arrived."""
@@ -184,16 +177,16 @@ class Backlog:
             try:
                 await self._store.ping()
                 if self._heartbeat is not None:
-                    await _retried(self._heartbeat.renew)
+                    await _retried(self._heartbeat.renew)()
                 for video_id in list(self._refused):
-                    await _retried(partial(self._store.delete, video_id))
+                    await _retried(self._store.delete)(video_id, always=True)
                     self._refused.discard(video_id)
-                while self._unsaved:
-                    for state in sorted(self._unsaved.values(), key=lambda state: state.sequence):
+                while self._kept:
+                    for state in self._kept.in_order():
                         await self._write_back(state)
             except StoreError:
                 return False
-            if self._unsaved or self._refused or self._arriving:
+            if self._kept or self._refused or self._arriving:
                 return False
             self._store.returned()
             _log.info("The job store holds all states.")
@@ -204,106 +197,39 @@ class Backlog:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
-        if (self._unsaved or self._refused) and not await self.restore():
-            _log.warning("The job store is away: the states of %d jobs stay on disk.", len(self._unsaved))
-        for video_id in list(self._stale):
-            await self._from_disk(video_id)
-        await asyncio.to_thread(self._spool.close)
+        if (self._kept or self._refused) and not await self.restore():
+            _log.warning("The job store is away: the states of %d jobs stay on disk.", len(self._kept))
+        await self._kept.close()
 
     def _check_room(self) -> None:
-        if len(self._unsaved) + self._arriving >= self._limit:
+        if len(self._kept) + self._arriving >= self._limit:
             raise StoreError(f"The job store is away, and no more than {self._limit} jobs are kept for it.")
 
     async def _keep_new(self, state: State) -> None:
         self._check_room()
         self._arriving += 1
         try:
-            # On disk first: a state in memory could be written back although the job is then refused.
-            try:
-                await _uninterrupted(self._spool.write, state)
-            except asyncio.CancelledError:
-                await _uninterrupted(self._spool.discard, state.id)
-                raise
-            except OSError as error:
-                raise _disk_error(error) from error
-            self._metrics.deferred(state.correlation)
-            self._remember(state)
+            await self._kept.keep_new(state)
+        except OSError as error:
+            raise _disk_error(error) from error
         finally:
             self._arriving -= 1
             self._wake_up.set()
 
-    async def _keep(self, state: State) -> None:
-        before = self._unsaved.get(state.id)
-        if before is not None and before.write == "remove":
-            return
-        if before is not None and before.write == "add" and state.write == "update":
-            state = msgspec.structs.replace(state, write="add")
-        self._remember(state)
-        self._wake_up.set()
-        await self._to_disk(state)
-
-    async def _to_disk(self, state: State) -> None:
-        async with self._lock(state.id):
-            if self._unsaved.get(state.id) is not state:
-                return
-            try:
-                await _uninterrupted(self._spool.write, state)
-            except OSError as error:
-                if state.id not in self._not_on_disk:
-                    _log.error("%s: its state is kept in memory only: %s", state.id, error)
-                self._not_on_disk.add(state.id)
-            else:
-                self._not_on_disk.discard(state.id)
-                self._metrics.deferred(state.correlation)
-
     async def _write_back(self, state: State) -> None:
-        written = await _retried(partial(self._store.write_back, state))
-        if self._unsaved.get(state.id) is state:
-            self._drop(state)
+        written = await _retried(self._store.write_back)(state)
+        if await self._kept.drop(state):
             self._metrics.written_back(state.correlation)
-            await self._from_disk(state.id)
         if written != "written":
             await self._on_superseded(state, written)
-
-    async def _from_disk(self, video_id: str) -> None:
-        async with self._lock(video_id):
-            if video_id in self._unsaved:
-                return
-            try:
-                await _uninterrupted(self._spool.discard, video_id)
-            except OSError as error:
-                # The next start would take the file for the current state, so the removal is repeated.
-                if video_id not in self._stale:
-                    _log.warning("%s: the file of its kept state cannot be removed: %s", video_id, error)
-                self._stale.add(video_id)
-                self._wake_up.set()
-            else:
-                self._stale.discard(video_id)
-
-    def _remember(self, state: State) -> None:
-        if state.id not in self._unsaved:
-            self._metrics.unsaved(1, state.correlation)
-        self._unsaved[state.id] = state
-
-    def _drop(self, state: State) -> None:
-        del self._unsaved[state.id]
-        self._not_on_disk.discard(state.id)
-        self._metrics.unsaved(-1, state.correlation)
-
-    def _lock(self, video_id: str) -> asyncio.Lock:
-        return self._locks.setdefault(video_id, asyncio.Lock())
 
     async def _restore_after_failures(self) -> None:
         while True:
             await self._wake_up.wait()
             if self._store.away:
                 _log.warning("The job store is away; states are kept until it answers.")
-            while not await self._settled() or self._stale:
-                for video_id in list(self._stale):
-                    await self._from_disk(video_id)
-                for video_id in list(self._not_on_disk):
-                    if (state := self._unsaved.get(video_id)) is not None:
-                        await self._to_disk(state)
+            while not await self._settled() or self._kept.obsolete:
+                await self._kept.repair()
                 await asyncio.sleep(_INTERVAL)
             self._wake_up.clear()
 
@@ -313,27 +239,6 @@ class Backlog:
         except Exception:  # noqa: BLE001 - without this task nothing would be written back
             _log.exception("Kept states could not be written back; the attempt is repeated")
             return False
-
-
-async def _retried(step: Callable[[], Awaitable[_Result]]) -> _Result:
-    for _ in range(_TRIES - 1):
-        try:
-            return await step()
-        except StoreError:
-            continue
-    return await step()
-
-
-async def _uninterrupted(work: Callable[..., None], *arguments: object) -> None:
-    """Run `work` in a thread; a cancellation takes effect when the thread has ended."""
-    running = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
-    try:
-        await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait({running})
-        if (error := running.exception()) is not None:
-            _log.warning("A cancelled write to the disk failed: %s", error)
-        raise
 
 
 def _disk_error(error: OSError) -> StoreError:

@@ -19,15 +19,15 @@ _AT_ONCE = 500
 
 
 class Store:
-    """Video and manifest of each job as JSON under keys of their own, and an index in order of creation.
+    """Video and manifest of each job as JSON under separate keys, and an index in order of creation.
 
     Until a job has ended, its state lies under "live" keys. The end of a job removes the live keys, and updates need
     them: so late updates, or updates by an instance that is regarded as dead, change nothing, without a further round
     trip and without a script in the store.
 
-    Every method is one or two round trips and raises StoreError when the store fails. While the store is `away`, all
-    methods but `ping`, `heartbeat`, `ended`, `write_back` and `delete` fail at once, until `returned`; `video` and
-    `manifest` until the next good `ping`.
+    Every method is one or two round trips and raises StoreError when the store fails. While the store is `away`,
+    methods fail at once, until `returned`; exceptions are `ping`, `heartbeat`, `ended`, `write_back`, calls with
+    `always`, and after a good `ping` also `video` and `manifest`.
     `instance` owns the jobs added here; None when no other instance can reach the store.
     """
 
@@ -49,32 +49,69 @@ class Store:
         """Check that the store answers, even while it is away."""
         await self._connection.ping()
 
-    async def add(self, video_id: str, sequence: int, video: bytes, manifest: bytes) -> None:
-        """Add a job; jobs are listed by ascending `sequence` (below 2**53, as scores are doubles)."""
-        await self._add(video_id, sequence, video, manifest)
+    async def add(
+        self,
+        video_id: str,
+        sequence: int,
+        video: bytes,
+        manifest: bytes,
+        *,
+        terminal: bool = False,
+        always: bool = False,
+    ) -> None:
+        """Add a job; jobs are listed by ascending `sequence` (below 2**53, because scores are doubles)."""
+        pipeline = self._redis.pipeline(transaction=True)
+        if terminal:
+            pipeline.set(_key(video_id), video, nx=True)
+            pipeline.set(_manifest_key(video_id), manifest, nx=True)
+        else:
+            pipeline.set(_live_key(video_id), video)
+            pipeline.set(_live_manifest_key(video_id), manifest)
+            if self._instance is not None:
+                pipeline.hset(_OWNERS, video_id, self._instance)
+        pipeline.zadd(_INDEX, {video_id: sequence})
+        await self._connection.send("SET", pipeline.execute, len(video) + len(manifest), always=always)
 
-    async def update(self, video_id: str, video: bytes, manifest: bytes, *, terminal: bool = False) -> Written:
+    async def update(
+        self, video_id: str, video: bytes, manifest: bytes, *, terminal: bool = False, always: bool = False
+    ) -> Written:
         """Replace the state of a job, `terminal` for the last time; a job that is gone or ended is not changed."""
-        return await self._update(video_id, video, manifest, terminal=terminal)
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.set(_live_key(video_id), video, xx=True)
+        pipeline.set(_live_manifest_key(video_id), manifest, xx=True)
+        if terminal:
+            # Both do nothing when the live keys are gone.
+            pipeline.copy(_live_key(video_id), _key(video_id))
+            pipeline.copy(_live_manifest_key(video_id), _manifest_key(video_id))
+            self._drop_live(pipeline, video_id)
+        done = await self._connection.send("SET", pipeline.execute, len(video) + len(manifest), always=always)
+        if done[0]:
+            return "written"
+        (last,) = await self._mget([_key(video_id)], always=always)
+        if last is None:
+            return "deleted"
+        # The same state: an earlier attempt succeeded, although its reply was lost.
+        return "written" if last == video else "ended"
 
-    async def remove(self, video_id: str) -> bool:
+    async def delete(self, video_id: str, *, always: bool = False) -> bool:
         """Remove a job; False when it is unknown."""
-        return await self._remove(video_id)
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.zrem(_INDEX, video_id)
+        pipeline.delete(_key(video_id), _manifest_key(video_id))
+        self._drop_live(pipeline, video_id)
+        done = await self._connection.send("DEL", pipeline.execute, always=always)
+        return bool(done[0])
 
     async def write_back(self, state: State) -> Written:
         """Write a state that was kept while the store was away; may be repeated."""
         if state.write == "remove":
-            await self.delete(state.id)
+            await self.delete(state.id, always=True)
             return "written"
-        written = await self._update(state.id, state.video, state.manifest, terminal=state.terminal, always=True)
+        written = await self.update(state.id, state.video, state.manifest, terminal=state.terminal, always=True)
         if written == "deleted" and state.write == "add":
-            await self._add(state.id, state.sequence, state.video, state.manifest, terminal=state.terminal, always=True)
+            await self.add(state.id, state.sequence, state.video, state.manifest, terminal=state.terminal, always=True)
             return "written"
         return written
-
-    async def delete(self, video_id: str) -> None:
-        """Remove a job if it is known, even while the store is away."""
-        await self._remove(video_id, always=True)
 
     async def video(self, video_id: str) -> bytes | None:
         """Return the JSON of a video, None when it is unknown."""
@@ -170,56 +207,6 @@ class Store:
     async def close(self) -> None:
         """Close all connections."""
         await self._connection.close()
-
-    async def _add(
-        self,
-        video_id: str,
-        sequence: int,
-        video: bytes,
-        manifest: bytes,
-        *,
-        terminal: bool = False,
-        always: bool = False,
-    ) -> None:
-        pipeline = self._redis.pipeline(transaction=True)
-        if terminal:
-            pipeline.set(_key(video_id), video, nx=True)
-            pipeline.set(_manifest_key(video_id), manifest, nx=True)
-        else:
-            pipeline.set(_live_key(video_id), video)
-            pipeline.set(_live_manifest_key(video_id), manifest)
-            if self._instance is not None:
-                pipeline.hset(_OWNERS, video_id, self._instance)
-        pipeline.zadd(_INDEX, {video_id: sequence})
-        await self._connection.send("SET", pipeline.execute, len(video) + len(manifest), always=always)
-
-    async def _update(
-        self, video_id: str, video: bytes, manifest: bytes, *, terminal: bool, always: bool = False
-    ) -> Written:
-        pipeline = self._redis.pipeline(transaction=True)
-        pipeline.set(_live_key(video_id), video, xx=True)
-        pipeline.set(_live_manifest_key(video_id), manifest, xx=True)
-        if terminal:
-            # Both do nothing when the live keys are gone.
-            pipeline.copy(_live_key(video_id), _key(video_id))
-            pipeline.copy(_live_manifest_key(video_id), _manifest_key(video_id))
-            self._drop_live(pipeline, video_id)
-        done = await self._connection.send("SET", pipeline.execute, len(video) + len(manifest), always=always)
-        if done[0]:
-            return "written"
-        (last,) = await self._mget([_key(video_id)], always=always)
-        if last is None:
-            return "deleted"
-        # The same state: an earlier attempt succeeded, although its reply was lost.
-        return "written" if last == video else "ended"
-
-    async def _remove(self, video_id: str, *, always: bool = False) -> bool:
-        pipeline = self._redis.pipeline(transaction=True)
-        pipeline.zrem(_INDEX, video_id)
-        pipeline.delete(_key(video_id), _manifest_key(video_id))
-        self._drop_live(pipeline, video_id)
-        done = await self._connection.send("DEL", pipeline.execute, always=always)
-        return bool(done[0])
 
     async def _end(
         self, video_id: str, owner: str, last: Callable[[bytes, bytes], tuple[bytes, bytes]], *, living: bool

@@ -297,7 +297,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @pytest.fixture(scope="module")
 def rubbish(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FakeProviders, Running]]:
     """One service, and providers whose answers every test sets."""
-    # Without retries and breaker: the effect of one bad answer, independent of earlier tests.
+    # Without retries and breaker, so that the effect of a bad answer does not depend on earlier tests.
     with (
         fake_providers() as (fake, url),
         run_service(url, tmp_path_factory.mktemp("data"), retries=False, breaker=False) as running,

@@ -147,8 +147,15 @@ class SlowStore:
         return self.looks[min(number, len(self.looks)) - 1]
 
 
+class Nothing(frozenset[str]):
+    """A backlog without states."""
+
+    def ids(self) -> frozenset[str]:
+        return self
+
+
 class SomeJobs:
-    live = unsaved = 0
+    unfinished = 0
 
     def __init__(self, *looks: set[str]) -> None:
         self.looks = list(looks)
@@ -175,7 +182,7 @@ async def test_a_job_that_is_made_while_the_audit_looks_is_no_orphan(
     tmp_path: Any, looks: Any, jobs: Any, orphans: int
 ) -> None:
     (tmp_path / STRAY).mkdir()
-    audit = Audit(Settings().toggles(), SomeJobs(*jobs), SlowStore(looks), Assets(tmp_path))  # type: ignore[arg-type]
+    audit = Audit(Settings().toggles(), SomeJobs(*jobs), Nothing(), SlowStore(looks), Assets(tmp_path))  # type: ignore[arg-type]
     assert (await audit.take()).orphans == orphans
 
 
@@ -191,7 +198,7 @@ async def test_a_job_that_is_deleted_while_the_audit_looks_is_neither_orphan_nor
             shutil.rmtree(tmp_path / STRAY, ignore_errors=True)
 
     store = SlowStore([{STRAY: DONE} if deleted == 1 else {}, {}], remove)
-    found = await Audit(Settings().toggles(), SomeJobs(set()), store, Assets(tmp_path)).take()  # type: ignore[arg-type]
+    found = await Audit(Settings().toggles(), SomeJobs(set()), Nothing(), store, Assets(tmp_path)).take()  # type: ignore[arg-type]
     assert (found.orphans, found.missing) == (0, 0)
 
 

@@ -23,6 +23,7 @@ from reelbench.service.domain.correlation import Correlation
 from reelbench.service.metrics import Metrics
 from reelbench.service.store.backlog import Backlog
 from reelbench.service.store.connection import Connection, StoreError
+from reelbench.service.store.kept_states import KeptStates
 from reelbench.service.store.spool import Spool
 from reelbench.service.store.state import State, removal
 from reelbench.service.store.store import Store
@@ -54,7 +55,7 @@ class Process:
         self.superseded: list[tuple[str, str]] = []
         self.backlog = Backlog(
             self.store,
-            self.spool,
+            KeptStates(self.spool, metrics, wake_up),
             wake_up=wake_up,
             heartbeat=None,
             on_superseded=self._superseded,
@@ -183,7 +184,7 @@ async def test_a_state_that_ended_or_vanished_in_the_store_meanwhile_is_not_writ
     server.connected = True
     b.store.returned()
     assert await b.store.end("ended", "a", lambda _, manifest: (b'{"status": "failed"}', manifest)) is not None
-    assert await b.store.remove("deleted")
+    assert await b.store.delete("deleted")
     assert await a.backlog.restore()
     assert a.superseded == [("ended", "ended"), ("deleted", "deleted")]
     assert await a.shown() == [("ended", "failed")]

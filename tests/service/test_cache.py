@@ -90,17 +90,15 @@ class Cached:
         self.reader = InMemoryMetricReader()
         self.meters = MeterProvider([self.reader])
         metrics = Metrics(self.meters.get_meter("test"))
-        chosen = Settings(retry_wait_initial=0.001, retry_wait_max=0.001, breaker=False, **settings)
+        chosen = Settings(retry_wait_initial=0.001, retry_wait_max=0.001, breaker=False, provider_timeout=5, **settings)
         self.toggles = chosen.toggles()
         resilience = Resilience("tts", chosen, self.toggles, metrics, Clock())
         self.client = ProviderClient(
             "tts",
             url,
             resilience,
+            chosen,
             self.toggles,
-            connections=50,
-            timeout=5,
-            api_key="",
             tracer=NoOpTracer(),
             metrics=metrics,
             clock=Clock(),

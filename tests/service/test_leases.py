@@ -150,7 +150,7 @@ async def test_a_job_of_a_lost_instance_is_failed_at_the_second_look(
     assert [b.assets.exists(name) for name in ("v1", "v2", "v3")] == [False, True, True]
     assert b.lost() == 2
     assert [name for name, _ in (await b.store.page(None, 9, descending=False))[0]] == ["v1", "v2", "v3"]
-    # The instance was only paused: its writes now change nothing.
+    # The instance was only paused: its later writes change nothing.
     assert await a.store.update("v1", VIDEO, MANIFEST) == "ended"
     assert await a.store.update("v1", b'{"status": "completed"}', MANIFEST, terminal=True) == "ended"
     assert orjson.loads(await b.store.video("v1")) == video

@@ -57,7 +57,7 @@ def media(**settings: Any) -> Media:
 
 
 async def stopped(pool: Media, path: Path) -> int:
-    """The only worker, ready and then stopped: it holds every task that it gets."""
+    """The only worker, ready and then stopped, so that it never answers."""
     await pool.read(path, is_pdf=path.suffix == ".pdf")
     pid = pool.pids[0]
     os.kill(pid, signal.SIGSTOP)

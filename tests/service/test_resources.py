@@ -110,15 +110,13 @@ async def test_waits_for_a_connection_are_timed_and_refused_ones_open_none(provi
     reader = InMemoryMetricReader()
     meters = MeterProvider([reader])
     instruments = Metrics(meters.get_meter("test"))
-    settings = Settings(retries=False)
+    settings = Settings(retries=False, provider_connections=1, provider_timeout=5)
     client = ProviderClient(
         "tts",
         providers.url,
         Resilience("tts", settings, settings.toggles(), instruments, Clock()),
+        settings,
         settings.toggles(),
-        connections=1,
-        timeout=5,
-        api_key="",
         tracer=NoOpTracer(),
         metrics=instruments,
         clock=Clock(),

@@ -41,8 +41,8 @@ async def test_an_update_never_brings_a_deleted_job_back(store: Any) -> None:
     await store.add("a", 1, b"1", b"m1")
     assert await store.update("a", b"2", b"m2") == "written"
     assert (await store.video("a"), await store.manifest("a")) == (b"2", b"m2")
-    assert await store.remove("a")
-    assert not await store.remove("a")
+    assert await store.delete("a")
+    assert not await store.delete("a")
     assert await store.update("a", b"3", b"m3") == "deleted"
     assert await store.update("a", b"3", b"m3", terminal=True) == "deleted"
     assert (await store.video("a"), await store.manifest("a")) == (None, None)
@@ -90,6 +90,6 @@ async def test_a_write_that_arrives_late_changes_nothing_of_a_job_that_has_ended
     await store.add("a", 1, b"queued", b"m1")
     assert (await store.video("a"), await store.manifest("a")) == (b"completed", b"m3")
     assert await store.page(None, 10, descending=True) == ([("a", b"completed")], False)
-    assert await store.remove("a")
+    assert await store.delete("a")
     assert await store.page(None, 10, descending=True) == ([], False)
     assert await store._redis.keys() == []

@@ -129,13 +129,13 @@ def test_a_known_outage_makes_nobody_wait_for_the_timeout(
     """A store that takes connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        running = start(redis_url=f"redis://127.0.0.1:{port}/0", redis_timeout=1.0)
+        running = start(redis_url=f"redis://127.0.0.1:{port}/0", redis_timeout=2.0)
         until(lambda: running.points("db.client.operation.duration"), "the first time-out")
         started = time.monotonic()
         answers = [create(running) for _ in range(10)]
         assert [answer.status_code for answer in answers] == [200] * 10
         assert is_away(listed(running))
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 2, "less than one timeout"
         for answer in answers:
             assert get(running, answer.json()["id"], "/wait").json()["status"] == "completed"
 
