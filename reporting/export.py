@@ -27,10 +27,9 @@ from reelbench.reporting.evidence.measurements import Measurements
 from reelbench.reporting.evidence.process_samples import read_series
 from reelbench.reporting.evidence.prometheus import QueryError, connect
 from reelbench.reporting.evidence.queries import collect, questions
-from reelbench.reporting.evidence.records import Records
 from reelbench.reporting.evidence.tempo import connect as connect_tempo
 from reelbench.reporting.evidence.trace_sampling import wanted
-from reelbench.reporting.evidence.traces import FileTraces, Gathered, TraceSource
+from reelbench.reporting.evidence.traces import FileTraces, TraceEvidence, TraceSource
 from reelbench.reporting.publish import Format, publish
 from reelbench.reporting.results.outcome import Found, Judged
 from reelbench.reporting.sections.build import build_report
@@ -88,16 +87,21 @@ def export(
         PricesError: the price list is wrong.
         QueryError: Prometheus did not answer. Without traces, from a Tempo that is gone, the reports say so.
     """
-    whole = load(catalogue)
-    price_list = load_prices(prices)
     run = read_run(run_dir)
-    stack = read_stack(run_dir)
-    jobs, requests, calls = tuple(read_jobs(run_dir)), tuple(read_requests(run_dir)), tuple(read_calls(run_dir))
-    records = Records(run=run, jobs=jobs, requests=requests, calls=calls)
-    slis = subjects.of_run(whole, records)
+    evidence = Evidence(
+        run=run,
+        jobs=tuple(read_jobs(run_dir)),
+        requests=tuple(read_requests(run_dir)),
+        calls=tuple(read_calls(run_dir)),
+        stack=read_stack(run_dir),
+        catalogue=load(catalogue),
+        measurements=Measurements(run_id=run.run_id, instant=0.0, window="0s", prometheus=False, measurements=()),
+        prices=load_prices(prices),
+    )
+    slis = subjects.of_run(evidence)
     measurements = None if prometheus_url else _kept(run_dir, run, slis)
     if measurements is None:
-        at = instant if instant is not None else _instant(run, stack)
+        at = instant if instant is not None else _instant(run, evidence.stack)
         length = f"{math.ceil(window if window is not None else at - run.started) + 1}s"
         prometheus = connect(prometheus_url) if prometheus_url else None
         try:
@@ -106,26 +110,13 @@ def export(
         finally:
             if prometheus:
                 prometheus.close()
-    records = replace(records, series=measurements.series)
-    measurements = compute(slis, records, measurements)
-    gathered = _traces(traces, run_dir, records, stack, ask=prometheus_url is not None)
-    evidence = Evidence(
-        catalogue=slis,
-        run=run,
-        jobs=jobs,
-        requests=requests,
-        calls=calls,
-        series=measurements.series,
-        stack=stack,
-        prices=price_list,
-        measurements=measurements,
-        root_spans=gathered.roots,
-        traces=gathered,
-    )
+    evidence = replace(evidence, catalogue=slis, measurements=measurements)
+    evidence = replace(evidence, traces=_traces(traces, run_dir, evidence, ask=prometheus_url is not None))
+    evidence = replace(evidence, measurements=compute(evidence))
     judged = tuple(_judge(evidence, dimension) for dimension in _dimensions(run))
     status, exit_code = worst([one.analysis for one in judged])
     found = Found(evidence, judged, status, exit_code)
-    paths = [measured.write(run_dir, measurements)]
+    paths = [measured.write(run_dir, evidence.measurements)]
     paths += publish(run_dir / REPORTS_DIR, found, formats, charts=charts)
     return Exported(
         paths=tuple(paths),
@@ -160,28 +151,27 @@ def _kept(run_dir: Path, run: RunRecord, slis: Catalogue) -> Measurements | None
     return kept
 
 
-def _traces(
-    traces: TraceSource | None, run_dir: Path, records: Records, stack: StackRecord | None, *, ask: bool
-) -> Gathered:
+def _traces(traces: TraceSource | None, run_dir: Path, evidence: Evidence, *, ask: bool) -> TraceEvidence:
     """Read the traces of the run; without Prometheus, only those kept in files."""
     if traces is not None:
-        return _gather(traces, records)
+        return _gather(traces, evidence)
+    stack = evidence.stack
     if stack is None or stack.traces_url is None:
-        return _gather(FileTraces(run_dir / TRACES_DIR), records)
+        return _gather(FileTraces(run_dir / TRACES_DIR), evidence)
     if not ask:
-        return Gathered(absent=f"they are in the Tempo at {stack.traces_url}, which was not queried")
-    tempo = connect_tempo(stack.traces_url, records.run)
+        return TraceEvidence(absent=f"they are in the Tempo at {stack.traces_url}, which was not queried")
+    tempo = connect_tempo(stack.traces_url, evidence.run)
     try:
-        return _gather(tempo, records)
+        return _gather(tempo, evidence)
     finally:
         tempo.close()
 
 
-def _gather(source: TraceSource, records: Records) -> Gathered:
+def _gather(source: TraceSource, evidence: Evidence) -> TraceEvidence:
     try:
-        return source.gather(wanted(records, source.per_case))
+        return source.gather(wanted(evidence, source.per_case))
     except QueryError as error:
-        return Gathered(absent=str(error))
+        return TraceEvidence(absent=str(error))
 
 
 def _instant(run: RunRecord, stack: StackRecord | None) -> float:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from reelbench.reporting.document import text
-from reelbench.reporting.document.report import Section, Table
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.document.report import Paragraph, Section, Table
+from reelbench.reporting.evidence.evidence import Evidence, place_name
 
 SHOWN = 5
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from reelbench.reporting.analysis.open_cases import OpenCase, open_cases
 from reelbench.reporting.document import text
-from reelbench.reporting.evidence.records import Records
+from reelbench.reporting.evidence.evidence import Evidence
 
 MIN_SUCCESS = 0.95
 MAX_P95 = 2.0
@@ -50,9 +50,9 @@ class Knee:
         return next((step for step in self.steps if step.broken), None)
 
 
-def knee(records: Records, scenario: str) -> Knee | None:
+def knee(evidence: Evidence, scenario: str) -> Knee | None:
     """Judge each rate of a scenario; None when no open case of it began."""
-    cases = sorted(open_cases(records, scenario), key=lambda case: case.load.rate)
+    cases = sorted(open_cases(evidence, scenario), key=lambda case: case.load.rate)
     return Knee(tuple(Step(case, broken(case)) for case in cases)) if cases else None
 
 

@@ -11,8 +11,7 @@ from reelbench.reporting.analysis.process_usage import UNDER_TEST, job_seconds, 
 from reelbench.reporting.analysis.subjects import RESOURCES, load_levels, single_job, steady_load
 from reelbench.reporting.analysis.traffic import traffic
 from reelbench.reporting.catalogue.sli import Role
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import case_seconds
+from reelbench.reporting.evidence.evidence import Evidence, case_seconds
 
 HOUR = 3600.0
 MONTH = 730.0

@@ -8,8 +8,7 @@ import numpy as np
 
 from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
 from reelbench.reporting.analysis.open_cases import OpenCase, open_case, own_lateness, unsent_by_generator
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.statistics.intervals import percentile
 
 MAX_GENERATOR_CPU = 0.8
@@ -24,7 +23,7 @@ MIN_SENT = 0.99
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class GeneratorHealth:
     """The generator's own figures in one case."""
 
     scenario: str
@@ -38,12 +37,12 @@ class Health:
     """Why the case is invalid; empty when it is valid."""
 
 
-def check(evidence: Evidence, dimension: str) -> tuple[Health, ...]:
+def check(evidence: Evidence, dimension: str) -> tuple[GeneratorHealth, ...]:
     """Judge the generator in every case of a dimension that began."""
     return tuple(_case(evidence, scenario, case) for scenario, case in evidence.cases(dimension))
 
 
-def _case(evidence: Evidence, found: ScenarioRecord, case: CaseRecord) -> Health:
+def _case(evidence: Evidence, found: ScenarioRecord, case: CaseRecord) -> GeneratorHealth:
     scenario = found.name
     jobs = evidence.case_jobs(scenario, case.name)
     times = evidence.response_times(scenario, case.name)
@@ -66,7 +65,7 @@ def _case(evidence: Evidence, found: ScenarioRecord, case: CaseRecord) -> Health
     arriving = open_case(evidence, found, case)
     if arriving is not None:
         problems += _open(arriving, case, limit, place)
-    return Health(scenario, case.name, case.generator_cpu, lateness, limit, tuple(problems))
+    return GeneratorHealth(scenario, case.name, case.generator_cpu, lateness, limit, tuple(problems))
 
 
 def _open(arriving: OpenCase, case: CaseRecord, limit: float, place: str) -> list[str]:

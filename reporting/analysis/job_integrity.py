@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.loadgen.record.run import ScenarioRecord
 from reelbench.reporting.document.text import literal
-from reelbench.reporting.evidence.records import Records
+from reelbench.reporting.evidence.evidence import Evidence
 
 UNENDED = ("queued", "in_progress")
 """Words of the list of videos for a job that has not ended."""
@@ -37,10 +37,10 @@ class Losses:
     """Files downloaded and compared."""
 
 
-def losses(records: Records, *scenarios: str) -> Losses:
+def losses(evidence: Evidence, *scenarios: str) -> Losses:
     """Count the violations in scenarios that began."""
-    found = [s for name in scenarios if (s := records.scenario(name)) is not None]
-    jobs = [job for job in records.jobs if job.scenario in scenarios]
+    found = [s for name in scenarios if (s := evidence.scenario(name)) is not None]
+    jobs = [job for job in evidence.jobs if job.scenario in scenarios]
     accepted = [job for job in jobs if job.accepted is not None]
     checked = [job for job in jobs if job.integrity is not None]
     ids = Counter(job.job_id for job in jobs if job.job_id is not None)

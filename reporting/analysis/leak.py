@@ -6,15 +6,15 @@ import statistics
 from dataclasses import dataclass
 
 from reelbench.loadgen.record.run import CaseRecord
-from reelbench.reporting.analysis.case_samples import Samples
 from reelbench.reporting.analysis.process_usage import UNDER_TEST, memory_samples
-from reelbench.reporting.evidence.records import Records, case_seconds
+from reelbench.reporting.evidence.evidence import Evidence, case_seconds
+from reelbench.reporting.evidence.process_samples import ProcessSamples
 from reelbench.reporting.statistics.trend import Trend, trend
 
 HORIZON = 1000
 """Jobs that a slope is extended over."""
 EDGE = 3
-"""Samples at either end whose median stands for the memory there."""
+"""ProcessSamples at either end whose median stands for the memory there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Leak:
     """Memory of service and media workers through sequential jobs, in bytes."""
 
     case: CaseRecord
-    samples: Samples
+    samples: ProcessSamples
     jobs: int
     """Measured jobs: the warm-up, whose growth is no leak, is before the first sample that counts."""
     beginning: float
@@ -44,15 +44,15 @@ class Leak:
         return max(lower, 0.0) * HORIZON if self.trend.significant else 0.0
 
 
-def leak(records: Records, scenario: str, case: CaseRecord | None = None) -> Leak | None:
+def leak(evidence: Evidence, scenario: str, case: CaseRecord | None = None) -> Leak | None:
     """Return the growth of memory in a case, by default the first; None with too few samples for a trend."""
-    found = records.scenario(scenario)
+    found = evidence.scenario(scenario)
     case = case or (next((c for c in found.cases if c.started is not None), None) if found else None)
     seconds = case_seconds(case) if case else None
     if case is None or not seconds:
         return None
-    jobs = len(records.case_jobs(scenario, case.name))
-    gauge = memory_samples(records, scenario, case, *UNDER_TEST)
+    jobs = len(evidence.case_jobs(scenario, case.name))
+    gauge = memory_samples(evidence, scenario, case, *UNDER_TEST)
     if gauge is None or not jobs:
         return None
     points = gauge.within

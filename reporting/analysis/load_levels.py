@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from reelbench.loadgen.record.run import CaseRecord
 from reelbench.reporting.analysis.open_cases import open_case
 from reelbench.reporting.catalogue.sli import Role
-from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.evidence import STOPPED, Evidence, case_seconds
 from reelbench.reporting.evidence.measurements import Measurement
-from reelbench.reporting.evidence.records import STOPPED, case_seconds
 from reelbench.reporting.statistics import littles_law
 from reelbench.reporting.statistics.intervals import Proportion, Summary, proportion, summarize
 from reelbench.reporting.statistics.littles_law import LittlesLaw

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from reelbench.loadgen.record.jobs import CallRecord
 from reelbench.reporting.analysis.outages import transitions
-from reelbench.reporting.evidence.records import Records
+from reelbench.reporting.evidence.evidence import Evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class OpenInterval:
 
 
 @dataclass(frozen=True, slots=True)
-class Crossings:
+class OpenBreakerCalls:
     """Arrivals within open intervals."""
 
     intervals: tuple[OpenInterval, ...]
@@ -43,12 +43,12 @@ class Crossings:
     """Sent before the opening: no breaker can call them back."""
 
 
-def open_intervals(records: Records, scenario: str) -> tuple[OpenInterval, ...]:
+def open_intervals(evidence: Evidence, scenario: str) -> tuple[OpenInterval, ...]:
     """Every interval of a scenario in which a breaker was open."""
-    places = dict.fromkeys((t.case, t.provider) for t in records.run.transitions if t.scenario == scenario)
+    places = dict.fromkeys((t.case, t.provider) for t in evidence.run.transitions if t.scenario == scenario)
     found = []
     for case, provider in places:
-        changes = transitions(records, scenario, case, provider)
+        changes = transitions(evidence, scenario, case, provider)
         ends = [after.at for _, after in pairwise(changes)] + [float("inf")]
         found += [
             OpenInterval(scenario, case, provider, change.at, end)
@@ -58,13 +58,13 @@ def open_intervals(records: Records, scenario: str) -> tuple[OpenInterval, ...]:
     return tuple(found)
 
 
-def crossings(records: Records, scenario: str) -> Crossings:
+def open_breaker_calls(evidence: Evidence, scenario: str) -> OpenBreakerCalls:
     """Sort the calls that arrived while a breaker was open by the time at which they were sent."""
-    intervals = open_intervals(records, scenario)
+    intervals = open_intervals(evidence, scenario)
     protected: dict[tuple[str, str], list[OpenInterval]] = {}
     for interval in intervals:
         protected.setdefault((interval.case, interval.provider), []).append(interval)
-    calls = [c for c in records.calls if c.scenario == scenario and (c.case, c.provider) in protected]
+    calls = [c for c in evidence.calls if c.scenario == scenario and (c.case, c.provider) in protected]
     passed: list[CallRecord] = []
     in_flight: list[CallRecord] = []
     for call in calls:
@@ -73,4 +73,4 @@ def crossings(records: Records, scenario: str) -> Crossings:
             continue
         before = call.sent is not None and call.sent < found.opened
         (in_flight if before else passed).append(call)
-    return Crossings(intervals, len(calls), tuple(passed), tuple(in_flight))
+    return OpenBreakerCalls(intervals, len(calls), tuple(passed), tuple(in_flight))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.loadgen.record.run import ArrivalsRecord, CaseRecord, RunState, ScenarioRecord
-from reelbench.reporting.evidence.records import STOPPED, Records
+from reelbench.reporting.evidence.evidence import STOPPED, Evidence
 from reelbench.reporting.statistics.censoring import Tail, tail
 from reelbench.reporting.statistics.intervals import Proportion, proportion
 from reelbench.reporting.statistics.trend import Trend, trend
@@ -113,21 +113,21 @@ class OpenCase:
         return trend(instants, [self.backlog(instant) for instant in instants])
 
 
-def open_cases(records: Records, *scenarios: str) -> tuple[OpenCase, ...]:
+def open_cases(evidence: Evidence, *scenarios: str) -> tuple[OpenCase, ...]:
     """The open cases that began, in the order of the run; of all scenarios when none is named."""
     return tuple(
         found
-        for scenario in records.run.scenarios
+        for scenario in evidence.run.scenarios
         for case in scenario.cases
-        if (not scenarios or scenario.name in scenarios) and (found := open_case(records, scenario, case)) is not None
+        if (not scenarios or scenario.name in scenarios) and (found := open_case(evidence, scenario, case)) is not None
     )
 
 
-def open_case(records: Records, scenario: ScenarioRecord, case: CaseRecord) -> OpenCase | None:
+def open_case(evidence: Evidence, scenario: ScenarioRecord, case: CaseRecord) -> OpenCase | None:
     """One case; None when it is not of the open model, or did not begin."""
     if case.arrivals is None or case.started is None:
         return None
-    jobs = tuple(sorted(records.case_jobs(scenario.name, case.name), key=lambda job: (job.due, job.index)))
+    jobs = tuple(sorted(evidence.case_jobs(scenario.name, case.name), key=lambda job: (job.due, job.index)))
     # A case that was not finished, or a run that was stopped, says nothing about arrivals that would have come later.
     whole = scenario.state is RunState.COMPLETED
     return OpenCase(

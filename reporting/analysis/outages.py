@@ -7,7 +7,7 @@ from statistics import median
 
 from reelbench.loadgen.record.jobs import CallRecord, Outcome
 from reelbench.loadgen.record.run import FaultRecord, TransitionRecord
-from reelbench.reporting.evidence.records import Records
+from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.statistics.intervals import Interval, mean_interval
 
 STORE = "store"
@@ -80,10 +80,10 @@ class Recovery:
     maximum: float
 
 
-def outages(records: Records, *scenarios: str) -> tuple[Outage, ...]:
+def outages(evidence: Evidence, *scenarios: str) -> tuple[Outage, ...]:
     """The outages of scenarios, in order of time."""
-    faults = [fault for fault in records.faults(*scenarios) if _hits_all(fault)]
-    return tuple(_outage(records, fault, faults) for fault in faults)
+    faults = [fault for fault in evidence.faults(*scenarios) if _hits_all(fault)]
+    return tuple(_outage(evidence, fault, faults) for fault in faults)
 
 
 def recovery(found: tuple[Outage, ...]) -> Recovery | None:
@@ -102,18 +102,18 @@ def recovery(found: tuple[Outage, ...]) -> Recovery | None:
     )
 
 
-def transitions(records: Records, scenario: str, case: str, provider: str) -> list[TransitionRecord]:
+def transitions(evidence: Evidence, scenario: str, case: str, provider: str) -> list[TransitionRecord]:
     """Changes of one breaker's state within a case, in order of time."""
-    found = (t for t in records.run.transitions if (t.scenario, t.case, t.provider) == (scenario, case, provider))
+    found = (t for t in evidence.run.transitions if (t.scenario, t.case, t.provider) == (scenario, case, provider))
     return sorted(found, key=lambda t: t.at)
 
 
-def calls_during(records: Records, outage: Outage) -> list[CallRecord]:
+def calls_during(evidence: Evidence, outage: Outage) -> list[CallRecord]:
     """Calls that arrived at the provider while the fault was on."""
     until = outage.lifted if outage.lifted is not None else float("inf")
     return [
         call
-        for call in records.calls
+        for call in evidence.calls
         if (call.scenario, call.case, call.provider) == (outage.scenario, outage.case, outage.provider)
         and outage.on <= call.arrived <= until
     ]
@@ -132,7 +132,7 @@ def _hits_all(fault: FaultRecord) -> bool:
     return fault.kind in FAILING or (fault.kind == "error" and transient(fault))  # a breaker ignores permanent errors
 
 
-def _outage(records: Records, fault: FaultRecord, faults: list[FaultRecord]) -> Outage:
+def _outage(evidence: Evidence, fault: FaultRecord, faults: list[FaultRecord]) -> Outage:
     following = [
         other.started
         for other in faults
@@ -142,7 +142,7 @@ def _outage(records: Records, fault: FaultRecord, faults: list[FaultRecord]) -> 
     until = min(following, default=float("inf"))
     changes = [
         change
-        for change in transitions(records, fault.scenario, fault.case, fault.target)
+        for change in transitions(evidence, fault.scenario, fault.case, fault.target)
         if fault.started <= change.at < until
     ]
     opened = next((change.at for change in changes if change.after == "open"), None)
@@ -150,7 +150,7 @@ def _outage(records: Records, fault: FaultRecord, faults: list[FaultRecord]) -> 
     probes = [change.at for change in changes if change.after == "half_open" and closed and change.at <= closed]
     completed = [
         job.done
-        for job in records.jobs
+        for job in evidence.jobs
         if (job.scenario, job.case, job.outcome) == (fault.scenario, fault.case, Outcome.COMPLETED)
         and fault.ended is not None
         and fault.ended <= job.sent < until

@@ -6,8 +6,8 @@ import statistics
 from dataclasses import dataclass
 
 from reelbench.loadgen.record.run import CaseRecord
-from reelbench.reporting.analysis.case_samples import Samples, samples, total
-from reelbench.reporting.evidence.records import Records, case_seconds
+from reelbench.reporting.evidence.evidence import Evidence, case_seconds
+from reelbench.reporting.evidence.process_samples import ProcessSamples, process_samples, total
 
 SERVICE, MEDIA, PROVIDERS, LOADGEN = "service", "media workers", "providers", "load generator"
 PROCESSES = (SERVICE, MEDIA, PROVIDERS, LOADGEN)
@@ -33,7 +33,7 @@ class Memory:
     """Resident memory through a case, in bytes."""
 
     n: int
-    """Samples within the case."""
+    """ProcessSamples within the case."""
     before: float | None
     """The last sample before the beginning."""
     median: float
@@ -62,24 +62,24 @@ class Cpu:
     """Between the two samples; at most two scrape intervals longer than the case."""
 
 
-def stands_alone(records: Records, scenario: str, case: CaseRecord) -> bool:
+def stands_alone(evidence: Evidence, scenario: str, case: CaseRecord) -> bool:
     """True when there is a rest around a case, or it is one: else samples around it are those of its neighbours."""
-    found = records.scenario(scenario)
+    found = evidence.scenario(scenario)
     return found is not None and (found.rest > 0 or case.model == "idle")
 
 
-def memory_samples(records: Records, scenario: str, case: CaseRecord, *processes: str) -> Samples | None:
+def memory_samples(evidence: Evidence, scenario: str, case: CaseRecord, *processes: str) -> ProcessSamples | None:
     """Memory of processes together; None when one of them has no samples."""
-    return _together(records, _MEMORY, scenario, case, processes)
+    return _together(evidence, _MEMORY, scenario, case, processes)
 
 
-def memory(records: Records, scenario: str, case: CaseRecord, *processes: str) -> Memory | None:
+def memory(evidence: Evidence, scenario: str, case: CaseRecord, *processes: str) -> Memory | None:
     """Memory of processes together; None without a sample within the case, or when it ran into its neighbours."""
-    found = memory_samples(records, scenario, case, *processes) if stands_alone(records, scenario, case) else None
+    found = memory_samples(evidence, scenario, case, *processes) if stands_alone(evidence, scenario, case) else None
     return None if found is None else figures(found)
 
 
-def figures(found: Samples) -> Memory | None:
+def figures(found: ProcessSamples) -> Memory | None:
     """The figures of a gauge; None without a sample within the case."""
     within = [value for _, value in found.within]
     if not within:
@@ -94,17 +94,17 @@ def figures(found: Samples) -> Memory | None:
     )
 
 
-def cpu(records: Records, scenario: str, case: CaseRecord, *processes: str) -> Cpu | None:
+def cpu(evidence: Evidence, scenario: str, case: CaseRecord, *processes: str) -> Cpu | None:
     """CPU of processes together.
 
     None without samples that enclose the case alone, or when a process was restarted.
     """
-    if not stands_alone(records, scenario, case):
+    if not stands_alone(evidence, scenario, case):
         return None
     seconds, length = 0.0, 0.0
     for process in processes:
         reading, job = _CPU[process]
-        found = samples(records, reading, scenario, case, job=job)
+        found = process_samples(evidence, reading, scenario, case, job=job)
         ends = _enclosing(found, case) if found else None
         if found is None or ends is None:
             return None
@@ -117,58 +117,58 @@ def cpu(records: Records, scenario: str, case: CaseRecord, *processes: str) -> C
     return Cpu(seconds, length)
 
 
-def _enclosing(found: Samples, case: CaseRecord) -> tuple[tuple[float, float], tuple[float, float]] | None:
+def _enclosing(found: ProcessSamples, case: CaseRecord) -> tuple[tuple[float, float], tuple[float, float]] | None:
     """The samples around a case; of an idle one, which may have other load on either side, those within."""
     if case.model == "idle":
         return (found.within[0], found.within[-1]) if found.within else None
     return (found.before, found.after) if found.before and found.after else None
 
 
-def idle_cores(records: Records) -> float | None:
+def idle_cores(evidence: Evidence) -> float | None:
     """Cores that service and media workers use at rest, telemetry included; None when no idle case was measured."""
-    for scenario in records.scenarios("resources"):
+    for scenario in evidence.scenarios("resources"):
         for case in scenario.cases:
             if case.model == "idle" and case.started is not None:
-                found = cpu(records, scenario.name, case, *UNDER_TEST)
+                found = cpu(evidence, scenario.name, case, *UNDER_TEST)
                 return found.seconds / found.length if found else None
     return None
 
 
-def utilisation(records: Records, scenario: str, case: CaseRecord) -> float | None:
+def utilisation(evidence: Evidence, scenario: str, case: CaseRecord) -> float | None:
     """CPU of service and media workers by the case's length and the machine's cores.
 
     The enclosing samples may reach one scrape interval into the rest on either side; what is used at rest in that time
     is taken off. Where that is not known, the figure is an upper limit.
     """
-    found, length = cpu(records, scenario, case, *UNDER_TEST), case_seconds(case)
+    found, length = cpu(evidence, scenario, case, *UNDER_TEST), case_seconds(case)
     if found is None or not length:
         return None
     inside = found.length if case.model == "idle" else length
-    around = (idle_cores(records) or 0.0) * (found.length - inside)
-    return max(found.seconds - around, 0.0) / inside / records.run.environment.cpu_count
+    around = (idle_cores(evidence) or 0.0) * (found.length - inside)
+    return max(found.seconds - around, 0.0) / inside / evidence.run.environment.cpu_count
 
 
-def job_seconds(records: Records, scenario: str, case: CaseRecord) -> float | None:
+def job_seconds(evidence: Evidence, scenario: str, case: CaseRecord) -> float | None:
     """CPU time of service and media workers for a job, above what they use at rest; all where that is not known."""
-    found, jobs = cpu(records, scenario, case, *UNDER_TEST), len(records.case_jobs(scenario, case.name))
+    found, jobs = cpu(evidence, scenario, case, *UNDER_TEST), len(evidence.case_jobs(scenario, case.name))
     if found is None or not jobs:
         return None
-    return max(found.seconds - (idle_cores(records) or 0.0) * found.length, 0.0) / jobs
+    return max(found.seconds - (idle_cores(evidence) or 0.0) * found.length, 0.0) / jobs
 
 
-def gauge(records: Records, reading: str, scenario: str, case: CaseRecord, job: str) -> Memory | None:
+def gauge(evidence: Evidence, reading: str, scenario: str, case: CaseRecord, job: str) -> Memory | None:
     """The figures of any other gauge of a process, in its own unit."""
-    found = samples(records, reading, scenario, case, job=job)
+    found = process_samples(evidence, reading, scenario, case, job=job)
     return None if found is None else figures(found)
 
 
 def _together(
-    records: Records, names: dict[str, tuple[str, str]], scenario: str, case: CaseRecord, processes: tuple[str, ...]
-) -> Samples | None:
+    evidence: Evidence, names: dict[str, tuple[str, str]], scenario: str, case: CaseRecord, processes: tuple[str, ...]
+) -> ProcessSamples | None:
     wanted = {names[process] for process in processes}
     found = [
         series
-        for series in records.series
+        for series in evidence.series
         if (series.scenario, series.case) == (scenario, case.name)
         and (series.reading, series.labels.get("job")) in wanted
     ]
@@ -176,4 +176,4 @@ def _together(
         return None
     assert case.started is not None
     assert case.ended is not None
-    return Samples(case.started, case.ended, total(found))
+    return ProcessSamples(case.started, case.ended, total(found))

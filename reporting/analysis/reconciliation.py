@@ -158,7 +158,7 @@ def _faulted_calls(evidence: Evidence, scenario: str) -> list[Count]:
 
 def _root_spans(evidence: Evidence, scenario: str, jobs: list[JobRecord]) -> list[Count]:
     source = "traces, root spans"
-    spans = evidence.root_spans
+    spans = evidence.traces.roots
     if spans is None:
         note = f"not available: {evidence.traces.absent or 'the run kept no traces'}"
         return [Count(source, "jobs", len(jobs), len(jobs), None, note)]

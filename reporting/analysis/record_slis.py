@@ -15,15 +15,15 @@ from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
 from reelbench.reporting.analysis.capacity import knee
 from reelbench.reporting.analysis.job_integrity import losses
 from reelbench.reporting.analysis.leak import leak
-from reelbench.reporting.analysis.open_breaker_calls import crossings
+from reelbench.reporting.analysis.open_breaker_calls import open_breaker_calls
 from reelbench.reporting.analysis.outages import outages, recovery
 from reelbench.reporting.analysis.process_usage import UNDER_TEST, memory, utilisation
 from reelbench.reporting.analysis.spike import spikes
-from reelbench.reporting.catalogue.sli import Catalogue, RecordFunction, Sli
+from reelbench.reporting.catalogue.sli import RecordFunction, Sli
+from reelbench.reporting.evidence.evidence import Evidence, case_seconds
 from reelbench.reporting.evidence.measurements import RECORDS, Measurement, Measurements
 from reelbench.reporting.evidence.prometheus import NoData
 from reelbench.reporting.evidence.queries import places, rounded
-from reelbench.reporting.evidence.records import Records, case_seconds
 
 TOO_FEW = "too few samples of memory within the case"
 NO_BREAKER = NoData("the service ran without its circuit breaker")
@@ -38,39 +38,39 @@ class RecordValue:
     n: int
 
 
-def calls_while_open(records: Records, scenario: str) -> RecordValue | NoData:
+def calls_while_open(evidence: Evidence, scenario: str) -> RecordValue | NoData:
     """Calls that arrived at a provider within an open interval of its breaker and were sent after the opening."""
-    if records.switched_off("breaker"):
+    if evidence.switched_off("breaker"):
         return NO_BREAKER
-    if not records.breakers_read(scenario):
+    if not evidence.breakers_read(scenario):
         return UNREAD
-    if not any(call.scenario == scenario for call in records.calls):
+    if not any(call.scenario == scenario for call in evidence.calls):
         return NoData("no calls were counted at a provider")
-    found = crossings(records, scenario)
+    found = open_breaker_calls(evidence, scenario)
     if not found.intervals:
         return NoData("no breaker opened, so nothing could pass one")
     return RecordValue(len(found.passed), found.counted)
 
 
-def breaker_opened(records: Records, scenario: str) -> RecordValue | NoData:
+def breaker_opened(evidence: Evidence, scenario: str) -> RecordValue | NoData:
     """Share of the outages that the provider's breaker opened in."""
-    if records.switched_off("breaker"):
+    if evidence.switched_off("breaker"):
         return NO_BREAKER
-    if not records.breakers_read(scenario):
+    if not evidence.breakers_read(scenario):
         return UNREAD
-    found = outages(records, scenario)
+    found = outages(evidence, scenario)
     if not found:
         return NoData("no outage was injected")
     return RecordValue(sum(1 for outage in found if outage.opened is not None) / len(found), len(found))
 
 
-def mean_time_to_recovery(records: Records, scenario: str) -> RecordValue | NoData:
+def mean_time_to_recovery(evidence: Evidence, scenario: str) -> RecordValue | NoData:
     """Mean of breaker closed - fault on, over the outages that opened the breaker and recovered within the case."""
-    if records.switched_off("breaker"):
+    if evidence.switched_off("breaker"):
         return NO_BREAKER
-    if not records.breakers_read(scenario):
+    if not evidence.breakers_read(scenario):
         return UNREAD
-    found = recovery(outages(records, scenario))
+    found = recovery(outages(evidence, scenario))
     return (
         RecordValue(found.mean, found.n)
         if found
@@ -78,17 +78,17 @@ def mean_time_to_recovery(records: Records, scenario: str) -> RecordValue | NoDa
     )
 
 
-def integrity_share(records: Records, scenario: str) -> RecordValue | NoData:
+def integrity_share(evidence: Evidence, scenario: str) -> RecordValue | NoData:
     """Jobs whose every file and metadata match the manifest, of all jobs that were checked (with warm-up)."""
-    found = losses(records, scenario)
+    found = losses(evidence, scenario)
     if not found.checked:
         return NoData("no job's files were checked")
     return RecordValue(1 - found.corrupt / found.checked, found.checked)
 
 
-def jobs_lost(records: Records, scenario: str) -> RecordValue | NoData:
+def jobs_lost(evidence: Evidence, scenario: str) -> RecordValue | NoData:
     """Accepted jobs that the list of videos did not hold after the scenario, or held without an end (with warm-up)."""
-    found = losses(records, scenario)
+    found = losses(evidence, scenario)
     if found.lost is None:
         return NoData("the list of videos was not read")
     if not found.expected:
@@ -96,42 +96,42 @@ def jobs_lost(records: Records, scenario: str) -> RecordValue | NoData:
     return RecordValue(found.lost, found.expected)
 
 
-def memory_per_job(records: Records, scenario: str) -> RecordValue | NoData:
+def memory_per_job(evidence: Evidence, scenario: str) -> RecordValue | NoData:
     """Peak of memory of service and media workers in the first case less the last sample before it; n is jobs."""
-    case = _first_case(records, scenario)
-    found = memory(records, scenario, case, *UNDER_TEST) if case else None
+    case = _first_case(evidence, scenario)
+    found = memory(evidence, scenario, case, *UNDER_TEST) if case else None
     if case is None or found is None or found.growth is None:
-        return NoData(_unread("memory", records.scenario(scenario)))
-    return RecordValue(found.growth, len(records.case_jobs(scenario, case.name)))
+        return NoData(_unread("memory", evidence.scenario(scenario)))
+    return RecordValue(found.growth, len(evidence.case_jobs(scenario, case.name)))
 
 
-def cpu_utilisation(records: Records, scenario: str) -> RecordValue | NoData:
+def cpu_utilisation(evidence: Evidence, scenario: str) -> RecordValue | NoData:
     """CPU time of service and media workers in all cases by their length and the machine's cores; n is jobs."""
-    found = records.scenario(scenario)
+    found = evidence.scenario(scenario)
     cases = [case for case in found.cases if case.started is not None] if found else []
-    shares = [(utilisation(records, scenario, case), case_seconds(case)) for case in cases]
+    shares = [(utilisation(evidence, scenario, case), case_seconds(case)) for case in cases]
     if not shares or any(share is None for share, _ in shares):
         return NoData(_unread("CPU time", found))
     whole = math.fsum(length or 0.0 for _, length in shares)
     used = math.fsum((share or 0.0) * (length or 0.0) for share, length in shares)
-    return RecordValue(used / whole, len(records.scenario_jobs(scenario)))
+    return RecordValue(used / whole, len(evidence.scenario_jobs(scenario)))
 
 
-def memory_growth(records: Records, scenario: str) -> RecordValue | NoData:
+def memory_growth(evidence: Evidence, scenario: str) -> RecordValue | NoData:
     """Memory of service and media workers at the end (median of 3 samples) over the beginning, less 1; n is samples."""
-    found = leak(records, scenario)
+    found = leak(evidence, scenario)
     return RecordValue(found.growth, found.trend.n) if found else NoData(TOO_FEW)
 
 
-def memory_leaked(records: Records, scenario: str) -> RecordValue | NoData:
+def memory_leaked(evidence: Evidence, scenario: str) -> RecordValue | NoData:
     """Lower limit of the slope of memory by job over 1,000 jobs; 0 without a significant trend; n is samples."""
-    found = leak(records, scenario)
+    found = leak(evidence, scenario)
     return RecordValue(found.projected, found.trend.n) if found else NoData(TOO_FEW)
 
 
-def sustained_rate(records: Records, scenario: str) -> RecordValue | NoData:
+def sustained_rate(evidence: Evidence, scenario: str) -> RecordValue | NoData:
     """Highest arrival rate at which success, P95, ended jobs and backlog all hold, 0 if none does; n is its jobs."""
-    found = knee(records, scenario)
+    found = knee(evidence, scenario)
     if found is None:
         return NoData("no case with arrivals began")
     held = found.held
@@ -142,9 +142,9 @@ def sustained_rate(records: Records, scenario: str) -> RecordValue | NoData:
     )
 
 
-def spike_recovery(records: Records, scenario: str) -> RecordValue | NoData:
+def spike_recovery(evidence: Evidence, scenario: str) -> RecordValue | NoData:
     """Seconds from the end of the burst until response times were back in the steady band; n is jobs from it on."""
-    found = next(iter(spikes(records, scenario)), None)
+    found = next(iter(spikes(evidence, scenario)), None)
     if found is None:
         return NoData("no burst with at least ten jobs before it and after it")
     if found.recovery is None:
@@ -159,12 +159,12 @@ def _unread(what: str, scenario: ScenarioRecord | None) -> str:
     )
 
 
-def _first_case(records: Records, scenario: str) -> CaseRecord | None:
-    found = records.scenario(scenario)
+def _first_case(evidence: Evidence, scenario: str) -> CaseRecord | None:
+    found = evidence.scenario(scenario)
     return next((case for case in found.cases if case.started is not None), None) if found else None
 
 
-RecordSli = Callable[[Records, str], RecordValue | NoData]
+RecordSli = Callable[[Evidence, str], RecordValue | NoData]
 
 FUNCTIONS: dict[RecordFunction, RecordSli] = {
     RecordFunction(function.__name__): function
@@ -190,26 +190,23 @@ def explain(function: RecordFunction) -> str:
     return (FUNCTIONS[function].__doc__ or "").split("\n", 1)[0]
 
 
-def compute(catalogue: Catalogue, records: Records, measurements: Measurements) -> Measurements:
-    """Add the indicators whose source is the records, in the order of the catalogue, in place of their old values."""
-    kept = [m for m in measurements.measurements if m.source != RECORDS]
+def compute(evidence: Evidence) -> Measurements:
+    """Return the measurements with every indicator of the records computed anew, in the order of the catalogue."""
+    known, slis = evidence.measurements, evidence.catalogue.slis
+    kept = [m for m in known.measurements if m.source != RECORDS]
     found = [
-        _computed(sli, sli.function, scenario, records, measurements.instant)
-        for sli in catalogue.slis
+        _computed(sli, sli.function, scenario, evidence)
+        for sli in slis
         if sli.function is not None
-        for scenario, _ in places(sli, records.run)
+        for scenario, _ in places(sli, evidence.run)
         if scenario is not None
     ]
-    order = {sli.id: number for number, sli in enumerate(catalogue.slis)}
-    return msgspec.structs.replace(
-        measurements, measurements=tuple(sorted((*kept, *found), key=lambda m: order[m.sli]))
-    )
+    order = {sli.id: number for number, sli in enumerate(slis)}
+    return msgspec.structs.replace(known, measurements=tuple(sorted((*kept, *found), key=lambda m: order[m.sli])))
 
 
-def _computed(
-    sli: Sli, function: RecordFunction, scenario: ScenarioRecord, records: Records, instant: float
-) -> Measurement:
-    answer = FUNCTIONS[function](records, scenario.name)
+def _computed(sli: Sli, function: RecordFunction, scenario: ScenarioRecord, evidence: Evidence) -> Measurement:
+    answer = FUNCTIONS[function](evidence, scenario.name)
     return Measurement(
         sli=sli.id,
         scenario=scenario.name,
@@ -217,7 +214,7 @@ def _computed(
         member="",
         source=RECORDS,
         query=f"{function}({scenario.name})",
-        instant=instant,
+        instant=evidence.measurements.instant,
         value=rounded(answer.value) if isinstance(answer, RecordValue) else None,
         no_data=answer.reason if isinstance(answer, NoData) else None,
         bound=None,

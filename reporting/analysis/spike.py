@@ -8,7 +8,7 @@ from statistics import median
 
 from reelbench.loadgen.record.jobs import Outcome
 from reelbench.reporting.analysis.open_cases import OpenCase, open_cases
-from reelbench.reporting.evidence.records import Records
+from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.statistics.censoring import tail
 
 GROUP = 10
@@ -39,9 +39,9 @@ class Spike:
     """Jobs that were due from the burst on."""
 
 
-def spikes(records: Records, scenario: str) -> tuple[Spike, ...]:
+def spikes(evidence: Evidence, scenario: str) -> tuple[Spike, ...]:
     """The bursts of a scenario that have enough jobs before them and after them to be judged."""
-    return tuple(found for case in open_cases(records, scenario) if (found := spike(case)) is not None)
+    return tuple(found for case in open_cases(evidence, scenario) if (found := spike(case)) is not None)
 
 
 def spike(case: OpenCase) -> Spike | None:

@@ -15,8 +15,7 @@ from reelbench.loadgen.record.run import CaseRecord, FaultRecord, ScenarioRecord
 from reelbench.reporting.analysis.outages import STORE, outages, transient
 from reelbench.reporting.catalogue.sli import Catalogue, Evident, Role
 from reelbench.reporting.evidence.dimension import Dimension
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import STOPPED, Records
+from reelbench.reporting.evidence.evidence import STOPPED, Evidence
 
 PERFORMANCE, RELIABILITY, RESOURCES = Dimension
 FAILING = frozenset({"error", "outage", "stall"})
@@ -51,30 +50,30 @@ def names(found: list[ScenarioRecord]) -> list[str]:
 # ---- reliability ----------------------------------------------------------------------------------------------------
 
 
-def provider_outages(records: Records) -> list[ScenarioRecord]:
+def provider_outages(evidence: Evidence) -> list[ScenarioRecord]:
     """Scenarios in which a provider failed every call for a while."""
-    return [scenario for scenario in records.scenarios(RELIABILITY) if outages(records, scenario.name)]
+    return [scenario for scenario in evidence.scenarios(RELIABILITY) if outages(evidence, scenario.name)]
 
 
-def store_outages(records: Records) -> list[ScenarioRecord]:
+def store_outages(evidence: Evidence) -> list[ScenarioRecord]:
     """Scenarios in which the job store was away."""
-    return _with_fault(records, lambda fault: fault.target == STORE)
+    return _with_fault(evidence, lambda fault: fault.target == STORE)
 
 
-def retried_errors(records: Records) -> list[tuple[str, str]]:
+def retried_errors(evidence: Evidence) -> list[tuple[str, str]]:
     """Scenario and provider of every fault that makes a share of the calls fail in a way that a retry can cure."""
-    found = records.faults(*names(records.scenarios(RELIABILITY)))
+    found = evidence.faults(*names(evidence.scenarios(RELIABILITY)))
     return list(dict.fromkeys((f.scenario, f.target) for f in found if _retried(f)))
 
 
-def refused_calls(records: Records) -> list[ScenarioRecord]:
+def refused_calls(evidence: Evidence) -> list[ScenarioRecord]:
     """Scenarios in which a provider refused calls with a permanent error: no retry helps, and scenes fail."""
-    return _with_fault(records, lambda f: f.target != STORE and f.kind == "error" and not transient(f))
+    return _with_fault(evidence, lambda f: f.target != STORE and f.kind == "error" and not transient(f))
 
 
-def cancellations(records: Records) -> list[ScenarioRecord]:
+def cancellations(evidence: Evidence) -> list[ScenarioRecord]:
     """Scenarios whose plan cancels jobs."""
-    return _with_job(records, lambda job: job.cancel_sent is not None)
+    return _with_job(evidence, lambda job: job.cancel_sent is not None)
 
 
 def normal_operation(evidence: Evidence) -> ScenarioRecord | None:
@@ -90,13 +89,13 @@ def normal_operation(evidence: Evidence) -> ScenarioRecord | None:
     return min(calm, key=lambda scenario: not _judged(evidence, Role.SUCCESS_RATE, scenario), default=None)
 
 
-def most_files_checked(records: Records) -> ScenarioRecord | None:
+def most_files_checked(evidence: Evidence) -> ScenarioRecord | None:
     """The scenario whose jobs had most files compared with their manifest."""
     files = {
-        scenario.name: sum(job.files or 0 for job in records.scenario_jobs(scenario.name))
-        for scenario in records.scenarios(RELIABILITY)
+        scenario.name: sum(job.files or 0 for job in evidence.scenario_jobs(scenario.name))
+        for scenario in evidence.scenarios(RELIABILITY)
     }
-    best = max(records.scenarios(RELIABILITY), key=lambda scenario: files[scenario.name], default=None)
+    best = max(evidence.scenarios(RELIABILITY), key=lambda scenario: files[scenario.name], default=None)
     return best if best and files[best.name] else None
 
 
@@ -120,37 +119,37 @@ def single_request(evidence: Evidence) -> Subject | None:
     return max(found, key=rank, default=None)
 
 
-def load_levels(records: Records, dimension: Dimension) -> Subject | None:
+def load_levels(evidence: Evidence, dimension: Dimension) -> Subject | None:
     """The scenario with most levels of closed load, at least two; its cases that began."""
     found = []
-    for scenario in records.scenarios(dimension):
-        cases = [case for case in scenario.cases if _plain(records, scenario, case)]
+    for scenario in evidence.scenarios(dimension):
+        cases = [case for case in scenario.cases if _plain(evidence, scenario, case)]
         if len({case.concurrency for case in cases}) > 1:
             found.append(Subject(scenario, tuple(case for case in cases if case.started is not None)))
     return max(found, key=lambda one: len({case.concurrency for case in one.scenario.cases}), default=None)
 
 
-def api_operations(records: Records) -> ScenarioRecord | None:
+def api_operations(evidence: Evidence) -> ScenarioRecord | None:
     """The scenario that calls most operations of the API, if it calls more than a job needs."""
-    found = max(records.scenarios(PERFORMANCE), key=lambda scenario: len(set(scenario.steps)), default=None)
+    found = max(evidence.scenarios(PERFORMANCE), key=lambda scenario: len(set(scenario.steps)), default=None)
     return found if found and set(found.steps) & {"retrieve", "list", "delete"} else None
 
 
-def ramp(records: Records) -> ScenarioRecord | None:
+def ramp(evidence: Evidence) -> ScenarioRecord | None:
     """The scenario with most arrival rates, at least two, without a burst."""
     rates = {
         scenario.name: {c.arrivals.rate for c in scenario.cases if c.arrivals and c.arrivals.burst_rate is None}
-        for scenario in records.scenarios(PERFORMANCE)
+        for scenario in evidence.scenarios(PERFORMANCE)
     }
-    found = max(records.scenarios(PERFORMANCE), key=lambda scenario: len(rates[scenario.name]), default=None)
+    found = max(evidence.scenarios(PERFORMANCE), key=lambda scenario: len(rates[scenario.name]), default=None)
     return found if found and len(rates[found.name]) > 1 else None
 
 
-def bursts(records: Records) -> list[ScenarioRecord]:
+def bursts(evidence: Evidence) -> list[ScenarioRecord]:
     """Scenarios with a burst of arrivals."""
     return [
         scenario
-        for scenario in records.scenarios(PERFORMANCE)
+        for scenario in evidence.scenarios(PERFORMANCE)
         if any(case.arrivals and case.arrivals.burst_rate is not None for case in scenario.cases)
     ]
 
@@ -158,25 +157,25 @@ def bursts(records: Records) -> list[ScenarioRecord]:
 # ---- resources ------------------------------------------------------------------------------------------------------
 
 
-def idle(records: Records) -> Subject | None:
+def idle(evidence: Evidence) -> Subject | None:
     """The first case without load."""
-    return next((Subject(s, (c,)) for s, c in records.cases(RESOURCES) if c.model == "idle"), None)
+    return next((Subject(s, (c,)) for s, c in evidence.cases(RESOURCES) if c.model == "idle"), None)
 
 
-def single_job(records: Records) -> Subject | None:
+def single_job(evidence: Evidence) -> Subject | None:
     """The first scenario that sends one job at a time, without a pace and with nothing toggled."""
-    for scenario in records.scenarios(RESOURCES):
-        if all(_plain(records, scenario, case) and case.concurrency == 1 for case in scenario.cases):
+    for scenario in evidence.scenarios(RESOURCES):
+        if all(_plain(evidence, scenario, case) and case.concurrency == 1 for case in scenario.cases):
             return Subject(scenario, tuple(case for case in scenario.cases if case.started is not None))
     return None
 
 
-def sequential_jobs(records: Records) -> Subject | None:
+def sequential_jobs(evidence: Evidence) -> Subject | None:
     """The longest case with one job after the other and no cache that fills: where memory grows, it leaks."""
-    cached = (records.run.switches or {}).get("cache", False)
+    cached = (evidence.run.switches or {}).get("cache", False)
     found = [
         Subject(scenario, (case,))
-        for scenario, case in records.cases(RESOURCES)
+        for scenario, case in evidence.cases(RESOURCES)
         if case.model == "closed"
         and case.concurrency == 1
         and case.planned >= LEAK_JOBS
@@ -185,11 +184,11 @@ def sequential_jobs(records: Records) -> Subject | None:
     return max(found, key=lambda one: one.case.planned, default=None)
 
 
-def steady_load(records: Records) -> Subject | None:
+def steady_load(evidence: Evidence) -> Subject | None:
     """The case for bytes of a job: several in flight with caches off, else the first closed one with new prompts."""
     closed = [
         Subject(scenario, (case,))
-        for scenario, case in records.cases(RESOURCES)
+        for scenario, case in evidence.cases(RESOURCES)
         if case.model == "closed" and case.prompts == "unique" and "pooling" not in case.switches
     ]
 
@@ -199,9 +198,9 @@ def steady_load(records: Records) -> Subject | None:
     return next(filter(uncached, closed), closed[0] if closed else None)
 
 
-def known_prompts(records: Records) -> Subject | None:
+def known_prompts(evidence: Evidence) -> Subject | None:
     """The scenario that repeats prompts; the baseline is its first case with new ones."""
-    for scenario in records.scenarios(RESOURCES):
+    for scenario in evidence.scenarios(RESOURCES):
         new = [case for case in scenario.cases if case.prompts == "unique" and case.started is not None]
         known = [case for case in scenario.cases if case.prompts != "unique" and case.started is not None]
         if any(case.prompts != "unique" for case in scenario.cases) and new:
@@ -209,9 +208,9 @@ def known_prompts(records: Records) -> Subject | None:
     return None
 
 
-def toggled(records: Records, toggle: str) -> Subject | None:
+def toggled(evidence: Evidence, toggle: str) -> Subject | None:
     """The scenario with a case in which something of the service is off, and one in which it is on."""
-    for scenario in records.scenarios(RESOURCES):
+    for scenario in evidence.scenarios(RESOURCES):
         off = [case for case in scenario.cases if case.switches.get(toggle) is False and case.started is not None]
         on = [case for case in scenario.cases if case.switches.get(toggle, True) and case.started is not None]
         if off and on:
@@ -222,40 +221,42 @@ def toggled(records: Records, toggle: str) -> Subject | None:
 # ---- the catalogue --------------------------------------------------------------------------------------------------
 
 
-def of_run(catalogue: Catalogue, records: Records) -> Catalogue:
+def of_run(evidence: Evidence) -> Catalogue:
     """Return the catalogue with the scenarios of a run that show the subject of an indicator or of an objective."""
-    found = {subject: tuple(find(records)) for subject, find in EVIDENT.items()}
+    found = {subject: tuple(find(evidence)) for subject, find in EVIDENT.items()}
 
     def extended(scenarios: tuple[str, ...], subject: Evident | None) -> tuple[str, ...]:
         return tuple(dict.fromkeys((*scenarios, *found[subject]))) if subject else scenarios
 
     slis = []
-    for sli in catalogue.slis:
+    for sli in evidence.catalogue.slis:
         objective = sli.objective
         if objective is not None:
             scenarios = extended(objective.scenarios, objective.subject)
             objective = msgspec.structs.replace(objective, scenarios=scenarios)
         scenarios = extended(sli.scenarios, sli.subject)
         slis.append(msgspec.structs.replace(sli, scenarios=scenarios, objective=objective))
-    return Catalogue(tuple(slis), catalogue.readings)
+    return Catalogue(tuple(slis), evidence.catalogue.readings)
 
 
 def _only(*found: ScenarioRecord | Subject | None) -> list[str]:
     return [one.name for one in found if one is not None]
 
 
-EVIDENT: dict[Evident, Callable[[Records], list[str]]] = {
-    Evident.PROVIDER_OUTAGE: lambda records: names(provider_outages(records)),
-    Evident.STORE_OUTAGE: lambda records: names(store_outages(records)),
-    Evident.CANCELLATION: lambda records: names(cancellations(records)),
-    Evident.STORED_JOBS: lambda records: names(_with_job(records, lambda j: j.accepted is not None and not j.deleted)),
-    Evident.CHECKED_FILES: lambda records: _only(most_files_checked(records)),
-    Evident.RAMP: lambda records: _only(ramp(records)),
-    Evident.BURST: lambda records: names(bursts(records)),
-    Evident.SINGLE_JOB: lambda records: _only(single_job(records)),
-    Evident.LOAD_LEVELS: lambda records: _only(load_levels(records, RESOURCES)),
-    Evident.SEQUENTIAL_JOBS: lambda records: _only(sequential_jobs(records)),
-    Evident.KNOWN_PROMPTS: lambda records: _only(known_prompts(records)),
+EVIDENT: dict[Evident, Callable[[Evidence], list[str]]] = {
+    Evident.PROVIDER_OUTAGE: lambda evidence: names(provider_outages(evidence)),
+    Evident.STORE_OUTAGE: lambda evidence: names(store_outages(evidence)),
+    Evident.CANCELLATION: lambda evidence: names(cancellations(evidence)),
+    Evident.STORED_JOBS: lambda evidence: names(
+        _with_job(evidence, lambda j: j.accepted is not None and not j.deleted)
+    ),
+    Evident.CHECKED_FILES: lambda evidence: _only(most_files_checked(evidence)),
+    Evident.RAMP: lambda evidence: _only(ramp(evidence)),
+    Evident.BURST: lambda evidence: names(bursts(evidence)),
+    Evident.SINGLE_JOB: lambda evidence: _only(single_job(evidence)),
+    Evident.LOAD_LEVELS: lambda evidence: _only(load_levels(evidence, RESOURCES)),
+    Evident.SEQUENTIAL_JOBS: lambda evidence: _only(sequential_jobs(evidence)),
+    Evident.KNOWN_PROMPTS: lambda evidence: _only(known_prompts(evidence)),
 }
 """How the scenarios of a subject are found."""
 
@@ -263,22 +264,22 @@ EVIDENT: dict[Evident, Callable[[Records], list[str]]] = {
 # ---- shared ---------------------------------------------------------------------------------------------------------
 
 
-def _with_fault(records: Records, holds: Callable[[FaultRecord], bool]) -> list[ScenarioRecord]:
-    found = {fault.scenario for fault in records.run.faults if holds(fault)}
-    return [scenario for scenario in records.scenarios(RELIABILITY) if scenario.name in found]
+def _with_fault(evidence: Evidence, holds: Callable[[FaultRecord], bool]) -> list[ScenarioRecord]:
+    found = {fault.scenario for fault in evidence.run.faults if holds(fault)}
+    return [scenario for scenario in evidence.scenarios(RELIABILITY) if scenario.name in found]
 
 
-def _with_job(records: Records, holds: Callable[[JobRecord], bool]) -> list[ScenarioRecord]:
-    return [s for s in records.scenarios(RELIABILITY) if any(map(holds, records.scenario_jobs(s.name)))]
+def _with_job(evidence: Evidence, holds: Callable[[JobRecord], bool]) -> list[ScenarioRecord]:
+    return [s for s in evidence.scenarios(RELIABILITY) if any(map(holds, evidence.scenario_jobs(s.name)))]
 
 
 def _retried(fault: FaultRecord) -> bool:
     return fault.target != STORE and fault.rate < 1 and fault.kind in FAILING and transient(fault)
 
 
-def _plain(records: Records, scenario: ScenarioRecord, case: CaseRecord) -> bool:
+def _plain(evidence: Evidence, scenario: ScenarioRecord, case: CaseRecord) -> bool:
     """A closed case as fast as jobs end, without faults, toggles and known prompts."""
-    faulty = any((fault.scenario, fault.case) == (scenario.name, case.name) for fault in records.run.faults)
+    faulty = any((fault.scenario, fault.case) == (scenario.name, case.name) for fault in evidence.run.faults)
     undisturbed = not faulty and not case.switches and case.prompts == "unique"
     return case.model == "closed" and case.pace is None and undisturbed
 

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
-from reelbench.reporting.analysis.generator_health import Health, check
+from reelbench.reporting.analysis.generator_health import GeneratorHealth, check
 from reelbench.reporting.analysis.open_cases import OpenCase, open_case
 from reelbench.reporting.analysis.reconciliation import Reconciliation, reconcile
 from reelbench.reporting.catalogue.sli import Objective, Samples, Sli
 from reelbench.reporting.document import text
 from reelbench.reporting.evidence.buckets import Bound
-from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.evidence.measurements import Measurement
-from reelbench.reporting.evidence.records import place_name
 
 QUICK = "quick"
 """The profile in which a small sample is expected and tolerated."""
@@ -58,7 +57,7 @@ class Analysis:
 
     verdicts: tuple[Verdict, ...]
     reconciliations: tuple[Reconciliation, ...]
-    health: tuple[Health, ...]
+    health: tuple[GeneratorHealth, ...]
     status: Status
     exit_code: int
     """0 pass, 1 an objective failed, 3 inconclusive or invalid."""

@@ -215,4 +215,4 @@ def _contradictions(slis: list[Sli]) -> Iterator[str]:
             sli.scenarios,
             sli.subject,
         ):
-            yield f"sli {sli.id}: n names {sli.n!r}, which differs in scope, by, scenarios or subject"
+            yield f"sli {sli.id}: n names {sli.n!r}, which differs in scope, by or scenarios"

@@ -6,6 +6,7 @@ import difflib
 import functools
 import reprlib
 from collections.abc import Collection
+from datetime import date
 from enum import Enum
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
@@ -18,6 +19,7 @@ _WORDS = {
     int: "a whole number",
     float: "a number",
     bool: "true or false",
+    date: "a day such as 2026-11-24",
 }
 _SHOWN = 4
 """Most values of a choice that a message lists in full."""
@@ -33,7 +35,7 @@ def build(kind: type[T], raw: Any, place: str, errors: list[str]) -> T | None:
     Args:
         kind: The record. A constraint (`msgspec.Meta`) has a description, which messages name as the cure.
         raw: What was read.
-        place: Where it stands, for messages.
+        place: Where it stands, for messages; empty for a whole file.
         errors: Gets one line for each mistake, with its cure.
     """
     if not isinstance(raw, dict):
@@ -41,11 +43,12 @@ def build(kind: type[T], raw: Any, place: str, errors: list[str]) -> T | None:
         return None
     before = len(errors)
     fields = _fields(kind)
-    errors.extend(f"{place}: unknown key {key!r}; {near(key, fields)}" for key in raw if key not in fields)
+    start = f"{place}: " if place else ""
+    errors.extend(f"{start}unknown key {key!r}; {near(key, fields)}" for key in raw if key not in fields)
     missing = [name for name, field in fields.items() if field.required and name not in raw]
-    errors.extend(f"{place}: the key {name!r} is missing; add it" for name in missing)
+    errors.extend(f"{start}the key {name!r} is missing; add it" for name in missing)
     values = {
-        name: _value(field.type, raw[name], f"{place}: {name}", errors) for name, field in fields.items() if name in raw
+        name: _value(field.type, raw[name], f"{start}{name}", errors) for name, field in fields.items() if name in raw
     }
     return kind(**values) if len(errors) == before else None
 

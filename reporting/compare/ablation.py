@@ -16,7 +16,7 @@ from reelbench.reporting.compare.folders import ABLATION_FILE, REPORTS_DIR
 from reelbench.reporting.compare.pairs import Skip
 from reelbench.reporting.compare.side import Side, read_evidence
 from reelbench.reporting.compare.written import write
-from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.evidence.evidence import place_name
 
 
 @dataclass(frozen=True, slots=True)

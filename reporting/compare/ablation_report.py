@@ -7,7 +7,7 @@ from reelbench.reporting.compare.effects import AblationRecord, Effect
 from reelbench.reporting.compare.finding import Finding, Word
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Report, Section, Table
-from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.evidence.evidence import place_name
 
 NAME = "ablation_report"
 KEY = (

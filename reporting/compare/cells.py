@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from reelbench.reporting.compare.finding import Alone, Finding, Word
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Table
-from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.evidence.evidence import place_name
 from reelbench.reporting.statistics.difference import NOWHERE
 from reelbench.reporting.statistics.intervals import Interval
 

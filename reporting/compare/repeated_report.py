@@ -8,7 +8,7 @@ from statistics import median
 from reelbench.reporting.compare.repeated import Repeated, RepetitionsRecord
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Report, Section, Table
-from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.evidence.evidence import place_name
 from reelbench.reporting.statistics.intervals import Interval
 
 NAME = "repetitions_report"

@@ -77,11 +77,9 @@ def read_evidence(folder: Path, catalogue: Catalogue) -> Evidence:
         jobs=tuple(read_jobs(folder)),
         requests=tuple(read_requests(folder)),
         calls=tuple(read_calls(folder)),
-        series=kept.series,
         stack=read_stack(folder),
         prices=load_prices(),
         measurements=kept,
-        root_spans=None,
     )
 
 

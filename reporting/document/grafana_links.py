@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from reelbench.loadgen.record.run import RunRecord
 from reelbench.reporting.catalogue.sli import Sli
-from reelbench.reporting.evidence.records import Place
+from reelbench.reporting.evidence.evidence import Place
 
 TAG = "reelbench"
 """On every annotation and every dashboard of this project."""

@@ -91,8 +91,8 @@ def tail(value: Percentile) -> str:
 
 
 def censored(value: Tail | None) -> str:
-    """A percentile in seconds, such as ``0.512``, or ``>= 1.234`` where it falls among jobs that were cut off."""
-    return NONE if value is None else f"{'>= ' if value.at_least else ''}{seconds(value.value)}"
+    """A percentile in seconds, such as ``0.512``, or ``≥ 1.234`` where it falls among jobs that were cut off."""
+    return NONE if value is None else f"{'≥ ' if value.at_least else ''}{seconds(value.value)}"
 
 
 def censored_limits(value: Tail) -> str:
@@ -146,7 +146,7 @@ def amount(value: float | None) -> str:
 
 def megabytes(value: float | None, digits: int = 1) -> str:
     """Bytes as MB (10^6), for a column whose head names the unit."""
-    return NONE if value is None else f"{value / 1e6:,.{digits}f}"
+    return NONE if value is None else f"{round(value / 1e6, digits) + 0.0:,.{digits}f}"  # + 0.0: no -0.0
 
 
 def money(value: float | None) -> str:

@@ -1,31 +1,125 @@
-"""Everything that is known of a run, gathered once; reports, verdicts and checks read from it and nowhere else."""
+"""Everything that is known of a run: reports, verdicts and checks read from it alone."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from reelbench.loadgen.record.jobs import CallRecord, JobRecord, Outcome, RequestRecord
+from reelbench.loadgen.record.run import CaseRecord, FaultRecord, RunRecord, ScenarioRecord
 from reelbench.loadgen.record.stack import StackRecord
 from reelbench.reporting.catalogue.prices import Prices
 from reelbench.reporting.catalogue.sli import Catalogue, Role
-from reelbench.reporting.evidence.measurements import Measurement, Measurements
-from reelbench.reporting.evidence.records import Records
-from reelbench.reporting.evidence.traces import Gathered, RootKey
+from reelbench.reporting.evidence.measurements import Measurement, Measurements, SampleSeries
+from reelbench.reporting.evidence.traces import TraceEvidence
+
+Place = tuple[str, str]
+"""Scenario and case."""
+
+STOPPED = frozenset({Outcome.ABORTED, Outcome.CANCELLED})
+"""Ended by the user or the plan: neither success nor failure."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evidence(Records):
-    """The records of a run and what telemetry said about it."""
+class Evidence:
+    """The records of a run and what telemetry said about it, with the look-ups that checks and reports share."""
 
+    run: RunRecord
+    jobs: tuple[JobRecord, ...]
+    requests: tuple[RequestRecord, ...] = ()
+    calls: tuple[CallRecord, ...] = ()
+    """Calls that reached a provider, as the provider counted them."""
+    stack: StackRecord | None = None
     catalogue: Catalogue
-    stack: StackRecord | None
     measurements: Measurements
+    """What Prometheus answered, and the indicators of the records."""
     prices: Prices
-    root_spans: Counter[RootKey] | None
-    """None when no trace was kept."""
-    traces: Gathered = field(default_factory=Gathered)
-    """The spans of single traces, for those jobs that a report looks at."""
+    traces: TraceEvidence = field(default_factory=TraceEvidence)
+    """Counts of root spans, and the spans of those jobs that a report looks at."""
+
+    @cached_property
+    def _jobs(self) -> dict[Place, list[JobRecord]]:
+        jobs: dict[Place, list[JobRecord]] = {}
+        for job in self.jobs:
+            if not job.warmup:
+                jobs.setdefault((job.scenario, job.case), []).append(job)
+        return jobs
+
+    @cached_property
+    def _requests(self) -> dict[tuple[str, str], list[RequestRecord]]:
+        requests: dict[tuple[str, str], list[RequestRecord]] = {}
+        for request in self.requests:
+            if not request.warmup:
+                requests.setdefault((request.scenario, request.operation), []).append(request)
+        return requests
+
+    def scenarios(self, dimension: str) -> list[ScenarioRecord]:
+        """Scenarios of a dimension that began."""
+        return [s for s in self.run.scenarios if s.dimension == dimension and began(s)]
+
+    def cases(self, dimension: str) -> list[tuple[ScenarioRecord, CaseRecord]]:
+        """Cases of a dimension that began, in the order of the run."""
+        return [(s, c) for s in self.scenarios(dimension) for c in s.cases if c.started is not None]
+
+    def scenario(self, name: str) -> ScenarioRecord | None:
+        """A scenario that began."""
+        return next((s for s in self.run.scenarios if s.name == name and began(s)), None)
+
+    def case_jobs(self, scenario: str, case: str) -> list[JobRecord]:
+        """Measured jobs (no warm-up) of a case."""
+        return self._jobs.get((scenario, case), [])
+
+    def scenario_jobs(self, scenario: str) -> list[JobRecord]:
+        """Measured jobs (no warm-up) of a scenario."""
+        return [job for (name, _), jobs in self._jobs.items() if name == scenario for job in jobs]
+
+    def response_times(self, scenario: str, case: str) -> list[float]:
+        """Response times of the completed measured jobs of a case, in seconds."""
+        return [job.done - job.due for job in self.case_jobs(scenario, case) if job.outcome is Outcome.COMPLETED]
+
+    def scenario_times(self, scenario: str) -> list[float]:
+        """Response times of the completed measured jobs of a scenario, in seconds."""
+        return [job.done - job.due for job in self.scenario_jobs(scenario) if job.outcome is Outcome.COMPLETED]
+
+    def case_requests(self, scenario: str, case: str) -> int:
+        """HTTP requests of the measured jobs of a case."""
+        return sum(1 for r in self.requests if not r.warmup and (r.scenario, r.case) == (scenario, case))
+
+    def durations(self, scenario: str, operation: str) -> list[float]:
+        """Durations of the measured requests of an operation, in seconds."""
+        return [request.duration for request in self._requests.get((scenario, operation), [])]
+
+    def faults(self, *scenarios: str) -> list[FaultRecord]:
+        """The faults of scenarios, in order of time."""
+        return sorted((f for f in self.run.faults if f.scenario in scenarios), key=lambda f: f.started)
+
+    def beginning(self, scenario: str, case: str) -> float | None:
+        """Unix time at which a case began; None when it did not."""
+        found = self.scenario(scenario)
+        return next((c.started for c in found.cases if c.name == case), None) if found else None
+
+    def breakers_read(self, scenario: str) -> bool:
+        """False when the changes of the breakers in a scenario are not known, because nobody could read them."""
+        return all(case.breakers_read is not False for case in self._began(scenario))
+
+    def calls_read(self, scenario: str) -> bool:
+        """True when the providers' own log of the calls of a scenario is there, and whole as far as is known."""
+        cases = self._began(scenario)
+        some = any(call.scenario == scenario for call in self.calls)
+        return all(case.calls_read is not False and (some or case.calls_read) for case in cases)
+
+    def _began(self, scenario: str) -> list[CaseRecord]:
+        found = self.scenario(scenario)
+        return [case for case in found.cases if case.started is not None] if found else []
+
+    def switched_off(self, switch: str) -> bool:
+        """True when the service says that it runs without this; a service that says nothing has it on."""
+        return (self.run.switches or {}).get(switch) is False
+
+    @property
+    def series(self) -> tuple[SampleSeries, ...]:
+        """Raw samples of processes through the cases."""
+        return self.measurements.series
 
     @cached_property
     def _measured(self) -> dict[tuple[str, str, str, str], Measurement]:
@@ -42,3 +136,18 @@ class Evidence(Records):
         """Return the value of an indicator, by role or id; None when there is no data."""
         measurement = self.measured(sli, scenario, case, member)
         return measurement.value if measurement else None
+
+
+def began(scenario: ScenarioRecord) -> bool:
+    """True when a case began its measured part; a run can be interrupted within the warm-up."""
+    return any(case.started is not None for case in scenario.cases)
+
+
+def case_seconds(case: CaseRecord) -> float | None:
+    """Recorded length of a case; None when it did not end."""
+    return case.ended - case.started if case.started is not None and case.ended is not None else None
+
+
+def place_name(scenario: str, case: str = "", member: str = "") -> str:
+    """How a place is written in reports."""
+    return " / ".join(part for part in (scenario, case, member) if part) or "run"

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from reelbench.loadgen.record.run import CaseRecord, RunRecord, ScenarioRecord
 from reelbench.reporting.catalogue.sli import Catalogue, Sli
 from reelbench.reporting.evidence.buckets import bound_of
+from reelbench.reporting.evidence.evidence import began
 from reelbench.reporting.evidence.measurements import Measurement, Measurements
 from reelbench.reporting.evidence.prometheus import NoData, Prometheus, Value, Vector, single
-from reelbench.reporting.evidence.records import began
 
 DIGITS = 12
 """Significant digits kept: Prometheus may sum series in another order after a restart, which moves the last ones."""

@@ -18,7 +18,7 @@ import requests
 from reelbench.loadgen.record.run import RunRecord
 from reelbench.reporting.evidence import otlp
 from reelbench.reporting.evidence.prometheus import QueryError
-from reelbench.reporting.evidence.traces import ROOT_SPAN, Gathered, RootKey, TraceSpan, in_order, trace_span
+from reelbench.reporting.evidence.traces import ROOT_SPAN, RootKey, TraceEvidence, TraceSpan, in_order, trace_span
 
 LIMIT = 5000
 """Traces asked for in one search. Tempo does not say that there were more: a full answer is asked again in halves."""
@@ -87,7 +87,7 @@ class TempoTraces:
         ends = [case.ended for scenario in run.scenarios for case in scenario.cases if case.ended is not None]
         self._window = math.floor(run.started) - 1, math.ceil(run.ended or max(ends, default=run.started)) + _MARGIN
 
-    def gather(self, wanted: Collection[str]) -> Gathered:
+    def gather(self, wanted: Collection[str]) -> TraceEvidence:
         """Count the root spans and fetch the wanted traces, a few at a time; says why when that breaks off.
 
         Raises:
@@ -100,8 +100,8 @@ class TempoTraces:
                 found = dict(zip(ids, pool.map(self.trace, ids), strict=True))
             except QueryError as error:
                 pool.shutdown(cancel_futures=True)  # the others would wait for the same time-out
-                return Gathered(roots, absent=str(error))
-        return Gathered(roots, {trace: spans for trace, spans in found.items() if spans}, per_case=self.per_case)
+                return TraceEvidence(roots, absent=str(error))
+        return TraceEvidence(roots, {trace: spans for trace, spans in found.items() if spans}, per_case=self.per_case)
 
     def root_spans(self) -> Counter[RootKey]:
         """Number of root spans for each run, scenario, case and outcome.

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterable
 
 from reelbench.loadgen.record.jobs import JobRecord, Outcome
-from reelbench.reporting.evidence.records import STOPPED, Records
+from reelbench.reporting.evidence.evidence import STOPPED, Evidence
 
 SLOWEST = 3
 """Completed jobs of a dimension that are shown one by one."""
@@ -15,37 +15,37 @@ SHOWN = ("performance", "reliability")
 """Dimensions whose reports show single jobs."""
 
 
-def wanted(records: Records, per_case: int) -> frozenset[str]:
+def wanted(evidence: Evidence, per_case: int) -> frozenset[str]:
     """Ids of all traces that the reports of a run need; at most `per_case` of one case for the critical path."""
     jobs: list[JobRecord] = []
-    for scenario, case in records.cases("performance"):
-        jobs += level_sample(records, scenario.name, case.name, per_case)
+    for scenario, case in evidence.cases("performance"):
+        jobs += level_sample(evidence, scenario.name, case.name, per_case)
     for dimension in SHOWN:
-        jobs += slowest(records, dimension)
-        jobs += failed(records, dimension)[:FAILED]
+        jobs += slowest(evidence, dimension)
+        jobs += failed(evidence, dimension)[:FAILED]
     return frozenset(job.trace_id for job in jobs)
 
 
-def level_sample(records: Records, scenario: str, case: str, most: int) -> list[JobRecord]:
+def level_sample(evidence: Evidence, scenario: str, case: str, most: int) -> list[JobRecord]:
     """Completed measured jobs of a case, all or a sample without replacement that the run's seed decides."""
-    jobs = [job for job in records.case_jobs(scenario, case) if job.outcome is Outcome.COMPLETED]
+    jobs = [job for job in evidence.case_jobs(scenario, case) if job.outcome is Outcome.COMPLETED]
     if len(jobs) <= most:
         return jobs
-    chosen = random.Random(f"{records.run.seed}/{scenario}/{case}").sample(range(len(jobs)), most)
+    chosen = random.Random(f"{evidence.run.seed}/{scenario}/{case}").sample(range(len(jobs)), most)
     return [jobs[index] for index in sorted(chosen)]
 
 
-def slowest(records: Records, dimension: str) -> list[JobRecord]:
+def slowest(evidence: Evidence, dimension: str) -> list[JobRecord]:
     """The completed measured jobs of a dimension that took longest, slowest first."""
-    jobs = [job for job in _jobs(records, dimension) if job.outcome is Outcome.COMPLETED]
+    jobs = [job for job in _jobs(evidence, dimension) if job.outcome is Outcome.COMPLETED]
     return sorted(jobs, key=lambda job: job.due - job.done)[:SLOWEST]
 
 
-def failed(records: Records, dimension: str) -> list[JobRecord]:
+def failed(evidence: Evidence, dimension: str) -> list[JobRecord]:
     """All measured jobs that did not succeed: one of each kind (scenario, outcome, error) first, then the rest."""
     first: dict[tuple[str, str, str | None], JobRecord] = {}
     rest = []
-    for job in _jobs(records, dimension):
+    for job in _jobs(evidence, dimension):
         if job.outcome is Outcome.COMPLETED or job.outcome in STOPPED:
             continue
         kind = job.scenario, job.outcome.value, job.error
@@ -56,6 +56,6 @@ def failed(records: Records, dimension: str) -> list[JobRecord]:
     return [*first.values(), *rest]
 
 
-def _jobs(records: Records, dimension: str) -> Iterable[JobRecord]:
-    for scenario, case in records.cases(dimension):
-        yield from records.case_jobs(scenario.name, case.name)
+def _jobs(evidence: Evidence, dimension: str) -> Iterable[JobRecord]:
+    for scenario, case in evidence.cases(dimension):
+        yield from evidence.case_jobs(scenario.name, case.name)

@@ -46,7 +46,7 @@ class TraceSpan:
 
 
 @dataclass(frozen=True, slots=True)
-class Gathered:
+class TraceEvidence:
     """What a trace source had to say for a report."""
 
     roots: Counter[RootKey] | None = None
@@ -66,7 +66,7 @@ class TraceSource(Protocol):
     def per_case(self) -> int:
         """How many traces of one case may be asked for; beyond that, a sample has to do."""
 
-    def gather(self, wanted: Collection[str]) -> Gathered:
+    def gather(self, wanted: Collection[str]) -> TraceEvidence:
         """Count the root spans and read the wanted traces (ids of 32 hexadecimal digits)."""
 
     def root_spans(self) -> Counter[RootKey] | None:
@@ -91,10 +91,10 @@ class FileTraces:
         self._folder = folder
         self.damaged = 0
 
-    def gather(self, wanted: Collection[str]) -> Gathered:
+    def gather(self, wanted: Collection[str]) -> TraceEvidence:
         """Count the root spans and read the wanted traces, all in one pass over the files."""
         if not self._files():
-            return Gathered(absent="the run kept no traces")
+            return TraceEvidence(absent="the run kept no traces")
         roots: Counter[RootKey] = Counter()
         found: dict[str, list[TraceSpan]] = {trace: [] for trace in wanted}
         for service, span in self._spans():
@@ -106,7 +106,7 @@ class FileTraces:
                 except (ValueError, OverflowError):  # an invalid time or number
                     self.damaged += 1
         spans = {trace: in_order(spans) for trace, spans in found.items() if spans}
-        return Gathered(roots, spans, per_case=self.per_case)
+        return TraceEvidence(roots, spans, per_case=self.per_case)
 
     def root_spans(self) -> Counter[RootKey] | None:
         """Number of root spans for each run, scenario, case and outcome; None when no trace was kept."""

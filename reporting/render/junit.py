@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 from datetime import UTC, datetime
 
 from reelbench.reporting.document.text import with_unit
-from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.evidence.evidence import place_name
 from reelbench.reporting.results.results import Dimension, Number, Results
 
 _UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -12,9 +12,8 @@ from reelbench.reporting.analysis.outages import outages, recovery
 from reelbench.reporting.analysis.verdicts import QUICK, Verdict
 from reelbench.reporting.catalogue.sli import Kind, RecordFunction, Role, Samples, Sli
 from reelbench.reporting.document import grafana_links
-from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.evidence import STOPPED, Evidence, case_seconds
 from reelbench.reporting.evidence.measurements import RECORDS, Measurement
-from reelbench.reporting.evidence.records import STOPPED, case_seconds
 from reelbench.reporting.results.results import Limits, Number, Target
 from reelbench.reporting.statistics.intervals import (
     Interval,

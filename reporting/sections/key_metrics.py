@@ -11,8 +11,7 @@ from reelbench.reporting.analysis.process_usage import idle_cores, job_seconds
 from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Bullets, Paragraph, Section
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.sections.performance import load, open_loop
 from reelbench.reporting.sections.reliability import breaker, retries
 from reelbench.reporting.sections.reliability.success import success
@@ -51,7 +50,11 @@ def performance(evidence: Evidence) -> Section:
         for level in load.crowded(evidence)
         if level.success
     ]
-    return _section(evidence, "exact values from the client's records", [*items, *open_loop.key_figures(evidence)])
+    return _section(
+        evidence,
+        "exact values from the client's records; cite them with environment and method",
+        [*items, *open_loop.key_figures(evidence)],
+    )
 
 
 def reliability(evidence: Evidence) -> Section:

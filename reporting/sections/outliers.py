@@ -10,8 +10,7 @@ from reelbench.reporting.analysis.span_tree import span_tree
 from reelbench.reporting.document import grafana_links, text
 from reelbench.reporting.document.report import Block, Code, Paragraph, Section, Table
 from reelbench.reporting.document.text import literal
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.evidence.trace_sampling import FAILED, failed, slowest
 
 TITLE = "Slowest and failed jobs"

@@ -14,8 +14,7 @@ from reelbench.reporting.analysis.cost import reference
 from reelbench.reporting.analysis.verdicts import Analysis, Status
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Paragraph, Section, Table
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import began
+from reelbench.reporting.evidence.evidence import Evidence, began
 from reelbench.reporting.statistics.intervals import Summary, summarize
 
 ENOUGH_RUNS = 5

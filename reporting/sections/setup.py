@@ -7,8 +7,7 @@ from reelbench.reporting.analysis.generator_health import MAX_GENERATOR_CPU, MAX
 from reelbench.reporting.document import grafana_links, text
 from reelbench.reporting.document.report import Block, Bullets, Section, Table
 from reelbench.reporting.document.text import literal
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import case_seconds, place_name
+from reelbench.reporting.evidence.evidence import Evidence, case_seconds, place_name
 
 
 def environment(evidence: Evidence) -> Section:
@@ -135,7 +134,7 @@ OPEN = (
     "independent of earlier jobs. Response time is done - intended start, service time done - sent, send delay sent - "
     "intended start. Time that a job waits for the generator or for the limit of jobs in flight counts as response "
     "time, so a stall of the service shows in every job that arrives meanwhile. Jobs unfinished at the cut-off are "
-    "right-censored: a percentile that falls among them is given as `>= x`."
+    "right-censored: a percentile that falls among them is given as `≥ x`."
 )
 
 

@@ -7,9 +7,8 @@ from reelbench.reporting.analysis.verdicts import Analysis
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Paragraph, Section, Table
 from reelbench.reporting.document.text import literal
-from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.evidence.measurements import Measurement
-from reelbench.reporting.evidence.records import place_name
 from reelbench.reporting.sections.verdict import linked
 
 
@@ -88,7 +87,7 @@ def raw_samples(evidence: Evidence) -> Section:
                 f"{s.instant:.3f}",
                 f"`{s.query}`",
             )
-            for s in evidence.series
+            for s in evidence.measurements.series
             if s.reading == reading.id
         )
         if rows:

@@ -7,9 +7,8 @@ from reelbench.reporting.analysis.verdicts import QUICK, Analysis, Status, Verdi
 from reelbench.reporting.document import grafana_links, text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.document.text import literal
-from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.evidence import Evidence, began, place_name
 from reelbench.reporting.evidence.measurements import RECORDS
-from reelbench.reporting.evidence.records import began, place_name
 
 MEANINGS = {
     Status.PASS: "every objective that could be judged holds, the counts reconcile and the load generator kept up",

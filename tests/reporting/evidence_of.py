@@ -15,7 +15,7 @@ from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.evidence.buckets import Bound
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import Measurement, Measurements
-from reelbench.reporting.evidence.traces import RootKey
+from reelbench.reporting.evidence.traces import RootKey, TraceEvidence
 from tests.reporting.made_run import MadeRun
 
 CATALOGUE = load()
@@ -69,7 +69,7 @@ def evidence(
             run_id=made.run.run_id, instant=1.0, window="9s", prometheus=True, measurements=tuple(measurements)
         ),
         prices=PRICES,
-        root_spans=Counter(spans) if spans is not None else None,
+        traces=TraceEvidence(roots=Counter(spans) if spans is not None else None),
     )
 
 

@@ -243,22 +243,21 @@ def test_a_prometheus_that_is_down_is_one_sentence(run_dir: Path) -> None:
     assert not (run_dir / "reports").exists()
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "sentence"),
-    [
-        ("run.json", b'{"schema_version": 9}', "schema version 9"),
-        ("run.json", b'{"schema_vers', "damaged or cut off"),
-        ("stack.json", b'{"schema_version": 9, "kind": "embedded"}', "schema version 9"),
-        ("stack.json", b"{", "damaged"),
+def test_damaged_files_are_one_sentence(run_dir: Path) -> None:
+    for name, content, sentence in (
+        ("jobs.jsonl", b"{}\n", "line 1 is damaged"),
         ("measurements.json", b'{"schema_version": 9}', "schema version 9"),
         ("measurements.json", b"[", "damaged"),
-        ("jobs.jsonl", b"{}\n", "line 1 is damaged"),
-    ],
-)
-def test_damaged_files_are_one_sentence(run_dir: Path, name: str, content: bytes, sentence: str) -> None:
-    (run_dir / name).write_bytes(content)
-    with pytest.raises(RecordError, match=sentence):
-        export(run_dir, None, charts=False)
+        ("stack.json", b'{"schema_version": 9, "kind": "embedded"}', "schema version 9"),
+        ("stack.json", b"{", "damaged"),
+        ("run.json", b'{"schema_version": 9}', "schema version 9"),
+        ("run.json", b'{"schema_vers', "damaged or cut off"),
+    ):
+        before = (run_dir / name).read_bytes() if (run_dir / name).exists() else None
+        (run_dir / name).write_bytes(content)
+        with pytest.raises(RecordError, match=sentence):
+            export(run_dir, None, charts=False)
+        (run_dir / name).unlink() if before is None else (run_dir / name).write_bytes(before)
 
 
 def test_small_samples_are_tolerated_in_quick_alone(measured_dir: Path, tmp_path: Path) -> None:

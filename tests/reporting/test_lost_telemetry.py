@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.export import Exported, export
@@ -88,55 +87,55 @@ def assert_seen(exported: Exported, folder: Path, dimension: str, sentence: str,
     rows = [tuple(c.strip() for c in line.strip("|").split("|")) for line in section.splitlines() if "DIFFERS" in line]
     assert cells in [row[1:5] for row in rows]
     assert {row[0] for row in rows} == {scenario}
-    assert "not equal to the client's log**; the verdicts of these scenarios are INCONCLUSIVE." in section
 
 
 ROOTS, CLIENT, SERVICE = "traces, root spans", "Prometheus, loadgen_jobs_total", "Prometheus, video_jobs_total"
 
 
-@pytest.mark.parametrize(
-    ("edit", "sentence", "cells"),
-    [
-        (
-            lose_spans(1, "api_latency"),
-            f"api_latency: {ROOTS} has 39 jobs completed, the client's log 40",
-            (ROOTS, "jobs completed", "40", "39"),
-        ),
-        (
-            lose_spans(396, "throughput"),
-            f"throughput: {ROOTS} has 0 jobs completed, the client's log 396",
-            (ROOTS, "jobs completed", "396", "0"),
-        ),
-        (
-            lose_series("client_jobs", "throughput", "failed"),
-            f"throughput: {CLIENT} has 0 jobs failed, the client's log 4",
-            (CLIENT, "jobs failed", "4", "0"),
-        ),
-        (
-            lose_jobs(1, "client_jobs", "single_request", "completed"),
-            f"single_request: {CLIENT} has 99 jobs completed, the client's log 100",
-            (CLIENT, "jobs completed", "100", "99"),
-        ),
-        (
-            lose_series("service_jobs", "throughput", "failed"),
-            f"throughput: {SERVICE} has 0 jobs failed, the client's log 4",
-            (SERVICE, "jobs failed", "4", "0"),
-        ),
-        (
-            lose_jobs(2, "service_jobs", "component_speed", "completed"),
-            f"component_speed: {SERVICE} has 28 jobs completed or partial, the client's log 30",
-            (SERVICE, "jobs completed or partial", "30", "28"),
-        ),
-        (
-            lose_in_store(1, "concurrent_load"),
-            "concurrent_load: store has 849 accepted jobs not deleted (with warm-up), the client's log 850",
-            ("store", "accepted jobs not deleted (with warm-up)", "850", "849"),
-        ),
-    ],
-)
-def test_what_is_lost_is_seen(measured_dir: Path, edit: Edit, sentence: str, cells: tuple[str, ...]) -> None:
-    edit(measured_dir)
-    assert_seen(export(measured_dir, None, charts=False), measured_dir, "performance", sentence, cells)
+LOSSES: list[tuple[Edit, str, tuple[str, ...]]] = [
+    (
+        lose_spans(1, "api_latency"),
+        f"api_latency: {ROOTS} has 39 jobs completed, the client's log 40",
+        (ROOTS, "jobs completed", "40", "39"),
+    ),
+    (
+        lose_spans(396, "throughput"),
+        f"throughput: {ROOTS} has 0 jobs completed, the client's log 396",
+        (ROOTS, "jobs completed", "396", "0"),
+    ),
+    (
+        lose_series("client_jobs", "throughput", "failed"),
+        f"throughput: {CLIENT} has 0 jobs failed, the client's log 4",
+        (CLIENT, "jobs failed", "4", "0"),
+    ),
+    (
+        lose_jobs(1, "client_jobs", "single_request", "completed"),
+        f"single_request: {CLIENT} has 99 jobs completed, the client's log 100",
+        (CLIENT, "jobs completed", "100", "99"),
+    ),
+    (
+        lose_series("service_jobs", "throughput", "failed"),
+        f"throughput: {SERVICE} has 0 jobs failed, the client's log 4",
+        (SERVICE, "jobs failed", "4", "0"),
+    ),
+    (
+        lose_jobs(2, "service_jobs", "component_speed", "completed"),
+        f"component_speed: {SERVICE} has 28 jobs completed or partial, the client's log 30",
+        (SERVICE, "jobs completed or partial", "30", "28"),
+    ),
+    (
+        lose_in_store(1, "concurrent_load"),
+        "concurrent_load: store has 849 accepted jobs not deleted (with warm-up), the client's log 850",
+        ("store", "accepted jobs not deleted (with warm-up)", "850", "849"),
+    ),
+]
+
+
+def test_what_is_lost_is_seen(measured: Path, tmp_path: Path) -> None:
+    for number, (edit, sentence, cells) in enumerate(LOSSES):
+        folder = Path(shutil.copytree(measured, tmp_path / str(number)))
+        edit(folder)
+        assert_seen(export(folder, None, charts=False), folder, "performance", sentence, cells)
 
 
 def test_only_the_scenario_that_lost_something_is_inconclusive(measured_dir: Path) -> None:

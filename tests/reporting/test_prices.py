@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ def test_the_shipped_list_has_the_prices_of_opencost() -> None:
         "USD", 0.031611, 0.004237, 0.12,
     )  # fmt: skip
     assert prices.prices["tts"].unit == "1M characters"
-    assert (prices.assumed("load"), prices.assumptions["load"].date) == (100_000, "2026-11-24")
+    assert (prices.assumed("load"), prices.assumptions["load"].date) == (100_000, date(2026, 11, 24))
 
 
 def test_a_price_of_zero_is_a_price(tmp_path: Path) -> None:
@@ -45,41 +46,38 @@ def test_every_error_of_a_list_is_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(PricesError) as caught:
         load_prices(path)
     assert [error.removeprefix(f"{path}: ") for error in caught.value.errors] == [
-        "unknown key 'region'",
         "version is 2, this Reelbench reads version 1",
-        "currency must be a name such as USD, it is ''",
-        "prices: unknown key 'outgoing'",
-        "prices: the key 'egress' is missing",
-        "prices: cpu: value must not be negative, it is -1",
-        "prices: memory: unknown unit 'GB-hour', it must be 'GiB-hour'",
-        "prices: llm_input: date must be a day such as 2026-11-24, it is 'July'",
-        "prices: tts: value must be a number, it is 'much'",
-        "prices: image: unknown key 'price'",
-        "prices: image: the key 'value' is missing",
+        "unknown key 'region'; did you mean 'version'?",
+        "currency is ''; write text that is not empty",
+        "prices: unknown key 'outgoing'; remove it",
+        "prices: the key 'egress' is missing; add it",
+        "prices: cpu: value is -1; write a number of 0 or more",
+        "prices: llm_input: date is 'July'; write a day such as 2026-11-24",
+        "prices: tts: value is 'much'; write a number of 0 or more",
+        "prices: image: unknown key 'price'; remove it",
+        "prices: image: the key 'value' is missing; add it",
+        "prices: memory: unit is 'GB-hour'; write 'GiB-hour'",
     ]
 
 
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
+def test_a_damaged_list_is_one_sentence_each(tmp_path: Path) -> None:
+    path = tmp_path / "prices.yaml"
+    for text, sentence in (
         ("a: [\n", "prices.yaml: line 2: not valid YAML: "),
         ("a: 2026-99-99\n", "prices.yaml: line 1: not valid YAML: month must be in 1..12; correct it"),
         (f"version: 1\na: {'9' * 5000}\n", "prices.yaml: line 2: not valid YAML: Exceeds the limit (4300 digits)"),
         (f"version: 1\na: {'9' * 400}\n", "prices.yaml: line 2: not valid YAML: the number is too large; correct it"),
         ("a: \x00\n", "not valid YAML: unacceptable character #x0000: control characters are not allowed; correct it"),
         ("- 1\n", "is not a mapping of keys to values; begin with 'version: ...'"),
-        ("version: 1\ncurrency: USD\nprices: 3\n", "prices must be a mapping"),
-        ("version: 1\ncurrency: USD\nprices: {}\nassumptions: {load: 3}\n", "load: must be a mapping with value"),
-    ],
-)
-def test_a_damaged_list_is_one_sentence_each(text: str, sentence: str, tmp_path: Path) -> None:
-    path = tmp_path / "prices.yaml"
-    path.write_text(text)
-    with pytest.raises(PricesError, match=r"prices\.yaml") as caught:
-        load_prices(path)
-    assert sentence in str(caught.value)
-    assert "\n" not in caught.value.errors[0]
-    assert "string>" not in str(caught.value)
+        ("version: 1\ncurrency: USD\nprices: 3\n", "prices is 3; write keys with values"),
+        ("version: 1\ncurrency: USD\nprices: {}\nassumptions: {load: 3}\n", "load is 3; write keys with values"),
+    ):
+        path.write_text(text)
+        with pytest.raises(PricesError, match=r"prices\.yaml") as caught:
+            load_prices(path)
+        assert sentence in str(caught.value)
+        assert "\n" not in caught.value.errors[0]
+        assert "string>" not in str(caught.value)
 
 
 def test_a_key_given_twice_is_refused_with_its_lines(tmp_path: Path) -> None:

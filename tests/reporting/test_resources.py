@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from reelbench.loadgen.record.run import RunRecord, read_run, write_run
-from reelbench.reporting.analysis.case_samples import Samples, total
 from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.catalogue.prices import PRICES_FILE, PricesError
 from reelbench.reporting.catalogue.sli_file import CatalogueError, load
 from reelbench.reporting.evidence import measurements as measured
 from reelbench.reporting.evidence.measurements import SampleSeries
+from reelbench.reporting.evidence.process_samples import ProcessSamples, total
 from reelbench.reporting.evidence.prometheus import QueryError, connect
 from reelbench.reporting.export import Exported, export
 from tests.commands import invoke
@@ -187,7 +187,7 @@ def test_another_price_list_changes_the_cost_alone(resources_dir: Path, tmp_path
 def test_a_wrong_price_list_writes_nothing(resources: object, run_dir: Path, tmp_path: Path) -> None:
     path = tmp_path / "prices.yaml"
     path.write_text(PRICES_FILE.read_text().replace("value: 15.0", "value: -15.0").replace("GiB-hour", "GB-hour"))
-    with pytest.raises(PricesError, match="must not be negative"):
+    with pytest.raises(PricesError, match="write a number of 0 or more"):
         export(run_dir, None, charts=False, prices=path)
     assert not (run_dir / "reports").exists()
     assert not (run_dir / "measurements.json").exists()
@@ -200,8 +200,8 @@ def test_the_command_refuses_a_wrong_price_list_with_all_its_errors(resources_di
     done = invoke("export_reports.py", str(resources_dir), "--kept", "--no-charts", "--prices", str(path))
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
-        f"error: {path}: prices: memory: unknown unit 'GB-hour', it must be 'GiB-hour'",
-        f"error: {path}: prices: tts: value must not be negative, it is -15",
+        f"error: {path}: prices: tts: value is -15.0; write a number of 0 or more",
+        f"error: {path}: prices: memory: unit is 'GB-hour'; write 'GiB-hour'",
     ]
     assert (resources_dir / "reports" / "resources_report.md").read_bytes() == before
 
@@ -343,21 +343,19 @@ def series(times: list[float], values: list[float]) -> SampleSeries:
     )
 
 
-def test_series_of_one_process_add_up_at_their_instants() -> None:
+def test_series_add_up_from_when_all_are_known() -> None:
     assert total([series([1, 2], [10, 20]), series([1, 2], [1, 2])]) == ((1, 11), (2, 22))
 
-
-def test_series_of_several_processes_count_from_when_all_are_known() -> None:
     assert total([series([1, 2, 3], [10, 20, 30]), series([1.5, 2.5], [1, 2])]) == (
         (1.5, 11), (2, 21), (2.5, 22), (3, 32),
     )  # fmt: skip
 
 
 def test_samples_are_told_apart_by_the_ends_of_the_case() -> None:
-    found = Samples(2.0, 4.0, ((1.0, 1.0), (1.9, 2.0), (2.5, 3.0), (3.5, 4.0), (4.1, 5.0), (5.0, 6.0)))
+    found = ProcessSamples(2.0, 4.0, ((1.0, 1.0), (1.9, 2.0), (2.5, 3.0), (3.5, 4.0), (4.1, 5.0), (5.0, 6.0)))
     assert (found.before, found.after, found.last) == ((1.9, 2.0), (4.1, 5.0), (5.0, 6.0))
     assert found.within == ((2.5, 3.0), (3.5, 4.0))
-    assert Samples(2.0, 4.0, ((2.5, 3.0),)).last is None
+    assert ProcessSamples(2.0, 4.0, ((2.5, 3.0),)).last is None
 
 
 def test_every_error_of_a_reading_is_named(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import re
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
-import pytest
 
 from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.loadgen.record.stack import StackRecord
@@ -17,7 +16,7 @@ from reelbench.reporting.analysis.span_tree import span_tree
 from reelbench.reporting.document import grafana_links
 from reelbench.reporting.document.report import Bullets, Chart, Code, Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.traces import Gathered, TraceSpan
+from reelbench.reporting.evidence.traces import TraceEvidence, TraceSpan
 from reelbench.reporting.sections import outliers
 from reelbench.reporting.sections.performance import where_time_goes
 from tests.reporting.evidence_of import evidence
@@ -34,7 +33,7 @@ SLOW = spans("""
 """)
 
 
-def known(made: MadeRun, jobs: list[JobRecord], gathered: Gathered) -> Evidence:
+def known(made: MadeRun, jobs: list[JobRecord], gathered: TraceEvidence) -> Evidence:
     return dataclasses.replace(evidence(made, jobs=jobs), traces=gathered)
 
 
@@ -45,7 +44,7 @@ def two_levels(made: MadeRun) -> Evidence:
         job(0, 400, "b", case="n50"),
         job(0, 9, "bad", case="n50", outcome=Outcome.FAILED, error="no"),
     ]
-    return known(made, jobs, Gathered(spans={"a": TRACE, "b": SLOW, "bad": SLOW}, per_case=500))
+    return known(made, jobs, TraceEvidence(spans={"a": TRACE, "b": SLOW, "bad": SLOW}, per_case=500))
 
 
 def blocks(section: Section, kind: type) -> list:
@@ -102,24 +101,24 @@ def test_the_pieces_of_a_bar_add_up_to_the_mean_response_time(made: MadeRun) -> 
 
 def test_a_level_whose_jobs_took_no_time_has_no_shares_and_is_left_out(made: MadeRun) -> None:
     jobs = [job(0, 111, "a"), job(5, 5, "b", case="n50")]
-    gathered = Gathered(spans={"a": TRACE, "b": spans("root - 5 5 loadgen loadgen.job")}, per_case=500)
+    gathered = TraceEvidence(spans={"a": TRACE, "b": spans("root - 5 5 loadgen loadgen.job")}, per_case=500)
     overview = blocks(where_time_goes.section(known(made, jobs, gathered)), Table)[0]
     assert [row[0] for row in overview.rows] == ["concurrent_load / n05"]
 
 
 def test_a_sample_says_that_it_is_one(made: MadeRun) -> None:
     jobs = [job(0, 111, f"t{number}", index=number) for number in range(30)]
-    gathered = Gathered(spans={f"t{number}": TRACE for number in range(30)}, per_case=20)
+    gathered = TraceEvidence(spans={f"t{number}": TRACE for number in range(30)}, per_case=20)
     overview = blocks(where_time_goes.section(known(made, jobs, gathered)), Table)[0]
     assert overview.rows[0][2:4] == ("20", "30")
     assert "a seeded sample" in overview.caption
 
 
-@pytest.mark.parametrize("section", [where_time_goes.section, lambda known: outliers.section(known, "performance")])
-def test_without_traces_the_sections_say_so(made: MadeRun, section: object) -> None:
-    made_section = section(known(made, [job(0, 1)], Gathered(absent="Tempo is gone")))  # type: ignore[operator]
-    assert made_section.blocks[0] == Paragraph("Traces not available: Tempo is gone.")
-    assert not blocks(made_section, Code)
+def test_without_traces_the_sections_say_so(made: MadeRun) -> None:
+    gone = known(made, [job(0, 1)], TraceEvidence(absent="Tempo is gone"))
+    for section in (where_time_goes.section(gone), outliers.section(gone, "performance")):
+        assert section.blocks[0] == Paragraph("Traces not available: Tempo is gone.")
+        assert not blocks(section, Code)
 
 
 def test_the_slowest_and_the_failed_job_with_their_spans(made: MadeRun) -> None:
@@ -138,7 +137,7 @@ def test_the_slowest_and_the_failed_job_with_their_spans(made: MadeRun) -> None:
 
 def test_at_most_five_failed_jobs_are_shown_and_the_rest_counted(made: MadeRun) -> None:
     jobs = [job(0, 9, "bad", index=number, outcome=Outcome.ERROR, error="no") for number in range(12)]
-    (bad,) = blocks(outliers.section(known(made, jobs, Gathered()), "performance"), Table)
+    (bad,) = blocks(outliers.section(known(made, jobs, TraceEvidence()), "performance"), Table)
     assert [row[1] for row in bad.rows] == ["0", "1", "2", "3", "4"]
     assert bad.caption.endswith("12 in all, one of each kind first. 7 more are not shown.")
 

@@ -124,7 +124,7 @@ def test_a_new_price_makes_the_dashboard_of_resources_stale(tmp_path: Path) -> N
     prices.write_text(PRICES_FILE.read_text().replace("value: 15.0", "value: fifteen"))
     done = generated("--check", "--prices", str(prices))
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"error: {prices}: prices: tts: value must be a number, it is 'fifteen'\n"
+    assert done.stderr == f"error: {prices}: prices: tts: value is 'fifteen'; write a number of 0 or more\n"
 
 
 def test_a_checkout_that_is_not_there_is_not_called_stale(tmp_path: Path) -> None:

@@ -16,27 +16,21 @@ SCENARIO = "single_request"
 
 @needs(SCENARIO)
 @pytest.mark.acceptance
-@pytest.mark.parametrize("lost", ["spans", "jobs in Prometheus", "a job in the store"])
-def test_telemetry_that_was_dropped_makes_the_verdict_inconclusive(lost: str, suite: SuiteRun, tmp_path: Path) -> None:
-    folder = Path(
-        shutil.copytree(suite.folder, tmp_path / "run", ignore=shutil.ignore_patterns("assets", "prometheus"))
-    )
-    if lost == "spans":
-        sentence = drop_spans(folder / "traces" / "loadgen.jsonl")
-    elif lost == "jobs in Prometheus":
-        sentence = drop_jobs(folder / "measurements.json")
-    else:
-        sentence = drop_from_store(folder / "run.json")
-    done = invoke("export_reports.py", str(folder), "--kept", "--no-charts")
-    assert done.returncode == 3, done.stderr
-    assert f"  {sentence}" in done.stdout.splitlines()
-    assert "performance: INCONCLUSIVE" in done.stdout.splitlines()
-    lines = [line for line in done.stdout.splitlines() if f"{SCENARIO} / n01" in line]
-    assert [line.split()[0] for line in lines] == ["INCONCLUSIVE"] * 2
-    assert f"- {sentence}." in (folder / "reports" / "performance_report.md").read_text()
+def test_telemetry_that_was_dropped_makes_the_verdict_inconclusive(suite: SuiteRun, tmp_path: Path) -> None:
+    for number, drop in enumerate((drop_spans, drop_jobs, drop_from_store)):
+        heavy = shutil.ignore_patterns("assets", "prometheus")
+        folder = Path(shutil.copytree(suite.folder, tmp_path / str(number), ignore=heavy))
+        sentence = drop(folder)
+        done = invoke("export_reports.py", str(folder), "--kept", "--no-charts")
+        assert done.returncode == 3, done.stderr
+        assert f"  {sentence}" in done.stdout.splitlines()
+        assert "performance: INCONCLUSIVE" in done.stdout.splitlines()
+        lines = [line for line in done.stdout.splitlines() if f"{SCENARIO} / n01" in line]
+        assert [line.split()[0] for line in lines] == ["INCONCLUSIVE"] * 2
+        assert f"- {sentence}." in (folder / "reports" / "performance_report.md").read_text()
 
 
-def drop_spans(path: Path) -> str:
+def drop_spans(folder: Path) -> str:
     """Take the batches with the last root spans of a scenario out of the file, as a killed exporter would."""
 
     def roots(line: str) -> int:
@@ -51,6 +45,7 @@ def drop_spans(path: Path) -> str:
         measured = [s for s in spans if s["loadgen.job.warmup"] == {"boolValue": False}]
         return sum(1 for s in measured if s["scenario"] == {"stringValue": SCENARIO})
 
+    path = folder / "traces" / "loadgen.jsonl"
     lines = path.read_text().splitlines(keepends=True)
     gone = max(number for number, line in enumerate(lines) if roots(line))
     path.write_text("".join(lines[:gone] + lines[gone + 1 :]))
@@ -59,8 +54,9 @@ def drop_spans(path: Path) -> str:
     return f"{SCENARIO}: traces, root spans has {left} jobs completed, the client's log 20"
 
 
-def drop_jobs(path: Path) -> str:
-    """Prometheus answers with three jobs less, as after scrapes that were missed."""
+def drop_jobs(folder: Path) -> str:
+    """Prometheus answers with three jobs less, as after missed scrapes."""
+    path = folder / "measurements.json"
     kept = json.loads(path.read_text())
     (counted,) = [
         m
@@ -72,8 +68,9 @@ def drop_jobs(path: Path) -> str:
     return f"{SCENARIO}: Prometheus, loadgen_jobs_total has 17 jobs completed, the client's log 20"
 
 
-def drop_from_store(path: Path) -> str:
-    """The service's list lacks a job that was accepted."""
+def drop_from_store(folder: Path) -> str:
+    """The service's list lacks an accepted job."""
+    path = folder / "run.json"
     record = json.loads(path.read_text())
     (scenario,) = [s for s in record["scenarios"] if s["name"] == SCENARIO]
     scenario["store"]["found"] -= 1

@@ -24,5 +24,5 @@ def test_a_spike_is_sent_as_planned_counted_alike_everywhere_and_reported(suite:
     assert {job.outcome for job in jobs} == {Outcome.COMPLETED}
     report = suite.report("performance").read_text()
     assert "counts the same jobs as the client's log" in report
-    assert "**Spike:** 30 instead of 6 jobs/s for 1 s." in report
+    assert "**Burst:** 30 instead of 6 jobs/s for 1 s." in report
     assert (suite.report("performance").parent / "figures" / "spike_course.svg").is_file()

@@ -157,7 +157,7 @@ def test_without_retries_30_percent_of_the_calls_fail_for_good(prometheus: Prome
     assert (done.returncode, done.stdout.splitlines()[-2]) == (1, "reliability: FAIL")
     assert "0.0 % (95 % CI 0.0 to 11.4 %, 0 of 30)" in report(folder).replace("**", "")
     assert "Baseline: the service ran without retries." in report(folder)
-    assert "all 30 TTS calls that failed once failed for good; turn them on." in report(folder)
+    assert "all 30 provider calls that failed once stayed failed" in report(folder)
 
 
 @pytest.mark.extended
@@ -171,7 +171,7 @@ def test_without_the_breaker_calls_reach_the_provider_during_the_outage(
     # With it, ten calls open it in each of two outages, and a probe or two follow.
     assert len(reached) == sum(fault.hit or 0 for fault in record.faults) > 40
     assert "Baseline: the service ran without breaker." in report(folder)
-    rows = [line.split("|") for line in report(folder).splitlines() if line.startswith("| n04    | llm ")]
+    rows = [line.split("|") for line in report(folder).splitlines() if line.startswith("| llm_outage / n04 | llm ")]
     # A call that arrived before the fault's beginning was confirmed is hit, but not within the recorded outage.
     assert [int(row[5]) for row in rows] == pytest.approx([fault.hit for fault in record.faults], abs=4)
 

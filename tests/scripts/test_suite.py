@@ -202,11 +202,11 @@ def test_all_mistakes_in_the_options_are_told_at_once(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("number", ["0", "-1", "1001", "1000000000"])
-def test_a_number_of_repetitions_that_nobody_means_is_one_sentence(tmp_path: Path, number: str) -> None:
-    done = invoke("run_suite.py", "--embedded", "--repeat", number, "--runs", str(tmp_path / "runs"))
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"error: --repeat: is {number}; use 1 to 1000\n"
+def test_a_number_of_repetitions_out_of_range_is_one_sentence(tmp_path: Path) -> None:
+    for number in ("0", "1001"):
+        done = invoke("run_suite.py", "--embedded", "--repeat", number, "--runs", str(tmp_path / "runs"))
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == f"error: --repeat: is {number}; use 1 to 1000\n"
 
 
 def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,20 +251,15 @@ def test_the_log_that_a_message_names_is_kept_and_nothing_else(tmp_path: Path) -
     assert left_behind(tmp_path) == []
 
 
-@pytest.mark.parametrize(
-    ("content", "complaint"),
-    [
+def test_a_run_directory_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+    for content, complaint in (
         (None, "is not a run directory"),
         (b'{"schema_version": 1, "run_id"', "is damaged or cut off"),
         (b'{"schema_version": 99}', "has schema version 99, this Reelbench reads version 1"),
-    ],
-)
-def test_a_run_directory_that_cannot_be_read_is_one_sentence(
-    content: bytes | None, complaint: str, tmp_path: Path
-) -> None:
-    if content is not None:
-        (tmp_path / "run.json").write_bytes(content)
-    done = invoke("export_reports.py", str(tmp_path), "--kept")
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert complaint in done.stderr
-    assert not (tmp_path / "reports").exists()
+    ):
+        if content is not None:
+            (tmp_path / "run.json").write_bytes(content)
+        done = invoke("export_reports.py", str(tmp_path), "--kept")
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert complaint in done.stderr
+        assert not (tmp_path / "reports").exists()

@@ -9,8 +9,7 @@ from reelbench.loadgen.record.jobs import Outcome
 from reelbench.reporting.analysis.load_levels import Level
 from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document.report import Chart, Series
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.statistics.intervals import Percentile
 
 MAX_STEPS = 200

@@ -17,8 +17,7 @@ from reelbench.reporting.analysis.spike import GROUP, Spike, spikes
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
 from reelbench.reporting.evidence.dimension import Dimension
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.sections.performance.load import send_delays
 
 LISTED = 20
@@ -137,7 +136,7 @@ def _times(cases: list[OpenCase]) -> Table:
     caption = (
         "Seconds, exact, of completed and cut-off jobs. Response time counts from the intended start, service time "
         "from sending: the difference is what a generator with coordinated omission hides. `from x`: n is too small "
-        "for an upper limit. `>= x`: the percentile falls among jobs that were cut off, so only a lower limit is known."
+        "for an upper limit. `≥ x`: the percentile falls among jobs that were cut off, so only a lower limit is known."
     )
     return Table(columns, tuple(rows), columns[1:], caption)
 

@@ -82,7 +82,7 @@ def _levels(found: usl.Fit) -> str:
     if found.n < usl.MIN_LEVELS_FOR_INTERVALS:
         return (
             f"{count}: too few for intervals ({usl.MIN_LEVELS_FOR_INTERVALS} levels are needed), and a high R^2 is "
-            "easily reached. The curve describes these levels and predicts nothing."
+            "easily reached. Read the curve as a description of these levels."
         )
     return f"{count}; the intervals are Student's t from the covariance of the fit, cut off at 0."
 

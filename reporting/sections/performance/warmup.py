@@ -6,8 +6,7 @@ from reelbench.loadgen.record.jobs import Outcome
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Paragraph, Section, Table
 from reelbench.reporting.evidence.dimension import Dimension
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.statistics.intervals import summarize
 
 

@@ -10,8 +10,7 @@ from reelbench.reporting.analysis.breakdown import AROUND, BETWEEN, PARTS, QUEUE
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
 from reelbench.reporting.evidence.dimension import Dimension
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.evidence.trace_sampling import level_sample
 
 TITLE = "Where the time goes"

@@ -6,13 +6,12 @@ from collections import Counter
 
 from reelbench.loadgen.record.jobs import Outcome
 from reelbench.reporting.analysis import subjects
-from reelbench.reporting.analysis.open_breaker_calls import Crossings, crossings
+from reelbench.reporting.analysis.open_breaker_calls import OpenBreakerCalls, open_breaker_calls
 from reelbench.reporting.analysis.outages import Outage, Recovery, calls_during, outages, recovery, transitions
 from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Series, Table, Timeline
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.statistics.intervals import summarize
 
 STATES = ("closed", "half_open", "open")
@@ -51,10 +50,10 @@ def provider_outages(evidence: Evidence) -> tuple[Outage, ...]:
     return outages(evidence, *names) if names else ()
 
 
-def calls_while_open(evidence: Evidence) -> Crossings:
+def calls_while_open(evidence: Evidence) -> OpenBreakerCalls:
     """Return the calls that arrived while a breaker was open, of all scenarios with an outage."""
-    found = [crossings(evidence, name) for name in scenarios(evidence)]
-    return Crossings(
+    found = [open_breaker_calls(evidence, name) for name in scenarios(evidence)]
+    return OpenBreakerCalls(
         intervals=tuple(interval for one in found for interval in one.intervals),
         counted=sum(one.counted for one in found),
         passed=tuple(call for one in found for call in one.passed),
@@ -62,7 +61,7 @@ def calls_while_open(evidence: Evidence) -> Crossings:
     )
 
 
-def rejected(evidence: Evidence, crossed: Crossings) -> int | None:
+def rejected(evidence: Evidence, crossed: OpenBreakerCalls) -> int | None:
     """Return the attempts that open breakers rejected; None when telemetry does not know all of them."""
     places = dict.fromkeys((interval.scenario, interval.provider) for interval in crossed.intervals)
     counts = [evidence.value(Role.NOT_PERMITTED, scenario, member=provider) for scenario, provider in places]
@@ -113,20 +112,20 @@ def _opening(evidence: Evidence, found: tuple[Outage, ...]) -> list[str]:
     return sentences
 
 
-def _holding(evidence: Evidence, crossed: Crossings) -> list[str]:
+def _holding(evidence: Evidence, crossed: OpenBreakerCalls) -> list[str]:
     if not counted(evidence):
         return ["The provider's log of calls is missing: calls during open intervals are not counted."]
     return [
         (
             f"**{len(crossed.passed)} calls passed while the breaker was open**, of {crossed.counted:,} calls counted "
-            f"at the provider ({len(crossed.intervals)} open intervals). {len(crossed.in_flight)} more arrived in an "
-            "open interval but were sent before it: in flight, no violation."
+            f"at the provider ({text.counted(len(crossed.intervals), 'open interval')}). {len(crossed.in_flight)} more "
+            "arrived in an open interval but were sent before it: in flight, no violation."
         ),
         f"Attempts rejected by an open breaker: {text.count(rejected(evidence, crossed))} (PromQL).",
     ]
 
 
-def _fast(evidence: Evidence, crossed: Crossings) -> list[str]:
+def _fast(evidence: Evidence, crossed: OpenBreakerCalls) -> list[str]:
     failed = [
         job.done - job.sent
         for name in scenarios(evidence)
@@ -183,7 +182,7 @@ def _transitions(evidence: Evidence) -> Table:
     return Table(columns, rows, ("At [s]",), caption)
 
 
-def _passed(evidence: Evidence, crossed: Crossings) -> Table:
+def _passed(evidence: Evidence, crossed: OpenBreakerCalls) -> Table:
     rows, known = [], counted(evidence)
     for interval in crossed.intervals:
         length = interval.until - interval.opened

@@ -7,8 +7,7 @@ from reelbench.reporting.analysis import subjects
 from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Bullets, Paragraph, Section, Table
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import STOPPED
+from reelbench.reporting.evidence.evidence import STOPPED, Evidence
 from reelbench.reporting.statistics.intervals import Proportion, exact_proportion, proportion
 
 

@@ -9,9 +9,8 @@ from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.dimension import Dimension
-from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.evidence.measurements import Measurement
-from reelbench.reporting.evidence.records import place_name
 from reelbench.reporting.statistics.intervals import Interval, Proportion, mean_difference, proportion, summarize
 
 PROVIDERS = {"llm": "LLM", "tts": "TTS", "image": "Image"}

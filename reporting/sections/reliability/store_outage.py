@@ -10,8 +10,7 @@ from reelbench.reporting.analysis.outages import STORE
 from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Bullets, Paragraph, Section, Table
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.statistics.intervals import exact_proportion
 
 REASONS = ("store_unavailable", "storage_unavailable", "queue_full", "service_shutdown")

@@ -8,8 +8,7 @@ from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.dimension import Dimension
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import STOPPED, place_name
+from reelbench.reporting.evidence.evidence import STOPPED, Evidence, place_name
 from reelbench.reporting.statistics.intervals import Proportion, proportion
 
 

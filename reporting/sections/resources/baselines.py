@@ -7,8 +7,7 @@ from reelbench.reporting.analysis.baseline import Comparison, compare
 from reelbench.reporting.analysis.subjects import Subject
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Paragraph, Section, Table
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.sections.verdict import switched_off
 
 

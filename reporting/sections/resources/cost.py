@@ -8,8 +8,7 @@ from reelbench.reporting.analysis.process_usage import job_seconds
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.dimension import Dimension
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import case_seconds, place_name
+from reelbench.reporting.evidence.evidence import Evidence, case_seconds, place_name
 
 NAMES = {
     "cpu": "CPU",
@@ -151,7 +150,13 @@ def _list(evidence: Evidence) -> Table:
     assumed = {"cpu_request": "CPU request", "memory_request": "Memory request", "load": "Load"}
     entries += [(assumed[name], p, "") for name, p in prices.assumptions.items()]
     rows = tuple(
-        (name, f"{price.value:,g}", f"{currency} / {price.unit}" if currency else price.unit, price.source, price.date)
+        (
+            name,
+            f"{price.value:,g}",
+            f"{currency} / {price.unit}" if currency else price.unit,
+            price.source,
+            str(price.date),
+        )
         for name, price, currency in entries
     )
     caption = "Use your own prices with `export_reports.py --prices FILE`."

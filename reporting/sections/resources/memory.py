@@ -7,8 +7,7 @@ from reelbench.reporting.analysis.process_usage import PROCESSES, UNDER_TEST, Me
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.dimension import Dimension
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import place_name
+from reelbench.reporting.evidence.evidence import Evidence, place_name
 
 
 def section(evidence: Evidence) -> Section:

@@ -7,8 +7,7 @@ from reelbench.reporting.analysis.traffic import DEPENDENCIES, Traffic, traffic
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.dimension import Dimension
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.records import case_seconds, place_name
+from reelbench.reporting.evidence.evidence import Evidence, case_seconds, place_name
 
 
 def steady(evidence: Evidence) -> Traffic | None:
