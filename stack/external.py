@@ -23,8 +23,16 @@ from reelbench.stack.errors import StackError
 from reelbench.stack.processes import Child, Processes
 
 TRACES_DIR = "traces"
-NAMES = ("SERVICE_URL", "PROMETHEUS_URL", "TEMPO_URL", "OTEL_EXPORTER_OTLP_ENDPOINT", "PROVIDERS_URL", "GRAFANA_URL")
-"""Variables that name the parts of a stack that is not at docker compose's addresses."""
+VARIABLES = {
+    "service": "SERVICE_URL",
+    "prometheus": "PROMETHEUS_URL",
+    "tempo": "TEMPO_URL",
+    "collector": "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "providers": "PROVIDERS_URL",
+    "grafana": "GRAFANA_URL",
+}
+"""Part of a stack -> variable with its address, where that is not docker compose's."""
+_REQUIRED = ("service", "prometheus")
 SETTLE_DEADLINE = 30.0
 """Seconds for the last target: one interval, and the Collector's retries after Prometheus was away."""
 _EXPORTED = "process_thread_count"
@@ -186,7 +194,7 @@ def find_external(
     defaults: Addresses | None = None,
     first_metrics: float = _FIRST_METRICS,
 ) -> ExternalStack | None:
-    """Return the stack that the environment names (`NAMES`), or else the one at docker compose's addresses.
+    """Return the stack that the environment names (`VARIABLES`), or else the one at docker compose's addresses.
 
     Args:
         report: Receives one line when something else answers at the default addresses.
@@ -202,25 +210,10 @@ def find_external(
     """
     settings = dotenv.read(environment=environment)
     defaults = defaults or published(settings)
-    named = any(environment.get(name) for name in NAMES[:2])
-    # Parts at compose's addresses do not belong to a service at another address.
-    providers_there, grafana_there = ("", "") if named else (defaults.providers, defaults.grafana)
-    service, prometheus, tempo, collector, providers, grafana = (
-        environment.get(name, default).rstrip("/")
-        for name, default in zip(
-            NAMES,
-            (
-                defaults.service,
-                defaults.prometheus,
-                defaults.tempo,
-                defaults.collector,
-                providers_there,
-                grafana_there,
-            ),
-            strict=True,
-        )
-    )
-    addresses = Addresses(service or defaults.service, prometheus or defaults.prometheus, tempo, collector, providers)
+    named = any(environment.get(VARIABLES[part]) for part in _REQUIRED)
+    if named:  # providers and Grafana at compose's addresses do not belong to a service at another address
+        defaults = dataclasses.replace(defaults, providers="", grafana="")
+    addresses = Addresses(**{part: _address(part, environment, getattr(defaults, part)) for part in VARIABLES})
     if not named and not (
         readiness.answers(f"{addresses.service}/health") and _answers_prometheus(addresses.prometheus)
     ):
@@ -237,11 +230,18 @@ def find_external(
             f"The stack at {addresses.service} is not complete: there is no {' and no '.join(missing)}; "
             "start them (docker compose up -d --wait) or end the stack (docker compose down)."
         )
-    if grafana and readiness.answers(f"{grafana}/api/health"):
-        addresses = dataclasses.replace(addresses, grafana=grafana)
-    elif environment.get("GRAFANA_URL"):
-        report(f"warning: no Grafana answers at {grafana} (GRAFANA_URL); the run goes on without its annotations")
+    if addresses.grafana and not readiness.answers(f"{addresses.grafana}/api/health"):
+        if environment.get("GRAFANA_URL"):
+            where = f"{addresses.grafana} (GRAFANA_URL)"
+            report(f"warning: no Grafana answers at {where}; the run goes on without its annotations")
+        addresses = dataclasses.replace(addresses, grafana="")
     return ExternalStack(addresses, build, int(settings["INTERVAL"]))
+
+
+def _address(part: str, environment: Mapping[str, str], default: str) -> str:
+    """Return the address of a part; an empty variable means that the stack has no such part."""
+    address = environment.get(VARIABLES[part], default).rstrip("/")
+    return address or (default if part in _REQUIRED else "")
 
 
 def check(service: str, prometheus: str, *, first_metrics: float = _FIRST_METRICS) -> str:

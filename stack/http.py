@@ -20,7 +20,7 @@ _CHUNK = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to a GET, of any status."""
+    """The answer to a GET, with any status."""
 
     status: int
     body: bytes

@@ -1,4 +1,4 @@
-"""The project's commands for tests: as a process, or in this one where only what they say is looked at."""
+"""The project's commands for tests: as a process, or in this process where only their output is checked."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def run(script: str, *arguments: str, **environment: str) -> subprocess.Complete
 
 
 def invoke(script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Call a script's function with a command line: what `run` does without a second of imports.
+    """Call a script's function with a command line: as `run`, without a second of imports.
 
     Raises:
-        BaseException: what the script would have ended with a traceback for.
+        BaseException: an error that would end the script with a traceback.
     """
     app = typer.Typer(add_completion=False)
     app.command()(importlib.import_module(f"scripts.{script.removesuffix('.py')}").main)

@@ -15,17 +15,17 @@ from tests.acceptance import SuiteRun, drive, needed
 
 HERE = Path(__file__).parent
 MEASURED = (HERE, HERE / "scripts")
-"""Where tests are that want the machine for themselves."""
+"""Folders of tests that need the whole machine."""
 STACKS = (HERE / "scripts", HERE / "stack")
-"""Where tests start a whole stack, and so take longest."""
+"""Folders of tests that start a whole stack, which take longest."""
 
-# Read once per process, by the first application that is instrumented: it must be there before any test.
+# Read once per process by the first application that is instrumented, so it is set before any test.
 os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
 
-# Nothing of what a collection loads is garbage, and looking for some takes a fifth of its time.
+# The collection of tests creates no garbage; the garbage collector would take a fifth of its time.
 gc.disable()
 
-# The same examples each time; `--hypothesis-profile explore` looks for new ones.
+# The same examples each time; `--hypothesis-profile explore` searches for new ones.
 settings.register_profile("same", derandomize=True)
 settings.register_profile("explore", max_examples=1000)
 settings.load_profile("same")
@@ -36,24 +36,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--external",
         action="store_true",
-        help="Measure the stack that runs (docker compose, or the one that SERVICE_URL and the others name).",
+        help="Measure the running stack (docker compose, or the stack named by SERVICE_URL and the other variables).",
     )
     group.addoption("--profile", choices=PROFILES, default="quick", help="Size of the acceptance run. Default: quick.")
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads its own options
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """The fast tests run on all cores by themselves, unless `-n`, `-s` or `--pdb` says otherwise."""
+    """Run the fast tests on all cores, unless `-n`, `-s` or `--pdb` is given."""
     option = config.option
     if "PYTEST_XDIST_WORKER" in os.environ:
-        return  # a worker has no workers of its own
+        return  # a worker starts no workers
     if option.numprocesses is None and "not acceptance" in option.markexpr and option.capture != "no":
         option.numprocesses = "auto"
         option.dist = "worksteal" if option.dist == "no" else option.dist
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A run that is measured shares the machine with no other test; of several workers none begins the longest last."""
+    """Keep measured runs apart from other tests; on several workers, start the longest tests first."""
     for item in items:
         if isinstance(item, pytest.Function) and "prometheus" in item.fixturenames:
             item.add_marker(pytest.mark.acceptance)
@@ -61,26 +61,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.alone)
         if item.get_closest_marker("alone") and item.path.parent not in MEASURED:
             places = " and ".join(f"{place.relative_to(config.rootpath)}/" for place in MEASURED)
-            msg = f"{item.nodeid} wants the machine for itself: move it to {places}, where make test looks for such"
+            msg = f"{item.nodeid} needs the whole machine: move it to {places}, where make test looks for such tests"
             raise pytest.UsageError(msg)
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: (item.path.parent not in STACKS, item.get_closest_marker("acceptance") is None))
 
 
 def pytest_collection_finish() -> None:
-    """What the modules hold lasts to the end: no collection need look at it again."""
+    """Exclude the objects of the modules, which last to the end, from garbage collection."""
     gc.freeze()
     gc.enable()
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """`-n auto`: half as many again as there are cores, since tests of services wait for a third of their time."""
+    """`-n auto`: 1.5 workers per core, since tests of services wait for a third of their time."""
     return -(-3 * (os.cpu_count() or 1) // 2)
 
 
 @pytest.fixture(scope="session")
 def prometheus() -> PrometheusBinary:
-    """A real Prometheus, fetched into the project's cache when the machine has none."""
+    """A real Prometheus, downloaded into the cache when the machine has none."""
     try:
         return find_prometheus(print)
     except StackError as error:
@@ -89,7 +89,7 @@ def prometheus() -> PrometheusBinary:
 
 @pytest.fixture(scope="session")
 def suite(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> SuiteRun:
-    """One run, on one stack, of every scenario that a test of this session needs."""
+    """One run on one stack with every scenario that the tests of this session need."""
     external = request.config.getoption("--external")
     if not external:
         request.getfixturevalue("prometheus")

@@ -26,7 +26,11 @@ OTHERS = ("up", "target_info", "scrape_", "python_", "process_")
 
 def series(url: str, run: SuiteRun) -> list[dict[str, str]]:
     """All series of the run, by their labels."""
-    asked = {"match[]": '{__name__=~".+"}', "start": run.record.started - 60, "end": (run.record.ended or 0) + 60}
+    asked: dict[str, Any] = {
+        "match[]": '{__name__=~".+"}',
+        "start": run.record.started - 60,
+        "end": (run.record.ended or 0) + 60,
+    }
     found: list[dict[str, str]] = requests.get(f"{url}/api/v1/series", params=asked, timeout=30).json()["data"]
     return found
 

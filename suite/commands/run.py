@@ -23,8 +23,7 @@ from reelbench.reporting.catalogue.prices import PricesError
 from reelbench.reporting.catalogue.sli_file import CatalogueError
 from reelbench.reporting.evidence.prometheus import QueryError
 from reelbench.stack.errors import StackError
-from reelbench.stack.external import NAMES as ADDRESSES
-from reelbench.stack.external import find_external
+from reelbench.stack.external import VARIABLES, find_external
 from reelbench.suite import variants
 from reelbench.suite.commands.console import RUNS, fail, say
 from reelbench.suite.interrupt import Forwarding
@@ -127,7 +126,7 @@ def _runs_errors(runs: Path) -> list[str]:
 
 def _address_errors(environment: Mapping[str, str]) -> list[str]:
     """Return what is wrong with the variables that name the parts of a running stack."""
-    named = {name: url for name in ADDRESSES if (url := environment.get(name))}
+    named = {name: url for name in VARIABLES.values() if (url := environment.get(name))}
     return [
         f"{name}: {url!r} is not a base URL; write it like http://127.0.0.1:8000, or unset it"
         for name, url in named.items()

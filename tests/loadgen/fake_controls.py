@@ -70,7 +70,7 @@ class FakeControls:
 
     async def _state(self, _request: web.Request) -> web.Response:
         state = self.states.pop(0) if len(self.states) > 1 else self.states[0] if self.states else CLEAN
-        return _refused(state["refused"]) if "refused" in state else web.json_response(CLEAN | state)
+        return _refused(int(str(state["refused"]))) if "refused" in state else web.json_response(CLEAN | state)
 
     async def _switches(self, request: web.Request) -> web.Response:
         if request.method == "PUT":

@@ -90,8 +90,9 @@ class FakeTarget:
     async def _create(self, request: web.Request) -> web.StreamResponse:
         if request.content_type == "multipart/form-data":
             form = await request.post()
-            upload = {key: value for key, value in form.items() if isinstance(value, str)}
+            upload: dict[str, Any] = {key: value for key, value in form.items() if isinstance(value, str)}
             file = form["input_reference"]
+            assert isinstance(file, web.FileField)
             upload["file"] = (file.filename, file.content_type, file.file.read())
         else:
             upload = await request.json()
@@ -111,7 +112,7 @@ class FakeTarget:
         self.peak = max(self.peak, self.in_flight)
         asyncio.get_running_loop().call_later(self.seconds, self._finish, identity, number)
         response = web.json_response(self.videos[identity])
-        response.video_id = identity
+        vars(response)["video_id"] = identity
         return response
 
     def _finish(self, identity: str, number: int) -> None:

@@ -35,7 +35,7 @@ async def saying(answer: bytes | None) -> AsyncIterator[str]:
     finally:
         server.close()
         over.set()
-        await asyncio.gather(*handlers, return_exceptions=True)
+        await asyncio.gather(*filter(None, handlers), return_exceptions=True)
 
 
 def http(body: bytes, status: str = "200 OK", head: str = "") -> bytes:

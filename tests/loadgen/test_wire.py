@@ -86,5 +86,6 @@ def test_a_form_reads_back_as_it_was(name: str) -> None:
     assert size.get_payload(decode=True) == b"1x1"
     assert file.get_payload(decode=True) == document.data
     assert file.get_content_type() == "application/pdf"
-    written = name.translate(str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"}))
+    escaped: dict[str, str | int | None] = {'"': "%22", "\r": "%0D", "\n": "%0A"}
+    written = name.translate(str.maketrans(escaped))
     assert f'filename="{written}"'.encode() in parts[0]

@@ -88,8 +88,8 @@ def openmetrics(runs: Iterable[MadeRun]) -> str:
     for series in STEADY:
         lines.extend(f"{series} 1 {at}" for at in _instants())
     for series in HISTOGRAMS:
-        name, _, labels = series.removesuffix("}").partition("{")
-        lines.extend(_histogram(name, labels, [0.2] * 90 + [1.5] * 10))
+        name, _, matchers = series.removesuffix("}").partition("{")
+        lines.extend(_histogram(name, matchers, [0.2] * 90 + [1.5] * 10))
     return "\n".join([*lines, "# EOF", ""])
 
 

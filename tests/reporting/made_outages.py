@@ -70,7 +70,7 @@ def jobs() -> list[JobRecord]:
             made.append(failed("partial_failures", "n05", i, 1.0))
     for i in range(20):
         asked = BEGIN["job_cancellation", "n05"] + GAP * i + 0.2
-        ends = {"cancel_sent": asked, "done": asked + 0.01 * (i + 1), "deleted": True}
+        ends: dict[str, object] = {"cancel_sent": asked, "done": asked + 0.01 * (i + 1), "deleted": True}
         if i < 18:
             ends |= {"outcome": Outcome.CANCELLED, "leftover": False, "error": "cancelled by the plan", "bytes": 0}
         made.append(job("job_cancellation", "n05", i, 1.0, **ends))

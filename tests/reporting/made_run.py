@@ -15,8 +15,10 @@ from pathlib import Path
 import msgspec
 from opentelemetry.exporter.otlp.json.file import FileSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import RandomIdGenerator, TracerProvider
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.util.types import AnyValue
 
 from reelbench.loadgen.record.jobs import CallRecord, JobRecord, Outcome, RequestRecord
 from reelbench.loadgen.record.run import (
@@ -165,7 +167,7 @@ def traces(jobs: list[JobRecord], run_id: str) -> str:
     provider.add_span_processor(SimpleSpanProcessor(FileSpanExporter(stream=stream)))
     tracer = provider.get_tracer("loadgen")
     for job in jobs:
-        attributes = {
+        attributes: dict[str, AnyValue] = {
             "run_id": run_id,
             "scenario": job.scenario,
             "case": job.case,
@@ -181,7 +183,9 @@ def traces(jobs: list[JobRecord], run_id: str) -> str:
 
 def make(*, profile: str = "standard", seed: int = 1) -> MadeRun:
     rng = random.Random(seed)
-    series, jobs, requests = Series(), [], []
+    series = Series()
+    jobs: list[JobRecord] = []
+    requests: list[RequestRecord] = []
     scenarios: dict[str, ScenarioRecord] = {}
     now = START + 1
     for name, case, slots, count in CASES:

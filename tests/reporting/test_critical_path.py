@@ -139,7 +139,7 @@ def traces(draw: st.DrawFn, *, nested: bool = False) -> tuple[TraceSpan, ...]:
         parent = found[draw(st.integers(0, number - 1))]
         low, high = sorted((draw(instants), draw(instants)))
         if nested:
-            low, high = (min(max(at, parent.started), parent.ended) for at in (low, high))
+            low, high = (int(min(max(at, parent.started), parent.ended)) for at in (low, high))
         found.append(
             TraceSpan(float(low), float(high), draw(st.sampled_from("abc")), "n", f"s{number}", parent.span_id)
         )

@@ -32,8 +32,8 @@ from reelbench.reporting.sections.performance.open_loop import section
 from reelbench.reporting.statistics.censoring import tail
 from reelbench.reporting.statistics.intervals import percentile
 from tests.reporting.evidence_of import evidence, measurement
-from tests.reporting.made_open import START, case_of, even, jobs_of, queue, run_of
-from tests.reporting.made_run import MadeRun
+from tests.reporting.made_open import case_of, even, jobs_of, queue, run_of
+from tests.reporting.made_run import START, MadeRun
 
 QUANTILES = (0.5, 0.95, 0.99)
 

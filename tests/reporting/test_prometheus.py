@@ -31,7 +31,7 @@ class Answers(requests.Session):
         super().__init__()
         self.body, self.status = body, status
 
-    def post(self, *args: object, **kwargs: object) -> requests.Response:  # type: ignore[override]
+    def post(self, *args: object, **kwargs: object) -> requests.Response:
         if isinstance(self.body, Exception):
             raise self.body
         response = requests.Response()

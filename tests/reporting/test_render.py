@@ -105,5 +105,5 @@ def test_stacked_bars_begin_where_the_piece_before_ends() -> None:
 
 def test_numbers_and_lists_in_a_sentence_are_grammatical() -> None:
     assert [text.counted(n, "job") for n in (0, 1, 2, 1234)] == ["0 jobs", "1 job", "2 jobs", "1,234 jobs"]
-    lists = ([], ["closed"], ["closed", "open"], ["closed", "idle", "open"])
+    lists: tuple[list[str], ...] = ([], ["closed"], ["closed", "open"], ["closed", "idle", "open"])
     assert [text.listed(words) for words in lists] == ["", "closed", "closed and open", "closed, idle and open"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -47,7 +48,7 @@ def two_levels(made: MadeRun) -> Evidence:
     return known(made, jobs, TraceEvidence(spans={"a": TRACE, "b": SLOW, "bad": SLOW}, per_case=500))
 
 
-def blocks(section: Section, kind: type) -> list:
+def blocks(section: Section, kind: type) -> list[Any]:
     return [block for block in section.blocks if isinstance(block, kind)]
 
 

@@ -35,7 +35,7 @@ class FakeTempo(BaseAdapter):
         self.answer = answer
         self.asked: list[tuple[str, dict[str, str]]] = []
 
-    def send(self, request: requests.PreparedRequest, **_: object) -> requests.Response:
+    def send(self, request: requests.PreparedRequest, *_: object, **__: object) -> requests.Response:
         parts = urlsplit(str(request.url))
         parameters = {key: values[0] for key, values in parse_qs(parts.query).items()}
         self.asked.append((parts.path, parameters))

@@ -71,6 +71,7 @@ def test_throughput_is_greatest_at_the_peak() -> None:
     found = fit(LEVELS, [law(n, 0.04, 0.0006, 3.0) for n in LEVELS])
     assert found is not None
     assert found.peak == pytest.approx(math.sqrt(0.96 / 0.0006), rel=1e-4)  # 40
+    assert found.peak is not None
     around = [found.at(n) for n in (found.peak - 1, found.peak, found.peak + 1)]
     assert max(around) == around[1]
     assert found.ceiling is None

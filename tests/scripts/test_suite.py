@@ -193,7 +193,7 @@ def test_a_target_that_answers_rubbish_is_one_sentence(tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
-def test_all_mistakes_in_the_options_are_told_at_once(tmp_path: Path) -> None:
+def test_all_mistakes_in_the_options_are_reported_at_once(tmp_path: Path) -> None:
     document = tmp_path / "missing.pdf"
     done = invoke("run_suite.py", "--scenario", "nope", "--profile", "big", "--seed", "-1", "--document", str(document))
     assert (done.returncode, done.stdout) == (2, "")
@@ -203,8 +203,8 @@ def test_all_mistakes_in_the_options_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_a_number_of_repetitions_out_of_range_is_one_sentence(tmp_path: Path) -> None:
-    for number in ("0", "1001"):
-        done = invoke("run_suite.py", "--embedded", "--repeat", number, "--runs", str(tmp_path / "runs"))
+    for number in (0, -1, 1001):
+        done = invoke("run_suite.py", "--embedded", "--repeat", str(number), "--runs", str(tmp_path / "runs"))
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr == f"error: --repeat: is {number}; use 1 to 1000\n"
 
@@ -221,7 +221,7 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyP
     )
 
 
-def test_a_file_for_runs_and_addresses_that_are_none_are_told_with_the_other_mistakes(tmp_path: Path) -> None:
+def test_a_file_for_runs_and_invalid_addresses_are_reported_with_the_other_mistakes(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("no folder")
     addresses = {"SERVICE_URL": "foo", "PROMETHEUS_URL": "http://127.0.0.1:1", "TEMPO_URL": "127.0.0.1:3200"}

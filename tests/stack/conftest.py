@@ -14,7 +14,7 @@ Answers = dict[str, tuple[int, bytes] | Callable[[], tuple[int, bytes]]]
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[Answers], str]]:
-    """Serve fixed answers by path (without the query) on loopback; gives the base URL."""
+    """Serve fixed answers by path (without the query) on loopback; return the base URL."""
     servers: list[ThreadingHTTPServer] = []
 
     def start(answers: Answers) -> str:

@@ -66,7 +66,7 @@ def test_down_early_and_aligned_samples_do_not_count(world: World) -> None:
     assert settled.instant == pytest.approx(1015, abs=0.2)
 
 
-def test_nobody_waits_for_a_component_that_has_ended(world: World) -> None:
+def test_a_component_that_has_ended_is_not_waited_for(world: World) -> None:
     world.samples |= {"up{a}": [(1000.5, "1")], "up{b}": [(999.9, "1")]}
     selectors = {"a": "up{a}", "b": "up{b}"}
     settled = await_telemetry("http://p", selectors, 1000.0, ended=lambda: ["b"], clock=world.clock, sleep=world.sleep)

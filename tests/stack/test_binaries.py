@@ -113,20 +113,14 @@ def test_nothing_doubtful_gets_into_the_cache(
     assert list(cache.folder.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("system", "machine", "name"),
-    [
+def test_the_release_is_that_for_this_machine_if_there_is_one(tmp_path: Path) -> None:
+    for system, machine, name in (
         ("Linux", "x86_64", "linux-amd64"),
         ("Linux", "aarch64", "linux-arm64"),
         ("Darwin", "arm64", "darwin-arm64"),
         ("Darwin", "x86_64", "darwin-amd64"),
-    ],
-)
-def test_names_of_machines(system: str, machine: str, name: str) -> None:
-    assert release._platform(system, machine) == name
-
-
-def test_other_machines_are_refused(tmp_path: Path) -> None:
+    ):
+        assert release._platform(system, machine) == name
     with pytest.raises(StackError, match=r"no release of Prometheus 3\.14\.0 for Plan9 on vax"):
         release.install(Cache(tmp_path), system="Plan9", machine="vax")
 

@@ -76,7 +76,7 @@ def test_a_stack_without_traces_can_be_named(serve: Callable[..., str], nowhere:
         ({"/health": (200, b""), "/v1/videos": (200, b'{"object":"x","data":[]}')}, KNOWS, "does not list videos"),
     ],
 )
-def test_strangers_are_not_taken_for_our_stack(
+def test_other_servers_are_not_taken_for_a_stack(
     serve: Callable[..., str], nowhere: str, service: Answers, known: bytes, complaint: str
 ) -> None:
     lines: list[str] = []

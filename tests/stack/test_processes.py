@@ -27,7 +27,7 @@ def alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    # A zombie is dead, also before its parent has collected it.
+    # A zombie counts as dead.
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, check=False).stdout
     return not state.strip().startswith(b"Z") and bool(state.strip())
 

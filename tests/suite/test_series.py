@@ -128,7 +128,7 @@ def test_all_runs_are_reported_together(tmp_path: Path, monkeypatch: pytest.Monk
     assert again.record.runs == ("x.full.r1", "x.full.r2")
 
 
-def test_every_wrong_name_is_told_with_the_known_ones() -> None:
+def test_every_wrong_name_is_reported_with_the_known_ones() -> None:
     known = "retries, breaker, cache, pooling, scene_concurrency"
     assert ", ".join(NAMES) == known
     assert errors(parse("cache, nope,cache,")) == [

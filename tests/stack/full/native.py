@@ -51,7 +51,7 @@ class NativeStack:
     tools: Tools
     tempo: Path | None
     environment: Mapping[str, str] = field(default_factory=dict)
-    """For the service, on top of what compose gives it."""
+    """Added to the environment of the service."""
 
     def __post_init__(self) -> None:
         self.compose = compose.load(INTERVAL=str(INTERVAL))["services"]
@@ -184,7 +184,7 @@ class NativeStack:
         command = [str(self.tools.prometheus), *self.compose["prometheus"]["command"]]
         line = replaced("\n".join(command), "/etc/prometheus/prometheus.yml", str(config))
         line = replaced(line, "=/prometheus\n", f"={self.folder / 'tsdb'}\n")
-        return [*line.split("\n"), f"--http.listen-address={self.addresses['prometheus:9090']}"], clean()
+        return [*line.split("\n"), f"--web.listen-address={self.addresses['prometheus:9090']}"], clean()
 
     def _tempo(self) -> tuple[list[str], dict[str, str]]:
         command = [str(self.tempo), *self.compose["tempo"]["command"]]
@@ -231,7 +231,7 @@ class NativeStack:
 
 
 def clean() -> dict[str, str]:
-    """The environment without the telemetry settings of the shell that runs the tests."""
+    """The environment without the telemetry settings of the user who runs the tests."""
     return {
         key: value
         for key, value in os.environ.items()

@@ -123,6 +123,7 @@ def ask(run: Run, key: Key, **more: str) -> list[dict[str, Any]]:
 def ask_prometheus(run: Run, expr: str, *, instant: bool) -> list[dict[str, Any]]:
     if instant:  # some show what goes on, others what rules have recorded a little later
         return run.stack.query(expr, run.settled.settled_at) or run.stack.query(expr, run.at)
+    assert run.at is not None
     asked = {"query": expr, "start": run.at - math.ceil(run.at - run.record.started), "end": run.at, "step": 1}
     answer = http.get(f"{run.stack.prometheus_url}/api/v1/query_range?{urlencode(asked)}", timeout=10)
     assert answer.ok, answer.body
@@ -130,6 +131,7 @@ def ask_prometheus(run: Run, expr: str, *, instant: bool) -> list[dict[str, Any]
 
 
 def ask_tempo(run: Run, path: str, query: str, **more: str | int) -> dict[str, Any]:
+    assert run.at is not None
     asked = {"q": query, "start": int(run.record.started), "end": int(run.at) + 1, **more}
     answer = http.get(f"{run.stack.tempo_url}{path}?{urlencode(asked)}", timeout=10)
     assert answer.ok, f"{query}\n{answer.body!r}"

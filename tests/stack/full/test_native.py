@@ -67,12 +67,11 @@ TABLE: tuple[tuple[str, str, Callable[[list[JobRecord], list[RequestRecord]], fl
 )
 
 
-@pytest.mark.parametrize(("metric", "around", "logged"), TABLE, ids=lambda value: str(value)[:40])
-def test_totals_equal_the_client_log(
-    run: Run, metric: str, around: str, logged: Callable[[list[JobRecord], list[RequestRecord]], float]
-) -> None:
-    found = run.stack.value(around.format(run.ours(metric)), run.at)
-    assert found == pytest.approx(logged(run.jobs, run.requests), rel=1e-9)
+def test_totals_equal_the_client_log(run: Run, subtests: pytest.Subtests) -> None:
+    for metric, around, logged in TABLE:
+        with subtests.test(around.format(metric)):
+            found = run.stack.value(around.format(run.ours(metric)), run.at)
+            assert found == pytest.approx(logged(run.jobs, run.requests), rel=1e-9)
 
 
 def test_process_wide_signals_have_their_names_and_totals(run: Run) -> None:

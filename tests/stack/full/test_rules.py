@@ -24,11 +24,11 @@ NEEDS_NATIVE = {"native.yml"}
 
 @pytest.fixture(scope="session")
 def promtool() -> Path:
-    """The promtool that `make stack-tools` built, one on the path, or the one of a Prometheus in the cache."""
+    """The promtool that `make stack-tools` built, one on the path, or one of a Prometheus in the cache."""
     cache = cache_folder()
     found = [locate(dotenv.read(), cache).promtool, *filter(None, [shutil.which("promtool")])]
     found += sorted(cache.glob("prometheus-*/promtool"))
-    for path in map(Path, found):
+    for path in (Path(str(one)) for one in found):
         if path.is_file():
             return path
     pytest.skip("there is no promtool: not on PATH, not in the cache; where there is Go: make stack-tools")

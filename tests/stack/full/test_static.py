@@ -57,22 +57,22 @@ def test_ports_are_published_on_loopback_alone() -> None:
     assert len({port.split(":")[1] for port in ports}) == len(ports) == 7
 
 
-@pytest.mark.parametrize("name", sorted(SERVICES))
-def test_every_container_is_bounded_and_harmless(name: str) -> None:
-    service = SERVICES[name]
-    assert re.fullmatch(r"\d+[mg]", service["mem_limit"])
-    assert service["cap_drop"] == ["ALL"]
-    assert service["security_opt"] == ["no-new-privileges:true"]
-    assert service.get("read_only") or name == "grafana"
-    # The Collector's image names a user of its own, as all images here do but for Valkey's and ours.
-    assert service.get("user") not in {"root", "0"}
-    assert "user" in service or name == "otel-collector"
-    assert "healthcheck" in service or name in {"loadgen", "collector-ready", "otel-collector"}
-    assert "privileged" not in service
-    assert not any("docker.sock" in str(volume) for volume in service.get("volumes", []))
+def test_every_container_is_bounded_and_unprivileged(subtests: pytest.Subtests) -> None:
+    for name, service in SERVICES.items():
+        with subtests.test(name):
+            assert re.fullmatch(r"\d+[mg]", service["mem_limit"])
+            assert service["cap_drop"] == ["ALL"]
+            assert service["security_opt"] == ["no-new-privileges:true"]
+            assert service.get("read_only") or name == "grafana"
+            # The Collector's image sets a user, as do all images but Valkey's and Reelbench's.
+            assert service.get("user") not in {"root", "0"}
+            assert "user" in service or name == "otel-collector"
+            assert "healthcheck" in service or name in {"loadgen", "collector-ready", "otel-collector"}
+            assert "privileged" not in service
+            assert not any("docker.sock" in str(volume) for volume in service.get("volumes", []))
 
 
-def test_whatever_is_waited_for_can_be_waited_for() -> None:
+def test_dependencies_wait_for_health_checks_that_exist() -> None:
     for name, service in SERVICES.items():
         for other, how in service.get("depends_on", {}).items():
             condition = how["condition"]
