@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reelbench.reporting.document import text
-from reelbench.reporting.document.report import Paragraph, Section, Table
+from reelbench.reporting.document.report import Section, Table
 from reelbench.reporting.evidence.evidence import Evidence, place_name
 
 SHOWN = 5

@@ -99,7 +99,7 @@ class Evidence:
         return next((c.started for c in found.cases if c.name == case), None) if found else None
 
     def breakers_read(self, scenario: str) -> bool:
-        """False when the changes of the breakers in a scenario are not known, because nobody could read them."""
+        """False when the changes of the breakers in a scenario are not known, because no process could read them."""
         return all(case.breakers_read is not False for case in self._began(scenario))
 
     def calls_read(self, scenario: str) -> bool:
