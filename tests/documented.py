@@ -22,7 +22,7 @@ from tests.pages import ROOT, Block, pages, tracked
 DEADLINE = 600
 """Seconds for the commands of one section."""
 JUDGES = re.compile(r"scripts/(run_suite|export_reports)\.py|reelbench (run|report|compare)")
-SLOW = re.compile(rf"{JUDGES.pattern}|-m reelbench.service")
+SLOW = re.compile(rf"{JUDGES.pattern}|reelbench list runs|-m reelbench.service")
 VERDICTS = (0, 1, 3)
 """Exit codes of a command that judges: its verdict depends on the machine."""
 SERVER = (
