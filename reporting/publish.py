@@ -14,7 +14,7 @@ from reelbench.reporting.results.results import to_json
 
 
 class FormatError(ValueError):
-    """An unknown format; the message is one sentence."""
+    """A format that nobody writes; the message is one sentence."""
 
 
 class Format(StrEnum):
@@ -29,7 +29,7 @@ class Format(StrEnum):
 
 
 DEFAULT = (Format.MARKDOWN, Format.HTML, Format.CSV, Format.JSON, Format.JUNIT)
-"""Default formats: all but LaTeX, whose figures are drawn a second time."""
+"""What the commands write unless told otherwise: all but LaTeX, whose figures are drawn once more."""
 
 
 PAGE = "report.html"

@@ -76,9 +76,9 @@ class CaseRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     switches: dict[str, bool] = {}
     """Switches of the service that were changed for this case, warm-up included."""
     breakers_read: bool | None = None
-    """False when the service's breakers were asked for their changes and did not answer; None: not asked."""
+    """False when the service's breakers were asked for their changes and did not answer; None when nobody asked."""
     calls_read: bool | None = None
-    """False when a provider was asked for its log of calls and did not answer; None: not asked."""
+    """False when a provider was asked for its log of calls and did not answer; None when nobody asked."""
     prompts: Literal["unique", "repeated", "half_new"] = "unique"
     """Whether the prompts are new, those of the case before, or half and half."""
     arrivals: ArrivalsRecord | None = None

@@ -1,4 +1,4 @@
-"""A case and its baseline: the difference of two samples of response times."""
+"""A case beside its baseline: the difference of two samples of response times."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 The walk is the usual one of CRISP (Zhang et al., "CRISP: Critical Path Analysis of Large-Scale Microservice
 Architectures", USENIX ATC 2022), as Jaeger has it, too: from the end backwards, the path is in the child that finished
 last, then in the one that finished last before that child began; between them it is in the parent itself. Children that
-ran in parallel to the chosen one are off the path.
+ran beside the chosen one are off the path.
 
 Two cases need a rule of their own:
 

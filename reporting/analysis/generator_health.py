@@ -14,7 +14,7 @@ from reelbench.reporting.statistics.intervals import percentile
 MAX_GENERATOR_CPU = 0.8
 """Cores. The generator is one event loop: above 80 % of a core, requests queue inside it (M/M/1: four waiting)."""
 MAX_LATENESS = 0.05
-"""Seconds. Below this a late start is within the jitter of a busy laptop."""
+"""Seconds. Below this a late start cannot be told from the jitter of a busy laptop."""
 MAX_LATENESS_SHARE = 0.1
 """Of the median response time: lateness is a part of it, and a tenth is the error we accept."""
 

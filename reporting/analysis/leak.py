@@ -1,4 +1,4 @@
-"""Does the service's memory grow from job to job without falling again?"""
+"""Does the service's memory grow from job to job, for good?"""
 
 from __future__ import annotations
 

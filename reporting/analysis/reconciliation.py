@@ -137,7 +137,7 @@ def _silence(evidence: Evidence) -> str:
 
 
 def _faulted_calls(evidence: Evidence, scenario: str) -> list[Count]:
-    """Compare the providers' call log with the calls their faults saw: an incomplete log proves nothing."""
+    """The providers' log of calls beside what their faults saw: a log that lacks some cannot prove that none came."""
     counts = []
     for fault in evidence.faults(scenario):
         if fault.target == "store" or fault.seen is None or fault.ended is None:

@@ -137,7 +137,7 @@ def _judge(
     if status is Status.PASS and sli.samples is Samples.RESPONSE_TIMES and sli.quantile and case is not None:
         status, reason = _with_cut_off(open_case(evidence, scenario, case), sli.quantile, objective.value)
     places = {(scenario.name, c.name) for c in scenario.cases} if case is None else {(scenario.name, case.name)}
-    # a loss makes counts differ, so a key objective that does not hold is FAIL also then
+    # a loss is what makes counts differ, so a key objective that does not hold fails all the same
     if status in {Status.PASS, Status.FAIL, Status.INCONCLUSIVE} and not (sli.key and status is Status.FAIL):
         if places & invalid:
             status, reason, too_few = Status.INVALID, "the load generator was the bottleneck", False
@@ -206,7 +206,7 @@ def _unknown_overrides(evidence: Evidence, dimension: str) -> list[str]:
 
 
 def _uncounted(evidence: Evidence) -> list[str]:
-    """A stack with a trace store promises a fourth count; without it a loss of spans is not visible."""
+    """A stack that has a trace store promises a fourth count; without it nobody knows whether spans were lost."""
     if evidence.stack is None or not evidence.stack.traces_url or not evidence.traces.absent:
         return []
     return [f"Root spans were not counted: {evidence.traces.absent}"]

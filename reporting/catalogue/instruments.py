@@ -79,7 +79,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """What the attribute of an instrument says.
 
         Raises:
-            KeyError: it is not declared.
+            KeyError: nobody has written it down.
         """
         entries = [entry for entry in self.attributes if entry.name == name]
         for entry in entries:

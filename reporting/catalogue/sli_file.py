@@ -113,7 +113,7 @@ def _named(key: str, raw: Any, errors: list[str]) -> list[tuple[str, dict[Any, A
 def _check_texts(
     place: str, entry: dict[Any, Any], ids: set[str], metrics: Collection[str] | None, errors: list[str]
 ) -> None:
-    """Check the parts of an entry that do not depend on the others: its queries, and the indicator it names."""
+    """Check what can be checked of an entry whatever else is wrong in it: its queries, and the indicator it names."""
     asks = "function" if entry.get("source") == "records" else "query"
     if asks not in entry:
         errors.append(f"{place}: the key {asks!r} is missing; add it")

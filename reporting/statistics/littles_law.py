@@ -1,4 +1,4 @@
-"""Little's law in a closed loop: the jobs in flight that the records account for, next to those that were kept.
+"""Little's law in a closed loop: the jobs in flight that the records account for, beside those that were kept.
 
 L = lambda W: the average number of jobs in a system is the rate at which they arrive times the average time they stay
 (J. D. C. Little, "A Proof for the Queuing Formula: L = lambda W", Operations Research 9(3), 1961). Over a bounded time
@@ -22,7 +22,7 @@ class Window:
 
     seconds: float
     throughput: float
-    """X: jobs of any outcome that ended in it, per second."""
+    """X: jobs that ended in it, whatever their outcome, per second."""
     response_time: float | None
     """R: seconds that jobs were in flight in it, for each job that ended in it; None when none ended."""
     in_flight: float

@@ -44,7 +44,7 @@ def rank_test(run: Sequence[float], baseline: Sequence[float]) -> Rank:
 def permutation_p(run: Sequence[float], baseline: Sequence[float], q: float) -> float:
     """Two-sided p of the difference of the q-quantiles over all divisions of the pooled values: to 1e-12, never 0.
 
-    A quantile is an observed value, so a division of the pool into two sides follows from the ranks of their quantiles
+    A quantile is an observed value, so a division of the pool into two sides is told by the ranks of their quantiles
     there. How many divisions give each pair of ranks is counted (negative hypergeometric: N. L. Johnson, A. W. Kemp and
     S. Kotz, Univariate Discrete Distributions (2005), section 6.2.2), in place of a sample of divisions.
     """
@@ -54,12 +54,12 @@ def permutation_p(run: Sequence[float], baseline: Sequence[float], q: float) -> 
         np.sort(np.asarray(side, dtype=float))[k - 1] for side, (_, k) in zip((run, baseline), sides, strict=True)
     ]
     least = abs(values[0] - values[1]) * (1 - 1e-12)
-    at_least, covered = 0.0, 0.0
+    at_least, told = 0.0, 0.0
     for lower, upper in (sides, sides[::-1]):
         i, j, share = _lower_first(lower, upper)
         at_least += float(share[np.abs(pool[j - 1] - pool[i - 1]) >= least].sum())
-        covered += float(share.sum())
-    return min(1.0, at_least + max(2 * len(pool) * _IMPOSSIBLE, 1 - covered))
+        told += float(share.sum())
+    return min(1.0, at_least + max(2 * len(pool) * _IMPOSSIBLE, 1 - told))
 
 
 def fisher_p(run: tuple[int, int], baseline: tuple[int, int]) -> float:

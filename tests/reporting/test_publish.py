@@ -185,11 +185,11 @@ def test_rare_events_and_recovery_have_their_own_intervals(outages_dir: Path) ->
     }  # fmt: skip
     mttr = number(results, "mttr", "llm_outage")
     report = (outages_dir / "reports" / "reliability_report.md").read_text()
-    reported = re.search(r"MTTR of an LLM outage: \*\*(\S+) s\*\* \(95 % CI (\S+) to (\S+) s, n = (\d+)[;)]", report)
-    assert reported is not None, "the lower limit is not below 0: no recovery takes less"
+    told = re.search(r"MTTR of an LLM outage: \*\*(\S+) s\*\* \(95 % CI (\S+) to (\S+) s, n = (\d+)[;)]", report)
+    assert told is not None, "the lower limit is not below 0: no recovery takes less"
     interval = mttr["interval"]
-    assert [f"{x:.3f}" for x in (mttr["value"], interval["lower"], interval["upper"])] == list(reported.groups()[:3])
-    assert (mttr["n"], interval["method"]) == (int(reported[4]), "Student's t")
+    assert [f"{x:.3f}" for x in (mttr["value"], interval["lower"], interval["upper"])] == list(told.groups()[:3])
+    assert (mttr["n"], interval["method"]) == (int(told[4]), "Student's t")
 
 
 def test_outliers_are_named_with_their_trace(measured_dir: Path, made: MadeRun) -> None:
@@ -315,9 +315,9 @@ def test_junit_of_a_good_run_has_a_case_for_each_objective_and_place(measured_di
     assert all(float(case.get("time") or "") >= 0 for case in cases)
     assert next(child.tag for child in suite) == "properties"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", suite.get("timestamp") or "")
-    (reported,) = [c for c in cases if c.get("name") == "P95 response time: single_request / n01"]
-    assert reported.get("classname") == "reelbench.performance.single_request"
-    assert reported.findtext("system-out") == "PASS: value 908 ms, objective <= 2 s, n = 100"
+    (told,) = [c for c in cases if c.get("name") == "P95 response time: single_request / n01"]
+    assert told.get("classname") == "reelbench.performance.single_request"
+    assert told.findtext("system-out") == "PASS: value 908 ms, objective <= 2 s, n = 100"
 
 
 def test_junit_tells_failures_from_what_could_not_be_judged(measured_dir: Path) -> None:
@@ -331,12 +331,12 @@ def test_junit_tells_failures_from_what_could_not_be_judged(measured_dir: Path) 
     export(measured_dir, None, charts=False, formats=DATA)
     (suite,) = suites(measured_dir)
     failed = {c.get("name"): c[0] for c in suite.findall("testcase") if c.find("failure") is not None}
-    assert {name: reported.get("message") for name, reported in failed.items()} == {
+    assert {name: told.get("message") for name, told in failed.items()} == {
         "P95 response time: single_request / n01": "FAIL: value 908 ms, objective <= 500 ms, n = 100"
     }
     assert "histogram_quantile(" in (failed["P95 response time: single_request / n01"].text or "")
     errors = {c.get("name"): c[0] for c in suite.findall("testcase") if c.find("error") is not None}
-    assert {name: reported.get("type") for name, reported in errors.items()} == {
+    assert {name: told.get("type") for name, told in errors.items()} == {
         "Success rate: concurrent_load / n50": "INVALID",
         "Throughput: concurrent_load / n50": "INVALID",
         "Success rate: throughput / n50": "INCONCLUSIVE",

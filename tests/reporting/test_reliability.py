@@ -482,7 +482,7 @@ def test_without_prometheus_the_records_still_speak(outages_dir: Path) -> None:
 
 
 def test_two_dimensions_give_two_reports_and_the_worse_status(measured_dir: Path, outages_dir: Path) -> None:
-    """The performance scenarios of one made run and the reliability scenarios of the other."""
+    """The performance scenarios of one made run beside the reliability scenarios of the other."""
     other = read_run(outages_dir)
     change_run(
         measured_dir,
