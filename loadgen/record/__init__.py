@@ -1,0 +1,1 @@
+"""The files of a run: records, their readers and writers."""

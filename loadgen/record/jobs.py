@@ -12,7 +12,7 @@ from reelbench.loadgen.record.run_files import CALLS_FILE, JOBS_FILE, REQUESTS_F
 
 
 class Outcome(StrEnum):
-    """How a job ended, as the client saw it."""
+    """End of a job, as the client saw it."""
 
     COMPLETED = "completed"
     """The video was completed and, where the steps ask for it, downloaded."""
@@ -69,9 +69,9 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     cancel_sent: float | None = None
     """When the plan's cancellation was sent; `done` is when it was answered."""
     leftover: bool | None = None
-    """True when the service still showed the video after its cancellation was answered; None when not looked at."""
+    """True when the service still showed the video after its cancellation was answered; None when not checked."""
     released: float | None = None
-    """When the limit of jobs in flight of an open case let it go; None when it did not have to wait for that."""
+    """When the limit of jobs in flight of an open case released it; None when it did not have to wait."""
 
 
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -101,7 +101,7 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """When the caller sent it, by its ``X-Request-Start`` header."""
     arrived: float
     outcome: str
-    """What the provider did with it: ok, or the kind of fault it met."""
+    """Result at the provider: ok, or the kind of fault that hit it."""
     connection: str | None = None
     """The caller's address and port; distinct ones of a case are its connections. None when not known."""
 

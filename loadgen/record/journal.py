@@ -35,9 +35,9 @@ def occupied(folder: Path) -> str | None:
 class Journal:
     """Writes one run directory; use as a context manager.
 
-    Lines go to the kernel when a job ends, its requests first: a process killed at any instant leaves whole lines
-    behind, and has lost no more than the requests of jobs that had not ended. After a failed write nothing more is
-    appended, so that damage stays at the end of a file.
+    Lines go to the kernel when a job ends, its requests first: a process killed at any instant leaves whole lines,
+    and loses only the requests of jobs that had not ended. After a failed write nothing more is appended, so that
+    damage stays at the end of a file.
     """
 
     def __init__(self, folder: Path, plan: bytes) -> None:
@@ -72,7 +72,7 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        """Close the files; what still waits is written if it can be."""
+        """Close the files, after writing the pending lines if possible."""
         if REQUESTS_FILE in self._files:
             with suppress(JournalError):
                 self._flush()
@@ -80,7 +80,7 @@ class Journal:
             os.close(self._files.popitem()[1])
 
     def head(self, run: RunRecord) -> None:
-        """Replace ``run.json``; also tried after a failed append, for the state may still fit.
+        """Replace ``run.json``; also tried after a failed append, as the state may still fit on the disk.
 
         Raises:
             JournalError: it cannot be written; the old one stays.
@@ -100,7 +100,7 @@ class Journal:
         self._requests += to_line(record)
 
     def calls(self, records: Iterable[CallRecord]) -> None:
-        """Append lines to ``calls.jsonl``, which begins to exist with the first."""
+        """Append lines to ``calls.jsonl``, which is created with the first."""
         for record in records:
             if CALLS_FILE not in self._files:
                 self._open(CALLS_FILE)

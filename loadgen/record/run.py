@@ -22,20 +22,20 @@ class RunState(StrEnum):
 
 
 class StoreCount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the service's own list of videos said after a scenario, for reconciliation."""
+    """The service's own list of videos after a scenario, for reconciliation."""
 
     expected: int
     """Jobs that the client saw accepted and did not delete."""
     found: int
-    """Those of them that the list holds."""
+    """Those of them that the list contains."""
     by_status: dict[str, int]
-    """The found ones by the status word in the list."""
+    """The found jobs by their status in the list."""
     error: str | None
     """Why the list could not be read; the counts are then 0."""
 
 
 class ArrivalsRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How jobs arrive in an open case. Rates are those of this generator's share, in jobs per second."""
+    """Arrivals of an open case. Rates are this generator's share, in jobs per second."""
 
     process: Literal["constant", "poisson"]
     rate: float
@@ -45,7 +45,7 @@ class ArrivalsRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Seconds after that at which jobs that are not finished are cut off."""
     max_in_flight: int
     burst_rate: float | None = None
-    """From `burst_at` for `burst_seconds` instead of `rate`; None: there is no burst."""
+    """Rate from `burst_at` for `burst_seconds` instead of `rate`; None without a burst."""
     burst_at: float | None = None
     burst_seconds: float | None = None
 
@@ -59,7 +59,7 @@ class CaseRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     concurrency: int
     """Jobs kept in flight (closed model); 0 in the others."""
     pace: float | None = None
-    """Least seconds between the due times of two jobs of a slot; None: due when the last one has ended."""
+    """Minimum seconds between the due times of two jobs of a slot; None: due when the last one has ended."""
     planned: int
     """Measured jobs in the plan, without warm-up."""
     warmup: int
@@ -76,9 +76,9 @@ class CaseRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     switches: dict[str, bool] = {}
     """Switches of the service that were changed for this case, warm-up included."""
     breakers_read: bool | None = None
-    """False when the service's breakers were asked for their changes and did not answer; None when nobody asked."""
+    """False when the state changes of the service's breakers could not be read; None when not requested."""
     calls_read: bool | None = None
-    """False when a provider was asked for its log of calls and did not answer; None when nobody asked."""
+    """False when the call log of a provider could not be read; None when not requested."""
     prompts: Literal["unique", "repeated", "half_new"] = "unique"
     """Whether the prompts are new, those of the case before, or half and half."""
     arrivals: ArrivalsRecord | None = None
@@ -86,7 +86,7 @@ class CaseRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the service says of its own state after a scenario; zero everywhere is a clean end."""
+    """The service's own audit after a scenario; zero everywhere is a clean end."""
 
     live: int
     """Jobs that wait or run."""
@@ -148,11 +148,11 @@ class FaultRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     started: float
     """When the injecting side confirmed it."""
     ended: float | None
-    """When the injecting side confirmed that it was lifted; None when it was not reached any more."""
+    """When the injecting side confirmed its end; None when that side could not be reached."""
     seen: int | None
     """Calls that the fault's rule saw, counted where it was injected."""
     hit: int | None
-    """Those of them that it hit."""
+    """Those of them that the rule hit."""
 
 
 class TransitionRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -167,7 +167,7 @@ class TransitionRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 class LimitsRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the generator's container allows; None where there is no limit."""
+    """Limits of the generator's container; None where there is no limit."""
 
     cpu_cores: float | None
     """CPU quota over its period."""
@@ -201,9 +201,9 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     profile: str
     seed: int
     plan_hash: str
-    """Of the whole plan, also where this generator ran a share of it."""
+    """Hash of the whole plan, also where this generator ran a share of it."""
     replica: int = 1
-    """Which of the load generators that share the plan this one was, from 1."""
+    """Number of this load generator among those that share the plan, from 1."""
     replicas: int = 1
     target: str
     """Base URL of the service under test."""
@@ -216,7 +216,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     faults: list[FaultRecord]
     transitions: list[TransitionRecord] = []
     switches: dict[str, bool] | None = None
-    """The service's switches (retries, breaker, ...): off in a baseline. None when the service does not say."""
+    """The service's switches (retries, breaker, ...): off in a baseline. None when the service does not report them."""
 
 
 _FILE = VersionedFile(RUN_FILE, RunRecord)

@@ -56,8 +56,6 @@ class VersionedFile(Generic[R]):
     kind: type[R]
     cure: str = "run the suite again"
     """What to do about a damaged file."""
-    version_cure: str = "use the Reelbench that wrote it"
-    """What to do about another version."""
 
     def read(self, folder: Path) -> R | None:
         """Read the record; None when the folder has no such file.
@@ -86,7 +84,10 @@ class VersionedFile(Generic[R]):
                 return msgspec.json.decode(raw, type=self.kind)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise RecordError(f"{path} is damaged or cut off ({error}); {self.cure}") from error
-        msg = f"{path} has schema version {version}, this Reelbench reads version {SCHEMA_VERSION}; {self.version_cure}"
+        msg = (
+            f"{path} has schema version {version}, this Reelbench reads version {SCHEMA_VERSION}; "
+            "use the Reelbench that wrote it"
+        )
         raise RecordError(msg)
 
     def write(self, folder: Path, record: R) -> Path:

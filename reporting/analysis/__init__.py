@@ -1,0 +1,1 @@
+"""Conclusions from the evidence of a run: verdicts, indicators of the records, and figures for the sections."""

@@ -1,4 +1,4 @@
-"""A case beside its baseline: the difference of two samples of response times."""
+"""Comparison of a case with its baseline: the difference of two samples of response times."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ class Comparison:
     case: Summary
     baseline: Summary
     difference: Interval
-    """Of the means, case less baseline, by Welch's t."""
+    """Interval of the difference of the means (case - baseline), by Welch's t."""
 
     @property
     def change(self) -> float:
-        """Of the means; negative when the case is faster."""
+        """Difference of the means; negative when the case is faster."""
         return self.case.average - self.baseline.average
 
     @property
     def clear(self) -> bool:
-        """True when the interval does not hold zero."""
+        """True when the interval excludes zero."""
         lower, upper = self.difference.lower, self.difference.upper
         return lower is not None and upper is not None and (lower > 0 or upper < 0)
 

@@ -39,13 +39,13 @@ class Share:
     own: float = 0.0
     """In the part's own code, and between the attempts at a call."""
     call: float = 0.0
-    """In a provider call on the service's side: its connection, the way there and back, waiting for the event loop."""
+    """In the service's part of a provider call: connection, network and event loop."""
     provider: float = 0.0
     """In the provider itself."""
 
     @property
     def seconds(self) -> float:
-        """All of it."""
+        """Seconds in total."""
         return self.own + self.call + self.provider
 
 
@@ -76,7 +76,7 @@ class Breakdown:
 def breakdown(
     jobs: Sequence[JobRecord], traces: Mapping[str, tuple[TraceSpan, ...]], completed: int
 ) -> Breakdown | None:
-    """The means over the jobs whose trace is there; None when none is."""
+    """Return the means over the jobs with a trace; None without any."""
     paths = [shares(job, spans) for job in jobs if (spans := traces.get(job.trace_id))]
     if not paths:
         return None
@@ -100,7 +100,7 @@ def breakdown(
 
 
 def shares(job: JobRecord, spans: Sequence[TraceSpan]) -> dict[str, Share]:
-    """The critical path of a job from its due time to its end, by part."""
+    """Return the critical path of a job from its due time to its end, by part."""
     known = {span.span_id: span for span in spans}
     found: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
     for segment in critical_path(spans, job.due, job.done):
@@ -110,9 +110,9 @@ def shares(job: JobRecord, spans: Sequence[TraceSpan]) -> dict[str, Share]:
 
 
 def _place(span: TraceSpan | None, known: Mapping[str, TraceSpan]) -> tuple[str, int]:
-    """The part that a span belongs to, by its nearest ancestor that names one; and 0 own, 1 call, 2 provider."""
+    """Return the part of a span, by its nearest ancestor that names one, and the kind: 0 own, 1 call, 2 provider."""
     first = span
-    passed: set[str] = set()  # a damaged trace can have a circle
+    passed: set[str] = set()  # a damaged trace can have a cycle
     while span is not None and span.span_id not in passed:
         passed.add(span.span_id)
         if part := _part(span):

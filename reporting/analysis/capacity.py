@@ -1,4 +1,4 @@
-"""The knee of a ramp: the highest arrival rate that the service holds, and what gives way at the next one."""
+"""The knee of a ramp: the highest arrival rate that the service sustains, and which limit fails at the next one."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ MIN_SUCCESS = 0.95
 MAX_P95 = 2.0
 """Seconds of response time. Both are the objectives of the catalogue for success rate and P95."""
 MIN_DELIVERED = 0.99
-"""Share of the offered jobs that must come to an end before the cut-off."""
+"""Share of the offered jobs that must end before the cut-off."""
 MAX_GROWTH = 0.02
-"""Share of the offered jobs by which a backlog may have grown at the end of a case; less is no lack of capacity."""
+"""Share of the offered jobs by which a backlog may grow in a case without showing a lack of capacity."""
 FLUCTUATION = 3.0
-"""Jobs by which any backlog may have grown: in a short case so many more or fewer say nothing."""
+"""Jobs by which any backlog may grow: random variation in a short case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Step:
 
     case: OpenCase
     broken: tuple[str, ...]
-    """What does not hold at this rate, as sentences without a full stop; empty when all holds."""
+    """Limits that fail at this rate, as sentences without a full stop; empty when all hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Knee:
 
     @property
     def held(self) -> Step | None:
-        """The highest rate that holds, with all below it; None when not even the lowest does."""
+        """Highest rate at which it and all lower rates hold; None when the lowest fails."""
         last = None
         for step in self.steps:
             if step.broken:
@@ -46,18 +46,18 @@ class Knee:
 
     @property
     def broke(self) -> Step | None:
-        """The lowest rate that does not hold; None when all do."""
+        """Lowest rate that fails; None when all hold."""
         return next((step for step in self.steps if step.broken), None)
 
 
 def knee(evidence: Evidence, scenario: str) -> Knee | None:
-    """Judge each rate of a scenario; None when no open case of it began."""
+    """Evaluate each rate of a scenario; None when none of its open cases began."""
     cases = sorted(open_cases(evidence, scenario), key=lambda case: case.load.rate)
     return Knee(tuple(Step(case, broken(case)) for case in cases)) if cases else None
 
 
 def broken(case: OpenCase) -> tuple[str, ...]:
-    """What of an open case does not hold, with its numbers."""
+    """Return the limits that an open case fails, with the numbers."""
     found = []
     if case.success is None or case.success.value < MIN_SUCCESS:
         value = text.percent(case.success.value if case.success else None)
@@ -66,9 +66,7 @@ def broken(case: OpenCase) -> tuple[str, ...]:
     if p95 is None or not p95.within(MAX_P95):
         found.append(f"P95 of the response time {text.censored(p95)} s, objective {MAX_P95:g} s")
     if case.delivered < MIN_DELIVERED:
-        found.append(
-            f"{text.percent(case.delivered)} % of the offered jobs came to an end, below {MIN_DELIVERED * 100:g} %"
-        )
+        found.append(f"{text.percent(case.delivered)} % of the offered jobs ended, below {MIN_DELIVERED * 100:g} %")
     growth = growing(case)
     if growth is not None:
         found.append(f"a backlog that grew by {growth:.3g} jobs per second")
@@ -76,7 +74,7 @@ def broken(case: OpenCase) -> tuple[str, ...]:
 
 
 def growing(case: OpenCase) -> float | None:
-    """Jobs per second by which a backlog grew; None when it did not grow significantly, or by next to nothing."""
+    """Return the growth of a backlog in jobs per second; None when it is not significant or negligible."""
     trend = case.growth
     if trend is None or not trend.significant or trend.slope <= 0:
         return None

@@ -36,7 +36,7 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """The marginal cost of a case: what its jobs used, and nothing that stood ready."""
+    """The marginal cost of a case: usage of its jobs, without reserved capacity."""
 
     jobs: int
     completed: int
@@ -46,27 +46,27 @@ class Bill:
 
     @property
     def total(self) -> float:
-        """Of all measured jobs."""
+        """Cost of all measured jobs."""
         return math.fsum(charge.cost for charge in self.charges)
 
     @property
     def each(self) -> float:
-        """For one completed job: what failed jobs used is spread over those that gave a video."""
+        """Cost of one completed job; the usage of failed jobs is spread over the completed ones."""
         return self.total / self.completed
 
     @property
     def failures(self) -> float:
-        """The share of the jobs that gave no video, for one completed job."""
+        """Part of the cost of one completed job that failed jobs caused."""
         return self.each * (self.jobs - self.completed) / self.jobs
 
     def of(self, *names: str) -> float:
-        """Cost of some charges for one completed job."""
+        """Return the cost of some charges for one completed job."""
         return math.fsum(charge.cost for charge in self.charges if charge.name in names) / self.completed
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Compute of a case with what was reserved for it; money for one completed job."""
+    """Compute used and reserved by a case; money for one completed job."""
 
     usage_cores: float
     usage_gib: float
@@ -75,7 +75,7 @@ class Loaded:
     unused: float
     """Part of the workload that was reserved and not used."""
     idle: float
-    """The machine's CPU and memory less the workload: nobody's."""
+    """CPU and memory of the machine that the workload does not use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Month:
 
 
 def bill(evidence: Evidence, scenario: str, case: CaseRecord) -> Bill | None:
-    """The marginal cost of a case; None when a part of it was not measured, or no job was completed."""
+    """Return the marginal cost of a case; None when a part was not measured, or no job was completed."""
     jobs = evidence.case_jobs(scenario, case.name)
     completed = sum(1 for job in jobs if job.outcome is Outcome.COMPLETED)
     seconds = case_seconds(case)
@@ -123,17 +123,17 @@ def reference(evidence: Evidence) -> tuple[str, CaseRecord, Bill] | None:
 
 
 def charged(evidence: Evidence, scenario: str, case: CaseRecord) -> float | None:
-    """List cost of what providers charged for one completed job; None without completed jobs or usage."""
+    """Return the list cost of the providers' charges for one completed job; None without completed jobs or usage."""
     completed = len(evidence.response_times(scenario, case.name))
     used = {name: evidence.value(Role.USAGE, scenario, case.name, kind) for name, kind in KINDS.items()}
     asked = evidence.value(Role.CACHE_HITS, scenario, case.name, "script")
     if not completed or (all(value is None for value in used.values()) and not asked):
-        return None  # where nothing was charged, hits tell a zero from no data
+        return None  # without charges, cache hits distinguish zero cost from no data
     return math.fsum((used[name] or 0.0) / PER[name] * evidence.prices.price(name) for name in KINDS) / completed
 
 
 def loaded(evidence: Evidence, scenario: str, case: CaseRecord) -> Loaded | None:
-    """Compute of a case by OpenCost's rule; None without samples."""
+    """Return the compute of a case by OpenCost's rule; None without samples."""
     completed = len(evidence.response_times(scenario, case.name))
     seconds = case_seconds(case)
     used, held = utilisation(evidence, scenario, case), memory(evidence, scenario, case, *UNDER_TEST)
@@ -153,7 +153,7 @@ def loaded(evidence: Evidence, scenario: str, case: CaseRecord) -> Loaded | None
 
 
 def month(evidence: Evidence, each: Bill, held: Loaded, cpu_seconds: float, capacity: float) -> Month:
-    """A month at the load of the price list.
+    """Return the cost of a month at the load of the price list.
 
     Args:
         evidence: Of the run.

@@ -3,7 +3,7 @@
 The walk is the usual one of CRISP (Zhang et al., "CRISP: Critical Path Analysis of Large-Scale Microservice
 Architectures", USENIX ATC 2022), as Jaeger has it, too: from the end backwards, the path is in the child that finished
 last, then in the one that finished last before that child began; between them it is in the parent itself. Children that
-ran beside the chosen one are off the path.
+ran concurrently with the chosen one are off the path.
 
 Two cases need a rule of their own:
 
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from reelbench.reporting.evidence.traces import TraceSpan
 
 _TOP = ""
-"""Stands for the time of the job outside of any span."""
+"""The time of the job outside of any span."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,12 @@ class Segment:
 
     @property
     def seconds(self) -> float:
-        """Length."""
+        """Length in seconds."""
         return self.ended - self.started
 
 
 def critical_path(spans: Collection[TraceSpan], started: float, ended: float) -> tuple[Segment, ...]:
-    """The path from `started` to `ended`, first segment first; the segments fill that time without gap or overlap."""
+    """Return the path from `started` to `ended` in order of time; its segments have neither gap nor overlap."""
     tree = _Tree(spans)
     found: list[Segment] = []
     visits = [_Visit(tree, _TOP, started, ended)]
@@ -60,7 +60,7 @@ def critical_path(spans: Collection[TraceSpan], started: float, ended: float) ->
 
 
 def seconds_in_spans(spans: Collection[TraceSpan], started: float, ended: float) -> dict[str, float]:
-    """Seconds of the path in each span itself that it passes, by span id."""
+    """Return the seconds of the path in each span itself, by span id."""
     found: dict[str, float] = defaultdict(float)
     for segment in critical_path(spans, started, ended):
         if segment.span is not None:
@@ -69,13 +69,13 @@ def seconds_in_spans(spans: Collection[TraceSpan], started: float, ended: float)
 
 
 class _Tree:
-    """Who waited for whom. A span whose parent was lost hangs on the root; what is in a circle hangs nowhere."""
+    """Which span waited for which. A span whose parent was lost belongs to the root; spans in a cycle are left out."""
 
     def __init__(self, spans: Collection[TraceSpan]) -> None:
         self.spans: Mapping[str, TraceSpan] = {span.span_id: span for span in spans}
         self.children: dict[str, list[TraceSpan]] = defaultdict(list)
         self.begun_in: dict[str, str] = {}
-        """For a span that outlived its parent: the child of the waiting span in which it was begun."""
+        """Child of the waiting span in which a span began that outlived its parent."""
         roots = sorted(span for span in spans if not span.parent_id.strip("0"))
         root = roots[0].span_id if roots else _TOP
         below: dict[str, list[TraceSpan]] = defaultdict(list)
@@ -92,7 +92,7 @@ class _Tree:
                 waiting.append(span.span_id)
 
     def _host(self, span: TraceSpan, parent: str, hosts: Mapping[str, str]) -> str:
-        """The span that waited for this one."""
+        """Return the span that waited for this one."""
         host = parent
         if host == _TOP or self.spans[host].service != span.service:
             return host
@@ -119,7 +119,7 @@ class _Visit:
         self._cause: str | None = None
 
     def step(self) -> tuple[str, float, float] | None:
-        """The child that the path is in next, with the instants at which it enters and leaves; None: there is none."""
+        """Return the next child on the path, with the instants of entering and leaving it; None without one."""
         chosen = next(self._before(), None)
         if chosen is None:
             return None

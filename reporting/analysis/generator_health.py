@@ -1,4 +1,4 @@
-"""Was the load generator able to measure at all? A generator that is the bottleneck measures itself."""
+"""Checks that the load generator was not the bottleneck."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from reelbench.reporting.statistics.intervals import percentile
 MAX_GENERATOR_CPU = 0.8
 """Cores. The generator is one event loop: above 80 % of a core, requests queue inside it (M/M/1: four waiting)."""
 MAX_LATENESS = 0.05
-"""Seconds. Below this a late start cannot be told from the jitter of a busy laptop."""
+"""Seconds. A smaller delay is within the jitter of a busy laptop."""
 MAX_LATENESS_SHARE = 0.1
-"""Of the median response time: lateness is a part of it, and a tenth is the error we accept."""
+"""Share of the median response time, which includes the lateness: the accepted error."""
 
 MIN_SENT = 0.99
-"""Share of the jobs of an open case that were due and that the generator must send, or be ready to send."""
+"""Share of the due jobs of an open case that the generator must send, or be ready to send."""
 
 
 @dataclass(frozen=True, slots=True)
 class GeneratorHealth:
-    """The generator's own figures in one case."""
+    """Figures of the generator itself in one case."""
 
     scenario: str
     case: str
@@ -56,9 +56,9 @@ def _case(evidence: Evidence, found: ScenarioRecord, case: CaseRecord) -> Genera
         problems.append(
             f"{place}: the load generator used {case.generator_cpu:.2f} of a core, more than {MAX_GENERATOR_CPU:g}"
         )
-    # P99 of fewer than 100 jobs is the latest one: a single hiccup of the machine says nothing about the others.
-    surely = late.interval.lower if late is not None else None
-    if lateness is not None and surely is not None and surely > limit:
+    # P99 of fewer than 100 jobs is the latest one, so one hiccup of the machine must not invalidate the case.
+    lower_limit = late.interval.lower if late is not None else None
+    if lateness is not None and lower_limit is not None and lower_limit > limit:
         problems.append(
             f"{place}: jobs were sent up to {lateness * 1000:.0f} ms late (P99), more than {limit * 1000:.0f} ms"
         )
@@ -69,10 +69,10 @@ def _case(evidence: Evidence, found: ScenarioRecord, case: CaseRecord) -> Genera
 
 
 def _open(arriving: OpenCase, case: CaseRecord, limit: float, place: str) -> list[str]:
-    """What more an open case asks of the generator; a slow service is no reason."""
+    """Return the problems of the generator in an open case; a slow service causes none of them."""
     problems = []
-    surely = case.loop_lag_p99_lower if case.loop_lag_p99_lower is not None else case.loop_lag_p99
-    if case.loop_lag_p99 is not None and surely is not None and surely > limit:
+    lower_limit = case.loop_lag_p99_lower if case.loop_lag_p99_lower is not None else case.loop_lag_p99
+    if case.loop_lag_p99 is not None and lower_limit is not None and lower_limit > limit:
         problems.append(
             f"{place}: the load generator's event loop lagged by up to {case.loop_lag_p99 * 1000:.0f} ms (P99), more "
             f"than {limit * 1000:.0f} ms"

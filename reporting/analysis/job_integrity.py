@@ -1,4 +1,4 @@
-"""What became of every accepted job and every file: lost, duplicated, corrupt or stuck."""
+"""Integrity of jobs and files: lost, duplicated, corrupt or stuck."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from reelbench.reporting.document.text import literal
 from reelbench.reporting.evidence.evidence import Evidence
 
 UNENDED = ("queued", "in_progress")
-"""Words of the list of videos for a job that has not ended."""
+"""Statuses of a job that has not ended, in the list of videos."""
 
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """Violations of the invariant, with warm-up jobs: every accepted job ends once, with files as the manifest says."""
+    """Violations (of one terminal state per accepted job, and of files as in the manifest), with warm-up."""
 
     lost: int | None
     """Accepted, and not in the service's list afterwards or there without an end; None when no list was read."""
     expected: int
-    """Jobs that the list had to hold."""
+    """Jobs that the list must contain."""
     unread: tuple[str, ...]
     """Scenarios whose list was not read, with the reason."""
     duplicated: int
@@ -62,7 +62,7 @@ def losses(evidence: Evidence, *scenarios: str) -> Losses:
 def _lost(scenario: ScenarioRecord, accepted: list[JobRecord]) -> int:
     store = scenario.store
     assert store is not None
-    # a run that its user stopped leaves jobs behind that had no time to end
+    # jobs of a stopped run had no time to end
     aborted = sum(1 for job in accepted if job.scenario == scenario.name and job.outcome is Outcome.ABORTED)
     unended = max(0, sum(store.by_status.get(word, 0) for word in UNENDED) - aborted)
     return store.expected - store.found + unended

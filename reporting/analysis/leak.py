@@ -1,4 +1,4 @@
-"""Does the service's memory grow from job to job, for good?"""
+"""Permanent growth of the service's memory from job to job."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from reelbench.reporting.evidence.process_samples import ProcessSamples
 from reelbench.reporting.statistics.trend import Trend, trend
 
 HORIZON = 1000
-"""Jobs that a slope is extended over."""
+"""Jobs over which the slope is projected."""
 EDGE = 3
-"""ProcessSamples at either end whose median stands for the memory there."""
+"""Samples at either end whose median stands for the memory there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Leak:
     case: CaseRecord
     samples: ProcessSamples
     jobs: int
-    """Measured jobs: the warm-up, whose growth is no leak, is before the first sample that counts."""
+    """Measured jobs; the growth during warm-up is not a leak and is left out."""
     beginning: float
     """Median of the first three samples of the case."""
     end: float
@@ -34,12 +34,12 @@ class Leak:
 
     @property
     def growth(self) -> float:
-        """Share of the memory at the beginning."""
+        """Growth as a share of the memory at the start."""
         return self.end / self.beginning - 1
 
     @property
     def projected(self) -> float:
-        """What the memory surely grows by over the horizon: lower limit of the slope; 0 without a significant trend."""
+        """Lower 95 % limit of the growth over the horizon; 0 without a significant trend."""
         lower = self.trend.interval.lower or 0.0
         return max(lower, 0.0) * HORIZON if self.trend.significant else 0.0
 

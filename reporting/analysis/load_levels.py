@@ -1,4 +1,4 @@
-"""The figures of each case of a scenario, as levels of load."""
+"""Figures of each case of a scenario, as levels of load."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reelbench.reporting.statistics.littles_law import LittlesLaw
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One case. Durations in seconds, throughput in completed jobs per second; None where nothing is known."""
+    """One case. Durations in seconds, throughput in completed jobs per second; None where not known."""
 
     scenario: str
     case: str
@@ -35,11 +35,11 @@ class Level:
     littles_law: LittlesLaw | None
     """Of closed loops without a pace."""
     cut_off: int = 0
-    """Jobs of an open case that were not finished; the times are without them."""
+    """Jobs of an open case that did not finish; the times exclude them."""
 
 
 def levels(evidence: Evidence, *scenarios: str, model: str = "closed") -> tuple[Level, ...]:
-    """The cases of a model that began, in the order of the run; of all performance scenarios when none is named."""
+    """Return the cases of a model that began, in the order of the run; of all performance scenarios by default."""
     found = []
     for scenario, case in evidence.cases("performance"):
         if case.model != model or (scenarios and scenario.name not in scenarios):
@@ -70,5 +70,5 @@ def levels(evidence: Evidence, *scenarios: str, model: str = "closed") -> tuple[
 
 
 def own_slots(evidence: Evidence, case: CaseRecord) -> int:
-    """Jobs that this load generator kept in flight: its share of the case's, where several ran the plan."""
+    """Return the jobs that this load generator kept in flight: its share, where several generators ran the plan."""
     return len(range(evidence.run.replica - 1, case.concurrency, evidence.run.replicas))

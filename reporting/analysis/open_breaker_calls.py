@@ -12,7 +12,7 @@ from reelbench.reporting.evidence.evidence import Evidence
 
 @dataclass(frozen=True, slots=True)
 class OpenInterval:
-    """From one opening of a breaker to its next probe."""
+    """The time from one opening of a breaker to its next probe."""
 
     scenario: str
     case: str
@@ -36,39 +36,42 @@ class OpenBreakerCalls:
 
     intervals: tuple[OpenInterval, ...]
     counted: int
-    """Calls that the provider counted in all, of the breakers that opened."""
+    """Calls that the providers of the opened breakers counted."""
     passed: tuple[CallRecord, ...]
-    """Sent while the breaker was open, or at a time that is not known: each is a violation."""
+    """Calls sent while the breaker was open, or at an unknown time: each one is a violation."""
     in_flight: tuple[CallRecord, ...]
-    """Sent before the opening: no breaker can call them back."""
+    """Calls sent before the opening, which a breaker cannot stop."""
 
 
-def open_intervals(evidence: Evidence, scenario: str) -> tuple[OpenInterval, ...]:
-    """Every interval of a scenario in which a breaker was open."""
-    places = dict.fromkeys((t.case, t.provider) for t in evidence.run.transitions if t.scenario == scenario)
+def open_intervals(evidence: Evidence, *scenarios: str) -> tuple[OpenInterval, ...]:
+    """Return every interval of scenarios in which a breaker was open."""
+    places = dict.fromkeys(
+        (t.scenario, t.case, t.provider) for t in evidence.run.transitions if t.scenario in scenarios
+    )
     found = []
-    for case, provider in places:
-        changes = transitions(evidence, scenario, case, provider)
+    for place in places:
+        changes = transitions(evidence, *place)
         ends = [after.at for _, after in pairwise(changes)] + [float("inf")]
         found += [
-            OpenInterval(scenario, case, provider, change.at, end)
+            OpenInterval(*place, change.at, end)
             for change, end in zip(changes, ends, strict=False)
             if change.after == "open"
         ]
     return tuple(found)
 
 
-def open_breaker_calls(evidence: Evidence, scenario: str) -> OpenBreakerCalls:
+def open_breaker_calls(evidence: Evidence, *scenarios: str) -> OpenBreakerCalls:
     """Sort the calls that arrived while a breaker was open by the time at which they were sent."""
-    intervals = open_intervals(evidence, scenario)
-    protected: dict[tuple[str, str], list[OpenInterval]] = {}
+    intervals = open_intervals(evidence, *scenarios)
+    protected: dict[tuple[str, str, str], list[OpenInterval]] = {}
     for interval in intervals:
-        protected.setdefault((interval.case, interval.provider), []).append(interval)
-    calls = [c for c in evidence.calls if c.scenario == scenario and (c.case, c.provider) in protected]
+        protected.setdefault((interval.scenario, interval.case, interval.provider), []).append(interval)
+    calls = [c for c in evidence.calls if (c.scenario, c.case, c.provider) in protected]
     passed: list[CallRecord] = []
     in_flight: list[CallRecord] = []
     for call in calls:
-        found = next((i for i in protected[call.case, call.provider] if i.opened < call.arrived < i.until), None)
+        place = (call.scenario, call.case, call.provider)
+        found = next((i for i in protected[place] if i.opened < call.arrived < i.until), None)
         if found is None:
             continue
         before = call.sent is not None and call.sent < found.opened

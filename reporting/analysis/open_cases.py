@@ -1,4 +1,4 @@
-"""What became of the jobs of an open case: offered, sent, finished, cut off; all counted from the records."""
+"""Jobs of an open case by fate: offered, sent, finished, cut off; counted from the records."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ CUT_OFF = frozenset({Outcome.TIMEOUT, Outcome.ABORTED})
 """Outcomes of jobs that were not finished when the client stopped waiting: their times are lower limits."""
 BACKLOG_SAMPLES = 20
 SETTLED = 0.25
-"""Share of a case after which its backlog is looked at, or one response time where that is longer, but half at most.
+"""Share of a case after which its backlog is evaluated, or one response time where that is longer; at most half.
 
-Before that it rises from nothing at any rate.
+Before that, the backlog rises from zero at any rate.
 """
 
 
@@ -41,17 +41,17 @@ class OpenCase:
 
     @cached_property
     def sent(self) -> tuple[JobRecord, ...]:
-        """Those that were sent."""
+        """Jobs that were sent."""
         return tuple(job for job in self.jobs if job.sent < job.done)
 
     @cached_property
     def completed(self) -> tuple[JobRecord, ...]:
-        """Those with a video."""
+        """Completed jobs."""
         return tuple(job for job in self.jobs if job.outcome is Outcome.COMPLETED)
 
     @cached_property
     def cut_off(self) -> tuple[JobRecord, ...]:
-        """Those that were not finished when the client stopped waiting, also if they were never sent."""
+        """Jobs not finished when the client stopped waiting, including jobs that were never sent."""
         return tuple(job for job in self.jobs if job.outcome in CUT_OFF)
 
     @property
@@ -66,20 +66,20 @@ class OpenCase:
 
     @property
     def delivered(self) -> float:
-        """Share of the offered jobs that came to an end in time, with a video or without one."""
+        """Share of the offered jobs that ended in time, with or without a video."""
         return (len(self.jobs) - len(self.cut_off)) / self.offered if self.offered else 0.0
 
     @property
     def success(self) -> Proportion | None:
-        """Completed of all that the user or the plan did not stop."""
+        """Share of completed jobs, without jobs stopped by the user or the plan."""
         return proportion(len(self.completed), sum(job.outcome not in STOPPED for job in self.jobs))
 
     def response(self, q: float) -> Tail | None:
-        """Quantile of the time from due to done, in seconds."""
+        """Return the quantile of the time from due to done, in seconds."""
         return tail([j.done - j.due for j in self.completed], [j.done - j.due for j in self.cut_off], q)
 
     def service(self, q: float) -> Tail | None:
-        """Quantile of the time from sent to done, in seconds: what a generator that does not count from due sees."""
+        """Return the quantile of the time from sent to done, in seconds, which hides coordinated omission."""
         cut_off = [j.done - j.sent for j in self.cut_off if j.sent < j.done]
         return tail([j.done - j.sent for j in self.completed], cut_off, q)
 
@@ -89,14 +89,14 @@ class OpenCase:
         return _most((job.sent, job.done) for job in self.sent)
 
     def backlog(self, instant: float) -> int:
-        """Jobs that were due and not done, so many seconds after the start."""
+        """Return the jobs that were due and not done, `instant` seconds after the start."""
         dues, ends = self._changes
         at = self.started + instant
         return int(np.searchsorted(dues, at, side="right") - np.searchsorted(ends, at, side="right"))
 
     @cached_property
     def _changes(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """When jobs came to the backlog and left it, each ascending: a spike asks for the backlog at every job."""
+        """Sorted times of entering and leaving the backlog; a spike needs the backlog at every job."""
         dues = np.asarray([job.due for job in self.jobs], dtype=float)
         ends = np.asarray([job.done for job in self.jobs], dtype=float)
         return np.sort(dues), np.sort(np.maximum(dues, ends))
@@ -114,7 +114,7 @@ class OpenCase:
 
 
 def open_cases(evidence: Evidence, *scenarios: str) -> tuple[OpenCase, ...]:
-    """The open cases that began, in the order of the run; of all scenarios when none is named."""
+    """Return the open cases that began, in the order of the run; of all scenarios by default."""
     return tuple(
         found
         for scenario in evidence.run.scenarios
@@ -124,11 +124,11 @@ def open_cases(evidence: Evidence, *scenarios: str) -> tuple[OpenCase, ...]:
 
 
 def open_case(evidence: Evidence, scenario: ScenarioRecord, case: CaseRecord) -> OpenCase | None:
-    """One case; None when it is not of the open model, or did not begin."""
+    """Return one case; None when its model is not open, or it did not begin."""
     if case.arrivals is None or case.started is None:
         return None
     jobs = tuple(sorted(evidence.case_jobs(scenario.name, case.name), key=lambda job: (job.due, job.index)))
-    # A case that was not finished, or a run that was stopped, says nothing about arrivals that would have come later.
+    # An unfinished case or a stopped run has no evidence about later arrivals.
     whole = scenario.state is RunState.COMPLETED
     return OpenCase(
         scenario=scenario.name,
@@ -141,12 +141,12 @@ def open_case(evidence: Evidence, scenario: ScenarioRecord, case: CaseRecord) ->
 
 
 def own_lateness(job: JobRecord) -> float:
-    """Delay of the generator itself, in seconds: from when a job was due, or let go by a limit, to its sending."""
+    """Return the generator's own delay in seconds: from when a job was due, or released by a limit, to its sending."""
     return job.sent - (job.due if job.released is None else job.released)
 
 
 def unsent_by_generator(job: JobRecord) -> bool:
-    """True for a job that was never sent though no limit held it and no user stopped the run."""
+    """Return True for a job that was never sent although no limit held it and the run was not stopped."""
     return job.sent == job.done and job.released is None and job.outcome is Outcome.TIMEOUT
 
 

@@ -1,4 +1,4 @@
-"""Outages of a provider, and how its circuit breaker came through them: from event times, never from scraped state."""
+"""Outages of a provider and the reaction of its circuit breaker, from event times instead of scraped state."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Outage:
     on: float
     lifted: float | None
     opened: float | None
-    """First time that the breaker opened."""
+    """First opening of the breaker."""
     half_open: float | None
-    """The probe that closed it began."""
+    """Start of the probe that closed the breaker."""
     closed: float | None
-    """The breaker closed and stayed closed until the next outage or the end of the case."""
+    """Time when the breaker closed, and stayed closed until the next outage or the end of the case."""
     first_completed: float | None
-    """The first job that was sent after the lifting was completed."""
+    """Completion of the first job that was sent after the fault ended."""
 
     @property
     def detection(self) -> float | None:
@@ -40,22 +40,22 @@ class Outage:
 
     @property
     def open_after_lifting(self) -> float | None:
-        """Lifted until the good probe began; negative when it began before the lifting was confirmed."""
+        """Fault off until the successful probe began; negative when the end of the fault was confirmed later."""
         return _between(self.lifted, self.half_open)
 
     @property
     def probe(self) -> float | None:
-        """Length of the good probe."""
+        """Length of the successful probe."""
         return _between(self.half_open, self.closed)
 
     @property
     def to_first_job(self) -> float | None:
-        """Closed until the first completed job that was sent after the lifting."""
+        """Closed until the completion of the first job that was sent after the fault ended."""
         return _between(self.closed, self.first_completed)
 
     @property
     def after_lifting(self) -> float | None:
-        """Lifted until closed: what the breaker itself costs."""
+        """Fault off until closed: the delay that the breaker adds."""
         return _between(self.lifted, self.closed)
 
     @property
@@ -66,7 +66,7 @@ class Outage:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """Times to recover of the outages that opened the breaker, in seconds."""
+    """Recovery times of the outages that opened the breaker, in seconds."""
 
     n: int
     """Outages that recovered."""
@@ -81,13 +81,13 @@ class Recovery:
 
 
 def outages(evidence: Evidence, *scenarios: str) -> tuple[Outage, ...]:
-    """The outages of scenarios, in order of time."""
+    """Return the outages of scenarios, in order of time."""
     faults = [fault for fault in evidence.faults(*scenarios) if _hits_all(fault)]
     return tuple(_outage(evidence, fault, faults) for fault in faults)
 
 
 def recovery(found: tuple[Outage, ...]) -> Recovery | None:
-    """Figures of the recovered outages; None when there is none."""
+    """Return the figures of the recovered outages; None without any."""
     times = [outage.recovery for outage in found if outage.recovery is not None]
     if not times:
         return None
@@ -103,13 +103,13 @@ def recovery(found: tuple[Outage, ...]) -> Recovery | None:
 
 
 def transitions(evidence: Evidence, scenario: str, case: str, provider: str) -> list[TransitionRecord]:
-    """Changes of one breaker's state within a case, in order of time."""
+    """Return the state changes of one breaker within a case, in order of time."""
     found = (t for t in evidence.run.transitions if (t.scenario, t.case, t.provider) == (scenario, case, provider))
     return sorted(found, key=lambda t: t.at)
 
 
 def calls_during(evidence: Evidence, outage: Outage) -> list[CallRecord]:
-    """Calls that arrived at the provider while the fault was on."""
+    """Return the calls that arrived at the provider while the fault was on."""
     until = outage.lifted if outage.lifted is not None else float("inf")
     return [
         call

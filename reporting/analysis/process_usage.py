@@ -12,7 +12,7 @@ from reelbench.reporting.evidence.process_samples import ProcessSamples, process
 SERVICE, MEDIA, PROVIDERS, LOADGEN = "service", "media workers", "providers", "load generator"
 PROCESSES = (SERVICE, MEDIA, PROVIDERS, LOADGEN)
 UNDER_TEST = (SERVICE, MEDIA)
-"""What a job of the service costs; the mock providers and the load generator stand for what is elsewhere."""
+"""The system under test; mock providers and load generator stand for systems outside of it."""
 
 _MEMORY = {
     SERVICE: ("memory", "service"),
@@ -33,23 +33,23 @@ class Memory:
     """Resident memory through a case, in bytes."""
 
     n: int
-    """ProcessSamples within the case."""
+    """Samples within the case."""
     before: float | None
-    """The last sample before the beginning."""
+    """Last sample before the start."""
     median: float
     peak: float
-    """Highest sample from the beginning to the first one after the end: shorter peaks are not seen."""
+    """Highest sample from the start to the first one after the end; shorter peaks are missed."""
     after: float | None
-    """The last sample of the rest after the case."""
+    """Last sample of the idle time after the case."""
 
     @property
     def growth(self) -> float | None:
-        """From before to the peak."""
+        """Peak less the memory before."""
         return None if self.before is None else self.peak - self.before
 
     @property
     def kept(self) -> float | None:
-        """From before to after."""
+        """Memory after less the memory before."""
         return None if self.before is None or self.after is None else self.after - self.before
 
 
@@ -63,24 +63,24 @@ class Cpu:
 
 
 def stands_alone(evidence: Evidence, scenario: str, case: CaseRecord) -> bool:
-    """True when there is a rest around a case, or it is one: else samples around it are those of its neighbours."""
+    """Return True for an idle case, or with idle time around it; else samples around it belong to other cases."""
     found = evidence.scenario(scenario)
     return found is not None and (found.rest > 0 or case.model == "idle")
 
 
 def memory_samples(evidence: Evidence, scenario: str, case: CaseRecord, *processes: str) -> ProcessSamples | None:
-    """Memory of processes together; None when one of them has no samples."""
+    """Return the summed memory of processes; None when one of them has no samples."""
     return _together(evidence, _MEMORY, scenario, case, processes)
 
 
 def memory(evidence: Evidence, scenario: str, case: CaseRecord, *processes: str) -> Memory | None:
-    """Memory of processes together; None without a sample within the case, or when it ran into its neighbours."""
+    """Return the summed memory of processes; None without a sample within the case, or without idle time around it."""
     found = memory_samples(evidence, scenario, case, *processes) if stands_alone(evidence, scenario, case) else None
     return None if found is None else figures(found)
 
 
 def figures(found: ProcessSamples) -> Memory | None:
-    """The figures of a gauge; None without a sample within the case."""
+    """Return the figures of a gauge; None without a sample within the case."""
     within = [value for _, value in found.within]
     if not within:
         return None
@@ -95,10 +95,7 @@ def figures(found: ProcessSamples) -> Memory | None:
 
 
 def cpu(evidence: Evidence, scenario: str, case: CaseRecord, *processes: str) -> Cpu | None:
-    """CPU of processes together.
-
-    None without samples that enclose the case alone, or when a process was restarted.
-    """
+    """Return the summed CPU time of processes; None without enclosing samples, or when a process was restarted."""
     if not stands_alone(evidence, scenario, case):
         return None
     seconds, length = 0.0, 0.0
@@ -118,14 +115,14 @@ def cpu(evidence: Evidence, scenario: str, case: CaseRecord, *processes: str) ->
 
 
 def _enclosing(found: ProcessSamples, case: CaseRecord) -> tuple[tuple[float, float], tuple[float, float]] | None:
-    """The samples around a case; of an idle one, which may have other load on either side, those within."""
+    """Return the samples that enclose a case; for an idle case, the first and last within it."""
     if case.model == "idle":
         return (found.within[0], found.within[-1]) if found.within else None
     return (found.before, found.after) if found.before and found.after else None
 
 
 def idle_cores(evidence: Evidence) -> float | None:
-    """Cores that service and media workers use at rest, telemetry included; None when no idle case was measured."""
+    """Return the cores that service and media workers use when idle, with telemetry; None without an idle case."""
     for scenario in evidence.scenarios("resources"):
         for case in scenario.cases:
             if case.model == "idle" and case.started is not None:
@@ -135,10 +132,10 @@ def idle_cores(evidence: Evidence) -> float | None:
 
 
 def utilisation(evidence: Evidence, scenario: str, case: CaseRecord) -> float | None:
-    """CPU of service and media workers by the case's length and the machine's cores.
+    """Return the CPU share of service and media workers, of all cores over the length of the case.
 
-    The enclosing samples may reach one scrape interval into the rest on either side; what is used at rest in that time
-    is taken off. Where that is not known, the figure is an upper limit.
+    The enclosing samples may include one scrape interval of idle time on either side; the idle usage of that time is
+    subtracted. Without an idle case, the result is an upper limit.
     """
     found, length = cpu(evidence, scenario, case, *UNDER_TEST), case_seconds(case)
     if found is None or not length:
@@ -149,7 +146,7 @@ def utilisation(evidence: Evidence, scenario: str, case: CaseRecord) -> float | 
 
 
 def job_seconds(evidence: Evidence, scenario: str, case: CaseRecord) -> float | None:
-    """CPU time of service and media workers for a job, above what they use at rest; all where that is not known."""
+    """Return the CPU time of service and media workers per job, without idle usage where that was measured."""
     found, jobs = cpu(evidence, scenario, case, *UNDER_TEST), len(evidence.case_jobs(scenario, case.name))
     if found is None or not jobs:
         return None
@@ -157,7 +154,7 @@ def job_seconds(evidence: Evidence, scenario: str, case: CaseRecord) -> float | 
 
 
 def gauge(evidence: Evidence, reading: str, scenario: str, case: CaseRecord, job: str) -> Memory | None:
-    """The figures of any other gauge of a process, in its own unit."""
+    """Return the figures of another gauge of a process, in its own unit."""
     found = process_samples(evidence, reading, scenario, case, job=job)
     return None if found is None else figures(found)
 

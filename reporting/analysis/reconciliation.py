@@ -1,4 +1,4 @@
-"""Proof that nothing was lost: the client's log, the store, Prometheus and the traces must count the same jobs."""
+"""Reconciliation: the client's log, the store, Prometheus and the traces must count the same jobs."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.evidence.evidence import Evidence
 
 CONFIRMATION = 0.1
-"""Seconds within which a fault that was put or lifted is confirmed: it holds from a moment before."""
+"""Seconds within which the start or end of a fault is confirmed; the fault is active slightly earlier."""
 UNRESOLVED = frozenset({Outcome.ERROR, Outcome.TIMEOUT, Outcome.ABORTED})
-"""Outcomes after which the client does not know what became of the job, or whether it was accepted at all."""
+"""Outcomes after which the client does not know how the job ended, or whether it was accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,27 +22,27 @@ class Count:
     source: str
     what: str
     low: int
-    """Least count that agrees with the log."""
+    """Lowest count that agrees with the log."""
     high: int
-    """Most; above `low` only by the jobs whose end the client does not know."""
+    """Highest count that agrees; exceeds `low` by the jobs whose end the client does not know."""
     found: int | None
     """None when the source is not available."""
     note: str = ""
 
     @property
     def agrees(self) -> bool:
-        """True when the count agrees; a source that does not exist contradicts nothing."""
+        """True when the count agrees, or the source is missing."""
         return self.found is None or self.low <= self.found <= self.high
 
     @property
     def expected(self) -> str:
-        """The count, or the range of counts, that agrees."""
+        """The count or range of counts that agrees."""
         return f"{self.low:,}" if self.low == self.high else f"{self.low:,} to {self.high:,}"
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """All comparisons of one scenario."""
+    """All counts of one scenario."""
 
     scenario: str
     logged: int
@@ -137,7 +137,7 @@ def _silence(evidence: Evidence) -> str:
 
 
 def _faulted_calls(evidence: Evidence, scenario: str) -> list[Count]:
-    """The providers' log of calls beside what their faults saw: a log that lacks some cannot prove that none came."""
+    """Compare the providers' call log with the calls that their faults saw: an incomplete log cannot prove absence."""
     counts = []
     for fault in evidence.faults(scenario):
         if fault.target == "store" or fault.seen is None or fault.ended is None:
@@ -148,7 +148,7 @@ def _faulted_calls(evidence: Evidence, scenario: str) -> list[Count]:
             if (call.scenario, call.provider) == (scenario, fault.target)
             and fault.started - CONFIRMATION <= call.arrived <= fault.ended + CONFIRMATION
         )
-        # Further calls arrive in the moments in which the fault is put in force and lifted, so more is no difference.
+        # Further calls arrive while the fault is switched on and off, so a higher count is no difference.
         most = max(logged, fault.seen)
         what = f"calls of {fault.target} during the {fault.kind} (the fault saw {fault.seen:,})"
         note = "" if evidence.calls_read(scenario) else "not available: the providers' log of calls was not read"

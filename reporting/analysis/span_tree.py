@@ -14,7 +14,7 @@ _ERROR = 100
 
 
 def span_tree(spans: Sequence[TraceSpan], started: float, path: Mapping[str, float], *, most: int = LINES) -> str:
-    """Name, service, start, length and time on the critical path in milliseconds of each span, with attempt and error.
+    """Return a line per span: name, service, start, length and time on the critical path (ms), attempt and error.
 
     Args:
         spans: The spans of one trace, by start.
@@ -35,7 +35,7 @@ def span_tree(spans: Sequence[TraceSpan], started: float, path: Mapping[str, flo
 
 
 def _tree(spans: Sequence[TraceSpan]) -> list[tuple[TraceSpan, int]]:
-    """Spans with their depth, each before its children; one whose parent was lost stands on top."""
+    """Return spans with their depth, parents before children; a span whose parent was lost is at the top level."""
     known = {span.span_id for span in spans}
     below: dict[str, list[TraceSpan]] = defaultdict(list)
     for span in spans:
@@ -50,7 +50,7 @@ def _tree(spans: Sequence[TraceSpan]) -> list[tuple[TraceSpan, int]]:
 
 
 def _chosen(spans: Sequence[TraceSpan], path: Mapping[str, float], most: int) -> set[str]:
-    """Ids of the spans to show: what is on the path or failed, then what is nearest to the root."""
+    """Return the ids of the spans to show: on the path or failed first, then those nearest to the root."""
     ranked = sorted(
         (not (path.get(span.span_id) or span.error), depth, number, span.span_id)
         for number, (span, depth) in enumerate(_tree(spans))

@@ -1,4 +1,4 @@
-"""A burst of arrivals: how far response time rose, and when it was back where it had been before."""
+"""A burst of arrivals: the peak of the response time, and when it returned to the range before the burst."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.statistics.censoring import tail
 
 GROUP = 10
-"""Neighbouring jobs whose median is compared with the steady band: a single slow job is no spike."""
+"""Jobs of a running median, which is compared with the steady band, so a single slow job is not a spike."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spike:
-    """One burst; seconds count from its end, but where another instant is named."""
+    """One burst; times are seconds after its end, unless stated otherwise."""
 
     case: OpenCase
     begin: float
@@ -26,7 +26,7 @@ class Spike:
     band: float
     """Upper limit of the steady band: P95 of the response times of the jobs that were due before the burst."""
     before: int
-    """How many these were."""
+    """Number of these jobs."""
     peak: float
     """Longest response time from the burst on, in seconds."""
     peak_at_least: bool
@@ -34,18 +34,18 @@ class Spike:
     peak_backlog: int
     """Most jobs that were due and not done, at the time any of them was due."""
     recovery: float | None
-    """When response times were back in the band, 0 when they never left it; None: not before jobs stopped arriving."""
+    """When response times returned to the band; 0 when they never left it, None when not by the end."""
     after: int
     """Jobs that were due from the burst on."""
 
 
 def spikes(evidence: Evidence, scenario: str) -> tuple[Spike, ...]:
-    """The bursts of a scenario that have enough jobs before them and after them to be judged."""
+    """Return the bursts of a scenario with enough jobs before and after them."""
     return tuple(found for case in open_cases(evidence, scenario) if (found := spike(case)) is not None)
 
 
 def spike(case: OpenCase) -> Spike | None:
-    """The burst of a case; None when there is none, or too few jobs around it."""
+    """Return the burst of a case; None without one, or with too few jobs around it."""
     load = case.load
     if load.burst_at is None or load.burst_seconds is None:
         return None
@@ -73,7 +73,7 @@ def spike(case: OpenCase) -> Spike | None:
 
 
 def _recovery(waits: list[float], dues: list[float], band: float) -> float | None:
-    """When the job in the middle of the first group was due after which no group is out of the band."""
+    """Return when the middle job of the first group was due from which on every group is within the band."""
     medians = [median(waits[first : first + GROUP]) for first in range(len(waits) - GROUP + 1)]
     out = [first for first, value in enumerate(medians) if value > band]
     if not out:

@@ -1,4 +1,4 @@
-"""From measurements to verdicts. No data is never a pass, and a number that cannot be trusted is never judged."""
+"""Verdicts on measurements. Missing data is never a pass, and an invalid number is never judged."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.evidence.measurements import Measurement
 
 QUICK = "quick"
-"""The profile in which a small sample is expected and tolerated."""
+"""The profile in which small samples are expected and allowed."""
 
 
 class Status(StrEnum):
-    """What can be said of an objective, or of a whole report."""
+    """Result of an objective or of a whole report."""
 
     PASS = "PASS"  # noqa: S105 - a verdict, no password
     FAIL = "FAIL"
@@ -39,12 +39,12 @@ class Verdict:
     case: str
     member: str
     objective: Objective
-    """With the override of the scenario file, where there is one."""
+    """With the override of the scenario file, if any."""
     status: Status
     value: float | None
     n: int | None
     reason: str
-    """Why it is not simply PASS or FAIL; empty otherwise."""
+    """Reason of a status other than PASS or FAIL, or of one changed by cut-off jobs; else empty."""
     too_few: bool = False
     """INCONCLUSIVE only because the sample is small."""
     bound: Bound | None = None
@@ -53,7 +53,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """All verdicts of a report, and what they amount to."""
+    """All verdicts of a report, and its overall status."""
 
     verdicts: tuple[Verdict, ...]
     reconciliations: tuple[Reconciliation, ...]
@@ -62,11 +62,11 @@ class Analysis:
     exit_code: int
     """0 pass, 1 an objective failed, 3 inconclusive or invalid."""
     problems: tuple[str, ...]
-    """One sentence for each thing that keeps the numbers from being trusted."""
+    """One sentence per reason not to trust the numbers."""
 
 
 def analyse(evidence: Evidence, dimension: str) -> Analysis:
-    """Judge every objective of a dimension where its scenario ran."""
+    """Evaluate every objective of a dimension where its scenario ran."""
     reconciliations = reconcile(evidence, dimension)
     health = check(evidence, dimension)
     unreconciled = {r.scenario for r in reconciliations if r.differences}
@@ -88,11 +88,11 @@ def analyse(evidence: Evidence, dimension: str) -> Analysis:
 
 
 SEVERITY = (Status.PASS, Status.NO_DATA, Status.INCONCLUSIVE, Status.FAIL, Status.INVALID)
-"""From good to bad."""
+"""Statuses from best to worst."""
 
 
 def worst(analyses: Sequence[Analysis]) -> tuple[Status, int]:
-    """Status and exit code of several reports together."""
+    """Return the combined status and exit code of several reports."""
     first = max(analyses, key=lambda analysis: SEVERITY.index(analysis.status))
     if first.status in {Status.FAIL, Status.INVALID}:
         return first.status, first.exit_code
@@ -137,7 +137,7 @@ def _judge(
     if status is Status.PASS and sli.samples is Samples.RESPONSE_TIMES and sli.quantile and case is not None:
         status, reason = _with_cut_off(open_case(evidence, scenario, case), sli.quantile, objective.value)
     places = {(scenario.name, c.name) for c in scenario.cases} if case is None else {(scenario.name, case.name)}
-    # a loss is what makes counts differ, so a key objective that does not hold fails all the same
+    # lost jobs make counts differ, so a failed key objective stays FAIL
     if status in {Status.PASS, Status.FAIL, Status.INCONCLUSIVE} and not (sli.key and status is Status.FAIL):
         if places & invalid:
             status, reason, too_few = Status.INVALID, "the load generator was the bottleneck", False
@@ -187,7 +187,7 @@ def _compare(sli: Sli, objective: Objective, measurement: Measurement) -> tuple[
 
 
 def _with_cut_off(arriving: OpenCase | None, quantile: float, limit: float) -> tuple[Status, str]:
-    """What passes among completed jobs alone must also hold with those that were cut off."""
+    """Check a quantile that passes for completed jobs again with the jobs that were cut off."""
     found = arriving.response(quantile) if arriving is not None and arriving.cut_off else None
     if arriving is None or found is None or found.within(limit):
         return Status.PASS, ""
@@ -206,14 +206,14 @@ def _unknown_overrides(evidence: Evidence, dimension: str) -> list[str]:
 
 
 def _uncounted(evidence: Evidence) -> list[str]:
-    """A stack that has a trace store promises a fourth count; without it nobody knows whether spans were lost."""
+    """Report missing root spans of a stack with a trace store: lost spans would go unnoticed."""
     if evidence.stack is None or not evidence.stack.traces_url or not evidence.traces.absent:
         return []
     return [f"Root spans were not counted: {evidence.traces.absent}"]
 
 
 def _unlifted(evidence: Evidence, dimension: str) -> list[str]:
-    """A fault that may still be on spoils what comes after it."""
+    """Report faults that may still be active, which invalidates later numbers."""
     names = [scenario.name for scenario in evidence.scenarios(dimension)]
     return [
         f"{place_name(fault.scenario, fault.case)}: the fault {fault.kind} of {fault.target} was never confirmed to be "

@@ -1,0 +1,1 @@
+"""Declared data of the reports: indicators, metrics, spans and prices, strictly read."""

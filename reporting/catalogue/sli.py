@@ -17,7 +17,7 @@ METRIC = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\{")
 """A metric with a selector in a query."""
 
 PLACES = {"case": ("run_id", "scenario", "case"), "scenario": ("run_id", "scenario"), "run": ("run_id",)}
-"""Labels that tell the places of a scope apart."""
+"""Labels that identify a place, by scope."""
 Direction = Literal["at_most", "at_least"]
 
 

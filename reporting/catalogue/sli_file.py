@@ -113,7 +113,7 @@ def _named(key: str, raw: Any, errors: list[str]) -> list[tuple[str, dict[Any, A
 def _check_texts(
     place: str, entry: dict[Any, Any], ids: set[str], metrics: Collection[str] | None, errors: list[str]
 ) -> None:
-    """Check what can be checked of an entry whatever else is wrong in it: its queries, and the indicator it names."""
+    """Check the queries of an entry and the indicator that n names, independently of its other keys."""
     asks = "function" if entry.get("source") == "records" else "query"
     if asks not in entry:
         errors.append(f"{place}: the key {asks!r} is missing; add it")

@@ -1,4 +1,4 @@
-"""Frozen records from what a file says: types and msgspec constraints are checked, and every mistake is reported."""
+"""Frozen records from a parsed file: types and msgspec constraints are checked, and every mistake is reported."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Everything known of a run: its records, measurements from Prometheus, and traces."""

@@ -14,11 +14,11 @@ class Bound(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     lower: float
     upper: float | None
-    """None: the last, unbounded bucket. Prometheus then answers `lower`, and the truth is anywhere above."""
+    """None: the last, unbounded bucket. Prometheus then answers `lower`; the true value is anywhere above."""
 
 
 def bound_of(vector: Vector, quantile: float) -> Bound | None:
-    """The bucket of a quantile, from the answer of a `buckets` query; None when nothing was observed.
+    """Return the bucket of a quantile, from the answer of a `buckets` query; None when nothing was observed.
 
     Classic buckets come as one cumulative sample for each ``le``, a native histogram as one sample that holds all.
     """

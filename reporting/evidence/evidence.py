@@ -54,56 +54,56 @@ class Evidence:
         return requests
 
     def scenarios(self, dimension: str) -> list[ScenarioRecord]:
-        """Scenarios of a dimension that began."""
+        """Return the scenarios of a dimension that began."""
         return [s for s in self.run.scenarios if s.dimension == dimension and began(s)]
 
     def cases(self, dimension: str) -> list[tuple[ScenarioRecord, CaseRecord]]:
-        """Cases of a dimension that began, in the order of the run."""
+        """Return the cases of a dimension that began, in the order of the run."""
         return [(s, c) for s in self.scenarios(dimension) for c in s.cases if c.started is not None]
 
     def scenario(self, name: str) -> ScenarioRecord | None:
-        """A scenario that began."""
+        """Return a scenario that began; None otherwise."""
         return next((s for s in self.run.scenarios if s.name == name and began(s)), None)
 
     def case_jobs(self, scenario: str, case: str) -> list[JobRecord]:
-        """Measured jobs (no warm-up) of a case."""
+        """Return the measured jobs (no warm-up) of a case."""
         return self._jobs.get((scenario, case), [])
 
     def scenario_jobs(self, scenario: str) -> list[JobRecord]:
-        """Measured jobs (no warm-up) of a scenario."""
+        """Return the measured jobs (no warm-up) of a scenario."""
         return [job for (name, _), jobs in self._jobs.items() if name == scenario for job in jobs]
 
     def response_times(self, scenario: str, case: str) -> list[float]:
-        """Response times of the completed measured jobs of a case, in seconds."""
+        """Return the response times of the completed measured jobs of a case, in seconds."""
         return [job.done - job.due for job in self.case_jobs(scenario, case) if job.outcome is Outcome.COMPLETED]
 
     def scenario_times(self, scenario: str) -> list[float]:
-        """Response times of the completed measured jobs of a scenario, in seconds."""
+        """Return the response times of the completed measured jobs of a scenario, in seconds."""
         return [job.done - job.due for job in self.scenario_jobs(scenario) if job.outcome is Outcome.COMPLETED]
 
     def case_requests(self, scenario: str, case: str) -> int:
-        """HTTP requests of the measured jobs of a case."""
+        """Return the number of HTTP requests of the measured jobs of a case."""
         return sum(1 for r in self.requests if not r.warmup and (r.scenario, r.case) == (scenario, case))
 
     def durations(self, scenario: str, operation: str) -> list[float]:
-        """Durations of the measured requests of an operation, in seconds."""
+        """Return the durations of the measured requests of an operation, in seconds."""
         return [request.duration for request in self._requests.get((scenario, operation), [])]
 
     def faults(self, *scenarios: str) -> list[FaultRecord]:
-        """The faults of scenarios, in order of time."""
+        """Return the faults of scenarios, in order of time."""
         return sorted((f for f in self.run.faults if f.scenario in scenarios), key=lambda f: f.started)
 
     def beginning(self, scenario: str, case: str) -> float | None:
-        """Unix time at which a case began; None when it did not."""
+        """Return the Unix time at which a case began; None when it did not."""
         found = self.scenario(scenario)
         return next((c.started for c in found.cases if c.name == case), None) if found else None
 
     def breakers_read(self, scenario: str) -> bool:
-        """False when the changes of the breakers in a scenario are not known, because no process could read them."""
+        """Return False when the state changes of the breakers in a scenario could not be read."""
         return all(case.breakers_read is not False for case in self._began(scenario))
 
     def calls_read(self, scenario: str) -> bool:
-        """True when the providers' own log of the calls of a scenario is there, and whole as far as is known."""
+        """Return True when the providers' call log of a scenario exists and is complete as far as is known."""
         cases = self._began(scenario)
         some = any(call.scenario == scenario for call in self.calls)
         return all(case.calls_read is not False and (some or case.calls_read) for case in cases)
@@ -113,7 +113,7 @@ class Evidence:
         return [case for case in found.cases if case.started is not None] if found else []
 
     def switched_off(self, switch: str) -> bool:
-        """True when the service says that it runs without this; a service that says nothing has it on."""
+        """Return True when the service reports that a feature is off; without a report it counts as on."""
         return (self.run.switches or {}).get(switch) is False
 
     @property
@@ -139,15 +139,15 @@ class Evidence:
 
 
 def began(scenario: ScenarioRecord) -> bool:
-    """True when a case began its measured part; a run can be interrupted within the warm-up."""
+    """Return True when a case began its measured part; a run can be interrupted during warm-up."""
     return any(case.started is not None for case in scenario.cases)
 
 
 def case_seconds(case: CaseRecord) -> float | None:
-    """Recorded length of a case; None when it did not end."""
+    """Return the recorded length of a case in seconds; None when it did not end."""
     return case.ended - case.started if case.started is not None and case.ended is not None else None
 
 
 def place_name(scenario: str, case: str = "", member: str = "") -> str:
-    """How a place is written in reports."""
+    """Return a place as written in reports."""
     return " / ".join(part for part in (scenario, case, member) if part) or "run"

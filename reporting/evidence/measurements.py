@@ -15,7 +15,7 @@ RECORDS: Final = "records"
 
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One number with everything that is needed to get it again."""
+    """One number with all that is needed to reproduce it."""
 
     sli: str
     scenario: str
@@ -45,7 +45,7 @@ class SampleSeries(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     scenario: str
     case: str
     labels: dict[str, str]
-    """Those that tell processes and kinds apart."""
+    """Labels that distinguish processes and kinds."""
     query: str
     instant: float
     times: tuple[float, ...]
@@ -62,18 +62,13 @@ class Measurements(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     window: str
     """Range of the queries as PromQL writes it, such as 312s."""
     prometheus: bool
-    """False when there was no Prometheus to ask: every value is then missing for that reason."""
+    """False when no Prometheus was available; every value is then missing."""
     measurements: tuple[Measurement, ...]
     series: tuple[SampleSeries, ...] = ()
     """In the order of reading, scenario, case and labels."""
 
 
-_FILE = VersionedFile(
-    MEASUREMENTS_FILE,
-    Measurements,
-    cure="delete it and export again with Prometheus",
-    version_cure="delete it, export again",
-)
+_FILE = VersionedFile(MEASUREMENTS_FILE, Measurements, cure="delete it and export again with Prometheus")
 
 
 def write(folder: Path, measurements: Measurements) -> Path:

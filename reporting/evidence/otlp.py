@@ -1,4 +1,4 @@
-"""Spans as OTLP's JSON has them: files of a run and Tempo's answers differ only in how ids and codes are written."""
+"""Spans in OTLP's JSON: files of a run and Tempo's answers differ only in the notation of ids and codes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ERROR = (2, "STATUS_CODE_ERROR")
 
 
 class Value(msgspec.Struct, gc=False):
-    """The value of an attribute; kinds that no report needs are passed over."""
+    """The value of an attribute; kinds that no report needs are ignored."""
 
     string: str = msgspec.field(name="stringValue", default="")
     boolean: bool = msgspec.field(name="boolValue", default=False)
@@ -20,7 +20,7 @@ class Value(msgspec.Struct, gc=False):
     double: float = msgspec.field(name="doubleValue", default=0.0)
 
     def text(self) -> str:
-        """The value as text, empty when there is none."""
+        """Return the value as text; empty without one."""
         return self.string or (f"{self.double:g}" if self.double else "")
 
 
@@ -65,12 +65,12 @@ class _ResourceSpans(msgspec.Struct):
 
 
 class Batch(msgspec.Struct):
-    """What one export sent, or one trace."""
+    """The spans of one export, or of one trace."""
 
     resources: list[_ResourceSpans] = msgspec.field(name="resourceSpans", default_factory=list)
 
     def spans(self) -> Iterator[tuple[str, Span]]:
-        """Every span with the ``service.name`` of its process."""
+        """Yield every span with the ``service.name`` of its process."""
         for resource in self.resources:
             service = next((a.value.string for a in resource.resource.attributes if a.key == "service.name"), "")
             for scope in resource.scopes:

@@ -15,7 +15,7 @@ from reelbench.reporting.evidence.measurements import Measurements, SampleSeries
 from reelbench.reporting.evidence.prometheus import Line, Prometheus
 
 LEAD = 10.0
-"""Seconds before a case within which a first sample is looked for: more than the scrape interval of either stack."""
+"""Seconds before a case in which the first sample is searched: more than the scrape interval of either stack."""
 LABELS = ("job", "instance", "type")
 
 
@@ -48,7 +48,7 @@ def read_series(
 
 
 def _question(reading: Reading, case: CaseRecord, rest: float, settled: float) -> tuple[str, float]:
-    """Selector with range, and the instant that it ends at."""
+    """Return the selector with its range, and the instant at which the range ends."""
     assert case.started is not None
     assert case.ended is not None
     instant = round(min(case.ended + rest, max(settled, case.ended)), 3)
@@ -81,7 +81,7 @@ class ProcessSamples:
 
     @property
     def before(self) -> tuple[float, float] | None:
-        """The last sample up to the beginning."""
+        """Last sample up to the start."""
         return next((point for point in reversed(self.points) if point[0] <= self.started), None)
 
     @property
@@ -91,12 +91,12 @@ class ProcessSamples:
 
     @property
     def after(self) -> tuple[float, float] | None:
-        """The first sample from the end on."""
+        """First sample at or after the end."""
         return next((point for point in self.points if point[0] >= self.ended), None)
 
     @property
     def last(self) -> tuple[float, float] | None:
-        """The last sample that was read, at the end of the rest."""
+        """Last sample that was read, at the end of the idle time."""
         return self.points[-1] if self.points and self.points[-1][0] >= self.ended else None
 
 

@@ -29,7 +29,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class NoData:
-    """Prometheus answered, and there was nothing: never zero, never a pass."""
+    """Prometheus answered without data, which is neither zero nor a pass."""
 
     reason: str
 
@@ -112,7 +112,7 @@ class Prometheus:
         return self._ask(query, instant, _VECTOR, "instant vector").result
 
     def matrix(self, query: str, instant: float) -> Matrix:
-        """The stored samples of a range selector that ends at an instant: no step, no look-back, nothing filled in.
+        """Return the stored samples of a range selector that ends at an instant, without interpolation.
 
         Raises:
             QueryError: no answer in time, an error in the query, or an answer that is not a range vector.
@@ -140,7 +140,7 @@ class Prometheus:
             raise QueryError(msg) from error
 
     def vectors(self, queries: Sequence[str], instant: float) -> dict[str, Vector]:
-        """Evaluate many queries, each text once, a few at a time; the answers stand in the order of the queries."""
+        """Evaluate many queries, each text once, a few at a time; the answers have the order of the queries."""
         distinct = list(dict.fromkeys(queries))
         with ThreadPoolExecutor(WORKERS) as pool:
             return dict(zip(distinct, pool.map(lambda query: self.vector(query, instant), distinct), strict=True))
@@ -156,7 +156,7 @@ class Prometheus:
 
 
 def connect(url: str) -> Prometheus:
-    """A client for the Prometheus at this base URL."""
+    """Return a client for the Prometheus at this base URL."""
     session = requests.Session()
     session.trust_env = False  # a proxy set in the environment must not catch the queries to this machine
     session.mount("http://", HTTPAdapter(pool_maxsize=WORKERS))
@@ -165,7 +165,7 @@ def connect(url: str) -> Prometheus:
 
 
 def single(vector: Vector) -> Value | NoData:
-    """The number of a vector of one element; no element is no data.
+    """Return the number of a vector of one element; no element means no data.
 
     Raises:
         QueryError: the vector has several elements, so the query lacks an aggregation.

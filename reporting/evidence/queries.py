@@ -33,7 +33,7 @@ class Question:
 
 
 def questions(catalogue: Catalogue, run: RunRecord, window: str) -> tuple[Question, ...]:
-    """Every question of a run, in the order of catalogue, scenario and case; parts that never began are left out."""
+    """Return every question of a run, in the order of catalogue, scenario and case; without parts that never began."""
     return tuple(
         _question(sli, run, scenario, case, window)
         for sli in catalogue.slis
@@ -45,7 +45,7 @@ def questions(catalogue: Catalogue, run: RunRecord, window: str) -> tuple[Questi
 def collect(
     asked: tuple[Question, ...], run: RunRecord, prometheus: Prometheus | None, *, instant: float, window: str
 ) -> Measurements:
-    """Ask Prometheus; without one, every value is missing and says so.
+    """Query Prometheus; without one, every value is missing, with that reason.
 
     Raises:
         QueryError: Prometheus did not answer.
@@ -116,7 +116,7 @@ def _value(question: Question, member: str, answers: dict[str, Vector] | None) -
     if isinstance(value, NoData):
         return value
     if not math.isfinite(value.value):
-        return NoData(f"the answer is {value.value:+} and no number")
+        return NoData(f"the answer is {value.value:+}, not a number")
     if not question.sli.per_second:
         return value
     if not question.seconds:

@@ -1,4 +1,4 @@
-"""Which traces a report wants: those of a seeded sample of each level, of the slowest jobs and of those that failed."""
+"""Traces that a report needs: of a seeded sample of each level, of the slowest jobs and of failed jobs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHOWN = ("performance", "reliability")
 
 
 def wanted(evidence: Evidence, per_case: int) -> frozenset[str]:
-    """Ids of all traces that the reports of a run need; at most `per_case` of one case for the critical path."""
+    """Return the ids of the traces that the reports need; at most `per_case` per case for the critical path."""
     jobs: list[JobRecord] = []
     for scenario, case in evidence.cases("performance"):
         jobs += level_sample(evidence, scenario.name, case.name, per_case)
@@ -27,7 +27,7 @@ def wanted(evidence: Evidence, per_case: int) -> frozenset[str]:
 
 
 def level_sample(evidence: Evidence, scenario: str, case: str, most: int) -> list[JobRecord]:
-    """Completed measured jobs of a case, all or a sample without replacement that the run's seed decides."""
+    """Return completed measured jobs of a case: all, or a sample without replacement drawn by the run's seed."""
     jobs = [job for job in evidence.case_jobs(scenario, case) if job.outcome is Outcome.COMPLETED]
     if len(jobs) <= most:
         return jobs
@@ -36,13 +36,13 @@ def level_sample(evidence: Evidence, scenario: str, case: str, most: int) -> lis
 
 
 def slowest(evidence: Evidence, dimension: str) -> list[JobRecord]:
-    """The completed measured jobs of a dimension that took longest, slowest first."""
+    """Return the slowest completed measured jobs of a dimension, slowest first."""
     jobs = [job for job in _jobs(evidence, dimension) if job.outcome is Outcome.COMPLETED]
     return sorted(jobs, key=lambda job: job.due - job.done)[:SLOWEST]
 
 
 def failed(evidence: Evidence, dimension: str) -> list[JobRecord]:
-    """All measured jobs that did not succeed: one of each kind (scenario, outcome, error) first, then the rest."""
+    """Return all measured jobs that failed: one of each kind (scenario, outcome, error) first, then the rest."""
     first: dict[tuple[str, str, str | None], JobRecord] = {}
     rest = []
     for job in _jobs(evidence, dimension):

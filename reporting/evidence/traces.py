@@ -47,7 +47,7 @@ class TraceSpan:
 
 @dataclass(frozen=True, slots=True)
 class TraceEvidence:
-    """What a trace source had to say for a report."""
+    """Answer of a trace source for a report."""
 
     roots: Counter[RootKey] | None = None
     """Number of root spans for each run, scenario, case and outcome; None when that is not known."""
@@ -56,7 +56,7 @@ class TraceEvidence:
     absent: str = ""
     """Why there are no traces; empty when the source answered."""
     per_case: int = 0
-    """How many traces of one case were asked for at most, of its completed jobs."""
+    """Most traces of completed jobs of one case that were requested."""
 
 
 class TraceSource(Protocol):
@@ -103,7 +103,7 @@ class FileTraces:
             if (kept := found.get(span.trace)) is not None:
                 try:
                     kept.append(trace_span(service, span, span.span, span.parent))
-                except (ValueError, OverflowError):  # an invalid time or number
+                except (ValueError, OverflowError):  # a malformed time or number
                     self.damaged += 1
         spans = {trace: in_order(spans) for trace, spans in found.items() if spans}
         return TraceEvidence(roots, spans, per_case=self.per_case)

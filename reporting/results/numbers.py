@@ -1,4 +1,4 @@
-"""Every number of a run as a record: what the catalogue asked for, and the exact figures of the client's records."""
+"""Every number of a run as a record: the indicators of the catalogue, and figures of the client's records."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class _Figure:
 
 
 def numbers(evidence: Evidence, verdicts: Iterable[Verdict]) -> tuple[Number, ...]:
-    """All numbers: those of the catalogue in its order, then the exact ones in the order of the run."""
+    """Return all numbers: those of the catalogue in its order, then those of the records in the order of the run."""
     judged = {(v.sli.id, v.scenario, v.case, v.member): v for v in verdicts}
     return (
         *(
@@ -197,7 +197,7 @@ def _grafana(evidence: Evidence) -> str | None:
 
 
 def _limits(interval: Interval, method: str) -> Limits:
-    """The interval of a time, which is never less than nothing."""
+    """Return the interval of a time, which is never negative."""
     lower = max(interval.lower, 0.0) if interval.lower is not None else None
     return Limits(lower=lower, upper=interval.upper, method=method)
 

@@ -11,14 +11,7 @@ from reelbench.reporting.document.report import Report, Section
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.sections import key_metrics, outliers, principles, setup, sources, verdict
-from reelbench.reporting.sections.performance import (
-    components,
-    load,
-    open_loop,
-    scalability,
-    warmup,
-    where_time_goes,
-)
+from reelbench.reporting.sections.performance import components, load, open_loop, scalability, warmup, where_time_goes
 from reelbench.reporting.sections.performance import recommendations as scaling
 from reelbench.reporting.sections.reliability import (
     breaker,

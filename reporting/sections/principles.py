@@ -87,7 +87,7 @@ def _grade(good: int, of: int) -> Met:
 def _repeated(repetitions: int) -> Finding:
     met = Met.YES if repetitions >= ENOUGH_RUNS else Met.PARTLY if repetitions > 1 else Met.NO
     more = "" if met is Met.YES else f"; {ENOUGH_RUNS} or more show the variation between runs (`--repeat`)"
-    return Finding("P1 Repeated experiments", met, f"{repetitions} run{'s' if repetitions > 1 else ''}{more}")
+    return Finding("P1 Repeated experiments", met, f"{text.counted(repetitions, 'run')}{more}")
 
 
 def _coverage(evidence: Evidence, dimension: str) -> Finding:
@@ -102,8 +102,8 @@ def _coverage(evidence: Evidence, dimension: str) -> Finding:
     held = (len(loads) >= ENOUGH_LOADS, len(configurations) >= ENOUGH_CONFIGURATIONS, bool(cases) and not missing)
     met = Met.YES if all(held) else Met.PARTLY if held[0] or held[1] else Met.NO
     fact = (
-        f"{len(loads)} different load{'s' if len(loads) != 1 else ''} in {len(cases)} cases; {len(configurations)} "
-        f"configuration{'s' if len(configurations) != 1 else ''} (toggles, prompts, faults)"
+        f"{text.counted(len(loads), 'different load')} in {text.counted(len(cases), 'case')}; "
+        f"{text.counted(len(configurations), 'configuration')} (toggles, prompts, faults)"
     )
     fact += f"; not run: {', '.join(missing)}" if missing else ""
     return Finding("P2 Workload and configuration coverage", met, fact)
@@ -148,7 +148,7 @@ def _probabilistic(times: list[Summary]) -> Finding:
     p99 = sum(1 for found in times if found.p99.interval.upper is not None)
     fact = (
         f"distributions and percentiles with intervals; of {len(times)} cases with completed jobs, {p95} have enough "
-        f"for an upper limit of P95 (n >= 72) and {p99} of P99 (n >= 368)"
+        f"for an upper limit of P95 (n ≥ 72) and {p99} of P99 (n ≥ 368)"
         if times
         else "no case has completed jobs"
     )

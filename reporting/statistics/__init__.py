@@ -1,0 +1,1 @@
+"""Statistics of plain numbers: intervals, trends, tests, censoring, and laws of queues."""

@@ -1,7 +1,7 @@
-"""Percentiles of times of which some are only known from below: a job that was cut off would have taken longer.
+"""Percentiles of right-censored times: a job that was cut off would have taken longer.
 
-Leaving such jobs out flatters a service exactly when it is worst. Here each counts at its place: a percentile is given
-as a number where the cut-off jobs cannot change it, and as "at least x" where they can.
+Leaving such jobs out would make an overloaded service look better. Here they count: a percentile is a number where
+the cut-off jobs cannot change it, and "at least x" where they can.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Tail:
 
 
 def tail(known: Sequence[float], cut_off: Sequence[float], q: float) -> Tail | None:
-    """The q-quantile of times that are known, and others that are at least so long; None without any.
+    """Return the q-quantile of known times and of lower limits of cut-off times; None without any.
 
     The sample quantile rises with each of its values. So it is at least what it would be if each cut-off time were its
     lower limit, and at most what it would be if each were infinite; where both agree, it is known.

@@ -69,7 +69,7 @@ def holds_zero(interval: Interval) -> bool:
 
 
 def _hypot(run: float, run_limit: float | None, baseline: float, baseline_limit: float | None) -> float | None:
-    """How far both values are from these limits together."""
+    """Return the combined distance of both values from these limits."""
     if run_limit is None or baseline_limit is None:
         return None
     return math.hypot(run - run_limit, baseline - baseline_limit)

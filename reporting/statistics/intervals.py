@@ -33,7 +33,7 @@ class Percentile:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The usual figures of a sample. Unit: that of the sample."""
+    """Summary figures of a sample, in its unit."""
 
     n: int
     minimum: float
@@ -98,9 +98,9 @@ def percentile(ordered: Sequence[float] | np.ndarray[tuple[int], np.dtype[np.flo
     )
 
 
-@lru_cache(maxsize=1024)  # a report asks for a few quantiles of samples of a few sizes, for each of them often
+@lru_cache(maxsize=1024)  # a report needs a few quantiles of samples of a few sizes, each many times
 def _ranks(n: int, q: float) -> tuple[int, int | None, int | None]:
-    """Where in a sorted sample of `n` the q-quantile and the limits of its interval stand; None where no value can."""
+    """Return the ranks of the q-quantile and its interval in a sorted sample of `n`; None without one."""
     tail = (1 - CONFIDENCE) / 2
     counts = np.arange(n + 1)
     lower = int(np.argmax(bdtr(counts, n, q) >= tail)) - 1

@@ -1,4 +1,4 @@
-"""Little's law in a closed loop: the jobs in flight that the records account for, beside those that were kept.
+"""Little's law in a closed loop: the jobs in flight by the records, compared with the slots.
 
 L = lambda W: the average number of jobs in a system is the rate at which they arrive times the average time they stay
 (J. D. C. Little, "A Proof for the Queuing Formula: L = lambda W", Operations Research 9(3), 1961). Over a bounded time
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 TOLERANCE = 0.05
-"""Share of N by which X R may differ and still agree."""
+"""Share of N by which X R may differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class LittlesLaw:
 
     @property
     def word(self) -> str:
-        """What the check found."""
+        """Result of the check in words."""
         if self.agrees:
             return "agrees"
         amount = f"off by {off(self.whole, self.slots) * 100:+.0f} %"
@@ -59,7 +59,7 @@ class LittlesLaw:
 
 
 def off(window: Window, slots: int) -> float:
-    """How far X R is from N, as a share of N."""
+    """Return the difference of X R and N, as a share of N."""
     return window.in_flight / slots - 1
 
 

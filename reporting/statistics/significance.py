@@ -1,4 +1,4 @@
-"""Tests of two samples: whether they differ, and by how much in a size without a unit."""
+"""Tests of two samples: significance and standardised effect size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reelbench.reporting.statistics.intervals import CONFIDENCE, Interval, mean_
 
 ALPHA = 1 - CONFIDENCE
 _IMPOSSIBLE = 1e-18
-"""Ranks of a quantile less probable than this are left out, and counted as if their difference were as large."""
+"""Ranks of a quantile less probable than this are skipped, and counted as at least as extreme."""
 
 _Numbers = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 _Ranks = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
@@ -44,9 +44,9 @@ def rank_test(run: Sequence[float], baseline: Sequence[float]) -> Rank:
 def permutation_p(run: Sequence[float], baseline: Sequence[float], q: float) -> float:
     """Two-sided p of the difference of the q-quantiles over all divisions of the pooled values: to 1e-12, never 0.
 
-    A quantile is an observed value, so a division of the pool into two sides is told by the ranks of their quantiles
-    there. How many divisions give each pair of ranks is counted (negative hypergeometric: N. L. Johnson, A. W. Kemp and
-    S. Kotz, Univariate Discrete Distributions (2005), section 6.2.2), in place of a sample of divisions.
+    A quantile is an observed value, so the ranks of the two quantiles in the pool determine the difference. The number
+    of divisions for each pair of ranks is exact (negative hypergeometric: N. L. Johnson, A. W. Kemp and S. Kotz,
+    Univariate Discrete Distributions (2005), section 6.2.2), instead of a sample of divisions.
     """
     pool = np.sort(np.asarray([*run, *baseline], dtype=float))
     sides = (len(run), _order(len(run), q)), (len(baseline), _order(len(baseline), q))
@@ -54,12 +54,12 @@ def permutation_p(run: Sequence[float], baseline: Sequence[float], q: float) -> 
         np.sort(np.asarray(side, dtype=float))[k - 1] for side, (_, k) in zip((run, baseline), sides, strict=True)
     ]
     least = abs(values[0] - values[1]) * (1 - 1e-12)
-    at_least, told = 0.0, 0.0
+    at_least, counted = 0.0, 0.0
     for lower, upper in (sides, sides[::-1]):
         i, j, share = _lower_first(lower, upper)
         at_least += float(share[np.abs(pool[j - 1] - pool[i - 1]) >= least].sum())
-        told += float(share.sum())
-    return min(1.0, at_least + max(2 * len(pool) * _IMPOSSIBLE, 1 - told))
+        counted += float(share.sum())
+    return min(1.0, at_least + max(2 * len(pool) * _IMPOSSIBLE, 1 - counted))
 
 
 def fisher_p(run: tuple[int, int], baseline: tuple[int, int]) -> float:
@@ -124,7 +124,7 @@ def _lower_first(lower: tuple[int, int], upper: tuple[int, int]) -> tuple[_Ranks
 
 
 def _likely(ranks: _Ranks, side: tuple[int, int], other: tuple[int, int]) -> _Ranks:
-    """The ranks at which the k-th value of a side can stand in the pool at all."""
+    """Return the possible ranks of the k-th value of a side in the pool."""
     (n, k), (m, _) = side, other
     log = _log_choose(ranks - 1, k - 1) + _log_choose(n + m - ranks, n - k) - _log_choose(n + m, n)
     found: _Ranks = ranks[log > math.log(_IMPOSSIBLE)]

@@ -1,4 +1,4 @@
-"""Is there a trend in samples that depend on each other? Mann-Kendall after Hamed and Rao, slope after Theil and Sen.
+"""Trend in autocorrelated samples: Mann-Kendall after Hamed and Rao, slope after Theil and Sen.
 
 Memory of a process is strongly correlated from sample to sample, and a plain Mann-Kendall test then cries wolf one time
 in five. Hamed and Rao (doi 10.1016/S0022-1694(97)00125-X) widen the variance of its S by the correlation of the ranks
@@ -19,7 +19,7 @@ from reelbench.reporting.statistics.intervals import CONFIDENCE, Interval
 
 LAGS = 3
 MIN_SAMPLES = 5
-"""Fewer have no correlation at three lags."""
+"""Fewer samples have no correlation at three lags."""
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -39,7 +39,7 @@ class Trend:
 
     @property
     def significant(self) -> bool:
-        """True when a series without a trend would show this in less than one of twenty cases."""
+        """True when p is below 0.05."""
         return self.p < 1 - CONFIDENCE
 
 

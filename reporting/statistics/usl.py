@@ -20,11 +20,11 @@ from reelbench.reporting.statistics.intervals import CONFIDENCE, Interval
 
 COEFFICIENTS = ("alpha", "beta", "gamma")
 MIN_LEVELS = 4
-"""Three coefficients pass through three points exactly, so a fit of three says nothing."""
+"""Three coefficients fit three points exactly, so such a fit is no evidence."""
 MIN_LEVELS_FOR_INTERVALS = 6
-"""Below, the variance of the residuals has two degrees of freedom at most, and an interval would be a guess."""
+"""With fewer levels, the residual variance has at most two degrees of freedom, too few for an interval."""
 STEPS = 200
-"""Gauss-Newton ends within some ten; more means that the data have no such curve."""
+"""Gauss-Newton converges within about ten; more means that the data do not follow the law."""
 
 Array = NDArray[np.float64]
 
@@ -38,7 +38,7 @@ class Coefficient:
     interval: Interval
     """By Student's t from the covariance of the fit; no limits for too few levels, or at the bound."""
     at_bound: bool
-    """True when it is 0 because the best fit would be below."""
+    """True when it is 0 because the best fit would be negative."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ def _start(xs: Array, ys: Array, free: list[int]) -> Array:
     weights = ys**2 / xs
     found = np.linalg.lstsq(columns * weights[:, None], xs / ys * weights, rcond=None)[0]
     values = np.zeros(3)
-    if found[-1] <= 0:  # no throughput at all of one job: begin with the greatest that was seen
+    if found[-1] <= 0:  # no throughput of one job: start from the highest that was measured
         values[2] = float(np.max(ys / xs))
         return values
     values[free] = found / found[-1]

@@ -201,7 +201,7 @@ def test_a_backlog_that_grows_breaks_a_rate_before_its_response_times_do(made: M
     [
         (Outcome.FAILED, 11, ("success rate 94.5 %, below 95 %",)),
         (Outcome.FAILED, 10, ()),
-        (Outcome.TIMEOUT, 3, ("98.5 % of the offered jobs came to an end, below 99 %",)),
+        (Outcome.TIMEOUT, 3, ("98.5 % of the offered jobs ended, below 99 %",)),
         (Outcome.TIMEOUT, 2, ()),
     ],
 )

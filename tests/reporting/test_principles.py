@@ -66,7 +66,7 @@ def test_p2_counts_loads_and_configurations(made: MadeRun) -> None:
     )  # fmt: skip
     assert findings(evidence(made, run=replace(made.run, faults=[fault])))["P2"].met is Met.YES
     one = findings(evidence(made, run=only(made.run, "throughput")))["P2"]
-    assert (one.met, one.fact) == (Met.NO, "1 different load in 1 cases; 1 configuration (toggles, prompts, faults)")
+    assert (one.met, one.fact) == (Met.NO, "1 different load in 1 case; 1 configuration (toggles, prompts, faults)")
     cut = findings(evidence(made, run=changed_case(baseline.run, started=None)))["P2"]
     assert (cut.met, cut.fact.endswith("; not run: throughput")) == (Met.PARTLY, True)
 
@@ -98,9 +98,7 @@ def test_p5_counts_the_cases_whose_percentiles_have_an_upper_limit(made: MadeRun
     found = findings(evidence(made))["P5"]
     # 100, 40, 100, 100, 200, 396, 40, 30 and 396 completed jobs: six of 72 and more, two of 368 and more
     assert found.met is Met.PARTLY
-    assert (
-        "of 9 cases with completed jobs, 6 have enough for an upper limit of P95 (n >= 72) and 2 of P99" in found.fact
-    )
+    assert "of 9 cases with completed jobs, 6 have enough for an upper limit of P95 (n ≥ 72) and 2 of P99" in found.fact
     assert findings(evidence(made, run=only(made.run, "throughput")))["P5"].met is Met.YES
     assert findings(evidence(made, run=only(made.run, "component_speed")))["P5"].met is Met.NO
     none: list[JobRecord] = []

@@ -30,7 +30,7 @@ def section(evidence: Evidence) -> Section:
     return Section(
         title,
         (
-            Bullets((*_opening(evidence, found), *_holding(evidence, crossed), *_fast(evidence, crossed))),
+            Bullets((*_opening(evidence, found), *_holding(evidence, crossed), _fast(evidence, crossed))),
             *charts,
             _transitions(evidence),
             _passed(evidence, crossed),
@@ -52,13 +52,7 @@ def provider_outages(evidence: Evidence) -> tuple[Outage, ...]:
 
 def calls_while_open(evidence: Evidence) -> OpenBreakerCalls:
     """Return the calls that arrived while a breaker was open, of all scenarios with an outage."""
-    found = [open_breaker_calls(evidence, name) for name in scenarios(evidence)]
-    return OpenBreakerCalls(
-        intervals=tuple(interval for one in found for interval in one.intervals),
-        counted=sum(one.counted for one in found),
-        passed=tuple(call for one in found for call in one.passed),
-        in_flight=tuple(call for one in found for call in one.in_flight),
-    )
+    return open_breaker_calls(evidence, *scenarios(evidence))
 
 
 def rejected(evidence: Evidence, crossed: OpenBreakerCalls) -> int | None:
@@ -97,19 +91,18 @@ def _opening(evidence: Evidence, found: tuple[Outage, ...]) -> list[str]:
         return ["The service's breakers could not be read (needs SERVICE_ADMIN=true): their state is not known."]
     opened = sum(1 for outage in found if outage.opened is not None)
     closed = sum(1 for outage in found if outage.recovery is not None)
-    sentences = [
-        f"The breaker opened in **{opened} of {len(found)}** outages and closed again in {closed} within the case."
-    ]
     names = scenarios(evidence)
     elsewhere = Counter(
         (t.scenario, t.provider) for t in evidence.run.transitions if t.after == "open" and t.scenario not in names
     )
-    sentences += [
-        f"The breaker of {provider} also opened {text.counted(number, 'time')} in `{scenario}`: attempts rejected "
-        "there count as failed."
-        for (scenario, provider), number in sorted(elsewhere.items())
+    return [
+        f"The breaker opened in **{opened} of {len(found)}** outages and closed again in {closed} within the case.",
+        *(
+            f"The breaker of {provider} also opened {text.counted(number, 'time')} in `{scenario}`: attempts rejected "
+            "there count as failed."
+            for (scenario, provider), number in sorted(elsewhere.items())
+        ),
     ]
-    return sentences
 
 
 def _holding(evidence: Evidence, crossed: OpenBreakerCalls) -> list[str]:
@@ -125,7 +118,7 @@ def _holding(evidence: Evidence, crossed: OpenBreakerCalls) -> list[str]:
     ]
 
 
-def _fast(evidence: Evidence, crossed: OpenBreakerCalls) -> list[str]:
+def _fast(evidence: Evidence, crossed: OpenBreakerCalls) -> str:
     failed = [
         job.done - job.sent
         for name in scenarios(evidence)
@@ -135,13 +128,11 @@ def _fast(evidence: Evidence, crossed: OpenBreakerCalls) -> list[str]:
     ]
     times = summarize(failed)
     if times is None:
-        return ["Fast failure: no job sent while a breaker was open failed."]
-    return [
-        (
-            f"Fast failure: jobs sent while a breaker was open failed after {text.with_unit(times.average, 's')} on "
-            f"average, {text.with_unit(times.maximum, 's')} at most (n = {times.n})."
-        )
-    ]
+        return "Fast failure: no job sent while a breaker was open failed."
+    return (
+        f"Fast failure: jobs sent while a breaker was open failed after {text.with_unit(times.average, 's')} on "
+        f"average, {text.with_unit(times.maximum, 's')} at most (n = {times.n})."
+    )
 
 
 def _without(evidence: Evidence, found: tuple[Outage, ...]) -> list[Block]:
@@ -234,11 +225,9 @@ def _recovery(found: tuple[Outage, ...]) -> list[Block]:
         "fault on to closed. Lifting to closed is the breaker's own share: before a probe it waits up to its open "
         "time, a setting of the service."
     )
-    blocks: list[Block] = [Table(columns, rows, columns[2:], caption)]
-    figures = recovery(found)
+    table, figures = Table(columns, rows, columns[2:], caption), recovery(found)
     if figures is None:
-        blocks.append(Paragraph("No MTTR: no outage opened the breaker and recovered within the case."))
-        return blocks
+        return [table, Paragraph("No MTTR: no outage opened the breaker and recovered within the case.")]
     after = [outage.after_lifting for outage in found if outage.recovery is not None]
     lifting = summarize([value for value in after if value is not None])
     items = [
@@ -255,7 +244,7 @@ def _recovery(found: tuple[Outage, ...]) -> list[Block]:
         )
     if figures.censored:
         items.append(f"Outages not recovered within the case: {figures.censored}. MTTR is therefore a lower limit.")
-    return [*blocks, Bullets(tuple(items))]
+    return [table, Bullets(tuple(items))]
 
 
 def _charts(evidence: Evidence, found: tuple[Outage, ...]) -> list[Timeline]:
