@@ -31,7 +31,7 @@ from reelbench.reporting.evidence.tempo import connect as connect_tempo
 from reelbench.reporting.evidence.trace_sampling import wanted
 from reelbench.reporting.evidence.traces import FileTraces, TraceEvidence, TraceSource
 from reelbench.reporting.publish import Format, publish
-from reelbench.reporting.results.outcome import Found, Judged
+from reelbench.reporting.results.outcome import DimensionResult, RunResult
 from reelbench.reporting.sections.build import build_report
 from reelbench.reporting.sections.verdict import verdict_cells
 
@@ -115,7 +115,7 @@ def export(
     evidence = replace(evidence, measurements=compute(evidence))
     judged = tuple(_judge(evidence, dimension) for dimension in _dimensions(run))
     status, exit_code = worst([one.analysis for one in judged])
-    found = Found(evidence, judged, status, exit_code)
+    found = RunResult(evidence, judged, status, exit_code)
     paths = [measured.write(run_dir, evidence.measurements)]
     paths += publish(run_dir / REPORTS_DIR, found, formats, charts=charts)
     return Exported(
@@ -128,9 +128,9 @@ def export(
     )
 
 
-def _judge(evidence: Evidence, dimension: Dimension) -> Judged:
+def _judge(evidence: Evidence, dimension: Dimension) -> DimensionResult:
     analysis = analyse(evidence, dimension)
-    return Judged(dimension, analysis, build_report(evidence, analysis, dimension))
+    return DimensionResult(dimension, analysis, build_report(evidence, analysis, dimension))
 
 
 def _dimensions(run: RunRecord) -> list[Dimension]:
@@ -181,7 +181,7 @@ def _instant(run: RunRecord, stack: StackRecord | None) -> float:
     return (run.ended or max(ends, default=run.started)) + SETTLE
 
 
-def _summary(judged: Judged, paths: list[Path]) -> list[str]:
+def _summary(judged: DimensionResult, paths: list[Path]) -> list[str]:
     """Return the verdicts as a plain table, the problems, and the path of the report."""
     analysis = judged.analysis
     rows = [

@@ -1,24 +1,26 @@
-"""Writes what was found of a run in the formats that are asked for; the same run gives the same bytes."""
+"""Write the reports and results of a run in the requested formats; the same run gives the same bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
+from typing import Literal
 
 from reelbench.loadgen.record.run_files import write_atomically
-from reelbench.reporting.render import csv, junit, latex, markdown
+from reelbench.reporting.document.report import Report
+from reelbench.reporting.render import csv, junit, latex, markdown, setup
 from reelbench.reporting.render.names import figures_of
-from reelbench.reporting.results.outcome import Found, results
+from reelbench.reporting.results.outcome import RunResult, results
 from reelbench.reporting.results.results import to_json
 
 
 class FormatError(ValueError):
-    """A format that nobody writes; the message is one sentence."""
+    """An unknown format; the message is one sentence."""
 
 
 class Format(StrEnum):
-    """A way to publish the reports."""
+    """A format of the reports."""
 
     MARKDOWN = "md"
     HTML = "html"
@@ -29,18 +31,16 @@ class Format(StrEnum):
 
 
 DEFAULT = (Format.MARKDOWN, Format.HTML, Format.CSV, Format.JSON, Format.JUNIT)
-"""What the commands write unless told otherwise: all but LaTeX, whose figures are drawn once more."""
-
-
+"""Formats that the commands write by default: all but LaTeX, which draws the figures once more."""
 PAGE = "report.html"
 """All reports of a run on one page."""
 
 
 def formats_of(names: str) -> tuple[Format, ...]:
-    """Read names with commas between them.
+    """Parse names separated by commas.
 
     Raises:
-        FormatError: one of them is no format, or there is none.
+        FormatError: a format is unknown, or no format is named.
     """
     wanted = [name.strip() for name in names.split(",") if name.strip()]
     known = [form.value for form in Format]
@@ -51,8 +51,8 @@ def formats_of(names: str) -> tuple[Format, ...]:
     return tuple(form for form in Format if form.value in wanted)
 
 
-def publish(folder: Path, found: Found, formats: Collection[Format], *, charts: bool) -> list[Path]:
-    """Write the reports below `folder`; gives the paths, those of the Markdown reports first."""
+def publish(folder: Path, found: RunResult, formats: Collection[Format], *, charts: bool) -> list[Path]:
+    """Write the reports below `folder` and return the paths, those of the Markdown reports first."""
     paths = []
     for name, data in _files(found, frozenset(formats), charts=charts):
         write_atomically(folder / name, data)
@@ -60,10 +60,9 @@ def publish(folder: Path, found: Found, formats: Collection[Format], *, charts: 
     return paths
 
 
-def _files(found: Found, formats: frozenset[Format], *, charts: bool) -> Iterator[tuple[str, bytes]]:
+def _files(found: RunResult, formats: frozenset[Format], *, charts: bool) -> Iterator[tuple[str, bytes]]:
     reports = found.reports
-    drawn = formats & {Format.MARKDOWN, Format.HTML, Format.LATEX} if charts else frozenset()
-    svgs = _svgs(found) if drawn else {}
+    svgs = _drawn(reports, "svg") if charts and formats & {Format.MARKDOWN, Format.HTML, Format.LATEX} else {}
     if Format.MARKDOWN in formats:
         for report in reports:
             yield f"{report.name}.md", markdown.render(report, charts=charts).encode()
@@ -72,7 +71,7 @@ def _files(found: Found, formats: frozenset[Format], *, charts: bool) -> Iterato
         from reelbench.reporting.render import html  # noqa: PLC0415 - only this format needs Jinja, which takes a tenth of a second
 
         title = f"Reelbench: run {found.evidence.run.run_id}"
-        statuses = {one.report.name: one.analysis.status.value for one in found.judged}
+        statuses = {one.report.name: one.analysis.status for one in found.dimensions}
         yield PAGE, html.render(title, reports, statuses, svgs).encode()
     if not formats & {Format.CSV, Format.JSON, Format.JUNIT, Format.LATEX}:
         return
@@ -85,23 +84,14 @@ def _files(found: Found, formats: frozenset[Format], *, charts: bool) -> Iterato
         yield "csv/results.csv", csv.results_csv(data).encode()
         yield from ((f"csv/{name}.csv", text.encode()) for name, text in csv.tables_csv(reports).items())
     if Format.LATEX in formats:
-        yield from (
-            (f"latex/{name}", text.encode()) for name, text in latex.render(data, reports, charts=charts).items()
-        )
-        yield from _latex_figures(found, svgs)
+        files = latex.render(data.run_id, reports, charts=charts) | {latex.SETUP: setup.paragraph(data)}
+        yield from ((f"latex/{name}", text.encode()) for name, text in files.items())
+        for form, drawn in (("pdf", _drawn(reports, "pdf") if svgs else {}), ("svg", svgs)):
+            yield from ((f"latex/{latex.FIGURES}/{name}.{form}", figure) for name, figure in drawn.items())
 
 
-def _svgs(found: Found) -> Mapping[str, bytes]:
+def _drawn(reports: Sequence[Report], form: Literal["svg", "pdf"]) -> Mapping[str, bytes]:
     from reelbench.reporting.render import figures  # noqa: PLC0415 - matplotlib takes a second, which only charts may cost
 
-    return {chart.name: figures.svg(chart) for chart in figures_of(found.reports)}
-
-
-def _latex_figures(found: Found, svgs: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
-    if not svgs:
-        return
-    from reelbench.reporting.render import figures  # noqa: PLC0415 - matplotlib takes a second, which only charts may cost
-
-    for chart in figures_of(found.reports):
-        yield f"latex/{latex.FIGURES}/{chart.name}.pdf", figures.pdf(chart)
-        yield f"latex/{latex.FIGURES}/{chart.name}.svg", svgs[chart.name]
+    draw = figures.pdf if form == "pdf" else figures.svg
+    return {chart.name: draw(chart) for chart in figures_of(reports)}

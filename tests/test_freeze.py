@@ -1,4 +1,4 @@
-"""A service that stands still for 2 of 5 seconds under 100 jobs per second: does the load generator see it?"""
+"""Coordinated omission: a service frozen for 2 of 5 seconds under 100 jobs per second, as the client measures it."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from tests.loadgen.test_runner import run_on
 pytestmark = [pytest.mark.acceptance, pytest.mark.alone]  # a machine with other work makes the service itself late
 RATE, SECONDS = 100, 5
 FREEZE = (0.5, 2.5)
-"""Seconds after the first job in which the service answers nothing."""
+"""Beginning and end of the freeze, in seconds after the first job."""
 WORK = 0.006
 """Seconds of one job; the service does one at a time."""
 
 
 class Freezing(FakeTarget):
-    """Serves one job at a time in the order of arrival, and none while it stands still; the first arrival is 0 s."""
+    """Serves one job at a time in the order of arrival, and none during the freeze; the first arrival is 0 s."""
 
     def __init__(self) -> None:
         super().__init__()
         self.first: float | None = None
         self.free = 0.0
         self.waited: list[float] = []
-        """Seconds from when each job was meant to come to its answer, by this side's own clock."""
+        """Seconds from the intended start of each job to its response, by the server's clock."""
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
         loop = asyncio.get_running_loop()
@@ -54,7 +54,7 @@ class Freezing(FakeTarget):
 
 
 def ready(arrival: float, free: float) -> float:
-    """When a job is done that arrives at a single server, free from `free` on, which stands still in the freeze."""
+    """Return the end of a job on a single server that is free from `free` on."""
     start = max(arrival, free)
     if FREEZE[0] - WORK < start < FREEZE[1]:
         start = FREEZE[1]
@@ -62,7 +62,7 @@ def ready(arrival: float, free: float) -> float:
 
 
 def truth(arrivals: Sequence[float]) -> list[float]:
-    """Response time of each job, by Lindley's recursion: nothing of it was measured."""
+    """Return the response time of each job by Lindley's recursion, without measurement."""
     free, times = 0.0, []
     for arrival in arrivals:
         free = ready(arrival, free)
@@ -77,7 +77,7 @@ def p95(times: Sequence[float]) -> float:
 EXACT = p95(truth([k / RATE for k in range(RATE * SECONDS)]))
 
 
-def test_the_truth_is_what_a_frozen_queue_must_give() -> None:
+def test_the_expected_p95_of_a_frozen_queue() -> None:
     # The 200 jobs of the freeze leave it every 6 ms from its end on: 2.006 - 0.004 i seconds; 25 of 500 take longer
     # than the one with i = 25.
     assert pytest.approx(2.006 - 0.004 * 25) == EXACT
@@ -101,7 +101,7 @@ async def test_p95_of_the_open_loop_is_within_2_percent_of_the_truth(tmp_path: P
     true = p95(fake.waited)
     assert true == pytest.approx(EXACT, rel=0.1)  # a busy machine makes the service slower than its 6 ms
     assert p95([job.done - job.due for job in jobs]) == pytest.approx(true, rel=0.02)
-    if limit == 20:  # time from the sending misses it: only 20 jobs at a time were there to feel it
+    if limit == 20:  # measured from sending, the freeze is missed: only 20 jobs at a time were in flight
         assert p95([job.done - job.sent for job in jobs]) < 0.2 * true
 
 

@@ -1,4 +1,4 @@
-"""What holds for any input: files that users write, plans from any seed, and records that a crash has cut off."""
+"""Properties of any input: files of users, plans of any seed, and records cut off by a crash."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from reelbench.loadgen.record.jobs import read_jobs
 from reelbench.loadgen.record.run import read_run
 from reelbench.loadgen.record.run_files import RecordError, to_line
 from reelbench.reporting.catalogue.sli_file import CATALOGUE_FILE, CatalogueError, load
-from tests.test_data_helper import job
+from tests.data_helper import job
 
 SCENARIOS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yaml"))}
 LOADED = list(load_folder().values())
@@ -48,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def places(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Every place in a tree of mappings and lists."""
+    """Yield every place in a tree of mappings and lists."""
     if path:
         yield path
     pairs = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
@@ -57,7 +57,7 @@ def places(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def changed(tree: Any, path: tuple[Any, ...], value: Any, *, drop: bool) -> Any:
-    """A copy with another value, or none, at one place."""
+    """Return a copy with another value, or none, at one place."""
     made = copy.deepcopy(tree)
     parent = made
     for key in path[:-1]:
@@ -70,7 +70,7 @@ def changed(tree: Any, path: tuple[Any, ...], value: Any, *, drop: bool) -> Any:
 
 
 def tried(load: Callable[[Path], T], path: Path) -> tuple[T | None, Sequence[str]]:
-    """What a loader gives, or the lines of its refusal."""
+    """Return the result of a loader, or the lines of its error."""
     try:
         return load(path), ()
     except (ScenarioError, CatalogueError) as error:
@@ -101,7 +101,7 @@ def test_a_scenario_with_one_change_is_loaded_as_it_stands_or_refused_line_by_li
 
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=400))
-def test_no_bytes_do_worse_to_the_loader_than_a_refusal(folder: Path, content: bytes) -> None:
+def test_any_bytes_as_a_scenario_file_are_rejected(folder: Path, content: bytes) -> None:
     file = folder / "trial.yaml"
     file.write_bytes(content)
     with pytest.raises(ScenarioError) as caught:
@@ -177,7 +177,7 @@ def test_a_damaged_line_is_one_sentence(folder: Path, data: st.DataObject) -> No
 
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=300))
-def test_no_bytes_do_worse_to_the_reader_of_runs_than_a_refusal(folder: Path, content: bytes) -> None:
+def test_any_bytes_as_a_run_file_are_rejected(folder: Path, content: bytes) -> None:
     (folder / "run.json").write_bytes(content)
     with pytest.raises(RecordError):
         read_run(folder)

@@ -1,0 +1,1 @@
+"""Two or more runs: comparisons with a baseline, repetitions of one plan, and ablations."""

@@ -1,39 +1,52 @@
-"""Where the reports of several runs are: folders beside those of the runs, with the names of the runs they speak of."""
+"""Folders of the reports on several runs: siblings of the run folders, which they refer to by name."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import msgspec
 
-from reelbench.loadgen.record.run_files import RecordError
+from reelbench.loadgen.record.run_files import RecordError, VersionedFile, write_atomically
+from reelbench.reporting.document.report import Report
+from reelbench.reporting.render import markdown
 
+R = TypeVar("R", bound=msgspec.Struct)
 REPORTS_DIR = "reports"
 REPEAT_SUFFIX = ".repeat"
 ABLATION_SUFFIX = ".ablation"
 REPETITIONS_FILE = "repetitions.json"
 COMPARISON_FILE = "comparison.json"
 ABLATION_FILE = "ablation.json"
-SCHEMA_VERSION = 1
-"""Version of these three files. A reader refuses any other, rather than guess."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written(Generic[R]):
+    """A record that was written with its report."""
+
+    record: R
+    path: Path
+    """Path of the report."""
+    summary: tuple[str, ...]
+    """Lines for the terminal; the last one is the path."""
 
 
 class _Head(msgspec.Struct):
-    schema_version: int
     runs: tuple[str, ...] = ()
 
 
 def is_repeated(folder: Path) -> bool:
-    """True for a folder of repetitions."""
-    return Path(os.path.realpath(folder)).name.endswith(REPEAT_SUFFIX)  # unlike resolve, it bears links in a circle
+    """Return True for a folder of repetitions."""
+    return Path(os.path.realpath(folder)).name.endswith(REPEAT_SUFFIX)  # resolve() raises on circular links
 
 
 def repeated_runs(folder: Path) -> list[Path]:
-    """The run directories that a folder of repetitions names; they lie beside it.
+    """Return the run directories named in a folder of repetitions, which are its siblings.
 
     Raises:
-        RecordError: it is no such folder, damaged, or names no run.
+        RecordError: the folder is not one of repetitions, is damaged, or names no run.
     """
     path = folder / REPORTS_DIR / REPETITIONS_FILE
     try:
@@ -44,15 +57,27 @@ def repeated_runs(folder: Path) -> list[Path]:
             f"name a folder under runs/, or one that ends in {REPEAT_SUFFIX}"
         )
         raise RecordError(msg) from error
-    try:
-        head = msgspec.json.decode(raw, type=_Head)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise RecordError(f"{path} is damaged ({error}); run the suite again with --repeat") from error
-    if head.schema_version != SCHEMA_VERSION:
-        msg = f"{path} has schema version {head.schema_version}, this Reelbench reads version {SCHEMA_VERSION}"
-        raise RecordError(f"{msg}; use the Reelbench that wrote it")
+    head = VersionedFile(REPETITIONS_FILE, _Head, "run the suite again with --repeat").decode(path, raw)
     if not head.runs:
         raise RecordError(f"{folder} names no run; repeat a run with: python scripts/run_suite.py --repeat 5")
     if wrong := [name for name in head.runs if Path(name).name != name or "\0" in name]:
-        raise RecordError(f"{path} is damaged ({wrong[0]!r} is no run beside it); run the suite again with --repeat")
+        msg = f"{path} is damaged ({wrong[0]!r} is not the name of a sibling run)"
+        raise RecordError(f"{msg}; run the suite again with --repeat")
     return [folder.resolve().parent / name for name in head.runs]
+
+
+def write(folder: Path, data_file: str, record: R, report: Report, *lines: str) -> Written[R]:
+    """Write a record as JSON and its report as Markdown below `folder`, each atomically.
+
+    Args:
+        folder: The folder of a run, of repetitions or of an ablation.
+        data_file: Name of the JSON file.
+        record: The record.
+        report: The report.
+        lines: Lines for the terminal.
+    """
+    folder = folder / REPORTS_DIR
+    write_atomically(folder / data_file, msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
+    path = folder / f"{report.name}.md"
+    write_atomically(path, markdown.render(report, charts=True).encode())
+    return Written(record, path, (*lines, str(path)))

@@ -1,34 +1,48 @@
-"""From pairs to findings: which test fits, what it says, and whether that is enough for a verdict."""
+"""Judgement of pairs: the test that fits the data, its result, and whether it is enough for a verdict."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from reelbench.reporting.compare.finding import Finding, Word
-from reelbench.reporting.compare.kinds import Observed, title_of, unit_of
-from reelbench.reporting.compare.pairs import Pair
+from reelbench.reporting.catalogue.sli import Sli
+from reelbench.reporting.compare.observation import Observation, identity
+from reelbench.reporting.compare.records import Finding, Verdict
+from reelbench.reporting.evidence.measurements import Measurement
 from reelbench.reporting.statistics import significance
 from reelbench.reporting.statistics.difference import NOWHERE, Estimate, difference, holds_zero, newcombe, relative
 from reelbench.reporting.statistics.intervals import Interval, mean_interval
 from reelbench.reporting.statistics.significance import ALPHA, reachable
 
 NEGLIGIBLE_A12 = 0.06
-"""|A12 - 0.5| below this is negligible: Vargha and Delaney (2000) call 0.56 small."""
+"""Limit of |A12 - 0.5| below which a difference is negligible: Vargha and Delaney (2000) call 0.56 small."""
 NEGLIGIBLE_RELATIVE = 0.02
-"""Of a percentile, and of the means of runs: the link order of a program or the size of its environment alone moves a
-benchmark by this and more. T. Mytkowicz et al., ASPLOS 2009, doi 10.1145/1508244.1508275."""
+"""Limit for percentiles and for means of runs, relative to the baseline: link order or the size of the environment
+alone moves a benchmark by this and more. T. Mytkowicz et al., ASPLOS 2009, doi 10.1145/1508244.1508275."""
 NEGLIGIBLE_H = 0.2
-"""|h| below this is small: Cohen (1988)."""
+"""Limit of |h| below which a difference is negligible: small by Cohen (1988)."""
+LEAST_RUNS = 4
 
-ONE_VALUE = "one value a run, which cannot be tested; use --repeat on both sides"
+ONE_VALUE = "one value per run cannot be tested; use --repeat on both sides"
 INVALID = "the load generator was the bottleneck"
-HOLDS_ZERO = "the interval holds zero"
+HOLDS_ZERO = "the interval contains zero"
 ALIKE = "all or none on both sides"
 CONSTANT = "the same in every run"
 EXACT = "exact"
-"""Each side has one value in all its runs, as counts of a seeded plan do: more runs would tell no more than these."""
+"""Test of sides that each have one value in all runs, as counts of a seeded plan: more runs would add nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """An indicator in a place, with one observation for each run of either side."""
+
+    sli: Sli
+    place: Measurement
+    run: tuple[Observation, ...]
+    baseline: tuple[Observation, ...]
+    invalid: bool
+    """True when a load generator was the bottleneck here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +59,18 @@ class Tested:
     a12: float | None = None
     h: float | None = None
     negligible: str = ""
-    """Why the difference is too small to matter; empty when it is not."""
-    untold: str = ""
+    """Why the difference is negligible; empty when it is not."""
+    untestable: str = ""
     """Why there is no test."""
     settled: str = ""
-    """Why no test is needed: both sides are alike, and any test could only say so. Such tests are no part of the family
-    that is corrected (P. B. Gilbert, Applied Statistics 54 (2005) 143)."""
+    """Why no test is needed: both sides are alike. Such tests are not part of the family that is corrected
+    (P. B. Gilbert, Applied Statistics 54 (2005) 143)."""
 
 
 def judge(pairs: Sequence[Pair]) -> tuple[Finding, ...]:
-    """Test every pair and correct all tests together."""
+    """Test every pair, correct all tests together, and return one finding for each pair."""
     tested = [_test(pair) for pair in pairs]
-    ps = [t.p for t in tested if t.p is not None]
-    corrected = iter(significance.corrected(ps))
+    corrected = iter(significance.corrected([t.p for t in tested if t.p is not None]))
     return tuple(
         _finding(pair, t, None if t.p is None else next(corrected)) for pair, t in zip(pairs, tested, strict=True)
     )
@@ -66,17 +79,13 @@ def judge(pairs: Sequence[Pair]) -> tuple[Finding, ...]:
 def _finding(pair: Pair, tested: Tested, corrected: float | None) -> Finding:
     sli = pair.sli
     assert sli.better is not None, "only indicators with a direction are paired"
+    named = identity(sli, pair.place)
     change = tested.run - tested.baseline
     verdict, reason = _verdict(tested, corrected, change, at_most=sli.better == "at_most", key=sli.key)
-    of_shares = unit_of(sli) == "ratio"
+    of_shares = named["unit"] == "ratio"
     return Finding(
-        sli=sli.id,
-        title=title_of(sli),
-        unit=unit_of(sli),
+        **named,
         better=sli.better,
-        scenario=pair.place.scenario,
-        case=pair.place.case,
-        member=pair.place.member,
         run=tested.run,
         baseline=tested.baseline,
         n_run=tested.n[0],
@@ -95,47 +104,50 @@ def _finding(pair: Pair, tested: Tested, corrected: float | None) -> Finding:
     )
 
 
-def _verdict(tested: Tested, corrected: float | None, change: float, *, at_most: bool, key: bool) -> tuple[Word, str]:
+def _verdict(
+    tested: Tested, corrected: float | None, change: float, *, at_most: bool, key: bool
+) -> tuple[Verdict, str]:
     if corrected is None and tested.test != EXACT:
-        return (Word.NOT_SHOWN, tested.settled) if tested.settled else (Word.CANNOT_TELL, tested.untold)
+        return (Verdict.NOT_SHOWN, tested.settled) if tested.settled else (Verdict.CANNOT_TELL, tested.untestable)
     if corrected is not None and corrected > ALPHA:
         only = tested.p is not None and tested.p <= ALPHA
-        return Word.NOT_SHOWN, "significant alone, not among so many tests" if only else ""
+        return Verdict.NOT_SHOWN, "significant before the correction only" if only else ""
     if holds_zero(tested.interval):
-        return Word.NOT_SHOWN, HOLDS_ZERO
+        return Verdict.NOT_SHOWN, HOLDS_ZERO
     if tested.negligible and not key:
-        return Word.NOT_SHOWN, f"{'exact' if corrected is None else 'significant'} but negligible: {tested.negligible}"
-    return (Word.BETTER if (change < 0) == at_most else Word.WORSE), ""
+        found = "exact" if corrected is None else "significant"
+        return Verdict.NOT_SHOWN, f"{found} but negligible: {tested.negligible}"
+    return (Verdict.BETTER if (change < 0) == at_most else Verdict.WORSE), ""
 
 
 def _test(pair: Pair) -> Tested:
     many = max(len(pair.run), len(pair.baseline)) > 1
-    tested = _over_runs(pair, pair.run, pair.baseline) if many else _within(pair, pair.run[0], pair.baseline[0])
+    tested = _over_runs(pair.sli.quantile, pair.run, pair.baseline) if many else _within(pair)
     if not pair.invalid:
         return tested
-    return Tested(tested.run, tested.baseline, tested.n, tested.interval, tested.ratio, untold=INVALID)
+    return Tested(tested.run, tested.baseline, tested.n, tested.interval, tested.ratio, untestable=INVALID)
 
 
-def _over_runs(pair: Pair, run: tuple[Observed, ...], baseline: tuple[Observed, ...]) -> Tested:
+def _over_runs(q: float | None, run: tuple[Observation, ...], baseline: tuple[Observation, ...]) -> Tested:
     mine, theirs = [o.value for o in run], [o.value for o in baseline]
     means = math.fsum(mine) / len(mine), math.fsum(theirs) / len(theirs)
     n = len(mine), len(theirs)
     if len({*mine, *theirs}) == 1:
         return Tested(*means, n, settled=CONSTANT)
     few = min(len(o.samples) for o in (*run, *baseline))
-    if pair.sli.quantile and 0 < few * (1 - pair.sli.quantile) < 1 - 1e-9:
-        return Tested(*means, n, untold=f"P{pair.sli.quantile * 100:g} of {few} samples a run is their maximum")
+    if q and 0 < few * (1 - q) < 1 - 1e-9:
+        return Tested(*means, n, untestable=f"P{q * 100:g} of {few} samples per run is their maximum")
     if min(n) == 1:
         return _one_against_many(mine, theirs, means)
     p, interval = significance.welch(mine, theirs)
-    rank = significance.rank_test(mine, theirs)
     ratio = relative(Estimate(means[0], mean_interval(mine)), Estimate(means[1], mean_interval(theirs)))
+    found = Tested(*means, n, interval, ratio, a12=significance.rank_test(mine, theirs).a12)
     if reachable(*n) > ALPHA:
-        least = f"{n[0]} against {n[1]} runs: no rank test can give p <= {ALPHA:g} (at least {reachable(*n):.2g})"
-        return Tested(*means, n, interval, ratio, a12=rank.a12, untold=f"{least}; repeat 4 times or more")
+        least = f"{n[0]} against {n[1]} runs: {_unreachable(*n)}; repeat {LEAST_RUNS} times or more"
+        return replace(found, untestable=least)
     if len(set(mine)) == len(set(theirs)) == 1:
-        return Tested(*means, n, interval, ratio, EXACT, a12=rank.a12, negligible=_small_change(means))
-    return Tested(*means, n, interval, ratio, "Welch's t over runs", p, rank.a12, negligible=_small_change(means))
+        return replace(found, test=EXACT, negligible=_small_change(means))
+    return replace(found, test="Welch's t over runs", p=p, negligible=_small_change(means))
 
 
 def _one_against_many(mine: list[float], theirs: list[float], means: tuple[float, float]) -> Tested:
@@ -145,58 +157,57 @@ def _one_against_many(mine: list[float], theirs: list[float], means: tuple[float
     else:
         p, turned = significance.one_against(theirs[0], mine)
         interval = Interval(*(None if limit is None else -limit for limit in (turned.upper, turned.lower)))
-    if max(n) < _LEAST_RUNS:
-        return Tested(*means, n, interval, untold=f"one run against {max(n)}; repeat {_LEAST_RUNS} times or more")
+    if max(n) < LEAST_RUNS:
+        few = f"one run against {max(n)}; repeat {LEAST_RUNS} times or more"
+        return Tested(*means, n, interval, untestable=few)
     return Tested(*means, n, interval, test="t of one run against many", p=p, negligible=_small_change(means))
 
 
-_LEAST_RUNS = 4
-
-
-def _within(pair: Pair, run: Observed, baseline: Observed) -> Tested:
+def _within(pair: Pair) -> Tested:
+    (run,), (baseline,) = pair.run, pair.baseline
     if run.share and baseline.share:
         return _shares(run.share, baseline.share)
     if run.samples and baseline.samples:
         return _samples(pair.sli.quantile, run, baseline)
-    return Tested(run.value, baseline.value, (pair.place.n, None), untold=ONE_VALUE)
+    return Tested(run.value, baseline.value, (pair.place.n, None), untestable=ONE_VALUE)
 
 
 def _shares(run: tuple[int, int], baseline: tuple[int, int]) -> Tested:
     mine, theirs = run[0] / run[1], baseline[0] / baseline[1]
     n = run[1], baseline[1]
+    found = Tested(mine, theirs, n, newcombe(run, baseline))
     h = significance.cohens_h(mine, theirs)
-    interval = newcombe(run, baseline)
     if reachable(*n) > ALPHA:
-        return Tested(mine, theirs, n, interval, h=h, untold=f"{n[0]} against {n[1]}: no test can give p <= {ALPHA:g}")
+        return replace(found, h=h, untestable=f"{n[0]} against {n[1]}: p ≤ {ALPHA:g} is out of reach of any test")
     if run[0] + baseline[0] in {0, sum(n)}:
-        return Tested(mine, theirs, n, interval, settled=ALIKE)
+        return replace(found, settled=ALIKE)
     small = f"|h| = {abs(h):.2f} < {NEGLIGIBLE_H:g}" if abs(h) < NEGLIGIBLE_H else ""
-    return Tested(
-        mine, theirs, n, interval, test="Fisher", p=significance.fisher_p(run, baseline), h=h, negligible=small
-    )
+    return replace(found, test="Fisher", p=significance.fisher_p(run, baseline), h=h, negligible=small)
 
 
-def _samples(q: float | None, run: Observed, baseline: Observed) -> Tested:
+def _samples(q: float | None, run: Observation, baseline: Observation) -> Tested:
     n = len(run.samples), len(baseline.samples)
     rank = significance.rank_test(run.samples, baseline.samples)
     ratio = relative(run.estimate, baseline.estimate)
     apart = difference(run.estimate, baseline.estimate)
+    found = Tested(run.value, baseline.value, n, apart, ratio, a12=rank.a12)
     if reachable(*n) > ALPHA:
-        few = f"{n[0]} against {n[1]} samples: no rank test can give p <= {ALPHA:g} (at least {reachable(*n):.2g})"
-        return Tested(run.value, baseline.value, n, apart, ratio, a12=rank.a12, untold=few)
+        return replace(found, untestable=f"{n[0]} against {n[1]} samples: {_unreachable(*n)}")
     effect = abs(rank.a12 - 0.5)
     small = f"|A12 - 0.5| = {effect:.3f} < {NEGLIGIBLE_A12:g}" if effect < NEGLIGIBLE_A12 else ""
     if q is None:
         p, interval = significance.welch(run.samples, baseline.samples)
-        return Tested(run.value, baseline.value, n, interval, ratio, "Welch's t", p, rank.a12, negligible=small)
+        return replace(found, interval=interval, test="Welch's t", p=p, negligible=small)
     if apart.lower is None or apart.upper is None:
-        few = f"n = {min(n)} is too small for an interval of P{q * 100:g}"
-        return Tested(run.value, baseline.value, n, apart, ratio, a12=rank.a12, untold=few)
+        return replace(found, untestable=f"n = {min(n)} is too small for an interval of P{q * 100:g}")
     if q == 0.5:  # noqa: PLR2004 - the median
-        return Tested(run.value, baseline.value, n, apart, ratio, "Mann-Whitney", rank.p, rank.a12, negligible=small)
+        return replace(found, test="Mann-Whitney", p=rank.p, negligible=small)
     p = significance.permutation_p(run.samples, baseline.samples, q)
-    small = _small_change((run.value, baseline.value))
-    return Tested(run.value, baseline.value, n, apart, ratio, "permutation", p, rank.a12, negligible=small)
+    return replace(found, test="permutation", p=p, negligible=_small_change((run.value, baseline.value)))
+
+
+def _unreachable(n: int, m: int) -> str:
+    return f"p ≤ {ALPHA:g} is out of reach of a rank test (least p: {reachable(n, m):.2g})"
 
 
 def _small_change(values: tuple[float, float]) -> str:

@@ -1,7 +1,8 @@
-"""One side of a comparison: a run, or the repetitions of one, read from their folders."""
+"""A side of a comparison: one run, or its repetitions; whether two sides are comparable, and what differs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,37 +17,58 @@ from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.catalogue.prices import load_prices
 from reelbench.reporting.catalogue.sli import Catalogue
 from reelbench.reporting.compare.folders import repeated_runs
+from reelbench.reporting.compare.records import Differs, SideRecord
+from reelbench.reporting.document import text
 from reelbench.reporting.evidence import measurements as measured
 from reelbench.reporting.evidence.evidence import Evidence
 
-DIMENSIONS = ("performance", "reliability", "resources")
+
+class CompareError(Exception):
+    """Sides that cannot be compared; `errors` has one sentence for each reason, with its cure."""
+
+    def __init__(self, errors: tuple[str, ...]) -> None:
+        super().__init__("\n".join(errors))
+        self.errors = errors
 
 
 @dataclass(frozen=True)
 class Side:
-    """Runs of one plan in one configuration; more than one: repetitions."""
+    """Runs of one plan in one configuration; several runs are repetitions."""
 
     name: str
-    """That of its folder."""
+    """Name of its folder."""
     runs: tuple[Evidence, ...]
+
+    @property
+    def record(self) -> SideRecord:
+        """The side as kept in JSON."""
+        first = self.runs[0].run
+        return SideRecord(
+            name=self.name,
+            runs=tuple(run.run.run_id for run in self.runs),
+            plan_hash=first.plan_hash,
+            commit=first.environment.commit,
+        )
 
     @cached_property
     def invalid(self) -> frozenset[tuple[str, str]]:
-        """Scenario and case of the places in which a load generator was the bottleneck; the empty case: any."""
-        found = {(h.scenario, h.case) for run in self.runs for d in DIMENSIONS for h in check(run, d) if h.problems}
+        """Scenario and case of each place in which a load generator was the bottleneck; an empty case: any case."""
+        found = {
+            (h.scenario, h.case) for run in self.runs for d in _dimensions(run) for h in check(run, d) if h.problems
+        }
         return frozenset(found | {(scenario, "") for scenario, _ in found})
 
     @cached_property
     def problems(self) -> tuple[str, ...]:
-        """One sentence for each thing that keeps a run from being a reference."""
+        """Reasons why a run is not a valid reference, one sentence each."""
         return tuple(problem for run in self.runs for problem in _problems(run))
 
     @cached_property
-    def differences(self) -> tuple[str, ...]:
+    def remarks(self) -> tuple[str, ...]:
         """Counts that do not reconcile, one sentence each."""
         return tuple(
-            f"{run.run.run_id}: {text}" for run in self.runs for d in DIMENSIONS for r in reconcile(run, d)
-            for text in r.differences
+            f"Counts differ in {run.run.run_id}: {difference}"
+            for run in self.runs for d in _dimensions(run) for r in reconcile(run, d) for difference in r.differences
         )  # fmt: skip
 
 
@@ -57,15 +79,45 @@ def read_side(folder: Path, catalogue: Catalogue) -> Side:
         RecordError: a run cannot be read, or was not exported yet.
     """
     folders = [folder] if (folder / RUN_FILE).exists() else repeated_runs(folder)
-    return Side(folder.resolve().name, tuple(read_evidence(path, catalogue) for path in folders))
+    return side_of(folder.resolve().name, folders, catalogue)
 
 
-def read_evidence(folder: Path, catalogue: Catalogue) -> Evidence:
-    """Read a run with its kept measurements; nobody is asked for metrics or traces.
+def side_of(name: str, folders: Sequence[Path], catalogue: Catalogue) -> Side:
+    """Read runs with their kept measurements as one side; neither Prometheus nor traces are queried.
 
     Raises:
-        RecordError: it cannot be read, or was not exported yet.
+        RecordError: a run cannot be read, or was not exported yet.
     """
+    return Side(name, tuple(_read(folder, catalogue) for folder in folders))
+
+
+def refusals(run: Side, baseline: Side) -> Iterator[str]:
+    """Yield each reason why a comparison would mislead."""
+    both = sorted({r.run.run_id for r in run.runs} & {r.run.run_id for r in baseline.runs})
+    if both:
+        yield f"{', '.join(both)} is on both sides; name two different runs"
+    plans = [_plans(side) for side in (run, baseline)]
+    if len(plans[0] | plans[1]) > 1:
+        mine, theirs = (" or ".join(sorted(plan for _, plan in found)) for found in plans)
+        yield (
+            f"the plans differ ({mine} against {theirs}); "
+            "compare runs of the same scenarios, profile, seed and document"
+        )
+    for problem in baseline.problems:
+        yield f"the baseline {problem}; name a finished, valid run"
+
+
+def differs(run: Side, baseline: Side) -> tuple[Differs, ...]:
+    """Return every recorded item of the environment that is not the same on both sides."""
+    mine, theirs = _facts(run), _facts(baseline)
+    return tuple(
+        Differs(item=item, run=mine.get(item, text.NONE), baseline=theirs.get(item, text.NONE))
+        for item in dict.fromkeys([*mine, *theirs])
+        if mine.get(item) != theirs.get(item)
+    )
+
+
+def _read(folder: Path, catalogue: Catalogue) -> Evidence:
     run = read_run(folder)
     kept = measured.read(folder)
     if kept is None:
@@ -83,13 +135,53 @@ def read_evidence(folder: Path, catalogue: Catalogue) -> Evidence:
     )
 
 
-def _problems(run: Evidence) -> list[str]:
-    found = []
+def _dimensions(run: Evidence) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(scenario.dimension for scenario in run.run.scenarios))
+
+
+def _problems(run: Evidence) -> Iterator[str]:
     if run.run.state is not RunState.COMPLETED:
-        found.append(f"{run.run.run_id} is not finished (its state is {run.run.state})")
-    places = [f"{h.scenario} / {h.case}" for d in DIMENSIONS for h in check(run, d) if h.problems]
+        yield f"{run.run.run_id} is not finished (its state is {run.run.state})"
+    places = [f"{h.scenario} / {h.case}" for d in _dimensions(run) for h in check(run, d) if h.problems]
     if places:
-        found.append(
-            f"{run.run.run_id} is {Status.INVALID}: the load generator was the bottleneck in {', '.join(places)}"
-        )
+        yield f"{run.run.run_id} is {Status.INVALID}: the load generator was the bottleneck in {', '.join(places)}"
+
+
+def _plans(side: Side) -> set[tuple[tuple[str, str], str]]:
+    """Plan hash and document of each run, with a description of the plan."""
+    found = set()
+    for r in side.runs:
+        run = r.run
+        names = [s.name for s in run.scenarios]
+        what = names[0] if len(names) == 1 else f"{len(names)} scenarios"
+        sentence = f"{what}, profile {run.profile}, seed {run.seed}, {run.document.name}, plan {run.plan_hash[:8]}"
+        found.add(((run.plan_hash, run.document.sha256), sentence))
     return found
+
+
+def _facts(side: Side) -> dict[str, str]:
+    found: dict[str, list[str]] = {}
+    for run in side.runs:
+        for item, value in _environment(run):
+            found.setdefault(item, []).append(value)
+    return {item: "; ".join(dict.fromkeys(values)) for item, values in found.items()}
+
+
+def _environment(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    run, machine, stack = evidence.run, evidence.run.environment, evidence.stack
+    changed = ", with uncommitted changes" if machine.dirty else ""
+    yield "Commit", f"{machine.commit[:12]}{changed}" if machine.commit else "not a checkout"
+    for name, on in sorted((run.switches or {}).items()):
+        yield f"Switch {name}", "on" if on else "off"
+    # an embedded stack takes free ports, so its address differs from run to run
+    yield "Target", "embedded service" if stack and stack.kind == "embedded" and stack.has_service else run.target
+    yield "Stack", stack.kind if stack else "not recorded"
+    yield "Prometheus", str(stack.prometheus.version) if stack and stack.prometheus else text.NONE
+    yield "Processor", f"{machine.cpu_model}, {machine.cpu_count} cores"
+    yield "Memory", text.size(machine.memory_bytes)
+    yield "Operating system", machine.os
+    yield "Python", machine.python
+    for name, version in sorted(machine.packages.items()):
+        yield f"Library {name}", version
+    yield "Lock file", (machine.lock_sha256 or text.NONE)[:12]
+    yield "Load generators", str(run.replicas)

@@ -1,38 +1,60 @@
-"""Results and tables as CSV, for spreadsheets and data frames; no cell is ever taken for a formula."""
+"""Results and tables as CSV, without cells that a spreadsheet would compute as formulas."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 
-from reelbench.reporting.document.report import Report, Table
+from reelbench.reporting.document.report import Report
 from reelbench.reporting.document.text import NONE
 from reelbench.reporting.render.inline import plain
 from reelbench.reporting.render.names import named_tables
-from reelbench.reporting.results.results import Number, Results
+from reelbench.reporting.results.results import Results, ResultValue, Target
 
-COLUMNS = (
-    "sli", "dimension", "scenario", "case", "member", "value", "unit", "n", "lower", "upper", "interval", "objective",
-    "verdict", "reason", "source", "query", "instant", "started", "ended", "grafana",
-)  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What a cell begins with that a spreadsheet computes; see OWASP, CSV injection."""
+"""Beginnings of a cell that a spreadsheet computes; see OWASP, CSV injection."""
 _SIGNS = {"at_most": "<=", "at_least": ">="}
 
 
+def _objective(target: Target | None) -> str | None:
+    return f"{_SIGNS[target.direction]} {target.value!r}" if target else None
+
+
+def _fields(*names: str) -> dict[str, Callable[[ResultValue], object]]:
+    return {name: attrgetter(name) for name in names}
+
+
+COLUMNS: Mapping[str, Callable[[ResultValue], object]] = {
+    **_fields("sli", "dimension", "scenario", "case", "member", "value", "unit", "n"),
+    "lower": lambda value: value.interval and value.interval.lower,
+    "upper": lambda value: value.interval and value.interval.upper,
+    "interval": lambda value: value.interval and value.interval.method,
+    "objective": lambda value: _objective(value.objective),
+    "verdict": attrgetter("verdict"),
+    "reason": lambda value: value.reason or value.no_data,
+    **_fields("source", "query", "instant", "started", "ended", "grafana"),
+}
+"""Columns of ``results.csv``."""
+
+
 def results_csv(results: Results) -> str:
-    """All numbers, one a row; an empty cell where there is nothing."""
-    return _write(COLUMNS, (_number(number) for number in results.numbers))
+    """Return all values, one per row; a missing one is an empty cell."""
+    return _write(COLUMNS, ([_text(cell(value)) for cell in COLUMNS.values()] for value in results.numbers))
 
 
 def tables_csv(reports: Sequence[Report]) -> dict[str, str]:
-    """Every table of the reports but for the appendices, by its name."""
-    return {named.name: _table(named.table) for named in named_tables(reports) if not named.appendix}
+    """Return every table of the reports except the appendices, by name."""
+    return {
+        named.name: _write(map(plain, named.table.columns), (map(plain, row) for row in named.table.rows))
+        for named in named_tables(reports)
+        if not named.appendix
+    }
 
 
 def guarded(text: str) -> str:
-    """A text that stays text: an apostrophe in front of what is neither a number nor the dash for nothing."""
+    """Return a text that stays text: with an apostrophe before a formula, unless it is a number or the dash."""
     if not text.startswith(_FORMULA) or text == NONE:
         return text
     try:
@@ -42,38 +64,8 @@ def guarded(text: str) -> str:
     return text
 
 
-def _table(table: Table) -> str:
-    return _write(map(plain, table.columns), ((plain(cell) for cell in row) for row in table.rows))
-
-
-def _number(number: Number) -> tuple[str, ...]:
-    interval, objective = number.interval, number.objective
-    return (
-        number.sli,
-        number.dimension,
-        number.scenario,
-        number.case,
-        number.member,
-        _text(number.value),
-        number.unit,
-        _text(number.n),
-        _text(interval.lower if interval else None),
-        _text(interval.upper if interval else None),
-        interval.method if interval else "",
-        f"{_SIGNS[objective.direction]} {objective.value!r}" if objective else "",
-        number.verdict or "",
-        number.reason or number.no_data or "",
-        number.source,
-        number.query,
-        _text(number.instant),
-        _text(number.started),
-        _text(number.ended),
-        number.grafana or "",
-    )
-
-
-def _text(value: float | None) -> str:
-    return "" if value is None else repr(value)
+def _text(value: object) -> str:
+    return "" if value is None else repr(value) if isinstance(value, int | float) else str(value)
 
 
 def _write(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -1,4 +1,4 @@
-"""Charts as SVG. Figure objects without pyplot: no global state, no window system, the same bytes every time.
+"""Charts as SVG and PDF, drawn without pyplot: no global state, no window system, the same bytes each time.
 
 Importing this module imports matplotlib, which takes about a second: a report without charts must not.
 """
@@ -6,7 +6,8 @@ Importing this module imports matplotlib, which takes about a second: a report w
 from __future__ import annotations
 
 import io
-from typing import Any
+from itertools import cycle
+from typing import Any, Literal
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -16,19 +17,19 @@ from matplotlib.ticker import FixedLocator, FormatStrFormatter, NullLocator
 from reelbench.reporting.document.report import Chart, Timeline
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Okabe and Ito's palette: told apart by colour-blind readers and in grey print."""
+"""Okabe and Ito's palette: distinct for colour-blind readers and in grey print."""
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 3)))
-"""Steps have no markers: without dashes they could not be told apart in grey print."""
+"""Steps have no markers: dashes make them distinct in grey print."""
 MARKERS = ("o", "s", "^", "D", "v", "P")
 STACK_COLOURS = ("#BBBBBB", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
-"""The whole palette, with grey for its black: more parts than that cannot be told apart."""
+"""The whole palette, with grey for its black; more parts would not be distinct."""
 LIMIT_COLOUR = "#555555"
 FAULT_COLOUR = "#F0E442"
 """The palette's yellow: light enough to lie under lines in grey print."""
 SETTINGS: dict[Any, Any] = {  # matplotlib types the keys as one literal of 300 names
-    "svg.hashsalt": "reelbench",  # element ids come from this and not from chance
+    "svg.hashsalt": "reelbench",  # element ids are derived from it, not random
     "pdf.fonttype": 42,  # TrueType: publishers refuse Type 3
-    "svg.fonttype": "none",  # text stays text: small files that can be searched
+    "svg.fonttype": "none",  # text stays text: small, searchable files
     "font.family": "DejaVu Sans",  # comes with matplotlib, so the layout does not depend on the machine
     "font.size": 10,
     "axes.titlesize": 11,
@@ -39,89 +40,81 @@ SETTINGS: dict[Any, Any] = {  # matplotlib types the keys as one literal of 300 
 
 def figure(chart: Chart | Timeline) -> Figure:
     """Draw a chart."""
-    if isinstance(chart, Timeline):
-        return _timeline(chart)
     with rc_context(SETTINGS):
-        height = max(3.8, 1.4 + 0.28 * len(chart.labels)) if chart.kind == "stacked" else 3.8
-        drawn = Figure(figsize=(7, height), layout="constrained")
-        axes = drawn.add_subplot()
-        if chart.kind == "bars":
-            _bars(axes, chart)
-        elif chart.kind == "stacked":
-            _stacked(axes, chart)
-        else:
-            _lines(axes, chart)
-        axes.set_title(chart.title, loc="left")
-        axes.set_xlabel(chart.x_label)
-        axes.set_ylabel(chart.y_label)
-        if chart.limit:
-            _limit(axes, chart)
-        if chart.span:
-            name, start, end = chart.span
-            axes.axvspan(start, end, color=FAULT_COLOUR, alpha=0.45, linewidth=0, label=name)
-        if chart.kind in {"line", "scatter"}:
-            axes.set_ylim(bottom=0)  # after the objective, which has to be in view
-        if chart.kind == "stacked":
-            drawn.legend(frameon=False, loc="outside lower center", ncols=4, fontsize=8)
-        elif chart.kind == "time" or chart.span:
-            axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize=8)  # covers nothing
-        elif len(chart.series) > 1 or chart.limit:
-            axes.legend(frameon=False)
-        return drawn
+        return _timeline(chart) if isinstance(chart, Timeline) else _chart(chart)
 
 
 def svg(chart: Chart | Timeline) -> bytes:
-    """A chart as an SVG file; equal charts give equal bytes."""
-    buffer = io.BytesIO()
-    with rc_context(SETTINGS):
-        figure(chart).savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
+    """Return a chart as an SVG file; equal charts give equal bytes."""
+    return _file(chart, "svg", "Date")
 
 
 def pdf(chart: Chart | Timeline) -> bytes:
-    """A chart as a PDF file; equal charts give equal bytes."""
+    """Return a chart as a PDF file; equal charts give equal bytes."""
+    return _file(chart, "pdf", "CreationDate")
+
+
+def _file(chart: Chart | Timeline, form: str, dated: str) -> bytes:
     buffer = io.BytesIO()
     with rc_context(SETTINGS):
-        figure(chart).savefig(buffer, format="pdf", metadata={"CreationDate": None})
+        figure(chart).savefig(buffer, format=form, metadata={dated: None})
     return buffer.getvalue()
 
 
+def _chart(chart: Chart) -> Figure:
+    height = max(3.8, 1.4 + 0.28 * len(chart.labels)) if chart.kind == "stacked" else 3.8
+    drawn = Figure(figsize=(7, height), layout="constrained")
+    axes = drawn.add_subplot()
+    draw = {"bars": _bars, "stacked": _stacked, "steps": _steps}.get(chart.kind, _lines)
+    draw(axes, chart)
+    axes.set_title(chart.title, loc="left")
+    axes.set_xlabel(chart.x_label)
+    axes.set_ylabel(chart.y_label)
+    if chart.limit:
+        name, value = chart.limit
+        across = axes.axvline if chart.kind in {"bars", "steps"} else axes.axhline
+        across(value, color=LIMIT_COLOUR, linestyle="--", linewidth=1, label=name)
+    if chart.span:
+        name, start, end = chart.span
+        axes.axvspan(start, end, color=FAULT_COLOUR, alpha=0.45, linewidth=0, label=name)
+    if chart.kind in {"line", "scatter"}:
+        axes.set_ylim(bottom=0)  # after the objective, which must be visible
+    if chart.kind == "stacked":
+        drawn.legend(frameon=False, loc="outside lower center", ncols=4, fontsize=8)
+    elif chart.kind == "time" or chart.span:
+        axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize=8)  # covers nothing
+    elif len(chart.series) > 1 or chart.limit:
+        axes.legend(frameon=False)
+    return drawn
+
+
+def _steps(axes: Axes, chart: Chart) -> None:
+    for series, colour, dashes in zip(chart.series, cycle(COLOURS), cycle(DASHES), strict=False):
+        axes.step(series.xs, series.ys, where="post", color=colour, linestyle=dashes, label=series.name)
+    _grid(axes)
+    axes.set_xlim(left=0)
+    axes.set_ylim(0, 1.02)
+
+
 def _lines(axes: Axes, chart: Chart) -> None:
-    for number, series in enumerate(chart.series):
-        colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
-        if chart.kind == "steps":
-            dashes = DASHES[number % len(DASHES)]
-            axes.step(series.xs, series.ys, where="post", color=colour, linestyle=dashes, label=series.name)
-            continue
+    for series, colour, marker in zip(chart.series, cycle(COLOURS), cycle(MARKERS), strict=False):
         if chart.kind == "scatter":
             axes.plot(series.xs, series.ys, color=colour, marker=marker, markersize=3, linestyle="", label=series.name)
             continue
         fitted = chart.kind == "time" and len(series.xs) == 2  # noqa: PLR2004 - a fitted line has no samples to mark
-        plain = fitted or series.draw == "curve"
+        marked = "" if fitted or series.draw == "curve" else marker
         joined = "" if series.draw == "points" else "-"
-        axes.plot(
-            series.xs,
-            series.ys,
-            color=colour,
-            marker="" if plain else marker,
-            linestyle=joined,
-            label=series.name,
-        )
+        axes.plot(series.xs, series.ys, color=colour, marker=marked, linestyle=joined, label=series.name)
         if series.errors:
             below, above = zip(*series.errors, strict=True)
             axes.errorbar(
                 series.xs, series.ys, yerr=(below, above), fmt="none", ecolor=colour, elinewidth=1, capsize=3, alpha=0.7
             )
-    axes.grid(visible=True, color="#dddddd", linewidth=0.6)
-    axes.set_axisbelow(True)
-    if chart.kind == "steps":
-        axes.set_xlim(left=0)
-        axes.set_ylim(0, 1.02)
-        return
+    _grid(axes)
     if chart.kind in {"time", "scatter"}:
         return
     levels = sorted({x for series in chart.series if series.draw != "curve" for x in series.xs})
-    axes.set_xscale("log")  # levels such as 1, 5, 10, 20, 50 stand apart
+    axes.set_xscale("log")  # separates levels such as 1, 5, 10, 20, 50
     axes.xaxis.set_major_locator(FixedLocator(levels))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
@@ -130,20 +123,12 @@ def _lines(axes: Axes, chart: Chart) -> None:
 def _bars(axes: Axes, chart: Chart) -> None:
     height = 0.8 / len(chart.series)
     positions = range(len(chart.labels))
-    for number, series in enumerate(chart.series):
+    for number, (series, colour) in enumerate(zip(chart.series, cycle(COLOURS), strict=False)):
         offset = (number - (len(chart.series) - 1) / 2) * height
-        bars = axes.barh(
-            [position + offset for position in positions],
-            series.ys,
-            height,
-            color=COLOURS[number % len(COLOURS)],
-            label=series.name,
-        )
+        places = [position + offset for position in positions]
+        bars = axes.barh(places, series.ys, height, color=colour, label=series.name)
         axes.bar_label(bars, fmt="%.3g", padding=3, fontsize=8)
-    axes.set_yticks(list(positions), chart.labels)
-    axes.invert_yaxis()  # the first stage on top
-    axes.grid(visible=True, axis="x", color="#dddddd", linewidth=0.6)
-    axes.set_axisbelow(True)
+    _labelled(axes, chart)
     axes.margins(x=0.12)
 
 
@@ -151,47 +136,45 @@ def _stacked(axes: Axes, chart: Chart) -> None:
     """A bar for each label, made of a piece for each series."""
     positions = range(len(chart.labels))
     begin = [0.0] * len(chart.labels)
-    for number, series in enumerate(chart.series):
-        colour = STACK_COLOURS[number % len(STACK_COLOURS)]
+    for series, colour in zip(chart.series, cycle(STACK_COLOURS), strict=False):
         axes.barh(
             positions, series.ys, 0.7, left=begin, color=colour, edgecolor="white", linewidth=0.5, label=series.name
         )
         begin = [at + length for at, length in zip(begin, series.ys, strict=True)]
-    axes.set_yticks(list(positions), chart.labels)
+    _labelled(axes, chart)
+
+
+def _labelled(axes: Axes, chart: Chart) -> None:
+    axes.set_yticks(range(len(chart.labels)), chart.labels)
     axes.invert_yaxis()  # the first label on top
-    axes.grid(visible=True, axis="x", color="#dddddd", linewidth=0.6)
+    _grid(axes, "x")
+
+
+def _grid(axes: Axes, axis: Literal["both", "x"] = "both") -> None:
+    axes.grid(visible=True, axis=axis, color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
 
 
-def _limit(axes: Axes, chart: Chart) -> None:
-    assert chart.limit is not None
-    name, value = chart.limit
-    draw = axes.axvline if chart.kind in {"bars", "steps"} else axes.axhline
-    draw(value, color=LIMIT_COLOUR, linestyle="--", linewidth=1, label=name)
-
-
 def _timeline(chart: Timeline) -> Figure:
-    with rc_context(SETTINGS):
-        drawn = Figure(figsize=(7, 3.8), layout="constrained")
-        rows = (3, len(chart.ticks)) if chart.ticks else (1,)
-        panels = drawn.subplots(len(rows), 1, sharex=True, height_ratios=rows, squeeze=False)[:, 0]
-        upper, lowest = panels[0], panels[-1]
-        for axes in panels:
-            for number, (start, end) in enumerate(chart.spans):
-                name = chart.span_name if number == 0 else None
-                axes.axvspan(start, end, color=FAULT_COLOUR, alpha=0.45, linewidth=0, label=name)
-            axes.grid(visible=True, axis="x", color="#dddddd", linewidth=0.6)
-            axes.set_axisbelow(True)
-        upper.step(chart.states.xs, chart.states.ys, where="post", color=COLOURS[0], label=chart.states.name)
-        upper.set_yticks(range(len(chart.levels)), chart.levels)
-        upper.set_ylim(-0.25, len(chart.levels) - 0.75)
-        upper.set_title(chart.title, loc="left")
-        upper.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)  # above: nothing is covered
-        for number, series in enumerate(chart.ticks):
-            lowest.eventplot(series.xs, lineoffsets=number, linelengths=0.7, linewidths=0.8, colors=COLOURS[number % 4])
-        if chart.ticks:
-            lowest.set_yticks(range(len(chart.ticks)), [series.name for series in chart.ticks])
-            lowest.set_ylim(len(chart.ticks) - 0.4, -0.6)
-        lowest.set_xlim(chart.states.xs[0], chart.states.xs[-1])
-        lowest.set_xlabel(chart.x_label)
-        return drawn
+    drawn = Figure(figsize=(7, 3.8), layout="constrained")
+    rows = (3, len(chart.ticks)) if chart.ticks else (1,)
+    panels = drawn.subplots(len(rows), 1, sharex=True, height_ratios=rows, squeeze=False)[:, 0]
+    upper, lowest = panels[0], panels[-1]
+    for axes in panels:
+        for number, (start, end) in enumerate(chart.spans):
+            name = chart.span_name if number == 0 else None
+            axes.axvspan(start, end, color=FAULT_COLOUR, alpha=0.45, linewidth=0, label=name)
+        _grid(axes, "x")
+    upper.step(chart.states.xs, chart.states.ys, where="post", color=COLOURS[0], label=chart.states.name)
+    upper.set_yticks(range(len(chart.levels)), chart.levels)
+    upper.set_ylim(-0.25, len(chart.levels) - 0.75)
+    upper.set_title(chart.title, loc="left")
+    upper.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)  # above: nothing is covered
+    for number, series in enumerate(chart.ticks):
+        lowest.eventplot(series.xs, lineoffsets=number, linelengths=0.7, linewidths=0.8, colors=COLOURS[number % 4])
+    if chart.ticks:
+        lowest.set_yticks(range(len(chart.ticks)), [series.name for series in chart.ticks])
+        lowest.set_ylim(len(chart.ticks) - 0.4, -0.6)
+    lowest.set_xlim(chart.states.xs[0], chart.states.xs[-1])
+    lowest.set_xlabel(chart.x_label)
+    return drawn

@@ -1,4 +1,4 @@
-"""All reports of a run as one HTML page that needs nothing else: no script, no font, no picture from elsewhere."""
+"""All reports of a run as one self-contained HTML page, without scripts and external fonts or pictures."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _WORDS = {
     "NO DATA": "unsure",
     "INCONCLUSIVE": "unsure",
 }
-"""Words of a verdict, and how they are coloured; the word itself is always there."""
+"""Colour class of each verdict; the word itself is always printed."""
 _SVG_NAMES = re.compile(r'(?<= id=")|(?<=url\(#)|(?<=href="#)')
 _SVG = re.compile(r"<svg\b.*</svg>", re.DOTALL)
 _METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
 
 
 def render(title: str, reports: Sequence[Report], statuses: Mapping[str, str], figures: Mapping[str, bytes]) -> str:
-    """The page as text.
+    """Return the page as text.
 
     Args:
         title: Title of the page.
@@ -46,7 +46,7 @@ def render(title: str, reports: Sequence[Report], statuses: Mapping[str, str], f
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"rich": rich, "word": _word}
+    environment.filters |= {"rich": rich, "word": _word, "short": _short}
     environment.tests |= {
         "paragraph": lambda block: isinstance(block, Paragraph),
         "bullets": lambda block: isinstance(block, Bullets),
@@ -62,13 +62,13 @@ def render(title: str, reports: Sequence[Report], statuses: Mapping[str, str], f
         style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
         anchor=lambda report: slug(report.name, "-"),
         anchors=anchors(reports),
-        folded=lambda section: section.title.startswith(APPENDIX),  # long, and read one query at a time
+        folded=lambda section: section.title.startswith(APPENDIX),  # long, for reference
         svg=lambda chart: inline_svg(chart.name, figures[chart.name]),
     )
 
 
 def anchors(reports: Sequence[Report]) -> dict[tuple[str, int], str]:
-    """The id of each section by report and position; the same title twice gives two ids."""
+    """Return the id of each section by report and position; equal titles get different ids."""
     made: dict[tuple[str, int], str] = {}
     for report in reports:
         for number, section in enumerate(report.sections):
@@ -78,12 +78,12 @@ def anchors(reports: Sequence[Report]) -> dict[tuple[str, int], str]:
 
 
 def rich(text: str) -> Markup:
-    """Running text with its emphasis, code and links; all else is escaped."""
+    """Return running text with its emphasis, code and links; all else is escaped."""
     return Markup(walk(text, lambda plain: str(escape(plain)), _marks))  # noqa: S704 - every part is escaped
 
 
 def inline_svg(name: str, svg: bytes) -> Markup:
-    """An SVG file as an element; its ids begin with its name, so that several can stand in one page."""
+    """Return an SVG file as an element; its ids begin with its name, so they are unique in the page."""
     found = _SVG.search(svg.decode())
     assert found is not None, "figures are SVG"
     text = _SVG_NAMES.sub(f"{name}-", _METADATA.sub("", found[0]))
@@ -102,6 +102,11 @@ def _marks(token: Token, following: str) -> str:
         return f"</{tag}>"
     colour = _word(following.removeprefix("Verdict: "))
     return f'<{tag} class="verdict {colour}">' if colour else f"<{tag}>"
+
+
+def _short(report: Report) -> str:
+    """Name of a report in the contents."""
+    return report.name.removesuffix("_report").replace("_", " ").capitalize()
 
 
 def _word(text: str) -> str:

@@ -1,20 +1,23 @@
 """The running text of a report (emphasis, code, links) for renderers other than Markdown.
 
-The text is parsed as CommonMark without raw HTML and without images; links lead to web pages and anchors only. What a
-stranger wrote (a document's name, an error) therefore stays text, whatever it looks like.
+The text is parsed as CommonMark without raw HTML and images; links lead to web pages and anchors only. So text from
+outside (the name of a document, an error) stays text.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
+from itertools import pairwise
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 _SPECIAL = re.compile(r"[\\`*_\[\]<>&!~]")
 _SCHEMES = ("http://", "https://", "#")
+_TEXT = frozenset({"text", "softbreak", "hardbreak"})
+_END = Token("text", "", 0)
 
 
 def _parser() -> MarkdownIt:
@@ -28,39 +31,30 @@ _PARSER = _parser()
 
 @lru_cache(maxsize=4096)
 def tokens(text: str) -> tuple[Token, ...]:
-    """The parts of a text in order; consecutive plain text is one part."""
+    """Return the parts of a text in order; consecutive plain text is one part."""
     if not _SPECIAL.search(text):
         return (Token("text", "", 0, content=" ".join(text.split())),)
     return tuple(_PARSER.parseInline(text)[0].children or ())
 
 
 def plain(text: str) -> str:
-    """The text alone, without any mark-up; one line."""
+    """Return the text on one line, without mark-up."""
     return "".join(_plain(token) for token in tokens(text))
 
 
-def walk(
-    text: str,
-    write: Callable[[str], str],
-    marks: Callable[[Token, str], str],
-) -> str:
-    """Build a text from its parts.
+def walk(text: str, write: Callable[[str], str], marks: Callable[[Token, str], str]) -> str:
+    """Translate the running text of a report.
 
     Args:
-        text: The running text of a report.
+        text: The running text.
         write: Escapes plain text.
-        marks: Gives what stands for the beginning or end of emphasis or a link, or for a piece of code; it is also told
-            the plain text of the part that follows.
+        marks: Translates the beginning or end of emphasis or a link, or a piece of code, given the plain text of the
+            next part.
     """
-    parts: Sequence[Token] = tokens(text)
-    made = []
-    for number, token in enumerate(parts):
-        if token.type in {"text", "softbreak", "hardbreak"}:
-            made.append(write(_plain(token)))
-        else:
-            following = parts[number + 1].content if number + 1 < len(parts) else ""
-            made.append(marks(token, following))
-    return "".join(made)
+    return "".join(
+        write(_plain(token)) if token.type in _TEXT else marks(token, following.content)
+        for token, following in pairwise((*tokens(text), _END))
+    )
 
 
 def _plain(token: Token) -> str:

@@ -9,11 +9,11 @@ from tabulate import tabulate
 from reelbench.reporting.document.report import Block, Bullets, Chart, Code, Paragraph, Report, Section, Table, Timeline
 
 FIGURES = "figures"
-"""Folder of the figures, beside the Markdown file."""
+"""Folder of the figures, next to the Markdown file."""
 
 
 def render(report: Report, *, charts: bool) -> str:
-    """The report as text; without charts their blocks are left out, so no link leads nowhere."""
+    """Return the report as text; without charts their blocks are left out, so no link is broken."""
     parts = [f"# {report.title}"]
     for section in report.sections:
         parts.extend(_section(section, charts=charts))

@@ -14,7 +14,7 @@ from reelbench.reporting.catalogue.sli import Kind, RecordFunction, Role, Sample
 from reelbench.reporting.document import grafana_links
 from reelbench.reporting.evidence.evidence import STOPPED, Evidence, case_seconds
 from reelbench.reporting.evidence.measurements import RECORDS, Measurement
-from reelbench.reporting.results.results import Limits, Number, Target
+from reelbench.reporting.results.results import Limits, ResultValue, Target
 from reelbench.reporting.statistics.intervals import (
     Interval,
     Proportion,
@@ -45,7 +45,7 @@ class _Figure:
     """What was computed."""
 
 
-def numbers(evidence: Evidence, verdicts: Iterable[Verdict]) -> tuple[Number, ...]:
+def numbers(evidence: Evidence, verdicts: Iterable[Verdict]) -> tuple[ResultValue, ...]:
     """Return all numbers: those of the catalogue in its order, then those of the records in the order of the run."""
     judged = {(v.sli.id, v.scenario, v.case, v.member): v for v in verdicts}
     return (
@@ -57,11 +57,11 @@ def numbers(evidence: Evidence, verdicts: Iterable[Verdict]) -> tuple[Number, ..
     )
 
 
-def _measured(evidence: Evidence, m: Measurement, verdict: Verdict | None) -> Number:
+def _measured(evidence: Evidence, m: Measurement, verdict: Verdict | None) -> ResultValue:
     sli = evidence.catalogue.get(m.sli)
     scenario = evidence.scenario(m.scenario)
     started, ended = grafana_links.window(evidence.run, m.scenario, m.case)
-    return Number(
+    return ResultValue(
         sli=sli.id,
         title=sli.title,
         dimension=scenario.dimension if scenario else "",
@@ -75,7 +75,7 @@ def _measured(evidence: Evidence, m: Measurement, verdict: Verdict | None) -> Nu
         interval=_interval(evidence, sli, m),
         bucket=m.bound,
         objective=Target(direction=verdict.objective.direction, value=verdict.objective.value) if verdict else None,
-        verdict=verdict.status.value if verdict else None,
+        verdict=verdict.status if verdict else None,
         reason=verdict.reason if verdict else "",
         tolerated=verdict is not None and verdict.too_few and evidence.run.profile == QUICK,
         source=m.source,
@@ -103,7 +103,7 @@ def _interval(evidence: Evidence, sli: Sli, m: Measurement) -> Limits | None:
     )
 
 
-def _exact(evidence: Evidence) -> Iterator[Number]:
+def _exact(evidence: Evidence) -> Iterator[ResultValue]:
     for scenario in evidence.run.scenarios:
         if evidence.scenario(scenario.name) is None:
             continue
@@ -163,9 +163,9 @@ def _figure(sli: Sli, value: float, n: int, interval: Limits | None, what: str) 
     return _Figure(sli.id, sli.title, sli.unit, value, n, interval, what)
 
 
-def _number(evidence: Evidence, scenario: ScenarioRecord, case: str, member: str, figure: _Figure) -> Number:
+def _number(evidence: Evidence, scenario: ScenarioRecord, case: str, member: str, figure: _Figure) -> ResultValue:
     started, ended = grafana_links.window(evidence.run, scenario.name, case)
-    return Number(
+    return ResultValue(
         sli=figure.sli,
         title=figure.title,
         dimension=scenario.dimension,

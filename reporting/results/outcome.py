@@ -1,4 +1,4 @@
-"""What an export found, for all that is published of it, and how it becomes results as data."""
+"""The result of an export: the evidence, what each dimension found, and all of it as data."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.reporting.analysis.verdicts import Analysis, Status
 from reelbench.reporting.document.report import Report
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.render.inline import plain
-from reelbench.reporting.render.names import named_tables
 from reelbench.reporting.results.numbers import numbers
 from reelbench.reporting.results.results import (
     Audit,
@@ -23,18 +21,17 @@ from reelbench.reporting.results.results import (
     Outlier,
     Provenance,
     Results,
-    TableRows,
 )
 
 SLOWEST = 3
-"""Completed jobs of each case that are named with their trace, the slowest first."""
+"""Completed jobs of each case that are listed with their trace, the slowest first."""
 FAILED = 5
-"""Jobs of each case that did not complete and are named with their trace and error, in order of time."""
+"""Jobs of each case that did not complete and are listed with trace and error, in order of time."""
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """One dimension: what was found, and the report that says it."""
+class DimensionResult:
+    """The analysis of one dimension and its report."""
 
     dimension: str
     analysis: Analysis
@@ -42,24 +39,24 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A whole run, judged and reported."""
+class RunResult:
+    """The evidence of a run with the results of its dimensions."""
 
     evidence: Evidence
-    judged: tuple[Judged, ...]
+    dimensions: tuple[DimensionResult, ...]
     status: Status
     exit_code: int
 
     @property
     def reports(self) -> tuple[Report, ...]:
         """The reports in order."""
-        return tuple(one.report for one in self.judged)
+        return tuple(one.report for one in self.dimensions)
 
 
-def results(found: Found) -> Results:
-    """Everything that was found, as data."""
+def results(found: RunResult) -> Results:
+    """Return everything as data."""
     evidence, run = found.evidence, found.evidence.run
-    verdicts = [verdict for one in found.judged for verdict in one.analysis.verdicts]
+    verdicts = [verdict for one in found.dimensions for verdict in one.analysis.verdicts]
     return Results(
         run_id=run.run_id,
         profile=run.profile,
@@ -67,23 +64,22 @@ def results(found: Found) -> Results:
         state=run.state.value,
         started=run.started,
         ended=run.ended,
-        verdict=found.status.value,
+        verdict=found.status,
         exit_code=found.exit_code,
         dimensions=tuple(
             Dimension(
                 name=one.dimension,
                 report=one.report.name,
-                verdict=one.analysis.status.value,
+                verdict=one.analysis.status,
                 problems=one.analysis.problems,
             )
-            for one in found.judged
+            for one in found.dimensions
         ),
         numbers=numbers(evidence, verdicts),
         outliers=tuple(_outliers(evidence)),
         reconciliation=tuple(_counts(found)),
         cases=tuple(_cases(evidence)),
         audits=tuple(Audit(scenario=s.name, audit=s.audit) for s in run.scenarios if s.audit is not None),
-        tables=tuple(_tables(found)),
         provenance=_provenance(evidence),
     )
 
@@ -113,8 +109,8 @@ def _outlier(job: JobRecord, *, slow: bool) -> Outlier:
     )
 
 
-def _counts(found: Found) -> Iterator[Count]:
-    for one in found.judged:
+def _counts(found: RunResult) -> Iterator[Count]:
+    for one in found.dimensions:
         for reconciliation in one.analysis.reconciliations:
             for count in reconciliation.counts:
                 yield Count(
@@ -144,19 +140,6 @@ def _cases(evidence: Evidence) -> Iterator[CaseWindow]:
                 generator_cpu=case.generator_cpu,
                 loop_lag_p99=case.loop_lag_p99,
                 switches=case.switches,
-            )
-
-
-def _tables(found: Found) -> Iterator[TableRows]:
-    for table in named_tables(found.reports):
-        if not table.appendix:
-            yield TableRows(
-                name=table.name,
-                report=table.report.name,
-                section=table.section.title,
-                caption=plain(table.table.caption),
-                columns=tuple(map(plain, table.table.columns)),
-                rows=tuple(tuple(map(plain, row)) for row in table.table.rows),
             )
 
 

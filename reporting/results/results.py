@@ -1,6 +1,6 @@
-"""All results of a run as data: every number with its verdict, sample, interval, source and time in one record.
+"""The results of a run as data: every value with its verdict, sample, interval, source and time in one record.
 
-The shape is versioned and published as a JSON Schema, so that other programs can rely on it.
+The format is versioned and published as a JSON Schema.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ import msgspec
 
 from reelbench.loadgen.record.run import AuditRecord, DocumentRecord, EnvironmentRecord, FaultRecord
 from reelbench.loadgen.record.stack import StackRecord
+from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.evidence.buckets import Bound
 
-SCHEMA_VERSION: Final = 1
-"""Raised when a field goes away or changes its meaning; a new optional field does not raise it."""
-Word = Literal["PASS", "FAIL", "NO DATA", "INCONCLUSIVE", "INVALID"]
+SCHEMA_VERSION: Final = 2
+"""Raised when a field is removed or changes its meaning, not for a new optional field."""
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a value must hold, in the unit of the value."""
+    """An objective, in the unit of the value."""
 
     direction: Literal["at_most", "at_least"]
     value: float
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A 95 % confidence interval; null where the sample is too small for a limit."""
+    """A 95 % confidence interval; a limit is null where the sample is too small for it."""
 
     lower: float | None
     upper: float | None
@@ -34,42 +34,42 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """order statistics (percentiles), Student's t (means), Wilson, or Clopper and Pearson (shares)."""
 
 
-class Number(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One number with everything that is needed to judge it and to get it again."""
+class ResultValue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One value with its verdict and its source: query, evaluation time, sample size."""
 
     sli: str
-    """Indicator of the catalogue, or of the records alone where the catalogue has none of this name."""
+    """Id of the indicator; some values from the records have no entry in the catalogue."""
     title: str
     dimension: str
-    """performance, reliability or resources; empty for a number of the whole run."""
+    """performance, reliability or resources; empty for a value of the whole run."""
     scenario: str
     case: str
-    """Empty for a number of a whole scenario."""
+    """Empty for a value of a whole scenario."""
     member: str
-    """Value of the label that the indicator is split by; empty when it is not split."""
+    """Value of the label that splits the indicator; empty when it is not split."""
     value: float | None
     unit: str
     no_data: str | None
     """Why there is no value."""
     n: int | None
-    """Sample size; null where it was not counted."""
+    """Sample size; null where it is not counted."""
     interval: Limits | None
     bucket: Bound | None
-    """Bucket of the histogram that a percentile fell in: it bounds the error of the value."""
+    """Histogram bucket that holds the percentile: it bounds the error of the value."""
     objective: Target | None
-    verdict: Word | None
+    verdict: Status | None
     """Null where there is no objective."""
     reason: str
-    """Why the verdict is not simply PASS or FAIL; empty otherwise."""
+    """Explanation of the verdict; empty for a plain PASS or FAIL."""
     tolerated: bool
-    """True when the sample is too small for a verdict and the profile expects that."""
+    """True when the sample is too small for a verdict, as the profile allows."""
     source: Literal["prometheus", "records"]
     query: str
-    """PromQL, or what was computed of the records."""
+    """PromQL, or the computation on the records."""
     instant: float
     """Unix time in seconds at which the query was evaluated."""
     started: float | None
-    """Unix time in seconds at which the case, scenario or run began."""
+    """Unix time in seconds at which the case, scenario or run started."""
     ended: float | None
     grafana: str | None
     """The dashboard at that time; null without a Grafana."""
@@ -78,7 +78,7 @@ class Number(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Outlier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A job that a reader will ask about: one of the slowest completed ones of a case, or one that failed."""
+    """One of the slowest completed jobs of a case, or a job that did not complete."""
 
     scenario: str
     case: str
@@ -93,7 +93,7 @@ class Outlier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Count(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One count beside the client's log."""
+    """A count of one source, compared with the client's log."""
 
     scenario: str
     source: str
@@ -107,30 +107,18 @@ class Count(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     note: str
 
 
-class TableRows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table of a report, as text: every figure that is written anywhere."""
-
-    name: str
-    """Name of its file under ``csv/``, without suffix."""
-    report: str
-    section: str
-    caption: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
 class Dimension(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The verdict of one report."""
 
     name: str
     report: str
-    verdict: Word
+    verdict: Status
     problems: tuple[str, ...]
-    """What keeps the numbers from being trusted."""
+    """Reasons not to trust the values, one sentence each."""
 
 
 class CaseWindow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One case with its load and its time."""
+    """One case with its load and its times."""
 
     scenario: str
     case: str
@@ -141,38 +129,38 @@ class CaseWindow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     started: float | None
     ended: float | None
     generator_cpu: float | None
-    """Cores that the load generator used."""
+    """CPU cores used by the load generator."""
     loop_lag_p99: float | None
     """Seconds."""
     switches: dict[str, bool]
 
 
 class Audit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the service said of its own state after a scenario."""
+    """The state of the service after a scenario, as the service reports it."""
 
     scenario: str
     audit: AuditRecord
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the numbers were made from; with the same, the plan is the same."""
+    """The inputs of the run and of its evaluation."""
 
     seed: int
     plan_sha256: str
     replica: int
     replicas: int
     catalogue_sha256: str
-    """Of the catalogue of indicators, as it was read."""
+    """Digest of the parsed catalogue of indicators."""
     prices_sha256: str
     instant: float
     """Unix time in seconds of all queries."""
     window: str
     """Range of the queries."""
     prometheus: bool
-    """False when there was no Prometheus to ask."""
+    """False when no Prometheus was queried."""
     document: DocumentRecord
     switches: dict[str, bool] | None
-    """Switches of the service; null when it does not say."""
+    """Switches of the service; null when the service does not report them."""
     faults: tuple[FaultRecord, ...]
     environment: EnvironmentRecord
     stack: StackRecord | None
@@ -181,27 +169,25 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class Results(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The results of one run."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     run_id: str
     profile: str
     target: str
     state: str
     started: float
     ended: float | None
-    verdict: Word
+    verdict: Status
     exit_code: int
     """0 pass, 1 an objective failed, 3 inconclusive or invalid."""
     dimensions: tuple[Dimension, ...]
-    numbers: tuple[Number, ...]
+    numbers: tuple[ResultValue, ...]
     outliers: tuple[Outlier, ...]
     reconciliation: tuple[Count, ...]
     cases: tuple[CaseWindow, ...]
     audits: tuple[Audit, ...]
-    tables: tuple[TableRows, ...]
-    """Those of the reports but for the appendices, whose numbers are above."""
     provenance: Provenance
 
 
 def to_json(results: Results) -> bytes:
-    """Encode for ``results.json``, the same bytes each time."""
+    """Encode the content of ``results.json``; the same bytes each time."""
     return msgspec.json.format(msgspec.json.encode(results), indent=2) + b"\n"

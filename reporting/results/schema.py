@@ -1,4 +1,4 @@
-"""The JSON Schema of ``results.json``: made from the records, with the comments of their fields as descriptions."""
+"""The JSON Schema of ``results.json``, from the records and the docstrings of their fields."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from reelbench.reporting.results import results
 
 SCHEMA_FILE = "docs/schemas/results.schema.json"
 _SOURCES = (results, run, buckets, stack)
-"""Where the records of the results are declared."""
+"""Modules that declare the records of the results."""
 
 
 def schema() -> bytes:
-    """The schema, the same bytes each time."""
+    """Return the schema; the same bytes each time."""
     made = msgspec.json.schema(results.Results)
     for name, fields in _comments(_SOURCES).items():
         properties = made["$defs"].get(name, {}).get("properties", {})
@@ -36,7 +36,7 @@ def schema() -> bytes:
 
 
 def _comments(modules: tuple[ModuleType, ...]) -> dict[str, dict[str, str]]:
-    """The string below each field, by class and field."""
+    """The docstring below each field, by class and field."""
     return {
         found.name: {
             field.target.id: " ".join(below.value.value.split())

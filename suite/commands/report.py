@@ -17,9 +17,9 @@ from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE, RUN_FILE, Reco
 from reelbench.loadgen.record.stack import read_stack
 from reelbench.reporting.catalogue.prices import PRICES_FILE, PricesError, load_prices
 from reelbench.reporting.catalogue.sli_file import CatalogueError
-from reelbench.reporting.compare.check import CompareError
 from reelbench.reporting.compare.folders import is_repeated, repeated_runs
 from reelbench.reporting.compare.repetitions import write_repetitions
+from reelbench.reporting.compare.side import CompareError
 from reelbench.reporting.evidence.measurements import read as read_measurements
 from reelbench.reporting.evidence.prometheus import QueryError
 from reelbench.reporting.export import export
@@ -171,7 +171,7 @@ def _metrics_of(folder: Path, prometheus: str | None, *, kept: bool) -> Iterator
 
 def _compared(folder: Path, baseline: Path, *, force: bool) -> tuple[bool, tuple[str, ...]]:
     """Write the comparison; return whether an indicator is worse, and the lines for standard output."""
-    from reelbench.reporting.compare.export import export as export_comparison  # noqa: PLC0415 - scipy.stats takes a second
+    from reelbench.reporting.compare.comparison import export as export_comparison  # noqa: PLC0415 - scipy.stats takes a second
 
     found = export_comparison(folder, baseline, force=force)
-    return found.worse, tuple(found.summary)
+    return found.record.worse, tuple(found.summary)

@@ -14,7 +14,7 @@ from reelbench.loadgen.plan.plan import plan_run
 from reelbench.loadgen.record.jobs import Outcome
 from reelbench.stack.prometheus import PrometheusBinary
 from tests.commands import left_behind
-from tests.test_data_helper import job
+from tests.data_helper import job
 
 ROOT = Path(__file__).parents[2]
 

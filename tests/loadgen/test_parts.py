@@ -27,7 +27,7 @@ from reelbench.loadgen.record.jobs import Outcome, RequestRecord, read_jobs
 from reelbench.loadgen.record.journal import Journal, JournalError, occupied
 from reelbench.loadgen.record.run_files import to_line
 from reelbench.reporting.statistics.intervals import percentile
-from tests.test_data_helper import job
+from tests.data_helper import job
 
 JOB = job()
 

@@ -16,9 +16,9 @@ from reelbench.loadgen.record.run import (
     StoreCount,
     TransitionRecord,
 )
+from tests.data_helper import job as record
 from tests.reporting import made_run
 from tests.reporting.made_run import SETTLE, START, MadeRun, Series
-from tests.test_data_helper import job as record
 
 RUN_ID = "made-0002"
 GAP = 0.5

@@ -6,9 +6,9 @@ import msgspec
 
 from reelbench.loadgen.record.jobs import CallRecord, JobRecord
 from reelbench.loadgen.record.run import CaseRecord, RunState, ScenarioRecord, StoreCount
+from tests.data_helper import job as record
 from tests.reporting import made_run
 from tests.reporting.made_run import SETTLE, START, MadeRun, Series
-from tests.test_data_helper import job as record
 
 RUN_ID = "made-0003"
 MB = 1e6

@@ -12,7 +12,7 @@ KNOWN = (
     "html head meta title style body header h1 h2 h3 p a strong em code div nav details summary ul li main article "
     "section table caption thead tbody tr th td figure figcaption svg g path defs use text tspan clippath rect"
 )
-"""Every element that a page may have."""
+"""All elements of a page."""
 
 
 def chart(name: str, title: str = "Title") -> Chart:
@@ -30,7 +30,7 @@ def page(*blocks: Paragraph | Bullets | Table | Chart, title: str = "One: <b>") 
 
 
 class Tags(HTMLParser):
-    """Every element with its attributes, and proof that those with an end have one."""
+    """Every element with its attributes; elements are closed in order."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -84,20 +84,17 @@ def test_two_figures_of_a_page_share_no_id_and_refer_to_their_own() -> None:
     assert {re.sub(r"url\(#(.*)\)|#", r"\1", value) for value in inner} <= set(ids)
 
 
-def test_every_link_of_the_contents_leads_to_its_section() -> None:
+def test_every_link_of_the_contents_leads_to_its_section_also_of_the_same_title_twice() -> None:
     tags = Tags(page(Paragraph("x")))
     anchors = [value for value in tags.values("href") if value.startswith("#")]
     assert anchors[:4] == ["#speed-report", "#speed-report", "#speed-report-one-b", "#speed-report-appendix-queries"]
     assert {anchor[1:] for anchor in anchors} <= set(tags.values("id"))
-
-
-def test_the_same_title_twice_gives_two_anchors() -> None:
     report = Report("r", "R", (Section("S", ()), Section("S", ()), Section("S!", ())))
     tags = Tags(html.render("t", (report,), {"r": "PASS"}, {}))
     assert [attrs["id"] for tag, attrs in tags.found if tag == "section"] == ["r-s", "r-s-1", "r-s-2"]
 
 
-def test_a_table_scrolls_by_itself_and_numbers_are_flush_right() -> None:
+def test_a_table_scrolls_with_numbers_flush_right_and_the_verdict_is_on_top_as_a_word() -> None:
     text = page(Table(("Where", "n"), (("a | b", "20"),), ("n",), "n = 20"))
     table = text[text.index('<div class="table"') : text.index("</table>")]
     assert table.splitlines() == [
@@ -109,9 +106,6 @@ def test_a_table_scrolls_by_itself_and_numbers_are_flush_right() -> None:
         '<tr><td>a | b</td><td class="number">20</td></tr>',
         "</tbody>",
     ]
-
-
-def test_the_verdict_of_each_report_stands_at_the_top_as_a_word() -> None:
     assert '<a href="#speed-report">Speed: <strong class="verdict fail">FAIL</strong></a>' in page(Paragraph("x"))
 
 

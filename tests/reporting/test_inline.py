@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import pytest
-
 from reelbench.reporting.document.text import literal
-from reelbench.reporting.render import inline, tex
+from reelbench.reporting.render import inline, latex
 from reelbench.reporting.render.html import rich
 
 HOSTILE = (
@@ -19,13 +17,10 @@ HOSTILE = (
 )
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-def test_a_literal_is_read_back_as_the_text_it_was(text: str) -> None:
-    assert inline.plain(literal(text)) == " ".join(text.replace("\x00", " ").replace("\x07", " ").split())
-    assert {token.type for token in inline.tokens(literal(text))} == {"text"}
-
-
-def test_a_literal_keeps_names_as_a_reader_expects_them() -> None:
+def test_a_literal_is_read_back_as_the_text_it_was() -> None:
+    for text in HOSTILE:
+        assert inline.plain(literal(text)) == " ".join(text.replace("\x00", " ").replace("\x07", " ").split())
+        assert {token.type for token in inline.tokens(literal(text))} == {"text"}
     assert literal("sample_paper-2.pdf") == "sample_paper-2.pdf"
 
 
@@ -38,13 +33,11 @@ def test_emphasis_code_and_links_become_tags() -> None:
     assert inline.plain(text) == 'bold thin x < "1" run * 5 < 6'
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_text_brings_no_tag_of_its_own_even_where_nobody_escaped_it(text: str) -> None:
-    made = rich(text)
-    assert "<script" not in made
-    assert "<img" not in made
-    assert 'href="javascript' not in made
-    assert "src=" not in made
+def test_hostile_text_that_was_not_escaped_adds_no_tag() -> None:
+    for text in HOSTILE:
+        made = rich(text)
+        for tag in ("<script", "<img", 'href="javascript', "src="):
+            assert tag not in made, text
 
 
 def test_a_verdict_is_coloured_and_keeps_its_word() -> None:
@@ -54,20 +47,20 @@ def test_a_verdict_is_coloured_and_keeps_its_word() -> None:
 
 
 def test_every_special_character_of_latex_is_escaped() -> None:
-    assert tex.escape("\\input{/etc/passwd}") == r"\textbackslash{}input\{/etc/passwd\}"
-    assert tex.escape("$a_1^2$ & 50% #1 ~x") == (r"\$a\_1\textasciicircum{}2\$ \& 50\% \#1 \textasciitilde{}x")
-    assert tex.escape('<a> | "b" `c` [d] *') == (
+    assert latex.escape("\\input{/etc/passwd}") == r"\textbackslash{}input\{/etc/passwd\}"
+    assert latex.escape("$a_1^2$ & 50% #1 ~x") == (r"\$a\_1\textasciicircum{}2\$ \& 50\% \#1 \textasciitilde{}x")
+    assert latex.escape('<a> | "b" `c` [d] *') == (
         r"\textless{}a\textgreater{} \textbar{} \textquotedbl{}b\textquotedbl{} \textasciigrave{}c\textasciigrave{} "
         "{[}d{]} {*}"
     )
-    assert tex.escape("--format a---b") == "-{}-format a-{}-{}-b"
-    assert tex.escape("é ≤ 中\x07") == r"é $\leq$ \texttt{U+4E2D} "
+    assert latex.escape("--format a---b") == "-{}-format a-{}-{}-b"
+    assert latex.escape("é ≤ 中\x07") == r"é $\leq$ \texttt{U+4E2D} "
 
 
 def test_running_text_becomes_latex() -> None:
-    assert tex.rich("**P95** of `a_b` is *5 %* ([run](http://h/d?a=1&b=50%25#c))") == (
+    assert latex.rich("**P95** of `a_b` is *5 %* ([run](http://h/d?a=1&b=50%25#c))") == (
         r"\textbf{P95} of \texttt{a\_b} is \emph{5 \%} (\href{http://h/d?a=1\&b=50\%25\#c}{run})"
     )
-    assert tex.code("0123456789" * 3) == (
+    assert latex.code("0123456789" * 3) == (
         r"\texttt{01234567\allowbreak{}89012345\allowbreak{}67890123\allowbreak{}456789}"
     )

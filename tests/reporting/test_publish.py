@@ -85,7 +85,7 @@ def test_only_the_asked_formats_are_written(measured_dir: Path) -> None:
 
 @pytest.mark.acceptance
 @pytest.mark.extended
-def test_the_same_run_gives_the_same_bytes_in_every_format_whatever_the_hash_seed(
+def test_the_same_run_gives_the_same_bytes_in_every_format_with_any_hash_seed(
     outages_dir: Path, tmp_path: Path
 ) -> None:
     (outages_dir / "reports").rename(tmp_path / "old")
@@ -118,12 +118,11 @@ def test_results_hold_to_the_published_schema(measured_dir: Path) -> None:
     schema = json.loads((ROOT / SCHEMA_FILE).read_bytes())
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
-    fields = schema["$defs"]["Number"]["properties"]
-    assert fields["instant"]["description"] == "Unix time in seconds at which the query was evaluated."
-    assert schema["$defs"]["LimitsRecord"]["properties"]["cpu_cores"]["description"] == "CPU quota over its period."
+    for record, field in (("ResultValue", "instant"), ("LimitsRecord", "cpu_cores")):
+        assert schema["$defs"][record]["properties"][field]["description"]
     results = results_of(measured_dir)
     assert list(validator.iter_errors(results)) == []
-    assert results["schema_version"] == 1
+    assert results["schema_version"] == 2
     results["numbers"][0]["verdict"] = "MAYBE"
     results["surprise"] = 1
     assert len(list(validator.iter_errors(results))) == 2
@@ -184,12 +183,12 @@ def test_rare_events_and_recovery_have_their_own_intervals(outages_dir: Path) ->
         "lower": pytest.approx(exact.low), "upper": pytest.approx(exact.high), "method": "Clopper and Pearson",
     }  # fmt: skip
     mttr = number(results, "mttr", "llm_outage")
-    report = (outages_dir / "reports" / "reliability_report.md").read_text()
-    told = re.search(r"MTTR of an LLM outage: \*\*(\S+) s\*\* \(95 % CI (\S+) to (\S+) s, n = (\d+)[;)]", report)
-    assert told is not None, "the lower limit is not below 0: no recovery takes less"
     interval = mttr["interval"]
-    assert [f"{x:.3f}" for x in (mttr["value"], interval["lower"], interval["upper"])] == list(told.groups()[:3])
-    assert (mttr["n"], interval["method"]) == (int(told[4]), "Student's t")
+    assert 0 <= interval["lower"] < mttr["value"] < interval["upper"]
+    assert interval["method"] == "Student's t"
+    report = (outages_dir / "reports" / "reliability_report.md").read_text()
+    values = [f"{x:.3f}" for x in (mttr["value"], interval["lower"], interval["upper"])]
+    assert re.search(rf"{values[0]} s.{{1,20}}{values[1]} to {values[2]} s, n = {mttr['n']}\b", report)
 
 
 def test_outliers_are_named_with_their_trace(measured_dir: Path, made: MadeRun) -> None:
@@ -219,7 +218,7 @@ def test_reconciliation_and_provenance_are_whole(measured_dir: Path, made: MadeR
     assert all(count["agrees"] for count in results["reconciliation"])
     counts = {(c["scenario"], c["source"], c["what"]): c["found"] for c in results["reconciliation"]}
     assert counts["throughput", "traces, root spans", "jobs completed"] == 396
-    assert re.search(r"\| Limits of the container +\| 1.5 cores, 1 GiB +\|", _report(measured_dir))
+    assert "| 1.5 cores, 1 GiB " in _report(measured_dir)
 
 
 def test_a_grafana_is_linked_at_the_time_of_each_number(measured_dir: Path, made: MadeRun) -> None:
@@ -247,13 +246,18 @@ def test_a_grafana_is_linked_at_the_time_of_each_number(measured_dir: Path, made
     assert whole["from"] == [str(round(((made.run.scenarios[2].started or 0) - 10) * 1000))]
 
 
-@pytest.mark.parametrize("name", ["measured_dir", "outages_dir", "resources_dir"])
-def test_an_objective_is_linked_to_the_panel_that_shows_it(name: str, request: pytest.FixtureRequest) -> None:
-    folder: Path = request.getfixturevalue(name)
+def test_an_objective_is_linked_to_the_panel_that_shows_it(
+    measured_dir: Path, outages_dir: Path, resources_dir: Path
+) -> None:
+    boards = {board["uid"]: board for path in DASHBOARDS.glob("*.json") if (board := json.loads(path.read_bytes()))}
+    for folder in (measured_dir, outages_dir, resources_dir):
+        _check_panels(folder, boards)
+
+
+def _check_panels(folder: Path, boards: dict[str, Any]) -> None:
     stack = json.loads((folder / "stack.json").read_bytes()) | {"grafana_url": GRAFANA}
     (folder / "stack.json").write_bytes(msgspec.json.encode(stack))
     export(folder, None, charts=False, formats=(Format.MARKDOWN, *DATA))
-    boards = {board["uid"]: board for path in DASHBOARDS.glob("*.json") if (board := json.loads(path.read_bytes()))}
     judged = [n for n in results_of(folder)["numbers"] if n["verdict"] is not None]
     linked = [n for n in judged if n["panel"]]
     assert linked
@@ -277,7 +281,7 @@ def test_without_a_grafana_there_is_no_link(measured_dir: Path) -> None:
         assert "/d/reelbench" not in (measured_dir / "reports" / path).read_text()
 
 
-def test_the_tidy_csv_holds_every_number_as_it_is(measured_dir: Path) -> None:
+def test_csv_holds_every_number_as_it_is_and_the_tables_of_the_reports(measured_dir: Path) -> None:
     export(measured_dir, None, charts=False, formats=DATA)
     results = results_of(measured_dir)
     with (measured_dir / "reports" / "csv" / "results.csv").open(newline="") as file:
@@ -288,18 +292,12 @@ def test_the_tidy_csv_holds_every_number_as_it_is(measured_dir: Path) -> None:
         assert (row["sli"], row["unit"], row["query"]) == (found["sli"], found["unit"], found["query"])
     (success,) = [r for r in rows if (r["sli"], r["case"], r["verdict"]) == ("success_rate", "n20", "PASS")]
     assert (success["value"], success["objective"], success["n"]) == ("1.0", ">= 0.95", "200")
-
-
-def test_the_tables_in_csv_and_json_are_those_of_the_report(measured_dir: Path) -> None:
-    export(measured_dir, None, charts=False, formats=DATA)
     with (measured_dir / "reports" / "csv" / "performance_response_time.csv").open(newline="") as file:
-        rows = list(csv.reader(file))
-    assert rows[0] == ["Scenario / case", "n", "Min", "Avg", "95 % CI of avg", "Max", "Stddev", "P50", "P95", "P99"]
-    (row,) = [row for row in rows if row[0] == "single_request / n01"]
-    assert row[1:] == ["100", "0.331", "0.621", "0.592 to 0.650", "1.159", "0.146", "0.606", "0.903", "1.021*"]
-    (table,) = [t for t in results_of(measured_dir)["tables"] if t["name"] == "performance_response_time"]
-    assert [table["columns"], *table["rows"]] == rows
-    assert not [t for t in results_of(measured_dir)["tables"] if "appendix" in t["name"]]
+        lines = list(csv.reader(file))
+    assert lines[0] == ["Scenario / case", "n", "Min", "Avg", "95 % CI of avg", "Max", "Stddev", "P50", "P95", "P99"]
+    (line,) = [line for line in lines if line[0] == "single_request / n01"]
+    assert line[1:] == ["100", "0.331", "0.621", "0.592 to 0.650", "1.159", "0.146", "0.606", "0.903", "1.021*"]
+    assert not list((measured_dir / "reports" / "csv").glob("*appendix*"))
 
 
 def test_junit_of_a_good_run_has_a_case_for_each_objective_and_place(measured_dir: Path) -> None:
@@ -315,9 +313,9 @@ def test_junit_of_a_good_run_has_a_case_for_each_objective_and_place(measured_di
     assert all(float(case.get("time") or "") >= 0 for case in cases)
     assert next(child.tag for child in suite) == "properties"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", suite.get("timestamp") or "")
-    (told,) = [c for c in cases if c.get("name") == "P95 response time: single_request / n01"]
-    assert told.get("classname") == "reelbench.performance.single_request"
-    assert told.findtext("system-out") == "PASS: value 908 ms, objective <= 2 s, n = 100"
+    (passed,) = [c for c in cases if c.get("name") == "P95 response time: single_request / n01"]
+    assert passed.get("classname") == "reelbench.performance.single_request"
+    assert passed.findtext("system-out") == "PASS: value 908 ms, objective ≤ 2 s, n = 100"
 
 
 def test_junit_tells_failures_from_what_could_not_be_judged(measured_dir: Path) -> None:
@@ -331,37 +329,35 @@ def test_junit_tells_failures_from_what_could_not_be_judged(measured_dir: Path) 
     export(measured_dir, None, charts=False, formats=DATA)
     (suite,) = suites(measured_dir)
     failed = {c.get("name"): c[0] for c in suite.findall("testcase") if c.find("failure") is not None}
-    assert {name: told.get("message") for name, told in failed.items()} == {
-        "P95 response time: single_request / n01": "FAIL: value 908 ms, objective <= 500 ms, n = 100"
+    assert {name: case.get("message") for name, case in failed.items()} == {
+        "P95 response time: single_request / n01": "FAIL: value 908 ms, objective ≤ 500 ms, n = 100"
     }
     assert "histogram_quantile(" in (failed["P95 response time: single_request / n01"].text or "")
     errors = {c.get("name"): c[0] for c in suite.findall("testcase") if c.find("error") is not None}
-    assert {name: told.get("type") for name, told in errors.items()} == {
+    assert {name: case.get("type") for name, case in errors.items()} == {
         "Success rate: concurrent_load / n50": "INVALID",
         "Throughput: concurrent_load / n50": "INVALID",
         "Success rate: throughput / n50": "INCONCLUSIVE",
         "Throughput: throughput / n50": "INCONCLUSIVE",
         "Counts agree and the load generator kept up": "INVALID",
     }
-    assert (errors["Throughput: throughput / n50"].get("message") or "").endswith("(counts do not reconcile)")
     assert (suite.get("failures"), suite.get("errors")) == ("1", "5")
 
 
-@pytest.mark.parametrize(("profile", "kind"), [("quick", "skipped"), ("standard", "error")])
-def test_a_small_sample_is_skipped_in_quick_alone(measured_dir: Path, tmp_path: Path, profile: str, kind: str) -> None:
+def test_a_small_sample_is_skipped_in_quick_alone(measured_dir: Path, tmp_path: Path) -> None:
     catalogue = tmp_path / "slis.yaml"
     catalogue.write_text((ROOT / "reporting" / "catalogue" / "slis.yaml").read_text().replace("min_n: 20", "min_n: 50"))
-    change(measured_dir, lambda data: data.update(profile=profile))
-    exported = export(measured_dir, None, charts=False, catalogue=catalogue, formats=DATA)
-    (suite,) = suites(measured_dir)
-    few = [c.find(kind) for c in suite.findall("testcase") if c.find(kind) is not None]
-    assert len(few) == sum(1 for v in exported.verdicts if v.too_few) > 0
-    assert all("n too small" in (found.get("message") or "") for found in few if found is not None)
-    bad = sum(int(suite.get(name) or "") for name in ("failures", "errors"))
-    assert (bad == 0) == (exported.exit_code == 0), "a CI that reads the file and one that reads the exit code agree"
+    for profile, kind in (("quick", "skipped"), ("standard", "error")):
+        change(measured_dir, lambda data, profile=profile: data.update(profile=profile))
+        exported = export(measured_dir, None, charts=False, catalogue=catalogue, formats=DATA)
+        (suite,) = suites(measured_dir)
+        few = [c for c in suite.findall("testcase") if c.find(kind) is not None]
+        assert len(few) == sum(1 for v in exported.verdicts if v.too_few) > 0
+        bad = sum(int(suite.get(name) or "") for name in ("failures", "errors"))
+        assert (bad == 0) == (exported.exit_code == 0), "the file and the exit code agree"
 
 
-def test_what_strangers_wrote_stays_text_in_every_format(measured_dir: Path) -> None:
+def test_hostile_text_stays_text_in_every_format(measured_dir: Path) -> None:
     bad = '=cmd|"<script>alert(1)</script>![i](http://evil.example/i.png)\\input{/etc/passwd}&\x07'
 
     def hostile(data: Any) -> None:
@@ -390,20 +386,15 @@ def test_what_strangers_wrote_stays_text_in_every_format(measured_dir: Path) -> 
     suites(measured_dir)
 
 
-def test_the_paragraph_of_the_setup_tells_what_a_reviewer_asks(outages_dir: Path) -> None:
+def test_the_paragraph_of_the_setup_has_the_facts_of_the_run(outages_dir: Path) -> None:
     export(outages_dir, None, charts=False, formats=(Format.LATEX, Format.JSON))
     text = (outages_dir / "reports" / "latex" / "setup.tex").read_text()
     provenance = results_of(outages_dir)["provenance"]
     for part in (
-        "2 cores (Made CPU) and 8 GiB of memory",
-        "CPython" if "CPython" in provenance["environment"]["python"] else provenance["environment"]["python"],
-        "aiohttp 3.13, uvloop 0.22",
-        "with uncommitted changes",
-        f"seed {provenance['seed']} and sha256",
-        "scraped every 1 s",
+        *("2 cores", "Made CPU", "8 GiB", "aiohttp 3.13, uvloop 0.22", "uncommitted", "1 s", "Wilson"),
+        provenance["environment"]["python"],
+        f"seed {provenance['seed']} ",
         r"outage of llm at 100 \% of the calls in llm\_outage",
-        "The closed model has",
-        "Wilson",
     ):
         assert part in text, part
     assert text.replace(r"\allowbreak{}", "").count(provenance["plan_sha256"]) == 1
@@ -425,7 +416,7 @@ def test_a_table_in_latex_is_a_booktabs_table_with_caption_and_label(measured_di
         r"\toprule",
         r"Scenario / case & n & Min & Avg & 95 \% CI of avg & Max & Stddev & P50 & P95 & P99 \\",
     ]
-    assert lines[2].startswith(r"\caption{Response time. Response time of completed jobs in seconds, exact values")
+    assert lines[2].startswith(r"\caption{Response time. ")
     assert (
         r"single\_request / n01 & 100 & 0.331 & 0.621 & 0.592 to 0.650 & 1.159 & 0.146 & 0.606 & 0.903 & 1.021{*} \\"
         in lines
@@ -434,7 +425,7 @@ def test_a_table_in_latex_is_a_booktabs_table_with_caption_and_label(measured_di
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex (texlive-latex-recommended)")
-def test_the_document_compiles_with_what_strangers_wrote_in_it(outages_dir: Path) -> None:
+def test_the_document_compiles_with_hostile_text(outages_dir: Path) -> None:
     bad = "\\\\ [x] {% & # _ ^ ~ $ \" ' ` < > | * -- \u00e9 \u4e2d \u20ac \U0001f600 \x07"
     change(outages_dir, lambda data: data["document"].update(name=bad))
     export(outages_dir, None, formats=(Format.LATEX,))

@@ -9,8 +9,7 @@ import pytest
 
 from reelbench.loadgen.record.jobs import read_calls
 from reelbench.loadgen.record.run import read_run
-from reelbench.reporting.compare.effects import AblationRecord
-from reelbench.reporting.compare.repeated import RepetitionsRecord
+from reelbench.reporting.compare.records import AblationRecord, RepetitionsRecord
 from reelbench.stack.prometheus import PrometheusBinary
 from tests.commands import left_behind, run
 

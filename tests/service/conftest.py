@@ -37,8 +37,8 @@ from reelbench.service.pipeline.workers import Workers
 from reelbench.service.providers.app import create_app as create_providers
 from reelbench.service.providers.settings import Settings as ProviderSettings
 from reelbench.service.settings import Settings
+from tests.data_helper import encrypted_pdf, page_of, pdf
 from tests.service.shared_workers import SharedWorkers
-from tests.test_data_helper import encrypted_pdf, page_of, pdf
 
 VISUALS = ("illustration", "diagram", "chart")
 COLOURS = ("red", "lime", "blue", "yellow", "magenta")

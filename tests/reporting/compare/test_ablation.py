@@ -5,9 +5,9 @@ from pathlib import Path
 import msgspec
 
 from reelbench.loadgen.record.run import RunRecord
-from reelbench.reporting.compare.ablation import write_ablation
-from reelbench.reporting.compare.effects import AblationRecord
-from reelbench.reporting.compare.finding import Word
+from reelbench.reporting.catalogue.sli_file import load
+from reelbench.reporting.compare.ablation import KEY, write_ablation
+from reelbench.reporting.compare.records import AblationRecord, Verdict
 from tests.reporting.compare.variants import alter, copy, slower
 
 
@@ -34,11 +34,12 @@ def test_what_is_slower_without_it_is_better_with_it(measured_dir: Path, tmp_pat
     found = {
         (f.scenario, f.case): f for f in cache.comparison.findings if f.sli == "response_time_avg"
     }["throughput", "n50"]  # fmt: skip
-    assert (found.verdict, round(found.relative or 0, 6)) == (Word.BETTER, round(1 / 1.5 - 1, 6))
-    assert pooling.comparison.count(Word.BETTER) == pooling.comparison.count(Word.WORSE) == 0
+    assert (found.verdict, round(found.relative or 0, 6)) == (Verdict.BETTER, round(1 / 1.5 - 1, 6))
+    assert pooling.comparison.count(Verdict.BETTER) == pooling.comparison.count(Verdict.WORSE) == 0
     shown = text(tmp_path / "x.ablation")
     assert "**One run for each configuration:**" in shown
     assert shown.index("## Impact of cache") < shown.index("## Impact of pooling")
+    assert {sli.role for sli in load().slis if sli.better} >= set(KEY), "what is always shown can be compared"
 
 
 def test_both_comparisons_are_corrected_together(measured_dir: Path, tmp_path: Path) -> None:
@@ -46,12 +47,12 @@ def test_both_comparisons_are_corrected_together(measured_dir: Path, tmp_path: P
     slow = {"cache": [copy(measured_dir, tmp_path / "x.no_cache", slower(1.1))]}
     same = {"pooling": [copy(measured_dir, tmp_path / "x.no_pooling")]}
     (alone,) = write_ablation(tmp_path / "a", [full], slow).record.effects
-    beside, _ = write_ablation(tmp_path / "b", [full], slow | same).record.effects
+    together, _ = write_ablation(tmp_path / "b", [full], slow | same).record.effects
     first = {f.p_corrected for f in alone.comparison.findings if f.p_corrected is not None}
-    second = {f.p_corrected for f in beside.comparison.findings if f.p_corrected is not None}
+    second = {f.p_corrected for f in together.comparison.findings if f.p_corrected is not None}
     assert max(second) == 1.0
     assert min(second) > min(first)
-    assert [f.p for f in alone.comparison.findings] == [f.p for f in beside.comparison.findings]
+    assert [f.p for f in alone.comparison.findings] == [f.p for f in together.comparison.findings]
 
 
 def test_a_case_that_sets_the_switch_itself_is_left_out_of_its_comparison_alone(
@@ -65,7 +66,8 @@ def test_a_case_that_sets_the_switch_itself_is_left_out_of_its_comparison_alone(
     assert (cache.set_by_cases, pooling.set_by_cases) == (("single_request / n01",), ())
     assert not [f for f in cache.comparison.findings if f.scenario == "single_request"]
     assert [f for f in pooling.comparison.findings if f.scenario == "single_request"]
-    assert "Left out, as these cases set `cache` themselves" in text(tmp_path / "x")
+    part = text(tmp_path / "x").split("\n## Impact of cache\n")[1].split("\n## Impact of pooling\n")[0]
+    assert part.count("single_request / n01") == 1, "named once, as left out"
 
 
 def test_the_same_runs_give_the_same_bytes(measured_dir: Path, tmp_path: Path) -> None:

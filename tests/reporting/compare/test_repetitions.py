@@ -9,7 +9,7 @@ from scipy import stats
 
 from reelbench.loadgen.record.run_files import RecordError
 from reelbench.reporting.compare.folders import repeated_runs
-from reelbench.reporting.compare.repeated import Repeated, RepetitionsRecord
+from reelbench.reporting.compare.records import Repeated, RepetitionsRecord
 from reelbench.reporting.compare.repetitions import write_repetitions
 from reelbench.reporting.statistics.intervals import Interval
 from tests.reporting.compare.variants import copy, slower
@@ -37,7 +37,7 @@ def test_mean_interval_and_spread_over_runs_are_students(measured_dir: Path, tmp
     assert found.within == Interval(None, None)
 
 
-def test_beside_it_stands_the_interval_within_the_first_run(measured_dir: Path, tmp_path: Path) -> None:
+def test_the_interval_within_the_first_run_and_the_spread_between_runs(measured_dir: Path, tmp_path: Path) -> None:
     record = made(measured_dir, tmp_path, [1.0, 1.3])
     found = of(record, "response_time_avg", "single_request", "n01")
     assert found.values[1] == pytest.approx(1.3 * found.values[0])
@@ -47,7 +47,6 @@ def test_beside_it_stands_the_interval_within_the_first_run(measured_dir: Path, 
     assert found.spread is not None
     error = (found.within.upper - found.within.lower) / (2 * 1.96)
     assert found.spread == pytest.approx(np.std(found.values, ddof=1) / error)
-    assert "2 runs of one plan" in (tmp_path / "x.repeat" / "reports" / "repetitions_report.md").read_text()
 
 
 def test_the_median_has_an_interval_from_six_runs_on(measured_dir: Path, tmp_path: Path) -> None:
@@ -57,11 +56,9 @@ def test_the_median_has_an_interval_from_six_runs_on(measured_dir: Path, tmp_pat
     assert "95 % CI of the median" in text
 
 
-def test_one_run_has_no_interval_and_the_report_says_so(measured_dir: Path, tmp_path: Path) -> None:
+def test_one_run_has_no_interval(measured_dir: Path, tmp_path: Path) -> None:
     found = of(made(measured_dir, tmp_path, [1.0]), "throughput", "throughput", "n50")
     assert (found.interval, found.stddev, found.cv) == (Interval(None, None), None, None)
-    text = (tmp_path / "x.repeat" / "reports" / "repetitions_report.md").read_text()
-    assert "One run has no spread between runs" in text
 
 
 def test_the_same_runs_give_the_same_bytes_wherever_they_were_moved(measured_dir: Path, tmp_path: Path) -> None:
@@ -75,11 +72,9 @@ def test_the_same_runs_give_the_same_bytes_wherever_they_were_moved(measured_dir
 
 
 def test_a_folder_that_is_neither_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(
-        RecordError, match=r"is neither a run nor a folder of repetitions: cannot read repetitions.json"
-    ):
+    with pytest.raises(RecordError, match=r"cannot read repetitions.json"):
         repeated_runs(tmp_path)
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports" / "repetitions.json").write_text('{"schema_version": 9}')
-    with pytest.raises(RecordError, match=r"has schema version 9, this Reelbench reads version 1"):
+    with pytest.raises(RecordError, match=r"schema version 9, .* version 1"):
         repeated_runs(tmp_path)

@@ -27,18 +27,16 @@ def test_the_rank_test_is_that_of_counting_all_arrangements() -> None:
     assert found.p == pytest.approx(2 * sum(other <= extreme for other in others) / len(others))
     assert found.a12 == pytest.approx(u / 20)
 
-
-def test_a12_counts_ties_half() -> None:
-    run, baseline = [1.0, 2.0, 2.0, 5.0], [2.0, 3.0, 1.0]
+    run, baseline = [1.0, 2.0, 2.0, 5.0], [2.0, 3.0, 1.0]  # ties count half
     assert significance.rank_test(run, baseline).a12 == pytest.approx(a12_by_hand(run, baseline))
     assert significance.rank_test([2.0] * 5, [2.0] * 5) == significance.Rank(1.0, 0.5)
 
 
-@pytest.mark.parametrize(("n", "p"), [(3, 0.1), (4, 0.0286), (5, 0.0079)])
-def test_the_least_p_of_a_rank_test_is_that_of_full_separation(n: int, p: float) -> None:
-    low, high = [float(i) for i in range(n)], [float(100 + i) for i in range(n)]
-    assert significance.reachable(n, n) == pytest.approx(significance.rank_test(low, high).p)
-    assert significance.reachable(n, n) == pytest.approx(p, abs=5e-5)
+def test_the_least_p_of_a_rank_test_is_that_of_full_separation() -> None:
+    for n, p in ((3, 0.1), (4, 0.0286), (5, 0.0079)):
+        low, high = [float(i) for i in range(n)], [float(100 + i) for i in range(n)]
+        assert significance.reachable(n, n) == pytest.approx(significance.rank_test(low, high).p)
+        assert significance.reachable(n, n) == pytest.approx(p, abs=5e-5)
 
 
 def test_benjamini_and_hochberg_reject_in_their_published_example() -> None:
@@ -64,8 +62,7 @@ def test_welchs_p_is_that_of_his_formula() -> None:
     assert p == pytest.approx(0.07939, abs=5e-6)
     assert (interval.lower, interval.upper) == pytest.approx((-3.3654832, 0.2054832), abs=5e-7)
 
-
-def test_values_that_never_differ_have_the_p_of_their_arrangements() -> None:
+    # values that never differ have the p of their arrangements
     assert significance.welch([1.0] * 4, [2.0] * 4)[0] == pytest.approx(2 / math.comb(8, 4))
     assert significance.welch([1.0] * 4, [1.0] * 4)[0] == 1.0
 
@@ -98,10 +95,9 @@ def over_all_divisions(run: Sequence[float], baseline: Sequence[float], q: float
     return sum(found) / len(found)
 
 
-@pytest.mark.parametrize("q", [0.2, 0.5, 0.95])
-def test_the_permutations_of_a_quantile_are_all_divisions_of_the_pool(q: float) -> None:
+def test_the_permutations_of_a_quantile_are_all_divisions_of_the_pool() -> None:
     rng = np.random.default_rng(1)
-    for n, m in product((1, 2, 5, 6), (1, 3, 6)):
+    for q, n, m in product((0.2, 0.5, 0.95), (1, 2, 5, 6), (1, 3, 6)):
         run, baseline = (np.round(rng.normal(at, 1, size), 1).tolist() for at, size in ((0, n), (0.8, m)))  # with ties
         found = significance.permutation_p(run, baseline, q)
         assert found == pytest.approx(over_all_divisions(run, baseline, q), abs=1e-10)
@@ -123,14 +119,11 @@ def test_the_permutation_of_a_median_is_that_of_scipy() -> None:
     assert found == pytest.approx(expected.pvalue, abs=0.01)
     assert 0.001 < found < 0.5
     assert significance.permutation_p(list(reversed(run)), list(baseline), 0.5) == found
+    low, high = [i / 100 for i in range(100)], [5 + i / 100 for i in range(100)]
+    assert 0 < significance.permutation_p(low, high, 0.95) < 1e-12, "never zero"
 
 
 def test_cohens_h_is_the_difference_in_his_table() -> None:
     # Cohen (1988), table 6.2.2: phi is 1.875 for 0.65, 1.471 for 0.45, 3.142 for 1
     assert significance.cohens_h(0.65, 0.45) == pytest.approx(1.875 - 1.471, abs=0.001)
     assert significance.cohens_h(0.45, 1.0) == pytest.approx(1.471 - 3.142, abs=0.001)
-
-
-def test_the_p_of_permutations_is_never_zero() -> None:
-    low, high = [i / 100 for i in range(100)], [5 + i / 100 for i in range(100)]
-    assert 0 < significance.permutation_p(low, high, 0.95) < 1e-12

@@ -1,4 +1,4 @@
-"""Copies of a finished run that are known to differ, or not to."""
+"""Copies of a finished run, changed in a known way or unchanged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Change = Callable[[JobRecord], JobRecord]
 
 
 def copy(source: Path, folder: Path, change: Change = lambda job: job, scale: float = 1.0) -> Path:
-    """A run of its own, named like its folder; jobs are changed one by one, single numbers multiplied by `scale`."""
+    """Copy a run under the name of its folder; change every job, and multiply the throughput by `scale`."""
     shutil.copytree(source, folder)
     alter(folder, lambda run: msgspec.structs.replace(run, run_id=folder.name))
     jobs = [to_line(change(job)) for job in read_jobs(source)]
@@ -39,15 +39,15 @@ def alter(folder: Path, change: Callable[[RunRecord], RunRecord]) -> None:
 
 
 def slower(factor: float) -> Change:
-    """Response times multiplied."""
+    """Multiply response times."""
     return lambda job: msgspec.structs.replace(job, done=job.due + factor * (job.done - job.due))
 
 
 def noisy(seed: int, sigma: float = 0.05) -> Change:
-    """Response times with a noise of their own, whose median is 1."""
+    """Multiply response times by log-normal noise with a median of 1."""
     rng = random.Random(seed)
 
     def change(job: JobRecord) -> JobRecord:
-        return slower(rng.lognormvariate(0.0, sigma))(job)  # a factor for each job
+        return slower(rng.lognormvariate(0.0, sigma))(job)
 
     return change

@@ -3,8 +3,6 @@ from __future__ import annotations
 import csv
 import io
 
-import pytest
-
 from reelbench.reporting.document.report import Paragraph, Report, Section, Table
 from reelbench.reporting.render.csv import guarded, tables_csv
 from reelbench.reporting.render.names import named_tables
@@ -29,25 +27,11 @@ def test_every_table_has_a_name_of_its_own() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("text", "safe"),
-    [
-        ("=1+1", "'=1+1"),
-        ("+1+cmd|' /C calc'!A0", "'+1+cmd|' /C calc'!A0"),
-        ("-2+3", "'-2+3"),
-        ("@SUM(A1)", "'@SUM(A1)"),
-        ("\t=1", "'\t=1"),
-        ("\r=1", "'\r=1"),
-        ("-0.5", "-0.5"),
-        ("+0.031", "+0.031"),
-        ("-1e-05", "-1e-05"),
-        ("-", "-"),
-        ("a=1", "a=1"),
-        ("", ""),
-    ],
-)
-def test_no_cell_is_a_formula_and_numbers_stay_numbers(text: str, safe: str) -> None:
-    assert guarded(text) == safe
+def test_no_cell_is_a_formula_and_numbers_stay_numbers() -> None:
+    for text in ("=1+1", "+1+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1"):
+        assert guarded(text) == f"'{text}"
+    for text in ("-0.5", "+0.031", "-1e-05", "-", "a=1", ""):
+        assert guarded(text) == text
 
 
 def test_a_table_is_a_file_of_plain_text() -> None:
