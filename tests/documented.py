@@ -1,4 +1,4 @@
-"""The commands of the pages: which are run, how, and which cannot be and why."""
+"""The commands of the pages: which are run, how, and which are not run and why."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ import yaml
 
 import reelbench.loadgen.__main__ as generator
 from reelbench.stack.ports import free_ports
+from reelbench.suite.commands.command_line import COMMANDS
 from tests.pages import ROOT, Block, pages, tracked
 
 DEADLINE = 600
 """Seconds for the commands of one section."""
-JUDGES = re.compile(r"scripts/(run_suite|export_reports)\.py")
-SLOW = re.compile(r"scripts/(run_suite|export_reports)\.py|-m reelbench.service")
+JUDGES = re.compile(r"scripts/(run_suite|export_reports)\.py|reelbench (run|report|compare)")
+SLOW = re.compile(rf"{JUDGES.pattern}|reelbench list runs|-m reelbench.service")
 VERDICTS = (0, 1, 3)
-"""Exit codes of a command that judges: what it finds depends on the machine, that it finds something does not."""
+"""Exit codes of a command that judges: its verdict depends on the machine."""
 SERVER = (
     "python docs/examples/videos_server.py 8000 &",
     "curl --silent --retry 20 --retry-connrefused --retry-delay 1 http://127.0.0.1:8000/v1/videos",
@@ -44,20 +45,28 @@ class Reason:
 
 
 def parses(command: str) -> None:
-    """Our own command line: every option and value has the form that the command takes."""
+    """Check a command line of the project: every option and value has the form that the command takes."""
     words = shlex.split(_ASSIGNMENTS.sub("", command).removesuffix("&"))
-    assert words[0] == "python", command
     if words[1:3] == ["-m", "reelbench.loadgen"]:
         app, arguments = generator.app, words[3:]
     else:
         app, arguments = typer.Typer(add_completion=False), words[2:]
-        assert (ROOT / words[1]).is_file(), words[1]
-        app.command()(importlib.import_module(f"scripts.{Path(words[1]).stem}").main)
+        app.command()(importlib.import_module(module_of(words)).main)
     group = typer.main.get_command(app)
     with group.make_context(words[1], list(arguments)) as context:
         if known := getattr(group, "commands", {}):
-            assert arguments[0] in known, f"{arguments[0]} is none of {', '.join(known)}"
+            assert arguments[0] in known, f"{arguments[0]} is not one of {', '.join(known)}"
             known[arguments[0]].make_context(arguments[0], list(arguments[1:]), parent=context)
+
+
+def module_of(words: Sequence[str]) -> str:
+    """Return the module with the function `main` of a script or of a subcommand of `reelbench`."""
+    if words[0] == "reelbench":
+        assert words[1] in COMMANDS, f"{words[1]} is not one of {', '.join(COMMANDS)}"
+        return f"reelbench.suite.commands.{words[1]}"
+    assert words[0] == "python", words
+    assert (ROOT / words[1]).is_file(), words[1]
+    return f"scripts.{Path(words[1]).stem}"
 
 
 def is_target(command: str) -> None:
@@ -91,11 +100,15 @@ def composes(command: str) -> None:
             assert word in services, command
 
 
+RUN = r"(python scripts/run_suite\.py|reelbench run)"
 REASONS = (
-    Reason(r"make .+", "installs, or runs everything: continuous integration's own commands", is_target),
     Reason(r"docker compose .+", "the tests have no container engine", composes),
-    Reason(r"python scripts/run_suite\.py", "drives every scenario, as the acceptance suite itself does", parses),
-    Reason(r"python scripts/run_suite\.py --profile \w+", "takes up to an hour", parses),
+    Reason(r"make .+", "installs, or runs everything: continuous integration's own commands", is_target),
+    Reason(r"pip install .+", "installs; a test of its own installs the wheel", lambda _: None),
+    Reason(r"\.venv/bin/python -m coverage .+", "runs all fast tests", lambda _: None),
+    Reason(f"{RUN}", "drives every scenario, as the acceptance suite itself does", parses),
+    Reason(rf"{RUN} --profile \w+", "takes up to an hour", parses),
+    Reason(r".* --fail-on worse", "needs two runs of one plan; docs/commands.md compares such", parses),
     Reason(r"PROMETHEUS_URL=\S+mimir\S+ .+|.+--prometheus \S+mimir\S+", "there is no Mimir here", parses),
     Reason(
         r"python -m reelbench.loadgen run .+--rendezvous .+",
@@ -122,10 +135,13 @@ def sections() -> dict[tuple[str, str], list[Block]]:
 
 
 def copy_checkout(target: Path) -> Path:
-    """A checkout of its own, for commands that write into it."""
+    """Copy the checkout, for commands that write into it."""
     for name in tracked():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, target / name)
+    for link in (ROOT / "reelbench").iterdir():
+        if link.is_symlink():
+            (target / "reelbench" / link.name).symlink_to(link.readlink(), target_is_directory=True)
     return target
 
 
@@ -135,18 +151,18 @@ STAND_INS = {
     "OLD": "$(dirname $(ls runs/*/run.json | tail -n 2 | head -n 1))",
     "--repeat 5": "--repeat 2",
 }
-"""What a page leaves to the reader (the acceptance suite's run, the last two), and less of what takes too long."""
+"""Placeholders of the pages (the acceptance suite's run, the last two), and fewer repetitions."""
 
 
 def script(commands: Sequence[str]) -> str:
-    """One shell script of a section's commands: each must end as it should, and nothing it started stays.
+    """Return a shell script of a section's commands: each must exit as expected, and its processes are ended.
 
     RUN_ID is a run in its folder runs/.
     """
     ports = dict(zip(("8000", "9001"), free_ports(2), strict=True))
     lines = ["trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT"]
     if any("--target" in command for command in commands) and not any(command.endswith("&") for command in commands):
-        commands = (*SERVER, *commands)  # what the reader has running
+        commands = (*SERVER, *commands)  # the reader's own service
     for command in commands:
         line = fitted(command)
         for documented, stand_in in STAND_INS.items():
@@ -164,8 +180,8 @@ def script(commands: Sequence[str]) -> str:
 
 
 def fitted(command: str) -> str:
-    """A run of everything becomes one scenario, on a stack of its own."""
-    if "run_suite.py" not in command:
+    """Reduce a run of everything to one scenario on its own stack."""
+    if not re.match(RUN, _ASSIGNMENTS.sub("", command)):
         return command
     if "--scenario" not in command:
         command += " --scenario component_speed"
@@ -173,8 +189,9 @@ def fitted(command: str) -> str:
 
 
 def shim(folder: Path) -> Path:
-    """A folder for PATH in which `python` is this interpreter."""
+    """Make a folder for PATH in which `python` is this interpreter, and `reelbench` the checkout's command."""
     folder.mkdir()
-    (folder / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
-    (folder / "python").chmod(0o755)
+    for name, words in (("python", ""), ("reelbench", "-m reelbench ")):
+        (folder / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {words}"$@"\n')
+        (folder / name).chmod(0o755)
     return folder

@@ -1,4 +1,4 @@
-"""The pages that users read, taken apart: blocks of code, code in running text, links, headings."""
+"""The pages that users read, parsed: blocks of code, inline code, links, headings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Block:
 
     @property
     def commands(self) -> list[str]:
-        """The lines of a shell, without comments, continued ones as one."""
+        """The lines of a shell block, without comments, continued lines joined."""
         lines = self.body.replace("\\\n", " ").splitlines()
         return [command for line in lines if (command := re.sub(r"(^|\s)#.*", "", line).strip())]
 
@@ -94,15 +94,16 @@ class Page:
 
 @cache
 def tracked() -> tuple[str, ...]:
-    """The files under version control and those that will be; of a checkout without its history, all that is ours."""
+    """Files under version control and new ones; without a Git history, all files of the project."""
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     done = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=False)
     names = done.stdout.splitlines() or [path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*")]
-    ours = [name for name in names if not name.startswith((".venv", ".cache", ".git/", "runs/"))]
-    return tuple(name for name in ours if (ROOT / name).is_file())
+    names = [name for name in names if not name.startswith((".venv", ".cache", ".git/", "runs/"))]
+    return tuple(name for name in names if (ROOT / name).is_file())
 
 
 def pages() -> list[Page]:
-    """README and all pages of docs/."""
-    paths = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    """The pages at the top level and those of docs/."""
+    names = ("README.md", "CONTRIBUTING.md", "SECURITY.md")
+    paths = [*(ROOT / name for name in names), *sorted((ROOT / "docs").glob("**/*.md"))]
     return [Page(path.relative_to(ROOT).as_posix(), path.read_text()) for path in paths]

@@ -1,10 +1,10 @@
-"""What README and docs/ name exists: links, anchors, options, variables, paths, messages."""
+"""Links, anchors, options, variables and paths of the pages exist."""
 
 from __future__ import annotations
 
-import ast
 import importlib
 import re
+import tomllib
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from functools import cache
@@ -13,16 +13,21 @@ from pathlib import Path
 import click
 import pytest
 import typer
+import yaml
 
 import reelbench.loadgen.__main__ as generator
+from reelbench.loadgen.plan.scenario_file import load_folder
+from reelbench.monitoring.generate import generate
 from reelbench.service.providers.settings import Settings as ProviderSettings
 from reelbench.service.settings import Settings
+from reelbench.suite.commands.command_line import COMMANDS
+from tests.documented import is_target
 from tests.pages import ROOT, Page, pages, tracked
 
 PAGES = pages()
 LANGUAGES = {"sh", "yaml", "json", "python", "mermaid", "text", "bibtex"}
 CODE = tuple({path.split("/")[0] + "/" for path in tracked() if path.endswith(".py")} - {"tests/", "docs/"})
-"""Folders of the packages and commands."""
+"""Folders with code."""
 PARTS = ("PROMETHEUS", "TEMPO", "GRAFANA", "OTEL", "REELBENCH")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 VARIABLE = re.compile(rf"(?<![\w*])(?:SERVICE|PROVIDERS|{'|'.join(PARTS)})_[A-Z0-9_]*[A-Z0-9](?![\w*])")
@@ -35,7 +40,7 @@ OF_A_RUN = re.compile(
 MADE_UP = {
     "my_prices.yaml": "the user's own price list",
     "my_paper.pdf": "the user's own document",
-    "reporting/slowest_jobs.py": "what the reader makes in the how-to",
+    "reporting/sections/performance/slowest_jobs.py": "what the reader makes in the how-to",
     "report.html": "a file of a run",
     "junit.xml": "a file of a run",
 }
@@ -65,19 +70,22 @@ def test_every_link_leads_to_a_file_and_a_heading_that_are_there(page: Page) -> 
     assert broken == []
 
 
-def test_every_page_stands_in_the_index() -> None:
-    index = next(page for page in PAGES if page.name == "docs/README.md")
-    names = {(Path("docs") / link).as_posix() for link in index.links if not link.startswith("..")}
-    assert names == {page.name for page in PAGES} - {"README.md", "docs/README.md"}
+@pytest.mark.parametrize("folder", ["docs", "docs/decisions"])
+def test_every_page_is_in_the_index_of_its_folder(folder: str) -> None:
+    index = next(page for page in PAGES if page.name == f"{folder}/README.md")
+    linked = {(Path(folder) / link).as_posix() for link in index.links}
+    in_folder = {page.name for page in PAGES if Path(page.name).parent.as_posix() == folder}
+    assert in_folder - linked == {index.name}
 
 
 @cache
 def options() -> frozenset[str]:
-    """All options of our commands."""
+    """All options of the commands."""
     commands = [generator.app]
-    for script in sorted((ROOT / "scripts").glob("*.py")):
+    scripts = [f"scripts.{path.stem}" for path in sorted((ROOT / "scripts").glob("*.py"))]
+    for module in (*scripts, *(f"reelbench.suite.commands.{name}" for name in COMMANDS)):
         app = typer.Typer(add_completion=False)
-        app.command()(importlib.import_module(f"scripts.{script.stem}").main)
+        app.command()(importlib.import_module(module).main)
         commands.append(app)
     found = {
         option for app in commands for command in every(typer.main.get_command(app)) for option in spelled(command)
@@ -106,7 +114,7 @@ def test_every_option_in_running_text_exists(page: Page) -> None:
 
 @cache
 def variables() -> frozenset[str]:
-    """Settings of service and providers, and what the rest of the code reads."""
+    """Settings of service and providers, and variables that the code reads."""
     found = {f"SERVICE_{name.upper()}" for name in Settings.model_fields}
     for name, field in ProviderSettings.model_fields.items():
         inner = getattr(field.annotation, "model_fields", {})
@@ -140,52 +148,41 @@ def test_every_path_exists(page: Page) -> None:
 
 
 def exists(path: str) -> bool:
-    if "/" not in path:  # a file that the text has placed already, such as tts.py
+    if "/" not in path:  # a bare file name, such as tts.py
         return any(known.rpartition("/")[2] == path for known in tracked())
     folder = path.rstrip("/") + "/"
     return any(fnmatch(known, path) or known.startswith(folder) for known in tracked())
 
 
 def test_the_example_server_is_as_short_as_the_page_says() -> None:
-    assert "less than 60 lines" in (ROOT / "docs" / "how-to.md").read_text()
+    assert "less than 60 lines" in (ROOT / "docs" / "your-service.md").read_text()
     assert len((ROOT / "docs" / "examples" / "videos_server.py").read_text().splitlines()) < 60
 
 
-def flat(node: ast.AST) -> str | None:
-    """The text of a literal, with … for what is filled in."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value
-    if isinstance(node, ast.JoinedStr):
-        return "".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values)  # type: ignore[misc]
-    return None
+def test_the_scenario_of_the_readme_is_valid(tmp_path: Path) -> None:
+    (block,) = (
+        block for page in PAGES if page.name == "README.md" for block in page.blocks if block.language == "yaml"
+    )
+    (tmp_path / "evening_outage.yaml").write_text(block.body)
+    assert [case.name for case in load_folder(tmp_path)["evening_outage"].cases] == ["peak"]
 
 
-@cache
-def messages() -> tuple[str, ...]:
-    """Every text of the code."""
-    trees = [
-        ast.parse((ROOT / path).read_text()) for path in tracked() if path.startswith(CODE) and path.endswith(".py")
-    ]
-    return tuple(text for tree in trees for node in ast.walk(tree) if (text := flat(node)))
+def test_the_generated_files_are_marked_as_generated() -> None:
+    attributes = (ROOT / ".gitattributes").read_text()
+    patterns = [line.split()[0] for line in attributes.splitlines() if "linguist-generated" in line]
+    marked = {name for name in tracked() if any(fnmatch(name, pattern.strip("/")) for pattern in patterns)}
+    assert marked == {*generate(), "docs/scenario-file.md", "requirements.lock", "requirements-dev.lock"}
 
 
-TROUBLES = [
-    cell.strip().strip("`")
-    for page in PAGES
-    if page.name == "docs/troubleshooting.md"
-    for line in page.text.splitlines()
-    if line.startswith("| `")
-    for cell in [line.strip("|").split(" | ")[0]]
-]
+def test_the_citation_names_the_version_of_the_package() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]
+    assert cited == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
 
-@pytest.mark.parametrize("message", TROUBLES)
-def test_every_quoted_message_still_stands_in_the_code(message: str) -> None:
-    """In one text of the code, between what is filled in; a prefix that many messages share may be filled in, too."""
-    parts = [part for part in message.split("…") if part.strip(" :.,;")]
-    pattern = re.compile(".*".join(re.escape(part.strip()) for part in parts), re.DOTALL)
-    assert any(pattern.search(text) for text in messages())
-
-
-def test_there_are_messages_for_every_exit_code() -> None:
-    assert len(TROUBLES) > 60
+def test_the_workflow_calls_targets_of_the_makefile() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    lines = [step.get("run", "") for job in workflow["jobs"].values() for step in job["steps"]]
+    called = [re.sub(r" PYTHON=\w+", "", line) for line in lines if line.startswith("make ")]
+    assert {"make lint", "make test", "make test-fast"} <= set(called)
+    for command in called:
+        is_target(command.replace("make .venv/.runtime", "make suite"))

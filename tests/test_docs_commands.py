@@ -1,4 +1,4 @@
-"""Every command of README and docs/ is run as it stands, or there is a reason why it cannot be."""
+"""Every command of the pages is run as written, unless there is a reason why it cannot be."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ INLINE = sorted(
         code
         for page in pages()
         for code in page.inline
-        if re.match(r"(python (scripts/|-m reelbench.loadgen )|make |docker compose )", code)
+        if re.match(r"(reelbench \w|python (scripts/|-m reelbench.loadgen )|make |docker compose )", code)
     }
 )
 SAYS = {
@@ -34,11 +34,11 @@ SAYS = {
     ("docs/how-to.md", "add-an-indicator"): ("prometheus/rules/objectives.yml", "P99 of a visual"),
     ("docs/how-to.md", "add-a-provider"): ("Success rate", "performance_report.md"),
     ("docs/how-to.md", "add-a-section-to-a-report"): ("| Scenario / case", "## Slowest jobs"),
-    ("docs/how-to.md", "measure-your-own-service"): ('"object":"list"', "P95 API latency"),
+    ("docs/your-service.md", "a-complete-example"): ('"object":"list"', "P95 API latency"),
     ("docs/scenario-file.md", ""): ("scenarios with",),
-    ("README.md", "commands"): ("performance_report.md",),
+    ("docs/commands.md", "run"): ("performance_report.md",),
 }
-"""What must be among the output of a section, beside exit codes."""
+"""Text that the output of a section must contain."""
 
 
 def marked() -> list[object]:
@@ -86,16 +86,16 @@ def test_the_commands_of_a_section_do_what_the_page_says(
 def prepare(place: tuple[str, str], checkout: Path) -> None:
     """What the reader has, or does by hand between two commands."""
     shutil.copyfile(ROOT / "loadgen" / "documents" / "sample_paper.pdf", checkout / "my_paper.pdf")
-    shutil.copyfile(ROOT / "reporting" / "prices.yaml", checkout / "my_prices.yaml")
+    shutil.copyfile(ROOT / "reporting" / "catalogue" / "prices.yaml", checkout / "my_prices.yaml")
     if place == ("docs/how-to.md", "add-a-section-to-a-report"):
         page = next(page for page in pages() if page.name == "docs/how-to.md")
         (lines,) = (block.body for block in page.blocks if (block.section, block.language) == (place[1], "text"))
         imported, called = lines.splitlines()
-        report = checkout / "reporting" / "performance.py"
+        report = checkout / "reporting" / "sections" / "build.py"
         text = report.read_text()
-        before, behind = "    units,\n", "            outliers.section(evidence, DIMENSION),\n"
+        before, behind = "\nSectionFunction = ", "            scaling.section,\n"
         assert (text.count(before), text.count(behind)) == (1, 1)
-        text = text.replace(before, f"    {imported}\n{before}").replace(behind, f"{behind}            {called}\n")
+        text = text.replace(before, f"{imported}\n{before}").replace(behind, f"{behind}{called}\n")
         report.write_text(text)
 
 
@@ -126,6 +126,8 @@ def test_no_reason_is_without_its_command() -> None:
     [
         ("python scripts/run_suite.py --profil quick", "--profil"),
         ("python -m reelbench.loadgen ran", "ran"),
+        ("reelbench run --profil quick", "--profil"),
+        ("reelbench reprot", "reprot"),
         ("docker compose --profile loud up", "loud"),
         ("docker compose up --scale lodgen=3 loadgen", "lodgen"),
         ("make suit", "suit"),

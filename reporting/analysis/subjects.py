@@ -21,7 +21,7 @@ PERFORMANCE, RELIABILITY, RESOURCES = Dimension
 FAILING = frozenset({"error", "outage", "stall"})
 """Faults of single calls that a retry can cure."""
 LEAK_JOBS = 20
-"""Jobs in sequence from which growth of memory is told from warming up."""
+"""Jobs in sequence from which growth of memory is not warm-up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,7 @@ def test_a_job_whose_end_the_store_did_not_take_is_unsaved_and_no_orphan(
 
 
 class SlowStore:
-    """Answers what the test has prepared, one record of jobs for each look, the last one for good."""
+    """Answers what the test has prepared, one record of jobs for each look, the last one repeated."""
 
     def __init__(self, looks: list[dict[str, bytes]], on_look: Callable[[int], None] = lambda _: None) -> None:
         self.looks, self.on_look = looks, on_look

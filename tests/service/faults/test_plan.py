@@ -81,7 +81,7 @@ def test_all_errors_are_named_at_once() -> None:
             "name": "n",
             "rules": [
                 {"provider": "tts", "kind": "error", "rate": 2, "seconds": 3},
-                {"provider": "nobody", "kind": "magic", "rate": 0, "extra": 1},
+                {"provider": "nothing", "kind": "magic", "rate": 0, "extra": 1},
                 {"provider": "tts", "kind": "latency", "status": 500},
                 {},
                 5,

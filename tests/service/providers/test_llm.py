@@ -39,12 +39,12 @@ def test_five_scenes_when_no_number_is_given() -> None:
 
 def test_narration_is_whole_sentences_of_the_document_in_its_order() -> None:
     scenes = script(metadata={"scenes": "4"}).scenes
-    told = [scene.narration.rsplit(" Take ", 1)[0] for scene in scenes]
-    places = [TEXT.index(text) for text in told]
+    spoken = [scene.narration.rsplit(" Take ", 1)[0] for scene in scenes]
+    places = [TEXT.index(text) for text in spoken]
     assert places == sorted(places)
     assert places[0] == 0
     assert places[3] > len(TEXT) * 0.7
-    for text in told:
+    for text in spoken:
         assert text.startswith("Sentence number")
         assert text.endswith(".")
         assert 100 < len(text) <= 220
