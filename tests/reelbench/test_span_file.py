@@ -83,8 +83,10 @@ def test_dropped_counts_are_kept() -> None:
 
 
 def test_an_attribute_of_a_foreign_type_is_logged_and_the_others_are_kept(caplog: pytest.LogCaptureFixture) -> None:
+    foreign: Any = {"bad": object(), "good": 1}
+
     class Foreign(ReadableSpan):
-        attributes = {"bad": object(), "good": 1}  # type: ignore[assignment] # noqa: RUF012
+        attributes = foreign
 
     line = encode_spans([Foreign(name="s", context=SpanContext(1, 2, is_remote=False), resource=Resource({}))])
     span = json.loads(line)["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
