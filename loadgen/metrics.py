@@ -10,7 +10,7 @@ from opentelemetry.metrics import Histogram, Meter, Observation
 
 from reelbench.loadgen.bound_histogram import BoundHistogram
 from reelbench.loadgen.record.jobs import JobRecord, RequestRecord
-from reelbench.registry import Instruments
+from reelbench.telemetry.registry import Instruments
 
 METRICS_FILE = Path(__file__).with_name("metrics.yaml")
 

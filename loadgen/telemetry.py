@@ -4,34 +4,18 @@ from __future__ import annotations
 
 import os
 import threading
-import uuid
 
 from opentelemetry import metrics, trace
-from opentelemetry.instrumentation.system_metrics import SystemMetricsInstrumentor
-from opentelemetry.sdk._configuration import _OTelSDKConfigurator
 from opentelemetry.sdk.metrics import Histogram
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 
-from reelbench import exposition
 from reelbench.loadgen.http.trace_headers import IdTracer
+from reelbench.telemetry import set_up
 
 FLUSH_SECONDS = 3.0
 BUCKETS = 640
 """Buckets of an exponential histogram. With the SDK's default of 160, buckets are 2.2 % wide when the slowest job takes
 6 times the fastest; with 640 they are 0.54 % wide up to a ratio of 32, so the error of P95 and P99 is below 1 %."""
-
-_PROCESS_METRICS: dict[str, list[str] | None] = {
-    "process.context_switches": ["involuntary", "voluntary"],
-    "process.cpu.time": ["user", "system"],
-    "process.cpu.utilization": ["user", "system"],
-    "process.memory.usage": None,
-    "process.memory.virtual": None,
-    "process.open_file_descriptor.count": None,
-    "process.thread.count": None,
-    "cpython.gc.collections": None,
-    "cpython.gc.collected_objects": None,
-    "cpython.gc.uncollectable_objects": None,
-}
 
 
 class TelemetryError(Exception):
@@ -44,18 +28,8 @@ def configure(service_name: str) -> None:
     Raises:
         TelemetryError: an unknown exporter, or the Prometheus port is in use.
     """
-    given = os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
-    attributes = {}
-    if "service.name=" not in given and not os.environ.get("OTEL_SERVICE_NAME"):
-        attributes["service.name"] = service_name
-    if "service.instance.id=" not in given:
-        attributes["service.instance.id"] = str(uuid.uuid4())
     try:
-        with exposition.scraped() as serve:
-            _OTelSDKConfigurator().configure(  # type: ignore[no-untyped-call]
-                resource_attributes=attributes, exporter_args_map=_precision()
-            )
-            serve()
+        set_up.configure(service_name, _precision())
     except OSError as error:
         address = ":".join(
             os.environ.get(f"OTEL_EXPORTER_PROMETHEUS_{part}", default)
@@ -66,13 +40,14 @@ def configure(service_name: str) -> None:
     except (RuntimeError, ValueError) as error:
         msg = f"telemetry cannot be set up ({error}); correct the OTEL_* environment variables"
         raise TelemetryError(msg) from error
-    SystemMetricsInstrumentor(config=_PROCESS_METRICS).instrument()
 
 
 def tracer() -> trace.Tracer:
     """Return the tracer of this process; it only generates ids when spans are not exported."""
-    unexported = os.environ.get("OTEL_TRACES_EXPORTER", "none").strip().lower() in {"", "none"}
-    if unexported and os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() != "true":
+    if (
+        not set_up.exporters("OTEL_TRACES_EXPORTER")
+        and os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() != "true"
+    ):
         return IdTracer()
     return trace.get_tracer("loadgen")
 
@@ -105,11 +80,11 @@ def shutdown() -> None:
 
 def pulled() -> bool:
     """Return whether the metrics of this process are scraped."""
-    return "prometheus" in os.environ.get("OTEL_METRICS_EXPORTER", "").split(",")
+    return set_up.SCRAPED in set_up.exporters("OTEL_METRICS_EXPORTER")
 
 
 def interval() -> float:
     """Return the seconds between two exports of pushed metrics, equal for all components of a stack; 0 when scraped."""
-    if "otlp" not in os.environ.get("OTEL_METRICS_EXPORTER", "").split(","):
+    if "otlp" not in set_up.exporters("OTEL_METRICS_EXPORTER"):
         return 0.0
     return float(os.environ.get("OTEL_METRIC_EXPORT_INTERVAL", "60000")) / 1000

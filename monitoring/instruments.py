@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from reelbench import registry
+from reelbench.telemetry import registry
 
 _HERE = Path(__file__).parent
 _CHECKOUT = _HERE.parent

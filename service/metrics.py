@@ -7,8 +7,8 @@ from pathlib import Path
 
 from opentelemetry.metrics import Meter, Observation
 
-from reelbench.registry import Instruments
 from reelbench.service.domain.correlation import Correlation
+from reelbench.telemetry.registry import Instruments
 
 METRICS_FILE = Path(__file__).with_name("metrics.yaml")
 

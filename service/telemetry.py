@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import uuid
 
 from fastapi import FastAPI
 from opentelemetry import metrics, trace
@@ -12,49 +11,20 @@ from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
-_EXPORTERS = ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER")
-_PROCESS_METRICS: dict[str, list[str] | None] = {
-    "process.cpu.time": ["user", "system"],
-    "process.cpu.utilization": ["user", "system"],
-    "process.memory.usage": None,
-    "process.memory.virtual": None,
-    "process.open_file_descriptor.count": None,
-    "process.thread.count": None,
-    "process.context_switches": ["involuntary", "voluntary"],
-    "cpython.gc.collections": None,
-    "cpython.gc.collected_objects": None,
-    "cpython.gc.uncollectable_objects": None,
-}
+from reelbench.telemetry import set_up
 
 
 def configure(service_name: str) -> None:
-    """Set up the SDK from ``OTEL_*``; without an exporter in the environment, telemetry stays off.
+    """Set up the SDK from ``OTEL_*``; an exporter that cannot start ends the process with one sentence and exit code 2.
 
-    `service_name` applies unless ``OTEL_SERVICE_NAME`` or ``OTEL_RESOURCE_ATTRIBUTES`` sets another name. The process
-    gets its own ``service.instance.id`` unless the environment sets one. An exporter that cannot start (unknown name,
-    port in use) ends the process with one sentence and exit code 2.
+    Raises:
+        SystemExit: an unknown exporter, or the port for Prometheus is in use.
     """
-    if all(os.environ.get(name, "none") in {"", "none"} for name in _EXPORTERS):
-        return
-    # Imported here, so that a process without telemetry does not load the SDK.
-    from opentelemetry.instrumentation.system_metrics import SystemMetricsInstrumentor  # noqa: PLC0415
-    from opentelemetry.sdk._configuration import _OTelSDKConfigurator  # noqa: PLC0415
-    from opentelemetry.sdk.resources import OTELResourceDetector  # noqa: PLC0415
-
-    from reelbench import exposition  # noqa: PLC0415
-
-    given = OTELResourceDetector().detect().attributes
-    defaults = {"service.name": service_name, "service.instance.id": str(uuid.uuid4())}
     try:
-        with exposition.scraped() as serve:
-            _OTelSDKConfigurator().configure(  # type: ignore[no-untyped-call]
-                resource_attributes={key: value for key, value in defaults.items() if key not in given}
-            )
-            serve()
+        set_up.configure(service_name)
     except (OSError, RuntimeError, ValueError) as error:
         sys.stderr.write(f"Telemetry cannot start ({error}); check the OTEL_* environment variables.\n")
         raise SystemExit(2) from error
-    SystemMetricsInstrumentor(config=_PROCESS_METRICS).instrument()
 
 
 def shutdown(timeout: float = 1.5) -> None:

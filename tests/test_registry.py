@@ -14,12 +14,12 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import Histogram, InMemoryMetricReader, Sum
 
-from reelbench import registry
 from reelbench.loadgen import metrics as loadgen
 from reelbench.loadgen.record.jobs import RequestRecord
 from reelbench.service import metrics as service
 from reelbench.service.domain.correlation import Correlation
 from reelbench.service.providers import metrics as providers
+from reelbench.telemetry import registry
 from tests.data_helper import job
 
 REQUEST = RequestRecord(

@@ -22,7 +22,7 @@ class Window:
 
     seconds: float
     throughput: float
-    """X: jobs that ended in it, whatever their outcome, per second."""
+    """X: jobs of any outcome that ended in it, per second."""
     response_time: float | None
     """R: seconds that jobs were in flight in it, for each job that ended in it; None when none ended."""
     in_flight: float

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from opentelemetry.metrics import Counter, MeterProvider, get_meter
 
-from reelbench.registry import Instruments
+from reelbench.telemetry.registry import Instruments
 
 METRICS_FILE = Path(__file__).with_name("metrics.yaml")
 

@@ -23,7 +23,7 @@ class FakeControls:
     calls: list[dict[str, Any]] = field(default_factory=list)
     breakers: list[dict[str, Any]] = field(default_factory=list)
     states: list[dict[str, Any]] = field(default_factory=list)
-    """Answers of the state endpoint in turn, the last one for good; a number is a refusal."""
+    """Answers of the state endpoint in turn, the last one repeated; a number is an error status."""
 
     switches: dict[str, bool] = field(default_factory=lambda: {"cache": True, "pooling": True, "retries": False})
     switched: list[dict[str, bool]] = field(default_factory=list)

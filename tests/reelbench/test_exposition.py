@@ -19,7 +19,7 @@ from opentelemetry.sdk.resources import Resource
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
-from reelbench.exposition import ScrapeReader, serve
+from reelbench.telemetry.exposition import ScrapeReader, serve
 
 
 class Both:
@@ -89,7 +89,7 @@ def test_only_what_changed_is_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
         formatted.append(value)
         return str(value)
 
-    monkeypatch.setattr("reelbench.exposition.floatToGoString", noted)
+    monkeypatch.setattr("reelbench.telemetry.exposition.floatToGoString", noted)
     histogram.record(2.5, {"case": 7})
     text = both.reader.scrape(openmetrics=True).decode()
     assert 't_seconds_sum{case="7",otel_scope_name="m",otel_scope_schema_url="",otel_scope_version=""} 9.5\n' in text

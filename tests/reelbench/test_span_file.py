@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
-from reelbench.span_file import SpanFileExporter, encode_spans
+from reelbench.telemetry.span_file import SpanFileExporter, encode_spans
 
 TEXTS = st.text(max_size=8)
 VALUES = st.recursive(

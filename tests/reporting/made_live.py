@@ -94,7 +94,7 @@ def openmetrics(runs: Iterable[MadeRun]) -> str:
 
 
 def names() -> set[str]:
-    """Names of the series beside those of the made runs, of histograms the base."""
+    """Names of the series in addition to those of the made runs, of histograms the base."""
     return {series.partition("{")[0] for series in (*RISING, *STEADY, *HISTOGRAMS)}
 
 

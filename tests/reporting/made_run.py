@@ -307,7 +307,7 @@ def _case(
             )
         )
         place = {"scenario": scenario, "case": label}
-        # every tenth video is only partly done: for the client it is completed all the same
+        # every tenth video is only partly done: for the client it is completed
         word = "failed" if failed else "partial" if index % 10 == 0 else "completed"
         series.add("video_jobs_total", outcome=word, job="service", **place)
         series.observe("video_job_queue_duration_seconds", begun - sent - 0.012, job="service", **place)

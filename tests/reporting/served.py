@@ -16,7 +16,7 @@ from reelbench.stack.prometheus import PrometheusBinary
 
 
 def make_blocks(binary: PrometheusBinary, folder: Path, openmetrics: str) -> None:
-    """Write a TSDB into the folder; promtool stands beside every Prometheus that is found."""
+    """Write a TSDB into the folder; promtool is in the folder of every Prometheus that is found."""
     (folder / "metrics.txt").write_text(openmetrics)
     blocks = ["tsdb", "create-blocks-from", "openmetrics", "metrics.txt", "data"]
     subprocess.run([binary.path.with_name("promtool"), *blocks], cwd=folder, check=True, capture_output=True)

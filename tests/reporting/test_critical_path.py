@@ -39,7 +39,7 @@ def test_a_child_that_ran_beside_the_chosen_one_is_off_the_path() -> None:
     trace = spans("""
         root -    0 100 a job
         long root 10 95 a chosen
-        side root 5  50 a beside
+        side root 5  50 a parallel
         early root 1 8  a before
     """)
     assert path(trace, 0, 100) == [

@@ -442,7 +442,7 @@ def test_the_report_keeps_open_and_closed_cases_apart(made: MadeRun) -> None:
     }
     for title in ("Response time", "Throughput"):
         assert not [name for name in rows[title] if name.startswith("ramp")]
-    # PromQL knows completed jobs alone, so it stands beside no case with jobs that were cut off
+    # PromQL knows completed jobs alone, so it is not shown for a case with jobs that were cut off
     assert {name for name in rows["PromQL and exact values"] if name.startswith("ramp")} == {"ramp / r12"}
     assert {name for name in rows["Open-loop load"] if "/" in name} == {"ramp / r12", "ramp / r30"}
     workload = next(part for part in report.sections if part.title == "Workload")

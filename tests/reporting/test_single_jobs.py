@@ -69,9 +69,9 @@ def test_an_open_case_has_no_number_of_jobs_in_flight(made: MadeRun) -> None:
 def test_where_the_time_goes_by_level(made: MadeRun) -> None:
     section = where_time_goes.section(two_levels(made))
     overview, matrix, n05, n50 = blocks(section, Table)
-    beside = dict(zip(matrix.columns, zip(*matrix.rows, strict=True), strict=True))
-    assert beside["Queue"] == ("21.000 (19 %)", "300.000 (75 %)")
-    assert beside["LLM script"] == ("20.000 (18 %)", "-")
+    shares = dict(zip(matrix.columns, zip(*matrix.rows, strict=True), strict=True))
+    assert shares["Queue"] == ("21.000 (19 %)", "300.000 (75 %)")
+    assert shares["LLM script"] == ("20.000 (18 %)", "-")
     assert overview.rows == (
         ("concurrent_load / n05", "5", "1", "2", "111.000", "21.000", "18.9", "70.000", "63.1", "20.000", "18.0"),
         ("concurrent_load / n50", "50", "1", "1", "400.000", "300.000", "75.0", "100.000", "25.0", "0.000", "0.0"),

@@ -9,7 +9,7 @@ import pytest
 from reelbench.monitoring.instruments import Instrument, load
 from reelbench.monitoring.spans import Event, Span, Traces
 from reelbench.monitoring.telemetry_page import markdown
-from reelbench.registry import Attribute, Metric
+from reelbench.telemetry.registry import Attribute, Metric
 
 INSTRUMENTS = (
     Instrument(

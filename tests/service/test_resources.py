@@ -276,13 +276,15 @@ def test_switches_are_on_unless_set_off() -> None:
         assert Settings(**{name: False}).toggles().values() == dict.fromkeys(names, True) | {name: False}
 
 
-@pytest.mark.parametrize("module", ["service.telemetry", "loadgen.telemetry"])
+@pytest.mark.parametrize("module", ["reelbench.service.telemetry", "reelbench.loadgen.telemetry"])
 def test_every_component_measures_its_own_process(module: str) -> None:
     code = (
-        f"import gc, json, os, threading, psutil, {module} as telemetry; from prometheus_client import REGISTRY; "
-        "telemetry.configure('x'); gc.collect(); me = psutil.Process(); "
-        "found = {}; "
-        "[found.__setitem__(s.name, found.get(s.name, 0) + s.value) for m in REGISTRY.collect() for s in m.samples]; "
+        f"import gc, json, os, psutil, urllib.request, {module} as telemetry; "
+        "from prometheus_client.parser import text_string_to_metric_families as families; "
+        "telemetry.configure('x'); gc.collect(); me = psutil.Process(); found = {}; "
+        "port = os.environ['OTEL_EXPORTER_PROMETHEUS_PORT']; "
+        "page = urllib.request.urlopen(f'http://127.0.0.1:{port}/metrics').read().decode(); "
+        "[found.__setitem__(s.name, found.get(s.name, 0) + s.value) for m in families(page) for s in m.samples]; "
         "print(json.dumps([found, me.memory_info().rss, sum(me.cpu_times()[:2]), me.num_fds(), me.num_threads()])); "
         "print(end='', flush=True); os._exit(0)"
     )
@@ -295,6 +297,6 @@ def test_every_component_measures_its_own_process(module: str) -> None:
     assert found["process_memory_usage_bytes"] == pytest.approx(rss, rel=0.05)
     assert found["process_cpu_time_seconds_total"] == pytest.approx(cpu, abs=0.1)
     assert found["process_open_file_descriptor_count"] == pytest.approx(files, abs=2)
-    assert found["process_thread_count"] == threads
+    assert found["process_thread_count"] == threads + 1  # the one that answers the scrape
     assert found["process_context_switches_total"] >= 1
     assert found["cpython_gc_collections_total"] >= 1

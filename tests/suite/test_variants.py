@@ -97,7 +97,7 @@ def test_a_service_as_it_is_is_left_alone(service: Service) -> None:
     assert service.switches["retries"] is False
 
 
-def test_a_service_that_cannot_be_switched_is_one_sentence_with_the_cure(service: Service) -> None:
+def test_a_service_whose_toggles_cannot_be_read_is_one_sentence_with_the_cure(service: Service) -> None:
     service.stuck = True
     with (
         pytest.raises(StackError, match=r"left retries, cache as before"),
@@ -105,7 +105,7 @@ def test_a_service_that_cannot_be_switched_is_one_sentence_with_the_cure(service
     ):
         pass
     with (
-        pytest.raises(StackError, match=r"cannot be switched \(GET .*\); start it with SERVICE_ADMIN=true"),
+        pytest.raises(StackError, match=r"cannot change its toggles \(GET .*\); start it with SERVICE_ADMIN=true"),
         configured(load("http://127.0.0.1:1"), Variant("full")),
     ):
         pass

@@ -6,9 +6,7 @@ labels of a series once, and takes the text of a series whose value did not chan
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from threading import Lock, Thread
@@ -17,9 +15,6 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.metrics import get_meter_provider
-from opentelemetry.sdk.environment_variables import OTEL_EXPORTER_PROMETHEUS_HOST, OTEL_EXPORTER_PROMETHEUS_PORT
-from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import (
     Gauge,
     Histogram,
@@ -38,7 +33,6 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-_EXPORTERS = "OTEL_METRICS_EXPORTER"
 _END = "# EOF\n"
 _PLAIN_BELOW = 1_000_000
 """From this number on, Go writes a float with an exponent."""
@@ -175,40 +169,6 @@ class ScrapeReader(PrometheusMetricReader):
     def _translated(self, data: MetricsData) -> Sequence[Family]:
         self._collector.add_metrics_data(data)
         return tuple(self._collector.collect())
-
-
-@contextmanager
-def scraped() -> Iterator[Callable[[], None]]:
-    """Set up the SDK within this context, then call what it gives: metrics named ``prometheus`` are served from here.
-
-    ``OTEL_METRICS_EXPORTER`` has no name for a reader of one's own that is not installed as an entry point, so the
-    configurator does not see ``prometheus`` in it.
-
-    Raises:
-        OSError: from the call, if the port is taken.
-    """
-    names = os.environ.get(_EXPORTERS)
-    others = [name for name in (names or "").split(",") if name.strip() and name.strip() != "prometheus"]
-    pulled = names is not None and "prometheus" in (name.strip() for name in names.split(","))
-
-    def start() -> None:
-        provider = get_meter_provider()
-        if pulled and isinstance(provider, MeterProvider):
-            reader = ScrapeReader()
-            serve(
-                reader,
-                os.environ.get(OTEL_EXPORTER_PROMETHEUS_HOST, "localhost"),
-                int(os.environ.get(OTEL_EXPORTER_PROMETHEUS_PORT, "9464")),
-            )
-            provider.add_metric_reader(reader)
-
-    if pulled:
-        os.environ[_EXPORTERS] = ",".join(others) or "none"
-    try:
-        yield start
-    finally:
-        if names is not None:
-            os.environ[_EXPORTERS] = names
 
 
 def serve(reader: ScrapeReader, host: str, port: int) -> None:

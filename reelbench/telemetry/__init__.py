@@ -1,0 +1,1 @@
+"""OpenTelemetry of every process: its set-up, declared metrics, the scraped text and the file of spans."""

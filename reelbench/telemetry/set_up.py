@@ -1,0 +1,106 @@
+"""Set-up of OpenTelemetry in a process, from the standard environment variables alone."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+EXPORTERS = ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER")
+SCRAPED, SPAN_FILE = "prometheus", "otlp_json_file"
+"""Exporters that this package replaces by faster ones with the same output."""
+
+_PROCESS_METRICS: dict[str, list[str] | None] = {
+    "process.cpu.time": ["user", "system"],
+    "process.cpu.utilization": ["user", "system"],
+    "process.memory.usage": None,
+    "process.memory.virtual": None,
+    "process.open_file_descriptor.count": None,
+    "process.thread.count": None,
+    "process.context_switches": ["involuntary", "voluntary"],
+    "cpython.gc.collections": None,
+    "cpython.gc.collected_objects": None,
+    "cpython.gc.uncollectable_objects": None,
+}
+
+
+def exporters(variable: str, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Return the exporters that a variable such as ``OTEL_TRACES_EXPORTER`` names; ``none`` is no exporter."""
+    names = (name.strip().lower() for name in environment.get(variable, "").split(","))
+    return tuple(name for name in names if name not in {"", "none"})
+
+
+def configure(service_name: str, arguments: Mapping[type, Mapping[str, object]] | None = None) -> None:
+    """Set up traces and metrics as ``OTEL_*`` says; without any exporter, telemetry stays off.
+
+    The process gets a ``service.instance.id`` of its own unless the environment has one.
+
+    Args:
+        service_name: holds unless ``OTEL_SERVICE_NAME`` or ``OTEL_RESOURCE_ATTRIBUTES`` names another.
+        arguments: keyword arguments of exporters by their class.
+
+    Raises:
+        OSError: the port for Prometheus is in use.
+        RuntimeError: an unknown exporter.
+        ValueError: a variable that cannot be read.
+    """
+    traces, metrics = exporters(EXPORTERS[0]), exporters(EXPORTERS[1])
+    if not any(map(exporters, EXPORTERS)):
+        return
+    # Imported here, so that a process without telemetry does not load the SDK.
+    from opentelemetry.instrumentation.system_metrics import SystemMetricsInstrumentor  # noqa: PLC0415
+    from opentelemetry.sdk._configuration import _OTelSDKConfigurator  # noqa: PLC0415
+    from opentelemetry.sdk.resources import OTELResourceDetector  # noqa: PLC0415
+
+    given = OTELResourceDetector().detect().attributes
+    attributes = {"service.name": service_name, "service.instance.id": str(uuid.uuid4())}
+    with _hidden(EXPORTERS[0], SPAN_FILE), _hidden(EXPORTERS[1], SCRAPED):
+        _OTelSDKConfigurator().configure(  # type: ignore[no-untyped-call]
+            resource_attributes={key: value for key, value in attributes.items() if key not in given},
+            exporter_args_map=dict(arguments or {}),
+        )
+    if SPAN_FILE in traces:
+        _write_spans()
+    if SCRAPED in metrics:
+        _serve_metrics()
+    SystemMetricsInstrumentor(config=_PROCESS_METRICS).instrument()
+
+
+def _write_spans() -> None:
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+    from opentelemetry.trace import get_tracer_provider  # noqa: PLC0415
+
+    from reelbench.telemetry.span_file import SpanFileExporter  # noqa: PLC0415
+
+    provider = get_tracer_provider()
+    if isinstance(provider, TracerProvider):  # not with OTEL_SDK_DISABLED
+        provider.add_span_processor(BatchSpanProcessor(SpanFileExporter()))
+
+
+def _serve_metrics() -> None:
+    from opentelemetry.metrics import get_meter_provider  # noqa: PLC0415
+    from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415
+
+    from reelbench.telemetry.exposition import ScrapeReader, serve  # noqa: PLC0415
+
+    provider = get_meter_provider()
+    if isinstance(provider, MeterProvider):
+        reader = ScrapeReader()
+        host = os.environ.get("OTEL_EXPORTER_PROMETHEUS_HOST", "localhost")
+        serve(reader, host, int(os.environ.get("OTEL_EXPORTER_PROMETHEUS_PORT", "9464")))
+        provider.add_metric_reader(reader)
+
+
+@contextmanager
+def _hidden(variable: str, name: str) -> Iterator[None]:
+    """Hide an exporter from the SDK's configurator, which finds exporters among installed entry points only."""
+    before = os.environ.get(variable)
+    if before is not None:
+        os.environ[variable] = ",".join(one for one in exporters(variable) if one != name) or "none"
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ[variable] = before
