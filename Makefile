@@ -8,7 +8,7 @@ PROFILE ?= quick
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help suite bench-overhead bench-loadgen test test-fast test-extended stack-tools test-stack check lint format generate lock clean
+.PHONY: help suite bench-overhead bench-loadgen test test-fast test-extended stack-tools test-stack check coverage lint format generate lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,12 @@ test-extended: $(VENV)/.dev ## the long tests: the commands of README and docs/,
 
 test-fast: $(VENV)/.dev ## the fast tests, on all cores: no stack, no processes except the shared media workers
 	@$(BIN)/python -m pytest -m "not acceptance"
+
+coverage: $(VENV)/.dev ## branch coverage of the fast tests (about three minutes)
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -n 0 -q -m "not acceptance"
+	@$(BIN)/coverage combine -q
+	@$(BIN)/coverage report --skip-covered
 
 stack-tools: $(VENV)/.runtime ## build Prometheus and the Collector as compose pins them, into the cache (needs Go)
 	@$(BIN)/python -m reelbench.stack.tools
