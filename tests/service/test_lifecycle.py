@@ -311,6 +311,7 @@ def test_bad_configuration_is_one_sentence_and_exit_code_2(
         with subtests.test(name=name), monkeypatch.context() as environment:
             environment.setenv(name, value)
             handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+            code: str | int | None
             try:
                 code = main(["--port", "0"])
             except SystemExit as leaving:

@@ -132,9 +132,10 @@ async def test_waits_for_a_connection_are_timed_and_refused_ones_open_none(provi
     client._base = "http://127.0.0.1:1"
     assert (await asyncio.gather(client.call(call, Correlation(**LABELS)), return_exceptions=True))[0].error_type
     await client.close()
+    data: Any = reader.get_metrics_data()
     points = {
         metric.name: metric.data.data_points
-        for scope in reader.get_metrics_data().resource_metrics[0].scope_metrics
+        for scope in data.resource_metrics[0].scope_metrics
         for metric in scope.metrics
     }
     (waits,) = points["http.client.pool.wait.duration"]
@@ -149,7 +150,7 @@ async def test_bytes_of_the_store_are_payloads_both_ways() -> None:
     reader = InMemoryMetricReader()
     meters = MeterProvider([reader])
     store = Store(Connection(FakeAsyncRedis(), Metrics(meters.get_meter("test"))))
-    place = None
+    place = context.Context()
     for key, value in LABELS.items():
         place = baggage.set_baggage(key, value, place)
     token = context.attach(place)
@@ -163,9 +164,10 @@ async def test_bytes_of_the_store_are_payloads_both_ways() -> None:
     finally:
         context.detach(token)
         await store.close()
+    data: Any = reader.get_metrics_data()
     points = {
         point.attributes["direction"]: (point.value, dict(point.attributes))
-        for scope in reader.get_metrics_data().resource_metrics[0].scope_metrics
+        for scope in data.resource_metrics[0].scope_metrics
         for metric in scope.metrics
         if metric.name == "dependency.io"
         for point in metric.data.data_points
@@ -273,7 +275,7 @@ def test_switches_are_on_unless_set_off() -> None:
     names = {"retries", "breaker", "cache", "pooling", "scene_concurrency"}
     assert Settings().toggles().values() == dict.fromkeys(names, True)
     for name in names:
-        assert Settings(**{name: False}).toggles().values() == dict.fromkeys(names, True) | {name: False}
+        assert Settings.model_validate({name: False}).toggles().values() == dict.fromkeys(names, True) | {name: False}
 
 
 @pytest.mark.parametrize("module", ["reelbench.service.telemetry", "reelbench.loadgen.telemetry"])

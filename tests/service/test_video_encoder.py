@@ -31,9 +31,9 @@ def test_length_is_exact_for_any_number_of_scenes(files: Any, subtests: pytest.S
             with subtests.test(scenes=scenes, seconds=seconds):
                 content = encode([Slide(files.png(), files.wav())] * scenes, "720x1280", seconds)
                 with av.open(io.BytesIO(content)) as container:
-                    lengths = [float(stream.duration * stream.time_base) for stream in container.streams]
+                    lengths = [float((stream.duration or 0) * (stream.time_base or 0)) for stream in container.streams]
                     assert lengths == pytest.approx([seconds, seconds], abs=0.07)
-                    assert sum(1 for _ in container.decode(video=0)) == seconds * 5 // 2
+                    assert len(list(container.decode(video=0))) == seconds * 5 // 2
 
 
 def test_the_same_scenes_give_the_same_bytes(files: Any) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -41,7 +42,7 @@ async def client(reader: InMemoryMetricReader, monkeypatch: pytest.MonkeyPatch) 
 
 
 def counted(reader: InMemoryMetricReader) -> dict[tuple[str, ...], int]:
-    data = reader.get_metrics_data()
+    data: Any = reader.get_metrics_data()
     return {
         (metric.name, *sorted(str(value) for value in point.attributes.values())): point.value
         for resource in (data.resource_metrics if data else [])

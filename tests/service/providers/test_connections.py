@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -47,9 +48,10 @@ async def test_a_connection_is_counted_once_for_the_provider_it_asked_first(
             assert (await unpooled.post("/v1/images/generations", json=IMAGE)).status_code == 200
         assert (await unpooled.post("/v1/chat/completions", content=b"rubbish")).status_code == 400
         assert (await unpooled.get("/health")).status_code == 200
+    data: Any = reader.get_metrics_data()
     (counted,) = (
         metric
-        for scope in reader.get_metrics_data().resource_metrics[0].scope_metrics
+        for scope in data.resource_metrics[0].scope_metrics
         for metric in scope.metrics
         if metric.name == "provider.connections"
     )
