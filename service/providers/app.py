@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from fastapi import FastAPI, Request, Response
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+from pydantic_settings import BaseSettings, SettingsConfigDict
 from starlette.exceptions import HTTPException
 
 from reelbench.service.faults.endpoint import METHODS, Endpoint, LoopbackOnly
@@ -18,11 +19,28 @@ from reelbench.service.faults.faults import Faults
 from reelbench.service.faults.plan import FaultsError
 from reelbench.service.providers import image, llm, metrics, tts
 from reelbench.service.providers.calls import KEPT, CallLog, CallsEndpoint
-from reelbench.service.providers.errors import Refusal, envelope, refused
 from reelbench.service.providers.exchange import OFFER, Exchange, Provider
-from reelbench.service.providers.latency import Latency
-from reelbench.service.providers.reply import Reply
-from reelbench.service.providers.settings import Settings
+from reelbench.service.providers.latency import Latency, Lognormal
+from reelbench.service.providers.reply import Refusal, Reply, envelope, refused
+
+
+class Settings(BaseSettings):
+    """Seed, latencies and fault injection.
+
+    Latencies are lognormal: ``median`` in seconds, ``sigma`` of the logarithm. Two underscores separate nested names,
+    for example ``PROVIDERS_LLM__MEDIAN=0.2``.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="PROVIDERS_", env_nested_delimiter="__", frozen=True)
+
+    seed: int = 1
+    faults: bool = False
+    """Whether ``/faults`` and ``/faults/calls`` exist."""
+    faults_remote: bool = False
+    """Whether they also answer callers on other machines."""
+    llm: Lognormal = Lognormal(median=0.12)
+    tts: Lognormal = Lognormal(median=0.05)
+    image: Lognormal = Lognormal(median=0.08)
 
 
 class _Health(msgspec.Struct, frozen=True):

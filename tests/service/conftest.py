@@ -35,8 +35,8 @@ from PIL import Image
 
 from reelbench.service.api.app import create_app
 from reelbench.service.pipeline.workers import Workers
+from reelbench.service.providers.app import Settings as ProviderSettings
 from reelbench.service.providers.app import create_app as create_providers
-from reelbench.service.providers.settings import Settings as ProviderSettings
 from reelbench.service.settings import Settings
 from tests.data_helper import encrypted_pdf, page_of, pdf
 from tests.service.shared_workers import SharedWorkers

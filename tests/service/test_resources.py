@@ -25,8 +25,8 @@ from opentelemetry.trace import NoOpTracer
 from reelbench.service.domain.clock import Clock
 from reelbench.service.domain.correlation import Correlation
 from reelbench.service.metrics import Metrics
-from reelbench.service.pipeline import worker_usage
-from reelbench.service.pipeline.worker_usage import WorkerUsage
+from reelbench.service.pipeline import workers
+from reelbench.service.pipeline.workers import WorkerUsage
 from reelbench.service.provider_client.client import ProviderClient
 from reelbench.service.provider_client.requests import ProviderAnswer, ProviderRequest
 from reelbench.service.provider_client.resilience import Resilience
@@ -257,7 +257,7 @@ def test_cpu_time_and_memory_of_the_media_processes_are_theirs(start: Callable[.
 
 def test_cpu_time_never_falls_when_processes_end_or_their_numbers_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     table: dict[int, float] = {}
-    monkeypatch.setattr(worker_usage, "_cpu", table.get)
+    monkeypatch.setattr(workers, "_cpu", table.get)
     watched = WorkerUsage(lambda: (1, 2))
     readings = []
     for state in ({}, {1: 1.0}, {1: 2.0, 2: 5.0}, {2: 6.0}, {}, {1: 0.5}, {1: 0.25, 2: 1.0}):

@@ -11,10 +11,9 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from reelbench.service.providers import image, metrics
-from reelbench.service.providers.app import create_app
+from reelbench.service.providers.app import Settings, create_app
 from reelbench.service.providers.latency import Latency
 from reelbench.service.providers.reply import Reply
-from reelbench.service.providers.settings import Settings
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "One. Two."}], "metadata": {"scenes": "2"}}
 SPEECH = {"model": "m", "input": "Hello", "voice": "alloy", "response_format": "wav"}

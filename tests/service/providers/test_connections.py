@@ -12,9 +12,8 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from reelbench.service.providers import metrics
-from reelbench.service.providers.app import create_app
-from reelbench.service.providers.connections import counting
-from reelbench.service.providers.settings import Settings
+from reelbench.service.providers.app import Settings, create_app
+from reelbench.service.providers.metrics import counting
 
 SPEECH = {"model": "m", "input": "Hello", "voice": "alloy", "response_format": "wav"}
 IMAGE = {"model": "m", "prompt": "A chart of sales"}

@@ -26,8 +26,7 @@ from PIL import Image
 
 from reelbench.service.faults.endpoint import on_loopback
 from reelbench.service.providers import metrics
-from reelbench.service.providers.app import create_app
-from reelbench.service.providers.settings import Settings
+from reelbench.service.providers.app import Settings, create_app
 
 PATHS = {"llm": "/v1/chat/completions", "tts": "/v1/audio/speech", "image": "/v1/images/generations"}
 BODIES: dict[str, Any] = {

@@ -8,8 +8,8 @@ import msgspec
 import PIL.Image
 import pytest
 
-from reelbench.service.providers import drawing, image
-from reelbench.service.providers.errors import Refusal
+from reelbench.service.providers import image
+from reelbench.service.providers.reply import Refusal
 
 
 def draw(prompt: str, **fields: Any) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def test_kinds_prompts_and_numbers_give_different_pictures() -> None:
 
 def test_kinds_look_different_in_the_same_colours() -> None:
     key = bytes(range(16))
-    pictures = [PIL.Image.open(io.BytesIO(drawing.png(kind, "t", 320, 180, key))) for kind in image.LATENCY_SCALES]
+    pictures = [PIL.Image.open(io.BytesIO(image.png(kind, "t", 320, 180, key))) for kind in image.LATENCY_SCALES]
     counts = [len(drawn.getcolors() or ()) for drawn in pictures]
     assert counts[0] > 50, "the sky of an illustration is shaded"
     assert set(counts[1:]) == {5}, "diagram and chart are flat"

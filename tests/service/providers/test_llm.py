@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from reelbench.service.providers import llm
-from reelbench.service.providers.errors import Refusal
+from reelbench.service.providers.reply import Refusal
 
 TEXT = " ".join(f"Sentence number {number} speaks about queues and retries." for number in range(100))
 
