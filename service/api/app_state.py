@@ -79,14 +79,15 @@ async def open_app_state(
     store = Store(Connection(redis, metrics, faults=injected, wake_up=wake_up), instance)
     stack.push_async_callback(store.close)
     live = LiveJobs(store, assets)
-    heartbeat = instance and Heartbeat(
-        store, instance=instance, seconds=settings.lease_seconds, clock=clock, on_lease_expired=live.on_lease_expired
-    )
+    heartbeat = None
+    if instance is not None:
+        seconds, expired = settings.lease_seconds, live.on_lease_expired
+        heartbeat = Heartbeat(store, instance=instance, seconds=seconds, clock=clock, on_lease_expired=expired)
     backlog = Backlog(
         store,
         KeptStates(Spool(settings.data_dir), metrics, wake_up),
         wake_up=wake_up,
-        heartbeat=heartbeat or None,
+        heartbeat=heartbeat,
         on_superseded=live.on_superseded,
         limit=settings.store_backlog,
         metrics=metrics,
@@ -98,7 +99,7 @@ async def open_app_state(
         settings,
         store=store,
         backlog=backlog,
-        heartbeat=heartbeat or None,
+        heartbeat=heartbeat,
         assets=assets,
         tracer=tracer,
         metrics=metrics,

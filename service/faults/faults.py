@@ -85,15 +85,7 @@ class ActivePlan:
     def rules(self) -> list[RuleState]:
         """Return the rules in the order of the plan, with their counts."""
         return [
-            RuleState(
-                rule.provider,
-                rule.kind,
-                rule.rate,
-                self._seen[rule],
-                self._hit[rule],
-                status=rule.status,
-                seconds=rule.seconds,
-            )
+            RuleState(**msgspec.structs.asdict(rule), seen=self._seen[rule], hit=self._hit[rule])
             for rule in self.plan.rules
         ]
 
@@ -102,12 +94,7 @@ class Faults:
     """The active plan and the number of calls of each target."""
 
     def __init__(self, offer: Offer, now: Callable[[], float] = time.monotonic) -> None:
-        """Start without faults.
-
-        Args:
-            offer: The targets and kinds of this application.
-            now: Seconds of a monotonic clock, for lifetimes.
-        """
+        """Start without faults; `now` returns seconds of a monotonic clock, for lifetimes."""
         self.offer = offer
         self._now = now
         self._active = ActivePlan(Plan(), offer, now)

@@ -134,12 +134,7 @@ _TITLE_CHARACTERS = 34
 def png(kind: str, prompt: str, width: int, height: int, key: bytes) -> bytes:
     """Return a PNG of `kind` (illustration, diagram or chart), with the first line of the prompt as its title.
 
-    Args:
-        kind: What to draw.
-        prompt: Its first line is the title.
-        width: In pixels.
-        height: In pixels.
-        key: At least 8 bytes that choose the colours and the shapes.
+    The sides are in pixels; `key` has at least 8 bytes, which choose the colours and the shapes.
     """
     picture = PIL.Image.new("P", (width, height), _PAPER)
     picture.putpalette(_palette(key[0]))

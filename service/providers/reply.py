@@ -36,24 +36,13 @@ class Refusal(Exception):  # noqa: N818 - the answer to a bad request, not a fau
         self.status = status
 
 
-class _Error(msgspec.Struct, frozen=True):
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-
-
-class _Envelope(msgspec.Struct, frozen=True):
-    error: _Error
-
-
 _MISSING = re.compile(r"missing required field `(?P<name>\w+)`")
 _PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
 
 
 def envelope(status: int, message: str, *, param: str | None = None, code: str | None = None) -> bytes:
     """Encode the error envelope for an HTTP status code."""
-    return msgspec.json.encode(_Envelope(_Error(message, _type(status), param, code)))
+    return msgspec.json.encode({"error": {"message": message, "type": _type(status), "param": param, "code": code}})
 
 
 def refused(refusal: Refusal) -> Response:

@@ -299,6 +299,6 @@ def test_every_component_measures_its_own_process(module: str) -> None:
     assert found["process_memory_usage_bytes"] == pytest.approx(rss, rel=0.05)
     assert found["process_cpu_time_seconds_total"] == pytest.approx(cpu, abs=0.1)
     assert found["process_open_file_descriptor_count"] == pytest.approx(files, abs=2)
-    assert found["process_thread_count"] == threads + 1  # the one that answers the scrape
+    assert found["process_thread_count"] - threads in {0, 1}  # the thread that answers the scrape may have ended
     assert found["process_context_switches_total"] >= 1
     assert found["cpython_gc_collections_total"] >= 1
