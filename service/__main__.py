@@ -10,13 +10,17 @@ import socket
 import sys
 from typing import NoReturn
 
-import uvicorn
-import uvloop
-from pydantic import ValidationError
+try:
+    import uvicorn
+    import uvloop
+    from pydantic import ValidationError
 
-from reelbench.service import telemetry
-from reelbench.service.api.app import create_app
-from reelbench.service.settings import Settings
+    from reelbench.service import telemetry
+    from reelbench.service.api.app import create_app
+    from reelbench.service.settings import Settings
+except ModuleNotFoundError as error:
+    sys.stderr.write(f"The service needs the package {error.name}; run pip install 'reelbench[embedded]'.\n")
+    raise SystemExit(2) from error
 
 _KEEP_ALIVE = 75
 """Seconds; longer than clients keep idle connections, so that none is closed during a request."""

@@ -1,15 +1,72 @@
-"""Settings of the service, read from environment variables with the prefix ``SERVICE_``."""
+"""Settings of the service from environment variables ``SERVICE_*``, and the toggles among them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from tempfile import gettempdir
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from reelbench.service.toggles import Toggles
+from reelbench.service.domain.errors import RequestError
+
+_MAX_BYTES = 4096
+_SHOWN = 40
+
+
+@dataclass(slots=True)
+class Toggles:
+    """The optimizations and protections, each of which a baseline run can turn off; the admin API calls them switches.
+
+    A call reads its toggle once at its begin, so a change does not affect calls in progress.
+    """
+
+    retries: bool = True
+    breaker: bool = True
+    cache: bool = True
+    pooling: bool = True
+    scene_concurrency: bool = True
+
+    def change(self, values: Mapping[str, bool]) -> None:
+        """Set some toggles by name, after `read_toggles` has checked the names."""
+        for name, value in values.items():
+            setattr(self, name, value)
+
+    def values(self) -> dict[str, bool]:
+        """Return all toggles by name."""
+        return asdict(self)
+
+
+NAMES = tuple(field.name for field in fields(Toggles))
+_name: Any = Literal[NAMES]
+_CHANGE: TypeAdapter[dict[str, bool]] = TypeAdapter(dict[_name, bool])
+
+
+def read_toggles(body: bytes) -> dict[str, bool]:
+    """Read a change from JSON such as ``{"pooling": false}``.
+
+    Raises:
+        RequestError: the body is not JSON or not a change; the message lists all errors.
+    """
+    if len(body) > _MAX_BYTES:
+        raise RequestError("invalid_value", f"A change of switches has at most {_MAX_BYTES} bytes.")
+    try:
+        return _CHANGE.validate_json(body, strict=True)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False)
+        first = problems[0]
+        if first["type"] == "json_invalid":
+            raise RequestError("invalid_json", f"The body is not valid JSON: {first['ctx']['error']}.") from error
+        if first["type"] == "dict_type":
+            raise RequestError("invalid_value", 'The body must be an object like {"pooling": false}.') from error
+        count = f"{len(problems)} error{'s' if len(problems) > 1 else ''}"
+        text = "; ".join(f"{str(problem['loc'][0])[:_SHOWN]}: {problem['msg']}" for problem in problems)
+        param = str(first["loc"][0])[:_SHOWN]
+        raise RequestError("invalid_switches", f"The switches have {count}: {text}.", param=param) from error
+
 
 BaseUrl = Annotated[str, Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -116,10 +173,4 @@ class Settings(BaseSettings):
 
     def toggles(self) -> Toggles:
         """Return the toggles at the start of the service."""
-        return Toggles(
-            retries=self.retries,
-            breaker=self.breaker,
-            cache=self.cache,
-            pooling=self.pooling,
-            scene_concurrency=self.scene_concurrency,
-        )
+        return Toggles(**{name: getattr(self, name) for name in NAMES})

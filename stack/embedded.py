@@ -51,7 +51,7 @@ COMPONENTS = (
 )
 _PACKAGES = (
     *("av", "fakeredis", "fastapi", "fluxgate", "orjson", "PIL", "pydantic_settings", "pypdfium2", "python_multipart"),
-    *("tenacity", "uvicorn"),
+    "uvicorn",
 )
 """Import packages of the extra `embedded`."""
 

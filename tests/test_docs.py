@@ -18,7 +18,7 @@ import yaml
 import reelbench.loadgen.__main__ as generator
 from reelbench.loadgen.plan.scenario_file import load_folder
 from reelbench.monitoring.generate import generate
-from reelbench.service.providers.settings import Settings as ProviderSettings
+from reelbench.service.providers.app import Settings as ProviderSettings
 from reelbench.service.settings import Settings
 from reelbench.suite.commands.command_line import COMMANDS
 from tests.documented import is_target

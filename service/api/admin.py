@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from reelbench.service.api.app_state import app_state
 from reelbench.service.api.errors import ApiError, unknown_url
 from reelbench.service.faults.endpoint import on_loopback
-from reelbench.service.toggles import read
+from reelbench.service.settings import read_toggles
 
 
 def _allowed(request: Request) -> None:
@@ -45,7 +45,7 @@ async def toggles(request: Request) -> Response:
 @router.put("/switches")
 async def change(request: Request) -> Response:
     """Turn some on or off, for the calls and jobs that begin after the change."""
-    app_state(request).toggles.change(read(await request.body()))
+    app_state(request).toggles.change(read_toggles(await request.body()))
     return _toggles(request)
 
 

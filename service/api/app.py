@@ -16,13 +16,13 @@ from reelbench.service.api import admin, errors
 from reelbench.service.api.app_state import open_app_state
 from reelbench.service.api.body import MULTIPART_OVERHEAD, BodyLimit
 from reelbench.service.api.routes import router
-from reelbench.service.faults.endpoint import METHODS, Endpoint, LoopbackOnly
+from reelbench.service.faults.endpoint import METHODS, loopback_only, plan_endpoint
 from reelbench.service.faults.faults import Faults
 from reelbench.service.faults.plan import FaultsError
 from reelbench.service.metrics import Metrics
 from reelbench.service.settings import Settings
 from reelbench.service.store.assets import Assets
-from reelbench.service.store.faults import OFFER
+from reelbench.service.store.connection import OFFER
 
 
 def create_app(
@@ -58,13 +58,13 @@ def create_app(
     app.include_router(router)
     app.include_router(admin.router)
     if settings.faults:
-        endpoint = LoopbackOnly(
-            Endpoint(faults),
+        endpoint = loopback_only(
+            plan_endpoint(faults),
             remote=settings.faults_remote,
             setting="SERVICE_FAULTS_REMOTE",
             error_response=_fault_error,
         )
-        app.add_route("/faults", endpoint.__call__, methods=METHODS, include_in_schema=False)
+        app.add_route("/faults", endpoint, methods=METHODS, include_in_schema=False)
     errors.install(app)
     app.add_middleware(BodyLimit, limit=settings.max_upload_bytes + MULTIPART_OVERHEAD)
     telemetry.instrument(app, tracer_provider, meter_provider)

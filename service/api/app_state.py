@@ -15,26 +15,23 @@ from reelbench.service.domain.clock import Clock
 from reelbench.service.faults.faults import Faults
 from reelbench.service.jobs.audit import Audit
 from reelbench.service.jobs.job_reader import JobReader
-from reelbench.service.jobs.leak import leaking
 from reelbench.service.jobs.live_jobs import LiveJobs
 from reelbench.service.jobs.queue import JobQueue
 from reelbench.service.metrics import Metrics
 from reelbench.service.pipeline.media import Media
-from reelbench.service.pipeline.pipeline import Pipeline
-from reelbench.service.pipeline.worker_usage import WorkerUsage
+from reelbench.service.pipeline.pipeline import Pipeline, leaking
+from reelbench.service.pipeline.workers import WorkerUsage
 from reelbench.service.provider_client.cache import Cache, CacheName
 from reelbench.service.provider_client.client import Provider, ProviderClient
 from reelbench.service.provider_client.resilience import Resilience
-from reelbench.service.settings import Settings
+from reelbench.service.settings import Settings, Toggles
 from reelbench.service.store.assets import Assets
 from reelbench.service.store.backlog import Backlog
-from reelbench.service.store.connection import Connection, connect
-from reelbench.service.store.faults import StoreFaults
+from reelbench.service.store.connection import Connection, StoreFaults, connect
 from reelbench.service.store.kept_states import KeptStates
 from reelbench.service.store.leases import Heartbeat, Leases
 from reelbench.service.store.spool import Spool
 from reelbench.service.store.store import Store
-from reelbench.service.toggles import Toggles
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +79,15 @@ async def open_app_state(
     store = Store(Connection(redis, metrics, faults=injected, wake_up=wake_up), instance)
     stack.push_async_callback(store.close)
     live = LiveJobs(store, assets)
-    heartbeat = instance and Heartbeat(
-        store, instance=instance, seconds=settings.lease_seconds, clock=clock, on_lease_expired=live.on_lease_expired
-    )
+    heartbeat = None
+    if instance is not None:
+        seconds, expired = settings.lease_seconds, live.on_lease_expired
+        heartbeat = Heartbeat(store, instance=instance, seconds=seconds, clock=clock, on_lease_expired=expired)
     backlog = Backlog(
         store,
         KeptStates(Spool(settings.data_dir), metrics, wake_up),
         wake_up=wake_up,
-        heartbeat=heartbeat or None,
+        heartbeat=heartbeat,
         on_superseded=live.on_superseded,
         limit=settings.store_backlog,
         metrics=metrics,
@@ -101,7 +99,7 @@ async def open_app_state(
         settings,
         store=store,
         backlog=backlog,
-        heartbeat=heartbeat or None,
+        heartbeat=heartbeat,
         assets=assets,
         tracer=tracer,
         metrics=metrics,

@@ -38,20 +38,13 @@ def unknown_url(request: Request) -> ApiError:
 
 def envelope(error: ApiError, headers: dict[str, str] | None = None) -> Response:
     """Return the response for `error`."""
-    body = {
-        "error": {
-            "message": error.message,
-            "type": _type(error.status),
-            "param": error.param,
-            "code": error.code,
-        }
-    }
+    # A lone surrogate in an echoed name cannot be encoded; it is replaced.
+    message = error.message.encode("utf-8", "replace").decode()
+    param = error.param and error.param.encode("utf-8", "replace").decode()
+    body = {"error": {"message": message, "type": _type(error.status), "param": param, "code": error.code}}
     headers = dict(headers or {})
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
-    # A lone surrogate in an echoed name cannot be encoded; it is replaced.
-    body["error"]["message"] = error.message.encode("utf-8", "replace").decode()
-    body["error"]["param"] = None if error.param is None else error.param.encode("utf-8", "replace").decode()
     return Response(orjson.dumps(body), error.status, headers, media_type="application/json")
 
 

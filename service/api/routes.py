@@ -10,10 +10,10 @@ import orjson
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.datastructures import UploadFile
 
-from reelbench.service.api import body, openapi
+from reelbench.service.api import body
 from reelbench.service.api.app_state import AppState, app_state
 from reelbench.service.api.errors import ApiError
-from reelbench.service.api.schemas import Health, VideoDeleted, VideoList
+from reelbench.service.api.schemas import CREATE, ERRORS, Health, VideoDeleted, VideoList
 from reelbench.service.domain.errors import NotFoundError
 from reelbench.service.domain.job import Upload
 from reelbench.service.domain.video import Manifest, Video
@@ -25,11 +25,11 @@ _POLL_AFTER_MS = "200"
 _ID = re.compile(r"video_[0-9a-f]{32}")
 _MAX_WAIT = 30.0
 
-router = APIRouter(responses=openapi.ERRORS)
+router = APIRouter(responses=ERRORS)
 VideoId = Annotated[str, Path()]
 
 
-@router.post("/v1/videos", response_model=Video, openapi_extra=openapi.CREATE)
+@router.post("/v1/videos", response_model=Video, openapi_extra=CREATE)
 async def create(request: Request) -> Response:
     """Create a video from a prompt and, as multipart, a document (PDF or text)."""
     state = app_state(request)

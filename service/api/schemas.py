@@ -1,10 +1,10 @@
-"""Bodies of responses: the page of a list, deletions, errors and probes."""
+"""Bodies of responses, and what the OpenAPI description needs in addition: bodies of a creation, and errors."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from reelbench.service.domain.video import Record, Video
+from reelbench.service.domain.video import CreateVideo, Record, Video
 
 
 class ErrorBody(Record):
@@ -46,3 +46,29 @@ class Health(Record):
     """The response of the probes."""
 
     status: Literal["ok"] = "ok"
+
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": ErrorEnvelope, "description": "The request cannot be carried out."},
+    "5XX": {"model": ErrorEnvelope, "description": "The service or one of its dependencies failed."},
+}
+
+_FIELDS = CreateVideo.model_json_schema()
+_FORM = _FIELDS | {
+    "properties": _FIELDS["properties"]
+    | {
+        "input_reference": {
+            "type": "string",
+            "format": "binary",
+            "description": "The source document of the video: PDF or text.",
+        }
+    }
+}
+
+CREATE: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": _FIELDS}, "multipart/form-data": {"schema": _FORM}},
+    }
+}
+"""The route reads this body itself to bound it, so the signature does not describe it."""

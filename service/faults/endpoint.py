@@ -12,6 +12,7 @@ from reelbench.service.faults.faults import Faults
 from reelbench.service.faults.plan import FaultsError, Plan, read
 
 METHODS = ["GET", "PUT", "DELETE"]
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def on_loopback(host: str) -> bool:
@@ -24,53 +25,37 @@ def on_loopback(host: str) -> bool:
     return (mapped or address).is_loopback
 
 
-class LoopbackOnly:
-    """An endpoint for callers on this machine, or for any caller when `remote` is set."""
+def loopback_only(
+    answer: Endpoint, *, remote: bool, setting: str, error_response: Callable[[FaultsError], Response]
+) -> Endpoint:
+    """Return `answer` for callers on this machine, or for any caller when `remote` is set.
 
-    def __init__(
-        self,
-        answer: Callable[[Request], Awaitable[Response]],
-        *,
-        remote: bool,
-        setting: str,
-        error_response: Callable[[FaultsError], Response],
-    ) -> None:
-        """Wrap `answer`.
+    `answer` may raise FaultsError, of which `error_response` makes the error envelope of this API. `setting` is the
+    environment variable of `remote`, for the message.
+    """
 
-        Args:
-            answer: The endpoint; it may raise FaultsError.
-            remote: Whether callers on other machines are allowed.
-            setting: The environment variable of `remote`, for the error message.
-            error_response: Builds the error envelope of this API.
-        """
-        self._answer = answer
-        self._remote = remote
-        self._setting = setting
-        self._error_response = error_response
-
-    async def __call__(self, request: Request) -> Response:
-        """Return the response of the endpoint or an error."""
+    async def guarded(request: Request) -> Response:
         try:
-            if not self._remote and not on_loopback(request.client.host if request.client else ""):
+            if not remote and not on_loopback(request.client.host if request.client else ""):
                 raise FaultsError(  # noqa: TRY301 - one handler for all errors
-                    f"Only callers on this machine may use /faults; set {self._setting}=true to allow others.",
+                    f"Only callers on this machine may use /faults; set {setting}=true to allow others.",
                     code="remote_caller",
                     status=403,
                 )
-            return await self._answer(request)
+            return await answer(request)
         except FaultsError as error:
-            return self._error_response(error)
+            return error_response(error)
+
+    return guarded
 
 
-class Endpoint:
-    """PUT and GET return the active plan, DELETE the final state of the plan that it ends."""
+def plan_endpoint(faults: Faults) -> Endpoint:
+    """Return the endpoint: PUT and GET answer with the active plan, DELETE with the final state of the plan it ends."""
 
-    def __init__(self, faults: Faults) -> None:
-        self._faults = faults
-
-    async def __call__(self, request: Request) -> Response:
-        """Return the state; raises FaultsError for an invalid plan."""
+    async def answer(request: Request) -> Response:
         if request.method == "PUT":
-            self._faults.replace(read(await request.body(), self._faults.offer))
-        state = self._faults.replace(Plan()) if request.method == "DELETE" else self._faults.state()
+            faults.replace(read(await request.body(), faults.offer))
+        state = faults.replace(Plan()) if request.method == "DELETE" else faults.state()
         return Response(msgspec.json.encode(state), media_type="application/json")
+
+    return answer

@@ -6,15 +6,17 @@ All methods run in the event loop of the process without await, so each draw is 
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from fractions import Fraction
+from hashlib import blake2b
 
 import msgspec
 
 from reelbench.service.faults.plan import Offer, Plan, Rule
-from reelbench.service.faults.schedule import hits
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +85,7 @@ class ActivePlan:
     def rules(self) -> list[RuleState]:
         """Return the rules in the order of the plan, with their counts."""
         return [
-            RuleState(
-                rule.provider,
-                rule.kind,
-                rule.rate,
-                self._seen[rule],
-                self._hit[rule],
-                status=rule.status,
-                seconds=rule.seconds,
-            )
+            RuleState(**msgspec.structs.asdict(rule), seen=self._seen[rule], hit=self._hit[rule])
             for rule in self.plan.rules
         ]
 
@@ -100,12 +94,7 @@ class Faults:
     """The active plan and the number of calls of each target."""
 
     def __init__(self, offer: Offer, now: Callable[[], float] = time.monotonic) -> None:
-        """Start without faults.
-
-        Args:
-            offer: The targets and kinds of this application.
-            now: Seconds of a monotonic clock, for lifetimes.
-        """
+        """Start without faults; `now` returns seconds of a monotonic clock, for lifetimes."""
         self.offer = offer
         self._now = now
         self._active = ActivePlan(Plan(), offer, now)
@@ -136,3 +125,46 @@ class Faults:
     def _put(self, plan: Plan) -> None:
         self._active.lifted.set()
         self._active = ActivePlan(plan, self.offer, self._now)
+
+
+# The calls that a rule sees are divided into blocks, and the hits of each block are spread over it by a seeded shuffle.
+# The block is the smallest one with a whole number of hits, up to 100 calls: 10 calls with 3 hits at 0.3, 20 with 1 at
+# 0.05. A rate that needs a longer block (0.123) carries its remainder over from block to block. A shuffle, not an even
+# spread (every third call), because the fault must be able to hit a retry again: at an even 30 % no call would fail
+# twice in a row, and each first retry would succeed.
+_LONGEST_BLOCK = 100
+_ROUNDING = Fraction(1, 10**12)
+"""Relative distance within which a rate is read as a simple fraction: 1 - 0.7 is 0.3."""
+
+
+def hits(seed: int, provider: str, kind: str, rate: float, ordinal: int) -> bool:
+    """Return whether the fault hits the call with this ordinal; it depends on the arguments alone.
+
+    After n calls the number of hits is `rate * n`, exactly, at the end of a block (to the nearest whole number when
+    the rate needs a longer block than 100), and within the hits of one block everywhere else. `ordinal` is the number
+    of the call among those that the rule sees, from 0.
+    """
+    exact, size = _cut(rate)
+    number, place = divmod(ordinal, size)
+    return place in _block(f"{seed}/{provider}/{kind}", exact, size, number)
+
+
+@functools.lru_cache(maxsize=64)
+def _cut(rate: float) -> tuple[Fraction, int]:
+    """Return the exact rate and the calls of a block."""
+    exact = Fraction(str(rate))
+    simple = exact.limit_denominator(_LONGEST_BLOCK)
+    if abs(simple - exact) <= exact * _ROUNDING:
+        return simple, simple.denominator
+    return exact, _LONGEST_BLOCK
+
+
+@functools.lru_cache(maxsize=64)
+def _block(key: str, rate: Fraction, size: int, number: int) -> frozenset[int]:
+    """Return the places, in block `number`, that are hit."""
+    count = round(rate * size * (number + 1)) - round(rate * size * number)
+
+    def lot(place: int) -> bytes:
+        return blake2b(f"{key}/{number}/{place}".encode(), digest_size=16).digest()
+
+    return frozenset(sorted(range(size), key=lot)[:count])

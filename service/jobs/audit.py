@@ -9,10 +9,10 @@ import msgspec
 import orjson
 
 from reelbench.service.jobs.live_jobs import LiveJobs
+from reelbench.service.settings import Toggles
 from reelbench.service.store.assets import CONTENT, Assets
 from reelbench.service.store.backlog import Backlog
 from reelbench.service.store.store import Store
-from reelbench.service.toggles import Toggles
 
 
 class State(msgspec.Struct, frozen=True):

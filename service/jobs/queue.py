@@ -16,8 +16,7 @@ from reelbench.service.domain.correlation import Correlation, Correlations
 from reelbench.service.domain.errors import JobError, NotFoundError, QueueFullError, ShutdownError, StorageError
 from reelbench.service.domain.job import Job, Outcome, StopReason, Upload
 from reelbench.service.domain.video import CreateVideo, VideoError
-from reelbench.service.jobs.live_jobs import LiveJobs
-from reelbench.service.jobs.outcome import judge, status, stop_reason, stopped
+from reelbench.service.jobs.live_jobs import LiveJobs, judge, status, stop_reason, stopped
 from reelbench.service.metrics import Metrics
 from reelbench.service.settings import Settings
 from reelbench.service.store.assets import Assets

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
@@ -20,9 +20,8 @@ from reelbench.service.pipeline.tasks import DocumentError
 from reelbench.service.provider_client import requests
 from reelbench.service.provider_client.formats import MediaError
 from reelbench.service.provider_client.requests import ProviderRequest
-from reelbench.service.settings import Settings
+from reelbench.service.settings import Settings, Toggles
 from reelbench.service.store.assets import CONTENT, Assets
-from reelbench.service.toggles import Toggles
 
 _Value = TypeVar("_Value")
 _PARSED = 5
@@ -188,3 +187,14 @@ class Pipeline:
                 job.stages.append(Stage(name=name, scene=scene, started=started, ended=ended))
                 if outcome != "cancelled":
                     self._metrics.stage(name, outcome, ended - started, job.correlation)
+
+
+def leaking(run: Callable[[Job], Awaitable[None]], size: int) -> Callable[[Job], Awaitable[None]]:
+    """Return `run` with a leak of `size` bytes per job."""
+    kept: list[bytes] = []
+
+    async def leak(job: Job) -> None:
+        kept.append(b"\x01" * size)  # not zero: pages that were never written take no memory
+        await run(job)
+
+    return leak

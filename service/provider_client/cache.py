@@ -16,7 +16,7 @@ from reelbench.service.domain.correlation import Correlation
 from reelbench.service.metrics import Metrics
 from reelbench.service.provider_client.client import Fetched, ProviderClient
 from reelbench.service.provider_client.requests import ProviderRequest
-from reelbench.service.toggles import Toggles
+from reelbench.service.settings import Toggles
 
 CacheName = Literal["script", "audio", "visual"]
 _Value = TypeVar("_Value")

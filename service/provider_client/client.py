@@ -23,8 +23,7 @@ from reelbench.service.domain.errors import ProviderError
 from reelbench.service.metrics import Metrics
 from reelbench.service.provider_client.requests import ProviderAnswer, ProviderRequest
 from reelbench.service.provider_client.resilience import Resilience
-from reelbench.service.settings import Settings
-from reelbench.service.toggles import Toggles
+from reelbench.service.settings import Settings, Toggles
 
 Provider = Literal["llm", "tts", "image"]
 _Value = TypeVar("_Value")

@@ -50,26 +50,16 @@ def _check_chunks(content: bytes) -> None:
         position = end + 4
 
 
-def check_wav(content: bytes) -> None:
-    """Reject files that are no WAV of 16-bit PCM, or have no or too many samples; raises MediaError."""
-    pcm(content)
-
-
 def pcm(content: bytes) -> Sound:
-    """Return the samples of a WAV file; raises MediaError as `check_wav` does."""
+    """Return the samples of a WAV file; raises MediaError unless it is 16-bit PCM with samples, and not too many."""
     try:
         with wave.open(io.BytesIO(content)) as file:
             rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
             # Streamed WAV files state a length of 2**32 - 1, so the samples in the file are counted, up to the limit.
             samples = file.readframes(rate * _MAX_AUDIO_SECONDS)
             declared = file.getnframes()
-    except (
-        wave.Error,
-        EOFError,
-        OverflowError,
-        MemoryError,
-        RuntimeError,
-    ) as error:  # RuntimeError: a wrong chunk length
+    except (wave.Error, EOFError, OverflowError, MemoryError, RuntimeError) as error:
+        # RuntimeError: a wrong chunk length.
         raise MediaError(f"not a WAV file of PCM samples ({error})") from error
     if width != 2 or channels not in {1, 2} or not 8000 <= rate <= 96_000:  # noqa: PLR2004 - what is supported
         raise MediaError(f"a WAV file of {channels} channels, {8 * width} bits, {rate} Hz")

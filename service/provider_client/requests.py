@@ -11,7 +11,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 import msgspec
 
 from reelbench.service.domain.video import Size, VisualType
-from reelbench.service.provider_client.formats import MediaError, check_png, check_wav
+from reelbench.service.provider_client.formats import MediaError, check_png, pcm
 
 _SYSTEM = (
     "You write scripts for short explainer videos. Answer with JSON only: "
@@ -145,7 +145,7 @@ def visual(model: str, scene: SceneScript, size: Size) -> ProviderRequest[bytes]
 
 def _wav(body: bytes) -> ProviderAnswer[bytes]:
     try:
-        check_wav(body)
+        pcm(body)
     except MediaError as error:
         raise ValueError(str(error)) from error
     return ProviderAnswer(body)

@@ -1,26 +1,159 @@
-"""Retries of provider calls, around the circuit breaker of the provider."""
+"""Retries and one circuit breaker per provider: while the breaker is open, no call reaches the provider."""
 
 from __future__ import annotations
 
 import asyncio
+import random
+from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
-# tenacity, not stamina: the process-wide hooks of stamina would log each retry and add a second counter, and stamina
-# hides the jittered waits that are measured here.
-import tenacity
+import msgspec
+from fluxgate import AsyncCircuitBreaker, CallNotPermittedError
+from fluxgate.permits import All
+from fluxgate.retries import Retry
+from fluxgate.trackers import Custom
+from fluxgate.trippers import Closed, FailureRate, FailureStreak, HalfOpened, MinRequests
+from fluxgate.windows import CountWindow
 from opentelemetry import trace
 
 from reelbench.service.domain.clock import Clock
 from reelbench.service.domain.correlation import Correlation
 from reelbench.service.domain.errors import ProviderError
 from reelbench.service.metrics import Metrics
-from reelbench.service.provider_client.breaker import Breaker
-from reelbench.service.settings import Settings
-from reelbench.service.toggles import Toggles
+from reelbench.service.settings import Settings, Toggles
 
 _Value = TypeVar("_Value")
+_KEPT = 1000
+"""Number of transitions that a breaker keeps; older ones are dropped."""
+
+
+class Transition(msgspec.Struct, frozen=True, rename={"before": "from", "after": "to"}):
+    """A change of state at a Unix time; the states are closed, open and half_open."""
+
+    at: float
+    before: str
+    after: str
+
+
+class BreakerState(msgspec.Struct, frozen=True):
+    """A breaker as the API shows it, with its latest transitions in order of time."""
+
+    provider: str
+    state: str
+    since: float
+    transitions: tuple[Transition, ...]
+
+
+class _Cooldown(Retry):
+    """When an open breaker may probe; fluxgate's own class depends on the wall clock, which can be stepped."""
+
+    def __init__(self, over: Callable[[], bool]) -> None:
+        self._over = over
+
+    def __call__(self, changed_at: float, reopens: int) -> bool:  # noqa: ARG002 - fluxgate's signature
+        return self._over()
+
+
+class Breaker:
+    """The breaker of one provider.
+
+    It opens after a number of transient failures in a row, or at a share of failures among the latest calls. After the
+    open time the next call is the only probe: success closes the breaker, a transient failure opens it again, and a
+    cancelled probe or a permanent error changes nothing, so the next call is the probe.
+    """
+
+    def __init__(self, provider: str, settings: Settings, metrics: Metrics, clock: Clock) -> None:
+        too_many = FailureStreak(settings.breaker_failures) | (
+            MinRequests(settings.breaker_window) & FailureRate(settings.breaker_failure_rate)
+        )
+        self._fluxgate = AsyncCircuitBreaker(
+            window=CountWindow(settings.breaker_window),
+            tracker=Custom(_counts),
+            tripper=(Closed() & too_many) | (HalfOpened() & FailureStreak(1)),
+            retry=_Cooldown(lambda: clock.now() >= self._since + settings.breaker_open_time),
+            permit=All(),
+            max_half_open_calls=1,
+        )
+        self._provider = provider
+        self._metrics = metrics
+        self._clock = clock
+        self._since = clock.now()
+        self._probing = False
+        self._seen = "closed"
+        self._last_failure = ""
+        self._transitions: deque[Transition] = deque(maxlen=_KEPT)
+        metrics.breaker_state(provider, "closed", 1)
+        for state in ("open", "half_open"):
+            metrics.breaker_state(provider, state, 0)
+
+    def state(self) -> BreakerState:
+        """Return the current state. After the open time a breaker stays open until the next call."""
+        return BreakerState(self._provider, self._seen, self._since, tuple(self._transitions))
+
+    async def call(self, attempt: Callable[[], Awaitable[_Value]], correlation: Correlation) -> _Value:
+        """Return the result of `attempt`, or raise ProviderError at once when no call is permitted."""
+        # In the half-open state fluxgate lets further calls wait for the probe; here they are rejected.
+        probe = self._seen != "closed"
+        if probe and self._probing:
+            raise self._rejection(correlation)
+        if probe:
+            self._probing = True
+        try:
+            return await self._fluxgate.call(self._observe, attempt)
+        except CallNotPermittedError as error:
+            raise self._rejection(correlation) from error
+        finally:
+            if probe:
+                self._probing = False
+            self._note()
+
+    async def _observe(self, attempt: Callable[[], Awaitable[_Value]]) -> _Value:
+        if self._seen != "closed":
+            self._note()
+        kind = "ignored"
+        try:
+            value = await attempt()
+            kind = "successful"
+        except ProviderError as error:
+            if error.transient:
+                kind = "failed"
+                self._last_failure = error.message
+            raise
+        finally:
+            self._metrics.breaker_call(self._provider, kind)
+        return value
+
+    def _note(self) -> None:
+        # Not a listener of fluxgate: listeners run as tasks, and a cancellation at that moment would lose the event.
+        before, after = self._seen, self._fluxgate.info().state
+        if after == before:
+            return
+        self._seen, self._since = after, self._clock.now()
+        self._transitions.append(Transition(self._since, before, after))
+        self._metrics.breaker_state(self._provider, before, -1)
+        self._metrics.breaker_state(self._provider, after, 1)
+        self._metrics.breaker_transition(self._provider, before, after)
+        trace.get_current_span().add_event(
+            "resilience.circuitbreaker.transition",
+            {"provider": self._provider, "from": before, "to": after},
+            timestamp=int(self._since * 1e9),
+        )
+
+    def _rejection(self, correlation: Correlation) -> ProviderError:
+        self._metrics.breaker_not_permitted(self._provider, correlation)
+        return ProviderError(
+            "provider_circuit_open",
+            f"The {self._provider} provider was not called, as its circuit breaker is open. "
+            f"The cause: {self._last_failure}",
+            "circuit_open",
+            transient=True,
+        )
+
+
+def _counts(error: Exception) -> bool:
+    return isinstance(error, ProviderError) and error.transient
 
 
 class Resilience:
@@ -46,11 +179,8 @@ class Resilience:
         self._metrics = metrics
         self._clock = clock
         self._sleep = sleep
-        self._longest = settings.retry_wait_max
         # Created when it is first turned on: without a breaker there are no series of its state.
         self._breaker = self._made() if toggles.breaker else None
-        # Full jitter, from zero to the exponential wait, so that callers that failed together do not retry together.
-        self._backoff = tenacity.wait_random_exponential(settings.retry_wait_initial, settings.retry_wait_max)
 
     @property
     def breaker(self) -> Breaker | None:
@@ -67,31 +197,24 @@ class Resilience:
         Raises the last ProviderError when the attempts are exhausted or an error is permanent.
         """
         breaker = self.breaker
+        attempts = self._settings.retry_attempts if self._toggles.retries else 1
         number = 0
-
-        async def once() -> _Value:
-            nonlocal number
+        while True:
             number += 1
             self._metrics.retry_attempt(self._provider, correlation)
             numbered = partial(attempt, number)
-            return await (numbered() if breaker is None else breaker.call(numbered, correlation))
-
-        # One per call: a tenacity object holds the state of its loop.
-        retrying = tenacity.AsyncRetrying(
-            sleep=self._sleep,
-            stop=tenacity.stop_after_attempt(self._settings.retry_attempts if self._toggles.retries else 1),
-            wait=self._wait,
-            retry=tenacity.retry_if_exception(_transient),
-            before_sleep=partial(self._before_sleep, correlation),
-            reraise=True,
-        )
-        try:
-            value: _Value = await retrying(once)
-        except ProviderError:
-            self._ended("failed", number, correlation)
-            raise
-        self._ended("successful", number, correlation)
-        return value
+            try:
+                value = await (numbered() if breaker is None else breaker.call(numbered, correlation))
+            except ProviderError as error:
+                if not error.transient or number >= attempts:
+                    self._ended("failed", number, correlation)
+                    raise
+                wait = self._wait(error, number)
+                self._note_retry(error, number, wait, correlation)
+            else:
+                self._ended("successful", number, correlation)
+                return value
+            await self._sleep(wait)
 
     def _made(self) -> Breaker:
         return Breaker(self._provider, self._settings, self._metrics, self._clock)
@@ -100,25 +223,16 @@ class Resilience:
         kind = f"{outcome}_{'with' if attempts > 1 else 'without'}_retry"
         self._metrics.retry_call(self._provider, kind, correlation)
 
-    def _wait(self, state: tenacity.RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, ProviderError) and error.retry_after is not None:
-            return min(error.retry_after, self._longest)
-        return self._backoff(state)
+    def _wait(self, error: ProviderError, number: int) -> float:
+        longest = self._settings.retry_wait_max
+        if error.retry_after is not None:
+            return min(error.retry_after, longest)
+        # Full jitter, from zero to the exponential wait, so that callers that failed together do not retry together.
+        return random.uniform(0, min(longest, self._settings.retry_wait_initial * 2 ** (number - 1)))
 
-    def _before_sleep(self, correlation: Correlation, state: tenacity.RetryCallState) -> None:
-        self._metrics.retry_backoff(self._provider, state.upcoming_sleep, correlation)
-        error = state.outcome.exception() if state.outcome else None
+    def _note_retry(self, error: ProviderError, number: int, wait: float, correlation: Correlation) -> None:
+        self._metrics.retry_backoff(self._provider, wait, correlation)
         trace.get_current_span().add_event(
             "resilience.retry",
-            {
-                "provider": self._provider,
-                "attempt": state.attempt_number,
-                "error.type": error.error_type if isinstance(error, ProviderError) else "",
-                "backoff": state.upcoming_sleep,
-            },
+            {"provider": self._provider, "attempt": number, "error.type": error.error_type, "backoff": wait},
         )
-
-
-def _transient(error: BaseException) -> bool:
-    return isinstance(error, ProviderError) and error.transient

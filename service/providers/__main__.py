@@ -11,17 +11,20 @@ import signal
 import socket
 import sys
 
-import pydantic
-import uvicorn
+try:
+    import pydantic
+    import uvicorn
 
-from reelbench.service import telemetry
-from reelbench.service.faults.faults import Faults
-from reelbench.service.faults.plan import Plan
-from reelbench.service.providers import metrics
-from reelbench.service.providers.app import create_app
-from reelbench.service.providers.connections import counting
-from reelbench.service.providers.exchange import OFFER
-from reelbench.service.providers.settings import Settings
+    from reelbench.service import telemetry
+    from reelbench.service.faults.faults import Faults
+    from reelbench.service.faults.plan import Plan
+    from reelbench.service.providers import metrics
+    from reelbench.service.providers.app import Settings, create_app
+    from reelbench.service.providers.exchange import OFFER
+    from reelbench.service.providers.metrics import counting
+except ModuleNotFoundError as error:
+    sys.stderr.write(f"The providers need the package {error.name}; run pip install 'reelbench[embedded]'.\n")
+    raise SystemExit(2) from error
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -8,25 +8,38 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import msgspec
 from fastapi import FastAPI, Request, Response
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+from pydantic_settings import BaseSettings, SettingsConfigDict
 from starlette.exceptions import HTTPException
 
-from reelbench.service.faults.endpoint import METHODS, Endpoint, LoopbackOnly
+from reelbench.service.faults.endpoint import METHODS, loopback_only, plan_endpoint
 from reelbench.service.faults.faults import Faults
 from reelbench.service.faults.plan import FaultsError
 from reelbench.service.providers import image, llm, metrics, tts
-from reelbench.service.providers.calls import KEPT, CallLog, CallsEndpoint
-from reelbench.service.providers.errors import Refusal, envelope, refused
+from reelbench.service.providers.calls import KEPT, CallLog, calls_endpoint
 from reelbench.service.providers.exchange import OFFER, Exchange, Provider
-from reelbench.service.providers.latency import Latency
-from reelbench.service.providers.reply import Reply
-from reelbench.service.providers.settings import Settings
+from reelbench.service.providers.latency import Latency, Lognormal
+from reelbench.service.providers.reply import Refusal, Reply, envelope, refused
 
 
-class _Health(msgspec.Struct, frozen=True):
-    status: str = "ok"
+class Settings(BaseSettings):
+    """Seed, latencies and fault injection.
+
+    Latencies are lognormal: ``median`` in seconds, ``sigma`` of the logarithm. Two underscores separate nested names,
+    for example ``PROVIDERS_LLM__MEDIAN=0.2``.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="PROVIDERS_", env_nested_delimiter="__", frozen=True)
+
+    seed: int = 1
+    faults: bool = False
+    """Whether ``/faults`` and ``/faults/calls`` exist."""
+    faults_remote: bool = False
+    """Whether they also answer callers on other machines."""
+    llm: Lognormal = Lognormal(median=0.12)
+    tts: Lognormal = Lognormal(median=0.05)
+    image: Lognormal = Lognormal(median=0.08)
 
 
 def create_app(settings: Settings, *, faults: Faults | None = None, clock: Callable[[], float] = time.time) -> FastAPI:
@@ -73,11 +86,11 @@ def create_app(settings: Settings, *, faults: Faults | None = None, clock: Calla
         app.add_route(path, exchange.__call__, methods=["POST"])  # the exchange decodes the body in one pass
     app.add_route("/health", _health, methods=["GET"])
     if settings.faults:
-        loopback_only = partial(
-            LoopbackOnly, remote=settings.faults_remote, setting="PROVIDERS_FAULTS_REMOTE", error_response=_fault_error
+        guarded = partial(
+            loopback_only, remote=settings.faults_remote, setting="PROVIDERS_FAULTS_REMOTE", error_response=_fault_error
         )
-        app.add_route("/faults", loopback_only(Endpoint(faults)).__call__, methods=METHODS)
-        app.add_route("/faults/calls", loopback_only(CallsEndpoint(log, OFFER.targets)).__call__, methods=["GET"])
+        app.add_route("/faults", guarded(plan_endpoint(faults)), methods=METHODS)
+        app.add_route("/faults/calls", guarded(calls_endpoint(log, OFFER.targets)), methods=["GET"])
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _server_error)
     FastAPIInstrumentor.instrument_app(
@@ -95,7 +108,7 @@ def _fault_error(error: FaultsError) -> Response:
 
 
 async def _health(_request: Request) -> Response:
-    return Response(msgspec.json.encode(_Health()), media_type="application/json")
+    return Response(b'{"status":"ok"}', media_type="application/json")
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -9,6 +9,7 @@ from collections import deque
 import msgspec
 from fastapi import Request, Response
 
+from reelbench.service.faults.endpoint import Endpoint
 from reelbench.service.faults.plan import FaultsError
 
 KEPT = 50_000
@@ -27,12 +28,6 @@ class Arrival(msgspec.Struct, gc=False):
     """None until the call is counted"""
     connection: str | None = None
     """address and port of the caller"""
-
-
-class Calls(msgspec.Struct, frozen=True):
-    """The body of the response."""
-
-    calls: list[Arrival]
 
 
 class CallLog:
@@ -57,22 +52,19 @@ class CallLog:
         ]
 
 
-class CallsEndpoint:
-    """Returns calls filtered by the query ``?provider=llm&since=1700000000.5``; both parts are optional."""
+def calls_endpoint(log: CallLog, providers: tuple[str, ...]) -> Endpoint:
+    """Return the endpoint: calls filtered by ``?provider=llm&since=1700000000.5``; both parts are optional."""
 
-    def __init__(self, log: CallLog, providers: tuple[str, ...]) -> None:
-        self._log = log
-        self._providers = providers
-
-    async def __call__(self, request: Request) -> Response:
-        """Return the calls; raises FaultsError for an invalid query."""
+    async def answer(request: Request) -> Response:
         provider = request.query_params.get("provider")
-        if provider is not None and provider not in self._providers:
+        if provider is not None and provider not in providers:
             raise FaultsError(
-                f"provider must be one of {', '.join(self._providers)}.", param="provider", code="invalid_value"
+                f"provider must be one of {', '.join(providers)}.", param="provider", code="invalid_value"
             )
-        calls = self._log.since(provider, _instant(request.query_params.get("since", "0")))
-        return Response(msgspec.json.encode(Calls(calls)), media_type="application/json")
+        calls = log.since(provider, _instant(request.query_params.get("since", "0")))
+        return Response(msgspec.json.encode({"calls": calls}), media_type="application/json")
+
+    return answer
 
 
 def _instant(text: str) -> float:

@@ -14,10 +14,9 @@ from fastapi import Request, Response
 from reelbench.service.faults.faults import ActivePlan, Fault, Faults
 from reelbench.service.faults.plan import KINDS, Offer
 from reelbench.service.providers.calls import Arrival, CallLog
-from reelbench.service.providers.errors import Refusal, from_decoding, refused
 from reelbench.service.providers.latency import Latency
 from reelbench.service.providers.metrics import Metrics
-from reelbench.service.providers.reply import Reply
+from reelbench.service.providers.reply import Refusal, Reply, from_decoding, refused
 
 T = TypeVar("T", bound=msgspec.Struct)
 OFFER = Offer(("llm", "tts", "image"), KINDS)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import colorsys
+import functools
+import io
 import math
 import re
 from collections.abc import Callable
@@ -10,10 +13,10 @@ from hashlib import blake2b
 from typing import Annotated
 
 import msgspec
+import PIL.Image
+from PIL import ImageDraw, ImageFont
 
-from reelbench.service.providers import drawing
-from reelbench.service.providers.errors import Refusal
-from reelbench.service.providers.reply import Reply, tokens
+from reelbench.service.providers.reply import Refusal, Reply, tokens
 
 LATENCY_SCALES = {"illustration": 1.25, "diagram": 1.0, "chart": 0.75}
 """Latency of each kind of visual, in units of the latency of the provider."""
@@ -107,7 +110,7 @@ def answer(image: Image, now: float) -> Reply:
     data = []
     for number in range(image.n or 1):
         key = blake2b(f"{number}/{image.prompt}".encode(), digest_size=16).digest()
-        data.append(_Datum(base64.b64encode(drawing.png(kind, image.prompt, width, height, key)).decode()))
+        data.append(_Datum(base64.b64encode(png(kind, image.prompt, width, height, key)).decode()))
     used = tokens(image.prompt)
     made = len(data) * math.ceil(width / _PATCH) * math.ceil(height / _PATCH)
     body = _Images(int(now), data, _Usage(used, made, used + made, _Details(used)), f"{width}x{height}")
@@ -119,3 +122,100 @@ def rewritten(body: bytes, change: Callable[[bytes], bytes]) -> bytes:
     images = msgspec.json.decode(body, type=_Images)
     data = [_Datum(base64.b64encode(change(base64.b64decode(datum.b64_json))).decode()) for datum in images.data]
     return msgspec.json.encode(msgspec.structs.replace(images, data=data))
+
+
+_PAPER, _INK, _ACCENT, _SECOND, _THIRD = range(5)
+_SKY = 16
+"""First palette entry of the sky of an illustration."""
+_SHADES = 64
+_TITLE_CHARACTERS = 34
+
+
+def png(kind: str, prompt: str, width: int, height: int, key: bytes) -> bytes:
+    """Return a PNG of `kind` (illustration, diagram or chart), with the first line of the prompt as its title.
+
+    The sides are in pixels; `key` has at least 8 bytes, which choose the colours and the shapes.
+    """
+    picture = PIL.Image.new("P", (width, height), _PAPER)
+    picture.putpalette(_palette(key[0]))
+    _KINDS[kind](picture, key)
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((0, 0, width, 21), fill=_PAPER)
+    draw.text((6, 3), prompt.split("\n", 1)[0][:_TITLE_CHARACTERS], fill=_INK, font=_font())
+    file = io.BytesIO()
+    picture.save(file, "PNG", compress_level=3)
+    return file.getvalue()
+
+
+def _illustration(picture: PIL.Image.Image, key: bytes) -> None:
+    width, height = picture.size
+    draw = ImageDraw.Draw(picture)
+    for row in range(height):
+        draw.line((0, row, width, row), fill=_SKY + row * _SHADES // height)
+    radius = height // 10 + key[1] % 12
+    x = width * (40 + key[2] % 160) // 240
+    draw.ellipse((x - radius, height // 3 - radius, x + radius, height // 3 + radius), fill=_ACCENT)
+    for number, colour in enumerate((_THIRD, _SECOND, _INK)):
+        peak = width * (20 + key[3 + number] % 200) // 240
+        top = height * (50 + 12 * number + key[4 + number] % 10) // 100
+        base = height * (100 + number) // 100
+        draw.polygon(((peak - width // 2, base), (peak, top), (peak + width // 2, base)), fill=colour)
+
+
+def _diagram(picture: PIL.Image.Image, key: bytes) -> None:
+    width, height = picture.size
+    draw = ImageDraw.Draw(picture)
+    boxes = 3 + key[1] % 3
+    step = (height - 34) / boxes
+    for number in range(boxes):
+        top = round(30 + number * step)
+        left = width * (8 + key[2 + number] % 40) // 100
+        right = left + width * 45 // 100
+        bottom = top + round(step * 0.6)
+        draw.rectangle((left, top, right, bottom), fill=(_ACCENT, _SECOND, _THIRD)[number % 3], outline=_INK, width=2)
+        if number + 1 < boxes:
+            x, tip = (left + right) // 2, round(top + step)
+            draw.line((x, bottom, x, tip - 1), fill=_INK, width=2)
+            draw.polygon(((x - 4, tip - 6), (x + 4, tip - 6), (x, tip)), fill=_INK)
+
+
+def _chart(picture: PIL.Image.Image, key: bytes) -> None:
+    width, height = picture.size
+    draw = ImageDraw.Draw(picture)
+    floor = height - 14
+    bars = 4 + key[1] % 4
+    step = (width - 40) / bars
+    for number in range(bars):
+        left = round(26 + number * step)
+        top = floor - (floor - 34) * (30 + key[2 + number % 6] * 70 // 255) // 100
+        draw.rectangle((left, top, round(left + step * 0.7), floor), fill=(_ACCENT, _SECOND, _THIRD)[number % 3])
+    draw.line((18, 28, 18, floor, width - 10, floor), fill=_INK, width=2)
+
+
+_KINDS: dict[str, Callable[[PIL.Image.Image, bytes], None]] = {
+    "illustration": _illustration,
+    "diagram": _diagram,
+    "chart": _chart,
+}
+
+
+@functools.cache
+def _palette(hue: int) -> bytes:
+    def colour(turn: float, lightness: float, saturation: float) -> bytes:
+        rgb = colorsys.hls_to_rgb((hue / 256 + turn) % 1, lightness, saturation)
+        return bytes(round(255 * channel) for channel in rgb)
+
+    named = (
+        colour(0, 0.95, 0.4),
+        colour(0, 0.15, 0.5),
+        colour(0.08, 0.6, 0.8),
+        colour(0.35, 0.5, 0.45),
+        colour(0.6, 0.65, 0.5),
+    )
+    sky = (colour(0.02, 0.55 + 0.35 * shade / _SHADES, 0.6) for shade in range(_SHADES))
+    return b"".join((*named, bytes(3 * (_SKY - len(named))), *sky))
+
+
+@functools.cache
+def _font() -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    return ImageFont.load_default(size=13)

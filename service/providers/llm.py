@@ -9,8 +9,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from reelbench.service.providers.errors import Refusal
-from reelbench.service.providers.reply import Reply, tokens
+from reelbench.service.providers.reply import Refusal, Reply, tokens
 
 VISUAL_TYPES = ("illustration", "diagram", "chart")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")

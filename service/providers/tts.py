@@ -12,8 +12,7 @@ from typing import Annotated
 
 import msgspec
 
-from reelbench.service.providers.errors import Refusal
-from reelbench.service.providers.reply import Reply, tokens
+from reelbench.service.providers.reply import Refusal, Reply, tokens
 
 RATE = 8_000
 """Samples per second; 16 bit, mono."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
 
 import msgspec
-import tenacity
 
 from reelbench.service.domain.clock import Clock
 from reelbench.service.metrics import Metrics
@@ -20,10 +22,9 @@ from reelbench.service.store.store import Store
 _log = logging.getLogger(__name__)
 _INTERVAL = 0.25
 """Seconds between two attempts to reach a store that is away."""
-_retried = tenacity.retry(
-    stop=tenacity.stop_after_attempt(3), retry=tenacity.retry_if_exception_type(StoreError), reraise=True
-)
-"""Repeats a step of the write-back, so that occasional failures of the store do not stop its progress."""
+_ATTEMPTS = 3
+"""Attempts of a step of the write-back, so that occasional failures of the store do not stop its progress."""
+_Result = TypeVar("_Result")
 
 
 class Backlog:
@@ -177,9 +178,9 @@ class Backlog:
             try:
                 await self._store.ping()
                 if self._heartbeat is not None:
-                    await _retried(self._heartbeat.renew)()
+                    await _retried(self._heartbeat.renew)
                 for video_id in list(self._refused):
-                    await _retried(self._store.delete)(video_id, always=True)
+                    await _retried(partial(self._store.delete, video_id, always=True))
                     self._refused.discard(video_id)
                 while self._kept:
                     for state in self._kept.in_order():
@@ -217,7 +218,7 @@ class Backlog:
             self._wake_up.set()
 
     async def _write_back(self, state: State) -> None:
-        written = await _retried(self._store.write_back)(state)
+        written = await _retried(partial(self._store.write_back, state))
         if await self._kept.drop(state):
             self._metrics.written_back(state.correlation)
         if written != "written":
@@ -243,3 +244,10 @@ class Backlog:
 
 def _disk_error(error: OSError) -> StoreError:
     return StoreError(f"The job store is away, and jobs cannot be kept on disk for it ({error.strerror or error}).")
+
+
+async def _retried(step: Callable[[], Awaitable[_Result]]) -> _Result:
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(StoreError):
+            return await step()
+    return await step()

@@ -48,18 +48,8 @@ class Spool:
 
     def write(self, state: State) -> None:
         """Write `state` to the disk and replace an earlier state of its job."""
-        content = msgspec.json.encode(
-            _File(
-                state.id,
-                state.sequence,
-                state.write,
-                state.terminal,
-                state.correlation,
-                msgspec.Raw(state.video),
-                msgspec.Raw(state.manifest),
-            )
-        )
-        self._put(self._path(state.id), content)
+        raw = {"video": msgspec.Raw(state.video), "manifest": msgspec.Raw(state.manifest)}
+        self._put(self._path(state.id), msgspec.json.encode(_File(**msgspec.structs.asdict(state) | raw)))
 
     def discard(self, video_id: str) -> None:
         """Remove the state of a job, if there is one."""
@@ -142,15 +132,7 @@ class Spool:
 
 def _read(path: Path) -> State:
     found = msgspec.json.decode(path.read_bytes(), type=_File)
-    return State(
-        id=found.id,
-        sequence=found.sequence,
-        write=found.write,
-        video=bytes(found.video),
-        manifest=bytes(found.manifest),
-        terminal=found.terminal,
-        correlation=found.correlation,
-    )
+    return State(**msgspec.structs.asdict(found) | {"video": bytes(found.video), "manifest": bytes(found.manifest)})
 
 
 def _lock(folder: Path) -> int | None:

@@ -19,6 +19,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from unittest.mock import patch
 
 import httpx
@@ -34,8 +35,8 @@ from PIL import Image
 
 from reelbench.service.api.app import create_app
 from reelbench.service.pipeline.workers import Workers
+from reelbench.service.providers.app import Settings as ProviderSettings
 from reelbench.service.providers.app import create_app as create_providers
-from reelbench.service.providers.settings import Settings as ProviderSettings
 from reelbench.service.settings import Settings
 from tests.data_helper import encrypted_pdf, page_of, pdf
 from tests.service.shared_workers import SharedWorkers
@@ -80,7 +81,7 @@ class FakeProviders:
         payload = await request.json()
         self.calls[name] += 1
         self.received[name] += len(await request.read())
-        self.peers[name].add(request.transport.get_extra_info("peername"))  # type: ignore[union-attr]
+        self.peers[name].add(request.transport.get_extra_info("peername"))
         self.requests.append((name, dict(request.headers), payload))
         try:
             while not self.gate.is_set():  # noqa: ASYNC110 - the gate belongs to the test's thread
@@ -123,7 +124,7 @@ class Running:
 
     def points(self, name: str) -> list[Point]:
         """All points of the metric `name`: attributes, and value or (count, sum)."""
-        data = self.reader.get_metrics_data()
+        data: Any = self.reader.get_metrics_data()
         found: list[Point] = []
         for resource in data.resource_metrics if data else ():
             for scope in resource.scope_metrics:

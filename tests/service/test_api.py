@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The Sora API:DeprecationWarning"
 def client(start: Callable[..., Any]) -> Iterator[Any]:
     running = start()
     with OpenAI(api_key="any", base_url=f"{running.url}/v1", max_retries=0) as openai:
-        openai.running = running
+        vars(openai)["running"] = running
         yield openai
 
 

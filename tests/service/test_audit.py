@@ -232,7 +232,7 @@ async def test_who_may_see_the_state(tmp_path: Any, subtests: pytest.Subtests) -
         ({}, "127.0.0.1", 404),
     ]:
         with subtests.test(caller=caller, settings=settings):
-            app = create_app(Settings(data_dir=tmp_path, **settings))
+            app = create_app(Settings.model_validate({"data_dir": tmp_path, **settings}))
             async with app.router.lifespan_context(app):
                 transport = httpx.ASGITransport(app, client=(caller, 1))
                 async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:

@@ -82,7 +82,7 @@ class Process:
         return [(name, orjson.loads(video)["status"]) for name, video in page[0]]
 
     def points(self, name: str) -> list[Any]:
-        data = self.reader.get_metrics_data()
+        data: Any = self.reader.get_metrics_data()
         return [
             (dict(point.attributes), point.value)
             for resource in (data.resource_metrics if data else ())

@@ -61,7 +61,7 @@ def test_lru_evicts_by_bytes_and_keeps_nothing_above_the_limit() -> None:
 
 def test_all_that_determines_an_answer_is_in_its_address() -> None:
     scene = SceneScript("Title", "Narration", "chart")
-    calls = [
+    calls: list[ProviderRequest[Any]] = [
         script("m", "p", "d", 5),
         script("n", "p", "d", 5),
         script("m", "q", "d", 5),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -41,7 +42,7 @@ def service() -> Iterator[Running]:
         yield running
 
 
-def operations() -> list[schemathesis.APIOperation]:
+def operations() -> list[schemathesis.APIOperation[Any, Any, Any, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         description = create_app(Settings(data_dir=Path(folder))).openapi()
     return [found.ok() for found in schemathesis.openapi.from_dict(description).get_all_operations()]
@@ -57,7 +58,7 @@ def operations() -> list[schemathesis.APIOperation]:
     ],
 )
 def test_no_request_gets_more_than_a_clean_refusal(
-    operation: schemathesis.APIOperation, mode: schemathesis.GenerationMode, service: Running
+    operation: schemathesis.APIOperation[Any, Any, Any, Any], mode: schemathesis.GenerationMode, service: Running
 ) -> None:
     @given(case=operation.as_strategy(generation_mode=mode))
     @settings(
@@ -67,7 +68,7 @@ def test_no_request_gets_more_than_a_clean_refusal(
         database=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     )
-    def trial(case: schemathesis.Case) -> None:
+    def trial(case: schemathesis.Case[Any]) -> None:
         if is_number((case.query or {}).get("timeout")):
             case.query["timeout"] = min(float(case.query["timeout"]), 0.05)
         response = case.call(base_url=service.url, timeout=LIMIT)

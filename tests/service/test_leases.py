@@ -75,7 +75,7 @@ class Instance:
         self.expired.append(self.clock.seconds)
 
     def lost(self) -> int:
-        data = self.reader.get_metrics_data()
+        data: Any = self.reader.get_metrics_data()
         return sum(
             point.value
             for resource in (data.resource_metrics if data else ())
@@ -321,8 +321,7 @@ def test_a_job_costs_a_healthy_shared_store_three_round_trips(
 
     def trips() -> dict[Any, int]:
         return {
-            labels["db.operation.name"]: point[0]  # type: ignore[index]
-            for labels, point in running.points("db.client.operation.duration")
+            labels["db.operation.name"]: point[0] for labels, point in running.points("db.client.operation.duration")
         }
 
     before = trips()

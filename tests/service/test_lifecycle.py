@@ -8,6 +8,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -311,6 +313,7 @@ def test_bad_configuration_is_one_sentence_and_exit_code_2(
         with subtests.test(name=name), monkeypatch.context() as environment:
             environment.setenv(name, value)
             handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+            code: str | int | None
             try:
                 code = main(["--port", "0"])
             except SystemExit as leaving:
@@ -371,3 +374,12 @@ def test_files_that_the_disk_keeps_do_not_keep_a_job_from_its_end(
     for job in jobs:
         assert http.delete(f"{running.url}/v1/videos/{job['id']}").json()["deleted"] is True
         assert http.get(f"{running.url}/v1/videos/{job['id']}").status_code == 404
+
+
+@pytest.mark.parametrize("module", ["reelbench.service", "reelbench.service.providers"])
+def test_a_missing_extra_is_named_without_a_traceback(module: str) -> None:
+    code = f"import runpy, sys; sys.modules['fastapi'] = None; runpy.run_module('{module}', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "fastapi" in done.stderr
+    assert "pip install 'reelbench[embedded]'" in done.stderr

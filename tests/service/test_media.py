@@ -175,9 +175,9 @@ async def test_no_answer_goes_to_another_caller_whoever_is_cancelled(tmp_path: P
 
 async def test_a_pool_that_is_closed_leaves_no_process_and_no_caller(text: Path) -> None:
     async with media(media_processes=2) as pool:
-        tasks = [asyncio.create_task(pool.read(text, is_pdf=False)) for _ in range(5)]
+        reads = [asyncio.create_task(pool.read(text, is_pdf=False)) for _ in range(5)]
         await asyncio.sleep(0)
-        await tasks[0]
+        await reads[0]
         pids = pool.pids
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
@@ -262,7 +262,10 @@ def test_no_process_outlives_a_service_that_is_killed(process: Any, bombs: Any, 
 def test_a_worker_ends_without_a_word_when_its_service_is_gone(*, read: bool) -> None:
     ours, theirs = socket.socketpair()
     command = [sys.executable, "-m", "reelbench.service.pipeline.worker", str(BIT_OF_MEMORY)]
-    with ours, subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as worker:
+    with (
+        ours,
+        subprocess.Popen(command, stdin=theirs.fileno(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as worker,
+    ):
         theirs.close()
         ours.settimeout(15)
         assert ours.recv(4, 0 if read else socket.MSG_PEEK) == bytes(4)

@@ -25,8 +25,8 @@ from opentelemetry.trace import NoOpTracer
 from reelbench.service.domain.clock import Clock
 from reelbench.service.domain.correlation import Correlation
 from reelbench.service.metrics import Metrics
-from reelbench.service.pipeline import worker_usage
-from reelbench.service.pipeline.worker_usage import WorkerUsage
+from reelbench.service.pipeline import workers
+from reelbench.service.pipeline.workers import WorkerUsage
 from reelbench.service.provider_client.client import ProviderClient
 from reelbench.service.provider_client.requests import ProviderAnswer, ProviderRequest
 from reelbench.service.provider_client.resilience import Resilience
@@ -132,9 +132,10 @@ async def test_waits_for_a_connection_are_timed_and_refused_ones_open_none(provi
     client._base = "http://127.0.0.1:1"
     assert (await asyncio.gather(client.call(call, Correlation(**LABELS)), return_exceptions=True))[0].error_type
     await client.close()
+    data: Any = reader.get_metrics_data()
     points = {
         metric.name: metric.data.data_points
-        for scope in reader.get_metrics_data().resource_metrics[0].scope_metrics
+        for scope in data.resource_metrics[0].scope_metrics
         for metric in scope.metrics
     }
     (waits,) = points["http.client.pool.wait.duration"]
@@ -149,7 +150,7 @@ async def test_bytes_of_the_store_are_payloads_both_ways() -> None:
     reader = InMemoryMetricReader()
     meters = MeterProvider([reader])
     store = Store(Connection(FakeAsyncRedis(), Metrics(meters.get_meter("test"))))
-    place = None
+    place = context.Context()
     for key, value in LABELS.items():
         place = baggage.set_baggage(key, value, place)
     token = context.attach(place)
@@ -163,9 +164,10 @@ async def test_bytes_of_the_store_are_payloads_both_ways() -> None:
     finally:
         context.detach(token)
         await store.close()
+    data: Any = reader.get_metrics_data()
     points = {
         point.attributes["direction"]: (point.value, dict(point.attributes))
-        for scope in reader.get_metrics_data().resource_metrics[0].scope_metrics
+        for scope in data.resource_metrics[0].scope_metrics
         for metric in scope.metrics
         if metric.name == "dependency.io"
         for point in metric.data.data_points
@@ -255,7 +257,7 @@ def test_cpu_time_and_memory_of_the_media_processes_are_theirs(start: Callable[.
 
 def test_cpu_time_never_falls_when_processes_end_or_their_numbers_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     table: dict[int, float] = {}
-    monkeypatch.setattr(worker_usage, "_cpu", table.get)
+    monkeypatch.setattr(workers, "_cpu", table.get)
     watched = WorkerUsage(lambda: (1, 2))
     readings = []
     for state in ({}, {1: 1.0}, {1: 2.0, 2: 5.0}, {2: 6.0}, {}, {1: 0.5}, {1: 0.25, 2: 1.0}):
@@ -273,7 +275,7 @@ def test_switches_are_on_unless_set_off() -> None:
     names = {"retries", "breaker", "cache", "pooling", "scene_concurrency"}
     assert Settings().toggles().values() == dict.fromkeys(names, True)
     for name in names:
-        assert Settings(**{name: False}).toggles().values() == dict.fromkeys(names, True) | {name: False}
+        assert Settings.model_validate({name: False}).toggles().values() == dict.fromkeys(names, True) | {name: False}
 
 
 @pytest.mark.parametrize("module", ["reelbench.service.telemetry", "reelbench.loadgen.telemetry"])
@@ -297,6 +299,6 @@ def test_every_component_measures_its_own_process(module: str) -> None:
     assert found["process_memory_usage_bytes"] == pytest.approx(rss, rel=0.05)
     assert found["process_cpu_time_seconds_total"] == pytest.approx(cpu, abs=0.1)
     assert found["process_open_file_descriptor_count"] == pytest.approx(files, abs=2)
-    assert found["process_thread_count"] == threads + 1  # the one that answers the scrape
+    assert found["process_thread_count"] - threads in {0, 1}  # the thread that answers the scrape may have ended
     assert found["process_context_switches_total"] >= 1
     assert found["cpython_gc_collections_total"] >= 1

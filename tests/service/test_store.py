@@ -21,7 +21,7 @@ async def store() -> AsyncIterator[Any]:
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader])
     store = Store(Connection(connect("", 1.0), Metrics(provider.get_meter("test"))))
-    store.reader = reader
+    vars(store)["reader"] = reader
     yield store
     await store.close()
     provider.shutdown()

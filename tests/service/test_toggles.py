@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from reelbench.service.domain.errors import RequestError
-from reelbench.service.toggles import NAMES, Toggles, read
+from reelbench.service.settings import NAMES, Toggles, read_toggles
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 ON = dict.fromkeys(NAMES, True)
@@ -51,7 +51,7 @@ def test_a_change_that_is_none_is_refused_with_all_errors(subtests: pytest.Subte
     ]:
         with subtests.test(body=body[:80]):
             with pytest.raises(RequestError) as caught:
-                read(body)
+                read_toggles(body)
             assert caught.value.code == code
             assert str(caught.value).startswith(message)
 

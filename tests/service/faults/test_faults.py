@@ -8,7 +8,7 @@ import msgspec
 
 from reelbench.service.faults.faults import Faults
 from reelbench.service.faults.plan import Plan, Rule
-from reelbench.service.store.faults import OFFER
+from reelbench.service.store.connection import OFFER
 
 
 class Time:
@@ -24,7 +24,7 @@ OUTAGE = Plan(3, (Rule("store", "outage"),), lifetime=30)
 
 def drawn(faults: Faults) -> str | None:
     fault = faults.arrived("store").draw("store", OFFER.kinds)
-    return fault and fault.rule.kind
+    return None if fault is None else fault.rule.kind
 
 
 def test_a_plan_lifts_itself_when_its_lifetime_is_over() -> None:

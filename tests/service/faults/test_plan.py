@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from reelbench.service.faults.plan import FaultsError, Offer, Plan, Rule, read
 from reelbench.service.providers.exchange import OFFER
-from reelbench.service.store.faults import OFFER as STORE
+from reelbench.service.store.connection import OFFER as STORE
 
 
 def refusal(plan: object, offer: Offer = OFFER) -> FaultsError:
@@ -16,7 +17,7 @@ def refusal(plan: object, offer: Offer = OFFER) -> FaultsError:
 
 
 def test_defaults_of_each_kind() -> None:
-    kinds = [{"kind": kind} for kind in ("error", "outage", "stall", "corrupt")]
+    kinds: list[dict[str, Any]] = [{"kind": kind} for kind in ("error", "outage", "stall", "corrupt")]
     rules = [{"provider": "llm", **kind} for kind in [*kinds, {"kind": "latency", "seconds": 2, "rate": 1}]]
     assert read(json.dumps({"seed": 7, "rules": rules}).encode(), OFFER) == Plan(
         7,
@@ -31,6 +32,7 @@ def test_defaults_of_each_kind() -> None:
 
 
 def test_values_at_the_edge_are_taken(subtests: pytest.Subtests) -> None:
+    rule: dict[str, Any]
     for rule in [
         {"kind": "error", "status": 400},
         {"kind": "error", "status": 429},
@@ -45,7 +47,7 @@ def test_values_at_the_edge_are_taken(subtests: pytest.Subtests) -> None:
 
 
 def test_a_wrong_field_is_named(subtests: pytest.Subtests) -> None:
-    for rule, field in [
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"provider": "video"}, "provider"),
         ({"provider": ["llm"]}, "provider"),
         ({"kind": "slow"}, "kind"),
@@ -67,7 +69,8 @@ def test_a_wrong_field_is_named(subtests: pytest.Subtests) -> None:
         ({"kind": "stall", "status": 500}, "status"),
         ({"kind": "outage", "rate": 0.5}, "rate"),
         ({"times": 3}, "times"),
-    ]:
+    ]
+    for rule, field in cases:
         with subtests.test(rule=rule):
             wrong = refusal({"seed": 1, "rules": [{"provider": "tts", "kind": "error"} | rule]})
             assert (wrong.param, wrong.code, wrong.status) == (f"rules[0].{field}", "invalid_fault_plan", 400)
@@ -130,13 +133,18 @@ def test_what_is_no_plan_at_all(subtests: pytest.Subtests) -> None:
 def test_a_lifetime_is_above_0_and_at_most_an_hour() -> None:
     for lifetime in (1e-3, 30, 3600):
         assert read(json.dumps({"seed": 1, "rules": [], "lifetime": lifetime}).encode(), OFFER).lifetime == lifetime
-    for lifetime in (0, -1, 3600.1, "30", None, True):
-        wrong = refusal({"seed": 1, "rules": [], "lifetime": lifetime})
+    for value in (0, -1, 3600.1, "30", None, True):
+        wrong = refusal({"seed": 1, "rules": [], "lifetime": value})
         assert (wrong.param, wrong.code) == ("lifetime", "invalid_fault_plan")
 
 
 def test_each_side_takes_its_own_targets_kinds_and_fields() -> None:
-    kinds = [{"kind": "outage"}, {"kind": "stall"}, {"kind": "error"}, {"kind": "latency", "seconds": 0.5}]
+    kinds: list[dict[str, Any]] = [
+        {"kind": "outage"},
+        {"kind": "stall"},
+        {"kind": "error"},
+        {"kind": "latency", "seconds": 0.5},
+    ]
     rules = [{"provider": "store", **kind} for kind in kinds]
     assert read(json.dumps({"seed": 1, "rules": rules}).encode(), STORE).rules == (
         Rule("store", "outage"),

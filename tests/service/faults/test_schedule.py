@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reelbench.service.faults.schedule import hits
+from reelbench.service.faults.faults import hits
 
 
 def drawn(rate: float, calls: int, *, seed: int = 1, provider: str = "tts", kind: str = "error") -> str:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -10,10 +11,9 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from reelbench.service.providers import image, metrics
-from reelbench.service.providers.app import create_app
+from reelbench.service.providers.app import Settings, create_app
 from reelbench.service.providers.latency import Latency
 from reelbench.service.providers.reply import Reply
-from reelbench.service.providers.settings import Settings
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "One. Two."}], "metadata": {"scenes": "2"}}
 SPEECH = {"model": "m", "input": "Hello", "voice": "alloy", "response_format": "wav"}
@@ -41,7 +41,7 @@ async def client(reader: InMemoryMetricReader, monkeypatch: pytest.MonkeyPatch) 
 
 
 def counted(reader: InMemoryMetricReader) -> dict[tuple[str, ...], int]:
-    data = reader.get_metrics_data()
+    data: Any = reader.get_metrics_data()
     return {
         (metric.name, *sorted(str(value) for value in point.attributes.values())): point.value
         for resource in (data.resource_metrics if data else [])

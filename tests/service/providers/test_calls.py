@@ -7,9 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from reelbench.service.providers.app import create_app
+from reelbench.service.providers.app import Settings, create_app
 from reelbench.service.providers.calls import Arrival, CallLog
-from reelbench.service.providers.settings import Settings
 
 BODY = {"model": "m", "input": "Hello", "response_format": "wav"}
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "One."}], "metadata": {"scenes": "1"}}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -11,9 +12,8 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from reelbench.service.providers import metrics
-from reelbench.service.providers.app import create_app
-from reelbench.service.providers.connections import counting
-from reelbench.service.providers.settings import Settings
+from reelbench.service.providers.app import Settings, create_app
+from reelbench.service.providers.metrics import counting
 
 SPEECH = {"model": "m", "input": "Hello", "voice": "alloy", "response_format": "wav"}
 IMAGE = {"model": "m", "prompt": "A chart of sales"}
@@ -47,9 +47,10 @@ async def test_a_connection_is_counted_once_for_the_provider_it_asked_first(
             assert (await unpooled.post("/v1/images/generations", json=IMAGE)).status_code == 200
         assert (await unpooled.post("/v1/chat/completions", content=b"rubbish")).status_code == 400
         assert (await unpooled.get("/health")).status_code == 200
+    data: Any = reader.get_metrics_data()
     (counted,) = (
         metric
-        for scope in reader.get_metrics_data().resource_metrics[0].scope_metrics
+        for scope in data.resource_metrics[0].scope_metrics
         for metric in scope.metrics
         if metric.name == "provider.connections"
     )

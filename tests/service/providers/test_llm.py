@@ -1,23 +1,24 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import msgspec
 import pytest
 
 from reelbench.service.providers import llm
-from reelbench.service.providers.errors import Refusal
+from reelbench.service.providers.reply import Refusal
 
 TEXT = " ".join(f"Sentence number {number} speaks about queues and retries." for number in range(100))
 
 
-def chat(text: str = TEXT, **fields: object) -> llm.Chat:
-    body = {"model": "gpt-4o-mini", "messages": [{"role": "system", "content": "Be brief."}]}
-    body["messages"].append({"role": "user", "content": text})
+def chat(text: str = TEXT, **fields: Any) -> llm.Chat:
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": text}]
+    body: dict[str, Any] = {"model": "gpt-4o-mini", "messages": messages}
     return msgspec.convert(body | fields, llm.Chat)
 
 
-def script(**fields: object) -> llm.Script:
+def script(**fields: Any) -> llm.Script:
     completion = msgspec.json.decode(llm.answer(chat(**fields), now=5.0).body)
     return msgspec.json.decode(completion["choices"][0]["message"]["content"], type=llm.Script)
 
@@ -88,7 +89,7 @@ def test_text_parts_and_a_text_without_sentences() -> None:
 
 
 def test_refusals_name_the_field(subtests: pytest.Subtests) -> None:
-    for fields, param in [
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"metadata": {"scenes": "0"}}, "metadata.scenes"),
         ({"metadata": {"scenes": "21"}}, "metadata.scenes"),
         ({"metadata": {"scenes": " 5"}}, "metadata.scenes"),
@@ -96,7 +97,8 @@ def test_refusals_name_the_field(subtests: pytest.Subtests) -> None:
         ({"stream": True}, "stream"),
         ({"n": 2}, "n"),
         ({"text": " \n"}, "messages"),
-    ]:
+    ]
+    for fields, param in cases:
         with subtests.test(fields=fields):
             with pytest.raises(Refusal) as refused:
                 llm.answer(chat(**fields), now=5.0)

@@ -104,7 +104,7 @@ def test_openai_client_chats(client: openai.OpenAI) -> None:
         metadata={"scenes": "3"},
         response_format={"type": "json_object"},
     )
-    scenes = json.loads(answer.choices[0].message.content)["scenes"]
+    scenes = json.loads(answer.choices[0].message.content or "")["scenes"]
     assert len(scenes) == 3
     assert set(scenes[0]) == {"title", "narration", "visual_type"}
     assert answer.object == "chat.completion"
@@ -122,7 +122,7 @@ def test_openai_client_draws(client: openai.OpenAI) -> None:
     answer = client.images.generate(
         model="gpt-image-1", prompt="A diagram of a queue", size="1024x1536", n=2, output_format="png"
     )
-    assert [base64.b64decode(datum.b64_json)[:4] for datum in answer.data] == [b"\x89PNG"] * 2
+    assert [base64.b64decode(datum.b64_json or "")[:4] for datum in answer.data] == [b"\x89PNG"] * 2
     assert answer.usage.input_tokens == 5
 
 

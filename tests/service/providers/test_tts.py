@@ -6,7 +6,7 @@ import wave
 import pytest
 
 from reelbench.service.providers import tts
-from reelbench.service.providers.errors import Refusal
+from reelbench.service.providers.reply import Refusal
 
 
 def speak(text: str) -> wave.Wave_read:
