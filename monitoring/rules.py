@@ -10,8 +10,17 @@ import yaml
 
 from reelbench.monitoring import alerts
 from reelbench.monitoring.alerts import Alert
-from reelbench.monitoring.burn_rate import WINDOWS, Budget, budgets
-from reelbench.monitoring.objectives import Watched, broken, recorded, sample_size, unwatched, watched
+from reelbench.monitoring.objectives import (
+    BURN_WINDOWS,
+    Budget,
+    Watched,
+    broken,
+    budgets,
+    recorded,
+    sample_size,
+    unwatched,
+    watched,
+)
 from reelbench.monitoring.promql import Expr, formula, select
 from reelbench.reporting.catalogue.sli import Catalogue
 
@@ -125,7 +134,7 @@ def _burn_rates(catalogue: Catalogue) -> RuleFile:
         "rate() misses the first increment of each series, so short runs count slightly less than in the reports."
     )
     every = list(budgets(catalogue))
-    ratios = [Recording(budget.record(w), budget.error_ratio(w)) for budget in every for w in WINDOWS]
+    ratios = [Recording(budget.record(w), budget.error_ratio(w)) for budget in every for w in BURN_WINDOWS]
     burns = [alert for budget in every for alert in _burns(budget)]
     return RuleFile(comment, RuleGroup("burn_rates", [*ratios, *burns], interval="30s"))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reelbench.monitoring.boards.objectives import objectives
+from reelbench.monitoring.objectives import objective_groups
 from reelbench.monitoring.panels import (
     MONEY,
     Board,
@@ -133,7 +133,7 @@ def build(catalogue: Catalogue, prices: Prices) -> Board:
         RESOURCES_UID,
         "Resources",
         "Processor, memory, network, caches and the estimated cost per hour.",
-        [*objectives(catalogue, "resources"), *_GROUPS],
+        [*objective_groups(catalogue, "resources"), *_GROUPS],
         [_variable(name, prices, entry, more) for name, entry, more in _PRICES],
     )
 
