@@ -171,7 +171,7 @@ _DIGITS = 9
 
 @dataclass(frozen=True, slots=True)
 class BurnAlert:
-    """One pair of windows."""
+    """A pair of windows: the long one ignores a short spike, the short one ends the alert with the problem."""
 
     factor: float
     """Speed of budget use; 1 uses up the budget exactly at the end of its period."""

@@ -12,10 +12,8 @@ from reelbench.reporting.document.report import Block, Bullets, Paragraph, Secti
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.sections.reliability import breaker
-from reelbench.reporting.sections.reliability.cancellation import leftovers
-from reelbench.reporting.sections.reliability.partial_failures import handled
+from reelbench.reporting.sections.reliability.outcomes import handled, leftovers, success
 from reelbench.reporting.sections.reliability.retries import recovered
-from reelbench.reporting.sections.reliability.success import success
 from reelbench.reporting.statistics.intervals import Proportion, proportion
 
 PASSING = 0.9

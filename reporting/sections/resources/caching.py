@@ -10,8 +10,7 @@ from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.sections.resources.baselines import cached, comparisons, sentence
-from reelbench.reporting.sections.resources.pooling import calls_of
+from reelbench.reporting.sections.resources.optimizations import cached, calls_of, comparisons, sentence
 from reelbench.reporting.statistics.intervals import Proportion, proportion, summarize
 
 CACHES = {"script": "llm", "audio": "tts", "visual": "image"}
