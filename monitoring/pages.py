@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from string import Template
@@ -37,17 +38,17 @@ def dashboards_page(boards: Sequence[Board], files: Sequence[RuleFile], catalogu
     for board in boards:
         parts.extend(_board(board, catalogue))
     parts.append(_alerts_head(catalogue))
-    for name, alerts in _by_name(alert for file in files for alert in file.alerts).items():
+    named: defaultdict[str, list[Alert]] = defaultdict(list)
+    for alert in (alert for file in files for alert in file.alerts):
+        named[alert.name].append(alert)
+    for name, alerts in named.items():
         parts.extend(_alert(name, alerts))
     return ("\n\n".join(parts) + "\n").encode()
 
 
 def _board(board: Board, catalogue: Catalogue) -> list[str]:
     rows = [
-        (group.title, panel.title, panel.description(catalogue))
-        for group in board.groups
-        for line in group.lines
-        for panel in line.panels
+        (group.title, panel.title, panel.description(catalogue)) for group in board.groups for panel in group.panels
     ]
     table = _table(("Group", "Panel", "Description"), rows)
     return [f"## {board.title}", f"`/d/{board.uid}`: {board.description}", table]
@@ -62,13 +63,6 @@ def _alerts_head(catalogue: Catalogue) -> str:
         "as the report does, and need the sample size of the report. Budget burns cover all runs. Objectives judged "
         f"only by the report, from the records of a run: {left}."
     )
-
-
-def _by_name(alerts: Iterable[Alert]) -> dict[str, list[Alert]]:
-    found: dict[str, list[Alert]] = {}
-    for alert in alerts:
-        found.setdefault(alert.name, []).append(alert)
-    return found
 
 
 def _alert(name: str, alerts: Sequence[Alert]) -> list[str]:

@@ -3,16 +3,7 @@
 from __future__ import annotations
 
 from reelbench.monitoring.objectives import objective_groups
-from reelbench.monitoring.panels import (
-    MONEY,
-    Board,
-    Group,
-    Kind,
-    Line,
-    Panel,
-    Query,
-    TextVariable,
-)
+from reelbench.monitoring.panels import MONEY, Board, Group, Kind, Line, Panel, Query, TextVariable
 from reelbench.monitoring.promql import Expr, formula, gauge, hit_rate, quantile, rate
 from reelbench.reporting.catalogue.prices import Prices
 from reelbench.reporting.catalogue.sli import Catalogue

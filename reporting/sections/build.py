@@ -12,6 +12,7 @@ from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.sections import key_metrics, outliers, principles, provenance, verdict
 from reelbench.reporting.sections.performance import load, open_loop, parts_of_a_job, scalability
+from reelbench.reporting.sections.recommendations import recommend
 from reelbench.reporting.sections.reliability import breaker, outcomes, retries, score, stored_jobs
 from reelbench.reporting.sections.reliability import recommendations as hardening
 from reelbench.reporting.sections.resources import caching, cost, cpu, memory, network, optimizations
@@ -62,7 +63,7 @@ PLANS = {
             stored_jobs.integrity,
             partial(outliers.section, dimension=Dimension.RELIABILITY),
             score.section,
-            hardening.section,
+            partial(recommend, "Recommendations", hardening.RULES),
         ),
         method=(
             (
@@ -93,7 +94,7 @@ PLANS = {
             memory.leak_section,
             cost.section,
             optimizations.section,
-            saving.section,
+            partial(recommend, "Optimization recommendations", saving.RULES),
         ),
         method=(
             (

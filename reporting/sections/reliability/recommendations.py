@@ -8,10 +8,9 @@ from reelbench.reporting.analysis import subjects
 from reelbench.reporting.analysis.job_integrity import losses
 from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
-from reelbench.reporting.document.report import Section
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence, place_name
-from reelbench.reporting.sections.recommendations import Advice, Rule, recommend
+from reelbench.reporting.sections.recommendations import Advice, Rule
 from reelbench.reporting.sections.reliability import breaker
 from reelbench.reporting.sections.reliability.outcomes import cancellation_times, handled, leftovers
 from reelbench.reporting.sections.reliability.retries import PROVIDERS, recovered
@@ -31,11 +30,6 @@ MIN_HANDLED = 0.9
 """Share of jobs with a video under partial failures."""
 MAX_CANCELLATION = 1.0
 """Seconds, P95 at the client."""
-
-
-def section(evidence: Evidence) -> Section:
-    """Return the advice that the numbers support."""
-    return recommend("Recommendations", RULES, evidence)
 
 
 def _losses(evidence: Evidence) -> Iterator[Advice]:

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from reelbench.reporting.analysis.cost import KINDS, loaded, reference
 from reelbench.reporting.analysis.leak import HORIZON
 from reelbench.reporting.document import text
-from reelbench.reporting.document.report import Section
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.sections.recommendations import Advice, Rule, recommend
+from reelbench.reporting.sections.recommendations import Advice, Rule
 from reelbench.reporting.sections.resources.caching import hit_rate
 from reelbench.reporting.sections.resources.cost import NAMES
 from reelbench.reporting.sections.resources.cpu import levels
@@ -25,11 +24,6 @@ MIN_SHARE = 0.5
 """Share of the cost or of the bytes from which a part is the one to change first."""
 MIN_UNUSED = 0.5
 """Share of the reserved compute."""
-
-
-def section(evidence: Evidence) -> Section:
-    """Return the advice that the numbers support."""
-    return recommend("Optimization recommendations", RULES, evidence)
 
 
 def _cost(evidence: Evidence) -> Iterator[Advice]:
