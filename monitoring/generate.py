@@ -59,7 +59,7 @@ def _named(boards: Iterable[Board], files: Iterable[RuleFile]) -> Iterator[tuple
             for expr in panel.exprs:
                 yield f"dashboard {board.title}: panel {panel.title}", expr
     for file in files:
-        for rule in file.group.rules:
+        for rule in file.rules:
             yield f"rule {rule.name}", rule.expr
 
 

@@ -52,11 +52,6 @@ class Watched:
         return Expr(text, frozenset(self.sli.metrics))
 
     @property
-    def matchers(self) -> tuple[str, ...]:
-        """Matchers of the places where the objective applies."""
-        return matchers(self.sli)
-
-    @property
     def demand(self) -> str:
         """The objective in words: at most 2 s."""
         objective = self.sli.objective
@@ -144,7 +139,7 @@ def objective_groups(catalogue: Catalogue, *dimensions: str) -> tuple[Group, ...
         sli, objective = entry.sli, entry.sli.objective
         if objective is None or sli.dimension not in dimensions:
             continue
-        series = select(entry.record, *PLACE, *entry.matchers)
+        series = select(entry.record, *PLACE, *matchers(sli))
         if sli.per_second:  # an ended case keeps its series, with a rate of 0
             series = formula("$series > 0", series=series)
         panels.append(

@@ -85,10 +85,7 @@ def _rates(evidence: Evidence, found: Subject) -> Table:
                 (
                     case.name,
                     cache,
-                    text.count(known.total if known else None),
-                    text.count(known.hits if known else None),
-                    text.count(known.coalesced if known else None),
-                    text.count(known.misses if known else None),
+                    *map(text.count, (known.total, known.hits, known.coalesced, known.misses) if known else [None] * 4),
                     text.rate(known.rate if known else None),
                     text.count(calls),
                     text.count(known.total - calls if known and calls is not None else None),
