@@ -101,8 +101,7 @@ ALERTS = (
     Alert(
         name="BreakerOpen",
         expr=formula(
-            "$open > 0",
-            open=gauge("resilience_circuitbreaker_state", 'state="open"', by=("provider",), function="max"),
+            "$open > 0", open=gauge("resilience_circuitbreaker_state", 'state="open"', by=("provider",), function="max")
         ),
         hold="15s",
         severity="warning",

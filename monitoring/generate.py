@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from reelbench.loadgen.record.run_files import write_atomically
-from reelbench.monitoring import guide, instruments, spans, telemetry_page
-from reelbench.monitoring.dashboards import dashboards, needed
+from reelbench.monitoring.boards import dashboards, needed
+from reelbench.monitoring.contract import load_instruments, load_spans, series
 from reelbench.monitoring.grafana import to_json
-from reelbench.monitoring.metric_names import unknown
-from reelbench.monitoring.rules import rules, to_yaml
+from reelbench.monitoring.pages import dashboards_page, telemetry_page
+from reelbench.monitoring.panels import Board
+from reelbench.monitoring.promql import Expr
+from reelbench.monitoring.rules import RuleFile, rules, to_yaml
 from reelbench.reporting.catalogue.prices import PRICES_FILE, load_prices
-from reelbench.reporting.catalogue.sli_file import CATALOGUE_FILE, CatalogueError, load
+from reelbench.reporting.catalogue.sli_file import CATALOGUE_FILE, CatalogueError, load, unknown_metric
 from reelbench.reporting.results.schema import SCHEMA_FILE, schema
 
 DASHBOARDS, RULES, GUIDE, CONTRACT = "grafana/dashboards", "prometheus/rules", "docs/dashboards.md", "docs/telemetry.md"
@@ -27,8 +29,8 @@ def generate(catalogue: Path = CATALOGUE_FILE, prices: Path = PRICES_FILE) -> di
         CatalogueError: The catalogue, or a query of a dashboard, is wrong; it names every error.
         PricesError: The price list is wrong; it names every error.
     """
-    declared, listed = instruments.load(), load_prices(prices)
-    known = instruments.series(declared)
+    declared, listed = load_instruments(), load_prices(prices)
+    known = series(declared)
     slis = load(catalogue, needed=needed(listed), metrics=known)
     boards, files = dashboards(slis, listed), rules(slis)
     if errors := unknown(boards.values(), files.values(), known):
@@ -36,10 +38,29 @@ def generate(catalogue: Path = CATALOGUE_FILE, prices: Path = PRICES_FILE) -> di
     return {
         **{f"{DASHBOARDS}/{name}": to_json(board, slis, listed) for name, board in boards.items()},
         **{f"{RULES}/{name}": to_yaml(file) for name, file in files.items()},
-        CONTRACT: telemetry_page.markdown(declared, spans.load()),
-        GUIDE: guide.markdown(tuple(boards.values()), tuple(files.values()), slis),
+        CONTRACT: telemetry_page(declared, load_spans()),
+        GUIDE: dashboards_page(tuple(boards.values()), tuple(files.values()), slis),
         SCHEMA_FILE: schema(),
     }
+
+
+def unknown(boards: Iterable[Board], files: Collection[RuleFile], known: Collection[str]) -> list[str]:
+    """Return one line for each metric of a dashboard or a rule that is neither in `known` nor recorded by a rule."""
+    names = frozenset(known).union(*(file.records for file in files))
+    found = dict.fromkeys(
+        (place, name) for place, expr in _named(boards, files) for name in sorted(expr.metrics - names)
+    )
+    return [f"{place}: {unknown_metric(name, names)}" for place, name in found]
+
+
+def _named(boards: Iterable[Board], files: Iterable[RuleFile]) -> Iterator[tuple[str, Expr]]:
+    for board in boards:
+        for panel in board.panels:
+            for expr in panel.exprs:
+                yield f"dashboard {board.title}: panel {panel.title}", expr
+    for file in files:
+        for rule in file.rules:
+            yield f"rule {rule.name}", rule.expr
 
 
 def stale(root: Path, made: Mapping[str, bytes]) -> list[str]:

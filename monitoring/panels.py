@@ -98,6 +98,11 @@ class Group:
     title: str
     lines: Sequence[Line]
 
+    @property
+    def panels(self) -> tuple[Panel, ...]:
+        """All panels in their order."""
+        return tuple(panel for line in self.lines for panel in line.panels)
+
 
 @dataclass(frozen=True, slots=True)
 class TextVariable:
@@ -122,4 +127,4 @@ class Board:
     @property
     def panels(self) -> tuple[Panel, ...]:
         """All panels in their order."""
-        return tuple(panel for group in self.groups for line in group.lines for panel in line.panels)
+        return tuple(panel for group in self.groups for panel in group.panels)

@@ -10,8 +10,18 @@ import yaml
 
 from reelbench.monitoring import alerts
 from reelbench.monitoring.alerts import Alert
-from reelbench.monitoring.burn_rate import WINDOWS, Budget, budgets
-from reelbench.monitoring.objectives import Watched, broken, recorded, sample_size, unwatched, watched
+from reelbench.monitoring.objectives import (
+    BURN_WINDOWS,
+    Budget,
+    Watched,
+    broken,
+    budgets,
+    matchers,
+    recorded,
+    sample_size,
+    unwatched,
+    watched,
+)
 from reelbench.monitoring.promql import Expr, formula, select
 from reelbench.reporting.catalogue.sli import Catalogue
 
@@ -35,30 +45,23 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True)
-class RuleGroup:
-    """Rules that are evaluated one after another."""
+class RuleFile:
+    """One file: a comment and a group of rules that are evaluated one after another."""
 
+    comment: str
     name: str
     rules: Sequence[Recording | Alert]
     interval: str | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class RuleFile:
-    """One file: a comment and a group."""
-
-    comment: str
-    group: RuleGroup
-
     @property
     def alerts(self) -> tuple[Alert, ...]:
         """All alerts of the file."""
-        return tuple(rule for rule in self.group.rules if isinstance(rule, Alert))
+        return tuple(rule for rule in self.rules if isinstance(rule, Alert))
 
     @property
     def records(self) -> frozenset[str]:
         """The series that the rules record."""
-        return frozenset(rule.name for rule in self.group.rules if isinstance(rule, Recording))
+        return frozenset(rule.name for rule in self.rules if isinstance(rule, Recording))
 
 
 def rules(catalogue: Catalogue) -> dict[str, RuleFile]:
@@ -66,16 +69,15 @@ def rules(catalogue: Catalogue) -> dict[str, RuleFile]:
     return {
         "objectives.yml": _objectives(catalogue),
         "burn_rates.yml": _burn_rates(catalogue),
-        "stack.yml": RuleFile("The stack and the service themselves.", RuleGroup("stack", alerts.ALERTS)),
+        "stack.yml": RuleFile("The stack and the service themselves.", "stack", alerts.ALERTS),
     }
 
 
 def to_yaml(file: RuleFile) -> bytes:
     """Return the file for Prometheus, the same bytes each time."""
     comment = "".join(f"# {line}\n" for line in file.comment.splitlines())
-    group = file.group
-    interval = {"interval": group.interval} if group.interval else {}
-    document = {"groups": [{"name": group.name, **interval, "rules": [_rule(rule) for rule in group.rules]}]}
+    interval = {"interval": file.interval} if file.interval else {}
+    document = {"groups": [{"name": file.name, **interval, "rules": [_rule(rule) for rule in file.rules]}]}
     text = yaml.safe_dump(document, sort_keys=False, width=_WIDTH, allow_unicode=True)
     return f"{HEAD}{comment}{text}".encode()
 
@@ -93,7 +95,7 @@ def _objectives(catalogue: Catalogue) -> RuleFile:
     )
     recordings = [Recording(entry.record, entry.expr) for entry in recorded(catalogue)]
     objectives = [_objective(catalogue, entry) for entry in watched(catalogue)]
-    return RuleFile(comment, RuleGroup("objectives", [*recordings, *objectives]))
+    return RuleFile(comment, "objectives", [*recordings, *objectives])
 
 
 def _objective(catalogue: Catalogue, entry: Watched) -> Alert:
@@ -101,7 +103,7 @@ def _objective(catalogue: Catalogue, entry: Watched) -> Alert:
     assert objective is not None, "only indicators with an objective are watched"
     # A rate of 0 is a case that has ended: its series stay until the generator ends.
     chosen = "($series > 0)" if sli.per_second else "$series"
-    template, parts = f"{chosen} {broken(objective)}", {"series": select(entry.record, *entry.matchers)}
+    template, parts = f"{chosen} {broken(objective)}", {"series": select(entry.record, *matchers(sli))}
     if (n := sample_size(catalogue, sli)) is not None:
         template, parts["n"] = f"{template} and $n >= {sli.min_n}", select(n.record)
     places = "/".join(f"{{{{ $labels.{label} }}}}" for label in entry.labels)
@@ -125,9 +127,9 @@ def _burn_rates(catalogue: Catalogue) -> RuleFile:
         "rate() misses the first increment of each series, so short runs count slightly less than in the reports."
     )
     every = list(budgets(catalogue))
-    ratios = [Recording(budget.record(w), budget.error_ratio(w)) for budget in every for w in WINDOWS]
+    ratios = [Recording(budget.record(w), budget.error_ratio(w)) for budget in every for w in BURN_WINDOWS]
     burns = [alert for budget in every for alert in _burns(budget)]
-    return RuleFile(comment, RuleGroup("burn_rates", [*ratios, *burns], interval="30s"))
+    return RuleFile(comment, "burn_rates", [*ratios, *burns], interval="30s")
 
 
 def _burns(budget: Budget) -> Iterable[Alert]:

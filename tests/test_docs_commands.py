@@ -93,7 +93,7 @@ def prepare(place: tuple[str, str], checkout: Path) -> None:
         imported, called = lines.splitlines()
         report = checkout / "reporting" / "sections" / "build.py"
         text = report.read_text()
-        before, behind = "\nSectionFunction = ", "            scaling.section,\n"
+        before, behind = "\nSectionFunction = ", "            scalability.recommendations,\n"
         assert (text.count(before), text.count(behind)) == (1, 1)
         text = text.replace(before, f"{imported}\n{before}").replace(behind, f"{behind}{called}\n")
         report.write_text(text)

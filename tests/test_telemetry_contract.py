@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from reelbench.monitoring import instruments, spans
+from reelbench.monitoring.contract import PLACES, load_instruments, load_spans
 from reelbench.stack.prometheus import PrometheusBinary
 from reelbench.stack.reopen_tsdb import reopen_tsdb
 from tests.acceptance import SuiteRun, needs
@@ -37,7 +37,7 @@ def series(url: str, run: SuiteRun) -> list[dict[str, str]]:
 
 def strangers(found: Sequence[dict[str, str]]) -> Iterator[str]:
     """One line for each series that is not as declared."""
-    by_name = {name: one for one in instruments.load() for name in one.series}
+    by_name = {name: one for one in load_instruments() for name in one.series}
     for labels in found:
         name, job = labels["__name__"], labels.get("job")
         one = by_name.get(name)
@@ -49,7 +49,7 @@ def strangers(found: Sequence[dict[str, str]]) -> Iterator[str]:
         may = {attribute.name.replace(".", "_"): attribute for attribute in one.metric.attributes}
         must = {label for label, attribute in may.items() if attribute.required}
         # An empty value, such as the place of a warm-up job, is no label in Prometheus.
-        if job not in one.components or not must - set(instruments.PLACES) <= own <= set(may):
+        if job not in one.components or not must - set(PLACES) <= own <= set(may):
             yield f"{name} of {job}: has {sorted(own)}, declared for {one.components} with {sorted(may)}"
             continue
         for label in own:
@@ -60,7 +60,7 @@ def strangers(found: Sequence[dict[str, str]]) -> Iterator[str]:
 
 def odd_spans(component: str, lines: Sequence[str]) -> Iterator[str]:
     """One line for each span that is not as declared; `lines` are those of the trace exporter."""
-    declared = spans.load()
+    declared = load_spans()
     events = {event.name: event for event in declared.events}
     scopes = [scope for line in lines for part in json.loads(line)["resourceSpans"] for scope in part["scopeSpans"]]
     for span in (span for scope in scopes for span in scope["spans"]):
@@ -99,7 +99,7 @@ def test_a_classic_histogram_has_its_bounds_and_three_more_series_for_each_set_o
     """The arithmetic of docs/scaling-out.md."""
     with reopen_tsdb(suite.folder, prometheus) as url:
         found = Counter(labels["__name__"] for labels in series(url, suite))
-    histograms = [one for one in instruments.load() if one.metric.instrument == "histogram"]
+    histograms = [one for one in load_instruments() if one.metric.instrument == "histogram"]
     counted = {one.name: sum(found[name] for name in one.series) for one in histograms if found[f"{one.scraped}_count"]}
     assert len(counted) > 5
     assert counted == {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reelbench.monitoring.boards.objectives import objectives
+from reelbench.monitoring.objectives import objective_groups
 from reelbench.monitoring.panels import Board, Group, Kind, Line, Panel, Query
 from reelbench.monitoring.promql import (
     MEASURED,
@@ -107,5 +107,5 @@ def build(catalogue: Catalogue, _prices: Prices) -> Board:
         LIVE_UID,
         "Live run",
         "The present state of a run: load, latency, errors, objectives.",
-        [_NOW, _LOAD, _ERRORS, *objectives(catalogue, "performance", "every"), _MACHINE],
+        [_NOW, _LOAD, _ERRORS, *objective_groups(catalogue, "performance", "every"), _MACHINE],
     )

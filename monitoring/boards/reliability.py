@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from reelbench.monitoring.boards.objectives import objectives
-from reelbench.monitoring.burn_rate import ALERTS, budgets
+from reelbench.monitoring.objectives import BURN_ALERTS, budgets, objective_groups
 from reelbench.monitoring.panels import Board, Group, Kind, Line, Panel, Query
 from reelbench.monitoring.promql import formula, gauge, observed, quantile, rate, select, share
 from reelbench.reporting.catalogue.prices import Prices
@@ -103,7 +102,7 @@ def build(catalogue: Catalogue, _prices: Prices) -> Board:
         RELIABILITY_UID,
         "Reliability",
         "Retries, circuit breakers, partial and cancelled jobs, the job store, error budgets.",
-        [*objectives(catalogue, "reliability"), *_GROUPS, *_burn(catalogue)],
+        [*objective_groups(catalogue, "reliability"), *_GROUPS, *_burn(catalogue)],
     )
 
 
@@ -114,7 +113,7 @@ def _burn(catalogue: Catalogue) -> tuple[Group, ...]:
         Panel(
             f"Budget burn over {window}",
             "At 1 the budget lasts exactly as long as its period; an alert fires from a factor of "
-            f"{min(alert.factor for alert in ALERTS if window in {alert.short, alert.long}):g}.",
+            f"{min(alert.factor for alert in BURN_ALERTS if window in {alert.short, alert.long}):g}.",
             "none",
             [
                 Query(formula(f"$ratio / {budget.budget:g}", ratio=select(budget.record(window))), budget.title)

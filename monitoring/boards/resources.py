@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-from reelbench.monitoring.boards.objectives import objectives
-from reelbench.monitoring.panels import (
-    MONEY,
-    Board,
-    Group,
-    Kind,
-    Line,
-    Panel,
-    Query,
-    TextVariable,
-)
+from reelbench.monitoring.objectives import objective_groups
+from reelbench.monitoring.panels import MONEY, Board, Group, Kind, Line, Panel, Query, TextVariable
 from reelbench.monitoring.promql import Expr, formula, gauge, hit_rate, quantile, rate
 from reelbench.reporting.catalogue.prices import Prices
 from reelbench.reporting.catalogue.sli import Catalogue
@@ -133,7 +124,7 @@ def build(catalogue: Catalogue, prices: Prices) -> Board:
         RESOURCES_UID,
         "Resources",
         "Processor, memory, network, caches and the estimated cost per hour.",
-        [*objectives(catalogue, "resources"), *_GROUPS],
+        [*objective_groups(catalogue, "resources"), *_GROUPS],
         [_variable(name, prices, entry, more) for name, entry, more in _PRICES],
     )
 

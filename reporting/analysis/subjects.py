@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import msgspec
+from msgspec.structs import replace
 
 from reelbench.loadgen.record.jobs import JobRecord
 from reelbench.loadgen.record.run import CaseRecord, FaultRecord, ScenarioRecord
@@ -232,10 +232,8 @@ def of_run(evidence: Evidence) -> Catalogue:
     for sli in evidence.catalogue.slis:
         objective = sli.objective
         if objective is not None:
-            scenarios = extended(objective.scenarios, objective.subject)
-            objective = msgspec.structs.replace(objective, scenarios=scenarios)
-        scenarios = extended(sli.scenarios, sli.subject)
-        slis.append(msgspec.structs.replace(sli, scenarios=scenarios, objective=objective))
+            objective = replace(objective, scenarios=extended(objective.scenarios, objective.subject))
+        slis.append(replace(sli, scenarios=extended(sli.scenarios, sli.subject), objective=objective))
     return Catalogue(tuple(slis), evidence.catalogue.readings)
 
 

@@ -10,21 +10,12 @@ from reelbench.reporting.analysis.verdicts import Analysis
 from reelbench.reporting.document.report import Report, Section
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.sections import key_metrics, outliers, principles, setup, sources, verdict
-from reelbench.reporting.sections.performance import components, load, open_loop, scalability, warmup, where_time_goes
-from reelbench.reporting.sections.performance import recommendations as scaling
-from reelbench.reporting.sections.reliability import (
-    breaker,
-    cancellation,
-    integrity,
-    partial_failures,
-    retries,
-    score,
-    store_outage,
-    success,
-)
+from reelbench.reporting.sections import key_metrics, outliers, principles, provenance, verdict
+from reelbench.reporting.sections.performance import load, open_loop, parts_of_a_job, scalability
+from reelbench.reporting.sections.recommendations import recommend
+from reelbench.reporting.sections.reliability import breaker, outcomes, retries, score, stored_jobs
 from reelbench.reporting.sections.reliability import recommendations as hardening
-from reelbench.reporting.sections.resources import baselines, caching, cost, cpu, leak, memory, network, pooling
+from reelbench.reporting.sections.resources import caching, cost, cpu, memory, network, optimizations
 from reelbench.reporting.sections.resources import recommendations as saving
 
 SectionFunction = Callable[[Evidence], Section | None]
@@ -47,32 +38,32 @@ PLANS = {
         (
             load.response_time,
             load.percentiles,
-            warmup.section,
+            load.warmup,
             load.concurrent_load,
             scalability.section,
             load.check_of_littles_law,
             load.throughput,
             open_loop.section,
-            components.api_latency,
-            components.section,
-            where_time_goes.section,
+            parts_of_a_job.api_latency,
+            parts_of_a_job.stages,
+            parts_of_a_job.critical_path,
             partial(outliers.section, dimension=Dimension.PERFORMANCE),
-            scaling.section,
+            scalability.recommendations,
         ),
     ),
     Dimension.RELIABILITY: Plan(
         key_metrics.reliability,
         (
-            success.section,
+            outcomes.success_rate,
             retries.section,
             breaker.section,
-            store_outage.section,
-            partial_failures.section,
-            cancellation.section,
-            integrity.section,
+            stored_jobs.store_outage,
+            outcomes.partial_failures,
+            outcomes.cancellation,
+            stored_jobs.integrity,
             partial(outliers.section, dimension=Dimension.RELIABILITY),
             score.section,
-            hardening.section,
+            partial(recommend, "Recommendations", hardening.RULES),
         ),
         method=(
             (
@@ -98,12 +89,12 @@ PLANS = {
             memory.section,
             cpu.section,
             network.section,
-            pooling.section,
+            optimizations.pooling,
             caching.section,
-            leak.section,
+            memory.leak_section,
             cost.section,
-            baselines.section,
-            saving.section,
+            optimizations.section,
+            partial(recommend, "Optimization recommendations", saving.RULES),
         ),
         method=(
             (
@@ -136,7 +127,7 @@ PLANS = {
                 "have no interval."
             ),
         ),
-        appendices=(sources.raw_samples,),
+        appendices=(provenance.raw_samples,),
     ),
 }
 
@@ -149,12 +140,12 @@ def build_report(evidence: Evidence, analysis: Analysis, dimension: Dimension) -
         plan.key_metrics(evidence),
         verdict.objectives(evidence, analysis),
         *(section(evidence) for section in plan.sections),
-        sources.reconciliation(analysis),
+        provenance.reconciliation(analysis),
         principles.section(evidence, analysis, dimension),
-        setup.environment(evidence),
-        setup.workload(evidence, dimension),
-        setup.method(evidence, *plan.method),
-        sources.queries(evidence, dimension),
+        provenance.environment(evidence),
+        provenance.workload(evidence, dimension),
+        provenance.method(evidence, *plan.method),
+        provenance.queries(evidence, dimension),
         *(section(evidence) for section in plan.appendices),
     )
     return Report(

@@ -14,8 +14,8 @@ from reelbench.reporting.document.report import Bullets, Paragraph, Section
 from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.sections.performance import load, open_loop
 from reelbench.reporting.sections.reliability import breaker, retries
-from reelbench.reporting.sections.reliability.success import success
-from reelbench.reporting.sections.resources import baselines, caching, memory, network
+from reelbench.reporting.sections.reliability.outcomes import success
+from reelbench.reporting.sections.resources import caching, memory, network, optimizations
 from reelbench.reporting.sections.verdict import switched_off
 
 NO_DATA = "no data"
@@ -80,8 +80,8 @@ def resources(evidence: Evidence) -> Section:
         f"Cache hit rate: {text.quoted(rate) if rate else NO_DATA}.",
         f"Cost per 1,000 jobs: {_cost(evidence)}.",
         *(
-            f"Pooling: {baselines.sentence(found, 'Jobs', 'without it')}"
-            for _, found in baselines.comparisons(evidence, baselines.pooled(evidence))
+            f"Pooling: {optimizations.sentence(found, 'Jobs', 'without it')}"
+            for _, found in optimizations.comparisons(evidence, optimizations.pooled(evidence))
         ),
     )
     return _section(evidence, "cite them with environment, prices and method", items)

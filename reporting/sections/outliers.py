@@ -12,6 +12,7 @@ from reelbench.reporting.document.report import Block, Code, Paragraph, Section,
 from reelbench.reporting.document.text import literal
 from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.evidence.trace_sampling import FAILED, failed, slowest
+from reelbench.reporting.sections.verdict import grafana_of, link
 
 TITLE = "Slowest and failed jobs"
 _COLUMNS = ("Scenario / case", "Job", "Response time [s]", "Outcome", "Error", "Trace")
@@ -62,7 +63,5 @@ def _jobs(evidence: Evidence, jobs: Sequence[JobRecord], caption: str) -> list[B
 
 
 def _linked(evidence: Evidence, job: JobRecord) -> str:
-    grafana = evidence.stack.grafana_url if evidence.stack else None
-    if grafana is None:
-        return f"`{job.trace_id}`"
-    return f"[`{job.trace_id}`]({grafana_links.trace(grafana, job.trace_id, job.due, job.done)})"
+    grafana = grafana_of(evidence)
+    return link(f"`{job.trace_id}`", grafana and grafana_links.trace(grafana, job.trace_id, job.due, job.done))

@@ -54,14 +54,7 @@ def section(evidence: Evidence, analysis: Analysis, dimension: str) -> Section:
 
 
 def judge(evidence: Evidence, analysis: Analysis, dimension: str, *, repetitions: int) -> tuple[Finding, ...]:
-    """Judge all eight, in their order.
-
-    Args:
-        evidence: Of the run.
-        analysis: The verdicts of the dimension.
-        dimension: The dimension that is reported.
-        repetitions: Runs of the same plan that the numbers rest on.
-    """
+    """Judge all eight, in their order; `repetitions` counts the runs of the same plan behind the numbers."""
     times = [
         found
         for scenario, case in evidence.cases(dimension)

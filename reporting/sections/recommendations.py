@@ -30,7 +30,7 @@ class Rule(Generic[T]):
     apply: Callable[[T], Iterator[Advice]]
 
 
-def section(title: str, rules: Sequence[Rule[T]], evidence: T) -> Section:
+def recommend(title: str, rules: Sequence[Rule[T]], evidence: T) -> Section:
     """Return the advice of all rules, and the thresholds they use."""
     advice = tuple(f"**{one.finding}:** {one.action}." for rule in rules for one in rule.apply(evidence))
     blocks: list[Block] = [Bullets(advice)] if advice else [Paragraph("No threshold was crossed.")]

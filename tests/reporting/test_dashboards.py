@@ -13,12 +13,11 @@ import pytest
 import requests
 import yaml
 
-from reelbench.monitoring import instruments
-from reelbench.monitoring.burn_rate import budgets
-from reelbench.monitoring.dashboards import dashboards
+from reelbench.monitoring.boards import dashboards
+from reelbench.monitoring.contract import load_instruments, series
+from reelbench.monitoring.generate import unknown
 from reelbench.monitoring.grafana import LayoutError, to_json
-from reelbench.monitoring.metric_names import unknown
-from reelbench.monitoring.objectives import recorded, watched
+from reelbench.monitoring.objectives import budgets, recorded, watched
 from reelbench.monitoring.panels import Board, Group, Line, Panel, Query
 from reelbench.monitoring.promql import Expr, everywhere, formula, rate, select
 from reelbench.monitoring.rules import rules
@@ -35,8 +34,8 @@ BOARDS = dashboards(CATALOGUE, PRICES)
 FILES: dict[str, dict[str, Any]] = {
     name: json.loads(to_json(board, CATALOGUE, PRICES)) for name, board in BOARDS.items()
 }
-KNOWN = instruments.series(instruments.load())
-GAUGES = {name for one in instruments.load() if one.is_gauge for name in one.series}
+KNOWN = series(load_instruments())
+GAUGES = {name for one in load_instruments() if one.is_gauge for name in one.series}
 UNITS = {"s", "none", "short", "ops", "reqps", "percentunit", "percent", "bytes", "Bps", "currencyUSD"}
 BUILT_IN = {"__rate_interval", "__range"}
 """Variables that Grafana fills in itself."""

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator
 
 from reelbench.reporting.analysis.load_levels import Level
 from reelbench.reporting.document.report import Bullets, Paragraph
-from reelbench.reporting.sections import recommendations
-from reelbench.reporting.sections.performance.components import Component
-from reelbench.reporting.sections.performance.recommendations import RULES, Load, points
-from reelbench.reporting.sections.recommendations import Advice
+from reelbench.reporting.sections.performance.parts_of_a_job import Component
+from reelbench.reporting.sections.performance.scalability import RULES, Load, points
+from reelbench.reporting.sections.recommendations import Advice, recommend
 from reelbench.reporting.statistics.intervals import proportion, summarize
 
 KNEE, CAPACITY, QUEUEING, LARGEST = (rule.apply for rule in RULES)
@@ -69,7 +68,7 @@ def test_halving_the_slowest_component_by_amdahl() -> None:
 
 
 def test_without_numbers_only_the_thresholds_are_shown() -> None:
-    found = recommendations.section("Title", RULES, known())
+    found = recommend("Title", RULES, known())
     assert [type(block) for block in found.blocks] == [Paragraph, Paragraph]
-    advised = recommendations.section("Title", RULES, known(level(1, 1.0, 1.0)))
+    advised = recommend("Title", RULES, known(level(1, 1.0, 1.0)))
     assert isinstance(advised.blocks[0], Bullets)

@@ -19,7 +19,7 @@ from reelbench.reporting.document.report import Bullets, Chart, Code, Paragraph,
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.traces import TraceEvidence, TraceSpan
 from reelbench.reporting.sections import outliers
-from reelbench.reporting.sections.performance import where_time_goes
+from reelbench.reporting.sections.performance.parts_of_a_job import critical_path
 from tests.reporting.evidence_of import evidence
 from tests.reporting.made_run import MadeRun
 from tests.reporting.made_traces import job, recorded, spans
@@ -62,12 +62,12 @@ def test_an_open_case_has_no_number_of_jobs_in_flight(made: MadeRun) -> None:
         for scenario in records.run.scenarios
     ]
     opened = msgspec.structs.replace(records.run, scenarios=scenarios)
-    overview = blocks(where_time_goes.section(dataclasses.replace(records, run=opened)), Table)[0]
+    overview = blocks(critical_path(dataclasses.replace(records, run=opened)), Table)[0]
     assert [row[1] for row in overview.rows] == ["-", "-"]
 
 
 def test_where_the_time_goes_by_level(made: MadeRun) -> None:
-    section = where_time_goes.section(two_levels(made))
+    section = critical_path(two_levels(made))
     overview, matrix, n05, n50 = blocks(section, Table)
     shares = dict(zip(matrix.columns, zip(*matrix.rows, strict=True), strict=True))
     assert shares["Queue"] == ("21.000 (19 %)", "300.000 (75 %)")
@@ -92,7 +92,7 @@ def test_where_the_time_goes_by_level(made: MadeRun) -> None:
 
 
 def test_the_pieces_of_a_bar_add_up_to_the_mean_response_time(made: MadeRun) -> None:
-    (chart,) = blocks(where_time_goes.section(two_levels(made)), Chart)
+    (chart,) = blocks(critical_path(two_levels(made)), Chart)
     assert (chart.kind, chart.labels) == ("stacked", ("concurrent_load / n05", "concurrent_load / n50"))
     assert [sum(ys) for ys in zip(*(series.ys for series in chart.series), strict=True)] == [111, 400]
     assert chart.series[0].name == "Client and API"
@@ -103,21 +103,21 @@ def test_the_pieces_of_a_bar_add_up_to_the_mean_response_time(made: MadeRun) -> 
 def test_a_level_whose_jobs_took_no_time_has_no_shares_and_is_left_out(made: MadeRun) -> None:
     jobs = [job(0, 111, "a"), job(5, 5, "b", case="n50")]
     gathered = TraceEvidence(spans={"a": TRACE, "b": spans("root - 5 5 loadgen loadgen.job")}, per_case=500)
-    overview = blocks(where_time_goes.section(known(made, jobs, gathered)), Table)[0]
+    overview = blocks(critical_path(known(made, jobs, gathered)), Table)[0]
     assert [row[0] for row in overview.rows] == ["concurrent_load / n05"]
 
 
 def test_a_sample_says_that_it_is_one(made: MadeRun) -> None:
     jobs = [job(0, 111, f"t{number}", index=number) for number in range(30)]
     gathered = TraceEvidence(spans={f"t{number}": TRACE for number in range(30)}, per_case=20)
-    overview = blocks(where_time_goes.section(known(made, jobs, gathered)), Table)[0]
+    overview = blocks(critical_path(known(made, jobs, gathered)), Table)[0]
     assert overview.rows[0][2:4] == ("20", "30")
     assert "a seeded sample" in overview.caption
 
 
 def test_without_traces_the_sections_say_so(made: MadeRun) -> None:
     gone = known(made, [job(0, 1)], TraceEvidence(absent="Tempo is gone"))
-    for section in (where_time_goes.section(gone), outliers.section(gone, "performance")):
+    for section in (critical_path(gone), outliers.section(gone, "performance")):
         assert section.blocks[0] == Paragraph("Traces not available: Tempo is gone.")
         assert not blocks(section, Code)
 

@@ -6,9 +6,8 @@ from typing import Literal
 
 import pytest
 
-from reelbench.monitoring.instruments import Instrument, load
-from reelbench.monitoring.spans import Event, Span, Traces
-from reelbench.monitoring.telemetry_page import markdown
+from reelbench.monitoring.contract import Event, Instrument, Span, Traces, load_instruments
+from reelbench.monitoring.pages import telemetry_page
 from reelbench.telemetry.registry import Attribute, Metric
 
 INSTRUMENTS = (
@@ -48,7 +47,7 @@ TRACES = Traces(
 
 
 def test_the_page_has_a_row_for_each_metric_attribute_span_and_event() -> None:
-    lines = markdown(INSTRUMENTS, TRACES).decode().splitlines()
+    lines = telemetry_page(INSTRUMENTS, TRACES).decode().splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
     for row in (
         ["`made.duration`", "histogram", "`s`", "`made_duration_seconds`", "=",
@@ -66,7 +65,7 @@ def test_the_page_has_a_row_for_each_metric_attribute_span_and_event() -> None:
 
 
 def test_every_metric_and_attribute_says_what_it_means() -> None:
-    for one in load():
+    for one in load_instruments():
         assert one.metric.brief, one.name
         assert all(attribute.brief for attribute in one.metric.attributes), one.name
 

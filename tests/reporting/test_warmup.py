@@ -5,13 +5,13 @@ import numpy as np
 
 from reelbench.loadgen.record.jobs import Outcome
 from reelbench.reporting.document.report import Paragraph, Table
-from reelbench.reporting.sections.performance import warmup
+from reelbench.reporting.sections.performance.load import warmup
 from tests.reporting.evidence_of import evidence
 from tests.reporting.made_run import MadeRun
 
 
 def rows(made: MadeRun, **known: object) -> dict[str, tuple[str, ...]]:
-    (table,) = warmup.section(evidence(made, **known)).blocks  # type: ignore[arg-type]
+    (table,) = warmup(evidence(made, **known)).blocks  # type: ignore[arg-type]
     assert isinstance(table, Table)
     return {row[0]: row[1:] for row in table.rows}
 
@@ -47,5 +47,5 @@ def test_slow_warm_up_jobs_are_seen(made: MadeRun) -> None:
 
 def test_a_case_whose_warm_up_failed_is_left_out(made: MadeRun) -> None:
     jobs = [msgspec.structs.replace(j, outcome=Outcome.FAILED) if j.warmup else j for j in made.jobs]
-    (block,) = warmup.section(evidence(made, jobs=jobs)).blocks
+    (block,) = warmup(evidence(made, jobs=jobs)).blocks
     assert isinstance(block, Paragraph)

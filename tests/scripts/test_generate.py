@@ -6,7 +6,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from reelbench.monitoring.dashboards import needed
+from reelbench.monitoring.boards import needed
 from reelbench.monitoring.generate import generate
 from reelbench.monitoring.objectives import watched
 from reelbench.reporting.catalogue.prices import PRICES_FILE, load_prices

@@ -21,7 +21,6 @@ MAX_POINTS = 200
 def ecdf(evidence: Evidence, level: Level) -> Chart:
     """Return the distribution of the response time of one case."""
     times = sorted(evidence.response_times(level.scenario, level.case))
-    steps = tuple((rank + 1) / len(times) for rank in range(len(times)))
     objective = evidence.catalogue.objective(Role.RESPONSE_TIME_P95)
     # the objective would squeeze a much faster service into a corner
     near = objective is not None and objective.value <= 2 * times[-1]
@@ -31,11 +30,17 @@ def ecdf(evidence: Evidence, level: Level) -> Chart:
         title="Response time of a single request",
         x_label="Response time [s]",
         y_label="Share of jobs",
-        series=(Series("share of jobs", (times[0], *times), (0.0, *steps)),),
+        series=(distribution("share of jobs", times, len(times)),),
         caption=f"Empirical distribution of the response time in {place_name(level.scenario, level.case)}, "
         f"n = {len(times)}.",
         limit=(f"objective {objective.value:g} s", objective.value) if objective and near else None,
     )
+
+
+def distribution(name: str, times: Sequence[float], total: int, ranks: Sequence[int] | None = None) -> Series:
+    """Return the empirical distribution of sorted times among `total` jobs, by default with every rank."""
+    shown = range(len(times)) if ranks is None else ranks
+    return Series(name, (times[0], *(times[i] for i in shown)), (0.0, *((i + 1) / total for i in shown)))
 
 
 def of_levels(evidence: Evidence, drawn: Sequence[Level]) -> tuple[Chart, ...]:
@@ -82,10 +87,8 @@ def _ecdf_by_concurrency(evidence: Evidence, drawn: Sequence[Level]) -> Chart:
     series, thinned = [], False
     for level in drawn:
         times = sorted(evidence.response_times(level.scenario, level.case))
-        ranks = _ranks(len(times), MAX_STEPS)
-        thinned = thinned or len(ranks) < len(times)
-        steps = (0.0, *((rank + 1) / len(times) for rank in ranks))
-        series.append(Series(f"{level.concurrency} in flight", (times[0], *(times[rank] for rank in ranks)), steps))
+        series.append(distribution(f"{level.concurrency} in flight", times, len(times), _ranks(len(times), MAX_STEPS)))
+        thinned = thinned or len(times) > MAX_STEPS
     note = f" Of a longer sample, {MAX_STEPS} evenly spaced ranks are drawn, including the fastest and the slowest."
     return Chart(
         name="response_time_ecdf_by_concurrency",

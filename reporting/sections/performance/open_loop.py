@@ -18,6 +18,7 @@ from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence, place_name
+from reelbench.reporting.sections.performance.charts import distribution
 from reelbench.reporting.sections.performance.load import send_delays
 
 LISTED = 20
@@ -152,7 +153,6 @@ def _distributions(case: OpenCase) -> Chart | None:
         return None
     response = sorted(job.done - job.due for job in case.completed)
     service = sorted(job.done - job.sent for job in case.completed)
-    steps = tuple((rank + 1) / total for rank in range(len(response)))
     missing = (
         f" The lines end below 1, as {text.counted(len(case.cut_off), 'job')} were cut off." if case.cut_off else ""
     )
@@ -162,12 +162,9 @@ def _distributions(case: OpenCase) -> Chart | None:
         title=f"Response and service time in {place_name(case.scenario, case.case)}",
         x_label="Time [s]",
         y_label="Share of jobs",
-        series=tuple(
-            Series(name, (times[0], *times), (0.0, *steps))
-            for name, times in (
-                ("response time (from intended start)", response),
-                ("service time (from sending)", service),
-            )
+        series=(
+            distribution("response time (from intended start)", response, total),
+            distribution("service time (from sending)", service, total),
         ),
         caption=f"Empirical distributions at {_rate(case)} jobs/s, n = {total}.{missing}",
     )

@@ -1,15 +1,21 @@
-"""Scalability: the Universal Scalability Law over the levels of load."""
+"""Scalability: the Universal Scalability Law over the levels of load, and what to change."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 from reelbench.reporting.analysis.load_levels import Level
+from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.sections.performance.load import load
+from reelbench.reporting.sections.performance.parts_of_a_job import Component, components
+from reelbench.reporting.sections.recommendations import Advice, Rule, recommend
 from reelbench.reporting.statistics import usl
+from reelbench.reporting.statistics.intervals import Proportion, Summary
 
 TITLE = "Scalability (Universal Scalability Law)"
 POINTS = 60
@@ -124,3 +130,143 @@ def _chart(found: usl.Fit, xs: Sequence[float], ys: Sequence[float]) -> Chart:
         caption=f"Completed jobs per second at {found.n} levels and the fitted law, R^2 = {found.r_squared:.4f}, "
         f"{found.freedom} degrees of freedom.",
     )
+
+
+KNEE_EFFICIENCY = 0.5
+"""Share of the proportional gain in throughput below which a step of load is past the knee."""
+QUEUE_SHARE = 0.2
+"""Share of the response time spent in the queue from which more workers are worth naming first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A level of load of which all figures are known."""
+
+    concurrency: int
+    throughput: float
+    times: Summary
+    success: Proportion
+    queue: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the rules look at."""
+
+    points: tuple[Point, ...]
+    """By ascending concurrency."""
+    components: tuple[Component, ...]
+    min_success: float
+    max_p95: float
+
+
+def points(levels: Sequence[Level]) -> tuple[Point, ...]:
+    """Return the levels of which all figures are known, by ascending concurrency."""
+    found = (
+        Point(level.concurrency, level.throughput, level.times, level.success, level.queue_average)
+        for level in levels
+        if level.throughput and level.times and level.success
+    )
+    return tuple(sorted(found, key=lambda point: point.concurrency))
+
+
+def recommendations(evidence: Evidence) -> Section:
+    """Return the advice that the levels of load and the stages support."""
+    success = evidence.catalogue.objective(Role.SUCCESS_RATE)
+    response = evidence.catalogue.objective(Role.RESPONSE_TIME_P95)
+    found = Load(
+        points(load(evidence)),
+        components(evidence),
+        min_success=success.value if success else 0.0,
+        max_p95=response.value if response else float("inf"),
+    )
+    return recommend("Scalability recommendations", RULES, found)
+
+
+def _knee(found: Load) -> Iterator[Advice]:
+    for low, high in pairwise(found.points):
+        more = high.concurrency / low.concurrency
+        gain = high.throughput / low.throughput
+        if more > 1 and (gain - 1) / (more - 1) < KNEE_EFFICIENCY:
+            yield Advice(
+                f"Throughput knee between {low.concurrency} and {high.concurrency} jobs in flight",
+                f"{more:.3g} times the load changes throughput from {low.throughput:.2f} to {high.throughput:.2f} "
+                f"jobs/s ({gain:.2f} times) and P95 from {low.times.p95.value:.3f} to {high.times.p95.value:.3f} s. "
+                f"Admit {low.concurrency} to {high.concurrency} jobs per instance; beyond that, add capacity",
+            )
+            return
+    if len(found.points) > 1:
+        low, high = found.points[0], found.points[-1]
+        yield Advice(
+            f"No throughput knee up to {high.concurrency} jobs in flight",
+            f"throughput grows from {low.throughput:.2f} jobs/s at {low.concurrency} to {high.throughput:.2f} jobs/s. "
+            "Test higher levels before sizing the service",
+        )
+
+
+def _capacity(found: Load) -> Iterator[Advice]:
+    if not found.points:
+        return
+    limits = f"P95 ≤ {found.max_p95:g} s and success ≥ {found.min_success * 100:g} %"
+    held = [p for p in found.points if p.success.value >= found.min_success and p.times.p95.value <= found.max_p95]
+    if not held:
+        least = found.points[0]
+        yield Advice(
+            f"No level tested holds {limits}",
+            f"at {least.concurrency} in flight, P95 is {least.times.p95.value:.3f} s and success "
+            f"{least.success.value * 100:.1f} %",
+        )
+        return
+    best = held[-1]
+    yield Advice(
+        f"Highest level tested with {limits}",
+        f"{text.counted(best.concurrency, 'job')} in flight ({best.throughput:.2f} jobs/s, P95 "
+        f"{best.times.p95.value:.3f} s, success {best.success.value * 100:.1f} %)",
+    )
+
+
+def _queueing(found: Load) -> Iterator[Advice]:
+    top = found.points[-1] if found.points else None
+    if top is None or top.queue is None:
+        return
+    average = top.times.average
+    share = top.queue / average
+    waits = (
+        f"a job waits {text.with_unit(top.queue, 's')} of its {text.with_unit(average, 's')} on average "
+        f"({share * 100:.0f} %)"
+    )
+    if share < QUEUE_SHARE:
+        action = f"{waits}, so more workers would gain little; make the stages faster"
+    else:
+        action = f"{waits}; add workers or replicas if CPU and providers have capacity left"
+        if top.queue < average:
+            action += (
+                f". Without the wait, the same load would give at most {top.concurrency / (average - top.queue):.1f} "
+                f"jobs/s instead of {top.throughput:.1f} (Little's law), if a job took no longer with more of them "
+                "side by side. Where jobs share a CPU it takes longer, as the scalability fit shows"
+            )
+    yield Advice(f"Queueing at {top.concurrency} in flight", action)
+
+
+def _largest(found: Load) -> Iterator[Advice]:
+    total = sum(part.seconds for part in found.components)
+    if not total:
+        return
+    part = max(found.components, key=lambda part: part.seconds)
+    share = part.seconds / total
+    yield Advice(
+        f"Most stage time: {part.name}",
+        f"{text.with_unit(part.seconds, 's')} of {text.with_unit(total, 's')} of summed stage time "
+        f"({share * 100:.0f} %; {part.executions} executions of {text.with_unit(part.seconds / part.executions, 's')} "
+        f"on average). Halving it saves {share * 50:.0f} % of that sum, a speed-up of {1 / (1 - share / 2):.2f} by "
+        "Amdahl's law if stages ran one after another. Scenes run concurrently, so the response time can gain less: "
+        "*Where the time goes* has the critical path",
+    )
+
+
+RULES = (
+    Rule(f"a step of load that brings less than {KNEE_EFFICIENCY * 100:g} % of the proportional throughput", _knee),
+    Rule("the objectives of P95 response time and success rate", _capacity),
+    Rule(f"{QUEUE_SHARE * 100:g} % of the response time in the queue", _queueing),
+    Rule("the stage with most summed time", _largest),
+)

@@ -8,14 +8,11 @@ from reelbench.reporting.analysis import subjects
 from reelbench.reporting.analysis.job_integrity import losses
 from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
-from reelbench.reporting.document.report import Section
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence, place_name
-from reelbench.reporting.sections import recommendations
 from reelbench.reporting.sections.recommendations import Advice, Rule
 from reelbench.reporting.sections.reliability import breaker
-from reelbench.reporting.sections.reliability.cancellation import latency, leftovers
-from reelbench.reporting.sections.reliability.partial_failures import handled
+from reelbench.reporting.sections.reliability.outcomes import cancellation_times, handled, leftovers
 from reelbench.reporting.sections.reliability.retries import PROVIDERS, recovered
 from reelbench.reporting.statistics.intervals import summarize
 
@@ -33,11 +30,6 @@ MIN_HANDLED = 0.9
 """Share of jobs with a video under partial failures."""
 MAX_CANCELLATION = 1.0
 """Seconds, P95 at the client."""
-
-
-def section(evidence: Evidence) -> Section:
-    """Return the advice that the numbers support."""
-    return recommendations.section("Recommendations", RULES, evidence)
 
 
 def _losses(evidence: Evidence) -> Iterator[Advice]:
@@ -173,7 +165,7 @@ def _cancellation(evidence: Evidence) -> Iterator[Advice]:
             f"{text.fraction(left)} cancelled jobs were still shown afterwards",
             "remove the record before answering the cancellation",
         )
-    times = latency(evidence)
+    times = cancellation_times(evidence)
     if times and times.p95.value > MAX_CANCELLATION:
         yield Advice(
             f"A cancellation takes {times.p95.value:.3f} s (P95)", "cancel calls in flight instead of waiting for them"

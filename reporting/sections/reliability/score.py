@@ -12,10 +12,8 @@ from reelbench.reporting.document.report import Block, Bullets, Paragraph, Secti
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.sections.reliability import breaker
-from reelbench.reporting.sections.reliability.cancellation import leftovers
-from reelbench.reporting.sections.reliability.partial_failures import handled
+from reelbench.reporting.sections.reliability.outcomes import handled, leftovers, success
 from reelbench.reporting.sections.reliability.retries import recovered
-from reelbench.reporting.sections.reliability.success import success
 from reelbench.reporting.statistics.intervals import Proportion, proportion
 
 PASSING = 0.9
@@ -88,48 +86,22 @@ def score(evidence: Evidence) -> Score:
     intact = losses(evidence, checked.name) if checked else None
     left = leftovers(evidence)
     outage = bool(subjects.provider_outages(evidence))
-    return Score(
-        (
-            Part(
-                "jobs completed in normal operation",
-                2,
-                subjects.normal_operation(evidence) is not None,
-                success(evidence),
-            ),
-            Part(
-                "transient provider failures recovered by a retry",
-                2,
-                bool(subjects.retried_errors(evidence)),
-                recovered(evidence),
-            ),
-            Part("provider outages with the breaker opened and closed again", 2, outage, _closed_again(evidence)),
-            Part(
-                "attempts rejected by an open breaker, of those and passed calls", 2, outage, _held(evidence), key=True
-            ),
-            Part(
-                "accepted jobs not lost",
-                3,
-                bool(ran),
-                None if lost is None else proportion(kept.expected - lost, kept.expected),
-                key=True,
-            ),
-            Part(
-                "checked jobs with intact files",
-                2,
-                intact is not None,
-                proportion(intact.checked - intact.corrupt, intact.checked) if intact else None,
-            ),
-            Part(
-                "jobs with a video despite refused scenes", 1, bool(subjects.refused_calls(evidence)), handled(evidence)
-            ),
-            Part(
-                "cancelled jobs without leftovers",
-                1,
-                bool(subjects.cancellations(evidence)),
-                proportion(left.n - left.k, left.n) if left else None,
-            ),
-        )
+    normal, errors = subjects.normal_operation(evidence) is not None, bool(subjects.retried_errors(evidence))
+    refused, cancelled = bool(subjects.refused_calls(evidence)), bool(subjects.cancellations(evidence))
+    found = None if lost is None else proportion(kept.expected - lost, kept.expected)
+    whole = proportion(intact.checked - intact.corrupt, intact.checked) if intact else None
+    clean = proportion(left.n - left.k, left.n) if left else None
+    parts = (
+        Part("jobs completed in normal operation", 2, normal, success(evidence)),
+        Part("transient provider failures recovered by a retry", 2, errors, recovered(evidence)),
+        Part("provider outages with the breaker opened and closed again", 2, outage, _closed_again(evidence)),
+        Part("attempts rejected by an open breaker, of those and passed calls", 2, outage, _held(evidence), key=True),
+        Part("accepted jobs not lost", 3, bool(ran), found, key=True),
+        Part("checked jobs with intact files", 2, intact is not None, whole),
+        Part("jobs with a video despite refused scenes", 1, refused, handled(evidence)),
+        Part("cancelled jobs without leftovers", 1, cancelled, clean),
     )
+    return Score(parts)
 
 
 def section(evidence: Evidence) -> Section:

@@ -10,8 +10,7 @@ from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.sections.resources.baselines import cached, comparisons, sentence
-from reelbench.reporting.sections.resources.pooling import calls_of
+from reelbench.reporting.sections.resources.optimizations import cached, calls_of, comparisons, sentence
 from reelbench.reporting.statistics.intervals import Proportion, proportion, summarize
 
 CACHES = {"script": "llm", "audio": "tts", "visual": "image"}
@@ -86,10 +85,7 @@ def _rates(evidence: Evidence, found: Subject) -> Table:
                 (
                     case.name,
                     cache,
-                    text.count(known.total if known else None),
-                    text.count(known.hits if known else None),
-                    text.count(known.coalesced if known else None),
-                    text.count(known.misses if known else None),
+                    *map(text.count, (known.total, known.hits, known.coalesced, known.misses) if known else [None] * 4),
                     text.rate(known.rate if known else None),
                     text.count(calls),
                     text.count(known.total - calls if known and calls is not None else None),

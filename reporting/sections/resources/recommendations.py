@@ -7,16 +7,14 @@ from collections.abc import Iterator
 from reelbench.reporting.analysis.cost import KINDS, loaded, reference
 from reelbench.reporting.analysis.leak import HORIZON
 from reelbench.reporting.document import text
-from reelbench.reporting.document.report import Section
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.sections import recommendations
 from reelbench.reporting.sections.recommendations import Advice, Rule
-from reelbench.reporting.sections.resources import leak
-from reelbench.reporting.sections.resources.baselines import cached, comparisons, pooled
 from reelbench.reporting.sections.resources.caching import hit_rate
 from reelbench.reporting.sections.resources.cost import NAMES
 from reelbench.reporting.sections.resources.cpu import levels
+from reelbench.reporting.sections.resources.memory import leak_verdict, sequential_growth
 from reelbench.reporting.sections.resources.network import steady
+from reelbench.reporting.sections.resources.optimizations import cached, comparisons, pooled
 
 HIGH_CPU = 0.8
 """Share of all cores from which more load waits for the CPU."""
@@ -26,11 +24,6 @@ MIN_SHARE = 0.5
 """Share of the cost or of the bytes from which a part is the one to change first."""
 MIN_UNUSED = 0.5
 """Share of the reserved compute."""
-
-
-def section(evidence: Evidence) -> Section:
-    """Return the advice that the numbers support."""
-    return recommendations.section("Optimization recommendations", RULES, evidence)
 
 
 def _cost(evidence: Evidence) -> Iterator[Advice]:
@@ -133,8 +126,8 @@ def _network(evidence: Evidence) -> Iterator[Advice]:
 
 
 def _memory(evidence: Evidence) -> Iterator[Advice]:
-    found = leak.measured(evidence)
-    if found and leak.verdict(evidence) == "LEAK":
+    found = sequential_growth(evidence)
+    if found and leak_verdict(evidence) == "LEAK":
         yield Advice(
             f"Memory leaks at least {text.amount(found.projected)} per {HORIZON:,} jobs",
             "compare two heap snapshots (tracemalloc) 100 jobs apart; until it is fixed, restart instances regularly",

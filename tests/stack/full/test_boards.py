@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import pytest
 
 from reelbench.loadgen.record.jobs import Outcome
-from reelbench.monitoring.dashboards import dashboards
+from reelbench.monitoring.boards import dashboards
 from reelbench.monitoring.panels import Board, Query, TraceQuery
 from reelbench.reporting.catalogue.prices import load_prices
 from reelbench.reporting.catalogue.sli_file import load

@@ -11,7 +11,7 @@ from opentelemetry.metrics import Observation
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
-from reelbench.monitoring import instruments
+from reelbench.monitoring.contract import Instrument, load_instruments
 from reelbench.stack.prometheus import PrometheusBinary
 from reelbench.stack.tools import Tools
 from tests.reporting.served import serving
@@ -19,7 +19,7 @@ from tests.reporting.served import serving
 pytestmark = pytest.mark.acceptance
 
 
-def push(url: str, declared: tuple[instruments.Instrument, ...]) -> None:
+def push(url: str, declared: tuple[Instrument, ...]) -> None:
     """One value of each instrument, with classic buckets."""
     exporter = OTLPMetricExporter(endpoint=f"{url}/api/v1/otlp/v1/metrics")
     provider = MeterProvider([PeriodicExportingMetricReader(exporter, export_interval_millis=3_600_000)])
@@ -40,7 +40,7 @@ def push(url: str, declared: tuple[instruments.Instrument, ...]) -> None:
 
 
 def test_every_instrument_has_the_declared_name_by_otlp(tools: Tools, tmp_path: Path) -> None:
-    declared = instruments.load()
+    declared = load_instruments()
     binary = PrometheusBinary(tools.prometheus, "3.0.0", "tools")
     with serving(binary, tmp_path, "--web.enable-otlp-receiver") as url:
         push(url, declared)

@@ -1,17 +1,82 @@
-"""Connection pooling: connections counted at both ends, connect time, response time."""
+"""Optimizations and their baselines: caches, pooled connections, and the same cases without."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from reelbench.loadgen.record.jobs import CallRecord
+from reelbench.reporting.analysis import subjects
+from reelbench.reporting.analysis.baseline import Comparison, compare
 from reelbench.reporting.analysis.process_usage import job_seconds
 from reelbench.reporting.analysis.subjects import Subject
 from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
-from reelbench.reporting.document.report import Bullets, Paragraph, Section, Table
-from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.sections.resources.baselines import comparisons, pooled, sentence
+from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
+from reelbench.reporting.evidence.evidence import Evidence, place_name
+from reelbench.reporting.sections.verdict import switched_off
+
+
+def cached(evidence: Evidence) -> Subject | None:
+    """Return the cases with known prompts, or with the cache on, after the case without."""
+    return subjects.known_prompts(evidence) or subjects.toggled(evidence, "cache")
+
+
+def pooled(evidence: Evidence) -> Subject | None:
+    """Return the case with pooled connections after the case without."""
+    return subjects.toggled(evidence, "pooling")
+
+
+def comparisons(evidence: Evidence, found: Subject | None) -> list[tuple[str, Comparison]]:
+    """Return every case of a subject with its difference from the first one."""
+    cases = found.cases[1:] if found else ()
+    return [
+        (case.name, compared)
+        for case in cases
+        if found and (compared := compare(evidence, found.name, case.name, found.case.name))
+    ]
+
+
+def sentence(found: Comparison, what: str, than: str) -> str:
+    """Return a difference of average response times in words, with its interval."""
+    share = abs(found.change) / found.baseline.average * 100 if found.baseline.average else 0.0
+    word = "faster" if found.change < 0 else "slower"
+    unclear = "" if found.clear else "; the interval includes zero: no difference is shown"
+    return (
+        f"{what} answer **{abs(found.change) * 1000:.1f} ms {word}** than {than} ({share:.1f} %): "
+        f"{found.case.average:.3f} s (n = {found.case.n}) against {found.baseline.average:.3f} s "
+        f"(n = {found.baseline.n}), 95 % CI of the difference {text.interval(found.difference, 'ms')} ms{unclear}."
+    )
+
+
+def section(evidence: Evidence) -> Section:
+    """Return every case with an optimization next to its baseline."""
+    rows = tuple(
+        (
+            what,
+            f"{place_name(subject.name, case)} against {subject.case.name}",
+            f"{found.case.n} and {found.baseline.n}",
+            text.seconds(found.case.average),
+            text.seconds(found.baseline.average),
+            text.relative(found.case.average, found.baseline.average),
+            text.interval(found.difference, "ms"),
+        )
+        for what, subject in (("Caches", cached(evidence)), ("Pooled connections", pooled(evidence)))
+        if subject
+        for case, found in comparisons(evidence, subject)
+    )
+    blocks: list[Block] = []
+    if off := switched_off(evidence):
+        blocks.append(Paragraph(f"The whole run is a baseline: the service ran without {text.listed(off)}."))
+    if rows:
+        columns = (
+            "Optimization", "Cases", "n", "With [s]", "Without [s]", "Difference %", "95 % CI of the difference [ms]",
+        )  # fmt: skip
+        caption = "Average response time of completed jobs; interval of the difference of the means by Welch's t."
+        blocks.append(Table(columns, rows, columns[2:], caption))
+    if not blocks:
+        blocks.append(Paragraph("No optimization and its baseline ran."))
+    return Section("Optimizations and baselines", tuple(blocks))
+
 
 PROVIDERS = ("llm", "tts", "image")
 
@@ -48,7 +113,7 @@ def calls_of(evidence: Evidence, scenario: str, case: str, provider: str) -> lis
     ]
 
 
-def section(evidence: Evidence) -> Section:
+def pooling(evidence: Evidence) -> Section:
     """Return the case with pooled connections next to the one without."""
     title = "Connection pooling"
     found = pooled(evidence)
@@ -74,10 +139,10 @@ def section(evidence: Evidence) -> Section:
             f"Average time to open a connection, over the life of the service's process: {', '.join(known)}. On "
             "loopback without TLS; over a network it takes one round trip, and one or two more for TLS."
         )
-    return Section(title, (Bullets(tuple(items)), _table(evidence, found)))
+    return Section(title, (Bullets(tuple(items)), _connections_table(evidence, found)))
 
 
-def _table(evidence: Evidence, found: Subject) -> Table:
+def _connections_table(evidence: Evidence, found: Subject) -> Table:
     rows = []
     for case in reversed(found.cases):
         each = job_seconds(evidence, found.name, case)

@@ -1,9 +1,11 @@
-"""Every instrument that the processes record, and the names that Prometheus gives it."""
+"""Everything that the processes record: instruments, with the names that Prometheus gives them, and spans."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -93,7 +95,7 @@ class Instrument(msgspec.Struct, frozen=True):
         return "_".join([*tokens, "total"] if self.metric.instrument == "counter" else tokens)
 
 
-def load() -> tuple[Instrument, ...]:
+def load_instruments() -> tuple[Instrument, ...]:
     """Return every instrument, by name."""
     own = [Instrument(metric, (component,)) for component, path in FILES.items() for metric in registry.read(path)]
     libraries = [Instrument(metric, metric.components) for metric in registry.read(LIBRARIES)]
@@ -103,3 +105,43 @@ def load() -> tuple[Instrument, ...]:
 def series(instruments: Iterable[Instrument]) -> frozenset[str]:
     """Return the names of series as Prometheus has them, with those of other programs of the stack."""
     return frozenset(name for instrument in instruments for name in instrument.series) | frozenset(STACK)
+
+
+SPANS_FILE = Path(__file__).with_name("spans.yaml")
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One kind of span."""
+
+    name: str
+    component: str
+    kind: Literal["internal", "client", "server"]
+    meaning: str
+    attributes: tuple[str, ...]
+    sometimes: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
+
+    def matches(self, name: str) -> bool:
+        """Return True when a span of this name can be of this kind."""
+        parts = (part if part.startswith("<") else re.escape(part) for part in re.split(r"(<\w+>)", self.name))
+        return re.fullmatch("".join(r"\S*" if part.startswith("<") else part for part in parts), name) is not None
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One kind of span event."""
+
+    name: str
+    meaning: str
+    attributes: tuple[str, ...]
+
+
+class Traces(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    spans: tuple[Span, ...]
+    events: tuple[Event, ...]
+
+
+def load_spans() -> Traces:
+    """Return the declared spans and events."""
+    return msgspec.yaml.decode(SPANS_FILE.read_bytes(), type=Traces)
