@@ -22,7 +22,7 @@ from reelbench.service.faults.plan import FaultsError
 from reelbench.service.metrics import Metrics
 from reelbench.service.settings import Settings
 from reelbench.service.store.assets import Assets
-from reelbench.service.store.connection import OFFER
+from reelbench.service.store.faults import OFFER
 
 
 def create_app(

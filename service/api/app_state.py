@@ -27,7 +27,8 @@ from reelbench.service.provider_client.resilience import Resilience
 from reelbench.service.settings import Settings, Toggles
 from reelbench.service.store.assets import Assets
 from reelbench.service.store.backlog import Backlog
-from reelbench.service.store.connection import Connection, StoreFaults, connect
+from reelbench.service.store.connection import Connection, connect
+from reelbench.service.store.faults import StoreFaults
 from reelbench.service.store.kept_states import KeptStates
 from reelbench.service.store.leases import Heartbeat, Leases
 from reelbench.service.store.spool import Spool

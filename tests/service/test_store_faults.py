@@ -22,7 +22,8 @@ from reelbench.service.faults.faults import Faults
 from reelbench.service.faults.plan import Plan, Rule
 from reelbench.service.metrics import Metrics
 from reelbench.service.settings import Settings
-from reelbench.service.store.connection import OFFER, Connection, StoreError, StoreFaults, connect
+from reelbench.service.store.connection import Connection, StoreError, connect
+from reelbench.service.store.faults import OFFER, StoreFaults
 from reelbench.service.store.store import Store
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))

@@ -8,7 +8,7 @@ import msgspec
 
 from reelbench.service.faults.faults import Faults
 from reelbench.service.faults.plan import Plan, Rule
-from reelbench.service.store.connection import OFFER
+from reelbench.service.store.faults import OFFER
 
 
 class Time:

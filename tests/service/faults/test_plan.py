@@ -7,7 +7,7 @@ import pytest
 
 from reelbench.service.faults.plan import FaultsError, Offer, Plan, Rule, read
 from reelbench.service.providers.exchange import OFFER
-from reelbench.service.store.connection import OFFER as STORE
+from reelbench.service.store.faults import OFFER as STORE
 
 
 def refusal(plan: object, offer: Offer = OFFER) -> FaultsError:
