@@ -70,6 +70,41 @@ def test_every_link_leads_to_a_file_and_a_heading_that_are_there(page: Page) -> 
     assert broken == []
 
 
+def phrases_hook() -> dict[str, str]:
+    """Return the pre-commit hook that holds the pattern of the phrases to avoid."""
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    (hook,) = (hook for hook in repository["hooks"] if hook["id"] == "phrases")
+    return hook
+
+
+def test_no_phrase_to_avoid_stands_in_code_or_pages() -> None:
+    hook = phrases_hook()
+    phrase, excluded = re.compile(hook["entry"]), re.compile(hook["exclude"])
+    checked = [
+        name for name in tracked() if name.endswith((".py", ".md", ".yaml", ".yml")) and not excluded.search(name)
+    ]
+    assert len(checked) > 100
+    found = [
+        f"{name}:{number}: {match[0]}"
+        for name in checked
+        for number, line in enumerate((ROOT / name).read_text().splitlines(), 1)
+        if (match := phrase.search(line))
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("words", [("all", "the", "same"), ("comes", "to"), ("for", "good"), ("by", "turns")])
+def test_a_phrase_to_avoid_is_found(words: tuple[str, ...]) -> None:
+    assert re.search(phrases_hook()["entry"], " ".join(words))
+
+
+@each_page()
+def test_no_word_to_avoid_stands_in_a_page(page: Page) -> None:
+    lines = (ROOT / ".codespell" / "words.txt").read_text().splitlines()
+    words = {line.partition("->")[0] for line in lines if line}
+    assert words & set(re.findall(r"[a-z]+", page.prose.lower())) == set()
+
+
 @pytest.mark.parametrize("folder", ["docs", "docs/decisions"])
 def test_every_page_is_in_the_index_of_its_folder(folder: str) -> None:
     index = next(page for page in PAGES if page.name == f"{folder}/README.md")

@@ -60,7 +60,8 @@ def call(name: str, function: Callable[..., None], arguments: Sequence[str]) -> 
     try:
         code: Any = app(list(arguments), standalone_mode=False, prog_name=f"reelbench {name}")
     except usage_error as error:
-        return _usage(error.format_message(), f"reelbench {name}")  # type: ignore[attr-defined]
+        message = error.format_message().replace("Value error, ", "")  # type: ignore[attr-defined] # pydantic's prefix
+        return _usage(message, f"reelbench {name}")
     except typer.Abort:
         return ExitCode.INTERRUPTED
     return int(code or ExitCode.PASS)

@@ -35,7 +35,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
         (("report",), "reelbench run"),
         (("report", "."), "name a folder under runs/"),
         (("list", "runs"), "reelbench run"),
-        (("list", "things"), "scenarios"),
+        (("list", "things"), "'what': 'things' is not one of 'scenarios'"),
         (("check", "missing.yaml"), "missing.yaml"),
     ],
 )
