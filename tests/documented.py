@@ -166,7 +166,7 @@ def script(commands: Sequence[str]) -> str:
     for command in commands:
         line = fitted(command)
         for documented, stand_in in STAND_INS.items():
-            line = re.sub(rf"(?<!\w){re.escape(documented)}(?!\w)", lambda _, text=stand_in: text, line)
+            line = re.sub(rf"(?<!\w){re.escape(documented)}(?!\w)", lambda _, text=stand_in: str(text), line)  # type: ignore[misc]
         for documented, port in ports.items():
             line = re.sub(rf"\b{documented}\b", str(port), line)
         lines.append(f"echo {shlex.quote('$ ' + line)}")

@@ -41,7 +41,7 @@ SAYS = {
 """Text that the output of a section must contain."""
 
 
-def marked() -> list[object]:
+def marked() -> list[pytest.ParameterSet]:
     """Sections with a command start processes; those that start or report a run share the acceptance suite's."""
     found = []
     for place, blocks in SECTIONS.items():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from opentelemetry.context import Context
 from opentelemetry.metrics import NoOpMeter
@@ -16,7 +18,7 @@ VALUES = [0.0, 0.003, 0.02, 0.02, 1.5, 700.0]
 ATTRIBUTES = {"scenario": "s", "case": "c"}
 
 
-def points(reader: InMemoryMetricReader) -> dict[str, object]:
+def points(reader: InMemoryMetricReader) -> dict[str, Any]:
     data = reader.get_metrics_data()
     if data is None:
         return {}
