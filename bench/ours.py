@@ -28,8 +28,8 @@ from reelbench.loadgen.record.jobs import read_jobs, read_requests
 from reelbench.loadgen.record.run import read_run
 from reelbench.loadgen.record.run_files import RecordError
 from reelbench.reporting.statistics.intervals import summarize
+from reelbench.stack.endpoints import free_ports
 from reelbench.stack.environment import module_command, scraped_telemetry
-from reelbench.stack.ports import free_ports
 
 SCRAPE: Final = 1.0
 HOLD: Final = 0.3

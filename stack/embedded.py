@@ -16,13 +16,12 @@ from reelbench import HOME
 from reelbench.loadgen.record.run_files import SCHEMA_VERSION
 from reelbench.loadgen.record.stack import ComponentRecord, PrometheusRecord, StackRecord, write_stack
 from reelbench.stack import prometheus, readiness
-from reelbench.stack.await_telemetry import DEADLINE, TelemetryEnd, await_telemetry
 from reelbench.stack.endpoints import LOADGEN, PROMETHEUS, PROVIDERS, SERVICE, Endpoints, allocate
 from reelbench.stack.environment import component_environment, module_command, version
 from reelbench.stack.errors import PortTakenError, StackError
-from reelbench.stack.lock import exclusive
 from reelbench.stack.processes import Child, Processes
-from reelbench.stack.prometheus import PrometheusBinary
+from reelbench.stack.prometheus import PrometheusBinary, exclusive
+from reelbench.stack.readiness import DEADLINE, TelemetryEnd, await_telemetry
 
 DATA_DIR = "prometheus"
 TRACES_DIR = "traces"

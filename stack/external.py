@@ -16,11 +16,11 @@ from reelbench import HOME
 from reelbench.loadgen.record.run_files import SCHEMA_VERSION
 from reelbench.loadgen.record.stack import ComponentRecord, PrometheusRecord, StackRecord, write_stack
 from reelbench.stack import dotenv, http, readiness
-from reelbench.stack.await_telemetry import TelemetryEnd, await_telemetry
 from reelbench.stack.endpoints import LOADGEN, PROVIDERS, SERVICE
 from reelbench.stack.environment import module_command, pushing_environment, version
 from reelbench.stack.errors import StackError
 from reelbench.stack.processes import Child, Processes
+from reelbench.stack.readiness import TelemetryEnd, await_telemetry
 
 TRACES_DIR = "traces"
 VARIABLES = {

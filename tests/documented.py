@@ -15,7 +15,7 @@ import typer
 import yaml
 
 import reelbench.loadgen.__main__ as generator
-from reelbench.stack.ports import free_ports
+from reelbench.stack.endpoints import free_ports
 from reelbench.suite.commands.command_line import COMMANDS
 from tests.pages import ROOT, Block, pages, tracked
 

@@ -14,7 +14,7 @@ import aiohttp
 import msgspec
 
 from reelbench.loadgen.plan.fault_plan import PlannedFault
-from reelbench.loadgen.target.api_types import ErrorEnvelope
+from reelbench.loadgen.target.api import ErrorEnvelope
 
 TIMEOUT_SECONDS = 5.0
 

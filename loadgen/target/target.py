@@ -14,14 +14,13 @@ from opentelemetry.context import Context
 from opentelemetry.trace import NoOpTracer, SpanKind, StatusCode, Tracer
 
 from reelbench.loadgen.clock import Clock
-from reelbench.loadgen.document import Document
-from reelbench.loadgen.http.multipart import Form
+from reelbench.loadgen.document import Document, Form
 from reelbench.loadgen.http.trace_headers import traceparent
 from reelbench.loadgen.http.transport import EnoughError, Request, Transport, TransportError, open_transport
 from reelbench.loadgen.plan.plan import PlannedJob
-from reelbench.loadgen.target import operations as api
+from reelbench.loadgen.target import api
 from reelbench.loadgen.target.answer import Answer, Content, Reply, one_line
-from reelbench.loadgen.target.api_types import DeletedVideo, Manifest, Video, VideoList
+from reelbench.loadgen.target.api import DeletedVideo, Manifest, Video, VideoList
 
 T = TypeVar("T")
 

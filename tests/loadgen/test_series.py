@@ -12,7 +12,7 @@ from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import set_span_in_context
 
-from reelbench.loadgen.bound_histogram import BoundHistogram
+from reelbench.loadgen.metrics import BoundHistogram
 
 VALUES = [0.0, 0.003, 0.02, 0.02, 1.5, 700.0]
 ATTRIBUTES = {"scenario": "s", "case": "c"}
