@@ -41,19 +41,17 @@ def read_document(path: Path) -> Document:
     """
     try:
         if path.is_dir():
-            msg = f"document {path} is a directory; name a PDF or a text file"
-            raise DocumentError(msg)
+            raise DocumentError(f"document {path} is a directory; name a PDF or a text file")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        msg = f"document {path} cannot be read ({error.strerror}); name a readable PDF or text file"
-        raise DocumentError(msg) from error
+        raise DocumentError(
+            f"document {path} cannot be read ({error.strerror}); name a readable PDF or text file"
+        ) from error
     if not data:
-        msg = f"document {path} is empty; name a PDF or text file with content"
-        raise DocumentError(msg)
+        raise DocumentError(f"document {path} is empty; name a PDF or text file with content")
     if len(data) > MAX_BYTES:
-        msg = f"document {path} is larger than 20 MiB; use a smaller one"
-        raise DocumentError(msg)
+        raise DocumentError(f"document {path} is larger than 20 MiB; use a smaller one")
     name = os.fsencode(path.name).decode(
         errors="replace"
     )  # a file name may be any bytes; records and requests are UTF-8
@@ -68,8 +66,7 @@ def _media_type(path: Path, data: bytes) -> str:
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        msg = f"document {path} is neither a PDF nor UTF-8 text; convert it to one of them"
-        raise DocumentError(msg)
+        raise DocumentError(f"document {path} is neither a PDF nor UTF-8 text; convert it to one of them")
     return "text/plain"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
-from types import TracebackType
 from typing import Final, Self, TypeVar
 from urllib.parse import quote
 
@@ -87,9 +86,7 @@ class Target:
         self._transport = open_transport(self._url, self._connections)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._transport is not None:
             await self._transport.close()
 
@@ -173,14 +170,14 @@ class Target:
         except TimeoutError:
             reply = Reply(None, error=f"time-out after {CHECK_SECONDS:g} s")
         if reply.status is None:
-            msg = f"target {self._url} gives no HTTP answer ({reply.error}); start the service or correct --target"
-            raise TargetError(msg)
+            raise TargetError(
+                f"target {self._url} gives no HTTP answer ({reply.error}); start the service or correct --target"
+            )
         if reply.value is None:
-            msg = (
+            raise TargetError(
                 f"target {self._url} does not speak the OpenAI Videos API: GET /v1/videos?limit=1 gave "
                 f"{reply.error}; correct --target"
             )
-            raise TargetError(msg)
 
     async def _read(
         self,
