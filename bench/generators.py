@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
@@ -37,6 +37,23 @@ class Load:
     jobs: int = 0
     rate: int = 0
     seconds: int = 0
+
+
+def one_case(name: str, case: Mapping[str, Any], steps: Sequence[str], *, encoding: str) -> dict[str, Any]:
+    """Return a scenario with one case, in the form of a scenario file."""
+    return {
+        "name": name,
+        "dimension": "performance",
+        "title": "Benchmark",
+        "why": "Cost of measuring.",
+        "steps": list(steps),
+        "encoding": encoding,
+        "video": {"seconds": "4", "size": "720x1280"},
+        "time_limit": 60,
+        "poll_interval": 0.25,
+        "cases": [{"name": name, **case}],
+        "objectives": {},
+    }
 
 
 class Figures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

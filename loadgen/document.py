@@ -14,6 +14,8 @@ from reelbench.loadgen.record.run import DocumentRecord
 
 SAMPLE = Path(__file__).parent / "documents" / "sample_paper.pdf"
 MAX_BYTES = 20 * 1024 * 1024
+_ESCAPES: Final = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
+"""Escapes in file names, as in browsers (WHATWG HTML, multipart/form-data)."""
 
 
 class DocumentError(Exception):
@@ -68,10 +70,6 @@ def _media_type(path: Path, data: bytes) -> str:
     if "\0" in text:
         raise DocumentError(f"document {path} is neither a PDF nor UTF-8 text; convert it to one of them")
     return "text/plain"
-
-
-_ESCAPES: Final = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
-"""Escapes in file names, as in browsers (WHATWG HTML, multipart/form-data)."""
 
 
 class Form:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from reelbench import HOME
-from reelbench.loadgen.record.run_files import SCHEMA_VERSION
+from reelbench.loadgen.record.run_files import SCHEMA_VERSION, TRACES_DIR
 from reelbench.loadgen.record.stack import ComponentRecord, PrometheusRecord, StackRecord, write_stack
 from reelbench.stack import prometheus, readiness
 from reelbench.stack.endpoints import LOADGEN, PROMETHEUS, PROVIDERS, SERVICE, Endpoints, allocate
@@ -23,7 +23,6 @@ from reelbench.stack.prometheus import PrometheusBinary, exclusive
 from reelbench.stack.readiness import DEADLINE, TelemetryEnd, await_telemetry
 
 DATA_DIR = "prometheus"
-TRACES_DIR = "traces"
 LOGS_DIR = "logs"
 CONFIG_FILE = "prometheus.yml"
 READY_DEADLINE = 30.0
@@ -160,15 +159,6 @@ class EmbeddedStack:
             directory=HOME,
             stdout=self._run_dir / TRACES_DIR / f"{LOADGEN}.jsonl",
         )
-
-    def check(self) -> None:
-        """Raise if a component of the stack has ended.
-
-        Raises:
-            StackError: with the component's last messages.
-        """
-        for child in self._children:
-            child.check()
 
     def await_telemetry(self, after: float, *, deadline: float = DEADLINE) -> TelemetryEnd:
         """Wait until every component was scraped at or after `after` (Unix time in seconds), and record the result.

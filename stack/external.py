@@ -12,7 +12,7 @@ from typing import Self
 import msgspec
 
 from reelbench import HOME
-from reelbench.loadgen.record.run_files import SCHEMA_VERSION
+from reelbench.loadgen.record.run_files import SCHEMA_VERSION, TRACES_DIR
 from reelbench.loadgen.record.stack import ComponentRecord, PrometheusRecord, StackRecord, write_stack
 from reelbench.stack import dotenv, http, readiness
 from reelbench.stack.endpoints import LOADGEN, PROVIDERS, SERVICE
@@ -21,7 +21,6 @@ from reelbench.stack.errors import StackError
 from reelbench.stack.processes import Child, Processes
 from reelbench.stack.readiness import TelemetryEnd, await_telemetry
 
-TRACES_DIR = "traces"
 VARIABLES = {
     "service": "SERVICE_URL",
     "prometheus": "PROMETHEUS_URL",

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 import msgspec
 import requests
 from grafana_client import GrafanaApi
 from grafana_client.client import GrafanaException
 
+from reelbench.stack.http import may_use_proxy
+
 _TIMEOUT = 2.0
 """Seconds; a slow Grafana must not delay a run."""
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _REASONS = {401: "it asks for a login", 403: "it accepts annotations only after a login"}
 
 
@@ -35,8 +35,7 @@ class Grafana:
         # The client appends "api" to the path.
         self._api: GrafanaApi | None = GrafanaApi.from_url(f"{url.rstrip('/')}/", timeout=_TIMEOUT)
         self._api.client.s.max_redirects = 0  # redirects lead to a login
-        # A proxy that is set for the internet must not see loopback traffic.
-        self._api.client.s.trust_env = urlsplit(url).hostname not in _LOOPBACK
+        self._api.client.s.trust_env = may_use_proxy(url)
         self._written: dict[str, tuple[int, dict[str, Any]]] = {}
 
     def __enter__(self) -> Self:

@@ -19,6 +19,8 @@ from reelbench.loadgen.plan.fault_plan import problems as fault_problems
 from reelbench.loadgen.plan.scenario import DIMENSIONS, PROFILES, STEPS, Case, PerProfile, Scenario
 from reelbench.loadgen.strict_yaml import UnreadableError, dotted, read_mapping
 
+FOLDER = Path(__file__).parents[1] / "scenarios"
+
 
 def keys(model: type[BaseModel]) -> dict[str, FieldInfo]:
     """Return the fields of a model by their keys in the file."""
@@ -58,9 +60,6 @@ def model_at(root: type[BaseModel], location: tuple[int | str, ...]) -> type[Bas
                 return None
             model = kind
     return model
-
-
-FOLDER = Path(__file__).parents[1] / "scenarios"
 
 
 class ScenarioError(Exception):
