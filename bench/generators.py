@@ -96,18 +96,6 @@ class Generator(Protocol):
         """
 
 
-def read_report(folder: Path, name: str) -> Figures:
-    """Read the file ``report.json`` that the peers write.
-
-    Raises:
-        BenchError: the file is missing or malformed.
-    """
-    try:
-        return msgspec.json.decode((folder / "report.json").read_bytes(), type=Figures)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise BenchError(f"{name} left no figures ({error}); run it again") from error
-
-
 K6_VERSION: Final = "1.1.0"
 LOCUST_VERSION: Final = "2.46.7"
 INSTALL_SECONDS: Final = 300
@@ -115,10 +103,27 @@ SCRIPTS: Final = Path(__file__).parent / "peers"
 
 
 @dataclass(frozen=True, slots=True)
-class K6:
-    """k6: closed loops are virtual users that share the iterations; arrivals have a constant rate."""
+class _Peer:
+    """A generator whose script writes its figures to ``report.json``."""
 
     program: Path
+    name: str
+
+    def attend(self, process: subprocess.Popen[bytes], folder: Path) -> None:
+        """Do nothing."""
+
+    def figures(self, folder: Path) -> Figures:
+        """Read the script's report."""
+        try:
+            return msgspec.json.decode((folder / "report.json").read_bytes(), type=Figures)
+        except (OSError, msgspec.MsgspecError) as error:
+            raise BenchError(f"{self.name} left no figures ({error}); run it again") from error
+
+
+@dataclass(frozen=True, slots=True)
+class K6(_Peer):
+    """k6: closed loops are virtual users that share the iterations; arrivals have a constant rate."""
+
     name: str = f"k6 {K6_VERSION}"
 
     def command(self, load: Load, target: str, folder: Path) -> Command:
@@ -126,19 +131,11 @@ class K6:
         arguments = [str(self.program), "run", "--quiet", "--no-usage-report", str(SCRIPTS / "k6.js")]
         return Command(arguments, _settings(load, target, folder))
 
-    def attend(self, process: subprocess.Popen[bytes], folder: Path) -> None:
-        """Do nothing."""
-
-    def figures(self, folder: Path) -> Figures:
-        """Read the script's report."""
-        return read_report(folder, self.name)
-
 
 @dataclass(frozen=True, slots=True)
-class Locust:
+class Locust(_Peer):
     """Locust with its fast client: each user is a closed loop; arrivals are a constant throughput of all users."""
 
-    program: Path
     name: str = f"Locust {LOCUST_VERSION} FastHttpUser"
 
     def command(self, load: Load, target: str, folder: Path) -> Command:
@@ -148,13 +145,6 @@ class Locust:
         if load.mode == "freeze":
             arguments += ["--run-time", f"{load.seconds}s"]
         return Command(arguments, _settings(load, target, folder))
-
-    def attend(self, process: subprocess.Popen[bytes], folder: Path) -> None:
-        """Do nothing."""
-
-    def figures(self, folder: Path) -> Figures:
-        """Read the locustfile's report."""
-        return read_report(folder, self.name)
 
 
 def install(say: Callable[[str], None]) -> list[Generator]:
