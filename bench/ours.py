@@ -18,7 +18,7 @@ import requests
 import uvloop
 from rich.console import Console
 
-from reelbench.bench.generators import BenchError, Command, Figures, Load
+from reelbench.bench.generators import BenchError, Command, Figures, Load, one_case
 from reelbench.loadgen import telemetry
 from reelbench.loadgen.document import SAMPLE, read_document
 from reelbench.loadgen.drive.session import execute
@@ -28,8 +28,8 @@ from reelbench.loadgen.record.jobs import read_jobs, read_requests
 from reelbench.loadgen.record.run import read_run
 from reelbench.loadgen.record.run_files import RecordError
 from reelbench.reporting.statistics.intervals import summarize
+from reelbench.stack.endpoints import free_ports
 from reelbench.stack.environment import module_command, scraped_telemetry
-from reelbench.stack.ports import free_ports
 
 SCRAPE: Final = 1.0
 HOLD: Final = 0.3
@@ -94,19 +94,8 @@ def scenario(load: Load) -> dict[str, Any]:
     else:
         case = {"model": "open", "arrivals": "constant", "rate": load.rate}
         case |= {"seconds": dict.fromkeys(PROFILES, load.seconds), "warmup_seconds": dict.fromkeys(PROFILES, 0)}
-    return {
-        "name": "bench",
-        "dimension": "performance",
-        "title": "Benchmark",
-        "why": "Cost of the load generator itself.",
-        "steps": ["create", "wait", *(["content"] if load.mode == "rate" else [])],
-        "encoding": "json",
-        "video": {"seconds": "4", "size": "720x1280"},
-        "time_limit": 60,
-        "poll_interval": 0.25,
-        "cases": [{"name": "bench"} | case],
-        "objectives": {},
-    }
+    steps = ["create", "wait", *(["content"] if load.mode == "rate" else [])]
+    return one_case("bench", case, steps, encoding="json")
 
 
 def main(target: str, folder: Path, spec: dict[str, Any]) -> int:

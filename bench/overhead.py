@@ -22,6 +22,7 @@ import uvloop
 from rich.console import Console
 
 from reelbench import HOME
+from reelbench.bench.generators import BenchError, one_case
 from reelbench.bench.ratio import ratio
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.document import Document
@@ -39,10 +40,6 @@ from reelbench.stack.prometheus import PrometheusBinary
 
 Arm = Literal["on", "off"]
 IN_FLIGHT = 16
-
-
-class OverheadError(Exception):
-    """A measurement that went wrong; the message is one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +62,13 @@ def measured(jobs: Sequence[JobRecord]) -> Measured:
     """Return rate and P95 of the measured jobs.
 
     Raises:
-        OverheadError: not every job was completed.
+        BenchError: not every job was completed.
     """
     counted = [job for job in jobs if not job.warmup]
     summary = summarize([job.done - job.due for job in counted])
     failed = sum(job.outcome is not Outcome.COMPLETED for job in counted)
     if summary is None or failed:
-        raise OverheadError(f"{failed} of {len(counted)} jobs were not completed; run it again on a quiet machine")
+        raise BenchError(f"{failed} of {len(counted)} jobs were not completed; run it again on a quiet machine")
     window = max(job.done for job in counted) - min(job.due for job in counted)
     return Measured(len(counted) / window, summary.p95.value)
 
@@ -80,23 +77,8 @@ def scenario(jobs: int) -> Scenario:
     """Return the load: a closed loop as in throughput, with as many jobs in flight as the service has workers."""
     count = dict.fromkeys(PROFILES, jobs)
     warmup = dict.fromkeys(PROFILES, IN_FLIGHT)
-    return Scenario.model_validate(
-        {
-            "name": "overhead",
-            "dimension": "performance",
-            "title": "Overhead",
-            "why": "Cost of telemetry.",
-            "steps": ["create", "wait", "content"],
-            "encoding": "multipart",
-            "video": {"seconds": "4", "size": "720x1280"},
-            "time_limit": 60,
-            "poll_interval": 0.25,
-            "cases": [
-                {"name": "n16", "model": "closed", "concurrency": IN_FLIGHT, "iterations": count, "warmup": warmup}
-            ],
-            "objectives": {},
-        }
-    )
+    case = {"model": "closed", "concurrency": IN_FLIGHT, "iterations": count, "warmup": warmup}
+    return Scenario.model_validate(one_case("overhead", case, ["create", "wait", "content"], encoding="multipart"))
 
 
 def run(
@@ -113,7 +95,7 @@ def run(
         say: receives one line for each pair.
 
     Raises:
-        OverheadError: a load went wrong.
+        BenchError: a load went wrong.
         StackError: a service did not start.
         KeyboardInterrupt: the user interrupted it.
     """
@@ -186,7 +168,7 @@ def _drive(url: str, folder: Path, load: Scenario, seed: int, document: Document
     if code == ExitCode.INTERRUPTED:
         raise KeyboardInterrupt
     if code != ExitCode.PASS:
-        raise OverheadError(f"the load ended with exit code {code}: {said.getvalue().strip()[-300:]}")
+        raise BenchError(f"the load ended with exit code {code}: {said.getvalue().strip()[-300:]}")
 
 
 def _shown(found: Measured) -> str:

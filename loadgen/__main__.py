@@ -1,4 +1,4 @@
-"""Command line of the load generator: ``python -m reelbench.loadgen run|check|list``.
+"""Command line of the load generator: ``python -m reelbench.loadgen run``.
 
 Standard output of ``run`` is reserved for the trace exporter; messages go to standard error.
 """
@@ -25,13 +25,14 @@ from reelbench.loadgen import telemetry
 from reelbench.loadgen.document import SAMPLE
 from reelbench.loadgen.drive.session import execute
 from reelbench.loadgen.options import OptionsError, check_options
-from reelbench.loadgen.plan.arrivals import expected_jobs
-from reelbench.loadgen.plan.scenario import PROFILES, Scenario
-from reelbench.loadgen.plan.scenario_file import ScenarioError, load_folder
+from reelbench.loadgen.plan.scenario import PROFILES
 
-app = typer.Typer(
-    help="Drives a text-to-video service with known load.", no_args_is_help=True, pretty_exceptions_enable=False
-)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def main() -> None:
+    """Drive a text-to-video service with known load."""  # a callback keeps `run` a subcommand
 
 
 @app.command()
@@ -83,31 +84,6 @@ def run(
     finally:
         telemetry.shutdown()
     raise typer.Exit(code)
-
-
-@app.command()
-def check() -> None:
-    """Validate all scenario files."""
-    scenarios = _load()
-    cases = sum(len(scenario.cases) for scenario in scenarios.values())
-    typer.echo(f"{len(scenarios)} scenarios with {cases} cases are valid")
-
-
-@app.command("list")
-def list_scenarios() -> None:
-    """List the scenarios with the number of measured jobs per profile."""
-    scenarios = _load()
-    width = max(len(name) for name in scenarios)
-    for scenario in scenarios.values():
-        jobs = ", ".join(f"{name} {sum(expected_jobs(case, name) for case in scenario.cases)}" for name in PROFILES)
-        typer.echo(f"{scenario.name:{width}}  {scenario.title} ({scenario.dimension}; jobs: {jobs})")
-
-
-def _load() -> dict[str, Scenario]:
-    try:
-        return load_folder()
-    except ScenarioError as error:
-        _stop(error.errors)
 
 
 def _stop(errors: tuple[str, ...] | list[str]) -> NoReturn:

@@ -46,32 +46,27 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        msg = f"cannot be read ({error.strerror}); make it a readable file"
-        raise UnreadableError(msg) from error
+        raise UnreadableError(f"cannot be read ({error.strerror}); make it a readable file") from error
 
 
 def parse_mapping(data: bytes, kind: str, first: str, *, ours: bool = False) -> tuple[dict[str, Any], list[str]]:
     """Parse bytes; arguments, result and errors as for `read_mapping`."""
     if len(data) > MAX_BYTES and not ours:
-        msg = f"has {len(data)} bytes; a {kind} has at most {MAX_BYTES}"
-        raise UnreadableError(msg)
+        raise UnreadableError(f"has {len(data)} bytes; a {kind} has at most {MAX_BYTES}")
     try:
         text = data.decode("utf-8")
         if not ours:
             _reject_expansion(text, kind)
         return _parse(_Loader(text), kind, first)
     except UnicodeDecodeError as error:
-        msg = "is not UTF-8 text; save it as UTF-8"
-        raise UnreadableError(msg) from error
+        raise UnreadableError("is not UTF-8 text; save it as UTF-8") from error
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        msg = f"{line}not valid YAML: {error.problem or error.context}; correct it"
-        raise UnreadableError(msg) from error
+        raise UnreadableError(f"{line}not valid YAML: {error.problem or error.context}; correct it") from error
     except yaml.YAMLError as error:
         # Cut off the name of PyYAML's buffer ('in "<unicode string>", position 3').
         problem = " ".join(str(error).split('in "<')[0].split())
-        msg = f"not valid YAML: {problem}; correct it"
-        raise UnreadableError(msg) from error
+        raise UnreadableError(f"not valid YAML: {problem}; correct it") from error
 
 
 def dotted(location: tuple[int | str, ...]) -> str:
@@ -111,18 +106,15 @@ def _reject_expansion(text: str, kind: str) -> None:
             )
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > _MAX_DEPTH:
-            msg = f"is nested too deeply; a {kind} has three levels"
-            raise UnreadableError(msg)
+            raise UnreadableError(f"is nested too deeply; a {kind} has three levels")
 
 
 def _parse(loader: _Loader, kind: str, first: str) -> tuple[dict[str, Any], list[str]]:
     node = loader.get_single_node()
     if node is None:
-        msg = f"is empty; copy another {kind} file to begin with"
-        raise UnreadableError(msg)
+        raise UnreadableError(f"is empty; copy another {kind} file to begin with")
     if not isinstance(node, yaml.MappingNode):
-        msg = f"is not a mapping of keys to values; begin with '{first}: ...'"
-        raise UnreadableError(msg)
+        raise UnreadableError(f"is not a mapping of keys to values; begin with '{first}: ...'")
     return loader.construct_document(node), list(_repeated_keys(node, (), set()))
 
 

@@ -35,11 +35,13 @@ def configure(service_name: str) -> None:
             os.environ.get(f"OTEL_EXPORTER_PROMETHEUS_{part}", default)
             for part, default in (("HOST", "localhost"), ("PORT", "9464"))
         )
-        msg = f"cannot serve metrics on {address} ({error.strerror}); set OTEL_EXPORTER_PROMETHEUS_PORT to a free port"
-        raise TelemetryError(msg) from error
+        raise TelemetryError(
+            f"cannot serve metrics on {address} ({error.strerror}); set OTEL_EXPORTER_PROMETHEUS_PORT to a free port"
+        ) from error
     except (RuntimeError, ValueError) as error:
-        msg = f"telemetry cannot be set up ({error}); correct the OTEL_* environment variables"
-        raise TelemetryError(msg) from error
+        raise TelemetryError(
+            f"telemetry cannot be set up ({error}); correct the OTEL_* environment variables"
+        ) from error
 
 
 def tracer() -> trace.Tracer:

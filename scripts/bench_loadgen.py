@@ -15,8 +15,7 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from reelbench.bench.generators import BenchError
-from reelbench.bench.k6_locust import K6, install
+from reelbench.bench.generators import K6, BenchError, install
 from reelbench.bench.loadgen import USERS, freeze_lines, freezes, rate_lines, rates
 from reelbench.bench.ours import Ours
 from reelbench.bench.rig import cores

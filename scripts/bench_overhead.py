@@ -14,7 +14,8 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from reelbench.bench.overhead import OverheadError, lines, run
+from reelbench.bench.generators import BenchError
+from reelbench.bench.overhead import lines, run
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.document import SAMPLE, read_document
 from reelbench.stack.binaries import find_prometheus
@@ -32,7 +33,7 @@ def main(
     try:
         prometheus = find_prometheus(report=say)
         found = run(pairs, jobs, seed, document=read_document(SAMPLE), prometheus=prometheus, say=say)
-    except OverheadError as error:
+    except BenchError as error:
         fail(ExitCode.INCONCLUSIVE, [str(error)])
     except StackError as error:
         fail(ExitCode.ABSENT, [str(error)])

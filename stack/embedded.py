@@ -9,23 +9,20 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from reelbench import HOME
-from reelbench.loadgen.record.run_files import SCHEMA_VERSION
+from reelbench.loadgen.record.run_files import SCHEMA_VERSION, TRACES_DIR
 from reelbench.loadgen.record.stack import ComponentRecord, PrometheusRecord, StackRecord, write_stack
 from reelbench.stack import prometheus, readiness
-from reelbench.stack.await_telemetry import DEADLINE, TelemetryEnd, await_telemetry
 from reelbench.stack.endpoints import LOADGEN, PROMETHEUS, PROVIDERS, SERVICE, Endpoints, allocate
 from reelbench.stack.environment import component_environment, module_command, version
 from reelbench.stack.errors import PortTakenError, StackError
-from reelbench.stack.lock import exclusive
 from reelbench.stack.processes import Child, Processes
-from reelbench.stack.prometheus import PrometheusBinary
+from reelbench.stack.prometheus import PrometheusBinary, exclusive
+from reelbench.stack.readiness import DEADLINE, TelemetryEnd, await_telemetry
 
 DATA_DIR = "prometheus"
-TRACES_DIR = "traces"
 LOGS_DIR = "logs"
 CONFIG_FILE = "prometheus.yml"
 READY_DEADLINE = 30.0
@@ -117,9 +114,7 @@ class EmbeddedStack:
             self._exit = entered.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._exit.close()
 
     @property
@@ -164,15 +159,6 @@ class EmbeddedStack:
             directory=HOME,
             stdout=self._run_dir / TRACES_DIR / f"{LOADGEN}.jsonl",
         )
-
-    def check(self) -> None:
-        """Raise if a component of the stack has ended.
-
-        Raises:
-            StackError: with the component's last messages.
-        """
-        for child in self._children:
-            child.check()
 
     def await_telemetry(self, after: float, *, deadline: float = DEADLINE) -> TelemetryEnd:
         """Wait until every component was scraped at or after `after` (Unix time in seconds), and record the result.

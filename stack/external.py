@@ -7,22 +7,20 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import msgspec
 
 from reelbench import HOME
-from reelbench.loadgen.record.run_files import SCHEMA_VERSION
+from reelbench.loadgen.record.run_files import SCHEMA_VERSION, TRACES_DIR
 from reelbench.loadgen.record.stack import ComponentRecord, PrometheusRecord, StackRecord, write_stack
 from reelbench.stack import dotenv, http, readiness
-from reelbench.stack.await_telemetry import TelemetryEnd, await_telemetry
 from reelbench.stack.endpoints import LOADGEN, PROVIDERS, SERVICE
 from reelbench.stack.environment import module_command, pushing_environment, version
 from reelbench.stack.errors import StackError
 from reelbench.stack.processes import Child, Processes
+from reelbench.stack.readiness import TelemetryEnd, await_telemetry
 
-TRACES_DIR = "traces"
 VARIABLES = {
     "service": "SERVICE_URL",
     "prometheus": "PROMETHEUS_URL",
@@ -109,9 +107,7 @@ class ExternalRun:
         self._write(None)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._processes.stop()
 
     @property

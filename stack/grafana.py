@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 import msgspec
 import requests
 from grafana_client import GrafanaApi
 from grafana_client.client import GrafanaException
 
+from reelbench.stack.http import may_use_proxy
+
 _TIMEOUT = 2.0
 """Seconds; a slow Grafana must not delay a run."""
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _REASONS = {401: "it asks for a login", 403: "it accepts annotations only after a login"}
 
 
@@ -36,16 +35,13 @@ class Grafana:
         # The client appends "api" to the path.
         self._api: GrafanaApi | None = GrafanaApi.from_url(f"{url.rstrip('/')}/", timeout=_TIMEOUT)
         self._api.client.s.max_redirects = 0  # redirects lead to a login
-        # A proxy that is set for the internet must not see loopback traffic.
-        self._api.client.s.trust_env = urlsplit(url).hostname not in _LOOPBACK
+        self._api.client.s.trust_env = may_use_proxy(url)
         self._written: dict[str, tuple[int, dict[str, Any]]] = {}
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._close()
 
     def annotate(self, key: str, started: float, ended: float | None, text: str, tags: Sequence[str]) -> None:

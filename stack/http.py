@@ -94,9 +94,13 @@ class _QueryAnswer(msgspec.Struct):
 
 def _session(url: str) -> requests.Session:
     session = requests.Session()
-    # A proxy that is set for the internet must not see loopback traffic.
-    session.trust_env = urlsplit(url).hostname not in _LOOPBACK
+    session.trust_env = may_use_proxy(url)
     return session
+
+
+def may_use_proxy(url: str) -> bool:
+    """Return False for loopback, whose traffic a proxy that is set for the internet must not see."""
+    return urlsplit(url).hostname not in _LOOPBACK
 
 
 def _reason(error: BaseException) -> str:

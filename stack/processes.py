@@ -7,10 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import FrameType
 from typing import IO, Self
 
 from reelbench.stack import orphan_reaper
@@ -91,9 +92,7 @@ class Processes:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(
@@ -192,3 +191,30 @@ def _start_orphan_reaper() -> subprocess.Popen[bytes]:
 def _append(path: Path) -> IO[bytes]:
     path.parent.mkdir(parents=True, exist_ok=True)
     return path.open("ab")
+
+
+class Forwarding:
+    """Passes SIGINT and SIGTERM on to the load generator while it runs."""
+
+    def __init__(self) -> None:
+        self._child: Child | None = None
+
+    def listen(self) -> None:
+        """Handle the signals from now on."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self.handle)
+
+    def handle(self, number: int, _frame: FrameType | None) -> None:
+        """Pass the signal on, or raise KeyboardInterrupt in this process."""
+        if self._child is None:
+            raise KeyboardInterrupt
+        self._child.signal(signal.Signals(number))
+
+    @contextmanager
+    def to(self, child: Child) -> Iterator[None]:
+        """Pass signals on to this child while the context is entered."""
+        self._child = child
+        try:
+            yield
+        finally:
+            self._child = None

@@ -1,18 +1,21 @@
-"""Facts about Prometheus: versions, configuration, command line and error messages.
+"""Facts about Prometheus: versions, configuration, command line and error messages; the lock over a run's metrics.
 
 Everything here is valid for 2.42, the oldest supported version, and for 3.x.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from reelbench.stack.errors import StackError
+from reelbench.stack.errors import InUseError, StackError
 
 OLDEST = (2, 42)
 SCRAPE_INTERVAL = 1
@@ -113,3 +116,40 @@ def command(binary: Path, *, config: Path, data: Path, port: int) -> list[str]:
 def trouble(log: str) -> str | None:
     """Return the problem in Prometheus' log, with the cure; None when no known phrase is in it."""
     return next((meaning for phrase, meaning in _TROUBLES.items() if phrase in log), None)
+
+
+LOCK_FILE = "prometheus.lock"
+
+
+@contextmanager
+def exclusive(run_dir: Path) -> Iterator[int]:
+    """Hold the lock over a run's metrics; yield the file descriptor for Prometheus to inherit.
+
+    Prometheus has its own lock, which distributions compile out. The lock here is on an open file that Prometheus
+    inherits: it is held until both Prometheus and the process that started it are gone.
+
+    Raises:
+        InUseError: another process has it.
+        StackError: the run directory cannot be written.
+    """
+    path = run_dir / LOCK_FILE
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise StackError(
+            f"Cannot write {path} ({error.strerror}); fix the permissions of the run directory."
+        ) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
+            raise InUseError(
+                f"The metrics of {run_dir} are in use by process {holder} (or its Prometheus); "
+                "wait until it has ended, or end it."
+            ) from error
+        os.truncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield descriptor
+    finally:
+        os.close(descriptor)

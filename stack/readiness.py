@@ -1,9 +1,10 @@
-"""Polls with a deadline, whose error names what was awaited."""
+"""Waits with a deadline: for a component to answer, and for the last samples of a run's telemetry."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -55,3 +56,80 @@ def answers(url: str) -> bool:
         return http.get(url, timeout=_TIMEOUT).ok
     except StackError:
         return False
+
+
+DEADLINE = 15.0
+"""Seconds to wait for the last target."""
+_INTERVAL = 0.1
+_ADJUSTED = 0.002
+"""Prometheus shifts the time of a sample by up to 2 ms to align it (``--scrape.timestamp-tolerance``)."""
+_QUERY_TIMEOUT = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetryEnd:
+    """The end of a run's telemetry."""
+
+    instant: float
+    """Unix time in seconds at which all queries of the run are evaluated."""
+    complete: bool
+    """True when every component has a sample from after the load."""
+    missing: list[str]
+    """The components without such a sample."""
+
+
+def await_telemetry(
+    prometheus_url: str,
+    selectors: Mapping[str, str],
+    after: float,
+    *,
+    value: float | None = 1,
+    ended: Callable[[], Collection[str]] = tuple,
+    deadline: float = DEADLINE,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+) -> TelemetryEnd:
+    """Poll until each selector has a raw sample taken at or after `after`.
+
+    Raw samples are searched, so a component that has ended since then counts. The instant is the first at which all
+    components are visible: the latest of their earliest samples.
+
+    Args:
+        prometheus_url: Base URL.
+        selectors: Component -> instant vector selector of what it sends, such as ``up{job="x"}``.
+        after: Unix time in seconds at which the load ended.
+        value: The value that a sample must have to count; None: any.
+        ended: Returns the components that have ended, which will send no more samples.
+        deadline: Seconds to wait at most.
+        clock: Unix time in seconds.
+        sleep: Waits for that many seconds.
+    """
+    end = clock() + deadline
+    seen: dict[str, float] = {}
+    while True:
+        over = frozenset(ended())  # before the query, so that everything scraped of them is visible in it
+        for name in selectors.keys() - seen.keys():
+            sampled = _first_sample(prometheus_url, selectors[name], value, after, clock())
+            if sampled is not None:
+                seen[name] = sampled
+        missing = [name for name in selectors if name not in seen]
+        if not missing:
+            return TelemetryEnd(max(seen.values(), default=after), complete=True, missing=[])
+        if over.issuperset(missing) or clock() >= end:
+            return TelemetryEnd(clock(), complete=False, missing=missing)
+        sleep(_INTERVAL)
+
+
+def _first_sample(prometheus_url: str, selector: str, wanted: float | None, after: float, now: float) -> float | None:
+    window = max(1, int(now - after) + 2)
+    try:
+        series = http.query(prometheus_url, f"{selector}[{window}s]", at=now, timeout=_QUERY_TIMEOUT)
+    except StackError:
+        return None  # busy or gone: try again until the deadline
+    times = [
+        float(when)
+        for one in series
+        for when, value in one["values"]
+        if (wanted is None or float(value) == wanted) and float(when) >= after + _ADJUSTED
+    ]
+    return min(times, default=None)

@@ -11,12 +11,10 @@ from tempfile import TemporaryDirectory
 from reelbench.loadgen.record.run_files import STACK_FILE
 from reelbench.loadgen.record.stack import read_stack
 from reelbench.stack import prometheus, readiness
-from reelbench.stack.endpoints import PROMETHEUS
+from reelbench.stack.endpoints import PROMETHEUS, free_ports
 from reelbench.stack.errors import PortTakenError, StackError
-from reelbench.stack.lock import exclusive
-from reelbench.stack.ports import free_ports
 from reelbench.stack.processes import Child, Processes
-from reelbench.stack.prometheus import PrometheusBinary
+from reelbench.stack.prometheus import PrometheusBinary, exclusive
 
 _READY_DEADLINE = 60.0
 """Seconds for the replay of the write-ahead log; a run of minutes takes well under one."""

@@ -10,12 +10,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, Self
 
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.record.jobs import read_jobs
 from reelbench.loadgen.record.run import RunRecord, RunState, read_run
-from reelbench.loadgen.record.run_files import RUN_FILE
+from reelbench.loadgen.record.run_files import RUN_FILE, RecordError
 from reelbench.loadgen.record.stack import read_stack
+from reelbench.loadgen.target.target import TargetError
+from reelbench.reporting.catalogue.prices import PricesError
+from reelbench.reporting.catalogue.sli_file import CatalogueError
 from reelbench.reporting.document.grafana_links import live_run
 from reelbench.reporting.evidence.prometheus import QueryError
 from reelbench.reporting.evidence.tempo import connect
@@ -27,9 +31,44 @@ from reelbench.stack.embedded import LOGS_DIR, EmbeddedStack, check_installed
 from reelbench.stack.errors import StackError
 from reelbench.stack.external import ExternalRun, ExternalStack
 from reelbench.stack.grafana import Grafana
-from reelbench.stack.processes import Child
-from reelbench.stack.stack import Stack
-from reelbench.suite.interrupt import Forwarding
+from reelbench.stack.processes import Child, Forwarding
+from reelbench.stack.readiness import TelemetryEnd
+
+FAILURES = (CatalogueError, PricesError, StackError, TargetError, QueryError, RecordError, OSError)
+"""The errors that end a run; any other is a mistake in this program."""
+
+
+class Stack(Protocol):
+    """A service under test and its Prometheus, which are there while the context is entered."""
+
+    @property
+    def target(self) -> str:
+        """Base URL of the service under test."""
+
+    @property
+    def providers(self) -> str | None:
+        """Base URL of the mock providers; None when they are not known."""
+
+    @property
+    def prometheus_url(self) -> str:
+        """Base URL of Prometheus."""
+
+    @property
+    def grafana_url(self) -> str | None:
+        """Base URL of Grafana; None when there is none."""
+
+    def start_loadgen(self, arguments: Sequence[str]) -> Child:
+        """Start ``python -m reelbench.loadgen`` with these arguments, in a session of its own."""
+
+    def await_telemetry(self, after: float) -> TelemetryEnd:
+        """Wait until Prometheus has metrics of every component from after that Unix time, and record the result."""
+
+    def troubles(self) -> list[str]:
+        """Return what went wrong in the stack, one line each."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,9 +223,19 @@ def _ended_run(run_dir: Path, child: Child, show: Callable[[RunRecord], None]) -
     return read_run(run_dir) if (run_dir / RUN_FILE).exists() else None
 
 
-def unwritable(error: OSError, runs: Path) -> str:
-    """Return why a run or its reports cannot be written, with the cure."""
-    return f"cannot read or write {error.filename or runs} ({error.strerror}); make room, or choose another --runs"
+def explain(error: Exception, runs: Path) -> tuple[ExitCode, Sequence[str]]:
+    """Return the exit code of a run that ended with one of `FAILURES`, and its messages."""
+    match error:
+        case CatalogueError() | PricesError():
+            return ExitCode.USAGE, error.errors
+        case OSError():
+            where = error.filename or runs
+            cure = "make room, or choose another --runs"
+            return ExitCode.USAGE, [f"cannot read or write {where} ({error.strerror}); {cure}"]
+        case RecordError():
+            return ExitCode.INCONCLUSIVE, [str(error)]
+        case _:
+            return ExitCode.ABSENT, [str(error)]
 
 
 def exit_code_of(child: Child, say: Callable[[str], None]) -> int:

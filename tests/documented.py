@@ -15,7 +15,7 @@ import typer
 import yaml
 
 import reelbench.loadgen.__main__ as generator
-from reelbench.stack.ports import free_ports
+from reelbench.stack.endpoints import free_ports
 from reelbench.suite.commands.command_line import COMMANDS
 from tests.pages import ROOT, Block, pages, tracked
 
@@ -166,7 +166,7 @@ def script(commands: Sequence[str]) -> str:
     for command in commands:
         line = fitted(command)
         for documented, stand_in in STAND_INS.items():
-            line = re.sub(rf"(?<!\w){re.escape(documented)}(?!\w)", lambda _, text=stand_in: text, line)
+            line = re.sub(rf"(?<!\w){re.escape(documented)}(?!\w)", lambda _, text=stand_in: str(text), line)  # type: ignore[misc]
         for documented, port in ports.items():
             line = re.sub(rf"\b{documented}\b", str(port), line)
         lines.append(f"echo {shlex.quote('$ ' + line)}")

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer
 import yaml
@@ -130,13 +130,13 @@ def options() -> frozenset[str]:
     return frozenset(found)
 
 
-def every(command: click.Command) -> Iterator[click.Command]:
+def every(command: Any) -> Iterator[Any]:
     yield command
     for inner in getattr(command, "commands", {}).values():
         yield from every(inner)
 
 
-def spelled(command: click.Command) -> list[str]:
+def spelled(command: Any) -> list[str]:
     return [option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)]
 
 

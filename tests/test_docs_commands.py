@@ -30,7 +30,7 @@ INLINE = sorted(
     }
 )
 SAYS = {
-    ("docs/how-to.md", "add-a-scenario"): ("are valid", "evening_peak", "reliability_report.md"),
+    ("docs/how-to.md", "add-a-scenario"): ("valid: ", "evening_peak", "reliability_report.md"),
     ("docs/how-to.md", "add-an-indicator"): ("prometheus/rules/objectives.yml", "P99 of a visual"),
     ("docs/how-to.md", "add-a-provider"): ("Success rate", "performance_report.md"),
     ("docs/how-to.md", "add-a-section-to-a-report"): ("| Scenario / case", "## Slowest jobs"),
@@ -41,7 +41,7 @@ SAYS = {
 """Text that the output of a section must contain."""
 
 
-def marked() -> list[object]:
+def marked() -> list[pytest.ParameterSet]:
     """Sections with a command start processes; those that start or report a run share the acceptance suite's."""
     found = []
     for place, blocks in SECTIONS.items():

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from types import TracebackType
 from typing import Literal, Self, TypeVar
 
 import aiohttp
 import msgspec
 
 from reelbench.loadgen.plan.fault_plan import PlannedFault
-from reelbench.loadgen.target.api_types import ErrorEnvelope
+from reelbench.loadgen.target.api import ErrorEnvelope
 
 TIMEOUT_SECONDS = 5.0
 
@@ -131,9 +130,7 @@ class AdminClient:
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS))
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._session is not None:
             await self._session.close()
 

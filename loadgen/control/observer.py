@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from msgspec.structs import asdict
+
 from reelbench.loadgen.control.admin_client import AdminClient, AdminError, LoggedCall, ServiceState
 from reelbench.loadgen.plan.fault_plan import Side
 from reelbench.loadgen.record.jobs import CallRecord
@@ -39,12 +41,10 @@ class Observer:
         except AdminError:
             return None
         found = [
-            TransitionRecord(
-                scenario=scenario, case=case, provider=breaker.provider, at=t.at, before=t.before, after=t.after
-            )
+            TransitionRecord(scenario=scenario, case=case, provider=breaker.provider, **asdict(transition))
             for breaker in breakers
-            for t in breaker.transitions
-            if t.at >= since
+            for transition in breaker.transitions
+            if transition.at >= since
         ]
         return sorted(found, key=lambda transition: transition.at)
 
@@ -60,19 +60,7 @@ class Observer:
                 logged += await providers.calls(name, since)
             except AdminError:
                 complete = False
-        records = [
-            CallRecord(
-                scenario=scenario,
-                case=case,
-                provider=call.provider,
-                sent=call.sent,
-                arrived=call.arrived,
-                outcome=call.outcome,
-                connection=call.connection,
-            )
-            for call in logged
-        ]
-        return records, complete
+        return [CallRecord(scenario=scenario, case=case, **asdict(call)) for call in logged], complete
 
     async def audit(self) -> AuditRecord | None:
         """Return the state of the service once it is quiet; None: not offered."""

@@ -6,7 +6,6 @@ import asyncio
 import math
 import time
 from array import array
-from types import TracebackType
 from typing import Self
 
 INTERVAL = 0.02
@@ -30,9 +29,7 @@ class Health:
         self._sampler = asyncio.create_task(self._sample())
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         window = time.monotonic() - self._begin
         self.cpu = (time.process_time() - self._cpu_begin) / window if window > 0 else None
         self._sampler.cancel()

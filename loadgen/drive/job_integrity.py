@@ -10,7 +10,7 @@ from typing import Literal
 
 from reelbench.loadgen.record.run import StoreCount
 from reelbench.loadgen.target.answer import Content
-from reelbench.loadgen.target.api_types import Asset, Manifest
+from reelbench.loadgen.target.api import Asset, Manifest
 from reelbench.loadgen.target.target import UNTRACED, Target
 
 PAGE = 100

@@ -152,8 +152,9 @@ async def join(
         with contextlib.suppress(RedisError):
             await store.aclose()
         if isinstance(error, RedisError | ValueError):
-            msg = f"the store {url} in which the replicas meet does not answer ({error}); check --rendezvous"
-            raise ReplicaError(msg) from error
+            raise ReplicaError(
+                f"the store {url} in which the replicas meet does not answer ({error}); check --rendezvous"
+            ) from error
         raise
     if place is None:
         await store.aclose()

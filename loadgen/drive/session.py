@@ -19,9 +19,8 @@ from reelbench.loadgen.control.preflight import preflight
 from reelbench.loadgen.control.toggles import ToggleError, Toggler
 from reelbench.loadgen.drive.job import JobRunner
 from reelbench.loadgen.drive.progress import ProgressView
-from reelbench.loadgen.drive.recorder import Recorder
+from reelbench.loadgen.drive.recorder import Recorder, RunHead, pending
 from reelbench.loadgen.drive.replicas import WHOLE, Replica, ReplicaError, Share, join
-from reelbench.loadgen.drive.run_head import RunHead, pending
 from reelbench.loadgen.drive.runner import Runner
 from reelbench.loadgen.drive.steps import Steps
 from reelbench.loadgen.drive.stop import Stop, run_unless, signalled

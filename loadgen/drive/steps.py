@@ -17,7 +17,7 @@ from reelbench.loadgen.plan.plan import PlannedJob
 from reelbench.loadgen.plan.scenario import Scenario, Step
 from reelbench.loadgen.record.jobs import Outcome
 from reelbench.loadgen.target.answer import Content, Reply
-from reelbench.loadgen.target.api_types import Manifest
+from reelbench.loadgen.target.api import Manifest
 from reelbench.loadgen.target.target import NOT_OFFERED, Call, Target
 
 LONG_POLL_SECONDS = 10.0

@@ -232,8 +232,9 @@ def read_run(folder: Path) -> RunRecord:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        msg = f"{folder} is not a run directory: cannot read {RUN_FILE} ({error.strerror}); name a folder under runs/"
-        raise RecordError(msg) from error
+        raise RecordError(
+            f"{folder} is not a run directory: cannot read {RUN_FILE} ({error.strerror}); name a folder under runs/"
+        ) from error
     return _FILE.decode(path, raw)
 
 

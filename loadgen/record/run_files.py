@@ -84,11 +84,10 @@ class VersionedFile(Generic[R]):
                 return msgspec.json.decode(raw, type=self.kind)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise RecordError(f"{path} is damaged or cut off ({error}); {self.cure}") from error
-        msg = (
+        raise RecordError(
             f"{path} has schema version {version}, this Reelbench reads version {SCHEMA_VERSION}; "
             "use the Reelbench that wrote it"
         )
-        raise RecordError(msg)
 
     def write(self, folder: Path, record: R) -> Path:
         """Replace the file atomically: a reader sees the old or the new record, never a part."""
@@ -125,8 +124,9 @@ def read_lines(path: Path, kind: type[R]) -> Iterator[R]:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        msg = f"cannot read {path} ({error.strerror}); the run directory is incomplete, run the suite again"
-        raise RecordError(msg) from error
+        raise RecordError(
+            f"cannot read {path} ({error.strerror}); the run directory is incomplete, run the suite again"
+        ) from error
     decoder = msgspec.json.Decoder(kind)
     lines = raw.split(b"\n")
     finished, rest = lines[:-1], lines[-1]
@@ -134,8 +134,7 @@ def read_lines(path: Path, kind: type[R]) -> Iterator[R]:
         try:
             yield decoder.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            msg = f"{path}, line {number} is damaged ({error}); run the suite again"
-            raise RecordError(msg) from error
+            raise RecordError(f"{path}, line {number} is damaged ({error}); run the suite again") from error
     if rest:  # no newline: the writer was cut off in the middle of this line
         try:
             yield decoder.decode(rest)

@@ -1,4 +1,4 @@
-"""Answers of the target: received in chunks, decoded into records of `api_types`."""
+"""Answers of the target: received in chunks, decoded into records of `api`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 from reelbench.loadgen.http.transport import NO_TYPE, EnoughError
-from reelbench.loadgen.target.api_types import ErrorEnvelope
+from reelbench.loadgen.target.api import ErrorEnvelope
 
 MAX_ANSWER: Final = 16 * 1024 * 1024
 """Largest JSON answer in bytes. Video content has no limit and is never held in memory."""

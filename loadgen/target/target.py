@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
-from types import TracebackType
 from typing import Final, Self, TypeVar
 from urllib.parse import quote
 
@@ -14,14 +13,13 @@ from opentelemetry.context import Context
 from opentelemetry.trace import NoOpTracer, SpanKind, StatusCode, Tracer
 
 from reelbench.loadgen.clock import Clock
-from reelbench.loadgen.document import Document
-from reelbench.loadgen.http.multipart import Form
+from reelbench.loadgen.document import Document, Form
 from reelbench.loadgen.http.trace_headers import traceparent
 from reelbench.loadgen.http.transport import EnoughError, Request, Transport, TransportError, open_transport
 from reelbench.loadgen.plan.plan import PlannedJob
-from reelbench.loadgen.target import operations as api
+from reelbench.loadgen.target import api
 from reelbench.loadgen.target.answer import Answer, Content, Reply, one_line
-from reelbench.loadgen.target.api_types import DeletedVideo, Manifest, Video, VideoList
+from reelbench.loadgen.target.api import DeletedVideo, Manifest, Video, VideoList
 
 T = TypeVar("T")
 
@@ -88,9 +86,7 @@ class Target:
         self._transport = open_transport(self._url, self._connections)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._transport is not None:
             await self._transport.close()
 
@@ -174,14 +170,14 @@ class Target:
         except TimeoutError:
             reply = Reply(None, error=f"time-out after {CHECK_SECONDS:g} s")
         if reply.status is None:
-            msg = f"target {self._url} gives no HTTP answer ({reply.error}); start the service or correct --target"
-            raise TargetError(msg)
+            raise TargetError(
+                f"target {self._url} gives no HTTP answer ({reply.error}); start the service or correct --target"
+            )
         if reply.value is None:
-            msg = (
+            raise TargetError(
                 f"target {self._url} does not speak the OpenAI Videos API: GET /v1/videos?limit=1 gave "
                 f"{reply.error}; correct --target"
             )
-            raise TargetError(msg)
 
     async def _read(
         self,

@@ -16,19 +16,12 @@ from reelbench.exit_code import ExitCode
 from reelbench.loadgen.document import SAMPLE
 from reelbench.loadgen.options import OptionsError, check_options, is_base_url
 from reelbench.loadgen.plan.scenario import PROFILES
-from reelbench.loadgen.record.run_files import RecordError
-from reelbench.loadgen.target.target import TargetError, check_target
-from reelbench.reporting.catalogue.prices import PricesError
-from reelbench.reporting.catalogue.sli_file import CatalogueError
-from reelbench.reporting.evidence.prometheus import QueryError
-from reelbench.stack.errors import StackError
+from reelbench.loadgen.target.target import check_target
 from reelbench.stack.external import VARIABLES, find_external
-from reelbench.suite import variants
+from reelbench.stack.processes import Forwarding
 from reelbench.suite.commands.console import RUNS, fail, say
-from reelbench.suite.interrupt import Forwarding
-from reelbench.suite.measuring import Load, measure, unwritable
-from reelbench.suite.series import run_series
-from reelbench.suite.variants import NAMES
+from reelbench.suite.measuring import FAILURES, Load, explain, measure
+from reelbench.suite.series import NAMES, ablate_errors, parse_ablate, run_series
 
 MOST_RUNS = 1_000
 """Of one configuration: at two minutes each more than a day, so a greater number is a typing error."""
@@ -68,12 +61,12 @@ def main(
     arguments += [part for name in scenario or [] for part in ("--scenario", name)]
     forwarding = Forwarding()
     forwarding.listen()
-    without = variants.parse(ablate)
+    without = parse_ablate(ablate)
     try:
         wrong = _option_errors(run_dir, target, scenario or [], profile, seed, document)
         wrong += [*_runs_errors(runs), *_address_errors({} if target or embedded else os.environ)]
         wrong += [f"--repeat: is {repeat}; use 1 to {MOST_RUNS}"] if not 1 <= repeat <= MOST_RUNS else []
-        wrong += variants.errors(without)
+        wrong += ablate_errors(without)
         if wrong:
             fail(ExitCode.USAGE, wrong)
         if target:
@@ -93,14 +86,8 @@ def main(
         one = repeat == 1 and not without
         code = measure(load, run_id).exit_code if one else run_series(load, run_id, repeat=repeat, ablate=without)
         raise typer.Exit(code)
-    except (CatalogueError, PricesError) as error:
-        fail(ExitCode.USAGE, error.errors)
-    except (StackError, TargetError, QueryError) as error:
-        fail(ExitCode.ABSENT, [str(error)])
-    except RecordError as error:
-        fail(ExitCode.INCONCLUSIVE, [str(error)])
-    except OSError as error:
-        fail(ExitCode.USAGE, [unwritable(error, runs)])
+    except FAILURES as error:
+        fail(*explain(error, runs))
     except KeyboardInterrupt:
         say("interrupted")
         raise typer.Exit(ExitCode.INTERRUPTED) from None

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 import requests
 
-from reelbench.bench import k6_locust
-from reelbench.bench.generators import BenchError, Figures, Load
-from reelbench.bench.k6_locust import install
+from reelbench.bench import generators
+from reelbench.bench.generators import BenchError, Figures, Load, install
 from reelbench.bench.loadgen import Frozen, Rate, freeze_lines, net, order, rate_lines, true_p95
 from reelbench.bench.ours import Ours
 from reelbench.bench.rig import Sent, check, cores, send
@@ -79,7 +78,7 @@ def test_the_error_of_a_freeze_is_relative_to_the_truth() -> None:
 
 def test_a_peer_that_cannot_be_had_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REELBENCH_CACHE", str(tmp_path))
-    monkeypatch.setattr(k6_locust, "sys", type("Sys", (), {"executable": "/bin/false"}))
+    monkeypatch.setattr(generators, "sys", type("Sys", (), {"executable": "/bin/false"}))
     said: list[str] = []
     assert install(said.append) == []
     assert [line.split(":")[0] for line in said] == [

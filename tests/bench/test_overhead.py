@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reelbench.bench.overhead import IN_FLIGHT, Measured, OverheadError, lines, measured, order, scenario
+from reelbench.bench.generators import BenchError
+from reelbench.bench.overhead import IN_FLIGHT, Measured, lines, measured, order, scenario
 from reelbench.bench.ratio import Ratio, ratio
 from reelbench.loadgen.plan.plan import plan_run
 from reelbench.loadgen.record.jobs import Outcome
@@ -46,9 +47,9 @@ def test_rate_and_p95_are_those_of_the_measured_jobs() -> None:
 
 
 def test_a_load_with_failures_is_no_measurement() -> None:
-    with pytest.raises(OverheadError, match=r"^1 of 2 jobs were not completed; run it again on a quiet machine$"):
+    with pytest.raises(BenchError, match=r"^1 of 2 jobs were not completed; run it again on a quiet machine$"):
         measured([job(), job(outcome=Outcome.FAILED)])
-    with pytest.raises(OverheadError, match=r"^0 of 0 jobs"):
+    with pytest.raises(BenchError, match=r"^0 of 0 jobs"):
         measured([])
 
 

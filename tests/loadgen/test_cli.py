@@ -16,7 +16,6 @@ import pytest
 from typer.testing import CliRunner
 
 from reelbench.loadgen.__main__ import app
-from reelbench.loadgen.plan.scenario_file import load_folder
 from reelbench.loadgen.record.jobs import Outcome, read_jobs, read_requests
 from reelbench.loadgen.record.run import RunState, read_run
 
@@ -230,16 +229,3 @@ def test_a_pulled_run_keeps_its_metrics_up_until_it_is_released(target: str, tmp
     assert total == pytest.approx(sum(measured), rel=1e-9)
     assert any(name.startswith("process_memory_usage_bytes") for name in samples)
     assert any(name.startswith("process_cpu_time_seconds_total") for name in samples)
-
-
-def test_check_and_list_tell_of_the_scenarios() -> None:
-    scenarios = load_folder()
-    done = CliRunner().invoke(app, ["check"])
-    cases = sum(len(scenario.cases) for scenario in scenarios.values())
-    assert (done.exit_code, done.stdout) == (0, f"{len(scenarios)} scenarios with {cases} cases are valid\n")
-    listed = [line.split()[0] for line in CliRunner().invoke(app, ["list"]).stdout.splitlines()]
-    assert listed == list(scenarios)
-    order = [(scenario.dimension, scenario.name) for scenario in scenarios.values()]
-    assert order == sorted(
-        order, key=lambda place: (("performance", "reliability", "resources").index(place[0]), place)
-    )

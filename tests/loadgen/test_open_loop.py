@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reelbench.loadgen.drive.recorder import pending, share_of
 from reelbench.loadgen.drive.replicas import Share
-from reelbench.loadgen.drive.run_head import pending, share_of
 from reelbench.loadgen.drive.session import most_in_flight
 from reelbench.loadgen.drive.stop import Stop
 from reelbench.loadgen.plan.plan import plan_case

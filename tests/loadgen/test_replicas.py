@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from reelbench.loadgen.drive import replicas
 from reelbench.loadgen.drive.replicas import Replica, ReplicaError, Share, join
-from reelbench.stack.ports import free_ports
+from reelbench.stack.endpoints import free_ports
 
 
 @pytest.fixture

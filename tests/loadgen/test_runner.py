@@ -22,8 +22,7 @@ from reelbench.loadgen.drive import job_integrity
 from reelbench.loadgen.drive.job import JobRunner
 from reelbench.loadgen.drive.job_integrity import count_store
 from reelbench.loadgen.drive.progress import ProgressView
-from reelbench.loadgen.drive.recorder import Recorder
-from reelbench.loadgen.drive.run_head import RunHead, pending
+from reelbench.loadgen.drive.recorder import Recorder, RunHead, pending
 from reelbench.loadgen.drive.runner import Runner
 from reelbench.loadgen.drive.steps import Steps
 from reelbench.loadgen.drive.stop import Stop

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from opentelemetry.context import Context
 from opentelemetry.metrics import NoOpMeter
@@ -10,13 +12,13 @@ from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import set_span_in_context
 
-from reelbench.loadgen.bound_histogram import BoundHistogram
+from reelbench.loadgen.metrics import BoundHistogram
 
 VALUES = [0.0, 0.003, 0.02, 0.02, 1.5, 700.0]
 ATTRIBUTES = {"scenario": "s", "case": "c"}
 
 
-def points(reader: InMemoryMetricReader) -> dict[str, object]:
+def points(reader: InMemoryMetricReader) -> dict[str, Any]:
     data = reader.get_metrics_data()
     if data is None:
         return {}

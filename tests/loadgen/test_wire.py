@@ -15,8 +15,7 @@ from opentelemetry.trace import NoOpTracer, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from reelbench.loadgen import telemetry
-from reelbench.loadgen.document import Document
-from reelbench.loadgen.http.multipart import Form
+from reelbench.loadgen.document import Document, Form
 from reelbench.loadgen.http.trace_headers import IdTracer, baggage_header, traceparent
 
 

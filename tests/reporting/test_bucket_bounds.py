@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reelbench.reporting.catalogue.sli_file import load
-from reelbench.reporting.document import text
+from reelbench.reporting.document import text as wording
 from reelbench.reporting.evidence import measurements
 from reelbench.reporting.evidence.buckets import Bound
 from reelbench.reporting.export import export
@@ -65,12 +65,12 @@ def test_objectives_queue_and_components_show_the_bucket(measured: Path, perform
     for operation in ("create", "retrieve", "list", "content", "manifest", "delete"):
         bound = known["api_latency_p95", "", operation].bound
         assert bound is not None
-        expected = f"{text.with_unit(bound.lower, 's')} to {text.with_unit(bound.upper, 's')}"
+        expected = f"{wording.with_unit(bound.lower, 's')} to {wording.with_unit(bound.upper, 's')}"
         assert judged[f"P95 API latency api_latency / {operation}"]["Bucket"] == expected
     assert judged["Success rate single_request / n01"]["Bucket"] == "-"
     for level, row in zip((1, 5, 10, 20, 50), cells(performance, "Concurrent load").values(), strict=True):
         queue = known["queue_time_p95", f"n{level:02}", ""]
-        assert row["Queue P95 [s]"] == f"{text.seconds(queue.value)} (bucket {text.bucket(queue.bound)})"
+        assert row["Queue P95 [s]"] == f"{wording.seconds(queue.value)} (bucket {wording.bucket(queue.bound)})"
     assert all(row["P95 bucket [s]"] != "-" for row in cells(performance, "Components of a job").values())
     assert re.search(rf"P95 of a single request.*PromQL 0\.\d+ {BUCKET} s", performance)
 
@@ -86,11 +86,11 @@ def test_the_reliability_report_shows_it_too(measured_outages: Path) -> None:
 
 def test_the_last_bucket_is_open() -> None:
     above = measurement("response_time_p99", "throughput", value=600.0, bound=Bound(600.0, None))
-    assert text.quantile(above) == "600.000 (bucket > 600.000)"
-    assert text.quantile(measurement("x", "y", value=0.0123, bound=Bound(0.01, 0.0125)), "ms") == (
+    assert wording.quantile(above) == "600.000 (bucket > 600.000)"
+    assert wording.quantile(measurement("x", "y", value=0.0123, bound=Bound(0.01, 0.0125)), "ms") == (
         "12.3 (bucket 10.0 to 12.5)"
     )
-    assert text.quantile(measurement("x", "y", value=None)) == text.quantile(None) == "-"
+    assert wording.quantile(measurement("x", "y", value=None)) == wording.quantile(None) == "-"
 
 
 def test_a_verdict_in_words_has_the_bucket(measured_dir: Path, tmp_path: Path) -> None:
@@ -101,4 +101,4 @@ def test_a_verdict_in_words_has_the_bucket(measured_dir: Path, tmp_path: Path) -
     failed = next(v for v in exported.verdicts if v.status == "FAIL" and v.member == "create")
     report = (measured_dir / "reports" / "performance_report.md").read_text()
     assert failed.bound is not None
-    assert f"(bucket {text.with_unit(failed.bound.lower, 's')} to" in report.split("## Key metrics")[0]
+    assert f"(bucket {wording.with_unit(failed.bound.lower, 's')} to" in report.split("## Key metrics")[0]

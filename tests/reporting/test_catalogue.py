@@ -54,7 +54,7 @@ def test_the_shipped_catalogue_loads_and_holds_the_objectives_of_the_design() ->
         "cache_hit_rate": ("at_least", 0.4),
     }
     assert of_the_design.items() <= found.items()  # a checkout may have more of its own
-    assert load().get("throughput").objective.concurrency == 50  # type: ignore[union-attr]
+    assert load().get("throughput").objective.concurrency == 50
 
 
 def test_no_shipped_query_extrapolates_and_every_range_is_the_window() -> None:
@@ -86,6 +86,7 @@ def test_metric_names_of_a_query() -> None:
 
 def test_filling_quotes_values_for_promql(tmp_path: Path) -> None:
     sli = load(write(tmp_path, GOOD)).get("a")
+    assert sli.query is not None
     assert 'case="n\\"5"' in sli.fill(sli.query, {"run_id": "r", "scenario": "s", "case": 'n"5', "window": "60s"})
 
 
@@ -281,4 +282,4 @@ def test_reading_the_catalogue_loads_no_numeric_library() -> None:
 def test_a_key_given_twice_is_reported_once_however_many_aliases_repeat_it(tmp_path: Path) -> None:
     text = GOOD + "    by: &both {label: x, label: y, members: [m]}\n" + entry("b", "by: *both")
     assert errors_of(tmp_path, text) == ["slis.0.by.label: given twice (lines 13 and 13); keep one"]
-    assert load(write(tmp_path, text.replace("label: x, ", ""))).get("b").by.label == "y"  # type: ignore[union-attr]
+    assert load(write(tmp_path, text.replace("label: x, ", ""))).get("b").by.label == "y"

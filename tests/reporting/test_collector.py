@@ -113,6 +113,7 @@ def test_what_never_happened_is_no_data_and_not_zero(found: Found) -> None:
 
 def test_a_case_without_a_completed_job_has_success_rate_zero(client: Prometheus, made: MadeRun) -> None:
     sli = load().get("success_rate")
+    assert sli.query is not None
     query = sli.fill(sli.query, {"run_id": RUN_ID, "scenario": "throughput", "case": "n50", "window": "1000s"})
     answer = client.vector(query.replace('"completed"', '"never"'), made.instant)
     assert answer[0].value is not None

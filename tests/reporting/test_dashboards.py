@@ -221,7 +221,7 @@ def live_url(
     make_blocks(prometheus, folder, made_live.openmetrics([made, outages]))
     files = [ROOT / "prometheus" / "rules" / name for name in rules(CATALOGUE)]
     with serving(prometheus, folder) as url:
-        command = [
+        command: list[str | Path] = [
             prometheus.path.with_name("promtool"), "tsdb", "create-blocks-from", "rules", f"--url={url}",
             f"--start={START:.0f}", f"--end={made_live.END + 10:.0f}", "--eval-interval=5s", "--output-dir=data",
             *files,
@@ -291,7 +291,7 @@ def test_recorded_objectives_are_what_the_report_says(made: MadeRun, outages: Ma
     """At the end of the ramp the totals are those of the run, whose report judges the same numbers."""
 
     def value(expr: str) -> float:
-        asked = {"query": expr, "time": made_live.END + 5}
+        asked: dict[str, str | float] = {"query": expr, "time": made_live.END + 5}
         answer = requests.get(f"{live_url}/api/v1/query", params=asked, timeout=10)
         (found,) = answer.json()["data"]["result"]
         return float(found["value"][1])

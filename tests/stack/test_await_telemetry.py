@@ -8,9 +8,8 @@ import pytest
 import requests
 
 from reelbench.stack import http
-from reelbench.stack.await_telemetry import TelemetryEnd, await_telemetry
 from reelbench.stack.errors import StackError
-from reelbench.stack.readiness import answers, poll
+from reelbench.stack.readiness import TelemetryEnd, answers, await_telemetry, poll
 
 
 class World:

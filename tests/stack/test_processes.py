@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from reelbench.stack.endpoints import free_ports
 from reelbench.stack.errors import StackError
-from reelbench.stack.ports import free_ports
 from reelbench.stack.processes import Processes
 
 pytestmark = pytest.mark.acceptance

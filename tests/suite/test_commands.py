@@ -66,8 +66,11 @@ def test_each_command_has_its_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_list_and_check_know_the_built_in_scenarios(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = said(capsys, "list")
-    names = [line.split()[0] for line in out.splitlines()[1:]]
+    names, dimensions = zip(*(line.split()[:2] for line in out.splitlines()[1:]), strict=True)
     assert code == 0
+    order = ("performance", "reliability", "resources")
+    places = [(order.index(dimension), name) for name, dimension in zip(names, dimensions, strict=True)]
+    assert places == sorted(places)
     assert {"single_request", "llm_outage", "memory_leak"} <= set(names)
     code, out, _ = said(capsys, "check")
     assert (code, out.split()[:2]) == (0, ["valid:", str(len(names))])

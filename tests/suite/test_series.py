@@ -12,10 +12,10 @@ from reelbench.loadgen.record.run import RunRecord, RunState
 from reelbench.reporting.compare.repetitions import write_repetitions
 from reelbench.reporting.export import export
 from reelbench.stack.errors import StackError
+from reelbench.stack.processes import Forwarding
 from reelbench.suite import series
-from reelbench.suite.interrupt import Forwarding
 from reelbench.suite.measuring import Ended, Load
-from reelbench.suite.variants import NAMES, Variant, errors, parse, variants
+from reelbench.suite.series import NAMES, Variant, ablate_errors, parse_ablate, variants
 from tests.reporting.compare.variants import copy
 from tests.reporting.made_run import make
 
@@ -131,12 +131,12 @@ def test_all_runs_are_reported_together(tmp_path: Path, monkeypatch: pytest.Monk
 def test_every_wrong_name_is_reported_with_the_known_ones() -> None:
     known = "retries, breaker, cache, pooling, scene_concurrency"
     assert ", ".join(NAMES) == known
-    assert errors(parse("cache, nope,cache,")) == [
+    assert ablate_errors(parse_ablate("cache, nope,cache,")) == [
         f"--ablate: 'nope' is unknown; use {known}",
         f"--ablate: '' is unknown; use {known}",
         "--ablate: 'cache' is given more than once; give it once",
     ]
-    assert errors(parse("retries,breaker")) == errors(parse(None)) == []
+    assert ablate_errors(parse_ablate("retries,breaker")) == ablate_errors(parse_ablate(None)) == []
 
 
 def test_each_configuration_says_of_every_switch_whether_it_is_on() -> None:

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from reelbench.stack.errors import StackError
-from reelbench.suite.interrupt import Forwarding
+from reelbench.stack.processes import Forwarding
 from reelbench.suite.measuring import Load
-from reelbench.suite.variants import NAMES, Variant, configured
+from reelbench.suite.series import NAMES, Variant, configured
 
 
 class Service(ThreadingHTTPServer):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -48,7 +48,7 @@ async def echo(peer: Peer, asked: Asked) -> None:
     await peer.say(ok(asked.line.split()[1].encode()))
 
 
-def fixed(*pieces: bytes, close: bool = True) -> Callable[[Peer, Asked], object]:
+def fixed(*pieces: bytes, close: bool = True) -> Callable[[Peer, Asked], Awaitable[None]]:
     async def answer(peer: Peer, _: Asked) -> None:
         await peer.say(*pieces)
         if close:

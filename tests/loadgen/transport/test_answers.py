@@ -55,7 +55,7 @@ async def test_the_request_is_sent_as_it_is(make: Make) -> None:
     (asked,) = server.asked
     assert (asked.line, asked.body) == ("POST /v1/videos HTTP/1.1", b"onetwo")
     assert asked.headers["host"] == server.url.removeprefix("http://")
-    expected = sent.headers | {"Content-Length": "6", "Accept-Encoding": "identity"}
+    expected = {**sent.headers, "Content-Length": "6", "Accept-Encoding": "identity"}
     assert {name: asked.headers[name.lower()] for name in expected} == expected
     assert "transfer-encoding" not in asked.headers
     assert taken.media_type == "text/plain"

@@ -18,7 +18,7 @@ from typing import Any, Self
 from fakeredis import TcpFakeServer
 
 from reelbench.stack import http, readiness
-from reelbench.stack.ports import free_ports
+from reelbench.stack.endpoints import free_ports
 from reelbench.stack.processes import Child, Processes
 from reelbench.stack.tools import Tools
 from tests.stack.full import compose
