@@ -51,12 +51,12 @@ def each_page() -> pytest.MarkDecorator:
 
 
 @each_page()
-def test_every_block_says_its_language(page: Page) -> None:
+def test_every_code_block_has_a_language(page: Page) -> None:
     assert [(block.line, block.language) for block in page.blocks if block.language not in LANGUAGES] == []
 
 
 @each_page()
-def test_every_link_leads_to_a_file_and_a_heading_that_are_there(page: Page) -> None:
+def test_every_link_has_an_existing_target(page: Page) -> None:
     known = {other.name: other.anchors for other in PAGES}
     broken = []
     for link in page.links:
@@ -154,7 +154,7 @@ def exists(path: str) -> bool:
     return any(fnmatch(known, path) or known.startswith(folder) for known in tracked())
 
 
-def test_the_example_server_is_as_short_as_the_page_says() -> None:
+def test_the_example_server_has_the_stated_length() -> None:
     assert "less than 60 lines" in (ROOT / "docs" / "your-service.md").read_text()
     assert len((ROOT / "docs" / "examples" / "videos_server.py").read_text().splitlines()) < 60
 

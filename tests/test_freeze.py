@@ -106,6 +106,6 @@ async def test_p95_of_the_open_loop_is_within_2_percent_of_the_truth(tmp_path: P
 
 
 @pytest.mark.extended
-async def test_a_closed_loop_of_the_same_rate_would_miss_it(tmp_path: Path) -> None:
+async def test_a_closed_loop_of_the_same_rate_misses_the_freeze(tmp_path: Path) -> None:
     jobs = await jobs_of(Freezing(), tmp_path, case(concurrency=20, iterations=600, pace=20 / RATE))
     assert p95([job.done - job.due for job in jobs]) < 0.2 * EXACT

@@ -103,7 +103,7 @@ def test_a_component_records_the_metrics_of_its_file_and_no_others(
     assert recorded(record) == declared
 
 
-def test_buckets_hold_the_objectives_and_are_as_fine_as_their_use_needs() -> None:
+def test_buckets_contain_the_objectives_and_are_fine_enough() -> None:
     """Ratio of neighbouring bounds between two values in seconds, and the number of bounds, which a scrape pays for."""
     bounds = {one.name: one.bounds for path in (service, loadgen) for one in registry.read(path.METRICS_FILE)}
     for name, exact, low, high, ratio, count in (

@@ -202,7 +202,7 @@ async def test_the_generator_reports_its_own_health(tmp_path: Path) -> None:
     assert 0 <= window.loop_lag_p99_lower <= window.loop_lag_p99
 
 
-async def test_a_gentle_stop_lets_jobs_end_and_sends_no_more(tmp_path: Path) -> None:
+async def test_a_graceful_stop_lets_jobs_end_and_sends_no_more(tmp_path: Path) -> None:
     fake, stop = FakeTarget(seconds=0.2), Stop()
     specs = [scenario(cases=[case(concurrency=3, iterations=30)]), scenario(name="never")]
 
@@ -314,7 +314,7 @@ async def test_after_a_job_longer_than_the_pace_the_next_starts_at_once(tmp_path
 FAULT = {"at": 0, "what": {"target": "tts", "kind": "error", "rate": 0.3, "status": 503}}
 
 
-async def test_faults_stand_in_the_run_with_their_counts_and_what_was_seen_of_them(tmp_path: Path) -> None:
+async def test_faults_are_recorded_with_their_counts(tmp_path: Path) -> None:
     fake = FakeTarget()
     now = Clock.start().now()
     fake.controls.calls = [
@@ -354,7 +354,7 @@ async def test_faults_stand_in_the_run_with_their_counts_and_what_was_seen_of_th
     assert fake.controls.in_force is None
 
 
-async def test_a_run_that_the_user_stops_lifts_its_faults(tmp_path: Path) -> None:
+async def test_an_interrupted_run_lifts_its_faults(tmp_path: Path) -> None:
     fake, stop = FakeTarget(seconds=0.1), Stop()
     async with serving(fake):
         asyncio.get_running_loop().call_later(0.3, stop.request)
@@ -364,7 +364,7 @@ async def test_a_run_that_the_user_stops_lifts_its_faults(tmp_path: Path) -> Non
     assert run.faults[0].ended is not None
 
 
-async def test_a_fault_that_is_refused_fails_the_run_readably(tmp_path: Path) -> None:
+async def test_a_rejected_fault_fails_the_run_with_a_readable_error(tmp_path: Path) -> None:
     fake = FakeTarget()
     fake.controls.refuse["PUT"] = [400]
     async with serving(fake):
@@ -395,7 +395,7 @@ async def test_an_idle_case_sends_nothing_for_its_seconds(tmp_path: Path) -> Non
     assert (read_jobs(tmp_path), spec.state) == ([], RunState.COMPLETED)
 
 
-async def test_nothing_is_sent_in_the_rest_before_each_case_and_after_the_last(tmp_path: Path) -> None:
+async def test_nothing_is_sent_in_the_cooldowns(tmp_path: Path) -> None:
     fake = FakeTarget()
     cases = [case(iterations=3, warmup=1), case(name="n02", concurrency=2, iterations=4)]
     async with serving(fake):
@@ -411,7 +411,7 @@ async def test_nothing_is_sent_in_the_rest_before_each_case_and_after_the_last(t
     assert ends[0] - warm >= 0.29
 
 
-async def test_a_run_that_the_user_stops_in_an_idle_case_ends_at_once(tmp_path: Path) -> None:
+async def test_an_interrupt_in_an_idle_case_ends_the_run_at_once(tmp_path: Path) -> None:
     stop = Stop()
     async with serving(FakeTarget()) as fake:
         asyncio.get_running_loop().call_later(0.1, stop.request)
@@ -421,7 +421,7 @@ async def test_a_run_that_the_user_stops_in_an_idle_case_ends_at_once(tmp_path: 
     assert read_run(tmp_path).state is RunState.INTERRUPTED
 
 
-async def test_a_case_runs_with_its_switches_from_its_warm_up_on_and_no_other_case_does(tmp_path: Path) -> None:
+async def test_toggles_apply_to_their_case_and_its_warm_up_only(tmp_path: Path) -> None:
     fake = FakeTarget()
     seen: list[dict[str, bool]] = []
 
@@ -438,7 +438,7 @@ async def test_a_case_runs_with_its_switches_from_its_warm_up_on_and_no_other_ca
     assert [window.switches for window in read_run(tmp_path).scenarios[0].cases] == [off, {}]
 
 
-async def test_a_run_that_the_user_stops_puts_the_switches_back(tmp_path: Path) -> None:
+async def test_an_interrupted_run_restores_the_toggles(tmp_path: Path) -> None:
     fake, stop = FakeTarget(seconds=0.1), Stop()
     async with serving(fake):
         asyncio.get_running_loop().call_later(0.3, stop.request)
@@ -447,7 +447,7 @@ async def test_a_run_that_the_user_stops_puts_the_switches_back(tmp_path: Path) 
     assert fake.controls.switched == [{"cache": False}, {"cache": True}]
 
 
-async def test_switches_that_are_refused_fail_the_run_before_a_job_is_sent(tmp_path: Path) -> None:
+async def test_rejected_toggles_fail_the_run_before_any_job(tmp_path: Path) -> None:
     fake = FakeTarget()
     fake.controls.refuse_switches = [400]
     async with serving(fake):
@@ -456,7 +456,7 @@ async def test_switches_that_are_refused_fail_the_run_before_a_job_is_sent(tmp_p
     assert (read_run(tmp_path).state, read_jobs(tmp_path)) == (RunState.FAILED, [])
 
 
-async def test_calls_of_resources_are_kept_with_their_connections_and_those_of_performance_are_not(
+async def test_provider_calls_are_recorded_for_resources_only(
     tmp_path: Path,
 ) -> None:
     fake = FakeTarget()
@@ -475,7 +475,7 @@ async def test_calls_of_resources_are_kept_with_their_connections_and_those_of_p
 
 
 @pytest.mark.parametrize(("rest", "interval", "seconds"), [(0.0, 5.0, 0.0), (1.1, 0.0, 1.1), (1.1, 5.0, 5.5)])
-def test_a_rest_is_long_enough_for_a_sample_of_the_stack(rest: float, interval: float, seconds: float) -> None:
+def test_a_cooldown_lasts_at_least_one_scrape_interval(rest: float, interval: float, seconds: float) -> None:
     assert pending(scenario(rest=rest), "quick", (), interval=interval).rest == pytest.approx(seconds)
 
 
@@ -483,7 +483,7 @@ def test_a_rest_is_long_enough_for_a_sample_of_the_stack(rest: float, interval: 
     ("exporter", "milliseconds", "seconds"),
     [("otlp", "5000", 5.0), ("console,otlp", None, 60.0), ("prometheus", "1", 0)],
 )
-def test_the_interval_is_that_of_pushed_metrics(
+def test_the_interval_is_read_from_the_export_interval(
     monkeypatch: pytest.MonkeyPatch, exporter: str, milliseconds: str | None, seconds: float
 ) -> None:
     monkeypatch.setenv("OTEL_METRICS_EXPORTER", exporter)

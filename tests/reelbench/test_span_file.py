@@ -94,13 +94,13 @@ def test_an_attribute_of_a_foreign_type_is_logged_and_the_others_are_kept(caplog
     assert "attribute bad of the type object" in caplog.text
 
 
-def test_half_a_surrogate_pair_is_written() -> None:
+def test_a_lone_surrogate_is_written() -> None:
     line = encode_spans([one(attributes={"k": "\ud800"})])
     span = json.loads(line)["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
     assert span["attributes"][0]["value"]["stringValue"] == "\ud800"
 
 
-def test_batches_are_lines_and_a_broken_stream_is_a_failure(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_batch_is_a_line_and_a_broken_stream_is_a_failure(caplog: pytest.LogCaptureFixture) -> None:
     stream = io.BytesIO()
     exporter = SpanFileExporter(stream)
     assert [exporter.export([one()]), exporter.export([one(), one()]), exporter.export([])] == [

@@ -55,7 +55,7 @@ def test_every_percentile_of_the_appendix_has_its_bucket(measured: Path, perform
     assert checked == 5 * 5  # response time P50, P95, P99, queue time P95, lateness P99 at five levels
 
 
-def test_objectives_queue_and_components_show_the_bucket(measured: Path, performance: str) -> None:
+def test_percentiles_in_tables_have_their_bucket(measured: Path, performance: str) -> None:
     kept = measurements.read(measured)
     assert kept is not None
     known = {
@@ -75,7 +75,7 @@ def test_objectives_queue_and_components_show_the_bucket(measured: Path, perform
     assert re.search(rf"P95 of a single request.*PromQL 0\.\d+ {BUCKET} s", performance)
 
 
-def test_the_reliability_report_shows_it_too(measured_outages: Path) -> None:
+def test_percentiles_of_the_reliability_report_have_their_bucket(measured_outages: Path) -> None:
     text = (measured_outages / "reports" / "reliability_report.md").read_text()
     rows = re.findall(
         r"^\| (?:normal_operation|tts_failures) .*$", text.split("## Error recovery")[1].split("\n## ")[0], re.MULTILINE
@@ -84,7 +84,7 @@ def test_the_reliability_report_shows_it_too(measured_outages: Path) -> None:
     assert len(shown) == 2
 
 
-def test_the_last_bucket_is_open() -> None:
+def test_the_last_bucket_has_no_upper_bound() -> None:
     above = measurement("response_time_p99", "throughput", value=600.0, bound=Bound(600.0, None))
     assert text.quantile(above) == "600.000 (bucket > 600.000)"
     assert text.quantile(measurement("x", "y", value=0.0123, bound=Bound(0.01, 0.0125)), "ms") == (

@@ -53,7 +53,7 @@ def shown(document: dict[str, Any]) -> list[dict[str, Any]]:
     return [panel for panel in document["panels"] if panel["type"] != "row"]
 
 
-def test_the_files_have_fixed_uids_and_panels_with_ids_of_their_own_that_do_not_overlap() -> None:
+def test_uids_are_fixed_panel_ids_unique_and_panels_do_not_overlap() -> None:
     assert {name: document["uid"] for name, document in FILES.items()} == {
         f"{name}.json": f"reelbench-{name}" for name in ("live", "reliability", "resources", "traces", "pipeline")
     }
@@ -77,7 +77,7 @@ def made_board(*panels: Panel) -> Board:
     return Board("uid", "Made", "Made.", [Group("Group", [Line(3, panels)])])
 
 
-def test_a_panel_keeps_its_id_when_others_come_and_two_of_one_title_are_an_error() -> None:
+def test_panel_ids_are_stable_and_duplicate_titles_are_an_error() -> None:
     panel = BOARDS["traces.json"].panels[2]
     alone = shown(json.loads(to_json(made_board(panel), CATALOGUE, PRICES)))
     assert alone[0]["id"] == shown(FILES["traces.json"])[2]["id"]
@@ -138,7 +138,7 @@ def test_dashboards_choose_run_and_scenario_and_show_the_regions_of_a_run() -> N
         assert not any("placement" in part for part in (link, *document["annotations"]["list"])), "hidden in a menu"
 
 
-def test_a_metric_that_nothing_records_is_an_error_with_its_panel_or_rule() -> None:
+def test_an_unrecorded_metric_is_an_error_that_names_its_panel_or_rule() -> None:
     files = rules(CATALOGUE)
     assert unknown(BOARDS.values(), files.values(), KNOWN) == []
     assert made_live.names() <= KNOWN | {name for file in files.values() for name in file.records}
@@ -171,14 +171,14 @@ def test_an_expression_knows_its_metrics() -> None:
         ),
     ],
 )
-def test_a_query_of_the_catalogue_is_asked_for_all_places(template: str, expected: str) -> None:
+def test_a_catalogue_query_is_rewritten_for_all_cases(template: str, expected: str) -> None:
     labels = ("run_id", "case")
     assert everywhere(template, labels, by=labels, window="5m", function="rate") == expected
     with pytest.raises(KeyError, match="case"):
         everywhere(template.replace(',case="$case"', "").replace("a{", 'a{case="$case",'), labels, by=(), window="5m")
 
 
-def test_a_limit_is_drawn_where_the_catalogue_sets_it() -> None:
+def test_thresholds_of_panels_equal_the_objectives() -> None:
     """Green where the objective holds, red where it does not; every objective is on a dashboard."""
     limits = {
         "P95 now": "response_time_p95", "Response time": "response_time_p95", "Success": "success_rate",

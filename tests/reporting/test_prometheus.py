@@ -81,12 +81,12 @@ def test_an_answer_is_a_value_or_no_data(element: bytes, expected: Value | NoDat
         ),
     ],
 )
-def test_everything_else_is_an_error_of_one_sentence(body: bytes | Exception, status: int, sentence: str) -> None:
+def test_any_other_answer_is_an_error_of_one_sentence(body: bytes | Exception, status: int, sentence: str) -> None:
     with pytest.raises(QueryError, match=sentence):
         ask(body, status)
 
 
-def test_many_queries_run_at_once_and_keep_their_order() -> None:
+def test_concurrent_queries_keep_their_order() -> None:
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -137,6 +137,6 @@ def test_the_bucket_of_a_native_histogram() -> None:
     assert bound_of((Sample({}, None, (1.0, native)),), 0.95) == Bound(0.6, 0.7)
 
 
-def test_no_bucket_without_observations() -> None:
+def test_without_observations_there_is_no_bucket() -> None:
     assert bound_of((), 0.95) is None
     assert bound_of((Sample({"le": "+Inf"}, (1.0, "0")),), 0.95) is None

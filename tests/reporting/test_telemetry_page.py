@@ -65,7 +65,7 @@ def test_the_page_has_a_row_for_each_metric_attribute_span_and_event() -> None:
     assert not any(row[:2] == ["`run_id`", "`made.duration`"] for row in rows), "the text explains the places of a job"
 
 
-def test_every_metric_and_attribute_says_what_it_means() -> None:
+def test_every_metric_and_attribute_has_a_description() -> None:
     for one in load():
         assert one.metric.brief, one.name
         assert all(attribute.brief for attribute in one.metric.attributes), one.name
@@ -103,6 +103,6 @@ def test_names_of_series_follow_from_unit_and_kind(
         ("<operation> <model>", "chat gpt-4o-mini", True),
     ],
 )
-def test_a_span_fits_the_kind_whose_name_it_has(pattern: str, name: str, fits: bool) -> None:  # noqa: FBT001
+def test_spans_are_matched_to_kinds_by_name(pattern: str, name: str, fits: bool) -> None:  # noqa: FBT001
     span = Span(name=pattern, component="service", kind="internal", meaning="", attributes=())
     assert span.matches(name) is fits

@@ -16,7 +16,7 @@ SCENARIO = "single_request"
 
 @needs(SCENARIO)
 @pytest.mark.acceptance
-def test_telemetry_that_was_dropped_makes_the_verdict_inconclusive(suite: SuiteRun, tmp_path: Path) -> None:
+def test_dropped_telemetry_makes_the_verdict_inconclusive(suite: SuiteRun, tmp_path: Path) -> None:
     for number, drop in enumerate((drop_spans, drop_jobs, drop_from_store)):
         heavy = shutil.ignore_patterns("assets", "prometheus")
         folder = Path(shutil.copytree(suite.folder, tmp_path / str(number), ignore=heavy))

@@ -50,7 +50,7 @@ def finished(suite: SuiteRun) -> tuple[Path, str]:
 
 
 @needs(*names("reliability"))
-def test_the_report_says_pass_with_everything_switched_on(suite: SuiteRun) -> None:
+def test_the_report_passes_with_all_toggles_on(suite: SuiteRun) -> None:
     lines = suite.printed.splitlines()
     assert lines[lines.index("reliability: PASS") + 1] == str(suite.report("reliability"))
     assert suite.record.switches is not None
@@ -58,7 +58,7 @@ def test_the_report_says_pass_with_everything_switched_on(suite: SuiteRun) -> No
 
 
 @needs(*names("reliability"))
-def test_every_scenario_leaves_a_service_at_rest(finished: tuple[Path, str]) -> None:
+def test_every_scenario_leaves_an_idle_service(finished: tuple[Path, str]) -> None:
     for scenario in read_run(finished[0]).scenarios:
         audit = scenario.audit
         assert audit is not None
@@ -66,7 +66,7 @@ def test_every_scenario_leaves_a_service_at_rest(finished: tuple[Path, str]) -> 
 
 
 @needs("tts_failures")
-def test_retries_hide_a_provider_that_fails_exactly_30_percent_of_its_calls(finished: tuple[Path, str]) -> None:
+def test_retries_hide_a_provider_that_fails_30_percent_of_its_calls(finished: tuple[Path, str]) -> None:
     folder, _ = finished
     (fault,) = faults(read_run(folder), "tts_failures")
     assert fault.seen is not None
@@ -118,7 +118,7 @@ def test_no_job_is_lost_while_the_store_is_away(finished: tuple[Path, str]) -> N
 
 
 @needs("partial_failures")
-def test_videos_without_the_refused_scenes_are_made_all_the_same(finished: tuple[Path, str]) -> None:
+def test_videos_are_completed_without_the_rejected_scenes(finished: tuple[Path, str]) -> None:
     folder, _ = finished
     (fault,) = faults(read_run(folder), "partial_failures")
     jobs = [job for job in read_jobs(folder) if job.scenario == "partial_failures"]
@@ -128,7 +128,7 @@ def test_videos_without_the_refused_scenes_are_made_all_the_same(finished: tuple
 
 
 @needs("job_cancellation")
-def test_cancelled_jobs_leave_nothing(finished: tuple[Path, str]) -> None:
+def test_cancelled_jobs_leave_no_data(finished: tuple[Path, str]) -> None:
     folder, _ = finished
     jobs = [job for job in read_jobs(folder) if job.scenario == "job_cancellation"]
     assert {job.outcome for job in jobs} <= {Outcome.CANCELLED, Outcome.COMPLETED}
@@ -137,7 +137,7 @@ def test_cancelled_jobs_leave_nothing(finished: tuple[Path, str]) -> None:
 
 
 @needs("data_integrity")
-def test_every_file_is_what_its_manifest_says(finished: tuple[Path, str]) -> None:
+def test_every_file_matches_its_manifest(finished: tuple[Path, str]) -> None:
     folder, _ = finished
     jobs = [job for job in read_jobs(folder) if job.scenario == "data_integrity"]
     assert {(job.integrity, job.files) for job in jobs} == {("ok", 11)}  # sound and picture of five scenes, the video
@@ -146,7 +146,7 @@ def test_every_file_is_what_its_manifest_says(finished: tuple[Path, str]) -> Non
 
 
 @pytest.mark.extended
-def test_without_retries_30_percent_of_the_calls_fail_for_good(prometheus: PrometheusBinary, tmp_path: Path) -> None:
+def test_without_retries_30_percent_of_the_calls_fail(prometheus: PrometheusBinary, tmp_path: Path) -> None:
     folder, done = alone(tmp_path, "tts_failures", SERVICE_RETRIES="false")
     record = read_run(folder)
     (fault,) = faults(record, "tts_failures")
@@ -178,7 +178,7 @@ def test_without_the_breaker_calls_reach_the_provider_during_the_outage(
 
 
 @pytest.mark.extended
-def test_a_service_that_is_killed_leaves_a_readable_run_and_a_true_verdict(
+def test_a_killed_service_leaves_a_readable_run_and_a_correct_verdict(
     prometheus: PrometheusBinary, tmp_path: Path
 ) -> None:
     started = subprocess.Popen(

@@ -22,7 +22,7 @@ def folders(runs: Path) -> dict[str, Path]:
 @pytest.mark.acceptance
 @pytest.mark.extended
 @pytest.mark.usefixtures("prometheus")
-def test_two_repetitions_are_two_runs_of_one_plan_with_a_report_of_both(tmp_path: Path) -> None:
+def test_two_repetitions_run_one_plan_and_share_a_report(tmp_path: Path) -> None:
     options = ("--embedded", "--no-charts", "--scenario", "component_speed", "--runs", str(tmp_path))
     done = run("run_suite.py", *options, "--repeat", "2")
     assert done.returncode == 0, done.stderr + done.stdout

@@ -124,7 +124,7 @@ async def test_a_heartbeat_lasts_for_the_lease(instance: Any, redis: FakeRedis) 
     assert redis.keys() == []
 
 
-async def test_a_job_of_a_lost_instance_is_failed_at_the_second_look(
+async def test_a_job_of_a_lost_instance_fails_at_the_second_sweep(
     instance: Any, redis: FakeRedis, tmp_path: Path
 ) -> None:
     a, b = instance("a"), instance("b")
@@ -156,7 +156,7 @@ async def test_a_job_of_a_lost_instance_is_failed_at_the_second_look(
     assert orjson.loads(await b.store.video("v1")) == video
 
 
-async def test_of_many_sweepers_exactly_one_ends_a_job(instance: Any) -> None:
+async def test_exactly_one_of_many_sweepers_ends_a_job(instance: Any) -> None:
     await instance("gone").store.add("v1", 1, VIDEO, MANIFEST)
     sweepers = [instance(f"s{number}") for number in range(5)]
     for sweeper in sweepers:
@@ -168,9 +168,7 @@ async def test_of_many_sweepers_exactly_one_ends_a_job(instance: Any) -> None:
 
 
 @pytest.mark.parametrize("change", ["beat", "end", "delete", "progress"])
-async def test_an_owner_that_acts_at_the_moment_of_the_sweep_keeps_its_job(
-    instance: Any, redis: FakeRedis, change: str
-) -> None:
+async def test_an_owner_that_acts_during_the_sweep_keeps_its_job(instance: Any, redis: FakeRedis, change: str) -> None:
     a, b = instance("a"), instance("b")
     await a.store.add("v1", 1, VIDEO, MANIFEST)
 
@@ -191,7 +189,7 @@ async def test_an_owner_that_acts_at_the_moment_of_the_sweep_keeps_its_job(
     assert await b.store.video("v1") == expected[change]
 
 
-async def test_owners_get_time_to_renew_when_the_store_was_away_longer_than_a_lease(
+async def test_owners_can_renew_after_an_outage_longer_than_a_lease(
     instance: Any, server: FakeServer, redis: FakeRedis
 ) -> None:
     a, b = instance("a"), instance("b")
@@ -211,14 +209,14 @@ async def test_owners_get_time_to_renew_when_the_store_was_away_longer_than_a_le
     assert orjson.loads(await b.store.video("v1"))["status"] == "in_progress"
 
 
-async def test_a_job_of_its_own_that_an_instance_does_not_know_is_ended_too(instance: Any) -> None:
+async def test_an_unknown_job_of_the_own_instance_is_failed(instance: Any) -> None:
     a = instance("a")
     await a.heartbeat.renew()
     await a.store.add("v1", 1, VIDEO, MANIFEST)
     assert [await a.leases.sweep(), await a.leases.sweep(), await a.leases.sweep()] == [0, 1, 0]
 
 
-async def test_an_instance_learns_that_its_heartbeat_had_expired(instance: Any, redis: FakeRedis) -> None:
+async def test_an_instance_detects_that_its_lease_had_expired(instance: Any, redis: FakeRedis) -> None:
     a = instance("a")
     await a.heartbeat.renew()
     await a.heartbeat.renew()
@@ -243,7 +241,7 @@ def shared_store(monkeypatch: pytest.MonkeyPatch, server: FakeServer) -> FakeSer
 
 
 @pytest.mark.parametrize("at", ["beat", "write"])
-def test_a_paused_service_follows_what_others_have_made_of_its_jobs(
+def test_a_paused_service_adopts_the_states_that_others_wrote(
     start: Callable[..., Any], providers: Any, shared_store: FakeServer, tmp_path: Path, at: str
 ) -> None:
     """Its heart beats once in 20 minutes here, so it learns of the loss at a beat after an outage, or at its write."""
@@ -275,7 +273,7 @@ def test_a_paused_service_follows_what_others_have_made_of_its_jobs(
         until(lambda: providers.cut_off["llm"] == 1, "its call is cut")
 
 
-def test_jobs_of_a_service_outlast_an_outage_longer_than_its_lease(
+def test_jobs_survive_an_outage_longer_than_the_lease(
     start: Callable[..., Any], providers: Any, shared_store: FakeServer, redis: FakeRedis, tmp_path: Path
 ) -> None:
     services = [start(redis_url=SHARED, lease_seconds=1.5, data_dir=tmp_path / name) for name in ("a", "b")]
@@ -297,7 +295,7 @@ def test_jobs_of_a_service_outlast_an_outage_longer_than_its_lease(
     assert [one.points("video.jobs.lost") for one in services] == [[], []]
 
 
-def test_a_lapsed_lease_costs_the_end_of_a_job_nothing_while_the_store_is_away(
+def test_a_job_can_end_during_an_outage_after_its_lease_expired(
     start: Callable[..., Any], providers: Any, shared_store: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running = start(redis_url=SHARED, lease_seconds=LONG)
@@ -313,7 +311,7 @@ def test_a_lapsed_lease_costs_the_end_of_a_job_nothing_while_the_store_is_away(
     assert running.points("video.jobs") == [({"outcome": "completed", **NONE}, 1)]
 
 
-def test_a_job_costs_a_healthy_shared_store_three_round_trips(
+def test_a_job_needs_three_round_trips_to_a_shared_store(
     start: Callable[..., Any], create: Callable[..., Any], shared_store: FakeServer
 ) -> None:
     running = start(redis_url=SHARED, lease_seconds=LONG)

@@ -171,7 +171,7 @@ def test_correlation_is_read_from_baggage_and_validated(subtests: pytest.Subtest
             assert Correlations().read(W3CBaggagePropagator().extract({"baggage": header})) == expected
 
 
-def test_correlations_are_capped() -> None:
+def test_the_number_of_correlations_is_bounded() -> None:
     from opentelemetry import baggage  # noqa: PLC0415
 
     correlations = Correlations(limit=2)
@@ -180,7 +180,7 @@ def test_correlations_are_capped() -> None:
     assert correlations.read(third) is OVERFLOW
 
 
-def test_without_otel_variables_the_sdk_stays_unloaded() -> None:
+def test_without_otel_variables_the_sdk_is_not_loaded() -> None:
     code = (
         "import sys; from reelbench.service import telemetry; telemetry.configure('service'); telemetry.shutdown(); "
         "sys.exit('opentelemetry.sdk' in sys.modules)"

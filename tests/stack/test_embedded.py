@@ -48,7 +48,7 @@ def stand_in(name: str, code: str = SERVER) -> Component:
 
 
 @pytest.mark.extended
-def test_a_whole_life_then_the_data_again(tmp_path: Path, prometheus: PrometheusBinary) -> None:
+def test_start_stop_and_reopened_metrics(tmp_path: Path, prometheus: PrometheusBinary) -> None:
     run_dir = tmp_path / "runs" / "r1"
     components = [COMPONENTS[0], stand_in("service")]
     with EmbeddedStack(run_dir, prometheus=prometheus, components=components) as stack:
@@ -99,7 +99,7 @@ def test_a_whole_life_then_the_data_again(tmp_path: Path, prometheus: Prometheus
         EmbeddedStack(run_dir, prometheus=prometheus, components=components).__enter__()
 
 
-def test_a_killed_run_leaves_no_prometheus_and_can_be_reopened(tmp_path: Path, prometheus: PrometheusBinary) -> None:
+def test_a_killed_run_leaves_no_process_and_can_be_reopened(tmp_path: Path, prometheus: PrometheusBinary) -> None:
     code = f"""
     import time
     from pathlib import Path
@@ -132,7 +132,7 @@ def test_a_killed_run_leaves_no_prometheus_and_can_be_reopened(tmp_path: Path, p
     assert [(one.name, one.url) for one in record.components] == [("service", "http://127.0.0.1:9"), ("loadgen", None)]
 
 
-def test_a_component_that_dies_is_reported_and_nothing_is_left(tmp_path: Path, prometheus: PrometheusBinary) -> None:
+def test_a_dead_component_is_reported_and_no_process_remains(tmp_path: Path, prometheus: PrometheusBinary) -> None:
     broken = stand_in("service", "import sys; sys.exit('no document store here')")
     stack = EmbeddedStack(tmp_path / "run", prometheus=prometheus, components=[broken])
     with pytest.raises(StackError) as failed:
@@ -142,7 +142,7 @@ def test_a_component_that_dies_is_reported_and_nothing_is_left(tmp_path: Path, p
     assert stack._processes._children == []
 
 
-def test_a_port_taken_in_between_is_chosen_anew(
+def test_an_occupied_port_is_replaced(
     tmp_path: Path, prometheus: PrometheusBinary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flag = tmp_path / "flag"
@@ -174,7 +174,7 @@ def test_environment_of_a_component(tmp_path: Path) -> None:
     assert list(endpoints.targets) == ["providers", "service", "loadgen"]
 
 
-def test_reopen_refuses_what_it_cannot_read(tmp_path: Path, prometheus: PrometheusBinary) -> None:
+def test_reopen_rejects_unreadable_metrics(tmp_path: Path, prometheus: PrometheusBinary) -> None:
     with pytest.raises(StackError, match="Cannot read"), reopen_tsdb(tmp_path, prometheus):
         pass
     with EmbeddedStack(tmp_path / "run", prometheus=prometheus, target="http://x"):

@@ -27,14 +27,14 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 NAME = re.compile(r"[\w.-]+")
 
 
-def test_the_packages_that_the_embedded_stack_looks_for_are_those_of_its_extra() -> None:
+def test_the_embedded_stack_checks_the_packages_of_its_extra() -> None:
     wanted = {found[0] for one in PROJECT["optional-dependencies"]["embedded"] if (found := NAME.match(one))}
     providers = importlib.metadata.packages_distributions()
     looked_for = {providers[package][0].lower().replace("_", "-") for package in embedded._PACKAGES}
     assert looked_for == wanted - {"opentelemetry-instrumentation-fastapi"}  # its import package is shared
 
 
-def test_what_measures_a_remote_server_needs_no_extra() -> None:
+def test_measuring_a_remote_server_needs_no_extra() -> None:
     extra = sorted(set(embedded._PACKAGES) - {"PIL"})  # Pillow comes with matplotlib
     code = f"""
 import importlib, sys
@@ -50,12 +50,12 @@ for module in ("suite.commands.run", "suite.commands.compare", "loadgen.__main__
     assert done.returncode == 0, done.stderr
 
 
-def test_the_defaults_without_a_dotenv_file_are_those_of_the_file(tmp_path: Path) -> None:
+def test_defaults_equal_the_dotenv_file(tmp_path: Path) -> None:
     file = dotenv.read(environment={})
     assert dotenv.read(tmp_path / "absent", environment={}) == {name: file[name] for name in dotenv.DEFAULTS}
 
 
-def test_the_cache_of_an_installed_package_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installed_package_uses_the_users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reelbench.stack.binaries.CHECKOUT", None)
     assert cache_folder({"XDG_CACHE_HOME": str(tmp_path)}) == tmp_path / "reelbench"
     assert cache_folder({"XDG_CACHE_HOME": str(tmp_path), "REELBENCH_CACHE": "/x"}) == Path("/x")

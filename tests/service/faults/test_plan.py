@@ -30,7 +30,7 @@ def test_defaults_of_each_kind() -> None:
     )
 
 
-def test_values_at_the_edge_are_taken(subtests: pytest.Subtests) -> None:
+def test_boundary_values_are_accepted(subtests: pytest.Subtests) -> None:
     for rule in [
         {"kind": "error", "status": 400},
         {"kind": "error", "status": 429},
@@ -109,7 +109,7 @@ def test_all_errors_are_named_at_once() -> None:
     )
 
 
-def test_what_is_no_plan_at_all(subtests: pytest.Subtests) -> None:
+def test_anything_else_is_not_a_plan(subtests: pytest.Subtests) -> None:
     for body, code, param in [
         (b"{", "invalid_json", None),
         (b"\xff", "invalid_json", None),

@@ -19,7 +19,7 @@ def picture(answer: dict, index: int = 0) -> PIL.Image.Image:
     return PIL.Image.open(io.BytesIO(base64.b64decode(answer["data"][index]["b64_json"])))
 
 
-def test_picture_keeps_the_aspect_asked_for(subtests: pytest.Subtests) -> None:
+def test_a_picture_has_the_requested_aspect(subtests: pytest.Subtests) -> None:
     for size, pixels in [
         (None, (320, 180)),
         ("auto", (320, 180)),
@@ -76,7 +76,7 @@ def test_usage() -> None:
     }
 
 
-def test_what_is_not_offered_is_refused(subtests: pytest.Subtests) -> None:
+def test_unsupported_options_are_rejected(subtests: pytest.Subtests) -> None:
     for fields, param in [
         ({"size": "big"}, "size"),
         ({"size": "0x10"}, "size"),

@@ -125,7 +125,7 @@ def test_every_span_passed_the_collector(run: Run) -> None:
     assert run.stack.value(count) == len(run.all_jobs)
 
 
-def test_exemplars_lead_to_traces_that_span_all_services(run: Run) -> None:
+def test_exemplars_link_to_traces_of_all_services(run: Run) -> None:
     query = {
         "query": f'loadgen_job_duration_seconds{{run_id="{run.record.run_id}"}}',
         "start": run.record.started,
@@ -160,7 +160,7 @@ def test_traceql_metrics_count_the_jobs(run: Run) -> None:
     assert found == Counter(job.scenario for job in run.jobs)
 
 
-def test_the_stack_watches_itself(run: Run) -> None:
+def test_the_stack_scrapes_its_own_components(run: Run) -> None:
     watched = ["prometheus", "otel-collector", *(["tempo"] if run.stack.tempo else [])]
     for job in watched:
         run.stack.await_value(f'up{{job="{job}"}}', 1)
@@ -212,7 +212,7 @@ def loaded(stack: NativeStack, folder: Path, *more: str, name: str = "loadgen") 
 
 
 @pytest.mark.parametrize("name", ["otel-collector", "prometheus", "tempo"])
-def test_a_part_that_is_gone_for_10_seconds_costs_no_count(stack: NativeStack, tmp_path: Path, name: str) -> None:
+def test_a_10_second_outage_of_a_component_loses_no_count(stack: NativeStack, tmp_path: Path, name: str) -> None:
     if name == "tempo" and stack.tempo is None:
         pytest.skip("TEMPO_BIN names no Tempo")
     folder, run_id = tmp_path / "run", f"fault-{name}"
@@ -276,7 +276,7 @@ def test_replicas_share_a_plan_and_their_metrics_add_up(stack: NativeStack, tmp_
     assert stack.value(pushed) == 2
 
 
-def test_the_acceptance_suite_measures_the_running_stack_when_it_is_asked_to(stack: NativeStack) -> None:
+def test_the_acceptance_suite_can_measure_the_running_stack(stack: NativeStack) -> None:
     done = subprocess.run(
         [
             sys.executable,
