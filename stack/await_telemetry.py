@@ -1,4 +1,4 @@
-"""Waits until Prometheus has a sample of every component from after the end of the load."""
+"""Waits until Prometheus has a sample of every component that was taken after the end of the load."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TelemetryEnd:
     complete: bool
     """True when every component has a sample from after the load."""
     missing: list[str]
-    """The components without such a sample."""
+    """The components without a sample from after the load."""
 
 
 def await_telemetry(
@@ -42,15 +42,15 @@ def await_telemetry(
 ) -> TelemetryEnd:
     """Poll until each selector has a raw sample taken at or after `after`.
 
-    Raw samples are searched, so a component that has ended since then counts. The instant is the first at which all
-    components are visible: the latest of their earliest samples.
+    Raw samples are searched, so a component that ended after its sample also counts. The returned instant is the first
+    at which all components are visible: the latest of their earliest samples.
 
     Args:
         prometheus_url: Base URL.
-        selectors: Component -> instant vector selector of what it sends, such as ``up{job="x"}``.
+        selectors: Component -> instant vector selector of one of its series, such as ``up{job="x"}``.
         after: Unix time in seconds at which the load ended.
         value: The value that a sample must have to count; None: any.
-        ended: Returns the components that have ended, which will send no more samples.
+        ended: Returns the components that have ended and will send no more samples.
         deadline: Seconds to wait at most.
         clock: Unix time in seconds.
         sleep: Waits for that many seconds.
@@ -58,7 +58,7 @@ def await_telemetry(
     end = clock() + deadline
     seen: dict[str, float] = {}
     while True:
-        over = frozenset(ended())  # before the query, so that everything scraped of them is visible in it
+        over = frozenset(ended())  # before the query, so the query sees all of their samples
         for name in selectors.keys() - seen.keys():
             sampled = _first_sample(prometheus_url, selectors[name], value, after, clock())
             if sampled is not None:
@@ -76,7 +76,7 @@ def _first_sample(prometheus_url: str, selector: str, wanted: float | None, afte
     try:
         series = http.query(prometheus_url, f"{selector}[{window}s]", at=now, timeout=_TIMEOUT)
     except StackError:
-        return None  # busy or gone: try again until the deadline
+        return None  # Prometheus is busy or down: try again until the deadline
     times = [
         float(when)
         for one in series

@@ -23,7 +23,7 @@ class _Created(msgspec.Struct):
 
 
 class Grafana:
-    """Writes annotations and keeps them up to date. The first failure is reported by one warning and ends all attempts.
+    """Writes and updates annotations. The first failure causes one warning, and no further attempts are made.
 
     Args:
         url: Base URL.
@@ -36,7 +36,7 @@ class Grafana:
         # The client appends "api" to the path.
         self._api: GrafanaApi | None = GrafanaApi.from_url(f"{url.rstrip('/')}/", timeout=_TIMEOUT)
         self._api.client.s.max_redirects = 0  # redirects lead to a login
-        # A proxy that is set for the internet must not see loopback traffic.
+        # Proxies of the environment are for the internet, not for loopback.
         self._api.client.s.trust_env = urlsplit(url).hostname not in _LOOPBACK
         self._written: dict[str, tuple[int, dict[str, Any]]] = {}
 

@@ -1,7 +1,7 @@
-"""The lock over a run's metrics: at most one Prometheus has them open.
+"""The lock on a run's metrics: at most one Prometheus opens them.
 
-Prometheus has its own lock, which distributions compile out. The lock here is on an open file that Prometheus inherits:
-it is held until both Prometheus and the process that started it are gone.
+Some distributions build Prometheus without its own lock. This lock is on an open file that Prometheus inherits, so it
+is held until Prometheus and the process that started it have both ended.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def exclusive(run_dir: Path) -> Iterator[int]:
     """Hold the lock; yield the file descriptor for Prometheus to inherit.
 
     Raises:
-        InUseError: another process has it.
+        InUseError: another process holds the lock.
         StackError: the run directory cannot be written.
     """
     path = run_dir / LOCK_FILE

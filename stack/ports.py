@@ -8,13 +8,13 @@ import socket
 from reelbench.stack.errors import StackError
 
 _RANGE = range(18_000, 32_000)
-"""Below the ephemeral ports of Linux (32768..) and macOS (49152..): a port that is chosen for a process which starts
-later is not taken by an outgoing connection of the load."""
+"""Below the ephemeral ports of Linux (32768..) and macOS (49152..), so no outgoing connection takes a port between its
+choice and the start of the process."""
 _ATTEMPTS = 500
 
 
 def free_ports(count: int, *, choice: random.Random | None = None) -> list[int]:
-    """Return `count` different ports that nothing listens on; another process may still take one before it is bound.
+    """Return `count` different unused ports; another process may still take one before it is bound.
 
     Raises:
         StackError: no free port was found.

@@ -1,4 +1,4 @@
-"""What the suite needs of a stack, however that stack was started."""
+"""The interface of a stack, embedded or external."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reelbench.stack.processes import Child
 
 
 class Stack(Protocol):
-    """A service under test and its Prometheus, which are there while the context is entered."""
+    """A service under test and its Prometheus, which are available inside the context."""
 
     @property
     def target(self) -> str:
@@ -27,7 +27,7 @@ class Stack(Protocol):
 
     @property
     def grafana_url(self) -> str | None:
-        """Base URL of Grafana; None when there is none."""
+        """Base URL of Grafana; None without Grafana."""
 
     def start_loadgen(self, arguments: Sequence[str]) -> Child:
         """Start ``python -m reelbench.loadgen`` with these arguments, in a session of its own."""

@@ -1,4 +1,4 @@
-"""Counts connections on the side of the server."""
+"""Counts connections at the server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draws the visuals: small palette pictures, which keep drawing and PNG compression cheap."""
+"""Draws the visuals as small palette pictures, which are cheap to draw and to compress."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def png(kind: str, prompt: str, width: int, height: int, key: bytes) -> bytes:
         prompt: Its first line is the title.
         width: In pixels.
         height: In pixels.
-        key: At least 8 bytes that choose the colours and the shapes.
+        key: At least 8 bytes that determine the colours and the shapes.
     """
     picture = Image.new("P", (width, height), _PAPER)
     picture.putpalette(_palette(key[0]))

@@ -10,7 +10,7 @@ from fastapi import Response
 
 
 class Refusal(Exception):  # noqa: N818 - the answer to a bad request, not a fault of this program
-    """A refused request, answered with an error envelope; `param` names the wrong field, if there is one."""
+    """A rejected request, answered with an error envelope; `param` names the wrong field, if any."""
 
     def __init__(self, message: str, *, param: str | None = None, code: str | None = None, status: int = 400) -> None:
         super().__init__(message)

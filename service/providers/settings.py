@@ -20,7 +20,7 @@ class Settings(BaseSettings):
     faults: bool = False
     """Whether ``/faults`` and ``/faults/calls`` exist."""
     faults_remote: bool = False
-    """Whether they also answer callers on other machines."""
+    """Whether these endpoints also answer callers on other machines."""
     llm: Lognormal = Lognormal(median=0.12)
     tts: Lognormal = Lognormal(median=0.05)
     image: Lognormal = Lognormal(median=0.08)
