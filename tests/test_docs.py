@@ -80,7 +80,7 @@ def test_every_page_is_in_the_index_of_its_folder(folder: str) -> None:
 
 @cache
 def options() -> frozenset[str]:
-    """All options of the commands."""
+    """The options of all commands."""
     commands = [generator.app]
     scripts = [f"scripts.{path.stem}" for path in sorted((ROOT / "scripts").glob("*.py"))]
     for module in (*scripts, *(f"reelbench.suite.commands.{name}" for name in COMMANDS)):
@@ -114,7 +114,7 @@ def test_every_option_in_running_text_exists(page: Page) -> None:
 
 @cache
 def variables() -> frozenset[str]:
-    """Settings of service and providers, and variables that the code reads."""
+    """Settings of service and providers, and environment variables that the code reads."""
     found = {f"SERVICE_{name.upper()}" for name in Settings.model_fields}
     for name, field in ProviderSettings.model_fields.items():
         inner = getattr(field.annotation, "model_fields", {})

@@ -1,4 +1,4 @@
-"""Every command of the pages is run as written, unless there is a reason why it cannot be."""
+"""Every command of the pages is run as written, unless there is a reason against it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SAYS = {
 
 
 def marked() -> list[object]:
-    """Sections with a command start processes; those that start or report a run share the acceptance suite's."""
+    """Mark sections whose commands start processes; those that start or report a run share the suite's run."""
     found = []
     for place, blocks in SECTIONS.items():
         commands = [command for block in blocks for command in block.commands if reason(command) is None]
@@ -82,7 +82,7 @@ def test_commands_of_a_section_succeed(place: tuple[str, str], tmp_path: Path, r
 
 
 def prepare(place: tuple[str, str], checkout: Path) -> None:
-    """What the reader has, or does by hand between two commands."""
+    """Prepare the files that the reader has, and the manual steps between two commands."""
     shutil.copyfile(ROOT / "loadgen" / "documents" / "sample_paper.pdf", checkout / "my_paper.pdf")
     shutil.copyfile(ROOT / "reporting" / "catalogue" / "prices.yaml", checkout / "my_prices.yaml")
     if place == ("docs/how-to.md", "add-a-section-to-a-report"):
@@ -107,7 +107,7 @@ def test_commands_that_are_not_run_are_valid(command: str) -> None:
 
 @pytest.mark.parametrize("command", INLINE)
 def test_commands_in_prose_are_valid(command: str) -> None:
-    """Its options exist; what is required may be left out there."""
+    """The options exist; required ones may be missing in prose."""
     check = next((one.check for one in REASONS if one.matches(command)), parses)
     with suppress(typer.BadParameter):
         check(re.sub(r" (FILE|\.\.\.)$", " x", command))

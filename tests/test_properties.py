@@ -1,4 +1,4 @@
-"""Properties of any input: files of users, plans of any seed, and records cut off by a crash."""
+"""Properties for random input: files of users, plans of any seed, and records cut off by a crash."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def places(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def changed(tree: Any, path: tuple[Any, ...], value: Any, *, drop: bool) -> Any:
-    """Return a copy with another value, or none, at one place."""
+    """Return a copy with one value changed or removed."""
     made = copy.deepcopy(tree)
     parent = made
     for key in path[:-1]:
@@ -157,7 +157,7 @@ def test_truncated_records_are_read_up_to_the_cut(folder: Path, cut: int, count:
     complete = whole[:cut].count(b"\n")
     found = read_jobs(folder)
     assert found[:complete] == made[:complete]
-    assert len(found) <= complete + 1  # the last line may lack nothing but its end
+    assert len(found) <= complete + 1  # the last line may lack only its newline
 
 
 @settings(max_examples=100, deadline=None)

@@ -1,4 +1,4 @@
-"""What a run has left, against the telemetry contract: every series and span of ours is declared as it is."""
+"""Telemetry of a run, compared with the telemetry contract: every series and span is declared."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def series(url: str, run: SuiteRun) -> list[dict[str, str]]:
 
 
 def strangers(found: Sequence[dict[str, str]]) -> Iterator[str]:
-    """One line for each series that is not as declared."""
+    """One line for each series that differs from its declaration."""
     by_name = {name: one for one in instruments.load() for name in one.series}
     for labels in found:
         name, job = labels["__name__"], labels.get("job")
@@ -48,7 +48,7 @@ def strangers(found: Sequence[dict[str, str]]) -> Iterator[str]:
         own = {label for label in labels if label not in TARGET_LABELS and not label.startswith(SCOPE_LABELS)}
         may = {attribute.name.replace(".", "_"): attribute for attribute in one.metric.attributes}
         must = {label for label, attribute in may.items() if attribute.required}
-        # An empty value, such as the place of a warm-up job, is no label in Prometheus.
+        # Prometheus drops labels with an empty value, such as the case of a warm-up job.
         if job not in one.components or not must - set(instruments.PLACES) <= own <= set(may):
             yield f"{name} of {job}: has {sorted(own)}, declared for {one.components} with {sorted(may)}"
             continue
@@ -59,7 +59,7 @@ def strangers(found: Sequence[dict[str, str]]) -> Iterator[str]:
 
 
 def odd_spans(component: str, lines: Sequence[str]) -> Iterator[str]:
-    """One line for each span that is not as declared; `lines` are those of the trace exporter."""
+    """One line for each span that differs from its declaration; `lines` come from the trace exporter."""
     declared = spans.load()
     events = {event.name: event for event in declared.events}
     scopes = [scope for line in lines for part in json.loads(line)["resourceSpans"] for scope in part["scopeSpans"]]

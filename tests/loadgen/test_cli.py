@@ -122,7 +122,7 @@ def test_an_interrupt_during_start_is_exit_130_without_a_traceback(
     target: str, tmp_path: Path, number: signal.Signals
 ) -> None:
     arguments = command(tmp_path / "run", target)
-    arguments[1:1] = ["-X", "importtime"]  # tells how far it is
+    arguments[1:1] = ["-X", "importtime"]  # shows the progress of the start
     child = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=CLEAN)
     assert child.stderr is not None
     assert any(line.split()[-1] == "asyncio" for line in child.stderr)

@@ -17,7 +17,7 @@ ALL_STEPS = ["create", "retrieve", "list", "wait", "manifest", "content", "delet
 
 
 def answering(*responses: Any, then: Any = None) -> Any:
-    """Give a fault that answers with each of the responses once; ``then`` for all later requests."""
+    """Return a fault that answers with each of the responses once, then with ``then``."""
     rest = list(responses)
 
     async def fault(request: web.Request) -> web.StreamResponse | None:

@@ -93,7 +93,7 @@ async def test_unfinished_jobs_are_cut_off_recorded_and_deleted(tmp_path: Path) 
             fake.seconds = 0.01
 
     async def slowly(_: Any) -> None:
-        await asyncio.sleep(0.6)  # what is removed slowly does not move the cut-off of those that wait
+        await asyncio.sleep(0.6)  # slow deletions do not delay the cut-off of waiting jobs
 
     fake.faults.update(create=look, delete=slowly)
     async with serving(fake):
@@ -110,7 +110,7 @@ async def test_unfinished_jobs_are_cut_off_recorded_and_deleted(tmp_path: Path) 
         "never sent: the case was cut off"
     ] * 4
     assert [job.deleted for job in jobs] == [True] * 6 + [False] * 4
-    assert left == [0]  # no job works on during the next case
+    assert left == [0]  # no job continues during the next case
     created = [request for request in read_requests(tmp_path) if request.operation == "create"]
     assert Counter(request.case for request in created) == {"open": 6, "after": 1}
     counted = {(p.attributes["case"], p.attributes["outcome"]): p.value for p in telemetry.points("loadgen.jobs")}

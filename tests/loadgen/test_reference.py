@@ -1,4 +1,4 @@
-"""The page of the scenario file against pydantic's own JSON schema of it."""
+"""The page of the scenario file, compared with pydantic's JSON schema."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAGE = reference.markdown(EXAMPLE).decode()
 
 
 def rows(page: str) -> dict[str, dict[str, tuple[str, ...]]]:
-    """Section to key to the cells behind it."""
+    """Cells of each key, by section and key."""
     found: dict[str, dict[str, tuple[str, ...]]] = {}
     for line in page.splitlines():
         if line.startswith("## "):
@@ -29,7 +29,7 @@ def rows(page: str) -> dict[str, dict[str, tuple[str, ...]]]:
 
 
 def schema_of(path: str) -> dict[str, Any]:
-    """The properties at a place of the file, with references followed."""
+    """The properties at a place of the file, with references resolved."""
     schema = Scenario.model_json_schema()
     here = schema
     for part in re.findall(r"\w+", path):
@@ -68,7 +68,7 @@ def test_every_key_is_on_the_page_with_bounds_values_and_meaning() -> None:
 
 
 def places(path: str = "") -> list[str]:
-    """Every place of the file whose keys are more than the profiles, in order."""
+    """Every mapping of the file with keys other than the profiles, in order."""
     found = [path]
     for name, value in schema_of(path).items():
         if "properties" in value and set(value["properties"]) != {"quick", "standard", "paper"}:
@@ -93,7 +93,7 @@ def test_a_row_shows_the_declared_type_limits_default_and_meaning() -> None:
 
 
 class Load(BaseModel):
-    """How much."""
+    """Amount of load."""
 
     speed: Annotated[
         PerProfile[Annotated[float, Field(gt=0, le=50)]] | None, Field(description="Arrivals per second, by profile.")

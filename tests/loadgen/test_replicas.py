@@ -87,7 +87,7 @@ async def test_the_user_can_interrupt_the_wait(store: str) -> None:
     stop.set()
     assert await asyncio.wait_for(waiting, 2) is None
     alone = await joined(store)
-    assert alone.share == Share(0, 1)  # who left is not counted
+    assert alone.share == Share(0, 1)  # replicas that left are not counted
     later = asyncio.create_task(alone.together("a", stop))
     await asyncio.wait_for(later, 2)
     await alone.close()

@@ -46,8 +46,8 @@ def test_an_unreadable_record_is_one_sentence(tmp_path: Path) -> None:
     ("kind", "version", "expected"),
     [
         ("embedded", "0.1.0", True),
-        ("embedded", None, False),  # a foreign target: its telemetry is not scraped
-        ("external", None, True),  # the compose stack: its version is not known
+        ("embedded", None, False),  # a foreign target is not scraped
+        ("external", None, True),  # the version of the compose stack is not known
     ],
 )
 def test_components_whose_telemetry_is_required(

@@ -98,7 +98,7 @@ async def test_the_closed_loop_keeps_one_job_per_virtual_user_in_flight(tmp_path
     dues, dones = sorted(job.due for job in jobs), sorted(job.done for job in jobs)
     gaps = [due - done for due, done in zip(dues[6:], dones, strict=False)]
     assert min(gaps) >= -0.001
-    assert sorted(gaps)[len(gaps) // 2] < 0.005  # the median: a busy machine may hold up a few
+    assert sorted(gaps)[len(gaps) // 2] < 0.005  # the median, because a busy machine may delay a few
 
 
 async def test_warm_up_ends_before_the_first_measured_job(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ async def test_records_equal_the_log_of_the_target(tmp_path: Path) -> None:
     async with serving(fake):
         await run_on(fake.url, tmp_path / "run", specs)
     requests, jobs = read_requests(tmp_path / "run"), read_jobs(tmp_path / "run")
-    counted_apart = {"list": 2}  # one page after each scenario, to count what the store holds
+    counted_apart = {"list": 2}  # one page after each scenario counts the jobs in the store
     assert Counter(request.operation for request in requests) == fake.counts() - Counter(counted_apart)
     assert Counter((request.operation, request.status) for request in requests) == Counter(
         (seen.operation, seen.status) for seen in fake.log if seen.traceparent
@@ -215,9 +215,7 @@ async def test_a_graceful_stop_lets_jobs_end_and_sends_no_more(tmp_path: Path) -
         await run_on(fake.url, tmp_path / "run", specs, stop)
     ended = [job.outcome for job in read_jobs(tmp_path / "run")]
     assert ended == [Outcome.COMPLETED] * len(fake.videos)
-    assert (
-        4 <= len(ended) <= 6
-    )  # the fourth was sent when one of three had ended; its neighbours may have been on their way
+    assert 4 <= len(ended) <= 6  # the fourth was sent when one of three had ended; other jobs may have been in transit
     run = read_run(tmp_path / "run")
     assert (run.state, [spec.state for spec in run.scenarios]) == (
         RunState.INTERRUPTED,
@@ -391,7 +389,7 @@ async def test_an_idle_case_sends_nothing_for_its_seconds(tmp_path: Path) -> Non
     assert idle.started - spec.started >= 0.19
     assert spec.ended - idle.ended >= 0.19
     assert idle.generator_cpu is not None
-    assert fake.counts() == {"list": 1}  # what the store holds, when all is over
+    assert fake.counts() == {"list": 1}  # the content of the store after the run
     assert (read_jobs(tmp_path), spec.state) == ([], RunState.COMPLETED)
 
 

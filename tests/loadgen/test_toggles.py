@@ -104,7 +104,7 @@ async def test_scenarios_with_toggles_are_left_out_or_rejected_without_toggles()
     plain, lines = scenario(name="plain", dimension="resources"), list[str]()
     async with serving(FakeTarget(controls=FakeControls(offered=False))) as fake, AdminClient(fake.url) as controls:
         offered: dict[Side, AdminClient] = {"service": controls, "providers": controls}
-        # The plain one has no providers' log here either, and runs without it.
+        # The scenario without toggles runs too, although there is no providers' log here.
         assert await preflight([plain, switched()], offered, named=False, say=lines.append) == ([plain], {})
         assert await preflight([plain], {"service": controls}, named=True, say=lines.append) == ([plain], {})
         with pytest.raises(

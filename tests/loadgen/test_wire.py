@@ -1,4 +1,4 @@
-"""Headers and forms of the load generator, compared with those of the libraries."""
+"""Headers and forms of the load generator, compared with the libraries' own."""
 
 from __future__ import annotations
 

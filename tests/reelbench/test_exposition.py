@@ -1,4 +1,4 @@
-"""The scraped text against the official exporter's, which renders all of it each time."""
+"""The scraped text, compared with that of the official exporter."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from reelbench.telemetry.exposition import ScrapeReader, serve
 
 
 class Both:
-    """One provider read by the official exporter and by ours."""
+    """One meter provider, read by the official exporter and by ours."""
 
     def __init__(self, *views: View) -> None:
         self.registry = CollectorRegistry()

@@ -1,4 +1,4 @@
-"""Spans in files against the official encoder, field by field after decoding."""
+"""Spans in files, compared with the official encoder field by field after decoding."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ SPANS = st.builds(
 
 
 def decoded(line: bytes) -> dict[str, Any]:
-    """Return a line as the official message has it, without fields that have their default value."""
+    """Return a line in the form of the official message, without fields that have their default value."""
     return ExportTraceServiceRequest.from_dict(json.loads(line)).to_dict()
 
 

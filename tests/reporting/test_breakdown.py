@@ -25,7 +25,7 @@ TRACE = spans("""
     delete  root    112 119 loadgen   DELETE /v1/videos/{video_id}
 """)
 EXPECTED = {
-    CLIENT: Share(own=2 + 4 + 1),  # until it sent, the answer on its way after the end, after the download
+    CLIENT: Share(own=2 + 4 + 1),  # before sending, the answer in transit after the end, after the download
     SUBMIT: Share(own=9 - 2),
     QUEUE: Share(own=21),
     BETWEEN: Share(own=2 + 2),
@@ -87,7 +87,7 @@ def test_the_path_of_a_recorded_queued_job() -> None:
     assert found["LLM script"].seconds == pytest.approx(total(done.trace_id, "video.job.stage script"), abs=1e-6)
     assert found["Visuals"].seconds == pytest.approx(total(done.trace_id, "video.job.stage visual", 3), abs=1e-6)
     assert found["Composition"].seconds == pytest.approx(total(done.trace_id, "video.job.stage compose"), abs=1e-6)
-    assert "TTS speech" not in found  # no speech ended last
+    assert "TTS speech" not in found  # no speech span ended last
 
 
 def test_the_path_of_a_recorded_job_with_three_attempts() -> None:

@@ -53,7 +53,7 @@ def test_the_shipped_catalogue_has_the_designed_objectives() -> None:
         "memory_leaked": ("at_most", 100e6),
         "cache_hit_rate": ("at_least", 0.4),
     }
-    assert of_the_design.items() <= found.items()  # a checkout may have more of its own
+    assert of_the_design.items() <= found.items()  # a checkout may add its own
     assert load().get("throughput").objective.concurrency == 50  # type: ignore[union-attr]
 
 
@@ -63,7 +63,7 @@ def test_shipped_queries_do_not_extrapolate_and_use_the_window() -> None:
             assert not re.search(r"\b(rate|irate|increase|delta)\(", text), sli.id
             step = ":1s" if "max_over_time" in text else ""
             assert set(re.findall(r"\[[^\]]*\]", text)) == {f"[$window{step}]"}, sli.id
-            # the histogram of connect times belongs to the service's process and to no run
+            # the histogram of connect times belongs to the service's process, not to a run
             assert 'run_id="$run_id"' in text or sli.id in {"connect_n", "connect_avg"}, sli.id
 
 
@@ -90,7 +90,7 @@ def test_placeholders_are_quoted_for_promql(tmp_path: Path) -> None:
 
 
 def errors_of(folder: Path, text: str, **limits: Collection[str]) -> list[str]:
-    """Return every error of a catalogue, without the path that each begins with."""
+    """Return every error of a catalogue, without the leading path."""
     with pytest.raises(CatalogueError) as caught:
         load(write(folder, text), **limits)
     assert str(caught.value).splitlines() == caught.value.errors

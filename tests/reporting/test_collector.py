@@ -1,4 +1,4 @@
-"""The catalogue against a real Prometheus that holds a run of known values."""
+"""The catalogue's queries, evaluated by a real Prometheus with a run of known values."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def test_seconds_in_spans_sums_the_segments() -> None:
 
 @st.composite
 def traces(draw: st.DrawFn, *, nested: bool = False) -> tuple[TraceSpan, ...]:
-    """Trees of spans in three processes; children overlap, outlive parents and are skewed, unless nested."""
+    """Trees of spans in three processes; unless `nested`, children overlap, outlive parents and have clock skew."""
     instants = st.integers(-30, 130)
     found = [TraceSpan(0.0, 100.0, "a", "job", "s0", "")]
     for number in range(1, draw(st.integers(1, 25))):
@@ -161,7 +161,7 @@ def test_the_segments_fill_the_response_time_exactly(trace: tuple[TraceSpan, ...
 
 @given(trace=traces(nested=True))
 def test_nested_traces_have_jaegers_path(trace: tuple[TraceSpan, ...]) -> None:
-    """Jaeger's recursion, written down once more from its description."""
+    """Compared with an independent implementation of Jaeger's recursion."""
 
     def walk(span: TraceSpan, at: float) -> list[tuple[float, float, str]]:
         done = [c for c in trace if c.parent_id == span.span_id and span.started <= c.started < c.ended <= at]

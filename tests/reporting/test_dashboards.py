@@ -1,4 +1,4 @@
-"""The dashboards: whole, consistent with Grafana's rules, and with series behind every panel."""
+"""The dashboards: complete, valid by Grafana's rules, and with series for every panel."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_panel_ids_are_stable_and_duplicate_titles_are_an_error() -> None:
 
 
 def test_panels_obey_the_rules_of_the_dashboard_linter() -> None:
-    """The rules for panels and queries; the tests below ask a real Prometheus.
+    """The linter's rules for panels and queries; the tests below query a real Prometheus.
 
     Left out are the rules of job and instance: the places of these dashboards are runs and scenarios, whose series are
     found by run and scenario, in every process.
@@ -217,7 +217,7 @@ def test_traceql_names_the_spans_and_attributes_of_the_load_generator() -> None:
 def live_url(
     made: MadeRun, outages: MadeRun, prometheus: PrometheusBinary, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """A real Prometheus that saw the made runs go on, with the recording rules evaluated over them."""
+    """A real Prometheus with data from during the made runs and the results of the recording rules."""
     folder = tmp_path_factory.mktemp("live")
     make_blocks(prometheus, folder, made_live.openmetrics([made, outages]))
     files = [ROOT / "prometheus" / "rules" / name for name in rules(CATALOGUE)]
@@ -271,7 +271,7 @@ def test_every_query_of_a_dashboard_is_valid_and_returns_series(name: str, live_
 
 
 def test_variables_find_the_runs_and_the_scenarios_of_a_run(made: MadeRun, outages: MadeRun, live_url: str) -> None:
-    """template-label-promql: each asks with a selector that Prometheus takes, and gets what the made runs have."""
+    """Rule template-label-promql: each variable has a valid selector, and its values are those of the made runs."""
     variables = {variable["name"]: variable for variable in FILES["live.json"]["templating"]["list"]}
     wanted = {
         "run_id": (".+", {made.run.run_id, outages.run.run_id}),
@@ -289,7 +289,7 @@ def test_variables_find_the_runs_and_the_scenarios_of_a_run(made: MadeRun, outag
 
 
 def test_recorded_objectives_are_what_the_report_says(made: MadeRun, outages: MadeRun, live_url: str) -> None:
-    """At the end of the ramp the totals are those of the run, whose report judges the same numbers."""
+    """At the end of the ramp the totals equal those of the run, which its report evaluates."""
 
     def value(expr: str) -> float:
         asked = {"query": expr, "time": made_live.END + 5}

@@ -1,4 +1,4 @@
-"""Charts of distributions: what is drawn, and what thinning must keep."""
+"""Charts of distributions: the drawn points, and the points that thinning must keep."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_thinning_keeps_the_extremes_of_every_interval(count: int) -> None:
     points = [(float(i), rng.lognormvariate(0, 1)) for i in range(count)]
     kept = thin(points, MAX_POINTS)
     assert len(kept) == min(count, len(kept)) <= MAX_POINTS
-    assert kept == sorted(set(kept) & set(points))  # in order, each once, none invented
+    assert kept == sorted(set(kept) & set(points))  # in order, without duplicates or new points
     for end in (min, max):
         assert end(y for _, y in kept) == end(y for _, y in points)
     if count > MAX_POINTS:

@@ -1,4 +1,4 @@
-"""scripts/export_reports.py as a user types it, on what is no run or cannot be used."""
+"""The command ``scripts/export_reports.py`` with invalid or unusable arguments."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_kept_requires_measurements_from_prometheus(run_dir: Path) -> None:
     sentence = f"nothing is kept: {run_dir} has no measurements"
     assert refused(str(run_dir), "--kept", "--no-charts").startswith(sentence)
     assert not (run_dir / "reports").exists()
-    export(run_dir, None, charts=False)  # keeps measurements without a Prometheus
+    export(run_dir, None, charts=False)  # writes measurements without a Prometheus
     assert refused(str(run_dir), "--kept", "--no-charts").startswith(sentence)
 
 

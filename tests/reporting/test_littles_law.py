@@ -21,7 +21,7 @@ Job = tuple[float, float]
 
 
 def loop(slots: int, count: int, *, seed: int = 1, idle: float = 0.0) -> list[Job]:
-    """A closed loop; each slot rests `idle` seconds after a job before its next one is due."""
+    """A closed loop; each virtual user waits `idle` seconds between two jobs."""
     rng = random.Random(seed)
     free = [100.0] * slots
     jobs = []
@@ -34,7 +34,7 @@ def loop(slots: int, count: int, *, seed: int = 1, idle: float = 0.0) -> list[Jo
 
 
 def in_flight(jobs: list[Job], start: float, end: float) -> float:
-    """Time average of the jobs in flight, by sweeping over all instants at which it changes."""
+    """Time average of the jobs in flight, computed from every instant at which their number changes."""
     instants = sorted({start, end, *(t for job in jobs for t in job if start < t < end)})
     area = sum(
         sum(1 for due, done in jobs if due <= low and done >= high) * (high - low) for low, high in pairwise(instants)
@@ -43,7 +43,7 @@ def in_flight(jobs: list[Job], start: float, end: float) -> float:
 
 
 def test_two_virtual_users_computed_by_hand() -> None:
-    # slot one: 0 to 2, 2 to 3; slot two: 0 to 1, 1 to 5. The last job is due at 2; at 3 a slot has none left.
+    # user one: 0 to 2, 2 to 3; user two: 0 to 1, 1 to 5. The last job starts at 2; at 3 user one has no job left.
     found = check([(0, 2), (0, 1), (1, 5), (2, 3)], 2)
     assert found is not None
     assert found.steady is not None
@@ -54,7 +54,7 @@ def test_two_virtual_users_computed_by_hand() -> None:
 
 
 def test_the_steady_part_begins_when_the_last_virtual_user_starts() -> None:
-    found = check([(0, 2), (1, 3), (2, 4)], 2)  # the second slot is due a second after the first
+    found = check([(0, 2), (1, 3), (2, 4)], 2)  # the second user starts a second after the first
     assert found is not None
     assert found.steady is not None
     assert (found.steady.seconds, found.steady.in_flight) == (2, 2)

@@ -1,4 +1,4 @@
-"""Telemetry that was lost on the way is seen: the verdict is INCONCLUSIVE, and the report prints the difference."""
+"""Lost telemetry is detected: the verdict is INCONCLUSIVE, and the report shows the difference."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Edit = Callable[[Path], None]
 
 
 def lose_spans(number: int, scenario: str) -> Edit:
-    """Take root spans of completed jobs out of the load generator's file; the made run has one in each line."""
+    """Remove root spans of completed jobs from the load generator's file; the made run has one per line."""
 
     def edit(folder: Path) -> None:
         path = folder / "traces" / "loadgen.jsonl"
@@ -27,7 +27,7 @@ def lose_spans(number: int, scenario: str) -> Edit:
 
 
 def lose_series(sli: str, scenario: str, outcome: str) -> Edit:
-    """Prometheus has nothing of one outcome."""
+    """Remove the series of one outcome from Prometheus."""
 
     def change(measurement: dict[str, Any]) -> None:
         measurement.update(value=None, no_data="no series matched", n=None)
@@ -36,7 +36,7 @@ def lose_series(sli: str, scenario: str, outcome: str) -> Edit:
 
 
 def lose_jobs(number: int, sli: str, scenario: str, outcome: str) -> Edit:
-    """Prometheus counts fewer jobs of one outcome."""
+    """Reduce Prometheus' count of jobs of one outcome."""
 
     def change(measurement: dict[str, Any]) -> None:
         measurement["value"] -= number
@@ -58,7 +58,7 @@ def edit_measurement(sli: str, scenario: str, member: str, change: Callable[[dic
 
 
 def lose_in_store(number: int, scenario: str) -> Edit:
-    """The service's own list lacks jobs that the client saw accepted."""
+    """Remove accepted jobs from the service's own list."""
 
     def edit(folder: Path) -> None:
         path = folder / "run.json"
@@ -71,7 +71,7 @@ def lose_in_store(number: int, scenario: str) -> Edit:
 
 
 def assert_seen(exported: Exported, folder: Path, dimension: str, sentence: str, cells: tuple[str, ...]) -> None:
-    """The report judges nothing of the scenario, and names the difference in its verdict and its table."""
+    """Check that the scenario has no PASS or FAIL, and that verdict and table name the difference."""
     scenario = sentence.split(":", maxsplit=1)[0]
     assert (exported.status, exported.exit_code) == (Status.INCONCLUSIVE, 3)
     judged = {v.status for v in exported.verdicts if v.scenario == scenario}

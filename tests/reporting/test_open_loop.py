@@ -97,11 +97,11 @@ def test_a_percentile_among_cut_off_jobs_is_a_lower_limit() -> None:
     assert tail([], [], 0.5) is None
 
 
-# ---- what became of the jobs --------------------------------------------------------------------------------------
+# ---- counts of a case ---------------------------------------------------------------------------------------------
 
 
-class Counted(tuple[JobRecord, ...]):  # noqa: SLOT001 - it counts, which takes an attribute
-    """Jobs that count how often they were gone through."""
+class Counted(tuple[JobRecord, ...]):  # noqa: SLOT001 - the counter needs an attribute
+    """Jobs that count how often they are iterated."""
 
     passes = 0
 
@@ -137,7 +137,7 @@ def test_a_case_is_counted_from_its_records(made: MadeRun) -> None:
     assert found.delivered == pytest.approx(198 / 200)
     assert found.success is not None
     assert (found.success.k, found.success.n) == (197, 200)
-    assert found.most_in_flight == 5  # 0.4 s of work at 10 jobs per second, and the one that hung
+    assert found.most_in_flight == 5  # 0.4 s of work at 10 jobs per second, and the job without an answer
     assert found.backlog(5.05) == 5
     assert {round(own_lateness(job), 6) for job in found.jobs if job in found.sent} == {0.001}
     p50 = found.response(0.5)
@@ -149,7 +149,7 @@ def test_response_time_starts_at_the_intended_start_and_service_time_at_sending(
     arrivals = even(10, 20)
     done = queue(arrivals)
     jobs = jobs_of("arrival_rate", "constant", arrivals, done)
-    held = [  # a limit that let each of the last 20 go two seconds late
+    held = [  # the limit delays each of the last 20 by two seconds
         msgspec.structs.replace(job, released=job.due + 2, sent=job.due + 2.001, done=job.due + 2.401)
         if job.index >= 180
         else job
@@ -252,7 +252,7 @@ def spiked(made: MadeRun, high: int, seconds: int = 10, after: int = 20, cut_off
 def test_a_spike_ends_when_its_backlog_is_processed(made: MadeRun) -> None:
     records = spiked(made, 30)
     (found,) = spikes(records, "spike")
-    # 30 arrive and 20 leave for 10 s: 100 wait then, and 14 a second are worked off.
+    # 30 arrive and 20 leave per second for 10 s: then 100 wait, and the backlog shrinks by 14 per second.
     assert (found.before, found.after) == (60, 420)
     assert found.band == pytest.approx(0.4)
     assert found.peak == pytest.approx(0.4 + 100 / 20, abs=0.1)
@@ -338,7 +338,7 @@ def test_unsent_jobs_make_an_open_case_invalid(made: MadeRun) -> None:
 def test_a_slow_service_does_not_make_the_run_invalid(made: MadeRun) -> None:
     case, jobs = steady()
     over = START + 25.0
-    held = [  # the limit of jobs in flight held half of them until the cut-off; the others hung
+    held = [  # the limit held half of the jobs until the cut-off; the others got no answer
         msgspec.structs.replace(job, outcome=Outcome.TIMEOUT, done=over)
         if job.index < 100
         else msgspec.structs.replace(job, outcome=Outcome.TIMEOUT, released=over, sent=over, done=over)
@@ -376,7 +376,7 @@ def with_objective(records: Evidence, limit: float) -> Evidence:
     ("cut_off", "waited", "status", "reason"),
     [
         (0, 0.0, Status.PASS, ""),
-        (9, 1.0, Status.PASS, ""),  # fewer than one of twenty: the percentile is that of a completed job
+        (9, 1.0, Status.PASS, ""),  # fewer than 1 in 20: the percentile falls on a completed job
         (11, 1.0, Status.INCONCLUSIVE, "11 jobs cut off; with them it is ≥ 1.000 s"),
         (11, 3.0, Status.FAIL, "11 jobs cut off; with them it is ≥ 3.000 s"),
     ],
@@ -405,7 +405,7 @@ def texts(found: Section) -> str:
 def test_the_section_lists_cut_off_jobs_and_gives_percentiles_among_them_as_lower_limits(made: MadeRun) -> None:
     records = ramp(made, 12, 30, cut_off=24.0)
     text = texts(section(records))
-    # 30 arrive and 20 leave a second: of 600 jobs some 480 are done after 24 s, the last 120 are not
+    # 30 arrive and 20 leave per second: of 600 jobs about 480 are done after 24 s
     (cut_off,) = (len(case.cut_off) for case in open_cases(records) if case.case == "r30")
     assert cut_off == pytest.approx(120, abs=10)
     assert f"ramp / r30 | 30 | constant | 600 | 600 | {600 - cut_off} | {cut_off} | 0 | " in text
@@ -440,7 +440,7 @@ def test_open_and_closed_cases_have_separate_tables(made: MadeRun) -> None:
     }
     for title in ("Response time", "Throughput"):
         assert not [name for name in rows[title] if name.startswith("ramp")]
-    # PromQL knows completed jobs alone, so it is not shown for a case with jobs that were cut off
+    # PromQL covers completed jobs only, so it is not shown for a case with cut-off jobs
     assert {name for name in rows["PromQL and exact values"] if name.startswith("ramp")} == {"ramp / r12"}
     assert {name for name in rows["Open-loop load"] if "/" in name} == {"ramp / r12", "ramp / r30"}
     workload = next(part for part in report.sections if part.title == "Workload")

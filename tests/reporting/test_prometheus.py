@@ -95,7 +95,7 @@ def test_concurrent_queries_keep_their_order() -> None:
         def do_POST(self) -> None:
             query = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())["query"][0]
             asked.append(query)
-            time.sleep(0.05 if query == "0" else 0.0)  # the first answer comes last
+            time.sleep(0.05 if query == "0" else 0.0)  # the first query is answered last
             body = VECTOR % (b'{"metric":{},"value":[1,"%b"]}' % query.encode())
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
@@ -103,7 +103,7 @@ def test_concurrent_queries_keep_their_order() -> None:
             self.wfile.write(body)
 
         def log_message(self, *args: object) -> None:
-            """Keep the test's output clean."""
+            """Log no requests."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -118,7 +118,7 @@ def test_concurrent_queries_keep_their_order() -> None:
         ("1", Value(1.0)),
         ("2", Value(2.0)),
     ]
-    assert sorted(asked) == ["0", "1", "2"]  # the repeated text was asked once
+    assert sorted(asked) == ["0", "1", "2"]  # identical queries were sent once
 
 
 CLASSIC = tuple(Sample({"le": le}, (1.0, n)) for le, n in (("1", "10"), ("+Inf", "20"), ("0.5", "0"), ("2", "19")))

@@ -1,4 +1,4 @@
-"""All formats of the made runs, checked by value against the records and the reports they come from."""
+"""All formats of the made runs, compared by value with the records and the reports."""
 
 from __future__ import annotations
 
@@ -375,7 +375,7 @@ def test_hostile_text_is_escaped_in_every_format(measured_dir: Path) -> None:
     page = (folder / "report.html").read_text()
     assert "<script" not in page
     assert "<img" not in page
-    # the document in two tables, the error of five jobs that failed
+    # the document in two tables, the error of five failed jobs
     assert page.count("=cmd|&#34;&lt;script&gt;alert(1)&lt;/script&gt;![i](http://evil.example/i.png)") == 7
     assert r"\<script\>alert(1)\</script\>!\[i\](http://evil.example/i.png)" in _report(measured_dir)
     tex = (folder / "latex" / "setup.tex").read_text()

@@ -25,7 +25,7 @@ def counted(**outcomes: int) -> list[Measurement]:
 
 
 def jobs_with(made: MadeRun, outcome: Outcome, number: int, **changes: object) -> list[JobRecord]:
-    """The scenario's jobs, the last `number` of them with another end."""
+    """The scenario's jobs; the last `number` of them have another outcome."""
     jobs = [job for job in made.jobs if job.scenario == NAME]
     changed = [msgspec.structs.replace(job, outcome=outcome, **changes) for job in jobs[-number:]]
     return jobs[:-number] + changed

@@ -28,7 +28,7 @@ def exported(folder: Path) -> tuple[Exported, str]:
 
 
 def tables(text: str, heading: str) -> list[dict[str, list[str]]]:
-    """All tables of a section: first cell to the other cells; a first cell that comes again gets a number."""
+    """All tables of a section: cells by the first cell of the row; a repeated first cell gets a number."""
     section = text.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
     found = []
     for block in re.findall(r"(?:^\|.*\n)+", section, re.MULTILINE):
@@ -504,7 +504,7 @@ def test_two_dimensions_give_two_reports_and_the_worse_status(measured_dir: Path
     assert lines == [
         "performance: PASS",
         "reliability: INCONCLUSIVE",
-    ]  # the traces of the one do not hold the jobs of the other
+    ]  # the traces of one run lack the jobs of the other
     assert (done.status, done.exit_code) == (Status.INCONCLUSIVE, 3)
 
 
@@ -542,7 +542,7 @@ def test_a_call_log_with_missing_calls_does_not_reconcile(outages_dir: Path) -> 
 
 
 def renamed(folder: Path, names: dict[str, str]) -> None:
-    """Give the scenarios of a made run other names, in every file."""
+    """Rename the scenarios of a made run in every file."""
     for path in (folder / "run.json", folder / "jobs.jsonl", folder / "calls.jsonl", folder / "measurements.json"):
         text = path.read_text()
         for old, new in names.items():

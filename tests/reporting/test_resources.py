@@ -80,7 +80,9 @@ def test_memory_is_read_before_during_and_after_a_case(resources_dir: Path) -> N
     assert rows["memory_leak / n01"][:7] == [
         "service + media workers", "40", "150.0", "160.0", "170.0", "170.0", "20.0",
     ]  # fmt: skip
-    assert not any(name.startswith(("cache_efficiency", "network_bandwidth")) for name in rows)  # no rest around them
+    assert not any(
+        name.startswith(("cache_efficiency", "network_bandwidth")) for name in rows
+    )  # no cooldown around them
     assert "all of it was released after the cooldown" in text
 
 

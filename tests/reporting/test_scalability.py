@@ -1,4 +1,4 @@
-"""The section on scalability says what the fit says, and refuses what it cannot say."""
+"""The section on scalability: results of the fit, and no statement without enough levels."""
 
 from __future__ import annotations
 

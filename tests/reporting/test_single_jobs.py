@@ -1,4 +1,4 @@
-"""The sections that are made of traces: where the time goes, and the slowest and failed jobs."""
+"""The sections made from traces: where the time goes, and the slowest and failed jobs."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def test_a_trace_is_linked_into_grafana_where_there_is_one(made: MadeRun) -> Non
     assert blocks(section, Paragraph)[0].text == (
         f"Job 7 of concurrent_load / n50, trace [`b`]({address}); times from its intended start:"
     )
-    assert re.fullmatch(r"[^()\s|]+", address)  # nothing that ends a Markdown link
+    assert re.fullmatch(r"[^()\s|]+", address)  # no character that ends a Markdown link
     parts = urlsplit(address)
     assert parts.path == "/explore"
     panes = json.loads(parse_qs(parts.query)["panes"][0])

@@ -1,4 +1,4 @@
-"""The page of the telemetry contract from made declarations."""
+"""The page of the telemetry contract, generated from test declarations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client against recorded answers of a Tempo 3.0.3 (`tempo_api/`: request, status and body of each)."""
+"""The client with recorded answers of Tempo 3.0.3 (`tempo_api/` has request, status and body of each)."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def test_four_samples_are_too_few() -> None:
 
 @pytest.mark.parametrize(("n", "most_alarms", "least_found"), [(18, 0.19, 0.35), (60, 0.13, 0.90)])
 def test_error_rates_of_the_trend_test_on_correlated_noise(n: int, most_alarms: float, least_found: float) -> None:
-    """Rises found in noise without one, and rises of a tenth of the noise's innovations found; correlation 0.8."""
+    """Rises found in noise without a trend, and found rises of a tenth of the innovations; correlation 0.8."""
     rng = np.random.default_rng(7)
 
     def share(slope: float) -> float:
@@ -86,7 +86,7 @@ def test_error_rates_of_the_trend_test_on_correlated_noise(n: int, most_alarms: 
 
 
 def test_the_leak_rule_has_no_false_alarm_and_finds_twice_the_budget() -> None:
-    """MB a job with 3.3 jobs a sample, innovations of 0.3 MB, a budget of 0.1 MB a job: as a run of 18 samples."""
+    """18 samples of 3.3 jobs each, innovations of 0.3 MB, a budget of 0.1 MB per job."""
     rng = np.random.default_rng(7)
 
     def alarms(leak: float) -> int:

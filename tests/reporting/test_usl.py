@@ -1,4 +1,4 @@
-"""The fit of the Universal Scalability Law, against scipy's and against curves that are known."""
+"""The fit of the Universal Scalability Law, compared with scipy and with known curves."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_noisy_fit_and_its_intervals_equal_scipys(seed: int) -> None:
     expected, covariance = optimize.curve_fit(
         lambda n, a, b, g: g * n / (1 + a * (n - 1) + b * n * (n - 1)), LEVELS, measured, p0=(0.05, 0.001, 3)
     )
-    assert np.all(expected > 0)  # so that scipy's fit without bounds is the bounded one
+    assert np.all(expected > 0)  # so scipy's unbounded fit equals the bounded one
     found = fit(LEVELS, measured)
     assert found is not None
     coefficients = (found.alpha, found.beta, found.gamma)

@@ -1,4 +1,4 @@
-"""scripts/generate.py as a user types it."""
+"""The command ``scripts/generate.py``."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_all_missing_indicators_are_printed_at_once_and_nothing_written(tmp_path
 
 
 def test_a_catalogue_with_only_the_needed_indicators_is_enough(tmp_path: Path) -> None:
-    """Groups of panels without anything to show are left out; none of them is in the way."""
+    """Groups of panels without content are left out."""
     entry = """
   - id: {id}
     title: {id}

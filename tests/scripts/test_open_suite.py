@@ -1,4 +1,4 @@
-"""A burst of arrivals on the real embedded stack, as a user runs it."""
+"""A burst of arrivals on the real embedded stack, run with the users' command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reliability scenarios as a user runs them, on the embedded stack: faults, baselines, and a killed service."""
+"""The reliability scenarios on the embedded stack, run with the users' command: faults, baselines, a killed service."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.acceptance
 
 
 def alone(runs: Path, *scenarios: str, **environment: str) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """A run of some scenarios by the suite, and what became of it; nothing may be left behind."""
+    """Run some scenarios with the suite; return the results and check that no process remains."""
     chosen = [part for name in scenarios for part in ("--scenario", name)]
     done = run("run_suite.py", "--embedded", "--no-charts", "--runs", str(runs), *chosen, **environment)
     assert left_behind(runs) == []
@@ -45,7 +45,7 @@ def faults(record: RunRecord, scenario: str) -> list[FaultRecord]:
 
 @pytest.fixture
 def finished(suite: SuiteRun) -> tuple[Path, str]:
-    """The run of the acceptance suite, and what it printed."""
+    """The run of the acceptance suite and its output."""
     return suite.folder, suite.printed
 
 
@@ -106,7 +106,7 @@ def test_no_job_is_lost_while_the_store_is_away(finished: tuple[Path, str]) -> N
     assert fault.ended is not None
     assert len([job for job in jobs if fault.started <= job.sent <= fault.ended]) >= 8
     accepted = [job for job in jobs if job.accepted is not None]
-    # A job that the store alone knows cannot be read while it is away: one of each slot can have ended just before.
+    # Jobs that are only in the store cannot be read during the outage: one per virtual user can have just ended.
     unread = [job for job in accepted if job.outcome is not Outcome.COMPLETED]
     assert len(unread) <= 4
     for job in unread:
@@ -122,7 +122,7 @@ def test_videos_are_completed_without_the_rejected_scenes(finished: tuple[Path, 
     folder, _ = finished
     (fault,) = faults(read_run(folder), "partial_failures")
     jobs = [job for job in read_jobs(folder) if job.scenario == "partial_failures"]
-    assert (fault.seen, fault.hit) == (CALLS, 20)  # final: none is tried again
+    assert (fault.seen, fault.hit) == (CALLS, 20)  # permanent errors: no retries
     lost = sum((job.scenes or 0) - (job.scenes_completed or 0) for job in jobs)
     assert (lost, {job.outcome for job in jobs}) == (20, {Outcome.COMPLETED})
 
@@ -207,7 +207,7 @@ def test_a_killed_service_leaves_a_readable_run_and_a_correct_verdict(
 
 
 def service_of(folder: Path) -> int:
-    """The process of the service whose data lies below a folder."""
+    """The process of the service whose data directory is below a folder."""
     for process in psutil.process_iter(["pid", "cmdline"]):
         try:
             words = process.info["cmdline"] or []

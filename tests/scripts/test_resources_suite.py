@@ -1,4 +1,4 @@
-"""What caches and kept connections save, counted at the providers of the real embedded stack."""
+"""Savings of caches and pooled connections, counted at the providers of the real embedded stack."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_pooling_opens_fewer_connections_for_the_same_calls(kept: Kept) -> None:
     calls = Counter({name: 15 * count for name, count in JOB.items()})
     assert kept.by_provider("pooled") == kept.by_provider("unpooled") == calls
     assert kept.connections("unpooled") == calls.total() == 165
-    # As many as were on their way at once, and perhaps others that the scenarios before have left open.
+    # As many as were used concurrently, and perhaps connections that earlier scenarios left open.
     assert 11 <= kept.connections("pooled") <= 0.6 * 165
 
 
@@ -105,7 +105,7 @@ def test_toggles_are_recorded_and_restored(kept: Kept) -> None:
 
 @pytest.mark.extended
 def test_an_injected_leak_is_detected(prometheus: PrometheusBinary, tmp_path: Path) -> None:
-    """That the normal one is not: the acceptance suite's own objective of `memory_leak`."""
+    """The acceptance suite covers the normal service with its objective of `memory_leak`."""
     options = ["--embedded", "--no-charts", "--scenario", "memory_leak", "--runs", str(tmp_path)]
     done = run("run_suite.py", *options, SERVICE_LEAK_BYTES_PER_JOB="5000000")
     assert (done.returncode, done.stdout.splitlines()[-2]) == (1, "resources: FAIL"), done.stdout

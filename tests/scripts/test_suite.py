@@ -1,4 +1,4 @@
-"""The commands as a user types them, on the real embedded stack."""
+"""The users' commands on the real embedded stack."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 @pytest.fixture
 def finished(suite: SuiteRun) -> tuple[Path, str]:
-    """The run of the acceptance suite, and what it printed."""
+    """The run of the acceptance suite and its output."""
     assert left_behind(suite.folder.parent) == []
     return suite.folder, suite.printed
 

@@ -15,7 +15,7 @@ HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0)
 
 
 def raw(running: Any, path: str) -> tuple[int, bytes]:
-    """Send the path as it is: httpx would tidy it up."""
+    """Send the path unchanged; httpx would normalize it."""
     host, port = running.url.removeprefix("http://").split(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=5)
     try:

@@ -1,4 +1,4 @@
-"""Attempts of the service as the real mock providers see them."""
+"""Attempts of the service, as counted by the real mock providers."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_each_attempt_has_the_time_of_sending(
     )
     sent = sorted(call["sent"] for call in seen)
     assert len(spans) == len(sent) == attempts["tts"]
-    # Two clocks of one machine: the service's does not step.
+    # Two clocks of one machine; the service's clock is not adjusted.
     near = 0.05
     for (begun, ended), at in zip(spans, sent, strict=True):
         assert begun - near <= at <= ended + near

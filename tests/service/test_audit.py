@@ -1,4 +1,4 @@
-"""What jobs, records and files have in common: ``/v1/admin/state``."""
+"""Consistency of jobs, records and files: ``/v1/admin/state``."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_a_job_whose_end_was_not_stored_is_unsaved_and_not_an_orphan(
 
 
 class SlowStore:
-    """Answers what the test has prepared, one record of jobs for each look, the last one repeated."""
+    """A store with prepared answers: one list of jobs per query, then the last one again."""
 
     def __init__(self, looks: list[dict[str, bytes]], on_look: Callable[[int], None] = lambda _: None) -> None:
         self.looks, self.on_look = looks, on_look

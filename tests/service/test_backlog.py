@@ -1,4 +1,4 @@
-"""What is kept for a store that is away, step by step."""
+"""The backlog for an unavailable store, step by step."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def state(name: str, sequence: int, status: str = "queued", write: str = "add") 
 
 
 class Process:
-    """One process of the service, as far as the store is concerned."""
+    """The store side of one process of the service."""
 
     def __init__(self, server: FakeServer, data: Path, limit: int = 100) -> None:
         self.reader = InMemoryMetricReader()
@@ -68,7 +68,7 @@ class Process:
         self.superseded.append((kept.id, written))
 
     async def crash(self) -> None:
-        """End as a killed process does: the kernel takes the lock, and nothing else happens."""
+        """End like a killed process: the kernel releases the lock, and no cleanup runs."""
         if self.backlog._task is not None:
             self.backlog._task.cancel()
         if self.spool._handle is not None:
@@ -157,7 +157,7 @@ async def test_the_write_back_is_idempotent_after_a_crash_at_any_step(
         await first.backlog.add(one)
     await first.backlog.remove(removal("gone", 1, RUN), live=True, known=True)
     server.connected = True
-    # Three are in the store already, but their files are not yet removed; the fourth is not.
+    # Three states are in the store, but their files are not yet removed; the fourth is not stored.
     for one in (removal("gone", 1, RUN), kept[0], kept[1]):
         assert await first.store.write_back(one) == "written"
     await first.crash()
@@ -198,7 +198,7 @@ async def test_a_rejected_creation_leaves_no_record_even_if_the_store_accepted_i
     real = a.store.add
 
     async def add(*arguments: Any) -> None:
-        # The answer gets lost, not the command.
+        # The command is executed, and its answer is lost.
         await real(*arguments)
         server.connected = False
         await a.store.ping()
@@ -340,7 +340,7 @@ def test_only_folders_of_ended_processes_are_taken_over(tmp_path: Path) -> None:
 async def test_randomly_lost_commands_or_answers_do_not_change_the_result(
     process: Any, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    """Three of ten transactions fail, half of them after the store has done what they ask."""
+    """Three of ten transactions fail, half of them after the store has executed them."""
     chance = random.Random(seed)
     real = Pipeline.execute
 

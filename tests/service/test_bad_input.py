@@ -239,7 +239,7 @@ def test_a_chunked_body_is_rejected_at_the_limit(shared: Any) -> None:
         connection.sendall(head + b"%x\r\n%s\r\n" % (len(part), part))
         for _ in range(20):  # 1.25 MiB; the limit is about 1.1 MiB
             connection.sendall(chunk)
-        # The body has not ended, and yet the answer is there.
+        # The answer arrives before the end of the body.
         assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
     assert HTTP.get(f"{shared.url}/health").status_code == 200
 

@@ -84,7 +84,7 @@ def test_the_cache_key_covers_every_input() -> None:
 
 
 class Cached:
-    """A cache before a client of the fake TTS provider, with its meters."""
+    """A cache in front of a client of the fake TTS provider, with its metrics."""
 
     def __init__(self, url: str, *, entries: int, size: int, **settings: Any) -> None:
         self.reader = InMemoryMetricReader()

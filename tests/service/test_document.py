@@ -1,4 +1,4 @@
-"""Reading documents, also hostile ones."""
+"""Reading of documents, including hostile ones."""
 
 from __future__ import annotations
 

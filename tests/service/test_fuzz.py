@@ -1,4 +1,4 @@
-"""The service against requests made from its own OpenAPI description: valid ones, and ones that break it on purpose."""
+"""Requests generated from the service's OpenAPI description: valid ones, and deliberately invalid ones."""
 
 from __future__ import annotations
 

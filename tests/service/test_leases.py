@@ -1,4 +1,4 @@
-"""Instances that share a store, and those of them that are lost."""
+"""Instances that share a store, and jobs of lost instances."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Time:
 
 
 class Instance:
-    """One instance's view of the store."""
+    """One instance that uses the store."""
 
     def __init__(self, name: str, server: FakeServer, data: Path) -> None:
         self.reader = InMemoryMetricReader()
@@ -146,7 +146,7 @@ async def test_a_job_of_a_lost_instance_fails_at_the_second_sweep(
     assert manifest == orjson.loads(MANIFEST) | {"status": "failed", "timings": {"created": 1.0, "ended": 2000.5}}
     assert orjson.loads(await b.store.video("v3"))["status"] == "in_progress"
     assert redis.hgetall("reelbench:owners") == {b"v3": b"b"}
-    # Its finished file stays; of the other job nothing does.
+    # The file of the finished job remains; all files of the other job are removed.
     assert [b.assets.exists(name) for name in ("v1", "v2", "v3")] == [False, True, True]
     assert b.lost() == 2
     assert [name for name, _ in (await b.store.page(None, 9, descending=False))[0]] == ["v1", "v2", "v3"]
@@ -173,7 +173,7 @@ async def test_an_owner_that_acts_during_the_sweep_keeps_its_job(instance: Any, 
     await a.store.add("v1", 1, VIDEO, MANIFEST)
 
     def last(_video: bytes, manifest: bytes) -> tuple[bytes, bytes]:
-        # Between the sweeper's look and its write.
+        # Between the sweeper's read and its write.
         if change == "beat":
             redis.set("reelbench:instance:a", b"1")
         elif change == "progress":
@@ -244,7 +244,7 @@ def shared_store(monkeypatch: pytest.MonkeyPatch, server: FakeServer) -> FakeSer
 def test_a_paused_service_adopts_the_states_that_others_wrote(
     start: Callable[..., Any], providers: Any, shared_store: FakeServer, tmp_path: Path, at: str
 ) -> None:
-    """Its heart beats once in 20 minutes here, so it learns of the loss at a beat after an outage, or at its write."""
+    """The heartbeat interval is 20 minutes, so the service detects the loss after an outage or at its next write."""
     redis = FakeRedis(server=shared_store)
     paused = start(redis_url=SHARED, lease_seconds=LONG, workers=1, data_dir=tmp_path / "paused")
     providers.gate.clear()

@@ -279,7 +279,7 @@ def test_a_signal_flushes_spans_and_ends_the_process(process: Any, providers: An
         until(lambda: len(psutil.Process(process.pid).children()) == 2, "both media processes are there")
         workers = psutil.Process(process.pid).children()
         started = time.monotonic()
-        os.killpg(process.pid, name)  # as a terminal does it on Ctrl-C
+        os.killpg(process.pid, name)  # as a terminal does on Ctrl-C
         waited = b"".join(iter(lambda: waiter.recv(65536), b""))
     out, err = process.communicate(timeout=5)
     assert process.returncode == 0, err.decode()

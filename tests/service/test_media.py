@@ -1,4 +1,4 @@
-"""Media work in worker processes: hostile documents, processes that die, and what is left of them."""
+"""Media work in worker processes: hostile documents, processes that die, and cleanup."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.acceptance
 
 @pytest.fixture(scope="module")
 def bombs(files: Any) -> dict[str, bytes]:
-    """Small files that take minutes, or gigabytes, to read."""
+    """Small files that need minutes or gigabytes to read."""
     made = {"operators": files.page_of(OPERATORS), "nested": files.page_of(NESTED)}
     assert all(len(bomb) < 70_000 for bomb in made.values())
     return made
@@ -57,7 +57,7 @@ def media(**settings: Any) -> Media:
 
 
 async def stopped(pool: Media, path: Path) -> int:
-    """The only worker, ready and then stopped, so that it never answers."""
+    """The only worker, stopped after its start, so it never answers."""
     await pool.read(path, is_pdf=path.suffix == ".pdf")
     pid = pool.pids[0]
     os.kill(pid, signal.SIGSTOP)
@@ -247,7 +247,7 @@ def test_no_process_outlives_a_service_that_is_killed(process: Any, bombs: Any, 
     upload(process.url, bombs["operators"], http)
     until(lambda: len(psutil.Process(process.pid).children()) == 2, "both processes are there")
     children = psutil.Process(process.pid).children()
-    time.sleep(0.3)  # one is in the middle of the bomb
+    time.sleep(0.3)  # one worker is reading the bomb
     process.kill()
     until(lambda: all(ended(child) for child in children), "all processes have ended", seconds=10)
     _, err = process.communicate(timeout=5)
@@ -262,7 +262,7 @@ def test_a_worker_ends_silently_with_its_service(*, read: bool) -> None:
         theirs.close()
         ours.settimeout(15)
         assert ours.recv(4, 0 if read else socket.MSG_PEEK) == bytes(4)
-        ours.close()  # what it has not read makes the kernel reset the connection
+        ours.close()  # unread data make the kernel reset the connection
         try:
             output, _ = worker.communicate(timeout=10)
         finally:
@@ -281,7 +281,7 @@ def test_a_job_is_completed_after_its_worker_was_killed(
     worker.suspend()
     providers.gate.set()
     until(lambda: len(list(running.data_dir.glob("*/scene-*"))) == 10, "all scenes are made")
-    time.sleep(0.1)  # composing has begun, and cannot go on
+    time.sleep(0.1)  # the composition has begun and is suspended
     assert http.get(f"{running.url}/v1/videos/{job['id']}").json()["status"] == "in_progress"
     worker.kill()
     video = http.get(f"{running.url}/v1/videos/{job['id']}/wait").json()

@@ -36,7 +36,7 @@ SPEECH = ProviderRequest("text_to_speech", "/v1/audio/speech", "m", {"input": "x
 
 
 class Time:
-    """A clock that moves when the test says so."""
+    """A clock that the test moves."""
 
     def __init__(self) -> None:
         self.at = 1000.0
@@ -53,7 +53,7 @@ class Time:
 
 
 class Client:
-    """A client of the fake TTS provider with its meters."""
+    """A client of the fake TTS provider, with its metrics."""
 
     def __init__(self, url: str, **settings: Any) -> None:
         self.reader, self.spans, self.time = InMemoryMetricReader(), InMemorySpanExporter(), Time()
@@ -116,7 +116,7 @@ async def make(providers: Any) -> AsyncIterator[Callable[..., Client]]:
 
 
 def answers(*statuses: int) -> Callable[[Any], tuple[int, bytes]]:
-    """One after the other, then the last one for ever."""
+    """Return the answers in order, then repeat the last one."""
     left = itertools.chain(statuses, itertools.repeat(statuses[-1]))
     return lambda _: (next(left), b"body")
 
@@ -313,7 +313,7 @@ async def test_half_open_admits_one_of_20_calls_and_closes_on_success(make: Any,
     providers.answers["tts"] = answers(200)
     providers.gate.clear()
     calls = [asyncio.create_task(client.call()) for _ in range(20)]
-    # The 19 are turned away while the probe still hangs.
+    # The other 19 are rejected while the probe still hangs.
     done, (probe,) = await asyncio.wait(calls, timeout=1)
     assert [task.exception().code for task in done] == ["provider_circuit_open"] * 19  # type: ignore[union-attr]
     assert client.breaker.state().state == "half_open"

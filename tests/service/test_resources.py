@@ -1,4 +1,4 @@
-"""What a job takes, by value: connections, bytes, processor time and memory, with the optimizations on and off."""
+"""Resources of a job: connections, bytes, CPU time and memory, with the optimizations on and off."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ PROVIDERS = ("llm", "tts", "image")
 
 
 def jobs(running: Any, count: int, *, wait: bool = True) -> list[str]:
-    """Makes jobs one after the other; their ids."""
+    """Create jobs one after the other; return their ids."""
     made = []
     for number in range(count):
         answer = HTTP.post(f"{running.url}/v1/videos", json={"prompt": f"number {number}"}, headers=HEADERS)
@@ -121,7 +121,7 @@ async def test_waits_for_connections_are_timed_and_rejected_attempts_open_none(p
     call = ProviderRequest("text_to_speech", "/v1/audio/speech", "m", {}, ProviderAnswer)
     providers.gate.clear()
     asked = [asyncio.create_task(client.call(call, Correlation(**LABELS))) for _ in range(3)]
-    # Once the first is there, the others wait for its connection.
+    # After the first call has started, the others wait for its connection.
     while providers.calls["tts"] < 1:  # noqa: ASYNC110 - the provider runs in another thread
         await asyncio.sleep(0.005)
     await asyncio.sleep(0.1)
@@ -137,7 +137,7 @@ async def test_waits_for_connections_are_timed_and_rejected_attempts_open_none(p
     }
     (waits,) = points["http.client.pool.wait.duration"]
     assert (waits.count, dict(waits.attributes)) == (2, {"provider": "tts"})
-    assert 0.2 <= waits.sum < 2  # two waited for the first, one of them also for the other
+    assert 0.2 <= waits.sum < 2  # two calls waited for the first, one of them also for the second
     assert [point.value for point in points["http.client.connections.opened"]] == [1]
     assert [point.value for point in points["http.client.connections.reused"]] == [2]
     meters.shutdown()
@@ -291,6 +291,6 @@ def test_every_component_measures_its_own_process(module: str) -> None:
     assert found["process_memory_usage_bytes"] == pytest.approx(rss, rel=0.05)
     assert found["process_cpu_time_seconds_total"] == pytest.approx(cpu, abs=0.1)
     assert found["process_open_file_descriptor_count"] == pytest.approx(files, abs=2)
-    assert found["process_thread_count"] == threads + 1  # the one that answers the scrape
+    assert found["process_thread_count"] == threads + 1  # the process that answers the scrape
     assert found["process_context_switches_total"] >= 1
     assert found["cpython_gc_collections_total"] >= 1

@@ -1,4 +1,4 @@
-"""The store, over a server in this process."""
+"""The store, with a server in this process."""
 
 from __future__ import annotations
 

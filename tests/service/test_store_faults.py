@@ -1,4 +1,4 @@
-"""Faults of the store: exact over the wire, and as a client of a real store would meet them."""
+"""Faults of the store: exact counts over HTTP, and the errors that a client of a real store would get."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def asked(running: Any) -> httpx.Response:
 
 
 class Injected:
-    """A store over a server in this process, with a plan."""
+    """A store with a server in this process and a fault plan."""
 
     def __init__(self, timeout: float) -> None:
         self.faults = Faults(OFFER)
@@ -110,7 +110,7 @@ def test_errors_follow_the_schedule_over_the_wire(start: Callable[..., Any]) -> 
     }
     assert {answer.status_code for answer in answers} == {404, 503}
     (final,) = HTTP.delete(f"{running.url}/faults").json()["rules"]
-    # While the store counts as away it is not asked, but pinged: what it saw is not the number of requests.
+    # While the store is marked as away, it only gets pings, so its count differs from the number of requests.
     assert 3 * (final["seen"] // 10) <= final["hit"] <= 3 * math.ceil(final["seen"] / 10)
     until(lambda: asked(running).status_code == 404, "the store is back")
 

@@ -1,4 +1,4 @@
-"""What clients see while the store is away, and what it holds afterwards."""
+"""Answers to clients during a store outage, and the content of the store afterwards."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def until(condition: Any, what: str, seconds: int = 5) -> None:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> FakeServer:
-    """The store of every service that is started; it is away while `connected` is false."""
+    """The store of every started service; it is unavailable while `connected` is false."""
     server = FakeServer()
     monkeypatch.setattr("reelbench.service.api.app_state.connect", lambda *_: FakeAsyncRedis(server=server))
     return server
@@ -98,7 +98,7 @@ def test_jobs_continue_during_a_store_outage_and_are_stored_afterwards(
         assert get(running, name, "/content").content == (running.data_dir / name / "content.mp4").read_bytes()
     assert HTTP.delete(f"{running.url}/v1/videos/{left[0]}").status_code == 200
     assert get(running, left[0], "/content").status_code == 404
-    # The old job is on this disk: so its removal can be kept too.
+    # The old job is on this disk, so its removal can be kept too.
     assert HTTP.delete(f"{running.url}/v1/videos/{old}").status_code == 200
     assert get(running, old).status_code == 404
     assert spooled(running) == sorted([old, *before, *during])
@@ -126,7 +126,7 @@ def test_jobs_continue_during_a_store_outage_and_are_stored_afterwards(
 def test_during_a_known_outage_requests_do_not_wait_for_the_timeout(
     start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A store that takes connections and never answers."""
+    """The store accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         running = start(redis_url=f"redis://127.0.0.1:{port}/0", redis_timeout=2.0)
@@ -198,7 +198,7 @@ def test_with_a_full_disk_new_jobs_are_rejected_and_running_ones_kept_in_memory(
     assert (spooled(running), running.points("video.store.deferred")) == ([], [])
     assert running.points("video.jobs.unsaved") == [(RUN, 1)]
     assert caplog.text.count("its state is kept in memory only") == 1
-    # As soon as there is room, it goes to the disk by itself.
+    # When there is space again, the state is written to disk.
     monkeypatch.setattr(Spool, "_put", real)
     until(lambda: spooled(running) == [job], "the state is on disk")
     assert HTTP.get(f"{running.url}/ready").status_code == 200

@@ -1,4 +1,4 @@
-"""What a job leaves in traces and metrics: values, labels and parents."""
+"""Traces and metrics of a job: values, labels and parents."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_metrics_of_one_job(job: Any) -> None:
     }
     stored = {labels["db.operation.name"]: point[0] for labels, point in running.points("db.client.operation.duration")}
     assert stored == {"SET": 3}
-    # The instrumentation counts a request after its answer has left: stop first.
+    # The instrumentation counts a request after its answer was sent, so stop the service first.
     running.server.should_exit = True
     running.thread.join(5)
     requests = running.points("http.server.request.duration")

@@ -1,4 +1,4 @@
-"""The switches: changed while the service runs, for what begins from then on."""
+"""Toggles: changed while the service runs, with effect on later jobs and calls."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_the_endpoint_reads_changes_and_restores_toggles(start: Callable[..., An
             "code": "invalid_switches",
         },
     )
-    assert HTTP.get(url).json()["switches"] == ON | {"pooling": False}  # not even the valid part of it
+    assert HTTP.get(url).json()["switches"] == ON | {"pooling": False}  # the valid part is not applied either
     assert HTTP.delete(url).json() == {"object": "switches", "switches": began}
     assert HTTP.get(url).json()["switches"] == began
 
@@ -95,7 +95,7 @@ def test_pooling_can_be_changed_between_jobs(running: Any, providers: Any) -> No
     first, again, unpooled, pooled = opened
     assert unpooled == 11
     assert (first <= 11, again < 11, pooled < 11) == (True, True, True)
-    assert again + pooled <= 11  # one call of each provider at least goes over a kept connection
+    assert again + pooled <= 11  # at least one call per provider uses a pooled connection
     assert providers.calls == Counter(llm=4, tts=20, image=20)
 
 
@@ -121,7 +121,7 @@ def test_retries_and_breaker_can_be_changed_between_calls(running: Any, provider
     assert tries == [1, 4, 4]
     assert HTTP.get(breakers).json()["data"] == []
     switch(running, breaker=True, retries=False)
-    # What it counted before: 5 failures. While it was off it counted none.
+    # 5 failures were counted before; none while the breaker was off.
     for _ in range(4):
         job(running)
     assert [b["state"] for b in HTTP.get(breakers).json()["data"]] == ["closed", "closed", "closed"]

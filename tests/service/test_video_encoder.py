@@ -1,4 +1,4 @@
-"""The composed video: length, size, content, cost, and what it refuses."""
+"""The composed video: length, size, content, cost, and rejected media."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from reelbench.stack.readiness import answers, poll
 
 
 class World:
-    """A clock that moves only by sleeping, and a Prometheus with samples that appear as time goes by."""
+    """A clock that advances only by sleeping, and a Prometheus whose samples appear over time."""
 
     def __init__(self, samples: dict[str, list[tuple[float, str]]]) -> None:
         self.now = 1000.0
@@ -71,7 +71,7 @@ def test_an_ended_component_is_not_awaited(world: World) -> None:
     selectors = {"a": "up{a}", "b": "up{b}"}
     settled = await_telemetry("http://p", selectors, 1000.0, ended=lambda: ["b"], clock=world.clock, sleep=world.sleep)
     assert (settled.complete, settled.missing) == (False, ["b"])
-    assert settled.instant == pytest.approx(1000.5, abs=0.11)  # the other one is waited for
+    assert settled.instant == pytest.approx(1000.5, abs=0.11)  # the other component is awaited
 
 
 def test_queries_to_a_busy_prometheus_are_retried(world: World) -> None:

@@ -67,7 +67,7 @@ def test_start_stop_and_reopened_metrics(tmp_path: Path, prometheus: PrometheusB
         assert (first.complete, first.missing) == (True, [])
         assert began <= first.instant <= time.time()
         time.sleep(1.2)
-        # The load generator has gone; its sample from before its end, but after the load's, still counts.
+        # The load generator has ended; its sample from after the end of the load still counts.
         assert stack.await_telemetry(began).instant == first.instant
         late = stack.await_telemetry(time.time(), deadline=1.5)
         assert (late.complete, late.missing) == (False, ["loadgen"])
@@ -78,7 +78,7 @@ def test_start_stop_and_reopened_metrics(tmp_path: Path, prometheus: PrometheusB
         assert (info["service_name"], info["service_version"]) == ("providers", version())
         assert len(info["service_instance_id"]) >= 8
         live = http.query(stack.prometheus_url, "last_over_time(jobs_total[1m])", at=again.instant, timeout=2)
-        stack._children[0].signal(signal.SIGKILL)  # the write-ahead log must do
+        stack._children[0].signal(signal.SIGKILL)  # the write-ahead log must suffice
     record = stack_of(run_dir)
     assert (record.settled, record.settled_at) == (True, first.instant)
     assert [component.name for component in record.components] == ["providers", "service", "loadgen"]

@@ -12,7 +12,7 @@ from reelbench.stack.grafana import Grafana
 
 
 class FakeGrafana(ThreadingHTTPServer):
-    """Keeps annotations as Grafana does; answers `status` to every call when it is set."""
+    """Keeps annotations like Grafana; if `status` is set, every call gets this status."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -40,7 +40,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer)
 
-    do_POST = do_PATCH = _answer  # noqa: N815 - the names that the server looks for
+    do_POST = do_PATCH = _answer  # noqa: N815 - names that the server looks up
 
     def log_message(self, *_: object) -> None:
         pass

@@ -97,7 +97,7 @@ def test_a_missing_program_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_no_orphans_when_the_parent_dies(tmp_path: Path, number: signal.Signals) -> None:
-    """The parent has two children, one of them with a child of its own; then the parent is killed."""
+    """The parent has two children, one with its own child; then the parent is killed."""
     family = (
         f"import subprocess, sys\nprint(subprocess.Popen([sys.executable, '-S', '-c', {SLEEP!r}]).pid, flush=True)\n"
     )

@@ -31,7 +31,7 @@ def test_the_embedded_stack_checks_the_packages_of_its_extra() -> None:
     wanted = {found[0] for one in PROJECT["optional-dependencies"]["embedded"] if (found := NAME.match(one))}
     providers = importlib.metadata.packages_distributions()
     looked_for = {providers[package][0].lower().replace("_", "-") for package in embedded._PACKAGES}
-    assert looked_for == wanted - {"opentelemetry-instrumentation-fastapi"}  # its import package is shared
+    assert looked_for == wanted - {"opentelemetry-instrumentation-fastapi"}  # other packages share its import package
 
 
 def test_measuring_a_remote_server_needs_no_extra() -> None:
@@ -64,7 +64,7 @@ def test_an_installed_package_uses_the_users_cache(tmp_path: Path, monkeypatch: 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel of this checkout, built from a copy, since a build leaves files behind."""
+    """A wheel of this checkout, built from a copy because a build leaves files behind."""
     folder = tmp_path_factory.mktemp("wheel")
     skipped = shutil.ignore_patterns(".*", "runs", "tests", "docs", "build", "*.egg-info", "__pycache__")
     shutil.copytree(ROOT, folder / "checkout", symlinks=True, ignore=skipped)
@@ -122,7 +122,7 @@ def test_the_installed_command_measures_and_reports_in_an_empty_folder(
 
     assert command("--version").stdout == f"reelbench {version()}\n"
     done = command("run", "--embedded", "--scenario", "single_request", "--no-charts")
-    assert done.returncode in {0, 1, 3}, done.stderr  # the verdict is that of the machine
+    assert done.returncode in {0, 1, 3}, done.stderr  # the verdict depends on the machine
     (folder,) = (work / "runs").iterdir()
     results = json.loads((folder / "reports" / "results.json").read_text())
     values = [value for value in numbers(results) if value]

@@ -21,7 +21,7 @@ from tests.reporting.made_run import make
 
 
 class Bench:
-    """Stands in for the measuring of runs: says how each ends, and keeps their order."""
+    """Replaces the measuring of runs: sets the exit code of each and records their order."""
 
     def __init__(self, folder: Path, source: Path | None = None) -> None:
         self.folder, self.source = folder, source

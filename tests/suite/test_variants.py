@@ -16,7 +16,7 @@ from reelbench.suite.variants import NAMES, Variant, configured
 
 
 class Service(ThreadingHTTPServer):
-    """The switches of a service that runs."""
+    """A fake running service with toggles."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)

@@ -1,4 +1,4 @@
-"""Requests and answers of both transports, against a server of raw bytes: the forms and traps of HTTP/1.1."""
+"""Requests and answers of both transports against a server of raw bytes: forms and edge cases of HTTP/1.1."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ async def test_a_refused_connection_is_one_line(make: Make) -> None:
     async with raw(echo) as server:
         pass
     async with using(make(server.url, 1)) as transport:
-        for _ in range(3):  # each gives its slot back
+        for _ in range(3):  # each releases its place
             with pytest.raises(TransportError, match=r"^cannot connect: Connection refused$"):
                 await ask(transport)
 

@@ -26,7 +26,7 @@ async def test_a_reset_connection_is_one_line() -> None:
 
 
 async def test_a_post_on_a_connection_that_the_server_closed_is_sent_once(make: Make) -> None:
-    """The server closes when it reads the second request: the client cannot know whether it was carried out."""
+    """The server closes after reading the second request, so the client cannot know whether it was executed."""
 
     async def once(peer: Peer, asked: Asked) -> None:
         if sum(before.connection == asked.connection for before in server.asked) == 1:
@@ -55,7 +55,7 @@ async def test_a_connection_closed_while_idle_is_not_used(make: Make) -> None:
     async with raw(fixed(ok())) as server, using(make(server.url, 1)) as transport:
         await ask(transport)
         await server.until_open(0)
-        await asyncio.sleep(0.01)  # the news travels through the kernel
+        await asyncio.sleep(0.01)  # time for the kernel to report the close
         assert await ask(transport, POST) == (200, b"hello")
     assert server.lines() == ["GET /it", "POST /it"]
 
@@ -78,7 +78,7 @@ async def test_an_unsolicited_answer_only_closes_the_connection(make: Make) -> N
 
 
 async def test_a_receiver_can_end_the_exchange(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aiohttp, "KEEPALIVE_SECONDS", 0.05)  # it has all of the answer, and keeps the connection
+    monkeypatch.setattr(aiohttp, "KEEPALIVE_SECONDS", 0.05)  # the whole answer has arrived, so the connection is kept
     async with raw(fixed(ok(b"x" * 5000), close=False)) as server, using(make(server.url, 1)) as transport:
         taken = Taken(enough=1000)
         with pytest.raises(EnoughError):
@@ -104,7 +104,7 @@ async def test_no_data_is_a_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
         begin = loop.time()
         with pytest.raises(TransportError, match=r"^time-out: nothing was received for 0\.1 s$"):
             await ask(transport)
-        assert 0.28 < loop.time() - begin < 1.5  # four bytes, then silence
+        assert 0.28 < loop.time() - begin < 1.5  # four bytes, then no data
         await server.until_open(0)
 
 
@@ -203,7 +203,7 @@ async def test_content_is_streamed_in_constant_memory() -> None:
         finally:
             tracemalloc.stop()
     assert taken.size == 100 * len(piece)
-    assert peak < 10 * len(piece)  # with what the server holds
+    assert peak < 10 * len(piece)  # includes the memory of the server
 
 
 async def test_cancellation_at_any_point_leaves_the_pool_usable(make: Make) -> None:

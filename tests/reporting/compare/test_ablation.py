@@ -12,7 +12,7 @@ from tests.reporting.compare.variants import alter, copy, slower
 
 
 def own_switch(run: RunRecord) -> RunRecord:
-    """A run in which a case sets the cache itself."""
+    """A run with a case that sets the cache toggle itself."""
     data = msgspec.to_builtins(run)
     data["scenarios"][0]["cases"][0]["switches"] = {"cache": False}
     return msgspec.convert(data, RunRecord)

@@ -1,4 +1,4 @@
-"""scripts/export_reports.py --compare as a user types it."""
+"""Tests of ``scripts/export_reports.py --compare`` as a command."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def compare(run: Path, baseline: Path, *options: str) -> subprocess.CompletedPro
 def test_fail_on_worse_exits_1_only_if_something_is_worse(measured_dir: Path, tmp_path: Path) -> None:
     slow = copy(measured_dir, tmp_path / "slow", slower(1.3))
     worse = compare(slow, measured_dir)
-    assert worse.returncode == 3  # of its own reports: its counts differ from its telemetry's
+    assert worse.returncode == 3  # exit code of the run's own reports, whose counts differ from the telemetry
     assert worse.stderr == f"all on one page: {slow / 'reports' / 'report.html'}\n"
     report = slow / "reports" / "comparison_report.md"
     assert worse.stdout.splitlines()[-1] == str(report)

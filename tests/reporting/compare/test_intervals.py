@@ -26,7 +26,7 @@ def test_newcombe_interval_equals_the_published_table() -> None:
     ):
         found = newcombe(run, baseline)
         assert (found.lower, found.upper) == pytest.approx(limits, abs=1e-4)
-    assert share(20, 20).interval.upper == 1.0  # Wilson's
+    assert share(20, 20).interval.upper == 1.0  # Wilson's interval
     assert share(20, 20).interval.lower == pytest.approx(0.8389, abs=1e-4)
 
 

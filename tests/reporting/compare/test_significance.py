@@ -62,7 +62,7 @@ def test_welchs_test_reproduces_the_sleep_data() -> None:
     assert p == pytest.approx(0.07939, abs=5e-6)
     assert (interval.lower, interval.upper) == pytest.approx((-3.3654832, 0.2054832), abs=5e-7)
 
-    # values that never differ have the p of their arrangements
+    # constant values have the p of their arrangements
     assert significance.welch([1.0] * 4, [2.0] * 4)[0] == pytest.approx(2 / math.comb(8, 4))
     assert significance.welch([1.0] * 4, [1.0] * 4)[0] == 1.0
 
@@ -84,7 +84,7 @@ def quantile(values: Sequence[float], q: float) -> float:
 
 
 def over_all_divisions(run: Sequence[float], baseline: Sequence[float], q: float) -> float:
-    """The share of all divisions of the pool whose quantiles differ at least as much, one by one."""
+    """The share of all divisions of the pool whose quantiles differ at least as much, by enumeration."""
     pool = [*run, *baseline]
     observed = abs(quantile(run, q) - quantile(baseline, q)) * (1 - 1e-12)
     found = []

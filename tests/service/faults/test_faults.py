@@ -1,4 +1,4 @@
-"""The plan in force, by a clock that moves when the test says so."""
+"""The active fault plan, with a clock that the test moves."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ CHAT = {"model": "m", "messages": [{"role": "user", "content": "One."}], "metada
 
 
 class Time:
-    """Unix time, a second later at each look."""
+    """Unix time that advances by one second per reading."""
 
     def __init__(self) -> None:
         self.at = 100.0

@@ -1,4 +1,4 @@
-"""The fault plan through real HTTP: an aiohttp client, the stock openai client, and what is counted."""
+"""The fault plan over real HTTP, with an aiohttp client and the openai client, and its counts."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ async def providers(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Providers]
     reader = configured(monkeypatch, FAULTS="true")
     server = uvicorn.Server(uvicorn.Config(create_app(Settings()), log_config=None, timeout_graceful_shutdown=1))
     monkeypatch.setattr(server, "capture_signals", contextlib.nullcontext)
-    # Only with the protocol named does asyncio send small answers without delay (TCP_NODELAY).
+    # asyncio sends small answers without delay (TCP_NODELAY) only if the protocol is given.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -305,7 +305,7 @@ async def test_a_stall_ends_after_its_seconds_and_closes_the_connection(provider
 
 
 @pytest.mark.parametrize("kind", ["stall", "latency"])
-async def test_a_disconnected_client_leaves_no_task(
+async def test_a_client_that_closes_its_connection_leaves_no_task(
     providers: Providers, client: openai.AsyncOpenAI, kind: str
 ) -> None:
     await providers.plan({"provider": "tts", "kind": kind, "seconds": 30})

@@ -1,4 +1,4 @@
-"""The providers as a process: the stock openai client, telemetry on the wire, and a clean end."""
+"""The providers as a process: the openai client, exported telemetry, and a clean exit."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def start(port: int, environment: dict[str, str], traces: Path, log: Path) -> su
 
 @contextmanager
 def running(folder: Path) -> Iterator[Server]:
-    """The providers as a process of their own, with their telemetry in `folder`."""
+    """The providers as a process, with their telemetry in `folder`."""
     port, metrics_port = free_port(), free_port()
     environment = {f"PROVIDERS_{name}__MEDIAN": "0.005" for name in ("LLM", "TTS", "IMAGE")} | {
         "PROVIDERS_FAULTS": "true",
@@ -154,7 +154,7 @@ def test_shutdown_flushes_telemetry_and_exits_cleanly(tmp_path: Path) -> None:
 
 
 def ends_cleanly(server: Server, one: openai.OpenAI) -> None:
-    """Four calls were made, one of them refused."""
+    """Check the telemetry after four calls, of which one was rejected."""
     with urllib.request.urlopen(server.metrics_url) as answer:  # noqa: S310 - our own server
         exposed = answer.read().decode()
     requests = {

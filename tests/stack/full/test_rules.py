@@ -24,7 +24,7 @@ NEEDS_NATIVE = {"native.yml"}
 
 @pytest.fixture(scope="session")
 def promtool() -> Path:
-    """The promtool that `make stack-tools` built, one on the path, or one of a Prometheus in the cache."""
+    """A promtool: built by `make stack-tools`, on the path, or in the cache next to a Prometheus."""
     cache = cache_folder()
     found = [locate(dotenv.read(), cache).promtool, *filter(None, [shutil.which("promtool")])]
     found += sorted(cache.glob("prometheus-*/promtool"))
@@ -58,7 +58,7 @@ def test_rules_pass_their_unit_tests(promtool: Path, path: Path) -> None:
 
 
 def test_every_alert_written_by_hand_has_a_test() -> None:
-    """Those of objectives are all of one form, which tests of some of them cover."""
+    """Alerts of objectives have one common form, and tests cover examples of it."""
     tested = set(re.findall(r"alertname: (\w+)", " ".join(path.read_text() for path in TESTS)))
     names = {
         rule["alert"]

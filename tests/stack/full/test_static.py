@@ -1,4 +1,4 @@
-"""What can be known of the compose stack without starting it."""
+"""Checks of the compose stack without starting it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_every_container_is_limited_and_unprivileged(subtests: pytest.Subtests) 
             assert service["cap_drop"] == ["ALL"]
             assert service["security_opt"] == ["no-new-privileges:true"]
             assert service.get("read_only") or name == "grafana"
-            # The Collector's image sets a user, as do all images but Valkey's and Reelbench's.
+            # All images set a user except Valkey's and Reelbench's.
             assert service.get("user") not in {"root", "0"}
             assert "user" in service or name == "otel-collector"
             assert "healthcheck" in service or name in {"loadgen", "collector-ready", "otel-collector"}
