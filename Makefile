@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROFILE ?= quick
 
-# Compiled modules are kept in any case: a suite starts ten processes that import the same ones.
+# Always keep compiled modules: a suite starts ten processes that import the same ones.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
@@ -19,12 +19,12 @@ suite: $(VENV)/.runtime ## fresh machine, no Docker: install, run the quick suit
 bench-overhead: $(VENV)/.runtime ## cost of telemetry: jobs per second and P95 with telemetry on and off (about 2 minutes)
 	@$(BIN)/python scripts/bench_overhead.py
 
-bench-loadgen: $(VENV)/.runtime ## the load generator compared with k6 and Locust: requests per core, P95 of a freeze (about 3 minutes)
+bench-loadgen: $(VENV)/.runtime ## the load generator compared with k6 and Locust: requests per CPU second, P95 during a freeze (about 3 minutes)
 	@$(BIN)/python scripts/bench_loadgen.py
 
 MEASURED := $(wildcard tests/test_*.py) tests/scripts# conftest.py rejects such tests elsewhere
 
-test: $(VENV)/.dev ## install, run the tests: most of them on all cores, then the tests of the measured suite alone
+test: $(VENV)/.dev ## install, run the tests: most of them on all cores, then the tests of the measured suite on their own
 	@$(BIN)/python -m pytest -m "not alone and not extended" --ignore tests/stack/full/test_native.py -n auto --dist worksteal
 	@$(BIN)/python -m pytest -m "alone and not extended" $(MEASURED)
 
@@ -43,7 +43,7 @@ coverage: $(VENV)/.dev ## branch coverage of the fast tests (about three minutes
 stack-tools: $(VENV)/.runtime ## build Prometheus and the Collector as compose pins them, into the cache (needs Go)
 	@$(BIN)/python -m reelbench.stack.tools
 
-test-stack: $(VENV)/.dev ## run the files of the compose stack natively (after stack-tools; TEMPO_BIN adds a Tempo)
+test-stack: $(VENV)/.dev ## test the configuration of the compose stack without containers (after stack-tools; TEMPO_BIN adds a Tempo)
 	@$(BIN)/python -m pytest tests/stack/full
 
 check: lint test-fast ## before each commit: lint and the fast tests (about a minute)
@@ -72,7 +72,7 @@ clean: ## remove the environment, the cache and all runs
 	rm -rf $(VENV) .cache runs build *.egg-info
 
 # uv installs the locked set five times faster than pip (10 s instead of 53 s measured on 2 cores);
-# where it cannot (no wheel for the platform, an index that only pip is configured for), pip installs the same hashes.
+# if uv fails (no wheel for the platform, an index that only pip is configured for), pip installs the same hashes.
 UV := uv==0.13.8
 
 $(BIN)/python:

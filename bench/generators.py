@@ -21,15 +21,15 @@ JOB = ("create", "wait", "content")
 
 
 class BenchError(Exception):
-    """A measurement that went wrong; the message is one sentence."""
+    """A failed measurement; the message is one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
     """The load to send.
 
-    Rate: `jobs` jobs in `users` closed loops. Freeze: arrivals at `rate` for `seconds`, which a peer may send with
-    `users` virtual users.
+    Rate: `jobs` jobs in `users` closed loops. Freeze: arrivals at `rate` for `seconds`; k6 and Locust use `users`
+    virtual users for them.
     """
 
     mode: Literal["rate", "freeze"]
@@ -61,9 +61,9 @@ class Figures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     requests: int
     p95: float
-    """P95 of the response time that it reports, in seconds."""
+    """Reported P95 of the response time, in seconds."""
     dropped: int
-    """Arrivals that it reports as not sent."""
+    """Arrivals reported as not sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Command:
 
     arguments: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Added to that of this process."""
+    """Variables added to the environment of this process."""
 
 
 class Generator(Protocol):
@@ -86,10 +86,10 @@ class Generator(Protocol):
         """Return the command that sends a load to a target; `folder` is for its files."""
 
     def attend(self, process: subprocess.Popen[bytes], folder: Path) -> None:
-        """Serve the generator from outside; called a few times per second while it runs."""
+        """Do periodic work for the running generator, such as a scrape; called a few times per second."""
 
     def figures(self, folder: Path) -> Figures:
-        """Read the figures of the generator after its end.
+        """Read the figures of the generator after it has ended.
 
         Raises:
             BenchError: there are no readable figures.

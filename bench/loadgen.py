@@ -1,9 +1,9 @@
-"""Compares the load generator with k6 and Locust: requests per CPU second, and the P95 that each reports of a freeze.
+"""Compares the load generator with k6 and Locust: requests per CPU second, and the reported P95 during a freeze.
 
 Rate: in each round every generator sends the same jobs (create, wait, content) to a fast server, in seeded order. The
-cost of start and end is subtracted: it is measured with a load of one job per user.
+cost of start and shutdown is measured with a load of one job per user, and subtracted.
 
-Freeze: arrivals at a constant rate to a server that stops for a while. The true P95 follows from the schedule.
+Freeze: arrivals at a constant rate to a server that pauses for a known time. The schedule determines the true P95.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from reelbench.bench.rig import Cores, Sent, send
 
 USERS: Final = 16
 ARRIVALS, SECONDS, FREEZE_AT, FREEZE_FOR, FREEZE_USERS = 100, 8, 3, 2, 20
-"""Arrivals per second; seconds of load, before the freeze, and of freeze; users of a peer (5 arrivals/s each)."""
+"""Arrivals per second; seconds of load, before the freeze, and of the freeze; users of k6 and Locust (5/s each)."""
 
 ARRIVING: Final = Load("freeze", FREEZE_USERS, rate=ARRIVALS, seconds=SECONDS)
 
@@ -32,21 +32,21 @@ class Rate:
     """The rates of one generator in one round."""
 
     per_core: float
-    """Requests per second of CPU time, without start and end."""
+    """Requests per second of CPU time, without start and shutdown."""
     per_second: float
-    """Requests per second, from the first to the last."""
+    """Requests per second, from the first to the last request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """The figures of one generator about a server that froze."""
+    """The figures of one generator for a server that froze."""
 
     name: str
     p95: float
     sent: int
     """Arrivals that reached the server."""
     dropped: int
-    """Arrivals that it says it did not send."""
+    """Arrivals that the generator reports as not sent."""
 
 
 Round = dict[str, Rate]
@@ -59,10 +59,10 @@ def order(names: Sequence[str], rounds: int, seed: int) -> list[list[str]]:
 
 
 def net(small: Sent, large: Sent) -> Rate:
-    """Return the rate of the larger load without the cost of the smaller load, which is that of start and end.
+    """Return the rate of the larger load without the cost of the smaller load (start and shutdown).
 
     Raises:
-        BenchError: the larger load did not take more CPU time, so that no rate follows.
+        BenchError: the larger load did not take more CPU time, so there is no rate.
     """
     cpu, requests = large.cpu - small.cpu, large.requests - small.requests
     if cpu <= 0:
@@ -76,7 +76,7 @@ def rates(
     """Measure the rates of all generators, round by round.
 
     Raises:
-        BenchError: a generator failed or lost count.
+        BenchError: a generator failed, or counts differ.
     """
     known = {generator.name: generator for generator in generators}
     found: list[Round] = []
@@ -94,7 +94,7 @@ def freezes(generators: Sequence[Generator], *, on: Cores) -> list[Frozen]:
     """Measure every generator with a server that freezes.
 
     Raises:
-        BenchError: a generator failed or lost count, or there was no freeze.
+        BenchError: a generator failed, counts differ, or there was no freeze.
     """
     found = []
     for generator in generators:
@@ -106,7 +106,7 @@ def freezes(generators: Sequence[Generator], *, on: Cores) -> list[Frozen]:
 
 
 def true_p95() -> float:
-    """Return P95 (nearest rank) of the wait of all scheduled arrivals, without the server's time of less than 1 ms."""
+    """Return P95 (nearest rank) of the wait of all scheduled arrivals, without the server's own time (under 1 ms)."""
     end = FREEZE_AT + FREEZE_FOR
     starts = [number / ARRIVALS for number in range(ARRIVALS * SECONDS)]  # intended ones
     waits = sorted(end - start if FREEZE_AT <= start < end else 0.0 for start in starts)
@@ -114,7 +114,7 @@ def true_p95() -> float:
 
 
 def rate_lines(rounds: Sequence[Round], reference: str | None) -> list[str]:
-    """Return the table of rates; with ratios to `reference`, unless it is None."""
+    """Return the table of rates, with ratios to `reference` unless it is None."""
     rows = []
     for name in sorted(rounds[0], key=lambda name: -_mean([this[name].per_core for this in rounds])):
         mine = [this[name].per_core for this in rounds]

@@ -1,4 +1,4 @@
-"""Reelbench's load generator for the rig: a complete run of a scenario that is not read from a file."""
+"""Reelbench's load generator in the benchmark: a complete run of a scenario built in code."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ from reelbench.stack.environment import module_command, scraped_telemetry
 
 SCRAPE: Final = 1.0
 HOLD: Final = 0.3
-"""Seconds from the end of the run to the signal: a signal before the last file is closed would be an interruption."""
+"""Seconds from the end of the run to SIGTERM, so that all files are closed before the signal."""
 
 
 @dataclass(slots=True)
 class Ours:
-    """Metrics are scraped as in the embedded stack; spans go to a file, or are headers of the requests alone."""
+    """Reelbench. Metrics are scraped as in the embedded stack; spans go to a file, or only trace headers are sent."""
 
     spans: bool
     _port: int = 0
     _scraped: float = 0.0
     _ended: float | None = None
-    """Time at which the end of the run was seen; infinite after the signal."""
+    """Time at which the end of the run was detected; infinite after the signal."""
 
     @property
     def name(self) -> str:
@@ -61,7 +61,7 @@ class Ours:
         )
 
     def attend(self, process: subprocess.Popen[bytes], folder: Path) -> None:
-        """Scrape the metrics, and end the process after its run: until then it serves them."""
+        """Scrape the metrics; end the process after its run, since it serves metrics until then."""
         if time.monotonic() - self._scraped >= SCRAPE:
             self._scraped = time.monotonic()
             with suppress(requests.RequestException):

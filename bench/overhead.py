@@ -1,7 +1,7 @@
 """The cost of telemetry: the same load on the same service with telemetry on and off, alternating.
 
-Each pair measures both, in seeded order, each time with fresh processes on loopback and the same plan. On is the
-embedded stack: metrics scraped every second, traces to a file. Off is the same service and providers without exporters.
+Each pair measures both variants in seeded order, with fresh processes on loopback and the same plan. "On" is the
+embedded stack: metrics scraped every second, traces to a file. "Off": the same service and providers without exporters.
 The load generator runs in this process in both cases.
 """
 
@@ -49,7 +49,7 @@ class Measured:
     rate: float
     """Completed jobs per second."""
     p95: float
-    """Of the response time, in seconds."""
+    """P95 of the response time, in seconds."""
 
 
 def order(pairs: int, seed: int) -> list[tuple[Arm, Arm]]:
@@ -84,14 +84,14 @@ def scenario(jobs: int) -> Scenario:
 def run(
     pairs: int, jobs: int, seed: int, *, document: Document, prometheus: PrometheusBinary, say: Callable[[str], None]
 ) -> list[tuple[Measured, Measured]]:
-    """Measure the pairs; return (on, off) of each.
+    """Measure the pairs; return (on, off) for each pair.
 
     Args:
-        pairs: how many.
-        jobs: measured jobs of each load.
-        seed: of the order and of the plans.
+        pairs: number of pairs.
+        jobs: measured jobs per load.
+        seed: seed of the order and of the plans.
         document: what jobs upload.
-        prometheus: scrapes the service that has its telemetry on.
+        prometheus: scrapes the service while telemetry is on.
         say: receives one line for each pair.
 
     Raises:

@@ -26,7 +26,7 @@ class Ratio:
 
 
 def ratio(values: Sequence[float], references: Sequence[float]) -> Ratio:
-    """Compare pair by pair, by Student's t of the logarithms: a ratio and its inverse have the same weight."""
+    """Compare pair by pair with Student's t of the logarithms, so a ratio and its inverse have the same weight."""
     logs = [math.log(value / reference) for value, reference in zip(values, references, strict=True)]
     limits = mean_interval(logs)
     return Ratio(

@@ -1,4 +1,4 @@
-"""One load of one generator on a fresh server, each pinned to one core, counted on both sides."""
+"""Sends one load with one generator to a fresh server, each pinned to one core; both sides count the requests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from reelbench.bench.server import Counts
 from reelbench.stack.environment import module_command
 
 DEADLINE: Final = 600.0
-"""Seconds until a generator must have ended."""
+"""Seconds after which a generator that still runs is an error."""
 ATTEND: Final = 0.2
 
 
@@ -36,7 +36,7 @@ class Cores:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A load that was sent, whose counts agree."""
+    """A load that was sent; the counts of server and generator agree."""
 
     requests: int
     created: int
@@ -47,7 +47,7 @@ class Sent:
     """Seconds from the first to the last request, as the server saw them."""
     figures: Figures
     frozen: float | None
-    """Seconds from the first request to the freeze."""
+    """Seconds from the first request to the freeze; None without a freeze."""
 
 
 def cores() -> Cores:

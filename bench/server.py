@@ -1,7 +1,7 @@
 """A fast server: the Videos API with prepared answers and counts of its requests.
 
-``GET /counts`` returns the counts. A freeze, timed from the first request, blocks the server as a long garbage
-collection does: nothing is read or answered.
+``GET /counts`` returns the counts. A freeze, timed from the first request, blocks the server like a long garbage
+collection: no request is read or answered.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ class Counts(msgspec.Struct, kw_only=True):
     """The counts of the server."""
 
     operations: dict[str, int]
-    """Requests by operation: create, retrieve, wait, content; other: all else."""
+    """Requests by operation: create, retrieve, wait, content, or other."""
     traced: int
     """Requests of the four operations with a ``traceparent``."""
     first: float | None
     """Seconds on the server's clock; None before the first request."""
     last: float | None
     frozen: float | None
-    """Seconds from the first request to the freeze; None while there was none."""
+    """Seconds from the first request to the freeze; None before the freeze."""
 
     @property
     def requests(self) -> int:
@@ -88,7 +88,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's transport is one, but is not a subclass
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, which calls the methods below."""
+        """Pass the data to the parser, which calls the methods below."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
@@ -99,7 +99,7 @@ class Connection(asyncio.Protocol):
         self._url, self._traced = b"", False
 
     def on_url(self, url: bytes) -> None:
-        """Add to the target of the request."""
+        """Append to the request target."""
         self._url += url
 
     def on_header(self, name: bytes, _: bytes) -> None:
@@ -108,7 +108,7 @@ class Connection(asyncio.Protocol):
             self._traced = True
 
     def on_message_complete(self) -> None:
-        """Answer."""
+        """Send the answer."""
         path, state = self._url.split(b"?", 1)[0], self._state
         operation, media_type, body = answer(self._parser.get_method(), path, state)
         if operation:

@@ -37,7 +37,7 @@ def find_prometheus(
     package of Debian and Ubuntu.
 
     Args:
-        report: Gets one line for each place that failed, and before each download.
+        report: Receives one line for each place that failed, and one before each download.
         environment: For ``PROMETHEUS_BIN``, ``PATH`` and ``REELBENCH_CACHE``.
         release_url: Where the official releases are.
 

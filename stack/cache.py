@@ -3,7 +3,7 @@
 Each entry is a folder ``prometheus-SOURCE-VERSION/`` with the binary, promtool and a stamp. An entry is prepared in a
 working folder and appears by one rename: an incomplete download is never used, and two runs at the same time do not
 disturb each other. The stamp has the version that this file (size and time of change) printed, so the file is not
-executed again; a file that was replaced or damaged does not match its stamp and is executed again.
+executed again unless it was replaced or damaged and no longer matches its stamp.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Cache:
         self.folder = folder
 
     def find(self) -> PrometheusBinary | None:
-        """Return the newest version that works; None when there is none."""
+        """Return the newest version that works, or None."""
         found = [binary for entry in self.folder.glob(f"{_PREFIX}*") if (binary := _check(entry)) is not None]
         return max(found, key=lambda binary: binary.release, default=None)
 
@@ -73,7 +73,7 @@ class Cache:
 
     def _sweep(self) -> None:
         for old in self.folder.glob(f"{_WORK_PREFIX}*"):
-            with contextlib.suppress(FileNotFoundError):  # removed by its owner meanwhile
+            with contextlib.suppress(FileNotFoundError):  # its owner has removed it in the meantime
                 if time.time() - old.stat().st_mtime > _ABANDONED:
                     shutil.rmtree(old, ignore_errors=True)
 
@@ -81,7 +81,7 @@ class Cache:
         """Verify a binary in a working folder and move it into the cache.
 
         Raises:
-            StackError: it does not work, is too old, or the cache cannot be written.
+            StackError: the binary does not work or is too old, or the cache cannot be written.
         """
         verified = prometheus.verify(binary, source)
         entry = self.folder / f"{_PREFIX}{source}-{verified.version}"
@@ -97,7 +97,7 @@ class Cache:
             try:
                 staged.replace(entry)
             except OSError:
-                if not entry.is_dir():  # else another process was first, and its entry is used
+                if not entry.is_dir():  # otherwise another process was faster; its entry is used
                     raise
         except OSError as error:
             raise StackError(f"The cache {self.folder} cannot be written ({error.strerror}).") from error

@@ -40,7 +40,7 @@ def install(cache: Cache) -> PrometheusBinary:
         complaint = ""
         try:
             _run(["apt-get", "update", "--quiet"], work, environment, _UPDATE_TIMEOUT)
-        except StackError as error:  # one broken source among several: the others may have the package
+        except StackError as error:  # one of several sources may be broken: the others may have the package
             complaint = f" ({error})"
         found = _PACKAGE.search(unquote(_offered(work, environment)))
         if found is None:
@@ -60,7 +60,7 @@ def install(cache: Cache) -> PrometheusBinary:
 def _configuration(work: Path) -> Path:
     """Write a configuration: a copy of the system's (sources, proxies, keys) with other folders and without hooks.
 
-    The hooks clean or refresh files of the system; only a copy of the configuration can leave them out.
+    The hooks clean or refresh files of the system; apt can only skip them with a changed copy of the configuration.
     """
     for folder in ("lists/partial", "cache/archives/partial"):
         (work / folder).mkdir(parents=True)
@@ -78,7 +78,7 @@ def _configuration(work: Path) -> Path:
         "Acquire::https::Timeout": "15",
     }
     if os.geteuid() == 0:
-        own["APT::Sandbox::User"] = "root"  # apt's own user cannot write into our folders
+        own["APT::Sandbox::User"] = "root"  # the user _apt cannot write into our folders
     path = work / "apt.conf"
     path.write_text("\n".join([*lines, *(f'{key} "{value}";' for key, value in own.items())]) + "\n", encoding="utf-8")
     return path

@@ -1,4 +1,4 @@
-"""``.env``: image versions, ports and the interval of the compose stack, each stated once."""
+"""Reads ``.env``: image versions, ports and the interval of the compose stack."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEFAULTS: Final = {
     "TEMPO_PORT": "3200",
     "GRAFANA_PORT": "3000",
 }
-"""What an installed Reelbench, which has no ``.env``, expects of a stack of docker compose."""
+"""Settings for an installed Reelbench, which has no ``.env``."""
 
 
 def read(path: Path = ENV_FILE, *, environment: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -26,7 +26,7 @@ DATA_DIR = "prometheus"
 LOGS_DIR = "logs"
 CONFIG_FILE = "prometheus.yml"
 READY_DEADLINE = 30.0
-"""Seconds until every component must be ready; a loaded laptop needs a tenth."""
+"""Seconds until every component must be ready; even a busy laptop needs only a tenth."""
 _ATTEMPTS = 3
 
 
@@ -54,7 +54,7 @@ _PACKAGES = (
 
 
 def check_installed() -> None:
-    """Check that the packages of the embedded stack are there.
+    """Check that the packages of the embedded stack are installed.
 
     Raises:
         StackError: the extra `embedded` is not installed.
@@ -67,13 +67,13 @@ def check_installed() -> None:
 
 
 class EmbeddedStack:
-    """A stack that runs while its context is entered; its run directory is kept.
+    """A stack that runs inside its context; the run directory remains afterwards.
 
     Args:
         run_dir: The run directory; TSDB, traces, logs, assets and ``stack.json`` go there.
         prometheus: The Prometheus to run.
-        target: Base URL of a service that runs elsewhere: then only Prometheus is started, for the load generator.
-        components: What is started when there is no such target.
+        target: Base URL of a service that runs elsewhere; then only Prometheus is started, for the load generator.
+        components: Components to start when `target` is not given.
         environment: The environment that the children inherit.
 
     Raises:
@@ -139,7 +139,7 @@ class EmbeddedStack:
 
     @property
     def endpoints(self) -> Endpoints:
-        """All ports of the stack, which is set while the context is entered."""
+        """All ports of the stack; valid inside the context only."""
         assert self._endpoints is not None, "the stack has not been entered"
         return self._endpoints
 
@@ -150,7 +150,7 @@ class EmbeddedStack:
     def start_loadgen(self, arguments: Sequence[str]) -> Child:
         """Start ``python -m reelbench.loadgen`` with these arguments; traces go to the run directory.
 
-        It runs in a session of its own: pass an interrupt on with `Child.signal`.
+        It runs in its own session, so forward interrupts with `Child.signal`.
         """
         return self._processes.start(
             LOADGEN,
@@ -163,7 +163,7 @@ class EmbeddedStack:
     def await_telemetry(self, after: float, *, deadline: float = DEADLINE) -> TelemetryEnd:
         """Wait until every component was scraped at or after `after` (Unix time in seconds), and record the result.
 
-        A component that has ended is not waited for: it is reported as missing.
+        A component that has ended is not awaited; it is reported as missing.
         """
         selectors = {name: f'up{{job="{name}"}}' for name in self.endpoints.targets}
         settled = await_telemetry(self.prometheus_url, selectors, after, ended=self._ended, deadline=deadline)
@@ -174,14 +174,14 @@ class EmbeddedStack:
         return [child.name for child in self._children if child.end()]
 
     def troubles(self) -> list[str]:
-        """Return, one line each, which components have ended and what Prometheus complains of, such as a full disk."""
+        """Return one line for each ended component and each problem in Prometheus' log, such as a full disk."""
         found = [f"{child.name} {how}; its log is {child.log}" for child in self._children if (how := child.end())]
         if (complaint := prometheus.trouble(self._children[0].tail())) is not None:
             found.append(f"Prometheus: {complaint}")
         return found
 
     def _start_retrying(self, lock: int) -> Endpoints:
-        """Start on other ports when another process takes a port between the choice of the port and its use."""
+        """Start the components; choose other ports if another process takes a port before it is bound."""
         for attempt in range(1, _ATTEMPTS + 1):
             endpoints = allocate([component.name for component in self._components])
             try:
@@ -190,7 +190,9 @@ class EmbeddedStack:
                 if attempt == _ATTEMPTS:
                     raise
                 self._processes.stop()
-                shutil.rmtree(self._run_dir / DATA_DIR, ignore_errors=True)  # of this attempt, before any run
+                shutil.rmtree(
+                    self._run_dir / DATA_DIR, ignore_errors=True
+                )  # logs of the failed attempt, before any run
             else:
                 break
         return endpoints
@@ -220,7 +222,7 @@ class EmbeddedStack:
 
     def _start_prometheus(self, endpoints: Endpoints, config: Path, lock: int) -> Child:
         data = self._run_dir / DATA_DIR
-        # Started first: Prometheus waits 5 s from its start before its first scrape.
+        # Prometheus starts first, because its first scrape comes 5 s after its start.
         return self._processes.start(
             PROMETHEUS,
             prometheus.command(self._binary.path, config=config, data=data, port=endpoints.prometheus_port),

@@ -30,7 +30,7 @@ _COMMON: Final = {
 
 
 def version() -> str:
-    """Return this Reelbench's version: of the checkout, or else of the installed package."""
+    """Return the version of Reelbench, from the checkout or else from the installed package."""
     if CHECKOUT is None:
         return importlib.metadata.version("reelbench")
     with (CHECKOUT / "pyproject.toml").open("rb") as file:
@@ -52,7 +52,7 @@ def scraped_telemetry(port: int) -> dict[str, str]:
     return _COMMON | {
         "OTEL_METRICS_EXPORTER": "prometheus",
         "OTEL_TRACES_EXPORTER": "otlp_json_file",
-        # The text format that is scraped here has no exemplars: choosing them would cost every measurement.
+        # The scraped text format has no exemplars; selecting them would slow down every measurement.
         "OTEL_METRICS_EXEMPLAR_FILTER": "always_off",
         "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1",
         "OTEL_EXPORTER_PROMETHEUS_PORT": str(port),
@@ -96,7 +96,7 @@ def component_environment(
             "SERVICE_FAULTS": "true",
             "SERVICE_ADMIN": "true",
         }
-        if PROVIDERS in endpoints.api_ports:  # else the service's own settings name real providers
+        if PROVIDERS in endpoints.api_ports:  # otherwise the service's own settings name real providers
             environment |= {f"SERVICE_{kind}_URL": endpoints.url(PROVIDERS) for kind in ("LLM", "TTS", "IMAGE")}
     if name == LOADGEN:
         environment["PYTHONUNBUFFERED"] = "1"  # its standard error is the user's terminal
@@ -113,7 +113,7 @@ def pushing_environment(
         endpoint: Base URL of the OTLP/HTTP receiver.
         interval: Seconds between two exports of metrics.
         inherited: The parent's environment.
-        also_to_file: Also write the spans to standard output, where no store keeps them.
+        also_to_file: Also write the spans to standard output, because the stack keeps no traces.
     """
     environment = _named(name, "compose", inherited) | pushed_telemetry(endpoint, interval)
     if also_to_file:
@@ -122,7 +122,7 @@ def pushing_environment(
 
 
 def _named(name: str, deployment: str, inherited: Mapping[str, str]) -> dict[str, str]:
-    """Return the parent's environment without its ``OTEL_*``, which are the user's own, and with the resource."""
+    """Return the parent's environment with the resource attributes, without the ``OTEL_*`` variables of the user."""
     return {key: value for key, value in inherited.items() if not key.startswith("OTEL_")} | {
         "OTEL_SERVICE_NAME": name,
         "OTEL_RESOURCE_ATTRIBUTES": f"service.version={version()},deployment.environment.name={deployment}",

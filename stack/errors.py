@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class StackError(Exception):
-    """The stack, or a part of it, cannot be used; the message is one sentence with the cure.
+    """The stack, or a part of it, cannot be used; the message is one sentence that says how to fix it.
 
     Args:
         message: The sentence.
@@ -23,4 +23,4 @@ class PortTakenError(StackError):
 
 
 class InUseError(StackError):
-    """Another process has the metrics of a run open."""
+    """The metrics of a run are open in another process."""

@@ -1,4 +1,4 @@
-"""A stack that already runs, such as that of docker compose: found by its addresses, checked part by part."""
+"""Finds a stack that already runs, such as that of docker compose, and checks each part of it."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ VARIABLES = {
     "providers": "PROVIDERS_URL",
     "grafana": "GRAFANA_URL",
 }
-"""Part of a stack -> variable with its address, where that is not docker compose's."""
+"""Part of a stack -> variable for its address, if it differs from docker compose's."""
 _REQUIRED = ("service", "prometheus")
 SETTLE_DEADLINE = 30.0
-"""Seconds for the last target: one interval, and the Collector's retries after Prometheus was away."""
+"""Seconds to wait for the last component: one interval, and the Collector's retries after an outage of Prometheus."""
 _EXPORTED = "process_thread_count"
-"""A gauge in every export of every component."""
+"""A gauge that is in every export of every component."""
 _TIMEOUT = 2.0
 _RECEIVER = frozenset({200, 405})
-"""Statuses of an OTLP receiver's answer to a GET; it accepts only POST."""
+"""Statuses with which an OTLP receiver answers a GET; it accepts only POST."""
 _FIRST_METRICS = 20.0
-"""Seconds until the first metrics of a freshly started service must be in Prometheus."""
+"""Seconds until Prometheus must have the first metrics of a newly started service."""
 
 
 class _Videos(msgspec.Struct):
@@ -63,24 +63,24 @@ class Addresses:
     service: str
     prometheus: str
     tempo: str
-    """Empty when the stack keeps no traces: the load generator's own are then kept in the run directory."""
+    """Base URL of Tempo. If empty, the stack keeps no traces; the load generator's are then in the run directory."""
     collector: str
     """The OTLP/HTTP receiver."""
     providers: str = ""
-    """The mock providers, whose faults scenarios control; empty when they are not known."""
+    """The mock providers, in which scenarios inject faults; empty when their address is unknown."""
     grafana: str = ""
-    """Grafana, for annotations and links; empty when there is none, which does not stop a run."""
+    """Grafana, for annotations and links; empty without Grafana, which a run does not need."""
 
 
 def published(settings: Mapping[str, str]) -> Addresses:
-    """Return where docker compose publishes the stack with these settings."""
+    """Return the addresses at which docker compose publishes the stack with these settings."""
     names = ("SERVICE_PORT", "PROMETHEUS_PORT", "TEMPO_PORT", "OTLP_PORT", "PROVIDERS_PORT", "GRAFANA_PORT")
     return Addresses(*(f"http://127.0.0.1:{settings[name]}" for name in names))
 
 
 @dataclass(frozen=True, slots=True)
 class ExternalStack:
-    """A running stack of Reelbench that was found complete."""
+    """A running stack of Reelbench with all its parts."""
 
     addresses: Addresses
     prometheus_version: str
@@ -89,7 +89,7 @@ class ExternalStack:
 
 
 class ExternalRun:
-    """A run against an external stack; only the load generator is started here.
+    """A run on an external stack; only the load generator is started.
 
     Args:
         stack: The stack.
@@ -122,7 +122,7 @@ class ExternalRun:
 
     @property
     def grafana_url(self) -> str | None:
-        """Base URL of Grafana; None when there is none."""
+        """Base URL of Grafana; None without Grafana."""
         return self._stack.addresses.grafana or None
 
     @property
@@ -149,7 +149,7 @@ class ExternalRun:
 
     def await_telemetry(self, after: float, *, deadline: float = SETTLE_DEADLINE) -> TelemetryEnd:
         """Wait until every component has exported at or after `after` (Unix time in seconds), and record the result."""
-        # Not target_info: the Collector's span metrics have a target_info, too, at another time than the component's.
+        # target_info is unsuitable: the Collector's span metrics also have one, with other sample times.
         selectors = {name: f'{_EXPORTED}{{job="{name}"}}' for name in (SERVICE, PROVIDERS, LOADGEN)}
         settled = await_telemetry(self.prometheus_url, selectors, after, value=None, deadline=deadline)
         self._write(settled)
@@ -190,11 +190,11 @@ def find_external(
     defaults: Addresses | None = None,
     first_metrics: float = _FIRST_METRICS,
 ) -> ExternalStack | None:
-    """Return the stack that the environment names (`VARIABLES`), or else the one at docker compose's addresses.
+    """Return the stack at the addresses in the environment (`VARIABLES`), or else at docker compose's addresses.
 
     Args:
-        report: Receives one line when something else answers at the default addresses.
-        environment: For the variables; each defaults to docker compose's address.
+        report: Receives one line when other servers answer at the default addresses.
+        environment: Holds the variables; each defaults to docker compose's address.
         defaults: Addresses when the environment names none; default: what docker compose publishes.
         first_metrics: Seconds to wait until Prometheus has metrics of the service.
 
@@ -207,7 +207,7 @@ def find_external(
     settings = dotenv.read(environment=environment)
     defaults = defaults or published(settings)
     named = any(environment.get(VARIABLES[part]) for part in _REQUIRED)
-    if named:  # providers and Grafana at compose's addresses do not belong to a service at another address
+    if named:  # a service at another address does not use the providers and Grafana at compose's addresses
         defaults = dataclasses.replace(defaults, providers="", grafana="")
     addresses = Addresses(**{part: _address(part, environment, getattr(defaults, part)) for part in VARIABLES})
     if not named and not (
@@ -241,13 +241,13 @@ def _address(part: str, environment: Mapping[str, str], default: str) -> str:
 
 
 def check(service: str, prometheus: str, *, first_metrics: float = _FIRST_METRICS) -> str:
-    """Check that both addresses answer as they should and that this Prometheus has metrics of this service.
+    """Check that service and Prometheus answer, and that this Prometheus has metrics of this service.
 
     Returns:
         The version of Prometheus.
 
     Raises:
-        StackError: what is missing.
+        StackError: a check failed; the message names what is missing.
     """
     answer = http.get(f"{service}/v1/videos?limit=1", timeout=_TIMEOUT)
     try:

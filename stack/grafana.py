@@ -22,7 +22,7 @@ class _Created(msgspec.Struct):
 
 
 class Grafana:
-    """Writes annotations and keeps them up to date. The first failure is reported by one warning and ends all attempts.
+    """Writes and updates annotations. The first failure causes one warning, and no further attempts are made.
 
     Args:
         url: Base URL.

@@ -72,7 +72,7 @@ def stream(url: str, *, timeout: float) -> Iterator[Iterator[bytes]]:
     try:
         with (
             _session(url) as session,
-            # As published: a server must not pack the file for the way, since its checksum is that of the file.
+            # No transfer compression: the checksum is that of the published file.
             session.get(url, stream=True, timeout=timeout, headers={"Accept-Encoding": "identity"}) as answer,
         ):
             if answer.status_code != _OK:
@@ -104,7 +104,7 @@ def may_use_proxy(url: str) -> bool:
 
 
 def _reason(error: BaseException) -> str:
-    """Return the reason at the beginning of the chain of errors, such as "Connection refused"."""
+    """Return the first cause in the chain of errors, such as "Connection refused"."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

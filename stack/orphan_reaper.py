@@ -12,14 +12,14 @@ import sys
 import time
 
 GRACE = 4.0
-"""Seconds between SIGTERM and SIGKILL: the components promise to end within 3."""
+"""Seconds between SIGTERM and SIGKILL; every component ends within 3."""
 _POLL = 0.05
 
 
 def main() -> None:
     """Read the pipe to its end, then end the remaining process groups."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # the reaper ends after its parent, not before
+        signal.signal(number, signal.SIG_IGN)  # the reaper must outlive its parent
     groups: dict[int, None] = {}  # in the order of starting
     for line in sys.stdin.buffer:
         group = int(line[1:])
@@ -44,7 +44,7 @@ def end(groups: list[int], grace: float) -> None:
 def _signal(group: int, number: int) -> bool:
     try:
         os.killpg(group, number)
-    except OSError:  # gone, or a zombie, which macOS does not allow to be signalled
+    except OSError:  # ended, or a zombie, to which macOS allows no signal
         return False
     return True
 

@@ -1,4 +1,4 @@
-"""The child processes of a stack: each in its own session, ended in reverse order, never orphaned."""
+"""The child processes of a stack: each has its own session; they end in reverse order and leave no orphans."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from reelbench.stack.errors import PortTakenError, StackError
 STOP_DEADLINE = 5.0
 """Seconds a child has between SIGTERM and SIGKILL."""
 _PORT_TAKEN = "in use"
-"""What Prometheus, uvicorn and the exporter of metrics write when another process has their port."""
+"""Message of Prometheus, uvicorn and the metrics exporter when another process has their port."""
 _TAIL_LINES = 15
 _TAIL_BYTES = 8_000
 
@@ -32,13 +32,13 @@ class Child:
     name: str
     process: subprocess.Popen[bytes]
     log: Path | None
-    """Where its standard error goes; None when it shares the parent's."""
+    """File with its standard error; None when it shares the parent's."""
 
     def check(self) -> None:
         """Raise if the child has ended.
 
         Raises:
-            PortTakenError: its log says that its port was taken.
+            PortTakenError: another process has its port, according to its log.
             StackError: otherwise; the message has its exit status and the last lines of its log.
         """
         how = self.end()
@@ -106,7 +106,7 @@ class Processes:
         log: Path | None = None,
         keep: Sequence[int] = (),
     ) -> Child:
-        """Start a child in a session of its own, out of reach of the terminal's Ctrl-C.
+        """Start a child in its own session, so Ctrl-C in the terminal does not reach it.
 
         Args:
             name: For messages.
@@ -151,7 +151,7 @@ class Processes:
             child.check()
 
     def stop(self, deadline: float = STOP_DEADLINE) -> None:
-        """End all children, the last started first: SIGTERM, then SIGKILL for what is left after `deadline` seconds."""
+        """End all children in reverse order: SIGTERM, then SIGKILL for those still running after `deadline` seconds."""
         while self._children:
             self.end(self._children[-1], deadline)
         if self._orphan_reaper is not None:

@@ -1,6 +1,6 @@
 """Facts about Prometheus: versions, configuration, command line and error messages; the lock over a run's metrics.
 
-Everything here is valid for 2.42, the oldest supported version, and for 3.x.
+Valid for 2.42, the oldest supported version, to 3.x.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ OLDEST = (2, 42)
 SCRAPE_INTERVAL = 1
 """Seconds between two scrapes, and the time-out of one scrape."""
 _FOREVER = "100y"
-"""Retention: an old run stays readable; the default would delete its data after 15 days."""
+"""Retention that keeps old runs readable; the default deletes data after 15 days."""
 _VERSION = re.compile(r"prometheus, version (\d+)\.(\d+)\.(\d+)")
 _VERSION_TIMEOUT = 10.0
 _TROUBLES = {
@@ -40,7 +40,7 @@ class PrometheusBinary:
 
     path: Path
     version: str
-    """Such as 2.42.0."""
+    """Version, such as 2.42.0."""
     source: str
     """Its source, for messages."""
 
@@ -62,7 +62,9 @@ def verify(path: Path, source: str) -> PrometheusBinary:
     except (OSError, subprocess.TimeoutExpired) as error:
         reason = getattr(error, "strerror", None) or "no answer in time"
         raise StackError(f"{path} cannot be run ({reason}).") from error
-    found = _VERSION.search((done.stdout + done.stderr).decode(errors="replace"))  # 2.x prints it to one or the other
+    found = _VERSION.search(
+        (done.stdout + done.stderr).decode(errors="replace")
+    )  # 2.x prints the version to standard output or standard error
     if found is None:
         raise StackError(f"{path} is not Prometheus: '--version' does not say so (exit status {done.returncode}).")
     version = ".".join(found.groups())

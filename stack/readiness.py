@@ -12,7 +12,7 @@ from reelbench.stack import http
 from reelbench.stack.errors import StackError
 
 POLL = 0.03
-"""Seconds between two looks."""
+"""Seconds between two polls."""
 _TIMEOUT = 1.0
 T = TypeVar("T")
 
@@ -30,11 +30,11 @@ def poll(
     """Call `look` until it returns a value that is not None, and return that value.
 
     Args:
-        look: Looks once; raises to give up early.
+        look: Polls once; an exception ends the polling early.
         awaited: What is awaited, as a noun phrase for the error.
         deadline: Seconds from now.
         logs: The log, or the folder of logs, that explains a failure.
-        interval: Seconds between two looks.
+        interval: Seconds between two polls.
         clock: Monotonic seconds.
         sleep: Waits for that many seconds.
 

@@ -18,7 +18,7 @@ from reelbench.stack.prometheus import PrometheusBinary
 VERSION = "3.14.0"
 BASE_URL = "https://github.com/prometheus/prometheus/releases/download"
 _STALLED = 5.0
-"""Seconds without an answer or a byte after which a download is given up: a missing network must not cost a minute."""
+"""Seconds without data after which a download fails, so a missing network is reported quickly."""
 _DEADLINE = 300.0
 _CHUNK = 1 << 18
 _SYSTEMS = {"Linux": "linux", "Darwin": "darwin"}
@@ -36,7 +36,7 @@ def install(
     """Download the release for this machine into the cache.
 
     Raises:
-        StackError: there is none for this machine, it cannot be fetched, or its checksum is wrong.
+        StackError: this machine has no release, the download failed, or the checksum is wrong.
     """
     stem = f"prometheus-{VERSION}.{_platform(system or platform.system(), machine or platform.machine())}"
     archive = f"{stem}.tar.gz"

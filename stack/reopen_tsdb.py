@@ -1,4 +1,4 @@
-"""Starts Prometheus over the kept data of a finished or killed run."""
+"""Starts Prometheus on the data of a finished or killed run."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from reelbench.stack.processes import Child, Processes
 from reelbench.stack.prometheus import PrometheusBinary, exclusive
 
 _READY_DEADLINE = 60.0
-"""Seconds for the replay of the write-ahead log; a run of minutes takes well under one."""
+"""Seconds to replay the write-ahead log; a run of several minutes needs less than one."""
 _ATTEMPTS = 3
 _DOWNGRADE = (2, 55)
-"""Oldest version that reads the data of a 3.x."""
+"""Oldest version that reads data written by 3.x."""
 
 
 @contextmanager
 def reopen_tsdb(
     run_dir: Path, binary: PrometheusBinary, *, environment: Mapping[str, str] = os.environ
 ) -> Iterator[str]:
-    """Yield the base URL of a Prometheus over the metrics of a run; it scrapes nothing and deletes nothing.
+    """Yield the base URL of a Prometheus with the metrics of a run; it neither scrapes nor deletes.
 
     Raises:
-        StackError: the run has no metrics, they are in use or damaged, or the version is too old for them.
+        StackError: the run has no metrics, its metrics are in use or damaged, or this Prometheus is too old for them.
         RecordError: ``stack.json`` cannot be read.
     """
     record = read_stack(run_dir)

@@ -5,7 +5,7 @@ builder with only the components of ``otel/builder-config.yaml``. Each version i
 by one rename: an incomplete build is never used.
 
 Prometheus is built inside its downloaded module, since ``go install module@version`` refuses a module with `replace`
-directives. The cloud service discoveries are left out (tag ``remove_all_sd``): they are most of the build, and only
+directives. Service discovery for clouds is left out (tag ``remove_all_sd``): it is most of the build, and only
 static targets are scraped here. Tempo's module cannot be built this way; ``TEMPO_BIN`` names an installed Tempo.
 """
 
@@ -38,7 +38,7 @@ _TAIL = 15
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """The binaries that the full stack's tests run."""
+    """The binaries for the tests of the full stack."""
 
     prometheus: Path
     promtool: Path
@@ -56,7 +56,7 @@ class _Module(msgspec.Struct):
 
 
 def locate(settings: Mapping[str, str], cache: Path) -> Tools:
-    """Return the paths of the tools of these versions, built or not."""
+    """Return the paths of the tools of these versions, whether they are built or not."""
     prometheus = cache / "tools" / f"prometheus-{dotenv.image_version(settings, 'PROMETHEUS_IMAGE')}"
     components = hashlib.sha256(BUILDER_CONFIG.read_bytes()).hexdigest()[:8]
     collector = cache / "tools" / f"otelcol-{dotenv.image_version(settings, 'COLLECTOR_IMAGE')}-{components}"
@@ -115,7 +115,7 @@ def _collector(entry: Path, settings: Mapping[str, str]) -> None:
 
 
 class _entry:  # noqa: N801 - read as a function in a `with`
-    """A working folder that becomes an entry of the cache when no error was raised."""
+    """Yield a working folder that becomes a cache entry if no error is raised."""
 
     def __init__(self, entry: Path) -> None:
         self._entry = entry
@@ -140,7 +140,7 @@ def _timed(report: Callable[[str], None], what: str, work: Callable[[], None]) -
 
 
 def _run(command: Sequence[str], directory: str, **environment: str) -> bytes:
-    # A workspace of the user's own Go projects must not change these builds.
+    # A Go workspace of the user must not change these builds.
     variables = os.environ | {"GOWORK": "off"} | environment
     try:
         done = subprocess.run(command, cwd=directory, env=variables, capture_output=True, timeout=_TIMEOUT, check=False)

@@ -1,4 +1,4 @@
-"""The acceptance suite's run: the scenarios that the chosen tests need, driven once by the command that users type."""
+"""The run of the acceptance suite: the scenarios that the selected tests need, run once by the users' command."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _FIGURE = re.compile(r"\]\((figures/[^)]+)\)")
 
 @dataclass(frozen=True)
 class SuiteRun:
-    """One run and what its reports say."""
+    """One run and its reports."""
 
     folder: Path
     code: int
@@ -49,11 +49,11 @@ class SuiteRun:
 
     @cached_property
     def exported(self) -> Exported:
-        """The verdicts, from the measurements that the run has kept; its reports stay as the command wrote them."""
+        """The verdicts, computed from the kept measurements; the reports that the command wrote are not changed."""
         return export(self.folder, None, formats=())
 
     def scenario(self, name: str) -> ScenarioRecord:
-        """What was recorded of a scenario."""
+        """The record of a scenario."""
         return next(scenario for scenario in self.record.scenarios if scenario.name == name)
 
     def report(self, dimension: Dimension) -> Path:
@@ -75,7 +75,7 @@ class SuiteRun:
         assert not problems, "\n".join((*problems, f"the report: {self.report(SCENARIOS[scenario].dimension)}"))
 
     def publish(self, dimension: Dimension) -> None:
-        """Copy a report and its figures to ``tests/reports/``, where a user finds it."""
+        """Copy a report and its figures to ``tests/reports/`` for the user."""
         report = self.report(dimension)
         text = report.read_text()
         REPORTS.mkdir(exist_ok=True)
@@ -87,9 +87,9 @@ class SuiteRun:
         sys.stdout.write(f"\n{REPORTS / report.name}\n")
 
     def judge(self, scenario: str, sli: str) -> None:
-        """Fail with value, objective, n and the report, unless an objective holds in each place of the scenario.
+        """Fail unless an objective holds in each case of the scenario; the message has value, objective, n and report.
 
-        A sample that is too small for a verdict is no pass: the test is skipped and says so.
+        If the sample is too small for a verdict, the test is skipped with this reason.
         """
         verdicts = [v for v in self.exported.verdicts if (v.scenario, v.sli.id) == (scenario, sli)]
         report = self.report(SCENARIOS[scenario].dimension)
@@ -101,7 +101,7 @@ class SuiteRun:
 
 
 def sentence(verdict: Verdict) -> str:
-    """A verdict in words: what, where, value, objective, n, status and why."""
+    """A verdict as a sentence: indicator, place, value, objective, n, status and reason."""
     title, place, objective, value, n = verdict_cells(verdict)
     reason = f" ({verdict.reason})" if verdict.reason else ""
     return f"{title} in {place}: {value}, objective {objective}, n = {n}: {verdict.status}{reason}"
@@ -133,23 +133,23 @@ def _applies(sli: Sli, scenario: Scenario) -> bool:
 
 
 def needs(*scenarios: str) -> pytest.MarkDecorator:
-    """Mark a test with the scenarios that the suite's run must hold for it."""
+    """Mark a test with the scenarios that it needs in the suite's run."""
     return pytest.mark.needs(*scenarios)
 
 
 def each(places: Iterable[tuple[str, ...]]) -> list[object]:
-    """Parameters whose first value is a scenario, which the suite's run must then hold."""
+    """Parameters whose first value is a scenario that the suite's run must contain."""
     return [pytest.param(*place, id="-".join(place), marks=needs(place[0])) for place in places]
 
 
 def needed(items: Sequence[pytest.Item]) -> list[str]:
-    """The scenarios that the chosen tests need, in the order of a suite."""
+    """The scenarios that the selected tests need, in the order of a suite."""
     wanted = {name for item in items for mark in item.iter_markers("needs") for name in mark.args}
     return [name for name in SCENARIOS if name in wanted]
 
 
 def drive(scenarios: Sequence[str], runs: Path, profile: str, *, external: bool) -> SuiteRun:
-    """Run `run_suite.py` as a user does; what it prints is seen as it comes under ``pytest -s``."""
+    """Run `run_suite.py` as a user does; ``pytest -s`` shows its output."""
     chosen = [part for name in scenarios for part in ("--scenario", name)]
     stack = [] if external else ["--embedded"]
     command = [sys.executable, str(ROOT / "scripts" / "run_suite.py"), "--profile", profile, "--runs", str(runs)]

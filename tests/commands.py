@@ -1,4 +1,4 @@
-"""The project's commands for tests: as a process, or in this process where only their output is checked."""
+"""Runs the project's commands: as a process, or inside the test process where only their output is checked."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run(script: str, *arguments: str, **environment: str) -> subprocess.Complete
 
 
 def invoke(script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Call a script's function with a command line: as `run`, without a second of imports.
+    """Call a script's function with a command line: like `run`, but without the second that imports take.
 
     Raises:
         BaseException: an error that would end the script with a traceback.
@@ -63,7 +63,7 @@ def only_run(runs: Path) -> Path:
 
 
 def left_behind(folder: Path) -> list[str]:
-    """Processes whose command line or environment names a folder of the run."""
+    """Remaining processes whose command line or environment names a folder of the run."""
     found = []
     for process in psutil.process_iter(["pid", "cmdline"]):
         try:
@@ -76,7 +76,7 @@ def left_behind(folder: Path) -> list[str]:
 
 
 def stack_of(folder: Path) -> StackRecord:
-    """What a run recorded of its stack."""
+    """The record of a run's stack."""
     found = read_stack(folder)
     assert found is not None, f"{folder} has no stack.json"
     return found

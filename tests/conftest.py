@@ -19,10 +19,10 @@ MEASURED = (HERE, HERE / "scripts")
 STACKS = (HERE / "scripts", HERE / "stack")
 """Folders of tests that start a whole stack, which take longest."""
 
-# Read once per process by the first application that is instrumented, so it is set before any test.
+# Set before any test, because the first instrumented application reads it once per process.
 os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
 
-# The collection of tests creates no garbage; the garbage collector would take a fifth of its time.
+# Test collection creates no garbage, and the garbage collector would take a fifth of its time.
 gc.disable()
 
 # The same examples each time; `--hypothesis-profile explore` searches for new ones.
@@ -41,12 +41,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--profile", choices=PROFILES, default="quick", help="Size of the acceptance run. Default: quick.")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads its own options
+@pytest.hookimpl(tryfirst=True)  # runs before xdist reads its own options
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Run the fast tests on all cores, unless `-n`, `-s` or `--pdb` is given."""
     option = config.option
     if "PYTEST_XDIST_WORKER" in os.environ:
-        return  # a worker starts no workers
+        return  # workers start no workers of their own
     if option.numprocesses is None and "not acceptance" in option.markexpr and option.capture != "no":
         option.numprocesses = "auto"
         option.dist = "worksteal" if option.dist == "no" else option.dist
@@ -68,7 +68,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Exclude the objects of the modules, which last to the end, from garbage collection."""
+    """Exclude the modules' objects from garbage collection, because they exist until the end."""
     gc.freeze()
     gc.enable()
 

@@ -11,7 +11,7 @@ from reelbench.loadgen.record.jobs import JobRecord, Outcome
 
 
 def job(index: int = 0, *, due: float = 10.0, seconds: float = 0.5, **changes: Any) -> JobRecord:
-    """The record of a completed job of `seconds` response time; any field can be another."""
+    """The record of a completed job with a response time of `seconds`; any field can be overridden."""
     record = JobRecord(
         scenario="trial",
         case="n01",
@@ -33,7 +33,7 @@ def job(index: int = 0, *, due: float = 10.0, seconds: float = 0.5, **changes: A
 
 
 def fault_plan(*rules: dict[str, object], seed: int = 1, **more: object) -> dict[str, object]:
-    """A fault plan as ``PUT /faults`` takes it."""
+    """A fault plan in the format of ``PUT /faults``."""
     return {"seed": seed, "rules": list(rules), **more}
 
 
@@ -66,7 +66,7 @@ def pdf(pages: int = 2, extra: str = "") -> bytes:
 
 
 def page_of(content: bytes) -> bytes:
-    """A PDF of one page with the packed content stream `content`."""
+    """A PDF of one page with the compressed content stream `content`."""
     packed = zlib.compress(content, 9)
     plain = pdf(pages=1)
     start, stop = plain.index(b"<< /Length"), plain.index(b"endstream")

@@ -1,4 +1,4 @@
-"""The commands of the pages: which are run, how, and which are not run and why."""
+"""The commands of the pages: how each is run, or the reason why it is not run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _ASSIGNMENTS = re.compile(r"^(?:[A-Z_]+=\S* )+")
 
 @dataclass(frozen=True)
 class Reason:
-    """Commands that are not run, why, and what is checked of them instead; `check` raises AssertionError."""
+    """The reason why commands are not run, and the check made instead; `check` raises AssertionError."""
 
     pattern: str
     why: str
@@ -45,7 +45,7 @@ class Reason:
 
 
 def parses(command: str) -> None:
-    """Check a command line of the project: every option and value has the form that the command takes."""
+    """Check a command line of the project: every option exists and every value has a valid form."""
     words = shlex.split(_ASSIGNMENTS.sub("", command).removesuffix("&"))
     if words[1:3] == ["-m", "reelbench.loadgen"]:
         app, arguments = generator.app, words[3:]
@@ -70,14 +70,14 @@ def module_of(words: Sequence[str]) -> str:
 
 
 def is_target(command: str) -> None:
-    """Targets of the Makefile."""
+    """Check that the targets are in the Makefile."""
     known = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     wanted = {word for part in command.split("&&") for word in part.split()[1:] if "=" not in word}
     assert wanted <= known, f"{wanted - known} are no targets of the Makefile"
 
 
 def composes(command: str) -> None:
-    """Subcommands and options of docker compose, with services and profiles of our file."""
+    """Check subcommands and options of docker compose, and the services and profiles of our file."""
     file = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     services = file["services"]
     profiles = {profile for service in services.values() for profile in service.get("profiles", ())}
@@ -120,12 +120,12 @@ REASONS = (
 
 
 def reason(command: str) -> Reason | None:
-    """Why a command is not run; None when it is."""
+    """The reason why a command is not run; None if it is run."""
     return next((one for one in REASONS if one.matches(command)), None)
 
 
 def sections() -> dict[tuple[str, str], list[Block]]:
-    """Page and section to its blocks of shell, where there is a command to run."""
+    """Shell blocks with a command to run, by page and section."""
     found: dict[tuple[str, str], list[Block]] = {}
     for page in pages():
         for block in page.blocks:
@@ -162,7 +162,7 @@ def script(commands: Sequence[str]) -> str:
     ports = dict(zip(("8000", "9001"), free_ports(2), strict=True))
     lines = ["trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT"]
     if any("--target" in command for command in commands) and not any(command.endswith("&") for command in commands):
-        commands = (*SERVER, *commands)  # the reader's own service
+        commands = (*SERVER, *commands)  # a service of the reader
     for command in commands:
         line = fitted(command)
         for documented, stand_in in STAND_INS.items():
@@ -180,7 +180,7 @@ def script(commands: Sequence[str]) -> str:
 
 
 def fitted(command: str) -> str:
-    """Reduce a run of everything to one scenario on its own stack."""
+    """Reduce a run of all scenarios to one scenario on its own stack."""
     if not re.match(RUN, _ASSIGNMENTS.sub("", command)):
         return command
     if "--scenario" not in command:

@@ -31,7 +31,7 @@ class Block:
 
     @property
     def commands(self) -> list[str]:
-        """The lines of a shell block, without comments, continued lines joined."""
+        """The commands of a shell block, without comments and with continuation lines joined."""
         lines = self.body.replace("\\\n", " ").splitlines()
         return [command for line in lines if (command := re.sub(r"(^|\s)#.*", "", line).strip())]
 
@@ -46,7 +46,7 @@ class Page:
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
-        """Its fenced blocks in order."""
+        """The fenced blocks of the page, in order."""
         found = []
         for match in _FENCE.finditer(self.text):
             indent, start = match["indent"], match.start()
@@ -58,7 +58,7 @@ class Page:
 
     @cached_property
     def prose(self) -> str:
-        """The text without its blocks."""
+        """The text of the page without its fenced blocks."""
         return _FENCE.sub("", self.text)
 
     @cached_property
@@ -73,12 +73,12 @@ class Page:
 
     @property
     def anchors(self) -> set[str]:
-        """What a link may name behind #."""
+        """Valid fragments of links to this page."""
         return {anchor for _, anchor in self._anchors}
 
     @cached_property
     def _anchors(self) -> list[tuple[int, str]]:
-        """Position and anchor of each heading, as GitHub makes them."""
+        """Position and anchor of each heading, in GitHub's form."""
         fences = [(match.start(), match.end()) for match in _FENCE.finditer(self.text)]
         seen: Counter[str] = Counter()
         found = []

@@ -51,12 +51,12 @@ def each_page() -> pytest.MarkDecorator:
 
 
 @each_page()
-def test_every_block_says_its_language(page: Page) -> None:
+def test_every_code_block_has_a_language(page: Page) -> None:
     assert [(block.line, block.language) for block in page.blocks if block.language not in LANGUAGES] == []
 
 
 @each_page()
-def test_every_link_leads_to_a_file_and_a_heading_that_are_there(page: Page) -> None:
+def test_every_link_has_an_existing_target(page: Page) -> None:
     known = {other.name: other.anchors for other in PAGES}
     broken = []
     for link in page.links:
@@ -115,7 +115,7 @@ def test_every_page_is_in_the_index_of_its_folder(folder: str) -> None:
 
 @cache
 def options() -> frozenset[str]:
-    """All options of the commands."""
+    """The options of all commands."""
     commands = [generator.app]
     scripts = [f"scripts.{path.stem}" for path in sorted((ROOT / "scripts").glob("*.py"))]
     for module in (*scripts, *(f"reelbench.suite.commands.{name}" for name in COMMANDS)):
@@ -149,7 +149,7 @@ def test_every_option_in_running_text_exists(page: Page) -> None:
 
 @cache
 def variables() -> frozenset[str]:
-    """Settings of service and providers, and variables that the code reads."""
+    """Settings of service and providers, and environment variables that the code reads."""
     found = {f"SERVICE_{name.upper()}" for name in Settings.model_fields}
     for name, field in ProviderSettings.model_fields.items():
         inner = getattr(field.annotation, "model_fields", {})
@@ -189,7 +189,7 @@ def exists(path: str) -> bool:
     return any(fnmatch(known, path) or known.startswith(folder) for known in tracked())
 
 
-def test_the_example_server_is_as_short_as_the_page_says() -> None:
+def test_the_example_server_has_the_stated_length() -> None:
     assert "less than 60 lines" in (ROOT / "docs" / "your-service.md").read_text()
     assert len((ROOT / "docs" / "examples" / "videos_server.py").read_text().splitlines()) < 60
 

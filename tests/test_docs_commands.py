@@ -1,4 +1,4 @@
-"""Every command of the pages is run as written, unless there is a reason why it cannot be."""
+"""Every command of the pages is run as written, unless there is a reason against it."""
 
 from __future__ import annotations
 
@@ -54,9 +54,7 @@ def marked() -> list[pytest.ParameterSet]:
 
 
 @pytest.mark.parametrize("place", marked())
-def test_the_commands_of_a_section_do_what_the_page_says(
-    place: tuple[str, str], tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_commands_of_a_section_succeed(place: tuple[str, str], tmp_path: Path, request: pytest.FixtureRequest) -> None:
     checkout = copy_checkout(tmp_path / "checkout")
     commands = [command for block in SECTIONS[place] for command in block.commands if reason(command) is None]
     environment = os.environ | {"SERVICE_DATA_DIR": str(tmp_path / "data")}
@@ -84,7 +82,7 @@ def test_the_commands_of_a_section_do_what_the_page_says(
 
 
 def prepare(place: tuple[str, str], checkout: Path) -> None:
-    """What the reader has, or does by hand between two commands."""
+    """Prepare the files that the reader has, and the manual steps between two commands."""
     shutil.copyfile(ROOT / "loadgen" / "documents" / "sample_paper.pdf", checkout / "my_paper.pdf")
     shutil.copyfile(ROOT / "reporting" / "catalogue" / "prices.yaml", checkout / "my_prices.yaml")
     if place == ("docs/how-to.md", "add-a-section-to-a-report"):
@@ -100,7 +98,7 @@ def prepare(place: tuple[str, str], checkout: Path) -> None:
 
 
 @pytest.mark.parametrize("command", sorted({command for command in COMMANDS if reason(command)}))
-def test_a_command_that_is_not_run_is_one_that_would_be_understood(command: str) -> None:
+def test_commands_that_are_not_run_are_valid(command: str) -> None:
     found = reason(command)
     assert found is not None
     assert found.why
@@ -108,14 +106,14 @@ def test_a_command_that_is_not_run_is_one_that_would_be_understood(command: str)
 
 
 @pytest.mark.parametrize("command", INLINE)
-def test_a_command_in_running_text_would_be_understood(command: str) -> None:
-    """Its options exist; what is required may be left out there."""
+def test_commands_in_prose_are_valid(command: str) -> None:
+    """The options exist; required ones may be missing in prose."""
     check = next((one.check for one in REASONS if one.matches(command)), parses)
     with suppress(typer.BadParameter):
         check(re.sub(r" (FILE|\.\.\.)$", " x", command))
 
 
-def test_no_reason_is_without_its_command() -> None:
+def test_every_reason_belongs_to_a_command() -> None:
     inline = [code for page in pages() for code in page.inline]
     idle = [one.pattern for one in REASONS if not any(one.matches(command) for command in (*COMMANDS, *inline))]
     assert idle == []
@@ -133,7 +131,7 @@ def test_no_reason_is_without_its_command() -> None:
         ("make suit", "suit"),
     ],
 )
-def test_an_unknown_option_subcommand_profile_service_or_target_is_seen(command: str, complaint: str) -> None:
+def test_unknown_names_in_commands_are_detected(command: str, complaint: str) -> None:
     check = next((one.check for one in REASONS if one.matches(command)), parses)
     with pytest.raises((AssertionError, TyperException), match=complaint):
         check(command)

@@ -1,4 +1,4 @@
-"""Coordinated omission: a service frozen for 2 of 5 seconds under 100 jobs per second, as the client measures it."""
+"""Coordinated omission: measurements of a service that freezes for 2 of 5 s at 100 jobs per second."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.loadgen.fake_target import FakeTarget, serving
 from tests.loadgen.harness import case, open_case, scenario
 from tests.loadgen.test_runner import run_on
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.alone]  # a machine with other work makes the service itself late
+pytestmark = [pytest.mark.acceptance, pytest.mark.alone]  # other work on the machine delays the service itself
 RATE, SECONDS = 100, 5
 FREEZE = (0.5, 2.5)
 """Beginning and end of the freeze, in seconds after the first job."""
@@ -25,7 +25,7 @@ WORK = 0.006
 
 
 class Freezing(FakeTarget):
-    """Serves one job at a time in the order of arrival, and none during the freeze; the first arrival is 0 s."""
+    """Serves one job at a time in order of arrival, none during the freeze; time 0 is the first arrival."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,13 +99,13 @@ async def test_p95_of_the_open_loop_is_within_2_percent_of_the_truth(tmp_path: P
     jobs = await jobs_of(fake, tmp_path, open_case(rate=RATE, seconds=SECONDS, max_in_flight=limit))
     assert len(jobs) == len(fake.waited) == RATE * SECONDS
     true = p95(fake.waited)
-    assert true == pytest.approx(EXACT, rel=0.1)  # a busy machine makes the service slower than its 6 ms
+    assert true == pytest.approx(EXACT, rel=0.1)  # on a busy machine the service takes longer than 6 ms
     assert p95([job.done - job.due for job in jobs]) == pytest.approx(true, rel=0.02)
     if limit == 20:  # measured from sending, the freeze is missed: only 20 jobs at a time were in flight
         assert p95([job.done - job.sent for job in jobs]) < 0.2 * true
 
 
 @pytest.mark.extended
-async def test_a_closed_loop_of_the_same_rate_would_miss_it(tmp_path: Path) -> None:
+async def test_a_closed_loop_of_the_same_rate_misses_the_freeze(tmp_path: Path) -> None:
     jobs = await jobs_of(Freezing(), tmp_path, case(concurrency=20, iterations=600, pace=20 / RATE))
     assert p95([job.done - job.due for job in jobs]) < 0.2 * EXACT

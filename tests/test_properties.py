@@ -1,4 +1,4 @@
-"""Properties of any input: files of users, plans of any seed, and records cut off by a crash."""
+"""Properties for random input: files of users, plans of any seed, and records cut off by a crash."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def places(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def changed(tree: Any, path: tuple[Any, ...], value: Any, *, drop: bool) -> Any:
-    """Return a copy with another value, or none, at one place."""
+    """Return a copy with one value changed or removed."""
     made = copy.deepcopy(tree)
     parent = made
     for key in path[:-1]:
@@ -81,9 +81,7 @@ def tried(load: Callable[[Path], T], path: Path) -> tuple[T | None, Sequence[str
 
 @settings(max_examples=100, deadline=None)
 @given(st.data())
-def test_a_scenario_with_one_change_is_loaded_as_it_stands_or_refused_line_by_line(
-    folder: Path, data: st.DataObject
-) -> None:
+def test_a_mutated_scenario_is_loaded_or_rejected_line_by_line(folder: Path, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(SCENARIOS)))
     tree = SCENARIOS[name]
     path = data.draw(st.sampled_from(list(places(tree))))
@@ -111,7 +109,7 @@ def test_any_bytes_as_a_scenario_file_are_rejected(folder: Path, content: bytes)
 
 @settings(max_examples=20, deadline=None)
 @given(st.data())
-def test_a_catalogue_with_one_change_is_loaded_or_refused_line_by_line(folder: Path, data: st.DataObject) -> None:
+def test_a_mutated_catalogue_is_loaded_or_rejected_line_by_line(folder: Path, data: st.DataObject) -> None:
     path = data.draw(st.sampled_from(list(places(CATALOGUE))))
     made = changed(CATALOGUE, path, data.draw(ANYTHING), drop=data.draw(st.booleans()))
     file = folder / "slis.yaml"
@@ -126,7 +124,7 @@ def test_a_catalogue_with_one_change_is_loaded_or_refused_line_by_line(folder: P
 
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**63), profile=st.sampled_from(PROFILES[:2]))
-def test_a_plan_of_any_seed_has_every_job_once_and_the_same_bytes_each_time(seed: int, profile: Any) -> None:
+def test_a_plan_of_any_seed_is_complete_and_reproducible(seed: int, profile: Any) -> None:
     plan = plan_run(LOADED, profile, seed)
     assert to_bytes(plan) == to_bytes(plan_run(LOADED, profile, seed))
     assert set(Counter((job.scenario, job.case, job.index) for job in plan).values()) == {1}
@@ -138,7 +136,7 @@ def test_a_plan_of_any_seed_has_every_job_once_and_the_same_bytes_each_time(seed
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**63), profile=st.sampled_from(PROFILES))
-def test_faults_of_any_seed_end_after_they_begin_and_never_meet_themselves(seed: int, profile: Any) -> None:
+def test_faults_of_any_seed_do_not_overlap_themselves(seed: int, profile: Any) -> None:
     faults = plan_all_faults(LOADED, profile, seed)
     assert faults == plan_all_faults(LOADED, profile, seed)
     strikes: dict[tuple[str, ...], list[tuple[float, float]]] = {}
@@ -151,7 +149,7 @@ def test_faults_of_any_seed_end_after_they_begin_and_never_meet_themselves(seed:
 
 @settings(max_examples=100, deadline=None)
 @given(cut=st.integers(0, 10_000), count=st.integers(0, 4))
-def test_records_cut_off_anywhere_give_those_before_the_cut(folder: Path, cut: int, count: int) -> None:
+def test_truncated_records_are_read_up_to_the_cut(folder: Path, cut: int, count: int) -> None:
     made = [job(index) for index in range(count)]
     whole = b"".join(to_line(record) for record in made)
     cut = min(cut, len(whole))
@@ -159,7 +157,7 @@ def test_records_cut_off_anywhere_give_those_before_the_cut(folder: Path, cut: i
     complete = whole[:cut].count(b"\n")
     found = read_jobs(folder)
     assert found[:complete] == made[:complete]
-    assert len(found) <= complete + 1  # the last line may lack nothing but its end
+    assert len(found) <= complete + 1  # the last line may lack only its newline
 
 
 @settings(max_examples=100, deadline=None)

@@ -1,4 +1,4 @@
-"""Metrics declared as data: what the components record is what their files say."""
+"""Metrics declared as data: the components record exactly the declared metrics."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def record_loadgen(provider: MeterProvider) -> None:
 
 
 def record_service(provider: MeterProvider) -> None:
-    """Call each method with values of its arguments' types; arguments that may be None are both given and not."""
+    """Call each method with values of its arguments' types, with and without optional arguments."""
     made = service.Metrics(provider.get_meter("service"))
     made.caches(lambda: [("script", 1, 1)])
     made.media(lambda: 0.0, lambda: 0)
@@ -50,7 +50,7 @@ def record_service(provider: MeterProvider) -> None:
 
 
 def record_providers(provider: MeterProvider) -> None:
-    """The attributes are those of exchange.py and connections.py, whose own tests look at the values."""
+    """Record with the attributes of exchange.py and connections.py, whose own tests check the values."""
     made = providers.create(provider)
     made.requests.add(1, {"provider": "llm", "outcome": "ok"})
     made.tokens.add(1, {"provider": "llm", "type": "input"})
@@ -103,8 +103,8 @@ def test_a_component_records_the_metrics_of_its_file_and_no_others(
     assert recorded(record) == declared
 
 
-def test_buckets_hold_the_objectives_and_are_as_fine_as_their_use_needs() -> None:
-    """Ratio of neighbouring bounds between two values in seconds, and the number of bounds, which a scrape pays for."""
+def test_buckets_contain_the_objectives_and_are_fine_enough() -> None:
+    """Check the ratio of adjacent bounds between two values in seconds, and the number of bounds (cost per scrape)."""
     bounds = {one.name: one.bounds for path in (service, loadgen) for one in registry.read(path.METRICS_FILE)}
     for name, exact, low, high, ratio, count in (
         ("loadgen.job.duration", {0.02, 0.5, 2.0, 30.0, 600.0}, 0.02, 30.0, 1.05, 166),

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.acceptance
 
 
 @pytest.mark.parametrize("scenario", each((name,) for name in names("resources")))
-def test_the_scenario_ran_as_planned_and_every_count_agrees(suite: SuiteRun, scenario: str) -> None:
+def test_the_scenario_ran_as_planned_and_counts_agree(suite: SuiteRun, scenario: str) -> None:
     suite.accept(scenario)
 
 

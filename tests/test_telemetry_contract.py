@@ -1,4 +1,4 @@
-"""What a run has left, against the telemetry contract: every series and span of ours is declared as it is."""
+"""Telemetry of a run, compared with the telemetry contract: every series and span is declared."""
 
 from __future__ import annotations
 
@@ -84,18 +84,14 @@ def keys(part: dict[str, Any]) -> set[str]:
     return {attribute["key"] for attribute in part.get("attributes", ())}
 
 
-def test_every_series_of_a_run_is_declared_with_its_component_attributes_and_values(
-    suite: SuiteRun, prometheus: PrometheusBinary
-) -> None:
+def test_every_series_of_a_run_is_declared(suite: SuiteRun, prometheus: PrometheusBinary) -> None:
     with reopen_tsdb(suite.folder, prometheus) as url:
         found = series(url, suite)
     assert {"service", "loadgen", "providers"} <= {labels.get("job") for labels in found}
     assert sorted(set(strangers(found))) == []
 
 
-def test_a_classic_histogram_has_its_bounds_and_three_more_series_for_each_set_of_labels(
-    suite: SuiteRun, prometheus: PrometheusBinary
-) -> None:
+def test_a_classic_histogram_has_three_more_series_than_bounds(suite: SuiteRun, prometheus: PrometheusBinary) -> None:
     """The arithmetic of docs/scaling-out.md."""
     with reopen_tsdb(suite.folder, prometheus) as url:
         found = Counter(labels["__name__"] for labels in series(url, suite))
@@ -110,7 +106,7 @@ def test_a_classic_histogram_has_its_bounds_and_three_more_series_for_each_set_o
 
 
 @pytest.mark.parametrize("component", ["loadgen", "service", "providers"])
-def test_every_span_of_a_run_is_declared_with_its_kind_attributes_and_events(suite: SuiteRun, component: str) -> None:
+def test_every_span_of_a_run_is_declared(suite: SuiteRun, component: str) -> None:
     lines = Path(suite.folder / "traces" / f"{component}.jsonl").read_text().splitlines()
     assert lines
     assert sorted(set(odd_spans(component, lines))) == []

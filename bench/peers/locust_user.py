@@ -1,4 +1,4 @@
-"""The requests of the load generator's jobs for Locust; settings and modes are those of ``k6.js``."""
+"""The requests of the load generator's jobs for Locust, with the settings and modes of ``k6.js``."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 class _Server(uvicorn.Server):
-    """Ends stalls before it waits for the calls in progress, because stalls can outlast the graceful shutdown."""
+    """A uvicorn server that ends stalled calls first at shutdown, because they can outlast the graceful shutdown."""
 
     def __init__(self, config: uvicorn.Config, faults: Faults) -> None:
         super().__init__(config)

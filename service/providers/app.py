@@ -59,7 +59,7 @@ def create_app(settings: Settings, *, faults: Faults | None = None, clock: Calla
 
     async def picture(request: image.Image) -> Reply:
         image.check(request)
-        # In a thread, because drawing takes milliseconds and would block the event loop.
+        # Drawing runs in a thread: it takes milliseconds and would block the event loop.
         return await asyncio.to_thread(image.answer, request, clock())
 
     instruments = metrics.create()
@@ -83,7 +83,7 @@ def create_app(settings: Settings, *, faults: Faults | None = None, clock: Calla
     app = FastAPI(title="Mock providers", openapi_url=None)
     for path, provider in providers.items():
         exchange = Exchange(provider, instruments, faults, log, clock)
-        app.add_route(path, exchange.__call__, methods=["POST"])  # the exchange decodes the body in one pass
+        app.add_route(path, exchange.__call__, methods=["POST"])  # the exchange decodes the body itself, in one pass
     app.add_route("/health", _health, methods=["GET"])
     if settings.faults:
         guarded = partial(

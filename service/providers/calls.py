@@ -13,7 +13,7 @@ from reelbench.service.faults.endpoint import Endpoint
 from reelbench.service.faults.plan import FaultsError
 
 KEPT = 50_000
-"""Calls; about 9 MB."""
+"""Number of calls that are kept; about 9 MB."""
 _SENT = re.compile(r"t=(\d{1,12}(?:\.\d{1,9})?)")
 
 
@@ -22,16 +22,16 @@ class Arrival(msgspec.Struct, gc=False):
 
     provider: str
     sent: float | None
-    """by the clock of the caller, if the header names it"""
+    """Time of sending by the caller's clock, if the request has the header"""
     arrived: float
     outcome: str | None = None
-    """None until the call is counted"""
+    """outcome; None until the call is counted"""
     connection: str | None = None
     """address and port of the caller"""
 
 
 class CallLog:
-    """Keeps the latest `kept` calls in order of arrival."""
+    """The latest `kept` calls in order of arrival."""
 
     def __init__(self, kept: int) -> None:
         self._calls: deque[Arrival] = deque(maxlen=kept)
@@ -44,7 +44,7 @@ class CallLog:
         return call
 
     def since(self, provider: str | None, at: float) -> list[Arrival]:
-        """Return the counted calls of a provider (None: of all) that arrived at `at` or later."""
+        """Return the counted calls of a provider (None: of all providers) that arrived at `at` or later."""
         return [
             call
             for call in self._calls

@@ -1,4 +1,4 @@
-"""One request to a provider: decode, wait for the latency, fail by the fault plan or answer, count."""
+"""One request to a provider: decode it, wait for the latency, apply the fault plan or answer, and count it."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from reelbench.service.providers.reply import Refusal, Reply, from_decoding, ref
 
 T = TypeVar("T", bound=msgspec.Struct)
 OFFER = Offer(("llm", "tts", "image"), KINDS)
-"""Targets and kinds of a fault plan of the providers."""
+"""Targets and kinds that the providers' fault plan accepts."""
 ON_ARRIVAL = ("outage", "stall")
-"""Kinds that apply before the request is decoded, so also to invalid requests."""
+"""Kinds that apply before the request is decoded, and so to invalid requests too."""
 ON_ANSWER = ("error", "corrupt", "latency")
-"""Kinds that apply when a good answer is ready."""
+"""Kinds that apply after a successful answer was produced."""
 _NO_WAIT = 0.0005
-"""Seconds below which a sleep would cost more than it waits."""
+"""Shortest sleep in seconds; a shorter one would take more time than it waits."""
 _GARBAGE = bytes(byte ^ 0xA5 for byte in range(256))
-"""Maps every ASCII character to another byte, so that no signature and no JSON stays valid."""
+"""Maps every ASCII character to another byte, which breaks file signatures and JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Exchange(Generic[T]):
         name = self._provider.name
         start, peer = request.headers.get("x-request-start"), request.client
         call = self._log.arrived(name, start, self._clock(), peer and f"{peer.host}:{peer.port}")
-        body = await request.body()  # before a refusal too: a client that still sends cannot read it
+        body = await request.body()  # also before a rejection: a client that is still sending cannot read the answer
         plan = self._faults.arrived(name)
         if fault := plan.draw(name, ON_ARRIVAL):
             return await self._withheld(request, call, fault, plan)
@@ -91,7 +91,7 @@ class Exchange(Generic[T]):
             raise from_decoding(error) from error
 
     async def _withheld(self, request: Request, call: Arrival, fault: Fault, plan: ActivePlan) -> Response:
-        """Refuse at once, or after the stall; the call is counted before, because a stalled client may disconnect."""
+        """Reject the call at once or after the stall; count it first, because a stalled client may disconnect."""
         self._count(call, fault.rule.kind)
         if fault.rule.kind == "outage":
             return refused(Refusal("The provider is down, as the fault plan says.", code="outage", status=503))
@@ -123,12 +123,12 @@ class Exchange(Generic[T]):
 
 
 def damage(data: bytes, number: int) -> bytes:
-    """Return the first half of the data at an odd hit of the rule, garbage of the same length at an even one."""
+    """Return the first half of the data at odd hits of the rule, garbage of the same length at even hits."""
     return data[: len(data) // 2] if number % 2 else data.translate(_GARBAGE)
 
 
 async def wait(request: Request, seconds: float, over: asyncio.Event | None = None) -> None:
-    """Sleep until the client disconnects or `over` is set, at most `seconds`; the body must have been read before."""
+    """Sleep for `seconds`, or until the client disconnects or `over` is set; the body must have been read already."""
     ends = [asyncio.create_task(_disconnected(request))]
     if over is not None:
         ends.append(asyncio.create_task(over.wait()))

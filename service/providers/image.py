@@ -19,7 +19,7 @@ from PIL import ImageDraw, ImageFont
 from reelbench.service.providers.reply import Refusal, Reply, tokens
 
 LATENCY_SCALES = {"illustration": 1.25, "diagram": 1.0, "chart": 0.75}
-"""Latency of each kind of visual, in units of the latency of the provider."""
+"""Latency of each kind of visual, as a multiple of the provider's latency."""
 _AREA = 320 * 180
 _SIZE = re.compile(r"(?P<width>[1-9]\d{1,3})x(?P<height>[1-9]\d{1,3})")
 _MOST_ELONGATED = 4
@@ -91,7 +91,7 @@ def pixels(size: str | None) -> tuple[int, int]:
 
 
 def check(image: Image) -> None:
-    """Refuse requests that this provider does not support.
+    """Reject requests that this provider does not support.
 
     Raises:
         Refusal: the format is not PNG as base64, or the size is not possible.

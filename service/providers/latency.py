@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 
 _NORMAL = NormalDist()
 _REMEMBERED = 65_536
-"""Number of contents per provider whose requests are counted: bounds the memory of a long run."""
+"""Maximum number of contents per provider whose requests are counted; bounds the memory of a long run."""
 
 
 class Lognormal(BaseModel, frozen=True):

@@ -1,4 +1,4 @@
-"""The mock LLM: a script of scenes from the sentences of the document."""
+"""The mock LLM: writes a script of scenes with sentences of the document."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from reelbench.service.providers.reply import Refusal, Reply, tokens
 VISUAL_TYPES = ("illustration", "diagram", "chart")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _WINDOW = 2_000
-"""Characters read for one scene, so that the cost does not depend on the length of the document."""
+"""Maximum number of characters read for one scene, so a long document costs no more than a short one."""
 _NARRATION = 220
-"""Characters after which a narration gets no further sentence; about 15 seconds of speech."""
+"""Number of characters after which no further sentence is added to a narration; about 15 s of speech."""
 _TITLE_WORDS = 6
 
 
@@ -131,7 +131,7 @@ def rewritten(body: bytes, change: Callable[[bytes], bytes]) -> bytes:
 
 
 def script(text: str, scenes: int) -> Script:
-    """Return `scenes` scenes, spread evenly over the text, each from the sentences at its place."""
+    """Return `scenes` scenes at evenly spaced positions of the text, each made of the sentences there."""
     turn = blake2b(text[:_WINDOW].encode(), digest_size=1).digest()[0]
     take = blake2b(text.encode(), digest_size=6).hexdigest()
     return Script([_scene(text, number, scenes, turn, take) for number in range(scenes)])
@@ -150,8 +150,8 @@ def _scene(text: str, number: int, scenes: int, turn: int, take: str) -> Scene:
     title = " ".join(narration.split()[:_TITLE_WORDS]).strip(".,;:!?")
     return Scene(
         title=f"{number + 1}. {title}"[:80],
-        # Unique per prompt and scene, like the text of a real model: equal narrations of two prompts or of two scenes
-        # would cause hits in the caches of speech and visuals that a real model would not cause.
+        # Unique per prompt and scene, like the text of a real model. Equal narrations would cause cache hits for
+        # speech and visuals that a real model would not cause.
         narration=f"{narration} Take {take}-{number + 1}.",
         visual_type=VISUAL_TYPES[(turn + number) % len(VISUAL_TYPES)],
     )

@@ -55,7 +55,7 @@ def answer(speech: Speech) -> Reply:
 
 
 def rewritten(body: bytes, change: Callable[[bytes], bytes]) -> bytes:
-    """Return a body with its sound changed; the body is a WAV file."""
+    """Return the WAV file with changed sound."""
     return change(body)
 
 
@@ -70,7 +70,7 @@ def wave(text: str, key: bytes) -> bytes:
     pitch, overtone, *mark = blake2b(key, digest_size=4).digest()
     period = _period(_PERIODS[pitch % len(_PERIODS)], overtone / 255)
     tone = (period * (samples // len(period) + 1))[:samples]
-    for index in range(_FADE):  # fades in and out, because a tone at full level would click
+    for index in range(_FADE):  # fade in and out, because a sudden start or end would click
         tone[index] = tone[index] * index // _FADE
         tone[-1 - index] = tone[-1 - index] * index // _FADE
     tone[-1] = mark[0] + 256 * (mark[1] % 8)  # an inaudible mark, so that texts of equal pitch and length differ

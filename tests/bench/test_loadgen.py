@@ -31,14 +31,14 @@ def test_the_order_is_seeded_and_every_round_has_all() -> None:
     assert min(Counter(names[0] for names in order("abc", 300, 1)).values()) > 70
 
 
-def test_start_and_end_do_not_count() -> None:
+def test_rates_exclude_start_and_end() -> None:
     small, large = Sent(48, 16, 1.5, 0.1, SAID, None), Sent(3048, 1016, 2.5, 2.0, SAID, None)
     assert net(small, large) == Rate(per_core=3000.0, per_second=1524.0)
     with pytest.raises(BenchError, match=r"^3048 requests took no more CPU time than 48; send more jobs$"):
         net(Sent(48, 16, 2.5, 0.1, SAID, None), large)
 
 
-def test_the_truth_of_a_freeze_is_that_of_a_simulated_queue() -> None:
+def test_true_p95_equals_a_simulated_queue() -> None:
     due = np.arange(800) / 100
     answered = np.where((due >= 3) & (due < 5), 5.0, due)
     assert true_p95() == pytest.approx(np.quantile(answered - due, 0.95, method="inverted_cdf"))
@@ -53,13 +53,13 @@ def test_the_truth_of_a_freeze_is_that_of_a_simulated_queue() -> None:
         ({"traced": 29}, {}, "it sent 30 requests, 29 of them with a traceparent"),
     ],
 )
-def test_a_lost_count_is_no_measurement(seen: dict[str, object], said: dict[str, object], error: str) -> None:
+def test_differing_counts_are_an_error(seen: dict[str, object], said: dict[str, object], error: str) -> None:
     check("it", LOAD, SEEN, SAID)
     with pytest.raises(BenchError, match=f"^{error}"):
         check("it", LOAD, msgspec.structs.replace(SEEN, **seen), msgspec.structs.replace(SAID, **said))
 
 
-def test_rates_are_ratios_to_k6_where_it_is_there() -> None:
+def test_rates_are_relative_to_k6_if_installed() -> None:
     rounds = [
         {"ours": Rate(200.0, 100.0), "k6": Rate(100.0, 90.0)},
         {"ours": Rate(450.0, 100.0), "k6": Rate(225.0, 90.0)},
@@ -72,11 +72,11 @@ def test_rates_are_ratios_to_k6_where_it_is_there() -> None:
     assert rate_lines(rounds, None)[3].split() == ["ours", "300", "100"]
 
 
-def test_the_error_of_a_freeze_is_relative_to_the_truth() -> None:
+def test_freeze_error_is_relative_to_the_true_p95() -> None:
     assert freeze_lines([Frozen("k6", 0.8, 620, 180)])[-1].split() == ["k6", "0.800", "-50.0%", "620", "180"]
 
 
-def test_a_peer_that_cannot_be_had_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_peer_that_cannot_be_installed_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REELBENCH_CACHE", str(tmp_path))
     monkeypatch.setattr(generators, "sys", type("Sys", (), {"executable": "/bin/false"}))
     said: list[str] = []
@@ -89,7 +89,7 @@ def test_a_peer_that_cannot_be_had_is_one_line(tmp_path: Path, monkeypatch: pyte
     ]
 
 
-async def test_the_server_counts_what_it_is_asked() -> None:
+async def test_the_server_counts_its_requests() -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "reelbench.bench.server", "0", "0", stdout=subprocess.PIPE
     )
@@ -111,7 +111,7 @@ async def test_the_server_counts_what_it_is_asked() -> None:
 
 @pytest.mark.acceptance
 @pytest.mark.extended
-def test_our_generator_sends_a_load_whose_counts_agree() -> None:
+def test_counts_of_the_load_generator_and_server_agree() -> None:
     sent = send(Ours(spans=True), LOAD, cores())
     assert sent.requests == sent.figures.requests == 30
     assert 0.1 < sent.cpu < 30

@@ -38,7 +38,7 @@ def test_a_ratio_is_the_geometric_mean_with_the_interval_of_students_t() -> None
     assert [same.value, same.lower, same.upper] == pytest.approx([0.9] * 3)
 
 
-def test_rate_and_p95_are_those_of_the_measured_jobs() -> None:
+def test_rate_and_p95_exclude_warm_up() -> None:
     jobs = [job(n, due=n / 10, seconds=0.5 + n / 100) for n in range(20)]
     warm = job(warmup=True, due=-50.0)
     found = measured([warm, *jobs])
@@ -63,7 +63,7 @@ def test_the_result_is_two_ratios() -> None:
     assert lines(pairs[:1])[1] == "jobs/s        0.900"
 
 
-def test_the_load_is_a_closed_loop_with_a_plan_of_its_seed() -> None:
+def test_the_load_is_a_closed_loop_with_a_seeded_plan() -> None:
     load = scenario(40)
     assert (load.cases[0].concurrency, load.cases[0].iterations.quick, load.cases[0].warmup.quick) == (16, 40, 16)
     assert len(plan_run([load], "quick", 3)) == 40 + IN_FLIGHT
@@ -71,7 +71,7 @@ def test_the_load_is_a_closed_loop_with_a_plan_of_its_seed() -> None:
 
 @pytest.mark.acceptance
 @pytest.mark.extended
-def test_the_command_measures_both_and_leaves_nothing(
+def test_the_command_measures_both_and_leaves_no_process(
     prometheus: PrometheusBinary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))

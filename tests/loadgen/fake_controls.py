@@ -1,4 +1,4 @@
-"""The control endpoints of a service and its providers, with a log and answers on demand."""
+"""Fake control endpoints of a service and its providers, with a log and configurable answers."""
 
 from __future__ import annotations
 

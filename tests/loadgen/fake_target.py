@@ -1,4 +1,4 @@
-"""An OpenAI Videos API with a log of its own and faults on demand."""
+"""A fake OpenAI Videos API with a log and configurable faults."""
 
 from __future__ import annotations
 

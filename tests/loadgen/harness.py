@@ -74,7 +74,7 @@ def open_case(
 
 @dataclass
 class Kept:
-    """A sink that keeps everything."""
+    """A sink that keeps all records."""
 
     jobs: list[JobRecord] = field(default_factory=list)
     requests: list[RequestRecord] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""A server of raw bytes: it reads requests as HTTP/1.1, and sends the pieces that a test gives."""
+"""A server of raw bytes: it reads HTTP/1.1 requests and sends the bytes that a test provides."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Asked:
 
 @dataclass
 class Peer:
-    """One connection, for the function that answers."""
+    """One connection, passed to the function that answers."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -85,7 +85,7 @@ class RawServer:
 
 @asynccontextmanager
 async def raw(answer: Answer, *, reads_bodies: bool = True) -> AsyncIterator[RawServer]:
-    """Serve until the test ends; handlers that still run are ended."""
+    """Serve until the test ends, then cancel the remaining handlers."""
     served = RawServer(answer, reads_bodies)
     handlers: set[asyncio.Task[None]] = set()
 

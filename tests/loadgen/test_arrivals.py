@@ -48,7 +48,7 @@ def test_arrivals_are_in_order_and_within_the_case(
 
 
 @given(RATES, LENGTHS, st.integers(0, 3), BURSTS)
-def test_constant_arrivals_are_exactly_as_many_as_the_rate_gives(
+def test_constant_arrivals_have_the_exact_count(
     rate: float, seconds: int, warmup: int, burst: tuple[float, int, int] | None
 ) -> None:
     spec = made("constant", rate, seconds, warmup, burst)
@@ -59,19 +59,19 @@ def test_constant_arrivals_are_exactly_as_many_as_the_rate_gives(
     assert len(arrivals(spec, "quick", "")) == sum(math.ceil(each * length) for each, length in parts)
 
 
-def test_constant_arrivals_are_evenly_spaced_also_where_a_binary_fraction_would_drift() -> None:
+def test_constant_arrivals_are_evenly_spaced_without_rounding_drift() -> None:
     assert arrivals(made("constant", 0.1, 30, warmup=10), "quick", "") == (-10.0, 0.0, 10.0, 20.0)
     assert arrivals(made("constant", 3, 1), "quick", "") == (0.0, 0.333333, 0.666666)
     assert len(arrivals(made("constant", 0.3, 10), "quick", "")) == 3  # 0.3 * 10 is above 3 in some roundings
 
 
-def test_a_burst_has_its_own_rate_and_the_base_comes_back() -> None:
+def test_the_base_rate_returns_after_a_burst() -> None:
     dues = arrivals(made("constant", 2, 2, burst=(8, 1, 1)), "quick", "")
     assert dues == (0.0, 0.5, 1.0, 1.125, 1.25, 1.375, 1.5, 1.625, 1.75, 1.875, 2.0, 2.5, 3.0, 3.5)
 
 
 @pytest.mark.parametrize("place", ["1:a", "2:a", "1:b"])
-def test_poisson_arrivals_have_the_mean_and_the_spread_of_their_process(place: str) -> None:
+def test_poisson_arrivals_have_the_expected_mean_and_variance(place: str) -> None:
     dues = arrivals(made("poisson", 40, 500), "quick", place)
     n, expected = len(dues), 40 * 500
     assert abs(n - expected) < 4 * math.sqrt(expected)
@@ -90,7 +90,7 @@ def test_poisson_arrivals_have_the_mean_and_the_spread_of_their_process(place: s
 
 @settings(deadline=None)  # the plan of a high rate takes its time
 @given(st.integers(0, 2**31), RATES)
-def test_the_same_seed_gives_the_same_bytes_and_another_one_others(seed: int, rate: float) -> None:
+def test_arrivals_depend_on_the_seed_only(seed: int, rate: float) -> None:
     spec = scenario(cases=[open_case(rate=rate, seconds=10, arrivals="poisson")])
     bytes_of = [to_bytes(plan_run([spec], "quick", number)) for number in (seed, seed, seed + 1)]
     assert bytes_of[0] == bytes_of[1]
@@ -106,13 +106,13 @@ def test_the_arrivals_of_a_case_do_not_depend_on_other_cases() -> None:
     assert dues != [job.intended_start for job in plan_run([among], "quick", 3) if job.case == "first"][: len(dues)]
 
 
-def test_cases_of_the_same_rate_have_streams_of_their_own() -> None:
+def test_cases_with_equal_rates_have_different_arrivals() -> None:
     spec = scenario(cases=[open_case(name, rate=20, seconds=5, arrivals="poisson") for name in ("a", "b")])
     first, second = ([job.intended_start for job in plan_case(spec, level, "quick", 1)] for level in spec.cases)
     assert first[:20] != second[:20]
 
 
-def test_jobs_of_the_warm_up_are_due_before_the_beginning_and_those_of_a_closed_case_at_no_time() -> None:
+def test_warm_up_arrivals_precede_the_start_and_closed_cases_have_no_arrivals() -> None:
     spec = scenario(cases=[open_case(rate=4, seconds=2, warmup=1), case("closed", iterations=2)])
     jobs = plan_run([spec], "quick", 1)
     assert [(job.index, job.warmup, job.intended_start) for job in jobs[:6]] == [

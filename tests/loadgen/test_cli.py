@@ -63,7 +63,7 @@ def started(arguments: list[str], folder: Path, **environment: str) -> subproces
     return child
 
 
-def test_a_run_writes_its_folder_and_standard_output_holds_traces_alone(target: str, tmp_path: Path) -> None:
+def test_a_run_writes_its_folder_and_only_traces_to_standard_output(target: str, tmp_path: Path) -> None:
     done = run(command(tmp_path / "run", target), OTEL_TRACES_EXPORTER="otlp_json_file")
     assert done.returncode == 0, done.stderr
     jobs, requests = read_jobs(tmp_path / "run"), read_requests(tmp_path / "run")
@@ -98,7 +98,7 @@ def test_interrupt_once_stops_gracefully(target: str, tmp_path: Path) -> None:
     assert read_run(tmp_path / "run").state is RunState.INTERRUPTED
 
 
-def test_interrupt_twice_stops_now_and_records_what_was_in_flight(target: str, tmp_path: Path) -> None:
+def test_a_second_interrupt_stops_at_once_and_records_jobs_in_flight(target: str, tmp_path: Path) -> None:
     child = started(command(tmp_path / "run", target), tmp_path / "run", OTEL_TRACES_EXPORTER="otlp_json_file")
     child.send_signal(signal.SIGTERM)
     time.sleep(0.03)
@@ -117,11 +117,11 @@ def test_interrupt_twice_stops_now_and_records_what_was_in_flight(target: str, t
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_while_it_is_starting_is_exit_130_without_a_traceback(
+def test_an_interrupt_during_start_is_exit_130_without_a_traceback(
     target: str, tmp_path: Path, number: signal.Signals
 ) -> None:
     arguments = command(tmp_path / "run", target)
-    arguments[1:1] = ["-X", "importtime"]  # tells how far it is
+    arguments[1:1] = ["-X", "importtime"]  # shows the progress of the start
     child = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=CLEAN)
     assert child.stderr is not None
     assert any(line.split()[-1] == "asyncio" for line in child.stderr)
@@ -152,7 +152,7 @@ def test_no_target_is_exit_4_and_nothing_is_written(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_a_rubbish_target_is_exit_4_and_nothing_is_written(tmp_path: Path) -> None:
+def test_an_unusable_target_is_exit_4_and_nothing_is_written(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         child = subprocess.Popen(command(tmp_path / "run", url), stderr=subprocess.PIPE, text=True, cwd=ROOT, env=CLEAN)
@@ -170,7 +170,7 @@ def test_a_rubbish_target_is_exit_4_and_nothing_is_written(tmp_path: Path) -> No
     assert not (tmp_path / "run").exists()
 
 
-def test_all_mistakes_of_a_command_come_at_once(tmp_path: Path) -> None:
+def test_all_mistakes_of_a_command_are_reported_at_once(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{}")
     options = {
         "--run-dir": tmp_path, "--run-id": "a b", "--target": "nowhere", "--scenario": "thruput", "--profile": "huge",
@@ -185,7 +185,7 @@ def test_all_mistakes_of_a_command_come_at_once(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["run.json"]  # noqa: PTH208 - names are all that counts here
 
 
-def test_a_taken_metrics_port_is_one_sentence(tmp_path: Path) -> None:
+def test_an_occupied_metrics_port_is_one_sentence(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = run(
@@ -201,7 +201,7 @@ def test_a_taken_metrics_port_is_one_sentence(tmp_path: Path) -> None:
     )
 
 
-def test_a_pulled_run_keeps_its_metrics_up_until_it_is_released(target: str, tmp_path: Path) -> None:
+def test_metrics_are_served_after_the_run_until_sigterm(target: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     child = started(

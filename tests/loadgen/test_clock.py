@@ -17,7 +17,7 @@ async def limited(seconds: float, what: Awaitable[object]) -> None:
 
 
 @pytest.mark.parametrize("seconds", [-1.0, 0.0, 0.001])
-async def test_what_takes_longer_ends_with_a_time_out_and_the_task_goes_on(seconds: float) -> None:
+async def test_a_time_out_ends_the_wait_and_not_the_task(seconds: float) -> None:
     task = asyncio.current_task()
     assert task is not None
     with pytest.raises(TimeoutError):
@@ -26,12 +26,12 @@ async def test_what_takes_longer_ends_with_a_time_out_and_the_task_goes_on(secon
     await asyncio.sleep(0)  # would raise if a cancellation were left
 
 
-async def test_what_ends_in_time_leaves_no_timer_behind() -> None:
+async def test_no_timer_remains_after_success() -> None:
     await limited(0.005, asyncio.sleep(0))
     await asyncio.sleep(0.02)  # beyond the limit: nothing may happen
 
 
-async def test_errors_pass() -> None:
+async def test_errors_are_raised_unchanged() -> None:
     async def fail() -> None:
         raise KeyError("x")
 
@@ -39,7 +39,7 @@ async def test_errors_pass() -> None:
         await limited(10, fail())
 
 
-async def test_a_cancellation_from_outside_is_no_time_out() -> None:
+async def test_a_cancellation_from_outside_is_not_a_time_out() -> None:
     task = asyncio.ensure_future(limited(10, asyncio.Event().wait()))
     await asyncio.sleep(0)
     task.cancel()
@@ -47,7 +47,7 @@ async def test_a_cancellation_from_outside_is_no_time_out() -> None:
         await task
 
 
-async def test_a_cancellation_from_outside_goes_before_the_limit() -> None:
+async def test_a_cancellation_has_priority_over_the_time_limit() -> None:
     async def cancelled_twice() -> None:
         try:
             await asyncio.Event().wait()
@@ -62,7 +62,7 @@ async def test_a_cancellation_from_outside_goes_before_the_limit() -> None:
         await task
 
 
-def test_the_clock_follows_the_monotonic_time_alone() -> None:
+def test_the_clock_follows_monotonic_time_only() -> None:
     readings = iter([5.0, 7.5])
     clock = Clock(wall=1000.0, anchor=4.0, tick=lambda: next(readings))
     assert [clock.now(), clock.now()] == [1001.0, 1003.5]

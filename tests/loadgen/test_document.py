@@ -37,7 +37,7 @@ def test_a_document_that_cannot_be_uploaded_is_one_sentence(
         read_document(tmp_path / name)
 
 
-def test_a_directory_is_no_document(tmp_path: Path) -> None:
+def test_a_directory_is_not_a_document(tmp_path: Path) -> None:
     with pytest.raises(DocumentError, match="is a directory; name a PDF or a text file"):
         read_document(tmp_path)
 
@@ -47,7 +47,7 @@ def test_text_and_pdf_have_their_media_types(tmp_path: Path) -> None:
     assert read_document(tmp_path / "a").media_type == "text/plain"
 
 
-def test_a_document_whose_name_is_no_text_has_one_in_the_records(tmp_path: Path) -> None:
+def test_an_undecodable_file_name_is_text_in_the_records(tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"paper\xff.txt")
     path.write_text("hello")
     assert b'"name":"paper\xef\xbf\xbd.txt"' in msgspec.json.encode(read_document(path).record())
@@ -68,7 +68,7 @@ def test_the_sample_paper_has_real_text() -> None:
     assert SAMPLE.read_bytes().count(b"/FontFile") == 0
 
 
-def test_the_sample_paper_is_that_of_its_source() -> None:
+def test_the_sample_paper_matches_its_source() -> None:
     marks = {"#", "##", "###", "@", "$", "*", "!caption", "!figure", "|"}
     source = Counter(word for word in SOURCE.read_text(encoding="utf-8").split() if word not in marks)
     built = Counter(" ".join(text_of(SAMPLE.read_bytes())).split())

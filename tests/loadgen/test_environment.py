@@ -70,7 +70,7 @@ def test_the_limits_of_control_groups(
     assert read_limits(*write(tmp_path, files, process)) == found
 
 
-def test_a_system_without_control_groups_has_no_known_limit(tmp_path: Path) -> None:
+def test_without_control_groups_limits_are_unknown(tmp_path: Path) -> None:
     assert read_limits(tmp_path / "absent", tmp_path / "absent") is None
 
 

@@ -19,14 +19,14 @@ def with_faults(*faults: dict[str, Any]) -> Scenario:
     return scenario(cases=[case(iterations=100, pace=1.0, faults=list(faults))])
 
 
-def test_a_fault_strikes_as_often_as_its_profile_says() -> None:
+def test_a_fault_repeats_as_often_as_its_profile_says() -> None:
     spec = with_faults(OUTAGE)
     quick, standard = (plan_faults(spec, spec.cases[0], profile, 1) for profile in ("quick", "standard"))
     assert [(fault.at, fault.until) for fault in quick] == [(2, 3.5), (7, 8.5)]
     assert [(fault.at, fault.until) for fault in standard] == [(2, 3.5), (7, 8.5), (12, 13.5)]
 
 
-def test_each_strike_has_a_seed_of_its_own_from_the_seed_of_the_run() -> None:
+def test_each_repetition_has_its_own_seed_derived_from_the_run() -> None:
     spec = with_faults(OUTAGE)
     seeds = [fault.seed for fault in plan_all_faults([spec], "standard", 1)]
     assert len(set(seeds)) == 3

@@ -39,7 +39,7 @@ def planned(*faults: dict[str, Any]) -> Any:
     return plan_all_faults([spec(*faults)], "quick", 1)
 
 
-async def test_a_fault_at_zero_is_in_force_before_the_first_job_and_lifted_after_the_last() -> None:
+async def test_a_fault_at_zero_covers_all_jobs() -> None:
     fake = FakeControls()
     async with injector(fake) as (faults, lines):
         async with faults.during(planned(ALWAYS)):
@@ -54,7 +54,7 @@ async def test_a_fault_at_zero_is_in_force_before_the_first_job_and_lifted_after
     assert lines[1].endswith("hit 3 of 10 calls")
 
 
-async def test_a_fault_is_in_force_at_its_times() -> None:
+async def test_a_fault_is_active_at_its_planned_times() -> None:
     fake = FakeControls()
     async with injector(fake) as (faults, _):
         begun = faults.clock.now()
@@ -78,7 +78,7 @@ async def test_faults_are_lifted_however_the_case_ends(error: BaseException) -> 
     assert faults.records[0].ended is not None
 
 
-async def test_lifting_is_tried_again_and_then_said_to_have_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_lifting_is_retried_and_a_final_failure_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reelbench.loadgen.control.faults._LIFT_PAUSE", 0.01)
     fake = FakeControls(refuse={"DELETE": [503, 503]})
     async with injector(fake) as (faults, _):
@@ -92,7 +92,7 @@ async def test_lifting_is_tried_again_and_then_said_to_have_failed(monkeypatch: 
     assert faults.records[-1].ended is None
 
 
-async def test_a_fault_that_cannot_be_applied_in_the_middle_ends_the_case() -> None:
+async def test_a_fault_that_cannot_be_applied_ends_the_case() -> None:
     fake = FakeControls(refuse={"PUT": [403]})
     async with injector(fake) as (faults, _):
         with pytest.raises(FaultError, match=r"cannot be applied: PUT .* answered 403 \(not now\)"):
@@ -100,7 +100,7 @@ async def test_a_fault_that_cannot_be_applied_in_the_middle_ends_the_case() -> N
                 await asyncio.sleep(5)
 
 
-async def test_what_is_left_in_force_is_named_and_lifted() -> None:
+async def test_remaining_faults_are_named_and_lifted() -> None:
     fake = FakeControls()
     async with injector(fake) as (faults, _):
         assert await faults.lift_rest() == []
@@ -154,7 +154,7 @@ async def test_the_audit_waits_until_the_service_is_quiet(
         assert await Observer(controls, {}).audit() == audit
 
 
-async def test_the_audit_of_a_service_that_is_gone_says_so_at_once() -> None:
+async def test_the_audit_of_a_stopped_service_fails_at_once() -> None:
     async with serving(FakeTarget()) as fake:
         pass
     async with AdminClient(fake.url) as controls, asyncio.timeout(2):
@@ -181,7 +181,7 @@ async def test_a_fault_whose_confirmation_was_lost_is_lifted(monkeypatch: pytest
     assert fake.plans[-1] is None
 
 
-async def test_what_cannot_be_read_is_not_taken_for_nothing() -> None:
+async def test_unreadable_transitions_and_calls_are_not_read_as_empty() -> None:
     async with serving(FakeTarget(controls=FakeControls(offered=False))) as fake, AdminClient(fake.url) as controls:
         observer = Observer(controls, {"providers": controls})
         assert await observer.transitions("s", "c", 0) is None

@@ -17,7 +17,7 @@ ALL_STEPS = ["create", "retrieve", "list", "wait", "manifest", "content", "delet
 
 
 def answering(*responses: Any, then: Any = None) -> Any:
-    """Give a fault that answers with each of the responses once; ``then`` for all later requests."""
+    """Return a fault that answers with each of the responses once, then with ``then``."""
     rest = list(responses)
 
     async def fault(request: web.Request) -> web.StreamResponse | None:
@@ -73,7 +73,7 @@ async def test_a_job_records_what_the_target_saw() -> None:
     assert fake.videos == {}
 
 
-async def test_json_sends_the_prompt_alone() -> None:
+async def test_json_sends_only_the_prompt() -> None:
     async with serving(FakeTarget()) as fake, bench(fake.url) as b:
         await b.run(scenario())
     assert sorted(fake.uploads[0]) == ["prompt", "seconds", "size"]
@@ -132,7 +132,9 @@ LATE = "not finished after 0.3 s"
         ({"faults": {"content": answering(then=refuse(404, "gone"))}}, Outcome.ERROR, "HTTP 404: gone"),
     ],
 )
-async def test_every_end_has_its_outcome_and_one_line(changes: dict[str, Any], outcome: Outcome, message: str) -> None:
+async def test_every_end_has_its_outcome_and_a_one_line_error(
+    changes: dict[str, Any], outcome: Outcome, message: str
+) -> None:
     async with serving(FakeTarget(**changes)) as fake, bench(fake.url) as b:
         job = await b.run(scenario(steps=ALL_STEPS[:-1], time_limit=0.3))
     assert job.outcome is outcome
@@ -162,7 +164,7 @@ async def test_lost_polls_are_repeated() -> None:
 
 
 @pytest.mark.parametrize("status", [404, 405, 501, 403, 200])
-async def test_a_target_without_long_poll_is_polled_at_the_interval_from_its_first_use_on(status: int) -> None:
+async def test_a_target_without_long_poll_is_polled_at_the_interval(status: int) -> None:
     fake = FakeTarget(seconds=0.3, faults={"wait": answering(then=text("no route", status))})
     async with serving(fake), bench(fake.url) as b:
         spec = scenario(poll_interval=0.1)
@@ -174,7 +176,7 @@ async def test_a_target_without_long_poll_is_polled_at_the_interval_from_its_fir
     assert min(later.sent - poll.sent for poll, later in pairwise(polls[:3])) == pytest.approx(0.1, abs=0.03)
 
 
-async def test_a_video_that_vanished_is_no_missing_long_poll() -> None:
+async def test_a_deleted_video_is_not_read_as_a_missing_long_poll() -> None:
     gone = answering(lambda: error(404, "no such video", "video_not_found"))
     fake = FakeTarget(faults={"wait": gone, "retrieve": answering(lambda: error(404, "no such video"))})
     async with serving(fake), bench(fake.url) as b:
@@ -184,7 +186,7 @@ async def test_a_video_that_vanished_is_no_missing_long_poll() -> None:
     assert fake.counts()["wait"] == 2
 
 
-async def test_a_target_that_has_shown_its_long_poll_is_never_polled() -> None:
+async def test_a_target_with_long_poll_is_never_polled() -> None:
     async with serving(FakeTarget()) as fake, bench(fake.url) as b:
         await b.run(scenario())
         fake.faults["wait"] = answering(lambda: error(404, "no such video", "video_not_found"), then=text("ok"))
@@ -195,7 +197,7 @@ async def test_a_target_that_has_shown_its_long_poll_is_never_polled() -> None:
     assert (fake.counts()["wait"], fake.counts()["retrieve"]) == (3, 0)
 
 
-async def test_a_long_poll_that_answers_early_is_no_busy_loop() -> None:
+async def test_an_early_long_poll_answer_causes_no_busy_loop() -> None:
     fake = FakeTarget(seconds=0.3)
     fake.faults["wait"] = fake._retrieve
     async with serving(fake), bench(fake.url) as b:
@@ -229,7 +231,7 @@ async def test_integrity_compares_content_and_manifest(changes: dict[str, Any], 
     assert (job.outcome, job.integrity) == (Outcome.COMPLETED, integrity)
 
 
-async def test_a_timed_out_job_is_cleaned_up_where_the_steps_delete() -> None:
+async def test_a_timed_out_job_is_deleted_if_the_steps_delete() -> None:
     async with serving(FakeTarget(seconds=9)) as fake, bench(fake.url) as b:
         job = await b.run(scenario(steps=["create", "wait", "delete"], time_limit=0.2))
     assert (job.outcome, job.deleted) == (Outcome.TIMEOUT, True)
@@ -296,7 +298,7 @@ async def test_baggage_names_run_scenario_and_case_on_every_request() -> None:
     assert len(fake.log) == 7
 
 
-async def test_a_warm_up_job_does_not_say_on_the_wire_where_it_belongs() -> None:
+async def test_warm_up_requests_have_no_baggage() -> None:
     spec = scenario(
         cases=[
             {
@@ -324,7 +326,7 @@ async def test_a_failed_job_is_an_error_in_its_trace() -> None:
     assert (attributes["http.response.status_code"], attributes["error.type"]) == (429, "429")
 
 
-async def test_a_hostile_id_stays_in_its_place_in_the_path() -> None:
+async def test_a_hostile_id_is_escaped_in_the_path() -> None:
     evil = '{"id": "../../x?y", "object": "video", "status": "queued", "created_at": 1}'
     fake = FakeTarget(faults={"create": answering(then=text(evil, 200, "application/json"))})
     async with serving(fake), bench(fake.url) as b:
@@ -337,7 +339,7 @@ async def test_a_hostile_id_stays_in_its_place_in_the_path() -> None:
 CANCEL = {"steps": ["create", "cancel"], "cancel_after": {"earliest": 0.05, "latest": 0.05}}
 
 
-async def test_a_cancelled_job_is_timed_and_looked_for_afterwards() -> None:
+async def test_a_cancelled_job_is_timed_and_its_absence_checked() -> None:
     async with serving(FakeTarget(seconds=9)) as fake, bench(fake.url) as b:
         job = await b.run(scenario(**CANCEL))
     assert (job.outcome, job.deleted, job.leftover, job.error) == (Outcome.CANCELLED, True, False, None)
@@ -362,7 +364,7 @@ async def test_a_job_that_had_ended_before_its_cancellation_counts_as_completed(
     assert (job.outcome, job.deleted) == (Outcome.COMPLETED, True)
 
 
-async def test_a_target_that_does_not_say_whether_it_cancelled_is_believed() -> None:
+async def test_without_a_cancelled_field_the_deletion_counts_as_a_cancellation() -> None:
     async with serving(FakeTarget(seconds=9, says_cancelled=False)) as fake, bench(fake.url) as b:
         job = await b.run(scenario(**CANCEL))
     assert job.outcome is Outcome.CANCELLED

@@ -50,7 +50,7 @@ async def test_a_job_is_sent_at_its_intended_start_independent_of_earlier_jobs(t
     assert {job.outcome for job in jobs} == {Outcome.COMPLETED}
 
 
-async def test_the_warm_up_passes_into_the_measured_part_without_a_pause(tmp_path: Path) -> None:
+async def test_no_pause_between_warm_up_and_measured_part(tmp_path: Path) -> None:
     spec = scenario(cases=[open_case(rate=10, seconds=1, warmup=1)])
     async with serving(FakeTarget()) as fake:
         telemetry = await run_on(fake.url, tmp_path, [spec])
@@ -63,7 +63,7 @@ async def test_the_warm_up_passes_into_the_measured_part_without_a_pause(tmp_pat
     assert [point.value for point in telemetry.points("loadgen.jobs")] == [10]
 
 
-async def test_jobs_beyond_the_limit_wait_with_their_due_time_and_none_is_dropped(tmp_path: Path) -> None:
+async def test_jobs_beyond_the_limit_wait_keep_their_intended_start_and_are_not_dropped(tmp_path: Path) -> None:
     fake = FakeTarget(seconds=0.2)
     spec = scenario(steps=["create", "wait"], cases=[open_case(rate=20, seconds=1, max_in_flight=2)])
     async with serving(fake):
@@ -82,7 +82,7 @@ async def test_jobs_beyond_the_limit_wait_with_their_due_time_and_none_is_droppe
     assert jobs[-1].sent - jobs[-1].due > 0.7
 
 
-async def test_what_is_not_finished_is_cut_off_recorded_and_removed_from_the_service(tmp_path: Path) -> None:
+async def test_unfinished_jobs_are_cut_off_recorded_and_deleted(tmp_path: Path) -> None:
     fake = FakeTarget(seconds=SLOW)
     cases = [open_case(rate=10, seconds=1, drain=0.3, max_in_flight=6), case("after", iterations=1)]
     left: list[int] = []
@@ -93,7 +93,7 @@ async def test_what_is_not_finished_is_cut_off_recorded_and_removed_from_the_ser
             fake.seconds = 0.01
 
     async def slowly(_: Any) -> None:
-        await asyncio.sleep(0.6)  # what is removed slowly does not move the cut-off of those that wait
+        await asyncio.sleep(0.6)  # slow deletions do not delay the cut-off of waiting jobs
 
     fake.faults.update(create=look, delete=slowly)
     async with serving(fake):
@@ -110,7 +110,7 @@ async def test_what_is_not_finished_is_cut_off_recorded_and_removed_from_the_ser
         "never sent: the case was cut off"
     ] * 4
     assert [job.deleted for job in jobs] == [True] * 6 + [False] * 4
-    assert left == [0]  # no job works on during the next case
+    assert left == [0]  # no job continues during the next case
     created = [request for request in read_requests(tmp_path) if request.operation == "create"]
     assert Counter(request.case for request in created) == {"open": 6, "after": 1}
     counted = {(p.attributes["case"], p.attributes["outcome"]): p.value for p in telemetry.points("loadgen.jobs")}
@@ -140,7 +140,7 @@ async def test_the_first_stop_ends_the_arrivals_and_lets_jobs_in_flight_end(tmp_
     assert all(job.error == "never sent: the run was stopped" and job.sent == job.done for job in unsent)
 
 
-async def test_the_second_stop_cuts_jobs_in_flight_off(tmp_path: Path) -> None:
+async def test_the_second_stop_cuts_off_jobs_in_flight(tmp_path: Path) -> None:
     fake, stop = FakeTarget(seconds=SLOW), Stop()
 
     async def stop_at_the_fourth(_: Any) -> None:
@@ -159,7 +159,7 @@ async def test_the_second_stop_cuts_jobs_in_flight_off(tmp_path: Path) -> None:
     assert all(job.done - job.due > 0.3 for job in jobs)
 
 
-async def test_a_stop_in_the_warm_up_lets_its_jobs_end(tmp_path: Path) -> None:
+async def test_a_stop_during_warm_up_lets_its_jobs_end(tmp_path: Path) -> None:
     stop = Stop()
     async with serving(FakeTarget(seconds=0.4)) as fake:
         asyncio.get_running_loop().call_later(0.3, stop.request)
@@ -169,7 +169,7 @@ async def test_a_stop_in_the_warm_up_lets_its_jobs_end(tmp_path: Path) -> None:
     assert read_run(tmp_path).scenarios[0].cases[0].started is None
 
 
-async def test_a_run_that_cannot_be_written_any_more_ends_at_once(
+async def test_a_run_ends_at_once_when_records_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = os.write
@@ -189,7 +189,7 @@ async def test_a_run_that_cannot_be_written_any_more_ends_at_once(
 
 
 @given(rate=st.integers(1, 40), seconds=st.integers(1, 5), count=st.integers(1, 7))
-def test_replicas_share_out_the_arrivals_of_an_open_case(rate: int, seconds: int, count: int) -> None:
+def test_replicas_share_the_arrivals_of_an_open_case(rate: int, seconds: int, count: int) -> None:
     spec = scenario(cases=[open_case(rate=rate, seconds=seconds, warmup=1, arrivals="poisson", max_in_flight=100)])
     plan, level = plan_case(spec, spec.cases[0], "quick", 1), spec.cases[0]
     shares = [Share(index, count) for index in range(count)]
@@ -202,5 +202,5 @@ def test_replicas_share_out_the_arrivals_of_an_open_case(rate: int, seconds: int
     assert sum(most_in_flight(level, share) for share in shares) == 100
 
 
-def test_a_share_of_a_small_limit_is_not_none() -> None:
+def test_each_replica_gets_at_least_one_job_in_flight() -> None:
     assert [Share(index, 3).most(2) for index in range(3)] == [1, 1, 1]

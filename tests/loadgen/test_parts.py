@@ -21,7 +21,7 @@ from tests.data_helper import job
 JOB = job()
 
 
-def test_a_line_is_in_the_file_as_soon_as_it_is_written(tmp_path: Path) -> None:
+def test_lines_are_written_unbuffered(tmp_path: Path) -> None:
     with Journal(tmp_path / "run", b"plan\n") as journal:
         journal.job(JOB)
         assert (tmp_path / "run" / "jobs.jsonl").read_bytes() == to_line(JOB)
@@ -31,7 +31,7 @@ def test_a_line_is_in_the_file_as_soon_as_it_is_written(tmp_path: Path) -> None:
     assert occupied(tmp_path) is None
 
 
-def test_the_requests_of_a_job_are_in_the_file_with_its_end_or_with_that_of_the_run(tmp_path: Path) -> None:
+def test_requests_are_written_at_the_end_of_their_job_or_run(tmp_path: Path) -> None:
     request = RequestRecord(
         scenario="s", case="c", index=0, warmup=False, operation="wait", sent=1.0, duration=0.1, status=200, bytes=5
     )
@@ -46,19 +46,19 @@ def test_the_requests_of_a_job_are_in_the_file_with_its_end_or_with_that_of_the_
     assert read_jobs(tmp_path / "run") == [JOB]
 
 
-def test_a_second_run_never_writes_into_the_first(tmp_path: Path) -> None:
+def test_an_existing_run_folder_is_rejected(tmp_path: Path) -> None:
     Journal(tmp_path, b"").close()
     with pytest.raises(JournalError, match=r"^cannot write the run to .* \(File exists\); make room or choose another"):
         Journal(tmp_path, b"")
 
 
-def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(JournalError, match=r"\(Not a directory\)"):
         Journal(tmp_path / "file" / "run", b"")
 
 
-def test_only_the_prometheus_exporter_is_pulled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_prometheus_exporter_is_scraped(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = []
     for value in ("prometheus", "otlp", "otlp,prometheus", ""):
         monkeypatch.setenv("OTEL_METRICS_EXPORTER", value)
@@ -78,7 +78,7 @@ def test_shutdown_does_not_wait_for_a_dead_receiver(monkeypatch: pytest.MonkeyPa
     assert 0.1 <= time.monotonic() - begin < 0.5
 
 
-async def test_a_blocked_loop_shows_as_lag() -> None:
+async def test_a_blocked_event_loop_is_measured_as_lag() -> None:
     async with Health() as health:
         await asyncio.sleep(0.05)
         time.sleep(0.2)  # noqa: ASYNC251 - blocks on purpose
@@ -106,13 +106,13 @@ def test_without_a_terminal_a_case_is_one_plain_line() -> None:
     assert shown(terminal=False) == "trial n01  2/2 jobs  P95 0.50 s  4.0 jobs/s  1 failed\n"
 
 
-def test_on_a_terminal_the_line_is_live() -> None:
+def test_on_a_terminal_the_line_is_updated_in_place() -> None:
     text = shown(terminal=True)
     assert "2/2" in text
     assert "0 in flight  P95 0.50 s  1 failed" in text
 
 
-def test_the_lower_limit_of_the_lag_is_that_of_the_reports() -> None:
+def test_lag_percentile_and_lower_limit_equal_the_reports() -> None:
     for n in (1, 2, 40, 105, 200, 5000):
         health = Health()
         health._lags.extend(float(value) for value in range(n))

@@ -22,23 +22,23 @@ def test_the_bytes_of_a_plan_are_fixed() -> None:
     assert plan_hash(data) == "1788e16eaa1bc39c4d833a10f0d25ee57648b387a8bd554fae53e0784a429662"
 
 
-def test_the_hash_is_that_of_the_bytes() -> None:
+def test_the_plan_hash_is_computed_from_the_bytes() -> None:
     data = to_bytes(plan_run(ALL, "quick", 7))
     assert plan_hash(data) == hashlib.sha256(data).hexdigest()
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:
+def test_a_plan_depends_on_its_seed() -> None:
     assert to_bytes(plan_run(ALL, "quick", 1)) == to_bytes(plan_run(ALL, "quick", 1))
     assert to_bytes(plan_run(ALL, "quick", 1)) != to_bytes(plan_run(ALL, "quick", 2))
 
 
-def test_a_job_does_not_depend_on_what_else_is_planned() -> None:
+def test_a_job_does_not_depend_on_other_scenarios() -> None:
     small = plan_case(scenario(cases=[case(iterations=3)]), scenario(cases=[case(iterations=3)]).cases[0], "quick", 1)
     spec = scenario(cases=[case(name="other", iterations=9), case(concurrency=5, iterations=50)])
     assert plan_run([spec], "quick", 1)[9:12] == small
 
 
-def test_prompts_are_unique_over_all_jobs_and_seeds_but_where_a_case_repeats_them() -> None:
+def test_prompts_are_unique_except_in_cases_that_repeat_them() -> None:
     prompts = [job.prompt for seed in (1, 2) for job in plan_run(ALL, "standard", seed)]
     new = {"unique": 1.0, "repeated": 0.0, "half_new": 0.5}
     jobs = sum(
@@ -52,7 +52,7 @@ def test_prompts_are_unique_over_all_jobs_and_seeds_but_where_a_case_repeats_the
     assert len(prompts) - len(set(prompts)) == 2 * (40 + 20)  # warm and half_new of cache_efficiency
 
 
-def test_repeated_prompts_are_those_of_the_case_before_and_half_new_ones_every_second_of_them() -> None:
+def test_repeated_prompts_come_from_the_previous_case_and_half_new_repeats_every_second() -> None:
     spec = scenario(
         cases=[
             case(name="cold", iterations=6, warmup=2),
@@ -89,7 +89,7 @@ def test_alternate_changes_the_encoding_with_each_job() -> None:
     assert [job.encoding for job in plan_run([spec], "quick", 1)] == ["multipart", "json", "multipart", "json"]
 
 
-def test_a_line_holds_all_that_sending_needs() -> None:
+def test_a_plan_line_is_enough_to_send_the_job() -> None:
     line = json.loads(to_bytes(plan_run([scenario()], "quick", 1)))
     assert list(line) == [
         "scenario", "case", "index", "warmup", "steps", "encoding", "prompt", "seconds", "size",
@@ -97,7 +97,7 @@ def test_a_line_holds_all_that_sending_needs() -> None:
     ]  # fmt: skip
 
 
-def test_the_moment_of_a_cancellation_is_seeded_and_within_its_bounds() -> None:
+def test_cancellation_times_are_seeded_and_within_bounds() -> None:
     spec = scenario(
         steps=["create", "cancel"], cancel_after={"earliest": 0.1, "latest": 0.3}, cases=[case(iterations=50)]
     )

@@ -1,4 +1,4 @@
-"""The page of the scenario file against pydantic's own JSON schema of it."""
+"""The page of the scenario file, compared with pydantic's JSON schema."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAGE = reference.markdown(EXAMPLE).decode()
 
 
 def rows(page: str) -> dict[str, dict[str, tuple[str, ...]]]:
-    """Section to key to the cells behind it."""
+    """Cells of each key, by section and key."""
     found: dict[str, dict[str, tuple[str, ...]]] = {}
     for line in page.splitlines():
         if line.startswith("## "):
@@ -29,7 +29,7 @@ def rows(page: str) -> dict[str, dict[str, tuple[str, ...]]]:
 
 
 def schema_of(path: str) -> dict[str, Any]:
-    """The properties at a place of the file, with references followed."""
+    """The properties at a place of the file, with references resolved."""
     schema = Scenario.model_json_schema()
     here = schema
     for part in re.findall(r"\w+", path):
@@ -50,7 +50,7 @@ def follow(value: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
             return value
 
 
-def test_every_key_stands_on_the_page_with_its_bounds_values_and_meaning() -> None:
+def test_every_key_is_on_the_page_with_bounds_values_and_meaning() -> None:
     for section, keys in rows(PAGE).items():
         if not keys:
             continue
@@ -68,7 +68,7 @@ def test_every_key_stands_on_the_page_with_its_bounds_values_and_meaning() -> No
 
 
 def places(path: str = "") -> list[str]:
-    """Every place of the file whose keys are more than the profiles, in order."""
+    """Every mapping of the file with keys other than the profiles, in order."""
     found = [path]
     for name, value in schema_of(path).items():
         if "properties" in value and set(value["properties"]) != {"quick", "standard", "paper"}:
@@ -76,13 +76,13 @@ def places(path: str = "") -> list[str]:
     return found
 
 
-def test_the_page_has_a_section_for_each_place_with_keys_of_its_own() -> None:
+def test_the_page_has_a_section_for_each_mapping() -> None:
     sections = [name.replace("[]", "") for name, keys in rows(PAGE).items() if keys]
     assert sections == ["The whole file", *places()[1:]]
     assert "cases.faults.what" in sections
 
 
-def test_type_limits_default_and_meaning_of_a_key_are_those_of_its_declaration() -> None:
+def test_a_row_shows_the_declared_type_limits_default_and_meaning() -> None:
     page = rows(PAGE)
     assert page["The whole file"]["rest"] == (
         "number", "at least 0, at most 600", "`0.0`",
@@ -93,7 +93,7 @@ def test_type_limits_default_and_meaning_of_a_key_are_those_of_its_declaration()
 
 
 class Load(BaseModel):
-    """How much."""
+    """Amount of load."""
 
     speed: Annotated[
         PerProfile[Annotated[float, Field(gt=0, le=50)]] | None, Field(description="Arrivals per second, by profile.")
@@ -101,14 +101,14 @@ class Load(BaseModel):
     shape: Annotated[Literal["even", "poisson"], Field(alias="form", description="How they are `spaced`.")] = "even"
 
 
-def test_new_fields_stand_on_the_page_by_themselves() -> None:
+def test_new_fields_appear_on_the_page() -> None:
     assert rows(reference.markdown(EXAMPLE, Load).decode())["The whole file"] == {
         "speed": ("number by profile", "above 0, at most 50", "none", "Arrivals per second, by profile."),
         "form": ("one of `even`, `poisson`", "", "`even`", "How they are `spaced`."),
     }
 
 
-def test_the_example_loads_and_stands_on_the_page() -> None:
+def test_the_example_is_valid_and_on_the_page() -> None:
     loaded = load_file(EXAMPLE)
     assert [case.name for case in loaded.cases] == ["calm", "peak", "silence"]
     assert f"```yaml\n{EXAMPLE.read_text()}```" in PAGE

@@ -69,7 +69,7 @@ async def test_replicas_agree_on_one_run_and_begin_together(store: str) -> None:
     await alone.close()
 
 
-async def test_a_replica_that_is_gone_is_noticed(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_dead_replica_is_detected(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replicas, "ALIVE", 1)
     monkeypatch.setattr(replicas, "_HEARTBEAT", 0.2)
     first, second = await asyncio.gather(joined(store), joined(store))
@@ -80,14 +80,14 @@ async def test_a_replica_that_is_gone_is_noticed(store: str, monkeypatch: pytest
     await first.close()
 
 
-async def test_the_user_can_stop_the_waiting(store: str) -> None:
+async def test_the_user_can_interrupt_the_wait(store: str) -> None:
     stop = asyncio.Event()
     waiting = asyncio.create_task(join(store, quiet=60, stop=stop))
     await asyncio.sleep(0.3)
     stop.set()
     assert await asyncio.wait_for(waiting, 2) is None
     alone = await joined(store)
-    assert alone.share == Share(0, 1)  # who left is not counted
+    assert alone.share == Share(0, 1)  # replicas that left are not counted
     later = asyncio.create_task(alone.together("a", stop))
     await asyncio.wait_for(later, 2)
     await alone.close()

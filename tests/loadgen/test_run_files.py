@@ -19,14 +19,14 @@ RECORD = StackRecord(
 )
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
+def test_written_records_are_read_back(tmp_path: Path) -> None:
     assert read_stack(tmp_path / "run") is None
     write_stack(tmp_path / "run", RECORD)
     assert read_stack(tmp_path / "run") == RECORD
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["stack.json"]
 
 
-def test_what_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+def test_an_unreadable_record_is_one_sentence(tmp_path: Path) -> None:
     for content, complaint in (
         (b"", "is damaged or cut off"),
         (b'{"schema_version":1,"kind":', "is damaged or cut off"),
@@ -46,11 +46,13 @@ def test_what_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
     ("kind", "version", "expected"),
     [
         ("embedded", "0.1.0", True),
-        ("embedded", None, False),  # a foreign target: its telemetry is not scraped
-        ("external", None, True),  # the compose stack: its version is not known
+        ("embedded", None, False),  # a foreign target is not scraped
+        ("external", None, True),  # the version of the compose stack is not known
     ],
 )
-def test_whose_telemetry_must_be_there(tmp_path: Path, kind: str, version: str | None, *, expected: bool) -> None:
+def test_components_whose_telemetry_is_required(
+    tmp_path: Path, kind: str, version: str | None, *, expected: bool
+) -> None:
     components = [{"name": "service", "url": "http://127.0.0.1:1", "version": version}]
     record = {"schema_version": 1, "kind": kind, "components": components, "a_later_field": 1}
     (tmp_path / "stack.json").write_bytes(msgspec.json.encode(record))

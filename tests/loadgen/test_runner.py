@@ -97,7 +97,7 @@ async def test_the_closed_loop_keeps_one_job_per_virtual_user_in_flight(tmp_path
     dues, dones = sorted(job.due for job in jobs), sorted(job.done for job in jobs)
     gaps = [due - done for due, done in zip(dues[6:], dones, strict=False)]
     assert min(gaps) >= -0.001
-    assert sorted(gaps)[len(gaps) // 2] < 0.005  # the median: a busy machine may hold up a few
+    assert sorted(gaps)[len(gaps) // 2] < 0.005  # the median, because a busy machine may delay a few
 
 
 async def test_warm_up_ends_before_the_first_measured_job(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ async def test_records_equal_the_log_of_the_target(tmp_path: Path) -> None:
     async with serving(fake):
         await run_on(fake.url, tmp_path / "run", specs)
     requests, jobs = read_requests(tmp_path / "run"), read_jobs(tmp_path / "run")
-    counted_apart = {"list": 2}  # one page after each scenario, to count what the store holds
+    counted_apart = {"list": 2}  # one page after each scenario counts the jobs in the store
     assert Counter(request.operation for request in requests) == fake.counts() - Counter(counted_apart)
     assert Counter((request.operation, request.status) for request in requests) == Counter(
         (seen.operation, seen.status) for seen in fake.log if seen.traceparent
@@ -201,7 +201,7 @@ async def test_the_generator_reports_its_own_health(tmp_path: Path) -> None:
     assert 0 <= window.loop_lag_p99_lower <= window.loop_lag_p99
 
 
-async def test_a_gentle_stop_lets_jobs_end_and_sends_no_more(tmp_path: Path) -> None:
+async def test_a_graceful_stop_lets_jobs_end_and_sends_no_more(tmp_path: Path) -> None:
     fake, stop = FakeTarget(seconds=0.2), Stop()
     specs = [scenario(cases=[case(concurrency=3, iterations=30)]), scenario(name="never")]
 
@@ -214,9 +214,7 @@ async def test_a_gentle_stop_lets_jobs_end_and_sends_no_more(tmp_path: Path) -> 
         await run_on(fake.url, tmp_path / "run", specs, stop)
     ended = [job.outcome for job in read_jobs(tmp_path / "run")]
     assert ended == [Outcome.COMPLETED] * len(fake.videos)
-    assert (
-        4 <= len(ended) <= 6
-    )  # the fourth was sent when one of three had ended; its neighbours may have been on their way
+    assert 4 <= len(ended) <= 6  # the fourth was sent when one of three had ended; other jobs may have been in transit
     run = read_run(tmp_path / "run")
     assert (run.state, [spec.state for spec in run.scenarios]) == (
         RunState.INTERRUPTED,
@@ -313,7 +311,7 @@ async def test_after_a_job_longer_than_the_pace_the_next_starts_at_once(tmp_path
 FAULT = {"at": 0, "what": {"target": "tts", "kind": "error", "rate": 0.3, "status": 503}}
 
 
-async def test_faults_stand_in_the_run_with_their_counts_and_what_was_seen_of_them(tmp_path: Path) -> None:
+async def test_faults_are_recorded_with_their_counts(tmp_path: Path) -> None:
     fake = FakeTarget()
     now = Clock.start().now()
     fake.controls.calls = [
@@ -353,7 +351,7 @@ async def test_faults_stand_in_the_run_with_their_counts_and_what_was_seen_of_th
     assert fake.controls.in_force is None
 
 
-async def test_a_run_that_the_user_stops_lifts_its_faults(tmp_path: Path) -> None:
+async def test_an_interrupted_run_lifts_its_faults(tmp_path: Path) -> None:
     fake, stop = FakeTarget(seconds=0.1), Stop()
     async with serving(fake):
         asyncio.get_running_loop().call_later(0.3, stop.request)
@@ -363,7 +361,7 @@ async def test_a_run_that_the_user_stops_lifts_its_faults(tmp_path: Path) -> Non
     assert run.faults[0].ended is not None
 
 
-async def test_a_fault_that_is_refused_fails_the_run_readably(tmp_path: Path) -> None:
+async def test_a_rejected_fault_fails_the_run_with_a_readable_error(tmp_path: Path) -> None:
     fake = FakeTarget()
     fake.controls.refuse["PUT"] = [400]
     async with serving(fake):
@@ -390,11 +388,11 @@ async def test_an_idle_case_sends_nothing_for_its_seconds(tmp_path: Path) -> Non
     assert idle.started - spec.started >= 0.19
     assert spec.ended - idle.ended >= 0.19
     assert idle.generator_cpu is not None
-    assert fake.counts() == {"list": 1}  # what the store holds, when all is over
+    assert fake.counts() == {"list": 1}  # the content of the store after the run
     assert (read_jobs(tmp_path), spec.state) == ([], RunState.COMPLETED)
 
 
-async def test_nothing_is_sent_in_the_rest_before_each_case_and_after_the_last(tmp_path: Path) -> None:
+async def test_nothing_is_sent_in_the_cooldowns(tmp_path: Path) -> None:
     fake = FakeTarget()
     cases = [case(iterations=3, warmup=1), case(name="n02", concurrency=2, iterations=4)]
     async with serving(fake):
@@ -410,7 +408,7 @@ async def test_nothing_is_sent_in_the_rest_before_each_case_and_after_the_last(t
     assert ends[0] - warm >= 0.29
 
 
-async def test_a_run_that_the_user_stops_in_an_idle_case_ends_at_once(tmp_path: Path) -> None:
+async def test_an_interrupt_in_an_idle_case_ends_the_run_at_once(tmp_path: Path) -> None:
     stop = Stop()
     async with serving(FakeTarget()) as fake:
         asyncio.get_running_loop().call_later(0.1, stop.request)
@@ -420,7 +418,7 @@ async def test_a_run_that_the_user_stops_in_an_idle_case_ends_at_once(tmp_path: 
     assert read_run(tmp_path).state is RunState.INTERRUPTED
 
 
-async def test_a_case_runs_with_its_switches_from_its_warm_up_on_and_no_other_case_does(tmp_path: Path) -> None:
+async def test_toggles_apply_to_their_case_and_its_warm_up_only(tmp_path: Path) -> None:
     fake = FakeTarget()
     seen: list[dict[str, bool]] = []
 
@@ -437,7 +435,7 @@ async def test_a_case_runs_with_its_switches_from_its_warm_up_on_and_no_other_ca
     assert [window.switches for window in read_run(tmp_path).scenarios[0].cases] == [off, {}]
 
 
-async def test_a_run_that_the_user_stops_puts_the_switches_back(tmp_path: Path) -> None:
+async def test_an_interrupted_run_restores_the_toggles(tmp_path: Path) -> None:
     fake, stop = FakeTarget(seconds=0.1), Stop()
     async with serving(fake):
         asyncio.get_running_loop().call_later(0.3, stop.request)
@@ -446,7 +444,7 @@ async def test_a_run_that_the_user_stops_puts_the_switches_back(tmp_path: Path) 
     assert fake.controls.switched == [{"cache": False}, {"cache": True}]
 
 
-async def test_switches_that_are_refused_fail_the_run_before_a_job_is_sent(tmp_path: Path) -> None:
+async def test_rejected_toggles_fail_the_run_before_any_job(tmp_path: Path) -> None:
     fake = FakeTarget()
     fake.controls.refuse_switches = [400]
     async with serving(fake):
@@ -455,7 +453,7 @@ async def test_switches_that_are_refused_fail_the_run_before_a_job_is_sent(tmp_p
     assert (read_run(tmp_path).state, read_jobs(tmp_path)) == (RunState.FAILED, [])
 
 
-async def test_calls_of_resources_are_kept_with_their_connections_and_those_of_performance_are_not(
+async def test_provider_calls_are_recorded_for_resources_only(
     tmp_path: Path,
 ) -> None:
     fake = FakeTarget()
@@ -474,7 +472,7 @@ async def test_calls_of_resources_are_kept_with_their_connections_and_those_of_p
 
 
 @pytest.mark.parametrize(("rest", "interval", "seconds"), [(0.0, 5.0, 0.0), (1.1, 0.0, 1.1), (1.1, 5.0, 5.5)])
-def test_a_rest_is_long_enough_for_a_sample_of_the_stack(rest: float, interval: float, seconds: float) -> None:
+def test_a_cooldown_lasts_at_least_one_scrape_interval(rest: float, interval: float, seconds: float) -> None:
     assert pending(scenario(rest=rest), "quick", (), interval=interval).rest == pytest.approx(seconds)
 
 
@@ -482,7 +480,7 @@ def test_a_rest_is_long_enough_for_a_sample_of_the_stack(rest: float, interval: 
     ("exporter", "milliseconds", "seconds"),
     [("otlp", "5000", 5.0), ("console,otlp", None, 60.0), ("prometheus", "1", 0)],
 )
-def test_the_interval_is_that_of_pushed_metrics(
+def test_the_interval_is_read_from_the_export_interval(
     monkeypatch: pytest.MonkeyPatch, exporter: str, milliseconds: str | None, seconds: float
 ) -> None:
     monkeypatch.setenv("OTEL_METRICS_EXPORTER", exporter)

@@ -48,7 +48,7 @@ def unexpected(folder: Path, base: str, table: Sequence[tuple[str, str, str]]) -
     return found
 
 
-def test_a_valid_file_gives_its_values(tmp_path: Path) -> None:
+def test_a_valid_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "demo.yaml"
     path.write_text(VALID)
     scenario = load_file(path)
@@ -105,7 +105,7 @@ MISTAKES = [
 ]
 
 
-def test_a_mistake_is_one_line_with_its_cure(tmp_path: Path) -> None:
+def test_a_mistake_is_one_line_with_its_fix(tmp_path: Path) -> None:
     assert unexpected(tmp_path, VALID, MISTAKES) == []
 
 
@@ -137,7 +137,7 @@ def test_a_file_without_a_mapping_is_one_sentence(tmp_path: Path) -> None:
         assert "\n" not in line
 
 
-def test_all_errors_of_all_files_come_at_once(tmp_path: Path) -> None:
+def test_errors_of_all_files_are_reported_at_once(tmp_path: Path) -> None:
     broken = VALID.replace("title: Demo\n", "").replace("concurrency: 1", "concurrency: one")
     second = broken.replace("encoding: multipart", "encoding: zip")
     again = (
@@ -228,7 +228,7 @@ def test_the_shipped_scenarios_are_those_of_the_suite() -> None:
     assert scenarios["single_request"].cases[0].iterations.quick == 20
 
 
-def test_paper_gives_every_case_of_performance_an_upper_limit_of_p99() -> None:
+def test_paper_has_enough_jobs_for_an_upper_limit_of_p99() -> None:
     for scenario in load_folder().values():
         if scenario.dimension == "performance":
             for case in scenario.cases:
@@ -236,7 +236,7 @@ def test_paper_gives_every_case_of_performance_an_upper_limit_of_p99() -> None:
                 assert len(jobs) >= 368, (scenario.name, case.name)
 
 
-def test_standard_has_20_iterations_and_two_per_slot() -> None:
+def test_standard_has_20_iterations_and_two_per_virtual_user() -> None:
     for scenario in load_folder().values():
         for case in scenario.cases:
             if case.model != "closed":
@@ -245,7 +245,7 @@ def test_standard_has_20_iterations_and_two_per_slot() -> None:
             assert case.iterations.quick >= 2 * case.concurrency, (scenario.name, case.name)
 
 
-def test_quick_fits_into_85_seconds_and_its_resources_into_35_at_15_jobs_per_second() -> None:
+def test_quick_takes_85_seconds_and_resources_35_at_15_jobs_per_second() -> None:
     alone, rate = 0.35, 15.0
 
     def length(case: Case) -> float:
@@ -341,12 +341,12 @@ MORE_MISTAKES = [
 ]
 
 
-def test_mistakes_in_idle_cases_switches_prompts_and_rests_are_reported_together(tmp_path: Path) -> None:
+def test_mistakes_in_idle_cases_toggles_prompts_and_cooldowns_are_reported_together(tmp_path: Path) -> None:
     for text, expected in MORE_MISTAKES:
         assert errors_of(tmp_path, text) == [f"demo.yaml: {line}" for line in expected]
 
 
-def test_idle_cases_switches_prompts_and_rests_give_their_values(tmp_path: Path) -> None:
+def test_idle_cases_toggles_prompts_and_cooldowns_are_read(tmp_path: Path) -> None:
     path = tmp_path / "demo.yaml"
     text = VALID.replace("time_limit", "rest: 1.5\ntime_limit").replace(LAST, AGAIN)
     path.write_text(text.replace(LAST, "    switches: {cache: false, pooling: true}\n" + IDLE))
@@ -366,7 +366,7 @@ FAULT = "{at: 1, until: 2, what: {target: llm, kind: outage}}"
 PACED = VALID.replace("concurrency: 1\n", f"concurrency: 1\n    pace: 1\n    faults: [{FAULT}]\n")
 
 
-def test_the_faults_of_a_valid_file_have_their_values(tmp_path: Path) -> None:
+def test_faults_of_a_valid_file_are_read(tmp_path: Path) -> None:
     path = tmp_path / "demo.yaml"
     path.write_text(PACED)
     (fault,) = load_file(path).cases[0].faults
@@ -411,11 +411,11 @@ IMPOSSIBLE_FAULTS = [
 ]
 
 
-def test_an_impossible_fault_is_one_line_with_its_cure(tmp_path: Path) -> None:
+def test_an_impossible_fault_is_one_line_with_its_fix(tmp_path: Path) -> None:
     assert unexpected(tmp_path, PACED, IMPOSSIBLE_FAULTS) == []
 
 
-def test_all_mistakes_of_a_timeline_come_at_once(tmp_path: Path) -> None:
+def test_all_mistakes_of_a_fault_plan_are_reported_at_once(tmp_path: Path) -> None:
     wrong = PACED.replace("until: 2", "until: 0.5").replace("outage", "outage, rate: 0.5, seconds: 3")
     assert [line.split(": ", 2)[1] for line in errors_of(tmp_path, wrong)] == [
         "cases.0.faults.0.until",
@@ -466,7 +466,7 @@ def with_open(old: str = "", new: str = "") -> str:
     return VALID.replace("objectives: {}\n", OPEN.replace(old, new) if old else OPEN)
 
 
-def test_an_open_case_gives_its_values_and_one_rate_stands_for_all_profiles(tmp_path: Path) -> None:
+def test_an_open_case_is_read_and_one_rate_serves_all_profiles(tmp_path: Path) -> None:
     path = tmp_path / "demo.yaml"
     path.write_text(with_open())
     case = load_file(path).cases[1]
@@ -504,14 +504,14 @@ OPEN_MISTAKES = [
     ]  # fmt: skip
 
 
-def test_a_mistake_in_an_open_case_is_a_line_with_its_cure(tmp_path: Path) -> None:
+def test_a_mistake_in_an_open_case_is_one_line_with_its_fix(tmp_path: Path) -> None:
     assert unexpected(tmp_path, with_open(), OPEN_MISTAKES) == []
     warmup = "    warmup: {quick: 0, standard: 0, paper: 0}\n"
     (line,) = errors_of(tmp_path, with_open("    rate: 5\n", f"    rate: 5\n{warmup}"))
     assert line.startswith("demo.yaml: cases.1.warmup: does not belong to the model open, whose")
 
 
-def test_an_open_case_that_gives_too_many_jobs_is_refused_in_the_profile_that_it_does(tmp_path: Path) -> None:
+def test_too_many_jobs_in_an_open_case_are_rejected_for_that_profile(tmp_path: Path) -> None:
     text = with_open("    rate: 5\n", "    rate: {quick: 5, standard: 1000, paper: 1000}\n")
     text = text.replace("standard: 30, paper: 30}", "standard: 100, paper: 102}")
     text = text.replace("paper: 102}", "paper: 104}")
@@ -523,7 +523,7 @@ def test_an_open_case_that_gives_too_many_jobs_is_refused_in_the_profile_that_it
     )
 
 
-def test_a_key_of_an_open_case_means_nothing_in_another_model(tmp_path: Path) -> None:
+def test_keys_of_open_cases_are_rejected_in_other_models(tmp_path: Path) -> None:
     foreign = "does not belong to the model closed, which ends with its jobs; remove it"
     table = [
         ("    concurrency: 1\n", f"    concurrency: 1\n    {key}\n", f"cases.0.{key.partition(':')[0]}: {foreign}")
@@ -532,7 +532,7 @@ def test_a_key_of_an_open_case_means_nothing_in_another_model(tmp_path: Path) ->
     assert unexpected(tmp_path, VALID, table) == []
 
 
-def test_a_rest_does_not_go_with_an_open_case(tmp_path: Path) -> None:
+def test_a_cooldown_is_rejected_in_an_open_case(tmp_path: Path) -> None:
     (line,) = errors_of(tmp_path, with_open().replace("time_limit: 60", "rest: 1\ntime_limit: 60"))
     assert line.startswith("demo.yaml: rest: does not go with the model open")
 
@@ -547,7 +547,7 @@ def test_a_paced_case_without_concurrency_gives_one_error(tmp_path: Path) -> Non
     assert caught.value.errors == ("llm_outage.yaml: cases.0.concurrency: is missing; add it",)
 
 
-def test_a_key_that_cannot_be_printed_keeps_its_mistake_in_one_line(tmp_path: Path) -> None:
+def test_an_unprintable_key_is_reported_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "trial.yaml"
     path.write_text('name: trial\n"a\\nb": 1\n')
     with pytest.raises(ScenarioError) as caught:

@@ -43,7 +43,7 @@ def http(body: bytes, status: str = "200 OK", head: str = "") -> bytes:
     return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{head}\r\n".encode() + body
 
 
-async def test_a_target_that_speaks_the_api_passes() -> None:
+async def test_a_target_with_the_api_is_accepted() -> None:
     async with serving(FakeTarget()) as fake, bench(fake.url + "/") as b:
         await b.target.check()
     assert fake.counts() == {"list": 1}
@@ -66,7 +66,7 @@ RUBBISH: list[tuple[bytes | None, str]] = [
 ]
 
 
-async def test_rubbish_is_one_sentence_with_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_invalid_answer_is_one_sentence_with_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(target, "CHECK_SECONDS", 0.3)
     for answer, expected in RUBBISH:
         async with saying(answer) as url, bench(url) as b:

@@ -27,7 +27,7 @@ async def switcher(fake: FakeControls) -> AsyncIterator[tuple[Toggler, list[str]
         yield Toggler(controls, lines.append), lines
 
 
-async def test_switches_are_changed_and_put_back_as_they_were() -> None:
+async def test_toggles_are_changed_and_restored() -> None:
     fake = FakeControls()
     async with switcher(fake) as (switches, lines):
         async with switches.during(ASKED):
@@ -37,13 +37,13 @@ async def test_switches_are_changed_and_put_back_as_they_were() -> None:
     assert lines == ["  switched: pooling off, retries on", "  switched back: pooling on, retries off"]
 
 
-async def test_without_switches_nothing_is_asked() -> None:
+async def test_without_toggles_no_request_is_sent() -> None:
     async with AdminClient("http://127.0.0.1:1") as absent, Toggler(absent, print).during({}):
         pass
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a job broke"), asyncio.CancelledError()])
-async def test_they_are_put_back_however_the_case_ends(error: BaseException) -> None:
+async def test_toggles_are_restored_however_the_case_ends(error: BaseException) -> None:
     fake = FakeControls()
     async with switcher(fake) as (switches, _):
         with pytest.raises(type(error)):
@@ -68,14 +68,14 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
     ],
 )
-async def test_what_is_refused_is_one_sentence(answers: list[int], message: str) -> None:
+async def test_a_rejected_toggle_is_one_sentence(answers: list[int], message: str) -> None:
     async with switcher(FakeControls(refuse_switches=answers)) as (switches, _):
         with pytest.raises(ToggleError, match=message):
             async with switches.during(ASKED):
                 pass
 
 
-async def test_putting_back_is_tried_again() -> None:
+async def test_restoring_is_retried() -> None:
     fake = FakeControls(refuse_switches=[0, 503, 503])
     async with switcher(fake) as (switches, _), switches.during(ASKED):
         pass
@@ -89,7 +89,7 @@ async def test_toggles_that_cannot_be_read_are_not_changed() -> None:
                 pass
 
 
-async def test_a_switch_that_the_service_does_not_have_is_said() -> None:
+async def test_an_unknown_toggle_is_reported() -> None:
     async with switcher(FakeControls(switches={"cache": True})) as (switches, _):
         with pytest.raises(ToggleError, match=r"^the service has no switch pooling, retries$"):
             async with switches.during(ASKED):
@@ -100,11 +100,11 @@ def switched() -> Scenario:
     return scenario(name="switched", dimension="resources", cases=[case(switches={"cache": False})])
 
 
-async def test_scenarios_with_switches_are_left_out_or_refused_where_there_are_none() -> None:
+async def test_scenarios_with_toggles_are_left_out_or_rejected_without_toggles() -> None:
     plain, lines = scenario(name="plain", dimension="resources"), list[str]()
     async with serving(FakeTarget(controls=FakeControls(offered=False))) as fake, AdminClient(fake.url) as controls:
         offered: dict[Side, AdminClient] = {"service": controls, "providers": controls}
-        # The plain one has no providers' log here either, and runs without it.
+        # The scenario without toggles runs too, although there is no providers' log here.
         assert await preflight([plain, switched()], offered, named=False, say=lines.append) == ([plain], {})
         assert await preflight([plain], {"service": controls}, named=True, say=lines.append) == ([plain], {})
         with pytest.raises(
@@ -116,7 +116,7 @@ async def test_scenarios_with_switches_are_left_out_or_refused_where_there_are_n
     assert line.endswith("404): start the service with SERVICE_ADMIN=true on this machine")
 
 
-async def test_scenarios_of_resources_get_the_log_of_the_providers() -> None:
+async def test_resources_scenarios_read_the_providers_call_log() -> None:
     async with serving(FakeTarget()) as fake, AdminClient(fake.url) as controls:
         offered: dict[Side, AdminClient] = {"service": controls, "providers": controls}
         found = await preflight([switched()], offered, named=True, say=lambda _: None)

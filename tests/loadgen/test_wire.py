@@ -1,4 +1,4 @@
-"""Headers and forms of the load generator, compared with those of the libraries."""
+"""Headers and forms of the load generator, compared with the libraries' own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from reelbench.loadgen.document import Document, Form
 from reelbench.loadgen.http.trace_headers import IdTracer, baggage_header, traceparent
 
 
-def test_traceparent_is_that_of_the_propagator() -> None:
+def test_traceparent_equals_the_propagators() -> None:
     for tracer in (TracerProvider().get_tracer("t"), IdTracer()):
         span = tracer.start_span("s", Context())
         carrier: dict[str, str] = {}
@@ -28,7 +28,7 @@ def test_traceparent_is_that_of_the_propagator() -> None:
         assert carrier["traceparent"].endswith("-03")  # sampled, random
 
 
-def test_baggage_survives_the_way_through_the_header() -> None:
+def test_baggage_is_read_back_from_the_header() -> None:
     members = (("run_id", "a b,c;d=ü"), ("scenario", "s"))
     context = W3CBaggagePropagator().extract({"baggage": baggage_header(members)}, Context())
     assert baggage.get_all(context) == dict(members)
@@ -36,7 +36,7 @@ def test_baggage_survives_the_way_through_the_header() -> None:
     assert baggage_header(()) == ""
 
 
-def test_a_tracer_of_ids_keeps_the_trace_and_makes_new_spans() -> None:
+def test_the_id_only_tracer_keeps_the_trace_and_creates_new_span_ids() -> None:
     tracer = IdTracer()
     root = tracer.start_span("loadgen.job", context=Context())
     child = tracer.start_span("GET", context=set_span_in_context(root, Context()), attributes={"a": 1})
@@ -68,7 +68,7 @@ def test_only_ids_are_generated_without_an_exporter(
 
 
 @pytest.mark.parametrize("name", ["paper.pdf", 'a "b"\r\nX: y.pdf', "übung ☃.txt"])
-def test_a_form_reads_back_as_it_was(name: str) -> None:
+def test_a_form_is_read_back_unchanged(name: str) -> None:
     document = Document(name=name, media_type="application/pdf", data=secrets.token_bytes(5000) + b"\r\n--\r\n")
     form = Form()
     parts = form.encode({"prompt": "two\nlines, ü", "size": "1x1"}, "input_reference", document)

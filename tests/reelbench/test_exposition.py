@@ -1,4 +1,4 @@
-"""The scraped text against the official exporter's, which renders all of it each time."""
+"""The scraped text, compared with that of the official exporter."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from reelbench.telemetry.exposition import ScrapeReader, serve
 
 
 class Both:
-    """One provider read by the official exporter and by ours."""
+    """One meter provider, read by the official exporter and by ours."""
 
     def __init__(self, *views: View) -> None:
         self.registry = CollectorRegistry()
@@ -53,9 +53,7 @@ STEPS = st.lists(
 
 @settings(deadline=None)
 @given(steps=STEPS, help_text=TEXTS)
-def test_the_bytes_are_those_of_prometheus_client(
-    steps: list[tuple[str, float, dict[str, str]]], help_text: str
-) -> None:
+def test_the_bytes_equal_prometheus_clients(steps: list[tuple[str, float, dict[str, str]]], help_text: str) -> None:
     both = Both()
     meter = both.provider.get_meter("m", "1")
     calls = {
@@ -75,7 +73,7 @@ def test_the_bytes_are_those_of_prometheus_client(
     both.assert_equal()
 
 
-def test_only_what_changed_is_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_changed_series_are_rendered_again(monkeypatch: pytest.MonkeyPatch) -> None:
     both = Both()
     histogram = both.provider.get_meter("m").create_histogram("t", "s")
     for case in range(50):
@@ -96,7 +94,7 @@ def test_only_what_changed_is_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (translated, formatted) == ([], [9.5])
 
 
-def test_scopes_that_share_a_family_are_merged_as_officially() -> None:
+def test_scopes_of_one_family_are_merged_like_the_official_exporter() -> None:
     both = Both()
     for scope in ("one", "two"):
         both.provider.get_meter(scope).create_counter("jobs").add(1, {"scope": scope})
@@ -112,7 +110,7 @@ def test_a_bucket_below_zero_leaves_no_sum() -> None:
     both.assert_equal()
 
 
-def test_a_kind_that_the_exporter_does_not_know_is_treated_as_it_does(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unknown_kind_is_treated_like_the_official_exporter(caplog: pytest.LogCaptureFixture) -> None:
     both = Both(View(instrument_name="t", aggregation=ExponentialBucketHistogramAggregation()))
     meter = both.provider.get_meter("m")
     meter.create_counter("jobs").add(1)

@@ -1,4 +1,4 @@
-"""Spans in files against the official encoder, field by field after decoding."""
+"""Spans in files, compared with the official encoder field by field after decoding."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ SPANS = st.builds(
 
 
 def decoded(line: bytes) -> dict[str, Any]:
-    """Return a line as the official message has it, without fields that have their default value."""
+    """Return a line in the form of the official message, without fields that have their default value."""
     return ExportTraceServiceRequest.from_dict(json.loads(line)).to_dict()
 
 
@@ -94,13 +94,13 @@ def test_an_attribute_of_a_foreign_type_is_logged_and_the_others_are_kept(caplog
     assert "attribute bad of the type object" in caplog.text
 
 
-def test_half_a_surrogate_pair_is_written() -> None:
+def test_a_lone_surrogate_is_written() -> None:
     line = encode_spans([one(attributes={"k": "\ud800"})])
     span = json.loads(line)["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
     assert span["attributes"][0]["value"]["stringValue"] == "\ud800"
 
 
-def test_batches_are_lines_and_a_broken_stream_is_a_failure(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_batch_is_a_line_and_a_broken_stream_is_a_failure(caplog: pytest.LogCaptureFixture) -> None:
     stream = io.BytesIO()
     exporter = SpanFileExporter(stream)
     assert [exporter.export([one()]), exporter.export([one(), one()]), exporter.export([])] == [

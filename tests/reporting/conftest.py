@@ -38,7 +38,7 @@ def prometheus_url(
     prometheus: PrometheusBinary,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
-    """A real Prometheus that holds the made runs; its promtool, which every source contains too, makes the blocks."""
+    """A real Prometheus with the data of the made runs; promtool, which every source includes, creates the blocks."""
     folder = tmp_path_factory.mktemp("prometheus")
     texts = (run.series.openmetrics((0, run.instant - 1)) for run in (made, outages, resources))
     make_blocks(prometheus, folder, "".join(text.removesuffix("# EOF\n") for text in texts) + "# EOF\n")
@@ -60,13 +60,13 @@ def measured(template: Path, prometheus_url: str, tmp_path_factory: pytest.TempP
 
 @pytest.fixture
 def measured_dir(measured: Path, tmp_path: Path) -> Path:
-    """A copy of the made run with the answers of the real Prometheus kept, to be changed freely."""
+    """A copy of the made run with kept answers of the real Prometheus; tests may change it."""
     return Path(shutil.copytree(measured, tmp_path / "measured"))
 
 
 @pytest.fixture
 def run_dir(made: MadeRun, template: Path, tmp_path: Path) -> Path:
-    """A copy of the made run, to be changed freely."""
+    """A copy of the made run; tests may change it."""
     return Path(shutil.copytree(template, tmp_path / made.run.run_id))
 
 
@@ -79,7 +79,7 @@ def measured_outages(outages: MadeRun, prometheus_url: str, tmp_path_factory: py
 
 @pytest.fixture
 def outages_dir(measured_outages: Path, tmp_path: Path) -> Path:
-    """A copy of the made reliability run with the answers of the real Prometheus kept, to be changed freely."""
+    """A copy of the made reliability run with kept answers of the real Prometheus; tests may change it."""
     return Path(shutil.copytree(measured_outages, tmp_path / "outages"))
 
 
@@ -92,5 +92,5 @@ def measured_resources(resources: MadeRun, prometheus_url: str, tmp_path_factory
 
 @pytest.fixture
 def resources_dir(measured_resources: Path, tmp_path: Path) -> Path:
-    """A copy of the made resources run with the answers of the real Prometheus kept, to be changed freely."""
+    """A copy of the made resources run with kept answers of the real Prometheus; tests may change it."""
     return Path(shutil.copytree(measured_resources, tmp_path / "resources"))

@@ -1,4 +1,4 @@
-"""Evidence for tests of single checks: the made run with measurements that a test names."""
+"""Evidence for tests of single checks: the made run with the measurements of a test."""
 
 from __future__ import annotations
 
@@ -74,5 +74,5 @@ def evidence(
 
 
 def only(run: RunRecord, name: str) -> RunRecord:
-    """The run with one scenario alone."""
+    """The run with only one scenario."""
     return msgspec.structs.replace(run, scenarios=[s for s in run.scenarios if s.name == name])

@@ -1,4 +1,4 @@
-"""The made runs as a Prometheus saw them while they went on: every counter rises; the stack's own metrics are there."""
+"""The made runs as Prometheus data during the runs: counters rise over time, and the stack's metrics are included."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def openmetrics(runs: Iterable[MadeRun]) -> str:
 
 
 def names() -> set[str]:
-    """Names of the series in addition to those of the made runs, of histograms the base."""
+    """Names of the series in addition to those of the made runs; for histograms the base name."""
     return {series.partition("{")[0] for series in (*RISING, *STEADY, *HISTOGRAMS)}
 
 

@@ -1,4 +1,4 @@
-"""A made run of open cases: known arrivals in front of a queue whose every departure is known."""
+"""A made run of open cases: a queue with known arrivals and departures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def even(rate: float, seconds: float, start: float = 0.0) -> list[float]:
 
 
 def queue(arrivals: Sequence[float], workers: int = WORKERS, work: float = WORK) -> list[float]:
-    """When each job is done that arrives at a queue in front of some workers."""
+    """The end of each job in a queue with the given number of workers."""
     free = [0.0] * workers
     done = []
     for arrival in arrivals:
@@ -41,7 +41,7 @@ def jobs_of(
     late: float = 0.001,
     change: Callable[[JobRecord], JobRecord] = lambda job: job,
 ) -> list[JobRecord]:
-    """Jobs due at `arrivals` and done at `done`, in seconds from the start; what is later than `cut_off` times out."""
+    """Jobs with intended starts `arrivals` and ends `done`, in seconds; jobs that end after `cut_off` time out."""
     jobs = []
     for index, (arrival, end) in enumerate(zip(arrivals, done, strict=True)):
         over = cut_off is not None and end > cut_off
@@ -83,7 +83,7 @@ def case_of(name: str, planned: int, seconds: float, rate: float, **more: object
 
 
 def run_of(made: MadeRun, scenario: str, cases: list[CaseRecord], state: RunState = RunState.COMPLETED) -> RunRecord:
-    """The made run with one scenario of open cases alone."""
+    """The made run with only one scenario, which has open cases."""
     record = ScenarioRecord(
         name=scenario,
         dimension="performance",

@@ -1,4 +1,4 @@
-"""A made run of the reliability scenarios: every number is set by hand, so that every figure of the report is known."""
+"""A made run of the reliability scenarios with numbers set by hand, so every value of the report is known."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def call(case: str, sent: float | None, arrived: float, outcome: str) -> CallRec
 
 
 def calls() -> list[CallRecord]:
-    """One for each job that was completed, ten before each opening, one in flight, and the probes."""
+    """Provider calls: one for each completed job, ten before each opening, one in flight, and the probes."""
     made = [
         call(j.case, at, at + 0.002, "ok")
         for j in jobs()
@@ -246,7 +246,7 @@ def _counters(series: Series) -> None:
     for (scenario, case, provider), (*ends, attempts, backoff) in RETRIES.items():
         labels = {"scenario": scenario, "case": case, "provider": provider, "job": "service"}
         for kind, number in zip(KINDS, ends, strict=True):
-            if number:  # as in the service: a counter that never moved has no series
+            if number:  # as in the service, a counter without increments has no series
                 series.add("resilience_retry_calls_total", number, kind=kind, **labels)
         series.add("resilience_retry_attempts_total", attempts, **labels)
         if backoff:
@@ -256,7 +256,7 @@ def _counters(series: Series) -> None:
         series.add("resilience_circuitbreaker_not_permitted_calls_total", number, **labels)
     for name in ("video_store_deferred_total", "video_store_written_back_total"):
         series.add(name, 12, scenario="store_outage", case="n05", job="service")
-    for second in range(5, 20):  # states wait from 6 s to the scrape at 12 s, two seconds after the lifting
+    for second in range(5, 20):  # states wait from 6 s to the scrape at 12 s, two seconds after the fault was lifted
         place = {"scenario": "store_outage", "case": "n05", "job": "service"}
         at = BEGIN["store_outage", "n05"] + second
         series.scrape("video_jobs_unsaved", 3.0 if 6 <= second <= 12 else 0.0, at, **place)

@@ -1,4 +1,4 @@
-"""A made run of the resources scenarios: every number is set by hand, so that every figure of the report is known."""
+"""A made run of the resources scenarios with numbers set by hand, so every value of the report is known."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.reporting.made_run import SETTLE, START, MadeRun, Series
 RUN_ID = "made-0003"
 MB = 1e6
 CASES = {
-    # scenario, case: begins at, jobs, in flight, response time, cores that service and media workers use above rest
+    # scenario, case: start, jobs, jobs in flight, response time, cores used by service and media workers above idle
     ("idle_baseline", "idle"): (10, 0, 0, 0.0, 0.0),
     ("single_job", "n01"): (30, 25, 1, 1.0, 0.4),
     ("resource_scaling", "n01"): (70, 20, 1, 1.0, 0.4),
@@ -52,7 +52,7 @@ def ended(scenario: str, case: str) -> float:
 def job(scenario: str, case: str, index: int) -> JobRecord:
     begins, _, slots, seconds, _ = CASES[scenario, case]
     due = START + begins + index // slots * seconds
-    # alternately a little slower and faster: a spread, and the mean that is named above
+    # alternately slower and faster: gives a spread with the mean named above
     done = due + seconds + (0.01 if index % 2 else -0.01)
     place = {
         "scenario": scenario,
@@ -64,7 +64,7 @@ def job(scenario: str, case: str, index: int) -> JobRecord:
 
 
 def memory(at: float) -> float:
-    """Of the service's process: 100 MB, 12 MB more while the single jobs run, and what leaked."""
+    """Memory of the service's process: 100 MB, 12 MB more during the single jobs, and the leaked bytes."""
     begins, jobs, *_ = CASES["memory_leak", "n01"]
     leaked = min(max(at - START - begins, 0), jobs) * LEAKED
     busy = START + 32 <= at <= START + 50
@@ -72,7 +72,7 @@ def memory(at: float) -> float:
 
 
 def cpu(at: float) -> float:
-    """Seconds used by service and media workers together."""
+    """CPU seconds used by service and media workers together."""
     return AT_REST * (at - START) + sum(
         cores * min(max(at - START - begins, 0), ended(scenario, case) - START - begins)
         for (scenario, case), (begins, _, _, _, cores) in CASES.items()
@@ -131,7 +131,7 @@ def _series(jobs: list[JobRecord]) -> Series:
     series = Series(RUN_ID)
     for ended_job in jobs:
         _count(series, ended_job)
-    for second in range(262):  # off the whole seconds, as scrapes are
+    for second in range(262):  # not at whole seconds, like real scrapes
         at = START + second + 0.5
         series.scrape("process_memory_usage_bytes", memory(at), at, job="service", instance="a")
         series.scrape("media_process_memory_usage_bytes", 50 * MB, at, job="service", instance="a")

@@ -1,4 +1,4 @@
-"""A made run directory and the metrics that belong to it, with every value known."""
+"""A made run directory and its metrics, with known values."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Series:
         self.observed[name, tuple(sorted({**labels, "run_id": self.run_id}.items()))].append(value)
 
     def openmetrics(self, instants: Iterable[float]) -> str:
-        """All series at each instant; a zero first, so that a range query would give another answer than the total."""
+        """All series at each instant, starting at zero, so `increase()` would differ from the total."""
         lines: list[str] = []
 
         def put(name: str, labels: tuple[tuple[str, str], ...], value: float) -> None:
@@ -151,7 +151,7 @@ def trace_of(scenario: str, case: str, index: int) -> str:
 
 
 class _Ids(RandomIdGenerator):
-    """Gives the trace ids of the jobs, in their order."""
+    """Generates the trace ids of the jobs, in their order."""
 
     def __init__(self, jobs: list[JobRecord]) -> None:
         self._ids = iter([int(job.trace_id, 16) for job in jobs])
@@ -266,7 +266,7 @@ def _case(
     planned: tuple[str, str, int, int],
     now: float,
 ) -> tuple[list[JobRecord], float]:
-    """A closed loop of `slots` in front of `WORKERS` workers; four of 400 jobs fail at 50 in flight."""
+    """A closed loop of `slots` virtual users and `WORKERS` workers; four of 400 jobs fail at 50 in flight."""
     scenario, case, slots, count = planned
     rows: list[JobRecord] = []
     free = [now] * slots
@@ -307,7 +307,7 @@ def _case(
             )
         )
         place = {"scenario": scenario, "case": label}
-        # every tenth video is only partly done: for the client it is completed
+        # every tenth video is partial, which the client counts as completed
         word = "failed" if failed else "partial" if index % 10 == 0 else "completed"
         series.add("video_jobs_total", outcome=word, job="service", **place)
         series.observe("video_job_queue_duration_seconds", begun - sent - 0.012, job="service", **place)

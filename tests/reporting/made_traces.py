@@ -1,4 +1,4 @@
-"""Spans written as short lines, and traces that a run of the quick suite has left."""
+"""Spans from short lines of text, and traces recorded by a run of the quick suite."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RECORDED = Path(__file__).parent / "recorded_traces"
 
 
 def spans(text: str) -> tuple[TraceSpan, ...]:
-    """One span a line: ``id parent start end service name``, with ``-`` for no parent."""
+    """Read one span per line: ``id parent start end service name``, with ``-`` for no parent."""
     found = []
     for line in text.strip().splitlines():
         span_id, parent, started, ended, service, name = line.split(maxsplit=5)
@@ -43,13 +43,13 @@ def job(due: float, done: float, trace: str = "t", **fields: Any) -> JobRecord:
 
 
 def recorded(scenario: str) -> tuple[JobRecord, tuple[TraceSpan, ...]]:
-    """A real job of a scenario (throughput: it queued; tts_failures: retried; llm_outage: failed) and its trace."""
+    """A recorded job of a scenario (throughput: queued; tts_failures: retried; llm_outage: failed) and its trace."""
     found = next(job for job in read_jobs(RECORDED) if job.scenario == scenario)
     return found, FileTraces(RECORDED / "traces").trace(found.trace_id)
 
 
 def written(trace_id: str, service: str) -> list[tuple[str, int, float]]:
-    """Name, scene and seconds of the spans that a service wrote of a trace, read without the code under test."""
+    """Name, scene and seconds of a service's spans of a trace, read without the code under test."""
     found = []
     for line in (RECORDED / "traces" / f"{service}.jsonl").read_text().splitlines():
         for resource in json.loads(line)["resourceSpans"]:

@@ -1,4 +1,4 @@
-"""A real Prometheus over a made TSDB."""
+"""A real Prometheus with made data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reelbench.stack.prometheus import PrometheusBinary
 
 
 def make_blocks(binary: PrometheusBinary, folder: Path, openmetrics: str) -> None:
-    """Write a TSDB into the folder; promtool is in the folder of every Prometheus that is found."""
+    """Write a TSDB into the folder with promtool, which is next to every Prometheus."""
     (folder / "metrics.txt").write_text(openmetrics)
     blocks = ["tsdb", "create-blocks-from", "openmetrics", "metrics.txt", "data"]
     subprocess.run([binary.path.with_name("promtool"), *blocks], cwd=folder, check=True, capture_output=True)
@@ -24,7 +24,7 @@ def make_blocks(binary: PrometheusBinary, folder: Path, openmetrics: str) -> Non
 
 @contextmanager
 def serving(binary: PrometheusBinary, folder: Path, *flags: str) -> Iterator[str]:
-    """Run Prometheus over the TSDB of the folder, with further flags; yields its base URL."""
+    """Run Prometheus on the TSDB of the folder, with further flags; yield its base URL."""
     (folder / "prometheus.yml").write_text("global: {}\n")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -56,7 +56,7 @@ def test_no_verdict_where_the_objective_does_not_apply(made: MadeRun) -> None:
     assert [v.case for v in found.verdicts] == ["n50"]
 
 
-def test_a_case_in_which_nothing_is_sent_is_not_judged_by_its_jobs(made: MadeRun) -> None:
+def test_an_idle_case_is_not_judged_by_jobs(made: MadeRun) -> None:
     run = only(made.run, NAME)
     (load,) = run.scenarios[0].cases
     silence = msgspec.structs.replace(load, name="silence", model="idle", planned=0)
@@ -69,7 +69,7 @@ def test_a_case_in_which_nothing_is_sent_is_not_judged_by_its_jobs(made: MadeRun
     assert [(v.case, v.status) for v in analyse(found, "performance").verdicts] == [("n01", Status.PASS)]
 
 
-def test_an_invalid_run_outweighs_a_failure_and_a_failure_outweighs_no_data(made: MadeRun) -> None:
+def test_invalid_outweighs_fail_and_fail_outweighs_no_data(made: MadeRun) -> None:
     values = [
         *RECONCILED,
         measurement("success_rate", NAME, "n01", value=0.1),
@@ -85,7 +85,7 @@ def test_an_invalid_run_outweighs_a_failure_and_a_failure_outweighs_no_data(made
     assert [v.status for v in invalid.verdicts] == [Status.INVALID, Status.NO_DATA]
 
 
-def test_an_override_of_no_indicator_is_a_problem(made: MadeRun) -> None:
+def test_an_override_of_an_unknown_indicator_is_a_problem(made: MadeRun) -> None:
     run = only(made.run, NAME)
     run = msgspec.structs.replace(run, scenarios=[msgspec.structs.replace(run.scenarios[0], objectives={"speed": 1.0})])
     values = [*RECONCILED, measurement("success_rate", NAME, "n01", value=1.0)]
@@ -97,7 +97,7 @@ def test_an_override_of_no_indicator_is_a_problem(made: MadeRun) -> None:
 
 
 @pytest.mark.parametrize(("late", "valid"), [(0.049, True), (0.0605, True), (0.07, False)])
-def test_lateness_may_be_a_tenth_of_the_median_response_time(made: MadeRun, late: float, valid: bool) -> None:  # noqa: FBT001 - a table of expectations
+def test_send_delay_may_be_a_tenth_of_the_median_response_time(made: MadeRun, late: float, valid: bool) -> None:  # noqa: FBT001 - a table of expectations
     jobs = [msgspec.structs.replace(job, sent=job.due + late) for job in made.jobs if job.scenario == NAME]
     health = check(evidence(made, run=only(made.run, NAME), jobs=jobs), "performance")[0]
     assert health.lateness_limit == pytest.approx(0.0606, abs=1e-4)  # a tenth of 0.606 s
@@ -116,6 +116,6 @@ def test_lateness_may_be_a_tenth_of_the_median_response_time(made: MadeRun, late
         ([(Status.FAIL, 1), (Status.INVALID, 3)], (Status.INVALID, 3)),
     ],
 )
-def test_the_worst_of_several_reports_counts(statuses: list[tuple[Status, int]], expected: tuple[Status, int]) -> None:
+def test_the_worst_of_several_reports_decides(statuses: list[tuple[Status, int]], expected: tuple[Status, int]) -> None:
     found = [Analysis((), (), (), status, code, ()) for status, code in statuses]
     assert worst(found) == expected

@@ -10,7 +10,7 @@ from tests.reporting.evidence_of import evidence, measurement
 from tests.reporting.made_run import MadeRun
 
 
-def test_a_run_its_scenarios_and_faults_are_regions_with_tags(outages: MadeRun) -> None:
+def test_runs_scenarios_and_faults_are_tagged_regions(outages: MadeRun) -> None:
     found = {region.key: region for region in regions(outages.run)}
     run = outages.run
     assert found["run"].text == f"Run {run.run_id}, profile standard: completed"
@@ -26,7 +26,7 @@ def test_a_run_its_scenarios_and_faults_are_regions_with_tags(outages: MadeRun) 
     assert len(found) == 1 + len(run.scenarios) + len(run.faults)
 
 
-def test_what_has_not_begun_is_no_region_and_what_goes_on_has_no_end(made: MadeRun) -> None:
+def test_regions_need_a_start_and_may_lack_an_end(made: MadeRun) -> None:
     first, *others = made.run.scenarios
     waiting = [msgspec.structs.replace(one, started=None, ended=None) for one in others]
     running = msgspec.structs.replace(

@@ -25,7 +25,7 @@ TRACE = spans("""
     delete  root    112 119 loadgen   DELETE /v1/videos/{video_id}
 """)
 EXPECTED = {
-    CLIENT: Share(own=2 + 4 + 1),  # until it sent, the answer on its way after the end, after the download
+    CLIENT: Share(own=2 + 4 + 1),  # before sending, the answer in transit after the end, after the download
     SUBMIT: Share(own=9 - 2),
     QUEUE: Share(own=21),
     BETWEEN: Share(own=2 + 2),
@@ -43,7 +43,7 @@ def test_the_path_of_a_made_job_by_part() -> None:
     assert sum(share.seconds for share in found.values()) == 111
 
 
-def test_means_are_over_the_jobs_whose_trace_is_there() -> None:
+def test_means_cover_jobs_with_a_trace() -> None:
     idle = spans("root - 0 9 loadgen loadgen.job")
     path = breakdown([job(0, 111, "a"), job(0, 9, "b"), job(0, 50, "lost")], {"a": TRACE, "b": idle}, 4)
     assert path is not None
@@ -58,7 +58,7 @@ def test_means_are_over_the_jobs_whose_trace_is_there() -> None:
     assert breakdown([job(0, 50, "lost")], {"a": TRACE}, 1) is None
 
 
-def test_a_target_without_spans_of_its_own_is_all_client_and_requests() -> None:
+def test_without_server_spans_all_time_is_client_and_requests() -> None:
     trace = spans("""
         root - 0 10 loadgen loadgen.job
         post root 1 3 loadgen POST /v1/videos
@@ -79,7 +79,7 @@ def of(scenario: str) -> tuple[JobRecord, tuple[TraceSpan, ...], dict[str, Share
     return done, trace, found
 
 
-def test_a_real_job_that_waited_in_the_queue() -> None:
+def test_the_path_of_a_recorded_queued_job() -> None:
     done, trace, found = of("throughput")
     assert len(trace) == sum(len(written(done.trace_id, service)) for service in ("loadgen", "service", "providers"))
     assert found[QUEUE].seconds == pytest.approx(total(done.trace_id, "video.job.queue"), abs=1e-6)
@@ -87,10 +87,10 @@ def test_a_real_job_that_waited_in_the_queue() -> None:
     assert found["LLM script"].seconds == pytest.approx(total(done.trace_id, "video.job.stage script"), abs=1e-6)
     assert found["Visuals"].seconds == pytest.approx(total(done.trace_id, "video.job.stage visual", 3), abs=1e-6)
     assert found["Composition"].seconds == pytest.approx(total(done.trace_id, "video.job.stage compose"), abs=1e-6)
-    assert "TTS speech" not in found  # no speech ended last
+    assert "TTS speech" not in found  # no speech span ended last
 
 
-def test_a_real_job_that_waited_for_speech_tried_three_times() -> None:
+def test_the_path_of_a_recorded_job_with_three_attempts() -> None:
     done, trace, found = of("tts_failures")
     stage = total(done.trace_id, "video.job.stage speech", 2)
     calls = [length for name, _, length in written(done.trace_id, "service") if name.startswith("text_to_speech")]
@@ -102,7 +102,7 @@ def test_a_real_job_that_waited_for_speech_tried_three_times() -> None:
     assert sorted(attempts) == [1, 1, 1, 1, 1, 2, 3]
 
 
-def test_a_real_job_that_failed_ends_where_it_failed() -> None:
+def test_the_path_of_a_recorded_failed_job_ends_at_the_failure() -> None:
     done, trace, found = of("llm_outage")
     assert done.outcome is Outcome.FAILED
     assert found["LLM script"].seconds == pytest.approx(total(done.trace_id, "video.job.stage script"), abs=1e-6)

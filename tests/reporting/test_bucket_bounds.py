@@ -1,4 +1,4 @@
-"""A percentile by PromQL never stands without the bucket that bounds its error."""
+"""Every percentile from PromQL is shown with the bucket that bounds its error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BUCKET = r"\(bucket (\S+) (?:to (\S+)|and above)\)"
 
 
 def cells(text: str, heading: str) -> dict[str, dict[str, str]]:
-    """The first table below a heading: its rows by their first two cells, each by column."""
+    """The first table below a heading: cells by column, keyed by the first two cells of the row."""
     below = text.split(f"# {heading}\n", 1)[1].splitlines()
     start = next(i for i, line in enumerate(below) if line.startswith("|"))
     names = [cell.strip() for cell in below[start].strip("|").split("|")]
@@ -52,10 +52,10 @@ def test_every_percentile_of_the_appendix_has_its_bucket(measured: Path, perform
         assert float(found[1]) == pytest.approx(m.bound.lower, rel=1e-5)
         assert float(found[2]) == pytest.approx(m.bound.upper, rel=1e-5)
         checked += 1
-    assert checked == 5 * 5  # response time P50, P95, P99, queue time P95, lateness P99 at five levels
+    assert checked == 5 * 5  # response time P50, P95, P99, queue time P95, send delay P99 at five levels
 
 
-def test_objectives_queue_and_components_show_the_bucket(measured: Path, performance: str) -> None:
+def test_percentiles_in_tables_have_their_bucket(measured: Path, performance: str) -> None:
     kept = measurements.read(measured)
     assert kept is not None
     known = {
@@ -75,7 +75,7 @@ def test_objectives_queue_and_components_show_the_bucket(measured: Path, perform
     assert re.search(rf"P95 of a single request.*PromQL 0\.\d+ {BUCKET} s", performance)
 
 
-def test_the_reliability_report_shows_it_too(measured_outages: Path) -> None:
+def test_percentiles_of_the_reliability_report_have_their_bucket(measured_outages: Path) -> None:
     text = (measured_outages / "reports" / "reliability_report.md").read_text()
     rows = re.findall(
         r"^\| (?:normal_operation|tts_failures) .*$", text.split("## Error recovery")[1].split("\n## ")[0], re.MULTILINE
@@ -84,7 +84,7 @@ def test_the_reliability_report_shows_it_too(measured_outages: Path) -> None:
     assert len(shown) == 2
 
 
-def test_the_last_bucket_is_open() -> None:
+def test_the_last_bucket_has_no_upper_bound() -> None:
     above = measurement("response_time_p99", "throughput", value=600.0, bound=Bound(600.0, None))
     assert wording.quantile(above) == "600.000 (bucket > 600.000)"
     assert wording.quantile(measurement("x", "y", value=0.0123, bound=Bound(0.01, 0.0125)), "ms") == (

@@ -34,7 +34,7 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def test_the_shipped_catalogue_loads_and_holds_the_objectives_of_the_design() -> None:
+def test_the_shipped_catalogue_has_the_designed_objectives() -> None:
     found = {s.id: (s.objective.direction, s.objective.value) for s in load().slis if s.objective}
     of_the_design = {
         "response_time_p95": ("at_most", 2.0),
@@ -57,13 +57,13 @@ def test_the_shipped_catalogue_loads_and_holds_the_objectives_of_the_design() ->
     assert load().get("throughput").objective.concurrency == 50
 
 
-def test_no_shipped_query_extrapolates_and_every_range_is_the_window() -> None:
+def test_shipped_queries_do_not_extrapolate_and_use_the_window() -> None:
     for sli in load().slis:
         for text in filter(None, (sli.query, sli.buckets)):
             assert not re.search(r"\b(rate|irate|increase|delta)\(", text), sli.id
             step = ":1s" if "max_over_time" in text else ""
             assert set(re.findall(r"\[[^\]]*\]", text)) == {f"[$window{step}]"}, sli.id
-            # the histogram of connect times belongs to the service's process and to no run
+            # the histogram of connect times belongs to the service's process, not to a run
             assert 'run_id="$run_id"' in text or sli.id in {"connect_n", "connect_avg"}, sli.id
 
 
@@ -84,14 +84,14 @@ def test_metric_names_of_a_query() -> None:
     )
 
 
-def test_filling_quotes_values_for_promql(tmp_path: Path) -> None:
+def test_placeholders_are_quoted_for_promql(tmp_path: Path) -> None:
     sli = load(write(tmp_path, GOOD)).get("a")
     assert sli.query is not None
     assert 'case="n\\"5"' in sli.fill(sli.query, {"run_id": "r", "scenario": "s", "case": 'n"5', "window": "60s"})
 
 
 def errors_of(folder: Path, text: str, **limits: Collection[str]) -> list[str]:
-    """Return every error of a catalogue, without the path that each begins with."""
+    """Return every error of a catalogue, without the leading path."""
     with pytest.raises(CatalogueError) as caught:
         load(write(folder, text), **limits)
     assert str(caught.value).splitlines() == caught.value.errors
@@ -141,7 +141,7 @@ def test_an_indicator_can_be_a_function_of_the_records(tmp_path: Path) -> None:
     assert [sli.of(dimension) for dimension in ("reliability", "performance")] == [True, False]
 
 
-def test_every_contradiction_is_reported_at_once(tmp_path: Path) -> None:
+def test_all_contradictions_are_reported_at_once(tmp_path: Path) -> None:
     bad = (
         RECORDS.replace("function: calls_while_open", "function: calls_open\n    query: x{}\n    per_second: true")
         + entry("a1", "quantile: 0.5", "per_second: true", text=RECORDS).replace("scope: scenario", "scope: case")
@@ -196,7 +196,7 @@ readings:
 """
 
 
-def test_every_mistake_of_form_is_reported_at_once(tmp_path: Path) -> None:
+def test_all_format_errors_are_reported_at_once(tmp_path: Path) -> None:
     bad = (
         GOOD.replace("unit: s", "unit: s\n    unit: ms")  # a repeated key
         .replace("$scenario", "$scenraio").replace("$window", "$windwo")  # two placeholders in one query
@@ -279,7 +279,7 @@ def test_reading_the_catalogue_loads_no_numeric_library() -> None:
     assert run.stdout == "[]\n"
 
 
-def test_a_key_given_twice_is_reported_once_however_many_aliases_repeat_it(tmp_path: Path) -> None:
+def test_a_duplicate_key_is_reported_once_despite_aliases(tmp_path: Path) -> None:
     text = GOOD + "    by: &both {label: x, label: y, members: [m]}\n" + entry("b", "by: *both")
     assert errors_of(tmp_path, text) == ["slis.0.by.label: given twice (lines 13 and 13); keep one"]
     assert load(write(tmp_path, text.replace("label: x, ", ""))).get("b").by.label == "y"

@@ -1,4 +1,4 @@
-"""The catalogue against a real Prometheus that holds a run of known values."""
+"""The catalogue's queries, evaluated by a real Prometheus with a run of known values."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_stages_without_warm_up(made: MadeRun, found: Found) -> None:
         assert found["stage_p95", "component_speed", "", stage].value == pytest.approx(p95, rel=0.05)
 
 
-def test_what_never_happened_is_no_data_and_not_zero(found: Found) -> None:
+def test_absent_series_are_no_data_and_not_zero(found: Found) -> None:
     timeout = found["client_jobs", "concurrent_load", "", "timeout"]
     assert (timeout.value, timeout.no_data) == (None, "no series matched")
 

@@ -16,7 +16,7 @@ def path(trace: Sequence[TraceSpan], started: float, ended: float) -> list[tuple
     return [(s.started, s.ended, s.span.span_id if s.span else "-") for s in critical_path(trace, started, ended)]
 
 
-def test_the_path_follows_the_child_that_finished_last() -> None:
+def test_the_path_follows_the_last_finished_child() -> None:
     trace = spans("""
         root -    0 100 a job
         one  root 10 40 a first
@@ -35,7 +35,7 @@ def test_the_path_follows_the_child_that_finished_last() -> None:
     ]
 
 
-def test_a_child_that_ran_beside_the_chosen_one_is_off_the_path() -> None:
+def test_a_concurrent_child_is_off_the_path() -> None:
     trace = spans("""
         root -    0 100 a job
         long root 10 95 a chosen
@@ -47,7 +47,7 @@ def test_a_child_that_ran_beside_the_chosen_one_is_off_the_path() -> None:
     ]  # fmt: skip
 
 
-def test_work_that_outlives_the_span_that_began_it_is_awaited_by_the_ancestor_that_ends_after_it() -> None:
+def test_work_that_outlives_its_parent_is_attributed_to_the_ancestor_that_waits_for_it() -> None:
     trace = spans("""
         root   -      0  100 client job
         call   root   1  20  client POST
@@ -69,7 +69,7 @@ def test_work_that_outlives_the_span_that_began_it_is_awaited_by_the_ancestor_th
     ]
 
 
-def test_work_begun_by_work_that_was_not_awaited_leads_back_through_both() -> None:
+def test_nested_background_work_is_on_the_path() -> None:
     trace = spans("""
         root   -      0  100 s job
         call   root   1  20  s POST
@@ -81,7 +81,7 @@ def test_work_begun_by_work_that_was_not_awaited_leads_back_through_both() -> No
     ]  # fmt: skip
 
 
-def test_what_the_clock_of_another_process_makes_stick_out_is_cut_off() -> None:
+def test_clock_skew_is_cut_to_the_parent_span() -> None:
     trace = spans("""
         root   -    0  100 client job
         late   root 80 95  client call
@@ -101,7 +101,7 @@ def test_what_the_clock_of_another_process_makes_stick_out_is_cut_off() -> None:
     ]
 
 
-def test_the_path_is_that_of_the_response_time_and_not_of_the_whole_trace() -> None:
+def test_the_path_covers_the_response_time_only() -> None:
     trace = spans("""
         root   -    2  100 a job
         get    root 70 80  a GET
@@ -111,7 +111,7 @@ def test_the_path_is_that_of_the_response_time_and_not_of_the_whole_trace() -> N
     assert path(trace, 0, 90)[-1] == (85, 90, "delete")
 
 
-def test_a_span_whose_parent_was_lost_hangs_on_the_root_and_a_circle_hangs_nowhere() -> None:
+def test_orphan_spans_attach_to_the_root_and_cycles_are_dropped() -> None:
     trace = spans("""
         root -    0  100 a job
         lost gone 20 30  a lost
@@ -122,7 +122,7 @@ def test_a_span_whose_parent_was_lost_hangs_on_the_root_and_a_circle_hangs_nowhe
     assert path((), 3, 5) == [(3, 5, "-")]
 
 
-def test_seconds_in_spans_adds_up_the_pieces() -> None:
+def test_seconds_in_spans_sums_the_segments() -> None:
     trace = spans("""
         root -    1 100 a job
         in   root 20 30 a in
@@ -132,7 +132,7 @@ def test_seconds_in_spans_adds_up_the_pieces() -> None:
 
 @st.composite
 def traces(draw: st.DrawFn, *, nested: bool = False) -> tuple[TraceSpan, ...]:
-    """Trees of spans in three processes; children overlap, outlive parents and are skewed, unless nested."""
+    """Trees of spans in three processes; unless `nested`, children overlap, outlive parents and have clock skew."""
     instants = st.integers(-30, 130)
     found = [TraceSpan(0.0, 100.0, "a", "job", "s0", "")]
     for number in range(1, draw(st.integers(1, 25))):
@@ -160,8 +160,8 @@ def test_the_segments_fill_the_response_time_exactly(trace: tuple[TraceSpan, ...
 
 
 @given(trace=traces(nested=True))
-def test_nested_traces_have_the_path_of_the_textbook(trace: tuple[TraceSpan, ...]) -> None:
-    """Jaeger's recursion, written down once more from its description."""
+def test_nested_traces_have_jaegers_path(trace: tuple[TraceSpan, ...]) -> None:
+    """Compared with an independent implementation of Jaeger's recursion."""
 
     def walk(span: TraceSpan, at: float) -> list[tuple[float, float, str]]:
         done = [c for c in trace if c.parent_id == span.span_id and span.started <= c.started < c.ended <= at]
@@ -175,7 +175,7 @@ def test_nested_traces_have_the_path_of_the_textbook(trace: tuple[TraceSpan, ...
     assert path(trace, 0, 100) == list(reversed(walk(root, 100.0)))
 
 
-def test_a_very_deep_trace_is_no_trouble() -> None:
+def test_a_very_deep_trace_needs_no_recursion() -> None:
     depth = 3_000
     trace = [TraceSpan(0.0, 10.0, "a", "n", f"s{n}", f"s{n - 1}" if n else "") for n in range(depth)]
     assert path(trace, 0, 10) == [(0, 10, f"s{depth - 1}")]

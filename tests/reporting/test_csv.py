@@ -18,7 +18,7 @@ NAMED = Table(("a",), (("2",),), name="speed response_time 2")
 REPORTS = (Report("speed_report", "S", SPEED), Report("other_report", "O", (made("X", NAMED),)))
 
 
-def test_every_table_has_a_name_of_its_own() -> None:
+def test_table_names_are_unique() -> None:
     assert [(t.name, t.appendix) for t in named_tables(REPORTS)] == [
         ("speed_response_time", False),
         ("speed_response_time_2", False),
@@ -27,14 +27,14 @@ def test_every_table_has_a_name_of_its_own() -> None:
     ]
 
 
-def test_no_cell_is_a_formula_and_numbers_stay_numbers() -> None:
+def test_cells_are_never_formulas_and_numbers_stay_numbers() -> None:
     for text in ("=1+1", "+1+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1"):
         assert guarded(text) == f"'{text}"
     for text in ("-0.5", "+0.031", "-1e-05", "-", "a=1", ""):
         assert guarded(text) == text
 
 
-def test_a_table_is_a_file_of_plain_text() -> None:
+def test_a_table_is_a_plain_text_file() -> None:
     table = Table(("Where", "P95 [s]"), (('a, "b"', "**1.5**"), ("`x|y`", "=2")), ("P95 [s]",), "*caption*")
     text = tables_csv((Report("r_report", "R", (Section("T", (table,)),)),))["r_t"]
     assert list(csv.reader(io.StringIO(text))) == [["Where", "P95 [s]"], ['a, "b"', "1.5"], ["x|y", "'=2"]]

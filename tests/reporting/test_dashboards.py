@@ -1,4 +1,4 @@
-"""The dashboards: whole, consistent with Grafana's rules, and with series behind every panel."""
+"""The dashboards: complete, valid by Grafana's rules, and with series for every panel."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def shown(document: dict[str, Any]) -> list[dict[str, Any]]:
     return [panel for panel in document["panels"] if panel["type"] != "row"]
 
 
-def test_the_files_have_fixed_uids_and_panels_with_ids_of_their_own_that_do_not_overlap() -> None:
+def test_uids_are_fixed_panel_ids_unique_and_panels_do_not_overlap() -> None:
     assert {name: document["uid"] for name, document in FILES.items()} == {
         f"{name}.json": f"reelbench-{name}" for name in ("live", "reliability", "resources", "traces", "pipeline")
     }
@@ -76,7 +76,7 @@ def made_board(*panels: Panel) -> Board:
     return Board("uid", "Made", "Made.", [Group("Group", [Line(3, panels)])])
 
 
-def test_a_panel_keeps_its_id_when_others_come_and_two_of_one_title_are_an_error() -> None:
+def test_panel_ids_are_stable_and_duplicate_titles_are_an_error() -> None:
     panel = BOARDS["traces.json"].panels[2]
     alone = shown(json.loads(to_json(made_board(panel), CATALOGUE, PRICES)))
     assert alone[0]["id"] == shown(FILES["traces.json"])[2]["id"]
@@ -86,7 +86,7 @@ def test_a_panel_keeps_its_id_when_others_come_and_two_of_one_title_are_an_error
 
 
 def test_panels_obey_the_rules_of_the_dashboard_linter() -> None:
-    """The rules for panels and queries; the tests below ask a real Prometheus.
+    """The linter's rules for panels and queries; the tests below query a real Prometheus.
 
     Left out are the rules of job and instance: the places of these dashboards are runs and scenarios, whose series are
     found by run and scenario, in every process.
@@ -137,7 +137,7 @@ def test_dashboards_choose_run_and_scenario_and_show_the_regions_of_a_run() -> N
         assert not any("placement" in part for part in (link, *document["annotations"]["list"])), "hidden in a menu"
 
 
-def test_a_metric_that_nothing_records_is_an_error_with_its_panel_or_rule() -> None:
+def test_an_unrecorded_metric_is_an_error_that_names_its_panel_or_rule() -> None:
     files = rules(CATALOGUE)
     assert unknown(BOARDS.values(), files.values(), KNOWN) == []
     assert made_live.names() <= KNOWN | {name for file in files.values() for name in file.records}
@@ -170,14 +170,14 @@ def test_an_expression_knows_its_metrics() -> None:
         ),
     ],
 )
-def test_a_query_of_the_catalogue_is_asked_for_all_places(template: str, expected: str) -> None:
+def test_a_catalogue_query_is_rewritten_for_all_cases(template: str, expected: str) -> None:
     labels = ("run_id", "case")
     assert everywhere(template, labels, by=labels, window="5m", function="rate") == expected
     with pytest.raises(KeyError, match="case"):
         everywhere(template.replace(',case="$case"', "").replace("a{", 'a{case="$case",'), labels, by=(), window="5m")
 
 
-def test_a_limit_is_drawn_where_the_catalogue_sets_it() -> None:
+def test_thresholds_of_panels_equal_the_objectives() -> None:
     """Green where the objective holds, red where it does not; every objective is on a dashboard."""
     limits = {
         "P95 now": "response_time_p95", "Response time": "response_time_p95", "Success": "success_rate",
@@ -216,7 +216,7 @@ def test_traceql_names_the_spans_and_attributes_of_the_load_generator() -> None:
 def live_url(
     made: MadeRun, outages: MadeRun, prometheus: PrometheusBinary, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """A real Prometheus that saw the made runs go on, with the recording rules evaluated over them."""
+    """A real Prometheus with data from during the made runs and the results of the recording rules."""
     folder = tmp_path_factory.mktemp("live")
     make_blocks(prometheus, folder, made_live.openmetrics([made, outages]))
     files = [ROOT / "prometheus" / "rules" / name for name in rules(CATALOGUE)]
@@ -270,7 +270,7 @@ def test_every_query_of_a_dashboard_is_valid_and_returns_series(name: str, live_
 
 
 def test_variables_find_the_runs_and_the_scenarios_of_a_run(made: MadeRun, outages: MadeRun, live_url: str) -> None:
-    """template-label-promql: each asks with a selector that Prometheus takes, and gets what the made runs have."""
+    """Rule template-label-promql: each variable has a valid selector, and its values are those of the made runs."""
     variables = {variable["name"]: variable for variable in FILES["live.json"]["templating"]["list"]}
     wanted = {
         "run_id": (".+", {made.run.run_id, outages.run.run_id}),
@@ -288,7 +288,7 @@ def test_variables_find_the_runs_and_the_scenarios_of_a_run(made: MadeRun, outag
 
 
 def test_recorded_objectives_are_what_the_report_says(made: MadeRun, outages: MadeRun, live_url: str) -> None:
-    """At the end of the ramp the totals are those of the run, whose report judges the same numbers."""
+    """At the end of the ramp the totals equal those of the run, which its report evaluates."""
 
     def value(expr: str) -> float:
         asked: dict[str, str | float] = {"query": expr, "time": made_live.END + 5}

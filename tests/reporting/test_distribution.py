@@ -1,4 +1,4 @@
-"""Charts of distributions: what is drawn, and what thinning must keep."""
+"""Charts of distributions: the drawn points, and the points that thinning must keep."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_each_level_has_its_distribution(made: MadeRun) -> None:
     assert chart.series[1].ys == pytest.approx([i / 100 for i in range(101)])
 
 
-def test_a_long_distribution_keeps_its_ends_and_its_shares(made: MadeRun) -> None:
+def test_thinning_a_distribution_keeps_its_ends_and_shares(made: MadeRun) -> None:
     chart, _ = drawn(made)
     values = sorted(seconds for _, seconds in times(made, "n50"))
     last = chart.series[4]
@@ -50,7 +50,7 @@ def test_a_long_distribution_keeps_its_ends_and_its_shares(made: MadeRun) -> Non
     assert f"{MAX_STEPS} evenly spaced ranks" in chart.caption
 
 
-def test_points_over_time_are_the_jobs(made: MadeRun) -> None:
+def test_points_over_time_equal_the_jobs(made: MadeRun) -> None:
     _, chart = drawn(made)
     first = times(made, "n01")
     assert chart.series[0].xs == pytest.approx([due - first[0][0] for due, _ in first])
@@ -60,12 +60,12 @@ def test_points_over_time_are_the_jobs(made: MadeRun) -> None:
 
 
 @pytest.mark.parametrize("count", [1, MAX_POINTS + 1, 10_007])
-def test_thinning_keeps_the_extremes_of_every_stretch(count: int) -> None:
+def test_thinning_keeps_the_extremes_of_every_interval(count: int) -> None:
     rng = random.Random(count)
     points = [(float(i), rng.lognormvariate(0, 1)) for i in range(count)]
     kept = thin(points, MAX_POINTS)
     assert len(kept) == min(count, len(kept)) <= MAX_POINTS
-    assert kept == sorted(set(kept) & set(points))  # in order, each once, none invented
+    assert kept == sorted(set(kept) & set(points))  # in order, without duplicates or new points
     for end in (min, max):
         assert end(y for _, y in kept) == end(y for _, y in points)
     if count > MAX_POINTS:
@@ -89,7 +89,7 @@ def test_a_curve_gets_no_ticks_and_points_get_no_line() -> None:
     assert [(line.get_linestyle(), line.get_marker()) for line in axes.lines] == [("None", "o"), ("-", "")]
 
 
-def test_a_scatter_joins_nothing_and_begins_at_zero() -> None:
+def test_a_scatter_has_no_lines_and_starts_at_zero() -> None:
     chart = Chart(
         name="c", kind="scatter", title="t", x_label="x", y_label="y", caption="",
         series=(Series("one", (1, 2), (3, 4)), Series("two", (3, 4), (5, 6))),

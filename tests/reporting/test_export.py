@@ -127,7 +127,7 @@ def test_a_lost_job_makes_the_scenario_inconclusive(measured_dir: Path) -> None:
     assert "throughput: traces, root spans has 396 jobs completed, the client's log 395." in report(measured_dir)
 
 
-def test_a_last_line_cut_off_is_left_out_and_counts_as_lost(measured_dir: Path) -> None:
+def test_an_incomplete_last_line_counts_as_a_lost_job(measured_dir: Path) -> None:
     path = measured_dir / "jobs.jsonl"
     path.write_bytes(path.read_bytes()[:-40])
     exported = export(measured_dir, None, charts=False)
@@ -137,7 +137,7 @@ def test_a_last_line_cut_off_is_left_out_and_counts_as_lost(measured_dir: Path) 
     )
 
 
-def test_a_run_without_traces_says_so_and_still_passes(measured_dir: Path) -> None:
+def test_a_run_without_traces_passes_with_a_note(measured_dir: Path) -> None:
     (measured_dir / "traces" / "loadgen.jsonl").unlink()
     assert export(measured_dir, None, charts=False).exit_code == 0
     assert "the run kept no traces" in report(measured_dir)
@@ -157,7 +157,7 @@ def test_the_report_shows_where_the_time_went_and_single_jobs(measured_dir: Path
 @pytest.mark.parametrize(
     ("kept", "why"), [(False, "Tempo at http://127.0.0.1:9 cannot be reached"), (True, "which was not queried")]
 )
-def test_a_tempo_that_is_gone_costs_the_traces_and_not_the_report(
+def test_without_tempo_the_report_lacks_only_traces(
     run_dir: Path, prometheus_url: str, *, kept: bool, why: str
 ) -> None:
     export(run_dir, prometheus_url, charts=False)
@@ -202,7 +202,7 @@ def test_an_override_of_the_scenario_file_is_judged(measured_dir: Path) -> None:
     )
 
 
-def test_an_interrupted_run_reports_what_there_is(run_dir: Path, prometheus_url: str) -> None:
+def test_an_interrupted_run_is_reported_as_far_as_recorded(run_dir: Path, prometheus_url: str) -> None:
     def interrupt(run: RunRecord) -> RunRecord:
         data = msgspec.to_builtins(run)
         data["state"] = "interrupted"
@@ -221,7 +221,7 @@ def test_an_interrupted_run_reports_what_there_is(run_dir: Path, prometheus_url:
     assert "No scenario of this run measured the stages of a job." in text
 
 
-def test_an_empty_run_is_a_readable_report_of_no_data(run_dir: Path, prometheus_url: str) -> None:
+def test_an_empty_run_gives_a_readable_report_without_data(run_dir: Path, prometheus_url: str) -> None:
     change(run_dir, lambda run: msgspec.structs.replace(run, scenarios=[], state=RunState.INTERRUPTED))
     (run_dir / "jobs.jsonl").write_bytes(b"")
     (run_dir / "requests.jsonl").write_bytes(b"")
@@ -260,7 +260,7 @@ def test_damaged_files_are_one_sentence(run_dir: Path) -> None:
         (run_dir / name).unlink() if before is None else (run_dir / name).write_bytes(before)
 
 
-def test_small_samples_are_tolerated_in_quick_alone(measured_dir: Path, tmp_path: Path) -> None:
+def test_small_samples_are_allowed_in_quick_only(measured_dir: Path, tmp_path: Path) -> None:
     catalogue = tmp_path / "slis.yaml"
     text = (REPOSITORY / "reporting" / "catalogue" / "slis.yaml").read_text().replace("min_n: 20", "min_n: 50")
     catalogue.write_text(text)

@@ -1,4 +1,4 @@
-"""scripts/export_reports.py as a user types it, on what is no run or cannot be used."""
+"""The command ``scripts/export_reports.py`` with invalid or unusable arguments."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def refused(*arguments: str) -> str:
     return done.stderr.removeprefix("error: ").strip()
 
 
-def test_what_is_no_run_is_told_before_any_prometheus_is_started(tmp_path: Path) -> None:
+def test_an_invalid_run_folder_is_rejected_before_prometheus_starts(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("no folder")
     end = "name a folder under runs/"
@@ -48,15 +48,15 @@ def test_reports_that_cannot_be_written_are_one_sentence(measured_dir: Path) -> 
     assert sentence == f"cannot read or write {reports} (File exists); correct it and export again"
 
 
-def test_kept_needs_measurements_of_a_prometheus(run_dir: Path) -> None:
+def test_kept_requires_measurements_from_prometheus(run_dir: Path) -> None:
     sentence = f"nothing is kept: {run_dir} has no measurements"
     assert refused(str(run_dir), "--kept", "--no-charts").startswith(sentence)
     assert not (run_dir / "reports").exists()
-    export(run_dir, None, charts=False)  # keeps measurements without a Prometheus
+    export(run_dir, None, charts=False)  # writes measurements without a Prometheus
     assert refused(str(run_dir), "--kept", "--no-charts").startswith(sentence)
 
 
-def test_prometheus_is_refused_when_it_is_no_address_or_not_to_be_asked(tmp_path: Path) -> None:
+def test_invalid_values_of_the_prometheus_option_are_rejected(tmp_path: Path) -> None:
     sentence = refused(str(tmp_path), "--prometheus", "foo")
     assert sentence == "--prometheus: 'foo' is not a base URL; write it like http://127.0.0.1:9090"
     sentence = refused(str(tmp_path), "--kept", "--prometheus", "http://127.0.0.1:9090")

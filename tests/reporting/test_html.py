@@ -66,7 +66,7 @@ def test_hostile_text_in_every_block_stays_text() -> None:
     assert "&lt;script&gt;alert(" in text
 
 
-def test_the_page_needs_nothing_from_elsewhere() -> None:
+def test_the_page_is_self_contained() -> None:
     text = page(Paragraph("[run](http://grafana:3000/d/x)"), chart("c"))
     assert (
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
@@ -75,7 +75,7 @@ def test_the_page_needs_nothing_from_elsewhere() -> None:
     assert not re.findall(r"@import|url\((?!#)|<link|<script|<img|src=", text)
 
 
-def test_two_figures_of_a_page_share_no_id_and_refer_to_their_own() -> None:
+def test_ids_of_figures_are_unique_and_consistent() -> None:
     tags = Tags(page(chart("first"), chart("second")))
     ids = list(tags.values("id"))
     assert len(ids) == len(set(ids))
@@ -84,7 +84,7 @@ def test_two_figures_of_a_page_share_no_id_and_refer_to_their_own() -> None:
     assert {re.sub(r"url\(#(.*)\)|#", r"\1", value) for value in inner} <= set(ids)
 
 
-def test_every_link_of_the_contents_leads_to_its_section_also_of_the_same_title_twice() -> None:
+def test_links_in_the_contents_work_with_duplicate_titles() -> None:
     tags = Tags(page(Paragraph("x")))
     anchors = [value for value in tags.values("href") if value.startswith("#")]
     assert anchors[:4] == ["#speed-report", "#speed-report", "#speed-report-one-b", "#speed-report-appendix-queries"]
@@ -94,7 +94,7 @@ def test_every_link_of_the_contents_leads_to_its_section_also_of_the_same_title_
     assert [attrs["id"] for tag, attrs in tags.found if tag == "section"] == ["r-s", "r-s-1", "r-s-2"]
 
 
-def test_a_table_scrolls_with_numbers_flush_right_and_the_verdict_is_on_top_as_a_word() -> None:
+def test_tables_scroll_numbers_align_right_and_the_verdict_is_on_top() -> None:
     text = page(Table(("Where", "n"), (("a | b", "20"),), ("n",), "n = 20"))
     table = text[text.index('<div class="table"') : text.index("</table>")]
     assert table.splitlines() == [

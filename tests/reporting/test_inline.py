@@ -17,7 +17,7 @@ HOSTILE = (
 )
 
 
-def test_a_literal_is_read_back_as_the_text_it_was() -> None:
+def test_a_literal_is_read_back_unchanged() -> None:
     for text in HOSTILE:
         assert inline.plain(literal(text)) == " ".join(text.replace("\x00", " ").replace("\x07", " ").split())
         assert {token.type for token in inline.tokens(literal(text))} == {"text"}
@@ -33,7 +33,7 @@ def test_emphasis_code_and_links_become_tags() -> None:
     assert inline.plain(text) == 'bold thin x < "1" run * 5 < 6'
 
 
-def test_hostile_text_that_was_not_escaped_adds_no_tag() -> None:
+def test_unescaped_hostile_text_adds_no_tag() -> None:
     for text in HOSTILE:
         made = rich(text)
         for tag in ("<script", "<img", 'href="javascript', "src="):
@@ -57,7 +57,7 @@ def test_every_special_character_of_latex_is_escaped() -> None:
     assert latex.escape("é ≤ 中\x07") == r"é $\leq$ \texttt{U+4E2D} "
 
 
-def test_running_text_becomes_latex() -> None:
+def test_prose_is_converted_to_latex() -> None:
     assert latex.rich("**P95** of `a_b` is *5 %* ([run](http://h/d?a=1&b=50%25#c))") == (
         r"\textbf{P95} of \texttt{a\_b} is \emph{5 \%} (\href{http://h/d?a=1\&b=50\%25\#c}{run})"
     )

@@ -21,7 +21,7 @@ Job = tuple[float, float]
 
 
 def loop(slots: int, count: int, *, seed: int = 1, idle: float = 0.0) -> list[Job]:
-    """A closed loop; each slot rests `idle` seconds after a job before its next one is due."""
+    """A closed loop; each virtual user waits `idle` seconds between two jobs."""
     rng = random.Random(seed)
     free = [100.0] * slots
     jobs = []
@@ -34,7 +34,7 @@ def loop(slots: int, count: int, *, seed: int = 1, idle: float = 0.0) -> list[Jo
 
 
 def in_flight(jobs: list[Job], start: float, end: float) -> float:
-    """Time average of the jobs in flight, by sweeping over all instants at which it changes."""
+    """Time average of the jobs in flight, computed from every instant at which their number changes."""
     instants = sorted({start, end, *(t for job in jobs for t in job if start < t < end)})
     area = sum(
         sum(1 for due, done in jobs if due <= low and done >= high) * (high - low) for low, high in pairwise(instants)
@@ -42,8 +42,8 @@ def in_flight(jobs: list[Job], start: float, end: float) -> float:
     return area / (end - start)
 
 
-def test_two_slots_by_hand() -> None:
-    # slot one: 0 to 2, 2 to 3; slot two: 0 to 1, 1 to 5. The last job is due at 2; at 3 a slot has none left.
+def test_two_virtual_users_computed_by_hand() -> None:
+    # user one: 0 to 2, 2 to 3; user two: 0 to 1, 1 to 5. The last job starts at 2; at 3 user one has no job left.
     found = check([(0, 2), (0, 1), (1, 5), (2, 3)], 2)
     assert found is not None
     assert found.steady is not None
@@ -53,15 +53,15 @@ def test_two_slots_by_hand() -> None:
     assert found.word == "off by -20 %: start and drain; agrees while all slots are busy"
 
 
-def test_the_steady_part_begins_with_the_last_slot() -> None:
-    found = check([(0, 2), (1, 3), (2, 4)], 2)  # the second slot is due a second after the first
+def test_the_steady_part_begins_when_the_last_virtual_user_starts() -> None:
+    found = check([(0, 2), (1, 3), (2, 4)], 2)  # the second user starts a second after the first
     assert found is not None
     assert found.steady is not None
     assert (found.steady.seconds, found.steady.in_flight) == (2, 2)
 
 
 @pytest.mark.parametrize(("slots", "count"), [(1, 5), (4, 1000), (50, 100), (50, 60)])
-def test_in_flight_is_what_a_sweep_over_time_finds(slots: int, count: int) -> None:
+def test_jobs_in_flight_equal_a_sweep_over_time(slots: int, count: int) -> None:
     jobs = loop(slots, count)
     found = check(jobs, slots)
     assert found is not None
@@ -73,7 +73,7 @@ def test_in_flight_is_what_a_sweep_over_time_finds(slots: int, count: int) -> No
     assert found.steady.in_flight == pytest.approx(slots)
 
 
-def test_a_long_case_agrees_and_a_short_one_agrees_while_all_slots_are_busy() -> None:
+def test_littles_law_holds_and_in_short_cases_for_the_steady_part() -> None:
     long, short = check(loop(4, 1000), 4), check(loop(50, 100), 50)
     assert long is not None
     assert short is not None
@@ -82,20 +82,20 @@ def test_a_long_case_agrees_and_a_short_one_agrees_while_all_slots_are_busy() ->
     assert short.word.endswith("start and drain; agrees while all slots are busy")
 
 
-def test_slots_that_stood_idle_are_seen() -> None:
+def test_idle_virtual_users_are_detected() -> None:
     found = check(loop(4, 400, idle=0.2), 4)
     assert found is not None
     assert found.word.startswith("off by -17 %: also while all slots are busy")  # 1 / 1.2 of the time busy
 
 
-def test_records_that_are_missing_are_seen() -> None:
+def test_missing_records_are_detected() -> None:
     jobs = [job for number, job in enumerate(loop(4, 400)) if number % 10 != 5]
     found = check(jobs, 4)
     assert found is not None
     assert "slots stood idle or records are missing" in found.word
 
 
-def test_fewer_jobs_than_slots_have_no_steady_part() -> None:
+def test_fewer_jobs_than_virtual_users_have_no_steady_part() -> None:
     found = check(loop(5, 3), 5)
     assert found is not None
     assert found.steady is None
@@ -104,20 +104,20 @@ def test_fewer_jobs_than_slots_have_no_steady_part() -> None:
     assert check(loop(5, 3), 0) is None
 
 
-def test_a_replica_is_checked_against_its_own_slots(made: MadeRun) -> None:
+def test_a_replica_is_checked_against_its_own_virtual_users(made: MadeRun) -> None:
     run = msgspec.structs.replace(only(made.run, "concurrent_load"), replica=2, replicas=3)
     found = [level.littles_law for level in levels(evidence(made, run=run))]
     assert [law.slots if law else 0 for law in found] == [0, 2, 3, 7, 17]  # of 1, 5, 10, 20, 50
 
 
-def test_failed_jobs_hold_a_slot_too(made: MadeRun) -> None:
+def test_failed_jobs_count_as_in_flight(made: MadeRun) -> None:
     run = only(made.run, "throughput")
     jobs = [msgspec.structs.replace(j, outcome=Outcome.FAILED) if j.index % 2 else j for j in made.jobs]
     half, whole = (levels(evidence(known, run=run))[0].littles_law for known in (replace(made, jobs=jobs), made))
     assert half == whole is not None
 
 
-def test_a_paced_case_rests_between_its_jobs_and_is_not_checked(made: MadeRun) -> None:
+def test_a_paced_case_is_not_checked(made: MadeRun) -> None:
     run = only(made.run, "throughput")
     paced = msgspec.structs.replace(run.scenarios[0].cases[0], pace=0.5)
     run = msgspec.structs.replace(run, scenarios=[msgspec.structs.replace(run.scenarios[0], cases=[paced])])

@@ -1,4 +1,4 @@
-"""Telemetry that was lost on the way is seen: the verdict is INCONCLUSIVE, and the report prints the difference."""
+"""Lost telemetry is detected: the verdict is INCONCLUSIVE, and the report shows the difference."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Edit = Callable[[Path], None]
 
 
 def lose_spans(number: int, scenario: str) -> Edit:
-    """Take root spans of completed jobs out of the load generator's file; the made run has one in each line."""
+    """Remove root spans of completed jobs from the load generator's file; the made run has one per line."""
 
     def edit(folder: Path) -> None:
         path = folder / "traces" / "loadgen.jsonl"
@@ -27,7 +27,7 @@ def lose_spans(number: int, scenario: str) -> Edit:
 
 
 def lose_series(sli: str, scenario: str, outcome: str) -> Edit:
-    """Prometheus has nothing of one outcome."""
+    """Remove the series of one outcome from Prometheus."""
 
     def change(measurement: dict[str, Any]) -> None:
         measurement.update(value=None, no_data="no series matched", n=None)
@@ -36,7 +36,7 @@ def lose_series(sli: str, scenario: str, outcome: str) -> Edit:
 
 
 def lose_jobs(number: int, sli: str, scenario: str, outcome: str) -> Edit:
-    """Prometheus counts fewer jobs of one outcome."""
+    """Reduce Prometheus' count of jobs of one outcome."""
 
     def change(measurement: dict[str, Any]) -> None:
         measurement["value"] -= number
@@ -58,7 +58,7 @@ def edit_measurement(sli: str, scenario: str, member: str, change: Callable[[dic
 
 
 def lose_in_store(number: int, scenario: str) -> Edit:
-    """The service's own list lacks jobs that the client saw accepted."""
+    """Remove accepted jobs from the service's own list."""
 
     def edit(folder: Path) -> None:
         path = folder / "run.json"
@@ -71,7 +71,7 @@ def lose_in_store(number: int, scenario: str) -> Edit:
 
 
 def assert_seen(exported: Exported, folder: Path, dimension: str, sentence: str, cells: tuple[str, ...]) -> None:
-    """The report judges nothing of the scenario, and names the difference in its verdict and its table."""
+    """Check that the scenario has no PASS or FAIL, and that verdict and table name the difference."""
     scenario = sentence.split(":", maxsplit=1)[0]
     assert (exported.status, exported.exit_code) == (Status.INCONCLUSIVE, 3)
     judged = {v.status for v in exported.verdicts if v.scenario == scenario}
@@ -131,14 +131,14 @@ LOSSES: list[tuple[Edit, str, tuple[str, ...]]] = [
 ]
 
 
-def test_what_is_lost_is_seen(measured: Path, tmp_path: Path) -> None:
+def test_lost_telemetry_is_detected(measured: Path, tmp_path: Path) -> None:
     for number, (edit, sentence, cells) in enumerate(LOSSES):
         folder = Path(shutil.copytree(measured, tmp_path / str(number)))
         edit(folder)
         assert_seen(export(folder, None, charts=False), folder, "performance", sentence, cells)
 
 
-def test_only_the_scenario_that_lost_something_is_inconclusive(measured_dir: Path) -> None:
+def test_only_the_scenario_with_a_loss_is_inconclusive(measured_dir: Path) -> None:
     before = export(measured_dir, None, charts=False)
     lose_in_store(1, "concurrent_load")(measured_dir)
     after = export(measured_dir, None, charts=False)
@@ -147,7 +147,7 @@ def test_only_the_scenario_that_lost_something_is_inconclusive(measured_dir: Pat
     assert {v.status for v in others[1]} == {Status.PASS}
 
 
-def test_a_duplicate_is_seen_as_a_loss_is(measured_dir: Path) -> None:
+def test_duplicates_are_detected_like_losses(measured_dir: Path) -> None:
     path = measured_dir / "traces" / "loadgen.jsonl"
     lines = path.read_text().splitlines(keepends=True)
     doubled = next(line for line in lines if '"api_latency"' in line and ":false" in line)
@@ -157,7 +157,7 @@ def test_a_duplicate_is_seen_as_a_loss_is(measured_dir: Path) -> None:
     assert f"  api_latency: {ROOTS} has 41 jobs completed, the client's log 40" in exported.summary
 
 
-def test_a_loss_in_the_reliability_scenarios_is_seen(outages_dir: Path) -> None:
+def test_a_loss_in_reliability_scenarios_is_detected(outages_dir: Path) -> None:
     whole = export(outages_dir, None, charts=False)
     assert not [line for line in whole.summary if "normal_operation:" in line]
     lose_spans(3, "normal_operation")(outages_dir)
@@ -167,7 +167,7 @@ def test_a_loss_in_the_reliability_scenarios_is_seen(outages_dir: Path) -> None:
     assert f"- {sentence}." in (outages_dir / "reports" / "reliability_report.md").read_text()
 
 
-def test_a_loss_in_the_scenarios_of_resources_is_seen(resources_dir: Path) -> None:
+def test_a_loss_in_resources_scenarios_is_detected(resources_dir: Path) -> None:
     whole = export(resources_dir, None, charts=False)
     assert not [line for line in whole.summary if "single_job:" in line]
     lose_jobs(1, "client_jobs", "single_job", "completed")(resources_dir)

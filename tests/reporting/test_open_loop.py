@@ -61,7 +61,7 @@ def steady(**changes: Any) -> tuple[CaseRecord, list[JobRecord]]:
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=400), st.sampled_from(QUANTILES))
-def test_without_cut_off_jobs_a_tail_is_the_usual_percentile(times: list[float], q: float) -> None:
+def test_without_cut_off_jobs_the_percentile_is_the_usual_one(times: list[float], q: float) -> None:
     found = tail(times, [], q)
     assert found is not None
     usual = percentile(sorted(times), q)
@@ -73,7 +73,7 @@ def test_without_cut_off_jobs_a_tail_is_the_usual_percentile(times: list[float],
     st.lists(st.tuples(st.floats(0, 100), st.floats(0, 1000)), min_size=1, max_size=60),
     st.sampled_from(QUANTILES),
 )
-def test_a_tail_holds_whatever_the_cut_off_jobs_would_have_taken(
+def test_a_percentile_does_not_depend_on_when_cut_off_jobs_would_have_ended(
     known: list[float], cut_off: list[tuple[float, float]], q: float
 ) -> None:
     found = tail(known, [limit for limit, _ in cut_off], q)
@@ -97,11 +97,11 @@ def test_a_percentile_among_cut_off_jobs_is_a_lower_limit() -> None:
     assert tail([], [], 0.5) is None
 
 
-# ---- what became of the jobs --------------------------------------------------------------------------------------
+# ---- counts of a case ---------------------------------------------------------------------------------------------
 
 
-class Counted(tuple[JobRecord, ...]):  # noqa: SLOT001 - it counts, which takes an attribute
-    """Jobs that count how often they were gone through."""
+class Counted(tuple[JobRecord, ...]):  # noqa: SLOT001 - the counter needs an attribute
+    """Jobs that count how often they are iterated."""
 
     passes = 0
 
@@ -110,7 +110,7 @@ class Counted(tuple[JobRecord, ...]):  # noqa: SLOT001 - it counts, which takes 
         return super().__iter__()
 
 
-def test_the_backlog_is_the_jobs_between_due_and_done_without_a_pass_for_each_instant(made: MadeRun) -> None:
+def test_the_backlog_counts_jobs_between_intended_start_and_end_in_one_pass(made: MadeRun) -> None:
     case, jobs = steady()
     jobs[3] = msgspec.structs.replace(jobs[3], done=jobs[3].due + 9)
     jobs[4] = msgspec.structs.replace(jobs[4], done=jobs[4].due)
@@ -137,7 +137,7 @@ def test_a_case_is_counted_from_its_records(made: MadeRun) -> None:
     assert found.delivered == pytest.approx(198 / 200)
     assert found.success is not None
     assert (found.success.k, found.success.n) == (197, 200)
-    assert found.most_in_flight == 5  # 0.4 s of work at 10 jobs per second, and the one that hung
+    assert found.most_in_flight == 5  # 0.4 s of work at 10 jobs per second, and the job without an answer
     assert found.backlog(5.05) == 5
     assert {round(own_lateness(job), 6) for job in found.jobs if job in found.sent} == {0.001}
     p50 = found.response(0.5)
@@ -145,11 +145,11 @@ def test_a_case_is_counted_from_its_records(made: MadeRun) -> None:
     assert (p50.value, p50.at_least) == (pytest.approx(0.4), False)
 
 
-def test_response_time_counts_from_due_and_service_time_from_sent(made: MadeRun) -> None:
+def test_response_time_starts_at_the_intended_start_and_service_time_at_sending(made: MadeRun) -> None:
     arrivals = even(10, 20)
     done = queue(arrivals)
     jobs = jobs_of("arrival_rate", "constant", arrivals, done)
-    held = [  # a limit that let each of the last 20 go two seconds late
+    held = [  # the limit delays each of the last 20 by two seconds
         msgspec.structs.replace(job, released=job.due + 2, sent=job.due + 2.001, done=job.due + 2.401)
         if job.index >= 180
         else job
@@ -171,7 +171,7 @@ def test_the_limits_of_a_ramp_are_the_objectives_of_the_catalogue() -> None:
     assert [objective.value for objective in objectives if objective] == [MIN_SUCCESS, MAX_P95]
 
 
-def test_the_knee_is_the_highest_rate_that_the_service_can_do(made: MadeRun) -> None:
+def test_the_knee_is_the_highest_sustainable_rate(made: MadeRun) -> None:
     records = ramp(made, 6, 12, 18, 24)
     found = knee(records, "ramp")
     assert found is not None
@@ -189,7 +189,7 @@ def test_the_knee_is_the_highest_rate_that_the_service_can_do(made: MadeRun) -> 
     assert sustained_rate(records, "ramp") == RecordValue(18, 360)
 
 
-def test_a_backlog_that_grows_breaks_a_rate_before_its_response_times_do(made: MadeRun) -> None:
+def test_a_growing_backlog_fails_a_rate_before_response_times_do(made: MadeRun) -> None:
     found = knee(ramp(made, 21), "ramp")
     assert found is not None
     (step,) = found.steps
@@ -205,9 +205,7 @@ def test_a_backlog_that_grows_breaks_a_rate_before_its_response_times_do(made: M
         (Outcome.TIMEOUT, 2, ()),
     ],
 )
-def test_each_limit_of_a_rate_breaks_alone(
-    made: MadeRun, outcome: Outcome, count: int, expected: tuple[str, ...]
-) -> None:
+def test_each_limit_alone_fails_a_rate(made: MadeRun, outcome: Outcome, count: int, expected: tuple[str, ...]) -> None:
     case, jobs = steady()
     jobs[:count] = [msgspec.structs.replace(job, outcome=outcome) for job in jobs[:count]]
     found = knee(single(made, case, jobs), "arrival_rate")
@@ -215,7 +213,7 @@ def test_each_limit_of_a_rate_breaks_alone(
     assert found.steps[0].broken == expected
 
 
-def test_a_ramp_without_any_rate_that_holds_sustains_nothing(made: MadeRun) -> None:
+def test_a_ramp_whose_rates_all_fail_sustains_zero(made: MadeRun) -> None:
     records = ramp(made, 30)
     found = knee(records, "ramp")
     assert found is not None
@@ -224,7 +222,7 @@ def test_a_ramp_without_any_rate_that_holds_sustains_nothing(made: MadeRun) -> N
     assert isinstance(sustained_rate(records, "spike"), NoData)
 
 
-def test_a_rate_above_one_that_broke_does_not_count(made: MadeRun) -> None:
+def test_rates_above_a_failed_rate_do_not_count(made: MadeRun) -> None:
     records = ramp(made, 24, 6, 12)
     cases = [
         # the middle rate is the only one with failures
@@ -251,10 +249,10 @@ def spiked(made: MadeRun, high: int, seconds: int = 10, after: int = 20, cut_off
     return evidence(made, run=run_of(made, "spike", [case]), jobs=jobs)
 
 
-def test_a_spike_is_over_when_the_queue_that_it_left_is_worked_off(made: MadeRun) -> None:
+def test_a_spike_ends_when_its_backlog_is_processed(made: MadeRun) -> None:
     records = spiked(made, 30)
     (found,) = spikes(records, "spike")
-    # 30 arrive and 20 leave for 10 s: 100 wait then, and 14 a second are worked off.
+    # 30 arrive and 20 leave per second for 10 s: then 100 wait, and the backlog shrinks by 14 per second.
     assert (found.before, found.after) == (60, 420)
     assert found.band == pytest.approx(0.4)
     assert found.peak == pytest.approx(0.4 + 100 / 20, abs=0.1)
@@ -265,12 +263,12 @@ def test_a_spike_is_over_when_the_queue_that_it_left_is_worked_off(made: MadeRun
     assert (value.value, value.n) == (found.recovery, 420)
 
 
-def test_a_burst_that_the_service_can_do_needs_no_recovery(made: MadeRun) -> None:
+def test_a_burst_within_capacity_needs_no_recovery(made: MadeRun) -> None:
     (found,) = spikes(spiked(made, 15), "spike")
     assert (found.recovery, found.peak) == (0.0, pytest.approx(0.4))
 
 
-def test_a_spike_that_is_not_over_when_the_case_ends_has_no_recovery(made: MadeRun) -> None:
+def test_a_spike_that_outlasts_the_case_has_no_recovery_time(made: MadeRun) -> None:
     records = spiked(made, 30, after=6)
     assert [each.recovery for each in spikes(records, "spike")] == [None]
     assert isinstance(spike_recovery(records, "spike"), NoData)
@@ -302,7 +300,7 @@ def test_a_late_generator_makes_an_open_case_invalid(made: MadeRun) -> None:
 
 
 @pytest.mark.parametrize(("late", "valid"), [(1, True), (5, True), (6, False)])
-def test_one_late_job_of_few_says_nothing_about_the_generator_but_many_do(
+def test_a_single_late_job_does_not_invalidate_a_case_but_many_do(
     made: MadeRun,
     late: int,
     valid: bool,  # noqa: FBT001 - a table of expectations
@@ -313,21 +311,21 @@ def test_one_late_job_of_few_says_nothing_about_the_generator_but_many_do(
     assert (problems_of(single(made, case, jobs)) == []) is valid
 
 
-def test_a_lagging_event_loop_and_a_busy_processor_make_an_open_case_invalid(made: MadeRun) -> None:
+def test_event_loop_lag_and_cpu_load_make_an_open_case_invalid(made: MadeRun) -> None:
     assert problems_of(single(made, *steady(loop_lag_p99=0.08, generator_cpu=0.85))) == [
         "arrival_rate / constant: the load generator used 0.85 of a core, more than 0.8",
         "arrival_rate / constant: the load generator's event loop lagged by up to 80 ms (P99), more than 50 ms",
     ]
 
 
-def test_one_hiccup_of_the_event_loop_says_nothing_about_the_generator(made: MadeRun) -> None:
+def test_a_single_event_loop_delay_does_not_invalidate_a_case(made: MadeRun) -> None:
     assert problems_of(single(made, *steady(loop_lag_p99=0.08, loop_lag_p99_lower=0.05))) == []
     assert problems_of(single(made, *steady(loop_lag_p99=0.08, loop_lag_p99_lower=0.051))) == [
         "arrival_rate / constant: the load generator's event loop lagged by up to 80 ms (P99), more than 50 ms"
     ]
 
 
-def test_jobs_that_the_generator_did_not_send_make_an_open_case_invalid(made: MadeRun) -> None:
+def test_unsent_jobs_make_an_open_case_invalid(made: MadeRun) -> None:
     case, jobs = steady()
     sentence = "arrival_rate / constant: the load generator sent 197 of the 200 jobs that were due, less than 99 %"
     assert sentence in problems_of(single(made, case, jobs[:-3]))  # no record at all
@@ -337,10 +335,10 @@ def test_jobs_that_the_generator_did_not_send_make_an_open_case_invalid(made: Ma
     assert problems_of(single(made, case, jobs[:-2])) == []
 
 
-def test_a_service_that_is_too_slow_is_a_result_and_not_the_fault_of_the_generator(made: MadeRun) -> None:
+def test_a_slow_service_does_not_make_the_run_invalid(made: MadeRun) -> None:
     case, jobs = steady()
     over = START + 25.0
-    held = [  # the limit of jobs in flight held half of them until the cut-off; the others hung
+    held = [  # the limit held half of the jobs until the cut-off; the others got no answer
         msgspec.structs.replace(job, outcome=Outcome.TIMEOUT, done=over)
         if job.index < 100
         else msgspec.structs.replace(job, outcome=Outcome.TIMEOUT, released=over, sent=over, done=over)
@@ -352,7 +350,7 @@ def test_a_service_that_is_too_slow_is_a_result_and_not_the_fault_of_the_generat
     assert (len(found.cut_off), found.held, found.delivered) == (200, 100, 0.0)
 
 
-def test_a_run_that_the_user_stopped_owes_no_jobs(made: MadeRun) -> None:
+def test_an_interrupted_run_may_have_unsent_jobs(made: MadeRun) -> None:
     case, jobs = steady()
     assert problems_of(single(made, case, jobs[:50], RunState.INTERRUPTED)) == []
 
@@ -378,12 +376,12 @@ def with_objective(records: Evidence, limit: float) -> Evidence:
     ("cut_off", "waited", "status", "reason"),
     [
         (0, 0.0, Status.PASS, ""),
-        (9, 1.0, Status.PASS, ""),  # fewer than one of twenty: the percentile is that of a completed job
+        (9, 1.0, Status.PASS, ""),  # fewer than 1 in 20: the percentile falls on a completed job
         (11, 1.0, Status.INCONCLUSIVE, "11 jobs cut off; with them it is ≥ 1.000 s"),
         (11, 3.0, Status.FAIL, "11 jobs cut off; with them it is ≥ 3.000 s"),
     ],
 )
-def test_an_objective_of_response_time_does_not_pass_by_leaving_cut_off_jobs_out(
+def test_cut_off_jobs_count_against_a_response_time_objective(
     made: MadeRun, cut_off: int, waited: float, status: Status, reason: str
 ) -> None:
     case, jobs = steady()
@@ -407,7 +405,7 @@ def texts(found: Section) -> str:
 def test_the_section_lists_cut_off_jobs_and_gives_percentiles_among_them_as_lower_limits(made: MadeRun) -> None:
     records = ramp(made, 12, 30, cut_off=24.0)
     text = texts(section(records))
-    # 30 arrive and 20 leave a second: of 600 jobs some 480 are done after 24 s, the last 120 are not
+    # 30 arrive and 20 leave per second: of 600 jobs about 480 are done after 24 s
     (cut_off,) = (len(case.cut_off) for case in open_cases(records) if case.case == "r30")
     assert cut_off == pytest.approx(120, abs=10)
     assert f"ramp / r30 | 30 | constant | 600 | 600 | {600 - cut_off} | {cut_off} | 0 | " in text
@@ -418,7 +416,7 @@ def test_the_section_lists_cut_off_jobs_and_gives_percentiles_among_them_as_lowe
     assert "**Knee: 12 jobs/s** is the highest rate that holds (n = 240). 30 jobs/s does not hold: " in text
 
 
-def test_the_distributions_of_a_case_end_below_one_by_its_cut_off_jobs(made: MadeRun) -> None:
+def test_cut_off_jobs_keep_a_distribution_below_one(made: MadeRun) -> None:
     records = ramp(made, 30, cut_off=24.0)
     (chart,) = (b for b in section(records).blocks if isinstance(b, Chart))
     (case,) = open_cases(records)
@@ -431,7 +429,7 @@ def test_the_distributions_of_a_case_end_below_one_by_its_cut_off_jobs(made: Mad
     assert chart.series[0].xs[-1] == max(job.done - job.due for job in case.completed)
 
 
-def test_the_report_keeps_open_and_closed_cases_apart(made: MadeRun) -> None:
+def test_open_and_closed_cases_have_separate_tables(made: MadeRun) -> None:
     records = ramp(made, 12, 30, cut_off=24.0)
     run = msgspec.structs.replace(records.run, scenarios=[*made.run.scenarios, *records.run.scenarios])
     both = evidence(made, run=run, jobs=[*made.jobs, *records.jobs])
@@ -442,7 +440,7 @@ def test_the_report_keeps_open_and_closed_cases_apart(made: MadeRun) -> None:
     }
     for title in ("Response time", "Throughput"):
         assert not [name for name in rows[title] if name.startswith("ramp")]
-    # PromQL knows completed jobs alone, so it is not shown for a case with jobs that were cut off
+    # PromQL covers completed jobs only, so it is not shown for a case with cut-off jobs
     assert {name for name in rows["PromQL and exact values"] if name.startswith("ramp")} == {"ramp / r12"}
     assert {name for name in rows["Open-loop load"] if "/" in name} == {"ramp / r12", "ramp / r30"}
     workload = next(part for part in report.sections if part.title == "Workload")
@@ -452,7 +450,7 @@ def test_the_report_keeps_open_and_closed_cases_apart(made: MadeRun) -> None:
     assert "a percentile that falls among them is given as `≥ x`" in method
 
 
-def test_counts_of_cut_off_jobs_reconcile_with_a_service_that_cancelled_them(made: MadeRun) -> None:
+def test_cut_off_jobs_reconcile_with_cancelled_jobs_of_the_service(made: MadeRun) -> None:
     records = ramp(made, 30, cut_off=24.0)
     (case,) = open_cases(records)
     cut_off, done = len(case.cut_off), len(case.completed)
@@ -477,7 +475,7 @@ def test_a_case_without_jobs_has_no_figures(made: MadeRun) -> None:
     assert "arrival_rate / constant | 10 | constant | 0 | 0 | 0 | 0 | 0 | - | 0 | 0 | -" in texts(section(records))
 
 
-def test_the_figure_of_a_spike_shades_the_burst_and_joins_no_jobs(made: MadeRun) -> None:
+def test_the_figure_of_a_spike_shades_the_burst_and_has_no_lines(made: MadeRun) -> None:
     records = spiked(made, 30)
     (found,) = spikes(records, "spike")
     drawn = [b for b in section(records).blocks if isinstance(b, Chart)]

@@ -27,7 +27,7 @@ def test_the_shipped_list_has_the_prices_of_opencost() -> None:
     assert (prices.assumed("load"), prices.assumptions["load"].date) == (100_000, date(2026, 11, 24))
 
 
-def test_a_price_of_zero_is_a_price(tmp_path: Path) -> None:
+def test_a_price_of_zero_is_valid(tmp_path: Path) -> None:
     assert load_prices(changed(tmp_path, ("value: 0.011", "value: 0"))).price("image") == 0
 
 
@@ -80,7 +80,7 @@ def test_a_damaged_list_is_one_sentence_each(tmp_path: Path) -> None:
         assert "string>" not in str(caught.value)
 
 
-def test_a_key_given_twice_is_refused_with_its_lines(tmp_path: Path) -> None:
+def test_a_duplicate_key_is_rejected_with_its_lines(tmp_path: Path) -> None:
     path = changed(tmp_path, ("currency: USD\n", "currency: USD\ncurrency: EUR\n"))
     first = path.read_text().splitlines().index("currency: USD") + 1
     with pytest.raises(PricesError) as caught:
@@ -88,6 +88,6 @@ def test_a_key_given_twice_is_refused_with_its_lines(tmp_path: Path) -> None:
     assert caught.value.errors == [f"{path}: currency: given twice (lines {first} and {first + 1}); keep one"]
 
 
-def test_a_list_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_price_list_is_named(tmp_path: Path) -> None:
     with pytest.raises(PricesError, match=r"none\.yaml: cannot be read \(No such file or directory\)"):
         load_prices(tmp_path / "none.yaml")

@@ -1,4 +1,4 @@
-"""The checklist of methodological principles: each of the eight can be met and can be missed."""
+"""The checklist of methodological principles: a met and a missed example of each of the eight."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def in_environment(run: RunRecord, **changes: object) -> RunRecord:
 
 
 def changed_case(run: RunRecord, **changes: object) -> RunRecord:
-    """The run with its last scenario's case changed."""
+    """The run with a changed case in its last scenario."""
     *others, last = run.scenarios
     case: CaseRecord = replace(last.cases[0], **changes)
     return replace(run, scenarios=[*others, replace(last, cases=[case])])

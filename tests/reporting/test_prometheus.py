@@ -81,12 +81,12 @@ def test_an_answer_is_a_value_or_no_data(element: bytes, expected: Value | NoDat
         ),
     ],
 )
-def test_everything_else_is_an_error_of_one_sentence(body: bytes | Exception, status: int, sentence: str) -> None:
+def test_any_other_answer_is_an_error_of_one_sentence(body: bytes | Exception, status: int, sentence: str) -> None:
     with pytest.raises(QueryError, match=sentence):
         ask(body, status)
 
 
-def test_many_queries_run_at_once_and_keep_their_order() -> None:
+def test_concurrent_queries_keep_their_order() -> None:
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -95,7 +95,7 @@ def test_many_queries_run_at_once_and_keep_their_order() -> None:
         def do_POST(self) -> None:
             query = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())["query"][0]
             asked.append(query)
-            time.sleep(0.05 if query == "0" else 0.0)  # the first answer comes last
+            time.sleep(0.05 if query == "0" else 0.0)  # the first query is answered last
             body = VECTOR % (b'{"metric":{},"value":[1,"%b"]}' % query.encode())
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
@@ -103,7 +103,7 @@ def test_many_queries_run_at_once_and_keep_their_order() -> None:
             self.wfile.write(body)
 
         def log_message(self, *args: object) -> None:
-            """Keep the test's output clean."""
+            """Log no requests."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -118,7 +118,7 @@ def test_many_queries_run_at_once_and_keep_their_order() -> None:
         ("1", Value(1.0)),
         ("2", Value(2.0)),
     ]
-    assert sorted(asked) == ["0", "1", "2"]  # the repeated text was asked once
+    assert sorted(asked) == ["0", "1", "2"]  # identical queries were sent once
 
 
 CLASSIC = tuple(Sample({"le": le}, (1.0, n)) for le, n in (("1", "10"), ("+Inf", "20"), ("0.5", "0"), ("2", "19")))
@@ -137,6 +137,6 @@ def test_the_bucket_of_a_native_histogram() -> None:
     assert bound_of((Sample({}, None, (1.0, native)),), 0.95) == Bound(0.6, 0.7)
 
 
-def test_no_bucket_without_observations() -> None:
+def test_without_observations_there_is_no_bucket() -> None:
     assert bound_of((), 0.95) is None
     assert bound_of((Sample({"le": "+Inf"}, (1.0, "0")),), 0.95) is None

@@ -1,4 +1,4 @@
-"""All formats of the made runs, checked by value against the records and the reports they come from."""
+"""All formats of the made runs, compared by value with the records and the reports."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def suites(folder: Path) -> ET.Element:
     return ET.parse(folder / "reports" / "junit.xml").getroot()  # noqa: S314 - our own file
 
 
-def test_names_of_formats_are_read_in_any_order_and_an_unknown_one_is_a_sentence() -> None:
+def test_formats_have_any_order_and_unknown_ones_are_one_sentence() -> None:
     assert formats_of("json, md") == (Format.MARKDOWN, Format.JSON)
     assert Format.LATEX not in DEFAULT
     with pytest.raises(FormatError) as caught:
@@ -70,14 +70,14 @@ def test_names_of_formats_are_read_in_any_order_and_an_unknown_one_is_a_sentence
 
 
 @pytest.mark.acceptance
-def test_an_unknown_format_ends_the_command_before_anything_is_done(measured_dir: Path) -> None:
+def test_an_unknown_format_is_rejected_first(measured_dir: Path) -> None:
     command = [sys.executable, str(ROOT / "scripts" / "export_reports.py"), str(measured_dir), "--kept"]
     done = subprocess.run([*command, "--format", "pdf"], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: --format: unknown format 'pdf'; choose from md, html, latex, csv, json, junit\n"
 
 
-def test_only_the_asked_formats_are_written(measured_dir: Path) -> None:
+def test_only_the_requested_formats_are_written(measured_dir: Path) -> None:
     before = set(contents(measured_dir / "reports"))
     exported = export(measured_dir, None, charts=False, formats=(Format.JSON, Format.JUNIT))
     assert [path.name for path in exported.paths] == ["measurements.json", "results.json", "junit.xml"]
@@ -114,7 +114,7 @@ def test_the_same_run_gives_the_same_bytes_in_every_format_with_any_hash_seed(
     assert all(b"CreationDate" not in made[0][name] for name in pdfs)
 
 
-def test_results_hold_to_the_published_schema(measured_dir: Path) -> None:
+def test_results_match_the_published_schema(measured_dir: Path) -> None:
     export(measured_dir, None, charts=False, formats=DATA)
     schema = json.loads((ROOT / SCHEMA_FILE).read_bytes())
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -154,7 +154,7 @@ def test_a_number_has_value_verdict_sample_and_source_in_one_record(measured_dir
     assert len([n for n in results["numbers"] if n["source"] == "prometheus"]) == len(kept)
 
 
-def test_exact_numbers_and_intervals_are_those_of_independent_references(measured_dir: Path, made: MadeRun) -> None:
+def test_exact_numbers_and_intervals_equal_independent_references(measured_dir: Path, made: MadeRun) -> None:
     export(measured_dir, None, charts=False, formats=DATA)
     results = results_of(measured_dir)
     jobs = [j for j in made.jobs if (j.scenario, j.case, j.warmup) == ("concurrent_load", "n50", False)]
@@ -282,7 +282,7 @@ def test_without_a_grafana_there_is_no_link(measured_dir: Path) -> None:
         assert "/d/reelbench" not in (measured_dir / "reports" / path).read_text()
 
 
-def test_csv_holds_every_number_as_it_is_and_the_tables_of_the_reports(measured_dir: Path) -> None:
+def test_csv_has_unrounded_numbers_and_the_report_tables(measured_dir: Path) -> None:
     export(measured_dir, None, charts=False, formats=DATA)
     results = results_of(measured_dir)
     with (measured_dir / "reports" / "csv" / "results.csv").open(newline="") as file:
@@ -319,7 +319,7 @@ def test_junit_of_a_good_run_has_a_case_for_each_objective_and_place(measured_di
     assert passed.findtext("system-out") == "PASS: value 908 ms, objective ≤ 2 s, n = 100"
 
 
-def test_junit_tells_failures_from_what_could_not_be_judged(measured_dir: Path) -> None:
+def test_junit_separates_failures_from_inconclusive_verdicts(measured_dir: Path) -> None:
     def strict(data: Any) -> None:
         data["scenarios"][0]["objectives"] = {"response_time_p95": 0.5}
         data["scenarios"][1]["cases"][4]["generator_cpu"] = 0.93
@@ -345,7 +345,7 @@ def test_junit_tells_failures_from_what_could_not_be_judged(measured_dir: Path) 
     assert (suite.get("failures"), suite.get("errors")) == ("1", "5")
 
 
-def test_a_small_sample_is_skipped_in_quick_alone(measured_dir: Path, tmp_path: Path) -> None:
+def test_a_small_sample_is_skipped_in_quick_only(measured_dir: Path, tmp_path: Path) -> None:
     catalogue = tmp_path / "slis.yaml"
     catalogue.write_text((ROOT / "reporting" / "catalogue" / "slis.yaml").read_text().replace("min_n: 20", "min_n: 50"))
     for profile, kind in (("quick", "skipped"), ("standard", "error")):
@@ -358,7 +358,7 @@ def test_a_small_sample_is_skipped_in_quick_alone(measured_dir: Path, tmp_path: 
         assert (bad == 0) == (exported.exit_code == 0), "the file and the exit code agree"
 
 
-def test_hostile_text_stays_text_in_every_format(measured_dir: Path) -> None:
+def test_hostile_text_is_escaped_in_every_format(measured_dir: Path) -> None:
     bad = '=cmd|"<script>alert(1)</script>![i](http://evil.example/i.png)\\input{/etc/passwd}&\x07'
 
     def hostile(data: Any) -> None:
@@ -375,7 +375,7 @@ def test_hostile_text_stays_text_in_every_format(measured_dir: Path) -> None:
     page = (folder / "report.html").read_text()
     assert "<script" not in page
     assert "<img" not in page
-    # the document in two tables, the error of five jobs that failed
+    # the document in two tables, the error of five failed jobs
     assert page.count("=cmd|&#34;&lt;script&gt;alert(1)&lt;/script&gt;![i](http://evil.example/i.png)") == 7
     assert r"\<script\>alert(1)\</script\>!\[i\](http://evil.example/i.png)" in _report(measured_dir)
     tex = (folder / "latex" / "setup.tex").read_text()
@@ -387,7 +387,7 @@ def test_hostile_text_stays_text_in_every_format(measured_dir: Path) -> None:
     suites(measured_dir)
 
 
-def test_the_paragraph_of_the_setup_has_the_facts_of_the_run(outages_dir: Path) -> None:
+def test_the_setup_paragraph_has_the_facts_of_the_run(outages_dir: Path) -> None:
     export(outages_dir, None, charts=False, formats=(Format.LATEX, Format.JSON))
     text = (outages_dir / "reports" / "latex" / "setup.tex").read_text()
     provenance = results_of(outages_dir)["provenance"]

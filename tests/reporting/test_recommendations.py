@@ -1,4 +1,4 @@
-"""Recommendations on scalability: which rule speaks, with which numbers."""
+"""Recommendations on scalability: the rules that apply, and their numbers."""
 
 from __future__ import annotations
 
@@ -39,28 +39,28 @@ def said(rule: Callable[[Load], Iterator[Advice]], *levels: Level, components: t
     return f"{advice.finding}: {advice.action}"
 
 
-def test_the_knee_is_the_first_step_that_brings_less_than_half() -> None:
+def test_the_knee_is_the_first_level_with_less_than_half_the_gain() -> None:
     text = said(KNEE, level(1, 1.0, 1.0), level(20, 12.0, 1.7), level(5, 5.0, 1.0), level(10, 9.0, 1.1))
-    # 10 to 20: 2 times the load, 1.33 times the throughput: a third of what is in proportion
+    # 10 to 20: 2 times the load, 1.33 times the throughput, a third of the proportional gain
     assert text.startswith("Throughput knee between 10 and 20 jobs in flight: 2 times the load")
     assert "from 9.00 to 12.00 jobs/s (1.33 times) and P95 from 1.100 to 1.700 s" in text
     assert said(KNEE, level(1, 1.0, 1.0), level(5, 4.9, 1.0)).startswith("No throughput knee up to 5 jobs in flight")
 
 
-def test_capacity_needs_both_speed_and_success() -> None:
+def test_capacity_requires_response_time_and_success() -> None:
     assert said(CAPACITY, level(1, 1.0, 2.5)).startswith("No level tested holds P95 ≤ 2 s and success ≥ 95 %")
     both = said(CAPACITY, level(1, 1.0, 1.0), level(5, 5.0, 1.0, ok=94))
     assert "1 job in flight (1.00 jobs/s, P95 1.000 s, success 100.0 %)" in both
 
 
-def test_queueing_names_its_share_and_the_gain() -> None:
+def test_the_queueing_rule_states_its_share_and_the_gain() -> None:
     text = said(QUEUEING, level(50, 25.0, 2.0, queue=1.5))
     assert "a job waits 1.5 s of its 2 s on average (75 %)" in text
     assert "at most 100.0 jobs/s instead of 25.0" in text
     assert "more workers would gain little" in said(QUEUEING, level(50, 25.0, 2.0, queue=0.1))
 
 
-def test_halving_the_slowest_component_by_amdahl() -> None:
+def test_gain_of_halving_the_slowest_component_by_amdahls_law() -> None:
     parts = (Component("s", "TTS", 20.0, 100), Component("v", "Visuals", 60.0, 100), Component("l", "LLM", 20.0, 20))
     text = said(LARGEST, components=parts)
     assert "Visuals: 60 s of 100 s of summed stage time (60 %; 100 executions of 600 ms on average)" in text

@@ -25,7 +25,7 @@ def counted(**outcomes: int) -> list[Measurement]:
 
 
 def jobs_with(made: MadeRun, outcome: Outcome, number: int, **changes: object) -> list[JobRecord]:
-    """The scenario's jobs, the last `number` of them with another end."""
+    """The scenario's jobs; the last `number` of them have another outcome."""
     jobs = [job for job in made.jobs if job.scenario == NAME]
     changed = [msgspec.structs.replace(job, outcome=outcome, **changes) for job in jobs[-number:]]
     return jobs[:-number] + changed
@@ -75,7 +75,7 @@ def test_root_spans_of_another_run_do_not_count(made: MadeRun) -> None:
     assert found.differences == (f"{NAME}: traces, root spans has 0 jobs completed, the client's log 30",)
 
 
-def test_a_foreign_target_without_telemetry_is_no_difference(made: MadeRun) -> None:
+def test_a_target_without_telemetry_causes_no_difference(made: MadeRun) -> None:
     found = one(made, measurements=counted(completed=30), service=False)
     assert found.differences == ()
     service = find(found, "video_jobs_total", "jobs")
@@ -84,7 +84,7 @@ def test_a_foreign_target_without_telemetry_is_no_difference(made: MadeRun) -> N
 
 
 @pytest.mark.parametrize(("ended", "agrees"), [(27, False), (28, True), (30, True), (31, False)])
-def test_jobs_whose_end_the_client_does_not_know_may_end_either_way(made: MadeRun, ended: int, agrees: bool) -> None:  # noqa: FBT001 - a table of expectations
+def test_jobs_with_unknown_end_may_have_any_outcome(made: MadeRun, ended: int, agrees: bool) -> None:  # noqa: FBT001 - a table of expectations
     jobs = jobs_with(made, Outcome.TIMEOUT, 2)
     found = one(made, jobs=jobs, measurements=counted(completed=28, timeout=2, s_completed=ended))
     assert find(found, "video_jobs_total", "completed or partial").expected == "28 to 30"

@@ -28,7 +28,7 @@ def exported(folder: Path) -> tuple[Exported, str]:
 
 
 def tables(text: str, heading: str) -> list[dict[str, list[str]]]:
-    """All tables of a section: first cell to the other cells; a first cell that comes again gets a number."""
+    """All tables of a section: cells by the first cell of the row; a repeated first cell gets a number."""
     section = text.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
     found = []
     for block in re.findall(r"(?:^\|.*\n)+", section, re.MULTILINE):
@@ -68,7 +68,7 @@ def store_of(run: RunRecord, name: str, **changes: object) -> RunRecord:
     return change_scenario(run, name, store=msgspec.structs.replace(store, **changes))
 
 
-def test_a_good_run_passes_and_judges_every_objective_once(outages_dir: Path) -> None:
+def test_a_good_run_passes_with_one_verdict_per_objective(outages_dir: Path) -> None:
     done, text = exported(outages_dir)
     assert (done.status, done.exit_code) == (Status.PASS, 0)
     judged = {(v.sli.id, v.scenario, v.case, v.member): (v.value, v.n) for v in done.verdicts}
@@ -165,7 +165,7 @@ def test_store_outage(outages_dir: Path) -> None:
     assert "waiting for the store: 2.0 s after the last lifting" in text
 
 
-def test_states_that_wait_for_the_store_are_known_by_samples_or_by_the_audit(outages_dir: Path) -> None:
+def test_states_waiting_for_the_store_are_read_from_samples_or_the_audit(outages_dir: Path) -> None:
     kept = msgspec.json.decode((outages_dir / "measurements.json").read_bytes())
     for measurement in kept["measurements"]:
         if measurement["sli"] == "store_unsaved_until":
@@ -288,7 +288,7 @@ def test_a_breaker_that_opened_in_another_scenario_is_named(outages_dir: Path) -
     assert len(tables(text, "Circuit breaker")[0]) == 15
 
 
-def test_a_lost_job_fails_although_counts_do_not_reconcile(outages_dir: Path) -> None:
+def test_a_lost_job_fails_even_if_counts_differ(outages_dir: Path) -> None:
     change_run(outages_dir, lambda run: store_of(run, "store_outage", found=35, by_status={"completed": 35}))
     done, text = exported(outages_dir)
     assert (done.status, done.exit_code) == (Status.FAIL, 1)
@@ -330,7 +330,7 @@ def test_corrupt_duplicated_and_stuck_jobs_are_counted(outages_dir: Path) -> Non
     assert (verdict.value, verdict.n) == (pytest.approx(43 / 49), 49)
 
 
-def test_a_list_that_was_not_read_gives_no_score_unless_a_loss_is_known(outages_dir: Path) -> None:
+def test_an_unread_list_gives_no_score_unless_a_loss_is_known(outages_dir: Path) -> None:
     change_run(outages_dir, lambda run: change_scenario(run, "data_integrity", store=None))
     text = exported(outages_dir)[1]
     assert "**No score: NO DATA.** No data in: accepted jobs not lost." in text
@@ -362,7 +362,7 @@ def test_a_baseline_without_breaker_shows_the_calls_instead(outages_dir: Path) -
     assert done.status is Status.NO_DATA
 
 
-def test_calls_that_were_not_counted_are_no_pass(outages_dir: Path) -> None:
+def test_without_call_counts_there_is_no_pass(outages_dir: Path) -> None:
     (outages_dir / "calls.jsonl").unlink()
     done, text = exported(outages_dir)
     assert done.status is Status.NO_DATA
@@ -388,7 +388,7 @@ def test_a_fault_that_was_never_lifted_makes_the_report_inconclusive(outages_dir
     assert tables(text, "Workload")[1]["partial_failures / n05"][-3:] == ["never confirmed", "200", "8"]
 
 
-def test_a_run_killed_in_the_middle_of_an_outage_is_readable(outages_dir: Path) -> None:
+def test_a_run_killed_during_an_outage_is_readable(outages_dir: Path) -> None:
     begin = made_outages.BEGIN["llm_outage", "n05"]
 
     def kill(run: RunRecord) -> RunRecord:
@@ -429,7 +429,7 @@ def test_a_run_killed_in_the_middle_of_an_outage_is_readable(outages_dir: Path) 
     assert (outages_dir / "reports" / "figures" / "breaker_timeline_n05_llm.svg").exists()
 
 
-def test_the_time_line_is_drawn_with_faults_states_and_calls(outages_dir: Path) -> None:
+def test_the_chart_shows_faults_states_and_calls(outages_dir: Path) -> None:
     figures = figures_of(outages_dir)
     assert set(figures) == {"breaker_timeline_n05_llm.svg", "breaker_timeline_n10_llm.svg"}
     drawn = ET.fromstring(figures["breaker_timeline_n05_llm.svg"])  # noqa: S314 - our own bytes
@@ -464,7 +464,7 @@ def test_the_same_reliability_run_gives_the_same_bytes(outages_dir: Path) -> Non
     }
 
 
-def test_records_that_changed_are_computed_again_from_kept_measurements(outages_dir: Path) -> None:
+def test_changed_records_are_evaluated_with_kept_measurements(outages_dir: Path) -> None:
     exported(outages_dir)
     change_run(outages_dir, lambda run: store_of(run, "data_integrity", found=49))
     verdict = next(
@@ -473,7 +473,7 @@ def test_records_that_changed_are_computed_again_from_kept_measurements(outages_
     assert verdict.value == 1.0
 
 
-def test_without_prometheus_the_records_still_speak(outages_dir: Path) -> None:
+def test_without_prometheus_records_are_still_evaluated(outages_dir: Path) -> None:
     (outages_dir / "measurements.json").unlink()
     done, text = exported(outages_dir)
     values = {v.sli.id: v.value for v in done.verdicts}
@@ -504,7 +504,7 @@ def test_two_dimensions_give_two_reports_and_the_worse_status(measured_dir: Path
     assert lines == [
         "performance: PASS",
         "reliability: INCONCLUSIVE",
-    ]  # the traces of the one do not hold the jobs of the other
+    ]  # the traces of one run lack the jobs of the other
     assert (done.status, done.exit_code) == (Status.INCONCLUSIVE, 3)
 
 
@@ -516,7 +516,7 @@ def test_the_report_is_written_in_two_seconds(outages_dir: Path) -> None:
     assert time.process_time() - begun < 2
 
 
-def test_breakers_that_could_not_be_read_are_no_data_and_no_failure(outages_dir: Path) -> None:
+def test_unreadable_breakers_are_no_data(outages_dir: Path) -> None:
     def unread(run: RunRecord) -> RunRecord:
         (scenario,) = [s for s in run.scenarios if s.name == "llm_outage"]
         cases = [msgspec.structs.replace(case, breakers_read=False) for case in scenario.cases]
@@ -532,7 +532,7 @@ def test_breakers_that_could_not_be_read_are_no_data_and_no_failure(outages_dir:
     assert "did not open in" not in text
 
 
-def test_a_log_that_lacks_calls_its_faults_saw_does_not_reconcile(outages_dir: Path) -> None:
+def test_a_call_log_with_missing_calls_does_not_reconcile(outages_dir: Path) -> None:
     kept = [call for call in made_outages.calls() if call.outcome != "outage"]
     change_calls(outages_dir, kept)
     done, text = exported(outages_dir)
@@ -542,7 +542,7 @@ def test_a_log_that_lacks_calls_its_faults_saw_does_not_reconcile(outages_dir: P
 
 
 def renamed(folder: Path, names: dict[str, str]) -> None:
-    """Give the scenarios of a made run other names, in every file."""
+    """Rename the scenarios of a made run in every file."""
     for path in (folder / "run.json", folder / "jobs.jsonl", folder / "calls.jsonl", folder / "measurements.json"):
         text = path.read_text()
         for old, new in names.items():
@@ -567,7 +567,7 @@ def test_scenarios_under_other_names_give_the_same_sections(outages_dir: Path) -
         assert re.sub(r"[ -]+", " ", old) == re.sub(r"[ -]+", " ", new)
 
 
-def test_an_outage_alone_has_its_section_and_a_score_of_the_tested_parts(outages_dir: Path) -> None:
+def test_a_single_outage_has_its_section_and_a_partial_score(outages_dir: Path) -> None:
     def alone(run: RunRecord) -> RunRecord:
         kept = [s for s in run.scenarios if s.name == "llm_outage"]
         return msgspec.structs.replace(
@@ -593,7 +593,7 @@ def test_an_outage_alone_has_its_section_and_a_score_of_the_tested_parts(outages
     assert "It rests on 3 of 8 parts" in text
 
 
-def test_no_scenario_of_ours_and_no_indicator_is_named_by_the_sections() -> None:
+def test_sections_name_no_scenario_and_no_indicator() -> None:
     """Sections find scenarios by evidence and indicators by role: neither stands as a literal string."""
     folder = Path(export.__code__.co_filename).parent
     files = (*folder.rglob("sections/**/*.py"), *folder.rglob("analysis/*.py"), folder / "export.py")

@@ -39,11 +39,11 @@ def test_a_report_as_markdown() -> None:
     )
 
 
-def test_without_charts_no_link_leads_nowhere() -> None:
+def test_without_charts_there_are_no_image_links() -> None:
     assert "figures/" not in markdown.render(REPORT, charts=False)
 
 
-def test_a_chart_has_its_labels_and_the_same_bytes_every_time() -> None:
+def test_a_chart_has_its_labels_and_is_reproducible() -> None:
     drawn = figures.svg(CHART)
     texts = {element.text for element in ET.fromstring(drawn).iter("{http://www.w3.org/2000/svg}text")}  # noqa: S314 - our own bytes
     assert {"Title", "Jobs in flight", "Response time [s]", "P50", "P95", "objective 2 s", "1", "5", "50"} <= texts
@@ -51,7 +51,7 @@ def test_a_chart_has_its_labels_and_the_same_bytes_every_time() -> None:
     assert b"<dc:date>" not in drawn
 
 
-def test_an_objective_above_all_values_is_in_view() -> None:
+def test_an_objective_above_all_values_is_visible() -> None:
     chart = dataclasses.replace(CHART, limit=("objective 10 s", 10.0))
     bottom, top = figures.figure(chart).axes[0].get_ylim()
     assert (bottom, top > 10) == (0, True)
@@ -75,7 +75,7 @@ def test_numbers_as_text() -> None:
     assert text.interval(Interval(None, None)) == "n too small for an interval"
 
 
-def test_code_is_fenced_so_that_its_own_backticks_do_not_end_it() -> None:
+def test_code_with_backticks_gets_a_longer_fence() -> None:
     def fence(text: str) -> str:
         return markdown.render(Report("r", "T", (Section("S", (Code(text),)),)), charts=False).split("\n\n", 2)[2]
 
@@ -83,7 +83,7 @@ def test_code_is_fenced_so_that_its_own_backticks_do_not_end_it() -> None:
     assert fence("one ` two ```` four") == "`````text\none ` two ```` four\n`````\n"
 
 
-def test_stacked_bars_begin_where_the_piece_before_ends() -> None:
+def test_stacked_bars_begin_at_the_end_of_the_previous_segment() -> None:
     chart = Chart(
         name="s",
         kind="stacked",

@@ -68,7 +68,7 @@ def test_the_key_metrics_are_those_of_the_made_run(resources_dir: Path) -> None:
     assert "**100.0 ms faster** than without it (9.1 %): 1.000 s (n = 20) against 1.100 s (n = 20)" in block
 
 
-def test_memory_is_read_before_within_and_after_a_case(resources_dir: Path) -> None:
+def test_memory_is_read_before_during_and_after_a_case(resources_dir: Path) -> None:
     _, text = exported(resources_dir)
     (rows,) = tables(text, "Memory")
     assert rows["idle_baseline / idle"] == [
@@ -80,11 +80,13 @@ def test_memory_is_read_before_within_and_after_a_case(resources_dir: Path) -> N
     assert rows["memory_leak / n01"][:7] == [
         "service + media workers", "40", "150.0", "160.0", "170.0", "170.0", "20.0",
     ]  # fmt: skip
-    assert not any(name.startswith(("cache_efficiency", "network_bandwidth")) for name in rows)  # no rest around them
+    assert not any(
+        name.startswith(("cache_efficiency", "network_bandwidth")) for name in rows
+    )  # no cooldown around them
     assert "all of it was released after the cooldown" in text
 
 
-def test_cpu_is_the_difference_of_the_samples_around_a_case(resources_dir: Path) -> None:
+def test_cpu_time_is_the_difference_of_the_samples_around_a_case(resources_dir: Path) -> None:
     _, text = exported(resources_dir)
     (rows,) = tables(text, "CPU")
     assert rows["single_job / n01"] == [
@@ -110,7 +112,7 @@ def test_bytes_of_a_job_by_dependency_and_direction(resources_dir: Path) -> None
     assert "The case moved 10.94 Mbit/s with 5 jobs in flight." in text
 
 
-def test_connections_are_counted_at_the_provider_beside_the_client(resources_dir: Path) -> None:
+def test_connections_are_counted_at_provider_and_client(resources_dir: Path) -> None:
     _, text = exported(resources_dir)
     section = text.split("## Connection pooling\n")[1].split("\n## ")[0]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if "| tts" in line]
@@ -123,7 +125,7 @@ def test_connections_are_counted_at_the_provider_beside_the_client(resources_dir
     assert "95 % CI of the difference -106.6 to -93.4 ms." in section
 
 
-def test_hits_stand_beside_the_calls_that_the_providers_did_not_see(resources_dir: Path) -> None:
+def test_cache_hits_are_shown_with_the_saved_calls(resources_dir: Path) -> None:
     _, text = exported(resources_dir)
     section = text.split("## Cache efficiency\n")[1].split("\n## ")[0]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if "| audio" in line]
@@ -138,7 +140,7 @@ def test_hits_stand_beside_the_calls_that_the_providers_did_not_see(resources_di
     assert "Jobs with known prompts answer **600.0 ms faster** than those of `cold` (60.0 %)" in section
 
 
-def test_a_bill_has_a_line_for_everything_that_a_job_used(resources_dir: Path) -> None:
+def test_the_cost_table_has_a_line_for_each_resource(resources_dir: Path) -> None:
     _, text = exported(resources_dir)
     lines, cases, prices = tables(text, "Infrastructure cost")
     assert [(name, row[0], row[4]) for name, row in lines.items()] == [
@@ -160,7 +162,7 @@ def test_a_bill_has_a_line_for_everything_that_a_job_used(resources_dir: Path) -
     assert "best throughput of one instance in this report: 10.00 jobs/s" in text
 
 
-def test_failed_jobs_are_paid_by_those_that_gave_a_video(resources_dir: Path) -> None:
+def test_the_cost_of_failed_jobs_is_charged_to_completed_jobs(resources_dir: Path) -> None:
     lines = (resources_dir / "jobs.jsonl").read_text().splitlines()
     place = '"scenario":"single_job","case":"n01","index":{},'
     failing = tuple(place.format(i) for i in range(5))
@@ -175,7 +177,7 @@ def test_failed_jobs_are_paid_by_those_that_gave_a_video(resources_dir: Path) ->
     assert (cases[4], cases[7]) == ("88.56", "17.71")  # 70.85 x 25 / 20, and a fifth of it
 
 
-def test_another_price_list_changes_the_cost_alone(resources_dir: Path, tmp_path: Path) -> None:
+def test_another_price_list_changes_only_the_cost(resources_dir: Path, tmp_path: Path) -> None:
     path = tmp_path / "prices.yaml"
     path.write_text(PRICES_FILE.read_text().replace("currency: USD", "currency: EUR").replace("0.011", "0.022"))
     export(resources_dir, None, charts=False, prices=path)
@@ -184,7 +186,7 @@ def test_another_price_list_changes_the_cost_alone(resources_dir: Path, tmp_path
     assert "**87 % of the cost of a job: Pictures:**" in text
 
 
-def test_a_wrong_price_list_writes_nothing(resources: object, run_dir: Path, tmp_path: Path) -> None:
+def test_an_invalid_price_list_writes_nothing(resources: object, run_dir: Path, tmp_path: Path) -> None:
     path = tmp_path / "prices.yaml"
     path.write_text(PRICES_FILE.read_text().replace("value: 15.0", "value: -15.0").replace("GiB-hour", "GB-hour"))
     with pytest.raises(PricesError, match="write a number of 0 or more"):
@@ -193,7 +195,7 @@ def test_a_wrong_price_list_writes_nothing(resources: object, run_dir: Path, tmp
     assert not (run_dir / "measurements.json").exists()
 
 
-def test_the_command_refuses_a_wrong_price_list_with_all_its_errors(resources_dir: Path, tmp_path: Path) -> None:
+def test_all_errors_of_a_price_list_are_reported(resources_dir: Path, tmp_path: Path) -> None:
     path = tmp_path / "prices.yaml"
     path.write_text(PRICES_FILE.read_text().replace("value: 15.0", "value: -15.0").replace("GiB-hour", "GB-hour"))
     before = (resources_dir / "reports" / "resources_report.md").read_bytes()
@@ -206,7 +208,7 @@ def test_the_command_refuses_a_wrong_price_list_with_all_its_errors(resources_di
     assert (resources_dir / "reports" / "resources_report.md").read_bytes() == before
 
 
-def test_a_leak_is_found_and_a_service_that_only_breathes_has_none(resources_dir: Path) -> None:
+def test_a_leak_is_found_and_fluctuation_is_not_a_leak(resources_dir: Path) -> None:
     _, text = exported(resources_dir)
     assert ": **LEAK**." in text
     assert "slope 500 kB per job (Theil-Sen, 95 % CI 500 kB to 500 kB)" in text
@@ -226,7 +228,7 @@ def test_a_leak_is_found_and_a_service_that_only_breathes_has_none(resources_dir
     assert (done.status, done.exit_code) == (Status.PASS, 0)
 
 
-def test_too_few_samples_are_inconclusive_and_never_no_leak(resources_dir: Path) -> None:
+def test_too_few_samples_are_inconclusive(resources_dir: Path) -> None:
     def thin(series: SampleSeries) -> SampleSeries:
         return msgspec.structs.replace(series, times=series.times[::4], values=series.values[::4])
 
@@ -278,7 +280,7 @@ def test_the_samples_are_kept_so_that_the_report_is_the_same_without_prometheus(
     assert kept == [(resources_dir / name).read_bytes() for name in names]
 
 
-def test_raw_samples_have_their_own_times_and_stop_with_the_rest(measured_resources: Path) -> None:
+def test_raw_samples_have_their_own_times_and_stop_with_the_cooldown(measured_resources: Path) -> None:
     document = json.loads((measured_resources / "measurements.json").read_text())
     (series,) = [
         s
@@ -296,14 +298,14 @@ def test_raw_samples_have_their_own_times_and_stop_with_the_rest(measured_resour
     assert series["labels"] == {"instance": "a", "job": "service"}
 
 
-def test_a_query_that_is_no_selector_is_refused_as_a_range(prometheus_url: str) -> None:
+def test_a_range_query_must_be_a_selector(prometheus_url: str) -> None:
     prometheus = connect(prometheus_url)
     with pytest.raises(QueryError, match="no range vector"):
         prometheus.matrix("vector(1)", 1_790_000_100)
     prometheus.close()
 
 
-def test_cases_that_did_not_run_are_said_to_be_missing(resources_dir: Path) -> None:
+def test_missing_cases_are_reported(resources_dir: Path) -> None:
     change_run(resources_dir, lambda run: msgspec.structs.replace(run, scenarios=run.scenarios[:1]))
     done, text = exported(resources_dir)
     assert done.verdicts == ()
@@ -313,7 +315,7 @@ def test_cases_that_did_not_run_are_said_to_be_missing(resources_dir: Path) -> N
     assert "Cost per 1,000 jobs: no data." in text
 
 
-def test_what_a_case_switched_stands_in_the_workload(resources_dir: Path) -> None:
+def test_toggles_of_a_case_are_in_the_workload_table(resources_dir: Path) -> None:
     _, text = exported(resources_dir)
     section = text.split("## Workload\n")[1].split("\n## ")[0]
     assert "| idle " in section
@@ -343,7 +345,7 @@ def series(times: list[float], values: list[float]) -> SampleSeries:
     )
 
 
-def test_series_add_up_from_when_all_are_known() -> None:
+def test_series_are_summed_from_the_time_all_have_a_sample() -> None:
     assert total([series([1, 2], [10, 20]), series([1, 2], [1, 2])]) == ((1, 11), (2, 22))
 
     assert total([series([1, 2, 3], [10, 20, 30]), series([1.5, 2.5], [1, 2])]) == (
@@ -351,14 +353,14 @@ def test_series_add_up_from_when_all_are_known() -> None:
     )  # fmt: skip
 
 
-def test_samples_are_told_apart_by_the_ends_of_the_case() -> None:
+def test_samples_are_assigned_by_start_and_end_of_the_case() -> None:
     found = ProcessSamples(2.0, 4.0, ((1.0, 1.0), (1.9, 2.0), (2.5, 3.0), (3.5, 4.0), (4.1, 5.0), (5.0, 6.0)))
     assert (found.before, found.after, found.last) == ((1.9, 2.0), (4.1, 5.0), (5.0, 6.0))
     assert found.within == ((2.5, 3.0), (3.5, 4.0))
     assert ProcessSamples(2.0, 4.0, ((2.5, 3.0),)).last is None
 
 
-def test_every_error_of_a_reading_is_named(tmp_path: Path) -> None:
+def test_all_errors_of_a_gauge_query_are_named(tmp_path: Path) -> None:
     path = tmp_path / "slis.yaml"
     path.write_text(
         "version: 1\nslis: []\nreadings:\n"
@@ -376,7 +378,7 @@ def test_every_error_of_a_reading_is_named(tmp_path: Path) -> None:
     ]
 
 
-def test_without_the_providers_log_of_calls_nothing_is_said_to_be_saved(resources_dir: Path) -> None:
+def test_without_a_call_log_no_savings_are_reported(resources_dir: Path) -> None:
     (resources_dir / "calls.jsonl").unlink()
     _, text = exported(resources_dir)
     rates, pooled = (

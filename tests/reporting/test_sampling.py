@@ -8,7 +8,7 @@ from tests.reporting.evidence_of import evidence
 from tests.reporting.made_run import MadeRun
 
 
-def test_a_sample_of_a_level_is_seeded_and_without_repetition(made: MadeRun) -> None:
+def test_a_sample_of_a_level_is_seeded_and_without_replacement(made: MadeRun) -> None:
     known = evidence(made)
     sample = level_sample(known, "concurrent_load", "n20", 30)
     assert len({job.index for job in sample}) == 30
@@ -19,7 +19,7 @@ def test_a_sample_of_a_level_is_seeded_and_without_repetition(made: MadeRun) -> 
     assert len(level_sample(known, "concurrent_load", "n20", 500)) == 200
 
 
-def test_the_slowest_are_of_the_whole_dimension(made: MadeRun) -> None:
+def test_the_slowest_jobs_are_selected_from_the_whole_dimension(made: MadeRun) -> None:
     done = [job for job in made.jobs if job.outcome is Outcome.COMPLETED and not job.warmup]
     expected = sorted(done, key=lambda job: job.done - job.due)[-1:-4:-1]
     assert slowest(evidence(made), "performance") == expected
@@ -44,7 +44,7 @@ def test_one_failed_job_of_each_kind_comes_first(made: MadeRun) -> None:
     assert found[1] == late
 
 
-def test_cancelled_and_aborted_jobs_did_not_fail(made: MadeRun) -> None:
+def test_cancelled_and_aborted_jobs_are_not_failed_jobs(made: MadeRun) -> None:
     ends = iter([Outcome.CANCELLED, Outcome.ABORTED, *[Outcome.COMPLETED] * 6])
     jobs = [
         msgspec.structs.replace(job, outcome=next(ends)) if job.outcome is Outcome.FAILED else job for job in made.jobs
@@ -52,7 +52,7 @@ def test_cancelled_and_aborted_jobs_did_not_fail(made: MadeRun) -> None:
     assert failed(evidence(made, jobs=jobs), "performance") == []
 
 
-def test_wanted_are_the_samples_and_the_single_jobs(made: MadeRun) -> None:
+def test_traces_of_samples_and_single_jobs_are_fetched(made: MadeRun) -> None:
     known = evidence(made)
     some = wanted(known, 10)
     places = {job.trace_id: (job.scenario, job.case) for job in made.jobs}

@@ -1,4 +1,4 @@
-"""The section on scalability says what the fit says, and refuses what it cannot say."""
+"""The section on scalability: results of the fit, and no statement without enough levels."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def bullets(found: Section) -> tuple[str, ...]:
 FIVE = (1, 5, 10, 20, 50)
 
 
-def test_five_levels_have_coefficients_but_no_intervals() -> None:
+def test_five_levels_give_coefficients_without_intervals() -> None:
     found = section(FIVE, [law(n, 0.05, 0.001, 3.0) for n in FIVE])
     assert table(found) == {
         "alpha": ("0.05", "5 levels are too few"),
@@ -52,7 +52,7 @@ def test_five_levels_have_coefficients_but_no_intervals() -> None:
     assert peak.endswith("a rough estimate.")
 
 
-def test_six_levels_have_intervals_and_a_prediction() -> None:
+def test_six_levels_give_intervals_and_a_prediction() -> None:
     levels = (1, 2, 5, 10, 20, 50)
     noise = (1.01, 0.99, 1.01, 0.99, 1.01, 0.99)
     found = section(levels, [law(n, 0.05, 0.001, 3.0) * f for n, f in zip(levels, noise, strict=True)])
@@ -60,7 +60,7 @@ def test_six_levels_have_intervals_and_a_prediction() -> None:
     assert "estimate" not in bullets(found)[2]
 
 
-def test_a_peak_far_beyond_the_levels_is_no_prediction() -> None:
+def test_a_peak_far_beyond_the_levels_is_not_predicted() -> None:
     found = section(FIVE, [law(n, 0.05, 0.00001, 3.0) for n in FIVE])
     assert bullets(found)[2].startswith("No peak near the levels tested: the law's peak, N\\* = 308,")
 

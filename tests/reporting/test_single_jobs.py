@@ -1,4 +1,4 @@
-"""The sections that are made of traces: where the time goes, and the slowest and failed jobs."""
+"""The sections made from traces: where the time goes, and the slowest and failed jobs."""
 
 from __future__ import annotations
 
@@ -100,14 +100,14 @@ def test_the_pieces_of_a_bar_add_up_to_the_mean_response_time(made: MadeRun) -> 
     assert "n traces = 1 in concurrent_load / n05, 1 in concurrent_load / n50" in chart.caption
 
 
-def test_a_level_whose_jobs_took_no_time_has_no_shares_and_is_left_out(made: MadeRun) -> None:
+def test_a_level_with_zero_time_is_left_out(made: MadeRun) -> None:
     jobs = [job(0, 111, "a"), job(5, 5, "b", case="n50")]
     gathered = TraceEvidence(spans={"a": TRACE, "b": spans("root - 5 5 loadgen loadgen.job")}, per_case=500)
     overview = blocks(critical_path(known(made, jobs, gathered)), Table)[0]
     assert [row[0] for row in overview.rows] == ["concurrent_load / n05"]
 
 
-def test_a_sample_says_that_it_is_one(made: MadeRun) -> None:
+def test_sampling_is_stated(made: MadeRun) -> None:
     jobs = [job(0, 111, f"t{number}", index=number) for number in range(30)]
     gathered = TraceEvidence(spans={f"t{number}": TRACE for number in range(30)}, per_case=20)
     overview = blocks(critical_path(known(made, jobs, gathered)), Table)[0]
@@ -115,7 +115,7 @@ def test_a_sample_says_that_it_is_one(made: MadeRun) -> None:
     assert "a seeded sample" in overview.caption
 
 
-def test_without_traces_the_sections_say_so(made: MadeRun) -> None:
+def test_sections_without_traces_have_a_note(made: MadeRun) -> None:
     gone = known(made, [job(0, 1)], TraceEvidence(absent="Tempo is gone"))
     for section in (critical_path(gone), outliers.section(gone, "performance")):
         assert section.blocks[0] == Paragraph("Traces not available: Tempo is gone.")
@@ -136,14 +136,14 @@ def test_the_slowest_and_the_failed_job_with_their_spans(made: MadeRun) -> None:
     assert len(blocks(section, Code)) == 3
 
 
-def test_at_most_five_failed_jobs_are_shown_and_the_rest_counted(made: MadeRun) -> None:
+def test_at_most_five_failed_jobs_are_shown_and_the_others_counted(made: MadeRun) -> None:
     jobs = [job(0, 9, "bad", index=number, outcome=Outcome.ERROR, error="no") for number in range(12)]
     (bad,) = blocks(outliers.section(known(made, jobs, TraceEvidence()), "performance"), Table)
     assert [row[1] for row in bad.rows] == ["0", "1", "2", "3", "4"]
     assert bad.caption.endswith("12 in all, one of each kind first. 7 more are not shown.")
 
 
-def test_the_tree_of_a_real_job_that_failed() -> None:
+def test_the_tree_of_a_recorded_failed_job() -> None:
     done, trace = recorded("llm_outage")
     tree = span_tree(trace, done.due, seconds_in_spans(trace, done.due, done.done)).splitlines()
     assert [re.sub(r"  +", " | ", line.strip()) for line in tree] == [
@@ -161,7 +161,7 @@ def test_the_tree_of_a_real_job_that_failed() -> None:
     assert tree[5].startswith("        video.job.queue ")
 
 
-def test_a_long_tree_keeps_what_is_on_the_path_or_failed() -> None:
+def test_a_long_tree_keeps_spans_on_the_path_and_failures() -> None:
     done, trace = recorded("tts_failures")
     path = seconds_in_spans(trace, done.due, done.done)
     failed = {span.span_id for span in trace if span.error}
@@ -189,7 +189,7 @@ def test_a_trace_is_linked_into_grafana_where_there_is_one(made: MadeRun) -> Non
     assert blocks(section, Paragraph)[0].text == (
         f"Job 7 of concurrent_load / n50, trace [`b`]({address}); times from its intended start:"
     )
-    assert re.fullmatch(r"[^()\s|]+", address)  # nothing that ends a Markdown link
+    assert re.fullmatch(r"[^()\s|]+", address)  # no character that ends a Markdown link
     parts = urlsplit(address)
     assert parts.path == "/explore"
     panes = json.loads(parse_qs(parts.query)["panes"][0])

@@ -20,7 +20,7 @@ from reelbench.reporting.statistics.intervals import (
 
 
 @pytest.mark.parametrize("q", [0.5, 0.95, 0.99])
-def test_percentile_interval_is_that_of_scipy(q: float) -> None:
+def test_percentile_interval_equals_scipys(q: float) -> None:
     for n in (1, 2, 5, 20, 59, 71, 72, 100, 299, 367, 368, 1000):
         values = np.sort(np.random.default_rng(n).lognormal(size=n))
         expected = stats.quantile_test(values, p=q).confidence_interval(0.95)
@@ -28,7 +28,7 @@ def test_percentile_interval_is_that_of_scipy(q: float) -> None:
         assert percentile(values, q).interval == Interval(*limits), n
 
 
-def test_an_upper_limit_exists_from_this_size_on() -> None:
+def test_smallest_sample_with_an_upper_limit() -> None:
     for q, n in ((0.95, 72), (0.99, 368)):
         assert percentile([float(i) for i in range(n)], q).interval.upper == n - 1
         assert percentile([float(i) for i in range(n - 1)], q).interval.upper is None
@@ -40,9 +40,7 @@ def test_a_percentile_is_an_observed_value() -> None:
 
 
 @pytest.mark.parametrize(("method", "interval"), [("wilson", proportion), ("exact", exact_proportion)])
-def test_interval_of_a_proportion_is_that_of_scipy(
-    method: str, interval: Callable[[int, int], Proportion | None]
-) -> None:
+def test_interval_of_a_proportion_equals_scipys(method: str, interval: Callable[[int, int], Proportion | None]) -> None:
     for k, n in ((0, 1), (1, 1), (0, 20), (1, 20), (19, 20), (20, 20), (25, 50), (396, 400), (3, 10_000)):
         expected = stats.binomtest(k, n).proportion_ci(0.95, method=method)
         found = interval(k, n)
@@ -50,7 +48,7 @@ def test_interval_of_a_proportion_is_that_of_scipy(
         assert (found.value, found.lower, found.upper) == pytest.approx((k / n, expected.low, expected.high), abs=1e-10)
 
 
-def test_none_of_fifty_still_allows_seven_per_cent() -> None:
+def test_zero_of_fifty_has_an_upper_limit_of_seven_percent() -> None:
     found = exact_proportion(0, 50)
     assert found is not None
     assert (found.lower, found.upper) == (0.0, pytest.approx(1 - 0.025 ** (1 / 50)))
@@ -58,7 +56,7 @@ def test_none_of_fifty_still_allows_seven_per_cent() -> None:
     assert exact_proportion(0, 0) is None
 
 
-def test_interval_of_a_mean_is_that_of_scipy() -> None:
+def test_interval_of_a_mean_equals_scipys() -> None:
     values = [6.7, 4.8, 5.1, 9.0]
     expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     found = mean_interval(values)
@@ -83,7 +81,7 @@ def test_summary_of_a_known_sample() -> None:
     assert summary.stddev == pytest.approx(math.sqrt(5 / 3))
 
 
-def test_nothing_and_one_value() -> None:
+def test_zero_values_and_one_value() -> None:
     assert summarize([]) is None
     assert proportion(0, 0) is None
     one = summarize([2.0])

@@ -1,4 +1,4 @@
-"""The page of the telemetry contract from made declarations."""
+"""The page of the telemetry contract, generated from test declarations."""
 
 from __future__ import annotations
 
@@ -102,6 +102,6 @@ def test_names_of_series_follow_from_unit_and_kind(
         ("<operation> <model>", "chat gpt-4o-mini", True),
     ],
 )
-def test_a_span_fits_the_kind_whose_name_it_has(pattern: str, name: str, fits: bool) -> None:  # noqa: FBT001
+def test_spans_are_matched_to_kinds_by_name(pattern: str, name: str, fits: bool) -> None:  # noqa: FBT001
     span = Span(name=pattern, component="service", kind="internal", meaning="", attributes=())
     assert span.matches(name) is fits

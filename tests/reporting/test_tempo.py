@@ -1,4 +1,4 @@
-"""The client against recorded answers of a Tempo 3.0.3 (`tempo_api/`: request, status and body of each)."""
+"""The client with recorded answers of Tempo 3.0.3 (`tempo_api/` has request, status and body of each)."""
 
 from __future__ import annotations
 
@@ -86,14 +86,14 @@ def test_root_spans_are_searched_by_run_and_scenario(run_dir: Path) -> None:
     assert int(parameters["start"]) < run.started < run.ended < int(parameters["end"])
 
 
-def test_the_recorded_search_is_understood(run_dir: Path) -> None:
+def test_the_recorded_search_is_decoded(run_dir: Path) -> None:
     tempo, _ = client(run_dir, lambda *_: recorded("search_run"))
     assert tempo.root_spans().total() == 6 * len(read_run(run_dir).scenarios)
     tempo, _ = client(run_dir, lambda *_: recorded("search_empty"))
     assert tempo.root_spans() == Counter()
 
 
-def test_a_full_answer_is_asked_again_in_halves(run_dir: Path) -> None:
+def test_a_search_at_its_limit_is_repeated_in_halves(run_dir: Path) -> None:
     run = read_run(run_dir)
     second = int(run.started)
     born = {f"{number:x}": second + number // 3 for number in range(30)}
@@ -131,7 +131,7 @@ def test_failures_of_a_recorded_trace(run_dir: Path) -> None:
     assert failed == [("service", "POST /v1/audio/speech", "503"), ("providers", "POST /v1/audio/speech", "error")]
 
 
-def test_the_wanted_traces_are_fetched_and_those_that_are_not_there_left_out(run_dir: Path) -> None:
+def test_requested_traces_are_fetched_and_missing_ones_left_out(run_dir: Path) -> None:
     here = {f"{number:032x}" for number in range(1, 10)}
 
     def answer(path: str, _: dict[str, str]) -> tuple[int, Any]:
@@ -147,7 +147,7 @@ def test_the_wanted_traces_are_fetched_and_those_that_are_not_there_left_out(run
     assert sorted(fetched) == sorted(f"/api/v2/traces/{trace}" for trace in [*here, "f" * 32])
 
 
-def test_a_tempo_that_breaks_off_leaves_the_counts_and_says_why(run_dir: Path) -> None:
+def test_when_tempo_fails_midway_counts_remain_with_the_reason(run_dir: Path) -> None:
     def answer(path: str, _: dict[str, str]) -> tuple[int, Any]:
         return (200, {"traces": []}) if path == "/api/search" else (500, "overloaded")
 
@@ -171,7 +171,7 @@ def test_recorded_traceql_metrics(run_dir: Path) -> None:
     assert fake.asked[0][0] == "/api/metrics/query"
 
 
-def test_settling_polls_until_all_are_there_or_the_deadline(run_dir: Path) -> None:
+def test_polling_ends_when_all_traces_are_stored_or_at_the_deadline(run_dir: Path) -> None:
     shown = 0
 
     def answer(_: str, parameters: dict[str, str]) -> tuple[int, Any]:
@@ -192,7 +192,7 @@ def test_settling_polls_until_all_are_there_or_the_deadline(run_dir: Path) -> No
     assert (tempo.settle(5, deadline=4, clock=lambda: now, sleep=sleep), now) == (3, 6.0)
 
 
-def test_errors_say_what_is_wrong(run_dir: Path) -> None:
+def test_errors_name_the_cause(run_dir: Path) -> None:
     tempo, _ = client(run_dir, lambda *_: (400, recorded("search_bad_query")[1]))
     with pytest.raises(QueryError, match="HTTP 400 to /api/metrics/query: invalid TraceQL query: parse error"):
         tempo.metrics("{span.run_id=")

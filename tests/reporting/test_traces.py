@@ -47,13 +47,13 @@ def test_failures_attempts_and_scenes_are_read() -> None:
     assert [span.error for span in trace if span.service == "providers" and span.error] == ["503", "503"]
 
 
-def test_a_batch_that_was_sent_twice_counts_once_in_a_trace() -> None:
+def test_duplicate_batches_count_once_in_a_trace() -> None:
     one, other = TraceSpan(1, 2, "s", "n", "a", ""), TraceSpan(0, 3, "s", "n", "b", "")
     assert in_order([one, other, one]) == (other, one)
 
 
 @pytest.mark.parametrize("time", ["soon", "", "9" * 400])
-def test_a_span_whose_time_is_none_is_left_out(run_dir: Path, time: str) -> None:
+def test_a_span_without_valid_times_is_left_out(run_dir: Path, time: str) -> None:
     path = run_dir / "traces" / "loadgen.jsonl"
     trace = trace_of("throughput", "n50", 50)
     lines = path.read_text().splitlines(keepends=True)
@@ -75,7 +75,7 @@ def test_an_unfinished_last_line_is_left_out(run_dir: Path) -> None:
     assert (counts.total(), traces.damaged) == (1410 + 18 - 1, 1)
 
 
-def test_no_traces_is_not_zero_spans(tmp_path: Path) -> None:
+def test_missing_traces_are_not_zero_spans(tmp_path: Path) -> None:
     assert FileTraces(tmp_path / "traces").root_spans() is None
     (tmp_path / "traces").mkdir()
     (tmp_path / "traces" / "loadgen.jsonl").touch()
@@ -84,7 +84,7 @@ def test_no_traces_is_not_zero_spans(tmp_path: Path) -> None:
     assert counts.total() == 0
 
 
-def test_the_spans_of_one_trace_over_files(tmp_path: Path) -> None:
+def test_spans_of_a_trace_are_collected_from_several_files(tmp_path: Path) -> None:
     ids = []
     parent = None
     for service in ("loadgen", "service"):

@@ -39,7 +39,7 @@ def test_independent_samples_give_the_plain_test_and_interval() -> None:
         (40, 0.9, 4, 0.05, 0.9483149303386071, 0.0, 19276.438429450987 / 7337.333333333333),
     ],
 )
-def test_correlated_samples_widen_the_variance_as_hamed_and_rao(  # noqa: PLR0917 - a row of the table
+def test_correlation_widens_the_variance_as_in_hamed_and_rao(  # noqa: PLR0917 - a row of the table
     n: int, rho: float, seed: int, slope: float, p: float, sen: float, inflation: float
 ) -> None:
     values = [round(value, 1) for value in ar1(np.random.default_rng(seed), n, rho, slope)]
@@ -49,7 +49,7 @@ def test_correlated_samples_widen_the_variance_as_hamed_and_rao(  # noqa: PLR091
     assert result.inflation == pytest.approx(inflation)
 
 
-def test_a_straight_line_has_its_slope_and_no_doubt() -> None:
+def test_a_straight_line_has_its_exact_slope() -> None:
     result = trend([0.0, 0.5, 2.0, 3.0, 4.5, 5.0, 7.0], [1.0, 2.0, 5.0, 7.0, 10.0, 11.0, 15.0])
     assert result is not None
     assert (result.slope, result.interval.lower, result.interval.upper) == (2.0, 2.0, 2.0)
@@ -72,10 +72,8 @@ def test_four_samples_are_too_few() -> None:
 
 
 @pytest.mark.parametrize(("n", "most_alarms", "least_found"), [(18, 0.19, 0.35), (60, 0.13, 0.90)])
-def test_how_often_the_test_alone_is_wrong_on_strongly_correlated_noise(
-    n: int, most_alarms: float, least_found: float
-) -> None:
-    """Rises found in noise without one, and rises of a tenth of the noise's innovations found; correlation 0.8."""
+def test_error_rates_of_the_trend_test_on_correlated_noise(n: int, most_alarms: float, least_found: float) -> None:
+    """Rises found in noise without a trend, and found rises of a tenth of the innovations; correlation 0.8."""
     rng = np.random.default_rng(7)
 
     def share(slope: float) -> float:
@@ -87,8 +85,8 @@ def test_how_often_the_test_alone_is_wrong_on_strongly_correlated_noise(
     assert power >= least_found
 
 
-def test_the_rule_with_a_budget_raises_no_alarm_and_misses_no_leak_of_twice_the_budget() -> None:
-    """MB a job with 3.3 jobs a sample, innovations of 0.3 MB, a budget of 0.1 MB a job: as a run of 18 samples."""
+def test_the_leak_rule_has_no_false_alarm_and_finds_twice_the_budget() -> None:
+    """18 samples of 3.3 jobs each, innovations of 0.3 MB, a budget of 0.1 MB per job."""
     rng = np.random.default_rng(7)
 
     def alarms(leak: float) -> int:

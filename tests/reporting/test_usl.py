@@ -1,4 +1,4 @@
-"""The fit of the Universal Scalability Law, against scipy's and against curves that are known."""
+"""The fit of the Universal Scalability Law, compared with scipy and with known curves."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def test_the_coefficients_of_a_known_curve_are_found() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_noisy_fit_and_its_intervals_are_those_of_scipy(seed: int) -> None:
+def test_a_noisy_fit_and_its_intervals_equal_scipys(seed: int) -> None:
     measured = noisy(seed, 0.06, 0.0008, 3.0, 0.02)
     expected, covariance = optimize.curve_fit(
         lambda n, a, b, g: g * n / (1 + a * (n - 1) + b * n * (n - 1)), LEVELS, measured, p0=(0.05, 0.001, 3)
     )
-    assert np.all(expected > 0)  # so that scipy's fit without bounds is the bounded one
+    assert np.all(expected > 0)  # so scipy's unbounded fit equals the bounded one
     found = fit(LEVELS, measured)
     assert found is not None
     coefficients = (found.alpha, found.beta, found.gamma)
@@ -59,7 +59,7 @@ def test_a_noisy_fit_and_its_intervals_are_those_of_scipy(seed: int) -> None:
 
 
 @pytest.mark.parametrize(("seed", "at_bound"), [(0, (False, True)), (1, (False, False)), (2, (True, False))])
-def test_a_fit_at_its_bounds_is_scipys_bounded_minimum(seed: int, at_bound: tuple[bool, bool]) -> None:
+def test_a_fit_at_its_bounds_equals_scipys_bounded_fit(seed: int, at_bound: tuple[bool, bool]) -> None:
     measured = noisy(seed, 0.02, 0.0, 3.0, 0.08)
     bounded = optimize.least_squares(
         lambda p: [law(n, *p) - y for n, y in zip(LEVELS, measured, strict=True)],
@@ -84,7 +84,7 @@ def test_throughput_is_greatest_at_the_peak() -> None:
     assert found.ceiling is None
 
 
-def test_without_coherency_there_is_no_peak_but_amdahls_ceiling() -> None:
+def test_without_coherency_the_limit_is_amdahls_law() -> None:
     saturated = fit([1, 5, 10, 20, 50], [2.9, 11.0, 16.0, 18.5, 24.0])
     assert saturated is not None
     assert saturated.beta.at_bound
@@ -93,7 +93,7 @@ def test_without_coherency_there_is_no_peak_but_amdahls_ceiling() -> None:
     assert saturated.at(1e9) == pytest.approx(saturated.ceiling)
 
 
-def test_goodness_of_fit_is_that_of_the_residuals() -> None:
+def test_goodness_of_fit_is_computed_from_the_residuals() -> None:
     measured = noisy(3, 0.06, 0.0008, 3.0, 0.05)
     found = fit(LEVELS, measured)
     assert found is not None
@@ -111,7 +111,7 @@ def test_five_levels_give_no_intervals(levels: int, limits: bool) -> None:  # no
     assert (found.gamma.interval != Interval(None, None)) is limits
 
 
-def test_three_levels_are_no_fit() -> None:
+def test_three_levels_cannot_be_fitted() -> None:
     assert fit([1, 5, 10], [1.0, 4.0, 6.0]) is None
     assert fit([1, 5, 10, 10], [1.0, 4.0, 6.0, 6.1]) is None
     assert fit([1, 5, 10, 20], [1.0, 4.0, 0.0, 6.1]) is None

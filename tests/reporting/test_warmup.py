@@ -37,7 +37,7 @@ def test_figures_without_and_with_the_warm_up(made: MadeRun) -> None:
     )
 
 
-def test_slow_warm_up_jobs_are_seen(made: MadeRun) -> None:
+def test_slow_warm_up_jobs_are_visible(made: MadeRun) -> None:
     jobs = [msgspec.structs.replace(j, done=j.due + 30) if j.warmup else j for j in made.jobs]
     found = rows(made, jobs=jobs)["single_request / n01"]
     assert found[2] == "0.621"

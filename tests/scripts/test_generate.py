@@ -1,4 +1,4 @@
-"""scripts/generate.py as a user types it."""
+"""The command ``scripts/generate.py``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def generated(*arguments: str) -> subprocess.CompletedProcess[str]:
     return invoke("generate.py", *arguments)
 
 
-def test_check_names_what_is_stale_and_writes_nothing(tmp_path: Path) -> None:
+def test_check_names_stale_files_and_writes_nothing(tmp_path: Path) -> None:
     assert generated("--root", str(tmp_path)).returncode == 0
     assert generated("--root", str(tmp_path), "--check").returncode == 0
     live, extra = tmp_path / "grafana" / "dashboards" / "live.json", tmp_path / "prometheus" / "rules" / "old.yml"
@@ -57,7 +57,7 @@ def test_every_error_of_the_catalogue_is_printed_and_nothing_written(tmp_path: P
     assert not (tmp_path / "out").exists()
 
 
-def test_everything_that_the_dashboards_miss_is_printed_at_once_and_nothing_written(tmp_path: Path) -> None:
+def test_all_missing_indicators_are_printed_at_once_and_nothing_written(tmp_path: Path) -> None:
     catalogue = tmp_path / "slis.yaml"
     text = CATALOGUE_FILE.read_text().replace("id: response_time_p95\n", "id: another_p95\n")
     text = text.replace("id: recovery_rate\n", "id: recovery\n").replace("loadgen_jobs_total{", "loadgen_job_total{", 1)
@@ -75,8 +75,8 @@ def test_everything_that_the_dashboards_miss_is_printed_at_once_and_nothing_writ
     assert not (tmp_path / "out").exists()
 
 
-def test_a_catalogue_of_no_more_than_the_dashboards_need_is_enough(tmp_path: Path) -> None:
-    """Groups of panels without anything to show are left out; none of them is in the way."""
+def test_a_catalogue_with_only_the_needed_indicators_is_enough(tmp_path: Path) -> None:
+    """Groups of panels without content are left out."""
     entry = """
   - id: {id}
     title: {id}
@@ -117,7 +117,7 @@ def test_a_new_price_makes_the_dashboard_of_resources_stale(tmp_path: Path) -> N
     assert done.stderr == f"error: {prices}: prices: tts: value is 'fifteen'; write a number of 0 or more\n"
 
 
-def test_a_checkout_that_is_not_there_is_not_called_stale(tmp_path: Path) -> None:
+def test_a_missing_checkout_is_not_reported_as_stale(tmp_path: Path) -> None:
     root = tmp_path / "absent"
     done = generated("--root", str(root), "--check")
     assert (done.returncode, done.stdout) == (2, "")
@@ -164,7 +164,7 @@ NEW = """
 """
 
 
-def test_indicators_that_come_later_get_rules_panels_and_pages_by_themselves(tmp_path: Path) -> None:
+def test_new_indicators_get_rules_panels_and_pages(tmp_path: Path) -> None:
     catalogue = tmp_path / "slis.yaml"
     catalogue.write_text(CATALOGUE_FILE.read_text() + NEW)
     made = generate(catalogue)

@@ -1,4 +1,4 @@
-"""Telemetry of a real run that is dropped on purpose: the reports must see that it is missing."""
+"""Telemetry of a real run is dropped on purpose: the reports must detect the loss."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCENARIO = "single_request"
 
 @needs(SCENARIO)
 @pytest.mark.acceptance
-def test_telemetry_that_was_dropped_makes_the_verdict_inconclusive(suite: SuiteRun, tmp_path: Path) -> None:
+def test_dropped_telemetry_makes_the_verdict_inconclusive(suite: SuiteRun, tmp_path: Path) -> None:
     for number, drop in enumerate((drop_spans, drop_jobs, drop_from_store)):
         heavy = shutil.ignore_patterns("assets", "prometheus")
         folder = Path(shutil.copytree(suite.folder, tmp_path / str(number), ignore=heavy))
@@ -31,10 +31,10 @@ def test_telemetry_that_was_dropped_makes_the_verdict_inconclusive(suite: SuiteR
 
 
 def drop_spans(folder: Path) -> str:
-    """Take the batches with the last root spans of a scenario out of the file, as a killed exporter would."""
+    """Remove the batches with the last root spans of a scenario from the file, as if the exporter had been killed."""
 
     def roots(line: str) -> int:
-        """Measured jobs of the scenario whose root span is in a batch."""
+        """Number of measured jobs of the scenario whose root span is in a batch."""
         spans = [
             {a["key"]: a["value"] for a in span.get("attributes", [])}
             for resource in json.loads(line)["resourceSpans"]
@@ -55,7 +55,7 @@ def drop_spans(folder: Path) -> str:
 
 
 def drop_jobs(folder: Path) -> str:
-    """Prometheus answers with three jobs less, as after missed scrapes."""
+    """Reduce Prometheus' count by three jobs, as after missed scrapes."""
     path = folder / "measurements.json"
     kept = json.loads(path.read_text())
     (counted,) = [
@@ -69,7 +69,7 @@ def drop_jobs(folder: Path) -> str:
 
 
 def drop_from_store(folder: Path) -> str:
-    """The service's list lacks an accepted job."""
+    """Remove an accepted job from the service's list."""
     path = folder / "run.json"
     record = json.loads(path.read_text())
     (scenario,) = [s for s in record["scenarios"] if s["name"] == SCENARIO]

@@ -1,4 +1,4 @@
-"""A burst of arrivals on the real embedded stack, as a user runs it."""
+"""A burst of arrivals on the real embedded stack, run with the users' command."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.acceptance import SuiteRun, needs
 
 @needs("spike")
 @pytest.mark.acceptance
-def test_a_spike_is_sent_as_planned_counted_alike_everywhere_and_reported(suite: SuiteRun) -> None:
+def test_a_spike_is_sent_as_planned_reconciled_and_reported(suite: SuiteRun) -> None:
     (case,) = suite.scenario("spike").cases
     lines = (json.loads(line) for line in (suite.folder / "plan.jsonl").read_text().splitlines())
     planned = [line["due"] for line in lines if line["scenario"] == "spike" and "due" in line]

@@ -1,4 +1,4 @@
-"""The reliability scenarios as a user runs them, on the embedded stack: faults, baselines, and a killed service."""
+"""The reliability scenarios on the embedded stack, run with the users' command: faults, baselines, a killed service."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.acceptance
 
 
 def alone(runs: Path, *scenarios: str, **environment: str) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """A run of some scenarios by the suite, and what became of it; nothing may be left behind."""
+    """Run some scenarios with the suite; return the results and check that no process remains."""
     chosen = [part for name in scenarios for part in ("--scenario", name)]
     done = run("run_suite.py", "--embedded", "--no-charts", "--runs", str(runs), *chosen, **environment)
     assert left_behind(runs) == []
@@ -45,12 +45,12 @@ def faults(record: RunRecord, scenario: str) -> list[FaultRecord]:
 
 @pytest.fixture
 def finished(suite: SuiteRun) -> tuple[Path, str]:
-    """The run of the acceptance suite, and what it printed."""
+    """The run of the acceptance suite and its output."""
     return suite.folder, suite.printed
 
 
 @needs(*names("reliability"))
-def test_the_report_says_pass_with_everything_switched_on(suite: SuiteRun) -> None:
+def test_the_report_passes_with_all_toggles_on(suite: SuiteRun) -> None:
     lines = suite.printed.splitlines()
     assert lines[lines.index("reliability: PASS") + 1] == str(suite.report("reliability"))
     assert suite.record.switches is not None
@@ -58,7 +58,7 @@ def test_the_report_says_pass_with_everything_switched_on(suite: SuiteRun) -> No
 
 
 @needs(*names("reliability"))
-def test_every_scenario_leaves_a_service_at_rest(finished: tuple[Path, str]) -> None:
+def test_every_scenario_leaves_an_idle_service(finished: tuple[Path, str]) -> None:
     for scenario in read_run(finished[0]).scenarios:
         audit = scenario.audit
         assert audit is not None
@@ -66,7 +66,7 @@ def test_every_scenario_leaves_a_service_at_rest(finished: tuple[Path, str]) -> 
 
 
 @needs("tts_failures")
-def test_retries_hide_a_provider_that_fails_exactly_30_percent_of_its_calls(finished: tuple[Path, str]) -> None:
+def test_retries_hide_a_provider_that_fails_30_percent_of_its_calls(finished: tuple[Path, str]) -> None:
     folder, _ = finished
     (fault,) = faults(read_run(folder), "tts_failures")
     assert fault.seen is not None
@@ -106,7 +106,7 @@ def test_no_job_is_lost_while_the_store_is_away(finished: tuple[Path, str]) -> N
     assert fault.ended is not None
     assert len([job for job in jobs if fault.started <= job.sent <= fault.ended]) >= 8
     accepted = [job for job in jobs if job.accepted is not None]
-    # A job that the store alone knows cannot be read while it is away: one of each slot can have ended just before.
+    # Jobs that are only in the store cannot be read during the outage: one per virtual user can have just ended.
     unread = [job for job in accepted if job.outcome is not Outcome.COMPLETED]
     assert len(unread) <= 4
     for job in unread:
@@ -118,17 +118,17 @@ def test_no_job_is_lost_while_the_store_is_away(finished: tuple[Path, str]) -> N
 
 
 @needs("partial_failures")
-def test_videos_without_the_refused_scenes_are_made_all_the_same(finished: tuple[Path, str]) -> None:
+def test_videos_are_completed_without_the_rejected_scenes(finished: tuple[Path, str]) -> None:
     folder, _ = finished
     (fault,) = faults(read_run(folder), "partial_failures")
     jobs = [job for job in read_jobs(folder) if job.scenario == "partial_failures"]
-    assert (fault.seen, fault.hit) == (CALLS, 20)  # final: none is tried again
+    assert (fault.seen, fault.hit) == (CALLS, 20)  # permanent errors: no retries
     lost = sum((job.scenes or 0) - (job.scenes_completed or 0) for job in jobs)
     assert (lost, {job.outcome for job in jobs}) == (20, {Outcome.COMPLETED})
 
 
 @needs("job_cancellation")
-def test_cancelled_jobs_leave_nothing(finished: tuple[Path, str]) -> None:
+def test_cancelled_jobs_leave_no_data(finished: tuple[Path, str]) -> None:
     folder, _ = finished
     jobs = [job for job in read_jobs(folder) if job.scenario == "job_cancellation"]
     assert {job.outcome for job in jobs} <= {Outcome.CANCELLED, Outcome.COMPLETED}
@@ -137,7 +137,7 @@ def test_cancelled_jobs_leave_nothing(finished: tuple[Path, str]) -> None:
 
 
 @needs("data_integrity")
-def test_every_file_is_what_its_manifest_says(finished: tuple[Path, str]) -> None:
+def test_every_file_matches_its_manifest(finished: tuple[Path, str]) -> None:
     folder, _ = finished
     jobs = [job for job in read_jobs(folder) if job.scenario == "data_integrity"]
     assert {(job.integrity, job.files) for job in jobs} == {("ok", 11)}  # sound and picture of five scenes, the video
@@ -146,7 +146,7 @@ def test_every_file_is_what_its_manifest_says(finished: tuple[Path, str]) -> Non
 
 
 @pytest.mark.extended
-def test_without_retries_30_percent_of_the_calls_fail_for_good(prometheus: PrometheusBinary, tmp_path: Path) -> None:
+def test_without_retries_30_percent_of_the_calls_fail(prometheus: PrometheusBinary, tmp_path: Path) -> None:
     folder, done = alone(tmp_path, "tts_failures", SERVICE_RETRIES="false")
     record = read_run(folder)
     (fault,) = faults(record, "tts_failures")
@@ -178,7 +178,7 @@ def test_without_the_breaker_calls_reach_the_provider_during_the_outage(
 
 
 @pytest.mark.extended
-def test_a_service_that_is_killed_leaves_a_readable_run_and_a_true_verdict(
+def test_a_killed_service_leaves_a_readable_run_and_a_correct_verdict(
     prometheus: PrometheusBinary, tmp_path: Path
 ) -> None:
     started = subprocess.Popen(
@@ -207,7 +207,7 @@ def test_a_service_that_is_killed_leaves_a_readable_run_and_a_true_verdict(
 
 
 def service_of(folder: Path) -> int:
-    """The process of the service whose data lies below a folder."""
+    """The process of the service whose data directory is below a folder."""
     for process in psutil.process_iter(["pid", "cmdline"]):
         try:
             words = process.info["cmdline"] or []

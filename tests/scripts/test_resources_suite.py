@@ -1,4 +1,4 @@
-"""What caches and kept connections save, counted at the providers of the real embedded stack."""
+"""Savings of caches and pooled connections, counted at the providers of the real embedded stack."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def kept(suite: SuiteRun) -> Kept:
 
 
 @OURS
-def test_all_jobs_are_completed_in_both(kept: Kept) -> None:
+def test_all_jobs_are_completed_in_both_scenarios(kept: Kept) -> None:
     mine = ("connection_pooling", "cache_efficiency")
     jobs = Counter((job.case, job.outcome) for job in read_jobs(kept.folder) if job.scenario in mine)
     assert jobs == {
@@ -59,7 +59,7 @@ def test_pooling_opens_fewer_connections_for_the_same_calls(kept: Kept) -> None:
     calls = Counter({name: 15 * count for name, count in JOB.items()})
     assert kept.by_provider("pooled") == kept.by_provider("unpooled") == calls
     assert kept.connections("unpooled") == calls.total() == 165
-    # As many as were on their way at once, and perhaps others that the scenarios before have left open.
+    # As many as were used concurrently, and perhaps connections that earlier scenarios left open.
     assert 11 <= kept.connections("pooled") <= 0.6 * 165
 
 
@@ -71,7 +71,7 @@ def test_the_cache_saves_exactly_the_calls_of_known_prompts(kept: Kept) -> None:
 
 
 @OURS
-def test_hits_of_the_caches_are_the_calls_that_did_not_arrive(kept: Kept, prometheus: PrometheusBinary) -> None:
+def test_cache_hits_equal_the_saved_calls(kept: Kept, prometheus: PrometheusBinary) -> None:
     query = 'sum by (case, result) (last_over_time(cache_requests_total{scenario="cache_efficiency"}[1h]))'
     stack = stack_of(kept.folder)
     with reopen_tsdb(kept.folder, prometheus) as url:
@@ -84,7 +84,7 @@ def test_hits_of_the_caches_are_the_calls_that_did_not_arrive(kept: Kept, promet
 
 
 @OURS
-def test_switches_are_recorded_and_put_back(kept: Kept) -> None:
+def test_toggles_are_recorded_and_restored(kept: Kept) -> None:
     run_record = read_run(kept.folder)
     assert run_record.switches is not None
     assert run_record.switches["cache"] is run_record.switches["pooling"] is True
@@ -104,8 +104,8 @@ def test_switches_are_recorded_and_put_back(kept: Kept) -> None:
 
 
 @pytest.mark.extended
-def test_a_service_that_leaks_on_purpose_is_found_out(prometheus: PrometheusBinary, tmp_path: Path) -> None:
-    """That the normal one is not: the acceptance suite's own objective of `memory_leak`."""
+def test_an_injected_leak_is_detected(prometheus: PrometheusBinary, tmp_path: Path) -> None:
+    """The acceptance suite covers the normal service with its objective of `memory_leak`."""
     options = ["--embedded", "--no-charts", "--scenario", "memory_leak", "--runs", str(tmp_path)]
     done = run("run_suite.py", *options, SERVICE_LEAK_BYTES_PER_JOB="5000000")
     assert (done.returncode, done.stdout.splitlines()[-2]) == (1, "resources: FAIL"), done.stdout

@@ -1,4 +1,4 @@
-"""Several runs of one plan on the real embedded stack, as a user asks for them."""
+"""Several runs of one plan on the real embedded stack, run with the users' command."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.commands import left_behind, run
 
 
 def folders(runs: Path) -> dict[str, Path]:
-    """By the part of their names behind the common one."""
+    """Run folders by the part of their name after the common prefix."""
     return {path.name.split(".", 1)[1]: path for path in runs.iterdir()}
 
 
 @pytest.mark.acceptance
 @pytest.mark.extended
 @pytest.mark.usefixtures("prometheus")
-def test_two_repetitions_are_two_runs_of_one_plan_with_a_report_of_both(tmp_path: Path) -> None:
+def test_two_repetitions_run_one_plan_and_share_a_report(tmp_path: Path) -> None:
     options = ("--embedded", "--no-charts", "--scenario", "component_speed", "--runs", str(tmp_path))
     done = run("run_suite.py", *options, "--repeat", "2")
     assert done.returncode == 0, done.stderr + done.stdout
@@ -47,7 +47,9 @@ def test_two_repetitions_are_two_runs_of_one_plan_with_a_report_of_both(tmp_path
 def test_an_ablation_of_the_cache_runs_with_and_without_it(prometheus: PrometheusBinary, tmp_path: Path) -> None:
     options = ("--embedded", "--no-charts", "--scenario", "cache_efficiency", "--runs", str(tmp_path))
     done = run("run_suite.py", *options, "--ablate", "cache")
-    assert done.returncode == 0, done.stderr + done.stdout  # the run without it has no hit rate, and may
+    assert done.returncode == 0, (
+        done.stderr + done.stdout
+    )  # the run without the cache has no hit rate, which is allowed
     assert left_behind(tmp_path) == []
     made = folders(tmp_path)
     assert set(made) == {"full", "no_cache", "ablation"}

@@ -1,4 +1,4 @@
-"""The commands as a user types them, on the real embedded stack."""
+"""The users' commands on the real embedded stack."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 @pytest.fixture
 def finished(suite: SuiteRun) -> tuple[Path, str]:
-    """The run of the acceptance suite, and what it printed."""
+    """The run of the acceptance suite and its output."""
     assert left_behind(suite.folder.parent) == []
     return suite.folder, suite.printed
 
@@ -100,7 +100,7 @@ def test_client_store_prometheus_and_traces_count_the_same_jobs(finished: tuple[
 
 @pytest.mark.acceptance
 @OURS
-def test_percentiles_by_promql_are_within_5_percent_of_the_exact_ones(finished: tuple[Path, str]) -> None:
+def test_promql_percentiles_are_within_5_percent_of_exact(finished: tuple[Path, str]) -> None:
     folder, _ = finished
     kept = measurements.read(folder)
     assert kept is not None
@@ -128,7 +128,7 @@ def test_every_request_of_every_job_is_recorded(finished: tuple[Path, str]) -> N
 
 @pytest.mark.acceptance
 @OURS
-def test_the_report_of_the_same_run_is_the_same_to_the_byte(suite: SuiteRun) -> None:
+def test_the_report_of_the_same_run_has_the_same_bytes(suite: SuiteRun) -> None:
     folder = suite.folder
     before = digests(folder)
     done = invoke("export_reports.py", str(folder))
@@ -160,7 +160,7 @@ def test_an_interrupted_run_is_saved_and_reported(prometheus: PrometheusBinary, 
     assert left_behind(tmp_path) == []
 
 
-def test_a_target_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+def test_an_unreachable_target_is_one_sentence(tmp_path: Path) -> None:
     done = invoke("run_suite.py", "--target", "http://127.0.0.1:1", "--runs", str(tmp_path / "runs"))
     assert (done.returncode, done.stdout) == (4, "")
     assert done.stderr == (
@@ -170,7 +170,7 @@ def test_a_target_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_target_that_answers_rubbish_is_one_sentence(tmp_path: Path) -> None:
+def test_a_target_with_invalid_answers_is_one_sentence(tmp_path: Path) -> None:
     class Rubbish(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
@@ -221,7 +221,7 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyP
     )
 
 
-def test_a_file_for_runs_and_invalid_addresses_are_reported_with_the_other_mistakes(tmp_path: Path) -> None:
+def test_paths_and_addresses_are_checked_with_the_other_options(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("no folder")
     addresses = {"SERVICE_URL": "foo", "PROMETHEUS_URL": "http://127.0.0.1:1", "TEMPO_URL": "127.0.0.1:3200"}
@@ -240,7 +240,7 @@ def test_a_file_for_runs_and_invalid_addresses_are_reported_with_the_other_mista
 
 @pytest.mark.acceptance
 @pytest.mark.usefixtures("prometheus")
-def test_the_log_that_a_message_names_is_kept_and_nothing_else(tmp_path: Path) -> None:
+def test_only_the_log_named_in_the_message_is_kept(tmp_path: Path) -> None:
     done = run("run_suite.py", "--embedded", "--runs", str(tmp_path), SERVICE_RETRIES="maybe")
     assert (done.returncode, done.stdout) == (4, "")
     folder = only_run(tmp_path)

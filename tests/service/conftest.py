@@ -1,4 +1,4 @@
-"""A running service over providers that obey the test."""
+"""A running service with fake providers that a test controls."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def wav(seconds: float = 0.5, rate: int = 8000, channels: int = 1, width: int = 
 
 
 class FakeProviders:
-    """All three providers; `answers` overrides what a path answers, `gate` closed makes every call hang."""
+    """All three providers; `answers` overrides the answer of a path, and while `gate` is clear every call hangs."""
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
@@ -189,7 +189,7 @@ def fake_providers() -> Iterator[tuple[FakeProviders, str]]:
 
 @contextmanager
 def run_service(url: str, data_dir: Path, **settings: object) -> Iterator[Running]:
-    """A service in a thread; it has media processes of its own when a setting of theirs is given."""
+    """Run a service in a thread; with a media setting it gets its own media processes."""
     spans, reader = InMemorySpanExporter(), InMemoryMetricReader()
     tracer_provider = TracerProvider()
     tracer_provider.add_span_processor(SimpleSpanProcessor(spans))
@@ -231,7 +231,7 @@ def start(providers: FakeProviders, tmp_path: Path) -> Iterator[Callable[..., Ru
 
 @pytest.fixture
 def mock_providers() -> Iterator[str]:
-    """The real mock providers, quick and ready to fail; the address."""
+    """Base URL of the real mock providers, with short latencies and fault injection."""
     quick = {name: {"median": 0.002} for name in ("llm", "tts", "image")}
     with thread_server(create_providers(ProviderSettings(faults=True, **quick))) as (url, _, _):  # type: ignore[arg-type]
         yield url
@@ -239,14 +239,14 @@ def mock_providers() -> Iterator[str]:
 
 @contextmanager
 def run_process(url: str, data_dir: Path, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A service as a process of its own, in a process group of its own; it is ready, and its address is `url`."""
+    """Run a service as a process in its own process group; it is ready at `url`."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "SERVICE_"))}
     environment |= {f"SERVICE_{name}_URL": url for name in ("LLM", "TTS", "IMAGE")}
     environment |= {"SERVICE_DATA_DIR": str(data_dir), "OTEL_TRACES_EXPORTER": "otlp_json_file"}
     environment["SERVICE_CACHE"] = "false"  # tests count calls
-    environment["SERVICE_MEDIA_MEMORY"] = str(128 << 20)  # that much is soon full
+    environment["SERVICE_MEDIA_MEMORY"] = str(128 << 20)  # a small limit, which is soon reached
     environment |= settings
     command = [sys.executable, "-m", "reelbench.service", "--port", str(port)]
     with subprocess.Popen(
@@ -274,7 +274,7 @@ def launch(providers: FakeProviders, tmp_path: Path) -> Iterator[Callable[..., s
 
 @pytest.fixture
 def process(launch: Callable[..., subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
-    """A service as a process of its own, over the fake providers."""
+    """A service as a process, with the fake providers."""
     return launch()
 
 
@@ -287,7 +287,7 @@ def _ready(url: str) -> bool:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One service for tests that leave nothing behind in it."""
+    """One service, shared by tests that clean up after themselves."""
     with (
         fake_providers() as (_, url),
         run_service(url, tmp_path_factory.mktemp("data"), max_upload_bytes=100_000) as running,
@@ -297,7 +297,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def rubbish(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FakeProviders, Running]]:
-    """One service, and providers whose answers every test sets."""
+    """One service, with providers whose answers each test sets."""
     # Without retries and breaker, so that the effect of a bad answer does not depend on earlier tests.
     with (
         fake_providers() as (fake, url),
@@ -308,7 +308,7 @@ def rubbish(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FakeProv
 
 @pytest.fixture(scope="session")
 def files() -> type:
-    """Makers of files, since tests cannot import this module."""
+    """Functions that create test files, since tests cannot import this module."""
 
     class Files:
         png = staticmethod(png)
@@ -322,7 +322,7 @@ def files() -> type:
 
 @pytest.fixture(scope="session", autouse=True)
 def hasty_servers() -> Iterator[None]:
-    """uvicorn looks ten times a second whether it shall stop, and then waits as long again: hundreds of tests would."""
+    """Shorten uvicorn's shutdown, which polls every 0.1 s and waits as long again: too slow for hundreds of tests."""
     hasty = ModuleType("asyncio")
     vars(hasty).update(vars(asyncio) | {"sleep": lambda seconds: asyncio.sleep(seconds / 20)})
     with patch("uvicorn.server.asyncio", hasty):
@@ -343,7 +343,7 @@ def http() -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def create(http: httpx.Client) -> Callable[..., dict[str, object]]:
-    """Creates a job with a document and waits for its end."""
+    """Create a job with a document and wait for its end."""
 
     def make(running: Running, *, wait: float = 10, headers: dict[str, str] | None = None) -> dict[str, object]:
         answer = http.post(

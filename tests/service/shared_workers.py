@@ -1,4 +1,4 @@
-"""Media processes that all services of a test session share: each would else import its own for a fifth of a second."""
+"""Media processes that all services of a test session share, because starting one takes a fifth of a second."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reelbench.service.pipeline.workers import Workers
 
 
 class SharedWorkers:
-    """Stands in for `Workers` in a service of which no test asks what its own processes do."""
+    """Replaces `Workers` in services whose tests do not examine the media processes."""
 
     _lock = threading.Lock()
     _loop: asyncio.AbstractEventLoop | None = None
@@ -21,7 +21,7 @@ class SharedWorkers:
 
     @classmethod
     def processes(cls) -> tuple[int, ...]:
-        """The shared ones, as far as any service has asked for them."""
+        """The shared processes that have been started so far."""
         return cls._pool.pids if cls._loop else ()
 
     def __init__(self, module: str, arguments: list[str], count: int) -> None:
@@ -36,7 +36,7 @@ class SharedWorkers:
 
     @classmethod
     def close(cls) -> None:
-        """End them, and the thread that speaks to them."""
+        """End the processes and the thread that communicates with them."""
         if cls._loop is None:
             return
         asyncio.run_coroutine_threadsafe(cls._pool.__aexit__(), cls._loop).result(5)
@@ -49,7 +49,7 @@ class SharedWorkers:
     def pids(self) -> tuple[int, ...]:
         return self._pool.pids
 
-    async def call(self, request: bytes, timeout: float) -> bytes:  # noqa: ASYNC109 - as `Workers` has it
+    async def call(self, request: bytes, timeout: float) -> bytes:  # noqa: ASYNC109 - the signature of `Workers`
         assert self._loop is not None
         return await asyncio.wrap_future(
             asyncio.run_coroutine_threadsafe(self._pool.call(request, timeout), self._loop)
@@ -59,7 +59,7 @@ class SharedWorkers:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """The shared processes are ended after the last test."""
+        """Do nothing: the shared processes end after the last test."""
 
 
 def own_media_processes() -> list[psutil.Process]:

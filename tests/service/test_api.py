@@ -65,7 +65,7 @@ def test_json_create_without_a_document(client: Any) -> None:
     assert client.videos.poll(answer.json()["id"]).status == "completed"
 
 
-def test_list_pages_in_both_orders_without_gap_or_double(client: Any) -> None:
+def test_pages_have_no_gap_or_duplicate_in_both_orders(client: Any) -> None:
     made = [client.videos.create(prompt=f"video {n}").id for n in range(7)]
     assert [video.id for video in client.videos.list(limit=3, order="asc")] == made
     assert [video.id for video in client.videos.list(limit=2)] == made[::-1]
@@ -120,7 +120,7 @@ def test_manifest_names_every_file_with_its_true_checksum(
     assert manifest["stages"][-1]["ended"] <= times["ended"]
 
 
-def test_wait_answers_with_the_end_or_with_the_present_state_after_the_timeout(
+def test_wait_returns_the_final_state_or_the_current_one_after_the_timeout(
     start: Callable[..., Any], providers: Any, create: Callable[..., Any]
 ) -> None:
     running = start()
@@ -133,7 +133,7 @@ def test_wait_answers_with_the_end_or_with_the_present_state_after_the_timeout(
     assert HTTP.get(path).json()["status"] == "completed"
 
 
-def test_content_of_an_unfinished_job_is_refused(
+def test_content_of_an_unfinished_job_is_rejected(
     start: Callable[..., Any], providers: Any, create: Callable[..., Any]
 ) -> None:
     running = start()
@@ -143,7 +143,7 @@ def test_content_of_an_unfinished_job_is_refused(
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "video_not_ready")
 
 
-def test_lost_content_is_told(start: Callable[..., Any], create: Callable[..., Any]) -> None:
+def test_lost_content_is_reported(start: Callable[..., Any], create: Callable[..., Any]) -> None:
     running = start()
     video = create(running)
     (running.data_dir / video["id"] / "content.mp4").unlink()

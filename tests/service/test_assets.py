@@ -15,7 +15,7 @@ HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0)
 
 
 def raw(running: Any, path: str) -> tuple[int, bytes]:
-    """Send the path as it is: httpx would tidy it up."""
+    """Send the path unchanged; httpx would normalize it."""
     host, port = running.url.removeprefix("http://").split(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=5)
     try:
@@ -43,7 +43,7 @@ def test_every_file_of_the_manifest_is_downloaded_with_its_type(
     assert {asset["media_type"] for asset in assets} == {"audio/wav", "image/png", "video/mp4"}
 
 
-def test_files_of_a_running_job_can_be_had_as_soon_as_they_are_listed(
+def test_files_of_a_running_job_are_available_once_listed(
     start: Callable[..., Any], providers: Any, create: Callable[..., Any]
 ) -> None:
     running = start()
@@ -66,7 +66,7 @@ def test_files_of_a_running_job_can_be_had_as_soon_as_they_are_listed(
     assert HTTP.get(f"{base}/assets/scene-0.wav").content[:4] == b"RIFF"
 
 
-def test_hostile_names_get_nothing_but_404(start: Callable[..., Any], create: Callable[..., Any]) -> None:
+def test_hostile_names_get_404(start: Callable[..., Any], create: Callable[..., Any]) -> None:
     running = start()
     mine, other = create(running), create(running)
     (running.data_dir / "secret").write_text("classified")
@@ -108,7 +108,7 @@ def test_hostile_names_get_nothing_but_404(start: Callable[..., Any], create: Ca
 
 
 @pytest.mark.parametrize("path", ["assets/content.mp4", "content"])
-def test_a_file_lost_is_told_and_a_deleted_video_is_unknown(
+def test_a_lost_file_is_reported_and_a_deleted_video_is_unknown(
     start: Callable[..., Any], create: Callable[..., Any], path: str
 ) -> None:
     running = start()

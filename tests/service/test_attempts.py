@@ -1,4 +1,4 @@
-"""Attempts of the service as the real mock providers see them."""
+"""Attempts of the service, as counted by the real mock providers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def calls(url: str, **query: object) -> list[dict[str, Any]]:
     return list(HTTP.get(f"{url}/faults/calls", params=query).json()["calls"])  # type: ignore[arg-type]
 
 
-def test_each_attempt_says_when_it_was_sent(
+def test_each_attempt_has_the_time_of_sending(
     service: Callable[..., Any], mock_providers: str, create: Callable[..., Any]
 ) -> None:
     put(mock_providers, {"provider": "tts", "kind": "error", "rate": 0.3})
@@ -50,7 +50,7 @@ def test_each_attempt_says_when_it_was_sent(
     )
     sent = sorted(call["sent"] for call in seen)
     assert len(spans) == len(sent) == attempts["tts"]
-    # Two clocks of one machine: the service's does not step.
+    # Two clocks of one machine; the service's clock is not adjusted.
     near = 0.05
     for (begun, ended), at in zip(spans, sent, strict=True):
         assert begun - near <= at <= ended + near
@@ -60,7 +60,7 @@ def test_each_attempt_says_when_it_was_sent(
     assert Counter(call["provider"] for call in calls(mock_providers)) == attempts
 
 
-def test_a_refusal_for_good_is_not_tried_again_and_no_matter_of_the_breaker(
+def test_a_permanent_error_is_not_retried_and_ignored_by_the_breaker(
     service: Callable[..., Any], mock_providers: str, create: Callable[..., Any]
 ) -> None:
     put(mock_providers, {"provider": "llm", "kind": "error", "status": 400})
@@ -78,7 +78,7 @@ def test_a_refusal_for_good_is_not_tried_again_and_no_matter_of_the_breaker(
     assert running.points("resilience.circuitbreaker.transitions") == []
 
 
-def test_a_refusal_for_now_is_tried_again(
+def test_a_transient_error_is_retried(
     service: Callable[..., Any], mock_providers: str, create: Callable[..., Any]
 ) -> None:
     put(mock_providers, {"provider": "llm", "kind": "error", "status": 408})

@@ -1,4 +1,4 @@
-"""What jobs, records and files have in common: ``/v1/admin/state``."""
+"""Consistency of jobs, records and files: ``/v1/admin/state``."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def state(running: Any) -> Any:
     return answer.json()
 
 
-def test_state_of_a_clean_service_with_jobs_that_wait_run_and_have_ended(
+def test_state_of_a_service_with_queued_running_and_ended_jobs(
     start: Callable[..., Any], providers: Any, create: Callable[..., Any]
 ) -> None:
     running = start(admin=True, workers=1, retries=False)
@@ -54,9 +54,7 @@ def test_state_of_a_clean_service_with_jobs_that_wait_run_and_have_ended(
     assert state(running) == clean
 
 
-def test_a_folder_without_a_record_is_an_orphan_and_other_things_are_not(
-    start: Callable[..., Any], create: Callable[..., Any]
-) -> None:
+def test_only_a_folder_without_a_record_is_an_orphan(start: Callable[..., Any], create: Callable[..., Any]) -> None:
     running = start(admin=True)
     create(running)
     for name in (STRAY, f".{STRAY}-0a1b2c3d", "video_short", "notes"):
@@ -82,7 +80,7 @@ def test_a_completed_record_without_its_video_is_missing(
     assert state(running) == CLEAN
 
 
-def test_cancelled_deleted_and_refused_jobs_leave_nothing(
+def test_cancelled_deleted_and_rejected_jobs_leave_no_data(
     start: Callable[..., Any], providers: Any, create: Callable[..., Any], files: Any
 ) -> None:
     running = start(admin=True, max_upload_bytes=100_000, workers=1)
@@ -104,7 +102,7 @@ def test_cancelled_deleted_and_refused_jobs_leave_nothing(
     assert list(running.data_dir.iterdir()) == []
 
 
-def test_a_job_whose_end_the_store_did_not_take_is_unsaved_and_no_orphan(
+def test_a_job_whose_end_was_not_stored_is_unsaved_and_not_an_orphan(
     start: Callable[..., Any], providers: Any, create: Callable[..., Any]
 ) -> None:
     running = start(admin=True, faults=True, workers=1)
@@ -126,7 +124,7 @@ def test_a_job_whose_end_the_store_did_not_take_is_unsaved_and_no_orphan(
 
 
 class SlowStore:
-    """Answers what the test has prepared, one record of jobs for each look, the last one repeated."""
+    """A store with prepared answers: one list of jobs per query, then the last one again."""
 
     def __init__(self, looks: list[dict[str, bytes]], on_look: Callable[[int], None] = lambda _: None) -> None:
         self.looks, self.on_look = looks, on_look
@@ -178,7 +176,7 @@ QUEUED, DONE = b'{"status":"queued"}', b'{"status":"completed"}'
     ],
     ids=["stray", "recorded meanwhile", "arriving before", "arriving after", "known"],
 )
-async def test_a_job_that_is_made_while_the_audit_looks_is_no_orphan(
+async def test_a_job_created_during_the_audit_is_not_an_orphan(
     tmp_path: Any, looks: Any, jobs: Any, orphans: int
 ) -> None:
     (tmp_path / STRAY).mkdir()
@@ -187,9 +185,7 @@ async def test_a_job_that_is_made_while_the_audit_looks_is_no_orphan(
 
 
 @pytest.mark.parametrize("deleted", [1, 2])
-async def test_a_job_that_is_deleted_while_the_audit_looks_is_neither_orphan_nor_missing(
-    tmp_path: Any, deleted: int
-) -> None:
+async def test_a_job_deleted_during_the_audit_is_neither_orphan_nor_missing(tmp_path: Any, deleted: int) -> None:
     (tmp_path / STRAY).mkdir()
     (tmp_path / STRAY / "content.mp4").touch()
 
@@ -202,7 +198,7 @@ async def test_a_job_that_is_deleted_while_the_audit_looks_is_neither_orphan_nor
     assert (found.orphans, found.missing) == (0, 0)
 
 
-def test_no_audit_under_load_finds_an_orphan(start: Callable[..., Any], providers: Any) -> None:
+def test_audits_under_load_find_no_orphan(start: Callable[..., Any], providers: Any) -> None:
     running = start(admin=True, workers=2, scenes=1)
     stop, found = threading.Event(), []
 
@@ -225,7 +221,7 @@ def test_no_audit_under_load_finds_an_orphan(start: Callable[..., Any], provider
     assert state(running) == CLEAN
 
 
-async def test_who_may_see_the_state(tmp_path: Any, subtests: pytest.Subtests) -> None:
+async def test_who_may_read_the_state(tmp_path: Any, subtests: pytest.Subtests) -> None:
     for settings, caller, status in [
         ({"admin": True}, "203.0.113.7", 403),
         ({"admin_remote": True}, "127.0.0.1", 404),
@@ -240,7 +236,7 @@ async def test_who_may_see_the_state(tmp_path: Any, subtests: pytest.Subtests) -
                         assert (await client.get(f"/v1/admin/{path}")).status_code == status
 
 
-def test_remote_callers_may_see_the_state_when_allowed(start: Callable[..., Any]) -> None:
+def test_remote_callers_may_read_the_state_if_allowed(start: Callable[..., Any]) -> None:
     running = start(admin=True, admin_remote=True)
     answer = HTTP.get(f"{running.url}/v1/admin/state", headers={"X-Forwarded-For": "203.0.113.7"})
     assert answer.json() == CLEAN

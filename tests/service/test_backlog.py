@@ -1,4 +1,4 @@
-"""What is kept for a store that is away, step by step."""
+"""The backlog for an unavailable store, step by step."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def state(name: str, sequence: int, status: str = "queued", write: str = "add") 
 
 
 class Process:
-    """One process of the service, as far as the store is concerned."""
+    """The store side of one process of the service."""
 
     def __init__(self, server: FakeServer, data: Path, limit: int = 100) -> None:
         self.reader = InMemoryMetricReader()
@@ -68,7 +68,7 @@ class Process:
         self.superseded.append((kept.id, written))
 
     async def crash(self) -> None:
-        """End as a killed process does: the kernel takes the lock, and nothing else happens."""
+        """End like a killed process: the kernel releases the lock, and no cleanup runs."""
         if self.backlog._task is not None:
             self.backlog._task.cancel()
         if self.spool._handle is not None:
@@ -146,7 +146,7 @@ async def test_kept_states_are_written_back_in_order_of_sequence(
     assert await asyncio.to_thread(os.listdir, tmp_path) == []
 
 
-async def test_a_crash_at_any_step_of_the_write_back_is_repeated_harmlessly(
+async def test_the_write_back_is_idempotent_after_a_crash_at_any_step(
     process: Any, server: FakeServer, tmp_path: Path
 ) -> None:
     first = process()
@@ -157,7 +157,7 @@ async def test_a_crash_at_any_step_of_the_write_back_is_repeated_harmlessly(
         await first.backlog.add(one)
     await first.backlog.remove(removal("gone", 1, RUN), live=True, known=True)
     server.connected = True
-    # Three are in the store already, but their files are not yet removed; the fourth is not.
+    # Three states are in the store, but their files are not yet removed; the fourth is not stored.
     for one in (removal("gone", 1, RUN), kept[0], kept[1]):
         assert await first.store.write_back(one) == "written"
     await first.crash()
@@ -172,7 +172,7 @@ async def test_a_crash_at_any_step_of_the_write_back_is_repeated_harmlessly(
         await second.crash()
 
 
-async def test_a_state_that_ended_or_vanished_in_the_store_meanwhile_is_not_written_back(
+async def test_states_of_ended_or_deleted_jobs_are_not_written_back(
     process: Any, server: FakeServer, tmp_path: Path
 ) -> None:
     a, b = process(), process()
@@ -191,14 +191,14 @@ async def test_a_state_that_ended_or_vanished_in_the_store_meanwhile_is_not_writ
     assert files(tmp_path) == []
 
 
-async def test_a_refused_creation_leaves_nothing_even_if_the_store_had_taken_it(
+async def test_a_rejected_creation_leaves_no_record_even_if_the_store_accepted_it(
     process: Any, server: FakeServer, tmp_path: Path
 ) -> None:
     a = process(limit=0)
     real = a.store.add
 
     async def add(*arguments: Any) -> None:
-        # The answer gets lost, not the command.
+        # The command is executed, and its answer is lost.
         await real(*arguments)
         server.connected = False
         await a.store.ping()
@@ -213,7 +213,7 @@ async def test_a_refused_creation_leaves_nothing_even_if_the_store_had_taken_it(
     assert await a.store.owners() == {}
 
 
-async def test_a_creation_whose_request_was_cut_off_is_taken_back(process: Any) -> None:
+async def test_a_creation_is_undone_when_its_request_is_cancelled(process: Any) -> None:
     a = process()
     real = a.store.add
 
@@ -228,7 +228,7 @@ async def test_a_creation_whose_request_was_cut_off_is_taken_back(process: Any) 
     assert await a.shown() == []
 
 
-async def test_no_later_state_brings_a_deleted_job_back(process: Any, server: FakeServer, tmp_path: Path) -> None:
+async def test_no_later_state_restores_a_deleted_job(process: Any, server: FakeServer, tmp_path: Path) -> None:
     a = process()
     await a.backlog.add(state("a", 1))
     server.connected = False
@@ -242,7 +242,7 @@ async def test_no_later_state_brings_a_deleted_job_back(process: Any, server: Fa
     assert await a.shown() == []
 
 
-async def test_a_removal_counts_against_the_limit_only_when_no_job_of_this_process_is_meant(
+async def test_a_removal_counts_against_the_limit_only_for_jobs_of_other_processes(
     process: Any, server: FakeServer
 ) -> None:
     a = process(limit=1)
@@ -278,7 +278,7 @@ async def test_states_that_arrive_during_the_write_back_are_written_too(process:
     ]
 
 
-async def test_a_job_can_be_read_at_every_moment_of_the_write_back(process: Any, server: FakeServer) -> None:
+async def test_a_job_is_readable_throughout_the_write_back(process: Any, server: FakeServer) -> None:
     a = process()
     server.connected = False
     kept = [state(f"v{number}", number, "completed") for number in range(5)]
@@ -301,7 +301,7 @@ async def test_a_job_can_be_read_at_every_moment_of_the_write_back(process: Any,
     assert seen == [[one.video for one in kept]] * 5
 
 
-async def test_a_full_disk_at_the_start_does_not_keep_states_from_the_store(
+async def test_states_reach_the_store_despite_a_full_disk_at_start(
     process: Any, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = process()
@@ -319,7 +319,7 @@ async def test_a_full_disk_at_the_start_does_not_keep_states_from_the_store(
     assert await second.shown() == [("a", "completed")]
 
 
-def test_only_the_folders_of_processes_that_are_gone_are_taken_over(tmp_path: Path) -> None:
+def test_only_folders_of_ended_processes_are_taken_over(tmp_path: Path) -> None:
     living, gone, heir = Spool(tmp_path), Spool(tmp_path), Spool(tmp_path)
     living.write(state("a", 1))
     gone.write(state("c", 3))
@@ -337,10 +337,10 @@ def test_only_the_folders_of_processes_that_are_gone_are_taken_over(tmp_path: Pa
 
 
 @pytest.mark.parametrize("seed", range(5))
-async def test_commands_or_answers_that_get_lost_at_random_change_nothing_of_the_outcome(
+async def test_randomly_lost_commands_or_answers_do_not_change_the_result(
     process: Any, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    """Three of ten transactions fail, half of them after the store has done what they ask."""
+    """Three of ten transactions fail, half of them after the store has executed them."""
     chance = random.Random(seed)
     real = Pipeline.execute
 
@@ -374,7 +374,7 @@ async def test_commands_or_answers_that_get_lost_at_random_change_nothing_of_the
     assert a.points("video.jobs.unsaved") == [(RUN.attributes(), 0)]
 
 
-async def test_a_kept_state_that_cannot_be_removed_is_tried_again_and_not_taken_for_the_truth(
+async def test_removing_a_kept_state_is_retried_and_the_state_is_not_used(
     process: Any, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a = process()

@@ -218,16 +218,16 @@ def test_multipart_fields(shared: Any) -> Any:
     check(post(files=[(f"f{n}", (None, "x")) for n in range(1000)]), 400, "invalid_multipart")
 
 
-def test_no_refused_request_leaves_a_file_or_a_job(shared: Any) -> None:
+def test_rejected_requests_leave_no_file_and_no_job(shared: Any) -> None:
     assert list(shared.data_dir.iterdir()) == []
     assert HTTP.get(f"{shared.url}/v1/videos").json()["data"] == []
 
 
-def test_a_declared_length_above_the_limit_is_refused_unread(shared: Any) -> None:
+def test_a_declared_length_above_the_limit_is_rejected_unread(shared: Any) -> None:
     check(HTTP.post(f"{shared.url}/v1/videos", headers=JSON, content=b" " * 2_000_000), 413, "request_too_large")
 
 
-def test_a_chunked_body_is_refused_once_it_is_above_the_limit(shared: Any) -> None:
+def test_a_chunked_body_is_rejected_at_the_limit(shared: Any) -> None:
     host, port = shared.url.removeprefix("http://").split(":")
     chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
     head = (
@@ -239,7 +239,7 @@ def test_a_chunked_body_is_refused_once_it_is_above_the_limit(shared: Any) -> No
         connection.sendall(head + b"%x\r\n%s\r\n" % (len(part), part))
         for _ in range(20):  # 1.25 MiB; the limit is about 1.1 MiB
             connection.sendall(chunk)
-        # The body has not ended, and yet the answer is there.
+        # The answer arrives before the end of the body.
         assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
     assert HTTP.get(f"{shared.url}/health").status_code == 200
 
@@ -252,7 +252,7 @@ def test_a_chunked_body_is_refused_once_it_is_above_the_limit(shared: Any) -> No
     ),
     st.sampled_from([b"", b"--x\r\n", b'--x\r\nContent-Disposition: form-data; name="prompt"\r\n', b'{"prompt":']),
 )
-def test_no_body_whatsoever_brings_an_internal_error(shared: Any, content: bytes, media_type: str, head: bytes) -> None:
+def test_no_body_causes_an_internal_error(shared: Any, content: bytes, media_type: str, head: bytes) -> None:
     answer = HTTP.post(f"{shared.url}/v1/videos", headers={"content-type": media_type}, content=head + content)
     assert answer.status_code in {200, 400}
     if answer.status_code == 200:

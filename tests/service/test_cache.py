@@ -36,7 +36,7 @@ LABELS = {"run_id": "r1", "scenario": "cache_efficiency", "case": "c"}
 HEADERS = {"baggage": ",".join(f"{key}={value}" for key, value in LABELS.items())}
 
 
-def test_lru_evicts_what_was_not_used_for_longest_by_entries() -> None:
+def test_lru_evicts_the_least_recently_used_entry() -> None:
     lru: Lru[str] = Lru(entries=2, size=100)
     lru.put(b"a", "A", 1)
     lru.put(b"b", "B", 2)
@@ -46,7 +46,7 @@ def test_lru_evicts_what_was_not_used_for_longest_by_entries() -> None:
     assert (len(lru), lru.size) == (2, 5)
 
 
-def test_lru_evicts_by_bytes_and_keeps_nothing_above_the_limit() -> None:
+def test_lru_evicts_by_bytes_and_rejects_values_above_the_limit() -> None:
     lru: Lru[str] = Lru(entries=10, size=10)
     for key in (b"a", b"b", b"c"):
         lru.put(key, key.decode(), 3)
@@ -59,7 +59,7 @@ def test_lru_evicts_by_bytes_and_keeps_nothing_above_the_limit() -> None:
     assert (lru.get(b"d"), lru.get(b"c"), len(lru), lru.size) == (None, "c", 1, 3)
 
 
-def test_all_that_determines_an_answer_is_in_its_address() -> None:
+def test_the_cache_key_covers_every_input() -> None:
     scene = SceneScript("Title", "Narration", "chart")
     calls: list[ProviderRequest[Any]] = [
         script("m", "p", "d", 5),
@@ -84,7 +84,7 @@ def test_all_that_determines_an_answer_is_in_its_address() -> None:
 
 
 class Cached:
-    """A cache before a client of the fake TTS provider, with its meters."""
+    """A cache in front of a client of the fake TTS provider, with its metrics."""
 
     def __init__(self, url: str, *, entries: int, size: int, **settings: Any) -> None:
         self.reader = InMemoryMetricReader()
@@ -141,7 +141,7 @@ async def until(condition: Callable[[], Any]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_every_hit_is_a_call_that_the_provider_did_not_see(make: Any, providers: Any) -> None:
+async def test_each_cache_hit_saves_one_provider_call(make: Any, providers: Any) -> None:
     providers.answers["tts"] = lambda payload: (200, str(payload["input"]).encode() * 10)
     cached = make()
     texts = ["a", "b", "a", "a", "c", "b"]
@@ -154,7 +154,7 @@ async def test_every_hit_is_a_call_that_the_provider_did_not_see(make: Any, prov
     assert cached.values("cache.size", "cache") == {"audio": 30}
 
 
-async def test_the_time_saved_is_what_the_answer_had_cost(make: Any, providers: Any) -> None:
+async def test_the_time_saved_is_the_duration_of_the_original_call(make: Any, providers: Any) -> None:
     providers.gate.clear()
     cached = make()
     first = asyncio.create_task(cached.call("a"))
@@ -176,7 +176,7 @@ async def test_the_time_saved_is_what_the_answer_had_cost(make: Any, providers: 
     assert cached.values("cache.time_saved", "cache")["audio"] == pytest.approx(2 * spent, rel=0.02)
 
 
-async def test_what_was_evicted_is_asked_again(make: Any, providers: Any) -> None:
+async def test_evicted_answers_are_requested_again(make: Any, providers: Any) -> None:
     providers.answers["tts"] = lambda _: (200, b"x" * 40)
     by_entries, by_bytes = make(entries=2), make(size=100)
     for cached in (by_entries, by_bytes):
@@ -189,7 +189,7 @@ async def test_what_was_evicted_is_asked_again(make: Any, providers: Any) -> Non
         assert providers.calls["tts"] - before == 4
 
 
-async def test_who_asks_at_once_shares_one_call(make: Any, providers: Any) -> None:
+async def test_concurrent_requests_share_one_call(make: Any, providers: Any) -> None:
     providers.gate.clear()
     cached = make()
     asked = [asyncio.create_task(cached.call("a")) for _ in range(5)]
@@ -202,7 +202,7 @@ async def test_who_asks_at_once_shares_one_call(make: Any, providers: Any) -> No
     assert cached.values("cache.io_saved", "cache") == {"audio": 4 * (len('{"input":"a"}') + len(answers[0]))}
 
 
-async def test_a_cancelled_leader_leaves_its_call_to_its_followers(make: Any, providers: Any) -> None:
+async def test_a_shared_call_survives_cancellation_of_its_first_caller(make: Any, providers: Any) -> None:
     providers.gate.clear()
     cached = make()
     leader, first, second = (asyncio.create_task(cached.call("a")) for _ in range(3))
@@ -218,7 +218,7 @@ async def test_a_cancelled_leader_leaves_its_call_to_its_followers(make: Any, pr
     assert providers.calls["tts"] == 1
 
 
-async def test_a_call_nobody_waits_for_ends_with_the_last_one_and_the_next_asks_anew(make: Any, providers: Any) -> None:
+async def test_a_shared_call_is_cancelled_with_its_last_caller(make: Any, providers: Any) -> None:
     providers.gate.clear()
     cached = make()
     asked = [asyncio.create_task(cached.call("a")) for _ in range(3)]
@@ -234,7 +234,7 @@ async def test_a_call_nobody_waits_for_ends_with_the_last_one_and_the_next_asks_
     assert cached.cache.entries == 1
 
 
-async def test_a_failure_is_shared_but_not_kept(make: Any, providers: Any) -> None:
+async def test_a_failure_is_shared_but_not_cached(make: Any, providers: Any) -> None:
     providers.answers["tts"] = lambda _: (500, b"")
     cached = make(retries=False)
     failures = await asyncio.gather(*(cached.call("a") for _ in range(3)), return_exceptions=True)
@@ -252,7 +252,7 @@ def post(running: Any, prompt: str) -> dict[str, Any]:
     return dict(HTTP.get(f"{running.url}/v1/videos/{job['id']}/wait").json())
 
 
-def test_a_repeated_job_calls_no_provider_and_is_charged_nothing(start: Callable[..., Any], providers: Any) -> None:
+def test_a_repeated_job_causes_no_call_and_no_usage(start: Callable[..., Any], providers: Any) -> None:
     running = start(cache=True)
     assert [post(running, prompt)["status"] for prompt in ("one", "one", "one")] == ["completed"] * 3
     assert providers.calls == Counter(llm=1, tts=5, image=5)
@@ -283,7 +283,7 @@ def test_a_repeated_job_calls_no_provider_and_is_charged_nothing(start: Callable
     assert results == {"miss": 11, "hit": 22}
 
 
-def test_without_cache_every_job_pays(start: Callable[..., Any], providers: Any) -> None:
+def test_without_cache_every_job_causes_calls(start: Callable[..., Any], providers: Any) -> None:
     running = start(cache=False)
     for _ in range(2):
         assert post(running, "one")["status"] == "completed"

@@ -1,4 +1,4 @@
-"""Reading documents, also hostile ones."""
+"""Reading of documents, including hostile ones."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def test_pages_and_characters_are_bounded(paper: Any) -> None:
     assert (bounded.text, bounded.pages) == ("Page 1 about queues\nPage ", 3)
 
 
-def test_plain_text_may_have_a_byte_order_mark_and_any_parameters(tmp_path: Path) -> None:
+def test_plain_text_may_have_a_byte_order_mark_and_parameters(tmp_path: Path) -> None:
     path = tmp_path / "document"
     path.write_bytes("\ufeffÜber Warteschlangen".encode())
     assert not document.inspect(path, "Text/Plain; charset=utf-8")
     assert read(path, is_pdf=False, characters=4) == Text("Über", None)
 
 
-def test_damaged_pdf_after_an_encrypted_one_is_not_called_encrypted(tmp_path: Path, files: Any) -> None:
+def test_a_damaged_pdf_after_an_encrypted_one_is_reported_as_damaged(tmp_path: Path, files: Any) -> None:
     path = tmp_path / "document"
     codes = []
     for content in (files.encrypted_pdf(), files.pdf(pages=0), b"%PDF-1.4 %%EOF"):
@@ -63,7 +63,7 @@ def test_page_whose_stream_is_broken_leaves_the_others_readable(tmp_path: Path, 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_no_mutation_of_a_pdf_does_worse_than_a_document_error(tmp_path: Path, files: Any, data: st.DataObject) -> None:
+def test_a_mutated_pdf_causes_at_most_a_document_error(tmp_path: Path, files: Any, data: st.DataObject) -> None:
     content = bytearray(files.pdf())
     for _ in range(data.draw(st.integers(1, 8))):
         at = data.draw(st.integers(0, len(content) - 1))

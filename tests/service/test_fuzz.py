@@ -1,4 +1,4 @@
-"""The service against requests made from its own OpenAPI description: valid ones, and ones that break it on purpose."""
+"""Requests generated from the service's OpenAPI description: valid ones, and deliberately invalid ones."""
 
 from __future__ import annotations
 
@@ -89,5 +89,5 @@ def is_number(value: object) -> bool:
     return True
 
 
-def test_the_service_answers_as_before_after_all_of_them(service: Running) -> None:
+def test_the_service_still_works_after_the_fuzzing(service: Running) -> None:
     assert httpx.get(f"{service.url}/ready", timeout=LIMIT).json() == {"status": "ok"}

@@ -1,4 +1,4 @@
-"""Instances that share a store, and those of them that are lost."""
+"""Instances that share a store, and jobs of lost instances."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Time:
 
 
 class Instance:
-    """One instance's view of the store."""
+    """One instance that uses the store."""
 
     def __init__(self, name: str, server: FakeServer, data: Path) -> None:
         self.reader = InMemoryMetricReader()
@@ -124,7 +124,7 @@ async def test_a_heartbeat_lasts_for_the_lease(instance: Any, redis: FakeRedis) 
     assert redis.keys() == []
 
 
-async def test_a_job_of_a_lost_instance_is_failed_at_the_second_look(
+async def test_a_job_of_a_lost_instance_fails_at_the_second_sweep(
     instance: Any, redis: FakeRedis, tmp_path: Path
 ) -> None:
     a, b = instance("a"), instance("b")
@@ -146,7 +146,7 @@ async def test_a_job_of_a_lost_instance_is_failed_at_the_second_look(
     assert manifest == orjson.loads(MANIFEST) | {"status": "failed", "timings": {"created": 1.0, "ended": 2000.5}}
     assert orjson.loads(await b.store.video("v3"))["status"] == "in_progress"
     assert redis.hgetall("reelbench:owners") == {b"v3": b"b"}
-    # Its finished file stays; of the other job nothing does.
+    # The file of the finished job remains; all files of the other job are removed.
     assert [b.assets.exists(name) for name in ("v1", "v2", "v3")] == [False, True, True]
     assert b.lost() == 2
     assert [name for name, _ in (await b.store.page(None, 9, descending=False))[0]] == ["v1", "v2", "v3"]
@@ -156,7 +156,7 @@ async def test_a_job_of_a_lost_instance_is_failed_at_the_second_look(
     assert orjson.loads(await b.store.video("v1")) == video
 
 
-async def test_of_many_sweepers_exactly_one_ends_a_job(instance: Any) -> None:
+async def test_exactly_one_of_many_sweepers_ends_a_job(instance: Any) -> None:
     await instance("gone").store.add("v1", 1, VIDEO, MANIFEST)
     sweepers = [instance(f"s{number}") for number in range(5)]
     for sweeper in sweepers:
@@ -168,14 +168,12 @@ async def test_of_many_sweepers_exactly_one_ends_a_job(instance: Any) -> None:
 
 
 @pytest.mark.parametrize("change", ["beat", "end", "delete", "progress"])
-async def test_an_owner_that_acts_at_the_moment_of_the_sweep_keeps_its_job(
-    instance: Any, redis: FakeRedis, change: str
-) -> None:
+async def test_an_owner_that_acts_during_the_sweep_keeps_its_job(instance: Any, redis: FakeRedis, change: str) -> None:
     a, b = instance("a"), instance("b")
     await a.store.add("v1", 1, VIDEO, MANIFEST)
 
     def last(_video: bytes, manifest: bytes) -> tuple[bytes, bytes]:
-        # Between the sweeper's look and its write.
+        # Between the sweeper's read and its write.
         if change == "beat":
             redis.set("reelbench:instance:a", b"1")
         elif change == "progress":
@@ -191,7 +189,7 @@ async def test_an_owner_that_acts_at_the_moment_of_the_sweep_keeps_its_job(
     assert await b.store.video("v1") == expected[change]
 
 
-async def test_owners_get_time_to_renew_when_the_store_was_away_longer_than_a_lease(
+async def test_owners_can_renew_after_an_outage_longer_than_a_lease(
     instance: Any, server: FakeServer, redis: FakeRedis
 ) -> None:
     a, b = instance("a"), instance("b")
@@ -211,14 +209,14 @@ async def test_owners_get_time_to_renew_when_the_store_was_away_longer_than_a_le
     assert orjson.loads(await b.store.video("v1"))["status"] == "in_progress"
 
 
-async def test_a_job_of_its_own_that_an_instance_does_not_know_is_ended_too(instance: Any) -> None:
+async def test_an_unknown_job_of_the_own_instance_is_failed(instance: Any) -> None:
     a = instance("a")
     await a.heartbeat.renew()
     await a.store.add("v1", 1, VIDEO, MANIFEST)
     assert [await a.leases.sweep(), await a.leases.sweep(), await a.leases.sweep()] == [0, 1, 0]
 
 
-async def test_an_instance_learns_that_its_heartbeat_had_expired(instance: Any, redis: FakeRedis) -> None:
+async def test_an_instance_detects_that_its_lease_had_expired(instance: Any, redis: FakeRedis) -> None:
     a = instance("a")
     await a.heartbeat.renew()
     await a.heartbeat.renew()
@@ -243,10 +241,10 @@ def shared_store(monkeypatch: pytest.MonkeyPatch, server: FakeServer) -> FakeSer
 
 
 @pytest.mark.parametrize("at", ["beat", "write"])
-def test_a_paused_service_follows_what_others_have_made_of_its_jobs(
+def test_a_paused_service_adopts_the_states_that_others_wrote(
     start: Callable[..., Any], providers: Any, shared_store: FakeServer, tmp_path: Path, at: str
 ) -> None:
-    """Its heart beats once in 20 minutes here, so it learns of the loss at a beat after an outage, or at its write."""
+    """The heartbeat interval is 20 minutes, so the service detects the loss after an outage or at its next write."""
     redis = FakeRedis(server=shared_store)
     paused = start(redis_url=SHARED, lease_seconds=LONG, workers=1, data_dir=tmp_path / "paused")
     providers.gate.clear()
@@ -275,7 +273,7 @@ def test_a_paused_service_follows_what_others_have_made_of_its_jobs(
         until(lambda: providers.cut_off["llm"] == 1, "its call is cut")
 
 
-def test_jobs_of_a_service_outlast_an_outage_longer_than_its_lease(
+def test_jobs_survive_an_outage_longer_than_the_lease(
     start: Callable[..., Any], providers: Any, shared_store: FakeServer, redis: FakeRedis, tmp_path: Path
 ) -> None:
     services = [start(redis_url=SHARED, lease_seconds=1.5, data_dir=tmp_path / name) for name in ("a", "b")]
@@ -297,7 +295,7 @@ def test_jobs_of_a_service_outlast_an_outage_longer_than_its_lease(
     assert [one.points("video.jobs.lost") for one in services] == [[], []]
 
 
-def test_a_lapsed_lease_costs_the_end_of_a_job_nothing_while_the_store_is_away(
+def test_a_job_can_end_during_an_outage_after_its_lease_expired(
     start: Callable[..., Any], providers: Any, shared_store: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running = start(redis_url=SHARED, lease_seconds=LONG)
@@ -313,7 +311,7 @@ def test_a_lapsed_lease_costs_the_end_of_a_job_nothing_while_the_store_is_away(
     assert running.points("video.jobs") == [({"outcome": "completed", **NONE}, 1)]
 
 
-def test_a_job_costs_a_healthy_shared_store_three_round_trips(
+def test_a_job_needs_three_round_trips_to_a_shared_store(
     start: Callable[..., Any], create: Callable[..., Any], shared_store: FakeServer
 ) -> None:
     running = start(redis_url=SHARED, lease_seconds=LONG)

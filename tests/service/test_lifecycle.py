@@ -38,7 +38,7 @@ def show(running: Any, video: Any) -> Any:
     return HTTP.get(f"{running.url}/v1/videos/{video['id']}").json()
 
 
-def test_a_full_queue_refuses_with_retry_after_and_recovers(
+def test_a_full_queue_rejects_with_retry_after_and_recovers(
     start: Callable[..., Any], providers: Any, create: Callable[..., Any]
 ) -> None:
     running = start(workers=1, queue_size=2)
@@ -58,7 +58,7 @@ def test_a_full_queue_refuses_with_retry_after_and_recovers(
     assert HTTP.post(f"{running.url}/v1/videos", json={"prompt": "x"}).status_code == 200
 
 
-def test_delete_of_a_running_job_stops_its_calls_and_leaves_nothing(
+def test_delete_of_a_running_job_stops_its_calls_and_removes_its_files(
     start: Callable[..., Any], providers: Any, create: Callable[..., Any]
 ) -> Any:
     running = start()
@@ -157,7 +157,7 @@ RUBBISH = [
 ]
 
 
-def test_a_provider_that_answers_rubbish_fails_the_job_with_a_clear_error(
+def test_an_invalid_provider_answer_fails_the_job_with_a_clear_error(
     rubbish: Any, create: Callable[..., Any], subtests: pytest.Subtests
 ) -> None:
     for provider, answer, code in RUBBISH:
@@ -174,7 +174,7 @@ def test_a_provider_that_answers_rubbish_fails_the_job_with_a_clear_error(
 
 
 @pytest.mark.parametrize("broken", ["truncated", "bomb"])
-def test_a_picture_that_looks_right_but_cannot_be_decoded_fails_the_job(
+def test_a_picture_that_cannot_be_decoded_fails_the_job(
     start: Callable[..., Any], providers: Any, create: Callable[..., Any], files: Any, broken: str
 ) -> None:
     picture = files.png()
@@ -200,7 +200,7 @@ def test_some_failed_scenes_give_a_partial_video(
     assert running.points("video.jobs") == [({"outcome": "partial", **NONE}, 1)]
 
 
-def test_provider_that_is_not_there_or_too_slow(
+def test_an_unreachable_or_slow_provider_fails_the_job(
     start: Callable[..., Any], providers: Any, create: Callable[..., Any]
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -235,7 +235,7 @@ def test_a_defect_in_the_service_fails_the_job_without_its_details(
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_a_store_that_is_not_there_refuses_jobs_when_none_may_be_kept(start: Callable[..., Any]) -> None:
+def test_without_store_and_backlog_jobs_are_rejected(start: Callable[..., Any]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     running = start(redis_url=f"redis://127.0.0.1:{port}/0", store_backlog=0)
@@ -251,7 +251,7 @@ def test_a_store_that_is_not_there_refuses_jobs_when_none_may_be_kept(start: Cal
     assert list(running.data_dir.iterdir()) == []
 
 
-def test_shutdown_ends_all_jobs_truthfully(
+def test_shutdown_gives_every_job_a_terminal_state(
     start: Callable[..., Any], providers: Any, create: Callable[..., Any]
 ) -> None:
     running = start(workers=1)
@@ -268,7 +268,7 @@ def test_shutdown_ends_all_jobs_truthfully(
 
 @pytest.mark.acceptance
 @pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_process_cleanly_with_its_spans_flushed(process: Any, providers: Any, name: Any) -> None:
+def test_a_signal_flushes_spans_and_ends_the_process(process: Any, providers: Any, name: Any) -> None:
     providers.gate.clear()
     job = HTTP.post(f"{process.url}/v1/videos", json={"prompt": "x"}).json()
     host, port = process.url.removeprefix("http://").split(":")
@@ -281,7 +281,7 @@ def test_a_signal_ends_the_process_cleanly_with_its_spans_flushed(process: Any, 
         until(lambda: len(psutil.Process(process.pid).children()) == 2, "both media processes are there")
         workers = psutil.Process(process.pid).children()
         started = time.monotonic()
-        os.killpg(process.pid, name)  # as a terminal does it on Ctrl-C
+        os.killpg(process.pid, name)  # as a terminal does on Ctrl-C
         waited = b"".join(iter(lambda: waiter.recv(65536), b""))
     out, err = process.communicate(timeout=5)
     assert process.returncode == 0, err.decode()
@@ -301,7 +301,7 @@ def test_a_signal_ends_the_process_cleanly_with_its_spans_flushed(process: Any, 
     assert not any(worker.is_running() for worker in workers)
 
 
-def test_bad_configuration_is_one_sentence_and_exit_code_2(
+def test_an_invalid_configuration_is_one_sentence_with_exit_code_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], subtests: pytest.Subtests
 ) -> None:
     for name, value, sentence in [
@@ -328,7 +328,7 @@ def test_bad_configuration_is_one_sentence_and_exit_code_2(
 
 
 @pytest.mark.parametrize("body", [b'{"data":' + b"[" * 3000, b"{"], ids=["deep", "broken"])
-def test_an_answer_nested_too_deeply_is_tried_again_like_any_that_cannot_be_used(
+def test_a_too_deeply_nested_answer_is_retried(
     start: Callable[..., Any], providers: Any, create: Callable[..., Any], body: bytes
 ) -> None:
     running = start(scenes=1, retry_wait_initial=0.001, retry_wait_max=0.001)
@@ -338,7 +338,7 @@ def test_an_answer_nested_too_deeply_is_tried_again_like_any_that_cannot_be_used
     assert providers.calls["image"] == 4
 
 
-def test_a_file_that_cannot_be_stored_costs_its_scene_alone(
+def test_a_file_that_cannot_be_stored_fails_only_its_scene(
     start: Callable[..., Any], create: Callable[..., Any], http: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = Assets.write
@@ -360,7 +360,7 @@ def test_a_file_that_cannot_be_stored_costs_its_scene_alone(
     }
 
 
-def test_files_that_the_disk_keeps_do_not_keep_a_job_from_its_end(
+def test_a_job_ends_even_if_its_files_cannot_be_removed(
     start: Callable[..., Any], providers: Any, create: Callable[..., Any], http: httpx.Client, monkeypatch: Any
 ) -> None:
     running = start(workers=1)

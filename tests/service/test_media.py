@@ -1,4 +1,4 @@
-"""Media work in worker processes: hostile documents, processes that die, and what is left of them."""
+"""Media work in worker processes: hostile documents, processes that die, and cleanup."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.acceptance
 
 @pytest.fixture(scope="module")
 def bombs(files: Any) -> dict[str, bytes]:
-    """Small files that take minutes, or gigabytes, to read."""
+    """Small files that need minutes or gigabytes to read."""
     made = {"operators": files.page_of(OPERATORS), "nested": files.page_of(NESTED)}
     assert all(len(bomb) < 70_000 for bomb in made.values())
     return made
@@ -57,7 +57,7 @@ def media(**settings: Any) -> Media:
 
 
 async def stopped(pool: Media, path: Path) -> int:
-    """The only worker, ready and then stopped, so that it never answers."""
+    """The only worker, stopped after its start, so it never answers."""
     await pool.read(path, is_pdf=path.suffix == ".pdf")
     pid = pool.pids[0]
     os.kill(pid, signal.SIGSTOP)
@@ -65,9 +65,7 @@ async def stopped(pool: Media, path: Path) -> int:
 
 
 @pytest.mark.parametrize("kind", ["operators", "nested"])
-async def test_a_bomb_is_an_error_of_its_document_and_the_next_is_read(
-    paper: Path, tmp_path: Path, bombs: Any, kind: str
-) -> None:
+async def test_a_decompression_bomb_is_a_document_error(paper: Path, tmp_path: Path, bombs: Any, kind: str) -> None:
     bomb = tmp_path / "bomb.pdf"
     bomb.write_bytes(bombs[kind])
     before = psutil.Process().memory_info().rss
@@ -83,9 +81,7 @@ async def test_a_bomb_is_an_error_of_its_document_and_the_next_is_read(
     assert psutil.Process().memory_info().rss - before < 50 * MIB
 
 
-async def test_a_document_that_takes_too_long_is_ended_with_its_process(
-    paper: Path, tmp_path: Path, bombs: Any
-) -> None:
+async def test_a_slow_document_ends_with_its_process(paper: Path, tmp_path: Path, bombs: Any) -> None:
     bomb = tmp_path / "bomb.pdf"
     bomb.write_bytes(bombs["operators"])
     async with media(parse_timeout=0.2) as pool:
@@ -100,7 +96,7 @@ async def test_a_document_that_takes_too_long_is_ended_with_its_process(
         assert (await pool.read(paper, is_pdf=True)).pages == 2
 
 
-async def test_a_check_that_takes_too_long_calls_the_document_invalid(text: Path) -> None:
+async def test_a_check_that_takes_too_long_rejects_the_document(text: Path) -> None:
     async with media(inspect_timeout=0.2) as pool:
         await stopped(pool, text)
         with pytest.raises(DocumentError) as error:
@@ -109,7 +105,7 @@ async def test_a_check_that_takes_too_long_calls_the_document_invalid(text: Path
         assert not await pool.inspect(text, "text/plain")
 
 
-async def test_a_task_whose_process_is_killed_is_done_by_another(text: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_task_of_a_killed_process_is_repeated_by_another(text: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with media() as pool:
         pid = await stopped(pool, text)
         task = asyncio.create_task(pool.read(text, is_pdf=False))
@@ -120,7 +116,7 @@ async def test_a_task_whose_process_is_killed_is_done_by_another(text: Path, cap
     assert caplog.messages == ["A worker process died in the middle of a task (exit status -9)."]
 
 
-async def test_a_process_that_died_while_it_was_idle_is_not_noticed(text: Path) -> None:
+async def test_an_idle_process_that_died_is_replaced_silently(text: Path) -> None:
     async with media() as pool:
         for _ in range(3):
             await pool.read(text, is_pdf=False)
@@ -128,7 +124,7 @@ async def test_a_process_that_died_while_it_was_idle_is_not_noticed(text: Path) 
         assert (await pool.read(text, is_pdf=False)).text == "About queues"
 
 
-async def test_scenes_that_cannot_be_composed_in_time_or_at_all(tmp_path: Path, files: Any, text: Path) -> None:
+async def test_composition_errors_and_time_outs(tmp_path: Path, files: Any, text: Path) -> None:
     png, wav = tmp_path / "a.png", tmp_path / "a.wav"
     png.write_bytes(files.png()[:60])
     wav.write_bytes(files.wav())
@@ -142,7 +138,7 @@ async def test_scenes_that_cannot_be_composed_in_time_or_at_all(tmp_path: Path, 
             await pool.encode([(png, wav)], "720x1280", 4)
 
 
-async def test_a_cancelled_caller_keeps_no_process_busy(text: Path) -> None:
+async def test_cancellation_frees_the_process(text: Path) -> None:
     async with media() as pool:
         pid = await stopped(pool, text)
         task = asyncio.create_task(pool.read(text, is_pdf=False))
@@ -154,7 +150,7 @@ async def test_a_cancelled_caller_keeps_no_process_busy(text: Path) -> None:
         assert pid not in pool.pids
 
 
-async def test_no_answer_goes_to_another_caller_whoever_is_cancelled(tmp_path: Path) -> None:
+async def test_answers_reach_their_own_caller_despite_cancellations(tmp_path: Path) -> None:
     paths = []
     for number in range(60):
         paths.append(tmp_path / f"{number}.txt")
@@ -173,7 +169,7 @@ async def test_no_answer_goes_to_another_caller_whoever_is_cancelled(tmp_path: P
         assert set(pids) <= set(pool.pids), "no process had to be replaced"
 
 
-async def test_a_pool_that_is_closed_leaves_no_process_and_no_caller(text: Path) -> None:
+async def test_closing_a_pool_ends_its_processes_and_calls(text: Path) -> None:
     async with media(media_processes=2) as pool:
         reads = [asyncio.create_task(pool.read(text, is_pdf=False)) for _ in range(5)]
         await asyncio.sleep(0)
@@ -223,7 +219,7 @@ def upload(url: str, content: bytes, http: httpx.Client) -> str:
     return str(answer.json()["id"])
 
 
-def test_uploads_are_served_while_bombs_are_read_and_the_service_stays_small(
+def test_uploads_are_served_while_bombs_are_read_with_bounded_memory(
     process: Any, files: Any, bombs: Any, http: httpx.Client
 ) -> None:
     service = psutil.Process(process.pid)
@@ -251,7 +247,7 @@ def test_no_process_outlives_a_service_that_is_killed(process: Any, bombs: Any, 
     upload(process.url, bombs["operators"], http)
     until(lambda: len(psutil.Process(process.pid).children()) == 2, "both processes are there")
     children = psutil.Process(process.pid).children()
-    time.sleep(0.3)  # one is in the middle of the bomb
+    time.sleep(0.3)  # one worker is reading the bomb
     process.kill()
     until(lambda: all(ended(child) for child in children), "all processes have ended", seconds=10)
     _, err = process.communicate(timeout=5)
@@ -259,7 +255,7 @@ def test_no_process_outlives_a_service_that_is_killed(process: Any, bombs: Any, 
 
 
 @pytest.mark.parametrize("read", [True, False])
-def test_a_worker_ends_without_a_word_when_its_service_is_gone(*, read: bool) -> None:
+def test_a_worker_ends_silently_with_its_service(*, read: bool) -> None:
     ours, theirs = socket.socketpair()
     command = [sys.executable, "-m", "reelbench.service.pipeline.worker", str(BIT_OF_MEMORY)]
     with (
@@ -269,7 +265,7 @@ def test_a_worker_ends_without_a_word_when_its_service_is_gone(*, read: bool) ->
         theirs.close()
         ours.settimeout(15)
         assert ours.recv(4, 0 if read else socket.MSG_PEEK) == bytes(4)
-        ours.close()  # what it has not read makes the kernel reset the connection
+        ours.close()  # unread data make the kernel reset the connection
         try:
             output, _ = worker.communicate(timeout=10)
         finally:
@@ -277,7 +273,7 @@ def test_a_worker_ends_without_a_word_when_its_service_is_gone(*, read: bool) ->
     assert (worker.returncode, output) == (0, b"")
 
 
-def test_a_job_whose_worker_is_killed_is_made_by_another(
+def test_a_job_is_completed_after_its_worker_was_killed(
     start: Callable[..., Any], providers: Any, create: Callable[..., Any], http: httpx.Client
 ) -> None:
     running = start(media_processes=1)
@@ -288,7 +284,7 @@ def test_a_job_whose_worker_is_killed_is_made_by_another(
     worker.suspend()
     providers.gate.set()
     until(lambda: len(list(running.data_dir.glob("*/scene-*"))) == 10, "all scenes are made")
-    time.sleep(0.1)  # composing has begun, and cannot go on
+    time.sleep(0.1)  # the composition has begun and is suspended
     assert http.get(f"{running.url}/v1/videos/{job['id']}").json()["status"] == "in_progress"
     worker.kill()
     video = http.get(f"{running.url}/v1/videos/{job['id']}/wait").json()

@@ -36,7 +36,7 @@ SPEECH = ProviderRequest("text_to_speech", "/v1/audio/speech", "m", {"input": "x
 
 
 class Time:
-    """A clock that moves when the test says so."""
+    """A clock that the test moves."""
 
     def __init__(self) -> None:
         self.at = 1000.0
@@ -53,7 +53,7 @@ class Time:
 
 
 class Client:
-    """A client of the fake TTS provider with its meters."""
+    """A client of the fake TTS provider, with its metrics."""
 
     def __init__(self, url: str, **settings: Any) -> None:
         self.reader, self.spans, self.time = InMemoryMetricReader(), InMemorySpanExporter(), Time()
@@ -116,7 +116,7 @@ async def make(providers: Any) -> AsyncIterator[Callable[..., Client]]:
 
 
 def answers(*statuses: int) -> Callable[[Any], tuple[int, bytes]]:
-    """One after the other, then the last one for ever."""
+    """Return the answers in order, then repeat the last one."""
     left = itertools.chain(statuses, itertools.repeat(statuses[-1]))
     return lambda _: (next(left), b"body")
 
@@ -127,7 +127,7 @@ async def until(condition: Callable[[], Any]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_transient_statuses_get_exactly_the_attempts_configured(
+async def test_transient_statuses_get_the_configured_attempts(
     make: Any, providers: Any, subtests: pytest.Subtests
 ) -> None:
     for status in [408, 429, 500, 502, 503, 504, 599]:
@@ -145,7 +145,7 @@ async def test_transient_statuses_get_exactly_the_attempts_configured(
             assert [span.attributes.get("http.request.resend_count") for span in spans] == [None, 1, 2]
 
 
-async def test_other_refusals_are_not_retried_and_leave_the_breaker_alone(
+async def test_other_statuses_are_not_retried_and_ignored_by_the_breaker(
     make: Any, providers: Any, subtests: pytest.Subtests
 ) -> None:
     for status in [302, 400, 401, 403, 404, 422, 451]:
@@ -161,7 +161,7 @@ async def test_other_refusals_are_not_retried_and_leave_the_breaker_alone(
             assert client.breaker.state().state == "closed"
 
 
-async def test_an_answer_that_cannot_be_used_and_a_lost_provider_are_retried(make: Any, providers: Any) -> None:
+async def test_unusable_answers_and_lost_connections_are_retried(make: Any, providers: Any) -> None:
     bodies = iter([b"corrupt", b"good"])
     providers.answers["tts"] = lambda _: (200, next(bodies))
 
@@ -228,7 +228,7 @@ async def test_retry_after_is_honoured_up_to_the_longest_wait(make: Any, provide
     await runner.cleanup()
 
 
-def test_retry_after_is_read_without_trust(subtests: pytest.Subtests) -> None:
+def test_retry_after_is_validated(subtests: pytest.Subtests) -> None:
     for value, seconds in [
         (None, None),
         ("7", 7.0),
@@ -242,7 +242,7 @@ def test_retry_after_is_read_without_trust(subtests: pytest.Subtests) -> None:
             assert _retry_after(value) == seconds
 
 
-async def test_a_cancel_during_backoff_stops_at_once_and_is_no_failure(make: Any, providers: Any) -> None:
+async def test_cancellation_during_backoff_stops_at_once_and_is_not_a_failure(make: Any, providers: Any) -> None:
     providers.answers["tts"] = answers(500)
     client = make(retry_wait_initial=60, retry_wait_max=60)
     client.time.frozen = True
@@ -267,9 +267,7 @@ async def opened(client: Client, providers: Any, failures: int) -> None:
     assert providers.calls["tts"] - before == failures
 
 
-async def test_it_opens_after_the_failures_in_a_row_and_then_nothing_reaches_the_provider(
-    make: Any, providers: Any
-) -> None:
+async def test_the_breaker_opens_after_consecutive_failures_and_rejects_calls(make: Any, providers: Any) -> None:
     client = make(retries=False, breaker_failures=5)
     await opened(client, providers, 5)
     for _ in range(200):
@@ -285,7 +283,7 @@ async def test_it_opens_after_the_failures_in_a_row_and_then_nothing_reaches_the
     assert client.counts("circuitbreaker.state", "state") == {("closed",): 0, ("open",): 1, ("half_open",): 0}
 
 
-async def test_it_opens_at_the_share_of_failures_in_a_full_window(make: Any, providers: Any) -> None:
+async def test_the_breaker_opens_at_the_failure_rate_of_a_full_window(make: Any, providers: Any) -> None:
     client = make(retries=False, breaker_failures=100, breaker_window=10, breaker_failure_rate=0.5)
     providers.answers["tts"] = answers(500, 200, 500, 200, 500, 200, 200, 200, 500, 500)
     states = []
@@ -295,7 +293,7 @@ async def test_it_opens_at_the_share_of_failures_in_a_full_window(make: Any, pro
     assert states == ["closed"] * 9 + ["open"]
 
 
-async def test_a_rejected_attempt_is_a_failed_one_and_the_call_gives_up(make: Any, providers: Any) -> None:
+async def test_an_attempt_rejected_by_the_breaker_ends_the_call(make: Any, providers: Any) -> None:
     client = make(breaker_failures=2)
     providers.answers["tts"] = answers(500)
     assert (await client.error()).code == "provider_circuit_open"
@@ -305,9 +303,7 @@ async def test_a_rejected_attempt_is_a_failed_one_and_the_call_gives_up(make: An
     assert client.counts("retry.calls", "kind") == {("failed_with_retry",): 1}
 
 
-async def test_half_open_lets_one_of_20_concurrent_calls_through_and_a_good_one_closes(
-    make: Any, providers: Any
-) -> None:
+async def test_half_open_admits_one_of_20_calls_and_closes_on_success(make: Any, providers: Any) -> None:
     client = make(retries=False, breaker_failures=3)
     await opened(client, providers, 3)
     client.time.at += 1.999
@@ -317,7 +313,7 @@ async def test_half_open_lets_one_of_20_concurrent_calls_through_and_a_good_one_
     providers.answers["tts"] = answers(200)
     providers.gate.clear()
     calls = [asyncio.create_task(client.call()) for _ in range(20)]
-    # The 19 are turned away while the probe still hangs.
+    # The other 19 are rejected while the probe still hangs.
     done, (probe,) = await asyncio.wait(calls, timeout=1)
     assert [task.exception().code for task in done] == ["provider_circuit_open"] * 19
     assert client.breaker.state().state == "half_open"
@@ -340,7 +336,7 @@ async def test_half_open_lets_one_of_20_concurrent_calls_through_and_a_good_one_
     }
 
 
-async def test_one_bad_probe_opens_it_again_for_the_whole_time(make: Any, providers: Any) -> None:
+async def test_a_failed_probe_opens_the_breaker_for_the_full_time(make: Any, providers: Any) -> None:
     client = make(retries=False, breaker_failures=3)
     await opened(client, providers, 3)
     client.time.at += 2
@@ -352,7 +348,7 @@ async def test_one_bad_probe_opens_it_again_for_the_whole_time(make: Any, provid
 
 
 @pytest.mark.parametrize("how", ["cancelled", "refused"])
-async def test_a_probe_without_a_verdict_leaves_its_place_to_the_next_call(make: Any, providers: Any, how: str) -> None:
+async def test_a_probe_without_result_is_replaced_by_the_next_call(make: Any, providers: Any, how: str) -> None:
     client = make(retries=False, breaker_failures=3)
     await opened(client, providers, 3)
     client.time.at += 2
@@ -379,7 +375,7 @@ async def test_a_probe_without_a_verdict_leaves_its_place_to_the_next_call(make:
     }
 
 
-async def test_cancelled_calls_never_open_it(make: Any, providers: Any) -> None:
+async def test_cancelled_calls_do_not_open_the_breaker(make: Any, providers: Any) -> None:
     client = make(breaker_failures=1)
     providers.gate.clear()
     calls = [asyncio.create_task(client.call()) for _ in range(20)]
@@ -409,7 +405,7 @@ async def test_retries_and_transitions_are_events_of_the_current_span(make: Any,
     ]
 
 
-def test_an_outage_fails_jobs_fast_and_is_shown_to_the_operator(
+def test_an_outage_fails_jobs_fast_and_is_visible_to_the_operator(
     start: Callable[..., Any], providers: Any, create: Callable[..., Any]
 ) -> None:
     providers.answers["llm"] = lambda _: (503, b"")
@@ -454,7 +450,7 @@ def test_admin_endpoints_refuse_remote_callers(start: Callable[..., Any]) -> Non
             assert answer.json()["error"]["code"] == "loopback_only"
 
 
-def test_failing_scenes_are_told_with_provider_and_cause(
+def test_failed_scenes_are_reported_with_provider_and_cause(
     start: Callable[..., Any], providers: Any, create: Callable[..., Any]
 ) -> None:
     tts, image = providers._tts, providers._image
@@ -481,7 +477,7 @@ def test_failing_scenes_are_told_with_provider_and_cause(
     }
 
 
-def test_the_time_a_cancellation_takes_is_measured_once_per_cancelled_job(
+def test_cancellation_time_is_measured_once_per_job(
     start: Callable[..., Any], providers: Any, create: Callable[..., Any]
 ) -> None:
     running = start()

@@ -1,4 +1,4 @@
-"""What a job takes, by value: connections, bytes, processor time and memory, with the optimizations on and off."""
+"""Resources of a job: connections, bytes, CPU time and memory, with the optimizations on and off."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ PROVIDERS = ("llm", "tts", "image")
 
 
 def jobs(running: Any, count: int, *, wait: bool = True) -> list[str]:
-    """Makes jobs one after the other; their ids."""
+    """Create jobs one after the other; return their ids."""
     made = []
     for number in range(count):
         answer = HTTP.post(f"{running.url}/v1/videos", json={"prompt": f"number {number}"}, headers=HEADERS)
@@ -90,9 +90,7 @@ def test_without_pooling_every_call_opens_a_connection(start: Callable[..., Any]
     assert running.points("http.client.connections.reused") == []
 
 
-def test_bytes_to_and_from_providers_are_those_of_the_bodies_on_the_wire(
-    start: Callable[..., Any], providers: Any
-) -> None:
+def test_provider_bytes_equal_the_bodies_on_the_wire(start: Callable[..., Any], providers: Any) -> None:
     running = start()
     jobs(running, 2)
     found = {}
@@ -105,7 +103,7 @@ def test_bytes_to_and_from_providers_are_those_of_the_bodies_on_the_wire(
     assert found["store", "sent"] > 2 * 3 * 1000  # video and manifest of two jobs, three times
 
 
-async def test_waits_for_a_connection_are_timed_and_refused_ones_open_none(providers: Any) -> None:
+async def test_waits_for_connections_are_timed_and_rejected_attempts_open_none(providers: Any) -> None:
     reader = InMemoryMetricReader()
     meters = MeterProvider([reader])
     instruments = Metrics(meters.get_meter("test"))
@@ -123,7 +121,7 @@ async def test_waits_for_a_connection_are_timed_and_refused_ones_open_none(provi
     call = ProviderRequest("text_to_speech", "/v1/audio/speech", "m", {}, ProviderAnswer)
     providers.gate.clear()
     asked = [asyncio.create_task(client.call(call, Correlation(**LABELS))) for _ in range(3)]
-    # Once the first is there, the others wait for its connection.
+    # After the first call has started, the others wait for its connection.
     while providers.calls["tts"] < 1:  # noqa: ASYNC110 - the provider runs in another thread
         await asyncio.sleep(0.005)
     await asyncio.sleep(0.1)
@@ -140,13 +138,13 @@ async def test_waits_for_a_connection_are_timed_and_refused_ones_open_none(provi
     }
     (waits,) = points["http.client.pool.wait.duration"]
     assert (waits.count, dict(waits.attributes)) == (2, {"provider": "tts"})
-    assert 0.2 <= waits.sum < 2  # two waited for the first, one of them also for the other
+    assert 0.2 <= waits.sum < 2  # two calls waited for the first, one of them also for the second
     assert [point.value for point in points["http.client.connections.opened"]] == [1]
     assert [point.value for point in points["http.client.connections.reused"]] == [2]
     meters.shutdown()
 
 
-async def test_bytes_of_the_store_are_payloads_both_ways() -> None:
+async def test_store_bytes_are_payloads_in_both_directions() -> None:
     reader = InMemoryMetricReader()
     meters = MeterProvider([reader])
     store = Store(Connection(FakeAsyncRedis(), Metrics(meters.get_meter("test"))))
@@ -181,7 +179,7 @@ async def test_bytes_of_the_store_are_payloads_both_ways() -> None:
     meters.shutdown()
 
 
-def test_scenes_are_made_at_once(start: Callable[..., Any], providers: Any) -> None:
+def test_scenes_are_produced_concurrently(start: Callable[..., Any], providers: Any) -> None:
     def closing(payload: dict[str, object]) -> tuple[int, bytes]:
         providers.gate.clear()
         answer: tuple[int, bytes] = providers._llm(payload)
@@ -195,9 +193,7 @@ def test_scenes_are_made_at_once(start: Callable[..., Any], providers: Any) -> N
     assert HTTP.get(f"{running.url}/v1/videos/{video}/wait").json()["status"] == "completed"
 
 
-def test_without_scene_concurrency_a_scene_begins_when_the_last_has_ended(
-    start: Callable[..., Any], providers: Any
-) -> None:
+def test_without_scene_concurrency_scenes_are_sequential(start: Callable[..., Any], providers: Any) -> None:
     running = start(scene_concurrency=False)
     (video,) = jobs(running, 1)
     stages = HTTP.get(f"{running.url}/v1/videos/{video}/manifest").json()["stages"]
@@ -212,9 +208,7 @@ def test_without_scene_concurrency_a_scene_begins_when_the_last_has_ended(
 
 @pytest.mark.acceptance
 @pytest.mark.extended
-def test_a_leak_grows_memory_by_its_size_for_each_job_and_nothing_else_does(
-    launch: Callable[..., Any], providers: Any
-) -> None:
+def test_only_an_injected_leak_grows_memory(launch: Callable[..., Any], providers: Any) -> None:
     growth = {}
     for size in (0, 16 * MIB):
         running = launch(SERVICE_LEAK_BYTES_PER_JOB=str(size), SERVICE_CACHE="false", OTEL_TRACES_EXPORTER="none")
@@ -228,7 +222,7 @@ def test_a_leak_grows_memory_by_its_size_for_each_job_and_nothing_else_does(
     assert growth[16 * MIB] == pytest.approx(6 * 16 * MIB, abs=8 * MIB)
 
 
-def test_cpu_time_and_memory_of_the_media_processes_are_theirs(start: Callable[..., Any]) -> None:
+def test_cpu_time_and_memory_of_media_processes(start: Callable[..., Any]) -> None:
     running = start(media_processes=1)
     jobs(running, 2)
     until(lambda: len(own_media_processes()) == 1, "the one media process runs")
@@ -255,7 +249,7 @@ def test_cpu_time_and_memory_of_the_media_processes_are_theirs(start: Callable[.
     assert readings[1] == pytest.approx(before + times.user + times.system, abs=0.05)
 
 
-def test_cpu_time_never_falls_when_processes_end_or_their_numbers_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cpu_time_never_decreases_when_processes_end_or_pids_are_reused(monkeypatch: pytest.MonkeyPatch) -> None:
     table: dict[int, float] = {}
     monkeypatch.setattr(workers, "_cpu", table.get)
     watched = WorkerUsage(lambda: (1, 2))
@@ -267,11 +261,11 @@ def test_cpu_time_never_falls_when_processes_end_or_their_numbers_come_back(monk
     assert readings == [0, 1, 7, 8, 8, 8.5, 2 + 6 + 0.5 + 0.25 + 1]
 
 
-def test_a_process_that_is_gone_counts_nothing() -> None:
+def test_an_ended_process_counts_zero() -> None:
     assert (WorkerUsage(lambda: (2**22 + 1,)).cpu_time(), WorkerUsage(lambda: (2**22 + 1,)).memory()) == (0, 0)
 
 
-def test_switches_are_on_unless_set_off() -> None:
+def test_toggles_are_on_by_default() -> None:
     names = {"retries", "breaker", "cache", "pooling", "scene_concurrency"}
     assert Settings().toggles().values() == dict.fromkeys(names, True)
     for name in names:

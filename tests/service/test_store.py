@@ -1,4 +1,4 @@
-"""The store, over a server in this process."""
+"""The store, with a server in this process."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def test_order_is_by_sequence_and_pages_have_no_gap(store: Any) -> None:
     assert await store.page("x", 2, descending=True) is None
 
 
-async def test_an_update_never_brings_a_deleted_job_back(store: Any) -> None:
+async def test_an_update_never_restores_a_deleted_job(store: Any) -> None:
     await store.add("a", 1, b"1", b"m1")
     assert await store.update("a", b"2", b"m2") == "written"
     assert (await store.video("a"), await store.manifest("a")) == (b"2", b"m2")
@@ -49,7 +49,7 @@ async def test_an_update_never_brings_a_deleted_job_back(store: Any) -> None:
     assert await store.page(None, 10, descending=False) == ([], False)
 
 
-async def test_two_services_do_not_share_a_store_in_process(store: Any) -> None:
+async def test_services_with_in_process_stores_are_isolated(store: Any) -> None:
     other = Store(Connection(connect("", 1.0), store._connection._metrics))
     await store.add("a", 1, b"1", b"m")
     assert await other.video("a") is None
@@ -79,7 +79,7 @@ async def test_a_failure_is_a_store_error_and_is_counted(store: Any, monkeypatch
     assert await store.page(None, 1, descending=False) == ([], False)
 
 
-async def test_a_write_that_arrives_late_changes_nothing_of_a_job_that_has_ended(store: Any) -> None:
+async def test_a_late_write_does_not_change_an_ended_job(store: Any) -> None:
     await store.add("a", 1, b"queued", b"m1")
     assert await store.update("a", b"running", b"m2") == "written"
     assert await store.update("a", b"completed", b"m3", terminal=True) == "written"

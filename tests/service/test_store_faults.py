@@ -1,4 +1,4 @@
-"""Faults of the store: exact over the wire, and as a client of a real store would meet them."""
+"""Faults of the store: exact counts over HTTP, and the errors that a client of a real store would get."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def asked(running: Any) -> httpx.Response:
 
 
 class Injected:
-    """A store over a server in this process, with a plan."""
+    """A store with a server in this process and a fault plan."""
 
     def __init__(self, timeout: float) -> None:
         self.faults = Faults(OFFER)
@@ -95,7 +95,7 @@ async def test_thirty_percent_of_twenty_round_trips_is_six(make: Callable[..., I
     assert patterns[0] == patterns[1]
 
 
-def test_errors_over_the_wire_keep_to_their_schedule(start: Callable[..., Any]) -> None:
+def test_errors_follow_the_schedule_over_the_wire(start: Callable[..., Any]) -> None:
     running = start(faults=True)
     rule = {"provider": "store", "kind": "error", "rate": 0.3}
     before = put(running, {"kind": "error", "rate": 0.3})
@@ -110,7 +110,7 @@ def test_errors_over_the_wire_keep_to_their_schedule(start: Callable[..., Any]) 
     }
     assert {answer.status_code for answer in answers} == {404, 503}
     (final,) = HTTP.delete(f"{running.url}/faults").json()["rules"]
-    # While the store counts as away it is not asked, but pinged: what it saw is not the number of requests.
+    # While the store is marked as away, it only gets pings, so its count differs from the number of requests.
     assert 3 * (final["seen"] // 10) <= final["hit"] <= 3 * math.ceil(final["seen"] / 10)
     until(lambda: asked(running).status_code == 404, "the store is back")
 
@@ -153,7 +153,7 @@ def test_a_stall_over_the_wire_ends_when_the_plan_is_lifted(start: Callable[...,
     assert time.monotonic() - started < 5
 
 
-async def test_what_each_kind_raises(make: Callable[..., Injected]) -> None:
+async def test_errors_of_each_fault_kind(make: Callable[..., Injected]) -> None:
     injected = make(timeout=0.05)
     for kind, fields, error in (
         ("outage", {}, RedisConnectionError),
@@ -226,7 +226,7 @@ async def test_a_call_that_waits_can_be_cancelled(make: Callable[..., Injected],
             await call
 
 
-def test_bad_plans_are_refused_with_all_errors_in_the_envelope_of_the_api(start: Callable[..., Any]) -> None:
+def test_invalid_plans_are_rejected_with_all_errors_in_the_api_envelope(start: Callable[..., Any]) -> None:
     running = start(faults=True)
     put(running, {"kind": "outage"}, seed=9)
     rules = [
@@ -256,7 +256,7 @@ def test_bad_plans_are_refused_with_all_errors_in_the_envelope_of_the_api(start:
     assert HTTP.get(f"{running.url}/faults").json()["seed"] == 9
 
 
-async def test_who_may_make_the_store_fail(tmp_path: Any, subtests: pytest.Subtests) -> None:
+async def test_who_may_inject_store_faults(tmp_path: Any, subtests: pytest.Subtests) -> None:
     for settings, caller, status, code in [
         ({"faults": True}, "127.0.0.1", 200, None),
         ({"faults": True}, "::1", 200, None),

@@ -1,4 +1,4 @@
-"""What clients see while the store is away, and what it holds afterwards."""
+"""Answers to clients during a store outage, and the content of the store afterwards."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def until(condition: Any, what: str, seconds: int = 5) -> None:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> FakeServer:
-    """The store of every service that is started; it is away while `connected` is false."""
+    """The store of every started service; it is unavailable while `connected` is false."""
     server = FakeServer()
     monkeypatch.setattr("reelbench.service.api.app_state.connect", lambda *_: FakeAsyncRedis(server=server))
     return server
@@ -63,7 +63,7 @@ def is_away(answer: Any) -> bool:
     )
 
 
-def test_jobs_go_on_while_the_store_is_away_and_it_holds_them_all_when_it_is_back(
+def test_jobs_continue_during_a_store_outage_and_are_stored_afterwards(
     start: Callable[..., Any], providers: Any, server: FakeServer
 ) -> None:
     running = start(redis_url=SHARED, workers=2)
@@ -98,7 +98,7 @@ def test_jobs_go_on_while_the_store_is_away_and_it_holds_them_all_when_it_is_bac
         assert get(running, name, "/content").content == (running.data_dir / name / "content.mp4").read_bytes()
     assert HTTP.delete(f"{running.url}/v1/videos/{left[0]}").status_code == 200
     assert get(running, left[0], "/content").status_code == 404
-    # The old job is on this disk: so its removal can be kept too.
+    # The old job is on this disk, so its removal can be kept too.
     assert HTTP.delete(f"{running.url}/v1/videos/{old}").status_code == 200
     assert get(running, old).status_code == 404
     assert spooled(running) == sorted([old, *before, *during])
@@ -123,10 +123,10 @@ def test_jobs_go_on_while_the_store_is_away_and_it_holds_them_all_when_it_is_bac
     assert sorted(path.name for path in running.data_dir.glob("video_*")) == sorted(left[1:])
 
 
-def test_a_known_outage_makes_nobody_wait_for_the_timeout(
+def test_during_a_known_outage_requests_do_not_wait_for_the_timeout(
     start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A store that takes connections and never answers."""
+    """The store accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         running = start(redis_url=f"redis://127.0.0.1:{port}/0", redis_timeout=2.0)
@@ -141,7 +141,7 @@ def test_a_known_outage_makes_nobody_wait_for_the_timeout(
 
 
 @pytest.mark.parametrize("backlog", [0, 2])
-def test_no_more_jobs_are_kept_than_allowed(
+def test_the_number_of_kept_jobs_is_bounded(
     start: Callable[..., Any], providers: Any, server: FakeServer, backlog: int
 ) -> None:
     running = start(redis_url=SHARED, store_backlog=backlog)
@@ -168,7 +168,7 @@ def test_no_more_jobs_are_kept_than_allowed(
     assert create(running).status_code == 200
 
 
-def test_a_full_disk_refuses_new_jobs_and_running_ones_are_kept_in_memory(
+def test_with_a_full_disk_new_jobs_are_rejected_and_running_ones_kept_in_memory(
     start: Callable[..., Any],
     providers: Any,
     server: FakeServer,
@@ -198,7 +198,7 @@ def test_a_full_disk_refuses_new_jobs_and_running_ones_are_kept_in_memory(
     assert (spooled(running), running.points("video.store.deferred")) == ([], [])
     assert running.points("video.jobs.unsaved") == [(RUN, 1)]
     assert caplog.text.count("its state is kept in memory only") == 1
-    # As soon as there is room, it goes to the disk by itself.
+    # When there is space again, the state is written to disk.
     monkeypatch.setattr(Spool, "_put", real)
     until(lambda: spooled(running) == [job], "the state is on disk")
     assert HTTP.get(f"{running.url}/ready").status_code == 200
@@ -208,7 +208,7 @@ def test_a_full_disk_refuses_new_jobs_and_running_ones_are_kept_in_memory(
     assert sorted(path.name for path in running.data_dir.glob("video_*")) == [job]
 
 
-def test_a_disk_that_takes_no_files_refuses_jobs_with_503(
+def test_jobs_are_rejected_with_503_when_files_cannot_be_written(
     start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running = start()
@@ -224,7 +224,7 @@ def test_a_disk_that_takes_no_files_refuses_jobs_with_503(
 
 
 @pytest.mark.acceptance
-def test_what_a_killed_process_kept_is_written_back_by_the_next_one(
+def test_kept_states_of_a_killed_process_are_written_back_by_the_next(
     start: Callable[..., Any], launch: Callable[..., Any], providers: Any, server: FakeServer
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -266,7 +266,7 @@ def test_what_a_killed_process_kept_is_written_back_by_the_next_one(
     assert [path.name for path in running.data_dir.iterdir()] == [done]
 
 
-def test_two_services_that_share_a_disk_leave_each_other_s_kept_jobs_alone(
+def test_services_on_one_disk_do_not_touch_each_others_kept_jobs(
     start: Callable[..., Any], providers: Any, server: FakeServer
 ) -> None:
     first = start(redis_url=SHARED)
@@ -284,7 +284,7 @@ def test_two_services_that_share_a_disk_leave_each_other_s_kept_jobs_alone(
     assert second.points("video.store.written_back") == []
 
 
-def test_an_unreadable_kept_state_is_left_alone_and_named(
+def test_an_unreadable_kept_state_is_left_unchanged_and_reported(
     start: Callable[..., Any], server: FakeServer, tmp_path: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "data" / ".unsaved" / "0123"

@@ -1,4 +1,4 @@
-"""What a job leaves in traces and metrics: values, labels and parents."""
+"""Traces and metrics of a job: values, labels and parents."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_metrics_of_one_job(job: Any) -> None:
     }
     stored = {labels["db.operation.name"]: point[0] for labels, point in running.points("db.client.operation.duration")}
     assert stored == {"SET": 3}
-    # The instrumentation counts a request after its answer has left: stop first.
+    # The instrumentation counts a request after its answer was sent, so stop the service first.
     running.server.should_exit = True
     running.thread.join(5)
     requests = running.points("http.server.request.duration")
@@ -171,7 +171,7 @@ def test_correlation_is_read_from_baggage_and_validated(subtests: pytest.Subtest
             assert Correlations().read(W3CBaggagePropagator().extract({"baggage": header})) == expected
 
 
-def test_correlations_are_capped() -> None:
+def test_the_number_of_correlations_is_bounded() -> None:
     from opentelemetry import baggage  # noqa: PLC0415
 
     correlations = Correlations(limit=2)
@@ -180,7 +180,7 @@ def test_correlations_are_capped() -> None:
     assert correlations.read(third) is OVERFLOW
 
 
-def test_without_otel_variables_the_sdk_stays_unloaded() -> None:
+def test_without_otel_variables_the_sdk_is_not_loaded() -> None:
     code = (
         "import sys; from reelbench.service import telemetry; telemetry.configure('service'); telemetry.shutdown(); "
         "sys.exit('opentelemetry.sdk' in sys.modules)"

@@ -1,4 +1,4 @@
-"""The switches: changed while the service runs, for what begins from then on."""
+"""Toggles: changed while the service runs, with effect on later jobs and calls."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def job(running: Any, prompt: str = "Explain queues") -> dict[str, Any]:
     return dict(HTTP.get(f"{running.url}/v1/videos/{answer.json()['id']}/wait").json())
 
 
-def test_a_change_that_is_none_is_refused_with_all_errors(subtests: pytest.Subtests) -> None:
+def test_an_invalid_change_is_rejected_with_all_errors(subtests: pytest.Subtests) -> None:
     for body, code, message in [
         (b"{", "invalid_json", "The body is not valid JSON: "),
         (b"\xff", "invalid_json", "The body is not valid JSON: "),
@@ -56,7 +56,7 @@ def test_a_change_that_is_none_is_refused_with_all_errors(subtests: pytest.Subte
             assert str(caught.value).startswith(message)
 
 
-def test_the_endpoint_shows_changes_and_restores(start: Callable[..., Any]) -> None:
+def test_the_endpoint_reads_changes_and_restores_toggles(start: Callable[..., Any]) -> None:
     running = start(admin=True, cache=False)
     url = f"{running.url}/v1/admin/switches"
     began = ON | {"cache": False}
@@ -74,12 +74,12 @@ def test_the_endpoint_shows_changes_and_restores(start: Callable[..., Any]) -> N
             "code": "invalid_switches",
         },
     )
-    assert HTTP.get(url).json()["switches"] == ON | {"pooling": False}  # not even the valid part of it
+    assert HTTP.get(url).json()["switches"] == ON | {"pooling": False}  # the valid part is not applied either
     assert HTTP.delete(url).json() == {"object": "switches", "switches": began}
     assert HTTP.get(url).json()["switches"] == began
 
 
-def test_without_admin_there_are_no_switches(start: Callable[..., Any]) -> None:
+def test_without_admin_there_are_no_toggles(start: Callable[..., Any]) -> None:
     url = f"{start().url}/v1/admin/switches"
     assert [HTTP.request(method, url).status_code for method in ("GET", "PUT", "DELETE")] == [404, 404, 404]
 
@@ -95,7 +95,7 @@ def test_pooling_can_be_changed_between_jobs(running: Any, providers: Any) -> No
     first, again, unpooled, pooled = opened
     assert unpooled == 11
     assert (first <= 11, again < 11, pooled < 11) == (True, True, True)
-    assert again + pooled <= 11  # one call of each provider at least goes over a kept connection
+    assert again + pooled <= 11  # at least one call per provider uses a pooled connection
     assert providers.calls == Counter(llm=4, tts=20, image=20)
 
 
@@ -121,7 +121,7 @@ def test_retries_and_breaker_can_be_changed_between_calls(running: Any, provider
     assert tries == [1, 4, 4]
     assert HTTP.get(breakers).json()["data"] == []
     switch(running, breaker=True, retries=False)
-    # What it counted before: 5 failures. While it was off it counted none.
+    # 5 failures were counted before; none while the breaker was off.
     for _ in range(4):
         job(running)
     assert [b["state"] for b in HTTP.get(breakers).json()["data"]] == ["closed", "closed", "closed"]
@@ -129,7 +129,7 @@ def test_retries_and_breaker_can_be_changed_between_calls(running: Any, provider
     assert [b["state"] for b in HTTP.get(breakers).json()["data"]] == ["open", "closed", "closed"]
 
 
-def test_a_breaker_that_was_off_at_the_start_works_once_it_is_on(start: Callable[..., Any], providers: Any) -> None:
+def test_a_breaker_switched_on_later_works(start: Callable[..., Any], providers: Any) -> None:
     providers.answers["llm"] = lambda _: (500, b"")
     running = start(admin=True, breaker=False, retries=False, breaker_failures=2)
     for _ in range(3):
@@ -140,7 +140,7 @@ def test_a_breaker_that_was_off_at_the_start_works_once_it_is_on(start: Callable
     assert providers.calls["llm"] == 5
 
 
-def test_scene_concurrency_holds_for_the_jobs_that_begin_later(running: Any, providers: Any) -> None:
+def test_a_change_of_scene_concurrency_applies_to_later_jobs(running: Any, providers: Any) -> None:
     overlaps = []
     for at_once in (True, False):
         switch(running, scene_concurrency=at_once, cache=False)
@@ -150,7 +150,7 @@ def test_scene_concurrency_holds_for_the_jobs_that_begin_later(running: Any, pro
     assert overlaps == [True, False]
 
 
-def test_a_job_in_progress_keeps_what_it_began_with(running: Any, providers: Any) -> None:
+def test_a_running_job_keeps_its_toggles(running: Any, providers: Any) -> None:
     providers.gate.clear()
     made = HTTP.post(f"{running.url}/v1/videos", json={"prompt": "Explain queues"}).json()["id"]
     asyncio.run(_until(lambda: providers.calls["llm"] == 1))
@@ -169,6 +169,6 @@ async def _until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-def test_names_are_those_of_the_settings() -> None:
+def test_toggle_names_equal_the_settings() -> None:
     assert NAMES == ("retries", "breaker", "cache", "pooling", "scene_concurrency")
     assert Toggles().values() == ON

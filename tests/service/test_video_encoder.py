@@ -1,4 +1,4 @@
-"""The composed video: length, size, content, cost, and what it refuses."""
+"""The composed video: length, size, content, cost, and rejected media."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_same_scenes_give_the_same_bytes(files: Any) -> None:
     assert encode(slides, "720x1280", 4) == encode(slides, "720x1280", 4)
 
 
-def test_speech_is_heard_in_the_scene_it_belongs_to(files: Any) -> None:
+def test_speech_is_placed_in_its_scene(files: Any) -> None:
     slides = [Slide(files.png(), files.wav(1.0)), Slide(files.png(), files.wav(1.0))]
     with av.open(io.BytesIO(encode(slides, "720x1280", 4))) as container:
         rate = container.streams.audio[0].rate
@@ -50,7 +50,7 @@ def test_speech_is_heard_in_the_scene_it_belongs_to(files: Any) -> None:
     assert [value > 0.05 for value in loud] == [True, False, True, False]
 
 
-def test_any_usual_wav_is_taken(files: Any, subtests: pytest.Subtests) -> None:
+def test_common_wav_formats_are_accepted(files: Any, subtests: pytest.Subtests) -> None:
     for rate in [8000, 24_000, 48_000]:
         for channels in [1, 2]:
             with subtests.test(rate=rate, channels=channels):
@@ -62,14 +62,14 @@ def test_any_usual_wav_is_taken(files: Any, subtests: pytest.Subtests) -> None:
                     )
 
 
-def test_wav_of_unknown_length_as_it_is_streamed(files: Any) -> None:
+def test_streamed_wav_of_unknown_length_is_accepted(files: Any) -> None:
     whole = files.wav()
     streamed = whole[:4] + b"\xff\xff\xff\xff" + whole[8:40] + b"\xff\xff\xff\xff" + whole[44:]
     pcm(streamed)
     assert encode([Slide(files.png(), streamed)], "720x1280", 4) == encode([Slide(files.png(), whole)], "720x1280", 4)
 
 
-def test_unusable_media_is_refused_with_the_reason(files: Any) -> None:
+def test_unusable_media_is_rejected_with_the_reason(files: Any) -> None:
     picture = files.png()
     for content, reason in (
         (b"", "not a PNG image"),

@@ -58,7 +58,7 @@ def fake_prometheus(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def bare_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A PATH with a shell, but without Prometheus and without apt-get."""
+    """A PATH with a shell, without Prometheus and apt-get."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for tool in ("sh", "echo"):

@@ -13,7 +13,7 @@ from reelbench.stack.readiness import TelemetryEnd, answers, await_telemetry, po
 
 
 class World:
-    """A clock that moves only by sleeping, and a Prometheus with samples that appear as time goes by."""
+    """A clock that advances only by sleeping, and a Prometheus whose samples appear over time."""
 
     def __init__(self, samples: dict[str, list[tuple[float, str]]]) -> None:
         self.now = 1000.0
@@ -47,13 +47,13 @@ def run(world: World, after: float = 1000.0) -> TelemetryEnd:
     return await_telemetry("http://p", selectors, after, deadline=15, clock=world.clock, sleep=world.sleep)
 
 
-def test_instant_is_the_first_at_which_all_were_seen(world: World) -> None:
+def test_the_instant_is_the_first_at_which_all_are_visible(world: World) -> None:
     world.samples |= {"up{a}": [(999.5, "1"), (1000.5, "1"), (1001.5, "1")], "up{b}": [(999.9, "1"), (1000.9, "1")]}
     assert run(world) == TelemetryEnd(1000.9, complete=True, missing=[])
     assert world.now == pytest.approx(1000.9, abs=0.11)
 
 
-def test_a_component_that_has_ended_counts_when_it_was_seen_after_the_load(world: World) -> None:
+def test_an_ended_component_counts_if_scraped_after_the_load(world: World) -> None:
     world.samples |= {"up{a}": [(990.4, "1"), (991.4, "0"), (1000.4, "0")], "up{b}": [(1000.2, "1")]}
     assert run(world, after=990.0) == TelemetryEnd(1000.2, complete=True, missing=[])
 
@@ -65,21 +65,21 @@ def test_down_early_and_aligned_samples_do_not_count(world: World) -> None:
     assert settled.instant == pytest.approx(1015, abs=0.2)
 
 
-def test_a_component_that_has_ended_is_not_waited_for(world: World) -> None:
+def test_an_ended_component_is_not_awaited(world: World) -> None:
     world.samples |= {"up{a}": [(1000.5, "1")], "up{b}": [(999.9, "1")]}
     selectors = {"a": "up{a}", "b": "up{b}"}
     settled = await_telemetry("http://p", selectors, 1000.0, ended=lambda: ["b"], clock=world.clock, sleep=world.sleep)
     assert (settled.complete, settled.missing) == (False, ["b"])
-    assert settled.instant == pytest.approx(1000.5, abs=0.11)  # the other one is waited for
+    assert settled.instant == pytest.approx(1000.5, abs=0.11)  # the other component is awaited
 
 
-def test_a_busy_prometheus_is_asked_again(world: World) -> None:
+def test_queries_to_a_busy_prometheus_are_retried(world: World) -> None:
     world.broken_until = 1003.0
     world.samples |= {"up{a}": [(1000.5, "1")], "up{b}": [(1000.7, "1")]}
     assert run(world) == TelemetryEnd(1000.7, complete=True, missing=[])
 
 
-def test_poll_returns_what_it_found_and_gives_up_with_a_sentence() -> None:
+def test_poll_returns_the_value_or_fails_with_one_sentence() -> None:
     now = [0.0]
 
     def sleep(seconds: float) -> None:
@@ -112,7 +112,7 @@ def test_http_against_a_server(serve: Callable[..., str]) -> None:
         http.get("file:///etc/passwd", timeout=1)
 
 
-def test_loopback_is_never_asked_through_a_proxy(serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loopback_requests_bypass_proxies(serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     assert answers(serve({"/ok": (200, b"")}) + "/ok")
 

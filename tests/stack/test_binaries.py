@@ -43,7 +43,7 @@ def environment(tmp_path: Path, bare_path: str) -> dict[str, str]:
     return {"REELBENCH_CACHE": str(tmp_path / "cache"), "PATH": bare_path}
 
 
-def test_places_are_asked_in_order(
+def test_places_are_searched_in_order(
     environment: dict[str, str],
     fake_prometheus: Callable[..., Path],
     bare_path: str,
@@ -74,7 +74,7 @@ def test_places_are_asked_in_order(
     ]
 
 
-def test_when_all_fail_one_error_says_what_was_tried(environment: dict[str, str], tmp_path: Path) -> None:
+def test_the_error_lists_all_places_that_failed(environment: dict[str, str], tmp_path: Path) -> None:
     lines: list[str] = []
     environment["PROMETHEUS_BIN"] = str(tmp_path / "missing")
     started = time.monotonic()
@@ -103,7 +103,7 @@ def test_when_all_fail_one_error_says_what_was_tried(environment: dict[str, str]
         ({SUMS: (200, published(b"text")), ARCHIVE: (200, b"text")}, "cannot be taken out"),
     ],
 )
-def test_nothing_doubtful_gets_into_the_cache(
+def test_unverified_downloads_are_not_cached(
     answers: Answers, complaint: str, tmp_path: Path, serve: Callable[..., str]
 ) -> None:
     cache = Cache(tmp_path / "cache")
@@ -113,7 +113,7 @@ def test_nothing_doubtful_gets_into_the_cache(
     assert list(cache.folder.iterdir()) == []
 
 
-def test_the_release_is_that_for_this_machine_if_there_is_one(tmp_path: Path) -> None:
+def test_the_release_matches_this_machine(tmp_path: Path) -> None:
     for system, machine, name in (
         ("Linux", "x86_64", "linux-amd64"),
         ("Linux", "aarch64", "linux-arm64"),

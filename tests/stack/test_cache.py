@@ -23,9 +23,7 @@ def found(cache: Cache) -> PrometheusBinary:
     return binary
 
 
-def test_a_stamped_binary_is_not_run_again_and_a_changed_one_is(
-    tmp_path: Path, fake_prometheus: Callable[..., Path]
-) -> None:
+def test_only_a_changed_binary_is_executed_again(tmp_path: Path, fake_prometheus: Callable[..., Path]) -> None:
     cache, count = Cache(tmp_path / "cache"), tmp_path / "count"
     install(cache, fake_prometheus, count=count)
     assert count.read_text() == "run\n"
@@ -59,7 +57,7 @@ def test_the_newest_version_is_taken(tmp_path: Path, fake_prometheus: Callable[.
     assert found(cache).version == "3.1.0"
 
 
-def test_installations_at_once_leave_one_good_entry(tmp_path: Path, fake_prometheus: Callable[..., Path]) -> None:
+def test_concurrent_installations_leave_one_valid_entry(tmp_path: Path, fake_prometheus: Callable[..., Path]) -> None:
     cache = Cache(tmp_path / "cache")
     failures: list[BaseException] = []
     # Written before the threads start: a program that any process has open for writing cannot be run.
@@ -82,7 +80,7 @@ def test_installations_at_once_leave_one_good_entry(tmp_path: Path, fake_prometh
     assert found(cache).version == "2.53.0"
 
 
-def test_abandoned_work_is_removed_and_fresh_work_is_not(tmp_path: Path) -> None:
+def test_only_old_working_folders_are_removed(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     for name in (".work-old", ".work-new"):
         (tmp_path / name).mkdir()
@@ -92,7 +90,7 @@ def test_abandoned_work_is_removed_and_fresh_work_is_not(tmp_path: Path) -> None
         assert (tmp_path / ".work-new").exists()
 
 
-def test_a_cache_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_created_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(StackError, match="set REELBENCH_CACHE to another folder"),

@@ -48,7 +48,7 @@ def stand_in(name: str, code: str = SERVER) -> Component:
 
 
 @pytest.mark.extended
-def test_a_whole_life_then_the_data_again(tmp_path: Path, prometheus: PrometheusBinary) -> None:
+def test_start_stop_and_reopened_metrics(tmp_path: Path, prometheus: PrometheusBinary) -> None:
     run_dir = tmp_path / "runs" / "r1"
     components = [COMPONENTS[0], stand_in("service")]
     with EmbeddedStack(run_dir, prometheus=prometheus, components=components) as stack:
@@ -67,7 +67,7 @@ def test_a_whole_life_then_the_data_again(tmp_path: Path, prometheus: Prometheus
         assert (first.complete, first.missing) == (True, [])
         assert began <= first.instant <= time.time()
         time.sleep(1.2)
-        # The load generator has gone; its sample from before its end, but after the load's, still counts.
+        # The load generator has ended; its sample from after the end of the load still counts.
         assert stack.await_telemetry(began).instant == first.instant
         late = stack.await_telemetry(time.time(), deadline=1.5)
         assert (late.complete, late.missing) == (False, ["loadgen"])
@@ -78,7 +78,7 @@ def test_a_whole_life_then_the_data_again(tmp_path: Path, prometheus: Prometheus
         assert (info["service_name"], info["service_version"]) == ("providers", version())
         assert len(info["service_instance_id"]) >= 8
         live = http.query(stack.prometheus_url, "last_over_time(jobs_total[1m])", at=again.instant, timeout=2)
-        stack._children[0].signal(signal.SIGKILL)  # the write-ahead log must do
+        stack._children[0].signal(signal.SIGKILL)  # the write-ahead log must suffice
     record = stack_of(run_dir)
     assert (record.settled, record.settled_at) == (True, first.instant)
     assert [component.name for component in record.components] == ["providers", "service", "loadgen"]
@@ -99,7 +99,7 @@ def test_a_whole_life_then_the_data_again(tmp_path: Path, prometheus: Prometheus
         EmbeddedStack(run_dir, prometheus=prometheus, components=components).__enter__()
 
 
-def test_a_killed_run_leaves_no_prometheus_and_can_be_reopened(tmp_path: Path, prometheus: PrometheusBinary) -> None:
+def test_a_killed_run_leaves_no_process_and_can_be_reopened(tmp_path: Path, prometheus: PrometheusBinary) -> None:
     code = f"""
     import time
     from pathlib import Path
@@ -132,7 +132,7 @@ def test_a_killed_run_leaves_no_prometheus_and_can_be_reopened(tmp_path: Path, p
     assert [(one.name, one.url) for one in record.components] == [("service", "http://127.0.0.1:9"), ("loadgen", None)]
 
 
-def test_a_component_that_dies_is_reported_and_nothing_is_left(tmp_path: Path, prometheus: PrometheusBinary) -> None:
+def test_a_dead_component_is_reported_and_no_process_remains(tmp_path: Path, prometheus: PrometheusBinary) -> None:
     broken = stand_in("service", "import sys; sys.exit('no document store here')")
     stack = EmbeddedStack(tmp_path / "run", prometheus=prometheus, components=[broken])
     with pytest.raises(StackError) as failed:
@@ -142,7 +142,7 @@ def test_a_component_that_dies_is_reported_and_nothing_is_left(tmp_path: Path, p
     assert stack._processes._children == []
 
 
-def test_a_port_taken_in_between_is_chosen_anew(
+def test_an_occupied_port_is_replaced(
     tmp_path: Path, prometheus: PrometheusBinary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flag = tmp_path / "flag"
@@ -174,7 +174,7 @@ def test_environment_of_a_component(tmp_path: Path) -> None:
     assert list(endpoints.targets) == ["providers", "service", "loadgen"]
 
 
-def test_reopen_refuses_what_it_cannot_read(tmp_path: Path, prometheus: PrometheusBinary) -> None:
+def test_reopen_rejects_unreadable_metrics(tmp_path: Path, prometheus: PrometheusBinary) -> None:
     with pytest.raises(StackError, match="Cannot read"), reopen_tsdb(tmp_path, prometheus):
         pass
     with EmbeddedStack(tmp_path / "run", prometheus=prometheus, target="http://x"):

@@ -44,7 +44,7 @@ def test_the_addresses_are_those_that_compose_publishes() -> None:
     assert published(ports) == Addresses(*(f"http://127.0.0.1:{port}" for port in range(1, 7)))
 
 
-def test_nothing_there_is_nothing_to_say(nowhere: str) -> None:
+def test_without_a_stack_there_is_no_message(nowhere: str) -> None:
     lines: list[str] = []
     assert find(Addresses(nowhere, nowhere, nowhere, nowhere), lines) is None
     assert lines == []
@@ -76,7 +76,7 @@ def test_a_stack_without_traces_can_be_named(serve: Callable[..., str], nowhere:
         ({"/health": (200, b""), "/v1/videos": (200, b'{"object":"x","data":[]}')}, KNOWS, "does not list videos"),
     ],
 )
-def test_other_servers_are_not_taken_for_a_stack(
+def test_other_servers_are_not_accepted_as_a_stack(
     serve: Callable[..., str], nowhere: str, service: Answers, known: bytes, complaint: str
 ) -> None:
     lines: list[str] = []
@@ -87,7 +87,7 @@ def test_other_servers_are_not_taken_for_a_stack(
     assert complaint in lines[0]
 
 
-def test_a_lone_stranger_is_passed_over_in_silence(serve: Callable[..., str], nowhere: str) -> None:
+def test_a_single_foreign_server_is_ignored(serve: Callable[..., str], nowhere: str) -> None:
     lines: list[str] = []
     assert find(Addresses(nowhere, serve(BUILD), nowhere, nowhere), lines) is None
     assert find(Addresses(serve(SERVICE), nowhere, nowhere, nowhere), lines) is None
@@ -108,7 +108,7 @@ def test_named_addresses_must_answer(serve: Callable[..., str], nowhere: str) ->
 HEALTHY = {"/api/health": (200, b"{}")}
 
 
-def test_a_grafana_is_used_where_it_answers_and_belongs_to_the_stack(serve: Callable[..., str], nowhere: str) -> None:
+def test_grafana_is_used_if_it_answers_and_belongs_to_the_stack(serve: Callable[..., str], nowhere: str) -> None:
     here = serve(HEALTHY)
     urls = (serve(SERVICE), serve(PROMETHEUS), serve(TEMPO), serve(COLLECTOR), "")
     lines: list[str] = []

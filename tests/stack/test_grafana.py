@@ -12,7 +12,7 @@ from reelbench.stack.grafana import Grafana
 
 
 class FakeGrafana(ThreadingHTTPServer):
-    """Keeps annotations as Grafana does; answers `status` to every call when it is set."""
+    """Keeps annotations like Grafana; if `status` is set, every call gets this status."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -40,7 +40,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer)
 
-    do_POST = do_PATCH = _answer  # noqa: N815 - the names that the server looks for
+    do_POST = do_PATCH = _answer  # noqa: N815 - names that the server looks up
 
     def log_message(self, *_: object) -> None:
         pass
@@ -55,7 +55,7 @@ def fake() -> Iterator[FakeGrafana]:
     server.server_close()
 
 
-def test_a_region_is_written_once_and_brought_up_to_date_at_its_end(fake: FakeGrafana) -> None:
+def test_a_region_is_written_once_and_updated_at_its_end(fake: FakeGrafana) -> None:
     said: list[str] = []
     with Grafana(fake.url, said.append) as grafana:
         for _ in range(3):
@@ -74,7 +74,7 @@ def test_a_region_is_written_once_and_brought_up_to_date_at_its_end(fake: FakeGr
     assert said == []
 
 
-def test_a_grafana_below_a_path_is_asked_below_it(fake: FakeGrafana) -> None:
+def test_a_grafana_under_a_sub_path(fake: FakeGrafana) -> None:
     said: list[str] = []
     for url in (f"{fake.url}/grafana", f"{fake.url}/grafana/"):
         with Grafana(url, said.append) as grafana:
@@ -93,7 +93,7 @@ def test_a_grafana_below_a_path_is_asked_below_it(fake: FakeGrafana) -> None:
         (200, "its answer is not that of Grafana"),
     ],
 )
-def test_a_grafana_that_refuses_is_one_warning_and_is_left_alone(fake: FakeGrafana, status: int, reason: str) -> None:
+def test_a_rejecting_grafana_gets_one_warning_and_no_more_requests(fake: FakeGrafana, status: int, reason: str) -> None:
     fake.status = status
     said: list[str] = []
     with Grafana(fake.url, said.append) as grafana:

@@ -55,7 +55,7 @@ def test_children_end_in_reverse_order(tmp_path: Path) -> None:
     assert order.read_text() == "cba"
 
 
-def test_a_deaf_child_is_killed_after_the_deadline(tmp_path: Path) -> None:
+def test_a_child_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     processes = Processes()
     child = processes.start(
         "deaf", [sys.executable, "-S", "-c", DEAF], environment={}, directory=tmp_path, stdout=tmp_path / "out"
@@ -67,7 +67,7 @@ def test_a_deaf_child_is_killed_after_the_deadline(tmp_path: Path) -> None:
     assert child.process.returncode == -signal.SIGKILL
 
 
-def test_an_early_death_shows_the_end_of_the_log(tmp_path: Path) -> None:
+def test_an_early_exit_shows_the_end_of_the_log(tmp_path: Path) -> None:
     code = "import sys; [print('line', n, file=sys.stderr) for n in range(100)]; sys.exit(3)"
     with Processes() as processes:
         child = processes.start(
@@ -81,7 +81,7 @@ def test_an_early_death_shows_the_end_of_the_log(tmp_path: Path) -> None:
     assert lines[1:] == [f"line {number}" for number in range(85, 100)]
 
 
-def test_a_signal_death_is_named(tmp_path: Path) -> None:
+def test_an_exit_by_signal_names_the_signal(tmp_path: Path) -> None:
     with Processes() as processes:
         child = processes.start("victim", [sys.executable, "-S", "-c", SLEEP], environment={}, directory=tmp_path)
         child.signal(signal.SIGKILL)
@@ -90,14 +90,14 @@ def test_a_signal_death_is_named(tmp_path: Path) -> None:
             child.check()
 
 
-def test_a_program_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_program_is_an_error(tmp_path: Path) -> None:
     with Processes() as processes, pytest.raises(StackError, match=r"ghost cannot be started: .*No such file"):
         processes.start("ghost", [str(tmp_path / "ghost")], environment={}, directory=tmp_path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_no_orphans_when_the_parent_dies(tmp_path: Path, number: signal.Signals) -> None:
-    """The parent has two children, one of them with a child of its own; then the parent is killed."""
+    """The parent has two children, one with its own child; then the parent is killed."""
     family = (
         f"import subprocess, sys\nprint(subprocess.Popen([sys.executable, '-S', '-c', {SLEEP!r}]).pid, flush=True)\n"
     )
@@ -128,7 +128,7 @@ time.sleep(60)
     assert_all_end(pids, 3)
 
 
-def test_the_orphan_reaper_kills_what_ignores_the_end_of_its_parent(tmp_path: Path) -> None:
+def test_the_orphan_reaper_kills_processes_that_ignore_sigterm(tmp_path: Path) -> None:
     code = "from reelbench.stack import orphan_reaper; orphan_reaper.GRACE = 0.3; orphan_reaper.main()"
     child = subprocess.Popen([sys.executable, "-S", "-c", DEAF], stdout=subprocess.PIPE, start_new_session=True)
     spared = subprocess.Popen([sys.executable, "-S", "-c", SLEEP], stdout=subprocess.DEVNULL, start_new_session=True)
@@ -154,7 +154,7 @@ def assert_all_end(pids: list[int], seconds: float) -> None:
         time.sleep(0.02)
 
 
-def test_free_ports_are_different_free_and_below_the_ephemeral_range() -> None:
+def test_free_ports_are_distinct_and_below_the_ephemeral_range() -> None:
     ports = free_ports(20)
     assert len(set(ports)) == 20
     assert all(18_000 <= port < 32_000 for port in ports)
@@ -163,7 +163,7 @@ def test_free_ports_are_different_free_and_below_the_ephemeral_range() -> None:
             probe.bind(("127.0.0.1", port))
 
 
-def test_a_taken_port_is_not_chosen() -> None:
+def test_an_occupied_port_is_not_chosen() -> None:
     class First(random.Random):
         def choice(self, _: object) -> Any:
             return next(ports)

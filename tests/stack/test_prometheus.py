@@ -43,7 +43,7 @@ def test_2_42_is_the_oldest_supported_version(fake_prometheus: Callable[..., Pat
             prometheus.verify(fake_prometheus(version), "here")
 
 
-def test_what_is_not_prometheus_is_refused(tmp_path: Path) -> None:
+def test_other_programs_are_rejected(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.write_text("#!/bin/sh\necho 'node_exporter, version 1.8.0'\nexit 1\n")
     with pytest.raises(StackError, match="cannot be run \\(Permission denied\\)"):

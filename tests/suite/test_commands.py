@@ -39,7 +39,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
         (("check", "missing.yaml"), "missing.yaml"),
     ],
 )
-def test_a_mistake_is_one_sentence_with_its_cure_and_exit_code_2(
+def test_a_mistake_is_one_sentence_with_its_fix_and_exit_code_2(
     arguments: tuple[str, ...],
     cure: str,
     tmp_path: Path,
@@ -64,7 +64,7 @@ def test_each_command_has_its_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert out.startswith(f"Usage: reelbench {name} ")
 
 
-def test_list_and_check_know_the_built_in_scenarios(capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_and_check_include_the_built_in_scenarios(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = said(capsys, "list")
     names, dimensions = zip(*(line.split()[:2] for line in out.splitlines()[1:]), strict=True)
     assert code == 0
@@ -76,7 +76,7 @@ def test_list_and_check_know_the_built_in_scenarios(capsys: pytest.CaptureFixtur
     assert (code, out.split()[:2]) == (0, ["valid:", str(len(names))])
 
 
-def test_list_runs_names_also_those_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_runs_includes_unreadable_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("good", "bad"):
         (tmp_path / "runs" / name).mkdir(parents=True)
     make().write(tmp_path / "runs" / "good")
@@ -89,13 +89,13 @@ def test_list_runs_names_also_those_that_cannot_be_read(tmp_path: Path, capsys: 
     ]
 
 
-def test_compare_is_report_with_a_baseline(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_compare_equals_report_with_a_baseline(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     for arguments in (("compare", "x", "y"), ("report", "x", "--compare", "y")):
         code, _, err = said(capsys, *arguments, "--fail-on", "better")
         assert (code, err) == (2, "error: --fail-on: 'better' is unknown; use worse\n")
 
 
-def test_help_loads_nothing_heavy() -> None:
+def test_help_imports_no_heavy_package() -> None:
     code = (
         "from reelbench.__main__ import main; main(['--help']); print({'typer', 'numpy', 'msgspec'} & {*sys.modules})"
     )

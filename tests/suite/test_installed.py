@@ -27,14 +27,14 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 NAME = re.compile(r"[\w.-]+")
 
 
-def test_the_packages_that_the_embedded_stack_looks_for_are_those_of_its_extra() -> None:
+def test_the_embedded_stack_checks_the_packages_of_its_extra() -> None:
     wanted = {found[0] for one in PROJECT["optional-dependencies"]["embedded"] if (found := NAME.match(one))}
     providers = importlib.metadata.packages_distributions()
     looked_for = {providers[package][0].lower().replace("_", "-") for package in embedded._PACKAGES}
-    assert looked_for == wanted - {"opentelemetry-instrumentation-fastapi"}  # its import package is shared
+    assert looked_for == wanted - {"opentelemetry-instrumentation-fastapi"}  # other packages share its import package
 
 
-def test_what_measures_a_remote_server_needs_no_extra() -> None:
+def test_measuring_a_remote_server_needs_no_extra() -> None:
     extra = sorted(set(embedded._PACKAGES) - {"PIL"})  # Pillow comes with matplotlib
     code = f"""
 import importlib, sys
@@ -50,12 +50,12 @@ for module in ("suite.commands.run", "suite.commands.compare", "loadgen.__main__
     assert done.returncode == 0, done.stderr
 
 
-def test_the_defaults_without_a_dotenv_file_are_those_of_the_file(tmp_path: Path) -> None:
+def test_defaults_equal_the_dotenv_file(tmp_path: Path) -> None:
     file = dotenv.read(environment={})
     assert dotenv.read(tmp_path / "absent", environment={}) == {name: file[name] for name in dotenv.DEFAULTS}
 
 
-def test_the_cache_of_an_installed_package_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installed_package_uses_the_users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reelbench.stack.binaries.CHECKOUT", None)
     assert cache_folder({"XDG_CACHE_HOME": str(tmp_path)}) == tmp_path / "reelbench"
     assert cache_folder({"XDG_CACHE_HOME": str(tmp_path), "REELBENCH_CACHE": "/x"}) == Path("/x")
@@ -64,7 +64,7 @@ def test_the_cache_of_an_installed_package_is_the_users(tmp_path: Path, monkeypa
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel of this checkout, built from a copy, since a build leaves files behind."""
+    """A wheel of this checkout, built from a copy because a build leaves files behind."""
     folder = tmp_path_factory.mktemp("wheel")
     skipped = shutil.ignore_patterns(".*", "runs", "tests", "docs", "build", "*.egg-info", "__pycache__")
     shutil.copytree(ROOT, folder / "checkout", symlinks=True, ignore=skipped)
@@ -122,7 +122,7 @@ def test_the_installed_command_measures_and_reports_in_an_empty_folder(
 
     assert command("--version").stdout == f"reelbench {version()}\n"
     done = command("run", "--embedded", "--scenario", "single_request", "--no-charts")
-    assert done.returncode in {0, 1, 3}, done.stderr  # the verdict is that of the machine
+    assert done.returncode in {0, 1, 3}, done.stderr  # the verdict depends on the machine
     (folder,) = (work / "runs").iterdir()
     results = json.loads((folder / "reports" / "results.json").read_text())
     values = [value for value in numbers(results) if value]

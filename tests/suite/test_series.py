@@ -21,7 +21,7 @@ from tests.reporting.made_run import make
 
 
 class Bench:
-    """Stands in for the measuring of runs: says how each ends, and keeps their order."""
+    """Replaces the measuring of runs: sets the exit code of each and records their order."""
 
     def __init__(self, folder: Path, source: Path | None = None) -> None:
         self.folder, self.source = folder, source
@@ -64,12 +64,12 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     return bench
 
 
-def test_configurations_take_turns_and_every_second_round_goes_the_other_way(bench: Bench) -> None:
+def test_configurations_alternate_and_every_second_round_is_reversed(bench: Bench) -> None:
     assert series.run_series(bench.load(), "x", repeat=3, ablate=("cache",)) == 0
     assert bench.order == ["x.full.r1", "x.no_cache.r1", "x.no_cache.r2", "x.full.r2", "x.full.r3", "x.no_cache.r3"]
 
 
-def test_run_ids_name_only_what_is_asked_for(bench: Bench) -> None:
+def test_run_ids_name_the_repetition_and_variant_if_any(bench: Bench) -> None:
     series.run_series(bench.load(), "x", repeat=2, ablate=())
     series.run_series(bench.load(), "y", repeat=1, ablate=("cache", "pooling"))
     assert bench.order == ["x.r1", "x.r2", "y.full", "y.no_cache", "y.no_pooling"]
@@ -81,14 +81,14 @@ def test_the_exit_code_of_repetitions_is_the_worst(bench: Bench) -> None:
     assert [series.worst(codes) for codes in ([0, 3], [3, 1, 0], [1, 4], [4, 130], [0, 0])] == [3, 1, 4, 130, 0]
 
 
-def test_a_baseline_may_fail_and_the_full_run_may_not(bench: Bench) -> None:
+def test_only_the_full_run_decides_the_exit_code_of_an_ablation(bench: Bench) -> None:
     bench.ends = {"x.no_cache": 1}
     assert series.run_series(bench.load(), "x", repeat=1, ablate=("cache",)) == 0
     bench.ends = {"y.full": 1}
     assert series.run_series(bench.load(), "y", repeat=1, ablate=("cache",)) == 1
 
 
-def test_a_run_that_cannot_be_made_ends_the_series_with_its_reason(bench: Bench) -> None:
+def test_a_run_that_cannot_start_ends_the_series_with_its_reason(bench: Bench) -> None:
     bench.ends = {"x.no_cache": StackError("no port is free.")}
     assert series.run_series(bench.load(), "x", repeat=1, ablate=("cache", "pooling")) == 4
     assert bench.order == ["x.full", "x.no_cache"]
@@ -104,7 +104,7 @@ def test_a_full_disk_ends_the_series_with_one_sentence(bench: Bench) -> None:
     )
 
 
-def test_an_interrupt_ends_the_series_after_the_present_run(bench: Bench) -> None:
+def test_an_interrupt_ends_the_series_after_the_current_run(bench: Bench) -> None:
     bench.ends = {"x.r2": 130}
     assert series.run_series(bench.load(), "x", repeat=4, ablate=()) == 130
     assert bench.order == ["x.r1", "x.r2"]
@@ -139,7 +139,7 @@ def test_every_wrong_name_is_reported_with_the_known_ones() -> None:
     assert ablate_errors(parse_ablate("retries,breaker")) == ablate_errors(parse_ablate(None)) == []
 
 
-def test_each_configuration_says_of_every_switch_whether_it_is_on() -> None:
+def test_each_configuration_states_every_toggle() -> None:
     full, without = variants(("pooling",))
     assert (full.name, set(full.switches.values())) == ("full", {True})
     assert (without.name, [name for name, on in without.switches.items() if not on]) == ("no_pooling", ["pooling"])

@@ -16,7 +16,7 @@ from reelbench.suite.series import NAMES, Variant, configured
 
 
 class Service(ThreadingHTTPServer):
-    """The switches of a service that runs."""
+    """A fake running service with toggles."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -64,7 +64,7 @@ def load(target: str | None, said: list[str] | None = None) -> Load:
     )  # fmt: skip
 
 
-def test_a_service_that_runs_is_switched_and_put_back_as_it_was(service: Service) -> None:
+def test_toggles_of_a_running_service_are_set_and_restored(service: Service) -> None:
     found = dict(service.switches)
     seen = []
 
@@ -91,13 +91,13 @@ def test_the_embedded_service_gets_its_settings_and_the_rest_of_the_environment(
         assert environment["PATH"] == os.environ["PATH"]
 
 
-def test_a_service_as_it_is_is_left_alone(service: Service) -> None:
+def test_a_service_without_a_variant_is_not_changed(service: Service) -> None:
     with configured(load(service.url), Variant("")) as environment:
         assert environment == dict(os.environ)
     assert service.switches["retries"] is False
 
 
-def test_a_service_whose_toggles_cannot_be_read_is_one_sentence_with_the_cure(service: Service) -> None:
+def test_unreadable_toggles_are_one_sentence_with_the_fix(service: Service) -> None:
     service.stuck = True
     with (
         pytest.raises(StackError, match=r"left retries, cache as before"),

@@ -12,7 +12,7 @@ from tests.loadgen.transport.harness import Make
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """The command runs on uvloop; what depends on sockets and timers must work on the loop of asyncio as well."""
+    """Run these tests on both event loops: commands use uvloop, but asyncio's loop must work too."""
     both = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
     return both if item.path.name == "test_connections.py" else {"uvloop": uvloop.new_event_loop}
 

@@ -1,4 +1,4 @@
-"""Requests and answers of both transports, against a server of raw bytes: the forms and traps of HTTP/1.1."""
+"""Requests and answers of both transports against a server of raw bytes: forms and edge cases of HTTP/1.1."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MALFORMED = {
 }
 
 
-async def test_exchanges_one_after_the_other_share_a_connection(make: Make) -> None:
+async def test_sequential_exchanges_share_a_connection(make: Make) -> None:
     async with raw(echo) as server, using(make(server.url, 4)) as transport:
         for number in range(3):
             assert await ask(transport, Request("GET", f"/{number}?q=%20", {})) == (200, f"/{number}?q=%20".encode())
@@ -47,7 +47,7 @@ async def test_exchanges_one_after_the_other_share_a_connection(make: Make) -> N
     assert server.lines() == ["GET /0?q=%20", "GET /1?q=%20", "GET /2?q=%20"]
 
 
-async def test_the_request_is_sent_as_it_is(make: Make) -> None:
+async def test_the_request_is_sent_unchanged(make: Make) -> None:
     sent = Request("POST", "/v1/videos", {"Content-Type": "a/b", "traceparent": "00-1-2-01"}, (b"one", b"two"))
     async with raw(echo) as server, using(make(server.url, 1)) as transport:
         taken = Taken()
@@ -61,7 +61,7 @@ async def test_the_request_is_sent_as_it_is(make: Make) -> None:
     assert taken.media_type == "text/plain"
 
 
-async def test_answers_of_every_form_are_read_and_leave_the_connection_usable(make: Make) -> None:
+async def test_every_form_of_answer_is_read_and_the_connection_reused(make: Make) -> None:
     for form, (answer, expected) in FORMS.items():
         for pieces in ((answer,), tuple(bytes([byte]) for byte in answer)):
             async with raw(fixed(*pieces, close=False)) as server, using(make(server.url, 1)) as transport:
@@ -69,7 +69,7 @@ async def test_answers_of_every_form_are_read_and_leave_the_connection_usable(ma
                 assert (form, answers, server.connections) == (form, [expected, expected], 1)
 
 
-async def test_an_answer_without_a_length_ends_with_its_connection(make: Make) -> None:
+async def test_an_answer_without_a_length_ends_when_the_connection_closes(make: Make) -> None:
     for version in (b"1.1", b"1.0"):
         head = b"HTTP/%s 200 OK\r\n\r\n" % version
         async with raw(fixed(head, b"to the", b" end")) as server, using(make(server.url, 1)) as transport:
@@ -84,7 +84,7 @@ async def test_a_connection_that_the_server_will_close_is_not_used_again(make: M
             assert server.connections == 2
 
 
-async def test_a_malformed_answer_is_one_line_and_the_next_exchange_is_whole(make: Make) -> None:
+async def test_a_malformed_answer_is_one_line_and_the_next_exchange_works(make: Make) -> None:
     for answer, expected in MALFORMED.items():
 
         async def first_wrong(peer: Peer, asked: Asked, answer: bytes = answer) -> None:
@@ -110,12 +110,12 @@ async def test_a_refused_connection_is_one_line(make: Make) -> None:
     async with raw(echo) as server:
         pass
     async with using(make(server.url, 1)) as transport:
-        for _ in range(3):  # each gives its slot back
+        for _ in range(3):  # each releases its place
             with pytest.raises(TransportError, match=r"^cannot connect: Connection refused$"):
                 await ask(transport)
 
 
-async def test_a_head_without_end_is_cut_off() -> None:
+async def test_an_endless_head_is_cut_off() -> None:
     endless = b"HTTP/1.1 200 OK\r\nX: " + b"x" * (2 * MAX_HEAD)
     async with raw(fixed(endless)) as server, using(Http1Transport(server.url, 1)) as transport:
         with pytest.raises(TransportError, match=f"^not HTTP: a head of more than {MAX_HEAD} bytes$"):
@@ -133,7 +133,7 @@ async def test_path_host_and_credentials_come_from_the_base_url() -> None:
     assert "content-length" not in asked.headers
 
 
-def test_hosts_are_written_as_the_header_wants_them() -> None:
+def test_the_host_header_has_the_required_form() -> None:
     async def fixed_head(url: str) -> str:
         return Http1Transport(url, 1)._head(GET).decode().split("\r\n")[1]
 

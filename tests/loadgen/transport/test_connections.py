@@ -26,7 +26,7 @@ async def test_a_reset_connection_is_one_line() -> None:
 
 
 async def test_a_post_on_a_connection_that_the_server_closed_is_sent_once(make: Make) -> None:
-    """The server closes when it reads the second request: the client cannot know whether it was carried out."""
+    """The server closes after reading the second request, so the client cannot know whether it was executed."""
 
     async def once(peer: Peer, asked: Asked) -> None:
         if sum(before.connection == asked.connection for before in server.asked) == 1:
@@ -55,12 +55,12 @@ async def test_a_connection_closed_while_idle_is_not_used(make: Make) -> None:
     async with raw(fixed(ok())) as server, using(make(server.url, 1)) as transport:
         await ask(transport)
         await server.until_open(0)
-        await asyncio.sleep(0.01)  # the news travels through the kernel
+        await asyncio.sleep(0.01)  # time for the kernel to report the close
         assert await ask(transport, POST) == (200, b"hello")
     assert server.lines() == ["GET /it", "POST /it"]
 
 
-async def test_an_idle_connection_is_closed_before_the_server_does(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_idle_connection_is_closed_before_the_server_closes_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http1, "KEEPALIVE_SECONDS", 0.05)
     async with raw(echo) as server, using(Http1Transport(server.url, 4)) as transport:
         await asyncio.gather(*(ask(transport) for _ in range(3)))
@@ -70,15 +70,15 @@ async def test_an_idle_connection_is_closed_before_the_server_does(monkeypatch: 
     assert server.connections == 4
 
 
-async def test_an_answer_without_a_request_ends_the_connection_only(make: Make) -> None:
+async def test_an_unsolicited_answer_only_closes_the_connection(make: Make) -> None:
     stray = ok(b"first") + ok(b"stray")
     async with raw(fixed(stray, close=False)) as server, using(make(server.url, 1)) as transport:
         assert [await ask(transport) for _ in range(3)] == [(200, b"first")] * 3
         assert server.connections == 3
 
 
-async def test_a_receiver_that_has_enough_ends_the_exchange(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aiohttp, "KEEPALIVE_SECONDS", 0.05)  # it has all of the answer, and keeps the connection
+async def test_a_receiver_can_end_the_exchange(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aiohttp, "KEEPALIVE_SECONDS", 0.05)  # the whole answer has arrived, so the connection is kept
     async with raw(fixed(ok(b"x" * 5000), close=False)) as server, using(make(server.url, 1)) as transport:
         taken = Taken(enough=1000)
         with pytest.raises(EnoughError):
@@ -88,7 +88,7 @@ async def test_a_receiver_that_has_enough_ends_the_exchange(make: Make, monkeypa
         assert await ask(transport) == (200, b"x" * 5000)
 
 
-async def test_silence_is_a_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_data_is_a_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "SILENCE_SECONDS", 0.1)
 
     async def slow(peer: Peer, _: Asked) -> None:
@@ -104,11 +104,11 @@ async def test_silence_is_a_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
         begin = loop.time()
         with pytest.raises(TransportError, match=r"^time-out: nothing was received for 0\.1 s$"):
             await ask(transport)
-        assert 0.28 < loop.time() - begin < 1.5  # four bytes, then silence
+        assert 0.28 < loop.time() - begin < 1.5  # four bytes, then no data
         await server.until_open(0)
 
 
-async def test_no_connection_in_time_is_a_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_connection_setup_is_a_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http1, "CONNECT_SECONDS", 0.05)
 
     class Deaf(Http1Transport):
@@ -145,7 +145,7 @@ async def test_exchanges_beyond_the_limit_wait_in_order(make: Make) -> None:
     assert server.connections <= 3
 
 
-async def test_a_job_that_has_begun_goes_on_before_those_that_wait(make: Make) -> None:
+async def test_a_started_job_precedes_waiting_jobs(make: Make) -> None:
     async with raw(echo) as server, using(make(server.url, 1)) as transport:
 
         async def job(number: int) -> None:
@@ -156,7 +156,7 @@ async def test_a_job_that_has_begun_goes_on_before_those_that_wait(make: Make) -
     assert server.lines() == [f"POST /{number}/{step}" for number in range(3) for step in range(3)]
 
 
-async def test_a_large_body_is_sent_whole_and_copied_nowhere(make: Make) -> None:
+async def test_a_large_body_is_sent_completely_and_without_a_copy(make: Make) -> None:
     document = bytes(range(256)) * 4 * 4096 * 4  # 16 MiB
 
     async def digest(peer: Peer, asked: Asked) -> None:
@@ -169,7 +169,7 @@ async def test_a_large_body_is_sent_whole_and_copied_nowhere(make: Make) -> None
         assert server.connections == 1
 
 
-async def test_a_refusal_before_the_body_was_sent_is_heard_and_the_connection_not_used_again() -> None:
+async def test_an_early_rejection_is_read_and_the_connection_closed() -> None:
     async def refuse(peer: Peer, asked: Asked) -> None:
         await peer.say(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
         await peer.reader.read(1)
@@ -182,7 +182,7 @@ async def test_a_refusal_before_the_body_was_sent_is_heard_and_the_connection_no
         assert server.connections == 2
 
 
-async def test_content_of_any_size_takes_no_memory() -> None:
+async def test_content_is_streamed_in_constant_memory() -> None:
     piece = bytes(2**20)
 
     async def much(peer: Peer, _: Asked) -> None:
@@ -203,10 +203,10 @@ async def test_content_of_any_size_takes_no_memory() -> None:
         finally:
             tracemalloc.stop()
     assert taken.size == 100 * len(piece)
-    assert peak < 10 * len(piece)  # with what the server holds
+    assert peak < 10 * len(piece)  # includes the memory of the server
 
 
-async def test_cancellation_at_any_point_leaves_nothing_half_used(make: Make) -> None:
+async def test_cancellation_at_any_point_leaves_the_pool_usable(make: Make) -> None:
     await cancel_at_any_point(make, 1)
     await cancel_at_any_point(make, 300_000)
 

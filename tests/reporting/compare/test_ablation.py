@@ -12,7 +12,7 @@ from tests.reporting.compare.variants import alter, copy, slower
 
 
 def own_switch(run: RunRecord) -> RunRecord:
-    """A run in which a case sets the cache itself."""
+    """A run with a case that sets the cache toggle itself."""
     data = msgspec.to_builtins(run)
     data["scenarios"][0]["cases"][0]["switches"] = {"cache": False}
     return msgspec.convert(data, RunRecord)
@@ -22,7 +22,7 @@ def text(folder: Path) -> str:
     return (folder / "reports" / "ablation_report.md").read_text()
 
 
-def test_what_is_slower_without_it_is_better_with_it(measured_dir: Path, tmp_path: Path) -> None:
+def test_a_switch_that_speeds_up_is_reported_as_better(measured_dir: Path, tmp_path: Path) -> None:
     full = copy(measured_dir, tmp_path / "x.full")
     without = {
         "cache": [copy(measured_dir, tmp_path / "x.no_cache", slower(1.5))],
@@ -55,9 +55,7 @@ def test_both_comparisons_are_corrected_together(measured_dir: Path, tmp_path: P
     assert [f.p for f in alone.comparison.findings] == [f.p for f in together.comparison.findings]
 
 
-def test_a_case_that_sets_the_switch_itself_is_left_out_of_its_comparison_alone(
-    measured_dir: Path, tmp_path: Path
-) -> None:
+def test_a_case_that_sets_the_toggle_is_left_out_of_that_comparison_only(measured_dir: Path, tmp_path: Path) -> None:
     runs = [copy(measured_dir, tmp_path / name) for name in ("full", "no_cache", "no_pooling")]
     for run in runs:
         alter(run, own_switch)

@@ -1,4 +1,4 @@
-"""scripts/export_reports.py --compare as a user types it."""
+"""Tests of ``scripts/export_reports.py --compare`` as a command."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def compare(run: Path, baseline: Path, *options: str) -> subprocess.CompletedPro
     return export(str(run), "--kept", "--no-charts", "--compare", str(baseline), *options)
 
 
-def test_fail_on_worse_is_exit_code_1_only_when_something_is_worse(measured_dir: Path, tmp_path: Path) -> None:
+def test_fail_on_worse_exits_1_only_if_something_is_worse(measured_dir: Path, tmp_path: Path) -> None:
     slow = copy(measured_dir, tmp_path / "slow", slower(1.3))
     worse = compare(slow, measured_dir)
-    assert worse.returncode == 3  # of its own reports: its counts differ from its telemetry's
+    assert worse.returncode == 3  # exit code of the run's own reports, whose counts differ from the telemetry
     assert worse.stderr == f"all on one page: {slow / 'reports' / 'report.html'}\n"
     report = slow / "reports" / "comparison_report.md"
     assert worse.stdout.splitlines()[-1] == str(report)
@@ -54,7 +54,7 @@ def test_a_damaged_folder_of_repetitions_is_one_sentence(measured_dir: Path, tmp
         assert "Too many levels of symbolic links" in done.stderr
 
 
-def test_refusals_are_sentences_and_exit_code_2(measured_dir: Path, tmp_path: Path) -> None:
+def test_refusals_are_one_sentence_with_exit_code_2(measured_dir: Path, tmp_path: Path) -> None:
     done = compare(measured_dir, measured_dir)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: made-0001 is on both sides; name two different runs, or add --force\n"

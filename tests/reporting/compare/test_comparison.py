@@ -73,7 +73,7 @@ def test_the_same_jobs_with_noise_show_no_difference(measured_dir: Path, tmp_pat
     assert found.p > 0.05
 
 
-def test_one_value_a_run_cannot_tell(measured_dir: Path, tmp_path: Path) -> None:
+def test_one_value_per_run_is_undecided(measured_dir: Path, tmp_path: Path) -> None:
     record = export(copy(measured_dir, tmp_path / "slow", scale=0.5), measured_dir).record
     found = of(record, "throughput", "throughput/n50")
     assert (found.verdict, found.p) == (Verdict.CANNOT_TELL, None)
@@ -81,7 +81,7 @@ def test_one_value_a_run_cannot_tell(measured_dir: Path, tmp_path: Path) -> None
     assert found.reason == ONE_VALUE
 
 
-def test_more_failures_are_worse_and_all_alike_is_not_tested(measured_dir: Path, tmp_path: Path) -> None:
+def test_more_failures_are_worse_and_equal_shares_are_not_tested(measured_dir: Path, tmp_path: Path) -> None:
     run = copy(measured_dir, tmp_path / "failing")
     kept = json.loads((run / "measurements.json").read_text())
     for m in kept["measurements"]:
@@ -119,7 +119,7 @@ def test_significant_but_negligible_is_no_difference(measured_dir: Path, tmp_pat
     assert "negligible: |A12 - 0.5| = 0.05" in found.reason
 
 
-def test_three_runs_a_side_cannot_tell_and_four_can(measured_dir: Path, tmp_path: Path) -> None:
+def test_three_runs_per_side_are_undecided_and_four_decide(measured_dir: Path, tmp_path: Path) -> None:
     slow, fast = [1.50, 1.52, 1.51, 1.53], [1.00, 1.02, 1.01, 0.99]
     three = export(
         repeat(measured_dir, tmp_path, "a", slow[:3]), repeat(measured_dir, tmp_path, "b", fast[:3])
@@ -135,7 +135,7 @@ def test_three_runs_a_side_cannot_tell_and_four_can(measured_dir: Path, tmp_path
     assert four.over_runs
 
 
-def test_one_run_against_four_is_judged_by_their_spread(measured_dir: Path, tmp_path: Path) -> None:
+def test_one_run_is_compared_with_the_spread_of_four(measured_dir: Path, tmp_path: Path) -> None:
     many = repeat(measured_dir, tmp_path, "many", [1.00, 1.02, 1.01, 0.99])
     slow = export(copy(measured_dir, tmp_path / "slow", slower(1.5), scale=1 / 1.5), many).record
     assert of(slow, "throughput", "throughput/n50").verdict is Verdict.WORSE
@@ -148,7 +148,7 @@ def test_one_run_against_four_is_judged_by_their_spread(measured_dir: Path, tmp_
     assert back.interval.lower == pytest.approx(-(there.interval.upper or 0))
 
 
-def test_what_never_varies_within_a_side_is_exact(measured_dir: Path, tmp_path: Path) -> None:
+def test_constant_values_on_both_sides_are_compared_exactly(measured_dir: Path, tmp_path: Path) -> None:
     sides = []
     for name, scale in (("a", 0.5), ("b", 1.0)):
         runs = [copy(measured_dir, tmp_path / f"{name}.r{i}", scale=scale) for i in range(4)]
@@ -160,7 +160,7 @@ def test_what_never_varies_within_a_side_is_exact(measured_dir: Path, tmp_path: 
     assert (same.verdict, same.reason, same.test) == (Verdict.NOT_SHOWN, CONSTANT, None)
 
 
-def test_a_percentile_over_runs_that_is_a_maximum_cannot_tell(measured_dir: Path, tmp_path: Path) -> None:
+def test_a_percentile_that_is_the_maximum_is_undecided(measured_dir: Path, tmp_path: Path) -> None:
     sides = [repeat(measured_dir, tmp_path, name, [f, f * 1.01, f, f * 1.02]) for name, f in (("a", 2.0), ("b", 1.0))]
     record = export(*sides).record
     found = of(record, "response_time_p99", "concurrent_load/n01")
@@ -210,7 +210,7 @@ def test_every_reason_to_refuse_is_named_at_once(measured_dir: Path, run_dir: Pa
         export(measured_dir, run_dir)
 
 
-def test_what_differs_is_listed_and_what_does_not_is_not(measured_dir: Path, tmp_path: Path) -> None:
+def test_only_differences_are_listed(measured_dir: Path, tmp_path: Path) -> None:
     def moved(run: RunRecord) -> RunRecord:
         environment = msgspec.structs.replace(run.environment, commit="e" * 40, dirty=False, cpu_count=8)
         return msgspec.structs.replace(run, environment=environment, switches={"cache": False}, target="http://h:2")

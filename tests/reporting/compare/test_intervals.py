@@ -16,7 +16,7 @@ from reelbench.reporting.statistics.difference import (
 from reelbench.reporting.statistics.intervals import Interval, percentile
 
 
-def test_newcombes_interval_is_that_of_his_table() -> None:
+def test_newcombe_interval_equals_the_published_table() -> None:
     for run, baseline, limits in (  # Newcombe (1998), table II, method 10
         ((56, 70), (48, 80), (0.0524, 0.3339)),
         ((9, 10), (3, 10), (0.1705, 0.8090)),
@@ -26,11 +26,11 @@ def test_newcombes_interval_is_that_of_his_table() -> None:
     ):
         found = newcombe(run, baseline)
         assert (found.lower, found.upper) == pytest.approx(limits, abs=1e-4)
-    assert share(20, 20).interval.upper == 1.0  # Wilson's
+    assert share(20, 20).interval.upper == 1.0  # Wilson's interval
     assert share(20, 20).interval.lower == pytest.approx(0.8389, abs=1e-4)
 
 
-def test_a_ratio_of_means_is_close_to_fiellers_interval() -> None:
+def test_interval_of_a_ratio_of_means_is_close_to_fieller() -> None:
     rng = np.random.default_rng(2)
     run, baseline = rng.normal(13, 2, 60), rng.normal(10, 2, 60)
     sides = []
@@ -45,7 +45,7 @@ def test_a_ratio_of_means_is_close_to_fiellers_interval() -> None:
     assert (found.lower, found.upper) == pytest.approx(tuple(roots), rel=1e-6)
 
 
-def test_an_interval_lacks_a_limit_that_a_side_lacks_and_a_ratio_to_zero_has_none() -> None:
+def test_missing_limits_propagate_and_a_ratio_to_zero_has_no_interval() -> None:
     few, many = Estimate(1.0, Interval(0.5, None)), Estimate(2.0, Interval(1.5, 3.0))
     assert difference(few, many) == Interval(1.0 - 2.0 - (0.5**2 + 1.0**2) ** 0.5, None)
     assert relative(few, many) == NOWHERE
@@ -55,14 +55,14 @@ def test_an_interval_lacks_a_limit_that_a_side_lacks_and_a_ratio_to_zero_has_non
     assert relative(near_zero, Estimate(2.0, Interval(1.0, 3.0))) == NOWHERE
 
 
-def test_only_an_interval_on_one_side_of_zero_does_not_hold_it() -> None:
+def test_an_interval_on_one_side_of_zero_excludes_zero() -> None:
     for one in (Interval(0.1, 0.2), Interval(-0.2, -0.1), Interval(0.1, None)):
         assert not holds_zero(one)
     for one in (Interval(-0.1, 0.1), Interval(None, None), Interval(None, 0.1)):
         assert holds_zero(one)
 
 
-def test_intervals_of_percentile_differences_cover_as_they_say() -> None:
+def test_intervals_of_percentile_differences_have_their_nominal_coverage() -> None:
     for q, n, least in ((0.5, 30, 0.94), (0.95, 100, 0.94), (0.95, 400, 0.93)):
         rng = np.random.default_rng(11)
         truth = 0.3 * float(np.exp(0.5 * stats.norm.ppf(q)))

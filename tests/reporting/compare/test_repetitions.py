@@ -25,7 +25,7 @@ def of(record: RepetitionsRecord, sli: str, scenario: str, case: str) -> Repeate
     return found
 
 
-def test_mean_interval_and_spread_over_runs_are_students(measured_dir: Path, tmp_path: Path) -> None:
+def test_mean_and_interval_over_runs_are_students_t(measured_dir: Path, tmp_path: Path) -> None:
     found = of(made(measured_dir, tmp_path, [1.0, 1.25, 0.8]), "throughput", "throughput", "n50")
     expected = stats.ttest_1samp(found.values, 0).confidence_interval(0.95)
     assert (found.interval.lower, found.interval.upper) == pytest.approx((expected.low, expected.high))
@@ -49,7 +49,7 @@ def test_the_interval_within_the_first_run_and_the_spread_between_runs(measured_
     assert found.spread == pytest.approx(np.std(found.values, ddof=1) / error)
 
 
-def test_the_median_has_an_interval_from_six_runs_on(measured_dir: Path, tmp_path: Path) -> None:
+def test_the_median_needs_six_runs_for_an_interval(measured_dir: Path, tmp_path: Path) -> None:
     found = of(made(measured_dir, tmp_path, [1.0, 1.1, 1.2, 0.9, 0.8, 1.3]), "response_time_avg", "throughput", "n50")
     assert found.median_interval == Interval(min(found.values), max(found.values))
     text = (tmp_path / "x.repeat" / "reports" / "repetitions_report.md").read_text()
@@ -71,7 +71,7 @@ def test_the_same_runs_give_the_same_bytes_wherever_they_were_moved(measured_dir
     assert {path.name: path.read_bytes() for path in (folder / "reports").iterdir()} == before
 
 
-def test_a_folder_that_is_neither_is_one_sentence(tmp_path: Path) -> None:
+def test_a_folder_without_repetitions_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"cannot read repetitions.json"):
         repeated_runs(tmp_path)
     (tmp_path / "reports").mkdir()

@@ -15,7 +15,7 @@ def a12_by_hand(run: list[float], baseline: list[float]) -> float:
     return sum((x > y) + (x == y) / 2 for x in run for y in baseline) / (len(run) * len(baseline))
 
 
-def test_the_rank_test_is_that_of_counting_all_arrangements() -> None:
+def test_the_rank_test_equals_a_count_of_all_arrangements() -> None:
     run, baseline = [1.1, 2.2, 3.3, 9.0], [4.4, 5.5, 6.6, 7.7, 8.8]
     found = significance.rank_test(run, baseline)
     u = a12_by_hand(run, baseline) * 20
@@ -32,14 +32,14 @@ def test_the_rank_test_is_that_of_counting_all_arrangements() -> None:
     assert significance.rank_test([2.0] * 5, [2.0] * 5) == significance.Rank(1.0, 0.5)
 
 
-def test_the_least_p_of_a_rank_test_is_that_of_full_separation() -> None:
+def test_full_separation_has_the_smallest_p_of_a_rank_test() -> None:
     for n, p in ((3, 0.1), (4, 0.0286), (5, 0.0079)):
         low, high = [float(i) for i in range(n)], [float(100 + i) for i in range(n)]
         assert significance.reachable(n, n) == pytest.approx(significance.rank_test(low, high).p)
         assert significance.reachable(n, n) == pytest.approx(p, abs=5e-5)
 
 
-def test_benjamini_and_hochberg_reject_in_their_published_example() -> None:
+def test_benjamini_hochberg_reproduces_the_published_example() -> None:
     # Benjamini and Hochberg (1995), section 4.1: at 0.05 their procedure rejects the first four of fifteen.
     ps = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240, 0.4262, 0.5719, 0.6528,
           0.7590, 1.0]  # fmt: skip
@@ -49,12 +49,12 @@ def test_benjamini_and_hochberg_reject_in_their_published_example() -> None:
     assert significance.corrected([]) == []
 
 
-def test_fishers_p_is_that_of_the_lady_tasting_tea() -> None:
+def test_fishers_exact_test_reproduces_the_lady_tasting_tea() -> None:
     # 3 of 4 and 1 of 4: probability of this table and all less likely ones is (16 + 1 + 16 + 1) / 70
     assert significance.fisher_p((3, 4), (1, 4)) == pytest.approx(34 / 70)
 
 
-def test_welchs_p_is_that_of_his_formula() -> None:
+def test_welchs_test_reproduces_the_sleep_data() -> None:
     # Student's data on sleep (1908): t = -1.8608 with 17.78 degrees of freedom, p = 0.0794
     first = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
     second = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]
@@ -62,12 +62,12 @@ def test_welchs_p_is_that_of_his_formula() -> None:
     assert p == pytest.approx(0.07939, abs=5e-6)
     assert (interval.lower, interval.upper) == pytest.approx((-3.3654832, 0.2054832), abs=5e-7)
 
-    # values that never differ have the p of their arrangements
+    # constant values have the p of their arrangements
     assert significance.welch([1.0] * 4, [2.0] * 4)[0] == pytest.approx(2 / math.comb(8, 4))
     assert significance.welch([1.0] * 4, [1.0] * 4)[0] == 1.0
 
 
-def test_one_against_many_is_a_t_test_with_one_value() -> None:
+def test_one_against_many_is_the_crawford_howell_test() -> None:
     # Crawford and Howell: t = (x - mean) / (s sqrt((n + 1) / n)); here (16 - 10) / (2 sqrt(6 / 5))
     many = [10 + 2 * z * math.sqrt(4 / 4) for z in (-1.0, 1.0, -1.0, 1.0, 0.0)]
     t = 6 / (float(np.std(many, ddof=1)) * math.sqrt(6 / 5))
@@ -84,7 +84,7 @@ def quantile(values: Sequence[float], q: float) -> float:
 
 
 def over_all_divisions(run: Sequence[float], baseline: Sequence[float], q: float) -> float:
-    """The share of all divisions of the pool whose quantiles differ at least as much, one by one."""
+    """The share of all divisions of the pool whose quantiles differ at least as much, by enumeration."""
     pool = [*run, *baseline]
     observed = abs(quantile(run, q) - quantile(baseline, q)) * (1 - 1e-12)
     found = []
@@ -95,7 +95,7 @@ def over_all_divisions(run: Sequence[float], baseline: Sequence[float], q: float
     return sum(found) / len(found)
 
 
-def test_the_permutations_of_a_quantile_are_all_divisions_of_the_pool() -> None:
+def test_the_quantile_test_equals_a_count_of_all_divisions() -> None:
     rng = np.random.default_rng(1)
     for q, n, m in product((0.2, 0.5, 0.95), (1, 2, 5, 6), (1, 3, 6)):
         run, baseline = (np.round(rng.normal(at, 1, size), 1).tolist() for at, size in ((0, n), (0.8, m)))  # with ties
@@ -104,7 +104,7 @@ def test_the_permutations_of_a_quantile_are_all_divisions_of_the_pool() -> None:
         assert significance.permutation_p(baseline, run, q) == pytest.approx(found, abs=1e-10)
 
 
-def test_the_permutation_of_a_median_is_that_of_scipy() -> None:
+def test_the_median_permutation_test_equals_scipys() -> None:
     rng = np.random.default_rng(5)
     run, baseline = rng.lognormal(0.0, 0.5, 30), rng.lognormal(0.35, 0.5, 25)
 
@@ -123,7 +123,7 @@ def test_the_permutation_of_a_median_is_that_of_scipy() -> None:
     assert 0 < significance.permutation_p(low, high, 0.95) < 1e-12, "never zero"
 
 
-def test_cohens_h_is_the_difference_in_his_table() -> None:
+def test_cohens_h_equals_the_published_table() -> None:
     # Cohen (1988), table 6.2.2: phi is 1.875 for 0.65, 1.471 for 0.45, 3.142 for 1
     assert significance.cohens_h(0.65, 0.45) == pytest.approx(1.875 - 1.471, abs=0.001)
     assert significance.cohens_h(0.45, 1.0) == pytest.approx(1.471 - 3.142, abs=0.001)

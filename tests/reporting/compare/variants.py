@@ -18,7 +18,7 @@ Change = Callable[[JobRecord], JobRecord]
 
 
 def copy(source: Path, folder: Path, change: Change = lambda job: job, scale: float = 1.0) -> Path:
-    """Copy a run under the name of its folder; change every job, and multiply the throughput by `scale`."""
+    """Copy a run and name it after its new folder; change every job, and multiply the throughput by `scale`."""
     shutil.copytree(source, folder)
     alter(folder, lambda run: msgspec.structs.replace(run, run_id=folder.name))
     jobs = [to_line(change(job)) for job in read_jobs(source)]
@@ -34,7 +34,7 @@ def copy(source: Path, folder: Path, change: Change = lambda job: job, scale: fl
 
 
 def alter(folder: Path, change: Callable[[RunRecord], RunRecord]) -> None:
-    """Replace the head of a run."""
+    """Replace fields of ``run.json``."""
     write_run(folder, change(read_run(folder)))
 
 

@@ -1,4 +1,4 @@
-"""The plan in force, by a clock that moves when the test says so."""
+"""The active fault plan, with a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def drawn(faults: Faults) -> str | None:
     return None if fault is None else fault.rule.kind
 
 
-def test_a_plan_lifts_itself_when_its_lifetime_is_over() -> None:
+def test_a_plan_is_lifted_at_the_end_of_its_lifetime() -> None:
     time = Time()
     faults = Faults(OFFER, time.now)
     faults.replace(OUTAGE)
@@ -41,7 +41,7 @@ def test_a_plan_lifts_itself_when_its_lifetime_is_over() -> None:
     assert drawn(faults) is None
 
 
-def test_a_plan_put_again_lives_its_whole_lifetime_and_one_without_lives_on() -> None:
+def test_a_replaced_plan_gets_a_full_lifetime_and_one_without_lifetime_stays() -> None:
     time = Time()
     faults = Faults(OFFER, time.now)
     faults.replace(OUTAGE)
@@ -54,7 +54,7 @@ def test_a_plan_put_again_lives_its_whole_lifetime_and_one_without_lives_on() ->
     assert drawn(faults) == "outage"
 
 
-def test_the_last_state_of_a_plan_that_lifted_itself_is_that_of_no_plan() -> None:
+def test_an_expired_plan_leaves_an_empty_plan() -> None:
     time = Time()
     faults = Faults(OFFER, time.now)
     faults.replace(OUTAGE)
@@ -66,7 +66,7 @@ def test_the_last_state_of_a_plan_that_lifted_itself_is_that_of_no_plan() -> Non
     assert plan.lifted.is_set()
 
 
-async def test_whoever_waits_for_a_plan_that_another_replaces_is_told() -> None:
+async def test_replacing_a_plan_wakes_its_waiters() -> None:
     faults = Faults(OFFER)
     waiter = asyncio.create_task(faults.arrived("store").lifted.wait())
     await asyncio.sleep(0)

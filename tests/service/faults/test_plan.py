@@ -112,7 +112,7 @@ def test_all_errors_are_named_at_once() -> None:
     )
 
 
-def test_what_is_no_plan_at_all(subtests: pytest.Subtests) -> None:
+def test_anything_else_is_not_a_plan(subtests: pytest.Subtests) -> None:
     for body, code, param in [
         (b"{", "invalid_json", None),
         (b"\xff", "invalid_json", None),

@@ -14,7 +14,7 @@ def drawn(rate: float, calls: int, *, seed: int = 1, provider: str = "tts", kind
     return "".join("x" if hits(seed, provider, kind, rate, ordinal) else "." for ordinal in range(calls))
 
 
-def test_a_schedule_is_fixed_for_good(subtests: pytest.Subtests) -> None:
+def test_a_schedule_is_reproducible(subtests: pytest.Subtests) -> None:
     for seed, provider, kind, rate, schedule in [
         (1, "tts", "error", 0.3, "x..xx......x....x.x....xx.x....xx.x....."),
         (2, "tts", "error", 0.3, "..xx..x......x...xx......xx..xx.x....x.."),
@@ -48,7 +48,7 @@ def test_the_number_of_hits_is_exact_at_the_end_of_a_block(subtests: pytest.Subt
 
 @given(st.integers(1, 1000), st.integers(-5, 5))
 @settings(max_examples=30, deadline=None)
-def test_every_thousand_calls_have_their_hits_at_any_rate_in_thousandths(thousandths: int, seed: int) -> None:
+def test_every_thousand_calls_have_the_exact_number_of_hits(thousandths: int, seed: int) -> None:
     schedule = drawn(thousandths / 1000, 1000, seed=seed)
     assert schedule.count("x") == thousandths
     size = min(Fraction(thousandths, 1000).denominator, 100)
@@ -56,7 +56,7 @@ def test_every_thousand_calls_have_their_hits_at_any_rate_in_thousandths(thousan
         assert abs(schedule[:calls].count("x") - thousandths * calls / 1000) <= 0.5
 
 
-def test_hits_so_far_stay_within_those_of_one_block(subtests: pytest.Subtests) -> None:
+def test_hits_deviate_by_at_most_one_block(subtests: pytest.Subtests) -> None:
     for rate in [0.3, 0.29, 0.123, 0.9]:
         with subtests.test(rate=rate):
             size = 10 if rate in {0.3, 0.9} else 100
@@ -72,6 +72,6 @@ def test_a_retry_can_meet_the_fault_again() -> None:
     assert again == 705, "of 3000 hits; an even spread would have none"
 
 
-def test_the_order_of_asking_does_not_matter() -> None:
+def test_hits_do_not_depend_on_the_order_of_queries() -> None:
     backwards = [hits(1, "tts", "error", 0.3, ordinal) for ordinal in reversed(range(400))]
     assert "".join("x" if hit else "." for hit in reversed(backwards)) == drawn(0.3, 400)

@@ -51,7 +51,7 @@ def counted(reader: InMemoryMetricReader) -> dict[tuple[str, ...], int]:
     }
 
 
-async def test_each_provider_answers_in_its_time_and_is_counted(
+async def test_each_provider_answers_with_its_latency_and_is_counted(
     client: httpx.AsyncClient, reader: InMemoryMetricReader
 ) -> None:
     sizes = {}
@@ -73,7 +73,7 @@ async def test_each_provider_answers_in_its_time_and_is_counted(
     assert values["provider.tokens", "image", "input"] == 4
 
 
-async def test_bad_input_gets_the_error_envelope_and_no_delay(
+async def test_bad_input_gets_the_error_envelope_without_delay(
     client: httpx.AsyncClient,
     reader: InMemoryMetricReader,
     monkeypatch: pytest.MonkeyPatch,
@@ -120,7 +120,7 @@ async def test_health(client: httpx.AsyncClient) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
-async def test_pictures_are_drawn_outside_the_loop_s_thread(
+async def test_pictures_are_drawn_outside_the_event_loop_thread(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: list[int] = []

@@ -15,7 +15,7 @@ CHAT = {"model": "m", "messages": [{"role": "user", "content": "One."}], "metada
 
 
 class Time:
-    """Unix time, a second later at each look."""
+    """Unix time that advances by one second per reading."""
 
     def __init__(self) -> None:
         self.at = 100.0
@@ -34,7 +34,7 @@ def client(caller: str = "127.0.0.1", **settings: Any) -> httpx.AsyncClient:
 PEER = {"connection": "127.0.0.1:1"}
 
 
-async def test_calls_are_listed_in_order_with_when_they_were_sent_and_what_became_of_them() -> None:
+async def test_calls_are_listed_in_order_with_times_and_outcome() -> None:
     async with client(faults=True) as http:
         rules = [
             {"provider": "tts", "kind": "error", "rate": 0.5, "status": 400},  # x..x
@@ -65,7 +65,7 @@ async def test_calls_are_listed_in_order_with_when_they_were_sent_and_what_becam
         assert len((await http.get("/faults/calls")).json()["calls"]) == 5
 
 
-def test_a_header_that_cannot_be_meant_is_none(subtests: pytest.Subtests) -> None:
+def test_an_implausible_header_is_ignored(subtests: pytest.Subtests) -> None:
     for sent in [
         "",
         "t=",
@@ -85,7 +85,7 @@ def test_a_header_that_cannot_be_meant_is_none(subtests: pytest.Subtests) -> Non
             assert CallLog(1).arrived("tts", sent, 5.0) == Arrival("tts", None, 5.0)
 
 
-def test_only_so_many_of_the_latest_calls_are_kept() -> None:
+def test_the_number_of_kept_calls_is_bounded() -> None:
     log = CallLog(3)
     for number in range(5):
         log.arrived("tts", f"t={number}.5", 10.0 + number).outcome = "ok"
@@ -96,7 +96,7 @@ def test_only_so_many_of_the_latest_calls_are_kept() -> None:
     assert none.since(None, 0) == []
 
 
-def test_a_call_in_progress_is_listed_when_it_is_counted() -> None:
+def test_a_call_is_listed_once_it_is_counted() -> None:
     log = CallLog(3)
     first, second = (log.arrived("tts", None, at) for at in (1.0, 2.0))
     second.outcome = "stall"

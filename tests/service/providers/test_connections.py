@@ -33,7 +33,7 @@ async def served() -> AsyncIterator[tuple[str, InMemoryMetricReader]]:
     await serving
 
 
-async def test_a_connection_is_counted_once_for_the_provider_it_asked_first(
+async def test_a_connection_is_counted_once_for_the_provider_of_its_first_request(
     served: tuple[str, InMemoryMetricReader],
 ) -> None:
     url, reader = served

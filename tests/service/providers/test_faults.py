@@ -1,4 +1,4 @@
-"""The fault plan through real HTTP: an aiohttp client, the stock openai client, and what is counted."""
+"""The fault plan over real HTTP, with an aiohttp client and the openai client, and its counts."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ async def providers(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Providers]
     reader = configured(monkeypatch, FAULTS="true")
     server = uvicorn.Server(uvicorn.Config(create_app(Settings()), log_config=None, timeout_graceful_shutdown=1))
     monkeypatch.setattr(server, "capture_signals", contextlib.nullcontext)
-    # Only with the protocol named does asyncio send small answers without delay (TCP_NODELAY).
+    # asyncio sends small answers without delay (TCP_NODELAY) only if the protocol is given.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -208,7 +208,7 @@ async def test_an_outage_refuses_every_call_at_once(
     assert (await client.chat.completions.create(**BODIES["llm"])).object == "chat.completion"
 
 
-async def test_an_outage_takes_none_of_the_usual_latency(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_outage_answers_without_the_usual_latency(monkeypatch: pytest.MonkeyPatch) -> None:
     configured(monkeypatch, FAULTS="true", TTS__MEDIAN="5")
     transport = httpx.ASGITransport(create_app(Settings()))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
@@ -218,7 +218,9 @@ async def test_an_outage_takes_none_of_the_usual_latency(monkeypatch: pytest.Mon
         assert time.perf_counter() - started < 3, "not the median of 5 s"
 
 
-async def test_retries_of_the_stock_client_redraw(providers: Providers, client: openai.AsyncOpenAI) -> None:
+async def test_retries_of_the_openai_client_follow_the_schedule(
+    providers: Providers, client: openai.AsyncOpenAI
+) -> None:
     await providers.plan({"provider": "llm", "kind": "error", "rate": 0.5})  # x..xx..x
     for _ in range(3):
         assert (await client.with_options(max_retries=2).chat.completions.create(**BODIES["llm"])).choices
@@ -306,7 +308,7 @@ async def test_a_stall_ends_after_its_seconds_and_closes_the_connection(provider
 
 
 @pytest.mark.parametrize("kind", ["stall", "latency"])
-async def test_a_client_that_goes_away_leaves_no_task(
+async def test_a_client_that_closes_its_connection_leaves_no_task(
     providers: Providers, client: openai.AsyncOpenAI, kind: str
 ) -> None:
     await providers.plan({"provider": "tts", "kind": kind, "seconds": 30})
@@ -319,7 +321,7 @@ async def test_a_client_that_goes_away_leaves_no_task(
         await asyncio.sleep(0.01)
 
 
-async def test_a_rule_sees_the_calls_that_those_before_it_let_pass(providers: Providers) -> None:
+async def test_a_rule_counts_only_calls_that_earlier_rules_let_pass(providers: Providers) -> None:
     await providers.plan(
         {"provider": "tts", "kind": "latency", "rate": 0.2, "seconds": 0},
         {"provider": "tts", "kind": "corrupt", "rate": 0.5},
@@ -331,7 +333,7 @@ async def test_a_rule_sees_the_calls_that_those_before_it_let_pass(providers: Pr
     assert providers.outcomes() == {("tts", "ok"): 7, ("tts", "corrupt"): 7, ("tts", "error"): 6}
 
 
-async def test_an_invalid_request_is_no_call_for_a_fault_of_answers(providers: Providers) -> None:
+async def test_invalid_requests_do_not_count_for_faults_of_answers(providers: Providers) -> None:
     await providers.plan({"provider": "tts", "kind": "error"})
     async with providers.http.post(PATHS["tts"], data=b"{}") as answer:
         assert answer.status == 400
@@ -340,7 +342,7 @@ async def test_an_invalid_request_is_no_call_for_a_fault_of_answers(providers: P
     assert providers.outcomes() == {("tts", "invalid"): 1}
 
 
-async def test_a_refused_plan_changes_nothing(providers: Providers) -> None:
+async def test_a_rejected_plan_changes_nothing(providers: Providers) -> None:
     await providers.plan({"provider": "tts", "kind": "outage"}, seed=9)
     rules = [{"provider": "tts", "kind": "error", "rate": 2}, {"provider": "x", "kind": "stall", "seconds": -1}]
     async with providers.http.put("/faults", json={"seed": 1, "rules": rules}) as answer:
@@ -386,7 +388,7 @@ async def test_who_may_use_the_endpoint(monkeypatch: pytest.MonkeyPatch, subtest
                     assert (await client.post(PATHS["tts"], json=BODIES["tts"])).status_code == 200
 
 
-def test_what_is_on_loopback(subtests: pytest.Subtests) -> None:
+def test_loopback_addresses(subtests: pytest.Subtests) -> None:
     for host, local in [
         ("127.0.0.1", True),
         ("127.8.8.8", True),

@@ -20,7 +20,7 @@ def picture(answer: dict[str, Any], index: int = 0) -> PIL.Image.Image:
     return PIL.Image.open(io.BytesIO(base64.b64decode(answer["data"][index]["b64_json"])))
 
 
-def test_picture_keeps_the_aspect_asked_for(subtests: pytest.Subtests) -> None:
+def test_a_picture_has_the_requested_aspect(subtests: pytest.Subtests) -> None:
     for size, pixels in [
         (None, (320, 180)),
         ("auto", (320, 180)),

@@ -9,7 +9,7 @@ from reelbench.service.providers.latency import Latency, Lognormal
 TENTH = Lognormal(median=0.1, sigma=0.25)
 
 
-def test_quantiles_are_those_of_the_lognormal_distribution() -> None:
+def test_quantiles_equal_the_lognormal_distribution() -> None:
     assert TENTH.quantile(0.5) == pytest.approx(0.1)
     assert TENTH.quantile(0.95) == pytest.approx(0.1 * 2.718281828459045 ** (0.25 * 1.6448536269514722))
 
@@ -27,19 +27,19 @@ def test_provider_and_seed_change_the_delay(provider: str, seed: int) -> None:
     assert Latency(provider, TENTH, seed).next(b"a") != Latency("llm", TENTH, 1).next(b"a")
 
 
-def test_a_delay_is_fixed_for_good() -> None:
+def test_a_delay_is_reproducible() -> None:
     assert Latency("llm", TENTH, 1).next(b"a") == pytest.approx(0.0961, abs=0.03)
     assert Latency("llm", TENTH, 1).next(b"a", scale=2.0) == 2 * Latency("llm", TENTH, 1).next(b"a")
 
 
-def test_many_delays_have_the_median_and_the_spread_asked_for() -> None:
+def test_delays_have_the_configured_median_and_spread() -> None:
     latency = Latency("image", TENTH, 7)
     delays = sorted(latency.next(str(number).encode()) for number in range(4000))
     assert statistics.median(delays) == pytest.approx(0.1, rel=0.02)
     assert delays[3799] == pytest.approx(TENTH.quantile(0.95), rel=0.03)
 
 
-def test_memory_of_ordinals_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_counted_contents_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reelbench.service.providers.latency._REMEMBERED", 2)
     latency = Latency("llm", TENTH, 1)
     first = latency.next(b"a")

@@ -23,7 +23,7 @@ def script(**fields: Any) -> llm.Script:
     return msgspec.json.decode(completion["choices"][0]["message"]["content"], type=llm.Script)
 
 
-def test_script_has_exactly_the_scenes_asked_for(subtests: pytest.Subtests) -> None:
+def test_a_script_has_the_requested_number_of_scenes(subtests: pytest.Subtests) -> None:
     for count in [1, 5, 20]:
         with subtests.test(count=count):
             scenes = script(metadata={"scenes": str(count)}).scenes
@@ -38,7 +38,7 @@ def test_five_scenes_when_no_number_is_given() -> None:
     assert len(script().scenes) == 5
 
 
-def test_narration_is_whole_sentences_of_the_document_in_its_order() -> None:
+def test_narration_has_whole_sentences_in_document_order() -> None:
     scenes = script(metadata={"scenes": "4"}).scenes
     spoken = [scene.narration.rsplit(" Take ", 1)[0] for scene in scenes]
     places = [TEXT.index(text) for text in spoken]
@@ -52,12 +52,12 @@ def test_narration_is_whole_sentences_of_the_document_in_its_order() -> None:
     assert scenes[0].title == "1. Sentence number 0 speaks about queues"
 
 
-def test_same_request_same_answer_and_other_text_another() -> None:
+def test_answers_are_a_function_of_the_request() -> None:
     assert llm.answer(chat(), now=5.0) == llm.answer(chat(), now=5.0)
     assert llm.answer(chat(), now=5.0).body != llm.answer(chat(TEXT.replace("queues", "trees")), now=5.0).body
 
 
-def test_one_document_under_two_prompts_gives_no_narration_twice() -> None:
+def test_two_prompts_give_different_narrations_of_one_document() -> None:
     first, second = (
         {scene.narration for scene in script(text=f"{prompt}\n\nThe document:\n{TEXT}").scenes}
         for prompt in ("Explain queues. Reference 1.", "Explain queues. Reference 2.")

@@ -1,4 +1,4 @@
-"""The providers as a process: the stock openai client, telemetry on the wire, and a clean end."""
+"""The providers as a process: the openai client, exported telemetry, and a clean exit."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def start(port: int, environment: dict[str, str], traces: Path, log: Path) -> su
 
 @contextmanager
 def running(folder: Path) -> Iterator[Server]:
-    """The providers as a process of their own, with their telemetry in `folder`."""
+    """The providers as a process, with their telemetry in `folder`."""
     port, metrics_port = free_port(), free_port()
     environment = {f"PROVIDERS_{name}__MEDIAN": "0.005" for name in ("LLM", "TTS", "IMAGE")} | {
         "PROVIDERS_FAULTS": "true",
@@ -135,7 +135,7 @@ def test_openai_client_raises_its_own_error(client: openai.OpenAI) -> None:
     assert "'99' is not a number of scenes from 1 to 20." in refused.value.message
 
 
-def test_taken_port_is_one_sentence_and_exit_code_2(server: Server, tmp_path: Path) -> None:
+def test_an_occupied_port_is_one_sentence_with_exit_code_2(server: Server, tmp_path: Path) -> None:
     port = int(server.url.rsplit(":", 1)[1])
     process = start(port, {}, tmp_path / "traces", tmp_path / "log")
     assert process.wait(20) == 2
@@ -144,7 +144,7 @@ def test_taken_port_is_one_sentence_and_exit_code_2(server: Server, tmp_path: Pa
     )
 
 
-def test_last_telemetry_then_a_clean_end(tmp_path: Path) -> None:
+def test_shutdown_flushes_telemetry_and_exits_cleanly(tmp_path: Path) -> None:
     with running(tmp_path) as server, client_of(server) as one:
         test_openai_client_chats(one)
         test_openai_client_speaks(one)
@@ -154,7 +154,7 @@ def test_last_telemetry_then_a_clean_end(tmp_path: Path) -> None:
 
 
 def ends_cleanly(server: Server, one: openai.OpenAI) -> None:
-    """Four calls were made, one of them refused."""
+    """Check the telemetry after four calls, of which one was rejected."""
     with urllib.request.urlopen(server.metrics_url) as answer:  # noqa: S310 - our own server
         exposed = answer.read().decode()
     requests = {

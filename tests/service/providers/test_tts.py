@@ -14,7 +14,7 @@ def speak(text: str) -> wave.Wave_read:
     return wave.open(io.BytesIO(reply.body))
 
 
-def test_length_follows_the_text_within_bounds(subtests: pytest.Subtests) -> None:
+def test_audio_length_depends_on_the_text_within_bounds(subtests: pytest.Subtests) -> None:
     for characters, frames in [(1, 2432), (100, 5600), (175, 8000), (4000, 8000)]:
         with subtests.test(characters=characters), speak("x" * characters) as file:
             assert (file.getframerate(), file.getsampwidth(), file.getnchannels()) == (8000, 2, 1)
@@ -22,7 +22,7 @@ def test_length_follows_the_text_within_bounds(subtests: pytest.Subtests) -> Non
             assert len(file.readframes(frames)) == 2 * frames
 
 
-def test_texts_sound_different_and_the_same_text_the_same() -> None:
+def test_the_sound_is_a_function_of_the_text() -> None:
     bodies = {tts.wave(f"text {number:03}", f"{number}".encode()) for number in range(500)}
     assert len(bodies) == 500
     assert tts.wave("a", b"k") == tts.wave("a", b"k")

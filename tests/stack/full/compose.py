@@ -1,4 +1,4 @@
-"""docker-compose.yml as `docker compose config` would show it: variables filled in, anchors merged."""
+"""docker-compose.yml as `docker compose config` shows it: with variables and anchors resolved."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _VARIABLE = re.compile(r"\$(?:(\$)|\{(\w+)(?::-([^}]*))?\})")
 
 
 def load(**overrides: str) -> dict[str, Any]:
-    """Read the compose file with the variables of .env; `overrides` stand for the user's environment."""
+    """Read the compose file with the variables of .env; `overrides` replace the user's environment."""
     variables = dotenv.read(environment=overrides)
 
     def fill(match: re.Match[str]) -> str:

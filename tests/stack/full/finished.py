@@ -1,4 +1,4 @@
-"""A finished run of a running stack, with what its own records say of it."""
+"""A finished run on a running stack, with its records."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Run:
 
 
 def measure(stack: NativeStack, runs: Path, *scenarios: str) -> Run:
-    """Let run_suite.py find the stack by its addresses and measure it."""
+    """Measure the stack with run_suite.py, which finds it by its addresses."""
     chosen = [part for name in scenarios for part in ("--scenario", name)]
     done = subprocess.run(
         [sys.executable, "scripts/run_suite.py", "--runs", str(runs), "--no-charts", *chosen],

@@ -1,7 +1,7 @@
 """The compose stack without containers: the commands, environments and files of docker-compose.yml, on free ports.
 
-Only addresses and paths of the compose network are replaced, and every replacement must have something to replace: what
-runs here is what docker-compose.yml says, with the very files that it mounts.
+Only addresses and paths of the compose network are replaced, and every replacement must match. Otherwise the processes
+run as docker-compose.yml defines them, with the files that it mounts.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ NETWORK = (
 
 @dataclass
 class NativeStack:
-    """Collector, Prometheus, Tempo (where there is one), providers and service as compose describes them."""
+    """Collector, Prometheus, Tempo (if available), providers and service as compose defines them."""
 
     folder: Path
     tools: Tools
@@ -130,7 +130,7 @@ class NativeStack:
         readiness.poll(look, f"{name} at {ready}", deadline=40)
 
     def runner_environment(self) -> dict[str, str]:
-        """What run_suite.py is given to find this stack."""
+        """The environment with which run_suite.py finds this stack."""
         return clean() | {
             "SERVICE_URL": self.url("service:8000"),
             "PROVIDERS_URL": self.url("providers:9000"),
@@ -179,7 +179,7 @@ class NativeStack:
         config = self.folder / "prometheus" / "prometheus.yml"
         config.parent.mkdir(exist_ok=True)
         config.write_text(text)
-        if not (rules := config.with_name("rules")).exists():  # it is started again in some tests
+        if not (rules := config.with_name("rules")).exists():  # some tests start it again
             rules.symlink_to(ROOT / "prometheus" / "rules")
         command = [str(self.tools.prometheus), *self.compose["prometheus"]["command"]]
         line = replaced("\n".join(command), "/etc/prometheus/prometheus.yml", str(config))

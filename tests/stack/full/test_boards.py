@@ -1,4 +1,4 @@
-"""Every query of the dashboards, asked of the real stack after a run: PromQL, TraceQL and the service map."""
+"""Every query of the dashboards, evaluated by the real stack after a run: PromQL, TraceQL and the service map."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ SERVICE_GRAPH = (
 )
 """What Grafana's service map asks for."""
 QUIET: set[Key] = {
-    ("live.json", "Errors by cause", "B"),  # nothing was refused
+    ("live.json", "Errors by cause", "B"),  # no job was rejected
     ("reliability.json", "Refused jobs", "A"),
     ("pipeline.json", "Jobs by client and server", "D"),
     ("reliability.json", "Jobs of lost instances", "A"),
-    # counters that the Collector and Tempo begin with the first loss
+    # counters that the Collector and Tempo create at the first loss
     *(("pipeline.json", "Refused, failed and dropped", letter) for letter in "CDEF"),
     ("pipeline.json", "Spans received and discarded by Tempo", "B"),
 }
@@ -79,7 +79,7 @@ QUERIES: dict[Key, Query | TraceQuery] = {
 @pytest.fixture(scope="module")
 def run(stack: NativeStack, tmp_path_factory: pytest.TempPathFactory) -> Run:
     measured = measure(stack, tmp_path_factory.mktemp("runs"), *SCENARIOS)
-    # The last case's objectives, whose rules run every half minute; NaN where one export held all of its questions.
+    # The last case's objectives, whose rules run every 30 s; NaN if one export had all of its look-ups.
     last = f'scenario:cache_hit_rate:total{{run_id="{measured.record.run_id}"}}'
     stack.await_value(f"count(slo:cache_hit_rate:error_ratio_rate5m and on () {last})", 1, deadline=90)
     measured.at = math.ceil(time.time())
@@ -90,7 +90,7 @@ def run(stack: NativeStack, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def found(run: Run) -> dict[Key, int]:
-    """How many series or traces each query returns for the run; -s prints them."""
+    """Number of series or traces that each query returns for the run; -s prints them."""
     counts = {key: len(ask(run, key)) for key in QUERIES if run.stack.tempo or isinstance(QUERIES[key], Query)}
     print(f"\nrun {run.record.run_id}: {', '.join(SCENARIOS)}")  # noqa: T201 - the list, with -s
     for (name, title, letter), count in counts.items():
@@ -99,7 +99,7 @@ def found(run: Run) -> dict[Key, int]:
 
 
 def filled(text: str, run: Run, board: Board, **more: str) -> str:
-    """Put in what Grafana would: the run, all scenarios, and what the text variables hold at first."""
+    """Fill in the variables like Grafana: the run, all scenarios, and the defaults of the text variables."""
     typed = {variable.name: variable.value for variable in board.variables}
     values = typed | {"run_id": run.record.run_id, "scenario": ".+", "__rate_interval": "20s", "__range": RANGE} | more
     return re.sub(r"\$\{?(\w+)\}?", lambda match: values[match[1]], text)
@@ -119,7 +119,7 @@ def ask(run: Run, key: Key, **more: str) -> list[dict[str, Any]]:
 
 
 def ask_prometheus(run: Run, expr: str, *, instant: bool) -> list[dict[str, Any]]:
-    if instant:  # some show what goes on, others what rules have recorded a little later
+    if instant:  # some panels show the time of the run, others series that rules record a little later
         return run.stack.query(expr, run.settled.settled_at) or run.stack.query(expr, run.at)
     assert run.at is not None
     asked = {"query": expr, "start": run.at - math.ceil(run.at - run.record.started), "end": run.at, "step": 1}
@@ -137,7 +137,7 @@ def ask_tempo(run: Run, path: str, query: str, **more: str | int) -> dict[str, A
 
 
 def edges(run: Run, metric: str) -> list[dict[str, Any]]:
-    """What Grafana's service map asks Prometheus for, as its Tempo data source does for each of three metrics."""
+    """The queries of Grafana's service map to Prometheus, for each of its three metrics."""
     return run.stack.query(f"sum by (client, server) (rate({metric}[{RANGE}]))")
 
 
@@ -151,13 +151,13 @@ def test_every_query_returns_series_for_what_the_run_did(run: Run, found: dict[K
     assert {key for key, count in found.items() if not count} - {FIRING} == quiet
 
 
-def test_panels_show_at_least_so_many_series_of_native_histograms(found: dict[Key, int]) -> None:
+def test_panels_show_series_of_native_histograms(found: dict[Key, int]) -> None:
     shown = {place: sum(count for key, count in found.items() if key[:2] == place) for place in EXPECTED}
     assert {place: count for place, count in shown.items() if count < EXPECTED[place]} == {}
 
 
-def test_the_slowest_jobs_are_all_that_are_slower(run: Run) -> None:
-    """A span goes on after `done`, through the download; 20 ms are for the two clocks."""
+def test_the_slowest_jobs_panel_lists_all_slower_jobs(run: Run) -> None:
+    """The span also covers the download after `done`; 20 ms allow for two clocks."""
     with_tempo(run)
     measured = {job.trace_id: job.done - job.sent for job in run.all_jobs}
     for limit in (0.3, 1.0):
@@ -169,7 +169,7 @@ def test_the_slowest_jobs_are_all_that_are_slower(run: Run) -> None:
         assert all(seconds >= max(limit, measured[trace_id] - 0.02) for trace_id, seconds in shown.items())
 
 
-def test_the_failed_jobs_are_those_of_the_client_log(run: Run) -> None:
+def test_the_failed_jobs_panel_equals_the_client_log(run: Run) -> None:
     with_tempo(run)
     failed = {job.trace_id for job in run.jobs if job.outcome is not Outcome.COMPLETED}
     assert len(failed) > 50
@@ -180,7 +180,7 @@ def test_the_failed_jobs_are_those_of_the_client_log(run: Run) -> None:
     assert {trace["traceID"].zfill(32) for trace in fewer} == chosen
 
 
-def test_the_stages_of_the_spans_are_those_of_the_metric(run: Run) -> None:
+def test_stages_of_spans_equal_stages_of_the_metric(run: Run) -> None:
     with_tempo(run)
     spans = ask(run, ("traces.json", "P95 by stage, from spans", "A"))
     named = {label["value"]["stringValue"] for one in spans for label in one["labels"] if label["key"] == "span.stage"}
@@ -188,7 +188,7 @@ def test_the_stages_of_the_spans_are_those_of_the_metric(run: Run) -> None:
     assert named == {one["metric"]["stage"] for one in metric}
 
 
-def test_the_service_map_knows_who_calls_whom(run: Run) -> None:
+def test_the_service_map_shows_all_calls_between_services(run: Run) -> None:
     with_tempo(run)
     for metric in SERVICE_GRAPH[:2]:
         calls = {(one["metric"]["client"], one["metric"]["server"]) for one in edges(run, metric)}

@@ -1,4 +1,4 @@
-"""The names of the telemetry contract, as the pinned Prometheus makes them of what comes by OTLP."""
+"""The names of the telemetry contract, as the pinned Prometheus derives them from OTLP."""
 
 from __future__ import annotations
 

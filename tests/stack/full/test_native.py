@@ -1,4 +1,4 @@
-"""The files that compose mounts, run natively: a short suite through them, then a table of signals by value."""
+"""A short suite on the compose stack run natively, then the values of its signals."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_run_suite_uses_the_running_stack(run: Run) -> None:
 
 
 TABLE: tuple[tuple[str, str, Callable[[list[JobRecord], list[RequestRecord]], float]], ...] = (
-    # metric, PromQL around it (measured jobs only: a warm-up job has no run_id), and what the client's log says
+    # metric, PromQL around it (measured jobs only: a warm-up job has no run_id), and the value in the client's log
     ("loadgen_jobs_total", "sum({})", lambda jobs, _: len(jobs)),
     ("loadgen_job_duration_seconds", "histogram_count(sum({}))", lambda jobs, _: len(jobs)),
     ("loadgen_job_duration_seconds", "histogram_sum(sum({}))", lambda jobs, _: sum(j.done - j.due for j in jobs)),
@@ -75,7 +75,7 @@ def test_totals_equal_the_client_log(run: Run, subtests: pytest.Subtests) -> Non
 
 
 def test_process_wide_signals_have_their_names_and_totals(run: Run) -> None:
-    """Signals without a run_id count every job of this service's life: here, of this run with its warm-up."""
+    """Signals without a run_id count all jobs since the start of the service: here, this run with its warm-up."""
     value, jobs, at = run.stack.value, len(run.all_jobs), run.at
     served = 'histogram_count(sum(last_over_time(http_server_request_duration_seconds{job="service",%s}[10m])))'
     created = 'http_request_method="POST",http_route="/v1/videos",http_response_status_code="200"'
@@ -117,7 +117,7 @@ def test_p95_and_p99_of_native_histograms_are_within_one_percent(run: Run) -> No
 
 
 def test_every_span_passed_the_collector(run: Run) -> None:
-    """The Collector counts what it hands on: one root span, and 13 stage spans, for each job."""
+    """The Collector counts forwarded spans: one root span and 13 stage spans per job."""
     calls = 'sum(last_over_time(traces_span_metrics_calls_total{job="%s",span_name="%s"}[10m]))'
     run.stack.await_value(calls % ("loadgen", "loadgen.job"), len(run.all_jobs))
     run.stack.await_value(calls % ("service", "video.job"), len(run.all_jobs))
@@ -125,7 +125,7 @@ def test_every_span_passed_the_collector(run: Run) -> None:
     assert run.stack.value(count) == len(run.all_jobs)
 
 
-def test_exemplars_lead_to_traces_that_span_all_services(run: Run) -> None:
+def test_exemplars_link_to_traces_of_all_services(run: Run) -> None:
     query = {
         "query": f'loadgen_job_duration_seconds{{run_id="{run.record.run_id}"}}',
         "start": run.record.started,
@@ -160,7 +160,7 @@ def test_traceql_metrics_count_the_jobs(run: Run) -> None:
     assert found == Counter(job.scenario for job in run.jobs)
 
 
-def test_the_stack_watches_itself(run: Run) -> None:
+def test_the_stack_scrapes_its_own_components(run: Run) -> None:
     watched = ["prometheus", "otel-collector", *(["tempo"] if run.stack.tempo else [])]
     for job in watched:
         run.stack.await_value(f'up{{job="{job}"}}', 1)
@@ -174,7 +174,7 @@ def test_the_stack_watches_itself(run: Run) -> None:
 
 
 def test_the_rules_record_what_the_report_says(run: Run) -> None:
-    """Objectives of native histograms, evaluated by the stack itself while the run went on."""
+    """Objectives of native histograms, evaluated by the stack during the run."""
     answer = http.get(f"{run.stack.prometheus_url}/api/v1/rules", timeout=10)
     groups = json.loads(answer.body)["data"]["groups"]
     assert sorted(group["name"] for group in groups) == ["burn_rates", "objectives", "stack"]
@@ -188,7 +188,7 @@ def test_the_rules_record_what_the_report_says(run: Run) -> None:
 
 
 def loaded(stack: NativeStack, folder: Path, *more: str, name: str = "loadgen") -> Child:
-    """Start a load generator as its container would be, with the scenario `single_request` (21 jobs, about 9 s)."""
+    """Start a load generator like its container, with the scenario `single_request` (21 jobs, about 9 s)."""
     _, environment = stack.application("loadgen")
     command = [
         sys.executable,
@@ -212,7 +212,7 @@ def loaded(stack: NativeStack, folder: Path, *more: str, name: str = "loadgen") 
 
 
 @pytest.mark.parametrize("name", ["otel-collector", "prometheus", "tempo"])
-def test_a_part_that_is_gone_for_10_seconds_costs_no_count(stack: NativeStack, tmp_path: Path, name: str) -> None:
+def test_a_10_second_outage_of_a_component_loses_no_count(stack: NativeStack, tmp_path: Path, name: str) -> None:
     if name == "tempo" and stack.tempo is None:
         pytest.skip("TEMPO_BIN names no Tempo")
     folder, run_id = tmp_path / "run", f"fault-{name}"
@@ -266,7 +266,7 @@ def test_replicas_share_a_plan_and_their_metrics_add_up(stack: NativeStack, tmp_
         (job.scenario, folder.name[-4:]) for folder in (tmp_path / "runs").iterdir() for job in read_jobs(folder)
     )
     assert by_replica == {("api_latency", "1of2"): 11, ("api_latency", "2of2"): 11, ("single_request", "1of2"): 21}
-    # No replica is early: single_request, which one replica runs alone, begins when both have ended the case before.
+    # No replica starts early: single_request, run by one replica, begins when both have ended the previous case.
     assert max(j.done for j in jobs if j.scenario == "api_latency") < min(
         j.due for j in jobs if j.scenario == "single_request"
     )
@@ -276,7 +276,7 @@ def test_replicas_share_a_plan_and_their_metrics_add_up(stack: NativeStack, tmp_
     assert stack.value(pushed) == 2
 
 
-def test_the_acceptance_suite_measures_the_running_stack_when_it_is_asked_to(stack: NativeStack) -> None:
+def test_the_acceptance_suite_can_measure_the_running_stack(stack: NativeStack) -> None:
     done = subprocess.run(
         [
             sys.executable,

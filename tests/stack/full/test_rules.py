@@ -24,7 +24,7 @@ NEEDS_NATIVE = {"native.yml"}
 
 @pytest.fixture(scope="session")
 def promtool() -> Path:
-    """The promtool that `make stack-tools` built, one on the path, or one of a Prometheus in the cache."""
+    """A promtool: built by `make stack-tools`, on the path, or in the cache next to a Prometheus."""
     cache = cache_folder()
     found = [locate(dotenv.read(), cache).promtool, *filter(None, [shutil.which("promtool")])]
     found += sorted(cache.glob("prometheus-*/promtool"))
@@ -50,7 +50,7 @@ def test_promtool_accepts_every_rule(promtool: Path) -> None:
 @pytest.mark.acceptance
 @pytest.mark.extended
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
-def test_rules_fire_and_keep_silent_as_their_tests_say(promtool: Path, path: Path) -> None:
+def test_rules_pass_their_unit_tests(promtool: Path, path: Path) -> None:
     if path.name in NEEDS_NATIVE and version(promtool) < 3:
         pytest.skip(f"{promtool} reads no native histograms in tests; where there is Go: make stack-tools")
     done = subprocess.run([promtool, "test", "rules", path], capture_output=True, text=True, check=False)
@@ -58,7 +58,7 @@ def test_rules_fire_and_keep_silent_as_their_tests_say(promtool: Path, path: Pat
 
 
 def test_every_alert_written_by_hand_has_a_test() -> None:
-    """Those of objectives are all of one form, which tests of some of them cover."""
+    """Alerts of objectives have one common form, and tests cover examples of it."""
     tested = set(re.findall(r"alertname: (\w+)", " ".join(path.read_text() for path in TESTS)))
     names = {
         rule["alert"]
@@ -75,7 +75,7 @@ def test_prometheus_loads_the_rules_from_the_folder_that_compose_mounts() -> Non
     assert "--config.file=/etc/prometheus/prometheus.yml" in compose.load()["services"]["prometheus"]["command"]
 
 
-def test_every_alert_has_what_a_reader_needs() -> None:
+def test_every_alert_has_severity_summary_and_runbook() -> None:
     page = (ROOT / "docs" / "dashboards.md").read_text()
     anchors = {f"docs/dashboards.md#{line[4:].lower()}" for line in page.splitlines() if line.startswith("### ")}
     for path in RULES:

@@ -1,4 +1,4 @@
-"""What can be known of the compose stack without starting it."""
+"""Checks of the compose stack without starting it."""
 
 from __future__ import annotations
 
@@ -51,20 +51,20 @@ def test_every_variable_of_env_is_used() -> None:
     assert used == set(SETTINGS)
 
 
-def test_ports_are_published_on_loopback_alone() -> None:
+def test_ports_are_published_on_loopback_only() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert all(re.fullmatch(r"127\.0\.0\.1:\d+:\d+", port) for port in ports), ports
     assert len({port.split(":")[1] for port in ports}) == len(ports) == 7
 
 
-def test_every_container_is_bounded_and_unprivileged(subtests: pytest.Subtests) -> None:
+def test_every_container_is_limited_and_unprivileged(subtests: pytest.Subtests) -> None:
     for name, service in SERVICES.items():
         with subtests.test(name):
             assert re.fullmatch(r"\d+[mg]", service["mem_limit"])
             assert service["cap_drop"] == ["ALL"]
             assert service["security_opt"] == ["no-new-privileges:true"]
             assert service.get("read_only") or name == "grafana"
-            # The Collector's image sets a user, as do all images but Valkey's and Reelbench's.
+            # All images set a user except Valkey's and Reelbench's.
             assert service.get("user") not in {"root", "0"}
             assert "user" in service or name == "otel-collector"
             assert "healthcheck" in service or name in {"loadgen", "collector-ready", "otel-collector"}
@@ -103,7 +103,7 @@ def test_every_mounted_file_and_volume_exists() -> None:
     assert all(f"!{path}\n" in sent for path in copied)
 
 
-def test_addresses_are_of_containers_and_of_ports_that_they_listen_on() -> None:
+def test_addresses_name_containers_and_their_listening_ports() -> None:
     files = [compose.FILE, *(ROOT / folder for folder in ("otel/collector.yaml", "tempo/tempo.yaml"))]
     files += [ROOT / "prometheus/prometheus.yml", ROOT / "grafana/provisioning/datasources/reelbench.yaml"]
     named = {
@@ -116,7 +116,7 @@ def test_addresses_are_of_containers_and_of_ports_that_they_listen_on() -> None:
     assert {"otel-collector:4318", "prometheus:9090", "tempo:4317", "tempo:3200", "providers:9000"} <= named
 
 
-def test_one_interval() -> None:
+def test_all_intervals_are_equal() -> None:
     seconds = SETTINGS["INTERVAL"]
     for name in ("service", "providers", "loadgen"):
         assert SERVICES[name]["environment"]["OTEL_METRIC_EXPORT_INTERVAL"] == f"{seconds}000"
@@ -128,7 +128,7 @@ def test_one_interval() -> None:
     assert TEMPO["metrics_generator"]["registry"]["collection_interval"] == "${INTERVAL:-5}s"
 
 
-def test_a_generator_beside_the_stack_sends_as_the_containers_do() -> None:
+def test_a_local_load_generator_has_the_telemetry_of_the_containers() -> None:
     inside = {key: str(value) for key, value in SERVICES["loadgen"]["environment"].items()}
     outside = pushing_environment("loadgen", inside["OTEL_EXPORTER_OTLP_ENDPOINT"], int(SETTINGS["INTERVAL"]), {})
     assert {key: value for key, value in outside.items() if key.startswith("OTEL_")} == inside
@@ -156,7 +156,7 @@ def test_every_member_of_a_pipeline_is_defined_and_used() -> None:
     assert set(COLLECTOR["service"]["extensions"]) == set(COLLECTOR["extensions"])
 
 
-def test_names_of_the_collector_are_the_present_ones() -> None:
+def test_collector_components_have_current_names() -> None:
     names = {name for kind in ("exporters", "processors", "connectors", "extensions") for name in COLLECTOR[kind]}
     assert not {name for name in names if any(f"{name}/".startswith(old) for old in OLD_NAMES)}
     assert "batch" not in COLLECTOR["processors"]
@@ -165,7 +165,7 @@ def test_names_of_the_collector_are_the_present_ones() -> None:
     assert COLLECTOR["exporters"]["otlp_http/prometheus"]["sending_queue"]["num_consumers"] == 1
 
 
-def test_the_collector_of_the_tests_is_the_one_of_compose() -> None:
+def test_tests_and_compose_use_the_same_collector() -> None:
     config = yaml.safe_load((ROOT / "otel" / "builder-config.yaml").read_text())
     pinned = image_version(SETTINGS, "COLLECTOR_IMAGE")
     assert config["dist"]["version"] == pinned
@@ -174,7 +174,7 @@ def test_the_collector_of_the_tests_is_the_one_of_compose() -> None:
         assert len(config[kind]) == len({name.split("/")[0] for name in COLLECTOR[kind]})
 
 
-def test_data_sources_point_at_each_other() -> None:
+def test_data_sources_link_to_each_other() -> None:
     assert set(DATASOURCES) == {"prometheus", "tempo"}
     (link,) = DATASOURCES["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
     assert link == {"name": "trace_id", "datasourceUid": "tempo"}
@@ -184,7 +184,7 @@ def test_data_sources_point_at_each_other() -> None:
     assert all("$__" not in query["query"].replace("$$__", "") for query in tempo["tracesToMetrics"]["queries"])
 
 
-def test_grafana_has_no_password_to_guess() -> None:
+def test_grafana_has_no_password_login() -> None:
     environment = SERVICES["grafana"]["environment"]
     assert environment["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
     assert environment["GF_AUTH_BASIC_ENABLED"] == "false"
@@ -226,7 +226,7 @@ def test_docker_compose_accepts_the_file() -> None:
         assert done.returncode == 0, done.stderr
 
 
-def test_env_is_read_as_compose_reads_it(tmp_path: Path) -> None:
+def test_env_is_read_like_compose_reads_it(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_text("# comment\n\nA=1\nB=x=y\n")
     assert dotenv.read(path, environment={"A": "2", "C": "3"}) == {"A": "2", "B": "x=y"}
