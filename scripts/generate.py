@@ -16,8 +16,13 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from reelbench.exit_code import ExitCode
+
+try:
+    from reelbench.monitoring.generate import generate, stale, write
+except ModuleNotFoundError as missing:
+    sys.stderr.write(f"error: {missing.name} is not installed; make lint or make test installs the development tools\n")
+    sys.exit(ExitCode.USAGE)
 from reelbench.loadgen.plan import reference
-from reelbench.monitoring.generate import generate, stale, write
 from reelbench.reporting.catalogue.prices import PRICES_FILE, PricesError
 from reelbench.reporting.catalogue.sli_file import CATALOGUE_FILE, CatalogueError
 

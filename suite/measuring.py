@@ -55,7 +55,7 @@ class Stack(Protocol):
 
     @property
     def grafana_url(self) -> str | None:
-        """Base URL of Grafana; None when there is none."""
+        """Base URL of Grafana; None without a Grafana."""
 
     def start_loadgen(self, arguments: Sequence[str]) -> Child:
         """Start ``python -m reelbench.loadgen`` with these arguments, in a session of its own."""

@@ -105,7 +105,6 @@ REASONS = (
     Reason(r"docker compose .+", "the tests have no container engine", composes),
     Reason(r"make .+", "installs, or runs everything: continuous integration's own commands", is_target),
     Reason(r"pip install .+", "installs; a test of its own installs the wheel", lambda _: None),
-    Reason(r"\.venv/bin/python -m coverage .+", "runs all fast tests", lambda _: None),
     Reason(f"{RUN}", "drives every scenario, as the acceptance suite itself does", parses),
     Reason(rf"{RUN} --profile \w+", "takes up to an hour", parses),
     Reason(r".* --fail-on worse", "needs two runs of one plan; docs/commands.md compares such", parses),

@@ -13,10 +13,11 @@ from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.control.faults import Injector
 from reelbench.loadgen.control.observer import Observer
 from reelbench.loadgen.control.toggles import Toggler
+from reelbench.loadgen.drive.closed_loop import ClosedLoop
 from reelbench.loadgen.drive.health import Health
 from reelbench.loadgen.drive.job import JobRunner
 from reelbench.loadgen.drive.job_integrity import count_store
-from reelbench.loadgen.drive.loops import ClosedLoop, OpenLoop
+from reelbench.loadgen.drive.open_loop import OpenLoop
 from reelbench.loadgen.drive.progress import ProgressView
 from reelbench.loadgen.drive.recorder import Recorder, RunHead, cooldown_of, share_of
 from reelbench.loadgen.drive.replicas import WHOLE, Replica, Share

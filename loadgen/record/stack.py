@@ -43,7 +43,7 @@ class StackRecord(msgspec.Struct, frozen=True, kw_only=True):
     traces_url: str | None = None
     """Base URL of the Tempo that holds the run's traces; None when they are in the run directory."""
     grafana_url: str | None = None
-    """Base URL of the Grafana that shows the run; None when there is none."""
+    """Base URL of the Grafana that shows the run; None without a Grafana."""
     settled_at: float | None = None
     """Unix time at which the queries of the run are evaluated; None until the stack has settled."""
     settled: bool = False

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
-from reelbench.reporting.analysis.open_cases import OpenCase, open_case, own_lateness, unsent_by_generator
+from reelbench.reporting.analysis.open_cases import OpenCase, open_case, own_send_delay, unsent_by_generator
 from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.statistics.intervals import percentile
 
@@ -16,7 +16,7 @@ MAX_GENERATOR_CPU = 0.8
 MAX_LATENESS = 0.05
 """Seconds. A smaller delay is within the jitter of a busy laptop."""
 MAX_LATENESS_SHARE = 0.1
-"""Share of the median response time, which includes the lateness: the accepted error."""
+"""Share of the median response time, which includes the send delay: the accepted error."""
 
 MIN_SENT = 0.99
 """Share of the due jobs of an open case that the generator must send, or be ready to send."""
@@ -30,9 +30,9 @@ class GeneratorHealth:
     case: str
     cpu: float | None
     """Cores; None when it was not recorded."""
-    lateness_p99: float | None
+    send_delay_p99: float | None
     """Seconds, exact; None without jobs."""
-    lateness_limit: float
+    send_delay_limit: float
     problems: tuple[str, ...]
     """Why the case is invalid; empty when it is valid."""
 
@@ -48,8 +48,8 @@ def _case(evidence: Evidence, found: ScenarioRecord, case: CaseRecord) -> Genera
     times = evidence.response_times(scenario, case.name)
     median = float(np.quantile(times, 0.5, method="inverted_cdf")) if times else 0.0
     limit = max(MAX_LATENESS, MAX_LATENESS_SHARE * median)
-    late = percentile(sorted(own_lateness(j) for j in jobs), 0.99) if jobs else None
-    lateness = late.value if late else None
+    late = percentile(sorted(own_send_delay(j) for j in jobs), 0.99) if jobs else None
+    send_delay = late.value if late else None
     place = place_name(scenario, case.name)
     problems = []
     if case.generator_cpu is not None and case.generator_cpu > MAX_GENERATOR_CPU:
@@ -58,14 +58,14 @@ def _case(evidence: Evidence, found: ScenarioRecord, case: CaseRecord) -> Genera
         )
     # P99 of fewer than 100 jobs is the latest one, so one hiccup of the machine must not invalidate the case.
     lower_limit = late.interval.lower if late is not None else None
-    if lateness is not None and lower_limit is not None and lower_limit > limit:
+    if send_delay is not None and lower_limit is not None and lower_limit > limit:
         problems.append(
-            f"{place}: jobs were sent up to {lateness * 1000:.0f} ms late (P99), more than {limit * 1000:.0f} ms"
+            f"{place}: jobs were sent up to {send_delay * 1000:.0f} ms late (P99), more than {limit * 1000:.0f} ms"
         )
     arriving = open_case(evidence, found, case)
     if arriving is not None:
         problems += _open(arriving, case, limit, place)
-    return GeneratorHealth(scenario, case.name, case.generator_cpu, lateness, limit, tuple(problems))
+    return GeneratorHealth(scenario, case.name, case.generator_cpu, send_delay, limit, tuple(problems))
 
 
 def _open(arriving: OpenCase, case: CaseRecord, limit: float, place: str) -> list[str]:

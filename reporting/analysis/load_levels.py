@@ -60,7 +60,7 @@ def levels(evidence: Evidence, *scenarios: str, model: str = "closed") -> tuple[
                 queue_average=evidence.value(Role.QUEUE_TIME_AVG, scenario.name, case.name),
                 queue_p95=evidence.measured(Role.QUEUE_TIME_P95, scenario.name, case.name),
                 generator_cpu=case.generator_cpu,
-                littles_law=littles_law.check([(job.due, job.done) for job in jobs], own_slots(evidence, case))
+                littles_law=littles_law.check([(job.due, job.done) for job in jobs], own_virtual_users(evidence, case))
                 if case.model == "closed" and case.pace is None
                 else None,
                 cut_off=len(arriving.cut_off) if (arriving := open_case(evidence, scenario, case)) else 0,
@@ -69,6 +69,6 @@ def levels(evidence: Evidence, *scenarios: str, model: str = "closed") -> tuple[
     return tuple(found)
 
 
-def own_slots(evidence: Evidence, case: CaseRecord) -> int:
+def own_virtual_users(evidence: Evidence, case: CaseRecord) -> int:
     """Return the jobs that this load generator kept in flight: its share, where several generators ran the plan."""
     return len(range(evidence.run.replica - 1, case.concurrency, evidence.run.replicas))

@@ -140,7 +140,7 @@ def open_case(evidence: Evidence, scenario: ScenarioRecord, case: CaseRecord) ->
     )
 
 
-def own_lateness(job: JobRecord) -> float:
+def own_send_delay(job: JobRecord) -> float:
     """Return the generator's own delay in seconds: from when a job was due, or released by a limit, to its sending."""
     return job.sent - (job.due if job.released is None else job.released)
 

@@ -154,9 +154,7 @@ def spike_recovery(evidence: Evidence, scenario: str) -> RecordValue | NoData:
 
 def _unread(what: str, scenario: ScenarioRecord | None) -> str:
     rest = scenario.rest if scenario else 0.0
-    return (
-        f"no samples of {what} around a case; its rest of {rest:g} s must be longer than the time between two samples"
-    )
+    return f"no samples of {what} around a case; set `rest` (now {rest:g} s) above the scrape interval"
 
 
 def _first_case(evidence: Evidence, scenario: str) -> CaseRecord | None:

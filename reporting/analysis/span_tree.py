@@ -30,7 +30,7 @@ def span_tree(spans: Sequence[TraceSpan], started: float, path: Mapping[str, flo
         if span.span_id in shown
     ]
     if rest := len(spans) - len(shown):
-        lines.append(f"... and {rest} more, which are off the path and did not fail, or lie deepest")
+        lines.append(f"... and {rest} more spans: successful ones off the critical path, then the deepest")
     return "\n".join(lines)
 
 

@@ -269,7 +269,7 @@ class Catalogue(msgspec.Struct, frozen=True, dict=True):
         return {sli.role: sli for sli in self.slis if sli.role is not None}
 
     def get(self, sli: str) -> Sli:
-        """Return the indicator of an id; KeyError when there is none."""
+        """Return the indicator of an id; KeyError for an unknown id."""
         return self._by_id[sli]
 
     def of_role(self, role: Role) -> Sli | None:

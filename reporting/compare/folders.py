@@ -59,7 +59,7 @@ def repeated_runs(folder: Path) -> list[Path]:
         raise RecordError(msg) from error
     head = VersionedFile(REPETITIONS_FILE, _Head, "run the suite again with --repeat").decode(path, raw)
     if not head.runs:
-        raise RecordError(f"{folder} names no run; repeat a run with: python scripts/run_suite.py --repeat 5")
+        raise RecordError(f"{folder} names no run; repeat a run with: reelbench run --repeat 5")
     if wrong := [name for name in head.runs if Path(name).name != name or "\0" in name]:
         msg = f"{path} is damaged ({wrong[0]!r} is not the name of a sibling run)"
         raise RecordError(f"{msg}; run the suite again with --repeat")

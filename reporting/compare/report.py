@@ -138,7 +138,7 @@ def _warnings(comparison: ComparisonRecord) -> list[str]:
         items.append(
             "**One run per side:** the tests use the jobs within two runs. They do not cover differences from run to "
             "run (caches, neighbours, placement). Jobs of one run are correlated, so p is too small and intervals are "
-            "too narrow. Before a conclusion, repeat both sides (`run_suite.py --repeat 5`) and compare the `.repeat` "
+            "too narrow. Before a conclusion, repeat both sides (`reelbench run --repeat 5`) and compare the `.repeat` "
             "folders."
         )
     return items

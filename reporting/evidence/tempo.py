@@ -115,7 +115,7 @@ class TempoTraces:
         return counts
 
     def trace(self, trace_id: str) -> tuple[TraceSpan, ...]:
-        """The spans of a trace (32 hexadecimal digits) by start; empty when there is none.
+        """Return the spans of a trace (32 hexadecimal digits) by start; empty without spans.
 
         Raises:
             QueryError: Tempo did not answer.

@@ -73,7 +73,7 @@ class TraceSource(Protocol):
         """Number of root spans for each run, scenario, case and outcome; None when no trace was kept."""
 
     def trace(self, trace_id: str) -> tuple[TraceSpan, ...]:
-        """The spans of a trace (32 hexadecimal digits) by start; empty when there is none."""
+        """Return the spans of a trace (32 hexadecimal digits) by start; empty without spans."""
 
 
 class FileTraces:
@@ -113,7 +113,7 @@ class FileTraces:
         return self.gather(()).roots
 
     def trace(self, trace_id: str) -> tuple[TraceSpan, ...]:
-        """The spans of a trace (32 hexadecimal digits) by start; empty when there is none."""
+        """Return the spans of a trace (32 hexadecimal digits) by start; empty without spans."""
         return self.gather((trace_id.lower(),)).spans.get(trace_id.lower(), ())
 
     def _files(self) -> list[Path]:

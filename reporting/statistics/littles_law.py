@@ -1,4 +1,4 @@
-"""Little's law in a closed loop: the jobs in flight by the records, compared with the slots.
+"""Little's law in a closed loop: the jobs in flight by the records, compared with the virtual users.
 
 L = lambda W: the average number of jobs in a system is the rate at which they arrive times the average time they stay
 (J. D. C. Little, "A Proof for the Queuing Formula: L = lambda W", Operations Research 9(3), 1961). Over a bounded time
@@ -33,54 +33,54 @@ class Window:
 class LittlesLaw:
     """The law over a whole case and over its steady part."""
 
-    slots: int
+    virtual_users: int
     """N: the jobs that the closed loop keeps in flight."""
     whole: Window
     """From the first due time to the last end."""
     steady: Window | None
-    """From the moment all slots have begun to the moment one has nothing left to send; None when there is none."""
+    """From the start of the last virtual user until one has nothing left to send; None without such a time."""
 
     @property
     def agrees(self) -> bool:
         """True when X R over the whole case is N, within the tolerance."""
-        return abs(off(self.whole, self.slots)) <= TOLERANCE
+        return abs(off(self.whole, self.virtual_users)) <= TOLERANCE
 
     @property
     def word(self) -> str:
         """Result of the check in words."""
         if self.agrees:
             return "agrees"
-        amount = f"off by {off(self.whole, self.slots) * 100:+.0f} %"
+        amount = f"off by {off(self.whole, self.virtual_users) * 100:+.0f} %"
         if self.steady is None:
-            return f"{amount}: start and drain, the slots were never all busy"
-        if abs(off(self.steady, self.slots)) <= TOLERANCE:
-            return f"{amount}: start and drain; agrees while all slots are busy"
-        return f"{amount}: also while all slots are busy, so slots stood idle or records are missing"
+            return f"{amount}: start and graceful stop included; the virtual users were never all busy"
+        if abs(off(self.steady, self.virtual_users)) <= TOLERANCE:
+            return f"{amount}: start and graceful stop included; agrees while all virtual users are busy"
+        return f"{amount}: also while all virtual users are busy: some were idle, or records are missing"
 
 
-def off(window: Window, slots: int) -> float:
+def off(window: Window, virtual_users: int) -> float:
     """Return the difference of X R and N, as a share of N."""
-    return window.in_flight / slots - 1
+    return window.in_flight / virtual_users - 1
 
 
-def check(jobs: Sequence[tuple[float, float]], slots: int) -> LittlesLaw | None:
+def check(jobs: Sequence[tuple[float, float]], virtual_users: int) -> LittlesLaw | None:
     """Check the jobs of a closed loop without a pace; None without jobs.
 
-    All slots are due at once at the start, and the first job to end after the last one became due leaves a slot empty.
+    All virtual users start at once; the first job that ends after the last intended start leaves one idle.
 
     Args:
         jobs: When each became due and when it ended, in seconds. Failed jobs hold a slot as completed ones do.
-        slots: Jobs that the closed loop keeps in flight.
+        virtual_users: Jobs that the closed loop keeps in flight.
     """
-    if not jobs or not slots:
+    if not jobs or not virtual_users:
         return None
     due = sorted(begin for begin, _ in jobs)
-    begun = due[min(slots, len(due)) - 1]
+    begun = due[min(virtual_users, len(due)) - 1]
     emptied = min((end for _, end in jobs if end > due[-1]), default=due[-1])
     return LittlesLaw(
-        slots=slots,
+        virtual_users=virtual_users,
         whole=_window(jobs, due[0], max(end for _, end in jobs)),
-        steady=_window(jobs, begun, emptied) if emptied > begun and len(due) >= slots else None,
+        steady=_window(jobs, begun, emptied) if emptied > begun and len(due) >= virtual_users else None,
     )
 
 

@@ -72,7 +72,7 @@ class Fit:
 
     @property
     def ceiling(self) -> float | None:
-        """Throughput that is approached without a peak, gamma / alpha (Amdahl's law); None when there is none."""
+        """Throughput that is approached without a peak, gamma / alpha (Amdahl's law); None without such a limit."""
         return self.gamma.value / self.alpha.value if not self.beta.value and self.alpha.value else None
 
     def at(self, level: float) -> float:

@@ -39,7 +39,7 @@ class Lru(Generic[_Value]):
         return len(self._kept)
 
     def get(self, key: bytes) -> _Value | None:
-        """Return the value and mark it as used; None when there is none."""
+        """Return the value and mark it as used; None if the key is not cached."""
         found = self._kept.get(key)
         if found is None:
             return None

@@ -235,7 +235,7 @@ def fill(expr: str) -> str:
     return _VARIABLE.sub(lambda match: FILL[match[1]], expr)
 
 
-def series(url: str, query: Query) -> list[dict[str, object]]:
+def asked_series(url: str, query: Query) -> list[dict[str, object]]:
     asked: dict[str, str | float] = {"query": fill(query.expr.text)}
     if query.now:
         answer = requests.post(f"{url}/api/v1/query", data=asked | {"time": made_live.END}, timeout=10)
@@ -264,7 +264,7 @@ COUNTS = {
 @pytest.mark.parametrize("name", BOARDS)
 def test_every_query_of_a_dashboard_is_valid_and_returns_series(name: str, live_url: str) -> None:
     for panel in BOARDS[name].panels:
-        counts = [len(series(live_url, query)) for query in panel.queries if isinstance(query, Query)]
+        counts = [len(asked_series(live_url, query)) for query in panel.queries if isinstance(query, Query)]
         assert all(counts), f"{panel.title}: {counts}"
         assert counts == COUNTS.get(panel.title, counts), panel.title
 

@@ -20,10 +20,10 @@ Job = tuple[float, float]
 """When a job became due, and when it ended."""
 
 
-def loop(slots: int, count: int, *, seed: int = 1, idle: float = 0.0) -> list[Job]:
+def loop(users: int, count: int, *, seed: int = 1, idle: float = 0.0) -> list[Job]:
     """A closed loop; each virtual user waits `idle` seconds between two jobs."""
     rng = random.Random(seed)
-    free = [100.0] * slots
+    free = [100.0] * users
     jobs = []
     for _ in range(count):
         due = heapq.heappop(free)
@@ -50,7 +50,7 @@ def test_two_virtual_users_computed_by_hand() -> None:
     assert (found.whole.seconds, found.whole.throughput, found.whole.response_time) == (5, 4 / 5, 8 / 4)
     assert found.whole.in_flight == pytest.approx(8 / 5)
     assert (found.steady.seconds, found.steady.in_flight) == (3, 2)
-    assert found.word == "off by -20 %: start and drain; agrees while all slots are busy"
+    assert found.word == "off by -20 %: start and graceful stop included; agrees while all virtual users are busy"
 
 
 def test_the_steady_part_begins_when_the_last_virtual_user_starts() -> None:
@@ -60,17 +60,17 @@ def test_the_steady_part_begins_when_the_last_virtual_user_starts() -> None:
     assert (found.steady.seconds, found.steady.in_flight) == (2, 2)
 
 
-@pytest.mark.parametrize(("slots", "count"), [(1, 5), (4, 1000), (50, 100), (50, 60)])
-def test_jobs_in_flight_equal_a_sweep_over_time(slots: int, count: int) -> None:
-    jobs = loop(slots, count)
-    found = check(jobs, slots)
+@pytest.mark.parametrize(("users", "count"), [(1, 5), (4, 1000), (50, 100), (50, 60)])
+def test_jobs_in_flight_equal_a_sweep_over_time(users: int, count: int) -> None:
+    jobs = loop(users, count)
+    found = check(jobs, users)
     assert found is not None
     assert found.steady is not None
     end = max(done for _, done in jobs)
     assert found.whole.in_flight == pytest.approx(in_flight(jobs, 100.0, end))
     assert found.whole.response_time is not None
     assert found.whole.throughput * found.whole.response_time == pytest.approx(found.whole.in_flight)
-    assert found.steady.in_flight == pytest.approx(slots)
+    assert found.steady.in_flight == pytest.approx(users)
 
 
 def test_littles_law_holds_and_in_short_cases_for_the_steady_part() -> None:
@@ -79,27 +79,27 @@ def test_littles_law_holds_and_in_short_cases_for_the_steady_part() -> None:
     assert short is not None
     assert (long.agrees, long.word) == (True, "agrees")
     assert not short.agrees
-    assert short.word.endswith("start and drain; agrees while all slots are busy")
+    assert short.word.endswith("start and graceful stop included; agrees while all virtual users are busy")
 
 
 def test_idle_virtual_users_are_detected() -> None:
     found = check(loop(4, 400, idle=0.2), 4)
     assert found is not None
-    assert found.word.startswith("off by -17 %: also while all slots are busy")  # 1 / 1.2 of the time busy
+    assert found.word.startswith("off by -17 %: also while all virtual users are busy")  # 1 / 1.2 of the time busy
 
 
 def test_missing_records_are_detected() -> None:
     jobs = [job for number, job in enumerate(loop(4, 400)) if number % 10 != 5]
     found = check(jobs, 4)
     assert found is not None
-    assert "slots stood idle or records are missing" in found.word
+    assert "users stood idle or records are missing" in found.word
 
 
 def test_fewer_jobs_than_virtual_users_have_no_steady_part() -> None:
     found = check(loop(5, 3), 5)
     assert found is not None
     assert found.steady is None
-    assert found.word.endswith("the slots were never all busy")
+    assert found.word.endswith("the users were never all busy")
     assert check([], 5) is None
     assert check(loop(5, 3), 0) is None
 
@@ -107,7 +107,7 @@ def test_fewer_jobs_than_virtual_users_have_no_steady_part() -> None:
 def test_a_replica_is_checked_against_its_own_virtual_users(made: MadeRun) -> None:
     run = msgspec.structs.replace(only(made.run, "concurrent_load"), replica=2, replicas=3)
     found = [level.littles_law for level in levels(evidence(made, run=run))]
-    assert [law.slots if law else 0 for law in found] == [0, 2, 3, 7, 17]  # of 1, 5, 10, 20, 50
+    assert [law.virtual_users if law else 0 for law in found] == [0, 2, 3, 7, 17]  # of 1, 5, 10, 20, 50
 
 
 def test_failed_jobs_count_as_in_flight(made: MadeRun) -> None:

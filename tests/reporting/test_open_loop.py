@@ -16,7 +16,7 @@ from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.loadgen.record.run import ArrivalsRecord, CaseRecord, RunState, ScenarioRecord
 from reelbench.reporting.analysis.capacity import MAX_P95, MIN_SUCCESS, knee
 from reelbench.reporting.analysis.generator_health import check
-from reelbench.reporting.analysis.open_cases import open_cases, own_lateness
+from reelbench.reporting.analysis.open_cases import open_cases, own_send_delay
 from reelbench.reporting.analysis.record_slis import RecordValue, spike_recovery, sustained_rate
 from reelbench.reporting.analysis.spike import spikes
 from reelbench.reporting.analysis.verdicts import Status, analyse
@@ -139,7 +139,7 @@ def test_a_case_is_counted_from_its_records(made: MadeRun) -> None:
     assert (found.success.k, found.success.n) == (197, 200)
     assert found.most_in_flight == 5  # 0.4 s of work at 10 jobs per second, and the job without an answer
     assert found.backlog(5.05) == 5
-    assert {round(own_lateness(job), 6) for job in found.jobs if job in found.sent} == {0.001}
+    assert {round(own_send_delay(job), 6) for job in found.jobs if job in found.sent} == {0.001}
     p50 = found.response(0.5)
     assert p50 is not None
     assert (p50.value, p50.at_least) == (pytest.approx(0.4), False)
@@ -160,7 +160,7 @@ def test_response_time_starts_at_the_intended_start_and_service_time_at_sending(
     assert response is not None
     assert service is not None
     assert (response.value, service.value) == (pytest.approx(2.401), pytest.approx(0.4))
-    assert {round(own_lateness(job), 6) for job in found.jobs} == {0.001}
+    assert {round(own_send_delay(job), 6) for job in found.jobs} == {0.001}
 
 
 # ---- the knee -----------------------------------------------------------------------------------------------------

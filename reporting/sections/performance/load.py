@@ -47,7 +47,7 @@ def crowded(evidence: Evidence) -> list[Level]:
 def send_delays(evidence: Evidence) -> dict[tuple[str, str], float | None]:
     """Return the P99 of the generator's send delay in seconds, by scenario and case."""
     found = generator_health.check(evidence, Dimension.PERFORMANCE)
-    return {(health.scenario, health.case): health.lateness_p99 for health in found}
+    return {(health.scenario, health.case): health.send_delay_p99 for health in found}
 
 
 def response_time(evidence: Evidence) -> Section:
@@ -152,7 +152,7 @@ def check_of_littles_law(evidence: Evidence) -> Section:
     rows = tuple(
         (
             place_name(level.scenario, level.case),
-            text.count(law.slots),
+            text.count(law.virtual_users),
             text.number(law.whole.throughput),
             text.seconds(law.whole.response_time),
             text.number(law.whole.in_flight),
@@ -165,7 +165,7 @@ def check_of_littles_law(evidence: Evidence) -> Section:
     )
     if not rows:
         return Section("Little's law", (Paragraph("No closed case without a pace ran."),), level=3)
-    columns = ("Scenario / case", "N", "X [jobs/s]", "R [s]", "X R", "X R steady", "Steady [s]", "Result")
+    columns = ("Scenario / case", "N", "X [jobs/s]", "R [s]", "X R", "X R, steady part", "Steady [s]", "Result")
     caption = (
         "Jobs in flight of a closed loop, N = X R (Little, Operations Research 9(3), 1961): all measured jobs of any "
         "outcome, over the whole case and over its steady part, from the last virtual user's start until the first one "
@@ -239,7 +239,8 @@ def warmup(evidence: Evidence) -> Section:
     if not rows:
         return Section("Warm-up", (Paragraph("No case has completed both warm-up and measured jobs."),), level=3)
     columns = (
-        "Scenario / case", "Warm-up jobs", "n", "Avg", "Avg with", "Change %", "P95", "P95 with", "Max", "Max with",
+        "Scenario / case", "Warm-up jobs", "n", "Avg", "Avg incl. warm-up", "Change %", "P95", "P95 incl. warm-up", "Max",
+        "Max incl. warm-up",
     )  # fmt: skip
     caption = (
         "Response time of completed jobs in seconds, without the warm-up jobs (as in every other table) and with them. "

@@ -112,7 +112,7 @@ def _holding(evidence: Evidence, crossed: OpenBreakerCalls) -> list[str]:
         (
             f"**{len(crossed.passed)} calls passed while the breaker was open**, of {crossed.counted:,} calls counted "
             f"at the provider ({text.counted(len(crossed.intervals), 'open interval')}). {len(crossed.in_flight)} more "
-            "arrived in an open interval but were sent before it: in flight, no violation."
+            "arrived in an open interval but were sent before it opened: in flight, so no violation."
         ),
         f"Attempts rejected by an open breaker: {text.count(rejected(evidence, crossed))} (PromQL).",
     ]
@@ -222,8 +222,8 @@ def _recovery(found: tuple[Outage, ...]) -> list[Block]:
     caption = (
         "Seconds, every outage. Detection: fault on to opened. Open after lifting: lifted to the successful probe. "
         "Probe: half open to closed. First job: closed to the first completed job sent after the lifting. Recovery: "
-        "fault on to closed. Lifting to closed is the breaker's own share: before a probe it waits up to its open "
-        "time, a setting of the service."
+        "fault on to closed. Lifting to closed excludes the length of the fault: before a probe the breaker waits up "
+        "to its open time, a setting of the service."
     )
     table, figures = Table(columns, rows, columns[2:], caption), recovery(found)
     if figures is None:

@@ -111,7 +111,7 @@ def store_outage(evidence: Evidence) -> Section:
         )
     ]
     columns = (
-        "Scenario / case", "Fault", "Length [s]", "Sent in it", "Accepted", "Rejected", "Error",
+        "Scenario / case", "Fault", "Length [s]", "Sent during outage", "Accepted", "Rejected", "Error",
         "Lifting to first acceptance [s]",
     )  # fmt: skip
     caption = (

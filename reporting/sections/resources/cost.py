@@ -49,7 +49,7 @@ def section(evidence: Evidence) -> Section:
         items.append(
             f"Fully loaded, one instance at the load of {place}: **{text.money(variable + held.workload)} "
             f"{currency}** per job: providers and egress {text.money(variable)}, compute {text.money(held.workload)} "
-            f"by max(request, usage), of which {text.money(held.unused)} was reserved and unused. The idle rest of the "
+            f"(the larger of reserved and used), of which {text.money(held.unused)} was unused. The idle rest of the "
             f"machine costs {text.money(held.idle)} {currency} per job and is not included."
         )
         whole = _month(evidence, found, held)

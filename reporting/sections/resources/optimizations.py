@@ -42,7 +42,7 @@ def sentence(found: Comparison, what: str, than: str) -> str:
     word = "faster" if found.change < 0 else "slower"
     unclear = "" if found.clear else "; the interval includes zero: no difference is shown"
     return (
-        f"{what} answer **{abs(found.change) * 1000:.1f} ms {word}** than {than} ({share:.1f} %): "
+        f"{what} complete **{abs(found.change) * 1000:.1f} ms {word}** than {than} ({share:.1f} %): "
         f"{found.case.average:.3f} s (n = {found.case.n}) against {found.baseline.average:.3f} s "
         f"(n = {found.baseline.n}), 95 % CI of the difference {text.interval(found.difference, 'ms')} ms{unclear}."
     )

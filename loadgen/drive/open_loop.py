@@ -1,9 +1,8 @@
-"""The two loops, which send the jobs of a case.
+"""The open loop: each job is sent at its intended start, independent of the jobs before it.
 
-Closed: each virtual user sends its next job when its last one has ended. Open: each job is sent at its intended start,
-independent of the jobs before it. Response time counts from the intended start, so neither a late timer nor the limit
-of jobs in flight can hide a slow service (coordinated omission). At the limit, jobs wait here to be admitted. No job is
-dropped: each job whose intended start has passed has a record, also when it was cut off or never sent.
+Response time counts from the intended start, so neither a late timer nor the limit of jobs in flight can hide a slow
+service (coordinated omission). At the limit, jobs wait here to be admitted. No job is dropped: each job whose intended
+start has passed has a record, also when it was cut off or never sent.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Self
 
 from reelbench.loadgen.clock import Clock
@@ -21,53 +19,6 @@ from reelbench.loadgen.drive.stop import Stop, run_unless
 from reelbench.loadgen.plan.plan import PlannedJob
 from reelbench.loadgen.plan.scenario import Scenario
 from reelbench.loadgen.record.jobs import Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class ClosedLoop:
-    """Virtual users of one closed case, which share the jobs of its plan."""
-
-    jobs: JobRunner
-    scenario: Scenario
-    clock: Clock
-    stop: Stop
-    users: int
-    """Virtual users, which is the number of jobs in flight."""
-
-    async def run(self, planned: Iterable[PlannedJob], pace: float | None = None) -> None:
-        """Send all jobs; return when all have ended or the user stops the run.
-
-        The intended start of a job is the moment its virtual user is free. With a pace, intended starts of one virtual
-        user are at least that many seconds apart, and the virtual users start evenly spread over the first interval.
-
-        Raises:
-            JournalError: the run cannot continue.
-        """
-        left = iter(planned)
-
-        async def user(number: int) -> None:
-            intended_start = self.clock.now() + (pace or 0.0) * number / self.users
-            while not self.stop.requested.is_set() and (job := next(left, None)) is not None:
-                await self._until(intended_start)
-                if not self.stop.requested.is_set():
-                    await self.jobs.run(job, self.scenario, intended_start)
-                intended_start = max(self.clock.now(), intended_start + (pace or 0.0))
-
-        async def all_users() -> None:
-            async with asyncio.TaskGroup() as group:
-                for number in range(self.users):
-                    group.create_task(user(number))
-
-        try:
-            await run_unless(self.stop.aborted, all_users())
-        except BaseExceptionGroup as group:  # a virtual user fails only when the run cannot continue
-            raise group.exceptions[0] from None
-
-    async def _until(self, instant: float) -> None:
-        """Wait for an instant or the end of the run; timers may fire early, so the clock decides."""
-        while (left := instant - self.clock.now()) > 0 and not self.stop.requested.is_set():
-            await run_unless(self.stop.requested, asyncio.sleep(left))
-
 
 GLANCE = 0.25
 """Longest sleep between two checks for a stop."""
