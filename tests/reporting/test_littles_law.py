@@ -92,14 +92,14 @@ def test_missing_records_are_detected() -> None:
     jobs = [job for number, job in enumerate(loop(4, 400)) if number % 10 != 5]
     found = check(jobs, 4)
     assert found is not None
-    assert "users stood idle or records are missing" in found.word
+    assert "some were idle, or records are missing" in found.word
 
 
 def test_fewer_jobs_than_virtual_users_have_no_steady_part() -> None:
     found = check(loop(5, 3), 5)
     assert found is not None
     assert found.steady is None
-    assert found.word.endswith("the users were never all busy")
+    assert found.word.endswith("the virtual users were never all busy")
     assert check([], 5) is None
     assert check(loop(5, 3), 0) is None
 

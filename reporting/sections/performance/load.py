@@ -239,8 +239,8 @@ def warmup(evidence: Evidence) -> Section:
     if not rows:
         return Section("Warm-up", (Paragraph("No case has completed both warm-up and measured jobs."),), level=3)
     columns = (
-        "Scenario / case", "Warm-up jobs", "n", "Avg", "Avg incl. warm-up", "Change %", "P95", "P95 incl. warm-up", "Max",
-        "Max incl. warm-up",
+        "Scenario / case", "Warm-up jobs", "n", "Avg", "Avg incl. warm-up", "Change %",
+        "P95", "P95 incl. warm-up", "Max", "Max incl. warm-up",
     )  # fmt: skip
     caption = (
         "Response time of completed jobs in seconds, without the warm-up jobs (as in every other table) and with them. "
