@@ -1,0 +1,1 @@
+"""The instrumented text-to-video service, its mock providers and their fault plans."""

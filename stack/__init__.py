@@ -1,0 +1,1 @@
+"""The stack that a run uses: found or started processes, their environment, addresses and Prometheus."""

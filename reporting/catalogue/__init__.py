@@ -1,1 +1,1 @@
-"""Declared data of the reports: indicators, metrics, spans and prices, strictly read."""
+"""Declared data of the reports: indicators and prices, strictly read."""
