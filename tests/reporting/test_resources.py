@@ -137,7 +137,7 @@ def test_cache_hits_are_shown_with_the_saved_calls(resources_dir: Path) -> None:
     savings = tables(text, "Cache efficiency")[1]
     assert savings["warm"] == ["20", "0.400", "0.410*", "11.0", "2.200", "0.00", "0.07084", "100.0"]
     assert savings["half_new"][-3:] == ["0.03542", "0.03542", "50.0"]
-    assert "Jobs with known prompts answer **600.0 ms faster** than those of `cold` (60.0 %)" in section
+    assert "Jobs with known prompts complete **600.0 ms faster** than those of `cold` (60.0 %)" in section
 
 
 def test_the_cost_table_has_a_line_for_each_resource(resources_dir: Path) -> None:
@@ -251,7 +251,7 @@ def test_without_raw_samples_there_is_no_data_and_no_pass(resources_dir: Path) -
     }
     assert done.exit_code == 3
     (reason,) = [v.reason for v in done.verdicts if v.sli.id == "cpu_utilisation"]
-    assert reason.startswith("no samples of CPU time around a case; its rest of 1.1 s must be longer than the time")
+    assert reason.startswith("no samples of CPU time around a case; set `rest` (now 1.1 s)")
     assert "Memory per job: no data." in text
     assert "No case has all that a cost needs" in text
 

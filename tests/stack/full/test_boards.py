@@ -29,7 +29,6 @@ SCENARIOS = (
 )
 Key = tuple[str, str, str]
 """File of a dashboard, title of a panel, letter of a query."""
-RANGE = "5m"
 SERVICE_GRAPH = (
     "traces_service_graph_request_total",
     "traces_service_graph_request_server_seconds_sum",
@@ -98,10 +97,20 @@ def found(run: Run) -> dict[Key, int]:
     return counts
 
 
+def range_of(run: Run) -> str:
+    """Return the range that a dashboard shows for the whole run, however slow the machine was."""
+    assert run.at is not None
+    return f"{math.ceil(run.at - run.record.started) + 30}s"
+
+
 def filled(text: str, run: Run, board: Board, **more: str) -> str:
     """Fill in the variables like Grafana: the run, all scenarios, and the defaults of the text variables."""
     typed = {variable.name: variable.value for variable in board.variables}
-    values = typed | {"run_id": run.record.run_id, "scenario": ".+", "__rate_interval": "20s", "__range": RANGE} | more
+    values = (
+        typed
+        | {"run_id": run.record.run_id, "scenario": ".+", "__rate_interval": "20s", "__range": range_of(run)}
+        | more
+    )
     return re.sub(r"\$\{?(\w+)\}?", lambda match: values[match[1]], text)
 
 
@@ -138,7 +147,7 @@ def ask_tempo(run: Run, path: str, query: str, **more: str | int) -> dict[str, A
 
 def edges(run: Run, metric: str) -> list[dict[str, Any]]:
     """The queries of Grafana's service map to Prometheus, for each of its three metrics."""
-    return run.stack.query(f"sum by (client, server) (rate({metric}[{RANGE}]))")
+    return run.stack.query(f"sum by (client, server) (rate({metric}[{range_of(run)}]))")
 
 
 def with_tempo(run: Run) -> None:
