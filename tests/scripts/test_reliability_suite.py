@@ -211,7 +211,7 @@ def service_of(folder: Path) -> int:
     for process in psutil.process_iter(["pid", "cmdline"]):
         try:
             words = process.info["cmdline"] or []
-            mine = "service" in words and str(folder) in process.environ().get("SERVICE_DATA_DIR", "")
+            mine = "reelbench.service" in words and str(folder) in process.environ().get("SERVICE_DATA_DIR", "")
         except psutil.Error:
             continue
         if mine:
