@@ -1,0 +1,75 @@
+"""Reports of the made runs from their records alone: what needs Prometheus is NO DATA, the rest has its value."""
+
+from __future__ import annotations
+
+import csv
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from reelbench.loadgen.record.run import read_run, write_run
+from reelbench.reporting.analysis.verdicts import Status
+from reelbench.reporting.export import Exported, export
+from reelbench.reporting.publish import Format
+from tests.reporting.made_run import MadeRun
+
+Value = dict[tuple[str, str, str], float | None]
+
+
+def written(made: MadeRun, folder: Path) -> tuple[Path, Exported]:
+    run = made.write(folder / "run")
+    return run, export(run, None, charts=False, formats=tuple(Format))
+
+
+def values(run: Path) -> Value:
+    """Values of the indicators by id, scenario and case; those of members are left out."""
+    results: dict[str, Any] = msgspec.json.decode((run / "reports" / "results.json").read_bytes())
+    return {(n["sli"], n["scenario"], n["case"]): n["value"] for n in results["numbers"] if not n["member"]}
+
+
+def test_reliability_is_known_from_the_records(outages: MadeRun, tmp_path: Path) -> None:
+    run, done = written(outages, tmp_path)
+    found = values(run)
+    assert found["breaker_opened", "llm_outage", ""] == 1.0
+    assert found["calls_while_open", "llm_outage", ""] == 0
+    assert found["mttr", "llm_outage", ""] == 5.75
+    assert found["integrity_share", "data_integrity", ""] == 1.0
+    assert {
+        key[1]: value for key, value in found.items() if key[0] == "jobs_lost" and value is not None
+    } == dict.fromkeys(
+        ("normal_operation", "tts_failures", "llm_outage", "store_outage", "partial_failures", "data_integrity"), 0
+    )
+    text = (run / "reports" / "reliability_report.md").read_text()
+    assert "- The breaker opened in **3 of 3** outages" in text
+    assert done.exit_code == 3
+
+
+def test_resources_without_samples_are_no_data(resources: MadeRun, tmp_path: Path) -> None:
+    run, done = written(resources, tmp_path)
+    assert {v.status for v in done.verdicts if v.sli.query} == {Status.NO_DATA}
+    assert values(run)["throughput", "network_bandwidth", "n05"] == pytest.approx(5.0)
+
+
+def test_all_formats_tell_the_same_verdicts(made: MadeRun, tmp_path: Path) -> None:
+    run, done = written(made, tmp_path)
+    judged = [v for v in done.verdicts if v.sli.objective is not None]
+    suites = ET.fromstring((run / "reports" / "junit.xml").read_bytes())  # noqa: S314 - written by this test
+    cases = [case for case in suites.findall(".//testcase") if case.get("classname") != "reelbench.performance.trust"]
+    assert len(cases) == len(judged)
+    with (run / "reports" / "csv" / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["verdict"] for row in rows if row["verdict"]} == {v.status.value for v in judged}
+    setup = (run / "reports" / "latex" / "setup.tex").read_text()
+    assert f"{made.run.seed}" in setup
+
+
+def test_an_interrupted_run_is_reported_as_such(outages: MadeRun, tmp_path: Path) -> None:
+    folder = outages.write(tmp_path / "run")
+    run = read_run(folder)
+    write_run(folder, msgspec.structs.replace(run, state=type(run.state).INTERRUPTED))
+    done = export(folder, None, charts=False)
+    assert done.exit_code == 3
+    assert "interrupted" in (folder / "reports" / "reliability_report.md").read_text()
