@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from reelbench.loadgen.record.jobs import read_jobs
 from reelbench.loadgen.record.run import read_run, write_run
+from reelbench.loadgen.record.run_files import to_line
 from reelbench.reporting.analysis.verdicts import Status
+from reelbench.reporting.compare.comparison import export as compared
+from reelbench.reporting.compare.records import Verdict
 from reelbench.reporting.export import Exported, export
 from reelbench.reporting.publish import Format
 from tests.reporting.made_run import MadeRun
@@ -73,3 +78,26 @@ def test_an_interrupted_run_is_reported_as_such(outages: MadeRun, tmp_path: Path
     done = export(folder, None, charts=False)
     assert done.exit_code == 3
     assert "interrupted" in (folder / "reports" / "reliability_report.md").read_text()
+
+
+def test_a_run_compared_with_itself_shows_no_difference(made: MadeRun, tmp_path: Path) -> None:
+    run, _ = written(made, tmp_path)
+    other = Path(shutil.copytree(run, tmp_path / "other"))
+    found = compared(run, other, force=True)
+    findings = found.record.findings
+    assert not found.record.worse
+    assert {finding.relative for finding in findings} <= {0.0, None}
+    assert "no difference shown" in found.path.read_text()
+
+
+def test_slower_jobs_are_found_worse(made: MadeRun, tmp_path: Path) -> None:
+    baseline, _ = written(made, tmp_path)
+    slow = made.write(tmp_path / "slow")
+    jobs = [msgspec.structs.replace(job, done=job.done + 1.0) for job in read_jobs(slow)]
+    (slow / "jobs.jsonl").write_bytes(b"".join(map(to_line, jobs)))
+    export(slow, None, charts=False)
+    found = compared(slow, baseline, force=True)
+    worse = [one for one in found.record.findings if one.verdict is Verdict.WORSE and one.sli == "response_time_p50"]
+    assert found.record.worse
+    assert [one.run - one.baseline for one in worse] == pytest.approx([1.0] * len(worse))
+    assert worse
