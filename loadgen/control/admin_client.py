@@ -19,6 +19,7 @@ from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.target.api import ErrorEnvelope
 
 TIMEOUT_SECONDS = 5.0
+_TIMEOUT = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
 CONNECTIONS = 100
 
 T = TypeVar("T")
@@ -132,9 +133,7 @@ class AdminClient:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = open_session(
-            self.url, self._credentials, aiohttp.ClientTimeout(total=TIMEOUT_SECONDS), CONNECTIONS
-        )
+        self._session = open_session(self.url, self._credentials, CONNECTIONS)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -190,7 +189,13 @@ class AdminClient:
         headers = {"Content-Type": "application/json"} if data is not None else None
         try:
             async with self._session.request(
-                method, self.url + path, params=query, data=data, headers=headers, allow_redirects=False
+                method,
+                self.url + path,
+                params=query,
+                data=data,
+                headers=headers,
+                allow_redirects=False,
+                timeout=_TIMEOUT,
             ) as response:
                 answer = await response.read()
         except (aiohttp.ClientError, OSError, ValueError) as error:

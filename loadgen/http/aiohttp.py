@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator, Sequence
-from urllib.parse import unquote, urlsplit
 
 import aiohttp
 
@@ -12,14 +11,13 @@ from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
 from reelbench.loadgen.http.transport import (
     CERTIFICATE,
     CONNECT_SECONDS,
+    HEADERS,
     KEEPALIVE_SECONDS,
-    SILENCE_SECONDS,
     Receiver,
     Request,
     TransportError,
     reason,
 )
-from reelbench.loadgen.record.address import shown_url
 
 _PART = 64 * 1024
 _OTHER_HOST = "write the host that it names into --target, or accept it with --insecure"
@@ -30,9 +28,12 @@ _CURES = {
     64: _OTHER_HOST,
 }
 """OpenSSL's code for a certificate that is refused -> the cure, where it is not the authority that is unknown."""
+_NO_CLIENT = (
+    f"{CERTIFICATE}the server ended the connection after the handshake, as a server does that asks for the client's; "
+    "give --client-cert and --client-key of an authority that the server trusts"
+)
+"""A refused client's certificate ends in no other error: TLS 1.3 tells the client after the handshake."""
 _ALERTS = {
-    "certificate required": "the server asks for the client's; give --client-cert and --client-key",
-    "unknown ca": "the server refused the client's; give a --client-cert of an authority that the server trusts",
     "wrong version number": "the server speaks no TLS on this port; write http:// in --target",
     "record layer failure": "the server speaks no TLS on this port; write http:// in --target",
 }
@@ -46,12 +47,8 @@ class AiohttpTransport:
         """Prepare the session without connecting; arguments as for `Http1Transport`."""
         self._url = url
         self._credentials = credentials
-        self._session = open_session(
-            url,
-            credentials,
-            aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS),
-            connections,
-        )
+        self._answered = False
+        self._session = open_session(url, credentials, connections)
 
     async def exchange(self, request: Request, receiver: Receiver) -> None:
         """Implement `Transport.exchange`."""
@@ -62,31 +59,37 @@ class AiohttpTransport:
             data = _parts(request.body)
         try:
             async with self._session.request(
-                request.method, self._url + request.path, headers=headers, data=data, allow_redirects=False
+                request.method,
+                self._url + request.path,
+                headers=headers,
+                data=data,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=request.silence),
             ) as response:
-                receiver.head(response.status, response.content_type)
+                known = {name: response.headers[name] for name in HEADERS if name in response.headers}
+                self._answered = True
+                receiver.head(response.status, response.content_type, known)
                 async for chunk in response.content.iter_any():
                     receiver.data(chunk)
         except (aiohttp.ClientError, OSError, ValueError) as problem:  # time-outs are OSErrors
-            raise TransportError(self._credentials.clean(" ".join(_reason(problem).split()))) from None
+            line = _reason(problem)
+            if isinstance(problem, aiohttp.ServerDisconnectedError) and self._url.startswith("https:"):
+                line = line if self._answered else _NO_CLIENT
+            raise TransportError(self._credentials.clean(" ".join(line.split()))) from None
 
     async def close(self) -> None:
         """Implement `Transport.close`."""
         await self._session.close()
 
 
-def open_session(
-    url: str, credentials: Credentials, timeout: aiohttp.ClientTimeout, connections: int
-) -> aiohttp.ClientSession:
-    """Return a session for one server: its headers, certificates and proxy."""
-    proxy = credentials.proxy(url)
+def open_session(url: str, credentials: Credentials, connections: int) -> aiohttp.ClientSession:
+    """Return a session for one server: its headers, certificates and proxy; each request has its own time-out."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
             limit=connections,
             keepalive_timeout=KEEPALIVE_SECONDS,
             ssl=credentials.tls() if url.startswith("https:") else True,
         ),
-        timeout=timeout,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         headers={
@@ -94,17 +97,8 @@ def open_session(
             **credentials.headers,
             "Accept-Encoding": "identity",  # sizes and checksums are those of the content itself
         },
-        proxy=shown_url(proxy) if proxy is not None else None,
-        proxy_auth=_login(proxy) if proxy is not None else None,
+        proxy=credentials.proxy(url),
     )
-
-
-def _login(proxy: str) -> aiohttp.BasicAuth | None:
-    """Return user and password of a proxy's URL."""
-    parts = urlsplit(proxy)
-    if parts.username is None:
-        return None
-    return aiohttp.BasicAuth(unquote(parts.username), unquote(parts.password or ""), "utf-8")
 
 
 async def _parts(body: Sequence[bytes]) -> AsyncIterator[bytes]:
@@ -141,7 +135,7 @@ def _tls_reason(problem: Exception) -> str:
     error = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
     if isinstance(error, ssl.SSLCertVerificationError):
         cure = _CURES.get(error.verify_code, "trust its authority with --ca-file, or accept it with --insecure")
-        return f"{CERTIFICATE}{error.verify_message}; {cure}"
+        return f"{CERTIFICATE}{error.verify_message.rstrip('.')}; {cure}"
     text = str(error or problem)
     for phrase, meaning in _ALERTS.items():
         if phrase in text.lower().replace("_", " "):
