@@ -14,7 +14,7 @@ from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
 from reelbench.loadgen.option_line import Options
 from reelbench.loadgen.plan.scenario import PROFILES, Profile, Scenario
 from reelbench.loadgen.plan.scenario_file import ScenarioError, load_folder
-from reelbench.loadgen.record.address import shown_url
+from reelbench.loadgen.record.address import shown_url, without_user
 from reelbench.loadgen.record.journal import occupied
 from reelbench.loadgen.target import api
 from reelbench.loadgen.target.access import AccessError, filled, parse_headers, resolve, root_url
@@ -134,7 +134,7 @@ def _target(
     if target is None:
         return None
     if not is_base_url(target) or "@" in urlsplit(target).path:
-        errors.append(f"--target: {shown_url(target)!r} is not a base URL; write it like http://127.0.0.1:8000")
+        errors.append(f"--target: {without_user(target)!r} is not a base URL; write it like http://127.0.0.1:8000")
         return None
     try:
         return resolve(

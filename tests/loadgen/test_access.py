@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from reelbench.loadgen.http.credentials import Credentials
+from reelbench.loadgen.option_line import Options
+from reelbench.loadgen.options import OptionsError, check_options
 from reelbench.loadgen.record.address import shown_url, with_password
 from reelbench.loadgen.target.access import AccessError, parse_headers, refusal, resolve, root_url
 from reelbench.loadgen.target.target_file import Access
@@ -70,6 +73,40 @@ def test_headers_of_the_command_line() -> None:
         "write it like 'X-Org: ${ORG}'",
         "give it once",
     ]
+
+
+def test_the_base_url_may_name_variables() -> None:
+    environment = {"HOST": "video.example", "PASSWORD": "pw%40"}
+    options = Options(target="http://me:${PASSWORD}@${HOST}:1/v1", header=("X-Org: acme",), insecure=True)
+    settings = check_options(Path("absent"), "r", options, environment=environment)
+    assert settings.target == "http://video.example:1"
+    assert settings.credentials.user == "me:pw%40"
+    assert settings.credentials.headers["X-Org"] == "acme"
+    assert settings.credentials.insecure
+    for target, line in (
+        ("http://${ABSENT}", "--target: the environment variable ABSENT is not set; set it"),
+        ("me:pw@h", "--target: 'h' is not a base URL; write it like http://127.0.0.1:8000"),
+        ("http://me:pw@h?a", "--target: 'http://h?a' is not a base URL; write it like http://127.0.0.1:8000"),
+        ("http://h/me:12@h", "--target: 'http://h' is not a base URL; write it like http://127.0.0.1:8000"),
+    ):
+        with pytest.raises(OptionsError) as caught:
+            check_options(Path("absent"), "r", Options(target=target), environment=environment)
+        assert caught.value.errors == (line,)
+
+
+def test_the_command_line_replaces_what_the_target_file_says(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        "name: mine\ntitle: Mine\nbase_url: http://file.example\n"
+        "access: {api_key_env: FILE_KEY, headers: {X-Org: file, X-Team: file}}\n"
+    )
+    options = Options(target_file=tmp_path / "mine.yaml", header=("x-org: line",))
+    environment = {"FILE_KEY": "f", "LINE_KEY": "l"}
+    settings = check_options(tmp_path / "run", "r", options, environment=environment)
+    assert settings.target == "http://file.example"
+    assert settings.credentials.headers == {"X-Team": "file", "x-org": "line", "Authorization": "Bearer f"}
+    both = replace(options, api_key_env="LINE_KEY", target="http://line.example")
+    settings = check_options(tmp_path / "run", "r", both, environment=environment)
+    assert (settings.target, settings.credentials.headers["Authorization"]) == ("http://line.example", "Bearer l")
 
 
 def test_no_representation_has_a_secret() -> None:
