@@ -18,9 +18,13 @@ MAX_FRAMES = 2000
 class RefusedError(Exception):
     """A request that the server refuses."""
 
-    def __init__(self, status: int, message: str, code: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, message: str, code: str, headers: Mapping[str, str] | None = None, *, routing: bool = False
+    ) -> None:
         super().__init__(message)
         self.status, self.message, self.code, self.headers = status, message, code, dict(headers or {})
+        self.routing = routing
+        """Whether the framework refuses and not the server's own code."""
 
 
 class Create(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from tests.fakes.figures import (
     STAGES,
     SUBMIT_SECONDS,
     WARMUP_REQUESTS,
+    WARMUP_SECONDS,
     Figures,
     figures,
 )
@@ -21,6 +22,7 @@ from tests.fakes.generation import Load
 from tests.fakes.truth import Truth
 
 BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+SGLANG_STAGES: Final = ("TextEncodingStage", "DenoisingStage", "DecodingStage")
 
 Labels = Mapping[str, str]
 
@@ -83,50 +85,76 @@ def _histogram(name: str, values: Iterable[float], labels: Labels | None = None)
     return Family(name, "histogram", observations=((labels or {}, tuple(values)),))
 
 
-def _stages(name: str, times: tuple[float, ...], labels: Labels) -> Family:
-    return Family(
-        name,
-        "histogram",
-        observations=tuple(
-            ({**labels, "stage": stage}, tuple(time * share for time in times)) for stage, share in STAGES.items()
-        ),
-    )
-
-
 def _sglang(context: Context) -> list[Family]:
-    now = context.now
+    now, labels = context.now, {"role": "monolithic", "replica": "0"}
+    warm = (WARMUP_SECONDS,) * WARMUP_REQUESTS
     counts = {("success", "false"): now.completed, ("error", "false"): now.failed, ("success", "true"): WARMUP_REQUESTS}
     return [
-        _one("sglang:diffusion_num_queue_reqs", "gauge", now.waiting),
-        _one("sglang:diffusion_num_running_reqs", "gauge", now.running),
+        _one("sglang:diffusion_num_queue_reqs", "gauge", now.waiting, labels),
+        _one("sglang:diffusion_num_running_reqs", "gauge", now.running, labels),
         Family(
             "sglang:diffusion_requests_total",
             "counter",
-            tuple(Sample({"status": status, "is_warmup": warm}, count) for (status, warm), count in counts.items()),
+            tuple(
+                Sample({**labels, "status": status, "is_warmup": warmup}, count)
+                for (status, warmup), count in counts.items()
+            ),
         ),
-        _histogram("sglang:diffusion_request_latency_seconds", now.latencies),
-        _histogram("sglang:diffusion_queue_time_seconds", now.queue_times),
-        _stages("sglang:diffusion_stage_host_latency_seconds", now.generation_times, {}),
-        _histogram("sglang:diffusion_generation_batch_size", [1.0] * len(now.latencies)),
+        Family(
+            "sglang:diffusion_request_latency_seconds",
+            "histogram",
+            observations=(
+                ({**labels, "status": "success", "is_warmup": "false"}, now.latencies_of("completed")),
+                ({**labels, "status": "error", "is_warmup": "false"}, now.latencies_of("failed")),
+                ({**labels, "status": "success", "is_warmup": "true"}, warm),
+            ),
+        ),
+        Family(
+            "sglang:diffusion_queue_time_seconds",
+            "histogram",
+            observations=(
+                ({**labels, "is_warmup": "false"}, now.queue_times),
+                ({**labels, "is_warmup": "true"}, (0.0,) * WARMUP_REQUESTS),
+            ),
+        ),
+        Family(
+            "sglang:diffusion_stage_host_latency_seconds",
+            "histogram",
+            observations=tuple(
+                ({**labels, "stage": stage}, tuple(time * share for time in (*warm, *now.generation_times)))
+                for stage, share in zip(SGLANG_STAGES, STAGES.values(), strict=True)
+            ),
+        ),
+        _histogram("sglang:diffusion_generation_batch_size", [1.0] * len(now.latencies), labels),
     ]
 
 
 def _vllm_omni(context: Context, prefix: str = "vllm_omni:") -> list[Family]:
     now, labels = context.now, {"model_name": context.model}
-    per_step = [time / steps for time, steps in zip(now.generation_times, now.steps, strict=True)]
+    stage = {**labels, "stage": "0"}
+    replica = {**stage, "replica": "0"}
+    denoise = [time * STAGES["denoise"] for time in now.generation_times]
+    per_step = [time / steps for time, steps in zip(denoise, now.steps, strict=True)]
     return [
         _one(f"{prefix}num_requests_running", "gauge", now.running, labels),
         _one(f"{prefix}num_requests_waiting", "gauge", now.waiting, labels),
-        _one(f"{prefix}requests_success_total", "counter", now.completed, labels),
-        _one(f"{prefix}requests_failed_total", "counter", now.failed, labels),
+        Family(
+            f"{prefix}requests_success_total",
+            "counter",
+            (
+                Sample({**labels, "finished_reason": "stop"}, now.completed),
+                Sample({**labels, "finished_reason": "abort"}, now.cancelled),
+            ),
+        ),
+        _one(f"{prefix}requests_failed_total", "counter", now.failed, {**labels, "reason": "stage_error"}),
         _histogram(f"{prefix}e2e_request_latency_s", now.latencies, labels),
         _histogram(f"{prefix}request_queue_wait_s", now.queue_times, labels),
-        _stages(f"{prefix}stage_gen_time_s", now.generation_times, labels),
-        _histogram(f"{prefix}diffusion_exec_s", [time * STAGES["denoise"] for time in now.generation_times], labels),
-        _histogram(f"{prefix}diffusion_exec_per_step_s", [time * STAGES["denoise"] for time in per_step], labels),
-        _histogram(f"{prefix}vae_decode_s", [time * STAGES["vae_decode"] for time in now.generation_times], labels),
+        _histogram(f"{prefix}stage_gen_time_s", now.generation_times, {**stage, "stage_type": "diffusion"}),
+        _histogram(f"{prefix}diffusion_exec_s", denoise, replica),
+        _histogram(f"{prefix}diffusion_exec_per_step_s", per_step, replica),
+        _histogram(f"{prefix}vae_decode_s", [time * STAGES["vae_decode"] for time in now.generation_times], replica),
         _histogram(f"{prefix}num_inference_steps", now.steps, labels),
-        _histogram(f"{prefix}peak_memory_mb", [context.load.peak_memory_mb] * len(now.steps), labels),
+        _one(f"{prefix}peak_memory_mb", "gauge", context.load.peak_memory_mb, stage),
     ]
 
 
@@ -172,10 +200,10 @@ def _triton(context: Context) -> list[Family]:
 
 
 def _litellm(context: Context) -> list[Family]:
-    now, labels = context.now, {"requested_model": context.model}
+    now, labels = context.now, {"requested_model": context.model, "route": "/v1/videos"}
     return [
-        _one("litellm_proxy_total_requests_metric", "counter", now.requests, labels),
-        _one("litellm_proxy_failed_requests_metric", "counter", now.refused, labels),
+        _one("litellm_proxy_total_requests_metric_total", "counter", now.requests, labels),
+        _one("litellm_proxy_failed_requests_metric_total", "counter", now.refused, labels),
         _histogram("litellm_llm_api_latency_metric", [SUBMIT_SECONDS] * (now.requests - now.refused), labels),
     ]
 

@@ -23,7 +23,9 @@ BYTES_PER_JOB: Final = 64 * 1024**2
 OPEN_FDS: Final = 32
 SUBMIT_SECONDS: Final = 0.01
 WARMUP_REQUESTS: Final = 2
-"""Requests of the warm-up that a server shows apart from those of clients."""
+"""Requests of the warm-up before the first request of a client; SGLang shows them apart."""
+WARMUP_SECONDS: Final = 3.0
+"""Generation of each of them."""
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +37,9 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int
     completed: int
     failed: int
+    cancelled: int
+    ends: tuple[str, ...]
+    """completed or failed, for each value of the next tuples."""
     latencies: tuple[float, ...]
     """Creation to end, of completed and failed jobs in the order of creation."""
     queue_times: tuple[float, ...]
@@ -53,6 +58,10 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     refused: int
     """Creates that were answered with 4xx or 5xx."""
 
+    def latencies_of(self, end: str) -> tuple[float, ...]:
+        """Return the latencies of the jobs with that end."""
+        return tuple(seconds for seconds, ended in zip(self.latencies, self.ends, strict=True) if ended == end)
+
 
 def figures(truth: Truth, load: Load) -> Figures:
     """Return the figures of now."""
@@ -69,6 +78,8 @@ def figures(truth: Truth, load: Load) -> Figures:
         waiting=sum(job.started is None and job.end is None for job in truth.jobs),
         completed=sum(job.end == "completed" for job in over),
         failed=sum(job.end == "failed" for job in over),
+        cancelled=truth.cancelled,
+        ends=tuple(job.end or "" for job in over),
         latencies=tuple((job.ended or 0.0) - job.created for job in over),
         queue_times=tuple((job.started or 0.0) - job.created for job in over),
         generation_times=tuple((job.ended or 0.0) - (job.started or 0.0) for job in over),

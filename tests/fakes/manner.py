@@ -6,12 +6,14 @@ from typing import Literal
 
 import msgspec
 
-ListManner = Literal["pages", "no_has_more", "everything_oldest_first", "oldest_first", "absent", "broken"]
+ListManner = Literal[
+    "pages", "no_has_more", "everything_oldest_first", "oldest_first", "absent", "broken", "needs_provider"
+]
 DeleteManner = Literal["openai", "conflict", "status", "no_id", "no_body", "absent"]
-ErrorManner = Literal["openai", "integer_code", "detail", "object", "code_message_data", "flat", "text"]
+ErrorManner = Literal["openai", "integer_code", "text_status", "detail", "object", "code_message_data", "flat", "text"]
 JobErrorManner = Literal["openai", "integer_code", "text", "fail_reason"]
 ContentManner = Literal["body", "redirect", "base64", "url", "unsigned_urls"]
-UnknownManner = Literal["json_404", "html_200", "forbidden_403"]
+UnknownManner = Literal["json_404", "detail_404", "html_200", "forbidden_403"]
 ModelManner = Literal["ignored", "must_match", "required"]
 DateManner = Literal["seconds", "text", "absent"]
 IdManner = Literal["video", "bare", "job", "task", "litellm"]
@@ -89,6 +91,9 @@ class Manner(msgspec.Struct, frozen=True, kw_only=True):
     early_404_retrieve: int = 0
     """Answers 404 before the first other answer about a job."""
     unknown: UnknownManner = "json_404"
+    """Answer to paths that the server does not have; detail_404: as FastAPI answers, also to other methods."""
+    unknown_id_status: int = 404
+    """Answer about an identifier that the server never gave."""
     moved: bool = False
     """Whether every path answers 308 to another host first."""
 
@@ -99,7 +104,8 @@ class Manner(msgspec.Struct, frozen=True, kw_only=True):
     polls_per_second: float = 0
     """Limit of polls of one server, with 429 above it; 0: none."""
     retry_after: str = "1"
-    """Header with every 429; empty: no header."""
+    """Value of the header with every 429; empty: no header."""
+    retry_after_header: str = "Retry-After"
 
     metrics: frozenset[str] = frozenset()
     """Families of names on `/metrics`, as in `exposition.FAMILIES`; empty: the path is unknown."""

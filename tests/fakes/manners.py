@@ -26,6 +26,8 @@ OPENAI: Final = Manner(
 VLLM_OMNI: Final = Manner(
     name="vllm_omni",
     title="vLLM-Omni",
+    unknown="detail_404",
+    absent_status=405,
     bodies=frozenset({"form"}),
     model="must_match",
     references=("image/", "video/"),
@@ -38,6 +40,8 @@ VLLM_OMNI: Final = Manner(
 SGLANG: Final = Manner(
     name="sglang",
     title="SGLang diffusion",
+    unknown="detail_404",
+    absent_status=405,
     ids="bare",
     list="no_has_more",
     delete="status",
@@ -48,6 +52,8 @@ SGLANG: Final = Manner(
 TENSORRT_LLM: Final = Manner(
     name="tensorrt_llm",
     title="TensorRT-LLM serve",
+    unknown="detail_404",
+    absent_status=405,
     create_status=202,
     words=Words(running=("generating", "postprocessing")),
     list="everything_oldest_first",
@@ -61,15 +67,21 @@ LITELLM: Final = Manner(
     name="litellm",
     title="LiteLLM proxy",
     key=True,
+    wrong_key_status=400,
     model="required",
     wrong_model_status=400,
     absent_status=405,
     ids="litellm",
-    list="broken",
+    list="needs_provider",
     delete="absent",
+    error="text_status",
+    unknown="detail_404",
+    unknown_id_status=500,
+    retry_after_header="llm_provider-retry-after",
     metrics=frozenset({"litellm", "process"}),
 )
-FASTVIDEO: Final = Manner(name="fastvideo", title="FastVideo", ids="bare")
+"""As the proxy of version 1.108.7 answered without a database: a wrong key is 400, with a database 401."""
+FASTVIDEO: Final = Manner(name="fastvideo", title="FastVideo", ids="bare", unknown="detail_404", absent_status=405)
 OPENROUTER: Final = Manner(
     name="openrouter",
     title="OpenRouter style",
@@ -158,6 +170,7 @@ SWITCHES: Final[dict[str, dict[str, Any]]] = {
     "content-unsigned-urls-elsewhere": {"content": "unsigned_urls", "files_elsewhere": True},
     "unknown-html": {"unknown": "html_200"},
     "unknown-403": {"unknown": "forbidden_403"},
+    "unknown-detail": {"unknown": "detail_404"},
     "dates-text": {"dates": "text"},
     "dates-absent": {"dates": "absent"},
     "object-absent": {"object": None},
@@ -177,6 +190,7 @@ SWITCHES: Final[dict[str, dict[str, Any]]] = {
     "list-everything": {"list": "everything_oldest_first"},
     "list-absent": {"list": "absent"},
     "list-500": {"list": "broken"},
+    "list-needs-provider": {"list": "needs_provider"},
     "delete-409": {"delete": "conflict"},
     "delete-204": {"delete": "no_body"},
     "delete-status": {"delete": "status"},

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections import deque
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
@@ -16,17 +15,14 @@ from tests.fakes.clip import HTML, picture
 from tests.fakes.creation import RefusedError, read_create
 from tests.fakes.figures import figures
 from tests.fakes.generation import Generation, Load
+from tests.fakes.guard import Guard, Handler
 from tests.fakes.manner import Manner
 from tests.fakes.shapes import Body, Shapes, new_id
-from tests.fakes.truth import Job, Seen, Truth
+from tests.fakes.truth import Job, Truth
 
 KEY: Final = "sk-fake-0123456789"
 """Key that a fake accepts, unless another one is set."""
 MODEL: Final = "fake-video-1"
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-OPEN_PATHS: Final = frozenset({"/truth", "/metrics", "/health"})
-"""Paths that need no key and are not part of the API."""
 
 
 class Fake:
@@ -42,12 +38,17 @@ class Fake:
         """URL of the server, set when it is served."""
         self.elsewhere = ""
         """URL of the other host: a second port under the name localhost."""
-        self.elsewhere_port = 0
         self.generation = Generation(self.load, self.truth)
         self._shapes = Shapes(manner, self.load, model)
+        self._guard = Guard(manner, self.truth, self._shapes, key)
         self._jobs: dict[str, Job] = {}
         self._creates = 0
         self._polls: deque[float] = deque()
+
+    def served_at(self, origin: str, elsewhere: str) -> None:
+        """Take the URLs under which the fake is served."""
+        self.origin, self.elsewhere = origin, elsewhere
+        self._guard.elsewhere = elsewhere
 
     @property
     def base(self) -> str:
@@ -56,7 +57,7 @@ class Fake:
 
     def app(self) -> web.Application:
         """Return the application."""
-        app = web.Application(client_max_size=64 * 1024**2, middlewares=[self._middleware])
+        app = web.Application(client_max_size=64 * 1024**2, middlewares=[self._guard.middleware])
         videos = f"{self.manner.prefix}/videos"
         routes: list[tuple[str, str, Handler]] = [
             ("GET", "/truth", self._truth),
@@ -80,73 +81,13 @@ class Fake:
             app.router.add_route(method, path, handler)
         return app
 
-    @web.middleware
-    async def _middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        try:
-            response = await self._guarded(request, handler)
-        except RefusedError as refusal:
-            response = web.json_response(
-                self._shapes.error(refusal.status, refusal.message, refusal.code),
-                status=refusal.status,
-                headers=refusal.headers,
-            )
-        if request.path != "/truth":
-            resource = request.match_info.route.resource
-            self.truth.requests.append(
-                Seen(
-                    at=self.truth.clock.now(),
-                    host=request.host,
-                    method=request.method,
-                    path=resource.canonical if resource is not None else request.path,
-                    status=response.status,
-                    bytes=int(response.headers.get("Content-Length", response.content_length or 0)),
-                    authorization=request.headers.get("Authorization", ""),
-                    headers={name: value for name, value in request.headers.items() if name != "Authorization"},
-                )
-            )
-        return response
-
-    async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        port = request.get_extra_info("sockname")[1]
-        if port == self.elsewhere_port and request.path.startswith("/files/"):
-            return await handler(request)
-        if self.manner.moved and request.path not in OPEN_PATHS and port != self.elsewhere_port:
-            return web.Response(status=308, headers={"Location": self.elsewhere + request.path_qs})
-        if request.path not in OPEN_PATHS:
-            self._check_key(request)
-        try:
-            return await handler(request)
-        except web.HTTPNotFound:
-            return self._unknown(request)
-        except web.HTTPMethodNotAllowed as error:
-            status = self.manner.absent_status
-            raise RefusedError(status, "Not Found" if status == 404 else error.reason, "not_found") from error
-
-    def _check_key(self, request: web.Request) -> None:
-        if not self.manner.key:
-            return
-        given = request.headers.get("Authorization", "")
-        if not given:
-            raise RefusedError(401, "no API key was given", "invalid_api_key", {"WWW-Authenticate": "Bearer"})
-        if given != f"Bearer {self.key}":
-            raise RefusedError(self.manner.wrong_key_status, "the API key is not valid", "invalid_api_key")
-
-    def _unknown(self, request: web.Request) -> web.Response:
-        match self.manner.unknown:
-            case "html_200":
-                return web.Response(body=HTML, content_type="text/html")
-            case "forbidden_403":
-                raise RefusedError(403, "Forbidden", "forbidden")
-            case "json_404":
-                raise RefusedError(404, f"Invalid URL ({request.method} {request.path})", "unknown_url")
-
     # --- The API ---
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
         self._creates += 1
         every = self.manner.create_429_every
         if every and self._creates % every == 0:
-            self._throttle("too many videos at the same time")
+            self._guard.throttle("too many videos at the same time")
         create = await read_create(request, self.manner, self.model)
         job = Job(
             number=len(self.truth.jobs) + 1,
@@ -181,14 +122,14 @@ class Fake:
             raise RefusedError(404, "video not found", "not_found")
         first = self.manner.early_404_retrieve + 1
         if first < job.polls <= first + self.manner.poll_429:
-            self._throttle("polled too often")
+            self._guard.throttle("polled too often")
         return web.json_response(self._video(job), headers=self._shapes.server_timing(job))
 
     async def _content(self, request: web.Request) -> web.StreamResponse:
         job = self._job(request)
         job.content_requests += 1
         if self.manner.content == "url" or (self.manner.content == "unsigned_urls" and self.manner.files_elsewhere):
-            return self._unknown(request)
+            return self._guard.unknown(request)
         if job.content_requests <= self.manner.early_404_content:
             raise RefusedError(404, "video not found", "not_found")
         if job.end != "completed":
@@ -217,9 +158,11 @@ class Fake:
     async def _list(self, request: web.Request) -> web.StreamResponse:
         match self.manner.list:
             case "absent":
-                raise RefusedError(self.manner.absent_status, "Not Found", "not_found")
+                raise self._guard.absent()
             case "broken":
-                raise RefusedError(500, "list needs a provider", "internal_error")
+                raise RefusedError(500, "the list failed", "internal_error")
+            case "needs_provider":
+                raise RefusedError(400, "LLM Provider NOT provided.", "invalid_request_error")
             case _:
                 pass
         jobs = [job for job in self.truth.jobs if job.there]
@@ -235,7 +178,7 @@ class Fake:
 
     async def _delete(self, request: web.Request) -> web.StreamResponse:
         if self.manner.delete == "absent":
-            raise RefusedError(self.manner.absent_status, "Method Not Allowed", "method_not_allowed")
+            raise self._guard.absent()
         job = self._job(request)
         running = job.end is None
         if running and self.manner.delete == "conflict":
@@ -268,7 +211,9 @@ class Fake:
 
     def _job(self, request: web.Request) -> Job:
         job = self._jobs.get(request.match_info["id"])
-        if job is None or not job.there:
+        if job is None:
+            raise RefusedError(self.manner.unknown_id_status, "video not found", "not_found")
+        if not job.there:
             raise RefusedError(404, "video not found", "not_found")
         return job
 
@@ -287,9 +232,5 @@ class Fake:
         while self._polls and self._polls[0] <= now - 1:
             self._polls.popleft()
         if len(self._polls) >= limit:
-            self._throttle("more polls per second than allowed")
+            self._guard.throttle("more polls per second than allowed")
         self._polls.append(now)
-
-    def _throttle(self, message: str) -> None:
-        headers = {"Retry-After": self.manner.retry_after} if self.manner.retry_after else {}
-        raise RefusedError(429, message, "rate_limit_exceeded", headers)

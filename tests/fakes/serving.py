@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -29,9 +27,9 @@ async def serving(fake: Fake, *, port: int = 0, tls: SSLContext | None = None) -
     runner = web.AppRunner(fake.app(), shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
     own, other = socket.create_server(("127.0.0.1", port)), socket.create_server(("127.0.0.1", 0))
-    fake.elsewhere_port = other.getsockname()[1]
-    fake.origin = f"http{'s' if tls else ''}://127.0.0.1:{own.getsockname()[1]}"
-    fake.elsewhere = f"http://localhost:{fake.elsewhere_port}"
+    fake.served_at(
+        f"http{'s' if tls else ''}://127.0.0.1:{own.getsockname()[1]}", f"http://localhost:{other.getsockname()[1]}"
+    )
     await web.SockSite(runner, own, ssl_context=tls).start()
     await web.SockSite(runner, other).start()
     try:
@@ -63,17 +61,12 @@ class Child:
 def child(*options: str) -> Iterator[Child]:
     """Start ``python -m tests.fakes`` with options, and end it at the end."""
     command = [sys.executable, "-m", "tests.fakes", *options]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=os.environ)
-    try:
-        assert process.stdout is not None
-        origin = process.stdout.readline().split()[0]
-        yield Child(process, origin)
-    finally:
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(5)
-        process.kill()
-        process.wait()
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield Child(process, process.stdout.readline().split()[0])
+        finally:
+            process.kill()
 
 
 async def forever(fake: Fake, port: int) -> None:

@@ -31,7 +31,8 @@ def new_id(manner: Manner, model: str) -> str:
         case "task":
             return f"task_{token}"
         case "litellm":
-            inner = f"litellm:custom_llm_provider:openai;model_id:{model};video_id:video_{token}"
+            inner = f"litellm:custom_llm_provider:openai;model_id:{model};video_id:video_{token};deployment_id:{token}"
+            inner += "0" * ((1 - len(inner)) % 3)  # so the identifier ends with ==
             return f"video_{base64.b64encode(inner.encode()).decode()}"
 
 
@@ -110,7 +111,7 @@ class Shapes:
     def page(self, videos: list[Body], *, more: bool) -> Body:
         """Return one page of a list."""
         body: Body = {"object": "list", "data": videos}
-        if self._manner.list in {"pages", "oldest_first"}:
+        if self._manner.list not in {"no_has_more", "everything_oldest_first"}:
             body |= {"has_more": more}
             body |= {"first_id": videos[0]["id"], "last_id": videos[-1]["id"]} if videos else {}
         return body
@@ -134,6 +135,7 @@ class Shapes:
         bodies: dict[ErrorManner, Body] = {
             "openai": {"error": envelope | {"type": "invalid_request_error", "code": code}},
             "integer_code": {"error": envelope},
+            "text_status": {"error": envelope | {"type": "invalid_request_error", "code": str(status)}},
             "detail": {"detail": message},
             "object": {"object": "error"} | envelope,
             "code_message_data": {"code": code, "message": message, "data": None},
