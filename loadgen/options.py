@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from reelbench.loadgen.document import Document, DocumentError, read_document
 from reelbench.loadgen.option_line import Options
+from reelbench.loadgen.plan import quantity
+from reelbench.loadgen.plan.quantity import QuantityError
 from reelbench.loadgen.plan.scenario import PROFILES, Profile, Scenario
 from reelbench.loadgen.plan.scenario_file import ScenarioError, load_folder
 from reelbench.loadgen.record.journal import occupied
@@ -36,6 +38,10 @@ class Settings:
     """URL of the store that coordinates replicas; None: this generator runs the whole plan."""
     server: TargetFile | None = None
     """How to speak to the target; None: a target of which nothing is said, whose manners are found out."""
+    objectives: Mapping[str, float] = field(default_factory=dict)
+    """Objectives of this run: SLI id to value in base units."""
+    budget: float | None = None
+    """Seconds for the whole load; None: the profile alone decides."""
 
 
 class OptionsError(Exception):
@@ -65,10 +71,14 @@ def check_options(
     if chosen is None:
         errors.append(f"--profile: {options.profile!r} is unknown; use {', '.join(PROFILES)}")
     errors += _name_errors(run_id, rendezvous)
+    if rendezvous is not None and options.budget is not None:
+        errors.append("--budget: does not go with --rendezvous, whose replicas share one plan; leave it out")
     if options.seed < 0:
         errors.append(f"--seed: is {options.seed}; use 0 or more")
     server = _server(options, errors)
     target = _target(options, server, errors)
+    objectives = _objectives(options, server, errors)
+    budget = _budget(options, errors)
     if providers is not None and not is_base_url(providers):
         errors.append(f"--providers: {providers!r} is not a base URL; write it like http://127.0.0.1:9000")
     if (name := occupied(run_dir)) is not None:
@@ -93,6 +103,8 @@ def check_options(
         named=bool(options.scenario),
         rendezvous=rendezvous,
         server=server,
+        objectives=objectives,
+        budget=budget,
     )
 
 
@@ -118,6 +130,34 @@ def _target(options: Options, server: TargetFile | None, errors: list[str]) -> s
     elif not is_base_url(target):
         errors.append(f"--target: {target!r} is not a base URL; write it like http://127.0.0.1:8000")
     return target
+
+
+def _objectives(options: Options, server: TargetFile | None, errors: list[str]) -> dict[str, float]:
+    """Return the objectives of the target file, replaced by those of the options."""
+    found = dict(server.objectives) if server is not None else {}
+    given: set[str] = set()
+    for text in options.objective:
+        try:
+            name, value = quantity.objective(text)
+        except QuantityError as error:
+            errors.append(f"--objective: {text!r}: {error}")
+            continue
+        if name in given:
+            errors.append(f"--objective: {name} is given more than once; give it once")
+        given.add(name)
+        found[name] = value
+    return found
+
+
+def _budget(options: Options, errors: list[str]) -> float | None:
+    """Return the seconds of the budget; None without one."""
+    if options.budget is None:
+        return None
+    try:
+        return quantity.seconds(options.budget)
+    except QuantityError as error:
+        errors.append(f"--budget: {options.budget!r}: {error}")
+        return None
 
 
 def _server(options: Options, errors: list[str]) -> TargetFile | None:
