@@ -109,17 +109,35 @@ def check_options(
 
 
 def _scenarios(options: Options, errors: list[str]) -> list[Scenario]:
-    """Return the scenarios that the options name, or all."""
+    """Return the scenarios that the options name; without names those of the user's folder, or all."""
     try:
-        known = load_folder()
+        built_in = load_folder()
     except ScenarioError as error:
         errors += error.errors
         return []
-    names = options.scenario
+    own = {} if options.scenarios is None else _own_scenarios(options.scenarios, built_in, errors)
+    if own is None:
+        return []
+    known, names = built_in | own, options.scenario
     unknown = [name for name in dict.fromkeys(names) if name not in known]
     errors += [f"--scenario: {name!r} is unknown; use {', '.join(known)}" for name in unknown]
     errors += [f"--scenario: {name!r} is given more than once; give it once" for name in _repeated(names)]
-    return [known[name] for name in names or known if name in known]
+    return [known[name] for name in names or own or built_in if name in known]
+
+
+def _own_scenarios(folder: Path, built_in: Mapping[str, Scenario], errors: list[str]) -> dict[str, Scenario] | None:
+    """Return the scenarios of a folder of the user's by name; None: with mistakes."""
+    try:
+        own = load_folder(folder)
+    except ScenarioError as error:
+        errors += [f"--scenarios: {line}" for line in error.errors]
+        return None
+    taken = [name for name in own if name in built_in]
+    errors += [
+        f"--scenarios: {name}.yaml has the name of a built-in scenario; give the file and the scenario another name"
+        for name in taken
+    ]
+    return own if not taken else None
 
 
 def _target(options: Options, server: TargetFile | None, errors: list[str]) -> str | None:
