@@ -18,7 +18,7 @@ from reelbench.loadgen.http.trace_headers import traceparent
 from reelbench.loadgen.http.transport import EnoughError, Request, Transport, TransportError, open_transport
 from reelbench.loadgen.plan.plan import PlannedJob
 from reelbench.loadgen.target import api
-from reelbench.loadgen.target.answer import Answer, Content, Reply, one_line
+from reelbench.loadgen.target.answer import Answer, Content, FileSink, Reply, one_line
 from reelbench.loadgen.target.api import DeletedVideo, Manifest, Video, VideoList
 
 T = TypeVar("T")
@@ -145,9 +145,11 @@ class Target:
         await self._send(call, api.ASSET, api.ASSET.path(video_id, name), answer)
         return answer.file()
 
-    async def content(self, video_id: str, call: Call, *, checksum: bool = True) -> Reply[Content]:
-        """Download a video; only its size is kept, and its checksum where one is needed."""
-        answer = Answer(keep=False, checksum=checksum)
+    async def content(
+        self, video_id: str, call: Call, *, checksum: bool = True, sink: FileSink | None = None
+    ) -> Reply[Content]:
+        """Download a video; only its size is kept, and its checksum where one is needed; the sink gets its bytes."""
+        answer = Answer(keep=False, checksum=checksum, sink=sink)
         await self._send(call, api.CONTENT, api.CONTENT.path(video_id), answer)
         reply = answer.file()
         if reply.value is None:
