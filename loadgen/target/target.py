@@ -90,14 +90,14 @@ class Target:
         if self._transport is not None:
             await self._transport.close()
 
-    async def create(self, job: PlannedJob, document: Document, call: Call) -> Reply[Video]:
-        """Submit a job."""
+    async def create(self, job: PlannedJob, upload: Document | None, call: Call) -> Reply[Video]:
+        """Submit a job; a form carries the file, if there is one."""
         fields = {"prompt": job.prompt, "seconds": job.seconds, "size": job.size}
         body: tuple[bytes, ...]
         if job.encoding == "json":
             media_type, body = "application/json", (msgspec.json.encode(fields),)
         else:
-            media_type, body = self._form.media_type, self._form.encode(fields, "input_reference", document)
+            media_type, body = self._form.media_type, self._form.encode(fields, "input_reference", upload)
         return await self._read(Video, call, api.CREATE, api.CREATE.path(), media_type=media_type, body=body)
 
     async def retrieve(self, video_id: str, call: Call) -> Reply[Video]:
