@@ -22,10 +22,9 @@ from rich.console import Console
 
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen import telemetry
-from reelbench.loadgen.document import SAMPLE
 from reelbench.loadgen.drive.session import execute
+from reelbench.loadgen.option_line import Options, with_options
 from reelbench.loadgen.options import OptionsError, check_options
-from reelbench.loadgen.plan.scenario import PROFILES
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -36,15 +35,12 @@ def main() -> None:
 
 
 @app.command()
+@with_options
 def run(
     *,
+    options: Options,
     run_dir: Annotated[Path, typer.Option(help="Folder for the files of this run.")],
-    target: Annotated[str, typer.Option(help="Base URL of the service, without /v1.")],
     run_id: Annotated[str | None, typer.Option(help="Name of the run on metrics and traces.")] = None,
-    scenario: Annotated[list[str] | None, typer.Option(help="Scenario to run; repeatable. Default: all.")] = None,
-    profile: Annotated[str, typer.Option(help=f"Size of the run: {', '.join(PROFILES)}.")] = "quick",
-    seed: Annotated[int, typer.Option(help="Seed of the plan.")] = 1,
-    document: Annotated[Path, typer.Option(help="PDF or text file that jobs upload.")] = SAMPLE,
     providers: Annotated[
         str | None, typer.Option(help="Base URL of the mock providers, for scenarios with faults.")
     ] = None,
@@ -58,17 +54,7 @@ def run(
 ) -> None:
     """Run scenarios against a service and write the run directory."""
     try:
-        settings = check_options(
-            run_dir,
-            run_id,
-            target,
-            scenario or [],
-            profile,
-            seed,
-            document,
-            providers=providers,
-            rendezvous=rendezvous,
-        )
+        settings = check_options(run_dir, run_id, options, providers=providers, rendezvous=rendezvous)
     except OptionsError as error:
         _stop(error.errors)
     console = Console(stderr=True)

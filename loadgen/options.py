@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from reelbench.loadgen.document import Document, DocumentError, read_document
+from reelbench.loadgen.option_line import Options
+from reelbench.loadgen.plan import quantity
+from reelbench.loadgen.plan.quantity import QuantityError
 from reelbench.loadgen.plan.scenario import PROFILES, Profile, Scenario
 from reelbench.loadgen.plan.scenario_file import ScenarioError, load_folder
 from reelbench.loadgen.record.journal import occupied
+from reelbench.loadgen.target.target_file import TargetFile, TargetFileError, load_preset, load_target_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,12 @@ class Settings:
     """Whether the user named the scenarios; impossible scenarios of a default choice are left out."""
     rendezvous: str | None = None
     """URL of the store that coordinates replicas; None: this generator runs the whole plan."""
+    server: TargetFile | None = None
+    """How to speak to the target; None: a target of which nothing is said, whose manners are found out."""
+    objectives: Mapping[str, float] = field(default_factory=dict)
+    """Objectives of this run: SLI id to value in base units."""
+    budget: float | None = None
+    """Seconds for the whole load; None: the profile alone decides."""
 
 
 class OptionsError(Exception):
@@ -42,14 +52,10 @@ class OptionsError(Exception):
         self.errors = tuple(errors)
 
 
-def check_options(  # noqa: PLR0917 - one argument per option
+def check_options(
     run_dir: Path,
     run_id: str | None,
-    target: str,
-    names: list[str],
-    profile: str,
-    seed: int,
-    document: Path,
+    options: Options,
     *,
     providers: str | None = None,
     rendezvous: str | None = None,
@@ -60,22 +66,19 @@ def check_options(  # noqa: PLR0917 - one argument per option
         OptionsError: with all mistakes.
     """
     errors: list[str] = []
-    scenarios: dict[str, Scenario] = {}
-    try:
-        scenarios = load_folder()
-        unknown = [name for name in dict.fromkeys(names) if name not in scenarios]
-        errors += [f"--scenario: {name!r} is unknown; use {', '.join(scenarios)}" for name in unknown]
-    except ScenarioError as error:
-        errors += error.errors
-    errors += [f"--scenario: {name!r} is given more than once; give it once" for name in _repeated(names)]
-    chosen: Profile | None = next((known for known in PROFILES if known == profile), None)
+    scenarios = _scenarios(options, errors)
+    chosen: Profile | None = next((known for known in PROFILES if known == options.profile), None)
     if chosen is None:
-        errors.append(f"--profile: {profile!r} is unknown; use {', '.join(PROFILES)}")
+        errors.append(f"--profile: {options.profile!r} is unknown; use {', '.join(PROFILES)}")
     errors += _name_errors(run_id, rendezvous)
-    if seed < 0:
-        errors.append(f"--seed: is {seed}; use 0 or more")
-    if not is_base_url(target):
-        errors.append(f"--target: {target!r} is not a base URL; write it like http://127.0.0.1:8000")
+    if rendezvous is not None and options.budget is not None:
+        errors.append("--budget: does not go with --rendezvous, whose replicas share one plan; leave it out")
+    if options.seed < 0:
+        errors.append(f"--seed: is {options.seed}; use 0 or more")
+    server = _server(options, errors)
+    target = _target(options, server, errors)
+    objectives = _objectives(options, server, errors)
+    budget = _budget(options, errors)
     if providers is not None and not is_base_url(providers):
         errors.append(f"--providers: {providers!r} is not a base URL; write it like http://127.0.0.1:9000")
     if (name := occupied(run_dir)) is not None:
@@ -83,23 +86,111 @@ def check_options(  # noqa: PLR0917 - one argument per option
     elif run_dir.exists() and not run_dir.is_dir():
         errors.append(f"--run-dir: {run_dir} is a file; choose a folder")
     try:
-        upload = read_document(document)
+        upload = read_document(options.document)
     except DocumentError as error:
         errors.append(f"--document: {error}")
-    if errors or chosen is None:
+    if errors or chosen is None or target is None:
         raise OptionsError(errors)
     return Settings(
         run_dir=run_dir,
         run_id=run_id,
-        scenarios=[scenarios[name] for name in names or scenarios],
+        scenarios=scenarios,
         profile=chosen,
-        seed=seed,
+        seed=options.seed,
         target=target.rstrip("/"),
         document=upload,
         providers=providers,
-        named=bool(names),
+        named=bool(options.scenario),
         rendezvous=rendezvous,
+        server=server,
+        objectives=objectives,
+        budget=budget,
     )
+
+
+def _scenarios(options: Options, errors: list[str]) -> list[Scenario]:
+    """Return the scenarios that the options name; without names those of the user's folder, or all."""
+    try:
+        built_in = load_folder()
+    except ScenarioError as error:
+        errors += error.errors
+        return []
+    own = {} if options.scenarios is None else _own_scenarios(options.scenarios, built_in, errors)
+    if own is None:
+        return []
+    known, names = built_in | own, options.scenario
+    unknown = [name for name in dict.fromkeys(names) if name not in known]
+    errors += [f"--scenario: {name!r} is unknown; use {', '.join(known)}" for name in unknown]
+    errors += [f"--scenario: {name!r} is given more than once; give it once" for name in _repeated(names)]
+    return [known[name] for name in names or own or built_in if name in known]
+
+
+def _own_scenarios(folder: Path, built_in: Mapping[str, Scenario], errors: list[str]) -> dict[str, Scenario] | None:
+    """Return the scenarios of a folder of the user's by name; None: with mistakes."""
+    try:
+        own = load_folder(folder)
+    except ScenarioError as error:
+        errors += [f"--scenarios: {line}" for line in error.errors]
+        return None
+    taken = [name for name in own if name in built_in]
+    errors += [
+        f"--scenarios: {name}.yaml has the name of a built-in scenario; give the file and the scenario another name"
+        for name in taken
+    ]
+    return own if not taken else None
+
+
+def _target(options: Options, server: TargetFile | None, errors: list[str]) -> str | None:
+    """Return the base URL of the target."""
+    target = options.target or (server.base_url if server is not None else None)
+    if target is None:
+        errors.append("--target: is missing; give the base URL of the server, such as http://127.0.0.1:8000")
+    elif not is_base_url(target):
+        errors.append(f"--target: {target!r} is not a base URL; write it like http://127.0.0.1:8000")
+    return target
+
+
+def _objectives(options: Options, server: TargetFile | None, errors: list[str]) -> dict[str, float]:
+    """Return the objectives of the target file, replaced by those of the options."""
+    found = dict(server.objectives) if server is not None else {}
+    given: set[str] = set()
+    for text in options.objective:
+        try:
+            name, value = quantity.objective(text)
+        except QuantityError as error:
+            errors.append(f"--objective: {text!r}: {error}")
+            continue
+        if name in given:
+            errors.append(f"--objective: {name} is given more than once; give it once")
+        given.add(name)
+        found[name] = value
+    return found
+
+
+def _budget(options: Options, errors: list[str]) -> float | None:
+    """Return the seconds of the budget; None without one."""
+    if options.budget is None:
+        return None
+    try:
+        return quantity.seconds(options.budget)
+    except QuantityError as error:
+        errors.append(f"--budget: {options.budget!r}: {error}")
+        return None
+
+
+def _server(options: Options, errors: list[str]) -> TargetFile | None:
+    """Return the target file or the preset that the options name; None: neither, or one with mistakes."""
+    if options.target_file is not None and options.preset is not None:
+        errors.append("--preset: is given with --target-file; give one of them")
+        return None
+    try:
+        if options.target_file is not None:
+            return load_target_file(options.target_file)
+        return load_preset(options.preset) if options.preset is not None else None
+    except TargetFileError as error:
+        option = "--target-file" if options.target_file is not None else "--preset"
+        errors += [f"{option}: {line}" for line in error.errors]
+        return None
 
 
 def is_base_url(text: str) -> bool:
@@ -123,5 +214,5 @@ def _name_errors(run_id: str | None, rendezvous: str | None) -> list[str]:
     return errors
 
 
-def _repeated(names: list[str]) -> list[str]:
+def _repeated(names: Sequence[str]) -> list[str]:
     return [name for name in dict.fromkeys(names) if names.count(name) > 1]

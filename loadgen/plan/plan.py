@@ -63,7 +63,21 @@ _LOOKS = (
 )
 
 
-class PlannedJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a row of a prompts file or of a trace of arrivals asks for, in addition to prompt, length and size."""
+
+    num_frames: int | None = None
+    fps: float | None = None
+    num_inference_steps: int | None = None
+    seed: int | None = None
+    guidance_scale: float | None = None
+    negative_prompt: str | None = None
+    quality: str | None = None
+    extra: dict[str, str | int | float | bool] = {}
+    """Further fields of the request, by the server's names."""
+
+
+class PlannedJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One job of the plan, completely determined."""
 
     scenario: str
@@ -74,13 +88,19 @@ class PlannedJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     steps: tuple[Step, ...]
     encoding: Literal["multipart", "json"]
     prompt: str
-    """Unique in the plan and between seeds, except in cases that repeat prompts; sending adds the run id."""
+    """Built-in prompts are unique in the plan and between seeds, except in cases that repeat them."""
     seconds: str
     size: str
     cancel_after: float | None
     """Seconds from acceptance to cancellation; None: not cancelled."""
     intended_start: float | None = msgspec.field(name="due")
     """Seconds after the start of the measured part, negative in the warm-up; None (closed): when a user is free."""
+    ask: Ask | None = None
+    """Further wishes; None: prompt, length and size alone."""
+    reference: str | None = None
+    """Name of the image or video that the job uploads; None: the document, if jobs upload one."""
+    verbatim: bool = False
+    """True: the prompt is sent as it stands; else the run id is added to it."""
 
 
 def plan_run(scenarios: Iterable[Scenario], profile: Profile, seed: int) -> tuple[PlannedJob, ...]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
+from typing import Annotated, Any, Generic, Literal, TypeGuard, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
+
+from reelbench.loadgen.strict_model import Strict, is_model
 
 Profile = Literal["quick", "standard", "paper"]
 PROFILES: tuple[Profile, ...] = get_args(Profile)
@@ -25,13 +27,7 @@ MOST_PER_SECOND = 1_000
 N = TypeVar("N", bound=float)
 
 
-class _Strict(BaseModel):
-    """No unknown keys, no conversion between types, no change after loading."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class PerProfile(_Strict, Generic[N]):
+class PerProfile(Strict, Generic[N]):
     """A number for each profile."""
 
     quick: N
@@ -41,6 +37,11 @@ class PerProfile(_Strict, Generic[N]):
     def of(self, profile: Profile) -> N:
         """Return the number for one profile."""
         return {"quick": self.quick, "standard": self.standard, "paper": self.paper}[profile]
+
+
+def by_profile(kind: Any) -> TypeGuard[type[PerProfile[Any]]]:
+    """Return whether a type is a number for each profile."""
+    return is_model(kind) and issubclass(kind, PerProfile)
 
 
 def _one_for_all(value: Any) -> Any:
@@ -64,7 +65,7 @@ WarmupSeconds = PerProfile[Annotated[int, Field(ge=0, le=600)]]
 Rate = Annotated[PerProfile[Annotated[float, Field(gt=0, le=MOST_PER_SECOND)]], BeforeValidator(_one_for_all)]
 
 
-class Burst(_Strict):
+class Burst(Strict):
     """Part of an open case in which jobs arrive at another rate."""
 
     rate: Rate = Field(description="Arrivals per second; one number, or one by profile.")
@@ -72,7 +73,7 @@ class Burst(_Strict):
     seconds: Seconds = Field(description="Length of the burst in seconds.")
 
 
-class Toggles(_Strict):
+class Toggles(Strict):
     """Switches of the service that a case changes; switches that are not given stay unchanged."""
 
     retries: bool = Field(default=True, description="Transient failures of a provider are retried.")
@@ -86,7 +87,7 @@ class Toggles(_Strict):
         return self.model_dump(exclude_unset=True)
 
 
-class FaultSpec(_Strict):
+class FaultSpec(Strict):
     """Target and kind of a fault."""
 
     target: FaultTarget = Field(description="One of the providers, or the job store of the service.")
@@ -98,7 +99,7 @@ class FaultSpec(_Strict):
     seconds: float | None = Field(default=None, gt=0, le=600, description="Longest stall, or the added latency.")
 
 
-class Fault(_Strict):
+class Fault(Strict):
     """One entry of the fault plan of a case; seconds count from the start of the measured part."""
 
     at: float = Field(ge=0, le=3_600, description="Start of the first strike.")
@@ -112,7 +113,7 @@ class Fault(_Strict):
     what: FaultSpec = Field(description="Target and kind of the fault.")
 
 
-class Case(_Strict):
+class Case(Strict):
     """One level of load.
 
     Closed: `concurrency` virtual users, each sending its next job when its last one has ended. Open: jobs arrive at a
@@ -169,21 +170,21 @@ class Case(_Strict):
     faults: tuple[Fault, ...] = Field(default=(), strict=False, description="Fault plan of the case.")
 
 
-class CancelAfter(_Strict):
+class CancelAfter(Strict):
     """Time of the step `cancel`: a seeded moment between two bounds, in seconds after the job was accepted."""
 
     earliest: float = Field(ge=0, le=3_600, description="Lower bound.")
     latest: float = Field(ge=0, le=3_600, description="Upper bound, not below the lower one.")
 
 
-class VideoSpec(_Strict):
+class VideoSpec(Strict):
     """The video that every job requests."""
 
     seconds: Literal["4", "8", "12"] = Field(description="Length, as text: a string in the API.")
     size: str = Field(pattern=r"^[1-9][0-9]{1,3}x[1-9][0-9]{1,3}$", description="Width and height in pixels.")
 
 
-class Scenario(_Strict):
+class Scenario(Strict):
     """One scenario file."""
 
     name: Name = Field(description="The file name without .yaml; a label of metrics and spans.")
@@ -199,8 +200,8 @@ class Scenario(_Strict):
         description="multipart uploads the document, json sends only the prompt, alternate changes per job."
     )
     video: VideoSpec = Field(description="The video that every job requests.")
-    time_limit: float = Field(gt=0, le=3_600, description="Seconds from sending a job to its outcome `timeout`.")
-    poll_interval: float = Field(ge=0.01, le=60, description="Seconds between polls of a target without `/wait`.")
+    time_limit: float = Field(gt=0, le=86_400, description="Seconds from sending a job to its outcome `timeout`.")
+    poll_interval: float = Field(ge=0.01, le=600, description="Seconds between polls of a target without `/wait`.")
     cancel_after: CancelAfter | None = Field(
         default=None, description="Required by the step `cancel`, and only allowed with it."
     )
@@ -212,4 +213,7 @@ class Scenario(_Strict):
         description="Seconds without load before the measured part of each case and after the last case.",
     )
     cases: tuple[Case, ...] = Field(strict=False, description="Levels of load, run in order.")
+    rank: int = Field(
+        default=5, ge=1, le=9, description="Importance under a time budget: scenarios of rank 1 are planned first."
+    )
     objectives: dict[str, float] = Field(description="Overrides of objectives in the catalogue: SLI id to value.")

@@ -2,64 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
-import reprlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Annotated, Any, TypeGuard, Union, get_args, get_origin
+from typing import Any, TypeGuard
 
-from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
+from pydantic import ValidationError
 
 from reelbench.loadgen.plan.arrivals import problems as arrival_problems
 from reelbench.loadgen.plan.fault_plan import problems as fault_problems
-from reelbench.loadgen.plan.scenario import DIMENSIONS, PROFILES, STEPS, Case, PerProfile, Scenario
-from reelbench.loadgen.strict_yaml import UnreadableError, dotted, read_mapping
+from reelbench.loadgen.plan.scenario import DIMENSIONS, PROFILES, STEPS, Case, Scenario
+from reelbench.loadgen.strict_model import keys, validate
+from reelbench.loadgen.strict_yaml import UnreadableError, read_mapping
 
 FOLDER = Path(__file__).parents[1] / "scenarios"
-
-
-def keys(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """Return the fields of a model by their keys in the file."""
-    return {field.alias or name: field for name, field in model.model_fields.items()}
-
-
-def inner(annotation: Any) -> tuple[Any, bool]:
-    """Return the type within Annotated, optional and tuple, and whether it is a list."""
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return inner(get_args(annotation)[0])
-    if origin is tuple:
-        return inner(get_args(annotation)[0])[0], True
-    if origin in {Union, UnionType}:
-        return inner(next(part for part in get_args(annotation) if part is not NoneType))
-    return annotation, False
-
-
-def is_model(kind: Any) -> TypeGuard[type[BaseModel]]:
-    """Return whether a type is a mapping with known keys."""
-    return isinstance(kind, type) and issubclass(kind, BaseModel)
-
-
-def by_profile(kind: Any) -> TypeGuard[type[PerProfile[Any]]]:
-    """Return whether a type is a number for each profile."""
-    return is_model(kind) and issubclass(kind, PerProfile)
-
-
-def model_at(root: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel] | None:
-    """Return the model at a location of the file, such as ``("cases", 0, "burst")``; None: no known keys there."""
-    model = root
-    for key in location:
-        if isinstance(key, str):
-            field = keys(model).get(key)
-            kind = inner(field.annotation)[0] if field is not None else None
-            if not is_model(kind):
-                return None
-            model = kind
-    return model
 
 
 class ScenarioError(Exception):
@@ -79,7 +35,9 @@ def load_folder(folder: Path = FOLDER) -> dict[str, Scenario]:
     scenarios: dict[str, Scenario] = {}
     errors: list[str] = []
     paths = sorted(folder.glob("*.yaml"))
-    if not paths:
+    if not folder.is_dir():
+        errors.append(f"{folder}: is no folder; name the folder that holds the scenario files (*.yaml)")
+    elif not paths:
         errors.append(f"{folder}: holds no scenario files (*.yaml); name the folder that does")
     for path in paths:
         try:
@@ -105,12 +63,8 @@ def load_file(path: Path) -> Scenario:
     except UnreadableError as error:
         raise ScenarioError([f"{path.name}: {error}"]) from error
     errors += _check_meaning(raw, path.stem)
-    try:
-        scenario = Scenario.model_validate(raw)
-    except ValidationError as error:
-        errors += [f"{dotted(detail['loc'])}: {_explain(detail)}" for detail in error.errors(include_url=False)]
-        raise ScenarioError([f"{path.name}: {line}" for line in errors]) from error
-    if errors:
+    scenario = validate(Scenario, raw, errors)
+    if errors or scenario is None:
         raise ScenarioError([f"{path.name}: {line}" for line in errors])
     return scenario
 
@@ -240,36 +194,3 @@ _FOREIGN: dict[str, tuple[str, tuple[str, ...]]] = {
     "idle": ("which sends nothing", (*_CLOSED, "pace", "faults", "prompts", *_OPEN, *_OPEN_TOO)),
 }
 """Keys that each model does not have, with the reason."""
-
-_WANTED = {
-    "int_type": "a whole number",
-    "bool_type": "true or false",
-    "float_type": "a number",
-    "string_type": "text (in quotes if it looks like a number)",
-    "tuple_type": "a list",
-    "dict_type": "keys with values",
-    "model_type": "keys with values",
-}
-
-
-def _explain(detail: ErrorDetails) -> str:
-    kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
-    shown = reprlib.repr(value)
-    if kind == "missing":
-        return "is missing; add it"
-    if kind == "extra_forbidden":
-        return _unknown_key(detail["loc"])
-    if kind == "literal_error":
-        return f"is {shown}; use {context['expected']}"
-    if kind == "rate":
-        return f"is {shown}; {detail['msg']}"
-    if kind in _WANTED:
-        return f"is {shown}; write {_WANTED[kind]}"
-    return f"is {shown}; {detail['msg'].replace('Input should', 'it should')}"
-
-
-def _unknown_key(location: tuple[int | str, ...]) -> str:
-    model = model_at(Scenario, location[:-1])
-    known = list(keys(model)) if model is not None else []
-    near = difflib.get_close_matches(str(location[-1]), known, n=1)
-    return f"unknown key; did you mean {near[0]}?" if near else f"unknown key; remove it, or use {', '.join(known)}"

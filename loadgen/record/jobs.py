@@ -72,6 +72,37 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """True when the service still showed the video after its cancellation was answered; None when not checked."""
     released: float | None = None
     """When the limit of jobs in flight of an open case released it; None when it did not have to wait."""
+    reported: str | None = None
+    """The server's own word for the state of the job at its end; None when no answer had one."""
+    ended: float | None = None
+    """When an answer first reported the end of the job, before its content was read; None when no answer did."""
+    poll_gap: float | None = None
+    """Seconds between the poll that reported the end and the poll before it: the bound of the error of `ended`."""
+    throttled: int = 0
+    """Answers 429 to requests of this job, each of them sent again."""
+    given_up: Literal["cancelled", "not_cancelled", "not_offered"] | None = None
+    """Of a job that reached its time limit: whether it was then cancelled at the server; None for other jobs."""
+    server: ServerTimes | None = None
+    """What the server's answers say of its own work; None when they say nothing."""
+    reference: str | None = None
+    """Name of the uploaded file, where jobs upload different ones or none."""
+
+
+class ServerTimes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The server's own account of a job, from the fields and headers of its answers."""
+
+    created: float | None = None
+    """``created_at`` as Unix time, by the server's clock."""
+    started: float | None = None
+    """When the work began (``started_at``), by the server's clock."""
+    completed: float | None = None
+    """``completed_at`` as Unix time, by the server's clock."""
+    inference: float | None = None
+    """``inference_time_s``: seconds of work."""
+    peak_memory: float | None = None
+    """``peak_memory_mb`` in bytes."""
+    stages: dict[str, float] = {}
+    """``Server-Timing``: name of the stage to seconds."""
 
 
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

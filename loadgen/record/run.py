@@ -32,6 +32,8 @@ class StoreCount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """The found jobs by their status in the list."""
     error: str | None
     """Why the list could not be read; the counts are then 0."""
+    offered: bool = True
+    """False: the server has no list of jobs, or one that does not show them all; the counts then say nothing."""
 
 
 class ArrivalsRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -193,6 +195,43 @@ class EnvironmentRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """None where no container limits it, or on a system without control groups."""
 
 
+class ServerRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The server under test, as the target file, the preset and its answers describe it."""
+
+    name: str
+    """Name of the target file or preset; ``found`` when neither was given."""
+    title: str
+    ours: bool
+    """True for the instrumented service of this project, which reports metrics and spans by our contract."""
+    model: str | None
+    """Model that every job named."""
+    offers: dict[str, bool | None] = {}
+    """Operation (list, wait, manifest, delete, cancel) to whether the server has it; None: not tried."""
+    synchronous: bool = False
+    """True: the answer to the create request comes when the video is made."""
+    metrics: list[str] = []
+    """Addresses of the server's own metrics, without credentials."""
+    notes: list[str] = []
+    """What was left out or adapted, one sentence each."""
+
+
+class BudgetRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The time budget by which a run was planned."""
+
+    seconds: float
+    """The budget, calibration included."""
+    job_seconds: float
+    """Length of the calibration job, until its file was read."""
+    expected: float
+    """Expected length of the planned load, for a server that makes one video at a time."""
+    jobs: int
+    """Planned jobs, warm-up included."""
+    left_out: list[str]
+    """Scenarios and cases that do not fit, one sentence each."""
+    default: bool = False
+    """True: the user gave no budget, and the default for servers of other makers was used."""
+
+
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The head of a run."""
 
@@ -217,6 +256,12 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     transitions: list[TransitionRecord] = []
     switches: dict[str, bool] | None = None
     """The service's switches (retries, breaker, ...): off in a baseline. None when the service does not report them."""
+    server: ServerRecord | None = None
+    """None in runs of versions that recorded nothing of the server: it is then the service of this project."""
+    objectives: dict[str, float] = {}
+    """Objectives of this run, from the command line or the target file: SLI id to value."""
+    budget: BudgetRecord | None = None
+    """None: the profile alone decided how much was planned."""
 
 
 _FILE = VersionedFile(RUN_FILE, RunRecord)

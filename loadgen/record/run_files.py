@@ -34,6 +34,7 @@ PLAN_FILE = "plan.jsonl"
 JOBS_FILE = "jobs.jsonl"
 REQUESTS_FILE = "requests.jsonl"
 CALLS_FILE = "calls.jsonl"
+VIDEOS_FILE = "videos.jsonl"
 MEASUREMENTS_FILE = "measurements.json"
 TRACES_DIR = "traces"
 

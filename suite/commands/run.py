@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -13,10 +14,12 @@ from typing import Annotated
 import typer
 
 from reelbench.exit_code import ExitCode
-from reelbench.loadgen.document import SAMPLE
+from reelbench.loadgen.option_line import Options, with_options
 from reelbench.loadgen.options import OptionsError, check_options, is_base_url
-from reelbench.loadgen.plan.scenario import PROFILES
 from reelbench.loadgen.target.target import check_target
+from reelbench.reporting.analysis.objectives import canonical
+from reelbench.reporting.catalogue.sli_file import load
+from reelbench.reporting.catalogue.strict import near
 from reelbench.stack.external import VARIABLES, find_external
 from reelbench.stack.processes import Forwarding
 from reelbench.suite.commands.console import RUNS, fail, say
@@ -27,15 +30,10 @@ MOST_RUNS = 1_000
 """Of one configuration: at two minutes each more than a day, so a greater number is a typing error."""
 
 
+@with_options
 def main(
     *,
-    profile: Annotated[str, typer.Option(help=f"Size of the run: {', '.join(PROFILES)}.")] = "quick",
-    scenario: Annotated[list[str] | None, typer.Option(help="Scenario to run; repeatable. Default: all.")] = None,
-    target: Annotated[
-        str | None, typer.Option(help="Base URL of a service to measure instead of the built-in one.")
-    ] = None,
-    document: Annotated[Path, typer.Option(help="PDF or text file that jobs upload.")] = SAMPLE,
-    seed: Annotated[int, typer.Option(help="Seed of the plan.")] = 1,
+    options: Options,
     runs: Annotated[Path, typer.Option(help="Folder in which the run's folder is created.")] = RUNS,
     embedded: Annotated[
         bool, typer.Option("--embedded", help="Start the embedded stack although another stack runs.")
@@ -57,13 +55,13 @@ def main(
     """
     run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     run_dir = runs / run_id
-    arguments = ["--profile", profile, "--seed", str(seed), "--document", str(document.resolve())]
-    arguments += [part for name in scenario or [] for part in ("--scenario", name)]
     forwarding = Forwarding()
     forwarding.listen()
     without = parse_ablate(ablate)
     try:
-        wrong = _option_errors(run_dir, target, scenario or [], profile, seed, document)
+        options, named = _with_indicators(options)
+        wrong, target = _option_errors(run_dir, options)
+        wrong += named
         wrong += [*_runs_errors(runs), *_address_errors({} if target or embedded else os.environ)]
         wrong += [f"--repeat: is {repeat}; use 1 to {MOST_RUNS}"] if not 1 <= repeat <= MOST_RUNS else []
         wrong += ablate_errors(without)
@@ -76,7 +74,7 @@ def main(
             say(f"using the stack that runs at {external.addresses.service}")
         load = Load(
             runs=runs,
-            arguments=tuple(arguments),
+            arguments=tuple(replace(options, target=None).arguments()),
             target=external or target,
             charts=charts,
             forwarding=forwarding,
@@ -93,15 +91,32 @@ def main(
         raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
-def _option_errors(  # noqa: PLR0917 - one argument per option
-    run_dir: Path, target: str | None, scenarios: list[str], profile: str, seed: int, document: Path
-) -> list[str]:
-    """Return what the load generator would say of its options."""
+def _with_indicators(options: Options) -> tuple[Options, list[str]]:
+    """Return the options with the catalogue's names of the indicators in --objective, and what is wrong with them."""
+    if not options.objective:
+        return options, []
+    catalogue, found, wrong = load(), [], []
+    for text in options.objective:
+        name, equals, value = text.partition("=")
+        sli = canonical(name.strip(), catalogue)
+        if equals and sli is None:
+            cure = near(
+                name, [one.id for one in catalogue.slis if one.better], "see the indicators in docs/dashboards.md"
+            )
+            wrong.append(f"--objective: {name!r} is no indicator that can be judged; {cure}")
+        found.append(f"{sli}={value}" if sli else text)
+    return replace(options, objective=tuple(found)), wrong
+
+
+def _option_errors(run_dir: Path, options: Options) -> tuple[list[str], str | None]:
+    """Return what is wrong with the shared options, and the base URL that they name; None: a stack of ours."""
+    foreign = options.target is not None or options.target_file is not None
+    shown = options if foreign else replace(options, target="http://127.0.0.1")
     try:
-        check_options(run_dir, run_dir.name, target or "http://127.0.0.1", scenarios, profile, seed, document)
+        settings = check_options(run_dir, run_dir.name, shown)
     except OptionsError as error:
-        return list(error.errors)
-    return []
+        return list(error.errors), None
+    return [], settings.target if foreign else None
 
 
 def _runs_errors(runs: Path) -> list[str]:
