@@ -96,12 +96,18 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
     connections = max(most_in_flight(case, share) for scenario in settings.scenarios for case in scenario.cases)
     async with AsyncExitStack() as stack:
         target = await stack.enter_async_context(
-            Target(settings.target, connections=connections + SPARE_CONNECTIONS, clock=clock, tracer=tracer)
+            Target(
+                settings.target,
+                connections=connections + SPARE_CONNECTIONS,
+                clock=clock,
+                tracer=tracer,
+                credentials=settings.credentials,
+            )
         )
         await run_unless(stop.requested, target.check())
         if stop.requested.is_set():
             return
-        service = await stack.enter_async_context(AdminClient(settings.target))
+        service = await stack.enter_async_context(AdminClient(settings.target, settings.credentials))
         offered: dict[Side, AdminClient] = {"service": service}
         if settings.providers is not None:
             offered["providers"] = await stack.enter_async_context(AdminClient(settings.providers))
