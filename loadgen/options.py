@@ -14,6 +14,7 @@ from reelbench.loadgen.plan.scenario import PROFILES, Profile, Scenario
 from reelbench.loadgen.plan.scenario_file import ScenarioError, load_folder
 from reelbench.loadgen.record.journal import occupied
 from reelbench.loadgen.target.target_file import TargetFile, TargetFileError, load_preset, load_target_file
+from reelbench.loadgen.videos.check import DEFAULT_CHECKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,10 @@ class Settings:
     """URL of the store that coordinates replicas; None: this generator runs the whole plan."""
     server: TargetFile | None = None
     """How to speak to the target; None: a target of which nothing is said, whose manners are found out."""
+    check_videos: int | None = DEFAULT_CHECKS
+    """Most downloaded files of a case that are opened; None: all."""
+    keep_videos: int = 0
+    """Files of a case that are kept."""
 
 
 class OptionsError(Exception):
@@ -69,6 +74,7 @@ def check_options(
         errors.append(f"--seed: is {options.seed}; use 0 or more")
     server = _server(options, errors)
     target = _target(options, server, errors)
+    checks = _checks(options, errors)
     if providers is not None and not is_base_url(providers):
         errors.append(f"--providers: {providers!r} is not a base URL; write it like http://127.0.0.1:9000")
     if (name := occupied(run_dir)) is not None:
@@ -93,6 +99,8 @@ def check_options(
         named=bool(options.scenario),
         rendezvous=rendezvous,
         server=server,
+        check_videos=checks,
+        keep_videos=options.keep_videos,
     )
 
 
@@ -133,6 +141,21 @@ def _server(options: Options, errors: list[str]) -> TargetFile | None:
         option = "--target-file" if options.target_file is not None else "--preset"
         errors += [f"{option}: {line}" for line in error.errors]
         return None
+
+
+def _checks(options: Options, errors: list[str]) -> int | None:
+    """Return the most files of a case that are opened; None: all."""
+    if options.keep_videos < 0:
+        errors.append(f"--keep-videos: is {options.keep_videos}; use 0 or more")
+    given = options.check_videos
+    if given is None:
+        return DEFAULT_CHECKS
+    if given == "all":
+        return None
+    if not (given.isascii() and given.isdecimal()):
+        errors.append(f"--check-videos: {given!r} is no number of videos; use 0 or more, or all")
+        return DEFAULT_CHECKS
+    return int(given)
 
 
 def is_base_url(text: str) -> bool:

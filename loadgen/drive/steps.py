@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, NoReturn
@@ -19,6 +20,7 @@ from reelbench.loadgen.record.jobs import Outcome
 from reelbench.loadgen.target.answer import Content, Reply
 from reelbench.loadgen.target.api import Manifest
 from reelbench.loadgen.target.target import NOT_OFFERED, Call, Target
+from reelbench.loadgen.videos.files import VideoFiles
 
 LONG_POLL_SECONDS = 10.0
 POLL_ATTEMPTS = 3
@@ -74,6 +76,8 @@ class Steps:
     document: Document
     target: Target
     clock: Clock
+    videos: VideoFiles | None = None
+    """Downloaded files for the check; None: no file is checked."""
 
     async def run(self, state: JobState) -> None:
         """Execute the steps of a job, except ``delete``.
@@ -149,12 +153,16 @@ class Steps:
             _fail(reply)
 
     async def _content(self, state: JobState) -> None:
-        reply = await self.target.content(state.id, state.call, checksum="manifest" in state.planned.steps)
-        if reply.value is None:
-            if reply.status == HTTPStatus.NOT_FOUND:
-                state.findings.missing("the content")
-            _fail(reply)
-        state.content = reply.value
+        checksum = "manifest" in state.planned.steps
+        with self.videos.download(state.planned) if self.videos else nullcontext() as file:
+            reply = await self.target.content(state.id, state.call, checksum=checksum, sink=file)
+            if reply.value is None:
+                if reply.status == HTTPStatus.NOT_FOUND:
+                    state.findings.missing("the content")
+                _fail(reply)
+            state.content = reply.value
+            if file is not None:
+                file.complete()
 
     async def _assets(self, state: JobState) -> None:
         for asset in state.manifest.files if state.manifest else ():

@@ -245,6 +245,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Objectives of this run, from the command line or the target file: SLI id to value."""
     budget: float | None = None
     """Seconds that the load was planned for; None: the profile alone decided."""
+    check_videos: Literal["all"] | int | None = None
+    """Most downloaded files of a case that were opened, drawn by the seed; None: a version that opened none."""
 
 
 _FILE = VersionedFile(RUN_FILE, RunRecord)
