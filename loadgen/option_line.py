@@ -62,10 +62,15 @@ class Options:
     ] = ()
     arrivals: Annotated[Path | None, typer.Option(help="Arrival times to replay: CSV or JSONL.")] = None
     speed: Annotated[float, typer.Option(help="Speed of the replay: 2 halves the gaps between arrivals.")] = 1.0
-    check_videos: Annotated[str | None, typer.Option(help="Videos of a case that are decoded: a number, or all.")] = (
-        None
-    )
-    keep_videos: Annotated[int, typer.Option(help="Videos of a case that are kept in the run's folder.")] = 0
+    check_videos: Annotated[
+        str | None,
+        typer.Option(
+            help="Videos of a case that are decoded: a number, or all. Default: 20 of each case, by the seed."
+        ),
+    ] = None
+    keep_videos: Annotated[
+        int, typer.Option(help="Videos of a case that are kept in the run's folder, those that are not as asked first.")
+    ] = 0
     metrics: Annotated[tuple[str, ...], typer.Option(help="Address of the server's metrics; repeatable.")] = ()
     slis: Annotated[
         Path | None, typer.Option(help="File with indicators of your own, in the format of the catalogue.")

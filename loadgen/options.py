@@ -21,6 +21,7 @@ from reelbench.loadgen.record.journal import occupied
 from reelbench.loadgen.target import api
 from reelbench.loadgen.target.access import AccessError, filled, parse_headers, resolve, root_url
 from reelbench.loadgen.target.target_file import Access, TargetFile, TargetFileError, load_preset, load_target_file
+from reelbench.loadgen.videos.check import DEFAULT_CHECKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,10 @@ class Settings:
     """Objectives of this run: SLI id to value in base units."""
     budget: float | None = None
     """Seconds for the whole load; None: the profile alone decides."""
+    check_videos: int | None = DEFAULT_CHECKS
+    """Most downloaded files of a case that are opened; None: all."""
+    keep_videos: int = 0
+    """Files of a case that are kept."""
 
 
 class OptionsError(Exception):
@@ -90,6 +95,7 @@ def check_options(
     budget = _budget(options, errors)
     providers = _filled(providers, environment, "--providers", errors)
     rendezvous = _filled(rendezvous, environment, "--rendezvous", errors)
+    checks = _checks(options, errors)
     if providers is not None and not is_base_url(providers):
         errors.append(f"--providers: {shown_url(providers)!r} is not a base URL; write it like http://127.0.0.1:9000")
     if (name := occupied(run_dir)) is not None:
@@ -117,6 +123,8 @@ def check_options(
         server=server,
         objectives=objectives,
         budget=budget,
+        check_videos=checks,
+        keep_videos=options.keep_videos,
     )
 
 
@@ -246,6 +254,21 @@ def _server(options: Options, errors: list[str]) -> TargetFile | None:
         option = "--target-file" if options.target_file is not None else "--preset"
         errors += [f"{option}: {line}" for line in error.errors]
         return None
+
+
+def _checks(options: Options, errors: list[str]) -> int | None:
+    """Return the most files of a case that are opened; None: all."""
+    if options.keep_videos < 0:
+        errors.append(f"--keep-videos: is {options.keep_videos}; use 0 or more")
+    given = options.check_videos
+    if given is None:
+        return DEFAULT_CHECKS
+    if given == "all":
+        return None
+    if not (given.isascii() and given.isdecimal()):
+        errors.append(f"--check-videos: {given!r} is no number of videos; use 0 or more, or all")
+        return DEFAULT_CHECKS
+    return int(given)
 
 
 def is_base_url(text: str) -> bool:

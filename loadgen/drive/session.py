@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 from opentelemetry import metrics
@@ -30,16 +31,22 @@ from reelbench.loadgen.metrics import Metrics
 from reelbench.loadgen.options import Settings
 from reelbench.loadgen.plan.budget import BudgetError, fit
 from reelbench.loadgen.plan.fault_plan import Side, plan_all_faults
-from reelbench.loadgen.plan.plan import plan_hash, plan_run, to_bytes
+from reelbench.loadgen.plan.plan import PlannedJob, plan_hash, plan_run, to_bytes
 from reelbench.loadgen.plan.scenario import Case, Scenario
 from reelbench.loadgen.record.environment import describe
 from reelbench.loadgen.record.journal import Journal, JournalError
 from reelbench.loadgen.record.run import BudgetRecord, RunRecord, RunState
 from reelbench.loadgen.record.run_files import SCHEMA_VERSION
 from reelbench.loadgen.target.target import Target, TargetError
+from reelbench.loadgen.target.target_file import TargetFile
+from reelbench.loadgen.videos.check import VideoCheck
+from reelbench.loadgen.videos.decoder_process import DecoderProcess
+from reelbench.loadgen.videos.files import Place, VideoFiles, choose
 
 SPARE_CONNECTIONS = 4
 """Connections of the pool beyond the jobs in flight, for the cleanup of a job while the next one starts."""
+UNDESCRIBED = TargetFile(name="found", title="Found")
+"""A target of which nothing is said: the fields of the OpenAI Videos API."""
 HOLD_SECONDS = 20.0
 """Time for the last scrape of pulled metrics after the run; a signal ends the wait."""
 
@@ -140,19 +147,31 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             faults=[],
             objectives=dict(settings.objectives),
             budget=budget,
+            check_videos="all" if settings.check_videos is None else settings.check_videos,
         )
-        with Journal(settings.run_dir, encoded) as journal, view:
+        files = VideoFiles(settings.run_dir, _checked(settings, plan))
+        with Journal(settings.run_dir, encoded) as journal, files.opened(), view:
             head = RunHead(run, journal)
             recorder = Recorder(
                 run_id=settings.run_id, journal=journal, metrics=Metrics(metrics.get_meter("loadgen")), view=view
             )
             jobs = JobRunner(
                 run_id=settings.run_id,
-                steps=steps,
+                steps=dataclasses.replace(steps, videos=files),
                 clock=clock,
                 tracer=tracer,
                 sink=recorder,
             )
+            videos = VideoCheck(
+                files=files,
+                decoder=DecoderProcess(),
+                sent=(settings.server or UNDESCRIBED).create.fields,
+                keep=settings.keep_videos,
+                record=journal.video,
+                clock=clock,
+                say=view.say,
+            )
+            stack.push_async_callback(videos.close)
             runner = Runner(
                 profile=settings.profile,
                 plan=plan,
@@ -169,6 +188,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
                 toggler=Toggler(service, view.say),
                 observer=Observer(service, admin),
                 interval=interval,
+                videos=videos,
                 replica=replica,
                 deadline=begun + settings.budget if settings.budget is not None else math.inf,
             )
@@ -206,6 +226,12 @@ async def _fitted(  # noqa: PLR0917 - the parts of a session
     return list(fitted.scenarios), BudgetRecord(
         seconds=budget, job_seconds=took, expected=fitted.seconds, jobs=fitted.jobs, left_out=list(fitted.left_out)
     )
+
+
+def _checked(settings: Settings, plan: Sequence[PlannedJob]) -> frozenset[Place]:
+    """Return the jobs whose files are opened; a file that is kept is always one of them."""
+    most = settings.check_videos
+    return choose(plan, most if most is None else max(most, settings.keep_videos), settings.seed)
 
 
 def most_in_flight(case: Case, share: Share) -> int:

@@ -262,6 +262,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Objectives of this run, from the command line or the target file: SLI id to value."""
     budget: BudgetRecord | None = None
     """None: the profile alone decided how much was planned."""
+    check_videos: Literal["all"] | int | None = None
+    """Most downloaded files of a case that were opened, drawn by the seed; None: a version that opened none."""
 
 
 _FILE = VersionedFile(RUN_FILE, RunRecord)
