@@ -14,8 +14,8 @@ from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
 from reelbench.loadgen.option_line import Options
 from reelbench.loadgen.plan import quantity
 from reelbench.loadgen.plan.quantity import QuantityError
-from reelbench.loadgen.plan.scenario import PROFILES, Profile, Scenario
-from reelbench.loadgen.plan.scenario_file import ScenarioError, load_folder
+from reelbench.loadgen.plan.scenario import MLPERF_LIKE, PROFILES, Profile, Scenario
+from reelbench.loadgen.plan.scenario_file import FOLDER, MLPERF_FOLDER, ScenarioError, load_folder
 from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.record.journal import occupied
 from reelbench.loadgen.target import api
@@ -33,6 +33,7 @@ class Settings:
     """None: the replicas agree on one."""
     scenarios: Sequence[Scenario]
     profile: Profile
+    """Source of the sizes."""
     seed: int
     target: str
     """Base URL of the server, without user and password and without the ``/v1`` that the paths begin with."""
@@ -47,6 +48,8 @@ class Settings:
     """What the target gets with each request; all secrets are in it."""
     server: TargetFile | None = None
     """How to speak to the target; None: a target of which nothing is said, whose manners are found out."""
+    profile_name: str = ""
+    """The profile as the user named it; empty: as `profile`."""
     objectives: Mapping[str, float] = field(default_factory=dict)
     """Objectives of this run: SLI id to value in base units."""
     budget: float | None = None
@@ -81,9 +84,7 @@ def check_options(
     """
     errors: list[str] = []
     scenarios = _scenarios(options, errors)
-    chosen: Profile | None = next((known for known in PROFILES if known == options.profile), None)
-    if chosen is None:
-        errors.append(f"--profile: {options.profile!r} is unknown; use {', '.join(PROFILES)}")
+    chosen = _profile(options, errors)
     errors += _name_errors(run_id, rendezvous)
     if rendezvous is not None and options.budget is not None:
         errors.append("--budget: does not go with --rendezvous, whose replicas share one plan; leave it out")
@@ -113,6 +114,7 @@ def check_options(
         run_id=run_id,
         scenarios=scenarios,
         profile=chosen,
+        profile_name=options.profile,
         seed=options.seed,
         target=target[0],
         credentials=target[1],
@@ -128,10 +130,19 @@ def check_options(
     )
 
 
+def _profile(options: Options, errors: list[str]) -> Profile | None:
+    """Return the profile that has the sizes of the run."""
+    if options.profile == MLPERF_LIKE:
+        return "standard"
+    if (found := next((known for known in PROFILES if known == options.profile), None)) is None:
+        errors.append(f"--profile: {options.profile!r} is unknown; use {', '.join((*PROFILES, MLPERF_LIKE))}")
+    return found
+
+
 def _scenarios(options: Options, errors: list[str]) -> list[Scenario]:
     """Return the scenarios that the options name; without names those of the user's folder, or all."""
     try:
-        built_in = load_folder()
+        built_in = load_folder(MLPERF_FOLDER if options.profile == MLPERF_LIKE else FOLDER)
     except ScenarioError as error:
         errors += error.errors
         return []

@@ -29,7 +29,7 @@ from reelbench.loadgen.drive.steps import Steps
 from reelbench.loadgen.drive.stop import Stop, run_unless, signalled
 from reelbench.loadgen.metrics import Metrics
 from reelbench.loadgen.options import Settings
-from reelbench.loadgen.plan.budget import BudgetError, fit
+from reelbench.loadgen.plan.budget import BudgetError, fit, lasting, needs_calibration
 from reelbench.loadgen.plan.fault_plan import Side, plan_all_faults
 from reelbench.loadgen.plan.plan import PlannedJob, plan_hash, plan_run, to_bytes
 from reelbench.loadgen.plan.scenario import Case, Scenario
@@ -122,8 +122,8 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
         interval = telemetry.interval()
         steps = Steps(settings.run_id, settings.document, target, clock)
         budget: BudgetRecord | None = None
-        if settings.budget is not None:
-            scenarios, budget = await _fitted(settings, settings.budget, scenarios, steps, clock, stop, view)
+        if settings.budget is not None or needs_calibration(scenarios):
+            scenarios, budget = await _calibrated(settings, scenarios, steps, stop, view)
             if stop.requested.is_set():
                 return
         plan = plan_run(scenarios, settings.profile, settings.seed)
@@ -132,7 +132,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
         run = RunRecord(
             schema_version=SCHEMA_VERSION,
             run_id=settings.run_id,
-            profile=settings.profile,
+            profile=settings.profile_name or settings.profile,
             seed=settings.seed,
             plan_hash=plan_hash(encoded),
             replica=share.index + 1,
@@ -195,16 +195,10 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             await runner.run_all(scenarios)
 
 
-async def _fitted(  # noqa: PLR0917 - the parts of a session
-    settings: Settings,
-    budget: float,
-    scenarios: list[Scenario],
-    steps: Steps,
-    clock: Clock,
-    stop: Stop,
-    view: ProgressView,
+async def _calibrated(
+    settings: Settings, scenarios: list[Scenario], steps: Steps, stop: Stop, view: ProgressView
 ) -> tuple[list[Scenario], BudgetRecord | None]:
-    """Run one job and return the scenarios that fit into the budget; None when the user stopped the run.
+    """Run one job, and return the scenarios with the number of jobs that follows from its length.
 
     Raises:
         TargetError: the job did not complete.
@@ -212,19 +206,29 @@ async def _fitted(  # noqa: PLR0917 - the parts of a session
     """
     first = min(scenarios, key=lambda scenario: scenario.rank)
     view.say("calibration: one job")
+    limit = min(settings.budget or math.inf, first.time_limit)
     took = await run_unless(
-        stop.requested,
-        calibrate(first, settings.seed, steps=steps, clock=clock, limit=min(budget, first.time_limit)),
+        stop.requested, calibrate(first, settings.seed, steps=steps, clock=steps.clock, limit=limit)
     )
     if took is None:
         return scenarios, None
-    fitted = fit(scenarios, settings.profile, job_seconds=took, budget=budget - took, interval=telemetry.interval())
+    scenarios = [lasting(scenario, settings.profile, took) for scenario in scenarios]
+    if settings.budget is None:
+        view.say(f"calibration: a job takes {took:.3g} s")
+        return scenarios, None
+    fitted = fit(
+        scenarios, settings.profile, job_seconds=took, budget=settings.budget - took, interval=telemetry.interval()
+    )
     view.say(f"calibration: a job takes {took:.3g} s; {fitted.jobs} jobs are planned, {fitted.seconds / 60:.3g} min")
     if fitted.left_out:
         names = ", ".join(line.partition(":")[0] for line in fitted.left_out)
         view.say(f"left out to keep the budget (the reports have the reasons): {names}")
     return list(fitted.scenarios), BudgetRecord(
-        seconds=budget, job_seconds=took, expected=fitted.seconds, jobs=fitted.jobs, left_out=list(fitted.left_out)
+        seconds=settings.budget,
+        job_seconds=took,
+        expected=fitted.seconds,
+        jobs=fitted.jobs,
+        left_out=list(fitted.left_out),
     )
 
 
