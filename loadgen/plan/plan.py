@@ -100,7 +100,7 @@ class PlannedJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     reference: str | None = None
     """Name of the image or video that the job uploads; None: the document, if jobs upload one."""
     verbatim: bool = False
-    """True: the prompt is sent as it stands; else the run id is added to it."""
+    """True: the prompt is sent unchanged; else the run id is added to it."""
 
 
 def plan_run(scenarios: Iterable[Scenario], profile: Profile, seed: int) -> tuple[PlannedJob, ...]:
