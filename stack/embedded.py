@@ -48,7 +48,7 @@ COMPONENTS = (
     Component(SERVICE, tuple(module_command("service")), "/ready"),
 )
 _PACKAGES = (
-    *("av", "fakeredis", "fastapi", "fluxgate", "orjson", "PIL", "pydantic_settings", "pypdfium2", "python_multipart"),
+    *("fakeredis", "fastapi", "fluxgate", "orjson", "PIL", "pydantic_settings", "pypdfium2", "python_multipart"),
     "uvicorn",
 )
 """Import packages of the extra `embedded`."""

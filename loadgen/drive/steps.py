@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, NoReturn
@@ -19,6 +21,7 @@ from reelbench.loadgen.record.jobs import Outcome
 from reelbench.loadgen.target.answer import Content, Reply
 from reelbench.loadgen.target.api import Manifest
 from reelbench.loadgen.target.target import NOT_OFFERED, Call, Target
+from reelbench.loadgen.videos.files import VideoFiles
 
 LONG_POLL_SECONDS = 10.0
 POLL_ATTEMPTS = 3
@@ -71,9 +74,14 @@ class Steps:
     """Executes the steps of jobs against a target."""
 
     run_id: str
-    document: Document
+    document: Document | None
+    """File of the jobs that name no reference; None: such jobs upload nothing."""
     target: Target
     clock: Clock
+    references: Mapping[str, Document] = field(default_factory=dict)
+    """Images and videos by the name that a planned job has for them."""
+    videos: VideoFiles | None = None
+    """Downloaded files for the check; None: no file is checked."""
 
     async def run(self, state: JobState) -> None:
         """Execute the steps of a job, except ``delete``.
@@ -101,9 +109,12 @@ class Steps:
                 state.outcome, state.error, state.done = Outcome.COMPLETED, None, self.clock.now()
 
     async def _create(self, state: JobState) -> None:
-        # The run id makes prompts new for a service that cached those of an earlier run of the same plan.
-        asked = msgspec.structs.replace(state.planned, prompt=f"{state.planned.prompt} Run {self.run_id}.")
-        reply = await self.target.create(asked, self.document, state.call)
+        asked = state.planned
+        if not asked.verbatim:
+            # The run id makes prompts new for a service that cached those of an earlier run of the same plan.
+            asked = msgspec.structs.replace(asked, prompt=f"{asked.prompt} Run {self.run_id}.")
+        upload = self.document if asked.reference is None else self.references[asked.reference]
+        reply = await self.target.create(asked, upload, state.call)
         if reply.value is None:
             refused = reply.status is not None and (400 <= reply.status < 500 or reply.status == 503)  # noqa: PLR2004 - HTTP's own classes
             _fail(reply, Outcome.REJECTED if refused else Outcome.ERROR)
@@ -149,12 +160,16 @@ class Steps:
             _fail(reply)
 
     async def _content(self, state: JobState) -> None:
-        reply = await self.target.content(state.id, state.call, checksum="manifest" in state.planned.steps)
-        if reply.value is None:
-            if reply.status == HTTPStatus.NOT_FOUND:
-                state.findings.missing("the content")
-            _fail(reply)
-        state.content = reply.value
+        checksum = "manifest" in state.planned.steps
+        with self.videos.download(state.planned) if self.videos else nullcontext() as file:
+            reply = await self.target.content(state.id, state.call, checksum=checksum, sink=file)
+            if reply.value is None:
+                if reply.status == HTTPStatus.NOT_FOUND:
+                    state.findings.missing("the content")
+                _fail(reply)
+            state.content = reply.value
+            if file is not None:
+                file.complete()
 
     async def _assets(self, state: JobState) -> None:
         for asset in state.manifest.files if state.manifest else ():
