@@ -72,10 +72,10 @@ class AiohttpTransport:
                 async for chunk in response.content.iter_any():
                     receiver.data(chunk)
         except (aiohttp.ClientError, OSError, ValueError) as problem:  # time-outs are OSErrors
-            line = _reason(problem)
+            line = error_line(problem)
             if isinstance(problem, aiohttp.ServerDisconnectedError) and self._url.startswith("https:"):
                 line = line if self._answered else _NO_CLIENT
-            raise TransportError(self._credentials.clean(" ".join(line.split()))) from None
+            raise TransportError(self._credentials.clean(line)) from None
 
     async def close(self) -> None:
         """Implement `Transport.close`."""
@@ -106,6 +106,11 @@ async def _parts(body: Sequence[bytes]) -> AsyncIterator[bytes]:
     for part in body:
         for start in range(0, len(part), _PART):
             yield part[start : start + _PART]
+
+
+def error_line(problem: Exception) -> str:
+    """Return an error of aiohttp or the system as one line."""
+    return " ".join(_reason(problem).split())
 
 
 def _reason(problem: Exception) -> str:
