@@ -14,6 +14,7 @@ from reelbench.loadgen import telemetry
 from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.control.admin_client import AdminClient
 from reelbench.loadgen.control.faults import FaultError, Injector
+from reelbench.loadgen.control.fitting import Chosen, fitted
 from reelbench.loadgen.control.observer import Observer
 from reelbench.loadgen.control.preflight import preflight
 from reelbench.loadgen.control.toggles import ToggleError, Toggler
@@ -89,7 +90,14 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
     connections = max(most_in_flight(case, share) for scenario in settings.scenarios for case in scenario.cases)
     async with AsyncExitStack() as stack:
         target = await stack.enter_async_context(
-            Target(settings.target, connections=connections + SPARE_CONNECTIONS, clock=clock, tracer=tracer)
+            Target(
+                settings.target,
+                connections=connections + SPARE_CONNECTIONS,
+                clock=clock,
+                tracer=tracer,
+                server=settings.server,
+                model=settings.model,
+            )
         )
         await run_unless(stop.requested, target.check())
         if stop.requested.is_set():
@@ -98,7 +106,9 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
         offered: dict[Side, AdminClient] = {"service": service}
         if settings.providers is not None:
             offered["providers"] = await stack.enter_async_context(AdminClient(settings.providers))
-        scenarios, admin = await preflight(settings.scenarios, offered, named=settings.named, say=view.say)
+        possible, admin = await preflight(settings.scenarios, offered, named=settings.named, say=view.say)
+        pace = Chosen(time_limit=settings.time_limit, poll_interval=settings.poll_interval)
+        scenarios = fitted(possible, target, pace, settings.document, named=settings.named, say=view.say)
         interval = telemetry.interval()
         plan = plan_run(scenarios, settings.profile, settings.seed)
         faults = plan_all_faults(scenarios, settings.profile, settings.seed)
@@ -119,9 +129,10 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             environment=describe(HOME),
             scenarios=[pending(scenario, settings.profile, plan, share, interval) for scenario in scenarios],
             faults=[],
+            server=target.record(),
         )
         with Journal(settings.run_dir, encoded) as journal, view:
-            head = RunHead(run, journal)
+            head = RunHead(run, journal, target.record)
             recorder = Recorder(
                 run_id=settings.run_id, journal=journal, metrics=Metrics(metrics.get_meter("loadgen")), view=view
             )
