@@ -18,10 +18,19 @@ from reelbench.loadgen.plan.scenario import MLPERF_LIKE, PROFILES, Profile, Scen
 from reelbench.loadgen.plan.scenario_file import FOLDER, MLPERF_FOLDER, ScenarioError, load_folder
 from reelbench.loadgen.record.address import shown_url, without_user
 from reelbench.loadgen.record.journal import occupied
-from reelbench.loadgen.target import api
 from reelbench.loadgen.target.access import AccessError, filled, parse_headers, resolve, root_url
-from reelbench.loadgen.target.target_file import Access, TargetFile, TargetFileError, load_preset, load_target_file
+from reelbench.loadgen.target.target_file import (
+    Access,
+    Create,
+    TargetFile,
+    TargetFileError,
+    load_preset,
+    load_target_file,
+)
 from reelbench.loadgen.videos.check import DEFAULT_CHECKS
+
+LONGEST_JOB = 86_400
+SHORTEST_POLL, LONGEST_POLL = 0.01, 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,12 @@ class Settings:
     """Most downloaded files of a case that are opened; None: all."""
     keep_videos: int = 0
     """Files of a case that are kept."""
+    model: str | None = None
+    """Model that every job names; None: that of the target file, if it has one."""
+    time_limit: float | None = None
+    """Seconds until a job is given up; None: as the target file or the scenario says."""
+    poll_interval: float | None = None
+    """Seconds between two polls; None: as the target file or the scenario says."""
 
 
 class OptionsError(Exception):
@@ -91,6 +106,7 @@ def check_options(
     if options.seed < 0:
         errors.append(f"--seed: is {options.seed}; use 0 or more")
     server = _server(options, errors)
+    errors += _manner_errors(options, server)
     target = _target(options, server, environment, errors)
     objectives = _objectives(options, server, errors)
     budget = _budget(options, errors)
@@ -127,6 +143,9 @@ def check_options(
         budget=budget,
         check_videos=checks,
         keep_videos=options.keep_videos,
+        model=options.model,
+        time_limit=options.time_limit,
+        poll_interval=options.poll_interval,
     )
 
 
@@ -187,7 +206,7 @@ def _target(
         return None
     try:
         return resolve(
-            root_url(target, server.create.path if server is not None else api.ROOT),
+            root_url(target, (server.create if server is not None else Create()).path),
             _access(options, server),
             environment,
         )
@@ -280,6 +299,20 @@ def _checks(options: Options, errors: list[str]) -> int | None:
         errors.append(f"--check-videos: {given!r} is no number of videos; use 0 or more, or all")
         return DEFAULT_CHECKS
     return int(given)
+
+
+def _manner_errors(options: Options, server: TargetFile | None) -> list[str]:
+    """Return the mistakes in the model and in the times of a job."""
+    errors = []
+    if options.model is not None and not options.model.strip():
+        errors.append("--model: is empty; name a model, or leave the option out")
+    if server is not None and server.create.model_required and not (options.model or server.create.model):
+        errors.append(f"--model: is missing; {server.title} refuses jobs that name no model")
+    if options.time_limit is not None and not 0 < options.time_limit <= LONGEST_JOB:
+        errors.append(f"--time-limit: is {options.time_limit:g}; use seconds above 0 and up to {LONGEST_JOB:,}")
+    if options.poll_interval is not None and not SHORTEST_POLL <= options.poll_interval <= LONGEST_POLL:
+        errors.append(f"--poll-interval: is {options.poll_interval:g}; use {SHORTEST_POLL:g} to {LONGEST_POLL} seconds")
+    return errors
 
 
 def is_base_url(text: str) -> bool:

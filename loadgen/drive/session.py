@@ -16,6 +16,7 @@ from reelbench.loadgen import telemetry
 from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.control.admin_client import AdminClient
 from reelbench.loadgen.control.faults import FaultError, Injector
+from reelbench.loadgen.control.fitting import Chosen, fitted
 from reelbench.loadgen.control.observer import Observer
 from reelbench.loadgen.control.preflight import preflight
 from reelbench.loadgen.control.toggles import ToggleError, Toggler
@@ -109,6 +110,8 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
                 clock=clock,
                 tracer=tracer,
                 credentials=settings.credentials,
+                server=settings.server,
+                model=settings.model,
             )
         )
         await run_unless(stop.requested, target.check())
@@ -118,7 +121,9 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
         offered: dict[Side, AdminClient] = {"service": service}
         if settings.providers is not None:
             offered["providers"] = await stack.enter_async_context(AdminClient(settings.providers))
-        scenarios, admin = await preflight(settings.scenarios, offered, named=settings.named, say=view.say)
+        possible, admin = await preflight(settings.scenarios, offered, named=settings.named, say=view.say)
+        pace = Chosen(time_limit=settings.time_limit, poll_interval=settings.poll_interval)
+        scenarios = fitted(possible, target, pace, settings.document, named=settings.named, say=view.say)
         interval = telemetry.interval()
         steps = Steps(settings.run_id, settings.document, target, clock)
         budget: BudgetRecord | None = None
@@ -148,10 +153,11 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             objectives=dict(settings.objectives),
             budget=budget,
             check_videos="all" if settings.check_videos is None else settings.check_videos,
+            server=target.record(),
         )
         files = VideoFiles(settings.run_dir, _checked(settings, plan))
         with Journal(settings.run_dir, encoded) as journal, files.opened(), view:
-            head = RunHead(run, journal)
+            head = RunHead(run, journal, target.record)
             recorder = Recorder(
                 run_id=settings.run_id, journal=journal, metrics=Metrics(metrics.get_meter("loadgen")), view=view
             )

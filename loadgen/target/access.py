@@ -135,21 +135,26 @@ def refusal(url: str, status: int | None, error: str | None, credentials: Creden
         error: The line that explains it.
         credentials: What was sent.
     """
-    said = credentials.clean(f": {error.partition(': ')[2]}" if error and ": " in error else "")
-    if status is None and error and error.startswith(CERTIFICATE):
-        return f"target {url}: {error}"
+    if status is None:
+        return f"target {url}: {error}" if error and error.startswith(CERTIFICATE) else None
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return f"the proxy of {url} asks for a login (HTTP 407); put user and password into the proxy's URL"
-    if status not in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return None
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        return refused_access(url, error or f"HTTP {status}", credentials)
+    return None
+
+
+def refused_access(url: str, error: str, credentials: Credentials) -> str:
+    """Return one sentence with the cure for an answer that asks for a key or refuses one."""
+    said = credentials.clean(error)
     if not credentials.sends_key:
         return (
-            f"target {url} asks for a key (HTTP {status}{said}) and none was sent; set {API_KEY_ENV}, or name the "
-            "variable that holds the key with --api-key-env"
+            f"target {url} asks for a key ({said}) and none was sent; set {API_KEY_ENV}, or name the variable that "
+            "holds the key with --api-key-env"
         )
     kind = "password of the URL" if credentials.user else "key"
     cure = "correct it" if credentials.user else f"correct the value of {API_KEY_ENV}, or of --api-key-env or --header"
-    return f"target {url} refused the {kind} that was sent (HTTP {status}{said}); {cure}"
+    return f"target {url} refused the {kind} that was sent ({said}); {cure}"
 
 
 def _split(url: str) -> tuple[str, str]:

@@ -181,6 +181,10 @@ def _by_names(looks: Looks) -> Iterator[Sign]:
             for beginning, preset in _HEADERS.items():
                 if name.startswith(beginning):
                     yield Sign(preset, 4, f"its answers have the header {name}")
+    yield from _by_description(looks)
+
+
+def _by_description(looks: Looks) -> Iterator[Sign]:
     rows = looks.models.mapping.get("data")
     owners = {str(row.get("owned_by", "")).lower() for row in rows if isinstance(row, dict)} if rows else set()
     for owner, preset in _OWNERS.items():
