@@ -166,6 +166,7 @@ class JobRunner:
             cancel_sent=state.cancel_sent,
             leftover=state.leftover,
             released=admitted,
+            reference=planned.reference,
             reported=state.reported,
             ended=state.ended,
             poll_gap=state.poll_gap,

@@ -13,10 +13,12 @@ from opentelemetry.trace import NoOpTracer, Tracer
 
 from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.document import Document
+from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
 from reelbench.loadgen.http.transport import SILENCE_SECONDS
 from reelbench.loadgen.plan.plan import PlannedJob
 from reelbench.loadgen.record.run import ServerRecord
 from reelbench.loadgen.target import api
+from reelbench.loadgen.target.access import refusal
 from reelbench.loadgen.target.answer import MAX_INLINE, Answer, FileSink, Reply
 from reelbench.loadgen.target.api import Content, DeletedVideo, Manifest, Operation, Video, VideoList
 from reelbench.loadgen.target.asked import Asked
@@ -61,6 +63,7 @@ class Target:
         connections: int,
         clock: Clock,
         tracer: Tracer,
+        credentials: Credentials = NO_CREDENTIALS,
         server: TargetFile | None = None,
         model: str | None = None,
     ) -> None:
@@ -71,6 +74,7 @@ class Target:
             connections: size of the pool; must cover all jobs in flight, else requests wait for a connection.
             clock: source of all timestamps.
             tracer: creates the CLIENT spans.
+            credentials: what the target gets with each request.
             server: how to speak to the target; None: its manners are found out.
             model: model that every job names; None: that of the target file, if it has one.
         """
@@ -81,8 +85,9 @@ class Target:
         origin, self.root = split_base(url, self.file.create.path)
         self.found = Found(self.file.offers)
         self._asked = Asked(self.file.create, self.model)
-        self._read = Reader(Words(self.file.states))
-        self._wire = Wire(origin, connections=connections, clock=clock, tracer=tracer)
+        self._credentials = credentials
+        self._read = Reader(Words(self.file.states), credentials.clean)
+        self._wire = Wire(origin, connections=connections, clock=clock, tracer=tracer, credentials=credentials)
         self._downloads = Downloads(self._wire, self._read, self.root, self.file.content)
 
     async def __aenter__(self) -> Self:
@@ -272,14 +277,12 @@ class Target:
 
     def _judge(self, reply: Reply[Any], *, last: bool = False) -> None:
         """Raise TargetError for no answer and for a refused key; 403 may be the answer to an unknown path, at first."""
+        if reply.status != HTTPStatus.FORBIDDEN or last:
+            about_key = reply.status == HTTPStatus.BAD_REQUEST and _KEY.search(reply.error or "") is not None
+            if said := refusal(self.shown, reply.status, reply.error, self._credentials, about_key=about_key):
+                raise TargetError(said)
         if reply.status is None:
             raise TargetError(self._unanswered(reply.error))
-        about_key = reply.status == HTTPStatus.BAD_REQUEST and _KEY.search(reply.error or "")
-        if reply.status == HTTPStatus.UNAUTHORIZED or about_key or (last and reply.status == HTTPStatus.FORBIDDEN):
-            raise TargetError(
-                f"target {self.shown} refuses access ({reply.error}); set OPENAI_API_KEY, or name another variable "
-                "with --api-key-env"
-            )
 
     @staticmethod
     def _is_something_else(reply: Reply[Any]) -> bool:
@@ -323,13 +326,26 @@ class Target:
         return MAX_INLINE if self.file.content.source == "base64" else 0
 
 
-async def check_target(url: str, server: TargetFile | None = None, model: str | None = None) -> None:
+async def check_target(
+    url: str,
+    credentials: Credentials = NO_CREDENTIALS,
+    *,
+    server: TargetFile | None = None,
+    model: str | None = None,
+) -> None:
     """Check, before anything is started, that a target answers and speaks the API.
 
     Raises:
         TargetError: as `Target.check`.
     """
-    async with Target(
-        url, connections=1, clock=Clock.start(), tracer=NoOpTracer(), server=server, model=model
-    ) as target:
+    target = Target(
+        url,
+        connections=1,
+        clock=Clock.start(),
+        tracer=NoOpTracer(),
+        credentials=credentials,
+        server=server,
+        model=model,
+    )
+    async with target:
         await target.check()

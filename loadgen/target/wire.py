@@ -11,6 +11,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind, StatusCode, Tracer
 
 from reelbench.loadgen.clock import Clock
+from reelbench.loadgen.http.credentials import Credentials
 from reelbench.loadgen.http.trace_headers import traceparent
 from reelbench.loadgen.http.transport import (
     SILENCE_SECONDS,
@@ -71,7 +72,7 @@ UNTRACED: Final = Call(context=Context(), observe=lambda _: None, traceparent=""
 class Wire:
     """The connections to one server, and to the servers that it names for its files."""
 
-    def __init__(self, url: str, *, connections: int, clock: Clock, tracer: Tracer) -> None:
+    def __init__(self, url: str, *, connections: int, clock: Clock, tracer: Tracer, credentials: Credentials) -> None:
         """Prepare a pool without connecting.
 
         Args:
@@ -79,19 +80,21 @@ class Wire:
             connections: size of the pool; must cover all jobs in flight, else requests wait for a connection.
             clock: source of all timestamps.
             tracer: creates the CLIENT spans.
+            credentials: what the server gets with each request; other servers get no secret of them.
         """
         self._url = url
         self._home = address(url)
         self._connections = connections
         self._clock = clock
         self._tracer = tracer
+        self._credentials = credentials
         self._transport: Transport | None = None
         self._others: dict[str, Transport] = {}
         self._reach = Reach(self._home.host)
 
     def open(self) -> None:
         """Open the pool, in a running loop."""
-        self._transport = open_transport(self._url, self._connections)
+        self._transport = open_transport(self._url, self._connections, self._credentials)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -138,6 +141,7 @@ class Wire:
             silence: longest silence of the server in seconds.
             place: another server of the file; None: the server itself.
         """
+        answer.clean = self._credentials.clean
         headers = {"Content-Type": media_type} if media_type else {}
         if call.baggage:
             headers["baggage"] = call.baggage
@@ -186,7 +190,7 @@ class Wire:
         except (EnoughError, LinkError) as enough:
             answer.status, answer.error = answer.seen or None, str(enough)
         except TransportError as problem:
-            answer.error = one_line(str(problem))
+            answer.error = one_line(answer.clean(str(problem)))
         finally:
             call.observe(Exchange(operation.name, sent, self._clock.now() - sent, answer.status, answer.size))
 
@@ -224,7 +228,7 @@ class Wire:
         if origin not in self._others:
             if len(self._others) == MAX_SERVERS:
                 raise LinkError(f"files are on more than {MAX_SERVERS} servers")
-            self._others[origin] = open_transport(origin, self._connections)
+            self._others[origin] = open_transport(origin, self._connections, self._credentials)
         return self._others[origin]
 
     def _move(self, to: Address) -> None:
