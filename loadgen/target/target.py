@@ -296,7 +296,8 @@ class Target:
         return f"target {self.shown} gives no HTTP answer ({error}); start the service or correct --target"
 
     def _something_else(self, place: str, error: str | None) -> str:
-        return f"target {self.shown} does not speak the OpenAI Videos API: GET {place} gave {error}; correct --target"
+        cure = "" if error is not None and "--target" in error else "; correct --target"
+        return f"target {self.shown} does not speak the OpenAI Videos API: GET {place} gave {error}{cure}"
 
     async def _remove(self, name: Name, operation: Operation, video_id: str, call: Call) -> Reply[DeletedVideo]:
         answer = Answer()
