@@ -57,6 +57,12 @@ class Settings:
     """What the target gets with each request; all secrets are in it."""
     server: TargetFile | None = None
     """How to speak to the target; None: a target of which nothing is said, whose manners are found out."""
+    model: str | None = None
+    """Model that every job names; None: that of the target file, if it has one."""
+    time_limit: float | None = None
+    """Seconds until a job is given up; None: as the target file or the scenario says."""
+    poll_interval: float | None = None
+    """Seconds between two polls; None: as the target file or the scenario says."""
     profile_name: str = ""
     """The profile as the user named it; empty: as `profile`."""
     objectives: Mapping[str, float] = field(default_factory=dict)
@@ -67,12 +73,6 @@ class Settings:
     """Most downloaded files of a case that are opened; None: all."""
     keep_videos: int = 0
     """Files of a case that are kept."""
-    model: str | None = None
-    """Model that every job names; None: that of the target file, if it has one."""
-    time_limit: float | None = None
-    """Seconds until a job is given up; None: as the target file or the scenario says."""
-    poll_interval: float | None = None
-    """Seconds between two polls; None: as the target file or the scenario says."""
 
 
 class OptionsError(Exception):
@@ -139,13 +139,13 @@ def check_options(
         named=bool(options.scenario),
         rendezvous=rendezvous,
         server=server,
+        model=options.model,
+        time_limit=options.time_limit,
+        poll_interval=options.poll_interval,
         objectives=objectives,
         budget=budget,
         check_videos=checks,
         keep_videos=options.keep_videos,
-        model=options.model,
-        time_limit=options.time_limit,
-        poll_interval=options.poll_interval,
     )
 
 
@@ -286,6 +286,20 @@ def _server(options: Options, errors: list[str]) -> TargetFile | None:
         return None
 
 
+def _manner_errors(options: Options, server: TargetFile | None) -> list[str]:
+    """Return the mistakes in the model and in the times of a job."""
+    errors = []
+    if options.model is not None and not options.model.strip():
+        errors.append("--model: is empty; name a model, or leave the option out")
+    if server is not None and server.create.model_required and not (options.model or server.create.model):
+        errors.append(f"--model: is missing; {server.title} refuses jobs that name no model")
+    if options.time_limit is not None and not 0 < options.time_limit <= LONGEST_JOB:
+        errors.append(f"--time-limit: is {options.time_limit:g}; use seconds above 0 and up to {LONGEST_JOB:,}")
+    if options.poll_interval is not None and not SHORTEST_POLL <= options.poll_interval <= LONGEST_POLL:
+        errors.append(f"--poll-interval: is {options.poll_interval:g}; use {SHORTEST_POLL:g} to {LONGEST_POLL} seconds")
+    return errors
+
+
 def _checks(options: Options, errors: list[str]) -> int | None:
     """Return the most files of a case that are opened; None: all."""
     if options.keep_videos < 0:
@@ -299,20 +313,6 @@ def _checks(options: Options, errors: list[str]) -> int | None:
         errors.append(f"--check-videos: {given!r} is no number of videos; use 0 or more, or all")
         return DEFAULT_CHECKS
     return int(given)
-
-
-def _manner_errors(options: Options, server: TargetFile | None) -> list[str]:
-    """Return the mistakes in the model and in the times of a job."""
-    errors = []
-    if options.model is not None and not options.model.strip():
-        errors.append("--model: is empty; name a model, or leave the option out")
-    if server is not None and server.create.model_required and not (options.model or server.create.model):
-        errors.append(f"--model: is missing; {server.title} refuses jobs that name no model")
-    if options.time_limit is not None and not 0 < options.time_limit <= LONGEST_JOB:
-        errors.append(f"--time-limit: is {options.time_limit:g}; use seconds above 0 and up to {LONGEST_JOB:,}")
-    if options.poll_interval is not None and not SHORTEST_POLL <= options.poll_interval <= LONGEST_POLL:
-        errors.append(f"--poll-interval: is {options.poll_interval:g}; use {SHORTEST_POLL:g} to {LONGEST_POLL} seconds")
-    return errors
 
 
 def is_base_url(text: str) -> bool:

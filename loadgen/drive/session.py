@@ -39,15 +39,12 @@ from reelbench.loadgen.record.journal import Journal, JournalError
 from reelbench.loadgen.record.run import BudgetRecord, RunRecord, RunState
 from reelbench.loadgen.record.run_files import SCHEMA_VERSION
 from reelbench.loadgen.target.target import Target, TargetError
-from reelbench.loadgen.target.target_file import TargetFile
 from reelbench.loadgen.videos.check import VideoCheck
 from reelbench.loadgen.videos.decoder_process import DecoderProcess
 from reelbench.loadgen.videos.files import Place, VideoFiles, choose
 
 SPARE_CONNECTIONS = 4
 """Connections of the pool beyond the jobs in flight, for the cleanup of a job while the next one starts."""
-UNDESCRIBED = TargetFile(name="found", title="Found")
-"""A target of which nothing is said: the fields of the OpenAI Videos API."""
 HOLD_SECONDS = 20.0
 """Time for the last scrape of pulled metrics after the run; a signal ends the wait."""
 
@@ -171,7 +168,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             videos = VideoCheck(
                 files=files,
                 decoder=DecoderProcess(),
-                sent=(settings.server or UNDESCRIBED).create.fields,
+                sent=target.file.create.fields,
                 keep=settings.keep_videos,
                 record=journal.video,
                 clock=clock,

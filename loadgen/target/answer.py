@@ -125,11 +125,11 @@ class Answer:
         self._limit = limit
         self._digest = hashlib.sha256() if checksum else None
         self._sink = sink
-        self.clean: Callable[[bytes], bytes] | None = None
-        """Removes secrets that the server may repeat; set when the request is sent."""
         self.status: int | None = None
         """None unless the answer was complete."""
         self.error: str | None = None
+        self.clean: Callable[[str], str] = str
+        """Removes secrets from a text that the server wrote."""
         self._begin(0, NO_TYPE, {})
 
     def _begin(self, status: int, media_type: str, headers: Mapping[str, str]) -> None:
@@ -175,8 +175,7 @@ class Answer:
     @property
     def body(self) -> bytes:
         """The kept body."""
-        body = b"".join(self._kept)
-        return body if self.clean is None else self.clean(body)
+        return b"".join(self._kept)
 
     def read(self, decode: Callable[[bytes], T], what: str) -> Reply[T]:
         """Decode the body of a 2xx answer.
@@ -190,7 +189,7 @@ class Answer:
         try:
             value = decode(self.body)
         except (UnreadableError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            line = one_line(f"HTTP {self.status}, but no {what}: {error}")
+            line = one_line(self.clean(f"HTTP {self.status}, but no {what}: {error}"))
             return Reply(self.status, error=line, html=self._html(), retry_after=self._retry_after())
         if not self.headers:
             return Reply(self.status, value)
@@ -207,14 +206,15 @@ class Answer:
     def refusal(self) -> Reply[Any]:
         """Return why there is no record, in the server's own words if it has some."""
         if self.error is not None:
-            return Reply(self.status, error=one_line(self.error))
+            return Reply(self.status, error=one_line(self.clean(self.error)))
         wait, html = self._retry_after(), self._html()
         try:
-            raw = msgspec.json.decode(self.body)
+            # Cleaned before it is shortened: a part of a secret would not be found.
+            raw = msgspec.json.decode(self.clean(self.body.decode()))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return Reply(self.status, error=f"HTTP {self.status}", retry_after=wait, html=html)
         said = error_text(raw)
-        line = one_line(f"HTTP {self.status}: {said}") if said else f"HTTP {self.status}"
+        line = one_line(self.clean(f"HTTP {self.status}: {said}")) if said else f"HTTP {self.status}"
         return Reply(self.status, error=line, code=error_code(raw), retry_after=wait, html=html)
 
     def _html(self) -> bool:

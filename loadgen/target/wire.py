@@ -11,7 +11,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind, StatusCode, Tracer
 
 from reelbench.loadgen.clock import Clock
-from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
+from reelbench.loadgen.http.credentials import Credentials
 from reelbench.loadgen.http.trace_headers import traceparent
 from reelbench.loadgen.http.transport import (
     SILENCE_SECONDS,
@@ -72,15 +72,7 @@ UNTRACED: Final = Call(context=Context(), observe=lambda _: None, traceparent=""
 class Wire:
     """The connections to one server, and to the servers that it names for its files."""
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        connections: int,
-        clock: Clock,
-        tracer: Tracer,
-        credentials: Credentials = NO_CREDENTIALS,
-    ) -> None:
+    def __init__(self, url: str, *, connections: int, clock: Clock, tracer: Tracer, credentials: Credentials) -> None:
         """Prepare a pool without connecting.
 
         Args:
@@ -88,7 +80,7 @@ class Wire:
             connections: size of the pool; must cover all jobs in flight, else requests wait for a connection.
             clock: source of all timestamps.
             tracer: creates the CLIENT spans.
-            credentials: what the server gets with each request; other servers get no secret.
+            credentials: what the server gets with each request; other servers get no secret of them.
         """
         self._url = url
         self._home = address(url)
@@ -96,7 +88,6 @@ class Wire:
         self._clock = clock
         self._tracer = tracer
         self._credentials = credentials
-        self._clean = credentials.clean_bytes if credentials.headers else None
         self._transport: Transport | None = None
         self._others: dict[str, Transport] = {}
         self._reach = Reach(self._home.host)
@@ -150,6 +141,7 @@ class Wire:
             silence: longest silence of the server in seconds.
             place: another server of the file; None: the server itself.
         """
+        answer.clean = self._credentials.clean
         headers = {"Content-Type": media_type} if media_type else {}
         if call.baggage:
             headers["baggage"] = call.baggage
@@ -185,7 +177,6 @@ class Wire:
         self, call: Call, operation: Operation, request: Request, answer: Answer, place: Address | None
     ) -> None:
         assert self._transport is not None, "the pool is open"
-        answer.clean = self._clean
         sent = self._clock.now()
         try:
             if place is None:
@@ -199,7 +190,7 @@ class Wire:
         except (EnoughError, LinkError) as enough:
             answer.status, answer.error = answer.seen or None, self._credentials.clean(str(enough))
         except TransportError as problem:
-            answer.error = one_line(str(problem))
+            answer.error = one_line(answer.clean(str(problem)))
         finally:
             call.observe(Exchange(operation.name, sent, self._clock.now() - sent, answer.status, answer.size))
 

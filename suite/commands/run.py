@@ -70,7 +70,9 @@ def main(
         if wrong:
             fail(ExitCode.USAGE, wrong)
         if settings:
-            asyncio.run(check_target(settings.target, settings.server, settings.model, settings.credentials))
+            asyncio.run(
+                check_target(settings.target, settings.credentials, server=settings.server, model=settings.model)
+            )
         external = None if target or embedded else find_external(say)
         if external is not None:
             say(f"using the stack that runs at {shown_url(external.addresses.service)}")
