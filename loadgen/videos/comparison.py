@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final
 
 from reelbench.loadgen.plan.plan import PlannedJob
-from reelbench.loadgen.record.videos import Deviation, Property, VideoRecord
+from reelbench.loadgen.record.videos import (
+    FPS_SHARE,
+    FRAMES,
+    LENGTH_SECONDS,
+    PIXELS,
+    Deviation,
+    Property,
+    VideoRecord,
+)
 from reelbench.loadgen.videos.decoder import Decoded
-
-LENGTH_SECONDS: Final = 0.25
-"""Tolerance of the length, or one frame if that is longer: many models make only 4n + 1 or 8n + 1 frames."""
-FRAMES: Final = 4
-"""Tolerance of the number of frames, for the same reason."""
-PIXELS: Final = 16
-"""Tolerance of width and height: many models round them down to multiples of 16."""
-FPS_SHARE: Final = 0.01
-"""Tolerance of the frame rate: 24 and 23.976 are equal."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import msgspec
 
 from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
 from reelbench.reporting.analysis.capacity import knee
-from reelbench.reporting.analysis.job_integrity import losses
+from reelbench.reporting.analysis.job_integrity import NO_LIST, losses
 from reelbench.reporting.analysis.leak import leak
 from reelbench.reporting.analysis.open_breaker_calls import open_breaker_calls
 from reelbench.reporting.analysis.outages import outages, recovery
@@ -79,16 +79,18 @@ def mean_time_to_recovery(evidence: Evidence, scenario: str) -> RecordValue | No
 
 
 def integrity_share(evidence: Evidence, scenario: str) -> RecordValue | NoData:
-    """Jobs whose every file and metadata match the manifest, of all jobs that were checked (with warm-up)."""
+    """Jobs whose files match the manifest, where there is one, and decode, of all that were checked (with warm-up)."""
     found = losses(evidence, scenario)
     if not found.checked:
         return NoData("no job's files were checked")
-    return RecordValue(1 - found.corrupt / found.checked, found.checked)
+    return RecordValue(1 - found.damaged / found.checked, found.checked)
 
 
 def jobs_lost(evidence: Evidence, scenario: str) -> RecordValue | NoData:
     """Accepted jobs that the list of videos did not hold after the scenario, or held without an end (with warm-up)."""
     found = losses(evidence, scenario)
+    if found.unlisted:
+        return NoData(f"unknown: {NO_LIST}")
     if found.lost is None:
         return NoData("the list of videos was not read")
     if not found.expected:
