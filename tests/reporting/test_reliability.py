@@ -226,7 +226,7 @@ def test_data_integrity(outages_dir: Path) -> None:
         "not ended": ["0 of 305", "0.00 (0.00 to 1.20)"],
     }
     assert by_scenario["partial_failures"] == ["0 of 40", "0 of 40", "0 of 38", "-", "0 of 40", "494"]
-    assert by_scenario["job_cancellation"] == ["-", "0 of 20", "-", "0 of 20", "0"]
+    assert by_scenario["job_cancellation"] == ["-", "0 of 20", "-", "-", "0 of 20", "0"]
     assert audit["llm_outage"] == ["0", "0", "0", "0", "clean"]
     assert "Integrity in `data_integrity`: **100.0 %** (95 % CI 92.9 to 100.0 %, 50 of 50)" in text
 
