@@ -14,14 +14,23 @@ from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
 from reelbench.loadgen.option_line import Options
 from reelbench.loadgen.plan import quantity
 from reelbench.loadgen.plan.quantity import QuantityError
-from reelbench.loadgen.plan.scenario import PROFILES, Profile, Scenario
-from reelbench.loadgen.plan.scenario_file import ScenarioError, load_folder
+from reelbench.loadgen.plan.scenario import MLPERF_LIKE, PROFILES, Profile, Scenario
+from reelbench.loadgen.plan.scenario_file import FOLDER, MLPERF_FOLDER, ScenarioError, load_folder
 from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.record.journal import occupied
-from reelbench.loadgen.target import api
 from reelbench.loadgen.target.access import AccessError, filled, parse_headers, resolve, root_url
-from reelbench.loadgen.target.target_file import Access, TargetFile, TargetFileError, load_preset, load_target_file
+from reelbench.loadgen.target.target_file import (
+    Access,
+    Create,
+    TargetFile,
+    TargetFileError,
+    load_preset,
+    load_target_file,
+)
 from reelbench.loadgen.videos.check import DEFAULT_CHECKS
+
+LONGEST_JOB = 86_400
+SHORTEST_POLL, LONGEST_POLL = 0.01, 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +42,7 @@ class Settings:
     """None: the replicas agree on one."""
     scenarios: Sequence[Scenario]
     profile: Profile
+    """Source of the sizes."""
     seed: int
     target: str
     """Base URL of the server, without user and password and without the ``/v1`` that the paths begin with."""
@@ -47,6 +57,14 @@ class Settings:
     """What the target gets with each request; all secrets are in it."""
     server: TargetFile | None = None
     """How to speak to the target; None: a target of which nothing is said, whose manners are found out."""
+    model: str | None = None
+    """Model that every job names; None: that of the target file, if it has one."""
+    time_limit: float | None = None
+    """Seconds until a job is given up; None: as the target file or the scenario says."""
+    poll_interval: float | None = None
+    """Seconds between two polls; None: as the target file or the scenario says."""
+    profile_name: str = ""
+    """The profile as the user named it; empty: as `profile`."""
     objectives: Mapping[str, float] = field(default_factory=dict)
     """Objectives of this run: SLI id to value in base units."""
     budget: float | None = None
@@ -81,15 +99,14 @@ def check_options(
     """
     errors: list[str] = []
     scenarios = _scenarios(options, errors)
-    chosen: Profile | None = next((known for known in PROFILES if known == options.profile), None)
-    if chosen is None:
-        errors.append(f"--profile: {options.profile!r} is unknown; use {', '.join(PROFILES)}")
+    chosen = _profile(options, errors)
     errors += _name_errors(run_id, rendezvous)
     if rendezvous is not None and options.budget is not None:
         errors.append("--budget: does not go with --rendezvous, whose replicas share one plan; leave it out")
     if options.seed < 0:
         errors.append(f"--seed: is {options.seed}; use 0 or more")
     server = _server(options, errors)
+    errors += _manner_errors(options, server)
     target = _target(options, server, environment, errors)
     objectives = _objectives(options, server, errors)
     budget = _budget(options, errors)
@@ -113,6 +130,7 @@ def check_options(
         run_id=run_id,
         scenarios=scenarios,
         profile=chosen,
+        profile_name=options.profile,
         seed=options.seed,
         target=target[0],
         credentials=target[1],
@@ -121,6 +139,9 @@ def check_options(
         named=bool(options.scenario),
         rendezvous=rendezvous,
         server=server,
+        model=options.model,
+        time_limit=options.time_limit,
+        poll_interval=options.poll_interval,
         objectives=objectives,
         budget=budget,
         check_videos=checks,
@@ -128,10 +149,19 @@ def check_options(
     )
 
 
+def _profile(options: Options, errors: list[str]) -> Profile | None:
+    """Return the profile that has the sizes of the run."""
+    if options.profile == MLPERF_LIKE:
+        return "standard"
+    if (found := next((known for known in PROFILES if known == options.profile), None)) is None:
+        errors.append(f"--profile: {options.profile!r} is unknown; use {', '.join((*PROFILES, MLPERF_LIKE))}")
+    return found
+
+
 def _scenarios(options: Options, errors: list[str]) -> list[Scenario]:
     """Return the scenarios that the options name; without names those of the user's folder, or all."""
     try:
-        built_in = load_folder()
+        built_in = load_folder(MLPERF_FOLDER if options.profile == MLPERF_LIKE else FOLDER)
     except ScenarioError as error:
         errors += error.errors
         return []
@@ -176,7 +206,7 @@ def _target(
         return None
     try:
         return resolve(
-            root_url(target, server.create.path if server is not None else api.ROOT),
+            root_url(target, (server.create if server is not None else Create()).path),
             _access(options, server),
             environment,
         )
@@ -254,6 +284,20 @@ def _server(options: Options, errors: list[str]) -> TargetFile | None:
         option = "--target-file" if options.target_file is not None else "--preset"
         errors += [f"{option}: {line}" for line in error.errors]
         return None
+
+
+def _manner_errors(options: Options, server: TargetFile | None) -> list[str]:
+    """Return the mistakes in the model and in the times of a job."""
+    errors = []
+    if options.model is not None and not options.model.strip():
+        errors.append("--model: is empty; name a model, or leave the option out")
+    if server is not None and server.create.model_required and not (options.model or server.create.model):
+        errors.append(f"--model: is missing; {server.title} refuses jobs that name no model")
+    if options.time_limit is not None and not 0 < options.time_limit <= LONGEST_JOB:
+        errors.append(f"--time-limit: is {options.time_limit:g}; use seconds above 0 and up to {LONGEST_JOB:,}")
+    if options.poll_interval is not None and not SHORTEST_POLL <= options.poll_interval <= LONGEST_POLL:
+        errors.append(f"--poll-interval: is {options.poll_interval:g}; use {SHORTEST_POLL:g} to {LONGEST_POLL} seconds")
+    return errors
 
 
 def _checks(options: Options, errors: list[str]) -> int | None:

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 
 from opentelemetry import metrics
 from rich.console import Console
@@ -16,6 +17,7 @@ from reelbench.loadgen import telemetry
 from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.control.admin_client import AdminClient
 from reelbench.loadgen.control.faults import FaultError, Injector
+from reelbench.loadgen.control.fitting import Chosen, fitted
 from reelbench.loadgen.control.observer import Observer
 from reelbench.loadgen.control.preflight import preflight
 from reelbench.loadgen.control.toggles import ToggleError, Toggler
@@ -29,7 +31,7 @@ from reelbench.loadgen.drive.steps import Steps
 from reelbench.loadgen.drive.stop import Stop, run_unless, signalled
 from reelbench.loadgen.metrics import Metrics
 from reelbench.loadgen.options import Settings
-from reelbench.loadgen.plan.budget import BudgetError, fit
+from reelbench.loadgen.plan.budget import BudgetError, fit, lasting, needs_calibration
 from reelbench.loadgen.plan.fault_plan import Side, plan_all_faults
 from reelbench.loadgen.plan.plan import PlannedJob, plan_hash, plan_run, to_bytes
 from reelbench.loadgen.plan.scenario import Case, Scenario
@@ -38,15 +40,13 @@ from reelbench.loadgen.record.journal import Journal, JournalError
 from reelbench.loadgen.record.run import BudgetRecord, RunRecord, RunState
 from reelbench.loadgen.record.run_files import SCHEMA_VERSION
 from reelbench.loadgen.target.target import Target, TargetError
-from reelbench.loadgen.target.target_file import TargetFile
 from reelbench.loadgen.videos.check import VideoCheck
+from reelbench.loadgen.videos.comparison import wish
 from reelbench.loadgen.videos.decoder_process import DecoderProcess
 from reelbench.loadgen.videos.files import Place, VideoFiles, choose
 
 SPARE_CONNECTIONS = 4
 """Connections of the pool beyond the jobs in flight, for the cleanup of a job while the next one starts."""
-UNDESCRIBED = TargetFile(name="found", title="Found")
-"""A target of which nothing is said: the fields of the OpenAI Videos API."""
 HOLD_SECONDS = 20.0
 """Time for the last scrape of pulled metrics after the run; a signal ends the wait."""
 
@@ -109,6 +109,8 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
                 clock=clock,
                 tracer=tracer,
                 credentials=settings.credentials,
+                server=settings.server,
+                model=settings.model,
             )
         )
         await run_unless(stop.requested, target.check())
@@ -118,12 +120,14 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
         offered: dict[Side, AdminClient] = {"service": service}
         if settings.providers is not None:
             offered["providers"] = await stack.enter_async_context(AdminClient(settings.providers))
-        scenarios, admin = await preflight(settings.scenarios, offered, named=settings.named, say=view.say)
+        possible, admin = await preflight(settings.scenarios, offered, named=settings.named, say=view.say)
+        pace = Chosen(time_limit=settings.time_limit, poll_interval=settings.poll_interval)
+        scenarios = fitted(possible, target, pace, settings.document, named=settings.named, say=view.say)
         interval = telemetry.interval()
         steps = Steps(settings.run_id, settings.document, target, clock)
         budget: BudgetRecord | None = None
-        if settings.budget is not None:
-            scenarios, budget = await _fitted(settings, settings.budget, scenarios, steps, clock, stop, view)
+        if settings.budget is not None or needs_calibration(scenarios):
+            scenarios, budget = await _calibrated(settings, scenarios, steps, stop, view)
             if stop.requested.is_set():
                 return
         plan = plan_run(scenarios, settings.profile, settings.seed)
@@ -132,7 +136,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
         run = RunRecord(
             schema_version=SCHEMA_VERSION,
             run_id=settings.run_id,
-            profile=settings.profile,
+            profile=settings.profile_name or settings.profile,
             seed=settings.seed,
             plan_hash=plan_hash(encoded),
             replica=share.index + 1,
@@ -145,13 +149,14 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             environment=describe(HOME),
             scenarios=[pending(scenario, settings.profile, plan, share, interval) for scenario in scenarios],
             faults=[],
+            server=target.record(),
             objectives=dict(settings.objectives),
             budget=budget,
             check_videos="all" if settings.check_videos is None else settings.check_videos,
         )
         files = VideoFiles(settings.run_dir, _checked(settings, plan))
         with Journal(settings.run_dir, encoded) as journal, files.opened(), view:
-            head = RunHead(run, journal)
+            head = RunHead(run, journal, target.record)
             recorder = Recorder(
                 run_id=settings.run_id, journal=journal, metrics=Metrics(metrics.get_meter("loadgen")), view=view
             )
@@ -165,7 +170,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             videos = VideoCheck(
                 files=files,
                 decoder=DecoderProcess(),
-                sent=(settings.server or UNDESCRIBED).create.fields,
+                asked=partial(wish, sent=target.file.create.fields, frame_rate=target.file.create.fps),
                 keep=settings.keep_videos,
                 record=journal.video,
                 clock=clock,
@@ -195,16 +200,10 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             await runner.run_all(scenarios)
 
 
-async def _fitted(  # noqa: PLR0917 - the parts of a session
-    settings: Settings,
-    budget: float,
-    scenarios: list[Scenario],
-    steps: Steps,
-    clock: Clock,
-    stop: Stop,
-    view: ProgressView,
+async def _calibrated(
+    settings: Settings, scenarios: list[Scenario], steps: Steps, stop: Stop, view: ProgressView
 ) -> tuple[list[Scenario], BudgetRecord | None]:
-    """Run one job and return the scenarios that fit into the budget; None when the user stopped the run.
+    """Run one job, and return the scenarios with the number of jobs that follows from its length.
 
     Raises:
         TargetError: the job did not complete.
@@ -212,19 +211,29 @@ async def _fitted(  # noqa: PLR0917 - the parts of a session
     """
     first = min(scenarios, key=lambda scenario: scenario.rank)
     view.say("calibration: one job")
+    limit = min(settings.budget or math.inf, first.time_limit)
     took = await run_unless(
-        stop.requested,
-        calibrate(first, settings.seed, steps=steps, clock=clock, limit=min(budget, first.time_limit)),
+        stop.requested, calibrate(first, settings.seed, steps=steps, clock=steps.clock, limit=limit)
     )
     if took is None:
         return scenarios, None
-    fitted = fit(scenarios, settings.profile, job_seconds=took, budget=budget - took, interval=telemetry.interval())
+    scenarios = [lasting(scenario, settings.profile, took) for scenario in scenarios]
+    if settings.budget is None:
+        view.say(f"calibration: a job takes {took:.3g} s")
+        return scenarios, None
+    fitted = fit(
+        scenarios, settings.profile, job_seconds=took, budget=settings.budget - took, interval=telemetry.interval()
+    )
     view.say(f"calibration: a job takes {took:.3g} s; {fitted.jobs} jobs are planned, {fitted.seconds / 60:.3g} min")
     if fitted.left_out:
         names = ", ".join(line.partition(":")[0] for line in fitted.left_out)
         view.say(f"left out to keep the budget (the reports have the reasons): {names}")
     return list(fitted.scenarios), BudgetRecord(
-        seconds=budget, job_seconds=took, expected=fitted.seconds, jobs=fitted.jobs, left_out=list(fitted.left_out)
+        seconds=settings.budget,
+        job_seconds=took,
+        expected=fitted.seconds,
+        jobs=fitted.jobs,
+        left_out=list(fitted.left_out),
     )
 
 

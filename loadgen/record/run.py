@@ -85,6 +85,8 @@ class CaseRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Whether the prompts are new, those of the case before, or half and half."""
     arrivals: ArrivalsRecord | None = None
     """Of an open case; None in the others."""
+    min_duration: float | None = None
+    """Shortest length in seconds that the case was planned for; None: none."""
 
 
 class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -29,10 +29,15 @@ class Wish:
     fps: float | None = None
 
 
-def wish(job: PlannedJob, sent: Collection[str]) -> Wish:
+def wish(job: PlannedJob, sent: Collection[str], frame_rate: float | None = None) -> Wish:
     """Return what a job asked for, in the quantities that the server is sent.
 
     A number of frames at a frame rate is a length, and then decides.
+
+    Args:
+        job: the job.
+        sent: names of the quantities.
+        frame_rate: frames per second in which the length is written for a server that takes no seconds.
     """
     ask = job.ask
     fps = ask.fps if ask is not None and "fps" in sent else None
@@ -40,6 +45,9 @@ def wish(job: PlannedJob, sent: Collection[str]) -> Wish:
     seconds = _number(job.seconds) if "seconds" in sent else None
     if frames is not None:
         seconds = frames / fps if fps else None
+    elif "num_frames" in sent and "seconds" not in sent and (length := _number(job.seconds)) is not None:
+        rate = (ask.fps if ask is not None else None) or frame_rate
+        frames = round(length * rate) if rate else None
     sized = "size" in sent or {"width", "height"} <= set(sent)
     return Wish(seconds, _size(job.size) if sized else None, frames, fps)
 

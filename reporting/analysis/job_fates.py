@@ -31,7 +31,7 @@ class Fates:
     removed: int
     """Ended by the server with a word such as deleted or expired."""
     throttled: int
-    """Answers 429, each sent again."""
+    """Requests that the server asked to send later, each sent again."""
     throttled_jobs: int
     """Jobs that had at least one."""
 
@@ -47,6 +47,8 @@ class Cancellations:
     """Had ended, completed or failed, before the cancellation."""
     refused: tuple[JobRecord, ...]
     """Not cancelled and not known to have ended: the server refused, or gave no answer."""
+    unasked: tuple[JobRecord, ...]
+    """Their cancellation was never sent: they were refused or ended with an error before it, or nothing offers it."""
     statuses: dict[str, int]
     """Answers that were no success, such as ``HTTP 409``, to their number."""
 
@@ -81,7 +83,8 @@ def fates(evidence: Evidence, *scenarios: str) -> Fates:
 
 def cancellations(evidence: Evidence, *scenarios: str) -> Cancellations:
     """Sort the measured jobs of scenarios whose cancellation was sent by what came of it."""
-    asked = [job for name in scenarios for job in evidence.scenario_jobs(name) if job.cancel_sent is not None]
+    jobs = [job for name in scenarios for job in evidence.scenario_jobs(name)]
+    asked = [job for job in jobs if job.cancel_sent is not None]
     sent = [r for r in evidence.requests if not r.warmup and r.scenario in scenarios and r.operation == OPERATION]
     statuses = Counter(
         f"HTTP {r.status}" if r.status is not None else "no answer"
@@ -93,5 +96,6 @@ def cancellations(evidence: Evidence, *scenarios: str) -> Cancellations:
         stopped=tuple(job for job in asked if job.outcome is Outcome.CANCELLED),
         ended=tuple(job for job in asked if job.outcome in _ENDED),
         refused=tuple(job for job in asked if job.outcome is not Outcome.CANCELLED and job.outcome not in _ENDED),
+        unasked=tuple(job for job in jobs if job.cancel_sent is None),
         statuses=dict(sorted(statuses.items())),
     )

@@ -31,7 +31,7 @@ class Losses:
     unread: tuple[str, ...]
     """Scenarios whose list was not read, with the reason."""
     unlisted: tuple[str, ...]
-    """Scenarios without a complete list, as the server does not have one."""
+    """Scenarios without a complete list, with the reason."""
     duplicated: int
     """Ids that belong to more than one job of the log."""
     ids: int
@@ -65,14 +65,17 @@ def losses(evidence: Evidence, *scenarios: str) -> Losses:
     read = [s for s in found if s.store is not None and s.store.error is None and s.store.offered]
     unlisted = [s for s in found if s.store is not None and not s.store.offered]
     counts = {s.name: _lost(s, accepted) for s in read}
-    unlooked = {s.name for s in found} - set(counts)
+    # A list that shows a part of the jobs leaves open the others alone.
+    partial = {s.name: s.store.expected - s.store.found for s in unlisted if s.store and s.store.found}
+    unlooked = {s.name for s in found} - set(counts) - set(partial)
     return Losses(
         lost=sum(lost for lost, _ in counts.values()) if read else None,
         expected=sum(s.store.expected for s in read if s.store),
         unknown=sum(unknown for _, unknown in counts.values())
+        + sum(partial.values())
         + sum(1 for job in accepted if not job.deleted and job.scenario in unlooked),
         unread=tuple(f"{s.name} ({_why(s)})" for s in found if s not in read and s not in unlisted),
-        unlisted=tuple(s.name for s in unlisted),
+        unlisted=tuple(f"{s.name} ({_why(s, NO_LIST)})" for s in unlisted),
         duplicated=sum(1 for number in ids.values() if number > 1),
         ids=len(ids),
         corrupt=sum(1 for job in compared if job.integrity != "ok"),
@@ -115,5 +118,5 @@ def _lost(scenario: ScenarioRecord, accepted: list[JobRecord]) -> tuple[int, int
     return missing - gone + max(0, unended - cut_off), gone + min(unended, cut_off)
 
 
-def _why(scenario: ScenarioRecord) -> str:
-    return literal((scenario.store.error if scenario.store else None) or "not read")
+def _why(scenario: ScenarioRecord, otherwise: str = "not read") -> str:
+    return literal((scenario.store.error if scenario.store else None) or otherwise)

@@ -85,7 +85,7 @@ def _store(evidence: Evidence, scenario: ScenarioRecord) -> Count:
     if scenario.store is None:
         return Count("store", what, len(kept), len(kept), None, "not available: the list of videos was not read")
     if not scenario.store.offered:
-        return Count("store", what, len(kept), len(kept), None, f"not available: {NO_LIST}")
+        return Count("store", what, len(kept), len(kept), None, f"not available: {scenario.store.error or NO_LIST}")
     if scenario.store.error is not None:
         return Count("store", what, len(kept), len(kept), None, f"not available: {scenario.store.error}")
     least = len(kept) - excused(evidence, scenario.name)

@@ -13,7 +13,7 @@ import msgspec
 
 from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
 from reelbench.reporting.analysis.capacity import knee
-from reelbench.reporting.analysis.job_integrity import NO_LIST, losses
+from reelbench.reporting.analysis.job_integrity import losses
 from reelbench.reporting.analysis.leak import leak
 from reelbench.reporting.analysis.open_breaker_calls import open_breaker_calls
 from reelbench.reporting.analysis.outages import outages, recovery
@@ -90,7 +90,7 @@ def jobs_lost(evidence: Evidence, scenario: str) -> RecordValue | NoData:
     """Accepted jobs that the list of videos did not hold after the scenario, or held without an end (with warm-up)."""
     found = losses(evidence, scenario)
     if found.unlisted:
-        return NoData(f"unknown: {NO_LIST}")
+        return NoData("unknown, as the server has no complete list of jobs")
     if found.lost is None:
         return NoData("the list of videos was not read")
     if not found.expected:

@@ -62,16 +62,18 @@ def verdicts(done: Exported) -> dict[tuple[str, str], Status]:
 def test_without_a_list_losses_are_unknown_and_not_judged(tmp_path: Path) -> None:
     made = make(store=NO_LIST)
     found = losses(evidence(made, service=False), NORMAL)
-    assert (found.lost, found.unknown, found.expected, found.unlisted, found.unread) == (None, 40, 0, (NORMAL,), ())
+    assert (found.lost, found.unknown, found.expected, found.unlisted, found.unread) == (
+        None, 40, 0, ("normal_operation (the server has no complete list of jobs)",), (),
+    )  # fmt: skip
     done, text = exported(made, tmp_path)
     assert claims_of_loss(text) == []
     assert ("jobs_lost", NORMAL) not in verdicts(done)
-    assert "unknown in `normal_operation`: the server has no complete list of jobs" in text
+    assert "unknown without a complete list of jobs: normal_operation (the server has no complete list" in text
     assert "Unknown, not lost: 40 accepted jobs" in text
     assert re.search(r"\| lost +\| +- \| +- \|", text)
     assert counts(made)["store"] == ("40", None, "not available: the server has no complete list of jobs")
     assert text.split("## Appendix")[0].count("Accepted jobs lost") == 1
-    assert "Not judged: Accepted jobs lost: unknown: the server has no complete list of jobs (in normal_oper" in text
+    assert "Not judged: Accepted jobs lost: unknown, as the server has no complete list of jobs (in normal_o" in text
 
 
 def test_jobs_that_the_server_removed_are_not_lost(tmp_path: Path) -> None:
@@ -159,8 +161,8 @@ def test_throttled_requests_have_their_number(tmp_path: Path) -> None:
     found = fates(evidence(made), NORMAL)
     assert (found.throttled, found.throttled_jobs) == (15, 5)
     done, text = exported(made, tmp_path)
-    assert "Throttled: 15 answers 429 to requests of 5 jobs." in text
-    assert "**15 requests were throttled (429):**" in text
+    assert "Throttled (429, or 503 with a time to wait): 15 requests of 5 jobs." in text
+    assert "**15 requests were throttled:**" in text
     assert claims_of_loss(text) == []
     assert verdicts(done)["jobs_lost", NORMAL] is Status.PASS
 
@@ -272,3 +274,32 @@ def test_a_service_of_this_project_keeps_its_sections(tmp_path: Path) -> None:
     assert "## Circuit breaker" not in foreign
     assert "## Store outage" not in foreign
     assert "## Error recovery" not in foreign
+
+
+def test_a_list_that_shows_a_part_of_the_jobs_leaves_open_only_the_others(tmp_path: Path) -> None:
+    why = "the list lacks 3 jobs: the server removes jobs that have ended"
+    part = StoreCount(expected=40, found=37, by_status={"completed": 37}, error=why, offered=False)
+    made = make(store=part)
+    found = losses(evidence(made, service=False), NORMAL)
+    assert (found.lost, found.unknown, found.unlisted) == (None, 3, (f"{NORMAL} ({why})",))
+    _, text = exported(made, tmp_path)
+    assert claims_of_loss(text) == []
+    assert "Unknown, not lost: 3 accepted jobs" in text
+    assert counts(made)["store"] == ("40", None, f"not available: {why}")
+
+
+def test_jobs_whose_cancellation_was_never_sent_are_counted_with_the_reason(tmp_path: Path) -> None:
+    def cancel(job: JobRecord) -> JobRecord:
+        sent = job.due + 1
+        if job.index >= 2:
+            return msgspec.structs.replace(job, outcome=Outcome.ERROR, error="the server cannot cancel jobs", bytes=0)
+        return msgspec.structs.replace(
+            job, cancel_sent=sent, done=sent + 0.1, outcome=Outcome.ERROR, error="HTTP 405", bytes=0
+        )
+
+    made = make(cancelled=cancel)
+    tried = cancellations(evidence(made), CANCEL)
+    assert (len(tried.asked), len(tried.refused), len(tried.unasked)) == (2, 2, 18)
+    _, text = exported(made, tmp_path)
+    assert "For 18 jobs no cancellation was sent: the server cannot cancel jobs (18)." in text
+    assert "2 jobs could not be cancelled (answers to the cancellations: 2 x HTTP 405)" in text

@@ -163,7 +163,7 @@ def test_repeated_requests_must_not_be_more_than_a_tenth_faster(seconds: float, 
     assert (found.faster > 0.1) is cached
     section = section_videos.caching_check(known, "performance")  # type: ignore[arg-type]
     assert section is not None
-    assert ("a cache answers" in section.blocks[0].text) is cached  # type: ignore[attr-defined]
+    assert ("a cache answers" in section.blocks[0].text) is cached
 
 
 def test_the_performance_report_has_the_figures(tmp_path: Path) -> None:

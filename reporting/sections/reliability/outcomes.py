@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.loadgen.record.run import ScenarioRecord
 from reelbench.reporting.analysis import subjects
@@ -9,10 +11,14 @@ from reelbench.reporting.analysis.job_fates import Cancellations, cancellations
 from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
+from reelbench.reporting.document.text import literal
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import STOPPED, Evidence, place_name
 from reelbench.reporting.sections.reliability import unfinished
 from reelbench.reporting.statistics.intervals import Proportion, Summary, exact_proportion, proportion, summarize
+
+REASONS = 3
+"""Most reasons that a sentence names."""
 
 
 def success(evidence: Evidence) -> Proportion | None:
@@ -161,6 +167,8 @@ def cancellation(evidence: Evidence) -> Section:
     ]
     if tried.refused:
         items.append(_refused(tried))
+    if tried.unasked:
+        items.append(_unasked(tried))
     if left := leftovers(evidence):
         kept = "; a server may keep the record of a cancelled job, so this is no violation" if evidence.foreign else ""
         items.append(
@@ -185,6 +193,12 @@ def _refused(tried: Cancellations) -> str:
         f"{f' (answers to the cancellations: {answers})' if answers else ''}: what became of "
         f"{'it' if len(tried.refused) == 1 else 'them'} at the server was not followed."
     )
+
+
+def _unasked(tried: Cancellations) -> str:
+    reasons = Counter(job.error or job.outcome.value for job in tried.unasked)
+    parts = ", ".join(f"{literal(why)} ({number:,})" for why, number in reasons.most_common(REASONS))
+    return f"For {text.counted(len(tried.unasked), 'job')} no cancellation was sent: {parts}."
 
 
 def _rows(evidence: Evidence, scenario: ScenarioRecord) -> tuple[tuple[str, ...], ...]:

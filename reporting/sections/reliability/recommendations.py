@@ -67,7 +67,7 @@ def _throttled(evidence: Evidence) -> Iterator[Advice]:
     found = fates(evidence, *subjects.names(evidence.scenarios(Dimension.RELIABILITY)))
     if found.throttled:
         yield Advice(
-            f"{found.throttled:,} requests were throttled (429)",
+            f"{found.throttled:,} requests were throttled",
             "the waits count in the response times; send fewer jobs at a time or poll less often (`--poll-interval`), "
             "or ask for a higher limit",
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from reelbench.loadgen.record.jobs import Outcome
 from reelbench.loadgen.record.run import FaultRecord, ScenarioRecord
 from reelbench.reporting.analysis import subjects
-from reelbench.reporting.analysis.job_integrity import NO_LIST, Losses, losses
+from reelbench.reporting.analysis.job_integrity import Losses, losses
 from reelbench.reporting.analysis.outages import STORE
 from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
@@ -57,8 +57,7 @@ def _unknown(found: Losses) -> list[str]:
     items = []
     if found.unlisted:
         items.append(
-            f"Whether accepted jobs were lost is unknown in {text.listed([f'`{name}`' for name in found.unlisted])}: "
-            f"{NO_LIST}."
+            f"Whether accepted jobs were lost is unknown without a complete list of jobs: {'; '.join(found.unlisted)}."
         )
     if found.unread:
         items.append(f"The list of videos was not read in {', '.join(found.unread)}: losses there are not known.")

@@ -53,7 +53,7 @@ def _throttled(found: Fates) -> str:
     if not found.throttled:
         return ""
     return (
-        f"Throttled: {text.counted(found.throttled, 'answer')} 429 to requests of "
+        f"Throttled (429, or 503 with a time to wait): {text.counted(found.throttled, 'request')} of "
         f"{text.counted(found.throttled_jobs, 'job')}. A throttled request is sent again, and ends no job by itself."
     )
 
