@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 
 from opentelemetry import metrics
 from rich.console import Console
@@ -40,6 +41,7 @@ from reelbench.loadgen.record.run import BudgetRecord, RunRecord, RunState
 from reelbench.loadgen.record.run_files import SCHEMA_VERSION
 from reelbench.loadgen.target.target import Target, TargetError
 from reelbench.loadgen.videos.check import VideoCheck
+from reelbench.loadgen.videos.comparison import wish
 from reelbench.loadgen.videos.decoder_process import DecoderProcess
 from reelbench.loadgen.videos.files import Place, VideoFiles, choose
 
@@ -168,7 +170,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             videos = VideoCheck(
                 files=files,
                 decoder=DecoderProcess(),
-                sent=target.file.create.fields,
+                asked=partial(wish, sent=target.file.create.fields, frame_rate=target.file.create.fps),
                 keep=settings.keep_videos,
                 record=journal.video,
                 clock=clock,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.loadgen.record.run import ScenarioRecord
+from reelbench.reporting.analysis.job_integrity import NO_LIST, excused
 from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.evidence.evidence import Evidence
 
@@ -69,7 +70,7 @@ def _scenario(evidence: Evidence, scenario: ScenarioRecord) -> Reconciliation:
     counts = [
         _store(evidence, scenario),
         *_client_counters(evidence, scenario.name, jobs),
-        *_service_counters(evidence, scenario.name, jobs),
+        *(() if evidence.foreign else _service_counters(evidence, scenario.name, jobs)),
         *_root_spans(evidence, scenario.name, jobs),
         *_faulted_calls(evidence, scenario.name),
     ]
@@ -83,9 +84,12 @@ def _store(evidence: Evidence, scenario: ScenarioRecord) -> Count:
     ]
     if scenario.store is None:
         return Count("store", what, len(kept), len(kept), None, "not available: the list of videos was not read")
+    if not scenario.store.offered:
+        return Count("store", what, len(kept), len(kept), None, f"not available: {scenario.store.error or NO_LIST}")
     if scenario.store.error is not None:
         return Count("store", what, len(kept), len(kept), None, f"not available: {scenario.store.error}")
-    return Count("store", what, len(kept), len(kept), scenario.store.found)
+    least = len(kept) - excused(evidence, scenario.name)
+    return Count("store", what, least, len(kept), scenario.store.found)
 
 
 def _client_counters(evidence: Evidence, scenario: str, jobs: list[JobRecord]) -> list[Count]:
@@ -111,7 +115,9 @@ def _service_counters(evidence: Evidence, scenario: str, jobs: list[JobRecord]) 
     accepted = sum(1 for job in jobs if job.accepted is not None)
     if all(value is None for value in values.values()):
         reason = _silence(evidence) or (
-            "" if evidence.stack and evidence.stack.has_service else "not available: the target shows no telemetry"
+            ""
+            if evidence.stack and evidence.stack.has_service
+            else "not available: the server has no count by scenario"
         )
         if reason or not accepted:
             return [Count(source, "jobs", accepted, accepted, None if reason else 0, reason)]

@@ -79,16 +79,18 @@ def mean_time_to_recovery(evidence: Evidence, scenario: str) -> RecordValue | No
 
 
 def integrity_share(evidence: Evidence, scenario: str) -> RecordValue | NoData:
-    """Jobs whose every file and metadata match the manifest, of all jobs that were checked (with warm-up)."""
+    """Jobs whose files match the manifest, where there is one, and decode, of all that were checked (with warm-up)."""
     found = losses(evidence, scenario)
     if not found.checked:
         return NoData("no job's files were checked")
-    return RecordValue(1 - found.corrupt / found.checked, found.checked)
+    return RecordValue(1 - found.damaged / found.checked, found.checked)
 
 
 def jobs_lost(evidence: Evidence, scenario: str) -> RecordValue | NoData:
     """Accepted jobs that the list of videos did not hold after the scenario, or held without an end (with warm-up)."""
     found = losses(evidence, scenario)
+    if found.unlisted:
+        return NoData("unknown, as the server has no complete list of jobs")
     if found.lost is None:
         return NoData("the list of videos was not read")
     if not found.expected:

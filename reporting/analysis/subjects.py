@@ -90,13 +90,16 @@ def normal_operation(evidence: Evidence) -> ScenarioRecord | None:
 
 
 def most_files_checked(evidence: Evidence) -> ScenarioRecord | None:
-    """The scenario whose jobs had most files compared with their manifest."""
+    """The scenario with most files compared with their manifest; of a server without manifests, most files opened."""
     files = {
-        scenario.name: sum(job.files or 0 for job in evidence.scenario_jobs(scenario.name))
+        scenario.name: (
+            sum(job.files or 0 for job in evidence.scenario_jobs(scenario.name)),
+            sum(evidence.foreign and evidence.video(job) is not None for job in evidence.scenario_jobs(scenario.name)),
+        )
         for scenario in evidence.scenarios(RELIABILITY)
     }
     best = max(evidence.scenarios(RELIABILITY), key=lambda scenario: files[scenario.name], default=None)
-    return best if best and files[best.name] else None
+    return best if best and any(files[best.name]) else None
 
 
 # ---- performance ----------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from functools import cached_property
 from reelbench.loadgen.record.jobs import CallRecord, JobRecord, Outcome, RequestRecord
 from reelbench.loadgen.record.run import CaseRecord, FaultRecord, RunRecord, ScenarioRecord
 from reelbench.loadgen.record.stack import StackRecord
+from reelbench.loadgen.record.videos import VideoRecord
 from reelbench.reporting.catalogue.prices import Prices
 from reelbench.reporting.catalogue.sli import Catalogue, Objective, Role
 from reelbench.reporting.evidence.measurements import Measurement, Measurements, SampleSeries
@@ -29,6 +30,8 @@ class Evidence:
     requests: tuple[RequestRecord, ...] = ()
     calls: tuple[CallRecord, ...] = ()
     """Calls that reached a provider, as the provider counted them."""
+    videos: tuple[VideoRecord, ...] = ()
+    """Downloaded files that were opened."""
     stack: StackRecord | None = None
     catalogue: Catalogue
     measurements: Measurements
@@ -80,6 +83,23 @@ class Evidence:
     def scenario_times(self, scenario: str) -> list[float]:
         """Return the response times of the completed measured jobs of a scenario, in seconds."""
         return [job.done - job.due for job in self.scenario_jobs(scenario) if job.outcome is Outcome.COMPLETED]
+
+    @cached_property
+    def _videos(self) -> dict[tuple[str, str, int], VideoRecord]:
+        return {(video.scenario, video.case, video.index): video for video in self.videos}
+
+    def video(self, job: JobRecord) -> VideoRecord | None:
+        """Return what the file of a job holds; None when it was not opened."""
+        return self._videos.get((job.scenario, job.case, job.index))
+
+    def broken(self, job: JobRecord) -> bool:
+        """Return True for a completed job whose file does not decode to its end."""
+        found = self.video(job)
+        return job.outcome is Outcome.COMPLETED and found is not None and not found.playable
+
+    def succeeded(self, job: JobRecord) -> bool:
+        """Return True for a completed job whose file is not known to be broken."""
+        return job.outcome is Outcome.COMPLETED and not self.broken(job)
 
     def case_requests(self, scenario: str, case: str) -> int:
         """Return the number of HTTP requests of the measured jobs of a case."""

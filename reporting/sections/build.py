@@ -10,8 +10,8 @@ from reelbench.reporting.analysis.verdicts import Analysis
 from reelbench.reporting.document.report import Report, Section
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.sections import key_metrics, outliers, principles, provenance, verdict
-from reelbench.reporting.sections.performance import load, mlperf, open_loop, parts_of_a_job, scalability
+from reelbench.reporting.sections import key_metrics, outliers, principles, provenance, verdict, video_files
+from reelbench.reporting.sections.performance import load, mlperf, open_loop, parts_of_a_job, scalability, videos
 from reelbench.reporting.sections.recommendations import recommend
 from reelbench.reporting.sections.reliability import breaker, outcomes, retries, score, stored_jobs
 from reelbench.reporting.sections.reliability import recommendations as hardening
@@ -29,6 +29,8 @@ class Plan:
     key_metrics: SectionFunction
     sections: tuple[SectionFunction, ...]
     method: tuple[str, ...] = ()
+    own_method: tuple[str, ...] = ()
+    """Sentences on the method that hold only for the service of this project."""
     appendices: tuple[SectionFunction, ...] = ()
 
 
@@ -45,6 +47,9 @@ PLANS = {
             load.check_of_littles_law,
             load.throughput,
             open_loop.section,
+            videos.section,
+            partial(video_files.section, dimension=Dimension.PERFORMANCE),
+            partial(videos.caching_check, dimension=Dimension.PERFORMANCE),
             parts_of_a_job.api_latency,
             parts_of_a_job.stages,
             parts_of_a_job.critical_path,
@@ -62,11 +67,12 @@ PLANS = {
             outcomes.partial_failures,
             outcomes.cancellation,
             stored_jobs.integrity,
+            partial(video_files.section, dimension=Dimension.RELIABILITY),
             partial(outliers.section, dimension=Dimension.RELIABILITY),
             score.section,
-            partial(recommend, "Recommendations", hardening.RULES),
+            hardening.recommendations,
         ),
-        method=(
+        own_method=(
             (
                 "**Times of recovery** come from recorded events (fault confirmed on and lifted, changes of the "
                 "breaker's state, ends of jobs), never from scraped state, which misses short states. An outage "
@@ -78,6 +84,8 @@ PLANS = {
                 "sent between an opening and the next probe and arrived in between; a call without a time of sending "
                 "counts as a violation."
             ),
+        ),
+        method=(
             (
                 "**Intervals** of losses, duplicates, corruption and leftovers are exact (Clopper and Pearson), of "
                 "other shares Wilson's, of means Student's t, of differences of means Welch's t; all 95 %, two-sided."
@@ -92,6 +100,7 @@ PLANS = {
             network.section,
             optimizations.pooling,
             caching.section,
+            partial(videos.caching_check, dimension=Dimension.RESOURCES),
             memory.leak_section,
             cost.section,
             optimizations.section,
@@ -141,11 +150,11 @@ def build_report(evidence: Evidence, analysis: Analysis, dimension: Dimension) -
         plan.key_metrics(evidence),
         verdict.objectives(evidence, analysis),
         *(section(evidence) for section in plan.sections),
-        provenance.reconciliation(analysis),
+        provenance.reconciliation(evidence, analysis),
         principles.section(evidence, analysis, dimension),
         provenance.environment(evidence),
         provenance.workload(evidence, dimension),
-        provenance.method(evidence, *plan.method),
+        provenance.method(evidence, *(() if evidence.foreign else plan.own_method), *plan.method),
         provenance.queries(evidence, dimension),
         *(section(evidence) for section in plan.appendices),
     )

@@ -62,11 +62,13 @@ def reliability(evidence: Evidence) -> Section:
     normal, saved = success(evidence), retries.recovered(evidence)
     mttr = recovery(breaker.provider_outages(evidence))
     off = ", the breaker was off" if evidence.switched_off("breaker") else ""
-    items = (
-        f"Success rate in normal operation: {text.quoted(normal) if normal else NO_DATA}.",
+    items = [f"Success rate in normal operation: {text.quoted(normal) if normal else NO_DATA}."]
+    if evidence.foreign and mttr is None and saved is None:
+        return _section(evidence, "cite it with environment and method", items)
+    items += [
         f"MTTR of a provider outage: {breaker.mean_time(mttr) if mttr else NO_DATA + off}.",
         f"Recovery rate of transient failures: {text.quoted(saved) if saved else NO_DATA}.",
-    )
+    ]
     return _section(evidence, "cite them with environment and method", items)
 
 

@@ -182,7 +182,7 @@ def method(evidence: Evidence, *more: str) -> Section:
     return Section("Method", (Bullets(tuple(items)),))
 
 
-def reconciliation(analysis: Analysis) -> Section:
+def reconciliation(evidence: Evidence, analysis: Analysis) -> Section:
     """Return every count next to the client's log."""
     rows = tuple(
         (
@@ -205,9 +205,10 @@ def reconciliation(analysis: Analysis) -> Section:
         if differences
         else "Every available source counts the same jobs as the client's log."
     )
+    words = "" if evidence.foreign else " *Completed* in the client's log is *completed* or *partial* in the service."
     sentence = (
-        f"{lead} *Completed* in the client's log is *completed* or *partial* in the service. Where the client does not "
-        "know the end of a job (error, timeout, aborted), the count may lie in a range. Missing sources are skipped."
+        f"{lead}{words} Where the client does not know the end of a job (error, timeout, aborted), or the server "
+        "removed it, the count may lie in a range. Missing sources are skipped."
     )
     columns = ("Scenario", "Source", "Counted", "Client's log", "Found", "Result")
     return Section("Reconciliation", (Paragraph(sentence), Table(columns, rows, numeric=("Client's log", "Found"))))

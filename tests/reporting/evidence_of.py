@@ -10,6 +10,7 @@ import msgspec
 from reelbench.loadgen.record.jobs import JobRecord
 from reelbench.loadgen.record.run import RunRecord
 from reelbench.loadgen.record.stack import ComponentRecord, StackRecord
+from reelbench.loadgen.record.videos import VideoRecord
 from reelbench.reporting.catalogue.prices import load_prices
 from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.evidence.buckets import Bound
@@ -54,6 +55,7 @@ def evidence(
     measurements: Sequence[Measurement] = (),
     service: bool = True,
     spans: Mapping[RootKey, int] | None = None,
+    videos: Sequence[VideoRecord] = (),
 ) -> Evidence:
     components = (
         ComponentRecord("loadgen", version="0.1.0"),
@@ -64,6 +66,7 @@ def evidence(
         run=run or made.run,
         jobs=tuple(made.jobs if jobs is None else jobs),
         requests=tuple(made.requests),
+        videos=tuple(videos),
         stack=StackRecord(schema_version=1, kind="embedded", components=components, settled=True, settled_at=1.0),
         measurements=Measurements(
             run_id=made.run.run_id, instant=1.0, window="9s", prometheus=True, measurements=tuple(measurements)
