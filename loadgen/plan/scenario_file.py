@@ -142,12 +142,38 @@ def _check_case(case: Any) -> Iterator[str]:
             count = iterations.get(profile)
             if _is_count(count) and 0 < count < users:
                 yield f"iterations.{profile}: is {count}, fewer than the {users} virtual users; give each a job"
+    faults = case.get("faults")
+    for number, fault in enumerate(faults if isinstance(faults, list) else ()):
+        if isinstance(fault, dict):
+            yield from (f"faults.{number}.what{problem}" for problem in _check_what(fault.get("what")))
     try:
         valid = Case.model_validate(case)
     except ValidationError:
         return  # its errors are reported with those of the whole file
     yield from fault_problems(valid)
     yield from arrival_problems(valid)
+
+
+def _check_what(what: Any) -> Iterator[str]:
+    """Check that a fault is one of the three sorts, and complete."""
+    if not isinstance(what, dict):
+        return
+    sorts = [
+        names
+        for names in (["target", "kind"], ["command"], ["network"])
+        if any(what.get(name) is not None for name in names)
+    ]
+    if not sorts:
+        yield ": names no fault; add target and kind, a command, or network"
+    elif len(sorts) > 1:
+        yield f": has {' and '.join(names[0] for names in sorts)}; keep one, and make the other a fault of its own"
+    elif sorts == [["target", "kind"]]:
+        yield from (f".{key}: is missing; add it" for key in sorts[0] if what.get(key) is None)
+    command = what.get("command")
+    if isinstance(command, dict):
+        yield from (
+            f".command.{key}: is empty; name the program" for key in ("start", "stop") if command.get(key) in ([], "")
+        )
 
 
 def _is_missing(case: dict[str, Any], key: str) -> bool:
