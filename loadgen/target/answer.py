@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final, Generic, TypeVar
 
@@ -63,7 +64,7 @@ class Answer:
         self.size = 0
         self.error: str | None = None
 
-    def head(self, status: int, media_type: str) -> None:
+    def head(self, status: int, media_type: str, headers: Mapping[str, str]) -> None:  # noqa: ARG002 - the interface
         """Store status and media type; bodies of all statuses but 200 are kept, as they explain the refusal."""
         self.seen, self.media_type = status, media_type
         self._keep = self._keep or status != HTTPStatus.OK
