@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from reelbench.loadgen.allowed_faults import directory_of, fault_errors, secret_variables
 from reelbench.loadgen.document import Document, DocumentError, read_document
 from reelbench.loadgen.option_line import Options
 from reelbench.loadgen.plan.scenario import PROFILES, Profile, Scenario
@@ -34,6 +35,10 @@ class Settings:
     """Whether the user named the scenarios; impossible scenarios of a default choice are left out."""
     rendezvous: str | None = None
     """URL of the store that coordinates replicas; None: this generator runs the whole plan."""
+    directory: Path = Path()
+    """Folder in which the commands of faults run: that of the scenario files."""
+    secret_variables: frozenset[str] = frozenset()
+    """Environment variables that hold a secret, regardless of their names."""
     server: TargetFile | None = None
     """How to speak to the target; None: a target of which nothing is said, whose manners are found out."""
 
@@ -65,6 +70,7 @@ def check_options(
     if chosen is None:
         errors.append(f"--profile: {options.profile!r} is unknown; use {', '.join(PROFILES)}")
     errors += _name_errors(run_id, rendezvous)
+    errors += fault_errors(scenarios, options, rendezvous)
     if options.seed < 0:
         errors.append(f"--seed: is {options.seed}; use 0 or more")
     server = _server(options, errors)
@@ -92,6 +98,8 @@ def check_options(
         providers=providers,
         named=bool(options.scenario),
         rendezvous=rendezvous,
+        directory=directory_of(options),
+        secret_variables=secret_variables(options, server),
         server=server,
     )
 

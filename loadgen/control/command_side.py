@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +11,7 @@ from reelbench.loadgen.control.command import run_command
 from reelbench.loadgen.control.guard import Guard
 from reelbench.loadgen.control.secrets import secrets, without_secrets
 from reelbench.loadgen.control.side import Applied, FaultState, SideError
-from reelbench.loadgen.plan.fault_plan import PlannedCommand, PlannedFault, commands
-from reelbench.loadgen.plan.scenario import Scenario
+from reelbench.loadgen.plan.fault_plan import PlannedCommand, PlannedFault
 from reelbench.loadgen.record.run_files import COMMANDS_DIR
 
 
@@ -107,22 +104,6 @@ class CommandSide:
         about = {"REELBENCH_SCENARIO": fault.scenario, "REELBENCH_CASE": fault.case, "REELBENCH_FAULT": part}
         own = {name: value for name, value in self.variables.items() if not name.startswith("OTEL_")}
         return without_secrets(own, self.secret, keep=_command(fault).environment) | dict(self.about) | about
-
-
-def missing_programs(scenarios: Sequence[Scenario], directory: Path, path: str) -> list[str]:
-    """Return one sentence for each program of the commands that is not there."""
-    found = dict.fromkeys(
-        argv[0]
-        for scenario in scenarios
-        for command in commands(scenario)
-        for argv in (command.start, command.stop)
-        if argv
-    )
-    return [
-        f"the program {name!r} of a command is not there or not executable; install it, or correct the scenario file"
-        for name in found
-        if shutil.which(str(directory / name) if os.sep in name else name, path=path) is None
-    ]
 
 
 def _command(fault: PlannedFault) -> PlannedCommand:

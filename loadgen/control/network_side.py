@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from reelbench.loadgen.control.guard import Guard
 from reelbench.loadgen.control.side import Applied, FaultState
-from reelbench.loadgen.control.toxiproxy import Toxic, Toxiproxy, listen_address, open_toxiproxy, reachable
+from reelbench.loadgen.control.toxiproxy import (
+    Toxic,
+    Toxiproxy,
+    ToxiproxyError,
+    listen_address,
+    open_toxiproxy,
+    reachable,
+)
+from reelbench.loadgen.http.transport import Request, Transport, TransportError, open_transport
 from reelbench.loadgen.plan.fault_plan import PlannedFault
 
 _TYPES = {"latency": "latency", "bandwidth": "bandwidth", "timeout": "timeout", "reset": "reset_peer"}
 """Kinds of fault to types of toxics."""
 _PORTS = {"http": 80, "https": 443}
+LATENCY_REQUESTS = 20
+LATENCY_SECONDS = 20.0
 
 
 @dataclass(slots=True)
@@ -83,8 +95,44 @@ async def open_network(target: str, environment: Mapping[str, str], guard: Guard
             address = reachable(toxiproxy.url, made.listen)
             yield NetworkSide(toxiproxy, name, address, await toxiproxy.version())
         finally:
-            await toxiproxy.delete(name)
+            with suppress(ToxiproxyError):  # one that is gone has no proxy any more
+                await toxiproxy.delete(name)
             guard.done(entry)
+
+
+async def added_latency(target: str, address: tuple[str, int]) -> tuple[list[float], list[float]]:
+    """Return the seconds of small requests to a target, without and with its proxy, in alternation.
+
+    Both are empty when a request got no answer.
+    """
+    ways: list[tuple[Transport, list[float]]] = [
+        (open_transport(target, 1), []),
+        (open_transport(target, 1, dial=address), []),
+    ]
+    try:
+        async with asyncio.timeout(LATENCY_SECONDS):
+            for number in range(LATENCY_REQUESTS + 1):
+                for transport, seconds in ways:
+                    begun = time.monotonic()
+                    await transport.exchange(Request("GET", "/v1/videos?limit=1", {}), _Ignored())
+                    if number:  # the first one opens the connection
+                        seconds.append(time.monotonic() - begun)
+    except (TransportError, TimeoutError):
+        return [], []
+    finally:
+        for transport, _ in ways:
+            await transport.close()
+    return ways[0][1], ways[1][1]
+
+
+class _Ignored:
+    """A receiver that keeps nothing of an answer."""
+
+    def head(self, status: int, media_type: str, headers: Mapping[str, str]) -> None:
+        """Ignore the head."""
+
+    def data(self, chunk: bytes) -> None:
+        """Ignore a part of the body."""
 
 
 def toxic_of(fault: PlannedFault, name: str) -> Toxic:

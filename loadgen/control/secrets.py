@@ -44,5 +44,10 @@ def hide(text: str, values: Collection[str]) -> str:
     return _USER_INFO.sub(f"{HIDDEN}@", text)
 
 
+def without_user(url: str) -> str:
+    """Return a URL without user name and password."""
+    return _USER_INFO.sub("", url)
+
+
 def _holds(name: str, named: Collection[str]) -> bool:
     return name in named or is_secret(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -22,9 +23,9 @@ _PART = 64 * 1024
 class AiohttpTransport:
     """A session of aiohttp."""
 
-    def __init__(self, url: str, connections: int) -> None:
+    def __init__(self, url: str, connections: int, *, dial: tuple[str, int] | None = None) -> None:
         """Prepare the session without connecting; arguments as for `Http1Transport`."""
-        self._url = url
+        self._url, self._server_name, self._fixed = (url, None, {}) if dial is None else _dialled(url, dial)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=KEEPALIVE_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -34,7 +35,7 @@ class AiohttpTransport:
 
     async def exchange(self, request: Request, receiver: Receiver) -> None:
         """Implement `Transport.exchange`."""
-        headers = dict(request.headers)
+        headers = self._fixed | dict(request.headers)
         data = None
         if request.body:
             headers["Content-Length"] = str(sum(map(len, request.body)))
@@ -46,6 +47,7 @@ class AiohttpTransport:
                 headers=headers,
                 data=data,
                 allow_redirects=False,
+                server_hostname=self._server_name,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=request.silence),
             ) as response:
                 known = {name: response.headers[name] for name in HEADERS if name in response.headers}
@@ -58,6 +60,16 @@ class AiohttpTransport:
     async def close(self) -> None:
         """Implement `Transport.close`."""
         await self._session.close()
+
+
+def _dialled(url: str, dial: tuple[str, int]) -> tuple[str, str | None, dict[str, str]]:
+    """Return the URL with another host and port, the name that TLS asks for, and the Host header of the original."""
+    parts = urlsplit(url)
+    host = f"[{dial[0]}]" if ":" in dial[0] else dial[0]
+    original = parts.netloc.rpartition("@")
+    user = f"{original[0]}@" if original[1] else ""
+    there = parts._replace(netloc=f"{user}{host}:{dial[1]}").geturl()
+    return there, parts.hostname, {"Host": original[2]}
 
 
 async def _parts(body: Sequence[bytes]) -> AsyncIterator[bytes]:

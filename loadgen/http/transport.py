@@ -89,18 +89,20 @@ def reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def open_transport(url: str, connections: int) -> Transport:
+def open_transport(url: str, connections: int, *, dial: tuple[str, int] | None = None) -> Transport:
     """Return a client for a base URL, in a running loop.
 
     Args:
         url: http or https.
         connections: the most connections that may be open.
+        dial: host and port to connect to instead of those of the URL, such as a TCP proxy before them; the Host header
+            and the name in TLS stay those of the URL.
     """
     # Imported here: each implementation imports the types above, and aiohttp takes a quarter of the start-up time.
     if urlsplit(url).scheme == "https":
         from reelbench.loadgen.http.aiohttp import AiohttpTransport  # noqa: PLC0415
 
-        return AiohttpTransport(url, connections)
+        return AiohttpTransport(url, connections, dial=dial)
     from reelbench.loadgen.http.http1 import Http1Transport  # noqa: PLC0415
 
-    return Http1Transport(url, connections)
+    return Http1Transport(url, connections, dial=dial)

@@ -64,7 +64,9 @@ UNTRACED: Final = Call(context=Context(), observe=lambda _: None, traceparent=""
 class Target:
     """A client with one connection pool; use as an asynchronous context manager."""
 
-    def __init__(self, url: str, *, connections: int, clock: Clock, tracer: Tracer) -> None:
+    def __init__(
+        self, url: str, *, connections: int, clock: Clock, tracer: Tracer, dial: tuple[str, int] | None = None
+    ) -> None:
         """Prepare a client.
 
         Args:
@@ -72,9 +74,11 @@ class Target:
             connections: size of the pool; must cover all jobs in flight, else requests wait for a connection.
             clock: source of all timestamps.
             tracer: creates the CLIENT spans.
+            dial: host and port to connect to instead of those of the URL: a TCP proxy before the target.
         """
         self._url = url.rstrip("/")
         self._connections = connections
+        self._dial = dial
         self._clock = clock
         self._tracer = tracer
         self._form = Form()
@@ -83,7 +87,7 @@ class Target:
         """Whether the target has ``/wait``; None until the first use."""
 
     async def __aenter__(self) -> Self:
-        self._transport = open_transport(self._url, self._connections)
+        self._transport = open_transport(self._url, self._connections, dial=self._dial)
         return self
 
     async def __aexit__(self, *_: object) -> None:
