@@ -155,8 +155,8 @@ def side_of(target: FaultTarget | Literal["command", "network"]) -> Side:
 
 def commands(scenario: Scenario) -> tuple[CommandSpec, ...]:
     """Return the commands of the faults of a scenario."""
-    whats = (fault.what for case in scenario.cases for fault in case.faults)
-    return tuple(what.command for what in whats if what.command is not None)
+    found = (fault.what for case in scenario.cases for fault in case.faults)
+    return tuple(what.command for what in found if what.command is not None)
 
 
 def windows(faults: tuple[PlannedFault, ...]) -> tuple[Window, ...]:

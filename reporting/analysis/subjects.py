@@ -60,6 +60,11 @@ def store_outages(evidence: Evidence) -> list[ScenarioRecord]:
     return _with_fault(evidence, lambda fault: fault.target == STORE)
 
 
+def outside_faults(evidence: Evidence) -> list[ScenarioRecord]:
+    """Scenarios with a fault from outside that began: a command of the user's, or a fault of the network."""
+    return _with_fault(evidence, lambda fault: fault.outside and fault.error is None)
+
+
 def retried_errors(evidence: Evidence) -> list[tuple[str, str]]:
     """Scenario and provider of every fault that makes a share of the calls fail in a way that a retry can cure."""
     found = evidence.faults(*names(evidence.scenarios(RELIABILITY)))
@@ -68,7 +73,9 @@ def retried_errors(evidence: Evidence) -> list[tuple[str, str]]:
 
 def refused_calls(evidence: Evidence) -> list[ScenarioRecord]:
     """Scenarios in which a provider refused calls with a permanent error: no retry helps, and scenes fail."""
-    return _with_fault(evidence, lambda f: f.target != STORE and f.kind == "error" and not transient(f))
+    return _with_fault(
+        evidence, lambda f: not f.outside and f.target != STORE and f.kind == "error" and not transient(f)
+    )
 
 
 def cancellations(evidence: Evidence) -> list[ScenarioRecord]:
@@ -243,6 +250,7 @@ def _only(*found: ScenarioRecord | Subject | None) -> list[str]:
 
 EVIDENT: dict[Evident, Callable[[Evidence], list[str]]] = {
     Evident.PROVIDER_OUTAGE: lambda evidence: names(provider_outages(evidence)),
+    Evident.OUTSIDE_FAULT: lambda evidence: names(outside_faults(evidence)),
     Evident.STORE_OUTAGE: lambda evidence: names(store_outages(evidence)),
     Evident.CANCELLATION: lambda evidence: names(cancellations(evidence)),
     Evident.STORED_JOBS: lambda evidence: names(
@@ -272,7 +280,7 @@ def _with_job(evidence: Evidence, holds: Callable[[JobRecord], bool]) -> list[Sc
 
 
 def _retried(fault: FaultRecord) -> bool:
-    return fault.target != STORE and fault.rate < 1 and fault.kind in FAILING and transient(fault)
+    return not fault.outside and fault.target != STORE and fault.rate < 1 and fault.kind in FAILING and transient(fault)
 
 
 def _plain(evidence: Evidence, scenario: ScenarioRecord, case: CaseRecord) -> bool:

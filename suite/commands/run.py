@@ -17,8 +17,10 @@ from reelbench.exit_code import ExitCode
 from reelbench.loadgen.option_line import Options, with_options
 from reelbench.loadgen.options import OptionsError, check_options, is_base_url
 from reelbench.loadgen.target.target import check_target
+from reelbench.stack.binaries import cache_folder
 from reelbench.stack.external import VARIABLES, find_external
 from reelbench.stack.processes import Forwarding
+from reelbench.stack.tools import toxiproxy_environment
 from reelbench.suite.commands.console import RUNS, fail, say
 from reelbench.suite.measuring import FAILURES, Load, explain, measure
 from reelbench.suite.series import NAMES, ablate_errors, parse_ablate, run_series
@@ -62,6 +64,7 @@ def main(
         wrong += ablate_errors(without)
         if wrong:
             fail(ExitCode.USAGE, wrong)
+        os.environ.update(toxiproxy_environment(os.environ, cache_folder()))
         if target:
             asyncio.run(check_target(target))
         external = None if target or embedded else find_external(say)
