@@ -16,6 +16,9 @@ from reelbench.loadgen.plan.scenario_file import ScenarioError, load_folder
 from reelbench.loadgen.record.journal import occupied
 from reelbench.loadgen.target.target_file import TargetFile, TargetFileError, load_preset, load_target_file
 
+LONGEST_JOB = 86_400
+SHORTEST_POLL, LONGEST_POLL = 0.01, 600
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -41,6 +44,12 @@ class Settings:
     """Environment variables that hold a secret, regardless of their names."""
     server: TargetFile | None = None
     """How to speak to the target; None: a target of which nothing is said, whose manners are found out."""
+    model: str | None = None
+    """Model that every job names; None: that of the target file, if it has one."""
+    time_limit: float | None = None
+    """Seconds until a job is given up; None: as the target file or the scenario says."""
+    poll_interval: float | None = None
+    """Seconds between two polls; None: as the target file or the scenario says."""
 
 
 class OptionsError(Exception):
@@ -74,6 +83,7 @@ def check_options(
     if options.seed < 0:
         errors.append(f"--seed: is {options.seed}; use 0 or more")
     server = _server(options, errors)
+    errors += _manner_errors(options, server)
     target = _target(options, server, errors)
     if providers is not None and not is_base_url(providers):
         errors.append(f"--providers: {providers!r} is not a base URL; write it like http://127.0.0.1:9000")
@@ -101,6 +111,9 @@ def check_options(
         directory=directory_of(options),
         secret_variables=secret_variables(options, server),
         server=server,
+        model=options.model,
+        time_limit=options.time_limit,
+        poll_interval=options.poll_interval,
     )
 
 
@@ -159,6 +172,20 @@ def _server(options: Options, errors: list[str]) -> TargetFile | None:
         option = "--target-file" if options.target_file is not None else "--preset"
         errors += [f"{option}: {line}" for line in error.errors]
         return None
+
+
+def _manner_errors(options: Options, server: TargetFile | None) -> list[str]:
+    """Return the mistakes in the model and in the times of a job."""
+    errors = []
+    if options.model is not None and not options.model.strip():
+        errors.append("--model: is empty; name a model, or leave the option out")
+    if server is not None and server.create.model_required and not (options.model or server.create.model):
+        errors.append(f"--model: is missing; {server.title} refuses jobs that name no model")
+    if options.time_limit is not None and not 0 < options.time_limit <= LONGEST_JOB:
+        errors.append(f"--time-limit: is {options.time_limit:g}; use seconds above 0 and up to {LONGEST_JOB:,}")
+    if options.poll_interval is not None and not SHORTEST_POLL <= options.poll_interval <= LONGEST_POLL:
+        errors.append(f"--poll-interval: is {options.poll_interval:g}; use {SHORTEST_POLL:g} to {LONGEST_POLL} seconds")
+    return errors
 
 
 def is_base_url(text: str) -> bool:

@@ -93,15 +93,6 @@ def needs(scenario: Scenario) -> frozenset[Need]:
     return frozenset(found | {"switches"}) if any(case.toggles.given() for case in scenario.cases) else frozenset(found)
 
 
-async def default_choice(scenarios: Sequence[Scenario], service: AdminClient) -> list[Scenario]:
-    """Return the scenarios that run when none is named: some do not run against the bundled service.
-
-    Args:
-        scenarios: all of them.
-        service: admin client of the target; the bundled service answers to it.
-    """
-    try:
-        await service.state()
-    except AdminError:
-        return list(scenarios)
-    return [scenario for scenario in scenarios if scenario.default_for == "every_target"]
+def default_choice(scenarios: Sequence[Scenario], *, ours: bool | None) -> list[Scenario]:
+    """Return the scenarios that run when none is named: some do not run against the bundled service."""
+    return [scenario for scenario in scenarios if scenario.default_for == "every_target" or ours is False]

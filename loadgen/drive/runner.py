@@ -99,7 +99,8 @@ class Runner:
         ended_at = self.clock.now()
         for name in await self.faults.lift_rest():
             self.view.say(f"warning: fault {name} was still in force after {scenario.name}; it is lifted now")
-        audit = await run_unless(self.stop.aborted, self.observer.audit())
+        ours = self.target.ours is not False
+        audit = await run_unless(self.stop.aborted, self.observer.audit()) if ours else None
         store = await run_unless(self.stop.aborted, count_store(self.target, self.recorder.stored, started))
         self.head.update_scenario(position, state=self._state(), ended=ended_at, store=store, audit=audit)
 

@@ -17,6 +17,7 @@ from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.control.admin_client import AdminClient
 from reelbench.loadgen.control.command_side import CommandSide
 from reelbench.loadgen.control.faults import FaultError, Injector
+from reelbench.loadgen.control.fitting import Chosen, fitted
 from reelbench.loadgen.control.guard import Guard
 from reelbench.loadgen.control.network_side import NetworkSide, added_latency, open_network
 from reelbench.loadgen.control.observer import Observer
@@ -99,7 +100,14 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
     connections = max(most_in_flight(case, share) for scenario in settings.scenarios for case in scenario.cases)
     async with AsyncExitStack() as stack:
         target = await stack.enter_async_context(
-            Target(settings.target, connections=connections + SPARE_CONNECTIONS, clock=clock, tracer=tracer)
+            Target(
+                settings.target,
+                connections=connections + SPARE_CONNECTIONS,
+                clock=clock,
+                tracer=tracer,
+                server=settings.server,
+                model=settings.model,
+            )
         )
         await run_unless(stop.requested, target.check())
         if stop.requested.is_set():
@@ -108,10 +116,12 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
         offered: dict[Side, AdminClient] = {"service": service}
         if settings.providers is not None:
             offered["providers"] = await stack.enter_async_context(AdminClient(settings.providers))
-        wanted = settings.scenarios if settings.named else await default_choice(settings.scenarios, service)
+        wanted = settings.scenarios if settings.named else default_choice(settings.scenarios, ours=target.ours)
         guard = stack.enter_context(Guard())
         network, without = await _network(wanted, settings.target, guard, stack)
-        scenarios, admin = await preflight(wanted, offered, named=settings.named, say=view.say, network=without)
+        possible, admin = await preflight(wanted, offered, named=settings.named, say=view.say, network=without)
+        pace = Chosen(time_limit=settings.time_limit, poll_interval=settings.poll_interval)
+        scenarios = fitted(possible, target, pace, settings.document, named=settings.named, say=view.say)
         interval = telemetry.interval()
         plan = plan_run(scenarios, settings.profile, settings.seed)
         faults = plan_all_faults(scenarios, settings.profile, settings.seed)
@@ -133,9 +143,10 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             scenarios=[pending(scenario, settings.profile, plan, share, interval) for scenario in scenarios],
             faults=[],
             proxy=await _proxy_record(network, scenarios, settings.target),
+            server=target.record(),
         )
         with Journal(settings.run_dir, encoded) as journal, view:
-            head = RunHead(run, journal)
+            head = RunHead(run, journal, target.record)
             recorder = Recorder(
                 run_id=settings.run_id, journal=journal, metrics=Metrics(metrics.get_meter("loadgen")), view=view
             )
@@ -148,15 +159,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             )
             proxied = None
             if network is not None:
-                behind = await stack.enter_async_context(
-                    Target(
-                        settings.target,
-                        connections=connections + SPARE_CONNECTIONS,
-                        clock=clock,
-                        tracer=tracer,
-                        dial=network.address,
-                    )
-                )
+                behind = await stack.enter_async_context(target.through(network.address))
                 steps = Steps(settings.run_id, settings.document, behind, clock)
                 proxied = dataclasses.replace(jobs, steps=steps)
             injector = Injector(_sides(settings, admin, network, guard), clock, view.say, head.faults_changed)

@@ -269,6 +269,12 @@ class Scenario(Strict):
     video: VideoSpec = Field(description="The video that every job requests.")
     time_limit: float = Field(gt=0, le=86_400, description="Seconds from sending a job to its outcome `timeout`.")
     poll_interval: float = Field(ge=0.01, le=600, description="Seconds between polls of a target without `/wait`.")
+    refused: Literal["retry", "record"] = Field(
+        default="retry",
+        description="What follows a create request that is answered with 429 or 503 and `Retry-After`: retry waits and "
+        "sends it again within the time limit, record ends the job as rejected, for scenarios that measure overload. "
+        "Without `Retry-After`, and on the service of this project, the job is always rejected.",
+    )
     cancel_after: CancelAfter | None = Field(
         default=None, description="Required by the step `cancel`, and only allowed with it."
     )
