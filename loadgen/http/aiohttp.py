@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from reelbench.loadgen.http.transport import (
     CONNECT_SECONDS,
     HEADERS,
     KEEPALIVE_SECONDS,
+    SLOW_STEPS,
     Receiver,
     Request,
     TransportError,
@@ -39,7 +41,7 @@ class AiohttpTransport:
         data = None
         if request.body:
             headers["Content-Length"] = str(sum(map(len, request.body)))
-            data = _parts(request.body)
+            data = _parts(request.body, request.send_rate)
         try:
             async with self._session.request(
                 request.method,
@@ -54,6 +56,8 @@ class AiohttpTransport:
                 receiver.head(response.status, response.content_type, known)
                 async for chunk in response.content.iter_any():
                     receiver.data(chunk)
+                    if request.read_rate is not None:
+                        await asyncio.sleep(len(chunk) / request.read_rate)
         except (aiohttp.ClientError, OSError, ValueError) as problem:  # time-outs are OSErrors
             raise TransportError(" ".join(_reason(problem).split())) from problem
 
@@ -72,11 +76,14 @@ def _dialled(url: str, dial: tuple[str, int]) -> tuple[str, str | None, dict[str
     return there, parts.hostname, {"Host": original[2]}
 
 
-async def _parts(body: Sequence[bytes]) -> AsyncIterator[bytes]:
-    """Yield a body in parts, so writing a large one does not block the loop."""
+async def _parts(body: Sequence[bytes], rate: int | None) -> AsyncIterator[bytes]:
+    """Yield a body in parts, so writing a large one does not block the loop; with a rate, as fast as that."""
+    step = _PART if rate is None else max(1, min(_PART, rate // SLOW_STEPS))
     for part in body:
-        for start in range(0, len(part), _PART):
-            yield part[start : start + _PART]
+        for start in range(0, len(part), step):
+            if rate is not None:
+                await asyncio.sleep(step / rate)
+            yield part[start : start + step]
 
 
 def _reason(problem: Exception) -> str:

@@ -72,7 +72,7 @@ class Http1Transport:
             try:
                 connection = self._kept() or await self._connect()
                 reused = connection.used
-                await connection.exchange(head, request.body, receiver, request.silence)
+                await connection.exchange(head, request, receiver)
                 break
             except DisconnectedError:
                 if request.method == "POST" or not reused:

@@ -18,6 +18,9 @@ SILENCE_SECONDS: Final = 45.0
 # not be sent twice.
 KEEPALIVE_SECONDS: Final = 4.0
 
+SLOW_STEPS: Final = 10
+"""Writes per second of a body that is sent slowly."""
+
 NO_TYPE: Final = "application/octet-stream"
 """Media type of an answer without one."""
 
@@ -46,6 +49,10 @@ class Request(msgspec.Struct, frozen=True):
     """Parts of the body; large parts are never joined."""
     silence: float = SILENCE_SECONDS
     """Longest silence of the server in seconds, before its answer and within it."""
+    send_rate: int | None = None
+    """Bytes of the body per second; None: as fast as the server reads."""
+    read_rate: int | None = None
+    """Bytes of the answer per second; None: as fast as the server writes."""
 
 
 class Receiver(Protocol):

@@ -176,6 +176,14 @@ class Fault(Strict):
     what: FaultSpec = Field(description="Target and kind of the fault.")
 
 
+class SlowClients(Strict):
+    """Some jobs of a case have a slow client: in a closed case with as many virtual users, always the same ones."""
+
+    every: int = Field(ge=1, le=1_000, description="Every job of this number has a slow client, from the first on.")
+    send: int | None = Field(default=None, ge=1, le=100_000, description="Rate of sending the body, in kB per second.")
+    read: int | None = Field(default=None, ge=1, le=100_000, description="Rate of reading answers, in kB per second.")
+
+
 class Case(Strict):
     """One level of load.
 
@@ -231,6 +239,10 @@ class Case(Strict):
         description="Closed: minimum seconds between the intended starts of two jobs of a virtual user.",
     )
     faults: tuple[Fault, ...] = Field(default=(), strict=False, description="Fault plan of the case.")
+    slow_clients: SlowClients | None = Field(default=None, description="Clients that send or read slowly.")
+    steps: tuple[Step, ...] | None = Field(
+        default=None, strict=False, description="Requests of a job in this case instead of those of the scenario."
+    )
 
 
 class CancelAfter(Strict):
@@ -287,3 +299,8 @@ class Scenario(Strict):
     )
     cases: tuple[Case, ...] = Field(strict=False, description="Levels of load, run in order.")
     objectives: dict[str, float] = Field(description="Overrides of objectives in the catalogue: SLI id to value.")
+
+    @property
+    def every_step(self) -> frozenset[Step]:
+        """The steps of all cases."""
+        return frozenset(self.steps).union(*(case.steps or () for case in self.cases))

@@ -62,6 +62,10 @@ class Call(msgspec.Struct, frozen=True):
     """
     baggage: str = ""
     """Header; empty: no header."""
+    send_rate: int | None = None
+    """Bytes per second of a client that sends slowly."""
+    read_rate: int | None = None
+    """Bytes per second of a client that reads slowly."""
 
 
 UNTRACED: Final = Call(context=Context(), observe=lambda _: None, traceparent="")
@@ -145,7 +149,7 @@ class Wire:
         headers = {"Content-Type": media_type} if media_type else {}
         if call.baggage:
             headers["baggage"] = call.baggage
-        request = Request(operation.method, path, headers, body, silence)
+        request = Request(operation.method, path, headers, body, silence, call.send_rate, call.read_rate)
         if call.traceparent is not None:
             if call.traceparent:
                 headers["traceparent"] = call.traceparent

@@ -83,9 +83,28 @@ def cancellations(evidence: Evidence) -> list[ScenarioRecord]:
     return _with_job(evidence, lambda job: job.cancel_sent is not None)
 
 
+def unusual_load(evidence: Evidence) -> list[ScenarioRecord]:
+    """Scenarios without faults in which a case with arrivals, cancellations or slow clients follows a calm case."""
+    faulty = {fault.scenario for fault in evidence.run.faults}
+    return [
+        scenario
+        for scenario in evidence.scenarios(RELIABILITY)
+        if scenario.name not in faulty
+        and any(unusual(evidence, scenario, case) for case in scenario.cases)
+        and any(not unusual(evidence, scenario, case) for case in scenario.cases)
+    ]
+
+
+def unusual(evidence: Evidence, scenario: ScenarioRecord, case: CaseRecord) -> bool:
+    """Return whether the jobs of a case arrive by themselves, are cancelled, or have slow clients."""
+    jobs = evidence.case_jobs(scenario.name, case.name)
+    return case.model == "open" or any(job.cancel_sent is not None or job.slow_client for job in jobs)
+
+
 def normal_operation(evidence: Evidence) -> ScenarioRecord | None:
     """The first scenario without faults, cancellations and toggles, of those judged by the success rate if any is."""
-    disturbed = {fault.scenario for fault in evidence.run.faults} | set(names(cancellations(evidence)))
+    unquiet = [*cancellations(evidence), *unusual_load(evidence)]
+    disturbed = {fault.scenario for fault in evidence.run.faults} | set(names(unquiet))
     calm = [
         scenario
         for scenario in evidence.scenarios(RELIABILITY)
