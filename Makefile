@@ -40,7 +40,7 @@ coverage: $(VENV)/.dev ## branch coverage of the fast tests (about three minutes
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report --skip-covered
 
-stack-tools: $(VENV)/.runtime ## build Prometheus and the Collector as compose pins them, into the cache (needs Go)
+stack-tools: $(VENV)/.runtime ## build Prometheus and the Collector as compose pins them, and Toxiproxy, into the cache (needs Go)
 	@$(BIN)/python -m reelbench.stack.tools
 
 test-stack: $(VENV)/.dev ## test the configuration of the compose stack without containers (after stack-tools; TEMPO_BIN adds a Tempo)

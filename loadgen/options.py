@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from reelbench.loadgen.allowed_faults import directory_of, fault_errors, secret_variables
 from reelbench.loadgen.document import Document, DocumentError, read_document
 from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
 from reelbench.loadgen.option_line import Options
@@ -55,6 +56,10 @@ class Settings:
     """URL of the store that coordinates replicas; None: this generator runs the whole plan."""
     credentials: Credentials = NO_CREDENTIALS
     """What the target gets with each request; all secrets are in it."""
+    directory: Path = Path()
+    """Folder in which the commands of faults run: that of the scenario files."""
+    secret_variables: frozenset[str] = frozenset()
+    """Environment variables that hold a secret, regardless of their names."""
     server: TargetFile | None = None
     """How to speak to the target; None: a target of which nothing is said, whose manners are found out."""
     model: str | None = None
@@ -103,6 +108,7 @@ def check_options(
     errors += _name_errors(run_id, rendezvous)
     if rendezvous is not None and options.budget is not None:
         errors.append("--budget: does not go with --rendezvous, whose replicas share one plan; leave it out")
+    errors += fault_errors(scenarios, options, rendezvous)
     if options.seed < 0:
         errors.append(f"--seed: is {options.seed}; use 0 or more")
     server = _server(options, errors)
@@ -138,6 +144,8 @@ def check_options(
         providers=providers,
         named=bool(options.scenario),
         rendezvous=rendezvous,
+        directory=directory_of(options),
+        secret_variables=secret_variables(options, server),
         server=server,
         model=options.model,
         time_limit=options.time_limit,

@@ -15,7 +15,7 @@ import msgspec
 
 from reelbench.loadgen.plan.arrivals import arrivals
 from reelbench.loadgen.plan.fault_plan import PlannedFault
-from reelbench.loadgen.plan.scenario import Case, Profile, Scenario, Step, VideoSpec
+from reelbench.loadgen.plan.scenario import Case, Profile, Scenario, SlowClients, Step, VideoSpec
 from reelbench.loadgen.record.run_files import to_line
 
 _METHODS = (
@@ -101,6 +101,10 @@ class PlannedJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Name of the image or video that the job uploads; None: the document, if jobs upload one."""
     verbatim: bool = False
     """True: the prompt is sent unchanged; else the run id is added to it."""
+    send_rate: int | None = None
+    """Bytes per second of a client that sends slowly."""
+    read_rate: int | None = None
+    """Bytes per second of a client that reads slowly."""
 
 
 def plan_run(scenarios: Iterable[Scenario], profile: Profile, seed: int) -> tuple[PlannedJob, ...]:
@@ -125,14 +129,16 @@ def plan_case(scenario: Scenario, case: Case, profile: Profile, seed: int) -> tu
             case=case.name,
             index=index,
             warmup=index < warmup,
-            steps=scenario.steps,
+            steps=case.steps or scenario.steps,
             encoding=_encoding(scenario, index),
             prompt=_prompt(_origin(scenario, case, profile, seed, index)),
             seconds=scenario.video.seconds,
             size=scenario.video.size,
-            cancel_after=_cancel_after(scenario, f"{seed}:{scenario.name}:{case.name}:{index}:cancel"),
+            cancel_after=_cancel_after(scenario, case, f"{seed}:{scenario.name}:{case.name}:{index}:cancel"),
             intended_start=start,
             ask=_ask(scenario.video),
+            send_rate=_bytes(slow.send) if (slow := _slow(case, index - warmup)) else None,
+            read_rate=_bytes(slow.read) if slow else None,
         )
         for index, start in enumerate(starts)
     )
@@ -169,12 +175,22 @@ def _origin(scenario: Scenario, case: Case, profile: Profile, seed: int, index: 
     return f"{seed}:{scenario.name}:{case.name}:{index}"
 
 
-def _cancel_after(scenario: Scenario, place: str) -> float | None:
+def _cancel_after(scenario: Scenario, case: Case, place: str) -> float | None:
     bounds = scenario.cancel_after
-    if bounds is None:
+    if bounds is None or "cancel" not in (case.steps or scenario.steps):
         return None
     stream = random.Random(int.from_bytes(hashlib.sha256(place.encode()).digest()))
     return round(stream.uniform(bounds.earliest, bounds.latest), 6)
+
+
+def _slow(case: Case, number: int) -> SlowClients | None:
+    """Return the slow client of a measured job; None: a client as usual."""
+    slow = case.slow_clients
+    return slow if slow is not None and number >= 0 and number % slow.every == 0 else None
+
+
+def _bytes(kilobytes: int | None) -> int | None:
+    return None if kilobytes is None else kilobytes * 1_000
 
 
 def _encoding(scenario: Scenario, index: int) -> Literal["multipart", "json"]:

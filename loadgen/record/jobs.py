@@ -86,6 +86,8 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """What the server's answers say of its own work; None when they say nothing."""
     reference: str | None = None
     """Name of the uploaded file, where jobs upload different ones or none."""
+    slow_client: bool = False
+    """True when the plan let the client send or read slowly."""
 
 
 class ServerTimes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -10,6 +10,7 @@ A run is one folder, ``runs/<run_id>/``::
     calls.jsonl        one `CallRecord` per line, of the cases with faults and of resources; absent when there were none
     videos.jsonl       one `VideoRecord` per line, of the downloaded files that were opened; absent when there were none
     videos/            the files that were kept
+    commands/          what the commands of faults printed, one file per fault; absent without such faults
     measurements.json  what telemetry said, kept by the first export
 
 All instants are Unix time in seconds (float); all durations are seconds. Instants of one run come from one
@@ -39,6 +40,7 @@ CALLS_FILE = "calls.jsonl"
 VIDEOS_FILE = "videos.jsonl"
 MEASUREMENTS_FILE = "measurements.json"
 TRACES_DIR = "traces"
+COMMANDS_DIR = "commands"
 
 R = TypeVar("R", bound=msgspec.Struct)
 

@@ -58,6 +58,7 @@ class ReportSection(StrEnum):
     COMPONENTS = "components"
     ERROR_RECOVERY = "error_recovery"
     CIRCUIT_BREAKER = "circuit_breaker"
+    OUTSIDE_FAULTS = "outside_faults"
     STORE_OUTAGE = "store_outage"
     PARTIAL_FAILURES = "partial_failures"
     JOB_CANCELLATION = "job_cancellation"
@@ -139,6 +140,7 @@ class Evident(StrEnum):
     """What a scenario shows by its records; `reporting/analysis/subjects.py` has the code."""
 
     PROVIDER_OUTAGE = "provider_outage"
+    OUTSIDE_FAULT = "outside_fault"
     STORE_OUTAGE = "store_outage"
     CANCELLATION = "cancellation"
     STORED_JOBS = "stored_jobs"
@@ -157,6 +159,7 @@ class RecordFunction(StrEnum):
     CALLS_WHILE_OPEN = "calls_while_open"
     BREAKER_OPENED = "breaker_opened"
     MEAN_TIME_TO_RECOVERY = "mean_time_to_recovery"
+    MEAN_TIME_TO_RESTORATION = "mean_time_to_restoration"
     INTEGRITY_SHARE = "integrity_share"
     JOBS_LOST = "jobs_lost"
     MEMORY_PER_JOB = "memory_per_job"

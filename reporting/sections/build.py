@@ -13,7 +13,15 @@ from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.sections import key_metrics, outliers, principles, provenance, verdict, video_files
 from reelbench.reporting.sections.performance import load, mlperf, open_loop, parts_of_a_job, scalability, videos
 from reelbench.reporting.sections.recommendations import recommend
-from reelbench.reporting.sections.reliability import breaker, outcomes, retries, score, stored_jobs
+from reelbench.reporting.sections.reliability import (
+    breaker,
+    outcomes,
+    outside_faults,
+    retries,
+    score,
+    stored_jobs,
+    unusual_load,
+)
 from reelbench.reporting.sections.reliability import recommendations as hardening
 from reelbench.reporting.sections.resources import caching, cost, cpu, memory, network, optimizations
 from reelbench.reporting.sections.resources import recommendations as saving
@@ -63,6 +71,8 @@ PLANS = {
             outcomes.success_rate,
             retries.section,
             breaker.section,
+            outside_faults.section,
+            unusual_load.section,
             stored_jobs.store_outage,
             outcomes.partial_failures,
             outcomes.cancellation,

@@ -8,12 +8,13 @@ from reelbench.reporting.analysis import subjects
 from reelbench.reporting.analysis.cost import reference
 from reelbench.reporting.analysis.outages import recovery
 from reelbench.reporting.analysis.process_usage import idle_cores, job_seconds
+from reelbench.reporting.analysis.restoration import mean_time
 from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Bullets, Paragraph, Section
 from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.sections.performance import load, open_loop
-from reelbench.reporting.sections.reliability import breaker, retries
+from reelbench.reporting.sections.reliability import breaker, outside_faults, retries
 from reelbench.reporting.sections.reliability.outcomes import success
 from reelbench.reporting.sections.resources import caching, memory, network, optimizations
 from reelbench.reporting.sections.verdict import switched_off
@@ -62,7 +63,13 @@ def reliability(evidence: Evidence) -> Section:
     normal, saved = success(evidence), retries.recovered(evidence)
     mttr = recovery(breaker.provider_outages(evidence))
     off = ", the breaker was off" if evidence.switched_off("breaker") else ""
-    items = [f"Success rate in normal operation: {text.quoted(normal) if normal else NO_DATA}."]
+    outside = outside_faults.all_restorations(evidence)
+    times = mean_time(outside)
+    seen = outside_faults.mean_time_sentence(times) if times else NO_DATA
+    items = [
+        f"Success rate in normal operation: {text.quoted(normal) if normal else NO_DATA}.",
+        *((f"MTTR of a fault from outside, as clients saw it: {seen}.",) if outside else ()),
+    ]
     if evidence.foreign and mttr is None and saved is None:
         return _section(evidence, "cite it with environment and method", items)
     items += [

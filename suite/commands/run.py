@@ -21,8 +21,10 @@ from reelbench.loadgen.target.target import check_target
 from reelbench.reporting.analysis.objectives import canonical
 from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.catalogue.strict import near
+from reelbench.stack.binaries import cache_folder
 from reelbench.stack.external import VARIABLES, find_external
 from reelbench.stack.processes import Forwarding
+from reelbench.stack.tools import toxiproxy_environment
 from reelbench.suite.commands.console import RUNS, fail, say
 from reelbench.suite.measuring import FAILURES, Load, explain, measure
 from reelbench.suite.series import NAMES, ablate_errors, parse_ablate, run_series
@@ -69,6 +71,7 @@ def main(
         wrong += ablate_errors(without)
         if wrong:
             fail(ExitCode.USAGE, wrong)
+        os.environ.update(toxiproxy_environment(os.environ, cache_folder()))
         if settings:
             asyncio.run(
                 check_target(settings.target, settings.credentials, server=settings.server, model=settings.model)
