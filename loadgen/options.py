@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from reelbench.loadgen.document import Document, DocumentError, read_document
+from reelbench.loadgen.inputs import Inputs, read_inputs
 from reelbench.loadgen.option_line import Options
-from reelbench.loadgen.plan.scenario import PROFILES, Profile, Scenario
+from reelbench.loadgen.plan.replay import REPLAY, replay
+from reelbench.loadgen.plan.row_file import RowFileError
+from reelbench.loadgen.plan.scenario import DIMENSIONS, PROFILES, Profile, Scenario
 from reelbench.loadgen.plan.scenario_file import ScenarioError, load_folder
 from reelbench.loadgen.record.journal import occupied
 from reelbench.loadgen.target.target_file import TargetFile, TargetFileError, load_preset, load_target_file
@@ -27,7 +29,7 @@ class Settings:
     profile: Profile
     seed: int
     target: str
-    document: Document
+    inputs: Inputs
     providers: str | None = None
     """Base URL of the mock providers, whose faults scenarios control; None: no mock providers."""
     named: bool = False
@@ -60,7 +62,6 @@ def check_options(
         OptionsError: with all mistakes.
     """
     errors: list[str] = []
-    scenarios = _scenarios(options, errors)
     chosen: Profile | None = next((known for known in PROFILES if known == options.profile), None)
     if chosen is None:
         errors.append(f"--profile: {options.profile!r} is unknown; use {', '.join(PROFILES)}")
@@ -69,16 +70,14 @@ def check_options(
         errors.append(f"--seed: is {options.seed}; use 0 or more")
     server = _server(options, errors)
     target = _target(options, server, errors)
+    inputs = read_inputs(options, server, errors)
+    scenarios = _with_replay(_scenarios(options, errors), inputs, options, server, errors)
     if providers is not None and not is_base_url(providers):
         errors.append(f"--providers: {providers!r} is not a base URL; write it like http://127.0.0.1:9000")
     if (name := occupied(run_dir)) is not None:
         errors.append(f"--run-dir: {run_dir} already holds a run ({name}); choose another folder")
     elif run_dir.exists() and not run_dir.is_dir():
         errors.append(f"--run-dir: {run_dir} is a file; choose a folder")
-    try:
-        upload = read_document(options.document)
-    except DocumentError as error:
-        errors.append(f"--document: {error}")
     if errors or chosen is None or target is None:
         raise OptionsError(errors)
     return Settings(
@@ -88,9 +87,9 @@ def check_options(
         profile=chosen,
         seed=options.seed,
         target=target.rstrip("/"),
-        document=upload,
+        inputs=inputs,
         providers=providers,
-        named=bool(options.scenario),
+        named=bool(options.scenario or options.arrivals),
         rendezvous=rendezvous,
         server=server,
     )
@@ -108,6 +107,23 @@ def _scenarios(options: Options, errors: list[str]) -> list[Scenario]:
     errors += [f"--scenario: {name!r} is unknown; use {', '.join(known)}" for name in unknown]
     errors += [f"--scenario: {name!r} is given more than once; give it once" for name in _repeated(names)]
     return [known[name] for name in names or known if name in known]
+
+
+def _with_replay(
+    scenarios: list[Scenario], inputs: Inputs, options: Options, server: TargetFile | None, errors: list[str]
+) -> list[Scenario]:
+    """Return the scenarios that the user named and the replay of the trace; without a trace the scenarios alone."""
+    if inputs.workload.arrivals is None:
+        return scenarios
+    named = scenarios if options.scenario or options.scenarios else []
+    if any(scenario.name == REPLAY for scenario in named):
+        errors.append(f"--arrivals: the name {REPLAY!r} of its scenario is taken; rename the scenario file")
+    try:
+        found = replay(inputs.workload, options.time_limit or (server.pace.time_limit if server is not None else None))
+    except RowFileError as error:
+        errors += [f"--arrivals: {line}" for line in error.errors]
+        return named
+    return sorted([*named, found], key=lambda scenario: DIMENSIONS.index(scenario.dimension))
 
 
 def _target(options: Options, server: TargetFile | None, errors: list[str]) -> str | None:

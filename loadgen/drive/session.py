@@ -100,7 +100,9 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             offered["providers"] = await stack.enter_async_context(AdminClient(settings.providers))
         scenarios, admin = await preflight(settings.scenarios, offered, named=settings.named, say=view.say)
         interval = telemetry.interval()
-        plan = plan_run(scenarios, settings.profile, settings.seed)
+        plan = plan_run(scenarios, settings.profile, settings.seed, settings.inputs.workload)
+        for note in (*settings.inputs.notes, *settings.inputs.workload.repetitions(plan)):
+            view.say(f"note: {note}")
         faults = plan_all_faults(scenarios, settings.profile, settings.seed)
         encoded = to_bytes(plan, faults)
         run = RunRecord(
@@ -115,7 +117,8 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             state=RunState.PENDING,
             started=clock.now(),
             ended=None,
-            document=settings.document.record(),
+            document=settings.inputs.document_record(),
+            workload=settings.inputs.record(),
             environment=describe(HOME),
             scenarios=[pending(scenario, settings.profile, plan, share, interval) for scenario in scenarios],
             faults=[],
@@ -127,7 +130,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             )
             jobs = JobRunner(
                 run_id=settings.run_id,
-                steps=Steps(settings.run_id, settings.document, target, clock),
+                steps=Steps(settings.run_id, settings.inputs.document, target, clock, settings.inputs.references),
                 clock=clock,
                 tracer=tracer,
                 sink=recorder,

@@ -56,6 +56,7 @@ def main(
     forwarding.listen()
     without = parse_ablate(ablate)
     try:
+        options = _described(options)
         wrong, target = _option_errors(run_dir, options)
         wrong += [*_runs_errors(runs), *_address_errors({} if target or embedded else os.environ)]
         wrong += [f"--repeat: is {repeat}; use 1 to {MOST_RUNS}"] if not 1 <= repeat <= MOST_RUNS else []
@@ -84,6 +85,13 @@ def main(
     except KeyboardInterrupt:
         say("interrupted")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+def _described(options: Options) -> Options:
+    """Return the options, with the description of this project's service where a stack of ours is measured."""
+    if options.target is not None or options.target_file is not None or options.preset is not None:
+        return options
+    return replace(options, preset="reelbench")
 
 
 def _option_errors(run_dir: Path, options: Options) -> tuple[list[str], str | None]:
