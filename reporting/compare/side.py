@@ -98,7 +98,7 @@ def refusals(run: Side, baseline: Side) -> Iterator[str]:
     if both:
         yield f"{', '.join(both)} is on both sides; name two different runs"
     plans = [_plans(side) for side in (run, baseline)]
-    if len(plans[0] | plans[1]) > 1:
+    if len({identity for identity, _ in plans[0] | plans[1]}) > 1:
         mine, theirs = (" or ".join(sorted(plan for _, plan in found)) for found in plans)
         yield (
             f"the plans differ ({mine} against {theirs}); "

@@ -88,12 +88,12 @@ def test_all_mistakes_are_reported_with_their_rows_and_cures(tmp_path: Path) -> 
     path = write(
         tmp_path,
         "p.jsonl",
-        '{"prompt": "ok"}\n{"promt": "a"}\n\n{"seconds": "x", "fps": 0}\nhello\n[1]\n{"text": "a", "prompt": "b"}\n'
+        '{"prompt": "ok"}\n{"prmpt": "a"}\n\n{"seconds": "x", "fps": 0}\nhello\n[1]\n{"text": "a", "prompt": "b"}\n'
         '{"num_frames": true}\n{"size": "big"}\n{"extra": [1]}\n{"extra.a b": 1}\n{"extra": {"size": 1, "x": [1]}}\n'
         '{"at": 1}\n{"seed": 1e300}\n{"guidance_scale": NaN}\n{"prompt": " "}\n{"weight": -1}\n',
     )
     assert mistakes(path) == [
-        " row 2: column 'promt' is unknown; did you mean prompt?",
+        " row 2: column 'prmpt' is unknown; did you mean prompt?",
         " row 4: seconds is 'x'; write a number above 0 and up to 3,600",
         " row 4: fps is 0; write a number above 0 and up to 1,000",
         " row 5: is not valid JSON (JSON is malformed: invalid character); correct it",
