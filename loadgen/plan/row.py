@@ -14,6 +14,8 @@ import msgspec
 
 Scalar = str | int | float | bool
 
+TIMES: Final = frozenset({"at", "time", "timestamp"})
+"""Columns with the time of an arrival."""
 MAX_PROMPT: Final = 32_000
 """Most characters of a prompt."""
 _MAX_TEXT: Final = 10_000
@@ -134,7 +136,7 @@ def _read_extra(column: str, value: Any, extra: dict[str, Scalar]) -> list[str]:
     for name, one in fields.items():
         if not _EXTRA_NAME.fullmatch(name):
             problems.append(f"extra.{reprlib.repr(name)}: use letters, digits and _ . - in the name")
-        elif name in _COLUMNS and name not in _TIMES:
+        elif name in _COLUMNS and name not in TIMES:
             problems.append(f"extra.{name} is a column of its own; write {name}")
         elif not isinstance(one, Scalar) or (isinstance(one, float) and not math.isfinite(one)):
             problems.append(f"extra.{name} is {reprlib.repr(one)}; write text, a number, true or false")
@@ -237,7 +239,6 @@ def _names_of(field: str) -> list[str]:
 
 
 _LENGTH = _number(0, 3_600, above=True)
-_TIMES: Final = ("at", "time", "timestamp")
 _COLUMNS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
     "prompt": ("prompt", _text(MAX_PROMPT)),
     "text": ("prompt", _text(MAX_PROMPT)),
@@ -254,6 +255,6 @@ _COLUMNS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
     "quality": ("quality", _text(100)),
     "image": ("image", _text(1_000)),
     "weight": ("weight", _number(0, 1_000_000)),
-    **dict.fromkeys(_TIMES, ("at", _time)),
+    **dict.fromkeys(sorted(TIMES), ("at", _time)),
 }
 """Column -> field of the row, and its parser, which raises ValueError with the cure."""

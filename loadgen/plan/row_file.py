@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
-from reelbench.loadgen.plan.row import MAX_PROMPT, Row, read_row, unknown_column
+from reelbench.loadgen.plan.row import MAX_PROMPT, TIMES, Row, read_row, unknown_column
 from reelbench.loadgen.record.run import InputRecord
 
 MAX_PROMPTS: Final = 1_000_000
@@ -104,6 +104,24 @@ def read_rows(path: Path, *, timed: bool) -> RowFile:
         raise RowFileError([f"{path.name} has no {what}; write one a row"])
     record = InputRecord(name=path.name, sha256=source.sha256, bytes=source.bytes, rows=len(rows))
     return RowFile(record, path.parent, tuple(rows))
+
+
+def is_trace(path: Path) -> bool:
+    """Return whether the first row of a file, or its header, has a time."""
+    if path.suffix.lower() not in {".csv", ".jsonl", ".ndjson"} or not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            first = file.readline(MAX_LINE).removeprefix(_BOM).decode("utf-8", "replace")
+    except OSError:
+        return False
+    if path.suffix.lower() == ".csv":
+        return any(cell.strip() in TIMES for cell in first.split(","))
+    try:
+        row = msgspec.json.decode(first)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return isinstance(row, dict) and not TIMES.isdisjoint(row)
 
 
 def _read(path: Path, source: _Source, problems: _Problems, *, timed: bool) -> list[Row]:
