@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
-from reelbench.loadgen.plan.scenario import PROFILES
+from reelbench.loadgen.plan.scenario import MLPERF_LIKE, PROFILES
 
 NO_DOCUMENT = Path("none")
 """Value of --document for jobs without an upload."""
@@ -35,9 +35,13 @@ class Options:
     client_cert: Annotated[Path | None, typer.Option(help="PEM file with the client's certificate.")] = None
     client_key: Annotated[Path | None, typer.Option(help="PEM file with the key of the client's certificate.")] = None
     insecure: Annotated[bool, typer.Option("--insecure", help="Accept any certificate of the server.")] = False
-    scenario: Annotated[tuple[str, ...], typer.Option(help="Scenario to run; repeatable. Default: all.")] = ()
-    scenarios: Annotated[Path | None, typer.Option(help="Folder with scenario files of your own.")] = None
-    profile: Annotated[str, typer.Option(help=f"Size of the run: {', '.join(PROFILES)}.")] = "quick"
+    scenario: Annotated[
+        tuple[str, ...], typer.Option(help="Scenario to run; repeatable. Default: all, or those of --scenarios.")
+    ] = ()
+    scenarios: Annotated[
+        Path | None, typer.Option(help="Folder with scenario files of your own, in addition to the built-in ones.")
+    ] = None
+    profile: Annotated[str, typer.Option(help=f"Size of the run: {', '.join(PROFILES)}; or {MLPERF_LIKE}.")] = "quick"
     seed: Annotated[int, typer.Option(help="Seed of the plan.")] = 1
     budget: Annotated[
         str | None, typer.Option(help="Time for the whole load, such as 20m: fewer jobs are planned.")
@@ -61,10 +65,15 @@ class Options:
     ] = ()
     arrivals: Annotated[Path | None, typer.Option(help="Arrival times to replay: CSV or JSONL.")] = None
     speed: Annotated[float, typer.Option(help="Speed of the replay: 2 halves the gaps between arrivals.")] = 1.0
-    check_videos: Annotated[str | None, typer.Option(help="Videos of a case that are decoded: a number, or all.")] = (
-        None
-    )
-    keep_videos: Annotated[int, typer.Option(help="Videos of a case that are kept in the run's folder.")] = 0
+    check_videos: Annotated[
+        str | None,
+        typer.Option(
+            help="Videos of a case that are decoded: a number, or all. Default: 20 of each case, by the seed."
+        ),
+    ] = None
+    keep_videos: Annotated[
+        int, typer.Option(help="Videos of a case that are kept in the run's folder, those that are not as asked first.")
+    ] = 0
     metrics: Annotated[tuple[str, ...], typer.Option(help="Address of the server's metrics; repeatable.")] = ()
     slis: Annotated[
         Path | None, typer.Option(help="File with indicators of your own, in the format of the catalogue.")

@@ -13,7 +13,7 @@ from reelbench.loadgen.record.jobs import read_calls, read_jobs, read_requests
 from reelbench.loadgen.record.run import RunRecord, read_run
 from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE, TRACES_DIR, RecordError
 from reelbench.loadgen.record.stack import StackRecord, read_stack
-from reelbench.reporting.analysis import subjects
+from reelbench.reporting.analysis import objectives, subjects
 from reelbench.reporting.analysis.record_slis import compute
 from reelbench.reporting.analysis.verdicts import Status, Verdict, analyse, worst
 from reelbench.reporting.catalogue.prices import PRICES_FILE, load_prices
@@ -98,6 +98,7 @@ def export(
         measurements=Measurements(run_id=run.run_id, instant=0.0, window="0s", prometheus=False, measurements=()),
         prices=load_prices(prices),
     )
+    evidence = replace(evidence, catalogue=objectives.of_run(evidence.catalogue, run))
     slis = subjects.of_run(evidence)
     measurements = None if prometheus_url else _kept(run_dir, run, slis)
     if measurements is None:

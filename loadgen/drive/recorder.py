@@ -107,6 +107,7 @@ def pending(
                 switches=case.toggles.given(),
                 prompts=case.prompts,
                 arrivals=_arrivals(case, profile, share),
+                min_duration=case.min_duration,
             )
             for case in scenario.cases
         ],

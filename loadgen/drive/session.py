@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 from opentelemetry import metrics
@@ -17,6 +19,7 @@ from reelbench.loadgen.control.faults import FaultError, Injector
 from reelbench.loadgen.control.observer import Observer
 from reelbench.loadgen.control.preflight import preflight
 from reelbench.loadgen.control.toggles import ToggleError, Toggler
+from reelbench.loadgen.drive.calibration import calibrate
 from reelbench.loadgen.drive.job import JobRunner
 from reelbench.loadgen.drive.progress import ProgressView
 from reelbench.loadgen.drive.recorder import Recorder, RunHead, pending
@@ -26,17 +29,24 @@ from reelbench.loadgen.drive.steps import Steps
 from reelbench.loadgen.drive.stop import Stop, run_unless, signalled
 from reelbench.loadgen.metrics import Metrics
 from reelbench.loadgen.options import Settings
+from reelbench.loadgen.plan.budget import BudgetError, fit, lasting, needs_calibration
 from reelbench.loadgen.plan.fault_plan import Side, plan_all_faults
-from reelbench.loadgen.plan.plan import plan_hash, plan_run, to_bytes
-from reelbench.loadgen.plan.scenario import Case
+from reelbench.loadgen.plan.plan import PlannedJob, plan_hash, plan_run, to_bytes
+from reelbench.loadgen.plan.scenario import Case, Scenario
 from reelbench.loadgen.record.environment import describe
 from reelbench.loadgen.record.journal import Journal, JournalError
-from reelbench.loadgen.record.run import RunRecord, RunState
+from reelbench.loadgen.record.run import BudgetRecord, RunRecord, RunState
 from reelbench.loadgen.record.run_files import SCHEMA_VERSION
 from reelbench.loadgen.target.target import Target, TargetError
+from reelbench.loadgen.target.target_file import TargetFile
+from reelbench.loadgen.videos.check import VideoCheck
+from reelbench.loadgen.videos.decoder_process import DecoderProcess
+from reelbench.loadgen.videos.files import Place, VideoFiles, choose
 
 SPARE_CONNECTIONS = 4
 """Connections of the pool beyond the jobs in flight, for the cleanup of a job while the next one starts."""
+UNDESCRIBED = TargetFile(name="found", title="Found")
+"""A target of which nothing is said: the fields of the OpenAI Videos API."""
 HOLD_SECONDS = 20.0
 """Time for the last scrape of pulled metrics after the run; a signal ends the wait."""
 
@@ -56,6 +66,9 @@ async def execute(settings: Settings, console: Console) -> ExitCode:
         except TargetError as error:
             view.say(f"error: {error}")
             return ExitCode.ABSENT
+        except BudgetError as error:
+            view.say(f"error: {error}")
+            return ExitCode.USAGE
         except (JournalError, FaultError, ToggleError, ReplicaError) as error:
             view.say(f"error: {error}")
             return ExitCode.INCONCLUSIVE
@@ -85,21 +98,34 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
     assert settings.run_id is not None, "options are checked"
     share = replica.share if replica else WHOLE
     clock = Clock.start()
+    begun = clock.now()
     tracer = telemetry.tracer()
     connections = max(most_in_flight(case, share) for scenario in settings.scenarios for case in scenario.cases)
     async with AsyncExitStack() as stack:
         target = await stack.enter_async_context(
-            Target(settings.target, connections=connections + SPARE_CONNECTIONS, clock=clock, tracer=tracer)
+            Target(
+                settings.target,
+                connections=connections + SPARE_CONNECTIONS,
+                clock=clock,
+                tracer=tracer,
+                credentials=settings.credentials,
+            )
         )
         await run_unless(stop.requested, target.check())
         if stop.requested.is_set():
             return
-        service = await stack.enter_async_context(AdminClient(settings.target))
+        service = await stack.enter_async_context(AdminClient(settings.target, settings.credentials))
         offered: dict[Side, AdminClient] = {"service": service}
         if settings.providers is not None:
             offered["providers"] = await stack.enter_async_context(AdminClient(settings.providers))
         scenarios, admin = await preflight(settings.scenarios, offered, named=settings.named, say=view.say)
         interval = telemetry.interval()
+        steps = Steps(settings.run_id, settings.inputs.document, target, clock, references=settings.inputs.references)
+        budget: BudgetRecord | None = None
+        if settings.budget is not None or needs_calibration(scenarios):
+            scenarios, budget = await _calibrated(settings, scenarios, steps, stop, view)
+            if stop.requested.is_set():
+                return
         plan = plan_run(scenarios, settings.profile, settings.seed, settings.inputs.workload)
         for note in (*settings.inputs.notes, *settings.inputs.workload.repetitions(plan)):
             view.say(f"note: {note}")
@@ -108,7 +134,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
         run = RunRecord(
             schema_version=SCHEMA_VERSION,
             run_id=settings.run_id,
-            profile=settings.profile,
+            profile=settings.profile_name or settings.profile,
             seed=settings.seed,
             plan_hash=plan_hash(encoded),
             replica=share.index + 1,
@@ -122,19 +148,33 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             environment=describe(HOME),
             scenarios=[pending(scenario, settings.profile, plan, share, interval) for scenario in scenarios],
             faults=[],
+            objectives=dict(settings.objectives),
+            budget=budget,
+            check_videos="all" if settings.check_videos is None else settings.check_videos,
         )
-        with Journal(settings.run_dir, encoded) as journal, view:
+        files = VideoFiles(settings.run_dir, _checked(settings, plan))
+        with Journal(settings.run_dir, encoded) as journal, files.opened(), view:
             head = RunHead(run, journal)
             recorder = Recorder(
                 run_id=settings.run_id, journal=journal, metrics=Metrics(metrics.get_meter("loadgen")), view=view
             )
             jobs = JobRunner(
                 run_id=settings.run_id,
-                steps=Steps(settings.run_id, settings.inputs.document, target, clock, settings.inputs.references),
+                steps=dataclasses.replace(steps, videos=files),
                 clock=clock,
                 tracer=tracer,
                 sink=recorder,
             )
+            videos = VideoCheck(
+                files=files,
+                decoder=DecoderProcess(),
+                sent=(settings.server or UNDESCRIBED).create.fields,
+                keep=settings.keep_videos,
+                record=journal.video,
+                clock=clock,
+                say=view.say,
+            )
+            stack.push_async_callback(videos.close)
             runner = Runner(
                 profile=settings.profile,
                 plan=plan,
@@ -151,9 +191,62 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
                 toggler=Toggler(service, view.say),
                 observer=Observer(service, admin),
                 interval=interval,
+                videos=videos,
                 replica=replica,
+                deadline=begun + settings.budget if settings.budget is not None else math.inf,
             )
             await runner.run_all(scenarios)
+
+
+async def _calibrated(
+    settings: Settings, scenarios: list[Scenario], steps: Steps, stop: Stop, view: ProgressView
+) -> tuple[list[Scenario], BudgetRecord | None]:
+    """Run one job, and return the scenarios with the number of jobs that follows from its length.
+
+    Raises:
+        TargetError: the job did not complete.
+        BudgetError: the budget is too small.
+    """
+    first = min(scenarios, key=lambda scenario: scenario.rank)
+    view.say("calibration: one job")
+    limit = min(settings.budget or math.inf, first.time_limit)
+    took = await run_unless(
+        stop.requested,
+        calibrate(
+            first,
+            settings.seed,
+            steps=steps,
+            clock=steps.clock,
+            limit=limit,
+            workload=settings.inputs.workload,
+        ),
+    )
+    if took is None:
+        return scenarios, None
+    scenarios = [lasting(scenario, settings.profile, took) for scenario in scenarios]
+    if settings.budget is None:
+        view.say(f"calibration: a job takes {took:.3g} s")
+        return scenarios, None
+    fitted = fit(
+        scenarios, settings.profile, job_seconds=took, budget=settings.budget - took, interval=telemetry.interval()
+    )
+    view.say(f"calibration: a job takes {took:.3g} s; {fitted.jobs} jobs are planned, {fitted.seconds / 60:.3g} min")
+    if fitted.left_out:
+        names = ", ".join(line.partition(":")[0] for line in fitted.left_out)
+        view.say(f"left out to keep the budget (the reports have the reasons): {names}")
+    return list(fitted.scenarios), BudgetRecord(
+        seconds=settings.budget,
+        job_seconds=took,
+        expected=fitted.seconds,
+        jobs=fitted.jobs,
+        left_out=list(fitted.left_out),
+    )
+
+
+def _checked(settings: Settings, plan: Sequence[PlannedJob]) -> frozenset[Place]:
+    """Return the jobs whose files are opened; a file that is kept is always one of them."""
+    most = settings.check_videos
+    return choose(plan, most if most is None else max(most, settings.keep_videos), settings.seed)
 
 
 def most_in_flight(case: Case, share: Share) -> int:

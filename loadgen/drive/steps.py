@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, NoReturn
@@ -20,6 +21,7 @@ from reelbench.loadgen.record.jobs import Outcome
 from reelbench.loadgen.target.answer import Content, Reply
 from reelbench.loadgen.target.api import Manifest
 from reelbench.loadgen.target.target import NOT_OFFERED, Call, Target
+from reelbench.loadgen.videos.files import VideoFiles
 
 LONG_POLL_SECONDS = 10.0
 POLL_ATTEMPTS = 3
@@ -78,6 +80,8 @@ class Steps:
     clock: Clock
     references: Mapping[str, Document] = field(default_factory=dict)
     """Images and videos by the name that a planned job has for them."""
+    videos: VideoFiles | None = None
+    """Downloaded files for the check; None: no file is checked."""
 
     async def run(self, state: JobState) -> None:
         """Execute the steps of a job, except ``delete``.
@@ -156,12 +160,16 @@ class Steps:
             _fail(reply)
 
     async def _content(self, state: JobState) -> None:
-        reply = await self.target.content(state.id, state.call, checksum="manifest" in state.planned.steps)
-        if reply.value is None:
-            if reply.status == HTTPStatus.NOT_FOUND:
-                state.findings.missing("the content")
-            _fail(reply)
-        state.content = reply.value
+        checksum = "manifest" in state.planned.steps
+        with self.videos.download(state.planned) if self.videos else nullcontext() as file:
+            reply = await self.target.content(state.id, state.call, checksum=checksum, sink=file)
+            if reply.value is None:
+                if reply.status == HTTPStatus.NOT_FOUND:
+                    state.findings.missing("the content")
+                _fail(reply)
+            state.content = reply.value
+            if file is not None:
+                file.complete()
 
     async def _assets(self, state: JobState) -> None:
         for asset in state.manifest.files if state.manifest else ():

@@ -18,8 +18,8 @@ from reelbench.loadgen.plan.arrivals import arrivals
 from reelbench.loadgen.plan.fault_plan import PlannedFault
 from reelbench.loadgen.plan.prompts import prompt
 from reelbench.loadgen.plan.replay import ReplayCase
-from reelbench.loadgen.plan.row import Ask
-from reelbench.loadgen.plan.scenario import Case, Profile, Scenario, Step
+from reelbench.loadgen.plan.row import Ask, merged
+from reelbench.loadgen.plan.scenario import Case, Profile, Scenario, Step, VideoSpec
 from reelbench.loadgen.plan.workload import DOCUMENT, Workload
 from reelbench.loadgen.record.run_files import to_line
 
@@ -115,7 +115,7 @@ def _plan_job(
         size=row.size or scenario.video.size,
         cancel_after=_cancel_after(scenario, f"{begin}:{case.name}:{position.index}:cancel"),
         intended_start=start,
-        ask=row.ask,
+        ask=merged(row.ask, _ask(scenario.video)),
         reference=reference,
         verbatim=row.prompt is not None,
     )
@@ -129,6 +129,18 @@ def to_bytes(plan: Sequence[PlannedJob], faults: Sequence[PlannedFault] = ()) ->
 def plan_hash(data: bytes) -> str:
     """Return the sha256 of an encoded plan, in hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
+
+
+def _ask(video: VideoSpec) -> Ask | None:
+    """Return what a scenario asks for in addition to length and size; None: nothing."""
+    ask = Ask(
+        num_frames=video.num_frames,
+        fps=video.fps,
+        num_inference_steps=video.num_inference_steps,
+        seed=video.seed,
+        guidance_scale=video.guidance_scale,
+    )
+    return ask if ask != Ask() else None
 
 
 def _origin(scenario: Scenario, case: Case, position: _Position, index: int) -> tuple[Case, int]:

@@ -65,7 +65,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             seconds=self.seconds or base.seconds,
             size=self.size or base.size,
             image=self.image or base.image,
-            ask=_merged(self.ask, base.ask),
+            ask=merged(self.ask, base.ask),
         )
 
 
@@ -222,7 +222,8 @@ def _time(value: Any) -> float:
     return number
 
 
-def _merged(ours: Ask | None, base: Ask | None) -> Ask | None:
+def merged(ours: Ask | None, base: Ask | None) -> Ask | None:
+    """Return the wishes of one source, with those of another one where the first has none."""
     if ours is None or base is None:
         return ours or base
     values = {name: value for one in (base, ours) for name, value in _given(one).items()}

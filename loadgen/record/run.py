@@ -86,6 +86,8 @@ class CaseRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Whether the prompts are new, those of the case before, or half and half."""
     arrivals: ArrivalsRecord | None = None
     """Of an open case; None in the others."""
+    min_duration: float | None = None
+    """Shortest length in seconds that the case was planned for; None: none."""
 
 
 class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -243,6 +245,23 @@ class ServerRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """What was left out or adapted, one sentence each."""
 
 
+class BudgetRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The time budget by which a run was planned."""
+
+    seconds: float
+    """The budget, calibration included."""
+    job_seconds: float
+    """Length of the calibration job, until its file was read."""
+    expected: float
+    """Expected length of the planned load, for a server that makes one video at a time."""
+    jobs: int
+    """Planned jobs, warm-up included."""
+    left_out: list[str]
+    """Scenarios and cases that do not fit, one sentence each."""
+    default: bool = False
+    """True: the user gave no budget, and the default for servers of other makers was used."""
+
+
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The head of a run."""
 
@@ -272,8 +291,10 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """None in runs of versions that recorded nothing of the server: it is then the service of this project."""
     objectives: dict[str, float] = {}
     """Objectives of this run, from the command line or the target file: SLI id to value."""
-    budget: float | None = None
-    """Seconds that the load was planned for; None: the profile alone decided."""
+    budget: BudgetRecord | None = None
+    """None: the profile alone decided how much was planned."""
+    check_videos: Literal["all"] | int | None = None
+    """Most downloaded files of a case that were opened, drawn by the seed; None: a version that opened none."""
     workload: WorkloadRecord | None = None
     """None in runs of versions that knew only the built-in prompts for documents."""
 

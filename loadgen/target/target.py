@@ -14,11 +14,13 @@ from opentelemetry.trace import NoOpTracer, SpanKind, StatusCode, Tracer
 
 from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.document import Document, Form
+from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
 from reelbench.loadgen.http.trace_headers import traceparent
 from reelbench.loadgen.http.transport import EnoughError, Request, Transport, TransportError, open_transport
 from reelbench.loadgen.plan.plan import PlannedJob
 from reelbench.loadgen.target import api
-from reelbench.loadgen.target.answer import Answer, Content, Reply, one_line
+from reelbench.loadgen.target.access import refusal
+from reelbench.loadgen.target.answer import Answer, Content, FileSink, Reply, one_line
 from reelbench.loadgen.target.api import DeletedVideo, Manifest, Video, VideoList
 
 T = TypeVar("T")
@@ -64,16 +66,26 @@ UNTRACED: Final = Call(context=Context(), observe=lambda _: None, traceparent=""
 class Target:
     """A client with one connection pool; use as an asynchronous context manager."""
 
-    def __init__(self, url: str, *, connections: int, clock: Clock, tracer: Tracer) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        connections: int,
+        clock: Clock,
+        tracer: Tracer,
+        credentials: Credentials = NO_CREDENTIALS,
+    ) -> None:
         """Prepare a client.
 
         Args:
-            url: base URL, without ``/v1``.
+            url: base URL, without ``/v1``, user and password.
             connections: size of the pool; must cover all jobs in flight, else requests wait for a connection.
             clock: source of all timestamps.
             tracer: creates the CLIENT spans.
+            credentials: what the target gets with each request.
         """
         self._url = url.rstrip("/")
+        self._credentials = credentials
         self._connections = connections
         self._clock = clock
         self._tracer = tracer
@@ -83,7 +95,7 @@ class Target:
         """Whether the target has ``/wait``; None until the first use."""
 
     async def __aenter__(self) -> Self:
-        self._transport = open_transport(self._url, self._connections)
+        self._transport = open_transport(self._url, self._connections, self._credentials)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -143,13 +155,15 @@ class Target:
         """Download one file of the manifest; only size and checksum are kept."""
         answer = Answer(keep=False, checksum=True)
         await self._send(call, api.ASSET, api.ASSET.path(video_id, name), answer)
-        return answer.file()
+        return self._cleaned(answer.file())
 
-    async def content(self, video_id: str, call: Call, *, checksum: bool = True) -> Reply[Content]:
-        """Download a video; only its size is kept, and its checksum where one is needed."""
-        answer = Answer(keep=False, checksum=checksum)
+    async def content(
+        self, video_id: str, call: Call, *, checksum: bool = True, sink: FileSink | None = None
+    ) -> Reply[Content]:
+        """Download a video; only its size is kept, and its checksum where one is needed; the sink gets its bytes."""
+        answer = Answer(keep=False, checksum=checksum, sink=sink)
         await self._send(call, api.CONTENT, api.CONTENT.path(video_id), answer)
-        reply = answer.file()
+        reply = self._cleaned(answer.file())
         if reply.value is None:
             return reply
         if not answer.media_type.startswith(("video/", "application/octet-stream")):
@@ -169,6 +183,8 @@ class Target:
                 reply = await self.list(UNTRACED, limit=1)
         except TimeoutError:
             reply = Reply(None, error=f"time-out after {CHECK_SECONDS:g} s")
+        if refused := refusal(self._url, reply.status, reply.error, self._credentials):
+            raise TargetError(refused)
         if reply.status is None:
             raise TargetError(
                 f"target {self._url} gives no HTTP answer ({reply.error}); start the service or correct --target"
@@ -191,7 +207,11 @@ class Target:
     ) -> Reply[T]:
         answer = Answer()
         await self._send(call, operation, path, answer, media_type=media_type, body=body)
-        return answer.record(kind)
+        return self._cleaned(answer.record(kind))
+
+    def _cleaned(self, reply: Reply[T]) -> Reply[T]:
+        """Return the reply without the secrets that the target may repeat in its error."""
+        return msgspec.structs.replace(reply, error=self._credentials.clean(reply.error)) if reply.error else reply
 
     async def _send(
         self,
@@ -249,11 +269,11 @@ class Target:
             call.observe(Exchange(operation.name, sent, self._clock.now() - sent, answer.status, answer.size))
 
 
-async def check_target(url: str) -> None:
+async def check_target(url: str, credentials: Credentials = NO_CREDENTIALS) -> None:
     """Check, before anything is started, that a target answers and speaks the API.
 
     Raises:
         TargetError: as `Target.check`.
     """
-    async with Target(url, connections=1, clock=Clock.start(), tracer=NoOpTracer()) as target:
+    async with Target(url, connections=1, clock=Clock.start(), tracer=NoOpTracer(), credentials=credentials) as target:
         await target.check()

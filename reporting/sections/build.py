@@ -11,7 +11,7 @@ from reelbench.reporting.document.report import Report, Section
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.sections import key_metrics, outliers, principles, provenance, verdict
-from reelbench.reporting.sections.performance import load, open_loop, parts_of_a_job, scalability
+from reelbench.reporting.sections.performance import load, mlperf, open_loop, parts_of_a_job, scalability
 from reelbench.reporting.sections.recommendations import recommend
 from reelbench.reporting.sections.reliability import breaker, outcomes, retries, score, stored_jobs
 from reelbench.reporting.sections.reliability import recommendations as hardening
@@ -36,6 +36,7 @@ PLANS = {
     Dimension.PERFORMANCE: Plan(
         key_metrics.performance,
         (
+            mlperf.section,
             load.response_time,
             load.percentiles,
             load.warmup,

@@ -10,7 +10,7 @@ import typer
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.plan.row_file import ROW_FILES, RowFileError, is_trace, read_rows
 from reelbench.loadgen.plan.scenario import Scenario
-from reelbench.loadgen.plan.scenario_file import FOLDER, ScenarioError, load_file, load_folder
+from reelbench.loadgen.plan.scenario_file import FOLDER, MLPERF_FOLDER, ScenarioError, load_file, load_folder
 from reelbench.suite.commands.console import fail
 
 
@@ -27,7 +27,7 @@ def main(
     scenarios: list[Scenario] = []
     errors: list[str] = []
     valid: list[str] = []
-    for path in paths or [FOLDER]:
+    for path in paths or [FOLDER, MLPERF_FOLDER]:
         try:
             if path.suffix.lower() in ROW_FILES:
                 valid.append(_rows(path))

@@ -15,8 +15,12 @@ import typer
 
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.option_line import Options, with_options
-from reelbench.loadgen.options import OptionsError, check_options, is_base_url
+from reelbench.loadgen.options import OptionsError, Settings, check_options, is_base_url
+from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.target.target import check_target
+from reelbench.reporting.analysis.objectives import canonical
+from reelbench.reporting.catalogue.sli_file import load
+from reelbench.reporting.catalogue.strict import near
 from reelbench.stack.external import VARIABLES, find_external
 from reelbench.stack.processes import Forwarding
 from reelbench.suite.commands.console import RUNS, fail, say
@@ -56,18 +60,20 @@ def main(
     forwarding.listen()
     without = parse_ablate(ablate)
     try:
-        options = _described(options)
-        wrong, target = _option_errors(run_dir, options)
+        options, named = _with_indicators(_described(options))
+        wrong, settings = _option_errors(run_dir, options)
+        wrong += named
+        target = settings.credentials.full(settings.target) if settings else None
         wrong += [*_runs_errors(runs), *_address_errors({} if target or embedded else os.environ)]
         wrong += [f"--repeat: is {repeat}; use 1 to {MOST_RUNS}"] if not 1 <= repeat <= MOST_RUNS else []
         wrong += ablate_errors(without)
         if wrong:
             fail(ExitCode.USAGE, wrong)
-        if target:
-            asyncio.run(check_target(target))
+        if settings:
+            asyncio.run(check_target(settings.target, settings.credentials))
         external = None if target or embedded else find_external(say)
         if external is not None:
-            say(f"using the stack that runs at {external.addresses.service}")
+            say(f"using the stack that runs at {shown_url(external.addresses.service)}")
         load = Load(
             runs=runs,
             arguments=tuple(replace(options, target=None).arguments()),
@@ -94,15 +100,32 @@ def _described(options: Options) -> Options:
     return replace(options, preset="reelbench")
 
 
-def _option_errors(run_dir: Path, options: Options) -> tuple[list[str], str | None]:
-    """Return what is wrong with the shared options, and the base URL that they name; None: a stack of ours."""
+def _with_indicators(options: Options) -> tuple[Options, list[str]]:
+    """Return the options with the catalogue's names of the indicators in --objective, and what is wrong with them."""
+    if not options.objective:
+        return options, []
+    catalogue, found, wrong = load(), [], []
+    for text in options.objective:
+        name, equals, value = text.partition("=")
+        sli = canonical(name.strip(), catalogue)
+        if equals and sli is None:
+            cure = near(
+                name, [one.id for one in catalogue.slis if one.better], "see the indicators in docs/dashboards.md"
+            )
+            wrong.append(f"--objective: {name!r} is no indicator that can be judged; {cure}")
+        found.append(f"{sli}={value}" if sli else text)
+    return replace(options, objective=tuple(found)), wrong
+
+
+def _option_errors(run_dir: Path, options: Options) -> tuple[list[str], Settings | None]:
+    """Return what is wrong with the shared options, and the settings of the server; None: a stack of ours."""
     foreign = options.target is not None or options.target_file is not None
     shown = options if foreign else replace(options, target="http://127.0.0.1")
     try:
         settings = check_options(run_dir, run_dir.name, shown)
     except OptionsError as error:
         return list(error.errors), None
-    return [], settings.target if foreign else None
+    return [], settings if foreign else None
 
 
 def _runs_errors(runs: Path) -> list[str]:
@@ -115,7 +138,7 @@ def _address_errors(environment: Mapping[str, str]) -> list[str]:
     """Return what is wrong with the variables that name the parts of a running stack."""
     named = {name: url for name in VARIABLES.values() if (url := environment.get(name))}
     return [
-        f"{name}: {url!r} is not a base URL; write it like http://127.0.0.1:8000, or unset it"
+        f"{name}: {shown_url(url)!r} is not a base URL; write it like http://127.0.0.1:8000, or unset it"
         for name, url in named.items()
         if not is_base_url(url)
     ]

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
 from reelbench.loadgen.http.transport import EnoughError, Request, Transport
 from tests.loadgen.raw_server import Asked, Peer, ok
 
 GET = Request("GET", "/it", {})
 POST = Request("POST", "/it", {}, (b"body",))
-Make = Callable[[str, int], Transport]
+
+
+class Make(Protocol):
+    """The class of a transport."""
+
+    def __call__(self, url: str, connections: int, credentials: Credentials = NO_CREDENTIALS) -> Transport: ...
 
 
 @dataclass
 class Taken:
     status: int = 0
     media_type: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
     body: bytearray = field(default_factory=bytearray)
     enough: int | None = None
 
-    def head(self, status: int, media_type: str) -> None:
-        self.status, self.media_type = status, media_type
+    def head(self, status: int, media_type: str, headers: Mapping[str, str]) -> None:
+        self.status, self.media_type, self.headers = status, media_type, dict(headers)
 
     def data(self, chunk: bytes) -> None:
         self.body += chunk
