@@ -11,7 +11,6 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
-from reelbench.loadgen.document import SAMPLE
 from reelbench.loadgen.plan.scenario import MLPERF_LIKE, PROFILES
 
 NO_DOCUMENT = Path("none")
@@ -53,8 +52,12 @@ class Options:
     time_limit: Annotated[float | None, typer.Option(help="Seconds until a job is given up.")] = None
     poll_interval: Annotated[float | None, typer.Option(help="Seconds between two polls of a job.")] = None
     document: Annotated[
-        Path, typer.Option(help="PDF or text file that jobs upload; none: jobs send only a prompt.")
-    ] = SAMPLE
+        Path | None,
+        typer.Option(
+            help="PDF or text file that jobs upload; none: jobs send only a prompt. Default: a sample paper for "
+            "servers that take documents."
+        ),
+    ] = None
     prompts: Annotated[Path | None, typer.Option(help="Prompts: text, JSONL or CSV, a job a row.")] = None
     prompt_order: Annotated[str, typer.Option(help="Order of the prompts: file, or drawn by the seed.")] = "file"
     image: Annotated[

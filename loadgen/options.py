@@ -10,12 +10,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from reelbench.loadgen.allowed_faults import directory_of, fault_errors, secret_variables
-from reelbench.loadgen.document import Document, DocumentError, read_document
 from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
+from reelbench.loadgen.inputs import Inputs, read_inputs
 from reelbench.loadgen.option_line import Options
 from reelbench.loadgen.plan import quantity
 from reelbench.loadgen.plan.quantity import QuantityError
-from reelbench.loadgen.plan.scenario import MLPERF_LIKE, PROFILES, Profile, Scenario
+from reelbench.loadgen.plan.replay import REPLAY, replay
+from reelbench.loadgen.plan.row_file import RowFileError
+from reelbench.loadgen.plan.scenario import DIMENSIONS, MLPERF_LIKE, PROFILES, Profile, Scenario
 from reelbench.loadgen.plan.scenario_file import FOLDER, MLPERF_FOLDER, ScenarioError, load_folder
 from reelbench.loadgen.record.address import shown_url, without_user
 from reelbench.loadgen.record.journal import occupied
@@ -47,7 +49,7 @@ class Settings:
     seed: int
     target: str
     """Base URL of the server, without user and password and without the ``/v1`` that the paths begin with."""
-    document: Document
+    inputs: Inputs
     providers: str | None = None
     """Base URL of the mock providers, whose faults scenarios control; None: no mock providers."""
     named: bool = False
@@ -103,17 +105,18 @@ def check_options(
         OptionsError: with all mistakes.
     """
     errors: list[str] = []
-    scenarios = _scenarios(options, errors)
     chosen = _profile(options, errors)
     errors += _name_errors(run_id, rendezvous)
     if rendezvous is not None and options.budget is not None:
         errors.append("--budget: does not go with --rendezvous, whose replicas share one plan; leave it out")
-    errors += fault_errors(scenarios, options, rendezvous)
     if options.seed < 0:
         errors.append(f"--seed: is {options.seed}; use 0 or more")
     server = _server(options, errors)
     errors += _manner_errors(options, server)
     target = _target(options, server, environment, errors)
+    inputs = read_inputs(options, server, errors)
+    scenarios = _with_replay(_scenarios(options, errors), inputs, options, server, errors)
+    errors += fault_errors(scenarios, options, rendezvous)
     objectives = _objectives(options, server, errors)
     budget = _budget(options, errors)
     providers = _filled(providers, environment, "--providers", errors)
@@ -125,10 +128,6 @@ def check_options(
         errors.append(f"--run-dir: {run_dir} already holds a run ({name}); choose another folder")
     elif run_dir.exists() and not run_dir.is_dir():
         errors.append(f"--run-dir: {run_dir} is a file; choose a folder")
-    try:
-        upload = read_document(options.document)
-    except DocumentError as error:
-        errors.append(f"--document: {error}")
     if errors or chosen is None or target is None:
         raise OptionsError(errors)
     return Settings(
@@ -140,9 +139,9 @@ def check_options(
         seed=options.seed,
         target=target[0],
         credentials=target[1],
-        document=upload,
+        inputs=inputs,
         providers=providers,
-        named=bool(options.scenario),
+        named=bool(options.scenario or options.arrivals),
         rendezvous=rendezvous,
         directory=directory_of(options),
         secret_variables=secret_variables(options, server),
@@ -181,6 +180,23 @@ def _scenarios(options: Options, errors: list[str]) -> list[Scenario]:
     errors += [f"--scenario: {name!r} is unknown; use {', '.join(known)}" for name in unknown]
     errors += [f"--scenario: {name!r} is given more than once; give it once" for name in _repeated(names)]
     return [known[name] for name in names or own or built_in if name in known]
+
+
+def _with_replay(
+    scenarios: list[Scenario], inputs: Inputs, options: Options, server: TargetFile | None, errors: list[str]
+) -> list[Scenario]:
+    """Return the scenarios that the user named and the replay of the trace; without a trace the scenarios alone."""
+    if inputs.workload.arrivals is None:
+        return scenarios
+    named = scenarios if options.scenario or options.scenarios else []
+    if any(scenario.name == REPLAY for scenario in named):
+        errors.append(f"--arrivals: the name {REPLAY!r} of its scenario is taken; rename the scenario file")
+    try:
+        found = replay(inputs.workload, options.time_limit or (server.pace.time_limit if server is not None else None))
+    except RowFileError as error:
+        errors += [f"--arrivals: {line}" for line in error.errors]
+        return named
+    return sorted([*named, found], key=lambda scenario: DIMENSIONS.index(scenario.dimension))
 
 
 def _own_scenarios(folder: Path, built_in: Mapping[str, Scenario], errors: list[str]) -> dict[str, Scenario] | None:

@@ -47,10 +47,7 @@ COMPONENTS = (
     Component(PROVIDERS, tuple(module_command("service.providers")), "/health"),
     Component(SERVICE, tuple(module_command("service")), "/ready"),
 )
-_PACKAGES = (
-    *("fakeredis", "fastapi", "fluxgate", "orjson", "PIL", "pydantic_settings", "pypdfium2", "python_multipart"),
-    "uvicorn",
-)
+_PACKAGES = ("fakeredis", "fastapi", "fluxgate", "orjson", "pydantic_settings", "python_multipart", "uvicorn")
 """Import packages of the extra `embedded`."""
 
 

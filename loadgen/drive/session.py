@@ -134,15 +134,17 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
         network, without = await _network(wanted, settings.target, guard, stack)
         possible, admin = await preflight(wanted, offered, named=settings.named, say=view.say, network=without)
         pace = Chosen(time_limit=settings.time_limit, poll_interval=settings.poll_interval)
-        scenarios = fitted(possible, target, pace, settings.document, named=settings.named, say=view.say)
+        scenarios = fitted(possible, target, pace, settings.inputs.document, named=settings.named, say=view.say)
         interval = telemetry.interval()
-        steps = Steps(settings.run_id, settings.document, target, clock)
+        steps = Steps(settings.run_id, settings.inputs.document, target, clock, references=settings.inputs.references)
         budget: BudgetRecord | None = None
         if settings.budget is not None or needs_calibration(scenarios):
             scenarios, budget = await _calibrated(settings, scenarios, steps, stop, view)
             if stop.requested.is_set():
                 return True
-        plan = plan_run(scenarios, settings.profile, settings.seed)
+        plan = plan_run(scenarios, settings.profile, settings.seed, settings.inputs.workload)
+        for note in (*settings.inputs.notes, *settings.inputs.workload.repetitions(plan)):
+            view.say(f"note: {note}")
         faults = plan_all_faults(scenarios, settings.profile, settings.seed)
         encoded = to_bytes(plan, faults)
         run = RunRecord(
@@ -157,7 +159,8 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             state=RunState.PENDING,
             started=clock.now(),
             ended=None,
-            document=settings.document.record(),
+            document=settings.inputs.document_record(),
+            workload=settings.inputs.record(),
             environment=describe(HOME),
             scenarios=[pending(scenario, settings.profile, plan, share, interval) for scenario in scenarios],
             faults=[],
@@ -271,7 +274,15 @@ async def _calibrated(
     view.say("calibration: one job")
     limit = min(settings.budget or math.inf, first.time_limit)
     took = await run_unless(
-        stop.requested, calibrate(first, settings.seed, steps=steps, clock=steps.clock, limit=limit)
+        stop.requested,
+        calibrate(
+            first,
+            settings.seed,
+            steps=steps,
+            clock=steps.clock,
+            limit=limit,
+            workload=settings.inputs.workload,
+        ),
     )
     if took is None:
         return scenarios, None

@@ -39,7 +39,8 @@ class StoreCount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class ArrivalsRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Arrivals of an open case. Rates are this generator's share, in jobs per second."""
 
-    process: Literal["constant", "poisson"]
+    process: Literal["constant", "poisson", "trace"]
+    """``trace``: the times of a file; the rate is then their mean."""
     rate: float
     seconds: float
     """How long jobs arrive, from `CaseRecord.started` on."""
@@ -127,11 +128,38 @@ class ScenarioRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class DocumentRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The document that jobs upload."""
+    """A file that jobs upload: the document, an image or a video."""
 
     name: str
     sha256: str
     bytes: int
+
+
+class InputRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file of the user with a row for each job."""
+
+    name: str
+    """Name without folders."""
+    sha256: str
+    bytes: int
+    rows: int
+
+
+class WorkloadRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the jobs come from; the plan has each of them."""
+
+    builtin: Literal["document", "text_to_video"]
+    """Built-in prompts, of the jobs whose row has no prompt."""
+    prompts: InputRecord | None = None
+    """The user's prompts; None: the built-in ones."""
+    order: Literal["file", "drawn"] = "file"
+    """Order of the user's prompts."""
+    arrivals: InputRecord | None = None
+    """The trace whose arrivals are replayed."""
+    speed: float = 1.0
+    """Speed of the replay."""
+    references: list[DocumentRecord] = []
+    """Images and videos that jobs upload, by the name that the plan has for them."""
 
 
 class FaultRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -286,7 +314,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     state: RunState
     started: float
     ended: float | None
-    document: DocumentRecord
+    document: DocumentRecord | None
+    """The document that jobs without a reference upload; None: such jobs upload nothing."""
     environment: EnvironmentRecord
     scenarios: list[ScenarioRecord]
     faults: list[FaultRecord]
@@ -303,6 +332,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Most downloaded files of a case that were opened, drawn by the seed; None: a version that opened none."""
     proxy: ProxyRecord | None = None
     """None when no scenario has faults of the network."""
+    workload: WorkloadRecord | None = None
+    """None in runs of versions that knew only the built-in prompts for documents."""
 
 
 _FILE = VersionedFile(RUN_FILE, RunRecord)

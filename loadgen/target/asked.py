@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from reelbench.loadgen.document import Document, Form
-from reelbench.loadgen.plan.plan import Ask, PlannedJob
+from reelbench.loadgen.plan.plan import PlannedJob
+from reelbench.loadgen.plan.row import Ask
 from reelbench.loadgen.target.target_file import Create, Scalar
 
 _NO_WISHES = Ask()

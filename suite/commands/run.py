@@ -62,7 +62,7 @@ def main(
     forwarding.listen()
     without = parse_ablate(ablate)
     try:
-        options, named = _with_indicators(options)
+        options, named = _with_indicators(_described(options))
         wrong, settings = _option_errors(run_dir, options)
         wrong += named
         target = settings.credentials.full(settings.target) if settings else None
@@ -96,6 +96,13 @@ def main(
     except KeyboardInterrupt:
         say("interrupted")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+def _described(options: Options) -> Options:
+    """Return the options, with the description of this project's service where a stack of ours is measured."""
+    if options.target is not None or options.target_file is not None or options.preset is not None:
+        return options
+    return replace(options, preset="reelbench")
 
 
 def _with_indicators(options: Options) -> tuple[Options, list[str]]:
