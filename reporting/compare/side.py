@@ -21,6 +21,7 @@ from reelbench.reporting.compare.records import Differs, SideRecord
 from reelbench.reporting.document import text
 from reelbench.reporting.evidence import measurements as measured
 from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.requests import Requests
 
 
 class CompareError(Exception):
@@ -127,7 +128,7 @@ def _read(folder: Path, catalogue: Catalogue) -> Evidence:
         catalogue=catalogue,
         run=run,
         jobs=tuple(read_jobs(folder)),
-        requests=tuple(read_requests(folder)),
+        requests=Requests.of(read_requests(folder)),
         calls=tuple(read_calls(folder)),
         stack=read_stack(folder),
         prices=load_prices(),
