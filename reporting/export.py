@@ -28,6 +28,7 @@ from reelbench.reporting.evidence.measurements import Measurements
 from reelbench.reporting.evidence.process_samples import read_series
 from reelbench.reporting.evidence.prometheus import QueryError, connect
 from reelbench.reporting.evidence.queries import collect, questions
+from reelbench.reporting.evidence.requests import Requests
 from reelbench.reporting.evidence.tempo import connect as connect_tempo
 from reelbench.reporting.evidence.trace_sampling import wanted
 from reelbench.reporting.evidence.traces import FileTraces, TraceEvidence, TraceSource
@@ -92,7 +93,7 @@ def export(
     evidence = Evidence(
         run=run,
         jobs=tuple(read_jobs(run_dir)),
-        requests=tuple(read_requests(run_dir)),
+        requests=Requests.of(read_requests(run_dir)),
         calls=tuple(read_calls(run_dir)),
         videos=tuple(read_videos(run_dir)),
         stack=read_stack(run_dir),

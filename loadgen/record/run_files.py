@@ -126,22 +126,22 @@ def read_lines(path: Path, kind: type[R]) -> Iterator[R]:
     Raises:
         RecordError: the file is missing, or a line other than an unfinished last one is damaged.
     """
+    decoder = msgspec.json.Decoder(kind)
+    for number, line in enumerate(_lines(path), start=1):
+        try:
+            yield decoder.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            if not line.endswith(b"\n"):  # the writer was cut off in the middle of the last line
+                return
+            raise RecordError(f"{path}, line {number} is damaged ({error}); run the suite again") from error
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file, which may be larger than memory."""
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            yield from file
     except OSError as error:
         raise RecordError(
             f"cannot read {path} ({error.strerror}); the run directory is incomplete, run the suite again"
         ) from error
-    decoder = msgspec.json.Decoder(kind)
-    lines = raw.split(b"\n")
-    finished, rest = lines[:-1], lines[-1]
-    for number, line in enumerate(finished, start=1):
-        try:
-            yield decoder.decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise RecordError(f"{path}, line {number} is damaged ({error}); run the suite again") from error
-    if rest:  # no newline: the writer was cut off in the middle of this line
-        try:
-            yield decoder.decode(rest)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            return

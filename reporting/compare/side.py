@@ -23,6 +23,7 @@ from reelbench.reporting.document import text
 from reelbench.reporting.document.workload import Inputs, file_names, inputs
 from reelbench.reporting.evidence import measurements as measured
 from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.requests import Requests
 
 
 class CompareError(Exception):
@@ -129,7 +130,7 @@ def _read(folder: Path, catalogue: Catalogue) -> Evidence:
         catalogue=catalogue,
         run=run,
         jobs=tuple(read_jobs(folder)),
-        requests=tuple(read_requests(folder)),
+        requests=Requests.of(read_requests(folder)),
         calls=tuple(read_calls(folder)),
         videos=tuple(read_videos(folder)),
         stack=read_stack(folder),
