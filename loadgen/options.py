@@ -15,6 +15,9 @@ from reelbench.loadgen.plan.scenario_file import ScenarioError, load_folder
 from reelbench.loadgen.record.journal import occupied
 from reelbench.loadgen.target.target_file import TargetFile, TargetFileError, load_preset, load_target_file
 
+MOST_REST = 600.0
+"""Seconds; also the limit of a scenario file."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -36,6 +39,8 @@ class Settings:
     """URL of the store that coordinates replicas; None: this generator runs the whole plan."""
     server: TargetFile | None = None
     """How to speak to the target; None: a target of which nothing is said, whose manners are found out."""
+    rest: float = 0.0
+    """Least seconds without load around each case."""
 
 
 class OptionsError(Exception):
@@ -67,6 +72,8 @@ def check_options(
     errors += _name_errors(run_id, rendezvous)
     if options.seed < 0:
         errors.append(f"--seed: is {options.seed}; use 0 or more")
+    if options.rest is not None and not 0 <= options.rest <= MOST_REST:
+        errors.append(f"--rest: is {options.rest:g}; use 0 to {MOST_REST:g} seconds")
     server = _server(options, errors)
     target = _target(options, server, errors)
     if providers is not None and not is_base_url(providers):
@@ -93,6 +100,7 @@ def check_options(
         named=bool(options.scenario),
         rendezvous=rendezvous,
         server=server,
+        rest=options.rest or 0.0,
     )
 
 

@@ -42,7 +42,7 @@ def get(url: str, *, timeout: float, **parameters: str) -> Answer:
             answer = session.get(url, params=parameters, timeout=timeout)
             return Answer(answer.status_code, answer.content)
     except requests.RequestException as error:
-        raise StackError(f"{url} does not answer ({_reason(error)}); check the address and that it runs.") from error
+        raise StackError(f"{url} does not answer ({reason(error)}); check the address and that it runs.") from error
 
 
 def query(prometheus_url: str, expression: str, *, at: float | None = None, timeout: float) -> list[dict[str, Any]]:
@@ -79,7 +79,7 @@ def stream(url: str, *, timeout: float) -> Iterator[Iterator[bytes]]:
                 raise StackError(f"{url} answered {answer.status_code}.")
             yield answer.iter_content(_CHUNK)
     except requests.RequestException as error:
-        raise StackError(f"{url} could not be fetched ({_reason(error)}).") from error
+        raise StackError(f"{url} could not be fetched ({reason(error)}).") from error
 
 
 class _QueryData(msgspec.Struct):
@@ -103,7 +103,7 @@ def may_use_proxy(url: str) -> bool:
     return urlsplit(url).hostname not in _LOOPBACK
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """Return the first cause in the chain of errors, such as "Connection refused"."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause

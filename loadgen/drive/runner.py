@@ -55,6 +55,8 @@ class Runner:
     observer: Observer
     interval: float = 0.0
     """Seconds between two samples of a gauge in this stack."""
+    rest: float = 0.0
+    """Seconds without load also before the warm-up of a case, so that the metrics of the server show it apart."""
     replica: Replica | None = None
     """Set when other load generators run the rest of the plan; the first of them controls faults and toggles."""
 
@@ -122,6 +124,8 @@ class Runner:
         async with AsyncExitStack() as stack:
             # All replicas pass this barrier together, so no warm-up job runs at the same time as a measured one.
             await self._together(f"{phase}:warmup")
+            if warmup and self.rest:
+                await run_unless(self.stop.requested, asyncio.sleep(self.rest))
             arrivals = None
             if case.model == "open":
                 arrivals = await stack.enter_async_context(self._open_loop(scenario, case))

@@ -19,7 +19,7 @@ from reelbench.loadgen.control.preflight import preflight
 from reelbench.loadgen.control.toggles import ToggleError, Toggler
 from reelbench.loadgen.drive.job import JobRunner
 from reelbench.loadgen.drive.progress import ProgressView
-from reelbench.loadgen.drive.recorder import Recorder, RunHead, pending
+from reelbench.loadgen.drive.recorder import Recorder, RunHead, pending, with_rest
 from reelbench.loadgen.drive.replicas import WHOLE, Replica, ReplicaError, Share, join
 from reelbench.loadgen.drive.runner import Runner
 from reelbench.loadgen.drive.steps import Steps
@@ -99,6 +99,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
         if settings.providers is not None:
             offered["providers"] = await stack.enter_async_context(AdminClient(settings.providers))
         scenarios, admin = await preflight(settings.scenarios, offered, named=settings.named, say=view.say)
+        scenarios = [with_rest(scenario, settings.rest) for scenario in scenarios]
         interval = telemetry.interval()
         plan = plan_run(scenarios, settings.profile, settings.seed)
         faults = plan_all_faults(scenarios, settings.profile, settings.seed)
@@ -148,6 +149,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
                 toggler=Toggler(service, view.say),
                 observer=Observer(service, admin),
                 interval=interval,
+                rest=settings.rest,
                 replica=replica,
             )
             await runner.run_all(scenarios)

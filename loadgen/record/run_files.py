@@ -9,6 +9,8 @@ A run is one folder, ``runs/<run_id>/``::
     requests.jsonl     one `RequestRecord` per line, appended as requests end
     calls.jsonl        one `CallRecord` per line, of the cases with faults and of resources; absent when there were none
     measurements.json  what telemetry said, kept by the first export
+    server.json        what the server's own metrics said, kept by the first export; absent when it has none
+    slis.yaml          indicators of the user; absent when there are none
 
 All instants are Unix time in seconds (float); all durations are seconds. Instants of one run come from one
 anchor of the wall clock plus the monotonic clock, so that differences between them are exact even when the
@@ -36,6 +38,8 @@ REQUESTS_FILE = "requests.jsonl"
 CALLS_FILE = "calls.jsonl"
 VIDEOS_FILE = "videos.jsonl"
 MEASUREMENTS_FILE = "measurements.json"
+SERVER_FILE = "server.json"
+SLIS_FILE = "slis.yaml"
 TRACES_DIR = "traces"
 
 R = TypeVar("R", bound=msgspec.Struct)

@@ -70,6 +70,7 @@ class ReportSection(StrEnum):
     CPU = "cpu"
     LEAK = "leak"
     RECONCILIATION = "reconciliation"
+    SERVER = "server"
 
 
 class Role(StrEnum):
@@ -165,6 +166,12 @@ class RecordFunction(StrEnum):
     MEMORY_LEAKED = "memory_leaked"
     SUSTAINED_RATE = "sustained_rate"
     SPIKE_RECOVERY = "spike_recovery"
+    SERVER_MEMORY_GROWTH = "server_memory_growth"
+    SERVER_MEMORY_LEAKED = "server_memory_leaked"
+    SERVER_CPU_PER_VIDEO = "server_cpu_per_video"
+    SERVER_GPU_UTILISATION = "server_gpu_utilisation"
+    SERVER_GPU_ERRORS = "server_gpu_errors"
+    SERVER_ENERGY_PER_VIDEO = "server_energy_per_video"
 
 
 class Objective(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

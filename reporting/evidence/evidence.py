@@ -11,6 +11,7 @@ from reelbench.loadgen.record.stack import StackRecord
 from reelbench.reporting.catalogue.prices import Prices
 from reelbench.reporting.catalogue.sli import Catalogue, Role
 from reelbench.reporting.evidence.measurements import Measurement, Measurements, SampleSeries
+from reelbench.reporting.evidence.server_evidence import ServerEvidence
 from reelbench.reporting.evidence.traces import TraceEvidence
 
 Place = tuple[str, str]
@@ -34,8 +35,17 @@ class Evidence:
     measurements: Measurements
     """What Prometheus answered, and the indicators of the records."""
     prices: Prices
+    server: ServerEvidence | None = None
+    """What the metrics of a server that is not ours said; None when it has none."""
     traces: TraceEvidence = field(default_factory=TraceEvidence)
     """Counts of root spans, and the spans of those jobs that a report looks at."""
+
+    @property
+    def foreign(self) -> bool:
+        """True when the server is not the service of this project, whose metrics and spans follow our contract."""
+        if self.run.server is not None:
+            return not self.run.server.ours
+        return self.stack is not None and not self.stack.has_service
 
     @cached_property
     def _jobs(self) -> dict[Place, list[JobRecord]]:

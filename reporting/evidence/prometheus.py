@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, TypeVar
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import msgspec
 import requests
@@ -156,8 +157,12 @@ class Prometheus:
 
 
 def connect(url: str) -> Prometheus:
-    """Return a client for the Prometheus at this base URL."""
+    """Return a client for the Prometheus at this base URL; user and password in it are used and never shown."""
     session = requests.Session()
+    parts = urlsplit(url)
+    if parts.username is not None:
+        session.auth = (unquote(parts.username), unquote(parts.password or ""))
+        url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
     session.trust_env = False  # a proxy set in the environment must not catch the queries to this machine
     session.mount("http://", HTTPAdapter(pool_maxsize=WORKERS))
     session.mount("https://", HTTPAdapter(pool_maxsize=WORKERS))
