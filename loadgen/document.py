@@ -79,16 +79,18 @@ class Form:
         self._boundary = secrets.token_hex(16)
         self.media_type = f"multipart/form-data; boundary={self._boundary}"
 
-    def encode(self, fields: Mapping[str, str], file_field: str, document: Document) -> tuple[bytes, bytes, bytes]:
-        """Return the parts of a body: head, document and end."""
+    def encode(self, fields: Mapping[str, str], file_field: str, upload: Document | None) -> tuple[bytes, ...]:
+        """Return the parts of a body: head, file and end; without a file: head and end."""
         lines = [
             f'--{self._boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
             for name, value in fields.items()
         ]
-        name = document.name.translate(_ESCAPES)
+        if upload is None:
+            return "".join(lines).encode(), f"--{self._boundary}--\r\n".encode()
+        name = upload.name.translate(_ESCAPES)
         lines.append(
             f"--{self._boundary}\r\n"
             f'Content-Disposition: form-data; name="{file_field}"; filename="{name}"\r\n'
-            f"Content-Type: {document.media_type}\r\n\r\n"
+            f"Content-Type: {upload.media_type}\r\n\r\n"
         )
-        return "".join(lines).encode(), document.data, f"\r\n--{self._boundary}--\r\n".encode()
+        return "".join(lines).encode(), upload.data, f"\r\n--{self._boundary}--\r\n".encode()

@@ -36,8 +36,12 @@ class Options:
     client_cert: Annotated[Path | None, typer.Option(help="PEM file with the client's certificate.")] = None
     client_key: Annotated[Path | None, typer.Option(help="PEM file with the key of the client's certificate.")] = None
     insecure: Annotated[bool, typer.Option("--insecure", help="Accept any certificate of the server.")] = False
-    scenario: Annotated[tuple[str, ...], typer.Option(help="Scenario to run; repeatable. Default: all.")] = ()
-    scenarios: Annotated[Path | None, typer.Option(help="Folder with scenario files of your own.")] = None
+    scenario: Annotated[
+        tuple[str, ...], typer.Option(help="Scenario to run; repeatable. Default: all, or those of --scenarios.")
+    ] = ()
+    scenarios: Annotated[
+        Path | None, typer.Option(help="Folder with scenario files of your own, in addition to the built-in ones.")
+    ] = None
     profile: Annotated[str, typer.Option(help=f"Size of the run: {', '.join(PROFILES)}.")] = "quick"
     seed: Annotated[int, typer.Option(help="Seed of the plan.")] = 1
     budget: Annotated[

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from reelbench.loadgen.document import Document, DocumentError, read_document
 from reelbench.loadgen.option_line import Options
+from reelbench.loadgen.plan import quantity
+from reelbench.loadgen.plan.quantity import QuantityError
 from reelbench.loadgen.plan.scenario import PROFILES, Profile, Scenario
 from reelbench.loadgen.plan.scenario_file import ScenarioError, load_folder
 from reelbench.loadgen.record.journal import occupied
@@ -41,6 +43,10 @@ class Settings:
     """How to speak to the target; None: a target of which nothing is said, whose manners are found out."""
     rest: float = 0.0
     """Least seconds without load around each case."""
+    objectives: Mapping[str, float] = field(default_factory=dict)
+    """Objectives of this run: SLI id to value in base units."""
+    budget: float | None = None
+    """Seconds for the whole load; None: the profile alone decides."""
 
 
 class OptionsError(Exception):
@@ -70,12 +76,16 @@ def check_options(
     if chosen is None:
         errors.append(f"--profile: {options.profile!r} is unknown; use {', '.join(PROFILES)}")
     errors += _name_errors(run_id, rendezvous)
+    if rendezvous is not None and options.budget is not None:
+        errors.append("--budget: does not go with --rendezvous, whose replicas share one plan; leave it out")
     if options.seed < 0:
         errors.append(f"--seed: is {options.seed}; use 0 or more")
     if options.rest is not None and not 0 <= options.rest <= MOST_REST:
         errors.append(f"--rest: is {options.rest:g}; use 0 to {MOST_REST:g} seconds")
     server = _server(options, errors)
     target = _target(options, server, errors)
+    objectives = _objectives(options, server, errors)
+    budget = _budget(options, errors)
     if providers is not None and not is_base_url(providers):
         errors.append(f"--providers: {providers!r} is not a base URL; write it like http://127.0.0.1:9000")
     if (name := occupied(run_dir)) is not None:
@@ -101,21 +111,41 @@ def check_options(
         rendezvous=rendezvous,
         server=server,
         rest=options.rest or 0.0,
+        objectives=objectives,
+        budget=budget,
     )
 
 
 def _scenarios(options: Options, errors: list[str]) -> list[Scenario]:
-    """Return the scenarios that the options name, or all."""
+    """Return the scenarios that the options name; without names those of the user's folder, or all."""
     try:
-        known = load_folder()
+        built_in = load_folder()
     except ScenarioError as error:
         errors += error.errors
         return []
-    names = options.scenario
+    own = {} if options.scenarios is None else _own_scenarios(options.scenarios, built_in, errors)
+    if own is None:
+        return []
+    known, names = built_in | own, options.scenario
     unknown = [name for name in dict.fromkeys(names) if name not in known]
     errors += [f"--scenario: {name!r} is unknown; use {', '.join(known)}" for name in unknown]
     errors += [f"--scenario: {name!r} is given more than once; give it once" for name in _repeated(names)]
-    return [known[name] for name in names or known if name in known]
+    return [known[name] for name in names or own or built_in if name in known]
+
+
+def _own_scenarios(folder: Path, built_in: Mapping[str, Scenario], errors: list[str]) -> dict[str, Scenario] | None:
+    """Return the scenarios of a folder of the user's by name; None: with mistakes."""
+    try:
+        own = load_folder(folder)
+    except ScenarioError as error:
+        errors += [f"--scenarios: {line}" for line in error.errors]
+        return None
+    taken = [name for name in own if name in built_in]
+    errors += [
+        f"--scenarios: {name}.yaml has the name of a built-in scenario; give the file and the scenario another name"
+        for name in taken
+    ]
+    return own if not taken else None
 
 
 def _target(options: Options, server: TargetFile | None, errors: list[str]) -> str | None:
@@ -126,6 +156,34 @@ def _target(options: Options, server: TargetFile | None, errors: list[str]) -> s
     elif not is_base_url(target):
         errors.append(f"--target: {target!r} is not a base URL; write it like http://127.0.0.1:8000")
     return target
+
+
+def _objectives(options: Options, server: TargetFile | None, errors: list[str]) -> dict[str, float]:
+    """Return the objectives of the target file, replaced by those of the options."""
+    found = dict(server.objectives) if server is not None else {}
+    given: set[str] = set()
+    for text in options.objective:
+        try:
+            name, value = quantity.objective(text)
+        except QuantityError as error:
+            errors.append(f"--objective: {text!r}: {error}")
+            continue
+        if name in given:
+            errors.append(f"--objective: {name} is given more than once; give it once")
+        given.add(name)
+        found[name] = value
+    return found
+
+
+def _budget(options: Options, errors: list[str]) -> float | None:
+    """Return the seconds of the budget; None without one."""
+    if options.budget is None:
+        return None
+    try:
+        return quantity.seconds(options.budget)
+    except QuantityError as error:
+        errors.append(f"--budget: {options.budget!r}: {error}")
+        return None
 
 
 def _server(options: Options, errors: list[str]) -> TargetFile | None:

@@ -15,7 +15,7 @@ from reelbench.loadgen.record.jobs import read_calls, read_jobs, read_requests
 from reelbench.loadgen.record.run import RunRecord, read_run
 from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE, TRACES_DIR, RecordError
 from reelbench.loadgen.record.stack import StackRecord, read_stack
-from reelbench.reporting.analysis import server_slis, subjects
+from reelbench.reporting.analysis import objectives, server_slis, subjects
 from reelbench.reporting.analysis.record_slis import compute
 from reelbench.reporting.analysis.verdicts import Status, Verdict, analyse, worst
 from reelbench.reporting.catalogue.prices import PRICES_FILE, load_prices
@@ -104,6 +104,7 @@ def export(
         prices=load_prices(prices),
     )
     evidence = replace(evidence, catalogue=server_slis.of_target(evidence, run_dir))
+    evidence = replace(evidence, catalogue=objectives.of_run(evidence.catalogue, run))
     slis = subjects.of_run(evidence)
     evidence = replace(evidence, catalogue=slis)
     at = instant if instant is not None else _instant(run, evidence.stack)
@@ -112,7 +113,8 @@ def export(
         ours, users = (
             connections.enter_context(closing(connect(url))) if url else None for url in (prometheus_url, theirs)
         )
-        kept = _kept(run_dir, run, slis)
+        old = ours is None or (users is None and in_theirs(evidence.stack))
+        kept = _kept(run_dir, run, slis) if old else None
         measurements = kept if ours is None else None
         if measurements is None:
             measurements = _measured(evidence, ours, users, kept, instant=at, window=length)

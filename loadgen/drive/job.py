@@ -166,6 +166,7 @@ class JobRunner:
             cancel_sent=state.cancel_sent,
             leftover=state.leftover,
             released=admitted,
+            reference=planned.reference,
         )
         span.set_attribute("loadgen.job.outcome", record.outcome.value)
         if record.job_id is not None:

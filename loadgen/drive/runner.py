@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -57,6 +58,8 @@ class Runner:
     """Seconds between two samples of a gauge in this stack."""
     rest: float = 0.0
     """Seconds without load also before the warm-up of a case, so that the metrics of the server show it apart."""
+    deadline: float = math.inf
+    """Unix time after which no case begins: the end of the time budget."""
     replica: Replica | None = None
     """Set when other load generators run the rest of the plan; the first of them controls faults and toggles."""
 
@@ -74,7 +77,7 @@ class Runner:
         self.head.begin(await self.observer.toggles())
         try:
             for position, scenario in enumerate(scenarios):
-                if self.stop.requested.is_set():
+                if self.stop.requested.is_set() or self._over(scenario.name):
                     break
                 await self._run_scenario(position, scenario)
         except BaseException:
@@ -88,7 +91,7 @@ class Runner:
         self.head.update_scenario(position, state=RunState.RUNNING, started=started)
         try:
             for number, case in enumerate(scenario.cases):
-                if self.stop.requested.is_set():
+                if self.stop.requested.is_set() or self._over(f"{scenario.name} {case.name}"):
                     break
                 ended = await self._run_case(scenario, case, self.head.case(position, number))
                 self.head.update_case(position, number, ended)
@@ -105,6 +108,13 @@ class Runner:
 
     def _state(self) -> RunState:
         return RunState.INTERRUPTED if self.stop.requested.is_set() else RunState.COMPLETED
+
+    def _over(self, place: str) -> bool:
+        """Return whether the time budget is over, and tell the user where the run ends."""
+        if self.clock.now() < self.deadline:
+            return False
+        self.view.say(f"the time budget is over before {place}: the rest of the plan is not run")
+        return True
 
     async def _run_case(self, scenario: Scenario, case: Case, record: CaseRecord) -> CaseRecord:
         planned = share_of(self.plan, scenario, case, self.share)

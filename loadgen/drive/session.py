@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from contextlib import AsyncExitStack
 
 from opentelemetry import metrics
@@ -17,6 +18,7 @@ from reelbench.loadgen.control.faults import FaultError, Injector
 from reelbench.loadgen.control.observer import Observer
 from reelbench.loadgen.control.preflight import preflight
 from reelbench.loadgen.control.toggles import ToggleError, Toggler
+from reelbench.loadgen.drive.calibration import calibrate
 from reelbench.loadgen.drive.job import JobRunner
 from reelbench.loadgen.drive.progress import ProgressView
 from reelbench.loadgen.drive.recorder import Recorder, RunHead, pending, with_rest
@@ -26,12 +28,13 @@ from reelbench.loadgen.drive.steps import Steps
 from reelbench.loadgen.drive.stop import Stop, run_unless, signalled
 from reelbench.loadgen.metrics import Metrics
 from reelbench.loadgen.options import Settings
+from reelbench.loadgen.plan.budget import BudgetError, fit
 from reelbench.loadgen.plan.fault_plan import Side, plan_all_faults
 from reelbench.loadgen.plan.plan import plan_hash, plan_run, to_bytes
-from reelbench.loadgen.plan.scenario import Case
+from reelbench.loadgen.plan.scenario import Case, Scenario
 from reelbench.loadgen.record.environment import describe
 from reelbench.loadgen.record.journal import Journal, JournalError
-from reelbench.loadgen.record.run import RunRecord, RunState
+from reelbench.loadgen.record.run import BudgetRecord, RunRecord, RunState
 from reelbench.loadgen.record.run_files import SCHEMA_VERSION
 from reelbench.loadgen.target.target import Target, TargetError
 
@@ -56,6 +59,9 @@ async def execute(settings: Settings, console: Console) -> ExitCode:
         except TargetError as error:
             view.say(f"error: {error}")
             return ExitCode.ABSENT
+        except BudgetError as error:
+            view.say(f"error: {error}")
+            return ExitCode.USAGE
         except (JournalError, FaultError, ToggleError, ReplicaError) as error:
             view.say(f"error: {error}")
             return ExitCode.INCONCLUSIVE
@@ -85,6 +91,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
     assert settings.run_id is not None, "options are checked"
     share = replica.share if replica else WHOLE
     clock = Clock.start()
+    begun = clock.now()
     tracer = telemetry.tracer()
     connections = max(most_in_flight(case, share) for scenario in settings.scenarios for case in scenario.cases)
     async with AsyncExitStack() as stack:
@@ -101,6 +108,12 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
         scenarios, admin = await preflight(settings.scenarios, offered, named=settings.named, say=view.say)
         scenarios = [with_rest(scenario, settings.rest) for scenario in scenarios]
         interval = telemetry.interval()
+        steps = Steps(settings.run_id, settings.document, target, clock)
+        budget: BudgetRecord | None = None
+        if settings.budget is not None:
+            scenarios, budget = await _fitted(settings, settings.budget, scenarios, steps, clock, stop, view)
+            if stop.requested.is_set():
+                return
         plan = plan_run(scenarios, settings.profile, settings.seed)
         faults = plan_all_faults(scenarios, settings.profile, settings.seed)
         encoded = to_bytes(plan, faults)
@@ -120,6 +133,8 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             environment=describe(HOME),
             scenarios=[pending(scenario, settings.profile, plan, share, interval) for scenario in scenarios],
             faults=[],
+            objectives=dict(settings.objectives),
+            budget=budget,
         )
         with Journal(settings.run_dir, encoded) as journal, view:
             head = RunHead(run, journal)
@@ -128,7 +143,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             )
             jobs = JobRunner(
                 run_id=settings.run_id,
-                steps=Steps(settings.run_id, settings.document, target, clock),
+                steps=steps,
                 clock=clock,
                 tracer=tracer,
                 sink=recorder,
@@ -151,8 +166,42 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
                 interval=interval,
                 rest=settings.rest,
                 replica=replica,
+                deadline=begun + settings.budget if settings.budget is not None else math.inf,
             )
             await runner.run_all(scenarios)
+
+
+async def _fitted(  # noqa: PLR0917 - the parts of a session
+    settings: Settings,
+    budget: float,
+    scenarios: list[Scenario],
+    steps: Steps,
+    clock: Clock,
+    stop: Stop,
+    view: ProgressView,
+) -> tuple[list[Scenario], BudgetRecord | None]:
+    """Run one job and return the scenarios that fit into the budget; None when the user stopped the run.
+
+    Raises:
+        TargetError: the job did not complete.
+        BudgetError: the budget is too small.
+    """
+    first = min(scenarios, key=lambda scenario: scenario.rank)
+    view.say("calibration: one job")
+    took = await run_unless(
+        stop.requested,
+        calibrate(first, settings.seed, steps=steps, clock=clock, limit=min(budget, first.time_limit)),
+    )
+    if took is None:
+        return scenarios, None
+    fitted = fit(scenarios, settings.profile, job_seconds=took, budget=budget - took, interval=telemetry.interval())
+    view.say(f"calibration: a job takes {took:.3g} s; {fitted.jobs} jobs are planned, {fitted.seconds / 60:.3g} min")
+    if fitted.left_out:
+        names = ", ".join(line.partition(":")[0] for line in fitted.left_out)
+        view.say(f"left out to keep the budget (the reports have the reasons): {names}")
+    return list(fitted.scenarios), BudgetRecord(
+        seconds=budget, job_seconds=took, expected=fitted.seconds, jobs=fitted.jobs, left_out=list(fitted.left_out)
+    )
 
 
 def most_in_flight(case: Case, share: Share) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, NoReturn
@@ -71,9 +72,12 @@ class Steps:
     """Executes the steps of jobs against a target."""
 
     run_id: str
-    document: Document
+    document: Document | None
+    """File of the jobs that name no reference; None: such jobs upload nothing."""
     target: Target
     clock: Clock
+    references: Mapping[str, Document] = field(default_factory=dict)
+    """Images and videos by the name that a planned job has for them."""
 
     async def run(self, state: JobState) -> None:
         """Execute the steps of a job, except ``delete``.
@@ -101,9 +105,12 @@ class Steps:
                 state.outcome, state.error, state.done = Outcome.COMPLETED, None, self.clock.now()
 
     async def _create(self, state: JobState) -> None:
-        # The run id makes prompts new for a service that cached those of an earlier run of the same plan.
-        asked = msgspec.structs.replace(state.planned, prompt=f"{state.planned.prompt} Run {self.run_id}.")
-        reply = await self.target.create(asked, self.document, state.call)
+        asked = state.planned
+        if not asked.verbatim:
+            # The run id makes prompts new for a service that cached those of an earlier run of the same plan.
+            asked = msgspec.structs.replace(asked, prompt=f"{asked.prompt} Run {self.run_id}.")
+        upload = self.document if asked.reference is None else self.references[asked.reference]
+        reply = await self.target.create(asked, upload, state.call)
         if reply.value is None:
             refused = reply.status is not None and (400 <= reply.status < 500 or reply.status == 503)  # noqa: PLR2004 - HTTP's own classes
             _fail(reply, Outcome.REJECTED if refused else Outcome.ERROR)

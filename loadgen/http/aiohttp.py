@@ -8,8 +8,8 @@ import aiohttp
 
 from reelbench.loadgen.http.transport import (
     CONNECT_SECONDS,
+    HEADERS,
     KEEPALIVE_SECONDS,
-    SILENCE_SECONDS,
     Receiver,
     Request,
     TransportError,
@@ -27,7 +27,6 @@ class AiohttpTransport:
         self._url = url
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=KEEPALIVE_SECONDS),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             headers={"Accept-Encoding": "identity"},  # sizes and checksums are those of the content itself
@@ -42,9 +41,15 @@ class AiohttpTransport:
             data = _parts(request.body)
         try:
             async with self._session.request(
-                request.method, self._url + request.path, headers=headers, data=data, allow_redirects=False
+                request.method,
+                self._url + request.path,
+                headers=headers,
+                data=data,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=request.silence),
             ) as response:
-                receiver.head(response.status, response.content_type)
+                known = {name: response.headers[name] for name in HEADERS if name in response.headers}
+                receiver.head(response.status, response.content_type, known)
                 async for chunk in response.content.iter_any():
                     receiver.data(chunk)
         except (aiohttp.ClientError, OSError, ValueError) as problem:  # time-outs are OSErrors

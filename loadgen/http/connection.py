@@ -8,7 +8,15 @@ from typing import Final, cast
 
 import httptools
 
-from reelbench.loadgen.http.transport import NO_TYPE, SILENCE_SECONDS, EnoughError, Receiver, TransportError, reason
+from reelbench.loadgen.http.transport import (
+    HEADERS,
+    NO_TYPE,
+    SILENCE_SECONDS,
+    EnoughError,
+    Receiver,
+    TransportError,
+    reason,
+)
 
 MAX_HEAD: Final = 64 * 1024
 """Maximum size of the head of an answer in bytes."""
@@ -16,6 +24,8 @@ CHUNK: Final = 64 * 1024
 """Bytes per write: larger writes block the loop, and an early answer would not be read."""
 _SWITCHING: Final = 101
 _FINAL: Final = 200
+_LENGTHS: Final = frozenset(map(len, HEADERS))
+"""Lengths of the names of passed headers: a comparison of lengths saves most comparisons of names."""
 
 
 class DisconnectedError(TransportError):
@@ -26,9 +36,9 @@ class Connection(asyncio.Protocol):
     """An asyncio protocol; removes itself from the set of open connections when its socket is closed."""
 
     __slots__ = (
-        "_answer", "_begun", "_framed", "_head_bytes", "_headed", "_heard", "_loop", "_media_type", "_open", "_parser",
-        "_receiver", "_resumed", "_sending", "_size", "_status", "_timer", "_transport", "idle_since", "reusable",
-        "used",
+        "_answer", "_begun", "_framed", "_head_bytes", "_headed", "_headers", "_heard", "_loop", "_media_type", "_open",
+        "_parser", "_receiver", "_resumed", "_sending", "_silence", "_size", "_status", "_timer", "_transport",
+        "idle_since", "reusable", "used",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop, is_open: set[Connection]) -> None:
@@ -41,6 +51,7 @@ class Connection(asyncio.Protocol):
         """Set while the peer does not read."""
         self._timer: asyncio.TimerHandle | None = None
         self._heard = 0.0
+        self._silence = SILENCE_SECONDS
         self._begun = self._sending = False
         self._head_bytes = 0
         self._reset()
@@ -50,7 +61,9 @@ class Connection(asyncio.Protocol):
         """Whether there was an exchange before."""
         self.idle_since = 0.0
 
-    async def exchange(self, head: bytes, body: Sequence[bytes], receiver: Receiver) -> None:
+    async def exchange(
+        self, head: bytes, body: Sequence[bytes], receiver: Receiver, silence: float = SILENCE_SECONDS
+    ) -> None:
         """Send one request and pass its answer to the receiver.
 
         Raises:
@@ -64,8 +77,12 @@ class Connection(asyncio.Protocol):
         self._begun, self._head_bytes = False, 0
         self._reset()
         self._heard = self._loop.time()
+        if self._timer is not None and silence < self._silence:  # the timer would look too late
+            self._timer.cancel()
+            self._timer = None
+        self._silence = silence
         if self._timer is None:
-            self._timer = self._loop.call_later(SILENCE_SECONDS, self._look)
+            self._timer = self._loop.call_later(silence, self._look)
         try:
             await self._send(head, body, answer)
             await answer
@@ -102,16 +119,17 @@ class Connection(asyncio.Protocol):
         self._timer = None
         if self._answer is None:
             return
-        left = self._heard + SILENCE_SECONDS - self._loop.time()
+        left = self._heard + self._silence - self._loop.time()
         if left > 0:
             self._timer = self._loop.call_later(left, self._look)
         else:
-            self._fail(TransportError(f"time-out: nothing was received for {SILENCE_SECONDS:g} s"))
+            self._fail(TransportError(f"time-out: nothing was received for {self._silence:g} s"))
 
     def _reset(self) -> None:
         self._headed = self._framed = False
         self._status = self._size = 0
         self._media_type = NO_TYPE
+        self._headers: dict[str, str] = {}
 
     def _complete(self) -> None:
         if self._answer is not None and not self._answer.done():
@@ -200,6 +218,8 @@ class Connection(asyncio.Protocol):
             length == 17 and name.lower() == b"transfer-encoding"  # noqa: PLR2004 - the name's length
         ):
             self._framed = True
+        elif length in _LENGTHS and (known := name.lower().decode("latin-1")) in HEADERS:
+            self._headers[known] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         """Pass the head to the receiver, unless it is an interim one."""
@@ -207,7 +227,7 @@ class Connection(asyncio.Protocol):
         if self._status >= _FINAL or self._status == _SWITCHING:
             self._headed = True
             if self._receiver is not None:
-                self._receiver.head(self._status, self._media_type)
+                self._receiver.head(self._status, self._media_type, self._headers)
 
     def on_body(self, body: bytes) -> None:
         """Pass bytes of the body to the receiver."""

@@ -70,7 +70,7 @@ class Http1Transport:
             try:
                 connection = self._kept() or await self._connect()
                 reused = connection.used
-                await connection.exchange(head, request.body, receiver)
+                await connection.exchange(head, request.body, receiver, request.silence)
                 break
             except DisconnectedError:
                 if request.method == "POST" or not reused:

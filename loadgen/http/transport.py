@@ -12,7 +12,7 @@ import msgspec
 
 CONNECT_SECONDS: Final = 10.0
 SILENCE_SECONDS: Final = 45.0
-"""Longest silence within an answer; longer than the longest long poll of 30 s."""
+"""Longest silence of a server that is not known to be slow; longer than the longest long poll of 30 s."""
 
 # Below the 5 s after which uvicorn and others close an idle connection: a POST on a closing connection fails, and must
 # not be sent twice.
@@ -20,6 +20,10 @@ KEEPALIVE_SECONDS: Final = 4.0
 
 NO_TYPE: Final = "application/octet-stream"
 """Media type of an answer without one."""
+
+
+HEADERS: Final = frozenset({"location", "retry-after", "server-timing"})
+"""Headers of an answer that are passed to its receiver."""
 
 
 class TransportError(Exception):
@@ -40,13 +44,18 @@ class Request(msgspec.Struct, frozen=True):
     """Headers except those of the connection and the body length; ASCII without line breaks."""
     body: Sequence[bytes] = ()
     """Parts of the body; large parts are never joined."""
+    silence: float = SILENCE_SECONDS
+    """Longest silence of the server in seconds, before its answer and within it."""
 
 
 class Receiver(Protocol):
     """Receiver of an answer in chunks; the transport stores nothing of it."""
 
-    def head(self, status: int, media_type: str) -> None:
-        """Receive the status and the media type, in lower case and without parameters."""
+    def head(self, status: int, media_type: str, headers: Mapping[str, str]) -> None:
+        """Receive the status, the media type, and the headers of `HEADERS` that the answer has.
+
+        The media type and the names of headers are in lower case; the media type has no parameters.
+        """
 
     def data(self, chunk: bytes) -> None:
         """Receive the next bytes of the body.

@@ -64,7 +64,7 @@ _LOOKS = (
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a row of a prompts file or of a trace of arrivals asks for, beside prompt, length and size."""
+    """What a row of a prompts file or of a trace of arrivals asks for, in addition to prompt, length and size."""
 
     num_frames: int | None = None
     fps: float | None = None
@@ -88,7 +88,7 @@ class PlannedJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     steps: tuple[Step, ...]
     encoding: Literal["multipart", "json"]
     prompt: str
-    """Unique in the plan and between seeds, except in cases that repeat prompts; sending adds the run id."""
+    """Built-in prompts are unique in the plan and between seeds, except in cases that repeat them."""
     seconds: str
     size: str
     cancel_after: float | None
@@ -99,6 +99,8 @@ class PlannedJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Further wishes; None: prompt, length and size alone."""
     reference: str | None = None
     """Name of the image or video that the job uploads; None: the document, if jobs upload one."""
+    verbatim: bool = False
+    """True: the prompt is sent as it stands; else the run id is added to it."""
 
 
 def plan_run(scenarios: Iterable[Scenario], profile: Profile, seed: int) -> tuple[PlannedJob, ...]:

@@ -213,4 +213,7 @@ class Scenario(Strict):
         description="Seconds without load before the measured part of each case and after the last case.",
     )
     cases: tuple[Case, ...] = Field(strict=False, description="Levels of load, run in order.")
+    rank: int = Field(
+        default=5, ge=1, le=9, description="Importance under a time budget: scenarios of rank 1 are planned first."
+    )
     objectives: dict[str, float] = Field(description="Overrides of objectives in the catalogue: SLI id to value.")

@@ -35,7 +35,9 @@ def load_folder(folder: Path = FOLDER) -> dict[str, Scenario]:
     scenarios: dict[str, Scenario] = {}
     errors: list[str] = []
     paths = sorted(folder.glob("*.yaml"))
-    if not paths:
+    if not folder.is_dir():
+        errors.append(f"{folder}: is no folder; name the folder that holds the scenario files (*.yaml)")
+    elif not paths:
         errors.append(f"{folder}: holds no scenario files (*.yaml); name the folder that does")
     for path in paths:
         try:

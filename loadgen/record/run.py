@@ -215,6 +215,23 @@ class ServerRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """What was left out or adapted, one sentence each."""
 
 
+class BudgetRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The time budget by which a run was planned."""
+
+    seconds: float
+    """The budget, calibration included."""
+    job_seconds: float
+    """Length of the calibration job, until its file was read."""
+    expected: float
+    """Expected length of the planned load, for a server that makes one video at a time."""
+    jobs: int
+    """Planned jobs, warm-up included."""
+    left_out: list[str]
+    """Scenarios and cases that do not fit, one sentence each."""
+    default: bool = False
+    """True: the user gave no budget, and the default for servers of other makers was used."""
+
+
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The head of a run."""
 
@@ -243,8 +260,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """None in runs of versions that recorded nothing of the server: it is then the service of this project."""
     objectives: dict[str, float] = {}
     """Objectives of this run, from the command line or the target file: SLI id to value."""
-    budget: float | None = None
-    """Seconds that the load was planned for; None: the profile alone decided."""
+    budget: BudgetRecord | None = None
+    """None: the profile alone decided how much was planned."""
 
 
 _FILE = VersionedFile(RUN_FILE, RunRecord)

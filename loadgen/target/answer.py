@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -46,15 +47,29 @@ class Content(msgspec.Struct, frozen=True):
     """None: not computed."""
 
 
+class FileSink(Protocol):
+    """Receiver of the bytes of a downloaded file, in the order of the file."""
+
+    def begin(self) -> None:
+        """Start an empty file; called again when a download is repeated."""
+
+    def write(self, chunk: bytes) -> None:
+        """Receive the next bytes of the file."""
+
+
 class Answer:
-    """Receiver of one answer; keeps the body of JSON and of refusals, else only size and checksum."""
+    """Receiver of one answer; keeps the body of JSON and of refusals, else only size and checksum.
 
-    __slots__ = ("_digest", "_keep", "_kept", "error", "media_type", "seen", "size", "status")
+    The bytes of a file (status 200, not kept) also go to the sink, if there is one.
+    """
 
-    def __init__(self, *, keep: bool = True, checksum: bool = False) -> None:
+    __slots__ = ("_digest", "_keep", "_kept", "_sink", "error", "media_type", "seen", "size", "status")
+
+    def __init__(self, *, keep: bool = True, checksum: bool = False, sink: FileSink | None = None) -> None:
         self._keep = keep
         self._kept: list[bytes] = []
         self._digest = hashlib.sha256() if checksum else None
+        self._sink = sink
         self.seen = 0
         """Status in the head of the answer."""
         self.status: int | None = None
@@ -63,10 +78,12 @@ class Answer:
         self.size = 0
         self.error: str | None = None
 
-    def head(self, status: int, media_type: str) -> None:
+    def head(self, status: int, media_type: str, headers: Mapping[str, str]) -> None:  # noqa: ARG002 - the interface
         """Store status and media type; bodies of all statuses but 200 are kept, as they explain the refusal."""
         self.seen, self.media_type = status, media_type
         self._keep = self._keep or status != HTTPStatus.OK
+        if self._sink is not None and not self._keep:
+            self._sink.begin()
 
     def data(self, chunk: bytes) -> None:
         """Count, and keep or hash the next bytes of the body."""
@@ -75,8 +92,11 @@ class Answer:
             self._kept.append(chunk)
             if self.size > MAX_ANSWER:
                 raise EnoughError(f"answer of more than {MAX_ANSWER} bytes")
-        elif self._digest is not None:
+            return
+        if self._digest is not None:
             self._digest.update(chunk)
+        if self._sink is not None:
+            self._sink.write(chunk)
 
     def record(self, kind: type[T]) -> Reply[T]:
         """Decode the body of a 2xx answer into a record of the API."""

@@ -18,7 +18,7 @@ from reelbench.loadgen.http.trace_headers import traceparent
 from reelbench.loadgen.http.transport import EnoughError, Request, Transport, TransportError, open_transport
 from reelbench.loadgen.plan.plan import PlannedJob
 from reelbench.loadgen.target import api
-from reelbench.loadgen.target.answer import Answer, Content, Reply, one_line
+from reelbench.loadgen.target.answer import Answer, Content, FileSink, Reply, one_line
 from reelbench.loadgen.target.api import DeletedVideo, Manifest, Video, VideoList
 
 T = TypeVar("T")
@@ -90,14 +90,14 @@ class Target:
         if self._transport is not None:
             await self._transport.close()
 
-    async def create(self, job: PlannedJob, document: Document, call: Call) -> Reply[Video]:
-        """Submit a job."""
+    async def create(self, job: PlannedJob, upload: Document | None, call: Call) -> Reply[Video]:
+        """Submit a job; a form carries the file, if there is one."""
         fields = {"prompt": job.prompt, "seconds": job.seconds, "size": job.size}
         body: tuple[bytes, ...]
         if job.encoding == "json":
             media_type, body = "application/json", (msgspec.json.encode(fields),)
         else:
-            media_type, body = self._form.media_type, self._form.encode(fields, "input_reference", document)
+            media_type, body = self._form.media_type, self._form.encode(fields, "input_reference", upload)
         return await self._read(Video, call, api.CREATE, api.CREATE.path(), media_type=media_type, body=body)
 
     async def retrieve(self, video_id: str, call: Call) -> Reply[Video]:
@@ -145,9 +145,11 @@ class Target:
         await self._send(call, api.ASSET, api.ASSET.path(video_id, name), answer)
         return answer.file()
 
-    async def content(self, video_id: str, call: Call, *, checksum: bool = True) -> Reply[Content]:
-        """Download a video; only its size is kept, and its checksum where one is needed."""
-        answer = Answer(keep=False, checksum=checksum)
+    async def content(
+        self, video_id: str, call: Call, *, checksum: bool = True, sink: FileSink | None = None
+    ) -> Reply[Content]:
+        """Download a video; only its size is kept, and its checksum where one is needed; the sink gets its bytes."""
+        answer = Answer(keep=False, checksum=checksum, sink=sink)
         await self._send(call, api.CONTENT, api.CONTENT.path(video_id), answer)
         reply = answer.file()
         if reply.value is None:

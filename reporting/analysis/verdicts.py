@@ -128,7 +128,7 @@ def _judge(
     if scenario is None or scenario.dimension != dimension or not sli.of(dimension):
         return None
     case = next((c for c in scenario.cases if c.name == measurement.case), None)
-    objective = _objective(sli, scenario, case)
+    objective = _objective(evidence, sli, scenario, case)
     if objective is None or (objective.members and measurement.member not in objective.members):
         return None
     if case is not None and case.model == "idle" and sli.dimension != "resources":
@@ -158,11 +158,13 @@ def _judge(
     )
 
 
-def _objective(sli: Sli, scenario: ScenarioRecord, case: CaseRecord | None) -> Objective | None:
+def _objective(evidence: Evidence, sli: Sli, scenario: ScenarioRecord, case: CaseRecord | None) -> Objective | None:
     objective = sli.objective
     if objective is None:
         return None
     override = scenario.objectives.get(sli.id)
+    if override is None and not evidence.judged_by(objective):
+        return None
     if override is None and objective.scenarios and scenario.name not in objective.scenarios:
         return None
     if objective.concurrency is not None and (case is None or case.concurrency != objective.concurrency):
@@ -197,7 +199,12 @@ def _with_cut_off(arriving: OpenCase | None, quantile: float, limit: float) -> t
 
 def _unknown_overrides(evidence: Evidence, dimension: str) -> list[str]:
     judged = {sli.id for sli in evidence.catalogue.slis if sli.objective is not None}
-    return [
+    unknown = [
+        f"The run sets an objective for {name!r}, which is no indicator with a better direction"
+        for name in evidence.run.objectives
+        if name not in judged
+    ]
+    return unknown + [
         f"{scenario.name}: the scenario file sets an objective for {name!r}, which is no indicator with an objective"
         for scenario in evidence.scenarios(dimension)
         for name in scenario.objectives

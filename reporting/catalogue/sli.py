@@ -187,6 +187,8 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Judge only the cases with this many jobs in flight."""
     members: tuple[str, ...] = ()
     """Judge only these members of an indicator that is split; empty = all."""
+    ours: bool = False
+    """The limit is made for the service of this project: another maker's server is not judged by it."""
 
 
 class By(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -282,8 +284,3 @@ class Catalogue(msgspec.Struct, frozen=True, dict=True):
     def of_role(self, role: Role) -> Sli | None:
         """Return the indicator that has a role; None when no indicator of this catalogue has it."""
         return self._by_role.get(role)
-
-    def objective(self, role: Role) -> Objective | None:
-        """Return the objective of the indicator that has a role; None without the one or the other."""
-        sli = self.of_role(role)
-        return sli.objective if sli else None

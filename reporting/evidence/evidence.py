@@ -9,7 +9,7 @@ from reelbench.loadgen.record.jobs import CallRecord, JobRecord, Outcome, Reques
 from reelbench.loadgen.record.run import CaseRecord, FaultRecord, RunRecord, ScenarioRecord
 from reelbench.loadgen.record.stack import StackRecord
 from reelbench.reporting.catalogue.prices import Prices
-from reelbench.reporting.catalogue.sli import Catalogue, Role
+from reelbench.reporting.catalogue.sli import Catalogue, Objective, Role
 from reelbench.reporting.evidence.measurements import Measurement, Measurements, SampleSeries
 from reelbench.reporting.evidence.server_evidence import ServerEvidence
 from reelbench.reporting.evidence.traces import TraceEvidence
@@ -39,13 +39,6 @@ class Evidence:
     """What the metrics of a server that is not ours said; None when it has none."""
     traces: TraceEvidence = field(default_factory=TraceEvidence)
     """Counts of root spans, and the spans of those jobs that a report looks at."""
-
-    @property
-    def foreign(self) -> bool:
-        """True when the server is not the service of this project, whose metrics and spans follow our contract."""
-        if self.run.server is not None:
-            return not self.run.server.ours
-        return self.stack is not None and not self.stack.has_service
 
     @cached_property
     def _jobs(self) -> dict[Place, list[JobRecord]]:
@@ -125,6 +118,22 @@ class Evidence:
     def switched_off(self, switch: str) -> bool:
         """Return True when the service reports that a feature is off; without a report it counts as on."""
         return (self.run.switches or {}).get(switch) is False
+
+    @property
+    def foreign(self) -> bool:
+        """Return whether the server under test is of another maker than this project."""
+        if self.run.server is not None:
+            return not self.run.server.ours
+        return self.stack is not None and bool(self.stack.server_metrics) and not self.stack.has_service
+
+    def judged_by(self, objective: Objective) -> bool:
+        """Return whether an objective of the catalogue judges the server of this run."""
+        return not (objective.ours and self.foreign)
+
+    def objective(self, role: Role) -> Objective | None:
+        """Return the objective by which the indicator of a role is judged; None without one."""
+        sli = self.catalogue.of_role(role)
+        return sli.objective if sli and sli.objective and self.judged_by(sli.objective) else None
 
     @property
     def series(self) -> tuple[SampleSeries, ...]:

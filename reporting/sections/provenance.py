@@ -32,6 +32,8 @@ def environment(evidence: Evidence) -> Section:
         ("Commit", f"`{machine.commit}`{dirty}" if machine.commit else "not a checkout"),
         ("Lock file", f"sha256 `{machine.lock_sha256}`" if machine.lock_sha256 else text.NONE),
     ]
+    if run.budget is not None:
+        rows.append(("Left out for the time budget", "; ".join(map(literal, run.budget.left_out)) or "nothing"))
     if run.switches:
         words = ", ".join(f"{name} {'on' if on else '**off**'}" for name, on in sorted(run.switches.items()))
         rows.append(("Service toggles", words))

@@ -17,6 +17,9 @@ from reelbench.exit_code import ExitCode
 from reelbench.loadgen.option_line import Options, with_options
 from reelbench.loadgen.options import OptionsError, check_options, is_base_url
 from reelbench.loadgen.target.target import check_target
+from reelbench.reporting.analysis.objectives import canonical
+from reelbench.reporting.catalogue.sli_file import load
+from reelbench.reporting.catalogue.strict import near
 from reelbench.reporting.catalogue.user_slis import load_user_slis
 from reelbench.stack.external import VARIABLES, find_external
 from reelbench.stack.processes import Forwarding
@@ -69,7 +72,9 @@ def main(
     forwarding.listen()
     without = parse_ablate(ablate)
     try:
+        options, named = _with_indicators(options)
         wrong, target = _option_errors(run_dir, options)
+        wrong += named
         wrong += [*_runs_errors(runs), *_address_errors({} if target or embedded else os.environ)]
         wrong += [f"--repeat: is {repeat}; use 1 to {MOST_RUNS}"] if not 1 <= repeat <= MOST_RUNS else []
         wrong += ablate_errors(without)
@@ -112,6 +117,23 @@ def main(
     except KeyboardInterrupt:
         say("interrupted")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+def _with_indicators(options: Options) -> tuple[Options, list[str]]:
+    """Return the options with the catalogue's names of the indicators in --objective, and what is wrong with them."""
+    if not options.objective:
+        return options, []
+    catalogue, found, wrong = load(), [], []
+    for text in options.objective:
+        name, equals, value = text.partition("=")
+        sli = canonical(name.strip(), catalogue)
+        if equals and sli is None:
+            cure = near(
+                name, [one.id for one in catalogue.slis if one.better], "see the indicators in docs/dashboards.md"
+            )
+            wrong.append(f"--objective: {name!r} is no indicator that can be judged; {cure}")
+        found.append(f"{sli}={value}" if sli else text)
+    return replace(options, objective=tuple(found)), wrong
 
 
 def _option_errors(run_dir: Path, options: Options) -> tuple[list[str], str | None]:

@@ -80,3 +80,34 @@ async def test_an_endless_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> 
     async with saying(http(b" " * 5000)) as url, bench(url) as b:
         with pytest.raises(TargetError, match="answer of more than 1000 bytes"):
             await b.target.check()
+
+
+class KeptFile:
+    """A sink that keeps the bytes of a download."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.data = b""
+
+    def begin(self) -> None:
+        self.begun += 1
+        self.data = b""
+
+    def write(self, chunk: bytes) -> None:
+        self.data += chunk
+
+
+def test_a_sink_gets_the_file_and_nothing_of_a_refusal() -> None:
+    sink = KeptFile()
+    answer = answers.Answer(keep=False, sink=sink)
+    answer.head(200, "video/mp4")
+    answer.data(b"half")
+    answer.head(200, "video/mp4")  # the transport sent the request again
+    answer.data(b"the ")
+    answer.data(b"file")
+    assert (sink.begun, sink.data) == (2, b"the file")
+    refused = KeptFile()
+    answer = answers.Answer(keep=False, sink=refused)
+    answer.head(404, "application/json")
+    answer.data(b"{}")
+    assert (refused.begun, refused.data) == (0, b"")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -18,11 +18,12 @@ Make = Callable[[str, int], Transport]
 class Taken:
     status: int = 0
     media_type: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
     body: bytearray = field(default_factory=bytearray)
     enough: int | None = None
 
-    def head(self, status: int, media_type: str) -> None:
-        self.status, self.media_type = status, media_type
+    def head(self, status: int, media_type: str, headers: Mapping[str, str]) -> None:
+        self.status, self.media_type, self.headers = status, media_type, dict(headers)
 
     def data(self, chunk: bytes) -> None:
         self.body += chunk

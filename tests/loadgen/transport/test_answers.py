@@ -84,6 +84,17 @@ async def test_a_connection_that_the_server_will_close_is_not_used_again(make: M
             assert server.connections == 2
 
 
+async def test_only_the_headers_that_a_receiver_needs_are_passed_on(make: Make) -> None:
+    head = b"Retry-After: 7\r\nX-Request-Id: 1\r\nLOCATION: /there\r\nServer-Timing: denoise;dur=12.5\r\n"
+    async with raw(fixed(ok(b"", head), close=False)) as server, using(make(server.url, 1)) as transport:
+        taken, plain = Taken(), Taken()
+        await transport.exchange(GET, taken)
+        assert taken.headers == {"retry-after": "7", "location": "/there", "server-timing": "denoise;dur=12.5"}
+    async with raw(echo) as server, using(make(server.url, 1)) as transport:
+        await transport.exchange(GET, plain)
+    assert plain.headers == {}
+
+
 async def test_a_malformed_answer_is_one_line_and_the_next_exchange_works(make: Make) -> None:
     for answer, expected in MALFORMED.items():
 

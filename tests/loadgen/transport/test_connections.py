@@ -88,9 +88,7 @@ async def test_a_receiver_can_end_the_exchange(make: Make, monkeypatch: pytest.M
         assert await ask(transport) == (200, b"x" * 5000)
 
 
-async def test_no_data_is_a_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "SILENCE_SECONDS", 0.1)
-
+async def test_no_data_is_a_time_out() -> None:
     async def slow(peer: Peer, _: Asked) -> None:
         answer = ok(b"12345678")
         await peer.say(answer[:-8])
@@ -103,9 +101,21 @@ async def test_no_data_is_a_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
         loop = asyncio.get_running_loop()
         begin = loop.time()
         with pytest.raises(TransportError, match=r"^time-out: nothing was received for 0\.1 s$"):
-            await ask(transport)
+            await ask(transport, Request("GET", "/it", {}, silence=0.1))
         assert 0.28 < loop.time() - begin < 1.5  # four bytes, then no data
         await server.until_open(0)
+
+
+async def test_each_request_has_its_own_longest_silence(make: Make) -> None:
+    async def slow(peer: Peer, asked: Asked) -> None:
+        await asyncio.sleep(0.3)
+        await echo(peer, asked)
+
+    async with raw(slow) as server, using(make(server.url, 1)) as transport:
+        assert await ask(transport, Request("GET", "/patient", {}, silence=5.0)) == (200, b"/patient")
+        with pytest.raises(TransportError, match=r"^time-out"):
+            await ask(transport, Request("GET", "/hurried", {}, silence=0.1))
+        assert await ask(transport, Request("GET", "/again", {}, silence=5.0)) == (200, b"/again")
 
 
 async def test_a_slow_connection_setup_is_a_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
