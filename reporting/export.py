@@ -15,6 +15,7 @@ from reelbench.loadgen.record.jobs import read_calls, read_jobs, read_requests
 from reelbench.loadgen.record.run import RunRecord, read_run
 from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE, TRACES_DIR, RecordError
 from reelbench.loadgen.record.stack import StackRecord, read_stack
+from reelbench.loadgen.record.videos import read_videos
 from reelbench.reporting.analysis import objectives, server_slis, subjects
 from reelbench.reporting.analysis.record_slis import compute
 from reelbench.reporting.analysis.verdicts import Status, Verdict, analyse, worst
@@ -98,6 +99,7 @@ def export(
         jobs=tuple(read_jobs(run_dir)),
         requests=tuple(read_requests(run_dir)),
         calls=tuple(read_calls(run_dir)),
+        videos=tuple(read_videos(run_dir)),
         stack=read_stack(run_dir),
         catalogue=load(catalogue),
         measurements=Measurements(run_id=run.run_id, instant=0.0, window="0s", prometheus=False, measurements=()),

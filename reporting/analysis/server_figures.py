@@ -39,15 +39,29 @@ class Energy:
     """Energy of all GPUs through a case, in joules."""
 
     joules: float
-    """Used within the case: the difference of the counters, or mean power by length where there is no counter."""
+    """Between the two samples around the case, or mean power by the length of the case where there is no counter."""
+    span: float
+    """Seconds between these samples."""
+    length: float
+    """Of the case."""
     counted: bool
     """True: from a counter."""
     idle_watts: float | None
     """Power in the idle case; None without one."""
-    above_idle: float | None
-    """Joules without what the GPUs use when idle."""
     error: float | None
     """Most joules that the counter can lag behind: power by its longest time without a change."""
+
+    @property
+    def above_idle(self) -> float | None:
+        """Joules without what the GPUs use when idle; None when that is not known."""
+        return None if self.idle_watts is None else self.joules - self.idle_watts * self.span
+
+    @property
+    def within(self) -> float:
+        """Joules of the case itself: what the GPUs use when idle is counted for its length; else an upper limit."""
+        if self.idle_watts is None:
+            return self.joules
+        return self.joules - self.idle_watts * (self.span - self.length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,36 +213,29 @@ def energy(evidence: Evidence, scenario: str, case: CaseRecord) -> Energy | None
     found = _joules(evidence, scenario, case)
     if not length or found is None:
         return None
-    joules, counted = found
+    joules, span, counted = found
     rest = idle_case(evidence)
     idle = _joules(evidence, *rest) if rest else None
-    seconds = case_seconds(rest[1]) if rest else None
-    watts = idle[0] / seconds if idle is not None and seconds else None
     steps = [one.step for one in counts(evidence, ServerRole.GPU_ENERGY, scenario, case.name) if one.step is not None]
     return Energy(
         joules=joules,
+        span=span,
+        length=length,
         counted=counted,
-        idle_watts=watts,
-        above_idle=joules - watts * length if watts is not None else None,
-        error=joules / length * max(steps) if counted and steps else None,
+        idle_watts=idle[0] / idle[1] if idle is not None and idle[1] else None,
+        error=joules / span * max(steps) if counted and steps else None,
     )
 
 
-def _joules(evidence: Evidence, scenario: str, case: CaseRecord) -> tuple[float, bool] | None:
-    """Return the joules of a case, and whether they are counted.
-
-    The samples lie outside the case by up to a scrape interval; the counter's difference is scaled to its length.
-    """
-    length = case_seconds(case)
-    if not length:
-        return None
+def _joules(evidence: Evidence, scenario: str, case: CaseRecord) -> tuple[float, float, bool] | None:
+    """Return the joules of a case, the seconds in which they were used, and whether they are counted."""
     found = counts(evidence, ServerRole.GPU_ENERGY, scenario, case.name)
     if found:
         if any(one.value is None for one in found):
             return None
-        return math.fsum((one.value or 0.0) for one in found), True
-    watts = total_mean(evidence, ServerRole.GPU_POWER, scenario, case.name)
-    return (watts * length, False) if watts is not None else None
+        return math.fsum(one.value or 0.0 for one in found), max(one.after - one.before for one in found), True
+    watts, length = total_mean(evidence, ServerRole.GPU_POWER, scenario, case.name), case_seconds(case)
+    return (watts * length, length, False) if watts is not None and length else None
 
 
 def cpu_seconds(evidence: Evidence, scenario: str, case: str) -> tuple[float, float] | None:

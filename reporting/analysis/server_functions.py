@@ -87,7 +87,7 @@ def server_energy_per_video(evidence: Evidence, scenario: str) -> RecordValue | 
         return NO_VIDEO
     if any(one is None for one in found):
         return NoData("energy is not known in every case: no samples around it, or a restart")
-    return RecordValue(math.fsum(one.joules for one in found if one) / done, done)
+    return RecordValue(math.fsum(one.within for one in found if one) / done, done)
 
 
 def _cases(evidence: Evidence, scenario: str, *, idle: bool = False) -> list[CaseRecord]:

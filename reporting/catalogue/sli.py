@@ -150,6 +150,7 @@ class Evident(StrEnum):
     LOAD_LEVELS = "load_levels"
     SEQUENTIAL_JOBS = "sequential_jobs"
     KNOWN_PROMPTS = "known_prompts"
+    RESOURCES_UNDER_LOAD = "resources_under_load"
 
 
 class RecordFunction(StrEnum):

@@ -8,6 +8,7 @@ from functools import cached_property
 from reelbench.loadgen.record.jobs import CallRecord, JobRecord, Outcome, RequestRecord
 from reelbench.loadgen.record.run import CaseRecord, FaultRecord, RunRecord, ScenarioRecord
 from reelbench.loadgen.record.stack import StackRecord
+from reelbench.loadgen.record.videos import VideoRecord
 from reelbench.reporting.catalogue.prices import Prices
 from reelbench.reporting.catalogue.sli import Catalogue, Objective, Role
 from reelbench.reporting.evidence.measurements import Measurement, Measurements, SampleSeries
@@ -30,6 +31,8 @@ class Evidence:
     requests: tuple[RequestRecord, ...] = ()
     calls: tuple[CallRecord, ...] = ()
     """Calls that reached a provider, as the provider counted them."""
+    videos: tuple[VideoRecord, ...] = ()
+    """The downloaded files that were looked at."""
     stack: StackRecord | None = None
     catalogue: Catalogue
     measurements: Measurements

@@ -10,13 +10,38 @@ from reelbench.reporting.analysis.verdicts import Analysis
 from reelbench.reporting.document.report import Report, Section
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.sections import key_metrics, outliers, principles, provenance, verdict
-from reelbench.reporting.sections.performance import load, open_loop, parts_of_a_job, scalability
+from reelbench.reporting.sections import (
+    key_metrics,
+    outliers,
+    principles,
+    provenance,
+    server_sources,
+    user_indicators,
+    verdict,
+)
+from reelbench.reporting.sections.performance import (
+    load,
+    open_loop,
+    parts_of_a_job,
+    scalability,
+    server,
+    server_answers,
+)
 from reelbench.reporting.sections.recommendations import recommend
 from reelbench.reporting.sections.reliability import breaker, outcomes, retries, score, stored_jobs
 from reelbench.reporting.sections.reliability import recommendations as hardening
-from reelbench.reporting.sections.resources import caching, cost, cpu, memory, network, optimizations
+from reelbench.reporting.sections.reliability import server as server_reliability
+from reelbench.reporting.sections.resources import (
+    caching,
+    cost,
+    cpu,
+    memory,
+    network,
+    optimizations,
+    server_energy,
+)
 from reelbench.reporting.sections.resources import recommendations as saving
+from reelbench.reporting.sections.resources import server as server_resources
 
 SectionFunction = Callable[[Evidence], Section | None]
 """One section of a report; None leaves it out."""
@@ -30,6 +55,11 @@ class Plan:
     sections: tuple[SectionFunction, ...]
     method: tuple[str, ...] = ()
     appendices: tuple[SectionFunction, ...] = ()
+
+
+def _ours(section: SectionFunction) -> SectionFunction:
+    """Return a section that needs the metrics of the service of this project: left out for any other server."""
+    return lambda evidence: None if evidence.foreign else section(evidence)
 
 
 PLANS = {
@@ -47,6 +77,8 @@ PLANS = {
             parts_of_a_job.api_latency,
             parts_of_a_job.stages,
             parts_of_a_job.critical_path,
+            server.section,
+            server_answers.section,
             partial(outliers.section, dimension=Dimension.PERFORMANCE),
             scalability.recommendations,
         ),
@@ -61,6 +93,7 @@ PLANS = {
             outcomes.partial_failures,
             outcomes.cancellation,
             stored_jobs.integrity,
+            server_reliability.section,
             partial(outliers.section, dimension=Dimension.RELIABILITY),
             score.section,
             partial(recommend, "Recommendations", hardening.RULES),
@@ -86,15 +119,19 @@ PLANS = {
     Dimension.RESOURCES: Plan(
         key_metrics.resources,
         (
-            memory.section,
-            cpu.section,
-            network.section,
-            optimizations.pooling,
-            caching.section,
-            memory.leak_section,
-            cost.section,
-            optimizations.section,
-            partial(recommend, "Optimization recommendations", saving.RULES),
+            server_resources.process,
+            server_resources.gpu,
+            server_energy.section,
+            server_resources.unknown,
+            _ours(memory.section),
+            _ours(cpu.section),
+            _ours(network.section),
+            _ours(optimizations.pooling),
+            _ours(caching.section),
+            _ours(memory.leak_section),
+            _ours(cost.section),
+            _ours(optimizations.section),
+            _ours(partial(recommend, "Optimization recommendations", saving.RULES)),
         ),
         method=(
             (
@@ -140,8 +177,10 @@ def build_report(evidence: Evidence, analysis: Analysis, dimension: Dimension) -
         plan.key_metrics(evidence),
         verdict.objectives(evidence, analysis),
         *(section(evidence) for section in plan.sections),
+        user_indicators.section(evidence, dimension),
         provenance.reconciliation(analysis),
         principles.section(evidence, analysis, dimension),
+        server_sources.section(evidence, dimension),
         provenance.environment(evidence),
         provenance.workload(evidence, dimension),
         provenance.method(evidence, *plan.method),
