@@ -384,12 +384,13 @@ class _Reader:
         return tuple((rounded(bound * factor), math.fsum(found[bound])) for bound in sorted(found))
 
     def _step(self, keys: Sequence[Labels]) -> float | None:
-        """Return the longest time in which a counter that grows with time did not change."""
+        """Return the longest time in which a counter that grows with time did not change; 0: it grew at each scrape."""
         longest: list[float] = []
         for key in keys:
             inside = self._inside(self._through.get(key, ()))
+            same = [later[0] - earlier[0] for earlier, later in pairwise(inside) if later[1] == earlier[1]]
             changes = [later[0] for earlier, later in pairwise(inside) if later[1] != earlier[1]]
-            longest += [b - a for a, b in pairwise(changes)]
+            longest += [b - a for a, b in pairwise(changes)] if same else [0.0]
         return rounded(max(longest)) if longest else None
 
     def gauges(self) -> Iterator[ServerGauge]:

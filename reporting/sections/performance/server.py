@@ -35,6 +35,29 @@ def section(evidence: Evidence) -> Section | None:
     return Section("The server's own times", tuple(blocks)) if blocks else None
 
 
+def key_figures(evidence: Evidence) -> list[str]:
+    """Return the server's own latency and queue in the case with most jobs in flight; empty without such metrics."""
+    found = []
+    for scenario, case in evidence.cases(Dimension.PERFORMANCE):
+        latency, queue = (figures.timing(evidence, role, scenario.name, case.name) for role in TIMES[:2])
+        if latency is not None and case.model == "closed":
+            found.append((case.concurrency, latency.n, place_name(scenario.name, case.name), latency, queue))
+    if not found:
+        return []
+    single, busiest = min(found, key=lambda one: (one[0], -one[1])), max(found, key=lambda one: one[:2])
+    return [_latency(*one[2:], in_flight=one[0]) for one in dict.fromkeys((single, busiest))]
+
+
+def _latency(name: str, latency: figures.Timing, queue: figures.Timing | None, *, in_flight: int) -> str:
+    waited = ""
+    if queue is not None and latency.mean:
+        waited = f", of it {queue.mean:.3f} s in the queue ({queue.mean / latency.mean * 100:.0f} %)"
+    return (
+        f"Latency by the server's own metrics: **{latency.mean:.3f} s**{waited} (mean, {name}, {in_flight} in flight, "
+        f"n = {latency.n})."
+    )
+
+
 def _times(evidence: Evidence, places: list[tuple[ScenarioRecord, CaseRecord]]) -> list[Block]:
     rows, items = [], []
     for scenario, case in places:

@@ -87,20 +87,21 @@ def _chart(evidence: Evidence, scenario: ScenarioRecord) -> Chart | None:
     if not lines:
         return None
     start = min(points[0][0] for points in lines.values())
-    until = max(points[-1][0] for points in lines.values())
-    flying = _flying([job for job in evidence.jobs if job.scenario == scenario.name], start, until)
-    series = [_series("in flight, client", flying, start)]
-    series += [_series(f"{role}, server", points, start) for role, points in lines.items()]
+    jobs = [job for job in evidence.jobs if job.scenario == scenario.name]
+    scrapes = sorted({at for points in lines.values() for at, _ in points})
+    flying = [(at, float(sum(job.sent <= at < job.done for job in jobs))) for at in scrapes]
+    series = [_series("in flight", flying, start)]
+    series += [_series(role, points, start) for role, points in lines.items()]
     samples = max(len(points) for points in lines.values())
     return Chart(
         name=f"server_queue_{scenario.name}",
         kind="time",
-        title=f"Requests in the server: {scenario.name}",
+        title=f"Requests: {scenario.name}",
         x_label="Time [s]",
         y_label="Requests",
         series=tuple(series),
-        caption=f"Jobs that the client had sent and that had not ended, warm-up included, and the server's own gauges, "
-        f"n = {samples} samples. A distance between the lines is work that the one counts and the other does not.",
+        caption="In flight: jobs that the client had sent and that had not ended, warm-up included. Running and "
+        f"waiting: the server's own gauges, n = {samples} samples. All lines have the times of the scrapes.",
     )
 
 
@@ -119,19 +120,6 @@ def _through(evidence: Evidence, role: ServerRole, scenario: ScenarioRecord) -> 
                 here[at] = here.get(at, 0.0) + value
         found |= here
     return sorted(found.items())
-
-
-def _flying(jobs: Sequence[JobRecord], start: float, until: float) -> list[Point]:
-    """Return the number of jobs in flight as steps."""
-    changes = sorted([(job.sent, 1) for job in jobs] + [(job.done, -1) for job in jobs])
-    points, number = [(start, 0.0)], 0
-    for at, change in changes:
-        if not start <= at <= until:
-            number += change if at < start else 0
-            continue
-        points += [(at, float(number)), (at, float(number + change))]
-        number += change
-    return [*points, (until, float(number))]
 
 
 def _associations(evidence: Evidence) -> list[Block]:

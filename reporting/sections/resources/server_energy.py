@@ -10,11 +10,14 @@ from reelbench.reporting.document.report import Block, Bullets, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.sections.resources.server import places
 
+LEAST_ERROR = 0.005
+"""Share of the energy from which on the lag of a counter is said."""
+
 
 def section(evidence: Evidence) -> Section | None:
     """Return energy, and cost by the price of GPU hours, per video and per second of video; None without either."""
     number = figures.gpus(evidence)
-    price = _price(evidence)
+    price = price_of(evidence)
     if number is None and not (price is not None and evidence.foreign) and not _has_energy(evidence):
         return None
     rows = []
@@ -66,7 +69,7 @@ def _basis(evidence: Evidence, number: int | None, price: float | None) -> list[
             "most two scrape intervals more than the case, so an upper limit."
         )
         errors = [one.error / one.joules for one in known if one.error is not None and one.joules]
-        if errors:
+        if errors and max(errors) >= LEAST_ERROR:
             items.append(
                 f"The counters stood still for a while between two renewals: an error of ≤ {max(errors) * 100:.1f} %."
             )
@@ -104,7 +107,8 @@ def _one_gpu(evidence: Evidence, case: CaseRecord) -> float | None:
     return (case.ended - case.started) / figures.HOUR
 
 
-def _price(evidence: Evidence) -> float | None:
+def price_of(evidence: Evidence) -> float | None:
+    """Return the price of a GPU hour: the user's, or that of the price list; None without one."""
     if evidence.stack is not None and evidence.stack.gpu_hour_price is not None:
         return evidence.stack.gpu_hour_price
     return evidence.prices.optional("gpu")
