@@ -16,8 +16,6 @@ from reelbench.reporting.statistics.trend import Trend, trend
 
 P95 = 0.95
 HOUR = 3600.0
-EDGE = 3
-"""Samples at either end whose median stands for the memory there."""
 Labels = tuple[tuple[str, str], ...]
 
 
@@ -69,10 +67,11 @@ class Growth:
     """Resident memory of the server through a case, in bytes."""
 
     beginning: float
-    """Median of the first three samples within the case."""
+    """Last sample before the case, without load."""
     end: float
-    """Median of the last three."""
+    """Last sample of the time without load after it."""
     n: int
+    """Samples within the case."""
     jobs: int
     trend: Trend | None
     """By job; None with too few samples."""
@@ -258,19 +257,19 @@ def gpu_hours(evidence: Evidence, case: CaseRecord) -> float | None:
 
 
 def memory_growth(evidence: Evidence, scenario: str, case: CaseRecord) -> Growth | None:
-    """Return the growth of the server's resident memory in a case with jobs; None with too few samples."""
+    """Return what a case with jobs left in the server's resident memory; None without samples around it."""
     jobs = len(evidence.case_jobs(scenario, case.name))
     length = case_seconds(case)
     found = gauges(evidence, ServerRole.RESIDENT_MEMORY, scenario, case.name)
     if not jobs or not length or not found or case.started is None or case.ended is None:
         return None
-    points = _summed(found, case.started, case.ended)
-    if len(points) < 2 * EDGE:
+    if any(one.before is None or one.after is None for one in found):
         return None
+    points = _summed(found, case.started, case.ended)
     each = length / jobs
     return Growth(
-        beginning=statistics.median(value for _, value in points[:EDGE]),
-        end=statistics.median(value for _, value in points[-EDGE:]),
+        beginning=math.fsum(one.before or 0.0 for one in found),
+        end=math.fsum(one.after or 0.0 for one in found),
         n=len(points),
         jobs=jobs,
         trend=trend([(at - case.started) / each for at, _ in points], [value for _, value in points]),

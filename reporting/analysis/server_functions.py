@@ -20,12 +20,12 @@ NO_VIDEO = NoData("no job was completed")
 
 
 def server_memory_growth(evidence: Evidence, scenario: str) -> RecordValue | NoData:
-    """Greatest growth of the server's resident memory in a case: medians of 3 samples at its ends; n is samples."""
+    """Resident memory after a case over that before it, both without load, less 1: the greatest; n is samples."""
     if evidence.server is None:
         return UNSEEN
     found = _growths(evidence, scenario)
     if not found:
-        return NoData("no case with jobs has enough samples of resident memory")
+        return NoData("no case with jobs has samples of resident memory before and after it")
     most = max(found, key=lambda one: one.share)
     return RecordValue(most.share, most.n)
 

@@ -92,16 +92,15 @@ def _growth(evidence: Evidence) -> list[Block]:
         if found is None:
             continue
         sentence = (
-            f"{place_name(scenario.name, case.name)}: memory grew by **{found.share * 100:+.2f} %** over {found.jobs} "
-            f"jobs, from {text.amount(found.beginning)} to {text.amount(found.end)} (medians of the first and last "
-            f"{figures.EDGE} of {found.n} samples)"
+            f"{place_name(scenario.name, case.name)}: **{found.share * 100:+.2f} %** after {found.jobs} jobs, from "
+            f"{text.amount(found.beginning)} to {text.amount(found.end)} (without load before and after the case)"
         )
         if found.trend is not None:
             lower, upper = (text.amount(limit) for limit in (found.trend.interval.lower, found.trend.interval.upper))
             word = "significant" if found.trend.significant else "not significant"
             sentence += (
-                f"; trend {word} (p = {found.trend.p:.3g}), slope {text.amount(found.trend.slope)} per job (95 % CI "
-                f"{lower} to {upper})"
+                f"; trend within the case {word} (n = {found.n} samples, p = {found.trend.p:.3g}), slope "
+                f"{text.amount(found.trend.slope)} per job (95 % CI {lower} to {upper})"
             )
         items.append(f"{sentence}.")
     if not items:

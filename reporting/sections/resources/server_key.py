@@ -47,9 +47,8 @@ def _gpu_time(evidence: Evidence, case: CaseRecord, done: int, where: str) -> li
         if price is None
         else f", **{text.money(hours * price / done)} {evidence.prices.currency}** at {price:g} an hour"
     )
-    return [
-        f"GPU time per video: **{hours * figures.HOUR / done:.2f} s**{cost} ({text.counted(figures.gpus(evidence) or 0, 'GPU')}, {where})."
-    ]
+    number = text.counted(figures.gpus(evidence) or 0, "GPU")
+    return [f"GPU time per video: **{hours * figures.HOUR / done:.2f} s**{cost} ({number}, {where})."]
 
 
 def _energy(evidence: Evidence, scenario: ScenarioRecord, case: CaseRecord, done: int, where: str) -> list[str]:
