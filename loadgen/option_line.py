@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import typer
 
 from reelbench.loadgen.document import SAMPLE
-from reelbench.loadgen.plan.scenario import PROFILES
+from reelbench.loadgen.plan.scenario import MLPERF_LIKE, PROFILES
 
 NO_DOCUMENT = Path("none")
 """Value of --document for jobs without an upload."""
@@ -42,7 +42,7 @@ class Options:
     scenarios: Annotated[
         Path | None, typer.Option(help="Folder with scenario files of your own, in addition to the built-in ones.")
     ] = None
-    profile: Annotated[str, typer.Option(help=f"Size of the run: {', '.join(PROFILES)}.")] = "quick"
+    profile: Annotated[str, typer.Option(help=f"Size of the run: {', '.join(PROFILES)}; or {MLPERF_LIKE}.")] = "quick"
     seed: Annotated[int, typer.Option(help="Seed of the plan.")] = 1
     budget: Annotated[
         str | None, typer.Option(help="Time for the whole load, such as 20m: fewer jobs are planned.")
@@ -62,10 +62,15 @@ class Options:
     ] = ()
     arrivals: Annotated[Path | None, typer.Option(help="Arrival times to replay: CSV or JSONL.")] = None
     speed: Annotated[float, typer.Option(help="Speed of the replay: 2 halves the gaps between arrivals.")] = 1.0
-    check_videos: Annotated[str | None, typer.Option(help="Videos of a case that are decoded: a number, or all.")] = (
-        None
-    )
-    keep_videos: Annotated[int, typer.Option(help="Videos of a case that are kept in the run's folder.")] = 0
+    check_videos: Annotated[
+        str | None,
+        typer.Option(
+            help="Videos of a case that are decoded: a number, or all. Default: 20 of each case, by the seed."
+        ),
+    ] = None
+    keep_videos: Annotated[
+        int, typer.Option(help="Videos of a case that are kept in the run's folder, those that are not as asked first.")
+    ] = 0
     metrics: Annotated[tuple[str, ...], typer.Option(help="Address of the server's metrics; repeatable.")] = ()
     prometheus: Annotated[
         str | None, typer.Option(help="Prometheus of yours that has the server's metrics; needs --selector.")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from reelbench import HOME
+from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.record.run_files import SCHEMA_VERSION, TRACES_DIR
 from reelbench.loadgen.record.stack import ComponentRecord, PrometheusRecord, StackRecord, write_stack
 from reelbench.stack import prometheus, readiness
@@ -48,7 +49,7 @@ COMPONENTS = (
     Component(SERVICE, tuple(module_command("service")), "/ready"),
 )
 _PACKAGES = (
-    *("av", "fakeredis", "fastapi", "fluxgate", "orjson", "PIL", "pydantic_settings", "pypdfium2", "python_multipart"),
+    *("fakeredis", "fastapi", "fluxgate", "orjson", "PIL", "pydantic_settings", "pypdfium2", "python_multipart"),
     "uvicorn",
 )
 """Import packages of the extra `embedded`."""
@@ -125,7 +126,7 @@ class EmbeddedStack:
 
     @property
     def target(self) -> str:
-        """Base URL of the service under test."""
+        """Base URL of the service under test, with its password if it has one."""
         return self._target if self._target is not None else self.endpoints.url(SERVICE)
 
     @property
@@ -153,15 +154,17 @@ class EmbeddedStack:
         """Return the whole environment of the load generator's process."""
         return component_environment(LOADGEN, self.endpoints, self._run_dir, self._inherited)
 
-    def start_loadgen(self, arguments: Sequence[str]) -> Child:
+    def start_loadgen(self, arguments: Sequence[str], secrets: Mapping[str, str] | None = None) -> Child:
         """Start ``python -m reelbench.loadgen`` with these arguments; traces go to the run directory.
+
+        Secrets are variables for the environment of this process alone.
 
         It runs in its own session, so forward interrupts with `Child.signal`.
         """
         return self._processes.start(
             LOADGEN,
             module_command("loadgen", *arguments),
-            environment=self.loadgen_environment(),
+            environment=self.loadgen_environment() | dict(secrets or {}),
             directory=HOME,
             stdout=self._run_dir / TRACES_DIR / f"{LOADGEN}.jsonl",
         )
@@ -258,7 +261,7 @@ class EmbeddedStack:
             for component in self._components
         ]
         if self._target is not None:
-            started = [ComponentRecord(name=SERVICE, url=self._target, version=None)]
+            started = [ComponentRecord(name=SERVICE, url=shown_url(self._target), version=None)]
         record = StackRecord(
             schema_version=SCHEMA_VERSION,
             kind="embedded",

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from urllib.parse import urlsplit
 
+from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.record.stack import MetricsSourceRecord
 from reelbench.stack import http
 from reelbench.stack.errors import NotMetricsError, StackError
-from reelbench.stack.metrics_page import MetricsPage, split_credentials
+from reelbench.stack.metrics_page import MetricsPage
 from reelbench.stack.prometheus import ScrapedPage
 
 _TIMEOUT = 10.0
@@ -90,7 +91,7 @@ class ServerMetrics:
         ]
         series = [
             MetricsSourceRecord(
-                url=split_credentials(source.url)[0],
+                url=shown_url(source.url),
                 selector=source.selector,
                 names=source.names,
                 scraped=False,
@@ -124,15 +125,11 @@ def read_prometheus(url: str, selector: str) -> PrometheusSource:
         StackError: this Prometheus does not answer, or the selector is wrong.
         NotMetricsError: nothing is selected.
     """
-    shown, _, _ = split_credentials(url)
-    try:
-        found = http.query(url, f"group by (__name__) (last_over_time({selector}[{_LOOK_BACK}s]))", timeout=_TIMEOUT)
-    except StackError as error:
-        raise StackError(str(error).replace(url, shown)) from error
+    found = http.query(url, f"group by (__name__) (last_over_time({selector}[{_LOOK_BACK}s]))", timeout=_TIMEOUT)
     names = frozenset(one["metric"]["__name__"] for one in found if "__name__" in one["metric"])
     if not names:
         cure = 'write it as in a query of that Prometheus, such as {job="vllm"}'
-        raise NotMetricsError(f"--selector {selector} selects nothing in the Prometheus at {shown}; {cure}")
+        raise NotMetricsError(f"--selector {selector} selects nothing in the Prometheus at {shown_url(url)}; {cure}")
     return PrometheusSource(url, selector, names, _interval(url, named(selector, min(names))))
 
 

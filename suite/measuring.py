@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from reelbench.exit_code import ExitCode
+from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.record.jobs import read_jobs
 from reelbench.loadgen.record.run import RunRecord, RunState, read_run
 from reelbench.loadgen.record.run_files import RUN_FILE, SLIS_FILE, RecordError
 from reelbench.loadgen.record.stack import read_stack
+from reelbench.loadgen.target.access import API_KEY_ENV
 from reelbench.loadgen.target.target import TargetError
 from reelbench.reporting.catalogue.prices import PricesError
 from reelbench.reporting.catalogue.sli_file import CatalogueError
@@ -28,6 +30,7 @@ from reelbench.reporting.publish import DEFAULT, PAGE
 from reelbench.reporting.results.annotations import Region, regions
 from reelbench.stack.binaries import find_prometheus
 from reelbench.stack.embedded import LOGS_DIR, EmbeddedStack, check_installed
+from reelbench.stack.environment import hand_over
 from reelbench.stack.errors import NotMetricsError, StackError
 from reelbench.stack.external import ExternalRun, ExternalStack
 from reelbench.stack.grafana import Grafana
@@ -44,7 +47,7 @@ class Stack(Protocol):
 
     @property
     def target(self) -> str:
-        """Base URL of the service under test."""
+        """Base URL of the service under test, with its password if it has one."""
 
     @property
     def providers(self) -> str | None:
@@ -58,8 +61,11 @@ class Stack(Protocol):
     def grafana_url(self) -> str | None:
         """Base URL of Grafana; None without a Grafana."""
 
-    def start_loadgen(self, arguments: Sequence[str]) -> Child:
-        """Start ``python -m reelbench.loadgen`` with these arguments, in a session of its own."""
+    def start_loadgen(self, arguments: Sequence[str], secrets: Mapping[str, str] | None = None) -> Child:
+        """Start ``python -m reelbench.loadgen`` with these arguments, in a session of its own.
+
+        Secrets are variables for the environment of this process alone.
+        """
 
     def await_telemetry(self, after: float) -> TelemetryEnd:
         """Wait until Prometheus has metrics of every component from after that Unix time, and record the result."""
@@ -81,7 +87,7 @@ class Load:
     arguments: tuple[str, ...]
     """Command line of the load generator, without the run and the target."""
     target: ExternalStack | str | None
-    """The stack that was found, or the base URL of a service; None: the embedded stack."""
+    """The stack that was found, or the base URL of a service, with its password; None: the embedded stack."""
     server: ServerMetrics = NO_METRICS
     """The metrics of a server that is not ours."""
     slis: Path | None = None
@@ -137,15 +143,18 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
     say = load.say
     begun = time.monotonic()
     with _stack_for(load, run_dir, environment) as stack, _shown_in(stack, say) as grafana:
-        say(f"stack ready in {time.monotonic() - begun:.1f} s: {stack.target}, Prometheus {stack.prometheus_url}")
+        places = f"{shown_url(stack.target)}, Prometheus {shown_url(stack.prometheus_url)}"
+        say(f"stack ready in {time.monotonic() - begun:.1f} s: {places}")
         if stack.grafana_url:
-            say(f"live: {live_run(stack.grafana_url, run_dir.name, time.time(), None)}")
+            say(f"live: {live_run(shown_url(stack.grafana_url), run_dir.name, time.time(), None)}")
         begun = time.monotonic()
         arguments = ["run", "--run-dir", str(run_dir.resolve()), "--run-id", run_dir.name, *load.arguments]
-        providers = ["--providers", stack.providers] if stack.providers else []
         if load.slis is not None:
             shutil.copyfile(load.slis, run_dir / SLIS_FILE)
-        child = stack.start_loadgen([*arguments, "--target", stack.target, *providers])
+        addresses, secrets = hand_over({"--target": stack.target, "--providers": stack.providers})
+        if not isinstance(load.target, str):
+            secrets[API_KEY_ENV] = ""  # the key of another server is not for the service of this project
+        child = stack.start_loadgen([*arguments, *addresses], secrets)
         with load.forwarding.to(child):
             run = _ended_run(run_dir, child, lambda run: _annotate(grafana, regions(run)))
         if run is None:

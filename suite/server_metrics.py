@@ -7,27 +7,18 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from reelbench.loadgen.http.credentials import NO_CREDENTIALS
 from reelbench.loadgen.option_line import Options
-from reelbench.loadgen.options import is_base_url
-from reelbench.loadgen.target.target_file import Access, TargetFile, TargetFileError, load_preset, load_target_file
+from reelbench.loadgen.options import Settings, is_base_url
+from reelbench.loadgen.target.access import AccessError, filled
+from reelbench.loadgen.target.target_file import TargetFile
 from reelbench.reporting.catalogue.server_metrics import sets_of, unknown_sets
-from reelbench.stack.errors import StackError
+from reelbench.stack.errors import NotMetricsError, StackError
 from reelbench.stack.metrics_page import MetricsPage, PageAccess, read_page
 from reelbench.stack.server_metrics import PageSource, PrometheusSource, ServerMetrics, read_prometheus, same_origin
 
-DEFAULT_KEY = "OPENAI_API_KEY"
 REST = 2.5
 """Scrape intervals without load around a case: a sample before and one after it, with the values at rest."""
-
-
-def description(options: Options) -> TargetFile | None:
-    """Return the target file or the preset of the options, which are checked; None without one."""
-    try:
-        if options.target_file is not None:
-            return load_target_file(options.target_file)
-        return load_preset(options.preset) if options.preset is not None else None
-    except TargetFileError:
-        return None
 
 
 def slis_of(options: Options, server: TargetFile | None) -> Path | None:
@@ -74,24 +65,29 @@ def _is_page(url: str) -> bool:
 
 
 def find(
-    options: Options, target: str, server: TargetFile | None, say: Callable[[str], None], environment: Mapping[str, str]
+    options: Options, settings: Settings | None, say: Callable[[str], None], environment: Mapping[str, str]
 ) -> ServerMetrics:
     """Read every source of the server's metrics once.
 
     Without a source in the options or the target file, /metrics below the base URL is tried; it is used if it has known
     names.
 
+    Args:
+        options: The command line.
+        settings: What was checked of a server that is not ours; None: the service of this project.
+        say: Writes a line about the progress.
+        environment: Holds the secrets that addresses name.
+
     Raises:
         StackError: a source that was named does not answer.
         NotMetricsError: a source that was named has no metrics.
     """
-    access = _Access(options, target, server, environment)
-    described = [(one.url or default_page(target), one.names) for one in (server.metrics if server else ())]
-    wanted = [(url, ()) for url in options.metrics] or described
-    pages = [_named_page(url, names, access) for url, names in wanted]
-    series = [_series(options.prometheus, selector) for selector in options.selector if options.prometheus]
-    if not pages and not series:
-        pages = [page for page in [_quiet(default_page(target), access)] if page is not None]
+    access = _Access(settings)
+    pages = [_source(read_page(url, access.of(url)), names) for url, names in _wanted(options, settings, environment)]
+    prometheus = _filled(options.prometheus, "--prometheus", environment) if options.prometheus else None
+    series = [_series(prometheus, selector) for selector in options.selector if prometheus]
+    if settings is not None and not pages and not series:
+        pages = [page for page in [_quiet(default_page(settings.target), access)] if page is not None]
     for source in pages:
         say(f"server metrics: {source.page.url} ({', '.join(source.names) or 'no known names'})")
     for read in series:
@@ -99,6 +95,29 @@ def find(
     return ServerMetrics(
         pages=tuple(pages), series=tuple(series), gpu_hour_price=options.gpu_hour_price, gpus=options.gpus
     )
+
+
+def _wanted(
+    options: Options, settings: Settings | None, environment: Mapping[str, str]
+) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the pages of the options, or of a target file that the user wrote, with their sets."""
+    if options.metrics:
+        return [(_filled(url, "--metrics", environment), ()) for url in options.metrics]
+    if settings is None or settings.server is None or options.target_file is None or options.prometheus is not None:
+        return []
+    return [(one.url or default_page(settings.target), one.names) for one in settings.server.metrics]
+
+
+def _filled(url: str, option: str, environment: Mapping[str, str]) -> str:
+    """Return an address with the environment variables that it names.
+
+    Raises:
+        NotMetricsError: a variable is not set.
+    """
+    try:
+        return filled(url, environment, option)
+    except AccessError as error:
+        raise NotMetricsError(str(error)) from error
 
 
 def default_page(target: str) -> str:
@@ -109,34 +128,21 @@ def default_page(target: str) -> str:
 class _Access:
     """The access to the pages: the key of the target goes to a page of the same server alone."""
 
-    def __init__(
-        self, options: Options, target: str, server: TargetFile | None, environment: Mapping[str, str]
-    ) -> None:
-        file = server.access if server else Access()
-        self._target = target
-        self._token = environment.get(options.api_key_env or file.api_key_env or DEFAULT_KEY) or None
-        self._ca_file = _path(options.ca_file, file.ca_file)
-        self._cert = _path(options.client_cert, file.client_cert)
-        self._key = _path(options.client_key, file.client_key)
-        self._insecure = options.insecure or file.insecure
+    def __init__(self, settings: Settings | None) -> None:
+        self._target = settings.target if settings else None
+        self._credentials = settings.credentials if settings else NO_CREDENTIALS
 
     def of(self, url: str) -> PageAccess:
         """Return the access to one page."""
+        ours, known = self._target is not None and same_origin(url, self._target), self._credentials
+        scheme, _, token = known.headers.get("Authorization", "").partition(" ")
         return PageAccess(
-            token=self._token if same_origin(url, self._target) else None,
-            ca_file=self._ca_file,
-            client_cert=self._cert,
-            client_key=self._key,
-            insecure=self._insecure,
+            token=token if ours and scheme == "Bearer" else None,
+            ca_file=known.ca_file,
+            client_cert=known.client_cert if ours else None,
+            client_key=known.client_key if ours else None,
+            insecure=known.insecure,
         )
-
-
-def _path(option: Path | None, file: str | None) -> Path | None:
-    return option or (Path(file) if file else None)
-
-
-def _named_page(url: str, names: tuple[str, ...], access: _Access) -> PageSource:
-    return _source(read_page(url, access.of(url)), names)
 
 
 def _source(page: MetricsPage, names: tuple[str, ...]) -> PageSource:

@@ -12,10 +12,14 @@ from typing import Literal, Self, TypeVar
 import aiohttp
 import msgspec
 
+from reelbench.loadgen.http.aiohttp import open_session
+from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
 from reelbench.loadgen.plan.fault_plan import PlannedFault
+from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.target.api import ErrorEnvelope
 
 TIMEOUT_SECONDS = 5.0
+CONNECTIONS = 100
 
 T = TypeVar("T")
 
@@ -122,12 +126,15 @@ class AdminClient:
     All methods raise AdminError.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, credentials: Credentials = NO_CREDENTIALS) -> None:
         self.url = url.rstrip("/")
+        self._credentials = credentials
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS))
+        self._session = open_session(
+            self.url, self._credentials, aiohttp.ClientTimeout(total=TIMEOUT_SECONDS), CONNECTIONS
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -178,7 +185,7 @@ class AdminClient:
         body: NewFaults | dict[str, bool] | None = None,
     ) -> T:
         assert self._session is not None, "use AdminClient as a context manager"
-        place = f"{method} {self.url}{path}"
+        place = f"{method} {shown_url(self.url)}{path}"
         data = None if body is None else msgspec.json.encode(body)
         headers = {"Content-Type": "application/json"} if data is not None else None
         try:

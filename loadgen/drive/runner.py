@@ -29,6 +29,7 @@ from reelbench.loadgen.plan.scenario import Case, Profile, Scenario
 from reelbench.loadgen.record.journal import Journal
 from reelbench.loadgen.record.run import CaseRecord, RunState
 from reelbench.loadgen.target.target import Target
+from reelbench.loadgen.videos.check import VideoCheck
 
 IDLE_SAMPLES = 3
 """Minimum samples of each gauge in an idle case."""
@@ -60,6 +61,8 @@ class Runner:
     """Seconds without load also before the warm-up of a case, so that the metrics of the server show it apart."""
     deadline: float = math.inf
     """Unix time after which no case begins: the end of the time budget."""
+    videos: VideoCheck | None = None
+    """Check of the downloaded files of a case after its window; None: no file is checked."""
     replica: Replica | None = None
     """Set when other load generators run the rest of the plan; the first of them controls faults and toggles."""
 
@@ -95,6 +98,8 @@ class Runner:
                     break
                 ended = await self._run_case(scenario, case, self.head.case(position, number))
                 self.head.update_case(position, number, ended)
+                if self.videos is not None:
+                    await run_unless(self.stop.aborted, self.videos.run())
             await self._cool_down(scenario)
         except BaseException:
             self.head.update_scenario(position, state=RunState.FAILED, ended=self.clock.now())
@@ -102,7 +107,8 @@ class Runner:
         ended_at = self.clock.now()
         for name in await self.faults.lift_rest():
             self.view.say(f"warning: fault {name} was still in force after {scenario.name}; it is lifted now")
-        audit = await run_unless(self.stop.aborted, self.observer.audit())
+        ours = self.target.ours is not False
+        audit = await run_unless(self.stop.aborted, self.observer.audit()) if ours else None
         store = await run_unless(self.stop.aborted, count_store(self.target, self.recorder.stored, started))
         self.head.update_scenario(position, state=self._state(), ended=ended_at, store=store, audit=audit)
 

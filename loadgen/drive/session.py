@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 from opentelemetry import metrics
@@ -15,6 +16,7 @@ from reelbench.loadgen import telemetry
 from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.control.admin_client import AdminClient
 from reelbench.loadgen.control.faults import FaultError, Injector
+from reelbench.loadgen.control.fitting import Chosen, fitted
 from reelbench.loadgen.control.observer import Observer
 from reelbench.loadgen.control.preflight import preflight
 from reelbench.loadgen.control.toggles import ToggleError, Toggler
@@ -28,15 +30,18 @@ from reelbench.loadgen.drive.steps import Steps
 from reelbench.loadgen.drive.stop import Stop, run_unless, signalled
 from reelbench.loadgen.metrics import Metrics
 from reelbench.loadgen.options import Settings
-from reelbench.loadgen.plan.budget import BudgetError, fit
+from reelbench.loadgen.plan.budget import BudgetError, fit, lasting, needs_calibration
 from reelbench.loadgen.plan.fault_plan import Side, plan_all_faults
-from reelbench.loadgen.plan.plan import plan_hash, plan_run, to_bytes
+from reelbench.loadgen.plan.plan import PlannedJob, plan_hash, plan_run, to_bytes
 from reelbench.loadgen.plan.scenario import Case, Scenario
 from reelbench.loadgen.record.environment import describe
 from reelbench.loadgen.record.journal import Journal, JournalError
 from reelbench.loadgen.record.run import BudgetRecord, RunRecord, RunState
 from reelbench.loadgen.record.run_files import SCHEMA_VERSION
 from reelbench.loadgen.target.target import Target, TargetError
+from reelbench.loadgen.videos.check import VideoCheck
+from reelbench.loadgen.videos.decoder_process import DecoderProcess
+from reelbench.loadgen.videos.files import Place, VideoFiles, choose
 
 SPARE_CONNECTIONS = 4
 """Connections of the pool beyond the jobs in flight, for the cleanup of a job while the next one starts."""
@@ -96,22 +101,32 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
     connections = max(most_in_flight(case, share) for scenario in settings.scenarios for case in scenario.cases)
     async with AsyncExitStack() as stack:
         target = await stack.enter_async_context(
-            Target(settings.target, connections=connections + SPARE_CONNECTIONS, clock=clock, tracer=tracer)
+            Target(
+                settings.target,
+                connections=connections + SPARE_CONNECTIONS,
+                clock=clock,
+                tracer=tracer,
+                credentials=settings.credentials,
+                server=settings.server,
+                model=settings.model,
+            )
         )
         await run_unless(stop.requested, target.check())
         if stop.requested.is_set():
             return
-        service = await stack.enter_async_context(AdminClient(settings.target))
+        service = await stack.enter_async_context(AdminClient(settings.target, settings.credentials))
         offered: dict[Side, AdminClient] = {"service": service}
         if settings.providers is not None:
             offered["providers"] = await stack.enter_async_context(AdminClient(settings.providers))
-        scenarios, admin = await preflight(settings.scenarios, offered, named=settings.named, say=view.say)
+        possible, admin = await preflight(settings.scenarios, offered, named=settings.named, say=view.say)
+        pace = Chosen(time_limit=settings.time_limit, poll_interval=settings.poll_interval)
+        scenarios = fitted(possible, target, pace, settings.document, named=settings.named, say=view.say)
         scenarios = [with_rest(scenario, settings.rest) for scenario in scenarios]
         interval = telemetry.interval()
         steps = Steps(settings.run_id, settings.document, target, clock)
         budget: BudgetRecord | None = None
-        if settings.budget is not None:
-            scenarios, budget = await _fitted(settings, settings.budget, scenarios, steps, clock, stop, view)
+        if settings.budget is not None or needs_calibration(scenarios):
+            scenarios, budget = await _calibrated(settings, scenarios, steps, stop, view)
             if stop.requested.is_set():
                 return
         plan = plan_run(scenarios, settings.profile, settings.seed)
@@ -120,7 +135,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
         run = RunRecord(
             schema_version=SCHEMA_VERSION,
             run_id=settings.run_id,
-            profile=settings.profile,
+            profile=settings.profile_name or settings.profile,
             seed=settings.seed,
             plan_hash=plan_hash(encoded),
             replica=share.index + 1,
@@ -133,21 +148,34 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             environment=describe(HOME),
             scenarios=[pending(scenario, settings.profile, plan, share, interval) for scenario in scenarios],
             faults=[],
+            server=target.record(),
             objectives=dict(settings.objectives),
             budget=budget,
+            check_videos="all" if settings.check_videos is None else settings.check_videos,
         )
-        with Journal(settings.run_dir, encoded) as journal, view:
-            head = RunHead(run, journal)
+        files = VideoFiles(settings.run_dir, _checked(settings, plan))
+        with Journal(settings.run_dir, encoded) as journal, files.opened(), view:
+            head = RunHead(run, journal, target.record)
             recorder = Recorder(
                 run_id=settings.run_id, journal=journal, metrics=Metrics(metrics.get_meter("loadgen")), view=view
             )
             jobs = JobRunner(
                 run_id=settings.run_id,
-                steps=steps,
+                steps=dataclasses.replace(steps, videos=files),
                 clock=clock,
                 tracer=tracer,
                 sink=recorder,
             )
+            videos = VideoCheck(
+                files=files,
+                decoder=DecoderProcess(),
+                sent=target.file.create.fields,
+                keep=settings.keep_videos,
+                record=journal.video,
+                clock=clock,
+                say=view.say,
+            )
+            stack.push_async_callback(videos.close)
             runner = Runner(
                 profile=settings.profile,
                 plan=plan,
@@ -165,22 +193,17 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
                 observer=Observer(service, admin),
                 interval=interval,
                 rest=settings.rest,
+                videos=videos,
                 replica=replica,
                 deadline=begun + settings.budget if settings.budget is not None else math.inf,
             )
             await runner.run_all(scenarios)
 
 
-async def _fitted(  # noqa: PLR0917 - the parts of a session
-    settings: Settings,
-    budget: float,
-    scenarios: list[Scenario],
-    steps: Steps,
-    clock: Clock,
-    stop: Stop,
-    view: ProgressView,
+async def _calibrated(
+    settings: Settings, scenarios: list[Scenario], steps: Steps, stop: Stop, view: ProgressView
 ) -> tuple[list[Scenario], BudgetRecord | None]:
-    """Run one job and return the scenarios that fit into the budget; None when the user stopped the run.
+    """Run one job, and return the scenarios with the number of jobs that follows from its length.
 
     Raises:
         TargetError: the job did not complete.
@@ -188,20 +211,36 @@ async def _fitted(  # noqa: PLR0917 - the parts of a session
     """
     first = min(scenarios, key=lambda scenario: scenario.rank)
     view.say("calibration: one job")
+    limit = min(settings.budget or math.inf, first.time_limit)
     took = await run_unless(
-        stop.requested,
-        calibrate(first, settings.seed, steps=steps, clock=clock, limit=min(budget, first.time_limit)),
+        stop.requested, calibrate(first, settings.seed, steps=steps, clock=steps.clock, limit=limit)
     )
     if took is None:
         return scenarios, None
-    fitted = fit(scenarios, settings.profile, job_seconds=took, budget=budget - took, interval=telemetry.interval())
+    scenarios = [lasting(scenario, settings.profile, took) for scenario in scenarios]
+    if settings.budget is None:
+        view.say(f"calibration: a job takes {took:.3g} s")
+        return scenarios, None
+    fitted = fit(
+        scenarios, settings.profile, job_seconds=took, budget=settings.budget - took, interval=telemetry.interval()
+    )
     view.say(f"calibration: a job takes {took:.3g} s; {fitted.jobs} jobs are planned, {fitted.seconds / 60:.3g} min")
     if fitted.left_out:
         names = ", ".join(line.partition(":")[0] for line in fitted.left_out)
         view.say(f"left out to keep the budget (the reports have the reasons): {names}")
     return list(fitted.scenarios), BudgetRecord(
-        seconds=budget, job_seconds=took, expected=fitted.seconds, jobs=fitted.jobs, left_out=list(fitted.left_out)
+        seconds=settings.budget,
+        job_seconds=took,
+        expected=fitted.seconds,
+        jobs=fitted.jobs,
+        left_out=list(fitted.left_out),
     )
+
+
+def _checked(settings: Settings, plan: Sequence[PlannedJob]) -> frozenset[Place]:
+    """Return the jobs whose files are opened; a file that is kept is always one of them."""
+    most = settings.check_videos
+    return choose(plan, most if most is None else max(most, settings.keep_videos), settings.seed)
 
 
 def most_in_flight(case: Case, share: Share) -> int:

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
+
 CONNECT_SECONDS: Final = 10.0
 SILENCE_SECONDS: Final = 45.0
 """Longest silence of a server that is not known to be slow; longer than the longest long poll of 30 s."""
@@ -17,6 +19,9 @@ SILENCE_SECONDS: Final = 45.0
 # Below the 5 s after which uvicorn and others close an idle connection: a POST on a closing connection fails, and must
 # not be sent twice.
 KEEPALIVE_SECONDS: Final = 4.0
+
+CERTIFICATE: Final = "certificate: "
+"""First word of the message of a `TransportError` about a certificate; the message ends with the cure."""
 
 NO_TYPE: Final = "application/octet-stream"
 """Media type of an answer without one."""
@@ -89,18 +94,20 @@ def reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def open_transport(url: str, connections: int) -> Transport:
+def open_transport(url: str, connections: int, credentials: Credentials = NO_CREDENTIALS) -> Transport:
     """Return a client for a base URL, in a running loop.
 
     Args:
-        url: http or https.
+        url: http or https, without user and password.
         connections: the most connections that may be open.
+        credentials: only what belongs to the server of this URL is sent.
     """
+    allowed = credentials.on(url)
     # Imported here: each implementation imports the types above, and aiohttp takes a quarter of the start-up time.
-    if urlsplit(url).scheme == "https":
+    if urlsplit(url).scheme == "https" or allowed.proxy(url) is not None:
         from reelbench.loadgen.http.aiohttp import AiohttpTransport  # noqa: PLC0415
 
-        return AiohttpTransport(url, connections)
+        return AiohttpTransport(url, connections, allowed)
     from reelbench.loadgen.http.http1 import Http1Transport  # noqa: PLC0415
 
-    return Http1Transport(url, connections)
+    return Http1Transport(url, connections, allowed)

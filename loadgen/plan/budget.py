@@ -6,6 +6,7 @@ parallel ends before the budget.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ BREADTH = 0.75
 """Share of the budget up to which further cases are added; the rest is for more jobs in each case."""
 PARALLEL = 10
 """Most jobs in flight that an open case may need at the measured length of a job (Little's law) to be planned."""
+MARGIN = 1.05
+"""Factor on the jobs of a case with a shortest length: later jobs may be faster than the calibration job."""
 _STEPS = 40
 """Halvings of the search for the largest scale that fits: finer than one job in a million."""
 
@@ -89,6 +92,23 @@ class Cost:
         few = min(full, max(self.few, case.concurrency))
         least = min(warmup, 1) if self.few > 1 else 0  # the calibration job has warmed the server up
         return max(few, round(scale * full)), max(least, round(scale * warmup))
+
+
+def needs_calibration(scenarios: Sequence[Scenario]) -> bool:
+    """Return whether a case has a shortest length, which asks for the length of a job."""
+    return any(case.min_duration is not None for scenario in scenarios for case in scenario.cases)
+
+
+def lasting(scenario: Scenario, profile: Profile, job_seconds: float) -> Scenario:
+    """Return a scenario whose cases have as many jobs as last their shortest length, with a margin of 5 %."""
+    return scenario.model_copy(update={"cases": tuple(_lasting(case, profile, job_seconds) for case in scenario.cases)})
+
+
+def _lasting(case: Case, profile: Profile, job_seconds: float) -> Case:
+    if case.min_duration is None:
+        return case
+    count = math.ceil(MARGIN * case.min_duration / job_seconds) * case.concurrency
+    return case.model_copy(update={"iterations": _for_all(max(case.iterations.of(profile), count))})
 
 
 def fit(

@@ -15,7 +15,7 @@ import msgspec
 
 from reelbench.loadgen.plan.arrivals import arrivals
 from reelbench.loadgen.plan.fault_plan import PlannedFault
-from reelbench.loadgen.plan.scenario import Case, Profile, Scenario, Step
+from reelbench.loadgen.plan.scenario import Case, Profile, Scenario, Step, VideoSpec
 from reelbench.loadgen.record.run_files import to_line
 
 _METHODS = (
@@ -100,7 +100,7 @@ class PlannedJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     reference: str | None = None
     """Name of the image or video that the job uploads; None: the document, if jobs upload one."""
     verbatim: bool = False
-    """True: the prompt is sent as it stands; else the run id is added to it."""
+    """True: the prompt is sent unchanged; else the run id is added to it."""
 
 
 def plan_run(scenarios: Iterable[Scenario], profile: Profile, seed: int) -> tuple[PlannedJob, ...]:
@@ -132,6 +132,7 @@ def plan_case(scenario: Scenario, case: Case, profile: Profile, seed: int) -> tu
             size=scenario.video.size,
             cancel_after=_cancel_after(scenario, f"{seed}:{scenario.name}:{case.name}:{index}:cancel"),
             intended_start=start,
+            ask=_ask(scenario.video),
         )
         for index, start in enumerate(starts)
     )
@@ -145,6 +146,18 @@ def to_bytes(plan: Sequence[PlannedJob], faults: Sequence[PlannedFault] = ()) ->
 def plan_hash(data: bytes) -> str:
     """Return the sha256 of an encoded plan, in hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
+
+
+def _ask(video: VideoSpec) -> Ask | None:
+    """Return what a scenario asks for in addition to length and size; None: nothing."""
+    ask = Ask(
+        num_frames=video.num_frames,
+        fps=video.fps,
+        num_inference_steps=video.num_inference_steps,
+        seed=video.seed,
+        guidance_scale=video.guidance_scale,
+    )
+    return ask if ask != Ask() else None
 
 
 def _origin(scenario: Scenario, case: Case, profile: Profile, seed: int, index: int) -> str:

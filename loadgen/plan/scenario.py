@@ -11,6 +11,8 @@ from reelbench.loadgen.strict_model import Strict, is_model
 
 Profile = Literal["quick", "standard", "paper"]
 PROFILES: tuple[Profile, ...] = get_args(Profile)
+MLPERF_LIKE = "mlperf-like"
+"""Name of the profile whose scenarios are shaped like those of MLPerf Inference; their sizes are those of standard."""
 
 Dimension = Literal["performance", "reliability", "resources"]
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
@@ -167,6 +169,13 @@ class Case(Strict):
         le=600,
         description="Closed: minimum seconds between the intended starts of two jobs of a virtual user.",
     )
+    min_duration: float | None = Field(
+        default=None,
+        gt=0,
+        le=86_400,
+        description="Closed: shortest length in seconds. One job is measured before the run, and as many jobs are "
+        "planned as last so long; `iterations` is then the least number.",
+    )
     faults: tuple[Fault, ...] = Field(default=(), strict=False, description="Fault plan of the case.")
 
 
@@ -182,6 +191,17 @@ class VideoSpec(Strict):
 
     seconds: Literal["4", "8", "12"] = Field(description="Length, as text: a string in the API.")
     size: str = Field(pattern=r"^[1-9][0-9]{1,3}x[1-9][0-9]{1,3}$", description="Width and height in pixels.")
+    num_frames: int | None = Field(default=None, ge=1, le=10_000, description="Frames, for servers that take them.")
+    fps: float | None = Field(default=None, gt=0, le=240, description="Frames per second, for servers that take them.")
+    num_inference_steps: int | None = Field(
+        default=None, ge=1, le=1_000, description="Denoising steps, for servers that take them."
+    )
+    seed: int | None = Field(
+        default=None, ge=0, le=2**63 - 1, description="Seed of the model, for servers that take it."
+    )
+    guidance_scale: float | None = Field(
+        default=None, ge=0, le=100, description="Weight of the prompt, for servers that take it."
+    )
 
 
 class Scenario(Strict):
@@ -202,6 +222,12 @@ class Scenario(Strict):
     video: VideoSpec = Field(description="The video that every job requests.")
     time_limit: float = Field(gt=0, le=86_400, description="Seconds from sending a job to its outcome `timeout`.")
     poll_interval: float = Field(ge=0.01, le=600, description="Seconds between polls of a target without `/wait`.")
+    refused: Literal["retry", "record"] = Field(
+        default="retry",
+        description="What follows a create request that is answered with 429 or 503 and `Retry-After`: retry waits and "
+        "sends it again within the time limit, record ends the job as rejected, for scenarios that measure overload. "
+        "Without `Retry-After`, and on the service of this project, the job is always rejected.",
+    )
     cancel_after: CancelAfter | None = Field(
         default=None, description="Required by the step `cancel`, and only allowed with it."
     )

@@ -85,6 +85,8 @@ class CaseRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Whether the prompts are new, those of the case before, or half and half."""
     arrivals: ArrivalsRecord | None = None
     """Of an open case; None in the others."""
+    min_duration: float | None = None
+    """Shortest length in seconds that the case was planned for; None: none."""
 
 
 class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -262,6 +264,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Objectives of this run, from the command line or the target file: SLI id to value."""
     budget: BudgetRecord | None = None
     """None: the profile alone decided how much was planned."""
+    check_videos: Literal["all"] | int | None = None
+    """Most downloaded files of a case that were opened, drawn by the seed; None: a version that opened none."""
 
 
 _FILE = VersionedFile(RUN_FILE, RunRecord)

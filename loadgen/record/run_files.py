@@ -8,6 +8,8 @@ A run is one folder, ``runs/<run_id>/``::
     jobs.jsonl         one `JobRecord` per line, appended as jobs end
     requests.jsonl     one `RequestRecord` per line, appended as requests end
     calls.jsonl        one `CallRecord` per line, of the cases with faults and of resources; absent when there were none
+    videos.jsonl       one `VideoRecord` per line, of the downloaded files that were opened; absent when there were none
+    videos/            the files that were kept
     measurements.json  what telemetry said, kept by the first export
     server.json        what the server's own metrics said, kept by the first export; absent when it has none
     slis.yaml          indicators of the user; absent when there are none

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, TypeVar
-from urllib.parse import unquote, urlsplit, urlunsplit
 
 import msgspec
 import requests
 from requests.adapters import HTTPAdapter
+
+from reelbench.loadgen.record.address import shown_url, with_password
 
 WORKERS = 4
 """Queries in flight: enough to hide the round trip, few enough for a Prometheus on a laptop."""
@@ -100,7 +101,8 @@ class Prometheus:
     """A Prometheus at a base URL. The session is an argument, so that a test can stand in for the network."""
 
     def __init__(self, url: str, session: requests.Session, *, timeout: float = 10.0) -> None:
-        self.url = url.rstrip("/")
+        self._url = url.rstrip("/")
+        self.url = shown_url(self._url)
         self._session = session
         self._timeout = timeout
 
@@ -124,7 +126,7 @@ class Prometheus:
         parameters = {"query": query, "time": f"{instant:.3f}", "timeout": f"{self._timeout:g}s"}
         try:
             # POST, since a query may be longer than a URL; one second more than Prometheus itself is given
-            response = self._session.post(f"{self.url}/api/v1/query", data=parameters, timeout=self._timeout + 1)
+            response = self._session.post(f"{self._url}/api/v1/query", data=parameters, timeout=self._timeout + 1)
             body = response.content
         except requests.Timeout as error:
             raise QueryError(f"Prometheus at {self.url} gave no answer in {self._timeout:g} s to: {query}") from error
@@ -157,16 +159,12 @@ class Prometheus:
 
 
 def connect(url: str) -> Prometheus:
-    """Return a client for the Prometheus at this base URL; user and password in it are used and never shown."""
+    """Return a client for the Prometheus at this base URL."""
     session = requests.Session()
-    parts = urlsplit(url)
-    if parts.username is not None:
-        session.auth = (unquote(parts.username), unquote(parts.password or ""))
-        url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
     session.trust_env = False  # a proxy set in the environment must not catch the queries to this machine
     session.mount("http://", HTTPAdapter(pool_maxsize=WORKERS))
     session.mount("https://", HTTPAdapter(pool_maxsize=WORKERS))
-    return Prometheus(url, session)
+    return Prometheus(with_password(url), session)
 
 
 def single(vector: Vector) -> Value | NoData:

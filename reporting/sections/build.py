@@ -21,6 +21,7 @@ from reelbench.reporting.sections import (
 )
 from reelbench.reporting.sections.performance import (
     load,
+    mlperf,
     open_loop,
     parts_of_a_job,
     scalability,
@@ -66,6 +67,7 @@ PLANS = {
     Dimension.PERFORMANCE: Plan(
         key_metrics.performance,
         (
+            mlperf.section,
             load.response_time,
             load.percentiles,
             load.warmup,

@@ -9,7 +9,7 @@ import typer
 
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.plan.scenario import Scenario
-from reelbench.loadgen.plan.scenario_file import FOLDER, ScenarioError, load_file, load_folder
+from reelbench.loadgen.plan.scenario_file import FOLDER, MLPERF_FOLDER, ScenarioError, load_file, load_folder
 from reelbench.suite.commands.console import fail
 
 
@@ -22,7 +22,7 @@ def main(
     """Validate scenario files; report all their mistakes at once."""
     scenarios: list[Scenario] = []
     errors: list[str] = []
-    for path in paths or [FOLDER]:
+    for path in paths or [FOLDER, MLPERF_FOLDER]:
         try:
             scenarios += load_folder(path).values() if path.is_dir() else [load_file(path)]
         except ScenarioError as error:

@@ -15,7 +15,8 @@ import typer
 
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.option_line import Options, with_options
-from reelbench.loadgen.options import OptionsError, check_options, is_base_url
+from reelbench.loadgen.options import OptionsError, Settings, check_options, is_base_url
+from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.target.target import check_target
 from reelbench.reporting.analysis.objectives import canonical
 from reelbench.reporting.catalogue.sli_file import load
@@ -23,7 +24,6 @@ from reelbench.reporting.catalogue.strict import near
 from reelbench.reporting.catalogue.user_slis import load_user_slis
 from reelbench.stack.external import VARIABLES, find_external
 from reelbench.stack.processes import Forwarding
-from reelbench.stack.server_metrics import NO_METRICS
 from reelbench.suite import server_metrics
 from reelbench.suite.commands.console import RUNS, fail, say
 from reelbench.suite.measuring import FAILURES, Load, explain, measure
@@ -73,30 +73,27 @@ def main(
     without = parse_ablate(ablate)
     try:
         options, named = _with_indicators(options)
-        wrong, target = _option_errors(run_dir, options)
+        wrong, settings = _option_errors(run_dir, options)
         wrong += named
+        target = settings.credentials.full(settings.target) if settings else None
         wrong += [*_runs_errors(runs), *_address_errors({} if target or embedded else os.environ)]
         wrong += [f"--repeat: is {repeat}; use 1 to {MOST_RUNS}"] if not 1 <= repeat <= MOST_RUNS else []
         wrong += ablate_errors(without)
-        server = server_metrics.description(options)
+        server = settings.server if settings else None
         wrong += server_metrics.option_errors(options, server)
         if wrong:
             fail(ExitCode.USAGE, wrong)
         indicators = options.slis or server_metrics.slis_of(options, server)
         if indicators is not None:
             load_user_slis(indicators)  # a mistake in it is found before anything is started
-        if target:
-            asyncio.run(check_target(target))
+        if settings:
+            asyncio.run(check_target(settings.target, settings.credentials))
         external = None if target or embedded else find_external(say)
         if external is not None:
-            say(f"using the stack that runs at {external.addresses.service}")
+            say(f"using the stack that runs at {shown_url(external.addresses.service)}")
             if options.metrics or options.prometheus:
                 fail(ExitCode.USAGE, ["--metrics and --prometheus need --target or --embedded"])
-        metrics = (
-            server_metrics.find(options, target or "", server, say, os.environ)
-            if target or options.metrics or options.prometheus
-            else NO_METRICS
-        )
+        metrics = server_metrics.find(options, settings, say, os.environ)
         rest = server_metrics.rest_of(options, metrics)
         load = Load(
             runs=runs,
@@ -136,15 +133,15 @@ def _with_indicators(options: Options) -> tuple[Options, list[str]]:
     return replace(options, objective=tuple(found)), wrong
 
 
-def _option_errors(run_dir: Path, options: Options) -> tuple[list[str], str | None]:
-    """Return what is wrong with the shared options, and the base URL that they name; None: a stack of ours."""
+def _option_errors(run_dir: Path, options: Options) -> tuple[list[str], Settings | None]:
+    """Return what is wrong with the shared options, and the settings of the server; None: a stack of ours."""
     foreign = options.target is not None or options.target_file is not None
     shown = options if foreign else replace(options, target="http://127.0.0.1")
     try:
         settings = check_options(run_dir, run_dir.name, shown)
     except OptionsError as error:
         return list(error.errors), None
-    return [], settings.target if foreign else None
+    return [], settings if foreign else None
 
 
 def _runs_errors(runs: Path) -> list[str]:
@@ -157,7 +154,7 @@ def _address_errors(environment: Mapping[str, str]) -> list[str]:
     """Return what is wrong with the variables that name the parts of a running stack."""
     named = {name: url for name in VARIABLES.values() if (url := environment.get(name))}
     return [
-        f"{name}: {url!r} is not a base URL; write it like http://127.0.0.1:8000, or unset it"
+        f"{name}: {shown_url(url)!r} is not a base URL; write it like http://127.0.0.1:8000, or unset it"
         for name, url in named.items()
         if not is_base_url(url)
     ]

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reelbench.loadgen.plan.budget import BREADTH, BudgetError, Cost, Fitted, fit
+from reelbench.loadgen.plan.budget import BREADTH, BudgetError, Cost, Fitted, fit, lasting, needs_calibration
+from reelbench.loadgen.plan.plan import Ask, plan_run
 from reelbench.loadgen.plan.scenario import Scenario
-from reelbench.loadgen.plan.scenario_file import load_folder
+from reelbench.loadgen.plan.scenario_file import MLPERF_FOLDER, load_folder
 from tests.loadgen.harness import case, open_case, scenario
 
 SHIPPED = list(load_folder().values())
@@ -90,3 +91,24 @@ def test_a_fitted_plan_keeps_the_budget_and_the_profile(job_seconds: float, budg
     for place, (measured, _) in sizes(found).items():
         most, users = full[place]
         assert min(most, users) <= measured <= most
+
+
+def test_a_shortest_length_plans_as_many_jobs_as_last_so_long() -> None:
+    whole = scenario(cases=[case("n01", 1, 64, 1, min_duration=600), case("n02", 2, 4)])
+    assert needs_calibration([whole])
+    assert not needs_calibration([scenario()])
+    counts = [level.iterations.standard for level in lasting(whole, "standard", 3.0).cases]
+    assert counts == [210, 4]
+    slow = lasting(whole, "standard", 75.0)
+    assert slow.cases[0].iterations.standard == 64
+
+
+def test_the_scenarios_shaped_like_mlperf_ask_for_its_video() -> None:
+    shaped = load_folder(MLPERF_FOLDER)
+    jobs = plan_run(shaped.values(), "standard", 1)
+    asked = Ask(num_frames=81, fps=16, num_inference_steps=20, seed=42)
+    assert all((job.size, job.ask) == ("1280x720", asked) for job in jobs)
+    assert {(name, len([job for job in jobs if job.scenario == name and not job.warmup])) for name in shaped} == {
+        ("mlperf_offline", 248),
+        ("mlperf_single_stream", 64),
+    }
