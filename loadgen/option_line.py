@@ -75,6 +75,18 @@ class Options:
         int, typer.Option(help="Videos of a case that are kept in the run's folder, those that are not as asked first.")
     ] = 0
     metrics: Annotated[tuple[str, ...], typer.Option(help="Address of the server's metrics; repeatable.")] = ()
+    prometheus: Annotated[
+        str | None, typer.Option(help="Prometheus of yours that has the server's metrics; needs --selector.")
+    ] = None
+    selector: Annotated[
+        tuple[str, ...], typer.Option(help="Series of the server in it, such as '{job=\"vllm\"}'; repeatable.")
+    ] = ()
+    gpu_hour_price: Annotated[float | None, typer.Option(help="Price of one GPU for one hour.")] = None
+    gpus: Annotated[int | None, typer.Option(help="GPUs of the server, where its metrics do not show them.")] = None
+    rest: Annotated[
+        float | None,
+        typer.Option(help="Least seconds without load around each case. Default: enough to read the server's metrics."),
+    ] = None
     slis: Annotated[
         Path | None, typer.Option(help="File with indicators of your own, in the format of the catalogue.")
     ] = None

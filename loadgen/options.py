@@ -35,6 +35,9 @@ from reelbench.loadgen.videos.check import DEFAULT_CHECKS
 LONGEST_JOB = 86_400
 SHORTEST_POLL, LONGEST_POLL = 0.01, 600
 
+MOST_REST = 600.0
+"""Seconds; also the limit of a scenario file."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -64,6 +67,8 @@ class Settings:
     """Environment variables that hold a secret, regardless of their names."""
     server: TargetFile | None = None
     """How to speak to the target; None: a target of which nothing is said, whose manners are found out."""
+    rest: float = 0.0
+    """Least seconds without load around each case."""
     model: str | None = None
     """Model that every job names; None: that of the target file, if it has one."""
     time_limit: float | None = None
@@ -111,6 +116,8 @@ def check_options(
         errors.append("--budget: does not go with --rendezvous, whose replicas share one plan; leave it out")
     if options.seed < 0:
         errors.append(f"--seed: is {options.seed}; use 0 or more")
+    if options.rest is not None and not 0 <= options.rest <= MOST_REST:
+        errors.append(f"--rest: is {options.rest:g}; use 0 to {MOST_REST:g} seconds")
     server = _server(options, errors)
     errors += _manner_errors(options, server)
     target = _target(options, server, environment, errors)
@@ -146,6 +153,7 @@ def check_options(
         directory=directory_of(options),
         secret_variables=secret_variables(options, server),
         server=server,
+        rest=options.rest or 0.0,
         model=options.model,
         time_limit=options.time_limit,
         poll_interval=options.poll_interval,

@@ -138,6 +138,11 @@ def cooldown_of(scenario: Scenario, interval: float) -> float:
     return max(scenario.cooldown, 1.1 * interval) if scenario.cooldown else 0.0
 
 
+def with_rest(scenario: Scenario, seconds: float) -> Scenario:
+    """Return a scenario whose cases have at least that many seconds without load around them."""
+    return scenario.model_copy(update={"cooldown": max(scenario.cooldown, seconds)})
+
+
 def share_of(plan: Sequence[PlannedJob], scenario: Scenario, case: Case, share: Share) -> list[PlannedJob]:
     """Return the jobs of a case that a share owns."""
     return [

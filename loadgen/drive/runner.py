@@ -57,6 +57,8 @@ class Runner:
     observer: Observer
     interval: float = 0.0
     """Seconds between two samples of a gauge in this stack."""
+    rest: float = 0.0
+    """Seconds without load also before the warm-up of a case, so that the metrics of the server show it apart."""
     deadline: float = math.inf
     """Unix time after which no case begins: the end of the time budget."""
     videos: VideoCheck | None = None
@@ -140,6 +142,8 @@ class Runner:
         async with AsyncExitStack() as stack:
             # All replicas pass this barrier together, so no warm-up job runs at the same time as a measured one.
             await self._together(f"{phase}:warmup")
+            if warmup and self.rest:
+                await run_unless(self.stop.requested, asyncio.sleep(self.rest))
             arrivals = None
             if case.model == "open":
                 arrivals = await stack.enter_async_context(self._open_loop(scenario, case))

@@ -31,7 +31,7 @@ from reelbench.loadgen.control.toxiproxy import ToxiproxyError
 from reelbench.loadgen.drive.calibration import calibrate
 from reelbench.loadgen.drive.job import JobRunner
 from reelbench.loadgen.drive.progress import ProgressView
-from reelbench.loadgen.drive.recorder import Recorder, RunHead, pending
+from reelbench.loadgen.drive.recorder import Recorder, RunHead, pending, with_rest
 from reelbench.loadgen.drive.replicas import WHOLE, Replica, ReplicaError, Share, join
 from reelbench.loadgen.drive.runner import Runner
 from reelbench.loadgen.drive.steps import Steps
@@ -135,6 +135,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
         possible, admin = await preflight(wanted, offered, named=settings.named, say=view.say, network=without)
         pace = Chosen(time_limit=settings.time_limit, poll_interval=settings.poll_interval)
         scenarios = fitted(possible, target, pace, settings.inputs.document, named=settings.named, say=view.say)
+        scenarios = [with_rest(scenario, settings.rest) for scenario in scenarios]
         interval = telemetry.interval()
         steps = Steps(settings.run_id, settings.inputs.document, target, clock, references=settings.inputs.references)
         budget: BudgetRecord | None = None
@@ -214,6 +215,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
                 toggler=Toggler(service, view.say),
                 observer=Observer(service, admin),
                 interval=interval,
+                rest=settings.rest,
                 videos=videos,
                 replica=replica,
                 deadline=begun + settings.budget if settings.budget is not None else math.inf,

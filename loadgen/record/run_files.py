@@ -12,6 +12,8 @@ A run is one folder, ``runs/<run_id>/``::
     videos/            the files that were kept
     commands/          what the commands of faults printed, one file per fault; absent without such faults
     measurements.json  what telemetry said, kept by the first export
+    server.json        what the server's own metrics said, kept by the first export; absent when it has none
+    slis.yaml          indicators of the user; absent when there are none
 
 All instants are Unix time in seconds (float); all durations are seconds. Instants of one run come from one
 anchor of the wall clock plus the monotonic clock, so that differences between them are exact even when the
@@ -39,6 +41,8 @@ REQUESTS_FILE = "requests.jsonl"
 CALLS_FILE = "calls.jsonl"
 VIDEOS_FILE = "videos.jsonl"
 MEASUREMENTS_FILE = "measurements.json"
+SERVER_FILE = "server.json"
+SLIS_FILE = "slis.yaml"
 TRACES_DIR = "traces"
 COMMANDS_DIR = "commands"
 

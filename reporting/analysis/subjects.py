@@ -237,6 +237,11 @@ def known_prompts(evidence: Evidence) -> Subject | None:
     return None
 
 
+def under_load(evidence: Evidence) -> list[ScenarioRecord]:
+    """Scenarios that send jobs."""
+    return [s for s in evidence.scenarios(RESOURCES) if any(evidence.case_jobs(s.name, case.name) for case in s.cases)]
+
+
 def toggled(evidence: Evidence, toggle: str) -> Subject | None:
     """The scenario with a case in which something of the service is off, and one in which it is on."""
     for scenario in evidence.scenarios(RESOURCES):
@@ -285,6 +290,7 @@ EVIDENT: dict[Evident, Callable[[Evidence], list[str]]] = {
     Evident.LOAD_LEVELS: lambda evidence: _only(load_levels(evidence, RESOURCES)),
     Evident.SEQUENTIAL_JOBS: lambda evidence: _only(sequential_jobs(evidence)),
     Evident.KNOWN_PROMPTS: lambda evidence: _only(known_prompts(evidence)),
+    Evident.RESOURCES_UNDER_LOAD: lambda evidence: names(under_load(evidence)),
 }
 """How the scenarios of a subject are found."""
 

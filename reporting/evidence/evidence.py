@@ -16,6 +16,7 @@ from reelbench.reporting.catalogue.prices import Prices
 from reelbench.reporting.catalogue.sli import Catalogue, Objective, Role
 from reelbench.reporting.evidence.measurements import Measurement, Measurements, SampleSeries
 from reelbench.reporting.evidence.requests import Requests
+from reelbench.reporting.evidence.server_evidence import ServerEvidence
 from reelbench.reporting.evidence.traces import TraceEvidence
 
 P = ParamSpec("P")
@@ -44,6 +45,8 @@ class Evidence:
     measurements: Measurements
     """What Prometheus answered, and the indicators of the records."""
     prices: Prices
+    server: ServerEvidence | None = None
+    """What the metrics of a server that is not ours said; None when it has none."""
     traces: TraceEvidence = field(default_factory=TraceEvidence)
     """Counts of root spans, and the spans of those jobs that a report looks at."""
 
@@ -150,7 +153,9 @@ class Evidence:
     @property
     def foreign(self) -> bool:
         """Return whether the server under test is of another maker than this project."""
-        return self.run.server is not None and not self.run.server.ours
+        if self.run.server is not None:
+            return not self.run.server.ours
+        return self.stack is not None and bool(self.stack.server_metrics) and not self.stack.has_service
 
     def judged_by(self, objective: Objective) -> bool:
         """Return whether an objective of the catalogue judges the server of this run."""

@@ -203,7 +203,7 @@ def reconciliation(evidence: Evidence, analysis: Analysis) -> Section:
             count.what,
             count.expected,
             "not available" if count.found is None else text.count(count.found),
-            ("agrees" if count.agrees else "**DIFFERS**")
+            (f"agrees{f'; {literal(count.note)}' if count.note else ''}" if count.agrees else "**DIFFERS**")
             if count.found is not None
             else literal(count.note.removeprefix("not available: ")),
         )
