@@ -91,6 +91,8 @@ class Target:
         self.found = Found(self.file.offers)
         self._asked = Asked(self.file.create, self.model)
         self._credentials = credentials
+        self._most = MAX_INLINE if self.file.content.source == "base64" else 0
+        """Most bytes of an answer about a job: more where it may hold the file."""
         self._read = Reader(Words(self.file.states), credentials.clean)
         self._wire = Wire(
             origin, connections=connections, clock=clock, tracer=tracer, credentials=credentials, dial=dial
@@ -175,7 +177,7 @@ class Target:
         """
         body = self._asked.body(job, upload)
         if not self.synchronous:
-            answer = Answer(limit=self._limit)
+            answer = Answer(limit=self._most)
         else:
             answer = Answer(keep=False, textual=True, checksum=checksum, sink=sink, limit=MAX_INLINE)
         path = api.CREATE.path(self.root)
@@ -341,14 +343,9 @@ class Target:
         return answer.read(lambda data: self._read.video(data, video_id), "Video object")
 
     async def _get(self, call: Call, operation: Operation, path: str) -> Answer:
-        answer = Answer(limit=self._limit)
+        answer = Answer(limit=self._most)
         await self._wire.send(call, operation, path, answer, route=self.root + operation.template)
         return answer
-
-    @property
-    def _limit(self) -> int:
-        """Most bytes of an answer about a job: more where it may hold the file."""
-        return MAX_INLINE if self.file.content.source == "base64" else 0
 
 
 async def check_target(

@@ -103,6 +103,7 @@ class Wire:
         self._clock = clock
         self._tracer = tracer
         self._credentials = credentials
+        self._clean = credentials.clean
         self._transport: Transport | None = None
         self._others: dict[str, Transport] = {}
         self._reach = Reach(self._home.host)
@@ -156,7 +157,7 @@ class Wire:
             silence: longest silence of the server in seconds.
             place: another server of the file; None: the server itself.
         """
-        answer.clean = self._credentials.clean
+        answer.clean = self._clean
         headers = {"Content-Type": media_type} if media_type else {}
         if call.baggage:
             headers["baggage"] = call.baggage
