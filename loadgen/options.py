@@ -173,6 +173,41 @@ def _profile(options: Options, errors: list[str]) -> Profile | None:
     return found
 
 
+def check_access(
+    options: Options, environment: Mapping[str, str] = os.environ
+) -> tuple[str, Credentials, TargetFile | None]:
+    """Check the options about the server alone; return base URL, credentials and target file.
+
+    Raises:
+        OptionsError: with all mistakes.
+    """
+    errors: list[str] = []
+    server = _server(options, errors)
+    target = _target(options, server, environment, errors)
+    if errors or target is None:
+        raise OptionsError(errors)
+    return *target, server
+
+
+def target_access(options: Options, server: TargetFile | None) -> Access:
+    """Return the access of the target file with what the command line replaces.
+
+    Raises:
+        AccessError: a header of the command line has no name.
+    """
+    access = server.access if server is not None else Access()
+    given = parse_headers(options.header)
+    names = {name.lower() for name in given}
+    kept = {name: value for name, value in access.headers.items() if name.lower() not in names}
+    files = {"ca_file": options.ca_file, "client_cert": options.client_cert, "client_key": options.client_key}
+    changes: dict[str, object] = {name: str(path) for name, path in files.items() if path is not None}
+    if options.api_key_env is not None:
+        changes["api_key_env"] = options.api_key_env
+    if options.insecure:
+        changes["insecure"] = True
+    return access.model_copy(update=changes | {"headers": kept | given})
+
+
 def _scenarios(options: Options, errors: list[str]) -> list[Scenario]:
     """Return the scenarios that the options name; without names those of the user's folder, or all."""
     try:
@@ -239,31 +274,12 @@ def _target(
     try:
         return resolve(
             root_url(target, (server.create if server is not None else Create()).path),
-            _access(options, server),
+            target_access(options, server),
             environment,
         )
     except AccessError as error:
         errors += error.errors
         return None
-
-
-def _access(options: Options, server: TargetFile | None) -> Access:
-    """Return the access of the target file with what the command line replaces.
-
-    Raises:
-        AccessError: a header of the command line has no name.
-    """
-    access = server.access if server is not None else Access()
-    given = parse_headers(options.header)
-    names = {name.lower() for name in given}
-    kept = {name: value for name, value in access.headers.items() if name.lower() not in names}
-    files = {"ca_file": options.ca_file, "client_cert": options.client_cert, "client_key": options.client_key}
-    changes: dict[str, object] = {name: str(path) for name, path in files.items() if path is not None}
-    if options.api_key_env is not None:
-        changes["api_key_env"] = options.api_key_env
-    if options.insecure:
-        changes["insecure"] = True
-    return access.model_copy(update=changes | {"headers": kept | given})
 
 
 def _filled(text: str | None, environment: Mapping[str, str], option: str, errors: list[str]) -> str | None:

@@ -66,9 +66,9 @@ class Looks(msgspec.Struct, frozen=True):
     listed: Look
     missing: Look
     """Answer about a job that does not exist."""
-    manifest: Look
     nothing: Look
     """Answer to a path that no server has."""
+    manifest: Look
     models: Look
     openapi: Look
     health: Look
@@ -99,15 +99,14 @@ class Looks(msgspec.Struct, frozen=True):
 async def look_around(looker: Looker) -> Looks:
     """Look at all places that say what a server is."""
     path = PATHS[0]
-    listed, missing = await _jobs(looker, path)
-    if not urlsplit(looker.url).path and _unknown(listed) and _unknown(missing):
+    listed, missing, nothing = await _jobs(looker, path)
+    if not urlsplit(looker.url).path and not _known(listed, missing, nothing):
         other = await _jobs(looker, PATHS[1])
-        if other[1].status is not None and not same_refusal(missing, other[1]):
-            path, (listed, missing) = PATHS[1], other
+        if _known(*other):
+            path, (listed, missing, nothing) = PATHS[1], other
     below = path.rpartition("/")[0]
     places = (
         f"{path}/{NO_JOB}/manifest",
-        f"{below}/reelbench-check-of-an-unknown-path",
         f"{below}/models",
         "/openapi.json",
         "/health",
@@ -115,16 +114,22 @@ async def look_around(looker: Looker) -> Looks:
         "/metrics",
     )
     looks = await asyncio.gather(*(looker.get(place) for place in places))
-    return Looks(path, listed, missing, *looks)
+    return Looks(path, listed, missing, nothing, *looks)
 
 
-async def _jobs(looker: Looker, path: str) -> tuple[Look, Look]:
-    listed, missing = await asyncio.gather(looker.get(f"{path}?limit=1"), looker.get(f"{path}/{NO_JOB}"))
-    return listed, missing
+async def _jobs(looker: Looker, path: str) -> tuple[Look, Look, Look]:
+    """Return the answers to a list, about a job that does not exist, and to an unknown path at the same place."""
+    unknown = f"{path.rpartition('/')[0]}/reelbench-check/unknown"
+    places = (f"{path}?limit=1", f"{path}/{NO_JOB}", unknown)
+    listed, missing, nothing = await asyncio.gather(*(looker.get(place) for place in places))
+    return listed, missing, nothing
 
 
-def _unknown(look: Look) -> bool:
-    return look.status in {None, 404} or "html" in look.media_type
+def _known(listed: Look, missing: Look, nothing: Look) -> bool:
+    """Return whether a server has the path of the jobs: it does not answer there as to an unknown path."""
+    if missing.status is None or "html" in missing.media_type:
+        return False
+    return isinstance(listed.mapping.get("data"), list) or not same_refusal(missing, nothing)
 
 
 def same_refusal(one: Look, other: Look) -> bool:
