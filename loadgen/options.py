@@ -110,6 +110,7 @@ def check_options(
         OptionsError: with all mistakes.
     """
     errors: list[str] = []
+    scenarios = _scenarios(options, errors)
     chosen = _profile(options, errors)
     errors += _name_errors(run_id, rendezvous)
     if rendezvous is not None and options.budget is not None:
@@ -121,8 +122,6 @@ def check_options(
     server = _server(options, errors)
     errors += _manner_errors(options, server)
     target = _target(options, server, environment, errors)
-    inputs = read_inputs(options, server, errors)
-    scenarios = _with_replay(_scenarios(options, errors), inputs, options, server, errors)
     errors += fault_errors(scenarios, options, rendezvous)
     objectives = _objectives(options, server, errors)
     budget = _budget(options, errors)
@@ -135,6 +134,8 @@ def check_options(
         errors.append(f"--run-dir: {run_dir} already holds a run ({name}); choose another folder")
     elif run_dir.exists() and not run_dir.is_dir():
         errors.append(f"--run-dir: {run_dir} is a file; choose a folder")
+    inputs = read_inputs(options, server, errors)
+    scenarios = _with_replay(scenarios, inputs, options, server, errors)
     if errors or chosen is None or target is None:
         raise OptionsError(errors)
     return Settings(
