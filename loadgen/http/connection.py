@@ -88,6 +88,8 @@ class Connection(asyncio.Protocol):
         try:
             await self._send(head, request, answer)
             await answer
+            if self._read_rate is not None:  # the last bytes also take their time
+                await asyncio.sleep(self._read_by - self._loop.time())
         finally:
             self._answer = self._receiver = None
             self.used = True
@@ -173,7 +175,7 @@ class Connection(asyncio.Protocol):
             self._fail(TransportError(f"{kind}: {error}"))
         if not self._headed and self._head_bytes > MAX_HEAD:
             self._fail(TransportError(f"not HTTP: a head of more than {MAX_HEAD} bytes"))
-        if self._read_rate is not None and self._headed and not answer.done():
+        if self._read_rate is not None:
             self._read_slowly(len(data), self._read_rate)
 
     def _read_slowly(self, size: int, rate: int) -> None:
