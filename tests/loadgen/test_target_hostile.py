@@ -71,9 +71,7 @@ async def test_an_id_that_is_too_long_is_refused() -> None:
     async with serving(fake), bench(fake.url) as b:
         job = await b.run(scenario())
     assert (job.outcome, job.job_id) == (Outcome.ERROR, None)
-    assert (
-        job.error == "HTTP 200, but no Video object: the id of the video has 300 characters; at most 256 are accepted"
-    )
+    assert (job.error or "").endswith("the id of the video has 300 characters; at most 256 are accepted")
 
 
 def moved(location: str, status: int = 302) -> Any:
@@ -125,11 +123,11 @@ async def test_the_address_of_a_file_is_not_more_private_than_the_target() -> No
 
 async def test_files_of_many_servers_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wires, "MAX_SERVERS", 1)
-    fake = FakeTarget()
-    async with serving(fake), serving(FakeTarget()) as one, serving(FakeTarget()) as two, bench(fake.url) as b:
-        fake.faults["content"] = answering(moved(f"{one.url}/a"), moved(f"{two.url}/b"))
+    fake, store = FakeTarget(), FakeTarget(faults={"content": answering(then=text("gone", 410))})
+    async with serving(fake), serving(store) as one, serving(FakeTarget()) as two, bench(fake.url) as b:
+        fake.faults["content"] = answering(moved(f"{one.url}/v1/videos/x/content"), moved(f"{two.url}/b"))
         jobs = [await b.run(scenario()) for _ in range(2)]
-    assert [job.error for job in jobs] == ["HTTP 404", "files are on more than 1 servers"]
+    assert [job.error for job in jobs] == ["HTTP 410", "files are on more than 1 servers"]
 
 
 async def test_base64_is_decoded_in_parts_and_checked() -> None:
