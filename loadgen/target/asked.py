@@ -8,7 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from reelbench.loadgen.document import Document, Form
-from reelbench.loadgen.plan.plan import Ask, PlannedJob
+from reelbench.loadgen.plan.plan import PlannedJob
+from reelbench.loadgen.plan.row import Ask
 from reelbench.loadgen.target.target_file import Create, Quantity, Scalar
 
 _NO_WISHES: Final = Ask()
