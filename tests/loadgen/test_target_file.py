@@ -9,7 +9,8 @@ import pytest
 from pydantic import BaseModel
 
 from reelbench.loadgen.document import Document
-from reelbench.loadgen.plan.plan import Ask, PlannedJob
+from reelbench.loadgen.plan.plan import PlannedJob
+from reelbench.loadgen.plan.row import Ask
 from reelbench.loadgen.strict_model import inner, is_model, keys
 from reelbench.loadgen.target.asked import Asked, nested
 from reelbench.loadgen.target.reference import markdown
