@@ -162,19 +162,20 @@ def test_the_header_of_stages_is_in_milliseconds() -> None:
 
 def test_a_page_is_read_with_and_without_has_more() -> None:
     rows = [{"id": "a", "status": "queued"}, {"id": "b", "status": "SUCCESS"}, {"odd": 1}]
-    for body, more in (
+    pages: list[tuple[Any, bool | None]] = [
         ({"object": "list", "data": rows, "has_more": True}, True),
         ({"data": rows}, None),
         (rows, None),
         ({"videos": rows}, None),
         ({"code": 0, "data": {"items": rows, "has_more": False}}, False),
-    ):
+    ]
+    for body, more in pages:
         found = READER.page(json.dumps(body).encode())
         assert ([one.id for one in found.data], found.has_more) == (["a", "b"], more)
     assert READER.page(b'{"data": []}').data == []
-    for body in ({"data": None}, {"detail": "Not Found"}, [{"odd": 1}]):
+    for text in (b'{"data": null}', b'{"detail": "Not Found"}', b'[{"odd": 1}]'):
         with pytest.raises(UnreadableError):
-            READER.page(json.dumps(body).encode())
+            READER.page(text)
 
 
 @pytest.mark.parametrize(
