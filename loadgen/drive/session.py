@@ -134,7 +134,9 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
         wanted = settings.scenarios if settings.named else default_choice(settings.scenarios, ours=target.ours)
         guard = stack.enter_context(Guard())
         network, without = await _network(wanted, settings.target, guard, stack)
-        possible, admin = await preflight(wanted, offered, named=settings.named, say=view.say, network=without)
+        possible, admin = await preflight(
+            wanted, offered, named=settings.named, say=partial(_noted, target, view), network=without, ours=target.ours
+        )
         pace = Chosen(time_limit=settings.time_limit, poll_interval=settings.poll_interval)
         scenarios = fitted(possible, target, pace, settings.inputs.document, named=settings.named, say=view.say)
         scenarios = [with_rest(scenario, settings.rest) for scenario in scenarios]
@@ -264,6 +266,12 @@ def _sides(
         ),
     }
     return found if network is None else {**found, "network": network}
+
+
+def _noted(target: Target, view: ProgressView, line: str) -> None:
+    """Show a line about the target and keep it for the record."""
+    target.found.note(line)
+    view.say(line)
 
 
 def _budget(settings: Settings, *, ours: bool | None, say: Callable[[str], None]) -> float | None:
