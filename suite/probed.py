@@ -17,7 +17,7 @@ from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.record.jobs import ServerTimes
 from reelbench.loadgen.target.identify import Looks
 from reelbench.loadgen.target.probe import Facts
-from reelbench.loadgen.target.target_file import Access, Metrics, TargetFile
+from reelbench.loadgen.target.target_file import Access, Metrics, Pace, TargetFile
 from reelbench.loadgen.videos.decoder import Decoded
 
 SETS: Final = {
@@ -32,6 +32,8 @@ SETS: Final = {
 }
 """Set of known metric names -> beginning of its names."""
 OURS: Final = "reelbench"
+SHORTEST_POLL, LONGEST_POLL = 0.1, 2.0
+"""Seconds between two polls of a job in a written target file."""
 _MINUTE, _HOUR = 60, 3600
 Table = list[tuple[str, str]]
 
@@ -233,9 +235,19 @@ def described(found: Found, path: Path, url: str, access: Access) -> TargetFile:
             "access": access.model_copy(update=_absolute(access)),
             "create": create,
             "offers": server.offers.model_copy(update=offers),
+            "pace": _pace(found),
             "metrics": (Metrics(names=tuple(found.sets)),) if found.sets else (),
         }
     )
+
+
+def _pace(found: Found) -> Pace:
+    """Return the times of a job; polls are at most 5 % of the job's length apart, as far as the server allows it."""
+    pace, facts = found.server.pace, found.facts
+    if facts is None or facts.throttled or not facts.words:
+        return pace
+    usual = pace.poll_interval or LONGEST_POLL
+    return pace.model_copy(update={"poll_interval": min(usual, max(SHORTEST_POLL, round(facts.done / 20, 2)))})
 
 
 def _absolute(access: Access) -> dict[str, str]:
