@@ -11,7 +11,6 @@ from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
 import typer
 
-from reelbench.loadgen.document import SAMPLE
 from reelbench.loadgen.plan.scenario import MLPERF_LIKE, PROFILES
 
 NO_DOCUMENT = Path("none")
@@ -53,8 +52,12 @@ class Options:
     time_limit: Annotated[float | None, typer.Option(help="Seconds until a job is given up.")] = None
     poll_interval: Annotated[float | None, typer.Option(help="Seconds between two polls of a job.")] = None
     document: Annotated[
-        Path, typer.Option(help="PDF or text file that jobs upload; none: jobs send only a prompt.")
-    ] = SAMPLE
+        Path | None,
+        typer.Option(
+            help="PDF or text file that jobs upload; none: jobs send only a prompt. Default: a sample paper for "
+            "servers that take documents."
+        ),
+    ] = None
     prompts: Annotated[Path | None, typer.Option(help="Prompts: text, JSONL or CSV, a job a row.")] = None
     prompt_order: Annotated[str, typer.Option(help="Order of the prompts: file, or drawn by the seed.")] = "file"
     image: Annotated[
@@ -72,6 +75,18 @@ class Options:
         int, typer.Option(help="Videos of a case that are kept in the run's folder, those that are not as asked first.")
     ] = 0
     metrics: Annotated[tuple[str, ...], typer.Option(help="Address of the server's metrics; repeatable.")] = ()
+    prometheus: Annotated[
+        str | None, typer.Option(help="Prometheus of yours that has the server's metrics; needs --selector.")
+    ] = None
+    selector: Annotated[
+        tuple[str, ...], typer.Option(help="Series of the server in it, such as '{job=\"vllm\"}'; repeatable.")
+    ] = ()
+    gpu_hour_price: Annotated[float | None, typer.Option(help="Price of one GPU for one hour.")] = None
+    gpus: Annotated[int | None, typer.Option(help="GPUs of the server, where its metrics do not show them.")] = None
+    rest: Annotated[
+        float | None,
+        typer.Option(help="Least seconds without load around each case. Default: enough to read the server's metrics."),
+    ] = None
     slis: Annotated[
         Path | None, typer.Option(help="File with indicators of your own, in the format of the catalogue.")
     ] = None

@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from reelbench.loadgen.document import Document, DocumentError, read_document
+from reelbench.loadgen.allowed_faults import directory_of, fault_errors, secret_variables
 from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
+from reelbench.loadgen.inputs import Inputs, read_inputs
 from reelbench.loadgen.option_line import Options
 from reelbench.loadgen.plan import quantity
 from reelbench.loadgen.plan.quantity import QuantityError
-from reelbench.loadgen.plan.scenario import MLPERF_LIKE, PROFILES, Profile, Scenario
+from reelbench.loadgen.plan.replay import REPLAY, replay
+from reelbench.loadgen.plan.row_file import RowFileError
+from reelbench.loadgen.plan.scenario import DIMENSIONS, MLPERF_LIKE, PROFILES, Profile, Scenario
 from reelbench.loadgen.plan.scenario_file import FOLDER, MLPERF_FOLDER, ScenarioError, load_folder
 from reelbench.loadgen.record.address import shown_url, without_user
 from reelbench.loadgen.record.journal import occupied
@@ -32,6 +35,9 @@ from reelbench.loadgen.videos.check import DEFAULT_CHECKS
 LONGEST_JOB = 86_400
 SHORTEST_POLL, LONGEST_POLL = 0.01, 600
 
+MOST_REST = 600.0
+"""Seconds; also the limit of a scenario file."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -46,7 +52,7 @@ class Settings:
     seed: int
     target: str
     """Base URL of the server, without user and password and without the ``/v1`` that the paths begin with."""
-    document: Document
+    inputs: Inputs
     providers: str | None = None
     """Base URL of the mock providers, whose faults scenarios control; None: no mock providers."""
     named: bool = False
@@ -55,8 +61,20 @@ class Settings:
     """URL of the store that coordinates replicas; None: this generator runs the whole plan."""
     credentials: Credentials = NO_CREDENTIALS
     """What the target gets with each request; all secrets are in it."""
+    directory: Path = Path()
+    """Folder in which the commands of faults run: that of the scenario files."""
+    secret_variables: frozenset[str] = frozenset()
+    """Environment variables that hold a secret, regardless of their names."""
     server: TargetFile | None = None
     """How to speak to the target; None: a target of which nothing is said, whose manners are found out."""
+    rest: float = 0.0
+    """Least seconds without load around each case."""
+    model: str | None = None
+    """Model that every job names; None: that of the target file, if it has one."""
+    time_limit: float | None = None
+    """Seconds until a job is given up; None: as the target file or the scenario says."""
+    poll_interval: float | None = None
+    """Seconds between two polls; None: as the target file or the scenario says."""
     profile_name: str = ""
     """The profile as the user named it; empty: as `profile`."""
     objectives: Mapping[str, float] = field(default_factory=dict)
@@ -67,12 +85,6 @@ class Settings:
     """Most downloaded files of a case that are opened; None: all."""
     keep_videos: int = 0
     """Files of a case that are kept."""
-    model: str | None = None
-    """Model that every job names; None: that of the target file, if it has one."""
-    time_limit: float | None = None
-    """Seconds until a job is given up; None: as the target file or the scenario says."""
-    poll_interval: float | None = None
-    """Seconds between two polls; None: as the target file or the scenario says."""
 
 
 class OptionsError(Exception):
@@ -105,9 +117,12 @@ def check_options(
         errors.append("--budget: does not go with --rendezvous, whose replicas share one plan; leave it out")
     if options.seed < 0:
         errors.append(f"--seed: is {options.seed}; use 0 or more")
+    if options.rest is not None and not 0 <= options.rest <= MOST_REST:
+        errors.append(f"--rest: is {options.rest:g}; use 0 to {MOST_REST:g} seconds")
     server = _server(options, errors)
     errors += _manner_errors(options, server)
     target = _target(options, server, environment, errors)
+    errors += fault_errors(scenarios, options, rendezvous)
     objectives = _objectives(options, server, errors)
     budget = _budget(options, errors)
     providers = _filled(providers, environment, "--providers", errors)
@@ -119,10 +134,8 @@ def check_options(
         errors.append(f"--run-dir: {run_dir} already holds a run ({name}); choose another folder")
     elif run_dir.exists() and not run_dir.is_dir():
         errors.append(f"--run-dir: {run_dir} is a file; choose a folder")
-    try:
-        upload = read_document(options.document)
-    except DocumentError as error:
-        errors.append(f"--document: {error}")
+    inputs = read_inputs(options, server, errors)
+    scenarios = _with_replay(scenarios, inputs, options, server, errors)
     if errors or chosen is None or target is None:
         raise OptionsError(errors)
     return Settings(
@@ -134,18 +147,21 @@ def check_options(
         seed=options.seed,
         target=target[0],
         credentials=target[1],
-        document=upload,
+        inputs=inputs,
         providers=providers,
-        named=bool(options.scenario),
+        named=bool(options.scenario or options.arrivals),
         rendezvous=rendezvous,
+        directory=directory_of(options),
+        secret_variables=secret_variables(options, server),
         server=server,
+        rest=options.rest or 0.0,
+        model=options.model,
+        time_limit=options.time_limit,
+        poll_interval=options.poll_interval,
         objectives=objectives,
         budget=budget,
         check_videos=checks,
         keep_videos=options.keep_videos,
-        model=options.model,
-        time_limit=options.time_limit,
-        poll_interval=options.poll_interval,
     )
 
 
@@ -208,6 +224,23 @@ def _scenarios(options: Options, errors: list[str]) -> list[Scenario]:
     errors += [f"--scenario: {name!r} is unknown; use {', '.join(known)}" for name in unknown]
     errors += [f"--scenario: {name!r} is given more than once; give it once" for name in _repeated(names)]
     return [known[name] for name in names or own or built_in if name in known]
+
+
+def _with_replay(
+    scenarios: list[Scenario], inputs: Inputs, options: Options, server: TargetFile | None, errors: list[str]
+) -> list[Scenario]:
+    """Return the scenarios that the user named and the replay of the trace; without a trace the scenarios alone."""
+    if inputs.workload.arrivals is None:
+        return scenarios
+    named = scenarios if options.scenario or options.scenarios else []
+    if any(scenario.name == REPLAY for scenario in named):
+        errors.append(f"--arrivals: the name {REPLAY!r} of its scenario is taken; rename the scenario file")
+    try:
+        found = replay(inputs.workload, options.time_limit or (server.pace.time_limit if server is not None else None))
+    except RowFileError as error:
+        errors += [f"--arrivals: {line}" for line in error.errors]
+        return named
+    return sorted([*named, found], key=lambda scenario: DIMENSIONS.index(scenario.dimension))
 
 
 def _own_scenarios(folder: Path, built_in: Mapping[str, Scenario], errors: list[str]) -> dict[str, Scenario] | None:
@@ -302,6 +335,20 @@ def _server(options: Options, errors: list[str]) -> TargetFile | None:
         return None
 
 
+def _manner_errors(options: Options, server: TargetFile | None) -> list[str]:
+    """Return the mistakes in the model and in the times of a job."""
+    errors = []
+    if options.model is not None and not options.model.strip():
+        errors.append("--model: is empty; name a model, or leave the option out")
+    if server is not None and server.create.model_required and not (options.model or server.create.model):
+        errors.append(f"--model: is missing; {server.title} refuses jobs that name no model")
+    if options.time_limit is not None and not 0 < options.time_limit <= LONGEST_JOB:
+        errors.append(f"--time-limit: is {options.time_limit:g}; use seconds above 0 and up to {LONGEST_JOB:,}")
+    if options.poll_interval is not None and not SHORTEST_POLL <= options.poll_interval <= LONGEST_POLL:
+        errors.append(f"--poll-interval: is {options.poll_interval:g}; use {SHORTEST_POLL:g} to {LONGEST_POLL} seconds")
+    return errors
+
+
 def _checks(options: Options, errors: list[str]) -> int | None:
     """Return the most files of a case that are opened; None: all."""
     if options.keep_videos < 0:
@@ -315,20 +362,6 @@ def _checks(options: Options, errors: list[str]) -> int | None:
         errors.append(f"--check-videos: {given!r} is no number of videos; use 0 or more, or all")
         return DEFAULT_CHECKS
     return int(given)
-
-
-def _manner_errors(options: Options, server: TargetFile | None) -> list[str]:
-    """Return the mistakes in the model and in the times of a job."""
-    errors = []
-    if options.model is not None and not options.model.strip():
-        errors.append("--model: is empty; name a model, or leave the option out")
-    if server is not None and server.create.model_required and not (options.model or server.create.model):
-        errors.append(f"--model: is missing; {server.title} refuses jobs that name no model")
-    if options.time_limit is not None and not 0 < options.time_limit <= LONGEST_JOB:
-        errors.append(f"--time-limit: is {options.time_limit:g}; use seconds above 0 and up to {LONGEST_JOB:,}")
-    if options.poll_interval is not None and not SHORTEST_POLL <= options.poll_interval <= LONGEST_POLL:
-        errors.append(f"--poll-interval: is {options.poll_interval:g}; use {SHORTEST_POLL:g} to {LONGEST_POLL} seconds")
-    return errors
 
 
 def is_base_url(text: str) -> bool:

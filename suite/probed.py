@@ -19,18 +19,8 @@ from reelbench.loadgen.target.identify import Looks
 from reelbench.loadgen.target.probe import Facts
 from reelbench.loadgen.target.target_file import Access, Metrics, Pace, TargetFile
 from reelbench.loadgen.videos.decoder import Decoded
+from reelbench.reporting.catalogue.server_metrics import sets_of
 
-SETS: Final = {
-    "sglang_diffusion": "sglang:diffusion_",
-    "vllm_omni": "vllm_omni:|vllm:omni_",
-    "tensorrt_llm": "trtllm[_:]",
-    "dynamo": "dynamo_",
-    "triton": "nv_inference_",
-    "litellm": "litellm_",
-    "dcgm": "DCGM_FI_",
-    "process": "process_cpu_seconds_total|process_resident_memory_bytes",
-}
-"""Set of known metric names -> beginning of its names."""
 OURS: Final = "reelbench"
 SHORTEST_POLL, LONGEST_POLL = 0.1, 2.0
 """Seconds between two polls of a job in a written target file."""
@@ -55,8 +45,7 @@ class Found:
     @property
     def sets(self) -> list[str]:
         """Sets of known metric names on the page of metrics."""
-        names = self.looks.metric_names
-        return [name for name, pattern in SETS.items() if any(re.match(pattern, one) for one in names)]
+        return list(sets_of(self.looks.metric_names))
 
     def has(self, operation: str) -> bool | None:
         """Return whether the server has an operation; None: it was not tried."""

@@ -12,6 +12,7 @@ from typing import Literal, Self, TypeVar
 import aiohttp
 import msgspec
 
+from reelbench.loadgen.control.side import Applied, FaultState, SideError
 from reelbench.loadgen.http.aiohttp import open_session
 from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
 from reelbench.loadgen.plan.fault_plan import PlannedFault
@@ -25,28 +26,13 @@ CONNECTIONS = 100
 T = TypeVar("T")
 
 
-class AdminError(Exception):
+class AdminError(SideError):
     """No valid answer from an admin endpoint; the message is one line."""
 
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
         """HTTP status; None: no answer."""
-
-
-class Rule(msgspec.Struct, frozen=True):
-    """A fault rule in force, with counts of the calls it saw and hit."""
-
-    provider: str
-    kind: str
-    seen: int
-    hit: int
-
-
-class FaultState(msgspec.Struct, frozen=True):
-    """Answer of ``/faults``."""
-
-    rules: tuple[Rule, ...]
 
 
 class NewRule(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -144,10 +130,11 @@ class AdminClient:
         """Return the faults in force."""
         return await self._ask(FaultState, "GET", "/faults")
 
-    async def inject(self, faults: Sequence[PlannedFault], lifetime: float) -> None:
+    async def inject(self, faults: Sequence[PlannedFault], lifetime: float) -> Applied:
         """Replace the faults in force; the new ones lift themselves after `lifetime` seconds."""
         rules = tuple(NewRule(fault.target, fault.kind, fault.rate, fault.status, fault.seconds) for fault in faults)
         await self._ask(FaultState, "PUT", "/faults", body=NewFaults(faults[0].seed, lifetime, rules))
+        return Applied()
 
     async def lift(self) -> FaultState:
         """Lift all faults; return the final counts of those that were in force."""

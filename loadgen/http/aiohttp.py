@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Sequence
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -13,6 +15,7 @@ from reelbench.loadgen.http.transport import (
     CONNECT_SECONDS,
     HEADERS,
     KEEPALIVE_SECONDS,
+    SLOW_STEPS,
     Receiver,
     Request,
     TransportError,
@@ -43,20 +46,27 @@ _ALERTS = {
 class AiohttpTransport:
     """A session of aiohttp."""
 
-    def __init__(self, url: str, connections: int, credentials: Credentials = NO_CREDENTIALS) -> None:
+    def __init__(
+        self,
+        url: str,
+        connections: int,
+        credentials: Credentials = NO_CREDENTIALS,
+        *,
+        dial: tuple[str, int] | None = None,
+    ) -> None:
         """Prepare the session without connecting; arguments as for `Http1Transport`."""
-        self._url = url
+        self._url, self._server_name, self._fixed = (url, None, {}) if dial is None else _dialled(url, dial)
         self._credentials = credentials
         self._answered = False
         self._session = open_session(url, credentials, connections)
 
     async def exchange(self, request: Request, receiver: Receiver) -> None:
         """Implement `Transport.exchange`."""
-        headers = dict(request.headers)
+        headers = self._fixed | dict(request.headers)
         data = None
         if request.body:
             headers["Content-Length"] = str(sum(map(len, request.body)))
-            data = _parts(request.body)
+            data = _parts(request.body, request.send_rate)
         try:
             async with self._session.request(
                 request.method,
@@ -64,6 +74,7 @@ class AiohttpTransport:
                 headers=headers,
                 data=data,
                 allow_redirects=False,
+                server_hostname=self._server_name,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=request.silence),
             ) as response:
                 known = {name: response.headers[name] for name in HEADERS if name in response.headers}
@@ -71,6 +82,8 @@ class AiohttpTransport:
                 receiver.head(response.status, response.content_type, known)
                 async for chunk in response.content.iter_any():
                     receiver.data(chunk)
+                    if request.read_rate is not None:
+                        await asyncio.sleep(len(chunk) / request.read_rate)
         except (aiohttp.ClientError, OSError, ValueError) as problem:  # time-outs are OSErrors
             line = error_line(problem)
             if isinstance(problem, aiohttp.ServerDisconnectedError) and self._url.startswith("https:"):
@@ -101,11 +114,24 @@ def open_session(url: str, credentials: Credentials, connections: int) -> aiohtt
     )
 
 
-async def _parts(body: Sequence[bytes]) -> AsyncIterator[bytes]:
-    """Yield a body in parts, so writing a large one does not block the loop."""
+def _dialled(url: str, dial: tuple[str, int]) -> tuple[str, str | None, dict[str, str]]:
+    """Return the URL with another host and port, the name that TLS asks for, and the Host header of the original."""
+    parts = urlsplit(url)
+    host = f"[{dial[0]}]" if ":" in dial[0] else dial[0]
+    original = parts.netloc.rpartition("@")
+    user = f"{original[0]}@" if original[1] else ""
+    there = parts._replace(netloc=f"{user}{host}:{dial[1]}").geturl()
+    return there, parts.hostname, {"Host": original[2]}
+
+
+async def _parts(body: Sequence[bytes], rate: int | None) -> AsyncIterator[bytes]:
+    """Yield a body in parts, so writing a large one does not block the loop; with a rate, as fast as that."""
+    step = _PART if rate is None else max(1, min(_PART, rate // SLOW_STEPS))
     for part in body:
-        for start in range(0, len(part), _PART):
-            yield part[start : start + _PART]
+        for start in range(0, len(part), step):
+            if rate is not None:
+                await asyncio.sleep(step / rate)
+            yield part[start : start + step]
 
 
 def error_line(problem: Exception) -> str:

@@ -74,13 +74,6 @@ class Credentials:
             text = text.replace(secret, HIDDEN)
         return text
 
-    def clean_bytes(self, body: bytes) -> bytes:
-        """Return the body of an answer without the secrets that a server may repeat, also as JSON writes them."""
-        for secret in self._secrets():
-            for written in {secret, secret.replace("/", "\\/")}:
-                body = body.replace(written.encode(), HIDDEN.encode())
-        return body
-
     def tls(self) -> ssl.SSLContext:
         """Return the settings of TLS; a file with authorities adds to those of the system.
 

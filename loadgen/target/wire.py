@@ -11,7 +11,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind, StatusCode, Tracer
 
 from reelbench.loadgen.clock import Clock
-from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
+from reelbench.loadgen.http.credentials import Credentials
 from reelbench.loadgen.http.trace_headers import traceparent
 from reelbench.loadgen.http.transport import (
     SILENCE_SECONDS,
@@ -63,6 +63,10 @@ class Call(msgspec.Struct, frozen=True):
     """
     baggage: str = ""
     """Header; empty: no header."""
+    send_rate: int | None = None
+    """Bytes per second of a client that sends slowly."""
+    read_rate: int | None = None
+    """Bytes per second of a client that reads slowly."""
 
 
 UNTRACED: Final = Call(context=Context(), observe=lambda _: None, traceparent="")
@@ -79,7 +83,8 @@ class Wire:
         connections: int,
         clock: Clock,
         tracer: Tracer,
-        credentials: Credentials = NO_CREDENTIALS,
+        credentials: Credentials,
+        dial: tuple[str, int] | None = None,
     ) -> None:
         """Prepare a pool without connecting.
 
@@ -88,22 +93,24 @@ class Wire:
             connections: size of the pool; must cover all jobs in flight, else requests wait for a connection.
             clock: source of all timestamps.
             tracer: creates the CLIENT spans.
-            credentials: what the server gets with each request; other servers get no secret.
+            credentials: what the server gets with each request; other servers get no secret of them.
+            dial: host and port to connect to instead of those of the server: a TCP proxy before it.
         """
         self._url = url
+        self._dial = dial
         self._home = address(url)
         self._connections = connections
         self._clock = clock
         self._tracer = tracer
         self._credentials = credentials
-        self._clean = credentials.clean_bytes if credentials.headers else None
+        self._clean = credentials.clean
         self._transport: Transport | None = None
         self._others: dict[str, Transport] = {}
         self._reach = Reach(self._home.host)
 
     def open(self) -> None:
         """Open the pool, in a running loop."""
-        self._transport = open_transport(self._url, self._connections, self._credentials)
+        self._transport = open_transport(self._url, self._connections, self._credentials, dial=self._dial)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -150,10 +157,11 @@ class Wire:
             silence: longest silence of the server in seconds.
             place: another server of the file; None: the server itself.
         """
+        answer.clean = self._clean
         headers = {"Content-Type": media_type} if media_type else {}
         if call.baggage:
             headers["baggage"] = call.baggage
-        request = Request(operation.method, path, headers, body, silence)
+        request = Request(operation.method, path, headers, body, silence, call.send_rate, call.read_rate)
         if call.traceparent is not None:
             if call.traceparent:
                 headers["traceparent"] = call.traceparent
@@ -185,7 +193,6 @@ class Wire:
         self, call: Call, operation: Operation, request: Request, answer: Answer, place: Address | None
     ) -> None:
         assert self._transport is not None, "the pool is open"
-        answer.clean = self._clean
         sent = self._clock.now()
         try:
             if place is None:
@@ -199,7 +206,7 @@ class Wire:
         except (EnoughError, LinkError) as enough:
             answer.status, answer.error = answer.seen or None, self._credentials.clean(str(enough))
         except TransportError as problem:
-            answer.error = one_line(str(problem))
+            answer.error = one_line(answer.clean(str(problem)))
         finally:
             call.observe(Exchange(operation.name, sent, self._clock.now() - sent, answer.status, answer.size))
 

@@ -125,7 +125,7 @@ async def _look(url: str, credentials: Credentials, server: TargetFile | None, w
     looks = await _looks(url, credentials)
     preset, reasons = best(signs(looks, url))
     assumed = server or load_preset(preset or PRESET)
-    await check_target(url, assumed, wish.model, credentials)
+    await check_target(url, credentials, server=assumed, model=wish.model)
     return Found(server=assumed, preset=preset, reasons=tuple(reasons), looks=looks, facts=None, video=None)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,8 +23,12 @@ from reelbench.loadgen.target.target_file import load_preset
 from reelbench.reporting.analysis.objectives import canonical
 from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.catalogue.strict import near
+from reelbench.reporting.catalogue.user_slis import load_user_slis
+from reelbench.stack.binaries import cache_folder
 from reelbench.stack.external import VARIABLES, find_external
 from reelbench.stack.processes import Forwarding
+from reelbench.stack.tools import toxiproxy_environment
+from reelbench.suite import server_metrics
 from reelbench.suite.commands.console import RUNS, fail, say
 from reelbench.suite.measuring import FAILURES, Load, explain, measure
 from reelbench.suite.series import NAMES, ablate_errors, parse_ablate, run_series
@@ -32,6 +36,16 @@ from reelbench.suite.series import NAMES, ablate_errors, parse_ablate, run_serie
 NEED_NO_PRESET = frozenset({"openai", "reelbench"})
 MOST_RUNS = 1_000
 """Of one configuration: at two minutes each more than a day, so a greater number is a typing error."""
+OF_THE_SUITE: dict[str, Any] = {
+    "target": None,
+    "metrics": (),
+    "prometheus": None,
+    "selector": (),
+    "gpu_hour_price": None,
+    "gpus": None,
+    "slis": None,
+}
+"""Options that the load generator does not get: what it needs of them is an argument of its own, or nothing."""
 
 
 @with_options
@@ -63,28 +77,40 @@ def main(
     forwarding.listen()
     without = parse_ablate(ablate)
     try:
-        options, named = _with_indicators(options)
+        options, named = _with_indicators(_described(options))
         wrong, settings = _option_errors(run_dir, options)
         wrong += named
         target = settings.credentials.full(settings.target) if settings else None
         wrong += [*_runs_errors(runs), *_address_errors({} if target or embedded else os.environ)]
         wrong += [f"--repeat: is {repeat}; use 1 to {MOST_RUNS}"] if not 1 <= repeat <= MOST_RUNS else []
         wrong += ablate_errors(without)
+        server = settings.server if settings else None
+        wrong += server_metrics.option_errors(options, server)
         if wrong:
             fail(ExitCode.USAGE, wrong)
+        os.environ.update(toxiproxy_environment(os.environ, cache_folder()))
+        indicators = options.slis or server_metrics.slis_of(options, server)
+        if indicators is not None:
+            load_user_slis(indicators)  # a mistake in it is found before anything is started
         if settings:
-            asyncio.run(check_target(settings.target, settings.server, settings.model, settings.credentials))
+            asyncio.run(
+                check_target(settings.target, settings.credentials, server=settings.server, model=settings.model)
+            )
             if settings.server is None:
-                options, wrong = _identified(options, settings, run_dir)
-                if wrong:
-                    fail(ExitCode.USAGE, wrong)
+                options, settings = _identified(options, settings, run_dir)
         external = None if target or embedded else find_external(say)
         if external is not None:
             say(f"using the stack that runs at {shown_url(external.addresses.service)}")
+            if options.metrics or options.prometheus:
+                fail(ExitCode.USAGE, ["--metrics and --prometheus need --target or --embedded"])
+        metrics = server_metrics.find(options, settings, say, os.environ)
+        rest = server_metrics.rest_of(options, metrics)
         load = Load(
             runs=runs,
-            arguments=tuple(replace(options, target=None).arguments()),
+            arguments=tuple(replace(options, **OF_THE_SUITE, rest=rest).arguments()),
             target=external or target,
+            server=metrics,
+            slis=indicators,
             charts=charts,
             forwarding=forwarding,
             say=say,
@@ -98,6 +124,13 @@ def main(
     except KeyboardInterrupt:
         say("interrupted")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+def _described(options: Options) -> Options:
+    """Return the options, with the description of this project's service where a stack of ours is measured."""
+    if options.target is not None or options.target_file is not None or options.preset is not None:
+        return options
+    return replace(options, preset="reelbench")
 
 
 def _with_indicators(options: Options) -> tuple[Options, list[str]]:
@@ -117,22 +150,25 @@ def _with_indicators(options: Options) -> tuple[Options, list[str]]:
     return replace(options, objective=tuple(found)), wrong
 
 
-def _identified(options: Options, settings: Settings, run_dir: Path) -> tuple[Options, list[str]]:
-    """Return the options with the preset of a server of which nothing is said, if it is known by its answers.
+def _identified(options: Options, settings: Settings, run_dir: Path) -> tuple[Options, Settings]:
+    """Return options and settings with the preset of a server of which nothing is said, if its answers show its kind.
 
     Costs the server no job. The common manners need no preset: the client finds them out.
     """
     looks = asyncio.run(look_at(settings.target, settings.credentials))
     name, reasons = best(signs(looks, settings.target))
     if name is None or name in NEED_NO_PRESET:
-        return options, []
+        return options, settings
     server, model = load_preset(name), options.model
     if model is None and server.create.model_required and looks.model_names:
         model = looks.model_names[0]
     asked = f" with the model {model}, its first" if model != options.model else ""
     say(f"the server looks like {server.title} ({reasons[0]}): its preset is used{asked}; --preset names another")
     options = replace(options, preset=name, model=model)
-    return options, _option_errors(run_dir, options)[0]
+    wrong, known = _option_errors(run_dir, options)
+    if known is None:
+        fail(ExitCode.USAGE, wrong)
+    return options, known
 
 
 def _option_errors(run_dir: Path, options: Options) -> tuple[list[str], Settings | None]:
