@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from reelbench.loadgen.allowed_faults import directory_of, fault_errors, secret_variables
 from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
 from reelbench.loadgen.inputs import Inputs, read_inputs
 from reelbench.loadgen.option_line import Options
@@ -18,12 +19,24 @@ from reelbench.loadgen.plan.replay import REPLAY, replay
 from reelbench.loadgen.plan.row_file import RowFileError
 from reelbench.loadgen.plan.scenario import DIMENSIONS, MLPERF_LIKE, PROFILES, Profile, Scenario
 from reelbench.loadgen.plan.scenario_file import FOLDER, MLPERF_FOLDER, ScenarioError, load_folder
-from reelbench.loadgen.record.address import shown_url
+from reelbench.loadgen.record.address import shown_url, without_user
 from reelbench.loadgen.record.journal import occupied
-from reelbench.loadgen.target import api
 from reelbench.loadgen.target.access import AccessError, filled, parse_headers, resolve, root_url
-from reelbench.loadgen.target.target_file import Access, TargetFile, TargetFileError, load_preset, load_target_file
+from reelbench.loadgen.target.target_file import (
+    Access,
+    Create,
+    TargetFile,
+    TargetFileError,
+    load_preset,
+    load_target_file,
+)
 from reelbench.loadgen.videos.check import DEFAULT_CHECKS
+
+LONGEST_JOB = 86_400
+SHORTEST_POLL, LONGEST_POLL = 0.01, 600
+
+MOST_REST = 600.0
+"""Seconds; also the limit of a scenario file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +61,20 @@ class Settings:
     """URL of the store that coordinates replicas; None: this generator runs the whole plan."""
     credentials: Credentials = NO_CREDENTIALS
     """What the target gets with each request; all secrets are in it."""
+    directory: Path = Path()
+    """Folder in which the commands of faults run: that of the scenario files."""
+    secret_variables: frozenset[str] = frozenset()
+    """Environment variables that hold a secret, regardless of their names."""
     server: TargetFile | None = None
     """How to speak to the target; None: a target of which nothing is said, whose manners are found out."""
+    rest: float = 0.0
+    """Least seconds without load around each case."""
+    model: str | None = None
+    """Model that every job names; None: that of the target file, if it has one."""
+    time_limit: float | None = None
+    """Seconds until a job is given up; None: as the target file or the scenario says."""
+    poll_interval: float | None = None
+    """Seconds between two polls; None: as the target file or the scenario says."""
     profile_name: str = ""
     """The profile as the user named it; empty: as `profile`."""
     objectives: Mapping[str, float] = field(default_factory=dict)
@@ -92,8 +117,12 @@ def check_options(
         errors.append("--budget: does not go with --rendezvous, whose replicas share one plan; leave it out")
     if options.seed < 0:
         errors.append(f"--seed: is {options.seed}; use 0 or more")
+    if options.rest is not None and not 0 <= options.rest <= MOST_REST:
+        errors.append(f"--rest: is {options.rest:g}; use 0 to {MOST_REST:g} seconds")
     server = _server(options, errors)
+    errors += _manner_errors(options, server)
     target = _target(options, server, environment, errors)
+    errors += fault_errors(scenarios, options, rendezvous)
     objectives = _objectives(options, server, errors)
     budget = _budget(options, errors)
     providers = _filled(providers, environment, "--providers", errors)
@@ -122,7 +151,13 @@ def check_options(
         providers=providers,
         named=bool(options.scenario or options.arrivals),
         rendezvous=rendezvous,
+        directory=directory_of(options),
+        secret_variables=secret_variables(options, server),
         server=server,
+        rest=options.rest or 0.0,
+        model=options.model,
+        time_limit=options.time_limit,
+        poll_interval=options.poll_interval,
         objectives=objectives,
         budget=budget,
         check_videos=checks,
@@ -137,6 +172,41 @@ def _profile(options: Options, errors: list[str]) -> Profile | None:
     if (found := next((known for known in PROFILES if known == options.profile), None)) is None:
         errors.append(f"--profile: {options.profile!r} is unknown; use {', '.join((*PROFILES, MLPERF_LIKE))}")
     return found
+
+
+def check_access(
+    options: Options, environment: Mapping[str, str] = os.environ
+) -> tuple[str, Credentials, TargetFile | None]:
+    """Check the options about the server alone; return base URL, credentials and target file.
+
+    Raises:
+        OptionsError: with all mistakes.
+    """
+    errors: list[str] = []
+    server = _server(options, errors)
+    target = _target(options, server, environment, errors)
+    if errors or target is None:
+        raise OptionsError(errors)
+    return *target, server
+
+
+def target_access(options: Options, server: TargetFile | None) -> Access:
+    """Return the access of the target file with what the command line replaces.
+
+    Raises:
+        AccessError: a header of the command line has no name.
+    """
+    access = server.access if server is not None else Access()
+    given = parse_headers(options.header)
+    names = {name.lower() for name in given}
+    kept = {name: value for name, value in access.headers.items() if name.lower() not in names}
+    files = {"ca_file": options.ca_file, "client_cert": options.client_cert, "client_key": options.client_key}
+    changes: dict[str, object] = {name: str(path) for name, path in files.items() if path is not None}
+    if options.api_key_env is not None:
+        changes["api_key_env"] = options.api_key_env
+    if options.insecure:
+        changes["insecure"] = True
+    return access.model_copy(update=changes | {"headers": kept | given})
 
 
 def _scenarios(options: Options, errors: list[str]) -> list[Scenario]:
@@ -200,36 +270,17 @@ def _target(
     if target is None:
         return None
     if not is_base_url(target) or "@" in urlsplit(target).path:
-        errors.append(f"--target: {shown_url(target)!r} is not a base URL; write it like http://127.0.0.1:8000")
+        errors.append(f"--target: {without_user(target)!r} is not a base URL; write it like http://127.0.0.1:8000")
         return None
     try:
         return resolve(
-            root_url(target, server.create.path if server is not None else api.ROOT),
-            _access(options, server),
+            root_url(target, (server.create if server is not None else Create()).path),
+            target_access(options, server),
             environment,
         )
     except AccessError as error:
         errors += error.errors
         return None
-
-
-def _access(options: Options, server: TargetFile | None) -> Access:
-    """Return the access of the target file with what the command line replaces.
-
-    Raises:
-        AccessError: a header of the command line has no name.
-    """
-    access = server.access if server is not None else Access()
-    given = parse_headers(options.header)
-    names = {name.lower() for name in given}
-    kept = {name: value for name, value in access.headers.items() if name.lower() not in names}
-    files = {"ca_file": options.ca_file, "client_cert": options.client_cert, "client_key": options.client_key}
-    changes: dict[str, object] = {name: str(path) for name, path in files.items() if path is not None}
-    if options.api_key_env is not None:
-        changes["api_key_env"] = options.api_key_env
-    if options.insecure:
-        changes["insecure"] = True
-    return access.model_copy(update=changes | {"headers": kept | given})
 
 
 def _filled(text: str | None, environment: Mapping[str, str], option: str, errors: list[str]) -> str | None:
@@ -282,6 +333,20 @@ def _server(options: Options, errors: list[str]) -> TargetFile | None:
         option = "--target-file" if options.target_file is not None else "--preset"
         errors += [f"{option}: {line}" for line in error.errors]
         return None
+
+
+def _manner_errors(options: Options, server: TargetFile | None) -> list[str]:
+    """Return the mistakes in the model and in the times of a job."""
+    errors = []
+    if options.model is not None and not options.model.strip():
+        errors.append("--model: is empty; name a model, or leave the option out")
+    if server is not None and server.create.model_required and not (options.model or server.create.model):
+        errors.append(f"--model: is missing; {server.title} refuses jobs that name no model")
+    if options.time_limit is not None and not 0 < options.time_limit <= LONGEST_JOB:
+        errors.append(f"--time-limit: is {options.time_limit:g}; use seconds above 0 and up to {LONGEST_JOB:,}")
+    if options.poll_interval is not None and not SHORTEST_POLL <= options.poll_interval <= LONGEST_POLL:
+        errors.append(f"--poll-interval: is {options.poll_interval:g}; use {SHORTEST_POLL:g} to {LONGEST_POLL} seconds")
+    return errors
 
 
 def _checks(options: Options, errors: list[str]) -> int | None:

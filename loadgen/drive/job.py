@@ -21,7 +21,7 @@ from reelbench.loadgen.http.trace_headers import UNSAMPLED, baggage_header, trac
 from reelbench.loadgen.plan.plan import PlannedJob
 from reelbench.loadgen.plan.scenario import Scenario
 from reelbench.loadgen.record.jobs import JobRecord, Outcome, RequestRecord
-from reelbench.loadgen.target.target import Call, Exchange
+from reelbench.loadgen.target.wire import Call, Exchange
 
 ENDED_WELL = frozenset({Outcome.COMPLETED, Outcome.CANCELLED})
 
@@ -131,7 +131,7 @@ class JobRunner:
             planned=planned,
             scenario=scenario,
             span=span,
-            call=Call(context, observe, baggage=carried),
+            call=Call(context, observe, baggage=carried, send_rate=planned.send_rate, read_rate=planned.read_rate),
             # Without the sampled flag: polls are part of the trace, but the service records no spans for them.
             poll_call=Call(context, observe, traceparent=traceparent(root, UNSAMPLED), baggage=carried),
             sent=self.clock.now(),
@@ -167,6 +167,13 @@ class JobRunner:
             leftover=state.leftover,
             released=admitted,
             reference=planned.reference,
+            slow_client=planned.send_rate is not None or planned.read_rate is not None,
+            reported=state.reported,
+            ended=state.ended,
+            poll_gap=state.poll_gap,
+            throttled=state.throttled,
+            given_up=state.given_up,
+            server=state.server,
         )
         span.set_attribute("loadgen.job.outcome", record.outcome.value)
         if record.job_id is not None:
@@ -181,7 +188,7 @@ class JobRunner:
 
     async def _drive(self, state: JobState, cut_off_at: float) -> None:
         seconds = min(state.scenario.time_limit, cut_off_at - self.clock.now())
-        cut_off = False
+        cut_off = given_up = False
         try:
             with Deadline(seconds):
                 await self.steps.run(state)
@@ -190,13 +197,22 @@ class JobRunner:
                 state.outcome, state.error, state.done = end.outcome, end.error, self.clock.now()
         except TimeoutError:
             cut_off = seconds < state.scenario.time_limit
-            if state.done is None:
+            given_up = state.done is None
+            if given_up:
                 state.outcome, state.done = Outcome.TIMEOUT, self.clock.now()
-                state.error = (
-                    "not finished when the case was cut off"
-                    if cut_off
-                    else f"not finished after {state.scenario.time_limit:g} s"
-                )
-        # A job that is cut off must not load the service during the next case.
-        if (cut_off or "delete" in state.planned.steps) and state.video_id is not None:
+                state.error = _why(state, cut_off=cut_off)
+        # A job that the client gives up must not load the server during the next jobs.
+        if given_up:
+            await self.steps.give_up(state)
+        elif (cut_off or "delete" in state.planned.steps) and state.video_id is not None and not state.deleted:
             await self.steps.delete(state)
+
+
+def _why(state: JobState, *, cut_off: bool) -> str:
+    """Return why a job was given up, in one line."""
+    what = "finished" if state.ended is None else "downloaded"
+    if state.accepted is None and state.throttled:
+        what = f"accepted (refused with Retry-After {state.throttled} times)"
+    if cut_off:
+        return f"not {what} when the case was cut off"
+    return f"not {what} after {state.scenario.time_limit:g} s"

@@ -6,12 +6,15 @@ import asyncio
 from collections import Counter
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Literal
 
+import msgspec
+
 from reelbench.loadgen.record.run import StoreCount
-from reelbench.loadgen.target.answer import Content
-from reelbench.loadgen.target.api import Asset, Manifest
-from reelbench.loadgen.target.target import UNTRACED, Target
+from reelbench.loadgen.target.api import Asset, Content, Manifest, Video
+from reelbench.loadgen.target.target import Target
+from reelbench.loadgen.target.wire import UNTRACED
 
 PAGE = 100
 DEADLINE = 15.0
@@ -84,13 +87,18 @@ class Findings:
 
 
 async def count_store(target: Target, expected: AbstractSet[str], since: float) -> StoreCount:
-    """Count the expected videos in the service's list, newest first.
+    """Count the expected videos in the service's list.
+
+    A job that the list of our service lacks is lost. Another server may show a part of its jobs, or remove jobs that
+    have ended: what its list lacks is unknown, and never lost.
 
     Args:
         target: the service.
         expected: ids of the jobs that were accepted and not deleted.
         since: start of the scenario; the search ends at older videos.
     """
+    if target.synchronous or target.found["list"] is False:
+        return _unknown(expected, "the server has no list of jobs")
     try:
         async with asyncio.timeout(DEADLINE):
             return await _count(target, expected, since)
@@ -102,23 +110,53 @@ async def count_store(target: Target, expected: AbstractSet[str], since: float) 
 async def _count(target: Target, expected: AbstractSet[str], since: float) -> StoreCount:
     by_status: Counter[str] = Counter()
     seen: set[str] = set()
+    listed: set[str] = set()
     after = None
     for _ in range(len(expected) // PAGE + 1 + SPARE_PAGES):
         reply = await target.list(UNTRACED, limit=PAGE, after=after)
         page = reply.value
         if page is None:
+            if target.found["list"] is False:
+                return _unknown(expected, f"the server has no list of jobs ({reply.error})")
             return StoreCount(expected=len(expected), found=0, by_status={}, error=reply.error)
-        for video in page.data:
+        new = [video for video in page.data if video.id not in listed]
+        listed.update(video.id for video in new)
+        for video in new:
             if video.id in expected and video.id not in seen:
                 seen.add(video.id)
-                by_status[video.status] += 1
-        last = page.data[-1] if page.data else None
-        if last is None or not page.has_more or len(seen) == len(expected) or last.created_at < since - CLOCK_SLACK:
+                by_status[video.word or video.state] += 1
+        # Without has_more, the server is asked on until a page brings nothing new.
+        if not new or page.has_more is False or len(seen) == len(expected) or _older(new, since):
             break
-        after = last.id
-    return StoreCount(
+        after = page.data[-1].id
+    count = StoreCount(
         expected=len(expected),
         found=len(seen),
         by_status={status: by_status[status] for status in sorted(by_status)},
         error=None,
     )
+    if len(seen) == len(expected) or target.ours is not False:
+        return count
+    return await _explained(target, count, sorted(expected - seen))
+
+
+def _older(videos: list[Video], since: float) -> bool:
+    """Return whether a page, newest first, has reached videos from before `since`."""
+    first, last = videos[0].created_at, videos[-1].created_at
+    return first is not None and last is not None and first >= last and last < since - CLOCK_SLACK
+
+
+async def _explained(target: Target, count: StoreCount, absent: list[str]) -> StoreCount:
+    """Return a count whose list lacks jobs, with the reason: one of these jobs is asked for."""
+    look = await target.retrieve(absent[0], UNTRACED)
+    if look.value is not None:
+        why = f"the list does not show all jobs: it lacks {len(absent)}, of which the server still has the first"
+    elif look.status == HTTPStatus.NOT_FOUND:
+        why = f"the list lacks {len(absent)} jobs: the server removes jobs that have ended, or it lost them"
+    else:
+        why = f"the list lacks {len(absent)} jobs, and the first cannot be read ({look.error})"
+    return msgspec.structs.replace(count, error=why, offered=False)
+
+
+def _unknown(expected: AbstractSet[str], why: str) -> StoreCount:
+    return StoreCount(expected=len(expected), found=0, by_status={}, error=why, offered=False)

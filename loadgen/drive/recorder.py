@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from opentelemetry.context import Context
@@ -22,6 +22,7 @@ from reelbench.loadgen.record.run import (
     RunRecord,
     RunState,
     ScenarioRecord,
+    ServerRecord,
     TransitionRecord,
 )
 
@@ -32,9 +33,17 @@ class RunHead:
     All methods raise JournalError when the file cannot be written.
     """
 
-    def __init__(self, run: RunRecord, journal: Journal) -> None:
+    def __init__(self, run: RunRecord, journal: Journal, server: Callable[[], ServerRecord] | None = None) -> None:
+        """Prepare the head; nothing is written yet.
+
+        Args:
+            run: the record.
+            journal: writes it.
+            server: returns what is known of the server by now; None: the record does not change.
+        """
         self._run = run
         self._journal = journal
+        self._server = server
 
     def case(self, scenario: int, case: int) -> CaseRecord:
         """Return the record of a case, by the positions of scenario and case in the run."""
@@ -69,6 +78,8 @@ class RunHead:
         self._replace(transitions=[*self._run.transitions, *transitions])
 
     def _replace(self, **changes: object) -> None:
+        if self._server is not None:
+            changes["server"] = self._server()
         self._run = msgspec.structs.replace(self._run, **changes)
         self._journal.head(self._run)
 
@@ -125,6 +136,11 @@ def cooldown_of(scenario: Scenario, interval: float) -> float:
         interval: seconds between two samples in this stack.
     """
     return max(scenario.cooldown, 1.1 * interval) if scenario.cooldown else 0.0
+
+
+def with_rest(scenario: Scenario, seconds: float) -> Scenario:
+    """Return a scenario whose cases have at least that many seconds without load around them."""
+    return scenario.model_copy(update={"cooldown": max(scenario.cooldown, seconds)})
 
 
 def share_of(plan: Sequence[PlannedJob], scenario: Scenario, case: Case, share: Share) -> list[PlannedJob]:

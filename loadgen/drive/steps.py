@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import nullcontext
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn, TypeVar
 
 import msgspec
 from opentelemetry.trace import Span
@@ -15,18 +16,25 @@ from opentelemetry.trace import Span
 from reelbench.loadgen.clock import Clock, Deadline
 from reelbench.loadgen.document import Document
 from reelbench.loadgen.drive.job_integrity import Findings
+from reelbench.loadgen.http.transport import SILENCE_SECONDS
 from reelbench.loadgen.plan.plan import PlannedJob
 from reelbench.loadgen.plan.scenario import Scenario, Step
-from reelbench.loadgen.record.jobs import Outcome
-from reelbench.loadgen.target.answer import Content, Reply
-from reelbench.loadgen.target.api import Manifest
-from reelbench.loadgen.target.target import NOT_OFFERED, Call, Target
-from reelbench.loadgen.videos.files import VideoFiles
+from reelbench.loadgen.record.jobs import Outcome, ServerTimes
+from reelbench.loadgen.target.answer import Reply
+from reelbench.loadgen.target.api import Content, Manifest, Video
+from reelbench.loadgen.target.server_times import joined
+from reelbench.loadgen.target.target import Target
+from reelbench.loadgen.target.wire import Call
+from reelbench.loadgen.videos.files import Download, VideoFiles
+
+T = TypeVar("T")
 
 LONG_POLL_SECONDS = 10.0
 POLL_ATTEMPTS = 3
 """Consecutive polls without a valid answer after which a job ends with an error."""
 CLEANUP_SECONDS = 5.0
+LONGEST_PAUSE = 60.0
+"""Longest wait in seconds before a throttled request is repeated, unless the server names a longer one."""
 ENDS: tuple[Step, ...] = ("cancel", "content", "wait")
 """Steps that end the response time; the first of them in the steps of a job does."""
 
@@ -61,12 +69,25 @@ class JobState:
     deleted: bool = False
     cancel_sent: float | None = None
     leftover: bool | None = None
+    video: Video | None = None
+    """The answer that reported the end."""
+    ended: float | None = None
+    reported: str | None = None
+    poll_gap: float | None = None
+    throttled: int = 0
+    given_up: Literal["cancelled", "not_cancelled", "not_offered"] | None = None
+    server: ServerTimes | None = None
 
     @property
     def id(self) -> str:
         """Id of the video; only after ``create``."""
         assert self.video_id is not None, "create comes first"
         return self.video_id
+
+    def learn(self, video: Video, stages: dict[str, float]) -> None:
+        """Keep what an answer says of the server's view of the job."""
+        self.reported = video.word or self.reported
+        self.server = joined(self.server, video.times, stages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,62 +135,172 @@ class Steps:
             # The run id makes prompts new for a service that cached those of an earlier run of the same plan.
             asked = msgspec.structs.replace(asked, prompt=f"{asked.prompt} Run {self.run_id}.")
         upload = self.document if asked.reference is None else self.references[asked.reference]
-        reply = await self.target.create(asked, upload, state.call)
-        if reply.value is None:
-            refused = reply.status is not None and (400 <= reply.status < 500 or reply.status == 503)  # noqa: PLR2004 - HTTP's own classes
-            _fail(reply, Outcome.REJECTED if refused else Outcome.ERROR)
-        state.video_id, state.accepted = reply.value.id, self.clock.now()
+        with self._file(state) if self.target.synchronous else nullcontext() as file:
+            reply = await self._accepted(state, asked, upload, file)
+            video = reply.value
+            assert video is not None, "a refused job has ended"
+            if file is not None and video.file is not None:
+                file.complete()
+        state.video_id, state.accepted = video.id or None, self.clock.now()
+        state.learn(video, reply.stages)
+        if video.terminal:
+            self._end(state, video, None)
+        elif state.video_id is None:
+            raise EndedError(Outcome.ERROR, f"the answer to create has neither a file nor an id (state {video.word})")
+
+    async def _accepted(
+        self, state: JobState, asked: PlannedJob, upload: Document | None, file: Download | None
+    ) -> Reply[Video]:
+        """Return the answer that accepts a job, whose request is repeated as `Scenario.refused` says.
+
+        Raises:
+            EndedError: the server refused the job.
+        """
+        silence = max(SILENCE_SECONDS, state.scenario.time_limit)  # some servers answer when the video is made
+        checksum = "manifest" in state.planned.steps
+        while True:
+            reply = await self.target.create(asked, upload, state.call, silence=silence, checksum=checksum, sink=file)
+            if reply.value is not None:
+                return reply
+            if not self._sent_again(state, reply):
+                refused = reply.status is not None and (400 <= reply.status < 500 or reply.status == 503)  # noqa: PLR2004 - HTTP's own classes
+                _fail(reply, Outcome.REJECTED if refused else Outcome.ERROR)
+            await self._pause(state, reply)
+
+    def _file(self, state: JobState) -> AbstractContextManager[Download | None]:
+        """Return the place for the bytes of a download; None: they are only counted."""
+        return self.videos.download(state.planned) if self.videos else nullcontext()
+
+    def _sent_again(self, state: JobState, reply: Reply[Video]) -> bool:
+        """Return whether a refused create request is repeated: the server names a time, and the load is no overload."""
+        return (
+            reply.throttled
+            and reply.retry_after is not None
+            and state.scenario.refused == "retry"
+            and not self.target.ours
+        )
+
+    async def _pause(self, state: JobState, reply: Reply[Any]) -> None:
+        """Wait before a throttled request is repeated: as long as the server says, else longer each time."""
+        state.throttled += 1
+        wait = reply.retry_after
+        if wait is None:
+            draw = random.Random(f"{self.run_id}:{state.planned.scenario}:{state.planned.case}:{state.planned.index}:"
+                                 f"{state.throttled}")  # fmt: skip
+            grown = state.scenario.poll_interval * 2 ** min(state.throttled - 1, 10)
+            wait = min(grown, LONGEST_PAUSE) * draw.uniform(0.5, 1.0)
+        await asyncio.sleep(max(wait, min(state.scenario.poll_interval, LONGEST_PAUSE)))
+
+    async def _patiently(self, state: JobState, ask: Callable[[], Awaitable[Reply[T]]]) -> Reply[T]:
+        """Return the answer to a request, which is repeated while the server throttles it."""
+        while True:
+            reply = await ask()
+            if not reply.throttled or self.target.ours:
+                return reply
+            await self._pause(state, reply)
 
     async def _retrieve(self, state: JobState) -> None:
-        reply = await self.target.retrieve(state.id, state.poll_call)
+        if self.target.synchronous:
+            return
+        reply = await self._patiently(state, lambda: self.target.retrieve(state.id, state.poll_call))
         if reply.value is None:
             _fail(reply)
 
     async def _list(self, state: JobState) -> None:
-        reply = await self.target.list(state.call)
-        if reply.value is None:
+        if self.target.synchronous or not self.target.found.offers("list"):
+            return
+        reply = await self._patiently(state, lambda: self.target.list(state.call))
+        if reply.value is None and self.target.found.offers("list"):
             _fail(reply)
 
     async def _wait(self, state: JobState) -> None:
-        lost = 0
+        if state.ended is not None:
+            return
+        assert state.accepted is not None, "create comes first"
+        lost, seen, before = 0, False, state.accepted
         while True:
             asked = self.clock.now()
             reply = await self.target.poll(state.id, min(LONG_POLL_SECONDS, state.scenario.time_limit), state.poll_call)
+            if reply.throttled and not self.target.ours:
+                await self._pause(state, reply)
+                continue
             video = reply.value
             if video is None:
                 lost += 1
-                if not reply.transient or lost == POLL_ATTEMPTS:
+                # Some servers answer 404 until all of their parts know the job.
+                early = reply.status == HTTPStatus.NOT_FOUND and not seen and not self.target.found["wait"]
+                if not (reply.transient or early) or lost == POLL_ATTEMPTS:
                     _fail(reply)
             else:
-                lost = 0
+                lost, seen = 0, True
+                state.learn(video, reply.stages)
                 if video.terminal:
-                    break
+                    # A long poll is answered when the job ends.
+                    self._end(state, video, None if self.target.found["wait"] else asked - before)
+                    return
+                before = asked
             # A long poll that answers early must not become a busy loop.
             await asyncio.sleep(max(0.0, asked + state.scenario.poll_interval - self.clock.now()))
-        if video.status == "failed":
-            raise EndedError(Outcome.FAILED, _short(video.error.message if video.error else "") or "no reason given")
+
+    def _end(self, state: JobState, video: Video, poll_gap: float | None) -> None:
+        """Keep the end that the server reported.
+
+        Raises:
+            EndedError: the end is not a finished video.
+        """
+        state.video, state.ended, state.poll_gap = video, self.clock.now(), poll_gap
+        if video.state == "completed":
+            return
+        reason = video.error or "no reason given"
+        if video.state != "failed":
+            reason = f"the server reports the job as {video.state}" + (f": {video.error}" if video.error else "")
+        raise EndedError(Outcome.FAILED, reason)
 
     async def _manifest(self, state: JobState) -> None:
+        if not self.target.found.offers("manifest") or state.video_id is None:
+            return
         reply = await self.target.manifest(state.id, state.call)
         if reply.value is not None:
             state.manifest = reply.value
             state.findings.check_manifest(state.id, reply.value)
         elif reply.code == "video_not_found":
             state.findings.missing("the manifest")
-        elif reply.status not in NOT_OFFERED:  # without manifests there is nothing to check
+        elif not reply.not_offered:  # without manifests there is nothing to check
             _fail(reply)
 
     async def _content(self, state: JobState) -> None:
-        checksum = "manifest" in state.planned.steps
-        with self.videos.download(state.planned) if self.videos else nullcontext() as file:
-            reply = await self.target.content(state.id, state.call, checksum=checksum, sink=file)
-            if reply.value is None:
-                if reply.status == HTTPStatus.NOT_FOUND:
-                    state.findings.missing("the content")
-                _fail(reply)
+        video = state.video
+        assert video is not None, "wait comes first"
+        if video.file is not None:  # the answer to create was the file
+            state.content = video.file
+            return
+        with self._file(state) as file:
+            reply = await self._downloaded(state, video, file)
             state.content = reply.value
             if file is not None:
                 file.complete()
+        state.learn(video, reply.stages)
+
+    async def _downloaded(self, state: JobState, video: Video, file: Download | None) -> Reply[Content]:
+        """Return the download of a video, which is repeated while the server still writes the file.
+
+        Raises:
+            EndedError: there is no file.
+        """
+        checksum = "manifest" in state.planned.steps
+        left = self.target.file.content.attempts
+        while True:
+            left -= 1
+            reply = await self._patiently(
+                state, lambda: self.target.content(video, state.call, checksum=checksum, sink=file)
+            )
+            if reply.value is not None:
+                return reply
+            if self.target.ours or not reply.not_yet or not left:
+                if reply.status == HTTPStatus.NOT_FOUND:
+                    state.findings.missing("the content")
+                _fail(reply)
+            await asyncio.sleep(max(reply.retry_after or 0.0, state.scenario.poll_interval))
 
     async def _assets(self, state: JobState) -> None:
         for asset in state.manifest.files if state.manifest else ():
@@ -184,21 +315,40 @@ class Steps:
     async def _cancel(self, state: JobState) -> None:
         assert state.accepted is not None, "create comes first"
         assert state.planned.cancel_after is not None, "the scenario is checked"
+        if state.video_id is None or not self.target.found.offers("cancel"):
+            raise EndedError(Outcome.ERROR, "the server cannot cancel jobs")
         await asyncio.sleep(max(0.0, state.accepted + state.planned.cancel_after - self.clock.now()))
         state.cancel_sent = self.clock.now()
-        reply = await self.target.cancel(state.id, state.call)
-        if reply.value is None or not reply.value.deleted:
+        reply = await self._patiently(state, lambda: self.target.cancel(state.id, state.call))
+        if reply.value is None:
             _fail(reply)
+        if not reply.value.deleted:
+            raise EndedError(Outcome.ERROR, "the server did not cancel the job")
         state.deleted, state.done = True, self.clock.now()
         # Without the extension `cancelled` the job counts as cancelled: the moment was chosen within its work.
         ended_before = reply.value.cancelled is False
         state.outcome, state.error = (Outcome.COMPLETED if ended_before else Outcome.CANCELLED), None
-        look = await self.target.retrieve(state.id, state.poll_call)
-        if look.status is not None:
+        await self._look_after(state, pending=reply.value.pending)
+
+    async def _look_after(self, state: JobState, *, pending: bool) -> None:
+        """Look whether a cancelled job is gone; servers that keep it report it as ended."""
+        until = self.clock.now() + (CLEANUP_SECONDS if pending else 0.0)
+        while True:
+            look = await self.target.retrieve(state.id, state.poll_call)
+            if look.status is None:
+                return
             state.leftover = look.status != HTTPStatus.NOT_FOUND
+            if look.value is not None and not self.target.ours:
+                state.learn(look.value, look.stages)
+                state.leftover = look.value.state not in {"cancelled", "deleted", "expired", "failed"}
+            if not state.leftover or self.clock.now() >= until:
+                return
+            await asyncio.sleep(state.scenario.poll_interval)
 
     async def delete(self, state: JobState) -> None:
         """Delete the video of a job, within `CLEANUP_SECONDS`."""
+        if not self.target.found.offers("delete"):
+            return
         try:
             with Deadline(CLEANUP_SECONDS):
                 reply = await self.target.delete(state.id, state.call)
@@ -206,10 +356,20 @@ class Steps:
             return
         state.deleted = reply.value is not None and reply.value.deleted
 
+    async def give_up(self, state: JobState) -> None:
+        """Cancel a job that the client does not wait for any longer, within `CLEANUP_SECONDS`."""
+        state.given_up = "not_cancelled"
+        if state.video_id is not None and self.target.found.offers("cancel"):
+            try:
+                with Deadline(CLEANUP_SECONDS):
+                    reply = await self.target.cancel(state.id, state.call)
+            except TimeoutError:
+                return
+            if reply.value is not None and reply.value.deleted:
+                state.deleted, state.given_up = True, "cancelled"
+        if self.target.synchronous or not self.target.found.offers("cancel"):
+            state.given_up = "not_offered"
+
 
 def _fail(reply: Reply[Any], outcome: Outcome = Outcome.ERROR) -> NoReturn:
     raise EndedError(outcome, reply.error or "no answer")
-
-
-def _short(text: str) -> str:
-    return " ".join(text.split())[:200]

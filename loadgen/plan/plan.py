@@ -19,7 +19,7 @@ from reelbench.loadgen.plan.fault_plan import PlannedFault
 from reelbench.loadgen.plan.prompts import prompt
 from reelbench.loadgen.plan.replay import ReplayCase
 from reelbench.loadgen.plan.row import Ask, merged
-from reelbench.loadgen.plan.scenario import Case, Profile, Scenario, Step, VideoSpec
+from reelbench.loadgen.plan.scenario import Case, Profile, Scenario, SlowClients, Step, VideoSpec
 from reelbench.loadgen.plan.workload import DOCUMENT, Workload
 from reelbench.loadgen.record.run_files import to_line
 
@@ -48,6 +48,10 @@ class PlannedJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Name of the image or video that the job uploads; None: the document, if jobs upload one."""
     verbatim: bool = False
     """True: the prompt is sent unchanged; else the run id is added to it."""
+    send_rate: int | None = None
+    """Bytes per second of a client that sends slowly."""
+    read_rate: int | None = None
+    """Bytes per second of a client that reads slowly."""
 
 
 def plan_run(
@@ -102,22 +106,25 @@ def _plan_job(
     if isinstance(case, ReplayCase):
         row = workload.arrival(position.index, row)
     reference = row.image or workload.image(position.number)
+    slow = _slow(case, position.number)
     return PlannedJob(
         scenario=scenario.name,
         case=case.name,
         index=position.index,
         warmup=position.number < 0,
-        steps=scenario.steps,
+        steps=case.steps or scenario.steps,
         # Only a form carries a file.
         encoding=_encoding(scenario, position.index) if reference is None else "multipart",
         prompt=row.prompt or prompt(workload.builtin, f"{begin}:{source.name}:{place}"),
         seconds=row.seconds or scenario.video.seconds,
         size=row.size or scenario.video.size,
-        cancel_after=_cancel_after(scenario, f"{begin}:{case.name}:{position.index}:cancel"),
+        cancel_after=_cancel_after(scenario, case, f"{begin}:{case.name}:{position.index}:cancel"),
         intended_start=start,
         ask=merged(row.ask, _ask(scenario.video)),
         reference=reference,
         verbatim=row.prompt is not None,
+        send_rate=_bytes(slow.send) if slow else None,
+        read_rate=_bytes(slow.read) if slow else None,
     )
 
 
@@ -155,12 +162,22 @@ def _origin(scenario: Scenario, case: Case, position: _Position, index: int) -> 
     return case, index
 
 
-def _cancel_after(scenario: Scenario, place: str) -> float | None:
+def _cancel_after(scenario: Scenario, case: Case, place: str) -> float | None:
     bounds = scenario.cancel_after
-    if bounds is None:
+    if bounds is None or "cancel" not in (case.steps or scenario.steps):
         return None
     stream = random.Random(int.from_bytes(hashlib.sha256(place.encode()).digest()))
     return round(stream.uniform(bounds.earliest, bounds.latest), 6)
+
+
+def _slow(case: Case, number: int) -> SlowClients | None:
+    """Return the slow client of a measured job; None: a client as usual."""
+    slow = case.slow_clients
+    return slow if slow is not None and number >= 0 and number % slow.every == 0 else None
+
+
+def _bytes(kilobytes: int | None) -> int | None:
+    return None if kilobytes is None else kilobytes * 1_000
 
 
 def _encoding(scenario: Scenario, index: int) -> Literal["multipart", "json"]:

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from reelbench.loadgen.record.run_files import VIDEOS_FILE, read_lines
+
+LENGTH_SECONDS: Final = 0.25
+"""Tolerance of the length, or one frame if that is longer: many models make only 4n + 1 or 8n + 1 frames."""
+FRAMES: Final = 4
+"""Tolerance of the number of frames, for the same reason."""
+PIXELS: Final = 16
+"""Tolerance of width and height: many models round them down to multiples of 16."""
+FPS_SHARE: Final = 0.01
+"""Tolerance of the frame rate: 24 and 23.976 are equal."""
 
 
 class Property(StrEnum):

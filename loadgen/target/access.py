@@ -126,7 +126,9 @@ def filled(text: str, environment: Mapping[str, str], place: str) -> str:
     return _VARIABLE.sub(lambda found: environment[found[1]], text)
 
 
-def refusal(url: str, status: int | None, error: str | None, credentials: Credentials) -> str | None:
+def refusal(
+    url: str, status: int | None, error: str | None, credentials: Credentials, *, about_key: bool = False
+) -> str | None:
     """Return one sentence with the cure for an answer that is about access; None: the answer is about something else.
 
     Args:
@@ -134,13 +136,14 @@ def refusal(url: str, status: int | None, error: str | None, credentials: Creden
         status: Status of the answer; None: no answer.
         error: The line that explains it.
         credentials: What was sent.
+        about_key: True for an answer that speaks of a key; some servers answer 400 to a wrong one.
     """
     said = credentials.clean(f": {error.partition(': ')[2]}" if error and ": " in error else "")
     if status is None and error and error.startswith(CERTIFICATE):
         return f"target {url}: {error}"
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return f"the proxy of {url} asks for a login (HTTP 407); put user and password into the proxy's URL"
-    if status not in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+    if status not in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN} and not about_key:
         return None
     if not credentials.sends_key:
         return (

@@ -1,20 +1,36 @@
-"""Answers of the target: received in chunks, decoded into records of `api`."""
+"""Answers of the target: received in chunks, and what became of them."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import math
+import time
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
 
 from reelbench.loadgen.http.transport import NO_TYPE, EnoughError
-from reelbench.loadgen.target.api import ErrorEnvelope
+from reelbench.loadgen.target.api import Content
+from reelbench.loadgen.target.error_text import error_code, error_text, one_line
+from reelbench.loadgen.target.media import START
+from reelbench.loadgen.target.reading import UnreadableError
+from reelbench.loadgen.target.server_times import timing_header
 
 MAX_ANSWER: Final = 16 * 1024 * 1024
 """Largest JSON answer in bytes. Video content has no limit and is never held in memory."""
-_MAX_LINE: Final = 200
+MAX_INLINE: Final = 64 * 1024 * 1024
+"""Largest JSON answer with a file in base64; the file then has up to 48 MiB."""
+_OK: Final = 200
+_NO_HEADERS: Final[Mapping[str, str]] = {}
+_NOT_OFFERED: Final = frozenset(
+    {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
+)
+_NOT_YET: Final = frozenset(
+    {HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY}
+)
 
 T = TypeVar("T")
 
@@ -28,6 +44,12 @@ class Reply(msgspec.Struct, Generic[T], frozen=True):
     error: str | None = None
     code: str | None = None
     """Error code of the API's error envelope."""
+    retry_after: float | None = None
+    """Seconds of the header ``Retry-After``."""
+    html: bool = False
+    """True: the body is a web page."""
+    stages: dict[str, float] = {}
+    """``Server-Timing`` in seconds."""
 
     @property
     def transient(self) -> bool:
@@ -38,13 +60,27 @@ class Reply(msgspec.Struct, Generic[T], frozen=True):
             or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
         )
 
+    @property
+    def throttled(self) -> bool:
+        """Whether the server asks for patience: 429, or 503 with ``Retry-After``."""
+        return self.status == HTTPStatus.TOO_MANY_REQUESTS or (
+            self.status == HTTPStatus.SERVICE_UNAVAILABLE and self.retry_after is not None
+        )
 
-class Content(msgspec.Struct, frozen=True):
-    """Size and checksum of a downloaded file."""
+    @property
+    def explained(self) -> bool:
+        """Whether the server said in JSON what is wrong."""
+        return self.error is not None and self.error.startswith(f"HTTP {self.status}: ")
 
-    bytes: int
-    sha256: str | None
-    """None: not computed."""
+    @property
+    def not_offered(self) -> bool:
+        """Whether servers answer so to an unknown path: 404, 405, 501, 403, or 200 with a web page."""
+        return self.value is None and (self.status in _NOT_OFFERED or (self.status == HTTPStatus.OK and self.html))
+
+    @property
+    def not_yet(self) -> bool:
+        """Whether a file may still be written: 202, 204, 404, 409 or 425."""
+        return self.value is None and self.status in _NOT_YET
 
 
 class FileSink(Protocol):
@@ -63,25 +99,57 @@ class Answer:
     The bytes of a file (status 200, not kept) also go to the sink, if there is one.
     """
 
-    __slots__ = ("_digest", "_keep", "_kept", "_sink", "error", "media_type", "seen", "size", "status")
+    __slots__ = (
+        "_digest", "_given", "_keep", "_kept", "_limit", "_sink", "_textual", "clean", "error", "headers", "media_type",
+        "seen", "size", "start", "status",
+    )  # fmt: skip
 
-    def __init__(self, *, keep: bool = True, checksum: bool = False, sink: FileSink | None = None) -> None:
-        self._keep = keep
-        self._kept: list[bytes] = []
+    def __init__(
+        self,
+        *,
+        keep: bool = True,
+        checksum: bool = False,
+        sink: FileSink | None = None,
+        limit: int = 0,
+        textual: bool = False,
+    ) -> None:
+        """Prepare the receiver.
+
+        Args:
+            keep: whether the body is kept, up to `limit`.
+            checksum: whether the checksum of a file is computed.
+            sink: gets the bytes of a file.
+            limit: most bytes that are kept; 0: `MAX_ANSWER`.
+            textual: whether JSON and text are kept where a file is expected, because they say where the file is.
+        """
+        self._given = keep
+        self._textual = textual
+        self._limit = limit
         self._digest = hashlib.sha256() if checksum else None
         self._sink = sink
-        self.seen = 0
-        """Status in the head of the answer."""
         self.status: int | None = None
         """None unless the answer was complete."""
-        self.media_type = NO_TYPE
-        self.size = 0
         self.error: str | None = None
+        self.clean: Callable[[str], str] = str
+        """Removes secrets from a text that the server wrote."""
+        self.seen = 0
+        """Status in the head of the answer."""
+        self.media_type = NO_TYPE
+        self.headers: Mapping[str, str] = _NO_HEADERS
+        self.size = 0
+        self.start = b""
+        """First bytes of a file."""
+        self._keep = keep
+        self._kept: list[bytes] = []
 
-    def head(self, status: int, media_type: str, headers: Mapping[str, str]) -> None:  # noqa: ARG002 - the interface
-        """Store status and media type; bodies of all statuses but 200 are kept, as they explain the refusal."""
-        self.seen, self.media_type = status, media_type
-        self._keep = self._keep or status != HTTPStatus.OK
+    def head(self, status: int, media_type: str, headers: Mapping[str, str]) -> None:
+        """Begin an answer; bodies of all statuses but 200 are kept, as they explain the refusal."""
+        if self.size:  # the request was sent again
+            self.size, self.start, self._kept = 0, b"", []
+            if self._digest is not None:
+                self._digest = hashlib.sha256()
+        self.seen, self.media_type, self.headers = status, media_type, headers
+        self._keep = self._given or status != _OK or (self._textual and _is_text(media_type))
         if self._sink is not None and not self._keep:
             self._sink.begin()
 
@@ -90,40 +158,88 @@ class Answer:
         self.size += len(chunk)
         if self._keep:
             self._kept.append(chunk)
-            if self.size > MAX_ANSWER:
-                raise EnoughError(f"answer of more than {MAX_ANSWER} bytes")
+            most = self._limit or MAX_ANSWER
+            if self.size > most:
+                raise EnoughError(f"answer of more than {most} bytes")
             return
+        if len(self.start) < START:
+            self.start += chunk[: START - len(self.start)]
         if self._digest is not None:
             self._digest.update(chunk)
         if self._sink is not None:
             self._sink.write(chunk)
 
-    def record(self, kind: type[T]) -> Reply[T]:
-        """Decode the body of a 2xx answer into a record of the API."""
+    @property
+    def kept(self) -> bool:
+        """Whether the body was kept."""
+        return self._keep
+
+    @property
+    def body(self) -> bytes:
+        """The kept body."""
+        return b"".join(self._kept)
+
+    def read(self, decode: Callable[[bytes], T], what: str) -> Reply[T]:
+        """Decode the body of a 2xx answer.
+
+        Args:
+            decode: raises `UnreadableError` or an error of msgspec.
+            what: name of the record, for the error.
+        """
         if self.error is not None or self.status is None or not 200 <= self.status < 300:  # noqa: PLR2004 - HTTP's own classes
-            return self._refusal()
+            return self.refusal()
+        kept = self._kept
         try:
-            return Reply(self.status, msgspec.json.decode(b"".join(self._kept), type=kind))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            return Reply(self.status, error=one_line(f"HTTP {self.status}, but no {kind.__name__} object: {error}"))
+            value = decode(kept[0] if len(kept) == 1 else b"".join(kept))
+        except (UnreadableError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            line = one_line(self.clean(f"HTTP {self.status}, but no {what}: {error}"))
+            return Reply(self.status, error=line, html=self._html(), retry_after=self._retry_after())
+        if not self.headers:
+            return Reply(self.status, value)
+        stages = timing_header(self.headers.get("server-timing"))
+        return Reply(self.status, value, retry_after=self._retry_after(), stages=stages)
 
     def file(self) -> Reply[Content]:
         """Return size and checksum of a downloaded file."""
         if self.error is not None or self.status != HTTPStatus.OK:
-            return self._refusal()
-        return Reply(self.status, Content(self.size, self._digest.hexdigest() if self._digest is not None else None))
+            return self.refusal()
+        content = Content(self.size, self._digest.hexdigest() if self._digest is not None else None)
+        return Reply(self.status, content, stages=timing_header(self.headers.get("server-timing")))
 
-    def _refusal(self) -> Reply[Any]:
+    def refusal(self) -> Reply[Any]:
+        """Return why there is no record, in the server's own words if it has some."""
         if self.error is not None:
-            return Reply(self.status, error=self.error)
+            return Reply(self.status, error=one_line(self.clean(self.error)))
+        wait, html = self._retry_after(), self._html()
         try:
-            envelope = msgspec.json.decode(b"".join(self._kept), type=ErrorEnvelope).error
+            # Cleaned before it is shortened: a part of a secret would not be found.
+            raw = msgspec.json.decode(self.clean(self.body.decode()))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return Reply(self.status, error=f"HTTP {self.status}")
-        return Reply(self.status, error=one_line(f"HTTP {self.status}: {envelope.message}"), code=envelope.code)
+            return Reply(self.status, error=f"HTTP {self.status}", retry_after=wait, html=html)
+        said = error_text(raw)
+        line = one_line(self.clean(f"HTTP {self.status}: {said}")) if said else f"HTTP {self.status}"
+        return Reply(self.status, error=line, code=error_code(raw), retry_after=wait, html=html)
+
+    def _html(self) -> bool:
+        return self.media_type == "text/html" or self.body[:64].lstrip()[:1] == b"<"
+
+    def _retry_after(self) -> float | None:
+        return seconds_of(self.headers.get("retry-after"))
 
 
-def one_line(text: str) -> str:
-    """Return the text as one line of at most 200 characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= _MAX_LINE else f"{line[: _MAX_LINE - 3]}..."
+def seconds_of(text: str | None) -> float | None:
+    """Return the seconds of a ``Retry-After`` header, a number or a date; None: no header, or an unreadable one."""
+    if not text:
+        return None
+    try:
+        seconds = float(text[:64])
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(text[:64]).timestamp() - time.time()
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _is_text(media_type: str) -> bool:
+    return media_type.startswith("text/") or media_type.endswith("json")

@@ -7,7 +7,8 @@ from urllib.parse import quote
 
 import msgspec
 
-ROOT: Final = "/v1/videos"
+from reelbench.loadgen.record.jobs import ServerTimes
+from reelbench.loadgen.target.states import ENDS, State
 
 
 class Operation(msgspec.Struct, frozen=True):
@@ -17,14 +18,20 @@ class Operation(msgspec.Struct, frozen=True):
     """As in ``requests.jsonl``."""
     method: Literal["GET", "POST", "DELETE"]
     template: str = ""
-    """Path below `ROOT`, with ``{video_id}`` and ``{name}`` as placeholders."""
+    """Path below the path of the jobs, with ``{video_id}`` and ``{name}`` as placeholders."""
 
-    def path(self, video_id: str = "", name: str = "") -> str:
-        """Return the path with its placeholders filled in and percent-encoded."""
+    def path(self, root: str, video_id: str = "", name: str = "") -> str:
+        """Return the path below the host with its placeholders filled in and percent-encoded.
+
+        Args:
+            root: path of the jobs, such as ``/v1/videos``.
+            video_id: the job.
+            name: a file of the job.
+        """
         if not self.template:
-            return ROOT
+            return root
         path = self.template.replace("{video_id}", _quoted(video_id))
-        return ROOT + (path.replace("{name}", _quoted(name)) if name else path)
+        return root + (path.replace("{name}", _quoted(name)) if name else path)
 
 
 CREATE: Final = Operation("create", "POST")
@@ -40,37 +47,56 @@ CANCEL: Final = Operation("cancel", "DELETE", "/{video_id}")
 
 def _quoted(text: str) -> str:
     """Percent-encode a part of a path; the check saves the call for most identifiers."""
-    return text if text.isascii() and text.replace("_", "").isalnum() else quote(text, safe="")
+    if text.isascii() and text.replace("_", "").isalnum():
+        return text
+    return text.replace(".", "%2E") if text in {".", ".."} else quote(text, safe="")
 
 
-class VideoError(msgspec.Struct, frozen=True):
-    """Reason of a failed video."""
+class Content(msgspec.Struct, frozen=True):
+    """Size and checksum of a downloaded file."""
 
-    message: str = ""
-    code: str | None = None
+    bytes: int
+    sha256: str | None
+    """None: not computed."""
 
 
-class Video(msgspec.Struct, frozen=True):
-    """A video job."""
+class Video(msgspec.Struct, frozen=True, kw_only=True):
+    """A video job, in our words."""
 
     id: str
-    status: Literal["queued", "in_progress", "completed", "failed"]
-    object: Literal["video"]
-    created_at: float
-    error: VideoError | None = None
+    """Empty for the answer of a synchronous server that names none."""
+    state: State = "running"
+    word: str | None = None
+    """The server's own word for the state."""
+    created_at: float | None = None
+    """Unix time by the server's clock."""
+    error: str | None = None
+    """One line."""
+    links: tuple[str, ...] = ()
+    """Where the file is, absolute or below the host."""
+    inline: str | None = None
+    """The file in base64."""
+    times: ServerTimes | None = None
+    file: Content | None = None
+    """The file, where the answer to the create request was the file itself."""
 
     @property
     def terminal(self) -> bool:
-        """Whether the status is final."""
-        return self.status in {"completed", "failed"}
+        """Whether the job has ended."""
+        return self.state in ENDS
+
+    @property
+    def carries_file(self) -> bool:
+        """Whether the answer was or has the file, or its address."""
+        return bool(self.links) or self.inline is not None or self.file is not None
 
 
 class VideoList(msgspec.Struct, frozen=True):
-    """One page of videos, newest first."""
+    """One page of videos."""
 
-    object: Literal["list"]
     data: list[Video]
-    has_more: bool = False
+    has_more: bool | None = None
+    """None: the server does not say."""
 
 
 class DeletedVideo(msgspec.Struct, frozen=True):
@@ -80,6 +106,8 @@ class DeletedVideo(msgspec.Struct, frozen=True):
     deleted: bool
     cancelled: bool | None = None
     """True: the job had not ended; None: not reported (an extension of the API)."""
+    pending: bool = False
+    """True: the server has accepted the request and has still to carry it out."""
 
 
 class Asset(msgspec.Struct, frozen=True):

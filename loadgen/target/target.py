@@ -1,66 +1,58 @@
-"""Client of the service under test: the OpenAI Videos API, with spans and timings."""
+"""Client of the server under test: follows its target file, reads its answers tolerantly, remembers what it has."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import re
+from functools import partial
 from http import HTTPStatus
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self
 from urllib.parse import quote
 
 import msgspec
-from opentelemetry.context import Context
-from opentelemetry.trace import NoOpTracer, SpanKind, StatusCode, Tracer
+from opentelemetry.trace import NoOpTracer, Tracer
 
 from reelbench.loadgen.clock import Clock
-from reelbench.loadgen.document import Document, Form
+from reelbench.loadgen.document import Document
 from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
-from reelbench.loadgen.http.trace_headers import traceparent
-from reelbench.loadgen.http.transport import EnoughError, Request, Transport, TransportError, open_transport
+from reelbench.loadgen.http.transport import SILENCE_SECONDS
 from reelbench.loadgen.plan.plan import PlannedJob
+from reelbench.loadgen.record.address import shown_url
+from reelbench.loadgen.record.run import ServerRecord
 from reelbench.loadgen.target import api
 from reelbench.loadgen.target.access import refusal
-from reelbench.loadgen.target.answer import Answer, Content, FileSink, Reply, one_line
-from reelbench.loadgen.target.api import DeletedVideo, Manifest, Video, VideoList
-
-T = TypeVar("T")
+from reelbench.loadgen.target.answer import MAX_INLINE, Answer, FileSink, Reply
+from reelbench.loadgen.target.api import Content, DeletedVideo, Manifest, Operation, Video, VideoList
+from reelbench.loadgen.target.asked import Asked
+from reelbench.loadgen.target.downloads import Downloads
+from reelbench.loadgen.target.links import split_base
+from reelbench.loadgen.target.media import problem
+from reelbench.loadgen.target.offers import Found, Name
+from reelbench.loadgen.target.reading import Reader
+from reelbench.loadgen.target.states import Words
+from reelbench.loadgen.target.target_file import Create, TargetFile
+from reelbench.loadgen.target.wire import UNTRACED, Call, Wire
 
 CHECK_SECONDS: Final = 10.0
-NOT_OFFERED: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
-"""Statuses of an operation that the target does not have."""
+NO_JOB: Final = "reelbench-check"
+"""Id of a job that does not exist."""
+OURS: Final = "reelbench"
+"""Preset of the service of this project."""
+FOUND: Final = TargetFile(
+    name="found",
+    title="Server of an unknown kind",
+    create=Create(reference=("document", "image", "video")),
+)
+"""A target of which nothing is said: its manners are found out."""
+_KEY: Final = re.compile(r"authenticat|api[ _-]?key|unauthori[sz]ed", re.IGNORECASE)
+"""Words about a key: some gateways answer 400 to a wrong one."""
+_MISSING: Final = frozenset({HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
+"""Statuses that say for themselves that there is no such operation."""
+_MANIFEST: Final = msgspec.json.Decoder(Manifest)
 
 
 class TargetError(Exception):
     """The target is not there or does not speak the API; the message is one sentence with the cure."""
-
-
-class Exchange(msgspec.Struct, frozen=True):
-    """Measurement of one HTTP request and its answer."""
-
-    operation: str
-    sent: float
-    duration: float
-    """Seconds from sending to the last byte of the answer, including the wait for a connection."""
-    status: int | None
-    bytes: int
-    """Size of the answer's body."""
-
-
-class Call(msgspec.Struct, frozen=True):
-    """Trace context of a request and the observer of its measurement."""
-
-    context: Context
-    """Contains the parent span."""
-    observe: Callable[[Exchange], None]
-    traceparent: str | None = None
-    """Header for a request without a span of its own, such as a poll; empty: no header; None: the request gets a span.
-    """
-    baggage: str = ""
-    """Header; empty: no header."""
-
-
-UNTRACED: Final = Call(context=Context(), observe=lambda _: None, traceparent="")
-"""For requests that are part of no job."""
 
 
 class Target:
@@ -74,206 +66,308 @@ class Target:
         clock: Clock,
         tracer: Tracer,
         credentials: Credentials = NO_CREDENTIALS,
+        server: TargetFile | None = None,
+        model: str | None = None,
+        dial: tuple[str, int] | None = None,
     ) -> None:
         """Prepare a client.
 
         Args:
-            url: base URL, without ``/v1``, user and password.
+            url: base URL; a path such as ``/v1`` or ``/v1/videos`` at its end counts once.
             connections: size of the pool; must cover all jobs in flight, else requests wait for a connection.
             clock: source of all timestamps.
             tracer: creates the CLIENT spans.
             credentials: what the target gets with each request.
+            server: how to speak to the target; None: its manners are found out.
+            model: model that every job names; None: that of the target file, if it has one.
+            credentials: what the target gets with each request.
+            dial: host and port to connect to instead of those of the URL: a TCP proxy before the target.
         """
-        self._url = url.rstrip("/")
+        self.file = server or FOUND
+        self.model = model or self.file.create.model
+        self.ours: bool | None = True if self.file.name == OURS else None if server is None else False
+        """Whether it is the service of this project; None: not known."""
+        origin, self.root = split_base(url, self.file.create.path)
+        self.found = Found(self.file.offers)
+        self._asked = Asked(self.file.create, self.model)
         self._credentials = credentials
-        self._connections = connections
-        self._clock = clock
-        self._tracer = tracer
-        self._form = Form()
-        self._transport: Transport | None = None
-        self._has_wait: bool | None = None
-        """Whether the target has ``/wait``; None until the first use."""
+        self._most = MAX_INLINE if self.file.content.source == "base64" else 0
+        """Most bytes of an answer about a job: more where it may hold the file."""
+        self._read = Reader(Words(self.file.states), credentials.clean)
+        self._wire = Wire(
+            origin, connections=connections, clock=clock, tracer=tracer, credentials=credentials, dial=dial
+        )
+        self._again = partial(
+            Target,
+            url,
+            connections=connections,
+            clock=clock,
+            tracer=tracer,
+            credentials=credentials,
+            server=server,
+            model=model,
+        )
+        self._downloads = Downloads(self._wire, self._read, self.root, self.file.content)
 
     async def __aenter__(self) -> Self:
-        self._transport = open_transport(self._url, self._connections, self._credentials)
+        self._wire.open()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._transport is not None:
-            await self._transport.close()
+        await self._wire.close()
 
-    async def create(self, job: PlannedJob, upload: Document | None, call: Call) -> Reply[Video]:
-        """Submit a job; a form carries the file, if there is one."""
-        fields = {"prompt": job.prompt, "seconds": job.seconds, "size": job.size}
-        body: tuple[bytes, ...]
-        if job.encoding == "json":
-            media_type, body = "application/json", (msgspec.json.encode(fields),)
+    def through(self, dial: tuple[str, int]) -> Target:
+        """Return a client with connections of its own through a TCP proxy; what is known of the target is shared."""
+        other = self._again(dial=dial)
+        other.ours, other.found = self.ours, self.found
+        other._asked = self._asked  # noqa: SLF001 - of its own class
+        return other
+
+    @property
+    def shown(self) -> str:
+        """The address of the jobs, for messages."""
+        return self._wire.origin + self.root
+
+    @property
+    def synchronous(self) -> bool:
+        """Whether the answer to the create request comes when the video is made."""
+        return self.file.create.synchronous
+
+    def record(self) -> ServerRecord:
+        """Return the description for ``run.json``, with what is known by now."""
+        return ServerRecord(
+            name=self.file.name,
+            title=self.file.title,
+            ours=self.ours is True,
+            model=self.model,
+            offers=self.found.as_dict(),
+            synchronous=self.synchronous,
+            metrics=[shown_url(source.url) for source in self.file.metrics if source.url is not None],
+            notes=list(self.found.notes),
+        )
+
+    def takes(self, upload: Document) -> bool:
+        """Return whether jobs upload a file of this kind."""
+        return self._asked.takes(upload)
+
+    def _take_no_documents(self) -> None:
+        """Upload no documents from now on; images and videos are still sent."""
+        kinds = tuple(kind for kind in self.file.create.reference if kind != "document")
+        self._asked = Asked(self.file.create.model_copy(update={"reference": kinds}), self.model)
+
+    async def create(
+        self,
+        job: PlannedJob,
+        upload: Document | None,
+        call: Call,
+        *,
+        silence: float = SILENCE_SECONDS,
+        checksum: bool = False,
+        sink: FileSink | None = None,
+    ) -> Reply[Video]:
+        """Submit a job.
+
+        Args:
+            job: what to ask for.
+            upload: the file of the job, sent if the server takes its kind.
+            call: trace context and observer.
+            silence: longest silence in seconds before the answer.
+            checksum: whether the checksum is computed of a file that is the answer itself.
+            sink: gets the bytes of such a file.
+        """
+        body = self._asked.body(job, upload)
+        if not self.synchronous:
+            answer = Answer(limit=self._most)
         else:
-            media_type, body = self._form.media_type, self._form.encode(fields, "input_reference", upload)
-        return await self._read(Video, call, api.CREATE, api.CREATE.path(), media_type=media_type, body=body)
+            answer = Answer(keep=False, textual=True, checksum=checksum, sink=sink, limit=MAX_INLINE)
+        path = api.CREATE.path(self.root)
+        await self._wire.send(
+            call, api.CREATE, path, answer,
+            route=self.root, media_type=body.media_type, body=body.parts, silence=silence,
+        )  # fmt: skip
+        if answer.kept or answer.status is None:
+            return answer.read(lambda data: self._read.video(data, needs_id=not self.synchronous), "Video object")
+        wrong = problem(answer.media_type, answer.start, answer.size)
+        made = answer.file()
+        if wrong is not None or made.value is None:
+            return Reply(answer.status, error=wrong or made.error)
+        return Reply(answer.status, Video(id="", state="completed", file=made.value), stages=made.stages)
 
     async def retrieve(self, video_id: str, call: Call) -> Reply[Video]:
         """Return the current state of a video."""
-        return await self._read(Video, call, api.RETRIEVE, api.RETRIEVE.path(video_id))
+        return await self._video(call, api.RETRIEVE, api.RETRIEVE.path(self.root, video_id), video_id)
 
     async def poll(self, video_id: str, seconds: float, call: Call) -> Reply[Video]:
         """Return the state of a video: once it is terminal or after `seconds`, at once if the target has no ``/wait``.
 
         The first use finds out: without a video from ``/wait``, the state is read by a plain request.
         """
-        if self._has_wait is False:
+        if self.found["wait"] is False:
             return await self.retrieve(video_id, call)
-        reply = await self._read(Video, call, api.WAIT, f"{api.WAIT.path(video_id)}?timeout={seconds:.3f}")
+        path = f"{api.WAIT.path(self.root, video_id)}?timeout={seconds:.3f}"
+        reply = await self._video(call, api.WAIT, path, video_id)
         if reply.value is not None:
-            self._has_wait = True
-        if self._has_wait or (reply.transient and reply.status not in NOT_OFFERED):
+            self.found.has("wait")
+        if self.found["wait"] or (reply.transient and not reply.not_offered):
             return reply
         # Servers answer an unknown path with 404, but also with 403 or with 200 and HTML.
         plain = await self.retrieve(video_id, call)
         if plain.value is not None:  # the video exists, so /wait does not
-            self._has_wait = False
+            self.found.lacks("wait", reply.error or "no answer")
         return plain
 
     async def list(self, call: Call, *, limit: int = 20, after: str | None = None) -> Reply[VideoList]:
-        """Return one page of videos, newest first."""
+        """Return one page of videos, newest first where the server orders them."""
         position = f"&after={quote(after, safe='')}" if after else ""
-        return await self._read(VideoList, call, api.LIST, f"{api.LIST.path()}?limit={limit}&order=desc{position}")
+        answer = await self._get(call, api.LIST, f"{self.root}?limit={limit}&order=desc{position}")
+        reply = answer.read(self._read.page, "VideoList object")
+        if reply.value is not None:
+            self.found.has("list")
+        elif self.found["list"] is None and (reply.not_offered or reply.status == HTTPStatus.BAD_REQUEST):
+            self.found.lacks("list", reply.error or "no answer")
+        return reply
 
     async def manifest(self, video_id: str, call: Call) -> Reply[Manifest]:
         """Return the manifest of a video."""
-        return await self._read(Manifest, call, api.MANIFEST, api.MANIFEST.path(video_id))
+        answer = await self._get(call, api.MANIFEST, api.MANIFEST.path(self.root, video_id))
+        reply = answer.read(_MANIFEST.decode, "Manifest object")
+        if reply.value is not None:
+            self.found.has("manifest")
+        elif self.found["manifest"] is None and reply.not_offered and reply.code != "video_not_found":
+            self.found.lacks("manifest", reply.error or "no answer")
+        return reply
 
     async def delete(self, video_id: str, call: Call) -> Reply[DeletedVideo]:
         """Delete a video."""
-        return await self._read(DeletedVideo, call, api.DELETE, api.DELETE.path(video_id))
+        return await self._remove("delete", api.DELETE, video_id, call)
 
     async def cancel(self, video_id: str, call: Call) -> Reply[DeletedVideo]:
-        """Delete a video to stop its job; recorded as an operation of its own."""
-        return await self._read(DeletedVideo, call, api.CANCEL, api.CANCEL.path(video_id))
+        """Stop a job, by deletion unless the target file has a path for it; recorded as an operation of its own."""
+        path = self.file.offers.cancel_path
+        operation = api.CANCEL if path is None else Operation("cancel", "POST", "/{video_id}" + path)
+        return await self._remove("cancel", operation, video_id, call)
 
     async def asset(self, video_id: str, name: str, call: Call) -> Reply[Content]:
         """Download one file of the manifest; only size and checksum are kept."""
         answer = Answer(keep=False, checksum=True)
-        await self._send(call, api.ASSET, api.ASSET.path(video_id, name), answer)
-        return self._cleaned(answer.file())
+        path = api.ASSET.path(self.root, video_id, name)
+        await self._wire.send(call, api.ASSET, path, answer, route=self.root + api.ASSET.template)
+        return answer.file()
 
     async def content(
-        self, video_id: str, call: Call, *, checksum: bool = True, sink: FileSink | None = None
+        self, video: Video, call: Call, *, checksum: bool = True, sink: FileSink | None = None
     ) -> Reply[Content]:
-        """Download a video; only its size is kept, and its checksum where one is needed; the sink gets its bytes."""
-        answer = Answer(keep=False, checksum=checksum, sink=sink)
-        await self._send(call, api.CONTENT, api.CONTENT.path(video_id), answer)
-        reply = self._cleaned(answer.file())
-        if reply.value is None:
-            return reply
-        if not answer.media_type.startswith(("video/", "application/octet-stream")):
-            return Reply(answer.status, error=f"content is {answer.media_type or 'of no type'}, not a video")
-        if answer.size == 0:
-            return Reply(answer.status, error="content is empty")
-        return reply
+        """Download a video from where its answers say it is.
+
+        Only its size is kept, and its checksum where one is needed; the sink gets its bytes.
+        """
+        return await self._downloads.content(video, call, checksum=checksum, sink=sink)
 
     async def check(self) -> None:
-        """Check that the target answers and speaks the API.
+        """Check that the target answers and may speak the API; any answer that is not clearly something else will do.
 
         Raises:
-            TargetError: no answer, or no list of videos.
+            TargetError: no answer, a refused key, or something else than the API.
         """
         try:
             async with asyncio.timeout(CHECK_SECONDS):
-                reply = await self.list(UNTRACED, limit=1)
+                await self._check()
         except TimeoutError:
-            reply = Reply(None, error=f"time-out after {CHECK_SECONDS:g} s")
-        if refused := refusal(self._url, reply.status, reply.error, self._credentials):
-            raise TargetError(refused)
+            raise TargetError(self._unanswered(f"time-out after {CHECK_SECONDS:g} s")) from None
+
+    async def _check(self) -> None:
+        job = api.RETRIEVE.path(self.root, NO_JOB)
+        look: Reply[VideoList] | Reply[Video]
+        if self.found["list"] is False:
+            look, place = await self.retrieve(NO_JOB, UNTRACED), job
+        else:
+            look, place = await self.list(UNTRACED, limit=1), f"{self.root}?limit=1"
+        self._judge(look)
+        if look.value is None and place != job and (look.not_offered or self._is_something_else(look)):
+            # A list is not needed. Servers without one still know the path of a job, and say that there is no such job.
+            second = await self.retrieve(NO_JOB, UNTRACED)
+            self._judge(second, last=True)
+            if self._is_something_else(second):
+                raise TargetError(self._something_else(place, look.error))
+        elif look.value is None:
+            self._judge(look, last=True)
+            if self._is_something_else(look) and not look.explained:
+                raise TargetError(self._something_else(place, look.error))
+        if self.ours is None:
+            # Only our service says this of the manifest of a job that does not exist.
+            manifest = await self.manifest(NO_JOB, UNTRACED)
+            self.ours = manifest.code == "video_not_found"
+            if not self.ours:
+                self.found.lacks("manifest", manifest.error or "an extension of this project")
+                self._take_no_documents()
+
+    def _judge(self, reply: Reply[Any], *, last: bool = False) -> None:
+        """Raise TargetError for no answer and for a refused key; 403 may be the answer to an unknown path, at first."""
+        if reply.status != HTTPStatus.FORBIDDEN or last:
+            about_key = reply.status == HTTPStatus.BAD_REQUEST and _KEY.search(reply.error or "") is not None
+            if said := refusal(self.shown, reply.status, reply.error, self._credentials, about_key=about_key):
+                raise TargetError(said)
         if reply.status is None:
-            raise TargetError(
-                f"target {self._url} gives no HTTP answer ({reply.error}); start the service or correct --target"
-            )
-        if reply.value is None:
-            raise TargetError(
-                f"target {self._url} does not speak the OpenAI Videos API: GET /v1/videos?limit=1 gave "
-                f"{reply.error}; correct --target"
-            )
+            raise TargetError(self._unanswered(reply.error))
 
-    async def _read(
-        self,
-        kind: type[T],
-        call: Call,
-        operation: api.Operation,
-        path: str,
-        *,
-        media_type: str = "",
-        body: tuple[bytes, ...] = (),
-    ) -> Reply[T]:
+    @staticmethod
+    def _is_something_else(reply: Reply[Any]) -> bool:
+        """Return whether no server of jobs answers so: a web page, no JSON, a redirect, or an error of the server."""
+        assert reply.status is not None, "there is an answer"
+        if reply.value is not None:
+            return False
+        return reply.html or reply.status < HTTPStatus.BAD_REQUEST or reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+    def _unanswered(self, error: str | None) -> str:
+        return f"target {self.shown} gives no HTTP answer ({error}); start the service or correct --target"
+
+    def _something_else(self, place: str, error: str | None) -> str:
+        cure = "" if error is not None and "--target" in error else "; correct --target"
+        return f"target {self.shown} does not speak the OpenAI Videos API: GET {place} gave {error}{cure}"
+
+    async def _remove(self, name: Name, operation: Operation, video_id: str, call: Call) -> Reply[DeletedVideo]:
         answer = Answer()
-        await self._send(call, operation, path, answer, media_type=media_type, body=body)
-        return self._cleaned(answer.record(kind))
+        path = operation.path(self.root, video_id)
+        await self._wire.send(call, operation, path, answer, route=self.root + operation.template)
+        reply = answer.read(lambda data: self._read.deletion(data, video_id), "deletion")
+        if reply.value is not None:
+            self.found.has(name)
+        elif self.found[name] is None and reply.not_offered:
+            gone = reply.status not in _MISSING and (await self.retrieve(video_id, UNTRACED)).value is None
+            if not gone:
+                self.found.lacks(name, reply.error or "no answer")
+        return reply
 
-    def _cleaned(self, reply: Reply[T]) -> Reply[T]:
-        """Return the reply without the secrets that the target may repeat in its error."""
-        return msgspec.structs.replace(reply, error=self._credentials.clean(reply.error)) if reply.error else reply
+    async def _video(self, call: Call, operation: Operation, path: str, video_id: str) -> Reply[Video]:
+        answer = await self._get(call, operation, path)
+        return answer.read(lambda data: self._read.video(data, video_id), "Video object")
 
-    async def _send(
-        self,
-        call: Call,
-        operation: api.Operation,
-        path: str,
-        answer: Answer,
-        *,
-        media_type: str = "",
-        body: tuple[bytes, ...] = (),
-    ) -> None:
-        headers = {"Content-Type": media_type} if media_type else {}
-        if call.baggage:
-            headers["baggage"] = call.baggage
-        request = Request(operation.method, path, headers, body)
-        if call.traceparent is not None:
-            if call.traceparent:
-                headers["traceparent"] = call.traceparent
-            await self._exchange(call, operation, request, answer)
-            return
-        route = api.ROOT + operation.template
-        span = self._tracer.start_span(
-            f"{operation.method} {route}",
-            context=call.context,
-            kind=SpanKind.CLIENT,
-            attributes={
-                "http.request.method": operation.method,
-                "url.full": self._url + path.partition("?")[0],
-                "url.template": route,
-            },
-        )
-        try:
-            if parent := traceparent(span.get_span_context()):
-                headers["traceparent"] = parent
-            await self._exchange(call, operation, request, answer)
-            if answer.status is not None:
-                span.set_attribute("http.response.status_code", answer.status)
-            if answer.status is None or answer.status >= HTTPStatus.BAD_REQUEST:
-                span.set_attribute("error.type", str(answer.status or "no_answer"))
-                span.set_status(StatusCode.ERROR, answer.error)
-        finally:
-            span.end()
-
-    async def _exchange(self, call: Call, operation: api.Operation, request: Request, answer: Answer) -> None:
-        assert self._transport is not None, "use Target as a context manager"
-        sent = self._clock.now()
-        try:
-            await self._transport.exchange(request, answer)
-            answer.status = answer.seen
-        except EnoughError as enough:
-            answer.status, answer.error = answer.seen, str(enough)
-        except TransportError as problem:
-            answer.error = one_line(str(problem))
-        finally:
-            call.observe(Exchange(operation.name, sent, self._clock.now() - sent, answer.status, answer.size))
+    async def _get(self, call: Call, operation: Operation, path: str) -> Answer:
+        answer = Answer(limit=self._most)
+        await self._wire.send(call, operation, path, answer, route=self.root + operation.template)
+        return answer
 
 
-async def check_target(url: str, credentials: Credentials = NO_CREDENTIALS) -> None:
+async def check_target(
+    url: str,
+    credentials: Credentials = NO_CREDENTIALS,
+    *,
+    server: TargetFile | None = None,
+    model: str | None = None,
+) -> None:
     """Check, before anything is started, that a target answers and speaks the API.
 
     Raises:
         TargetError: as `Target.check`.
     """
-    async with Target(url, connections=1, clock=Clock.start(), tracer=NoOpTracer(), credentials=credentials) as target:
+    target = Target(
+        url,
+        connections=1,
+        clock=Clock.start(),
+        tracer=NoOpTracer(),
+        credentials=credentials,
+        server=server,
+        model=model,
+    )
+    async with target:
         await target.check()

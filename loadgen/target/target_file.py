@@ -27,6 +27,8 @@ Quantity = Literal[
     "negative_prompt", "quality",
 ]  # fmt: skip
 """What a job can ask for, in our words; `Create.fields` has the words of the server."""
+_ALWAYS = frozenset({"seconds", "size", "width", "height"})
+"""Quantities that every job has."""
 
 
 class Access(Strict):
@@ -62,7 +64,13 @@ class Create(Strict):
         default={"seconds": "seconds", "size": "size"},
         description="What a job asks for, and the server's name of the field; other quantities are not sent.",
     )
-    extra: dict[str, Scalar] = Field(default={}, description="Further fields, sent as written with every job.")
+    fps: float = Field(
+        default=24, gt=0, le=240, description="Frames per second where the length is sent as `num_frames`."
+    )
+    extra: dict[str, Scalar] = Field(
+        default={},
+        description="Further fields, sent as written with every job. In JSON, a dot makes a path: `nvext.fps`.",
+    )
     reference_field: str | None = Field(
         default="input_reference", description="Field of the uploaded file; none: the server takes no file."
     )
@@ -180,6 +188,31 @@ def load_target_file(path: Path) -> TargetFile:
     except UnreadableError as error:
         raise TargetFileError([f"{path.name}: {error}"]) from error
     target = validate(TargetFile, raw, errors)
+    if target is not None:
+        errors += _field_errors(target.create)
     if target is None or errors:
         raise TargetFileError([f"{path.name}: {line}" for line in errors])
     return target
+
+
+def _field_errors(create: Create) -> list[str]:
+    """Return the mistakes between the fields of a request, which no single value shows."""
+    errors = [
+        f"create.extra.{name}: is also sent as {key} of each job; remove it here or in create.fields"
+        for key, name in create.fields.items()
+        if key in _ALWAYS and name in create.extra
+    ]
+    errors += [
+        f"create.extra.{name}: is sent with each job already; remove it"
+        for name in ("prompt", "model")
+        if name in create.extra
+    ]
+    if create.reference_field is None and create.reference:
+        errors.append("create.reference: names kinds of files without a field for them; add reference_field, or use []")
+    names = list(create.fields.values())
+    errors += [
+        f"create.fields: {name!r} is the field of more than one quantity; keep one"
+        for name in dict.fromkeys(names)
+        if names.count(name) > 1
+    ]
+    return errors

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 
 from reelbench.loadgen.clock import Clock
+from reelbench.loadgen.plan.plan import PlannedJob
 from reelbench.loadgen.record.videos import VideoRecord
-from reelbench.loadgen.videos.comparison import compare, wish
+from reelbench.loadgen.videos.comparison import Wish, compare
 from reelbench.loadgen.videos.decoder_process import DecoderError, DecoderProcess
 from reelbench.loadgen.videos.files import FOLDER, Download, VideoFiles
 
@@ -29,8 +30,8 @@ class VideoCheck:
 
     files: VideoFiles
     decoder: DecoderProcess
-    sent: Collection[str]
-    """Quantities that the server is sent with a job."""
+    asked: Callable[[PlannedJob], Wish]
+    """Return what a job asked for."""
     keep: int
     """Files of a case to keep: first those that do not decode, then those that are not as asked."""
     record: Callable[[VideoRecord], None]
@@ -51,8 +52,8 @@ class VideoCheck:
             for file in waiting:
                 if not self._able or self.clock.now() >= until:
                     break
-                asked = wish(file.job, self.sent)
-                found.append((file, compare(file.job, asked, await self.decoder.decode(file.path), file.size)))
+                decoded = await self.decoder.decode(file.path)
+                found.append((file, compare(file.job, self.asked(file.job), decoded, file.size)))
         except DecoderError as error:
             self._able = False
             self.say(f"warning: {error}")

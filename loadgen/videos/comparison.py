@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final
 
 from reelbench.loadgen.plan.plan import PlannedJob
-from reelbench.loadgen.record.videos import Deviation, Property, VideoRecord
+from reelbench.loadgen.record.videos import (
+    FPS_SHARE,
+    FRAMES,
+    LENGTH_SECONDS,
+    PIXELS,
+    Deviation,
+    Property,
+    VideoRecord,
+)
 from reelbench.loadgen.videos.decoder import Decoded
-
-LENGTH_SECONDS: Final = 0.25
-"""Tolerance of the length, or one frame if that is longer: many models make only 4n + 1 or 8n + 1 frames."""
-FRAMES: Final = 4
-"""Tolerance of the number of frames, for the same reason."""
-PIXELS: Final = 16
-"""Tolerance of width and height: many models round them down to multiples of 16."""
-FPS_SHARE: Final = 0.01
-"""Tolerance of the frame rate: 24 and 23.976 are equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +29,15 @@ class Wish:
     fps: float | None = None
 
 
-def wish(job: PlannedJob, sent: Collection[str]) -> Wish:
+def wish(job: PlannedJob, sent: Collection[str], frame_rate: float | None = None) -> Wish:
     """Return what a job asked for, in the quantities that the server is sent.
 
     A number of frames at a frame rate is a length, and then decides.
+
+    Args:
+        job: the job.
+        sent: names of the quantities.
+        frame_rate: frames per second in which the length is written for a server that takes no seconds.
     """
     ask = job.ask
     fps = ask.fps if ask is not None and "fps" in sent else None
@@ -42,6 +45,9 @@ def wish(job: PlannedJob, sent: Collection[str]) -> Wish:
     seconds = _number(job.seconds) if "seconds" in sent else None
     if frames is not None:
         seconds = frames / fps if fps else None
+    elif "num_frames" in sent and "seconds" not in sent and (length := _number(job.seconds)) is not None:
+        rate = (ask.fps if ask is not None else None) or frame_rate
+        frames = round(length * rate) if rate else None
     sized = "size" in sent or {"width", "height"} <= set(sent)
     return Wish(seconds, _size(job.size) if sized else None, frames, fps)
 

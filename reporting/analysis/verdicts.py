@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
 from reelbench.reporting.analysis.generator_health import GeneratorHealth, check
+from reelbench.reporting.analysis.job_integrity import losses
 from reelbench.reporting.analysis.open_cases import OpenCase, open_case
 from reelbench.reporting.analysis.reconciliation import Reconciliation, reconcile
-from reelbench.reporting.catalogue.sli import Objective, Samples, Sli
+from reelbench.reporting.catalogue.sli import Objective, RecordFunction, Role, Samples, Sli
 from reelbench.reporting.document import text
 from reelbench.reporting.evidence.buckets import Bound
 from reelbench.reporting.evidence.evidence import Evidence, place_name
@@ -44,7 +47,7 @@ class Verdict:
     value: float | None
     n: int | None
     reason: str
-    """Reason of a status other than PASS or FAIL, or of one changed by cut-off jobs; else empty."""
+    """Reason of a status other than PASS or FAIL, or of one changed by cut-off jobs or broken files; else empty."""
     too_few: bool = False
     """INCONCLUSIVE only because the sample is small."""
     bound: Bound | None = None
@@ -79,6 +82,7 @@ def analyse(evidence: Evidence, dimension: str) -> Analysis:
     problems = (
         *_uncounted(evidence),
         *_unlifted(evidence, dimension),
+        *_not_begun(evidence, dimension),
         *(problem for h in health for problem in h.problems),
         *(difference for r in reconciliations for difference in r.differences),
         *_unknown_overrides(evidence, dimension),
@@ -129,11 +133,15 @@ def _judge(
         return None
     case = next((c for c in scenario.cases if c.name == measurement.case), None)
     objective = _objective(evidence, sli, scenario, case)
+    if not offered(evidence, sli, scenario):
+        return None
     if objective is None or (objective.members and measurement.member not in objective.members):
         return None
     if case is not None and case.model == "idle" and sli.dimension != "resources":
         return None  # nothing is sent in it, so nothing of jobs and requests can be judged
+    measurement, broken = _without_broken(evidence, sli, measurement)
     status, reason, too_few = _compare(sli, objective, measurement)
+    reason = reason or broken
     if status is Status.PASS and sli.samples is Samples.RESPONSE_TIMES and sli.quantile and case is not None:
         status, reason = _with_cut_off(open_case(evidence, scenario, case), sli.quantile, objective.value)
     places = {(scenario.name, c.name) for c in scenario.cases} if case is None else {(scenario.name, case.name)}
@@ -156,6 +164,15 @@ def _judge(
         too_few=too_few,
         bound=measurement.bound,
     )
+
+
+def offered(evidence: Evidence, sli: Sli, scenario: ScenarioRecord) -> bool:
+    """Return False where the server does not have what an indicator is read from: nothing is then judged."""
+    if sli.function is RecordFunction.JOBS_LOST:
+        return scenario.store is None or scenario.store.offered
+    if sli.function is RecordFunction.INTEGRITY_SHARE:
+        return not evidence.foreign or bool(losses(evidence, scenario.name).checked)
+    return True
 
 
 def _objective(evidence: Evidence, sli: Sli, scenario: ScenarioRecord, case: CaseRecord | None) -> Objective | None:
@@ -186,6 +203,18 @@ def _compare(sli: Sli, objective: Objective, measurement: Measurement) -> tuple[
     if measurement.bound is not None and measurement.bound.upper is None and held == at_most:
         return Status.INCONCLUSIVE, "above the last bucket: only a lower limit is known", False
     return (Status.PASS if held else Status.FAIL), "", False
+
+
+def _without_broken(evidence: Evidence, sli: Sli, measurement: Measurement) -> tuple[Measurement, str]:
+    """Return the success rate without the completed jobs whose file is broken, which Prometheus does not know."""
+    if sli.role is not Role.SUCCESS_RATE or measurement.value is None or not measurement.n:
+        return measurement, ""
+    broken = sum(map(evidence.broken, evidence.case_jobs(measurement.scenario, measurement.case)))
+    if not broken:
+        return measurement, ""
+    value = max(0.0, measurement.value - broken / measurement.n)
+    what = "a file that does not decode" if broken == 1 else "files that do not decode"
+    return msgspec.structs.replace(measurement, value=value), f"without {text.counted(broken, 'job')} with {what}"
 
 
 def _with_cut_off(arriving: OpenCase | None, quantile: float, limit: float) -> tuple[Status, str]:
@@ -227,4 +256,15 @@ def _unlifted(evidence: Evidence, dimension: str) -> list[str]:
         "lifted, so what came after it is not known"
         for fault in evidence.faults(*names)
         if fault.ended is None
+    ]
+
+
+def _not_begun(evidence: Evidence, dimension: str) -> list[str]:
+    """Report faults that did not begin: their cases show nothing of the fault."""
+    names = [scenario.name for scenario in evidence.scenarios(dimension)]
+    return [
+        f"{place_name(fault.scenario, fault.case)}: no fault, as {fault.error}"
+        + (f"; see {fault.output}" if fault.output else "")
+        for fault in evidence.faults(*names)
+        if fault.error is not None
     ]

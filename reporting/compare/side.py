@@ -11,6 +11,7 @@ from reelbench.loadgen.record.jobs import read_calls, read_jobs, read_requests
 from reelbench.loadgen.record.run import RunState, read_run
 from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE, RUN_FILE, RecordError
 from reelbench.loadgen.record.stack import read_stack
+from reelbench.loadgen.record.videos import read_videos
 from reelbench.reporting.analysis.generator_health import check
 from reelbench.reporting.analysis.reconciliation import reconcile
 from reelbench.reporting.analysis.verdicts import Status
@@ -22,6 +23,7 @@ from reelbench.reporting.document import text
 from reelbench.reporting.document.workload import Inputs, file_names, inputs
 from reelbench.reporting.evidence import measurements as measured
 from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.requests import Requests
 
 
 class CompareError(Exception):
@@ -128,8 +130,9 @@ def _read(folder: Path, catalogue: Catalogue) -> Evidence:
         catalogue=catalogue,
         run=run,
         jobs=tuple(read_jobs(folder)),
-        requests=tuple(read_requests(folder)),
+        requests=Requests.of(read_requests(folder)),
         calls=tuple(read_calls(folder)),
+        videos=tuple(read_videos(folder)),
         stack=read_stack(folder),
         prices=load_prices(),
         measurements=kept,

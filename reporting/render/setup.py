@@ -117,13 +117,17 @@ def _faults(faults: Sequence[FaultRecord]) -> Iterator[str]:
     if not faults:
         yield "No fault was injected."
         return
+    schedules = "" if all(fault.outside for fault in faults) else " on exact seeded schedules"
     kinds = (f"{kind} ({text.counted(times, 'time')})" for kind, times in Counter(map(_fault, faults)).items())
-    yield f"Faults were injected on exact seeded schedules: {escape('; '.join(kinds))}."
+    yield f"Faults were injected{schedules}: {escape('; '.join(kinds))}."
 
 
 def _fault(fault: FaultRecord) -> str:
     status = f" with HTTP {fault.status}" if fault.status else ""
     length = f" of {fault.seconds:g} s" if fault.seconds is not None else ""
+    if fault.outside:
+        share = "" if fault.rate == 1 else f" for {fault.rate * 100:g} % of the connections"
+        return f"{fault.target} {fault.kind}{length}{share} in {fault.scenario}"
     return f"{fault.kind}{status}{length} of {fault.target} at {fault.rate * 100:g} % of the calls in {fault.scenario}"
 
 

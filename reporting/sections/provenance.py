@@ -194,7 +194,7 @@ def _replays(evidence: Evidence) -> bool:
     return any(case.arrivals is not None and case.arrivals.process == "trace" for case in cases)
 
 
-def reconciliation(analysis: Analysis) -> Section:
+def reconciliation(evidence: Evidence, analysis: Analysis) -> Section:
     """Return every count next to the client's log."""
     rows = tuple(
         (
@@ -203,7 +203,7 @@ def reconciliation(analysis: Analysis) -> Section:
             count.what,
             count.expected,
             "not available" if count.found is None else text.count(count.found),
-            ("agrees" if count.agrees else "**DIFFERS**")
+            (f"agrees{f'; {literal(count.note)}' if count.note else ''}" if count.agrees else "**DIFFERS**")
             if count.found is not None
             else literal(count.note.removeprefix("not available: ")),
         )
@@ -217,9 +217,10 @@ def reconciliation(analysis: Analysis) -> Section:
         if differences
         else "Every available source counts the same jobs as the client's log."
     )
+    words = "" if evidence.foreign else " *Completed* in the client's log is *completed* or *partial* in the service."
     sentence = (
-        f"{lead} *Completed* in the client's log is *completed* or *partial* in the service. Where the client does not "
-        "know the end of a job (error, timeout, aborted), the count may lie in a range. Missing sources are skipped."
+        f"{lead}{words} Where the client does not know the end of a job (error, timeout, aborted), or the server "
+        "removed it, the count may lie in a range. Missing sources are skipped."
     )
     columns = ("Scenario", "Source", "Counted", "Client's log", "Found", "Result")
     return Section("Reconciliation", (Paragraph(sentence), Table(columns, rows, numeric=("Client's log", "Found"))))

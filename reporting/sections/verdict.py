@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reelbench.loadgen.record.run import RunState
-from reelbench.reporting.analysis.verdicts import QUICK, Analysis, Status, Verdict
+from reelbench.reporting.analysis.verdicts import QUICK, Analysis, Status, Verdict, offered
 from reelbench.reporting.document import grafana_links, text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.document.text import literal
@@ -36,6 +36,7 @@ def verdict(evidence: Evidence, analysis: Analysis, dimension: str) -> Section:
         quick = " (allowed in quick; run `--profile standard` to decide them)" if evidence.run.profile == QUICK else ""
         remarks.append(f"{few} of {len(analysis.verdicts)} objectives have too few samples{quick}.")
     remarks += _unjudged(evidence, dimension)
+    remarks += _unoffered(evidence, dimension)
     remarks += _budget(evidence, analysis)
     if evidence.run.state is not RunState.COMPLETED:
         remarks.append(f"The run is {evidence.run.state}: the report holds what was measured until then.")
@@ -60,6 +61,17 @@ def _unjudged(evidence: Evidence, dimension: str) -> list[str]:
         return []
     example = "`--objective response_time_p95=120s`"
     return [f"Measured without an objective: {text.listed(names)}. Set one, such as {example}, or in the target file."]
+
+
+def _unoffered(evidence: Evidence, dimension: str) -> list[str]:
+    """Return the objectives that cannot be judged, as the server does not have what they are read from."""
+    found: dict[str, list[str]] = {}
+    for m in evidence.measurements.measurements:
+        sli, scenario = evidence.catalogue.get(m.sli), evidence.scenario(m.scenario)
+        judged = sli.objective is not None and evidence.judged_by(sli.objective) and sli.of(dimension)
+        if scenario and scenario.dimension == dimension and judged and not offered(evidence, sli, scenario):
+            found.setdefault(f"{sli.title}: {m.no_data}", []).append(m.scenario)
+    return [f"Not judged: {what} (in {text.listed(names)})." for what, names in found.items()]
 
 
 def _budget(evidence: Evidence, analysis: Analysis) -> list[str]:

@@ -17,8 +17,8 @@ from tests.fakes.truth import Seen, Truth
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-OPEN_PATHS: Final = frozenset({"/truth", "/metrics", "/health"})
-"""Paths that need no key and are not part of the API."""
+OPEN_PATHS: Final = ("/truth", "/metrics", "/health")
+"""Starts of paths that need no key and are not part of the API."""
 
 
 class Guard:
@@ -40,13 +40,12 @@ class Guard:
         except RefusedError as refusal:
             response = self._refusal(refusal)
         if request.path != "/truth":
-            resource = request.match_info.route.resource
             self._truth.requests.append(
                 Seen(
                     at=self._truth.clock.now(),
                     host=request.host,
                     method=request.method,
-                    path=resource.canonical if resource is not None else request.path,
+                    path=self._template(request),
                     status=response.status,
                     bytes=int(response.headers.get("Content-Length", response.content_length or 0)),
                     authorization=request.headers.get("Authorization", ""),
@@ -54,6 +53,14 @@ class Guard:
                 )
             )
         return response
+
+    def _template(self, request: web.Request) -> str:
+        """Return the path with `{id}` in place of the identifier of a job."""
+        resource = request.match_info.route.resource
+        if resource is not None:
+            return resource.canonical
+        known = {job.id for job in self._truth.jobs}
+        return "/".join("{id}" if part in known else part for part in request.path.split("/"))
 
     def unknown(self, request: web.Request) -> web.Response:
         """Answer a request for a path that the server does not have."""
@@ -81,7 +88,7 @@ class Guard:
         at_other_host = request.get_extra_info("sockname")[1] == urlsplit(self.elsewhere).port
         if at_other_host and request.path.startswith("/files/"):
             return await handler(request)
-        if request.path not in OPEN_PATHS:
+        if not request.path.startswith(OPEN_PATHS):
             if self._manner.moved and not at_other_host:
                 return web.Response(status=308, headers={"Location": self.elsewhere + request.path_qs})
             self._check_key(request)

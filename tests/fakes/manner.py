@@ -9,7 +9,7 @@ import msgspec
 ListManner = Literal[
     "pages", "no_has_more", "everything_oldest_first", "oldest_first", "absent", "broken", "needs_provider"
 ]
-DeleteManner = Literal["openai", "conflict", "status", "no_id", "no_body", "absent"]
+DeleteManner = Literal["openai", "conflict", "refused", "status", "no_id", "no_body", "absent"]
 ErrorManner = Literal["openai", "integer_code", "text_status", "detail", "object", "code_message_data", "flat", "text"]
 JobErrorManner = Literal["openai", "integer_code", "text", "fail_reason"]
 ContentManner = Literal["body", "redirect", "base64", "url", "unsigned_urls"]
@@ -77,6 +77,7 @@ class Manner(msgspec.Struct, frozen=True, kw_only=True):
 
     list: ListManner = "pages"
     delete: DeleteManner = "openai"
+    """conflict: 409 while the job runs; refused: 409 always."""
     error: ErrorManner = "openai"
     job_error: JobErrorManner = "openai"
     content: ContentManner = "body"

@@ -192,6 +192,7 @@ SWITCHES: Final[dict[str, dict[str, Any]]] = {
     "list-500": {"list": "broken"},
     "list-needs-provider": {"list": "needs_provider"},
     "delete-409": {"delete": "conflict"},
+    "delete-409-always": {"delete": "refused"},
     "delete-204": {"delete": "no_body"},
     "delete-status": {"delete": "status"},
     "delete-no-id": {"delete": "no_id"},

@@ -67,7 +67,7 @@ class Fake:
             ("POST", videos, self._create),
         ]
         if self.manner.metrics:
-            routes.append(("GET", "/metrics", self._metrics))
+            routes += [("GET", "/metrics", self._metrics), ("GET", "/metrics/{family}", self._metrics)]
         if self.manner.synchronous:
             routes.append(("POST", f"{videos}/generations", self._create))
         else:
@@ -181,8 +181,8 @@ class Fake:
             raise self._guard.absent()
         job = self._job(request)
         running = job.end is None
-        if running and self.manner.delete == "conflict":
-            raise RefusedError(409, "the video is being generated", "conflict")
+        if self.manner.delete == "refused" or (running and self.manner.delete == "conflict"):
+            raise RefusedError(409, "the video is in use", "conflict")
         body = self._shapes.deleted(self._video(job), running=running)
         if running:
             await self.generation.cancel(job)
@@ -203,8 +203,11 @@ class Fake:
     async def _models(self, _: web.Request) -> web.StreamResponse:
         return web.json_response({"object": "list", "data": [{"id": self.model, "object": "model"}]})
 
-    async def _metrics(self, _: web.Request) -> web.StreamResponse:
-        text = exposition.exposition(self.manner.metrics, self.truth, self.load, self.model)
+    async def _metrics(self, request: web.Request) -> web.StreamResponse:
+        """All families, or one alone, as an exporter at an address of its own has it."""
+        one = request.match_info.get("family")
+        names = self.manner.metrics if one is None else self.manner.metrics & {one}
+        text = exposition.exposition(names, self.truth, self.load, self.model)
         return web.Response(text=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     # --- Helpers ---

@@ -164,6 +164,8 @@ async def test_energy_follows_the_busy_slots() -> None:
             text = (await fake.ask("GET", "/metrics", base=base))[2].decode()
             return samples(text), (await fake.ask("GET", "/truth", base=base))[2]["figures"]
 
+        alone = (await fake.ask("GET", "/metrics/dcgm", base=base))[2].decode()
+        assert {name.partition("_")[0] for name in samples(alone)} == {"DCGM"}
         before, _ = await now()
         identity = (await fake.create())[2]["id"]
         during, _ = await now()

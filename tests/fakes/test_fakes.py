@@ -178,6 +178,10 @@ async def test_a_running_job_is_cancelled_in_the_manner_of_the_server() -> None:
         identity = (await fake.create())[2]["id"]
         assert (await fake.ask("DELETE", f"/{identity}"))[0] == 409
         assert fake.fake.truth.cancelled == 0
+    async with client(manner("fastvideo", ["delete-409-always"])) as fake:
+        video = await fake.ended((await fake.create())[2]["id"])
+        assert (await fake.ask("DELETE", f"/{video['id']}"))[0] == 409
+        assert fake.fake.truth.deleted == 0
     async with client(manner("fastvideo"), Load(seconds=30)) as fake:
         identity = (await fake.create())[2]["id"]
         assert (await fake.ask("DELETE", f"/{identity}"))[0] == 200
@@ -261,6 +265,9 @@ async def test_unknown_paths_are_answered_as_some_gateways_do() -> None:
             for path in ("/x/wait", "/x/manifest"):
                 status, headers, _ = await fake.ask("GET", path)
                 assert (status, headers["content-type"].partition(";")[0]) == answer
+            identity = (await fake.create())[2]["id"]
+            await fake.ask("GET", f"/{identity}/wait")
+            assert fake.fake.truth.count("GET /v1/videos/{id}/wait") == 1
 
 
 async def test_a_server_below_a_path_or_moved() -> None:

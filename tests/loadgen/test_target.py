@@ -46,22 +46,29 @@ def http(body: bytes, status: str = "200 OK", head: str = "") -> bytes:
 async def test_a_target_with_the_api_is_accepted() -> None:
     async with serving(FakeTarget()) as fake, bench(fake.url + "/") as b:
         await b.target.check()
-    assert fake.counts() == {"list": 1}
+        assert b.target.ours
+    assert fake.counts() == {"list": 1, "manifest": 1}
 
 
+NO_API = "does not speak the OpenAI Videos API: GET /v1/videos?limit=1 gave "
 RUBBISH: list[tuple[bytes | None, str]] = [
-    (http(b"hello"), "gave HTTP 200, but no VideoList object: JSON is malformed"),
-    (http(b"\xff\x00"), "gave HTTP 200, but no VideoList object: "),
-    (http(b'{"object":"list"}'), "gave HTTP 200, but no VideoList object: Object missing required field `data`"),
-    (http(b'{"object":"page","data":[]}'), "gave HTTP 200, but no VideoList object: Invalid enum value 'page'"),
-    (http(b"[]"), "gave HTTP 200, but no VideoList object: Expected `object`, got `array`"),
-    (http(b"{}", "404 Not Found"), "gave HTTP 404; correct --target"),
-    (http(b"", "301 Moved", "Location: /elsewhere\r\n"), "gave HTTP 301; correct --target"),
+    (http(b"hello"), f"{NO_API}HTTP 200, but no VideoList object: no JSON: JSON is malformed"),
+    (http(b"\xff\x00"), f"{NO_API}HTTP 200, but no VideoList object: "),
+    (http(b'{"object":"list"}'), f"{NO_API}HTTP 200, but no VideoList object: the answer has no list of videos"),
+    (http(b"<html>hello</html>"), f"{NO_API}HTTP 200, but no VideoList object: "),
+    (http(b"<html>hello</html>", "404 Not Found"), f"{NO_API}HTTP 404; correct --target"),
+    (http(b"", "301 Moved", "Location: http://127.0.0.2:1/elsewhere\r\n"), f"{NO_API}HTTP 301 to another server, "),
+    (http(b"", "500 Broken"), f"{NO_API}HTTP 500; correct --target"),
     (
         http(b'{"error":{"message":"no key"}}', "401 Unauthorized"),
         "asks for a key (HTTP 401: no key) and none was sent; set OPENAI_API_KEY, or name the ",
     ),
-    (http(b"x", head="Content-Encoding: gzip\r\n"), "gave HTTP 200, but no VideoList object: "),
+    (http(b'{"message":"no"}', "403 Forbidden"), "asks for a key (HTTP 403: no) and none was sent; "),
+    (
+        http(b'{"error":"Authentication Error"}', "400 Bad"),
+        "asks for a key (HTTP 400: Authentication Error) and none was sent; ",
+    ),
+    (http(b"x", head="Content-Encoding: gzip\r\n"), f"{NO_API}HTTP 200, but no VideoList object: "),
     (b"SSH-2.0-rubbish\r\n", "gives no HTTP answer (not HTTP: "),
     (b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf", "gives no HTTP answer (ClientPayloadError: "),
     (b"", "gives no HTTP answer ("),
@@ -80,6 +87,7 @@ async def test_an_invalid_answer_is_one_sentence_with_the_fix(monkeypatch: pytes
 
 async def test_an_endless_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "MAX_ANSWER", 1000)
+    # The limit holds for each answer of the check.
     async with saying(http(b" " * 5000)) as url, bench(url) as b:
         with pytest.raises(TargetError, match="answer of more than 1000 bytes"):
             await b.target.check()

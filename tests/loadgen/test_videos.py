@@ -6,6 +6,7 @@ import textwrap
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -131,6 +132,9 @@ def test_only_what_the_server_is_sent_is_asked() -> None:
     assert wish(planned(ask=ask), COMMON) == Wish(seconds=4.0, size=(64, 48))
     assert wish(planned(ask=ask), ("seconds", "num_frames", "fps")) == Wish(seconds=81 / 16, frames=81, fps=16.0)
     assert wish(planned(ask=Ask(num_frames=81)), ("seconds", "num_frames")) == Wish(frames=81)
+    assert wish(planned(), ("num_frames",), 16) == Wish(frames=64)
+    assert wish(planned(), ("num_frames", "seconds"), 16) == Wish(seconds=4.0)
+    assert wish(planned(ask=Ask(fps=24)), ("num_frames", "fps"), 16) == Wish(frames=96, fps=24.0)
     assert wish(planned(seconds="auto", size="auto"), COMMON) == Wish()
 
 
@@ -242,7 +246,7 @@ def checking(
     check = VideoCheck(
         files=files,
         decoder=decoder,
-        sent=COMMON,
+        asked=partial(wish, sent=COMMON),
         keep=keep,
         record=records.append,
         clock=Clock.start(),

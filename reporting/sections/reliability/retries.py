@@ -36,9 +36,12 @@ def recovered_at(evidence: Evidence, scenario: str, provider: str) -> Proportion
     return None if saved is None or failed is None else proportion(round(saved), round(failed))
 
 
-def section(evidence: Evidence) -> Section:
+def section(evidence: Evidence) -> Section | None:
     """Return recovery rate, retries by provider, added latency and observed fault rates."""
     places = subjects.retried_errors(evidence)
+    if not places and evidence.foreign:  # nothing is known of the calls of another maker's server
+        rates = _rates(evidence)
+        return Section("Injected faults", (rates,)) if rates else None
     blocks: list[Block] = []
     if not places:
         blocks.append(Paragraph("No provider of this run answered a share of the calls with errors to retry."))
@@ -159,6 +162,8 @@ def _limits(limits: Interval) -> str:
 def _rates(evidence: Evidence) -> Table | None:
     rows = []
     for fault in evidence.faults(*subjects.names(evidence.scenarios(Dimension.RELIABILITY))):
+        if fault.outside:
+            continue
         observed = None if fault.seen is None or fault.hit is None else proportion(fault.hit, fault.seen)
         inside = observed is not None and observed.lower <= fault.rate <= observed.upper
         rows.append(
