@@ -227,11 +227,12 @@ def merged(ours: Ask | None, base: Ask | None) -> Ask | None:
     """Return the wishes of one source, with those of another one where the first has none."""
     if ours is None or base is None:
         return ours or base
-    values = {name: value for one in (base, ours) for name, value in _given(one).items()}
+    values = {name: value for one in (base, ours) for name, value in given(one).items()}
     return Ask(**values | {"extra": base.extra | ours.extra})
 
 
-def _given(ask: Ask) -> dict[str, Any]:
+def given(ask: Ask) -> dict[str, Any]:
+    """Return the wishes that have a value, without the extra fields."""
     values = msgspec.structs.asdict(ask)
     return {name: value for name, value in values.items() if value is not None and name != "extra"}
 
