@@ -138,8 +138,8 @@ def _unsent(server: TargetFile | None, files: Sequence[RowFile]) -> Iterator[str
         asked = {name for row in file.rows if row.ask is not None for name in given(row.ask)}
         if lost := sorted(asked - fields.keys()):
             yield (
-                f"{' and '.join(lost)} of {file.record.name} {'is' if len(lost) == 1 else 'are'} not sent: the target "
-                "names no field for it; add it to create.fields of a target file, or use a column extra.NAME"
+                f"columns of {file.record.name} that are not sent: {', '.join(lost)}; the target names no field for "
+                "them: add one to create.fields of a target file, or use a column extra.NAME"
             )
 
 
