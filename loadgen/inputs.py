@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,11 +12,12 @@ import msgspec
 from reelbench.loadgen.document import SAMPLE, Document, DocumentError, read_document
 from reelbench.loadgen.option_line import NO_DOCUMENT, Options
 from reelbench.loadgen.plan.replay import MAX_SPEED
+from reelbench.loadgen.plan.row import given
 from reelbench.loadgen.plan.row_file import MAX_ERRORS, RowFile, RowFileError, read_rows
 from reelbench.loadgen.plan.workload import DOCUMENT, ORDERS, Order, Workload, with_names
 from reelbench.loadgen.record.run import DocumentRecord, WorkloadRecord
 from reelbench.loadgen.references import MAX_ALL, MAX_FILES, BadReferenceError, read_reference
-from reelbench.loadgen.target.target_file import TargetFile
+from reelbench.loadgen.target.target_file import Create, TargetFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ def read_inputs(options: Options, server: TargetFile | None, errors: list[str]) 
     notes = [document.note] if document is not None and document.note else []
     if prompts is not None and order == "file" and any(row.weight != 1 for row in prompts.rows):
         notes.append(f"the weights of {prompts.record.name} count with --prompt-order drawn only")
+    notes += _unsent(server, [file for file in named if file is not None])
     return Inputs(document, workload, images.kept, tuple(notes))
 
 
@@ -121,11 +123,24 @@ def _check_kinds(server: TargetFile | None, option: str, files: Iterable[Documen
     """Add an error for each kind of file that the target file excludes."""
     if server is None:
         return
-    taken = server.create.reference if server.create.reference_field is not None else ()
+    create = server.create
+    taken = create.reference if create.reference_field is not None and create.encoding != "json" else ()
     for kind in dict.fromkeys(file.kind for file in files):
         if kind not in taken:
             what = f"takes only {' and '.join(taken)}" if taken else "takes no file"
             errors.append(f"{option}: uploads a file of the kind {kind}, but the target {server.name} {what}")
+
+
+def _unsent(server: TargetFile | None, files: Sequence[RowFile]) -> Iterator[str]:
+    """Yield a sentence for each file with wishes for which the target has no field."""
+    fields = (server.create if server is not None else Create()).fields
+    for file in files:
+        asked = {name for row in file.rows if row.ask is not None for name in given(row.ask)}
+        if lost := sorted(asked - fields.keys()):
+            yield (
+                f"columns of {file.record.name} that are not sent: {', '.join(lost)}; the target names no field for "
+                "them: add one to create.fields of a target file, or use a column extra.NAME"
+            )
 
 
 class _Images:

@@ -83,10 +83,11 @@ def read_row(number: int, cells: Mapping[str, Any], *, timed: bool) -> tuple[Row
     for column, value in cells.items():
         if value is None or value == "":
             continue
-        if column == "extra" or column.startswith("extra."):
+        known = _COLUMNS.get(column)
+        if known is None:
             problems += _read_extra(column, value, extra)
             continue
-        field, parse = _COLUMNS[column]
+        field, parse = known
         if field in found:
             problems.append(f"{column} is given twice, with another name; keep one of {', '.join(_names_of(field))}")
             continue
@@ -100,7 +101,7 @@ def read_row(number: int, cells: Mapping[str, Any], *, timed: bool) -> tuple[Row
         problems.append(f"has {len(extra)} extra fields; use {_MAX_EXTRA} at most")
     if problems:
         return None, problems
-    asked: dict[str, Any] = {name: found.pop(name) for name in Ask.__struct_fields__ if name in found}
+    asked = {name: found.pop(name) for name in _ASKED if name in found}
     ask = Ask(extra=extra, **asked) if extra or asked else None
     return Row(number=number, ask=ask, **found), []
 
@@ -226,11 +227,12 @@ def merged(ours: Ask | None, base: Ask | None) -> Ask | None:
     """Return the wishes of one source, with those of another one where the first has none."""
     if ours is None or base is None:
         return ours or base
-    values = {name: value for one in (base, ours) for name, value in _given(one).items()}
+    values = {name: value for one in (base, ours) for name, value in given(one).items()}
     return Ask(**values | {"extra": base.extra | ours.extra})
 
 
-def _given(ask: Ask) -> dict[str, Any]:
+def given(ask: Ask) -> dict[str, Any]:
+    """Return the wishes that have a value, without the extra fields."""
     values = msgspec.structs.asdict(ask)
     return {name: value for name, value in values.items() if value is not None and name != "extra"}
 
@@ -239,6 +241,7 @@ def _names_of(field: str) -> list[str]:
     return [name for name, (known, _) in _COLUMNS.items() if known == field]
 
 
+_ASKED: Final = Ask.__struct_fields__
 _LENGTH = _number(0, 3_600, above=True)
 _COLUMNS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
     "prompt": ("prompt", _text(MAX_PROMPT)),

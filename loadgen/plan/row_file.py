@@ -18,10 +18,9 @@ import msgspec
 from reelbench.loadgen.plan.row import MAX_PROMPT, TIMES, Row, read_row, unknown_column
 from reelbench.loadgen.record.run import InputRecord
 
-MAX_PROMPTS: Final = 1_000_000
-MAX_ARRIVALS: Final = 100_000
-"""As in a case whose arrivals come from a rate."""
-MAX_BYTES: Final = 512 * 1024 * 1024
+MAX_ROWS: Final = 100_000
+"""A case has no more jobs."""
+MAX_BYTES: Final = 256 * 1024 * 1024
 MAX_LINE: Final = 1024 * 1024
 MAX_ERRORS: Final = 20
 """Mistakes that are listed; further ones are counted."""
@@ -132,15 +131,14 @@ def _read(path: Path, source: _Source, problems: _Problems, *, timed: bool) -> l
     numbered: Callable[[_Source, _Problems, bool], Iterator[Numbered]] = {
         ".jsonl": _objects, ".ndjson": _objects, ".csv": _table,
     }.get(suffix, _lines)  # fmt: skip
-    most = MAX_ARRIVALS if timed else MAX_PROMPTS
     rows: list[Row] = []
     before: Row | None = None
     count = 0
     try:
         for number, cells in numbered(source, problems, timed):
             count += 1
-            if count > most:
-                problems.add(None, f"has more than {most:,} rows; use a part of it")
+            if count > MAX_ROWS:
+                problems.add(None, f"has more than {MAX_ROWS:,} rows; use a part of it")
                 break
             row, wrong = read_row(number, cells, timed=timed)
             for text in wrong:

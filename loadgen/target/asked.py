@@ -74,7 +74,7 @@ class Asked:
         """Return whether the server takes a file of this kind."""
         known = self._taken.get(upload.media_type)
         if known is None:
-            known = self._create.reference_field is not None and kind_of(upload) in self._create.reference
+            known = self._create.reference_field is not None and upload.kind in self._create.reference
             self._taken[upload.media_type] = known
         return known
 
@@ -105,12 +105,6 @@ class Asked:
         names = self._create.fields
         sent = {names[key]: value for key, value in wished.items() if key in names and value is not None}
         return sent | ask.extra
-
-
-def kind_of(upload: Document) -> str:
-    """Return the kind of a file in the words of the target file."""
-    kind = upload.media_type.partition("/")[0]
-    return kind if kind in {"image", "video"} else "document"
 
 
 def nested(fields: dict[str, Scalar]) -> dict[str, Any]:

@@ -147,11 +147,6 @@ class Target:
         """Return whether jobs upload a file of this kind."""
         return self._asked.takes(upload)
 
-    def _take_no_documents(self) -> None:
-        """Upload no documents from now on; images and videos are still sent."""
-        kinds = tuple(kind for kind in self.file.create.reference if kind != "document")
-        self._asked = Asked(self.file.create.model_copy(update={"reference": kinds}), self.model)
-
     async def create(
         self,
         job: PlannedJob,
@@ -296,7 +291,6 @@ class Target:
             self.ours = manifest.code == "video_not_found"
             if not self.ours:
                 self.found.lacks("manifest", manifest.error or "an extension of this project")
-                self._take_no_documents()
 
     def _judge(self, reply: Reply[Any], *, last: bool = False) -> None:
         """Raise TargetError for no answer and for a refused key; 403 may be the answer to an unknown path, at first."""

@@ -135,3 +135,21 @@ def test_the_record_names_files_and_checksums_and_no_path(files: Path) -> None:
     given = check(document=SAMPLE).inputs.document_record()
     assert given is not None
     assert (given.name, given.sha256) == ("sample_paper.pdf", hashlib.sha256(SAMPLE.read_bytes()).hexdigest())
+
+
+def test_wishes_that_the_target_has_no_field_for_are_said(files: Path) -> None:
+    (files / "w.csv").write_text("prompt,num_frames,fps,extra.flow_shift\na,81,16,3\n")
+    (note,) = check(prompts=files / "w.csv").inputs.notes
+    assert note == (
+        "columns of w.csv that are not sent: fps, num_frames; the target names no field for them: add one to "
+        "create.fields of a target file, or use a column extra.NAME"
+    )
+    assert check(prompts=files / "w.csv", preset="reelbench").inputs.notes == ()
+
+
+def test_a_server_that_takes_json_only_takes_no_file(files: Path, tmp_path: Path) -> None:
+    target = tmp_path / "mine.yaml"
+    target.write_text("name: mine\ntitle: Mine\ncreate: {encoding: json, reference: [image]}\n")
+    assert mistakes(target_file=target, image=(files / "red.png",)) == [
+        "--image: uploads a file of the kind image, but the target mine takes no file"
+    ]

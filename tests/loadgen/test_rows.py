@@ -170,10 +170,10 @@ def test_a_file_that_is_not_there_and_one_that_is_no_file(tmp_path: Path) -> Non
 
 
 def test_the_number_of_rows_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(row_file, "MAX_PROMPTS", 3)
+    monkeypatch.setattr(row_file, "MAX_ROWS", 3)
     assert len(read_rows(write(tmp_path, "p.txt", "a\n" * 3), timed=False).rows) == 3
     assert mistakes(write(tmp_path, "p.txt", "a\n" * 4)) == [": has more than 3 rows; use a part of it"]
-    monkeypatch.setattr(row_file, "MAX_PROMPTS", 10_000)
+    monkeypatch.setattr(row_file, "MAX_ROWS", 10_000)
     monkeypatch.setattr(row_file, "MAX_BYTES", 2 * 2**20)
     big = ("x" * 1_000 + "\n") * 3_000
     assert mistakes(write(tmp_path, "big.csv", "prompt\n" + big))[-1] == ": is larger than 2 MiB; use a part of it"

@@ -44,7 +44,7 @@ def spec(**changes: Any) -> Any:
 async def driving(fake: Fake, name: str | None = None, ending: str = "") -> AsyncIterator[Bench]:
     """Serve a fake and yield a client for it, by a preset or by none."""
     file = load_preset(name) if name is not None else None
-    async with serving(fake), bench(fake.base + ending, server=file, model=MODEL, credentials=key_for(fake)) as b:
+    async with serving(fake), bench(fake.base + ending, None, server=file, model=MODEL, credentials=key_for(fake)) as b:
         yield b
 
 
@@ -100,7 +100,7 @@ async def test_a_single_manner_breaks_nothing(switch: str, preset: str | None) -
         file = load_preset(preset) if preset is not None else None
         if file is not None and ("url" in switch or switch == "content-base64"):
             file = file.model_copy(update={"content": file.content.model_copy(update={"source": None})})
-        async with bench(fake.base, server=file, model=MODEL, credentials=key_for(fake)) as b:
+        async with bench(fake.base, None, server=file, model=MODEL, credentials=key_for(fake)) as b:
             await b.target.check()
             jobs = [await b.run(spec(), index) for index in range(3)]
             left = {job.job_id for job in jobs if job.job_id is not None and not job.deleted}

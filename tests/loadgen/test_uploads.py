@@ -36,3 +36,10 @@ async def test_a_verbatim_prompt_is_sent_as_it_stands() -> None:
     async with serving(FakeTarget()) as fake, bench(fake.url) as b:
         await run(b, prompt="A red kite, 8 mm film", verbatim=True)
     assert fake.uploads[0]["prompt"] == "A red kite, 8 mm film"
+
+
+async def test_a_document_that_the_user_gives_is_sent_to_a_server_of_which_nothing_is_known() -> None:
+    async with serving(FakeTarget()) as fake, bench(fake.url) as b:
+        await b.target.check()
+        await run(b)
+    assert fake.uploads[0]["file"][0] == "paper.txt"
