@@ -114,6 +114,7 @@ REASONS = (
         "needs a Redis; tests/loadgen/test_replicas.py runs it",
         parses,
     ),
+    Reason(r".+ --allow-commands", "runs a command of the reader's", parses),
     Reason(r"source \.venv/bin/activate", "the tests run in an environment already", lambda _: None),
 )
 
