@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from reelbench.loadgen.allowed_faults import directory_of, fault_errors, secret_variables
-from reelbench.loadgen.document import Document, DocumentError, read_document
+from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
+from reelbench.loadgen.inputs import Inputs, read_inputs
 from reelbench.loadgen.option_line import Options
-from reelbench.loadgen.plan.scenario import PROFILES, Profile, Scenario
-from reelbench.loadgen.plan.scenario_file import ScenarioError, load_folder
+from reelbench.loadgen.plan import quantity
+from reelbench.loadgen.plan.quantity import QuantityError
+from reelbench.loadgen.plan.replay import REPLAY, replay
+from reelbench.loadgen.plan.row_file import RowFileError
+from reelbench.loadgen.plan.scenario import DIMENSIONS, MLPERF_LIKE, PROFILES, Profile, Scenario
+from reelbench.loadgen.plan.scenario_file import FOLDER, MLPERF_FOLDER, ScenarioError, load_folder
+from reelbench.loadgen.record.address import shown_url, without_user
 from reelbench.loadgen.record.journal import occupied
-from reelbench.loadgen.target.target_file import TargetFile, TargetFileError, load_preset, load_target_file
+from reelbench.loadgen.target.access import AccessError, filled, parse_headers, resolve, root_url
+from reelbench.loadgen.target.target_file import (
+    Access,
+    Create,
+    TargetFile,
+    TargetFileError,
+    load_preset,
+    load_target_file,
+)
+from reelbench.loadgen.videos.check import DEFAULT_CHECKS
 
 LONGEST_JOB = 86_400
 SHORTEST_POLL, LONGEST_POLL = 0.01, 600
+
+MOST_REST = 600.0
+"""Seconds; also the limit of a scenario file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,27 +48,43 @@ class Settings:
     """None: the replicas agree on one."""
     scenarios: Sequence[Scenario]
     profile: Profile
+    """Source of the sizes."""
     seed: int
     target: str
-    document: Document
+    """Base URL of the server, without user and password and without the ``/v1`` that the paths begin with."""
+    inputs: Inputs
     providers: str | None = None
     """Base URL of the mock providers, whose faults scenarios control; None: no mock providers."""
     named: bool = False
     """Whether the user named the scenarios; impossible scenarios of a default choice are left out."""
     rendezvous: str | None = None
     """URL of the store that coordinates replicas; None: this generator runs the whole plan."""
+    credentials: Credentials = NO_CREDENTIALS
+    """What the target gets with each request; all secrets are in it."""
     directory: Path = Path()
     """Folder in which the commands of faults run: that of the scenario files."""
     secret_variables: frozenset[str] = frozenset()
     """Environment variables that hold a secret, regardless of their names."""
     server: TargetFile | None = None
     """How to speak to the target; None: a target of which nothing is said, whose manners are found out."""
+    rest: float = 0.0
+    """Least seconds without load around each case."""
     model: str | None = None
     """Model that every job names; None: that of the target file, if it has one."""
     time_limit: float | None = None
     """Seconds until a job is given up; None: as the target file or the scenario says."""
     poll_interval: float | None = None
     """Seconds between two polls; None: as the target file or the scenario says."""
+    profile_name: str = ""
+    """The profile as the user named it; empty: as `profile`."""
+    objectives: Mapping[str, float] = field(default_factory=dict)
+    """Objectives of this run: SLI id to value in base units."""
+    budget: float | None = None
+    """Seconds for the whole load; None: the profile alone decides."""
+    check_videos: int | None = DEFAULT_CHECKS
+    """Most downloaded files of a case that are opened; None: all."""
+    keep_videos: int = 0
+    """Files of a case that are kept."""
 
 
 class OptionsError(Exception):
@@ -67,34 +102,40 @@ def check_options(
     *,
     providers: str | None = None,
     rendezvous: str | None = None,
+    environment: Mapping[str, str] = os.environ,
 ) -> Settings:
-    """Check all options and return them as settings.
+    """Check all options and return them as settings; the environment has the secrets and the proxies.
 
     Raises:
         OptionsError: with all mistakes.
     """
     errors: list[str] = []
     scenarios = _scenarios(options, errors)
-    chosen: Profile | None = next((known for known in PROFILES if known == options.profile), None)
-    if chosen is None:
-        errors.append(f"--profile: {options.profile!r} is unknown; use {', '.join(PROFILES)}")
+    chosen = _profile(options, errors)
     errors += _name_errors(run_id, rendezvous)
-    errors += fault_errors(scenarios, options, rendezvous)
+    if rendezvous is not None and options.budget is not None:
+        errors.append("--budget: does not go with --rendezvous, whose replicas share one plan; leave it out")
     if options.seed < 0:
         errors.append(f"--seed: is {options.seed}; use 0 or more")
+    if options.rest is not None and not 0 <= options.rest <= MOST_REST:
+        errors.append(f"--rest: is {options.rest:g}; use 0 to {MOST_REST:g} seconds")
     server = _server(options, errors)
     errors += _manner_errors(options, server)
-    target = _target(options, server, errors)
+    target = _target(options, server, environment, errors)
+    errors += fault_errors(scenarios, options, rendezvous)
+    objectives = _objectives(options, server, errors)
+    budget = _budget(options, errors)
+    providers = _filled(providers, environment, "--providers", errors)
+    rendezvous = _filled(rendezvous, environment, "--rendezvous", errors)
+    checks = _checks(options, errors)
     if providers is not None and not is_base_url(providers):
-        errors.append(f"--providers: {providers!r} is not a base URL; write it like http://127.0.0.1:9000")
+        errors.append(f"--providers: {shown_url(providers)!r} is not a base URL; write it like http://127.0.0.1:9000")
     if (name := occupied(run_dir)) is not None:
         errors.append(f"--run-dir: {run_dir} already holds a run ({name}); choose another folder")
     elif run_dir.exists() and not run_dir.is_dir():
         errors.append(f"--run-dir: {run_dir} is a file; choose a folder")
-    try:
-        upload = read_document(options.document)
-    except DocumentError as error:
-        errors.append(f"--document: {error}")
+    inputs = read_inputs(options, server, errors)
+    scenarios = _with_replay(scenarios, inputs, options, server, errors)
     if errors or chosen is None or target is None:
         raise OptionsError(errors)
     return Settings(
@@ -102,25 +143,76 @@ def check_options(
         run_id=run_id,
         scenarios=scenarios,
         profile=chosen,
+        profile_name=options.profile,
         seed=options.seed,
-        target=target.rstrip("/"),
-        document=upload,
+        target=target[0],
+        credentials=target[1],
+        inputs=inputs,
         providers=providers,
-        named=bool(options.scenario),
+        named=bool(options.scenario or options.arrivals),
         rendezvous=rendezvous,
         directory=directory_of(options),
         secret_variables=secret_variables(options, server),
         server=server,
+        rest=options.rest or 0.0,
         model=options.model,
         time_limit=options.time_limit,
         poll_interval=options.poll_interval,
+        objectives=objectives,
+        budget=budget,
+        check_videos=checks,
+        keep_videos=options.keep_videos,
     )
+
+
+def _profile(options: Options, errors: list[str]) -> Profile | None:
+    """Return the profile that has the sizes of the run."""
+    if options.profile == MLPERF_LIKE:
+        return "standard"
+    if (found := next((known for known in PROFILES if known == options.profile), None)) is None:
+        errors.append(f"--profile: {options.profile!r} is unknown; use {', '.join((*PROFILES, MLPERF_LIKE))}")
+    return found
+
+
+def check_access(
+    options: Options, environment: Mapping[str, str] = os.environ
+) -> tuple[str, Credentials, TargetFile | None]:
+    """Check the options about the server alone; return base URL, credentials and target file.
+
+    Raises:
+        OptionsError: with all mistakes.
+    """
+    errors: list[str] = []
+    server = _server(options, errors)
+    target = _target(options, server, environment, errors)
+    if errors or target is None:
+        raise OptionsError(errors)
+    return *target, server
+
+
+def target_access(options: Options, server: TargetFile | None) -> Access:
+    """Return the access of the target file with what the command line replaces.
+
+    Raises:
+        AccessError: a header of the command line has no name.
+    """
+    access = server.access if server is not None else Access()
+    given = parse_headers(options.header)
+    names = {name.lower() for name in given}
+    kept = {name: value for name, value in access.headers.items() if name.lower() not in names}
+    files = {"ca_file": options.ca_file, "client_cert": options.client_cert, "client_key": options.client_key}
+    changes: dict[str, object] = {name: str(path) for name, path in files.items() if path is not None}
+    if options.api_key_env is not None:
+        changes["api_key_env"] = options.api_key_env
+    if options.insecure:
+        changes["insecure"] = True
+    return access.model_copy(update=changes | {"headers": kept | given})
 
 
 def _scenarios(options: Options, errors: list[str]) -> list[Scenario]:
     """Return the scenarios that the options name; without names those of the user's folder, or all."""
     try:
-        built_in = load_folder()
+        built_in = load_folder(MLPERF_FOLDER if options.profile == MLPERF_LIKE else FOLDER)
     except ScenarioError as error:
         errors += error.errors
         return []
@@ -132,6 +224,23 @@ def _scenarios(options: Options, errors: list[str]) -> list[Scenario]:
     errors += [f"--scenario: {name!r} is unknown; use {', '.join(known)}" for name in unknown]
     errors += [f"--scenario: {name!r} is given more than once; give it once" for name in _repeated(names)]
     return [known[name] for name in names or own or built_in if name in known]
+
+
+def _with_replay(
+    scenarios: list[Scenario], inputs: Inputs, options: Options, server: TargetFile | None, errors: list[str]
+) -> list[Scenario]:
+    """Return the scenarios that the user named and the replay of the trace; without a trace the scenarios alone."""
+    if inputs.workload.arrivals is None:
+        return scenarios
+    named = scenarios if options.scenario or options.scenarios else []
+    if any(scenario.name == REPLAY for scenario in named):
+        errors.append(f"--arrivals: the name {REPLAY!r} of its scenario is taken; rename the scenario file")
+    try:
+        found = replay(inputs.workload, options.time_limit or (server.pace.time_limit if server is not None else None))
+    except RowFileError as error:
+        errors += [f"--arrivals: {line}" for line in error.errors]
+        return named
+    return sorted([*named, found], key=lambda scenario: DIMENSIONS.index(scenario.dimension))
 
 
 def _own_scenarios(folder: Path, built_in: Mapping[str, Scenario], errors: list[str]) -> dict[str, Scenario] | None:
@@ -149,14 +258,66 @@ def _own_scenarios(folder: Path, built_in: Mapping[str, Scenario], errors: list[
     return own if not taken else None
 
 
-def _target(options: Options, server: TargetFile | None, errors: list[str]) -> str | None:
-    """Return the base URL of the target."""
-    target = options.target or (server.base_url if server is not None else None)
-    if target is None:
+def _target(
+    options: Options, server: TargetFile | None, environment: Mapping[str, str], errors: list[str]
+) -> tuple[str, Credentials] | None:
+    """Return the base URL of the target and the credentials; the command line replaces what the target file says."""
+    given = options.target or (server.base_url if server is not None else None)
+    if given is None:
         errors.append("--target: is missing; give the base URL of the server, such as http://127.0.0.1:8000")
-    elif not is_base_url(target):
-        errors.append(f"--target: {target!r} is not a base URL; write it like http://127.0.0.1:8000")
-    return target
+        return None
+    target = _filled(given, environment, "--target", errors)
+    if target is None:
+        return None
+    if not is_base_url(target) or "@" in urlsplit(target).path:
+        errors.append(f"--target: {without_user(target)!r} is not a base URL; write it like http://127.0.0.1:8000")
+        return None
+    try:
+        return resolve(
+            root_url(target, (server.create if server is not None else Create()).path),
+            target_access(options, server),
+            environment,
+        )
+    except AccessError as error:
+        errors += error.errors
+        return None
+
+
+def _filled(text: str | None, environment: Mapping[str, str], option: str, errors: list[str]) -> str | None:
+    """Return the value of an option with the environment variables that it names; None: not given, or one is unset."""
+    try:
+        return None if text is None else filled(text, environment, option)
+    except AccessError as error:
+        errors += error.errors
+        return None
+
+
+def _objectives(options: Options, server: TargetFile | None, errors: list[str]) -> dict[str, float]:
+    """Return the objectives of the target file, replaced by those of the options."""
+    found = dict(server.objectives) if server is not None else {}
+    given: set[str] = set()
+    for text in options.objective:
+        try:
+            name, value = quantity.objective(text)
+        except QuantityError as error:
+            errors.append(f"--objective: {text!r}: {error}")
+            continue
+        if name in given:
+            errors.append(f"--objective: {name} is given more than once; give it once")
+        given.add(name)
+        found[name] = value
+    return found
+
+
+def _budget(options: Options, errors: list[str]) -> float | None:
+    """Return the seconds of the budget; None without one."""
+    if options.budget is None:
+        return None
+    try:
+        return quantity.seconds(options.budget)
+    except QuantityError as error:
+        errors.append(f"--budget: {options.budget!r}: {error}")
+        return None
 
 
 def _server(options: Options, errors: list[str]) -> TargetFile | None:
@@ -188,6 +349,21 @@ def _manner_errors(options: Options, server: TargetFile | None) -> list[str]:
     return errors
 
 
+def _checks(options: Options, errors: list[str]) -> int | None:
+    """Return the most files of a case that are opened; None: all."""
+    if options.keep_videos < 0:
+        errors.append(f"--keep-videos: is {options.keep_videos}; use 0 or more")
+    given = options.check_videos
+    if given is None:
+        return DEFAULT_CHECKS
+    if given == "all":
+        return None
+    if not (given.isascii() and given.isdecimal()):
+        errors.append(f"--check-videos: {given!r} is no number of videos; use 0 or more, or all")
+        return DEFAULT_CHECKS
+    return int(given)
+
+
 def is_base_url(text: str) -> bool:
     """Return whether a text is an http or https URL with a host and without query and fragment."""
     try:
@@ -205,7 +381,7 @@ def _name_errors(run_id: str | None, rendezvous: str | None) -> list[str]:
     if run_id is not None and not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", run_id):
         errors.append("--run-id: use 1 to 64 letters, digits and _ . : -")
     if rendezvous is not None and not re.match(r"(redis|rediss|unix)://.", rendezvous):
-        errors.append(f"--rendezvous: {rendezvous!r} is no store; write it like redis://127.0.0.1:6379/0")
+        errors.append(f"--rendezvous: {shown_url(rendezvous)!r} is no store; write it like redis://127.0.0.1:6379/0")
     return errors
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from reelbench import CHECKOUT
+from reelbench.loadgen.record.address import shown_url
 from reelbench.stack.endpoints import LOADGEN, PROVIDERS, SERVICE, Endpoints
 
 NO_TELEMETRY: Final = {"OTEL_SDK_DISABLED": "true", "OTEL_METRICS_EXPORTER": "none", "OTEL_TRACES_EXPORTER": "none"}
@@ -41,6 +42,28 @@ def module_command(module: str, *arguments: str) -> list[str]:
     """Return the command line that runs a module of this package; its working directory must be `HOME`."""
     # In site-packages, -P keeps the working directory from shadowing the standard library.
     return [sys.executable, *(["-P"] if CHECKOUT is None else []), "-m", f"reelbench.{module}", *arguments]
+
+
+def hand_over(addresses: Mapping[str, str | None]) -> tuple[list[str], dict[str, str]]:
+    """Return the options with these addresses, and the environment that has the passwords of the addresses.
+
+    The command line of a process can be read by every user of the machine, so an address with a password is named there
+    by its variable only.
+
+    Args:
+        addresses: Option to its address; None: the option is left out.
+    """
+    words, environment = [], {}
+    for option, url in addresses.items():
+        if url is None:
+            continue
+        if shown_url(url) == url:
+            words += [option, url]
+            continue
+        variable = f"REELBENCH_{option.strip('-').upper()}"
+        words += [option, f"${{{variable}}}"]
+        environment[variable] = url
+    return words, environment
 
 
 def scraped_telemetry(port: int) -> dict[str, str]:

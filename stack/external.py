@@ -12,6 +12,7 @@ from typing import Self
 import msgspec
 
 from reelbench import HOME
+from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.record.run_files import SCHEMA_VERSION, TRACES_DIR
 from reelbench.loadgen.record.stack import ComponentRecord, PrometheusRecord, StackRecord, write_stack
 from reelbench.stack import dotenv, http, readiness
@@ -112,7 +113,7 @@ class ExternalRun:
 
     @property
     def target(self) -> str:
-        """Base URL of the service under test."""
+        """Base URL of the service under test, with its password if it has one."""
         return self._stack.addresses.service
 
     @property
@@ -130,8 +131,11 @@ class ExternalRun:
         """Base URL of Prometheus."""
         return self._stack.addresses.prometheus
 
-    def start_loadgen(self, arguments: Sequence[str]) -> Child:
-        """Start ``python -m reelbench.loadgen`` with these arguments; telemetry goes to the Collector."""
+    def start_loadgen(self, arguments: Sequence[str], secrets: Mapping[str, str] | None = None) -> Child:
+        """Start ``python -m reelbench.loadgen`` with these arguments; telemetry goes to the Collector.
+
+        Secrets are variables for the environment of this process alone.
+        """
         keeps_traces = bool(self._stack.addresses.tempo)
         return self._processes.start(
             LOADGEN,
@@ -142,7 +146,8 @@ class ExternalRun:
                 self._stack.interval,
                 self._inherited,
                 also_to_file=not keeps_traces,
-            ),
+            )
+            | dict(secrets or {}),
             directory=HOME,
             stdout=None if keeps_traces else self._run_dir / TRACES_DIR / f"{LOADGEN}.jsonl",
         )
@@ -165,18 +170,18 @@ class ExternalRun:
             schema_version=SCHEMA_VERSION,
             kind="external",
             components=(
-                ComponentRecord(name=SERVICE, url=addresses.service, version=None),
+                ComponentRecord(name=SERVICE, url=shown_url(addresses.service), version=None),
                 ComponentRecord(name=PROVIDERS, url=None, version=None),
                 ComponentRecord(name=LOADGEN, url=None, version=version()),
             ),
             prometheus=PrometheusRecord(
-                url=addresses.prometheus,
+                url=shown_url(addresses.prometheus),
                 version=self._stack.prometheus_version,
                 data_dir=None,
                 scrape_interval=float(self._stack.interval),
             ),
-            traces_url=addresses.tempo or None,
-            grafana_url=addresses.grafana or None,
+            traces_url=shown_url(addresses.tempo) or None,
+            grafana_url=shown_url(addresses.grafana) or None,
             settled_at=settled.instant if settled else None,
             settled=bool(settled and settled.complete),
         )
@@ -219,16 +224,17 @@ def find_external(
     except StackError as error:
         if named:
             raise
-        report(f"Not using what runs at {addresses.service} and {addresses.prometheus}: {error}")
+        places = f"{shown_url(addresses.service)} and {shown_url(addresses.prometheus)}"
+        report(f"Not using what runs at {places}: {error}")
         return None
     if missing := _missing(addresses):
         raise StackError(
-            f"The stack at {addresses.service} is not complete: there is no {' and no '.join(missing)}; "
+            f"The stack at {shown_url(addresses.service)} is not complete: there is no {' and no '.join(missing)}; "
             "start them (docker compose up -d --wait) or end the stack (docker compose down)."
         )
     if addresses.grafana and not readiness.answers(f"{addresses.grafana}/api/health"):
         if environment.get("GRAFANA_URL"):
-            where = f"{addresses.grafana} (GRAFANA_URL)"
+            where = f"{shown_url(addresses.grafana)} (GRAFANA_URL)"
             report(f"warning: no Grafana answers at {where}; the run goes on without its annotations")
         addresses = dataclasses.replace(addresses, grafana="")
     return ExternalStack(addresses, build, int(settings["INTERVAL"]))
@@ -253,10 +259,10 @@ def check(service: str, prometheus: str, *, first_metrics: float = _FIRST_METRIC
     try:
         if not answer.ok or msgspec.json.decode(answer.body, type=_Videos).object != "list":
             raise StackError(
-                f"{service} does not list videos (status {answer.status}); set SERVICE_URL to the service."
+                f"{shown_url(service)} does not list videos (status {answer.status}); set SERVICE_URL to the service."
             )
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise StackError(f"{service} is not a service of videos; set SERVICE_URL to the service.") from error
+        raise StackError(f"{shown_url(service)} is not a service of videos; set SERVICE_URL to the service.") from error
     build = _build(prometheus)
 
     def look() -> bool | None:
@@ -264,7 +270,8 @@ def check(service: str, prometheus: str, *, first_metrics: float = _FIRST_METRIC
 
     readiness.poll(
         look,
-        f"metrics of the service in the Prometheus at {prometheus}; is it the one that collects from {service}?",
+        f"metrics of the service in the Prometheus at {shown_url(prometheus)}; is it the one that collects from "
+        f"{shown_url(service)}?",
         deadline=first_metrics,
         interval=0.5,
     )
@@ -276,7 +283,9 @@ def _build(prometheus: str) -> str:
     try:
         return msgspec.json.decode(answer.body, type=_BuildInfo).data.version
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise StackError(f"{prometheus} is not a Prometheus; set PROMETHEUS_URL to the one that is.") from error
+        raise StackError(
+            f"{shown_url(prometheus)} is not a Prometheus; set PROMETHEUS_URL to the one that is."
+        ) from error
 
 
 def _answers_prometheus(url: str) -> bool:
@@ -291,11 +300,11 @@ def _missing(addresses: Addresses) -> list[str]:
     """Return the parts other than service and Prometheus that do not answer, with their addresses."""
     missing = []
     if addresses.tempo and not readiness.answers(f"{addresses.tempo}/ready"):
-        missing.append(f"Tempo that is ready at {addresses.tempo} (TEMPO_URL)")
+        missing.append(f"Tempo that is ready at {shown_url(addresses.tempo)} (TEMPO_URL)")
     try:
         receives = http.get(f"{addresses.collector}/v1/metrics", timeout=_TIMEOUT).status in _RECEIVER
     except StackError:
         receives = False
     if not receives:
-        missing.append(f"Collector at {addresses.collector} (OTEL_EXPORTER_OTLP_ENDPOINT)")
+        missing.append(f"Collector at {shown_url(addresses.collector)} (OTEL_EXPORTER_OTLP_ENDPOINT)")
     return missing

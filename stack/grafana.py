@@ -10,6 +10,7 @@ import requests
 from grafana_client import GrafanaApi
 from grafana_client.client import GrafanaException
 
+from reelbench.loadgen.record.address import shown_url
 from reelbench.stack.http import may_use_proxy
 
 _TIMEOUT = 2.0
@@ -78,7 +79,7 @@ class Grafana:
             self._written[key] = (number, region)
 
     def _give_up(self, reason: str) -> None:
-        self._warn(f"warning: no annotations in the Grafana at {self._url}: {reason}; the run goes on")
+        self._warn(f"warning: no annotations in the Grafana at {shown_url(self._url)}: {reason}; the run goes on")
         self._close()
 
     def _close(self) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 import requests
 
+from reelbench.loadgen.record.address import shown_url
 from reelbench.stack.errors import StackError
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -42,7 +43,9 @@ def get(url: str, *, timeout: float, **parameters: str) -> Answer:
             answer = session.get(url, params=parameters, timeout=timeout)
             return Answer(answer.status_code, answer.content)
     except requests.RequestException as error:
-        raise StackError(f"{url} does not answer ({_reason(error)}); check the address and that it runs.") from error
+        raise StackError(
+            f"{shown_url(url)} does not answer ({reason(error)}); check the address and that it runs."
+        ) from error
 
 
 def query(prometheus_url: str, expression: str, *, at: float | None = None, timeout: float) -> list[dict[str, Any]]:
@@ -56,7 +59,9 @@ def query(prometheus_url: str, expression: str, *, at: float | None = None, time
     try:
         decoded = msgspec.json.decode(answer.body, type=_QueryAnswer)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise StackError(f"{prometheus_url} does not answer like Prometheus: {error}; check the address.") from error
+        raise StackError(
+            f"{shown_url(prometheus_url)} does not answer like Prometheus: {error}; check the address."
+        ) from error
     if decoded.data is None:
         raise StackError(f"Prometheus refused the query {expression!r}: {decoded.error}.")
     return decoded.data.result
@@ -76,10 +81,10 @@ def stream(url: str, *, timeout: float) -> Iterator[Iterator[bytes]]:
             session.get(url, stream=True, timeout=timeout, headers={"Accept-Encoding": "identity"}) as answer,
         ):
             if answer.status_code != _OK:
-                raise StackError(f"{url} answered {answer.status_code}.")
+                raise StackError(f"{shown_url(url)} answered {answer.status_code}.")
             yield answer.iter_content(_CHUNK)
     except requests.RequestException as error:
-        raise StackError(f"{url} could not be fetched ({_reason(error)}).") from error
+        raise StackError(f"{shown_url(url)} could not be fetched ({reason(error)}).") from error
 
 
 class _QueryData(msgspec.Struct):
@@ -103,7 +108,7 @@ def may_use_proxy(url: str) -> bool:
     return urlsplit(url).hostname not in _LOOPBACK
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """Return the first cause in the chain of errors, such as "Connection refused"."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause

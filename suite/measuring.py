@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from reelbench.exit_code import ExitCode
+from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.record.jobs import read_jobs
 from reelbench.loadgen.record.run import RunRecord, RunState, read_run
-from reelbench.loadgen.record.run_files import RUN_FILE, RecordError
+from reelbench.loadgen.record.run_files import RUN_FILE, SLIS_FILE, RecordError
 from reelbench.loadgen.record.stack import read_stack
+from reelbench.loadgen.target.access import API_KEY_ENV
 from reelbench.loadgen.target.target import TargetError
 from reelbench.reporting.catalogue.prices import PricesError
 from reelbench.reporting.catalogue.sli_file import CatalogueError
@@ -28,11 +30,13 @@ from reelbench.reporting.publish import DEFAULT, PAGE
 from reelbench.reporting.results.annotations import Region, regions
 from reelbench.stack.binaries import find_prometheus
 from reelbench.stack.embedded import LOGS_DIR, EmbeddedStack, check_installed
-from reelbench.stack.errors import StackError
+from reelbench.stack.environment import hand_over
+from reelbench.stack.errors import NotMetricsError, StackError
 from reelbench.stack.external import ExternalRun, ExternalStack
 from reelbench.stack.grafana import Grafana
 from reelbench.stack.processes import Child, Forwarding
 from reelbench.stack.readiness import TelemetryEnd
+from reelbench.stack.server_metrics import NO_METRICS, ServerMetrics, await_samples
 
 FAILURES = (CatalogueError, PricesError, StackError, TargetError, QueryError, RecordError, OSError)
 """The errors that end a run; any other is a mistake in this program."""
@@ -43,7 +47,7 @@ class Stack(Protocol):
 
     @property
     def target(self) -> str:
-        """Base URL of the service under test."""
+        """Base URL of the service under test, with its password if it has one."""
 
     @property
     def providers(self) -> str | None:
@@ -57,8 +61,11 @@ class Stack(Protocol):
     def grafana_url(self) -> str | None:
         """Base URL of Grafana; None without a Grafana."""
 
-    def start_loadgen(self, arguments: Sequence[str]) -> Child:
-        """Start ``python -m reelbench.loadgen`` with these arguments, in a session of its own."""
+    def start_loadgen(self, arguments: Sequence[str], secrets: Mapping[str, str] | None = None) -> Child:
+        """Start ``python -m reelbench.loadgen`` with these arguments, in a session of its own.
+
+        Secrets are variables for the environment of this process alone.
+        """
 
     def await_telemetry(self, after: float) -> TelemetryEnd:
         """Wait until Prometheus has metrics of every component from after that Unix time, and record the result."""
@@ -80,7 +87,11 @@ class Load:
     arguments: tuple[str, ...]
     """Command line of the load generator, without the run and the target."""
     target: ExternalStack | str | None
-    """The stack that was found, or the base URL of a service; None: the embedded stack."""
+    """The stack that was found, or the base URL of a service, with its password; None: the embedded stack."""
+    server: ServerMetrics = NO_METRICS
+    """The metrics of a server that is not ours."""
+    slis: Path | None = None
+    """File with indicators of the user; it was checked."""
     charts: bool
     forwarding: Forwarding
     say: Callable[[str], None]
@@ -132,13 +143,18 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
     say = load.say
     begun = time.monotonic()
     with _stack_for(load, run_dir, environment) as stack, _shown_in(stack, say) as grafana:
-        say(f"stack ready in {time.monotonic() - begun:.1f} s: {stack.target}, Prometheus {stack.prometheus_url}")
+        places = f"{shown_url(stack.target)}, Prometheus {shown_url(stack.prometheus_url)}"
+        say(f"stack ready in {time.monotonic() - begun:.1f} s: {places}")
         if stack.grafana_url:
-            say(f"live: {live_run(stack.grafana_url, run_dir.name, time.time(), None)}")
+            say(f"live: {live_run(shown_url(stack.grafana_url), run_dir.name, time.time(), None)}")
         begun = time.monotonic()
         arguments = ["run", "--run-dir", str(run_dir.resolve()), "--run-id", run_dir.name, *load.arguments]
-        providers = ["--providers", stack.providers] if stack.providers else []
-        child = stack.start_loadgen([*arguments, "--target", stack.target, *providers])
+        if load.slis is not None:
+            shutil.copyfile(load.slis, run_dir / SLIS_FILE)
+        addresses, secrets = hand_over({"--target": stack.target, "--providers": stack.providers})
+        if not isinstance(load.target, str):
+            secrets[API_KEY_ENV] = ""  # the key of another server is not for the service of this project
+        child = stack.start_loadgen([*arguments, *addresses], secrets)
         with load.forwarding.to(child):
             run = _ended_run(run_dir, child, lambda run: _annotate(grafana, regions(run)))
         if run is None:
@@ -153,8 +169,10 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
         for trouble in stack.troubles():
             say(f"warning: {trouble}")
         _await_traces(run_dir, say)
+        await_samples(load.server, run.ended or time.time())
         begun = time.monotonic()
-        exported = export(run_dir, stack.prometheus_url, charts=load.charts, formats=DEFAULT)
+        theirs = load.server.series[0].url if load.server.series else None
+        exported = export(run_dir, stack.prometheus_url, theirs=theirs, charts=load.charts, formats=DEFAULT)
         _annotate(grafana, regions(run, exported.verdicts, exported.status))
     for line in exported.summary:
         load.show(line)
@@ -171,7 +189,11 @@ def _stack_for(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Sta
     if load.target is None:
         check_installed()
     return EmbeddedStack(
-        run_dir, prometheus=find_prometheus(report=load.say), target=load.target, environment=environment
+        run_dir,
+        prometheus=find_prometheus(report=load.say),
+        target=load.target,
+        server=load.server,
+        environment=environment,
     )
 
 
@@ -228,6 +250,8 @@ def explain(error: Exception, runs: Path) -> tuple[ExitCode, Sequence[str]]:
     match error:
         case CatalogueError() | PricesError():
             return ExitCode.USAGE, error.errors
+        case NotMetricsError():
+            return ExitCode.USAGE, [str(error)]
         case OSError():
             where = error.filename or runs
             cure = "make room, or choose another --runs"

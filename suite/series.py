@@ -12,6 +12,7 @@ from pathlib import Path
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.control.admin_client import AdminClient, AdminError
 from reelbench.loadgen.plan.scenario import Toggles
+from reelbench.loadgen.record.address import shown_url
 from reelbench.reporting.compare.folders import ABLATION_SUFFIX, REPEAT_SUFFIX
 from reelbench.stack.errors import StackError
 from reelbench.stack.external import ExternalStack
@@ -92,9 +93,11 @@ async def _toggle(url: str, toggles: Mapping[str, bool]) -> dict[str, bool]:
             after = await controls.set_toggles(toggles)
         except AdminError as error:
             cure = "start it with SERVICE_ADMIN=true, or use --embedded"
-            raise StackError(f"The service at {url} cannot change its toggles ({error}); {cure}.") from error
+            raise StackError(f"The service at {shown_url(url)} cannot change its toggles ({error}); {cure}.") from error
     if wrong := [name for name, on in toggles.items() if after.get(name) is not on]:
-        raise StackError(f"The service at {url} left {', '.join(wrong)} as before; restart it and run again.")
+        raise StackError(
+            f"The service at {shown_url(url)} left {', '.join(wrong)} as before; restart it and run again."
+        )
     return {name: before[name] for name in toggles}
 
 

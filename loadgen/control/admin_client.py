@@ -13,10 +13,15 @@ import aiohttp
 import msgspec
 
 from reelbench.loadgen.control.side import Applied, FaultState, SideError
+from reelbench.loadgen.http.aiohttp import open_session
+from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
 from reelbench.loadgen.plan.fault_plan import PlannedFault
+from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.target.api import ErrorEnvelope
 
 TIMEOUT_SECONDS = 5.0
+_TIMEOUT = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+CONNECTIONS = 100
 
 T = TypeVar("T")
 
@@ -108,12 +113,13 @@ class AdminClient:
     All methods raise AdminError.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, credentials: Credentials = NO_CREDENTIALS) -> None:
         self.url = url.rstrip("/")
+        self._credentials = credentials
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS))
+        self._session = open_session(self.url, self._credentials, CONNECTIONS)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -165,12 +171,18 @@ class AdminClient:
         body: NewFaults | dict[str, bool] | None = None,
     ) -> T:
         assert self._session is not None, "use AdminClient as a context manager"
-        place = f"{method} {self.url}{path}"
+        place = f"{method} {shown_url(self.url)}{path}"
         data = None if body is None else msgspec.json.encode(body)
         headers = {"Content-Type": "application/json"} if data is not None else None
         try:
             async with self._session.request(
-                method, self.url + path, params=query, data=data, headers=headers, allow_redirects=False
+                method,
+                self.url + path,
+                params=query,
+                data=data,
+                headers=headers,
+                allow_redirects=False,
+                timeout=_TIMEOUT,
             ) as response:
                 answer = await response.read()
         except (aiohttp.ClientError, OSError, ValueError) as error:

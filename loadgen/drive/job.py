@@ -166,6 +166,7 @@ class JobRunner:
             cancel_sent=state.cancel_sent,
             leftover=state.leftover,
             released=admitted,
+            reference=planned.reference,
             slow_client=planned.send_rate is not None or planned.read_rate is not None,
             reported=state.reported,
             ended=state.ended,

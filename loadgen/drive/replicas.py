@@ -19,6 +19,8 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, WatchError
 
+from reelbench.loadgen.record.address import shown_url
+
 QUIET = 4.0
 """Seconds without a new replica after which the meeting is closed; compose starts all replicas within one."""
 ALIVE = 10
@@ -153,7 +155,7 @@ async def join(
             await store.aclose()
         if isinstance(error, RedisError | ValueError):
             raise ReplicaError(
-                f"the store {url} in which the replicas meet does not answer ({error}); check --rendezvous"
+                f"the store {shown_url(url)} in which the replicas meet does not answer ({error}); check --rendezvous"
             ) from error
         raise
     if place is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from reelbench.loadgen.plan.scenario import Case, Profile, Scenario
 from reelbench.loadgen.record.journal import Journal
 from reelbench.loadgen.record.run import CaseRecord, RunState
 from reelbench.loadgen.target.target import Target
+from reelbench.loadgen.videos.check import VideoCheck
 
 IDLE_SAMPLES = 3
 """Minimum samples of each gauge in an idle case."""
@@ -55,6 +57,12 @@ class Runner:
     observer: Observer
     interval: float = 0.0
     """Seconds between two samples of a gauge in this stack."""
+    rest: float = 0.0
+    """Seconds without load also before the warm-up of a case, so that the metrics of the server show it apart."""
+    deadline: float = math.inf
+    """Unix time after which no case begins: the end of the time budget."""
+    videos: VideoCheck | None = None
+    """Check of the downloaded files of a case after its window; None: no file is checked."""
     replica: Replica | None = None
     """Set when other load generators run the rest of the plan; the first of them controls faults and toggles."""
     proxied: JobRunner | None = None
@@ -74,7 +82,7 @@ class Runner:
         self.head.begin(await self.observer.toggles())
         try:
             for position, scenario in enumerate(scenarios):
-                if self.stop.requested.is_set():
+                if self.stop.requested.is_set() or self._over(scenario.name):
                     break
                 await self._run_scenario(position, scenario)
         except BaseException:
@@ -88,10 +96,12 @@ class Runner:
         self.head.update_scenario(position, state=RunState.RUNNING, started=started)
         try:
             for number, case in enumerate(scenario.cases):
-                if self.stop.requested.is_set():
+                if self.stop.requested.is_set() or self._over(f"{scenario.name} {case.name}"):
                     break
                 ended = await self._run_case(scenario, case, self.head.case(position, number))
                 self.head.update_case(position, number, ended)
+                if self.videos is not None:
+                    await run_unless(self.stop.aborted, self.videos.run())
             await self._cool_down(scenario)
         except BaseException:
             self.head.update_scenario(position, state=RunState.FAILED, ended=self.clock.now())
@@ -106,6 +116,13 @@ class Runner:
 
     def _state(self) -> RunState:
         return RunState.INTERRUPTED if self.stop.requested.is_set() else RunState.COMPLETED
+
+    def _over(self, place: str) -> bool:
+        """Return whether the time budget is over, and tell the user where the run ends."""
+        if self.clock.now() < self.deadline:
+            return False
+        self.view.say(f"the time budget is over before {place}: the rest of the plan is not run")
+        return True
 
     async def _run_case(self, scenario: Scenario, case: Case, record: CaseRecord) -> CaseRecord:
         planned = share_of(self.plan, scenario, case, self.share)
@@ -125,6 +142,8 @@ class Runner:
         async with AsyncExitStack() as stack:
             # All replicas pass this barrier together, so no warm-up job runs at the same time as a measured one.
             await self._together(f"{phase}:warmup")
+            if warmup and self.rest:
+                await run_unless(self.stop.requested, asyncio.sleep(self.rest))
             arrivals = None
             if case.model == "open":
                 arrivals = await stack.enter_async_context(self._open_loop(scenario, case))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 
 from opentelemetry import metrics
 from rich.console import Console
@@ -26,23 +28,29 @@ from reelbench.loadgen.control.secrets import without_user
 from reelbench.loadgen.control.side import FaultSide
 from reelbench.loadgen.control.toggles import ToggleError, Toggler
 from reelbench.loadgen.control.toxiproxy import ToxiproxyError
+from reelbench.loadgen.drive.calibration import calibrate
 from reelbench.loadgen.drive.job import JobRunner
 from reelbench.loadgen.drive.progress import ProgressView
-from reelbench.loadgen.drive.recorder import Recorder, RunHead, pending
+from reelbench.loadgen.drive.recorder import Recorder, RunHead, pending, with_rest
 from reelbench.loadgen.drive.replicas import WHOLE, Replica, ReplicaError, Share, join
 from reelbench.loadgen.drive.runner import Runner
 from reelbench.loadgen.drive.steps import Steps
 from reelbench.loadgen.drive.stop import Stop, run_unless, signalled
 from reelbench.loadgen.metrics import Metrics
 from reelbench.loadgen.options import Settings
+from reelbench.loadgen.plan.budget import BudgetError, fit, lasting, needs_calibration
 from reelbench.loadgen.plan.fault_plan import Side, plan_all_faults, sides
-from reelbench.loadgen.plan.plan import plan_hash, plan_run, to_bytes
+from reelbench.loadgen.plan.plan import PlannedJob, plan_hash, plan_run, to_bytes
 from reelbench.loadgen.plan.scenario import Case, Scenario
 from reelbench.loadgen.record.environment import describe
 from reelbench.loadgen.record.journal import Journal, JournalError
-from reelbench.loadgen.record.run import ProxyRecord, RunRecord, RunState
+from reelbench.loadgen.record.run import BudgetRecord, ProxyRecord, RunRecord, RunState
 from reelbench.loadgen.record.run_files import SCHEMA_VERSION
 from reelbench.loadgen.target.target import Target, TargetError
+from reelbench.loadgen.videos.check import VideoCheck
+from reelbench.loadgen.videos.comparison import wish
+from reelbench.loadgen.videos.decoder_process import DecoderProcess
+from reelbench.loadgen.videos.files import Place, VideoFiles, choose
 
 SPARE_CONNECTIONS = 4
 """Connections of the pool beyond the jobs in flight, for the cleanup of a job while the next one starts."""
@@ -65,6 +73,9 @@ async def execute(settings: Settings, console: Console) -> ExitCode:
         except TargetError as error:
             view.say(f"error: {error}")
             return ExitCode.ABSENT
+        except BudgetError as error:
+            view.say(f"error: {error}")
+            return ExitCode.USAGE
         except (JournalError, FaultError, ToggleError, ReplicaError) as error:
             view.say(f"error: {error}")
             return ExitCode.INCONCLUSIVE
@@ -96,6 +107,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
     assert settings.run_id is not None, "options are checked"
     share = replica.share if replica else WHOLE
     clock = Clock.start()
+    begun = clock.now()
     tracer = telemetry.tracer()
     connections = max(most_in_flight(case, share) for scenario in settings.scenarios for case in scenario.cases)
     async with AsyncExitStack() as stack:
@@ -105,6 +117,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
                 connections=connections + SPARE_CONNECTIONS,
                 clock=clock,
                 tracer=tracer,
+                credentials=settings.credentials,
                 server=settings.server,
                 model=settings.model,
             )
@@ -112,7 +125,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
         await run_unless(stop.requested, target.check())
         if stop.requested.is_set():
             return True
-        service = await stack.enter_async_context(AdminClient(settings.target))
+        service = await stack.enter_async_context(AdminClient(settings.target, settings.credentials))
         offered: dict[Side, AdminClient] = {"service": service}
         if settings.providers is not None:
             offered["providers"] = await stack.enter_async_context(AdminClient(settings.providers))
@@ -121,15 +134,24 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
         network, without = await _network(wanted, settings.target, guard, stack)
         possible, admin = await preflight(wanted, offered, named=settings.named, say=view.say, network=without)
         pace = Chosen(time_limit=settings.time_limit, poll_interval=settings.poll_interval)
-        scenarios = fitted(possible, target, pace, settings.document, named=settings.named, say=view.say)
+        scenarios = fitted(possible, target, pace, settings.inputs.document, named=settings.named, say=view.say)
+        scenarios = [with_rest(scenario, settings.rest) for scenario in scenarios]
         interval = telemetry.interval()
-        plan = plan_run(scenarios, settings.profile, settings.seed)
+        steps = Steps(settings.run_id, settings.inputs.document, target, clock, references=settings.inputs.references)
+        budget: BudgetRecord | None = None
+        if settings.budget is not None or needs_calibration(scenarios):
+            scenarios, budget = await _calibrated(settings, scenarios, steps, stop, view)
+            if stop.requested.is_set():
+                return True
+        plan = plan_run(scenarios, settings.profile, settings.seed, settings.inputs.workload)
+        for note in (*settings.inputs.notes, *settings.inputs.workload.repetitions(plan)):
+            view.say(f"note: {note}")
         faults = plan_all_faults(scenarios, settings.profile, settings.seed)
         encoded = to_bytes(plan, faults)
         run = RunRecord(
             schema_version=SCHEMA_VERSION,
             run_id=settings.run_id,
-            profile=settings.profile,
+            profile=settings.profile_name or settings.profile,
             seed=settings.seed,
             plan_hash=plan_hash(encoded),
             replica=share.index + 1,
@@ -138,30 +160,44 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             state=RunState.PENDING,
             started=clock.now(),
             ended=None,
-            document=settings.document.record(),
+            document=settings.inputs.document_record(),
+            workload=settings.inputs.record(),
             environment=describe(HOME),
             scenarios=[pending(scenario, settings.profile, plan, share, interval) for scenario in scenarios],
             faults=[],
-            proxy=await _proxy_record(network, scenarios, settings.target),
+            objectives=dict(settings.objectives),
+            budget=budget,
+            check_videos="all" if settings.check_videos is None else settings.check_videos,
+            proxy=await _proxy_record(network, scenarios, settings),
             server=target.record(),
         )
-        with Journal(settings.run_dir, encoded) as journal, view:
+        files = VideoFiles(settings.run_dir, _checked(settings, plan))
+        with Journal(settings.run_dir, encoded) as journal, files.opened(), view:
             head = RunHead(run, journal, target.record)
             recorder = Recorder(
                 run_id=settings.run_id, journal=journal, metrics=Metrics(metrics.get_meter("loadgen")), view=view
             )
             jobs = JobRunner(
                 run_id=settings.run_id,
-                steps=Steps(settings.run_id, settings.document, target, clock),
+                steps=dataclasses.replace(steps, videos=files),
                 clock=clock,
                 tracer=tracer,
                 sink=recorder,
             )
+            videos = VideoCheck(
+                files=files,
+                decoder=DecoderProcess(),
+                asked=partial(wish, sent=target.file.create.fields, frame_rate=target.file.create.fps),
+                keep=settings.keep_videos,
+                record=journal.video,
+                clock=clock,
+                say=view.say,
+            )
+            stack.push_async_callback(videos.close)
             proxied = None
             if network is not None:
                 behind = await stack.enter_async_context(target.through(network.address))
-                steps = Steps(settings.run_id, settings.document, behind, clock)
-                proxied = dataclasses.replace(jobs, steps=steps)
+                proxied = dataclasses.replace(jobs, steps=dataclasses.replace(jobs.steps, target=behind))
             injector = Injector(_sides(settings, admin, network, guard), clock, view.say, head.faults_changed)
             runner = Runner(
                 profile=settings.profile,
@@ -179,7 +215,10 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
                 toggler=Toggler(service, view.say),
                 observer=Observer(service, admin),
                 interval=interval,
+                rest=settings.rest,
+                videos=videos,
                 replica=replica,
+                deadline=begun + settings.budget if settings.budget is not None else math.inf,
                 proxied=proxied,
             )
             await runner.run_all(scenarios)
@@ -198,10 +237,12 @@ async def _network(
         return None, str(error)
 
 
-async def _proxy_record(network: NetworkSide | None, scenarios: Sequence[Scenario], target: str) -> ProxyRecord | None:
+async def _proxy_record(
+    network: NetworkSide | None, scenarios: Sequence[Scenario], settings: Settings
+) -> ProxyRecord | None:
     if network is None:
         return None
-    direct, through = await added_latency(target, network.address)
+    direct, through = await added_latency(settings.target, network.address, settings.credentials)
     names = [scenario.name for scenario in scenarios if "network" in sides(scenario)]
     return ProxyRecord(version=network.version, scenarios=names, direct=direct, through=through)
 
@@ -222,6 +263,57 @@ def _sides(
         ),
     }
     return found if network is None else {**found, "network": network}
+
+
+async def _calibrated(
+    settings: Settings, scenarios: list[Scenario], steps: Steps, stop: Stop, view: ProgressView
+) -> tuple[list[Scenario], BudgetRecord | None]:
+    """Run one job, and return the scenarios with the number of jobs that follows from its length.
+
+    Raises:
+        TargetError: the job did not complete.
+        BudgetError: the budget is too small.
+    """
+    first = min(scenarios, key=lambda scenario: scenario.rank)
+    view.say("calibration: one job")
+    limit = min(settings.budget or math.inf, first.time_limit)
+    took = await run_unless(
+        stop.requested,
+        calibrate(
+            first,
+            settings.seed,
+            steps=steps,
+            clock=steps.clock,
+            limit=limit,
+            workload=settings.inputs.workload,
+        ),
+    )
+    if took is None:
+        return scenarios, None
+    scenarios = [lasting(scenario, settings.profile, took) for scenario in scenarios]
+    if settings.budget is None:
+        view.say(f"calibration: a job takes {took:.3g} s")
+        return scenarios, None
+    fitted = fit(
+        scenarios, settings.profile, job_seconds=took, budget=settings.budget - took, interval=telemetry.interval()
+    )
+    view.say(f"calibration: a job takes {took:.3g} s; {fitted.jobs} jobs are planned, {fitted.seconds / 60:.3g} min")
+    if fitted.left_out:
+        names = ", ".join(line.partition(":")[0] for line in fitted.left_out)
+        view.say(f"left out to keep the budget (the reports have the reasons): {names}")
+    return list(fitted.scenarios), BudgetRecord(
+        seconds=settings.budget,
+        job_seconds=took,
+        expected=fitted.seconds,
+        jobs=fitted.jobs,
+        left_out=list(fitted.left_out),
+    )
+
+
+def _checked(settings: Settings, plan: Sequence[PlannedJob]) -> frozenset[Place]:
+    """Return the jobs whose files are opened; a file that is kept is always one of them."""
+    most = settings.check_videos
+    return choose(plan, most if most is None else max(most, settings.keep_videos), settings.seed)
 
 
 def most_in_flight(case: Case, share: Share) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Literal, NoReturn, TypeVar
@@ -24,6 +25,7 @@ from reelbench.loadgen.target.api import Content, Manifest, Video
 from reelbench.loadgen.target.server_times import joined
 from reelbench.loadgen.target.target import Target
 from reelbench.loadgen.target.wire import Call
+from reelbench.loadgen.videos.files import Download, VideoFiles
 
 T = TypeVar("T")
 
@@ -93,9 +95,14 @@ class Steps:
     """Executes the steps of jobs against a target."""
 
     run_id: str
-    document: Document
+    document: Document | None
+    """File of the jobs that name no reference; None: such jobs upload nothing."""
     target: Target
     clock: Clock
+    references: Mapping[str, Document] = field(default_factory=dict)
+    """Images and videos by the name that a planned job has for them."""
+    videos: VideoFiles | None = None
+    """Downloaded files for the check; None: no file is checked."""
 
     async def run(self, state: JobState) -> None:
         """Execute the steps of a job, except ``delete``.
@@ -123,24 +130,46 @@ class Steps:
                 state.outcome, state.error, state.done = Outcome.COMPLETED, None, self.clock.now()
 
     async def _create(self, state: JobState) -> None:
-        # The run id makes prompts new for a service that cached those of an earlier run of the same plan.
-        asked = msgspec.structs.replace(state.planned, prompt=f"{state.planned.prompt} Run {self.run_id}.")
-        silence = max(SILENCE_SECONDS, state.scenario.time_limit)  # some servers answer when the video is made
-        while True:
-            reply = await self.target.create(asked, self.document, state.call, silence=silence)
-            if reply.value is not None:
-                break
-            if not self._sent_again(state, reply):
-                refused = reply.status is not None and (400 <= reply.status < 500 or reply.status == 503)  # noqa: PLR2004 - HTTP's own classes
-                _fail(reply, Outcome.REJECTED if refused else Outcome.ERROR)
-            await self._pause(state, reply)
-        video = reply.value
+        asked = state.planned
+        if not asked.verbatim:
+            # The run id makes prompts new for a service that cached those of an earlier run of the same plan.
+            asked = msgspec.structs.replace(asked, prompt=f"{asked.prompt} Run {self.run_id}.")
+        upload = self.document if asked.reference is None else self.references[asked.reference]
+        with self._file(state) if self.target.synchronous else nullcontext() as file:
+            reply = await self._accepted(state, asked, upload, file)
+            video = reply.value
+            assert video is not None, "a refused job has ended"
+            if file is not None and video.file is not None:
+                file.complete()
         state.video_id, state.accepted = video.id or None, self.clock.now()
         state.learn(video, reply.stages)
         if video.terminal:
             self._end(state, video, None)
         elif state.video_id is None:
             raise EndedError(Outcome.ERROR, f"the answer to create has neither a file nor an id (state {video.word})")
+
+    async def _accepted(
+        self, state: JobState, asked: PlannedJob, upload: Document | None, file: Download | None
+    ) -> Reply[Video]:
+        """Return the answer that accepts a job, whose request is repeated as `Scenario.refused` says.
+
+        Raises:
+            EndedError: the server refused the job.
+        """
+        silence = max(SILENCE_SECONDS, state.scenario.time_limit)  # some servers answer when the video is made
+        checksum = "manifest" in state.planned.steps
+        while True:
+            reply = await self.target.create(asked, upload, state.call, silence=silence, checksum=checksum, sink=file)
+            if reply.value is not None:
+                return reply
+            if not self._sent_again(state, reply):
+                refused = reply.status is not None and (400 <= reply.status < 500 or reply.status == 503)  # noqa: PLR2004 - HTTP's own classes
+                _fail(reply, Outcome.REJECTED if refused else Outcome.ERROR)
+            await self._pause(state, reply)
+
+    def _file(self, state: JobState) -> AbstractContextManager[Download | None]:
+        """Return the place for the bytes of a download; None: they are only counted."""
+        return self.videos.download(state.planned) if self.videos else nullcontext()
 
     def _sent_again(self, state: JobState, reply: Reply[Video]) -> bool:
         """Return whether a refused create request is repeated: the server names a time, and the load is no overload."""
@@ -242,20 +271,36 @@ class Steps:
     async def _content(self, state: JobState) -> None:
         video = state.video
         assert video is not None, "wait comes first"
+        if video.file is not None:  # the answer to create was the file
+            state.content = video.file
+            return
+        with self._file(state) as file:
+            reply = await self._downloaded(state, video, file)
+            state.content = reply.value
+            if file is not None:
+                file.complete()
+        state.learn(video, reply.stages)
+
+    async def _downloaded(self, state: JobState, video: Video, file: Download | None) -> Reply[Content]:
+        """Return the download of a video, which is repeated while the server still writes the file.
+
+        Raises:
+            EndedError: there is no file.
+        """
         checksum = "manifest" in state.planned.steps
         left = self.target.file.content.attempts
         while True:
             left -= 1
-            reply = await self._patiently(state, lambda: self.target.content(video, state.call, checksum=checksum))
+            reply = await self._patiently(
+                state, lambda: self.target.content(video, state.call, checksum=checksum, sink=file)
+            )
             if reply.value is not None:
-                break
+                return reply
             if self.target.ours or not reply.not_yet or not left:
                 if reply.status == HTTPStatus.NOT_FOUND:
                     state.findings.missing("the content")
                 _fail(reply)
             await asyncio.sleep(max(reply.retry_after or 0.0, state.scenario.poll_interval))
-        state.content = reply.value
-        state.learn(video, reply.stages)
 
     async def _assets(self, state: JobState) -> None:
         for asset in state.manifest.files if state.manifest else ():

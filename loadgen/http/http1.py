@@ -7,12 +7,12 @@ need are missing: TLS, redirects, cookies, proxies and compression.
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections import deque
 from typing import Final
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from reelbench.loadgen.http.connection import Connection, DisconnectedError
+from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
 from reelbench.loadgen.http.transport import (
     CONNECT_SECONDS,
     KEEPALIVE_SECONDS,
@@ -28,12 +28,20 @@ _PORT: Final = 80
 class Http1Transport:
     """A pool of connections to one host."""
 
-    def __init__(self, url: str, connections: int, *, dial: tuple[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        connections: int,
+        credentials: Credentials = NO_CREDENTIALS,
+        *,
+        dial: tuple[str, int] | None = None,
+    ) -> None:
         """Prepare the pool without connecting.
 
         Args:
             url: base URL, plain HTTP; its path precedes that of every request.
             connections: the most connections that may be open; further exchanges wait in order.
+            credentials: their headers are sent with every request.
             dial: host and port to connect to; None: those of the URL.
         """
         parts = urlsplit(url)
@@ -48,10 +56,9 @@ class Http1Transport:
             "Accept-Encoding": "identity",  # sizes and checksums are those of the content itself
             "User-Agent": "reelbench",
         }
-        if parts.username is not None:
-            words = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-            fixed["Authorization"] = f"Basic {base64.b64encode(words).decode()}"
-        self._fixed = "".join(f"{name}: {value}\r\n" for name, value in fixed.items())
+        given = {name.lower() for name in credentials.headers}
+        kept = {name: value for name, value in fixed.items() if name.lower() not in given}
+        self._fixed = "".join(f"{name}: {value}\r\n" for name, value in (kept | dict(credentials.headers)).items())
         self._limit = connections
         self._loop = asyncio.get_running_loop()
         self._busy = 0

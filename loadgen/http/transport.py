@@ -5,10 +5,13 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final, Literal, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
+
+from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
 
 CONNECT_SECONDS: Final = 10.0
 SILENCE_SECONDS: Final = 45.0
@@ -18,6 +21,8 @@ SILENCE_SECONDS: Final = 45.0
 # not be sent twice.
 KEEPALIVE_SECONDS: Final = 4.0
 
+CERTIFICATE: Final = "certificate: "
+"""First word of the message of a `TransportError` about a certificate; the message ends with the cure."""
 SLOW_STEPS: Final = 10
 """Writes per second of a body that is sent slowly."""
 
@@ -96,20 +101,24 @@ def reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def open_transport(url: str, connections: int, *, dial: tuple[str, int] | None = None) -> Transport:
+def open_transport(
+    url: str, connections: int, credentials: Credentials = NO_CREDENTIALS, *, dial: tuple[str, int] | None = None
+) -> Transport:
     """Return a client for a base URL, in a running loop.
 
     Args:
-        url: http or https.
+        url: http or https, without user and password.
         connections: the most connections that may be open.
+        credentials: only what belongs to the server of this URL is sent.
         dial: host and port to connect to instead of those of the URL, such as a TCP proxy before them; the Host header
             and the name in TLS stay those of the URL.
     """
+    allowed = credentials.on(url) if dial is None else replace(credentials.on(url), proxies={})
     # Imported here: each implementation imports the types above, and aiohttp takes a quarter of the start-up time.
-    if urlsplit(url).scheme == "https":
+    if urlsplit(url).scheme == "https" or allowed.proxy(url) is not None:
         from reelbench.loadgen.http.aiohttp import AiohttpTransport  # noqa: PLC0415
 
-        return AiohttpTransport(url, connections, dial=dial)
+        return AiohttpTransport(url, connections, allowed, dial=dial)
     from reelbench.loadgen.http.http1 import Http1Transport  # noqa: PLC0415
 
-    return Http1Transport(url, connections, dial=dial)
+    return Http1Transport(url, connections, allowed, dial=dial)

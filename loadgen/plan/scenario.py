@@ -12,6 +12,8 @@ from reelbench.loadgen.strict_model import Strict, is_model
 
 Profile = Literal["quick", "standard", "paper"]
 PROFILES: tuple[Profile, ...] = get_args(Profile)
+MLPERF_LIKE = "mlperf-like"
+"""Name of the profile whose scenarios are shaped like those of MLPerf Inference; their sizes are those of standard."""
 
 Dimension = Literal["performance", "reliability", "resources"]
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
@@ -238,6 +240,13 @@ class Case(Strict):
         le=600,
         description="Closed: minimum seconds between the intended starts of two jobs of a virtual user.",
     )
+    min_duration: float | None = Field(
+        default=None,
+        gt=0,
+        le=86_400,
+        description="Closed: shortest length in seconds. One job is measured before the run, and as many jobs are "
+        "planned as last so long; `iterations` is then the least number.",
+    )
     faults: tuple[Fault, ...] = Field(default=(), strict=False, description="Fault plan of the case.")
     slow_clients: SlowClients | None = Field(default=None, description="Clients that send or read slowly.")
     steps: tuple[Step, ...] | None = Field(
@@ -257,6 +266,17 @@ class VideoSpec(Strict):
 
     seconds: Literal["4", "8", "12"] = Field(description="Length, as text: a string in the API.")
     size: str = Field(pattern=r"^[1-9][0-9]{1,3}x[1-9][0-9]{1,3}$", description="Width and height in pixels.")
+    num_frames: int | None = Field(default=None, ge=1, le=10_000, description="Frames, for servers that take them.")
+    fps: float | None = Field(default=None, gt=0, le=240, description="Frames per second, for servers that take them.")
+    num_inference_steps: int | None = Field(
+        default=None, ge=1, le=1_000, description="Denoising steps, for servers that take them."
+    )
+    seed: int | None = Field(
+        default=None, ge=0, le=2**63 - 1, description="Seed of the model, for servers that take it."
+    )
+    guidance_scale: float | None = Field(
+        default=None, ge=0, le=100, description="Weight of the prompt, for servers that take it."
+    )
 
 
 class Scenario(Strict):
@@ -298,6 +318,9 @@ class Scenario(Strict):
         description="Seconds without load before the measured part of each case and after the last case.",
     )
     cases: tuple[Case, ...] = Field(strict=False, description="Levels of load, run in order.")
+    rank: int = Field(
+        default=5, ge=1, le=9, description="Importance under a time budget: scenarios of rank 1 are planned first."
+    )
     objectives: dict[str, float] = Field(description="Overrides of objectives in the catalogue: SLI id to value.")
 
     @property

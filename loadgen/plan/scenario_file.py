@@ -16,6 +16,7 @@ from reelbench.loadgen.strict_model import keys, validate
 from reelbench.loadgen.strict_yaml import UnreadableError, read_mapping
 
 FOLDER = Path(__file__).parents[1] / "scenarios"
+MLPERF_FOLDER = FOLDER / "mlperf_like"
 
 
 class ScenarioError(Exception):
@@ -233,10 +234,10 @@ _NEEDED: dict[str, dict[str, str]] = {
 
 _FOREIGN: dict[str, tuple[str, tuple[str, ...]]] = {
     "closed": ("which ends with its jobs", ("seconds", *_OPEN, *_OPEN_TOO)),
-    "open": ("whose jobs come from its rate", (*_CLOSED, "pace", "prompts")),
+    "open": ("whose jobs come from its rate", (*_CLOSED, "min_duration", "pace", "prompts")),
     "idle": (
         "which sends nothing",
-        (*_CLOSED, "pace", "faults", "slow_clients", "steps", "prompts", *_OPEN, *_OPEN_TOO),
+        (*_CLOSED, "min_duration", "pace", "faults", "slow_clients", "steps", "prompts", *_OPEN, *_OPEN_TOO),
     ),
 }
 """Keys that each model does not have, with the reason."""

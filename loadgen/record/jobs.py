@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
@@ -148,9 +149,9 @@ def read_jobs(folder: Path) -> list[JobRecord]:
     return list(read_lines(folder / JOBS_FILE, JobRecord))
 
 
-def read_requests(folder: Path) -> list[RequestRecord]:
-    """Read ``requests.jsonl``, with the rules of `read_jobs`."""
-    return list(read_lines(folder / REQUESTS_FILE, RequestRecord))
+def read_requests(folder: Path) -> Iterator[RequestRecord]:
+    """Yield the records of ``requests.jsonl``, with the rules of `read_jobs`."""
+    return read_lines(folder / REQUESTS_FILE, RequestRecord)
 
 
 def read_calls(folder: Path) -> list[CallRecord]:

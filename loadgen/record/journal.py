@@ -16,10 +16,12 @@ from reelbench.loadgen.record.run_files import (
     PLAN_FILE,
     REQUESTS_FILE,
     RUN_FILE,
+    VIDEOS_FILE,
     RecordError,
     to_line,
     write_atomically,
 )
+from reelbench.loadgen.record.videos import VideoRecord
 
 
 class JournalError(RecordError):
@@ -102,6 +104,12 @@ class Journal:
             if CALLS_FILE not in self._files:
                 self._open(CALLS_FILE)
             self._append(CALLS_FILE, to_line(record))
+
+    def video(self, record: VideoRecord) -> None:
+        """Append a line to ``videos.jsonl``, which is created with the first line."""
+        if VIDEOS_FILE not in self._files:
+            self._open(VIDEOS_FILE)
+        self._append(VIDEOS_FILE, to_line(record))
 
     def _flush(self) -> None:
         if self._requests:

@@ -39,7 +39,8 @@ class StoreCount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class ArrivalsRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Arrivals of an open case. Rates are this generator's share, in jobs per second."""
 
-    process: Literal["constant", "poisson"]
+    process: Literal["constant", "poisson", "trace"]
+    """``trace``: the times of a file; the rate is then their mean."""
     rate: float
     seconds: float
     """How long jobs arrive, from `CaseRecord.started` on."""
@@ -85,6 +86,8 @@ class CaseRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Whether the prompts are new, those of the case before, or half and half."""
     arrivals: ArrivalsRecord | None = None
     """Of an open case; None in the others."""
+    min_duration: float | None = None
+    """Shortest length in seconds that the case was planned for; None: none."""
 
 
 class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -125,11 +128,38 @@ class ScenarioRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class DocumentRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The document that jobs upload."""
+    """A file that jobs upload: the document, an image or a video."""
 
     name: str
     sha256: str
     bytes: int
+
+
+class InputRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file of the user with a row for each job."""
+
+    name: str
+    """Name without folders."""
+    sha256: str
+    bytes: int
+    rows: int
+
+
+class WorkloadRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the jobs come from; the plan has each of them."""
+
+    builtin: Literal["document", "text_to_video"]
+    """Built-in prompts, of the jobs whose row has no prompt."""
+    prompts: InputRecord | None = None
+    """The user's prompts; None: the built-in ones."""
+    order: Literal["file", "drawn"] = "file"
+    """Order of the user's prompts."""
+    arrivals: InputRecord | None = None
+    """The trace whose arrivals are replayed."""
+    speed: float = 1.0
+    """Speed of the replay."""
+    references: list[DocumentRecord] = []
+    """Images and videos that jobs upload, by the name that the plan has for them."""
 
 
 class FaultRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -250,6 +280,23 @@ class ServerRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """What was left out or adapted, one sentence each."""
 
 
+class BudgetRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The time budget by which a run was planned."""
+
+    seconds: float
+    """The budget, calibration included."""
+    job_seconds: float
+    """Length of the calibration job, until its file was read."""
+    expected: float
+    """Expected length of the planned load, for a server that makes one video at a time."""
+    jobs: int
+    """Planned jobs, warm-up included."""
+    left_out: list[str]
+    """Scenarios and cases that do not fit, one sentence each."""
+    default: bool = False
+    """True: the user gave no budget, and the default for servers of other makers was used."""
+
+
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The head of a run."""
 
@@ -267,7 +314,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     state: RunState
     started: float
     ended: float | None
-    document: DocumentRecord
+    document: DocumentRecord | None
+    """The document that jobs without a reference upload; None: such jobs upload nothing."""
     environment: EnvironmentRecord
     scenarios: list[ScenarioRecord]
     faults: list[FaultRecord]
@@ -278,10 +326,14 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """None in runs of versions that recorded nothing of the server: it is then the service of this project."""
     objectives: dict[str, float] = {}
     """Objectives of this run, from the command line or the target file: SLI id to value."""
+    budget: BudgetRecord | None = None
+    """None: the profile alone decided how much was planned."""
+    check_videos: Literal["all"] | int | None = None
+    """Most downloaded files of a case that were opened, drawn by the seed; None: a version that opened none."""
     proxy: ProxyRecord | None = None
     """None when no scenario has faults of the network."""
-    budget: float | None = None
-    """Seconds that the load was planned for; None: the profile alone decided."""
+    workload: WorkloadRecord | None = None
+    """None in runs of versions that knew only the built-in prompts for documents."""
 
 
 _FILE = VersionedFile(RUN_FILE, RunRecord)

@@ -39,8 +39,6 @@ class Downloads:
 
     async def content(self, video: Video, call: Call, *, checksum: bool, sink: FileSink | None) -> Reply[Content]:
         """Download a video from where its answers say it is."""
-        if video.file is not None:
-            return Reply(HTTPStatus.OK, video.file)
         wanted = _Download(call, checksum, sink)
         reply: Reply[Content] = Reply(None, error="the answers of the server do not say where the file is")
         for kind in self._places(video):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Literal
 
 import msgspec
 
+from reelbench.loadgen.record.jobs import ServerTimes
 from reelbench.loadgen.target.api import DeletedVideo, Video, VideoList
 from reelbench.loadgen.target.error_text import error_text, one_line
 from reelbench.loadgen.target.files import files_of
-from reelbench.loadgen.target.server_times import Instants, instant, times_of
+from reelbench.loadgen.target.server_times import MIB, Instants, instant, times_of
 from reelbench.loadgen.target.states import DELETING, State, Words, plain
 
 MAX_ID: Final = 256
@@ -74,8 +75,15 @@ _LIST: Final = msgspec.json.Decoder(_PlainList)
 class Reader:
     """Reads the answers of one server."""
 
-    def __init__(self, words: Words) -> None:
+    def __init__(self, words: Words, clean: Callable[[str], str]) -> None:
+        """Prepare a reader.
+
+        Args:
+            words: what the words for the state of a job mean.
+            clean: removes secrets from a text that the server wrote.
+        """
         self._words = words
+        self._clean = clean
 
     def video(self, body: bytes, asked: str = "", *, needs_id: bool = True) -> Video:
         """Return the video in an answer.
@@ -89,7 +97,7 @@ class Reader:
             UnreadableError: no JSON, or JSON without a video.
         """
         try:
-            return _from_plain(_VIDEO.decode(body))
+            return self._plain(_VIDEO.decode(body))
         except msgspec.ValidationError:
             raw = _decoded(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -109,7 +117,7 @@ class Reader:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UnreadableError(_no_json(error)) from error
         else:
-            return VideoList([_from_plain(video) for video in plain_list.data], plain_list.has_more)
+            return VideoList([self._plain(video) for video in plain_list.data], plain_list.has_more)
         rows, more = _rows(raw)
         videos = []
         for row in rows:
@@ -168,22 +176,37 @@ class Reader:
             state=state,
             word=word,
             created_at=next((at for layer in own if (at := instant(layer, Instants.CREATED)) is not None), None),
-            error=error_text(own[0]) if state not in {"running", "completed"} else None,
+            error=self._said(own[0]) if state not in {"running", "completed"} else None,
             links=links,
             inline=inline,
             times=times_of(own),
         )
 
+    def _plain(self, video: _Plain) -> Video:
+        ended = video.status in {"completed", "failed"}
+        return Video(
+            id=_checked(video.id),
+            state=_PLAIN_STATES[video.status],
+            word=video.status,
+            created_at=video.created_at,
+            error=one_line(self._clean(video.error.message)) if video.error is not None else None,
+            times=_plain_times(video) if ended else None,
+        )
 
-def _from_plain(video: _Plain) -> Video:
-    ended = video.status in {"completed", "failed"}
-    return Video(
-        id=_checked(video.id),
-        state=_PLAIN_STATES[video.status],
-        word=video.status,
-        created_at=video.created_at,
-        error=one_line(video.error.message) if video.error is not None else None,
-        times=times_of([msgspec.structs.asdict(video)]) if ended else None,
+    def _said(self, layer: dict[str, Any]) -> str | None:
+        """Return the error text of a video."""
+        said = error_text(layer)
+        return self._clean(said) if said is not None else None
+
+
+def _plain_times(video: _Plain) -> ServerTimes:
+    memory = video.peak_memory_mb
+    return ServerTimes(
+        created=video.created_at,
+        started=video.started_at,
+        completed=video.completed_at,
+        inference=video.inference_time_s,
+        peak_memory=None if memory is None else memory * MIB,
     )
 
 

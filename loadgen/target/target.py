@@ -14,10 +14,13 @@ from opentelemetry.trace import NoOpTracer, Tracer
 
 from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.document import Document
+from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
 from reelbench.loadgen.http.transport import SILENCE_SECONDS
 from reelbench.loadgen.plan.plan import PlannedJob
+from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.record.run import ServerRecord
 from reelbench.loadgen.target import api
+from reelbench.loadgen.target.access import refusal
 from reelbench.loadgen.target.answer import MAX_INLINE, Answer, FileSink, Reply
 from reelbench.loadgen.target.api import Content, DeletedVideo, Manifest, Operation, Video, VideoList
 from reelbench.loadgen.target.asked import Asked
@@ -62,6 +65,7 @@ class Target:
         connections: int,
         clock: Clock,
         tracer: Tracer,
+        credentials: Credentials = NO_CREDENTIALS,
         server: TargetFile | None = None,
         model: str | None = None,
         dial: tuple[str, int] | None = None,
@@ -73,8 +77,10 @@ class Target:
             connections: size of the pool; must cover all jobs in flight, else requests wait for a connection.
             clock: source of all timestamps.
             tracer: creates the CLIENT spans.
+            credentials: what the target gets with each request.
             server: how to speak to the target; None: its manners are found out.
             model: model that every job names; None: that of the target file, if it has one.
+            credentials: what the target gets with each request.
             dial: host and port to connect to instead of those of the URL: a TCP proxy before the target.
         """
         self.file = server or FOUND
@@ -84,10 +90,22 @@ class Target:
         origin, self.root = split_base(url, self.file.create.path)
         self.found = Found(self.file.offers)
         self._asked = Asked(self.file.create, self.model)
-        self._read = Reader(Words(self.file.states))
-        self._wire = Wire(origin, connections=connections, clock=clock, tracer=tracer, dial=dial)
+        self._credentials = credentials
+        self._most = MAX_INLINE if self.file.content.source == "base64" else 0
+        """Most bytes of an answer about a job: more where it may hold the file."""
+        self._read = Reader(Words(self.file.states), credentials.clean)
+        self._wire = Wire(
+            origin, connections=connections, clock=clock, tracer=tracer, credentials=credentials, dial=dial
+        )
         self._again = partial(
-            Target, url, connections=connections, clock=clock, tracer=tracer, server=server, model=model
+            Target,
+            url,
+            connections=connections,
+            clock=clock,
+            tracer=tracer,
+            credentials=credentials,
+            server=server,
+            model=model,
         )
         self._downloads = Downloads(self._wire, self._read, self.root, self.file.content)
 
@@ -124,7 +142,7 @@ class Target:
             model=self.model,
             offers=self.found.as_dict(),
             synchronous=self.synchronous,
-            metrics=[source.url for source in self.file.metrics if source.url is not None],
+            metrics=[shown_url(source.url) for source in self.file.metrics if source.url is not None],
             notes=list(self.found.notes),
         )
 
@@ -159,7 +177,7 @@ class Target:
         """
         body = self._asked.body(job, upload)
         if not self.synchronous:
-            answer = Answer(limit=self._limit)
+            answer = Answer(limit=self._most)
         else:
             answer = Answer(keep=False, textual=True, checksum=checksum, sink=sink, limit=MAX_INLINE)
         path = api.CREATE.path(self.root)
@@ -285,14 +303,12 @@ class Target:
 
     def _judge(self, reply: Reply[Any], *, last: bool = False) -> None:
         """Raise TargetError for no answer and for a refused key; 403 may be the answer to an unknown path, at first."""
+        if reply.status != HTTPStatus.FORBIDDEN or last:
+            about_key = reply.status == HTTPStatus.BAD_REQUEST and _KEY.search(reply.error or "") is not None
+            if said := refusal(self.shown, reply.status, reply.error, self._credentials, about_key=about_key):
+                raise TargetError(said)
         if reply.status is None:
             raise TargetError(self._unanswered(reply.error))
-        about_key = reply.status == HTTPStatus.BAD_REQUEST and _KEY.search(reply.error or "")
-        if reply.status == HTTPStatus.UNAUTHORIZED or about_key or (last and reply.status == HTTPStatus.FORBIDDEN):
-            raise TargetError(
-                f"target {self.shown} refuses access ({reply.error}); set OPENAI_API_KEY, or name another variable "
-                "with --api-key-env"
-            )
 
     @staticmethod
     def _is_something_else(reply: Reply[Any]) -> bool:
@@ -306,7 +322,8 @@ class Target:
         return f"target {self.shown} gives no HTTP answer ({error}); start the service or correct --target"
 
     def _something_else(self, place: str, error: str | None) -> str:
-        return f"target {self.shown} does not speak the OpenAI Videos API: GET {place} gave {error}; correct --target"
+        cure = "" if error is not None and "--target" in error else "; correct --target"
+        return f"target {self.shown} does not speak the OpenAI Videos API: GET {place} gave {error}{cure}"
 
     async def _remove(self, name: Name, operation: Operation, video_id: str, call: Call) -> Reply[DeletedVideo]:
         answer = Answer()
@@ -326,23 +343,31 @@ class Target:
         return answer.read(lambda data: self._read.video(data, video_id), "Video object")
 
     async def _get(self, call: Call, operation: Operation, path: str) -> Answer:
-        answer = Answer(limit=self._limit)
+        answer = Answer(limit=self._most)
         await self._wire.send(call, operation, path, answer, route=self.root + operation.template)
         return answer
 
-    @property
-    def _limit(self) -> int:
-        """Most bytes of an answer about a job: more where it may hold the file."""
-        return MAX_INLINE if self.file.content.source == "base64" else 0
 
-
-async def check_target(url: str, server: TargetFile | None = None, model: str | None = None) -> None:
+async def check_target(
+    url: str,
+    credentials: Credentials = NO_CREDENTIALS,
+    *,
+    server: TargetFile | None = None,
+    model: str | None = None,
+) -> None:
     """Check, before anything is started, that a target answers and speaks the API.
 
     Raises:
         TargetError: as `Target.check`.
     """
-    async with Target(
-        url, connections=1, clock=Clock.start(), tracer=NoOpTracer(), server=server, model=model
-    ) as target:
+    target = Target(
+        url,
+        connections=1,
+        clock=Clock.start(),
+        tracer=NoOpTracer(),
+        credentials=credentials,
+        server=server,
+        model=model,
+    )
+    async with target:
         await target.check()

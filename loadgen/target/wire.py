@@ -11,6 +11,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind, StatusCode, Tracer
 
 from reelbench.loadgen.clock import Clock
+from reelbench.loadgen.http.credentials import Credentials
 from reelbench.loadgen.http.trace_headers import traceparent
 from reelbench.loadgen.http.transport import (
     SILENCE_SECONDS,
@@ -76,7 +77,14 @@ class Wire:
     """The connections to one server, and to the servers that it names for its files."""
 
     def __init__(
-        self, url: str, *, connections: int, clock: Clock, tracer: Tracer, dial: tuple[str, int] | None = None
+        self,
+        url: str,
+        *,
+        connections: int,
+        clock: Clock,
+        tracer: Tracer,
+        credentials: Credentials,
+        dial: tuple[str, int] | None = None,
     ) -> None:
         """Prepare a pool without connecting.
 
@@ -85,6 +93,7 @@ class Wire:
             connections: size of the pool; must cover all jobs in flight, else requests wait for a connection.
             clock: source of all timestamps.
             tracer: creates the CLIENT spans.
+            credentials: what the server gets with each request; other servers get no secret of them.
             dial: host and port to connect to instead of those of the server: a TCP proxy before it.
         """
         self._url = url
@@ -93,13 +102,15 @@ class Wire:
         self._connections = connections
         self._clock = clock
         self._tracer = tracer
+        self._credentials = credentials
+        self._clean = credentials.clean
         self._transport: Transport | None = None
         self._others: dict[str, Transport] = {}
         self._reach = Reach(self._home.host)
 
     def open(self) -> None:
         """Open the pool, in a running loop."""
-        self._transport = open_transport(self._url, self._connections, dial=self._dial)
+        self._transport = open_transport(self._url, self._connections, self._credentials, dial=self._dial)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -146,6 +157,7 @@ class Wire:
             silence: longest silence of the server in seconds.
             place: another server of the file; None: the server itself.
         """
+        answer.clean = self._clean
         headers = {"Content-Type": media_type} if media_type else {}
         if call.baggage:
             headers["baggage"] = call.baggage
@@ -192,9 +204,9 @@ class Wire:
                 await self._follow(at, request, answer, is_file=operation.name == "content")
             answer.status = answer.seen
         except (EnoughError, LinkError) as enough:
-            answer.status, answer.error = answer.seen or None, str(enough)
+            answer.status, answer.error = answer.seen or None, self._credentials.clean(str(enough))
         except TransportError as problem:
-            answer.error = one_line(str(problem))
+            answer.error = one_line(answer.clean(str(problem)))
         finally:
             call.observe(Exchange(operation.name, sent, self._clock.now() - sent, answer.status, answer.size))
 
@@ -232,7 +244,7 @@ class Wire:
         if origin not in self._others:
             if len(self._others) == MAX_SERVERS:
                 raise LinkError(f"files are on more than {MAX_SERVERS} servers")
-            self._others[origin] = open_transport(origin, self._connections)
+            self._others[origin] = open_transport(origin, self._connections, self._credentials)
         return self._others[origin]
 
     def _move(self, to: Address) -> None:

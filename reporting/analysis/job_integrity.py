@@ -1,4 +1,4 @@
-"""Integrity of jobs and files: lost, duplicated, corrupt or stuck."""
+"""Integrity of jobs and files: lost, duplicated, corrupt, broken or not ended; and of which jobs it is unknown."""
 
 from __future__ import annotations
 
@@ -12,29 +12,46 @@ from reelbench.reporting.evidence.evidence import Evidence
 
 UNENDED = ("queued", "in_progress")
 """Statuses of a job that has not ended, in the list of videos."""
+REMOVED = frozenset({"deleted", "deleting", "expired", "cancelled", "canceled", "cancelling", "canceling"})
+"""Words of a server for a job that it stopped or removed: its list need not show the job any more."""
+NO_LIST = "the server has no complete list of jobs"
 
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """Violations (of one terminal state per accepted job, and of files as in the manifest), with warm-up."""
+    """Violations (of one terminal state per accepted job, and of files as they must be), with warm-up."""
 
     lost: int | None
-    """Accepted, and not in the service's list afterwards or there without an end; None when no list was read."""
+    """Accepted, and not in the server's list afterwards or there without an end; None when no list was read."""
     expected: int
-    """Jobs that the list must contain."""
+    """Jobs that the lists that were read must contain."""
+    unknown: int
+    """Accepted jobs of which it is not known whether the server kept them: without a list, or removed by the server or
+    given up by the client before the list was read."""
     unread: tuple[str, ...]
     """Scenarios whose list was not read, with the reason."""
+    unlisted: tuple[str, ...]
+    """Scenarios without a complete list, with the reason."""
     duplicated: int
     """Ids that belong to more than one job of the log."""
     ids: int
     corrupt: int
     """Completed jobs with a file or field that does not match the manifest, or with a file missing."""
+    compared: int
+    """Jobs compared with a manifest."""
+    broken: int
+    """Completed jobs whose file does not decode to its end."""
+    decoded: int
+    """Completed jobs whose file was opened."""
+    damaged: int
+    """Jobs that are corrupt or broken."""
     checked: int
-    stuck: int
+    """Jobs compared with a manifest or opened."""
+    unended: int
     """Not ended within the scenario's time limit."""
     accepted: int
     files: int
-    """Files downloaded and compared."""
+    """Files downloaded and compared with a manifest."""
 
 
 def losses(evidence: Evidence, *scenarios: str) -> Losses:
@@ -42,31 +59,64 @@ def losses(evidence: Evidence, *scenarios: str) -> Losses:
     found = [s for name in scenarios if (s := evidence.scenario(name)) is not None]
     jobs = [job for job in evidence.jobs if job.scenario in scenarios]
     accepted = [job for job in jobs if job.accepted is not None]
-    checked = [job for job in jobs if job.integrity is not None]
+    compared = [job for job in jobs if job.integrity is not None]
+    opened = [job for job in jobs if job.outcome is Outcome.COMPLETED and evidence.video(job) is not None]
     ids = Counter(job.job_id for job in jobs if job.job_id is not None)
-    known = [s for s in found if s.store is not None and s.store.error is None]
+    read = [s for s in found if s.store is not None and s.store.error is None and s.store.offered]
+    unlisted = [s for s in found if s.store is not None and not s.store.offered]
+    counts = {s.name: _lost(s, accepted) for s in read}
+    # A list that shows a part of the jobs leaves open the others alone.
+    partial = {s.name: s.store.expected - s.store.found for s in unlisted if s.store and s.store.found}
+    unlooked = {s.name for s in found} - set(counts) - set(partial)
     return Losses(
-        lost=sum(_lost(s, accepted) for s in known) if known else None,
-        expected=sum(s.store.expected for s in known if s.store),
-        unread=tuple(f"{s.name} ({_why(s)})" for s in found if s not in known),
+        lost=sum(lost for lost, _ in counts.values()) if read else None,
+        expected=sum(s.store.expected for s in read if s.store),
+        unknown=sum(unknown for _, unknown in counts.values())
+        + sum(partial.values())
+        + sum(1 for job in accepted if not job.deleted and job.scenario in unlooked),
+        unread=tuple(f"{s.name} ({_why(s)})" for s in found if s not in read and s not in unlisted),
+        unlisted=tuple(f"{s.name} ({_why(s, NO_LIST)})" for s in unlisted),
         duplicated=sum(1 for number in ids.values() if number > 1),
         ids=len(ids),
-        corrupt=sum(1 for job in checked if job.integrity != "ok"),
-        checked=len(checked),
-        stuck=sum(1 for job in accepted if job.outcome is Outcome.TIMEOUT),
+        corrupt=sum(1 for job in compared if job.integrity != "ok"),
+        compared=len(compared),
+        broken=sum(map(evidence.broken, opened)),
+        decoded=len(opened),
+        damaged=sum(1 for job in jobs if evidence.broken(job) or job.integrity not in {None, "ok"}),
+        checked=len(compared) + sum(1 for job in opened if job.integrity is None),
+        unended=sum(1 for job in accepted if job.outcome is Outcome.TIMEOUT),
         accepted=len(accepted),
-        files=sum(job.files or 0 for job in checked),
+        files=sum(job.files or 0 for job in compared),
     )
 
 
-def _lost(scenario: ScenarioRecord, accepted: list[JobRecord]) -> int:
+def excused(evidence: Evidence, scenario: str) -> int:
+    """Return the accepted jobs that the server's list need not show: removed by the server, or cancelled by the client.
+
+    A job that the client deleted is not one of them, as the list must not show it.
+    """
+    return sum(map(_excused, (job for job in evidence.jobs if job.scenario == scenario)))
+
+
+def _excused(job: JobRecord) -> bool:
+    if job.accepted is None or job.deleted:
+        return False
+    removed = job.reported is not None and job.reported.lower() in REMOVED
+    return removed or job.given_up == "cancelled" or job.outcome is Outcome.CANCELLED
+
+
+def _lost(scenario: ScenarioRecord, accepted: list[JobRecord]) -> tuple[int, int]:
+    """Return the lost jobs of a scenario, and those of which a gap in the list says nothing."""
     store = scenario.store
-    assert store is not None
-    # jobs of a stopped run had no time to end
-    aborted = sum(1 for job in accepted if job.scenario == scenario.name and job.outcome is Outcome.ABORTED)
-    unended = max(0, sum(store.by_status.get(word, 0) for word in UNENDED) - aborted)
-    return store.expected - store.found + unended
+    assert store is not None, "its list was read"
+    mine = [job for job in accepted if job.scenario == scenario.name]
+    # Jobs of a stopped run had no time to end, nor had those that the client gave up.
+    cut_off = sum(1 for job in mine if job.outcome is Outcome.ABORTED or job.given_up is not None)
+    unended = sum(store.by_status.get(word, 0) for word in UNENDED)
+    missing = store.expected - store.found
+    gone = min(missing, sum(map(_excused, mine)))
+    return missing - gone + max(0, unended - cut_off), gone + min(unended, cut_off)
 
 
-def _why(scenario: ScenarioRecord) -> str:
-    return literal((scenario.store.error if scenario.store else None) or "not read")
+def _why(scenario: ScenarioRecord, otherwise: str = "not read") -> str:
+    return literal((scenario.store.error if scenario.store else None) or otherwise)

@@ -38,6 +38,8 @@ class OpenCase:
     """Jobs that were due: those of the plan, or as many as were due until the user stopped the run."""
     jobs: tuple[JobRecord, ...]
     """In the order in which they were due."""
+    broken: int = 0
+    """Completed jobs whose file does not decode."""
 
     @cached_property
     def sent(self) -> tuple[JobRecord, ...]:
@@ -71,8 +73,8 @@ class OpenCase:
 
     @property
     def success(self) -> Proportion | None:
-        """Share of completed jobs, without jobs stopped by the user or the plan."""
-        return proportion(len(self.completed), sum(job.outcome not in STOPPED for job in self.jobs))
+        """Share of completed jobs with a file that is not broken, without jobs stopped by the user or the plan."""
+        return proportion(len(self.completed) - self.broken, sum(job.outcome not in STOPPED for job in self.jobs))
 
     def response(self, q: float) -> Tail | None:
         """Return the quantile of the time from due to done, in seconds."""
@@ -137,6 +139,7 @@ def open_case(evidence: Evidence, scenario: ScenarioRecord, case: CaseRecord) ->
         started=case.started,
         offered=case.planned if whole else len(jobs),
         jobs=jobs,
+        broken=sum(map(evidence.broken, jobs)),
     )
 
 

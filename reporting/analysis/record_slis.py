@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import msgspec
 
@@ -18,7 +17,16 @@ from reelbench.reporting.analysis.leak import leak
 from reelbench.reporting.analysis.open_breaker_calls import open_breaker_calls
 from reelbench.reporting.analysis.outages import outages, recovery
 from reelbench.reporting.analysis.process_usage import UNDER_TEST, memory, utilisation
+from reelbench.reporting.analysis.record_value import RecordValue
 from reelbench.reporting.analysis.restoration import mean_time, restorations
+from reelbench.reporting.analysis.server_functions import (
+    server_cpu_per_video,
+    server_energy_per_video,
+    server_gpu_errors,
+    server_gpu_utilisation,
+    server_memory_growth,
+    server_memory_leaked,
+)
 from reelbench.reporting.analysis.spike import spikes
 from reelbench.reporting.catalogue.sli import RecordFunction, Sli
 from reelbench.reporting.evidence.evidence import Evidence, case_seconds
@@ -29,14 +37,6 @@ from reelbench.reporting.evidence.queries import places, rounded
 TOO_FEW = "too few samples of memory within the case"
 NO_BREAKER = NoData("the service ran without its circuit breaker")
 UNREAD = NoData("the service's breakers could not be read")
-
-
-@dataclass(frozen=True, slots=True)
-class RecordValue:
-    """A number with its sample size."""
-
-    value: float
-    n: int
 
 
 def calls_while_open(evidence: Evidence, scenario: str) -> RecordValue | NoData:
@@ -92,16 +92,18 @@ def mean_time_to_restoration(evidence: Evidence, scenario: str) -> RecordValue |
 
 
 def integrity_share(evidence: Evidence, scenario: str) -> RecordValue | NoData:
-    """Jobs whose every file and metadata match the manifest, of all jobs that were checked (with warm-up)."""
+    """Jobs whose files match the manifest, where there is one, and decode, of all that were checked (with warm-up)."""
     found = losses(evidence, scenario)
     if not found.checked:
         return NoData("no job's files were checked")
-    return RecordValue(1 - found.corrupt / found.checked, found.checked)
+    return RecordValue(1 - found.damaged / found.checked, found.checked)
 
 
 def jobs_lost(evidence: Evidence, scenario: str) -> RecordValue | NoData:
     """Accepted jobs that the list of videos did not hold after the scenario, or held without an end (with warm-up)."""
     found = losses(evidence, scenario)
+    if found.unlisted:
+        return NoData("unknown, as the server has no complete list of jobs")
     if found.lost is None:
         return NoData("the list of videos was not read")
     if not found.expected:
@@ -192,6 +194,12 @@ FUNCTIONS: dict[RecordFunction, RecordSli] = {
         memory_leaked,
         sustained_rate,
         spike_recovery,
+        server_memory_growth,
+        server_memory_leaked,
+        server_cpu_per_video,
+        server_gpu_utilisation,
+        server_gpu_errors,
+        server_energy_per_video,
     )
 }
 """The code of every function that the catalogue may name."""

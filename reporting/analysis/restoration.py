@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from reelbench.loadgen.record.jobs import JobRecord, Outcome, RequestRecord
+from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.loadgen.record.run import FaultRecord
 from reelbench.reporting.evidence.evidence import STOPPED, Evidence
+from reelbench.reporting.evidence.requests import Request
 from reelbench.reporting.statistics.intervals import Interval, mean_interval
 
 STABLE_EVENTS = 10
@@ -128,12 +129,12 @@ def mean_time(found: Sequence[Restoration]) -> MeanTime | None:
     )
 
 
-def requests_of(evidence: Evidence, scenario: str, case: str) -> list[RequestRecord]:
+def requests_of(evidence: Evidence, scenario: str, case: str) -> list[Request]:
     """Return the measured requests of a case, without those to remove jobs afterwards."""
-    return [r for r in evidence.requests if (r.scenario, r.case) == (scenario, case) and not r.warmup]
+    return evidence.requests.of_case(scenario, case)
 
 
-def answered(request: RequestRecord) -> bool:
+def answered(request: Request) -> bool:
     """Return whether the service was there for a request: any answer but 429 and 5xx."""
     return request.status is not None and request.status < SERVER_ERROR and request.status != TOO_MANY_REQUESTS
 

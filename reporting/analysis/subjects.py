@@ -116,13 +116,16 @@ def normal_operation(evidence: Evidence) -> ScenarioRecord | None:
 
 
 def most_files_checked(evidence: Evidence) -> ScenarioRecord | None:
-    """The scenario whose jobs had most files compared with their manifest."""
+    """The scenario with most files compared with their manifest; of a server without manifests, most files opened."""
     files = {
-        scenario.name: sum(job.files or 0 for job in evidence.scenario_jobs(scenario.name))
+        scenario.name: (
+            sum(job.files or 0 for job in evidence.scenario_jobs(scenario.name)),
+            sum(evidence.foreign and evidence.video(job) is not None for job in evidence.scenario_jobs(scenario.name)),
+        )
         for scenario in evidence.scenarios(RELIABILITY)
     }
     best = max(evidence.scenarios(RELIABILITY), key=lambda scenario: files[scenario.name], default=None)
-    return best if best and files[best.name] else None
+    return best if best and any(files[best.name]) else None
 
 
 # ---- performance ----------------------------------------------------------------------------------------------------
@@ -234,6 +237,11 @@ def known_prompts(evidence: Evidence) -> Subject | None:
     return None
 
 
+def under_load(evidence: Evidence) -> list[ScenarioRecord]:
+    """Scenarios that send jobs."""
+    return [s for s in evidence.scenarios(RESOURCES) if any(evidence.case_jobs(s.name, case.name) for case in s.cases)]
+
+
 def toggled(evidence: Evidence, toggle: str) -> Subject | None:
     """The scenario with a case in which something of the service is off, and one in which it is on."""
     for scenario in evidence.scenarios(RESOURCES):
@@ -282,6 +290,7 @@ EVIDENT: dict[Evident, Callable[[Evidence], list[str]]] = {
     Evident.LOAD_LEVELS: lambda evidence: _only(load_levels(evidence, RESOURCES)),
     Evident.SEQUENTIAL_JOBS: lambda evidence: _only(sequential_jobs(evidence)),
     Evident.KNOWN_PROMPTS: lambda evidence: _only(known_prompts(evidence)),
+    Evident.RESOURCES_UNDER_LOAD: lambda evidence: names(under_load(evidence)),
 }
 """How the scenarios of a subject are found."""
 

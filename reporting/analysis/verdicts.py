@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
 from reelbench.reporting.analysis.generator_health import GeneratorHealth, check
+from reelbench.reporting.analysis.job_integrity import losses
 from reelbench.reporting.analysis.open_cases import OpenCase, open_case
 from reelbench.reporting.analysis.reconciliation import Reconciliation, reconcile
-from reelbench.reporting.catalogue.sli import Objective, Samples, Sli
+from reelbench.reporting.catalogue.sli import Objective, RecordFunction, Role, Samples, Sli
 from reelbench.reporting.document import text
 from reelbench.reporting.evidence.buckets import Bound
 from reelbench.reporting.evidence.evidence import Evidence, place_name
@@ -44,7 +47,7 @@ class Verdict:
     value: float | None
     n: int | None
     reason: str
-    """Reason of a status other than PASS or FAIL, or of one changed by cut-off jobs; else empty."""
+    """Reason of a status other than PASS or FAIL, or of one changed by cut-off jobs or broken files; else empty."""
     too_few: bool = False
     """INCONCLUSIVE only because the sample is small."""
     bound: Bound | None = None
@@ -129,12 +132,16 @@ def _judge(
     if scenario is None or scenario.dimension != dimension or not sli.of(dimension):
         return None
     case = next((c for c in scenario.cases if c.name == measurement.case), None)
-    objective = _objective(sli, scenario, case)
+    objective = _objective(evidence, sli, scenario, case)
+    if not offered(evidence, sli, scenario):
+        return None
     if objective is None or (objective.members and measurement.member not in objective.members):
         return None
     if case is not None and case.model == "idle" and sli.dimension != "resources":
         return None  # nothing is sent in it, so nothing of jobs and requests can be judged
+    measurement, broken = _without_broken(evidence, sli, measurement)
     status, reason, too_few = _compare(sli, objective, measurement)
+    reason = reason or broken
     if status is Status.PASS and sli.samples is Samples.RESPONSE_TIMES and sli.quantile and case is not None:
         status, reason = _with_cut_off(open_case(evidence, scenario, case), sli.quantile, objective.value)
     places = {(scenario.name, c.name) for c in scenario.cases} if case is None else {(scenario.name, case.name)}
@@ -159,11 +166,22 @@ def _judge(
     )
 
 
-def _objective(sli: Sli, scenario: ScenarioRecord, case: CaseRecord | None) -> Objective | None:
+def offered(evidence: Evidence, sli: Sli, scenario: ScenarioRecord) -> bool:
+    """Return False where the server does not have what an indicator is read from: nothing is then judged."""
+    if sli.function is RecordFunction.JOBS_LOST:
+        return scenario.store is None or scenario.store.offered
+    if sli.function is RecordFunction.INTEGRITY_SHARE:
+        return not evidence.foreign or bool(losses(evidence, scenario.name).checked)
+    return True
+
+
+def _objective(evidence: Evidence, sli: Sli, scenario: ScenarioRecord, case: CaseRecord | None) -> Objective | None:
     objective = sli.objective
     if objective is None:
         return None
     override = scenario.objectives.get(sli.id)
+    if override is None and not evidence.judged_by(objective):
+        return None
     if override is None and objective.scenarios and scenario.name not in objective.scenarios:
         return None
     if objective.concurrency is not None and (case is None or case.concurrency != objective.concurrency):
@@ -187,6 +205,18 @@ def _compare(sli: Sli, objective: Objective, measurement: Measurement) -> tuple[
     return (Status.PASS if held else Status.FAIL), "", False
 
 
+def _without_broken(evidence: Evidence, sli: Sli, measurement: Measurement) -> tuple[Measurement, str]:
+    """Return the success rate without the completed jobs whose file is broken, which Prometheus does not know."""
+    if sli.role is not Role.SUCCESS_RATE or measurement.value is None or not measurement.n:
+        return measurement, ""
+    broken = sum(map(evidence.broken, evidence.case_jobs(measurement.scenario, measurement.case)))
+    if not broken:
+        return measurement, ""
+    value = max(0.0, measurement.value - broken / measurement.n)
+    what = "a file that does not decode" if broken == 1 else "files that do not decode"
+    return msgspec.structs.replace(measurement, value=value), f"without {text.counted(broken, 'job')} with {what}"
+
+
 def _with_cut_off(arriving: OpenCase | None, quantile: float, limit: float) -> tuple[Status, str]:
     """Check a quantile that passes for completed jobs again with the jobs that were cut off."""
     found = arriving.response(quantile) if arriving is not None and arriving.cut_off else None
@@ -198,7 +228,12 @@ def _with_cut_off(arriving: OpenCase | None, quantile: float, limit: float) -> t
 
 def _unknown_overrides(evidence: Evidence, dimension: str) -> list[str]:
     judged = {sli.id for sli in evidence.catalogue.slis if sli.objective is not None}
-    return [
+    unknown = [
+        f"The run sets an objective for {name!r}, which is no indicator with a better direction"
+        for name in evidence.run.objectives
+        if name not in judged
+    ]
+    return unknown + [
         f"{scenario.name}: the scenario file sets an objective for {name!r}, which is no indicator with an objective"
         for scenario in evidence.scenarios(dimension)
         for name in scenario.objectives

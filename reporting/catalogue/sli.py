@@ -71,6 +71,7 @@ class ReportSection(StrEnum):
     CPU = "cpu"
     LEAK = "leak"
     RECONCILIATION = "reconciliation"
+    SERVER = "server"
 
 
 class Role(StrEnum):
@@ -151,6 +152,7 @@ class Evident(StrEnum):
     LOAD_LEVELS = "load_levels"
     SEQUENTIAL_JOBS = "sequential_jobs"
     KNOWN_PROMPTS = "known_prompts"
+    RESOURCES_UNDER_LOAD = "resources_under_load"
 
 
 class RecordFunction(StrEnum):
@@ -168,6 +170,12 @@ class RecordFunction(StrEnum):
     MEMORY_LEAKED = "memory_leaked"
     SUSTAINED_RATE = "sustained_rate"
     SPIKE_RECOVERY = "spike_recovery"
+    SERVER_MEMORY_GROWTH = "server_memory_growth"
+    SERVER_MEMORY_LEAKED = "server_memory_leaked"
+    SERVER_CPU_PER_VIDEO = "server_cpu_per_video"
+    SERVER_GPU_UTILISATION = "server_gpu_utilisation"
+    SERVER_GPU_ERRORS = "server_gpu_errors"
+    SERVER_ENERGY_PER_VIDEO = "server_energy_per_video"
 
 
 class Objective(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -183,6 +191,8 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Judge only the cases with this many jobs in flight."""
     members: tuple[str, ...] = ()
     """Judge only these members of an indicator that is split; empty = all."""
+    ours: bool = False
+    """The limit is made for the service of this project: another maker's server is not judged by it."""
 
 
 class By(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -278,8 +288,3 @@ class Catalogue(msgspec.Struct, frozen=True, dict=True):
     def of_role(self, role: Role) -> Sli | None:
         """Return the indicator that has a role; None when no indicator of this catalogue has it."""
         return self._by_role.get(role)
-
-    def objective(self, role: Role) -> Objective | None:
-        """Return the objective of the indicator that has a role; None without the one or the other."""
-        sli = self.of_role(role)
-        return sli.objective if sli else None

@@ -29,6 +29,14 @@ def seconds(value: float | None) -> str:
     return NONE if value is None else f"{value:,.3f}"
 
 
+def length(value: float) -> str:
+    """Return a length of time in a unit that is easy to read: 0.52 s, 75 s, 20 min, 2.5 h."""
+    for size, unit in ((3_600.0, "h"), (60.0, "min")):
+        if value >= 2 * size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value:.3g} s"
+
+
 def milliseconds(value: float | None) -> str:
     """Seconds as milliseconds with a tenth, for a column whose head names the unit."""
     return NONE if value is None else f"{value * 1000:,.1f}"

@@ -12,6 +12,8 @@ import msgspec
 import requests
 from requests.adapters import HTTPAdapter
 
+from reelbench.loadgen.record.address import shown_url, with_password
+
 WORKERS = 4
 """Queries in flight: enough to hide the round trip, few enough for a Prometheus on a laptop."""
 
@@ -99,7 +101,8 @@ class Prometheus:
     """A Prometheus at a base URL. The session is an argument, so that a test can stand in for the network."""
 
     def __init__(self, url: str, session: requests.Session, *, timeout: float = 10.0) -> None:
-        self.url = url.rstrip("/")
+        self._url = url.rstrip("/")
+        self.url = shown_url(self._url)
         self._session = session
         self._timeout = timeout
 
@@ -123,7 +126,7 @@ class Prometheus:
         parameters = {"query": query, "time": f"{instant:.3f}", "timeout": f"{self._timeout:g}s"}
         try:
             # POST, since a query may be longer than a URL; one second more than Prometheus itself is given
-            response = self._session.post(f"{self.url}/api/v1/query", data=parameters, timeout=self._timeout + 1)
+            response = self._session.post(f"{self._url}/api/v1/query", data=parameters, timeout=self._timeout + 1)
             body = response.content
         except requests.Timeout as error:
             raise QueryError(f"Prometheus at {self.url} gave no answer in {self._timeout:g} s to: {query}") from error
@@ -161,7 +164,7 @@ def connect(url: str) -> Prometheus:
     session.trust_env = False  # a proxy set in the environment must not catch the queries to this machine
     session.mount("http://", HTTPAdapter(pool_maxsize=WORKERS))
     session.mount("https://", HTTPAdapter(pool_maxsize=WORKERS))
-    return Prometheus(url, session)
+    return Prometheus(with_password(url), session)
 
 
 def single(vector: Vector) -> Value | NoData:

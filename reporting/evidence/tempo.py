@@ -15,6 +15,7 @@ from typing import TypeVar
 import msgspec
 import requests
 
+from reelbench.loadgen.record.address import shown_url, with_password
 from reelbench.loadgen.record.run import RunRecord
 from reelbench.reporting.evidence import otlp
 from reelbench.reporting.evidence.prometheus import QueryError
@@ -80,7 +81,8 @@ class TempoTraces:
     """Each is a request of some 20 ms."""
 
     def __init__(self, url: str, run: RunRecord, session: requests.Session, *, limit: int = LIMIT) -> None:
-        self.url = url.rstrip("/")
+        self._url = url.rstrip("/")
+        self.url = shown_url(self._url)
         self._run = run
         self._session = session
         self._limit = limit
@@ -206,7 +208,7 @@ class TempoTraces:
     def _get(self, path: str, parameters: dict[str, str | int], kind: type[T], *, absent: T | None = None) -> T:
         try:
             response = self._session.get(
-                f"{self.url}{path}", params=parameters, headers={"Accept": "application/json"}, timeout=_TIMEOUT
+                f"{self._url}{path}", params=parameters, headers={"Accept": "application/json"}, timeout=_TIMEOUT
             )
             body = response.content
         except requests.Timeout as error:
@@ -229,4 +231,4 @@ def connect(url: str, run: RunRecord) -> TempoTraces:
     """A client for the traces of this run in the Tempo at this base URL."""
     session = requests.Session()
     session.trust_env = False  # a proxy set in the environment must not catch what goes to this machine
-    return TempoTraces(url, run, session)
+    return TempoTraces(with_password(url), run, session)

@@ -9,7 +9,7 @@ from reelbench.loadgen.record.run import EnvironmentRecord, FaultRecord
 from reelbench.loadgen.record.stack import StackRecord
 from reelbench.reporting.document import text
 from reelbench.reporting.render.latex import code, escape
-from reelbench.reporting.results.results import CaseWindow, Results
+from reelbench.reporting.results.results import CaseWindow, Provenance, Results
 
 _METHODS = {
     "order statistics": "of percentiles from order statistics",
@@ -74,11 +74,8 @@ def _telemetry(stack: StackRecord | None) -> Iterator[str]:
 def _load(results: Results) -> Iterator[str]:
     provenance = results.provenance
     busy = [case for case in results.cases if case.started is not None and case.model != "idle"]
-    document = provenance.document
-    yield (
-        f"Load follows a plan with seed {provenance.seed} and sha256 {code(provenance.plan_sha256)}; jobs upload "
-        f"{escape(document.name)} ({text.size(document.bytes)}, sha256 {code(document.sha256)})."
-    )
+    plan = f"Load follows a plan with seed {provenance.seed} and sha256 {code(provenance.plan_sha256)}"
+    yield f"{plan}; {'; '.join(_inputs(provenance))}."
     for model in sorted({case.model for case in busy}):
         yield f"The {escape(model)} model has {_sizes([case for case in busy if case.model == model])}."
     if busy:
@@ -92,6 +89,21 @@ def _load(results: Results) -> Iterator[str]:
     off = [name for name, on in sorted((provenance.switches or {}).items()) if not on]
     if off:
         yield f"The service ran without {escape(' and '.join(off))}."
+
+
+def _inputs(provenance: Provenance) -> Iterator[str]:
+    document, workload = provenance.document, provenance.workload
+    if document is not None:
+        yield (f"jobs upload {escape(document.name)} ({text.size(document.bytes)}, sha256 {code(document.sha256)})")
+    elif workload is None or not workload.references:
+        yield "jobs send a prompt and no file"
+    if workload is None:
+        return
+    if workload.references:
+        yield f"jobs upload {text.counted(len(workload.references), 'reference')} (images or videos)"
+    for what, file in (("prompts", workload.prompts), ("arrivals", workload.arrivals)):
+        if file is not None:
+            yield f"{what} are those of {escape(file.name)} ({file.rows} rows, sha256 {code(file.sha256)})"
 
 
 def _sizes(cases: Sequence[CaseWindow]) -> str:

@@ -121,10 +121,11 @@ def _exact(evidence: Evidence) -> Iterator[ResultValue]:
 def _case(evidence: Evidence, scenario: ScenarioRecord, case: CaseRecord) -> Iterator[_Figure]:
     """Yield response times, success and throughput of the measured jobs of a case, without warm-up."""
     times = evidence.response_times(scenario.name, case.name)
-    ended = sum(1 for job in evidence.case_jobs(scenario.name, case.name) if job.outcome not in STOPPED)
+    jobs = evidence.case_jobs(scenario.name, case.name)
+    ended = sum(1 for job in jobs if job.outcome not in STOPPED)
     success, rate = evidence.catalogue.of_role(Role.SUCCESS_RATE), evidence.catalogue.of_role(Role.THROUGHPUT)
-    if success and (share := proportion(len(times), ended)):
-        what = "completed / (ended by itself)"
+    if success and (share := proportion(sum(map(evidence.succeeded, jobs)), ended)):
+        what = "completed, file not broken / (ended by itself)"
         yield _figure(success, share.value, share.n, _share(share, WILSON), what)
     if not times:
         return

@@ -10,8 +10,26 @@ from reelbench.reporting.analysis.verdicts import Analysis
 from reelbench.reporting.document.report import Report, Section
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.sections import key_metrics, outliers, principles, provenance, verdict
-from reelbench.reporting.sections.performance import load, open_loop, parts_of_a_job, scalability
+from reelbench.reporting.sections import (
+    key_metrics,
+    outliers,
+    principles,
+    provenance,
+    server_sources,
+    user_indicators,
+    verdict,
+    video_files,
+)
+from reelbench.reporting.sections.performance import (
+    load,
+    mlperf,
+    open_loop,
+    parts_of_a_job,
+    scalability,
+    server,
+    server_answers,
+    videos,
+)
 from reelbench.reporting.sections.recommendations import recommend
 from reelbench.reporting.sections.reliability import (
     breaker,
@@ -23,8 +41,18 @@ from reelbench.reporting.sections.reliability import (
     unusual_load,
 )
 from reelbench.reporting.sections.reliability import recommendations as hardening
-from reelbench.reporting.sections.resources import caching, cost, cpu, memory, network, optimizations
+from reelbench.reporting.sections.reliability import server as server_reliability
+from reelbench.reporting.sections.resources import (
+    caching,
+    cost,
+    cpu,
+    memory,
+    network,
+    optimizations,
+    server_energy,
+)
 from reelbench.reporting.sections.resources import recommendations as saving
+from reelbench.reporting.sections.resources import server as server_resources
 
 SectionFunction = Callable[[Evidence], Section | None]
 """One section of a report; None leaves it out."""
@@ -37,13 +65,21 @@ class Plan:
     key_metrics: SectionFunction
     sections: tuple[SectionFunction, ...]
     method: tuple[str, ...] = ()
+    own_method: tuple[str, ...] = ()
+    """Sentences on the method that hold only for the service of this project."""
     appendices: tuple[SectionFunction, ...] = ()
+
+
+def _ours(section: SectionFunction) -> SectionFunction:
+    """Return a section that needs the metrics of the service of this project: left out for any other server."""
+    return lambda evidence: None if evidence.foreign else section(evidence)
 
 
 PLANS = {
     Dimension.PERFORMANCE: Plan(
         key_metrics.performance,
         (
+            mlperf.section,
             load.response_time,
             load.percentiles,
             load.warmup,
@@ -52,9 +88,14 @@ PLANS = {
             load.check_of_littles_law,
             load.throughput,
             open_loop.section,
+            videos.section,
+            partial(video_files.section, dimension=Dimension.PERFORMANCE),
+            partial(videos.caching_check, dimension=Dimension.PERFORMANCE),
             parts_of_a_job.api_latency,
             parts_of_a_job.stages,
             parts_of_a_job.critical_path,
+            server.section,
+            server_answers.section,
             partial(outliers.section, dimension=Dimension.PERFORMANCE),
             scalability.recommendations,
         ),
@@ -71,11 +112,13 @@ PLANS = {
             outcomes.partial_failures,
             outcomes.cancellation,
             stored_jobs.integrity,
+            partial(video_files.section, dimension=Dimension.RELIABILITY),
+            server_reliability.section,
             partial(outliers.section, dimension=Dimension.RELIABILITY),
             score.section,
-            partial(recommend, "Recommendations", hardening.RULES),
+            hardening.recommendations,
         ),
-        method=(
+        own_method=(
             (
                 "**Times of recovery** come from recorded events (fault confirmed on and lifted, changes of the "
                 "breaker's state, ends of jobs), never from scraped state, which misses short states. An outage "
@@ -87,6 +130,8 @@ PLANS = {
                 "sent between an opening and the next probe and arrived in between; a call without a time of sending "
                 "counts as a violation."
             ),
+        ),
+        method=(
             (
                 "**Intervals** of losses, duplicates, corruption and leftovers are exact (Clopper and Pearson), of "
                 "other shares Wilson's, of means Student's t, of differences of means Welch's t; all 95 %, two-sided."
@@ -96,15 +141,20 @@ PLANS = {
     Dimension.RESOURCES: Plan(
         key_metrics.resources,
         (
-            memory.section,
-            cpu.section,
-            network.section,
-            optimizations.pooling,
-            caching.section,
-            memory.leak_section,
-            cost.section,
-            optimizations.section,
-            partial(recommend, "Optimization recommendations", saving.RULES),
+            server_resources.process,
+            server_resources.gpu,
+            server_energy.section,
+            server_resources.unknown,
+            _ours(memory.section),
+            _ours(cpu.section),
+            _ours(network.section),
+            _ours(optimizations.pooling),
+            _ours(caching.section),
+            partial(videos.caching_check, dimension=Dimension.RESOURCES),
+            _ours(memory.leak_section),
+            _ours(cost.section),
+            _ours(optimizations.section),
+            _ours(partial(recommend, "Optimization recommendations", saving.RULES)),
         ),
         method=(
             (
@@ -150,11 +200,13 @@ def build_report(evidence: Evidence, analysis: Analysis, dimension: Dimension) -
         plan.key_metrics(evidence),
         verdict.objectives(evidence, analysis),
         *(section(evidence) for section in plan.sections),
-        provenance.reconciliation(analysis),
+        user_indicators.section(evidence, dimension),
+        provenance.reconciliation(evidence, analysis),
         principles.section(evidence, analysis, dimension),
+        server_sources.section(evidence, dimension),
         provenance.environment(evidence),
         provenance.workload(evidence, dimension),
-        provenance.method(evidence, *plan.method),
+        provenance.method(evidence, *(() if evidence.foreign else plan.own_method), *plan.method),
         provenance.queries(evidence, dimension),
         *(section(evidence) for section in plan.appendices),
     )

@@ -32,9 +32,9 @@ def section(evidence: Evidence, dimension: str) -> Section:
         shown = bad[:FAILED]
         rest = len(bad) - len(shown)
         more = f" {rest:,} more are not shown." if rest else ""
-        blocks += _jobs(evidence, shown, f"Failed jobs, {len(bad):,} in all, one of each kind first.{more}")
+        blocks += _jobs(evidence, shown, f"Jobs without a video, {len(bad):,} in all, one of each kind first.{more}")
     else:
-        blocks.append(Paragraph("No measured job failed."))
+        blocks.append(Paragraph("Every measured job ended with a video or was stopped by the plan."))
     return Section(TITLE, tuple(blocks))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reelbench.loadgen.record.run import RunState
-from reelbench.reporting.analysis.verdicts import QUICK, Analysis, Status, Verdict
+from reelbench.reporting.analysis.verdicts import QUICK, Analysis, Status, Verdict, offered
 from reelbench.reporting.document import grafana_links, text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.document.text import literal
@@ -35,6 +35,9 @@ def verdict(evidence: Evidence, analysis: Analysis, dimension: str) -> Section:
     if few := sum(1 for v in analysis.verdicts if v.too_few):
         quick = " (allowed in quick; run `--profile standard` to decide them)" if evidence.run.profile == QUICK else ""
         remarks.append(f"{few} of {len(analysis.verdicts)} objectives have too few samples{quick}.")
+    remarks += _unjudged(evidence, dimension)
+    remarks += _unoffered(evidence, dimension)
+    remarks += _budget(evidence, analysis)
     if evidence.run.state is not RunState.COMPLETED:
         remarks.append(f"The run is {evidence.run.state}: the report holds what was measured until then.")
     if evidence.stack is not None and not evidence.stack.settled:
@@ -44,6 +47,45 @@ def verdict(evidence: Evidence, analysis: Analysis, dimension: str) -> Section:
     if remarks:
         blocks.append(Bullets(tuple(remarks)))
     return Section("Verdict", tuple(blocks))
+
+
+def _unjudged(evidence: Evidence, dimension: str) -> list[str]:
+    """Return the default objectives that are made for the service of this project and judge no other server."""
+    measured = {m.sli for m in evidence.measurements.measurements if m.value is not None}
+    names = [
+        f"{sli.title} (`{sli.id}`)"
+        for sli in evidence.catalogue.slis
+        if sli.of(dimension) and sli.id in measured and sli.objective and not evidence.judged_by(sli.objective)
+    ]
+    if not names:
+        return []
+    example = "`--objective response_time_p95=120s`"
+    return [f"Measured without an objective: {text.listed(names)}. Set one, such as {example}, or in the target file."]
+
+
+def _unoffered(evidence: Evidence, dimension: str) -> list[str]:
+    """Return the objectives that cannot be judged, as the server does not have what they are read from."""
+    found: dict[str, list[str]] = {}
+    for m in evidence.measurements.measurements:
+        sli, scenario = evidence.catalogue.get(m.sli), evidence.scenario(m.scenario)
+        judged = sli.objective is not None and evidence.judged_by(sli.objective) and sli.of(dimension)
+        if scenario and scenario.dimension == dimension and judged and not offered(evidence, sli, scenario):
+            found.setdefault(f"{sli.title}: {m.no_data}", []).append(m.scenario)
+    return [f"Not judged: {what} (in {text.listed(names)})." for what, names in found.items()]
+
+
+def _budget(evidence: Evidence, analysis: Analysis) -> list[str]:
+    """Return how the time budget of a run limits its verdicts."""
+    budget = evidence.run.budget
+    if budget is None:
+        return []
+    few = dict.fromkeys(f"{v.sli.title} in {place_name(v.scenario, v.case)}" for v in analysis.verdicts if v.too_few)
+    planned = (
+        f"Planned for a time budget of {text.length(budget.seconds)}: the calibration job took "
+        f"{text.length(budget.job_seconds)}, {text.counted(budget.jobs, 'job')} were planned, "
+        f"{text.counted(len(budget.left_out), 'scenario or case')} left out (appendix, Environment)."
+    )
+    return [planned, f"The budget leaves open: {'; '.join(few)}."] if few else [planned]
 
 
 def switched_off(evidence: Evidence) -> list[str]:

@@ -12,6 +12,7 @@ import typer
 
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.options import is_base_url
+from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.record.run import read_run
 from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE, RUN_FILE, RecordError
 from reelbench.loadgen.record.stack import read_stack
@@ -119,7 +120,7 @@ def _source_errors(prometheus: str | None, *, kept: bool) -> list[str]:
     if kept and prometheus is not None:
         return ["--kept asks no Prometheus; leave out --kept or --prometheus"]
     if prometheus is not None and not is_base_url(prometheus):
-        return [f"--prometheus: {prometheus!r} is not a base URL; write it like http://127.0.0.1:9090"]
+        return [f"--prometheus: {shown_url(prometheus)!r} is not a base URL; write it like http://127.0.0.1:9090"]
     return []
 
 

@@ -9,24 +9,40 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.option_line import Options, with_options
-from reelbench.loadgen.options import OptionsError, check_options, is_base_url
+from reelbench.loadgen.options import OptionsError, Settings, check_options, is_base_url
+from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.target.target import check_target
+from reelbench.reporting.analysis.objectives import canonical
+from reelbench.reporting.catalogue.sli_file import load
+from reelbench.reporting.catalogue.strict import near
+from reelbench.reporting.catalogue.user_slis import load_user_slis
 from reelbench.stack.binaries import cache_folder
 from reelbench.stack.external import VARIABLES, find_external
 from reelbench.stack.processes import Forwarding
 from reelbench.stack.tools import toxiproxy_environment
+from reelbench.suite import server_metrics
 from reelbench.suite.commands.console import RUNS, fail, say
 from reelbench.suite.measuring import FAILURES, Load, explain, measure
 from reelbench.suite.series import NAMES, ablate_errors, parse_ablate, run_series
 
 MOST_RUNS = 1_000
 """Of one configuration: at two minutes each more than a day, so a greater number is a typing error."""
+OF_THE_SUITE: dict[str, Any] = {
+    "target": None,
+    "metrics": (),
+    "prometheus": None,
+    "selector": (),
+    "gpu_hour_price": None,
+    "gpus": None,
+    "slis": None,
+}
+"""Options that the load generator does not get: what it needs of them is an argument of its own, or nothing."""
 
 
 @with_options
@@ -58,22 +74,38 @@ def main(
     forwarding.listen()
     without = parse_ablate(ablate)
     try:
-        wrong, target = _option_errors(run_dir, options)
+        options, named = _with_indicators(_described(options))
+        wrong, settings = _option_errors(run_dir, options)
+        wrong += named
+        target = settings.credentials.full(settings.target) if settings else None
         wrong += [*_runs_errors(runs), *_address_errors({} if target or embedded else os.environ)]
         wrong += [f"--repeat: is {repeat}; use 1 to {MOST_RUNS}"] if not 1 <= repeat <= MOST_RUNS else []
         wrong += ablate_errors(without)
+        server = settings.server if settings else None
+        wrong += server_metrics.option_errors(options, server)
         if wrong:
             fail(ExitCode.USAGE, wrong)
         os.environ.update(toxiproxy_environment(os.environ, cache_folder()))
-        if target:
-            asyncio.run(check_target(target))
+        indicators = options.slis or server_metrics.slis_of(options, server)
+        if indicators is not None:
+            load_user_slis(indicators)  # a mistake in it is found before anything is started
+        if settings:
+            asyncio.run(
+                check_target(settings.target, settings.credentials, server=settings.server, model=settings.model)
+            )
         external = None if target or embedded else find_external(say)
         if external is not None:
-            say(f"using the stack that runs at {external.addresses.service}")
+            say(f"using the stack that runs at {shown_url(external.addresses.service)}")
+            if options.metrics or options.prometheus:
+                fail(ExitCode.USAGE, ["--metrics and --prometheus need --target or --embedded"])
+        metrics = server_metrics.find(options, settings, say, os.environ)
+        rest = server_metrics.rest_of(options, metrics)
         load = Load(
             runs=runs,
-            arguments=tuple(replace(options, target=None).arguments()),
+            arguments=tuple(replace(options, **OF_THE_SUITE, rest=rest).arguments()),
             target=external or target,
+            server=metrics,
+            slis=indicators,
             charts=charts,
             forwarding=forwarding,
             say=say,
@@ -89,15 +121,39 @@ def main(
         raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
-def _option_errors(run_dir: Path, options: Options) -> tuple[list[str], str | None]:
-    """Return what is wrong with the shared options, and the base URL that they name; None: a stack of ours."""
+def _described(options: Options) -> Options:
+    """Return the options, with the description of this project's service where a stack of ours is measured."""
+    if options.target is not None or options.target_file is not None or options.preset is not None:
+        return options
+    return replace(options, preset="reelbench")
+
+
+def _with_indicators(options: Options) -> tuple[Options, list[str]]:
+    """Return the options with the catalogue's names of the indicators in --objective, and what is wrong with them."""
+    if not options.objective:
+        return options, []
+    catalogue, found, wrong = load(), [], []
+    for text in options.objective:
+        name, equals, value = text.partition("=")
+        sli = canonical(name.strip(), catalogue)
+        if equals and sli is None:
+            cure = near(
+                name, [one.id for one in catalogue.slis if one.better], "see the indicators in docs/dashboards.md"
+            )
+            wrong.append(f"--objective: {name!r} is no indicator that can be judged; {cure}")
+        found.append(f"{sli}={value}" if sli else text)
+    return replace(options, objective=tuple(found)), wrong
+
+
+def _option_errors(run_dir: Path, options: Options) -> tuple[list[str], Settings | None]:
+    """Return what is wrong with the shared options, and the settings of the server; None: a stack of ours."""
     foreign = options.target is not None or options.target_file is not None
     shown = options if foreign else replace(options, target="http://127.0.0.1")
     try:
         settings = check_options(run_dir, run_dir.name, shown)
     except OptionsError as error:
         return list(error.errors), None
-    return [], settings.target if foreign else None
+    return [], settings if foreign else None
 
 
 def _runs_errors(runs: Path) -> list[str]:
@@ -110,7 +166,7 @@ def _address_errors(environment: Mapping[str, str]) -> list[str]:
     """Return what is wrong with the variables that name the parts of a running stack."""
     named = {name: url for name in VARIABLES.values() if (url := environment.get(name))}
     return [
-        f"{name}: {url!r} is not a base URL; write it like http://127.0.0.1:8000, or unset it"
+        f"{name}: {shown_url(url)!r} is not a base URL; write it like http://127.0.0.1:8000, or unset it"
         for name, url in named.items()
         if not is_base_url(url)
     ]

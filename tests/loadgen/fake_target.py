@@ -91,9 +91,9 @@ class FakeTarget:
         if request.content_type == "multipart/form-data":
             form = await request.post()
             upload: dict[str, Any] = {key: value for key, value in form.items() if isinstance(value, str)}
-            file = form["input_reference"]
-            assert isinstance(file, web.FileField)
-            upload["file"] = (file.filename, file.content_type, file.file.read())
+            file = form.get("input_reference")
+            if isinstance(file, web.FileField):
+                upload["file"] = (file.filename, file.content_type, file.file.read())
         else:
             upload = await request.json()
         number = len(self.uploads)

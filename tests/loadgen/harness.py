@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from opentelemetry.context import Context
@@ -126,12 +127,18 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(url: str) -> AsyncIterator[Bench]:
+async def bench(
+    url: str,
+    document: Document | None = DOCUMENT,
+    references: Mapping[str, Document] = MappingProxyType({}),
+    **about: Any,
+) -> AsyncIterator[Bench]:
+    """Yield the parts; `about` has further arguments of the target, such as its file."""
     clock, telemetry, kept = Clock.start(), Telemetry(), Kept()
-    async with Target(url, connections=64, clock=clock, tracer=telemetry.tracer) as target:
+    async with Target(url, connections=64, clock=clock, tracer=telemetry.tracer, **about) as target:
         jobs = JobRunner(
             run_id="run-1",
-            steps=Steps("run-1", DOCUMENT, target, clock),
+            steps=Steps("run-1", document, target, clock, references),
             clock=clock,
             tracer=telemetry.tracer,
             sink=kept,

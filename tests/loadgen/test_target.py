@@ -61,12 +61,12 @@ RUBBISH: list[tuple[bytes | None, str]] = [
     (http(b"", "500 Broken"), f"{NO_API}HTTP 500; correct --target"),
     (
         http(b'{"error":{"message":"no key"}}', "401 Unauthorized"),
-        "refuses access (HTTP 401: no key); set OPENAI_API_KEY",
+        "asks for a key (HTTP 401: no key) and none was sent; set OPENAI_API_KEY, or name the ",
     ),
-    (http(b'{"message":"no"}', "403 Forbidden"), "refuses access (HTTP 403: no); set OPENAI_API_KEY"),
+    (http(b'{"message":"no"}', "403 Forbidden"), "asks for a key (HTTP 403: no) and none was sent; "),
     (
         http(b'{"error":"Authentication Error"}', "400 Bad"),
-        "refuses access (HTTP 400: Authentication Error); set OPENAI",
+        "asks for a key (HTTP 400: Authentication Error) and none was sent; ",
     ),
     (http(b"x", head="Content-Encoding: gzip\r\n"), f"{NO_API}HTTP 200, but no VideoList object: "),
     (b"SSH-2.0-rubbish\r\n", "gives no HTTP answer (not HTTP: "),
@@ -91,3 +91,34 @@ async def test_an_endless_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> 
     async with saying(http(b" " * 5000)) as url, bench(url) as b:
         with pytest.raises(TargetError, match="answer of more than 1000 bytes"):
             await b.target.check()
+
+
+class KeptFile:
+    """A sink that keeps the bytes of a download."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.data = b""
+
+    def begin(self) -> None:
+        self.begun += 1
+        self.data = b""
+
+    def write(self, chunk: bytes) -> None:
+        self.data += chunk
+
+
+def test_a_sink_gets_the_file_and_nothing_of_a_refusal() -> None:
+    sink = KeptFile()
+    answer = answers.Answer(keep=False, sink=sink)
+    answer.head(200, "video/mp4", {})
+    answer.data(b"half")
+    answer.head(200, "video/mp4", {})  # the transport sent the request again
+    answer.data(b"the ")
+    answer.data(b"file")
+    assert (sink.begun, sink.data) == (2, b"the file")
+    refused = KeptFile()
+    answer = answers.Answer(keep=False, sink=refused)
+    answer.head(404, "application/json", {})
+    answer.data(b"{}")
+    assert (refused.begun, refused.data) == (0, b"")

@@ -10,11 +10,13 @@ import msgspec
 from reelbench.loadgen.record.jobs import JobRecord
 from reelbench.loadgen.record.run import RunRecord
 from reelbench.loadgen.record.stack import ComponentRecord, StackRecord
+from reelbench.loadgen.record.videos import VideoRecord
 from reelbench.reporting.catalogue.prices import load_prices
 from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.evidence.buckets import Bound
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import Measurement, Measurements
+from reelbench.reporting.evidence.requests import Requests
 from reelbench.reporting.evidence.traces import RootKey, TraceEvidence
 from tests.reporting.made_run import MadeRun
 
@@ -54,6 +56,7 @@ def evidence(
     measurements: Sequence[Measurement] = (),
     service: bool = True,
     spans: Mapping[RootKey, int] | None = None,
+    videos: Sequence[VideoRecord] = (),
 ) -> Evidence:
     components = (
         ComponentRecord("loadgen", version="0.1.0"),
@@ -63,7 +66,8 @@ def evidence(
         catalogue=CATALOGUE,
         run=run or made.run,
         jobs=tuple(made.jobs if jobs is None else jobs),
-        requests=tuple(made.requests),
+        requests=Requests.of(made.requests),
+        videos=tuple(videos),
         stack=StackRecord(schema_version=1, kind="embedded", components=components, settled=True, settled_at=1.0),
         measurements=Measurements(
             run_id=made.run.run_id, instant=1.0, window="9s", prometheus=True, measurements=tuple(measurements)

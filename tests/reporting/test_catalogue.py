@@ -10,7 +10,7 @@ import pytest
 
 from reelbench.loadgen.plan.scenario_file import load_folder
 from reelbench.reporting.analysis.record_slis import FUNCTIONS
-from reelbench.reporting.catalogue.sli import Catalogue, RecordFunction, Role
+from reelbench.reporting.catalogue.sli import RecordFunction, Role
 from reelbench.reporting.catalogue.sli_file import CatalogueError, load
 
 GOOD = """
@@ -263,8 +263,6 @@ def test_every_role_and_every_function_of_the_records_is_in_the_shipped_catalogu
     shipped = load()
     assert [role for role in Role if shipped.of_role(role) is None] == []
     assert FUNCTIONS.keys() == set(RecordFunction) == {sli.function for sli in shipped.slis} - {None}
-    assert shipped.objective(Role.THROUGHPUT) == shipped.get("throughput").objective
-    assert Catalogue(()).objective(Role.THROUGHPUT) is None
 
 
 def test_reading_the_catalogue_loads_no_numeric_library() -> None:

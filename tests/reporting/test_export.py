@@ -151,7 +151,7 @@ def test_the_report_shows_where_the_time_went_and_single_jobs(measured_dir: Path
     slowest = max(made.jobs, key=lambda job: job.done - job.due)
     assert len(text.split("```text")) - 1 == 3 + 5
     assert f"Job {slowest.index} of throughput / n50, trace `{slowest.trace_id}`" in text
-    assert "Failed jobs, 8 in all, one of each kind first. 3 more are not shown." in text
+    assert "Jobs without a video, 8 in all, one of each kind first. 3 more are not shown." in text
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_a_target_without_telemetry_causes_no_difference(made: MadeRun) -> None:
     found = one(made, measurements=counted(completed=30), service=False)
     assert found.differences == ()
     service = find(found, "video_jobs_total", "jobs")
-    assert (service.found, service.note) == (None, "not available: the target shows no telemetry")
+    assert (service.found, service.note) == (None, "not available: the server has no count by scenario")
     assert find(found, "traces", "jobs").note == "not available: the run kept no traces"
 
 

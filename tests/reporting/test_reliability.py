@@ -222,10 +222,11 @@ def test_data_integrity(outages_dir: Path) -> None:
         "lost": ["0 of 285", "0.00 (0.00 to 1.29)"],
         "duplicated": ["0 of 305", "0.00 (0.00 to 1.20)"],
         "corrupt": ["0 of 88", "0.00 (0.00 to 4.11)"],
-        "stuck": ["0 of 305", "0.00 (0.00 to 1.20)"],
+        "broken": ["-", "-"],
+        "not ended": ["0 of 305", "0.00 (0.00 to 1.20)"],
     }
-    assert by_scenario["partial_failures"] == ["0 of 40", "0 of 40", "0 of 38", "0 of 40", "494"]
-    assert by_scenario["job_cancellation"] == ["-", "0 of 20", "-", "0 of 20", "0"]
+    assert by_scenario["partial_failures"] == ["0 of 40", "0 of 40", "0 of 38", "-", "0 of 40", "494"]
+    assert by_scenario["job_cancellation"] == ["-", "0 of 20", "-", "-", "0 of 20", "0"]
     assert audit["llm_outage"] == ["0", "0", "0", "0", "clean"]
     assert "Integrity in `data_integrity`: **100.0 %** (95 % CI 92.9 to 100.0 %, 50 of 50)" in text
 
@@ -325,7 +326,7 @@ def test_corrupt_duplicated_and_stuck_jobs_are_counted(outages_dir: Path) -> Non
     change_jobs(outages_dir, spoil)
     done, text = exported(outages_dir)
     rows = tables(text, "Data integrity")[1]
-    assert rows["data_integrity"] == ["0 of 50", "1 of 49", "6 of 49", "1 of 50", "637"]
+    assert rows["data_integrity"] == ["0 of 50", "1 of 49", "6 of 49", "-", "1 of 50", "637"]
     verdict = next(v for v in done.verdicts if v.sli.id == "integrity_share")
     assert (verdict.value, verdict.n) == (pytest.approx(43 / 49), 49)
 

@@ -131,7 +131,7 @@ def test_the_slowest_and_the_failed_job_with_their_spans(made: MadeRun) -> None:
         ("concurrent_load / n05", "7", "90.000", "completed", "-", "`gone`"),
     )
     assert bad.rows == (("concurrent_load / n50", "7", "9.000", "failed", "no", "`bad`"),)
-    assert bad.caption == "Failed jobs, 1 in all, one of each kind first."
+    assert bad.caption == "Jobs without a video, 1 in all, one of each kind first."
     assert Paragraph("Job 7 of concurrent_load / n05, trace `gone`: the trace was not found.") in section.blocks
     assert len(blocks(section, Code)) == 3
 

@@ -21,7 +21,7 @@ MAX_POINTS = 200
 def ecdf(evidence: Evidence, level: Level) -> Chart:
     """Return the distribution of the response time of one case."""
     times = sorted(evidence.response_times(level.scenario, level.case))
-    objective = evidence.catalogue.objective(Role.RESPONSE_TIME_P95)
+    objective = evidence.objective(Role.RESPONSE_TIME_P95)
     # the objective would squeeze a much faster service into a corner
     near = objective is not None and objective.value <= 2 * times[-1]
     return Chart(
@@ -52,7 +52,7 @@ def of_levels(evidence: Evidence, drawn: Sequence[Level]) -> tuple[Chart, ...]:
 
 def _by_concurrency(evidence: Evidence, drawn: Sequence[Level]) -> tuple[Chart, Chart]:
     xs = tuple(float(level.concurrency) for level in drawn)
-    objective = evidence.catalogue.objective(Role.THROUGHPUT)
+    objective = evidence.objective(Role.THROUGHPUT)
     p50, p95 = ([getattr(level.times, name) for level in drawn] for name in ("p50", "p95"))
     return (
         Chart(

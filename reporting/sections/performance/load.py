@@ -40,8 +40,9 @@ def fastest(evidence: Evidence) -> Level | None:
 
 def crowded(evidence: Evidence) -> list[Level]:
     """Return the closed cases with as many jobs in flight as the throughput objective names."""
-    objective = evidence.catalogue.objective(Role.THROUGHPUT)
-    return [level for level in levels(evidence) if objective and level.concurrency == objective.concurrency]
+    sli = evidence.catalogue.of_role(Role.THROUGHPUT)
+    named = sli.objective.concurrency if sli and sli.objective else None
+    return [level for level in levels(evidence) if level.concurrency == named]
 
 
 def send_delays(evidence: Evidence) -> dict[tuple[str, str], float | None]:

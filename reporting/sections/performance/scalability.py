@@ -172,8 +172,8 @@ def points(levels: Sequence[Level]) -> tuple[Point, ...]:
 
 def recommendations(evidence: Evidence) -> Section:
     """Return the advice that the levels of load and the stages support."""
-    success = evidence.catalogue.objective(Role.SUCCESS_RATE)
-    response = evidence.catalogue.objective(Role.RESPONSE_TIME_P95)
+    success = evidence.objective(Role.SUCCESS_RATE)
+    response = evidence.objective(Role.RESPONSE_TIME_P95)
     found = Load(
         points(load(evidence)),
         components(evidence),

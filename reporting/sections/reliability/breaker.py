@@ -17,10 +17,12 @@ from reelbench.reporting.statistics.intervals import summarize
 STATES = ("closed", "half_open", "open")
 
 
-def section(evidence: Evidence) -> Section:
+def section(evidence: Evidence) -> Section | None:
     """Return time line, transitions, calls while open, fast failures and times to recover."""
     title = "Circuit breaker"
     found = provider_outages(evidence)
+    if not found and evidence.foreign:
+        return None
     if not found:
         return Section(title, (Paragraph("No provider was away in a case of this run."),))
     charts = _charts(evidence, found)

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.loadgen.record.run import ScenarioRecord
 from reelbench.reporting.analysis import subjects
+from reelbench.reporting.analysis.job_fates import Cancellations, cancellations
 from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
+from reelbench.reporting.document.text import literal
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import STOPPED, Evidence, place_name
+from reelbench.reporting.sections.reliability import unfinished
 from reelbench.reporting.statistics.intervals import Proportion, Summary, exact_proportion, proportion, summarize
+
+REASONS = 3
+"""Most reasons that a sentence names."""
 
 
 def success(evidence: Evidence) -> Proportion | None:
     """Return the share of completed jobs in normal operation, without stopped ones; Wilson interval."""
     normal = subjects.normal_operation(evidence)
-    return _share(evidence.scenario_jobs(normal.name)) if normal else None
+    return _share(evidence, evidence.scenario_jobs(normal.name)) if normal else None
 
 
 def success_rate(evidence: Evidence) -> Section:
@@ -28,6 +36,7 @@ def success_rate(evidence: Evidence) -> Section:
             Bullets((f"Jobs completed without faults (`{normal.name}`): {text.quoted(found)}, Wilson interval.",))
         ]
     rows = []
+    broken = any(map(evidence.broken, evidence.jobs))
     for scenario, case in evidence.cases(Dimension.RELIABILITY):
         jobs = evidence.case_jobs(scenario.name, case.name)
         counts = [sum(1 for job in jobs if job.outcome is outcome) for outcome in Outcome]
@@ -36,36 +45,45 @@ def success_rate(evidence: Evidence) -> Section:
                 place_name(scenario.name, case.name),
                 text.count(len(jobs)),
                 *(text.count(number) for number in counts),
-                text.rate(_share(jobs)),
+                *([text.count(sum(map(evidence.broken, jobs)))] if broken else []),
+                text.rate(_share(evidence, jobs)),
                 text.percent(evidence.value(Role.SUCCESS_RATE, scenario.name, case.name)),
             )
         )
     columns = (
-        "Scenario / case", "Jobs", *(str(outcome).capitalize() for outcome in Outcome), "Success % (95 % CI)",
-        "Success % PromQL",
+        "Scenario / case", "Jobs", *(str(outcome).capitalize() for outcome in Outcome),
+        *(["File broken"] if broken else []), "Success % (95 % CI)", "Success % PromQL",
     )  # fmt: skip
     caption = (
         "From the client's records. Success: completed jobs, of all that were neither cancelled nor aborted. Only the "
         "scenarios under *Objectives* are judged by it: with faults, failed jobs are expected."
     )
-    return Section("Success rate", (*blocks, Table(columns, tuple(rows), columns[1:], caption)))
+    if broken:
+        caption += (
+            " A completed job whose file does not decode is no success, here and in the verdict. PromQL counts it as "
+            "completed, as the server reported it; so does the reconciliation, which compares what was reported."
+        )
+    table = Table(columns, tuple(rows), columns[1:], caption)
+    return Section("Success rate", (*blocks, table, *unfinished.blocks(evidence)))
 
 
-def _share(jobs: list[JobRecord]) -> Proportion | None:
+def _share(evidence: Evidence, jobs: list[JobRecord]) -> Proportion | None:
     ended = [job for job in jobs if job.outcome not in STOPPED]
-    return proportion(sum(1 for job in ended if job.outcome is Outcome.COMPLETED), len(ended))
+    return proportion(sum(map(evidence.succeeded, ended)), len(ended))
 
 
 def handled(evidence: Evidence) -> Proportion | None:
     """Return the jobs that ended with a video, whole or partial, of all that ended; Wilson interval."""
     jobs = _refused_jobs(evidence)
-    return proportion(sum(1 for job in jobs if job.outcome is Outcome.COMPLETED), len(jobs))
+    return proportion(sum(map(evidence.succeeded, jobs)), len(jobs))
 
 
-def partial_failures(evidence: Evidence) -> Section:
+def partial_failures(evidence: Evidence) -> Section | None:
     """Return whole, partial and failed jobs, lost scenes, and whether manifests and service agree."""
     title = "Partial failure handling"
     found = subjects.refused_calls(evidence)
+    if not found and evidence.foreign:
+        return None
     if not found:
         return Section(title, (Paragraph("No provider refused calls with a permanent error in this run."),))
     jobs = _refused_jobs(evidence)
@@ -120,20 +138,20 @@ def _agreement(evidence: Evidence, names: list[str], partial: int) -> str:
     return f"Partial videos: {partial:,} by the manifests, {number:,} by the service (PromQL): {verdict}."
 
 
-def _cancelled_jobs(evidence: Evidence) -> list[JobRecord]:
-    found = (job for s in subjects.cancellations(evidence) for job in evidence.scenario_jobs(s.name))
-    return [job for job in found if job.cancel_sent is not None]
+def _cancellations(evidence: Evidence) -> Cancellations:
+    return cancellations(evidence, *subjects.names(subjects.cancellations(evidence)))
 
 
 def leftovers(evidence: Evidence) -> Proportion | None:
     """Return the cancelled jobs that the service still showed, of those looked for; exact interval."""
-    looked = [job for job in _cancelled_jobs(evidence) if job.outcome is Outcome.CANCELLED and job.leftover is not None]
+    looked = [job for job in _cancellations(evidence).stopped if job.leftover is not None]
     return exact_proportion(sum(1 for job in looked if job.leftover), len(looked))
 
 
 def cancellation_times(evidence: Evidence) -> Summary | None:
     """Return the seconds from sending a cancellation to its answer, also of jobs that had ended before."""
-    return summarize([job.done - job.cancel_sent for job in _cancelled_jobs(evidence) if job.cancel_sent is not None])
+    answered = _cancellations(evidence).answered
+    return summarize([job.done - job.cancel_sent for job in answered if job.cancel_sent is not None])
 
 
 def cancellation(evidence: Evidence) -> Section:
@@ -142,14 +160,20 @@ def cancellation(evidence: Evidence) -> Section:
     found = subjects.cancellations(evidence)
     if not found:
         return Section(title, (Paragraph("No scenario of this run cancels jobs."),))
-    asked = _cancelled_jobs(evidence)
-    stopped = sum(1 for job in asked if job.outcome is Outcome.CANCELLED)
+    tried = _cancellations(evidence)
     jobs = sum(len(evidence.scenario_jobs(scenario.name)) for scenario in found)
-    items = [f"{stopped:,} of {jobs:,} jobs were cancelled in progress; {len(asked) - stopped:,} had already ended."]
+    items = [
+        f"{len(tried.stopped):,} of {jobs:,} jobs were cancelled in progress; {len(tried.ended):,} had already ended."
+    ]
+    if tried.refused:
+        items.append(_refused(tried))
+    if tried.unasked:
+        items.append(_unasked(tried))
     if left := leftovers(evidence):
+        kept = "; a server may keep the record of a cancelled job, so this is no violation" if evidence.foreign else ""
         items.append(
             f"Still shown after the cancellation was answered: **{text.fraction(left)}** "
-            f"(95 % CI {left.lower * 100:.1f} to {left.upper * 100:.1f} %, exact)."
+            f"(95 % CI {left.lower * 100:.1f} to {left.upper * 100:.1f} %, exact){kept}."
         )
     items += [
         f"State of the service after `{scenario.name}`: {text.counted(audit.live, 'live job')}, "
@@ -162,12 +186,27 @@ def cancellation(evidence: Evidence) -> Section:
     return Section(title, (Bullets(tuple(items)), Table(columns, rows, columns[1:5] + columns[6:])))
 
 
-def _rows(evidence: Evidence, scenario: ScenarioRecord) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    name = scenario.name
-    jobs = [job for job in evidence.scenario_jobs(name) if job.outcome is Outcome.CANCELLED]
-    times = summarize([job.done - job.cancel_sent for job in jobs if job.cancel_sent is not None])
-    service = evidence.measured(Role.CANCEL_P95, name)
+def _refused(tried: Cancellations) -> str:
+    answers = ", ".join(f"{number:,} x {status}" for status, number in tried.statuses.items())
     return (
+        f"{text.counted(len(tried.refused), 'job')} could not be cancelled"
+        f"{f' (answers to the cancellations: {answers})' if answers else ''}: what became of "
+        f"{'it' if len(tried.refused) == 1 else 'them'} at the server was not followed."
+    )
+
+
+def _unasked(tried: Cancellations) -> str:
+    reasons = Counter(job.error or job.outcome.value for job in tried.unasked)
+    parts = ", ".join(f"{literal(why)} ({number:,})" for why, number in reasons.most_common(REASONS))
+    return f"For {text.counted(len(tried.unasked), 'job')} no cancellation was sent: {parts}."
+
+
+def _rows(evidence: Evidence, scenario: ScenarioRecord) -> tuple[tuple[str, ...], ...]:
+    name = scenario.name
+    stopped = cancellations(evidence, name).stopped
+    times = summarize([job.done - job.cancel_sent for job in stopped if job.cancel_sent is not None])
+    service = evidence.measured(Role.CANCEL_P95, name)
+    rows = (
         (
             f"{name}: client, sent to answered",
             text.count(times.n if times else 0),
@@ -187,3 +226,4 @@ def _rows(evidence: Evidence, scenario: ScenarioRecord) -> tuple[tuple[str, ...]
             text.NONE,
         ),
     )
+    return rows[:1] if evidence.foreign else rows

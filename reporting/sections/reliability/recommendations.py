@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reelbench.reporting.analysis import subjects
+from reelbench.reporting.analysis.job_fates import cancellations, fates
 from reelbench.reporting.analysis.job_integrity import losses
 from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
+from reelbench.reporting.document.report import Section
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence, place_name
-from reelbench.reporting.sections.recommendations import Advice, Rule
+from reelbench.reporting.sections.recommendations import Advice, Rule, recommend
 from reelbench.reporting.sections.reliability import breaker
 from reelbench.reporting.sections.reliability.outcomes import cancellation_times, handled, leftovers
 from reelbench.reporting.sections.reliability.retries import PROVIDERS, recovered
@@ -43,13 +45,31 @@ def _losses(evidence: Evidence) -> Iterator[Advice]:
         yield Advice(f"{found.duplicated:,} ids belong to two jobs", "make ids unique across replicas and restarts")
     if found.corrupt:
         yield Advice(
-            f"{found.corrupt:,} of {found.checked:,} checked jobs do not match their manifest",
+            f"{found.corrupt:,} of {found.compared:,} compared jobs do not match their manifest",
             "write each file under a temporary name and rename it; write the manifest last",
         )
-    if found.stuck:
+    if found.broken:
         yield Advice(
-            f"{found.stuck:,} of {found.accepted:,} jobs did not end within the time limit",
-            "set a time limit for every stage, so that a job fails instead of hanging",
+            f"{found.broken:,} of {found.decoded:,} decoded videos are broken",
+            "report a job completed only after its file is whole, and failed where the encoder failed",
+        )
+    if found.unended:
+        yield Advice(
+            f"{found.unended:,} of {found.accepted:,} jobs did not end within the time limit",
+            "raise the limit (`--time-limit`) where the server is only slow; else set a time limit for every stage, so "
+            "that a job fails instead of hanging"
+            if evidence.foreign
+            else "set a time limit for every stage, so that a job fails instead of hanging",
+        )
+
+
+def _throttled(evidence: Evidence) -> Iterator[Advice]:
+    found = fates(evidence, *subjects.names(evidence.scenarios(Dimension.RELIABILITY)))
+    if found.throttled:
+        yield Advice(
+            f"{found.throttled:,} requests were throttled",
+            "the waits count in the response times; send fewer jobs at a time or poll less often (`--poll-interval`), "
+            "or ask for a higher limit",
         )
 
 
@@ -160,10 +180,16 @@ def _partial(evidence: Evidence) -> Iterator[Advice]:
 
 
 def _cancellation(evidence: Evidence) -> Iterator[Advice]:
-    if (left := leftovers(evidence)) and left.k:
+    if (left := leftovers(evidence)) and left.k and not evidence.foreign:
         yield Advice(
             f"{text.fraction(left)} cancelled jobs were still shown afterwards",
             "remove the record before answering the cancellation",
+        )
+    tried = cancellations(evidence, *subjects.names(subjects.cancellations(evidence)))
+    if tried.refused:
+        yield Advice(
+            f"{len(tried.refused):,} of {len(tried.asked):,} jobs could not be cancelled",
+            "a client that gives up then pays for work that it does not want; let a running job be stopped",
         )
     times = cancellation_times(evidence)
     if times and times.p95.value > MAX_CANCELLATION:
@@ -172,8 +198,18 @@ def _cancellation(evidence: Evidence) -> Iterator[Advice]:
         )
 
 
-RULES = (
-    Rule("a lost, duplicated, corrupt or stuck job", _losses),
+def recommendations(evidence: Evidence) -> Section:
+    """Return the advice on a run; that on providers, breaker and retries only for the service of this project."""
+    return recommend("Recommendations", COMMON if evidence.foreign else (*COMMON, *OWN), evidence)
+
+
+CANCELLING = f"a leftover or refused cancellation, or cancellation P95 > {MAX_CANCELLATION:g} s"
+COMMON = (
+    Rule("a lost, duplicated, corrupt, broken or unended job", _losses),
+    Rule("a throttled request", _throttled),
+    Rule(CANCELLING, _cancellation),
+)
+OWN = (
     Rule("an audit that is not clean", _audit),
     Rule("a call through an open breaker", _passed),
     Rule("an outage without opening or recovery", _outages),
@@ -183,5 +219,4 @@ RULES = (
     Rule(f"> {MAX_AMPLIFICATION:g} attempts per call", _amplification),
     Rule(f"> {MAX_ADDED * 100:g} % added response time", _added),
     Rule(f"< {MIN_HANDLED * 100:g} % of jobs with a video under partial failures", _partial),
-    Rule(f"a leftover, or cancellation P95 > {MAX_CANCELLATION:g} s", _cancellation),
 )

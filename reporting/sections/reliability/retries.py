@@ -36,9 +36,12 @@ def recovered_at(evidence: Evidence, scenario: str, provider: str) -> Proportion
     return None if saved is None or failed is None else proportion(round(saved), round(failed))
 
 
-def section(evidence: Evidence) -> Section:
+def section(evidence: Evidence) -> Section | None:
     """Return recovery rate, retries by provider, added latency and observed fault rates."""
     places = subjects.retried_errors(evidence)
+    if not places and evidence.foreign:  # nothing is known of the calls of another maker's server
+        rates = _rates(evidence)
+        return Section("Injected faults", (rates,)) if rates else None
     blocks: list[Block] = []
     if not places:
         blocks.append(Paragraph("No provider of this run answered a share of the calls with errors to retry."))

@@ -81,7 +81,8 @@ def score(evidence: Evidence) -> Score:
     """Return the score of a run."""
     ran = subjects.names(evidence.scenarios(Dimension.RELIABILITY))
     kept = losses(evidence, *ran)
-    lost = kept.lost if kept.lost or not kept.unread else None
+    lost = kept.lost if kept.lost or not (kept.unread or kept.unlisted) else None
+    listed = bool(ran) and (len(kept.unlisted) < len(ran) or not evidence.foreign)
     checked = subjects.most_files_checked(evidence)
     intact = losses(evidence, checked.name) if checked else None
     left = leftovers(evidence)
@@ -89,15 +90,21 @@ def score(evidence: Evidence) -> Score:
     normal, errors = subjects.normal_operation(evidence) is not None, bool(subjects.retried_errors(evidence))
     refused, cancelled = bool(subjects.refused_calls(evidence)), bool(subjects.cancellations(evidence))
     found = None if lost is None else proportion(kept.expected - lost, kept.expected)
-    whole = proportion(intact.checked - intact.corrupt, intact.checked) if intact else None
+    whole = proportion(intact.checked - intact.damaged, intact.checked) if intact else None
     clean = proportion(left.n - left.k, left.n) if left else None
-    parts = (
+    seen = (
         Part("jobs completed in normal operation", 2, normal, success(evidence)),
+        Part("accepted jobs not lost", 3, listed, found, key=True),
+        Part("checked jobs with intact files", 2, intact is not None, whole),
+    )
+    if evidence.foreign:  # the other parts need the providers, the breaker and the manifests of our own service
+        return Score(seen)
+    parts = (
+        seen[0],
         Part("transient provider failures recovered by a retry", 2, errors, recovered(evidence)),
         Part("provider outages with the breaker opened and closed again", 2, outage, _closed_again(evidence)),
         Part("attempts rejected by an open breaker, of those and passed calls", 2, outage, _held(evidence), key=True),
-        Part("accepted jobs not lost", 3, bool(ran), found, key=True),
-        Part("checked jobs with intact files", 2, intact is not None, whole),
+        *seen[1:],
         Part("jobs with a video despite refused scenes", 1, refused, handled(evidence)),
         Part("cancelled jobs without leftovers", 1, cancelled, clean),
     )
@@ -121,14 +128,14 @@ def section(evidence: Evidence) -> Section:
     if found.value is not None:
         rows.append(("sum", text.count(found.weight), "", "", text.number(found.weighted, 4), ""))
     columns = ("Part", "Weight w", "k of n", "Share s = k / n", "w s", "Remark")
+    keys = "a lost job" if evidence.foreign else "a lost job, a call through an open breaker"
     formula = (
         f"Score = 100 (sum of w s) / (sum of w) over the tested parts; it passes at ≥ {PASSING * 100:g} with all parts "
-        "tested. A key part below 1 (a lost job, a call through an open breaker) fails the score. If a tested part has "
-        "no data, no score is given."
+        f"tested. A key part below 1 ({keys}) fails the score. If a tested part has no data, no score is given."
     )
     blocks: list[Block] = [Paragraph(_sentence(found)), Table(columns, tuple(rows), columns[1:5], formula)]
-    if keys := [part.name for part in found.parts if part.failed]:
-        blocks.append(Bullets(tuple(f"Key part below 1: {name}." for name in keys)))
+    if failing := [part.name for part in found.parts if part.failed]:
+        blocks.append(Bullets(tuple(f"Key part below 1: {name}." for name in failing)))
     return Section("Reliability score", tuple(blocks))
 
 

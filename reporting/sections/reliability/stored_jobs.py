@@ -17,44 +17,89 @@ from reelbench.reporting.statistics.intervals import Proportion, exact_proportio
 
 
 def integrity(evidence: Evidence) -> Section:
-    """Return lost, duplicated, corrupt and stuck jobs, each as k of n."""
+    """Return lost, duplicated, corrupt, broken and unended jobs, each as k of n, and of how many it is unknown."""
     names = subjects.names(evidence.scenarios(Dimension.RELIABILITY))
     found = losses(evidence, *names)
+    files = "decode, and match the manifest where the server has one" if evidence.foreign else "match the manifest"
     lead = (
-        "Every accepted job must reach exactly one terminal state, and its files must match the manifest. Violations "
+        f"Every accepted job must reach exactly one terminal state, and its files must {files}. Violations "
         "of all reliability scenarios, with warm-up; intervals are exact (Clopper and Pearson), so zero in a small "
         "sample is not read as impossible."
     )
     rows = tuple((name, text.fraction(share), _limits(share)) for name, share in _violations(found))
     columns = ("Violation", "Jobs", "Share % (95 % CI)")
-    items = [f"Files downloaded and compared with their sha256 and size: {found.files:,}."]
+    items = []
+    if found.files or not evidence.foreign:
+        items.append(f"Files downloaded and compared with their sha256 and size: {found.files:,}.")
+    if found.decoded:
+        items.append(f"Files decoded: {found.decoded:,}{_sample(evidence)}.")
     scenario = subjects.most_files_checked(evidence)
     checked = losses(evidence, scenario.name) if scenario else None
-    intact = exact_proportion(checked.checked - checked.corrupt, checked.checked) if checked else None
+    intact = exact_proportion(checked.checked - checked.damaged, checked.checked) if checked else None
     if scenario and checked and intact:
-        items.append(f"Integrity in `{scenario.name}`: {text.quoted(intact)}, exact interval; {checked.files:,} files.")
-    if found.unread:
-        items.append(f"The list of videos was not read in {', '.join(found.unread)}: losses there are not known.")
+        how = f"{checked.files:,} files" if checked.files else f"{checked.decoded:,} files decoded"
+        items.append(f"Integrity in `{scenario.name}`: {text.quoted(intact)}, exact interval; {how}.")
+    items += _unknown(found)
+    items += _broken(evidence, names)
     violations = Table(columns, rows, columns[1:], _definitions(found))
-    tables = (_by_scenario(evidence, names), _audit(evidence))
+    audits = any(s.audit is not None for s in evidence.scenarios(Dimension.RELIABILITY))
+    tables = (_by_scenario(evidence, names), *([_audit(evidence)] if audits or not evidence.foreign else []))
     return Section("Data integrity", (Paragraph(lead), violations, Bullets(tuple(items)), *tables))
 
 
+def _sample(evidence: Evidence) -> str:
+    most = evidence.run.check_videos
+    return f" (at most {most} of each case, drawn by the seed)" if isinstance(most, int) else ""
+
+
+def _unknown(found: Losses) -> list[str]:
+    """Return why it is unknown of some jobs whether the server kept them."""
+    items = []
+    if found.unlisted:
+        items.append(
+            f"Whether accepted jobs were lost is unknown without a complete list of jobs: {'; '.join(found.unlisted)}."
+        )
+    if found.unread:
+        items.append(f"The list of videos was not read in {', '.join(found.unread)}: losses there are not known.")
+    if found.unknown:
+        items.append(
+            f"Unknown, not lost: {text.counted(found.unknown, 'accepted job')} that no list can show (the server has "
+            "no complete list or it was not read, the server removed the job, or the client gave it up)."
+        )
+    return items
+
+
+def _broken(evidence: Evidence, names: list[str]) -> list[str]:
+    """Return the first jobs whose file does not decode, with the reason and the trace."""
+    broken = [job for job in evidence.jobs if job.scenario in names and evidence.broken(job)]
+    shown = [
+        f"File of job {job.index} of {place_name(job.scenario, job.case)}: {literal(video.wrong[0].found)}, "
+        f"{text.size(video.bytes)}, trace `{job.trace_id}`."
+        for job in broken[:EXAMPLES]
+        if (video := evidence.video(job)) is not None
+    ]
+    rest = len(broken) - len(shown)
+    return [*shown, *([f"{rest:,} more files do not decode; `videos.jsonl` has all."] if rest else [])]
+
+
 def _violations(found: Losses) -> tuple[tuple[str, Proportion | None], ...]:
+    """Return the violations; files are compared with a manifest, or decoded, only where that was possible."""
     return (
         ("lost", None if found.lost is None else exact_proportion(found.lost, found.expected)),
         ("duplicated", exact_proportion(found.duplicated, found.ids)),
-        ("corrupt", exact_proportion(found.corrupt, found.checked)),
-        ("stuck", exact_proportion(found.stuck, found.accepted)),
+        ("corrupt", exact_proportion(found.corrupt, found.compared)),
+        ("broken", exact_proportion(found.broken, found.decoded)),
+        ("not ended", exact_proportion(found.unended, found.accepted)),
     )
 
 
 def _definitions(found: Losses) -> str:
-    unknown = " -: not checked." if found.lost is None or not found.checked else ""
+    unknown = " -: not known." if found.lost is None or not found.compared or not found.decoded else ""
     return (
-        "Lost: accepted, and afterwards not in the service's list of videos or without a terminal state. Duplicated: "
+        "Lost: accepted, and afterwards not in the server's list of videos or without a terminal state. Duplicated: "
         "one id for two jobs. Corrupt: a file is missing, or a file or field does not match the manifest, of the jobs "
-        f"checked. Stuck: no terminal state within the scenario's time limit.{unknown}"
+        "compared with one. Broken: the video does not decode to its end, of those decoded. Not ended: no terminal "
+        f"state within the scenario's time limit, when the client gave the job up.{unknown}"
     )
 
 
@@ -69,7 +114,7 @@ def _by_scenario(evidence: Evidence, names: list[str]) -> Table:
     for name in names:
         found = losses(evidence, name)
         rows.append((name, *(text.fraction(share) for _, share in _violations(found)), text.count(found.files)))
-    columns = ("Scenario", "Lost", "Duplicated", "Corrupt", "Stuck", "Files checked")
+    columns = ("Scenario", "Lost", "Duplicated", "Corrupt", "Broken", "Not ended", "Files compared")
     return Table(columns, tuple(rows), columns[1:])
 
 
@@ -91,13 +136,17 @@ def _audit(evidence: Evidence) -> Table:
     return Table(columns, tuple(rows), columns[1:5], caption)
 
 
+EXAMPLES = 5
+"""Broken files that are listed one by one."""
 REASONS = ("store_unavailable", "storage_unavailable", "queue_full", "service_shutdown")
 
 
-def store_outage(evidence: Evidence) -> Section:
+def store_outage(evidence: Evidence) -> Section | None:
     """Return what was accepted, refused, kept back, written back and lost."""
     title = "Store outage"
     found = subjects.store_outages(evidence)
+    if not found and evidence.foreign:
+        return None
     if not found:
         return Section(title, (Paragraph("The store was not away in a case of this run."),))
     faults = [fault for fault in evidence.faults(*subjects.names(found)) if fault.target == STORE]

@@ -135,12 +135,8 @@ def _row(name: str, jobs: Sequence[JobRecord]) -> tuple[str, ...]:
 
 def _statuses(evidence: Evidence, scenario: ScenarioRecord, case: CaseRecord) -> Counter[int]:
     """Return how often create requests got each status; 0: no answer."""
-    return Counter(
-        request.status or 0
-        for request in evidence.requests
-        if (request.scenario, request.case, request.operation) == (scenario.name, case.name, "create")
-        and not request.warmup
-    )
+    found = evidence.requests.statuses(scenario.name, "create", case.name)
+    return Counter({status or 0: count for status, count in found.items()})
 
 
 def _times(jobs: Sequence[JobRecord]) -> Summary | None:

@@ -78,7 +78,7 @@ def _chart(evidence: Evidence) -> tuple[Chart, ...]:
     drawn = levels(evidence)
     if len(drawn) < 2:  # noqa: PLR2004 - one point is no line
         return ()
-    objective = evidence.catalogue.objective(Role.CPU_UTILISATION)
+    objective = evidence.objective(Role.CPU_UTILISATION)
     return (
         Chart(
             name="cpu_by_concurrency",

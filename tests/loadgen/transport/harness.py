@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
 from reelbench.loadgen.http.transport import EnoughError, Request, Transport
 from tests.loadgen.raw_server import Asked, Peer, ok
 
 GET = Request("GET", "/it", {})
 POST = Request("POST", "/it", {}, (b"body",))
-Make = Callable[[str, int], Transport]
+
+
+class Make(Protocol):
+    """The class of a transport."""
+
+    def __call__(self, url: str, connections: int, credentials: Credentials = NO_CREDENTIALS) -> Transport: ...
 
 
 @dataclass

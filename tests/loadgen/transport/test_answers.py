@@ -8,6 +8,7 @@ import re
 import pytest
 
 from reelbench.loadgen.http.connection import MAX_HEAD
+from reelbench.loadgen.http.credentials import Credentials
 from reelbench.loadgen.http.http1 import Http1Transport
 from reelbench.loadgen.http.transport import Request, TransportError
 from tests.loadgen.raw_server import Asked, Peer, ok, raw
@@ -133,15 +134,17 @@ async def test_an_endless_head_is_cut_off() -> None:
             await ask(transport)
 
 
-async def test_path_host_and_credentials_come_from_the_base_url() -> None:
+async def test_path_and_host_come_from_the_base_url_and_headers_from_the_credentials(make: Make) -> None:
     async with raw(echo) as server:
         port = server.url.rsplit(":", 1)[1]
-        async with using(Http1Transport(f"http://me:p%40ss@localhost:{port}/a b/", 1)) as transport:
+        url = f"http://localhost:{port}/a b"
+        credentials = Credentials(origin=url, headers={"Authorization": "Bearer k", "User-Agent": "mine"})
+        async with using(make(url, 1, credentials)) as transport:
             assert await ask(transport, Request("DELETE", "/v1", {})) == (200, b"/a%20b/v1")
     (asked,) = server.asked
     assert asked.headers["host"] == f"localhost:{port}"
-    assert asked.headers["authorization"] == "Basic bWU6cEBzcw=="  # RFC 7617 of me:p@ss
-    assert "content-length" not in asked.headers
+    assert (asked.headers["authorization"], asked.headers["user-agent"]) == ("Bearer k", "mine")
+    assert asked.headers.get("content-length", "0") == "0"
 
 
 def test_the_host_header_has_the_required_form() -> None:

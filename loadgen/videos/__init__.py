@@ -1,0 +1,1 @@
+"""Downloaded files: kept on disk for the check, decoded in a process of their own, compared with what was asked."""

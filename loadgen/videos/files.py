@@ -1,0 +1,169 @@
+"""Downloaded files on disk until they are checked: which ones, and at most how many bytes."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from reelbench.loadgen.plan.plan import PlannedJob
+
+BACKLOG_BYTES: Final = 4 * 1024**3
+"""Most bytes on disk of files that wait for their check; further files are not checked. Half of the free space if that
+is less."""
+FILE_BYTES: Final = 1024**3
+"""Most bytes of one file."""
+FOLDER: Final = "videos"
+"""Folder of kept files in that of the run."""
+TEMPORARY: Final = ".videos"
+"""Folder of files that wait for their check."""
+
+Place = tuple[str, str, int]
+"""Scenario, case and index of a job."""
+
+
+@dataclass(slots=True)
+class Download:
+    """One file while it is downloaded, a `FileSink`; a file that does not fit, or cannot be written, is given up."""
+
+    job: PlannedJob
+    path: Path
+    files: VideoFiles
+    size: int = 0
+    _file: int | None = None
+    _lost: bool = False
+    _complete: bool = False
+
+    def begin(self) -> None:
+        """Start an empty file."""
+        self.files.free(self.size)
+        self.size = 0
+        try:
+            if self._file is None:
+                self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            else:
+                os.ftruncate(self._file, 0)
+                os.lseek(self._file, 0, os.SEEK_SET)
+        except OSError:
+            self._lost = True
+
+    def write(self, chunk: bytes) -> None:
+        """Append bytes to the file."""
+        if self._lost or self._file is None:
+            return
+        if self.size + len(chunk) > FILE_BYTES or not self.files.take(len(chunk)):
+            self._give_up()
+            return
+        self.size += len(chunk)
+        left = memoryview(chunk)
+        try:
+            while left:
+                left = left[os.write(self._file, left) :]
+        except OSError:  # the disk is full, for one
+            self._give_up()
+
+    def complete(self) -> None:
+        """Mark the file as the whole file of a job that goes on."""
+        self._complete = True
+
+    def close(self) -> bool:
+        """Close the file; return whether it can be checked, and delete it otherwise."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+        good = self._complete and not self._lost and self.size > 0
+        if not good:
+            self.delete()
+        return good
+
+    def delete(self) -> None:
+        """Delete the file."""
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
+        self.files.free(self.size)
+        self.size = 0
+
+    def _give_up(self) -> None:
+        self._lost = True
+        if self._file is not None:
+            with suppress(OSError):
+                os.ftruncate(self._file, 0)
+        self.files.free(self.size)
+        self.size = 0
+
+
+@dataclass(slots=True)
+class VideoFiles:
+    """The files of the jobs that were chosen before the run."""
+
+    folder: Path
+    """Folder of the run."""
+    chosen: frozenset[Place]
+    _room: int = BACKLOG_BYTES
+    _waiting: list[Download] = field(default_factory=list)
+
+    @contextmanager
+    def download(self, job: PlannedJob) -> Iterator[Download | None]:
+        """Provide the file of a job while it is downloaded; None for a job that was not chosen."""
+        if (job.scenario, job.case, job.index) not in self.chosen:
+            yield None
+            return
+        file = Download(job, self.folder / TEMPORARY / f"{job.scenario}.{job.case}.{job.index}", self)
+        try:
+            yield file
+        finally:
+            if file.close():
+                self._waiting.append(file)
+
+    def waiting(self) -> list[Download]:
+        """Return the files that wait for their check, in the order of the plan; they no longer wait."""
+        found, self._waiting = sorted(self._waiting, key=lambda file: file.job.index), []
+        return found
+
+    def take(self, size: int) -> bool:
+        """Reserve bytes; return False where they are not there."""
+        if size > self._room:
+            return False
+        self._room -= size
+        return True
+
+    def free(self, size: int) -> None:
+        """Return bytes that were reserved."""
+        self._room += size
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Keep the temporary folder for the time of a run; a disk without room has no files to check."""
+        if not self.chosen:
+            yield
+            return
+        temporary = self.folder / TEMPORARY
+        with suppress(OSError):
+            temporary.mkdir(parents=True, exist_ok=True)
+            self._room = min(BACKLOG_BYTES, shutil.disk_usage(temporary).free // 2)
+        try:
+            yield
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def choose(plan: Sequence[PlannedJob], most: int | None, seed: int) -> frozenset[Place]:
+    """Return the jobs whose files are checked: of each case at most `most` measured ones, drawn by the seed."""
+    cases: dict[tuple[str, str], list[PlannedJob]] = {}
+    for job in plan:
+        if not job.warmup and "content" in job.steps:
+            cases.setdefault((job.scenario, job.case), []).append(job)
+    return frozenset(
+        (job.scenario, job.case, job.index)
+        for (scenario, case), jobs in cases.items()
+        for job in (
+            jobs
+            if most is None or len(jobs) <= most
+            else random.Random(f"{seed}:{scenario}:{case}:videos").sample(jobs, most)
+        )
+    )

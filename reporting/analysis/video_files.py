@@ -1,0 +1,88 @@
+"""Files as asked: which properties of the opened files are what the jobs asked for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reelbench.loadgen.record.jobs import JobRecord
+from reelbench.loadgen.record.videos import Property, VideoRecord
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.statistics.intervals import Proportion, exact_proportion
+
+ENOUGH = 2
+"""Files from which a property that none of them has is a property that the server does not follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A completed, measured job and its opened file."""
+
+    job: JobRecord
+    video: VideoRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """One property of the opened files."""
+
+    kind: Property
+    share: Proportion
+    """Files that have it as asked, of those that could be compared; exact interval."""
+    otherwise: tuple[tuple[str, str, int], ...]
+    """What the other files have, what was asked, and their number; the most frequent first."""
+
+    @property
+    def never(self) -> bool:
+        """True when no file has the property as asked: the server does not follow it."""
+        return self.kind is not Property.DECODES and self.share.k == 0 and self.share.n >= ENOUGH
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The opened files of a dimension."""
+
+    opened: tuple[Opened, ...]
+    completed: int
+    """Completed, measured jobs that downloaded a file."""
+    properties: tuple[Followed, ...]
+
+    @property
+    def never(self) -> tuple[Followed, ...]:
+        """The properties that the server does not follow."""
+        return tuple(one for one in self.properties if one.never)
+
+    @property
+    def wrong(self) -> tuple[Opened, ...]:
+        """Files that are not as asked in a property that the server follows; those that do not decode come first."""
+        never = {one.kind for one in self.never}
+        found = (one for one in self.opened if any(deviation.kind not in never for deviation in one.video.wrong))
+        return tuple(sorted(found, key=lambda one: one.video.playable))
+
+    @property
+    def good(self) -> Proportion | None:
+        """Files that are as asked in every property that the server follows; exact interval."""
+        return exact_proportion(len(self.opened) - len(self.wrong), len(self.opened))
+
+
+def opened_files(evidence: Evidence, dimension: str) -> Files:
+    """Return the opened files of the measured jobs of a dimension."""
+    jobs = [
+        job
+        for scenario in evidence.scenarios(dimension)
+        for job in evidence.scenario_jobs(scenario.name)
+        if evidence.succeeded(job) or evidence.broken(job)
+    ]
+    opened = tuple(Opened(job, video) for job in jobs if (video := evidence.video(job)) is not None)
+    properties = (_followed(kind, [one.video for one in opened]) for kind in Property)
+    return Files(opened, sum(job.bytes > 0 for job in jobs), tuple(one for one in properties if one is not None))
+
+
+def _followed(kind: Property, videos: Sequence[VideoRecord]) -> Followed | None:
+    compared = [video for video in videos if kind is Property.DECODES or kind in video.asked]
+    deviations = Counter((one.found, one.asked) for video in compared for one in video.wrong if one.kind is kind)
+    share = exact_proportion(len(compared) - sum(deviations.values()), len(compared))
+    if share is None:
+        return None
+    return Followed(kind, share, tuple((found, asked, number) for (found, asked), number in deviations.most_common()))
