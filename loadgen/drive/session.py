@@ -173,7 +173,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             objectives=dict(settings.objectives),
             budget=budget,
             check_videos="all" if settings.check_videos is None else settings.check_videos,
-            proxy=await _proxy_record(network, scenarios, settings.target),
+            proxy=await _proxy_record(network, scenarios, settings),
             server=target.record(),
         )
         files = VideoFiles(settings.run_dir, _checked(settings, plan))
@@ -242,10 +242,12 @@ async def _network(
         return None, str(error)
 
 
-async def _proxy_record(network: NetworkSide | None, scenarios: Sequence[Scenario], target: str) -> ProxyRecord | None:
+async def _proxy_record(
+    network: NetworkSide | None, scenarios: Sequence[Scenario], settings: Settings
+) -> ProxyRecord | None:
     if network is None:
         return None
-    direct, through = await added_latency(target, network.address)
+    direct, through = await added_latency(settings.target, network.address, settings.credentials)
     names = [scenario.name for scenario in scenarios if "network" in sides(scenario)]
     return ProxyRecord(version=network.version, scenarios=names, direct=direct, through=through)
 
