@@ -114,7 +114,7 @@ def _times(evidence: Evidence, places: list[tuple[ScenarioRecord, CaseRecord]]) 
         "the answer that first reported the end, which comes later than the end by at most the time between two polls. "
         "Server: differences of its cumulative metrics between the samples around the case; means are exact (sum over "
         "count), of a P95 its bucket is known. Client - server: network, polling, download and what the server does "
-        "outside of its own latency. Requests of other clients of the server are contained and cannot be told apart."
+        "outside of its own latency. Requests of other clients of the server are contained and cannot be distinguished."
     )
     return [*blocks, with_values(Table(columns, tuple(rows), columns[1:], caption))]
 
