@@ -179,9 +179,8 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
         files = VideoFiles(settings.run_dir, _checked(settings, plan))
         with Journal(settings.run_dir, encoded) as journal, files.opened(), view:
             head = RunHead(run, journal, target.record)
-            recorder = Recorder(
-                run_id=settings.run_id, journal=journal, metrics=Metrics(metrics.get_meter("loadgen")), view=view
-            )
+            made = Metrics(metrics.get_meter("loadgen"), slow=not target.record().ours)
+            recorder = Recorder(run_id=settings.run_id, journal=journal, metrics=made, view=view)
             jobs = JobRunner(
                 run_id=settings.run_id,
                 steps=dataclasses.replace(steps, videos=files),
