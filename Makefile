@@ -8,7 +8,7 @@ PROFILE ?= quick
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help suite bench-overhead bench-loadgen test test-fast test-extended stack-tools test-stack check coverage lint format generate lock clean
+.PHONY: help suite bench-overhead bench-loadgen bench-export test test-fast test-extended stack-tools test-stack check coverage lint format generate lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ bench-overhead: $(VENV)/.runtime ## cost of telemetry: jobs per second and P95 w
 
 bench-loadgen: $(VENV)/.runtime ## the load generator compared with k6 and Locust: requests per CPU second, P95 during a freeze (about 3 minutes)
 	@$(BIN)/python scripts/bench_loadgen.py
+
+bench-export: $(VENV)/.runtime ## the reports of large runs: seconds and memory for 10,000, 100,000 and 1,000,000 made jobs (about 2 minutes)
+	@$(BIN)/python scripts/bench_export.py
 
 MEASURED := $(wildcard tests/test_*.py) tests/scripts# conftest.py rejects such tests elsewhere
 
@@ -40,7 +43,7 @@ coverage: $(VENV)/.dev ## branch coverage of the fast tests (about three minutes
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report --skip-covered
 
-stack-tools: $(VENV)/.runtime ## build Prometheus and the Collector as compose pins them, into the cache (needs Go)
+stack-tools: $(VENV)/.runtime ## build Prometheus and the Collector as compose pins them, and Toxiproxy, into the cache (needs Go)
 	@$(BIN)/python -m reelbench.stack.tools
 
 test-stack: $(VENV)/.dev ## test the configuration of the compose stack without containers (after stack-tools; TEMPO_BIN adds a Tempo)

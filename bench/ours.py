@@ -22,6 +22,7 @@ from reelbench.bench.generators import BenchError, Command, Figures, Load, one_c
 from reelbench.loadgen import telemetry
 from reelbench.loadgen.document import SAMPLE, read_document
 from reelbench.loadgen.drive.session import execute
+from reelbench.loadgen.inputs import Inputs
 from reelbench.loadgen.options import Settings
 from reelbench.loadgen.plan.scenario import PROFILES, Scenario
 from reelbench.loadgen.record.jobs import read_jobs, read_requests
@@ -107,7 +108,7 @@ def main(target: str, folder: Path, spec: dict[str, Any]) -> int:
         profile="quick",
         seed=1,
         target=target,
-        document=read_document(SAMPLE),
+        inputs=Inputs(read_document(SAMPLE)),
         named=True,
     )
     telemetry.configure("loadgen")

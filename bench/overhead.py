@@ -27,6 +27,7 @@ from reelbench.bench.ratio import ratio
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.document import Document
 from reelbench.loadgen.drive.session import execute
+from reelbench.loadgen.inputs import Inputs
 from reelbench.loadgen.options import Settings
 from reelbench.loadgen.plan.scenario import PROFILES, Scenario
 from reelbench.loadgen.record.jobs import JobRecord, Outcome, read_jobs
@@ -161,7 +162,7 @@ def _drive(url: str, folder: Path, load: Scenario, seed: int, document: Document
         profile="quick",
         seed=seed,
         target=url,
-        document=document,
+        inputs=Inputs(document),
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         code = runner.run(execute(settings, Console(file=said)))

@@ -1,19 +1,26 @@
-"""The document that jobs upload: a PDF or plain text, checked once before a run, and the form around it."""
+"""The document that jobs upload: a PDF or plain text with content, checked before a run, and the form around it."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import secrets
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
+
+import msgspec
 
 from reelbench.loadgen.record.run import DocumentRecord
 
 SAMPLE = Path(__file__).parent / "documents" / "sample_paper.pdf"
 MAX_BYTES = 20 * 1024 * 1024
+PDF_SECONDS: Final = 60.0
+"""Time for the inspection of a PDF."""
+_PDF_TEXT: Final = Path(__file__).with_name("pdf_text.py")
 _ESCAPES: Final = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
 """Escapes in file names, as in browsers (WHATWG HTML, multipart/form-data)."""
 
@@ -24,11 +31,20 @@ class DocumentError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Name, media type and bytes of the upload."""
+    """Name, media type and bytes of a file that jobs upload."""
 
     name: str
     media_type: str
     data: bytes
+    note: str | None = None
+    """What the user should know of it, one sentence."""
+
+    @property
+    def kind(self) -> Literal["document", "image", "video"]:
+        """Kind of the file, in the words of a target file."""
+        if self.media_type.startswith("video/"):
+            return "video"
+        return "image" if self.media_type.startswith("image/") else "document"
 
     def record(self) -> DocumentRecord:
         """Return the description for ``run.json``."""
@@ -39,7 +55,8 @@ def read_document(path: Path) -> Document:
     """Read and check a document.
 
     Raises:
-        DocumentError: the file is missing, unreadable, a directory, empty, over 20 MiB, or neither PDF nor UTF-8 text.
+        DocumentError: the file is missing, unreadable, a directory, empty, over 20 MiB, or neither PDF nor UTF-8 text;
+            a PDF that cannot be opened, or has no text; text without a letter or digit.
     """
     try:
         if path.is_dir():
@@ -57,7 +74,11 @@ def read_document(path: Path) -> Document:
     name = os.fsencode(path.name).decode(
         errors="replace"
     )  # a file name may be any bytes; records and requests are UTF-8
-    return Document(name=name, media_type=_media_type(path, data), data=data)
+    media_type = _media_type(path, data)
+    note = None
+    if media_type == "application/pdf" and path != SAMPLE:
+        note = _check_pdf(path, data)
+    return Document(name=name, media_type=media_type, data=data, note=note)
 
 
 def _media_type(path: Path, data: bytes) -> str:
@@ -69,7 +90,53 @@ def _media_type(path: Path, data: bytes) -> str:
         text = "\0"
     if "\0" in text:
         raise DocumentError(f"document {path} is neither a PDF nor UTF-8 text; convert it to one of them")
+    if not any(character.isalnum() for character in text):
+        raise DocumentError(f"document {path} has no text; name a PDF or text file with content")
     return "text/plain"
+
+
+class _Pages(msgspec.Struct):
+    """What the inspection of a PDF says."""
+
+    problem: str | None = None
+    pages: int = 0
+    empty: int = 0
+    """Pages without text."""
+
+
+_PDF_PROBLEMS: Final = {
+    "truncated": "is truncated: its end marker is missing; copy it again",
+    "encrypted": "is encrypted; save it without a password",
+    "damaged": "is damaged and cannot be opened; save it again",
+}
+
+
+def _check_pdf(path: Path, data: bytes) -> str | None:
+    """Check that a PDF has text; return a sentence about pages without text, if there are some."""
+    try:
+        child = subprocess.run(  # -P: the folder of the script must not shadow modules of the standard library
+            [sys.executable, "-P", str(_PDF_TEXT)], input=data, capture_output=True, timeout=PDF_SECONDS, check=True
+        )
+        found = msgspec.json.decode(child.stdout, type=_Pages)
+    except subprocess.TimeoutExpired as error:
+        raise DocumentError(
+            f"document {path} could not be read within {PDF_SECONDS:g} s; save it again, or use another one"
+        ) from error
+    except (subprocess.CalledProcessError, msgspec.MsgspecError) as error:
+        raise DocumentError(f"document {path} {_PDF_PROBLEMS['damaged']}") from error
+    if found.problem is not None:
+        raise DocumentError(f"document {path} {_PDF_PROBLEMS.get(found.problem, _PDF_PROBLEMS['damaged'])}")
+    if found.pages == 0:
+        raise DocumentError(f"document {path} has no pages; name a PDF with text")
+    if found.empty == found.pages:
+        pages = "its page has" if found.pages == 1 else f"its {found.pages} pages have"
+        raise DocumentError(
+            f"document {path} has no text: {pages} pictures only, as in a scan; add the text by OCR, or name another "
+            "one"
+        )
+    if found.empty:
+        return f"{found.empty} of {found.pages} pages of document {path.name} have no text, as in a scan"
+    return None
 
 
 class Form:

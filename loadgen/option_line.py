@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
 import typer
 
-from reelbench.loadgen.document import SAMPLE
 from reelbench.loadgen.plan.scenario import MLPERF_LIKE, PROFILES
 
 NO_DOCUMENT = Path("none")
@@ -53,8 +52,12 @@ class Options:
     time_limit: Annotated[float | None, typer.Option(help="Seconds until a job is given up.")] = None
     poll_interval: Annotated[float | None, typer.Option(help="Seconds between two polls of a job.")] = None
     document: Annotated[
-        Path, typer.Option(help="PDF or text file that jobs upload; none: jobs send only a prompt.")
-    ] = SAMPLE
+        Path | None,
+        typer.Option(
+            help="PDF or text file that jobs upload; none: jobs send only a prompt. Default: a sample paper for "
+            "servers that take documents."
+        ),
+    ] = None
     prompts: Annotated[Path | None, typer.Option(help="Prompts: text, JSONL or CSV, a job a row.")] = None
     prompt_order: Annotated[str, typer.Option(help="Order of the prompts: file, or drawn by the seed.")] = "file"
     image: Annotated[
@@ -72,6 +75,18 @@ class Options:
         int, typer.Option(help="Videos of a case that are kept in the run's folder, those that are not as asked first.")
     ] = 0
     metrics: Annotated[tuple[str, ...], typer.Option(help="Address of the server's metrics; repeatable.")] = ()
+    prometheus: Annotated[
+        str | None, typer.Option(help="Prometheus of yours that has the server's metrics; needs --selector.")
+    ] = None
+    selector: Annotated[
+        tuple[str, ...], typer.Option(help="Series of the server in it, such as '{job=\"vllm\"}'; repeatable.")
+    ] = ()
+    gpu_hour_price: Annotated[float | None, typer.Option(help="Price of one GPU for one hour.")] = None
+    gpus: Annotated[int | None, typer.Option(help="GPUs of the server, where its metrics do not show them.")] = None
+    rest: Annotated[
+        float | None,
+        typer.Option(help="Least seconds without load around each case. Default: enough to read the server's metrics."),
+    ] = None
     slis: Annotated[
         Path | None, typer.Option(help="File with indicators of your own, in the format of the catalogue.")
     ] = None
@@ -95,26 +110,43 @@ class Options:
         return words
 
 
+ACCESS: Final = (
+    "target_file", "preset", "model", "api_key_env", "header", "ca_file", "client_cert", "client_key", "insecure",
+    "time_limit",
+)  # fmt: skip
+"""The options about the server alone."""
+
+
 def with_options(function: Callable[..., None]) -> Callable[..., None]:
     """Return a command with the parameters of a function and all shared options.
 
     The function receives the shared options as `options`, a keyword argument.
     """
+    return _with(function, [field.name for field in fields(Options)])
+
+
+def with_access(function: Callable[..., None]) -> Callable[..., None]:
+    """Return a command as `with_options` does, with the options of `ACCESS` alone."""
+    return _with(function, ACCESS)
+
+
+def _with(function: Callable[..., None], names: Sequence[str]) -> Callable[..., None]:
     own = inspect.signature(function, eval_str=True)
     types = get_type_hints(Options, include_extras=True)
+    defaults = {field.name: field.default for field in fields(Options)}
     shared = [
         inspect.Parameter(
-            field.name,
+            name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=field.default or None if _many(types[field.name]) else field.default,
-            annotation=_listed(types[field.name]),
+            default=defaults[name] or None if _many(types[name]) else defaults[name],
+            annotation=_listed(types[name]),
         )
-        for field in fields(Options)
+        for name in names
     ]
 
     @functools.wraps(function)
     def command(**given: Any) -> None:
-        values: dict[str, Any] = {field.name: given.pop(field.name) for field in fields(Options)}
+        values: dict[str, Any] = {name: given.pop(name) for name in names}
         values |= {name: tuple(value or ()) for name, value in values.items() if _many(types[name])}
         function(options=Options(**values), **given)
 

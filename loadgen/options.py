@@ -9,14 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from reelbench.loadgen.document import Document, DocumentError, read_document
+from reelbench.loadgen.allowed_faults import directory_of, fault_errors, secret_variables
 from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
+from reelbench.loadgen.inputs import Inputs, read_inputs
 from reelbench.loadgen.option_line import Options
 from reelbench.loadgen.plan import quantity
 from reelbench.loadgen.plan.quantity import QuantityError
-from reelbench.loadgen.plan.scenario import MLPERF_LIKE, PROFILES, Profile, Scenario
+from reelbench.loadgen.plan.replay import REPLAY, replay
+from reelbench.loadgen.plan.row_file import RowFileError
+from reelbench.loadgen.plan.scenario import DIMENSIONS, MLPERF_LIKE, PROFILES, Profile, Scenario
 from reelbench.loadgen.plan.scenario_file import FOLDER, MLPERF_FOLDER, ScenarioError, load_folder
-from reelbench.loadgen.record.address import shown_url
+from reelbench.loadgen.record.address import shown_url, without_user
 from reelbench.loadgen.record.journal import occupied
 from reelbench.loadgen.target.access import AccessError, filled, parse_headers, resolve, root_url
 from reelbench.loadgen.target.target_file import (
@@ -32,6 +35,9 @@ from reelbench.loadgen.videos.check import DEFAULT_CHECKS
 LONGEST_JOB = 86_400
 SHORTEST_POLL, LONGEST_POLL = 0.01, 600
 
+MOST_REST = 600.0
+"""Seconds; also the limit of a scenario file."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -46,7 +52,7 @@ class Settings:
     seed: int
     target: str
     """Base URL of the server, without user and password and without the ``/v1`` that the paths begin with."""
-    document: Document
+    inputs: Inputs
     providers: str | None = None
     """Base URL of the mock providers, whose faults scenarios control; None: no mock providers."""
     named: bool = False
@@ -55,8 +61,14 @@ class Settings:
     """URL of the store that coordinates replicas; None: this generator runs the whole plan."""
     credentials: Credentials = NO_CREDENTIALS
     """What the target gets with each request; all secrets are in it."""
+    directory: Path = Path()
+    """Folder in which the commands of faults run: that of the scenario files."""
+    secret_variables: frozenset[str] = frozenset()
+    """Environment variables that hold a secret, regardless of their names."""
     server: TargetFile | None = None
     """How to speak to the target; None: a target of which nothing is said, whose manners are found out."""
+    rest: float = 0.0
+    """Least seconds without load around each case."""
     model: str | None = None
     """Model that every job names; None: that of the target file, if it has one."""
     time_limit: float | None = None
@@ -105,9 +117,12 @@ def check_options(
         errors.append("--budget: does not go with --rendezvous, whose replicas share one plan; leave it out")
     if options.seed < 0:
         errors.append(f"--seed: is {options.seed}; use 0 or more")
+    if options.rest is not None and not 0 <= options.rest <= MOST_REST:
+        errors.append(f"--rest: is {options.rest:g}; use 0 to {MOST_REST:g} seconds")
     server = _server(options, errors)
     errors += _manner_errors(options, server)
     target = _target(options, server, environment, errors)
+    errors += fault_errors(scenarios, options, rendezvous)
     objectives = _objectives(options, server, errors)
     budget = _budget(options, errors)
     providers = _filled(providers, environment, "--providers", errors)
@@ -119,10 +134,8 @@ def check_options(
         errors.append(f"--run-dir: {run_dir} already holds a run ({name}); choose another folder")
     elif run_dir.exists() and not run_dir.is_dir():
         errors.append(f"--run-dir: {run_dir} is a file; choose a folder")
-    try:
-        upload = read_document(options.document)
-    except DocumentError as error:
-        errors.append(f"--document: {error}")
+    inputs = read_inputs(options, server, errors)
+    scenarios = _with_replay(scenarios, inputs, options, server, errors)
     if errors or chosen is None or target is None:
         raise OptionsError(errors)
     return Settings(
@@ -134,11 +147,14 @@ def check_options(
         seed=options.seed,
         target=target[0],
         credentials=target[1],
-        document=upload,
+        inputs=inputs,
         providers=providers,
-        named=bool(options.scenario),
+        named=bool(options.scenario or options.arrivals),
         rendezvous=rendezvous,
+        directory=directory_of(options),
+        secret_variables=secret_variables(options, server),
         server=server,
+        rest=options.rest or 0.0,
         model=options.model,
         time_limit=options.time_limit,
         poll_interval=options.poll_interval,
@@ -158,6 +174,41 @@ def _profile(options: Options, errors: list[str]) -> Profile | None:
     return found
 
 
+def check_access(
+    options: Options, environment: Mapping[str, str] = os.environ
+) -> tuple[str, Credentials, TargetFile | None]:
+    """Check the options about the server alone; return base URL, credentials and target file.
+
+    Raises:
+        OptionsError: with all mistakes.
+    """
+    errors: list[str] = []
+    server = _server(options, errors)
+    target = _target(options, server, environment, errors)
+    if errors or target is None:
+        raise OptionsError(errors)
+    return *target, server
+
+
+def target_access(options: Options, server: TargetFile | None) -> Access:
+    """Return the access of the target file with what the command line replaces.
+
+    Raises:
+        AccessError: a header of the command line has no name.
+    """
+    access = server.access if server is not None else Access()
+    given = parse_headers(options.header)
+    names = {name.lower() for name in given}
+    kept = {name: value for name, value in access.headers.items() if name.lower() not in names}
+    files = {"ca_file": options.ca_file, "client_cert": options.client_cert, "client_key": options.client_key}
+    changes: dict[str, object] = {name: str(path) for name, path in files.items() if path is not None}
+    if options.api_key_env is not None:
+        changes["api_key_env"] = options.api_key_env
+    if options.insecure:
+        changes["insecure"] = True
+    return access.model_copy(update=changes | {"headers": kept | given})
+
+
 def _scenarios(options: Options, errors: list[str]) -> list[Scenario]:
     """Return the scenarios that the options name; without names those of the user's folder, or all."""
     try:
@@ -173,6 +224,23 @@ def _scenarios(options: Options, errors: list[str]) -> list[Scenario]:
     errors += [f"--scenario: {name!r} is unknown; use {', '.join(known)}" for name in unknown]
     errors += [f"--scenario: {name!r} is given more than once; give it once" for name in _repeated(names)]
     return [known[name] for name in names or own or built_in if name in known]
+
+
+def _with_replay(
+    scenarios: list[Scenario], inputs: Inputs, options: Options, server: TargetFile | None, errors: list[str]
+) -> list[Scenario]:
+    """Return the scenarios that the user named and the replay of the trace; without a trace the scenarios alone."""
+    if inputs.workload.arrivals is None:
+        return scenarios
+    named = scenarios if options.scenario or options.scenarios else []
+    if any(scenario.name == REPLAY for scenario in named):
+        errors.append(f"--arrivals: the name {REPLAY!r} of its scenario is taken; rename the scenario file")
+    try:
+        found = replay(inputs.workload, options.time_limit or (server.pace.time_limit if server is not None else None))
+    except RowFileError as error:
+        errors += [f"--arrivals: {line}" for line in error.errors]
+        return named
+    return sorted([*named, found], key=lambda scenario: DIMENSIONS.index(scenario.dimension))
 
 
 def _own_scenarios(folder: Path, built_in: Mapping[str, Scenario], errors: list[str]) -> dict[str, Scenario] | None:
@@ -202,36 +270,17 @@ def _target(
     if target is None:
         return None
     if not is_base_url(target) or "@" in urlsplit(target).path:
-        errors.append(f"--target: {shown_url(target)!r} is not a base URL; write it like http://127.0.0.1:8000")
+        errors.append(f"--target: {without_user(target)!r} is not a base URL; write it like http://127.0.0.1:8000")
         return None
     try:
         return resolve(
             root_url(target, (server.create if server is not None else Create()).path),
-            _access(options, server),
+            target_access(options, server),
             environment,
         )
     except AccessError as error:
         errors += error.errors
         return None
-
-
-def _access(options: Options, server: TargetFile | None) -> Access:
-    """Return the access of the target file with what the command line replaces.
-
-    Raises:
-        AccessError: a header of the command line has no name.
-    """
-    access = server.access if server is not None else Access()
-    given = parse_headers(options.header)
-    names = {name.lower() for name in given}
-    kept = {name: value for name, value in access.headers.items() if name.lower() not in names}
-    files = {"ca_file": options.ca_file, "client_cert": options.client_cert, "client_key": options.client_key}
-    changes: dict[str, object] = {name: str(path) for name, path in files.items() if path is not None}
-    if options.api_key_env is not None:
-        changes["api_key_env"] = options.api_key_env
-    if options.insecure:
-        changes["insecure"] = True
-    return access.model_copy(update=changes | {"headers": kept | given})
 
 
 def _filled(text: str | None, environment: Mapping[str, str], option: str, errors: list[str]) -> str | None:

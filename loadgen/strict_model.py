@@ -57,6 +57,8 @@ def model_at(root: type[BaseModel], location: tuple[int | str, ...]) -> type[Bas
     return model
 
 
+_OWN = frozenset({"rate", "command"})
+"""Errors of the models' own checks, whose message is the cure."""
 _WANTED = {
     "int_type": "a whole number",
     "bool_type": "true or false",
@@ -87,7 +89,7 @@ def _explain(root: type[BaseModel], detail: ErrorDetails) -> str:
         return _unknown_key(root, detail["loc"])
     if kind == "literal_error":
         return f"is {shown}; use {context['expected']}"
-    if kind == "rate":
+    if kind in _OWN:
         return f"is {shown}; {detail['msg']}"
     if kind in _WANTED:
         return f"is {shown}; write {_WANTED[kind]}"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 from tabulate import tabulate
 
 from reelbench.loadgen.record.jobs import read_calls, read_jobs, read_requests
@@ -14,11 +16,11 @@ from reelbench.loadgen.record.run import RunRecord, read_run
 from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE, TRACES_DIR, RecordError
 from reelbench.loadgen.record.stack import StackRecord, read_stack
 from reelbench.loadgen.record.videos import read_videos
-from reelbench.reporting.analysis import objectives, subjects
+from reelbench.reporting.analysis import objectives, server_slis, subjects
 from reelbench.reporting.analysis.record_slis import compute
 from reelbench.reporting.analysis.verdicts import Status, Verdict, analyse, worst
 from reelbench.reporting.catalogue.prices import PRICES_FILE, load_prices
-from reelbench.reporting.catalogue.sli import Catalogue
+from reelbench.reporting.catalogue.sli import Catalogue, ReportSection
 from reelbench.reporting.catalogue.sli_file import CATALOGUE_FILE, load
 from reelbench.reporting.document import text
 from reelbench.reporting.evidence import measurements as measured
@@ -26,8 +28,10 @@ from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import Measurements
 from reelbench.reporting.evidence.process_samples import read_series
-from reelbench.reporting.evidence.prometheus import QueryError, connect
+from reelbench.reporting.evidence.prometheus import Prometheus, QueryError, connect
 from reelbench.reporting.evidence.queries import collect, questions
+from reelbench.reporting.evidence.requests import Requests
+from reelbench.reporting.evidence.server_samples import in_theirs, lag_of, server_of
 from reelbench.reporting.evidence.tempo import connect as connect_tempo
 from reelbench.reporting.evidence.trace_sampling import wanted
 from reelbench.reporting.evidence.traces import FileTraces, TraceEvidence, TraceSource
@@ -60,6 +64,7 @@ def export(
     run_dir: Path,
     prometheus_url: str | None,
     *,
+    theirs: str | None = None,
     instant: float | None = None,
     window: float | None = None,
     charts: bool = True,
@@ -74,6 +79,7 @@ def export(
         run_dir: The run directory.
         prometheus_url: Prometheus that holds the run. None: the kept ``measurements.json`` is used, or, without one,
             every objective is NO DATA.
+        theirs: Prometheus of the user that has metrics of the server. None: what was kept of it is used.
         instant: Unix time of all queries; default: when the stack had settled, or 30 s after the end of the run.
         window: Range of the queries in seconds; default: from the start of the run to the instant.
         charts: Also draw the figures (imports matplotlib, about a second).
@@ -92,7 +98,7 @@ def export(
     evidence = Evidence(
         run=run,
         jobs=tuple(read_jobs(run_dir)),
-        requests=tuple(read_requests(run_dir)),
+        requests=Requests.of(read_requests(run_dir)),
         calls=tuple(read_calls(run_dir)),
         videos=tuple(read_videos(run_dir)),
         stack=read_stack(run_dir),
@@ -100,20 +106,23 @@ def export(
         measurements=Measurements(run_id=run.run_id, instant=0.0, window="0s", prometheus=False, measurements=()),
         prices=load_prices(prices),
     )
+    evidence = replace(evidence, catalogue=server_slis.of_target(evidence, run_dir))
     evidence = replace(evidence, catalogue=objectives.of_run(evidence.catalogue, run))
     slis = subjects.of_run(evidence)
-    measurements = None if prometheus_url else _kept(run_dir, run, slis)
-    if measurements is None:
-        at = instant if instant is not None else _instant(run, evidence.stack)
-        length = f"{math.ceil(window if window is not None else at - run.started) + 1}s"
-        prometheus = connect(prometheus_url) if prometheus_url else None
-        try:
-            measurements = collect(questions(slis, run, length), run, prometheus, instant=at, window=length)
-            measurements = read_series(slis, run, prometheus, measurements)
-        finally:
-            if prometheus:
-                prometheus.close()
-    evidence = replace(evidence, catalogue=slis, measurements=measurements)
+    evidence = replace(evidence, catalogue=slis)
+    at = instant if instant is not None else _instant(run, evidence.stack)
+    length = f"{math.ceil(window if window is not None else at - run.started) + 1}s"
+    with ExitStack() as connections:
+        ours, users = (
+            connections.enter_context(closing(connect(url))) if url else None for url in (prometheus_url, theirs)
+        )
+        old = ours is None or (users is None and in_theirs(evidence.stack))
+        kept = _kept(run_dir, run, slis) if old else None
+        measurements = kept if ours is None else None
+        if measurements is None:
+            measurements = _measured(evidence, ours, users, kept, instant=at, window=length)
+        evidence = replace(evidence, measurements=measurements, server=server_of(run_dir, evidence, ours, users))
+    evidence = replace(evidence, catalogue=server_slis.that_exist(evidence))
     evidence = replace(evidence, traces=_traces(traces, run_dir, evidence, ask=prometheus_url is not None))
     evidence = replace(evidence, measurements=compute(evidence))
     judged = tuple(_judge(evidence, dimension) for dimension in _dimensions(run))
@@ -129,6 +138,29 @@ def export(
         problems=tuple(problem for one in judged for problem in one.analysis.problems),
         summary=tuple(line for one in judged for line in _summary(one, paths)),
     )
+
+
+def _measured(
+    evidence: Evidence,
+    ours: Prometheus | None,
+    theirs: Prometheus | None,
+    kept: Measurements | None,
+    *,
+    instant: float,
+    window: str,
+) -> Measurements:
+    """Ask the Prometheus of the run, and for the indicators of the user the one that has the server's metrics."""
+    slis, run = evidence.catalogue, evidence.run
+    asked = questions(slis, run, window, lag=lag_of(evidence.stack))
+    elsewhere = tuple(q for q in asked if q.sli.section is ReportSection.SERVER and in_theirs(evidence.stack))
+    found = collect(tuple(q for q in asked if q not in elsewhere), run, ours, instant=instant, window=window)
+    found = read_series(slis, run, ours, found)
+    if elsewhere and theirs is None and kept is not None:
+        ids = {q.sli.id for q in elsewhere}
+        more = tuple(m for m in kept.measurements if m.sli in ids)
+    else:
+        more = collect(elsewhere, run, theirs, instant=instant, window=window).measurements
+    return msgspec.structs.replace(found, measurements=(*found.measurements, *more))
 
 
 def _judge(evidence: Evidence, dimension: Dimension) -> DimensionResult:

@@ -8,8 +8,8 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, TypeAdapter, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from reelbench.service.domain.errors import RequestError
 
@@ -68,6 +68,11 @@ def read_toggles(body: bytes) -> dict[str, bool]:
         raise RequestError("invalid_switches", f"The switches have {count}: {text}.", param=param) from error
 
 
+def _listed(value: object) -> object:
+    return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+
+ModelName = Annotated[str, Field(min_length=1, max_length=100)]
 BaseUrl = Annotated[str, Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
@@ -167,6 +172,21 @@ class Settings(BaseSettings):
     """Reading a document."""
     compose_timeout: Seconds = 30.0
     """Encoding a video."""
+
+    api_key: SecretStr = SecretStr("")
+    """Bearer token that every request needs, except ``/health`` and ``/ready``; empty: none is needed."""
+    models: Annotated[tuple[ModelName, ...], NoDecode, BeforeValidator(_listed)] = ()
+    """Names of the offered models, with commas; requests for others are refused, and the first is the default. Empty:
+    any name is accepted, and sora-2 is the default."""
+
+    full_size: bool = False
+    """Whether the sizes of the Videos API are those of the file; else the longest side of the file is 320 pixels."""
+    seconds_per_step: Annotated[float, Field(ge=0, le=3600)] = 0.0
+    """Time of one inference step, as on an accelerator; it passes before the encoding. 0: none."""
+    inference_steps: Annotated[int, Field(ge=1, le=1000)] = 20
+    """Steps of a request without `num_inference_steps`."""
+    peak_memory_mb: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Peak memory in MiB that completed videos report; 0: none."""
 
     leak_bytes_per_job: Annotated[int, Field(ge=0, le=64 * MIB)] = 0
     """Memory that each job leaks: only to prove that a leak is detected."""

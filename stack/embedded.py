@@ -20,8 +20,9 @@ from reelbench.stack.endpoints import LOADGEN, PROMETHEUS, PROVIDERS, SERVICE, E
 from reelbench.stack.environment import component_environment, module_command, version
 from reelbench.stack.errors import PortTakenError, StackError
 from reelbench.stack.processes import Child, Processes
-from reelbench.stack.prometheus import PrometheusBinary, exclusive
+from reelbench.stack.prometheus import PrometheusBinary, ScrapedPage, exclusive
 from reelbench.stack.readiness import DEADLINE, TelemetryEnd, await_telemetry
+from reelbench.stack.server_metrics import NO_METRICS, ServerMetrics
 
 DATA_DIR = "prometheus"
 LOGS_DIR = "logs"
@@ -47,10 +48,7 @@ COMPONENTS = (
     Component(PROVIDERS, tuple(module_command("service.providers")), "/health"),
     Component(SERVICE, tuple(module_command("service")), "/ready"),
 )
-_PACKAGES = (
-    *("fakeredis", "fastapi", "fluxgate", "orjson", "PIL", "pydantic_settings", "pypdfium2", "python_multipart"),
-    "uvicorn",
-)
+_PACKAGES = ("fakeredis", "fastapi", "fluxgate", "orjson", "pydantic_settings", "python_multipart", "uvicorn")
 """Import packages of the extra `embedded`."""
 
 
@@ -75,6 +73,7 @@ class EmbeddedStack:
         prometheus: The Prometheus to run.
         target: Base URL of a service that runs elsewhere; then only Prometheus is started, for the load generator.
         components: Components to start when `target` is not given.
+        server: The metrics of a server that is not ours.
         environment: The environment that the children inherit.
 
     Raises:
@@ -88,12 +87,15 @@ class EmbeddedStack:
         prometheus: PrometheusBinary,
         target: str | None = None,
         components: Sequence[Component] = COMPONENTS,
+        server: ServerMetrics = NO_METRICS,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
         self._run_dir = run_dir.resolve()
         self._binary = prometheus
         self._target = target
         self._components = () if target is not None else tuple(components)
+        self._server = server
+        self._scraped: tuple[ScrapedPage, ...] = ()
         self._inherited = environment
         self._exit = ExitStack()
         self._processes = Processes()
@@ -110,6 +112,7 @@ class EmbeddedStack:
         with ExitStack() as entered:
             lock = entered.enter_context(exclusive(self._run_dir))
             entered.enter_context(self._processes)
+            self._scraped = entered.enter_context(self._server.scraped())
             self._endpoints = self._start_retrying(lock)
             self._write(None)
             self._exit = entered.pop_all()
@@ -168,7 +171,8 @@ class EmbeddedStack:
 
         A component that has ended is not awaited; it is reported as missing.
         """
-        selectors = {name: f'up{{job="{name}"}}' for name in self.endpoints.targets}
+        jobs = [*self.endpoints.targets, *(one.job for one in self._scraped)]
+        selectors = {name: f'up{{job="{name}"}}' for name in jobs}
         settled = await_telemetry(self.prometheus_url, selectors, after, ended=self._ended, deadline=deadline)
         self._write(settled)
         return settled
@@ -204,7 +208,8 @@ class EmbeddedStack:
         config = self._run_dir / CONFIG_FILE
         try:
             config.parent.mkdir(parents=True, exist_ok=True)
-            config.write_text(prometheus.configuration(endpoints.targets), encoding="utf-8")
+            text = prometheus.configuration(endpoints.targets, self._scraped, release=self._binary.release)
+            config.write_text(text, encoding="utf-8")
         except OSError as error:
             raise StackError(f"Cannot write {config} ({error.strerror}); choose another run directory.") from error
         ready = {f"{endpoints.prometheus_url}/-/ready": self._start_prometheus(endpoints, config, lock)}
@@ -232,7 +237,7 @@ class EmbeddedStack:
             environment=self._inherited,
             directory=self._run_dir,
             log=self._run_dir / LOGS_DIR / f"{PROMETHEUS}.log",
-            keep=(lock,),
+            keep=(lock, *(one.descriptor for one in self._scraped if one.descriptor is not None)),
         )
 
     def _start_component(self, component: Component, endpoints: Endpoints) -> Child:
@@ -264,6 +269,9 @@ class EmbeddedStack:
                 data_dir=DATA_DIR,
                 scrape_interval=float(prometheus.SCRAPE_INTERVAL),
             ),
+            server_metrics=self._server.records(),
+            gpu_hour_price=self._server.gpu_hour_price,
+            gpus=self._server.gpus,
             settled_at=settled.instant if settled else None,
             settled=bool(settled and settled.complete),
         )

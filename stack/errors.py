@@ -24,3 +24,7 @@ class PortTakenError(StackError):
 
 class InUseError(StackError):
     """The metrics of a run are open in another process."""
+
+
+class NotMetricsError(StackError):
+    """An address that answers, but not with metrics: a wrong option, and no missing server."""

@@ -44,7 +44,7 @@ def get(url: str, *, timeout: float, **parameters: str) -> Answer:
             return Answer(answer.status_code, answer.content)
     except requests.RequestException as error:
         raise StackError(
-            f"{shown_url(url)} does not answer ({_reason(error)}); check the address and that it runs."
+            f"{shown_url(url)} does not answer ({reason(error)}); check the address and that it runs."
         ) from error
 
 
@@ -84,7 +84,7 @@ def stream(url: str, *, timeout: float) -> Iterator[Iterator[bytes]]:
                 raise StackError(f"{shown_url(url)} answered {answer.status_code}.")
             yield answer.iter_content(_CHUNK)
     except requests.RequestException as error:
-        raise StackError(f"{shown_url(url)} could not be fetched ({_reason(error)}).") from error
+        raise StackError(f"{shown_url(url)} could not be fetched ({reason(error)}).") from error
 
 
 class _QueryData(msgspec.Struct):
@@ -108,7 +108,7 @@ def may_use_proxy(url: str) -> bool:
     return urlsplit(url).hostname not in _LOOPBACK
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """Return the first cause in the chain of errors, such as "Connection refused"."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause

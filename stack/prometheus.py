@@ -10,18 +10,21 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from reelbench.stack.errors import InUseError, StackError
+from reelbench.stack.metrics_page import MOST_BYTES, MetricsPage
 
 OLDEST = (2, 42)
 SCRAPE_INTERVAL = 1
 """Seconds between two scrapes, and the time-out of one scrape."""
 _FOREVER = "100y"
 """Retention that keeps old runs readable; the default deletes data after 15 days."""
+_FALLBACK = (3, 0)
+"""First version that refuses a page without a known media type, unless the configuration names a format."""
 _VERSION = re.compile(r"prometheus, version (\d+)\.(\d+)\.(\d+)")
 _VERSION_TIMEOUT = 10.0
 _TROUBLES = {
@@ -83,16 +86,49 @@ def check_version(version: str, what: str) -> None:
         raise StackError(f"{what} is Prometheus {version}; 2.42 is the oldest that is supported.")
 
 
-def configuration(targets: Mapping[str, str]) -> str:
+SOURCE_LABEL = "reelbench_source"
+"""Label of all series of a server's own page: the number of the page, from 1."""
+MOST_SAMPLES = 100_000
+"""Of one scrape of a server's page."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScrapedPage:
+    """A page of the server under test, with what Prometheus needs to scrape it."""
+
+    number: int
+    page: MetricsPage
+    descriptor: int | None = None
+    """File descriptor of the password or the token, which Prometheus inherits; None: the page needs none."""
+
+    @property
+    def secret(self) -> str | None:
+        """Path at which Prometheus reads the password or the token."""
+        return None if self.descriptor is None else f"/proc/self/fd/{self.descriptor}"
+
+    @property
+    def job(self) -> str:
+        """Name of its job in Prometheus."""
+        return f"server_{self.number}"
+
+    @property
+    def selector(self) -> str:
+        """Selector of its series."""
+        return f'{{{SOURCE_LABEL}="{self.number}"}}'
+
+
+def configuration(
+    targets: Mapping[str, str], pages: Sequence[ScrapedPage] = (), *, release: tuple[int, int] = OLDEST
+) -> str:
     """Return the text of ``prometheus.yml``: one static target (host:port) per component, named by its service.name.
 
-    Without targets nothing is scraped. JSON strings are always valid YAML.
+    Without targets and pages nothing is scraped. JSON is always valid YAML.
     """
     lines = [
         "global:",
         f"  scrape_interval: {SCRAPE_INTERVAL}s",
         f"  scrape_timeout: {SCRAPE_INTERVAL}s",
-        "scrape_configs:" if targets else "scrape_configs: []",
+        "scrape_configs:" if targets or pages else "scrape_configs: []",
     ]
     for name, address in targets.items():
         lines += [
@@ -100,7 +136,36 @@ def configuration(targets: Mapping[str, str]) -> str:
             "    static_configs:",
             f"      - targets: [{json.dumps(address)}]",
         ]
+    lines += [f"  - {json.dumps(_page_job(page, release))}" for page in pages]
     return "\n".join(lines) + "\n"
+
+
+def _page_job(scraped: ScrapedPage, release: tuple[int, int]) -> dict[str, object]:
+    """Return the scrape configuration of a server's page: own label, times of the scrape, limits of size."""
+    page, access = scraped.page, scraped.page.access
+    job: dict[str, object] = {
+        "job_name": scraped.job,
+        "scrape_interval": f"{page.interval}s",
+        "scrape_timeout": f"{page.interval}s",
+        "honor_timestamps": False,
+        "scheme": page.scheme,
+        "metrics_path": page.path,
+        "params": page.parameters,
+        "sample_limit": MOST_SAMPLES,
+        "body_size_limit": f"{MOST_BYTES}B",
+        "static_configs": [{"targets": [page.address], "labels": {SOURCE_LABEL: str(scraped.number)}}],
+    }
+    if release >= _FALLBACK:
+        job["fallback_scrape_protocol"] = "PrometheusText0.0.4"  # older versions read a page without a type so
+    if page.scheme == "https":
+        files = {"ca_file": access.ca_file, "cert_file": access.client_cert, "key_file": access.client_key}
+        given = {name: str(path.resolve()) for name, path in files.items() if path is not None}
+        job["tls_config"] = {**given, "insecure_skip_verify": access.insecure}
+    if page.user is not None:
+        job["basic_auth"] = {"username": page.user} | ({"password_file": scraped.secret} if scraped.secret else {})
+    elif scraped.secret is not None:
+        job["authorization"] = {"type": "Bearer", "credentials_file": scraped.secret}
+    return job
 
 
 def command(binary: Path, *, config: Path, data: Path, port: int) -> list[str]:

@@ -1,8 +1,9 @@
-"""Builds the programs for the tests of the full stack: ``python -m reelbench.stack.tools``.
+"""Builds programs that are not installed: ``python -m reelbench.stack.tools``.
 
-Prometheus and promtool come from the Go module of the version that compose pins, the Collector from the official
-builder with only the components of ``otel/builder-config.yaml``. Each version is one folder of the cache, which appears
-by one rename: an incomplete build is never used.
+They serve the tests of the full stack; Toxiproxy serves scenarios with faults of the network. Prometheus and promtool
+come from the Go module of the version that compose pins, the Collector from the official builder with only the
+components of ``otel/builder-config.yaml``. Each version is one folder of the cache, which appears by one rename: an
+incomplete build is never used.
 
 Prometheus is built inside its downloaded module, since ``go install module@version`` refuses a module with `replace`
 directives. Service discovery for clouds is left out (tag ``remove_all_sd``): it is most of the build, and only
@@ -32,6 +33,8 @@ from reelbench.stack.errors import StackError
 
 BUILDER_CONFIG = HOME / "otel" / "builder-config.yaml"
 _BUILDER = "go.opentelemetry.io/collector/cmd/builder"
+_TOXIPROXY = "github.com/Shopify/toxiproxy/v2"
+TOXIPROXY_VERSION = "2.12.0"
 _TIMEOUT = 3600.0
 _TAIL = 15
 
@@ -72,13 +75,50 @@ def build(settings: Mapping[str, str], cache: Path, report: Callable[[str], None
     tools = locate(settings, cache)
     if tools.complete:
         return tools
-    if shutil.which("go") is None:
-        raise StackError("There is no Go here, which builds Prometheus and the Collector; install Go 1.25 or newer.")
+    _need_go()
     if not tools.promtool.exists():
         _timed(report, "Prometheus and promtool", lambda: _prometheus(tools.prometheus.parent, settings))
     if not tools.collector.exists():
         _timed(report, "the Collector", lambda: _collector(tools.collector.parent, settings))
     return tools
+
+
+def toxiproxy(cache: Path) -> Path:
+    """Return the path of Toxiproxy's server, whether it is built or not."""
+    return cache / "tools" / f"toxiproxy-{TOXIPROXY_VERSION}" / "toxiproxy-server"
+
+
+def toxiproxy_environment(environment: Mapping[str, str], cache: Path) -> dict[str, str]:
+    """Return the variable that names the Toxiproxy of the cache; empty without one, or where another one is named."""
+    built = toxiproxy(cache)
+    named = any(name in environment for name in ("TOXIPROXY_BIN", "TOXIPROXY_URL"))
+    return {"TOXIPROXY_BIN": str(built)} if os.access(built, os.X_OK) and not named else {}
+
+
+def build_toxiproxy(cache: Path, report: Callable[[str], None]) -> Path:
+    """Build Toxiproxy's server if it is not in the cache yet, and return its path.
+
+    Raises:
+        StackError: as `build`.
+    """
+    program = toxiproxy(cache)
+    if not program.exists():
+        _need_go()
+        _timed(report, "Toxiproxy", lambda: _toxiproxy(program))
+    return program
+
+
+def _need_go() -> None:
+    if shutil.which("go") is None:
+        raise StackError("There is no Go here, which builds these programs; install Go 1.25 or newer.")
+
+
+def _toxiproxy(program: Path) -> None:
+    version = f"-ldflags=-X {_TOXIPROXY}.Version={TOXIPROXY_VERSION}"
+    module = f"{_TOXIPROXY}/cmd/server@v{TOXIPROXY_VERSION}"
+    with _entry(program.parent) as work:
+        _run(["go", "install", "-trimpath", version, module], HOME.anchor, GOBIN=str(work))
+        (work / "server").replace(work / program.name)
 
 
 def _prometheus(entry: Path, settings: Mapping[str, str]) -> None:
@@ -152,14 +192,19 @@ def _run(command: Sequence[str], directory: str, **environment: str) -> bytes:
     return done.stdout
 
 
+def _progress(line: str) -> None:
+    print(line, file=sys.stderr)  # noqa: T201 - progress
+
+
 def main() -> int:
     """Build the tools and print their paths; return the exit code."""
     try:
-        tools = build(dotenv.read(), cache_folder(), lambda line: print(line, file=sys.stderr))  # noqa: T201 - progress
+        proxy = build_toxiproxy(cache_folder(), _progress)
+        tools = build(dotenv.read(), cache_folder(), _progress)
     except StackError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - for the user
         return ExitCode.ABSENT
-    for path in (tools.prometheus, tools.promtool, tools.collector):
+    for path in (tools.prometheus, tools.promtool, tools.collector, proxy):
         print(path)  # noqa: T201 - the result
     return ExitCode.PASS
 

@@ -16,7 +16,7 @@ from reelbench.exit_code import ExitCode
 from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.record.jobs import read_jobs
 from reelbench.loadgen.record.run import RunRecord, RunState, read_run
-from reelbench.loadgen.record.run_files import RUN_FILE, RecordError
+from reelbench.loadgen.record.run_files import RUN_FILE, SLIS_FILE, RecordError
 from reelbench.loadgen.record.stack import read_stack
 from reelbench.loadgen.target.access import API_KEY_ENV
 from reelbench.loadgen.target.target import TargetError
@@ -31,11 +31,12 @@ from reelbench.reporting.results.annotations import Region, regions
 from reelbench.stack.binaries import find_prometheus
 from reelbench.stack.embedded import LOGS_DIR, EmbeddedStack, check_installed
 from reelbench.stack.environment import hand_over
-from reelbench.stack.errors import StackError
+from reelbench.stack.errors import NotMetricsError, StackError
 from reelbench.stack.external import ExternalRun, ExternalStack
 from reelbench.stack.grafana import Grafana
 from reelbench.stack.processes import Child, Forwarding
 from reelbench.stack.readiness import TelemetryEnd
+from reelbench.stack.server_metrics import NO_METRICS, ServerMetrics, await_samples
 
 FAILURES = (CatalogueError, PricesError, StackError, TargetError, QueryError, RecordError, OSError)
 """The errors that end a run; any other is a mistake in this program."""
@@ -87,6 +88,10 @@ class Load:
     """Command line of the load generator, without the run and the target."""
     target: ExternalStack | str | None
     """The stack that was found, or the base URL of a service, with its password; None: the embedded stack."""
+    server: ServerMetrics = NO_METRICS
+    """The metrics of a server that is not ours."""
+    slis: Path | None = None
+    """File with indicators of the user; it was checked."""
     charts: bool
     forwarding: Forwarding
     say: Callable[[str], None]
@@ -144,6 +149,8 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
             say(f"live: {live_run(shown_url(stack.grafana_url), run_dir.name, time.time(), None)}")
         begun = time.monotonic()
         arguments = ["run", "--run-dir", str(run_dir.resolve()), "--run-id", run_dir.name, *load.arguments]
+        if load.slis is not None:
+            shutil.copyfile(load.slis, run_dir / SLIS_FILE)
         addresses, secrets = hand_over({"--target": stack.target, "--providers": stack.providers})
         if not isinstance(load.target, str):
             secrets[API_KEY_ENV] = ""  # the key of another server is not for the service of this project
@@ -162,8 +169,10 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
         for trouble in stack.troubles():
             say(f"warning: {trouble}")
         _await_traces(run_dir, say)
+        await_samples(load.server, run.ended or time.time())
         begun = time.monotonic()
-        exported = export(run_dir, stack.prometheus_url, charts=load.charts, formats=DEFAULT)
+        theirs = load.server.series[0].url if load.server.series else None
+        exported = export(run_dir, stack.prometheus_url, theirs=theirs, charts=load.charts, formats=DEFAULT)
         _annotate(grafana, regions(run, exported.verdicts, exported.status))
     for line in exported.summary:
         load.show(line)
@@ -180,7 +189,11 @@ def _stack_for(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Sta
     if load.target is None:
         check_installed()
     return EmbeddedStack(
-        run_dir, prometheus=find_prometheus(report=load.say), target=load.target, environment=environment
+        run_dir,
+        prometheus=find_prometheus(report=load.say),
+        target=load.target,
+        server=load.server,
+        environment=environment,
     )
 
 
@@ -237,6 +250,8 @@ def explain(error: Exception, runs: Path) -> tuple[ExitCode, Sequence[str]]:
     match error:
         case CatalogueError() | PricesError():
             return ExitCode.USAGE, error.errors
+        case NotMetricsError():
+            return ExitCode.USAGE, [str(error)]
         case OSError():
             where = error.filename or runs
             cure = "make room, or choose another --runs"

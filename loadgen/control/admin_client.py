@@ -12,6 +12,7 @@ from typing import Literal, Self, TypeVar
 import aiohttp
 import msgspec
 
+from reelbench.loadgen.control.side import Applied, FaultState, SideError
 from reelbench.loadgen.http.aiohttp import open_session
 from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
 from reelbench.loadgen.plan.fault_plan import PlannedFault
@@ -19,33 +20,19 @@ from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.target.api import ErrorEnvelope
 
 TIMEOUT_SECONDS = 5.0
+_TIMEOUT = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
 CONNECTIONS = 100
 
 T = TypeVar("T")
 
 
-class AdminError(Exception):
+class AdminError(SideError):
     """No valid answer from an admin endpoint; the message is one line."""
 
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
         """HTTP status; None: no answer."""
-
-
-class Rule(msgspec.Struct, frozen=True):
-    """A fault rule in force, with counts of the calls it saw and hit."""
-
-    provider: str
-    kind: str
-    seen: int
-    hit: int
-
-
-class FaultState(msgspec.Struct, frozen=True):
-    """Answer of ``/faults``."""
-
-    rules: tuple[Rule, ...]
 
 
 class NewRule(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -132,9 +119,7 @@ class AdminClient:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = open_session(
-            self.url, self._credentials, aiohttp.ClientTimeout(total=TIMEOUT_SECONDS), CONNECTIONS
-        )
+        self._session = open_session(self.url, self._credentials, CONNECTIONS)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -145,10 +130,11 @@ class AdminClient:
         """Return the faults in force."""
         return await self._ask(FaultState, "GET", "/faults")
 
-    async def inject(self, faults: Sequence[PlannedFault], lifetime: float) -> None:
+    async def inject(self, faults: Sequence[PlannedFault], lifetime: float) -> Applied:
         """Replace the faults in force; the new ones lift themselves after `lifetime` seconds."""
         rules = tuple(NewRule(fault.target, fault.kind, fault.rate, fault.status, fault.seconds) for fault in faults)
         await self._ask(FaultState, "PUT", "/faults", body=NewFaults(faults[0].seed, lifetime, rules))
+        return Applied()
 
     async def lift(self) -> FaultState:
         """Lift all faults; return the final counts of those that were in force."""
@@ -190,7 +176,13 @@ class AdminClient:
         headers = {"Content-Type": "application/json"} if data is not None else None
         try:
             async with self._session.request(
-                method, self.url + path, params=query, data=data, headers=headers, allow_redirects=False
+                method,
+                self.url + path,
+                params=query,
+                data=data,
+                headers=headers,
+                allow_redirects=False,
+                timeout=_TIMEOUT,
             ) as response:
                 answer = await response.read()
         except (aiohttp.ClientError, OSError, ValueError) as error:

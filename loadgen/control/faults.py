@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from reelbench.loadgen.clock import Clock
-from reelbench.loadgen.control.admin_client import AdminClient, AdminError
-from reelbench.loadgen.plan.fault_plan import PlannedFault, Side, Window, windows
+from reelbench.loadgen.control.side import Applied, FaultSide, SideError
+from reelbench.loadgen.plan.fault_plan import PlannedFault, Side, Window, side_of, windows
 from reelbench.loadgen.record.run import FaultRecord
 
 GRACE_SECONDS = 60.0
@@ -30,7 +30,7 @@ class FaultError(Exception):
 class Injector:
     """Applies planned faults at their times, and records each."""
 
-    admin: Mapping[Side, AdminClient]
+    sides: Mapping[Side, FaultSide]
     clock: Clock
     say: Callable[[str], None]
     """Shows a line to the user."""
@@ -66,8 +66,7 @@ class Injector:
         except BaseExceptionGroup as failures:  # of the body or the follower: the first failure is the cause
             raise failures.exceptions[0] from None
         finally:
-            for side in self.admin:
-                await self._lift(side)
+            await self._lift_all()
 
     async def _follow(self, started: float, planned: tuple[Window, ...], pending: list[Window]) -> None:
         events = [(window.at, 1, window) for window in pending]
@@ -80,41 +79,49 @@ class Injector:
     async def _apply(self, window: Window) -> None:
         lifetime = OPEN_END_SECONDS if window.until is None else window.until - window.at + GRACE_SECONDS
         self._maybe_on.add(window.side)
+        asked = self.clock.now()
         try:
-            await self.admin[window.side].inject(window.faults, lifetime)
-        except AdminError as error:
+            applied = await self.sides[window.side].inject(window.faults, lifetime)
+        except SideError as error:
             raise FaultError(f"faults cannot be applied: {error}") from error
         now = self.clock.now()
-        self._records.extend(
-            FaultRecord(
-                scenario=fault.scenario,
-                case=fault.case,
-                target=fault.target,
-                kind=fault.kind,
-                rate=fault.rate,
-                status=fault.status,
-                seconds=fault.seconds,
-                started=now,
-                ended=None,
-                seen=None,
-                hit=None,
-            )
-            for fault in window.faults
-        )
+        if applied.ended:
+            self._maybe_on.discard(window.side)
+        self._records.extend(_record(fault, asked, now, applied) for fault in window.faults)
         self.changed(self.records)
-        self.say(f"  fault on: {', '.join(describe(fault) for fault in window.faults)}")
+        if applied.error is not None:
+            self.say(f"warning: no fault: {applied.error}")
+        else:
+            self.say(
+                f"  fault {'done' if applied.ended else 'on'}: {', '.join(describe(fault) for fault in window.faults)}"
+            )
+
+    async def _lift_all(self) -> None:
+        """Lift the faults of every side; one that fails must not keep the others in force."""
+        failed: list[FaultError] = []
+        for side in self.sides:
+            try:
+                await self._lift(side)
+            except FaultError as error:
+                failed.append(error)
+        if failed:
+            raise failed[0]
 
     async def _lift(self, side: Side) -> None:
         """Lift the faults of a side, with some attempts, so none stays in force."""
-        open_ones = [number for number, record in enumerate(self._records) if record.ended is None]
-        mine = [number for number in open_ones if (self._records[number].target == "store") == (side == "service")]
+        mine = [
+            number
+            for number, record in enumerate(self._records)
+            if record.ended is None and side_of(record.target) == side
+        ]
         if side not in self._maybe_on:
             return
-        error: AdminError | None = None
+        asked = self.clock.now()
+        error: SideError | None = None
         for attempt in range(LIFT_ATTEMPTS):
             try:
-                final = await self.admin[side].lift()
-            except AdminError as problem:
+                final = await self.sides[side].lift()
+            except SideError as problem:
                 error = problem
                 await asyncio.sleep(_LIFT_PAUSE * (attempt + 1))
                 continue
@@ -127,7 +134,11 @@ class Injector:
                 record = self._records[number]
                 rule = counts.get((record.target, record.kind))
                 self._records[number] = msgspec.structs.replace(
-                    record, ended=now, seen=rule.seen if rule else None, hit=rule.hit if rule else None
+                    record,
+                    asked_to_end=asked,
+                    ended=now,
+                    seen=rule.seen if rule else None,
+                    hit=rule.hit if rule else None,
                 )
             self.changed(self.records)
             self.say(f"  fault off: {', '.join(_counted(self._records[number]) for number in mine)}")
@@ -137,13 +148,38 @@ class Injector:
     async def lift_rest(self) -> list[str]:
         """Lift the faults still in force on any side; return their names."""
         names = []
-        for side, admin in self.admin.items():
-            with suppress(AdminError):  # a side that does not answer has no faults
-                rules = (await admin.faults()).rules
+        for side, client in self.sides.items():
+            with suppress(SideError):  # a side that does not answer has no faults
+                rules = (await client.faults()).rules
                 if rules:
-                    await admin.lift()
+                    await client.lift()
                 names += [f"{rule.provider} {rule.kind} ({side})" for rule in rules]
         return names
+
+
+def _record(fault: PlannedFault, asked: float, now: float, applied: Applied) -> FaultRecord:
+    command = fault.command
+    return FaultRecord(
+        scenario=fault.scenario,
+        case=fault.case,
+        target=fault.target,
+        kind=fault.kind,
+        rate=fault.rate,
+        status=fault.status,
+        seconds=fault.seconds,
+        started=now,
+        ended=now if applied.ended else None,
+        seen=None,
+        hit=None,
+        asked=asked,
+        command=list(command.start) if command is not None else [],
+        stop=list(command.stop or ()) if command is not None else [],
+        output=applied.output,
+        error=applied.error,
+        jitter=fault.jitter,
+        kilobytes_per_second=fault.kilobytes_per_second,
+        direction=fault.direction,
+    )
 
 
 def describe(fault: PlannedFault | FaultRecord) -> str:
@@ -151,7 +187,8 @@ def describe(fault: PlannedFault | FaultRecord) -> str:
     share = "" if fault.rate == 1 else f" {fault.rate * 100:g} %"
     status = "" if fault.status is None else f" {fault.status}"
     seconds = "" if fault.seconds is None else f" {fault.seconds:g} s"
-    return f"{fault.target} {fault.kind}{status}{share}{seconds}"
+    speed = "" if fault.kilobytes_per_second is None else f" {fault.kilobytes_per_second:g} kB/s"
+    return f"{fault.target} {fault.kind}{status}{share}{seconds}{speed}"
 
 
 def _counted(record: FaultRecord) -> str:

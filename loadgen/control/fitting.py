@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from reelbench.loadgen.document import Document
-from reelbench.loadgen.plan.scenario import Scenario, Step
+from reelbench.loadgen.plan.scenario import Case, Scenario, Step
 from reelbench.loadgen.target.target import Target, TargetError
 
 _SYNCHRONOUS: frozenset[Step] = frozenset({"retrieve", "list", "manifest", "assets", "delete"})
@@ -60,9 +60,9 @@ def fitted(
 
 def _impossible(scenario: Scenario, target: Target) -> str | None:
     """Return why a server cannot run a scenario; None: it can."""
-    if "cancel" in scenario.steps and (target.synchronous or target.found["cancel"] is False):
+    if "cancel" in scenario.every_step and (target.synchronous or target.found["cancel"] is False):
         return "the server cannot cancel jobs"
-    if "assets" in scenario.steps and (target.synchronous or target.found["manifest"] is False):
+    if "assets" in scenario.every_step and (target.synchronous or target.found["manifest"] is False):
         return "the server has no manifest of the files of a job"
     return None
 
@@ -78,10 +78,17 @@ def _fit(scenario: Scenario, target: Target, chosen: Chosen, say: Callable[[str]
     return scenario.model_copy(
         update={
             "steps": tuple(step for step in scenario.steps if step not in lacking),
+            "cases": tuple(_fit_case(case, lacking) for case in scenario.cases),
             "time_limit": _first(chosen.time_limit, pace.time_limit, scenario.time_limit),
             "poll_interval": _first(chosen.poll_interval, pace.poll_interval, scenario.poll_interval),
         }
     )
+
+
+def _fit_case(case: Case, lacking: set[Step]) -> Case:
+    if case.steps is None:
+        return case
+    return case.model_copy(update={"steps": tuple(step for step in case.steps if step not in lacking)})
 
 
 def _first(chosen: float | None, usual: float | None, scenario: float) -> float:

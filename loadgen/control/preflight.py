@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from reelbench.loadgen.control.admin_client import AdminClient, AdminError
+from reelbench.loadgen.control.toxiproxy import CURE as TOXIPROXY_CURE
 from reelbench.loadgen.plan.fault_plan import Side, sides
 from reelbench.loadgen.plan.scenario import Scenario
 from reelbench.loadgen.target.target import TargetError
 
-Need = Literal["providers", "service", "switches"]
+Need = Literal["providers", "service", "network", "switches"]
 """Requirement of a scenario: faults of a side, or the toggles of the service (YAML key ``switches``)."""
 
 _CURES: dict[Need, tuple[str, str]] = {
@@ -25,6 +26,7 @@ _CURES: dict[Need, tuple[str, str]] = {
             "with --providers of python -m reelbench.loadgen, or as PROVIDERS_URL of a running stack"
         ),
     ),
+    "network": ("no faults of the network can be made", TOXIPROXY_CURE),
     "switches": (
         "no switches of the service can be changed",
         "start the service with SERVICE_ADMIN=true on this machine",
@@ -34,7 +36,12 @@ _CURES: dict[Need, tuple[str, str]] = {
 
 
 async def preflight(
-    scenarios: Sequence[Scenario], offered: Mapping[Side, AdminClient], *, named: bool, say: Callable[[str], None]
+    scenarios: Sequence[Scenario],
+    offered: Mapping[Side, AdminClient],
+    *,
+    named: bool,
+    say: Callable[[str], None],
+    network: str | None = None,
 ) -> tuple[list[Scenario], dict[Side, AdminClient]]:
     """Return the scenarios that can run here, and the admin clients of the sides that these scenarios use.
 
@@ -46,6 +53,7 @@ async def preflight(
         named: whether the user named the scenarios. Named scenarios must all be possible; impossible ones of a default
             choice are left out, with a line to the user.
         say: shows that line.
+        network: why no faults of the network can be made; None: they can, or no scenario has any.
 
     Raises:
         TargetError: a named scenario, or every scenario, is not possible.
@@ -55,8 +63,8 @@ async def preflight(
         needed | {"providers"} if any(spec.dimension == "resources" for spec in scenarios) else needed
     )
     admin: dict[Side, AdminClient] = {}
-    reasons: dict[Need, str] = {}
-    for need in sorted(used):
+    reasons: dict[Need, str] = {} if network is None else {"network": network}
+    for need in sorted(used - {"network"}):
         try:
             if need == "switches":
                 await offered["service"].toggles()
@@ -80,6 +88,11 @@ async def preflight(
 
 
 def needs(scenario: Scenario) -> frozenset[Need]:
-    """Return the requirements of a scenario."""
-    toggled = any(case.toggles.given() for case in scenario.cases)
-    return frozenset[Need]().union(sides(scenario), {"switches"} if toggled else ())
+    """Return the requirements of a scenario; commands need nothing of the target."""
+    found: set[Need] = {side for side in sides(scenario) if side != "command"}
+    return frozenset(found | {"switches"}) if any(case.toggles.given() for case in scenario.cases) else frozenset(found)
+
+
+def default_choice(scenarios: Sequence[Scenario], *, ours: bool | None) -> list[Scenario]:
+    """Return the scenarios that run when none is named: some do not run against the bundled service."""
+    return [scenario for scenario in scenarios if scenario.default_for == "every_target" or ours is False]

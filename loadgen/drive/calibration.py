@@ -10,6 +10,7 @@ from reelbench.loadgen.drive.job import JobRunner
 from reelbench.loadgen.drive.steps import Steps
 from reelbench.loadgen.plan.plan import plan_case
 from reelbench.loadgen.plan.scenario import Case, PerProfile, Scenario
+from reelbench.loadgen.plan.workload import DOCUMENT, Workload
 from reelbench.loadgen.record.jobs import JobRecord, Outcome, RequestRecord
 from reelbench.loadgen.target.target import TargetError
 
@@ -29,7 +30,9 @@ class _Unrecorded:
         """Implement `Sink.request_ended`."""
 
 
-async def calibrate(scenario: Scenario, seed: int, *, steps: Steps, clock: Clock, limit: float) -> float:
+async def calibrate(
+    scenario: Scenario, seed: int, *, steps: Steps, clock: Clock, limit: float, workload: Workload = DOCUMENT
+) -> float:
     """Run one job, with the video that a scenario asks for, and return its seconds until the file is read.
 
     Args:
@@ -38,6 +41,7 @@ async def calibrate(scenario: Scenario, seed: int, *, steps: Steps, clock: Clock
         steps: execute the job.
         clock: measures the job.
         limit: seconds after which the job is given up.
+        workload: source of the prompt and of further wishes.
 
     Raises:
         TargetError: the job did not complete within the limit.
@@ -47,7 +51,7 @@ async def calibrate(scenario: Scenario, seed: int, *, steps: Steps, clock: Clock
     alone = scenario.model_copy(
         update={"name": NAME, "steps": ("create", "wait", "content"), "cases": (case,), "time_limit": limit}
     )
-    (planned,) = plan_case(alone, case, "quick", seed)
+    (planned,) = plan_case(alone, case, "quick", seed, workload)
     runner = JobRunner(run_id=steps.run_id, steps=steps, clock=clock, tracer=NoOpTracer(), sink=_Unrecorded())
     record = await runner.run(planned, alone, clock.now())
     if record.outcome is Outcome.TIMEOUT:

@@ -131,7 +131,7 @@ class JobRunner:
             planned=planned,
             scenario=scenario,
             span=span,
-            call=Call(context, observe, baggage=carried),
+            call=Call(context, observe, baggage=carried, send_rate=planned.send_rate, read_rate=planned.read_rate),
             # Without the sampled flag: polls are part of the trace, but the service records no spans for them.
             poll_call=Call(context, observe, traceparent=traceparent(root, UNSAMPLED), baggage=carried),
             sent=self.clock.now(),
@@ -167,6 +167,7 @@ class JobRunner:
             leftover=state.leftover,
             released=admitted,
             reference=planned.reference,
+            slow_client=planned.send_rate is not None or planned.read_rate is not None,
             reported=state.reported,
             ended=state.ended,
             poll_gap=state.poll_gap,

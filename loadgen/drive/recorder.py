@@ -11,6 +11,7 @@ from reelbench.loadgen.drive.progress import ProgressView
 from reelbench.loadgen.drive.replicas import WHOLE, Share
 from reelbench.loadgen.metrics import Metrics
 from reelbench.loadgen.plan.plan import PlannedJob
+from reelbench.loadgen.plan.replay import ReplayCase
 from reelbench.loadgen.plan.scenario import Case, Profile, Scenario
 from reelbench.loadgen.record.jobs import JobRecord, RequestRecord
 from reelbench.loadgen.record.journal import Journal
@@ -137,6 +138,11 @@ def cooldown_of(scenario: Scenario, interval: float) -> float:
     return max(scenario.cooldown, 1.1 * interval) if scenario.cooldown else 0.0
 
 
+def with_rest(scenario: Scenario, seconds: float) -> Scenario:
+    """Return a scenario whose cases have at least that many seconds without load around them."""
+    return scenario.model_copy(update={"cooldown": max(scenario.cooldown, seconds)})
+
+
 def share_of(plan: Sequence[PlannedJob], scenario: Scenario, case: Case, share: Share) -> list[PlannedJob]:
     """Return the jobs of a case that a share owns."""
     return [
@@ -148,10 +154,11 @@ def share_of(plan: Sequence[PlannedJob], scenario: Scenario, case: Case, share: 
 
 
 def _arrivals(case: Case, profile: Profile, share: Share) -> ArrivalsRecord | None:
-    if case.rate is None or case.seconds is None or case.arrivals is None:
+    process = "trace" if isinstance(case, ReplayCase) else case.arrivals
+    if case.rate is None or case.seconds is None or process is None:
         return None
     return ArrivalsRecord(
-        process=case.arrivals,
+        process=process,
         rate=case.rate.of(profile) / share.count,
         seconds=case.seconds.of(profile),
         drain=case.graceful_stop,

@@ -23,7 +23,7 @@ from reelbench.loadgen.drive.progress import ProgressView
 from reelbench.loadgen.drive.recorder import Recorder, RunHead, cooldown_of, share_of
 from reelbench.loadgen.drive.replicas import WHOLE, Replica, Share
 from reelbench.loadgen.drive.stop import Stop, run_unless
-from reelbench.loadgen.plan.fault_plan import PlannedFault
+from reelbench.loadgen.plan.fault_plan import PlannedFault, sides
 from reelbench.loadgen.plan.plan import PlannedJob
 from reelbench.loadgen.plan.scenario import Case, Profile, Scenario
 from reelbench.loadgen.record.journal import Journal
@@ -57,12 +57,16 @@ class Runner:
     observer: Observer
     interval: float = 0.0
     """Seconds between two samples of a gauge in this stack."""
+    rest: float = 0.0
+    """Seconds without load also before the warm-up of a case, so that the metrics of the server show it apart."""
     deadline: float = math.inf
     """Unix time after which no case begins: the end of the time budget."""
     videos: VideoCheck | None = None
     """Check of the downloaded files of a case after its window; None: no file is checked."""
     replica: Replica | None = None
     """Set when other load generators run the rest of the plan; the first of them controls faults and toggles."""
+    proxied: JobRunner | None = None
+    """Runs the jobs of scenarios with faults of the network, through their proxy."""
 
     @property
     def share(self) -> Share:
@@ -138,6 +142,8 @@ class Runner:
         async with AsyncExitStack() as stack:
             # All replicas pass this barrier together, so no warm-up job runs at the same time as a measured one.
             await self._together(f"{phase}:warmup")
+            if warmup and self.rest:
+                await run_unless(self.stop.requested, asyncio.sleep(self.rest))
             arrivals = None
             if case.model == "open":
                 arrivals = await stack.enter_async_context(self._open_loop(scenario, case))
@@ -177,12 +183,12 @@ class Runner:
 
     def _closed_loop(self, scenario: Scenario, case: Case) -> ClosedLoop:
         users = self.share.users(case.concurrency)
-        return ClosedLoop(jobs=self.jobs, scenario=scenario, clock=self.clock, stop=self.stop, users=users)
+        return ClosedLoop(jobs=self._jobs(scenario), scenario=scenario, clock=self.clock, stop=self.stop, users=users)
 
     def _open_loop(self, scenario: Scenario, case: Case) -> OpenLoop:
         assert case.seconds is not None, "the scenario is checked"
         return OpenLoop(
-            jobs=self.jobs,
+            jobs=self._jobs(scenario),
             scenario=scenario,
             clock=self.clock,
             stop=self.stop,
@@ -191,6 +197,12 @@ class Runner:
             graceful_stop=case.graceful_stop,
             most=self.share.most(case.max_in_flight),
         )
+
+    def _jobs(self, scenario: Scenario) -> JobRunner:
+        if "network" not in sides(scenario):
+            return self.jobs
+        assert self.proxied is not None, "scenarios without their proxy are left out"
+        return self.proxied
 
     async def _idle(self, seconds: float) -> None:
         """Send nothing in an idle case, long enough for some samples of every gauge."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -16,15 +17,21 @@ from reelbench.exit_code import ExitCode
 from reelbench.loadgen import telemetry
 from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.control.admin_client import AdminClient
+from reelbench.loadgen.control.command_side import CommandSide
 from reelbench.loadgen.control.faults import FaultError, Injector
 from reelbench.loadgen.control.fitting import Chosen, fitted
+from reelbench.loadgen.control.guard import Guard
+from reelbench.loadgen.control.network_side import NetworkSide, added_latency, open_network
 from reelbench.loadgen.control.observer import Observer
-from reelbench.loadgen.control.preflight import preflight
+from reelbench.loadgen.control.preflight import default_choice, preflight
+from reelbench.loadgen.control.secrets import without_user
+from reelbench.loadgen.control.side import FaultSide
 from reelbench.loadgen.control.toggles import ToggleError, Toggler
+from reelbench.loadgen.control.toxiproxy import ToxiproxyError
 from reelbench.loadgen.drive.calibration import calibrate
 from reelbench.loadgen.drive.job import JobRunner
 from reelbench.loadgen.drive.progress import ProgressView
-from reelbench.loadgen.drive.recorder import Recorder, RunHead, pending
+from reelbench.loadgen.drive.recorder import Recorder, RunHead, pending, with_rest
 from reelbench.loadgen.drive.replicas import WHOLE, Replica, ReplicaError, Share, join
 from reelbench.loadgen.drive.runner import Runner
 from reelbench.loadgen.drive.steps import Steps
@@ -32,12 +39,12 @@ from reelbench.loadgen.drive.stop import Stop, run_unless, signalled
 from reelbench.loadgen.metrics import Metrics
 from reelbench.loadgen.options import Settings
 from reelbench.loadgen.plan.budget import BudgetError, fit, lasting, needs_calibration
-from reelbench.loadgen.plan.fault_plan import Side, plan_all_faults
+from reelbench.loadgen.plan.fault_plan import Side, plan_all_faults, sides
 from reelbench.loadgen.plan.plan import PlannedJob, plan_hash, plan_run, to_bytes
 from reelbench.loadgen.plan.scenario import Case, Scenario
 from reelbench.loadgen.record.environment import describe
 from reelbench.loadgen.record.journal import Journal, JournalError
-from reelbench.loadgen.record.run import BudgetRecord, RunRecord, RunState
+from reelbench.loadgen.record.run import BudgetRecord, ProxyRecord, RunRecord, RunState
 from reelbench.loadgen.record.run_files import SCHEMA_VERSION
 from reelbench.loadgen.target.target import Target, TargetError
 from reelbench.loadgen.videos.check import VideoCheck
@@ -62,7 +69,7 @@ async def execute(settings: Settings, console: Console) -> ExitCode:
     stop = Stop()
     with stop.on_signals(view.say):
         try:
-            await _run_or_share(settings, view, stop)
+            as_planned = await _run_or_share(settings, view, stop)
         except TargetError as error:
             view.say(f"error: {error}")
             return ExitCode.ABSENT
@@ -76,25 +83,27 @@ async def execute(settings: Settings, console: Console) -> ExitCode:
     if telemetry.pulled():
         # The last values disappear with this process; the parent process sends a signal when they are scraped.
         await signalled(HOLD_SECONDS)
-    return ExitCode.INTERRUPTED if interrupted else ExitCode.PASS
+    if interrupted:
+        return ExitCode.INTERRUPTED
+    return ExitCode.PASS if as_planned else ExitCode.INCONCLUSIVE
 
 
-async def _run_or_share(settings: Settings, view: ProgressView, stop: Stop) -> None:
+async def _run_or_share(settings: Settings, view: ProgressView, stop: Stop) -> bool:
+    """Return whether every fault of the plan was applied."""
     if settings.rendezvous is None:
-        await _run(settings, view, stop, None)
-        return
+        return await _run(settings, view, stop, None)
     replica = await join(settings.rendezvous, settings.run_id, stop=stop.requested)
     if replica is None:
-        return
+        return True
     view.say(f"replica {replica.name} of run {replica.run_id}")
     folder = settings.run_dir / f"{replica.run_id}.{replica.name}"
     try:
-        await _run(dataclasses.replace(settings, run_id=replica.run_id, run_dir=folder), view, stop, replica)
+        return await _run(dataclasses.replace(settings, run_id=replica.run_id, run_dir=folder), view, stop, replica)
     finally:
         await replica.close()
 
 
-async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Replica | None) -> None:
+async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Replica | None) -> bool:
     assert settings.run_id is not None, "options are checked"
     share = replica.share if replica else WHOLE
     clock = Clock.start()
@@ -115,22 +124,28 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
         )
         await run_unless(stop.requested, target.check())
         if stop.requested.is_set():
-            return
+            return True
         service = await stack.enter_async_context(AdminClient(settings.target, settings.credentials))
         offered: dict[Side, AdminClient] = {"service": service}
         if settings.providers is not None:
             offered["providers"] = await stack.enter_async_context(AdminClient(settings.providers))
-        possible, admin = await preflight(settings.scenarios, offered, named=settings.named, say=view.say)
+        wanted = settings.scenarios if settings.named else default_choice(settings.scenarios, ours=target.ours)
+        guard = stack.enter_context(Guard())
+        network, without = await _network(wanted, settings.target, guard, stack)
+        possible, admin = await preflight(wanted, offered, named=settings.named, say=view.say, network=without)
         pace = Chosen(time_limit=settings.time_limit, poll_interval=settings.poll_interval)
-        scenarios = fitted(possible, target, pace, settings.document, named=settings.named, say=view.say)
+        scenarios = fitted(possible, target, pace, settings.inputs.document, named=settings.named, say=view.say)
+        scenarios = [with_rest(scenario, settings.rest) for scenario in scenarios]
         interval = telemetry.interval()
-        steps = Steps(settings.run_id, settings.document, target, clock)
+        steps = Steps(settings.run_id, settings.inputs.document, target, clock, references=settings.inputs.references)
         budget: BudgetRecord | None = None
         if settings.budget is not None or needs_calibration(scenarios):
             scenarios, budget = await _calibrated(settings, scenarios, steps, stop, view)
             if stop.requested.is_set():
-                return
-        plan = plan_run(scenarios, settings.profile, settings.seed)
+                return True
+        plan = plan_run(scenarios, settings.profile, settings.seed, settings.inputs.workload)
+        for note in (*settings.inputs.notes, *settings.inputs.workload.repetitions(plan)):
+            view.say(f"note: {note}")
         faults = plan_all_faults(scenarios, settings.profile, settings.seed)
         encoded = to_bytes(plan, faults)
         run = RunRecord(
@@ -145,14 +160,16 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             state=RunState.PENDING,
             started=clock.now(),
             ended=None,
-            document=settings.document.record(),
+            document=settings.inputs.document_record(),
+            workload=settings.inputs.record(),
             environment=describe(HOME),
             scenarios=[pending(scenario, settings.profile, plan, share, interval) for scenario in scenarios],
             faults=[],
-            server=target.record(),
             objectives=dict(settings.objectives),
             budget=budget,
             check_videos="all" if settings.check_videos is None else settings.check_videos,
+            proxy=await _proxy_record(network, scenarios, settings.target),
+            server=target.record(),
         )
         files = VideoFiles(settings.run_dir, _checked(settings, plan))
         with Journal(settings.run_dir, encoded) as journal, files.opened(), view:
@@ -177,6 +194,11 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
                 say=view.say,
             )
             stack.push_async_callback(videos.close)
+            proxied = None
+            if network is not None:
+                behind = await stack.enter_async_context(target.through(network.address))
+                proxied = dataclasses.replace(jobs, steps=dataclasses.replace(jobs.steps, target=behind))
+            injector = Injector(_sides(settings, admin, network, guard), clock, view.say, head.faults_changed)
             runner = Runner(
                 profile=settings.profile,
                 plan=plan,
@@ -189,15 +211,56 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
                 view=view,
                 clock=clock,
                 stop=stop,
-                faults=Injector(admin, clock, view.say, head.faults_changed),
+                faults=injector,
                 toggler=Toggler(service, view.say),
                 observer=Observer(service, admin),
                 interval=interval,
+                rest=settings.rest,
                 videos=videos,
                 replica=replica,
                 deadline=begun + settings.budget if settings.budget is not None else math.inf,
+                proxied=proxied,
             )
             await runner.run_all(scenarios)
+            return all(fault.error is None for fault in injector.records)
+
+
+async def _network(
+    scenarios: Sequence[Scenario], target: str, guard: Guard, stack: AsyncExitStack
+) -> tuple[NetworkSide | None, str | None]:
+    """Return the proxy for faults of the network, or why there is none; both are None if no scenario needs it."""
+    if not any("network" in sides(scenario) for scenario in scenarios):
+        return None, None
+    try:
+        return await stack.enter_async_context(open_network(target, os.environ, guard)), None
+    except ToxiproxyError as error:
+        return None, str(error)
+
+
+async def _proxy_record(network: NetworkSide | None, scenarios: Sequence[Scenario], target: str) -> ProxyRecord | None:
+    if network is None:
+        return None
+    direct, through = await added_latency(target, network.address)
+    names = [scenario.name for scenario in scenarios if "network" in sides(scenario)]
+    return ProxyRecord(version=network.version, scenarios=names, direct=direct, through=through)
+
+
+def _sides(
+    settings: Settings, admin: Mapping[Side, AdminClient], network: NetworkSide | None, guard: Guard
+) -> dict[Side, FaultSide]:
+    """Return the sides that can inject faults."""
+    found: dict[Side, FaultSide] = {
+        **admin,
+        "command": CommandSide(
+            run_dir=settings.run_dir,
+            directory=settings.directory,
+            variables=os.environ,
+            secret=settings.secret_variables,
+            about={"REELBENCH_TARGET": without_user(settings.target), "REELBENCH_RUN_ID": settings.run_id or ""},
+            guard=guard,
+        ),
+    }
+    return found if network is None else {**found, "network": network}
 
 
 async def _calibrated(
@@ -213,7 +276,15 @@ async def _calibrated(
     view.say("calibration: one job")
     limit = min(settings.budget or math.inf, first.time_limit)
     took = await run_unless(
-        stop.requested, calibrate(first, settings.seed, steps=steps, clock=steps.clock, limit=limit)
+        stop.requested,
+        calibrate(
+            first,
+            settings.seed,
+            steps=steps,
+            clock=steps.clock,
+            limit=limit,
+            workload=settings.inputs.workload,
+        ),
     )
     if took is None:
         return scenarios, None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Final, cast
 
 import httptools
@@ -12,8 +11,10 @@ from reelbench.loadgen.http.transport import (
     HEADERS,
     NO_TYPE,
     SILENCE_SECONDS,
+    SLOW_STEPS,
     EnoughError,
     Receiver,
+    Request,
     TransportError,
     reason,
 )
@@ -37,8 +38,8 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_answer", "_begun", "_framed", "_head_bytes", "_headed", "_headers", "_heard", "_loop", "_media_type", "_open",
-        "_parser", "_receiver", "_resumed", "_sending", "_silence", "_size", "_status", "_timer", "_transport",
-        "idle_since", "reusable", "used",
+        "_parser", "_read_by", "_read_rate", "_receiver", "_resumed", "_sending", "_silence", "_size", "_status",
+        "_timer", "_transport", "idle_since", "reusable", "used",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop, is_open: set[Connection]) -> None:
@@ -50,7 +51,9 @@ class Connection(asyncio.Protocol):
         self._resumed: asyncio.Future[None] | None = None
         """Set while the peer does not read."""
         self._timer: asyncio.TimerHandle | None = None
-        self._heard = 0.0
+        self._heard = self._read_by = 0.0
+        """Last sign of the server; when the answer may be read further."""
+        self._read_rate: int | None = None
         self._silence = SILENCE_SECONDS
         self._begun = self._sending = False
         self._head_bytes = 0
@@ -61,10 +64,8 @@ class Connection(asyncio.Protocol):
         """Whether there was an exchange before."""
         self.idle_since = 0.0
 
-    async def exchange(
-        self, head: bytes, body: Sequence[bytes], receiver: Receiver, silence: float = SILENCE_SECONDS
-    ) -> None:
-        """Send one request and pass its answer to the receiver.
+    async def exchange(self, head: bytes, request: Request, receiver: Receiver) -> None:
+        """Send one request, whose head is complete, and pass its answer to the receiver.
 
         Raises:
             TransportError: as `Transport.exchange`.
@@ -76,7 +77,8 @@ class Connection(asyncio.Protocol):
         self._receiver = receiver
         self._begun, self._head_bytes = False, 0
         self._reset()
-        self._heard = self._loop.time()
+        self._heard = self._read_by = self._loop.time()
+        self._read_rate, silence = request.read_rate, request.silence
         if self._timer is not None and silence < self._silence:  # the timer would look too late
             self._timer.cancel()
             self._timer = None
@@ -84,8 +86,10 @@ class Connection(asyncio.Protocol):
         if self._timer is None:
             self._timer = self._loop.call_later(silence, self._look)
         try:
-            await self._send(head, body, answer)
+            await self._send(head, request, answer)
             await answer
+            if self._read_rate is not None:  # the last bytes also take their time
+                await asyncio.sleep(self._read_by - self._loop.time())
         finally:
             self._answer = self._receiver = None
             self.used = True
@@ -97,20 +101,24 @@ class Connection(asyncio.Protocol):
         self.reusable = False
         self._transport.abort()
 
-    async def _send(self, head: bytes, body: Sequence[bytes], answer: asyncio.Future[None]) -> None:
-        if sum(map(len, body)) <= CHUNK:
-            self._transport.write(b"".join((head, *body)))
+    async def _send(self, head: bytes, request: Request, answer: asyncio.Future[None]) -> None:
+        rate = request.send_rate
+        if rate is None and sum(map(len, request.body)) <= CHUNK:
+            self._transport.write(b"".join((head, *request.body)))
             return
         self._sending = True
         self._transport.write(head)
-        for part in body:
+        step = CHUNK if rate is None else max(1, min(CHUNK, rate // SLOW_STEPS))
+        for part in request.body:
             view = memoryview(part)
-            for start in range(0, len(view), CHUNK):
+            for start in range(0, len(view), step):
+                if rate is not None:
+                    await asyncio.wait({answer}, timeout=step / rate)
                 if self._resumed is not None:
                     await asyncio.wait({self._resumed, answer}, return_when=asyncio.FIRST_COMPLETED)
                 if answer.done():  # answered before the whole body was sent
                     return
-                self._transport.write(view[start : start + CHUNK])
+                self._transport.write(view[start : start + step])
                 self._heard = self._loop.time()
         self._sending = False
 
@@ -167,6 +175,20 @@ class Connection(asyncio.Protocol):
             self._fail(TransportError(f"{kind}: {error}"))
         if not self._headed and self._head_bytes > MAX_HEAD:
             self._fail(TransportError(f"not HTTP: a head of more than {MAX_HEAD} bytes"))
+        if self._read_rate is not None:
+            self._read_slowly(len(data), self._read_rate)
+
+    def _read_slowly(self, size: int, rate: int) -> None:
+        """Read no further until the bytes that were read have taken their time."""
+        now = self._loop.time()
+        self._read_by = max(self._read_by, now) + size / rate
+        self._heard = self._read_by  # the pause is no silence of the server
+        self._transport.pause_reading()
+        self._loop.call_later(self._read_by - now, self._read_on)
+
+    def _read_on(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def eof_received(self) -> None:
         """Let the transport close itself."""

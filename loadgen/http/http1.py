@@ -28,17 +28,26 @@ _PORT: Final = 80
 class Http1Transport:
     """A pool of connections to one host."""
 
-    def __init__(self, url: str, connections: int, credentials: Credentials = NO_CREDENTIALS) -> None:
+    def __init__(
+        self,
+        url: str,
+        connections: int,
+        credentials: Credentials = NO_CREDENTIALS,
+        *,
+        dial: tuple[str, int] | None = None,
+    ) -> None:
         """Prepare the pool without connecting.
 
         Args:
             url: base URL, plain HTTP; its path precedes that of every request.
             connections: the most connections that may be open; further exchanges wait in order.
             credentials: their headers are sent with every request.
+            dial: host and port to connect to; None: those of the URL.
         """
         parts = urlsplit(url)
         assert parts.hostname is not None, "options are checked"
         self._host, self._port = parts.hostname, parts.port or _PORT
+        self._dial = dial or (self._host, self._port)
         self._prefix = quote(parts.path.rstrip("/"), safe="/%:@!$&'()*+,;=~")
         host = f"[{self._host}]" if ":" in self._host else _ascii(self._host)
         fixed = {
@@ -70,7 +79,7 @@ class Http1Transport:
             try:
                 connection = self._kept() or await self._connect()
                 reused = connection.used
-                await connection.exchange(head, request.body, receiver, request.silence)
+                await connection.exchange(head, request, receiver)
                 break
             except DisconnectedError:
                 if request.method == "POST" or not reused:
@@ -141,9 +150,7 @@ class Http1Transport:
         return connection
 
     async def _create(self) -> Connection:
-        _, connection = await self._loop.create_connection(
-            lambda: Connection(self._loop, self._open), self._host, self._port
-        )
+        _, connection = await self._loop.create_connection(lambda: Connection(self._loop, self._open), *self._dial)
         return connection
 
     def _release(self, connection: Connection | None) -> None:

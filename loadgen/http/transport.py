@@ -22,6 +22,8 @@ KEEPALIVE_SECONDS: Final = 4.0
 
 CERTIFICATE: Final = "certificate: "
 """First word of the message of a `TransportError` about a certificate; the message ends with the cure."""
+SLOW_STEPS: Final = 10
+"""Writes per second of a body that is sent slowly."""
 
 NO_TYPE: Final = "application/octet-stream"
 """Media type of an answer without one."""
@@ -51,6 +53,10 @@ class Request(msgspec.Struct, frozen=True):
     """Parts of the body; large parts are never joined."""
     silence: float = SILENCE_SECONDS
     """Longest silence of the server in seconds, before its answer and within it."""
+    send_rate: int | None = None
+    """Bytes of the body per second; None: as fast as the server reads."""
+    read_rate: int | None = None
+    """Bytes of the answer per second; None: as fast as the server writes."""
 
 
 class Receiver(Protocol):
@@ -94,20 +100,24 @@ def reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def open_transport(url: str, connections: int, credentials: Credentials = NO_CREDENTIALS) -> Transport:
+def open_transport(
+    url: str, connections: int, credentials: Credentials = NO_CREDENTIALS, *, dial: tuple[str, int] | None = None
+) -> Transport:
     """Return a client for a base URL, in a running loop.
 
     Args:
         url: http or https, without user and password.
         connections: the most connections that may be open.
         credentials: only what belongs to the server of this URL is sent.
+        dial: host and port to connect to instead of those of the URL, such as a TCP proxy before them; the Host header
+            and the name in TLS stay those of the URL.
     """
     allowed = credentials.on(url)
     # Imported here: each implementation imports the types above, and aiohttp takes a quarter of the start-up time.
     if urlsplit(url).scheme == "https" or allowed.proxy(url) is not None:
         from reelbench.loadgen.http.aiohttp import AiohttpTransport  # noqa: PLC0415
 
-        return AiohttpTransport(url, connections, allowed)
+        return AiohttpTransport(url, connections, allowed, dial=dial)
     from reelbench.loadgen.http.http1 import Http1Transport  # noqa: PLC0415
 
-    return Http1Transport(url, connections, allowed)
+    return Http1Transport(url, connections, allowed, dial=dial)

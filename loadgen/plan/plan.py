@@ -9,72 +9,19 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 
 from reelbench.loadgen.plan.arrivals import arrivals
 from reelbench.loadgen.plan.fault_plan import PlannedFault
-from reelbench.loadgen.plan.scenario import Case, Profile, Scenario, Step, VideoSpec
+from reelbench.loadgen.plan.prompts import prompt
+from reelbench.loadgen.plan.replay import ReplayCase
+from reelbench.loadgen.plan.row import Ask, merged
+from reelbench.loadgen.plan.scenario import Case, Profile, Scenario, SlowClients, Step, VideoSpec
+from reelbench.loadgen.plan.workload import DOCUMENT, Workload
 from reelbench.loadgen.record.run_files import to_line
-
-_METHODS = (
-    "a controlled experiment on",
-    "a survey of",
-    "a formal model of",
-    "a field study of",
-    "a benchmark for",
-    "a replication of",
-    "a lower bound for",
-    "an open data set about",
-)
-_TOPICS = (
-    "attention in long documents",
-    "tail latency in queueing networks",
-    "protein folding",
-    "coral reef recovery",
-    "gravitational lensing",
-    "federated learning",
-    "soil carbon storage",
-    "lattice cryptography",
-    "speech synthesis",
-    "urban heat islands",
-    "glacier dynamics",
-    "graph neural networks",
-    "vaccine cold chains",
-    "type inference",
-    "battery ageing",
-    "reading comprehension",
-)
-_AUDIENCES = (
-    "first-year students",
-    "reviewers of a systems conference",
-    "a public lecture",
-    "high-school teachers",
-    "engineers new to the field",
-    "a grant committee",
-)
-_LOOKS = (
-    "hand-drawn diagrams",
-    "calm camera moves over charts",
-    "animated formulas",
-    "a split screen of data and narration",
-    "close shots of laboratory work",
-)
-
-
-class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a row of a prompts file or of a trace of arrivals asks for, in addition to prompt, length and size."""
-
-    num_frames: int | None = None
-    fps: float | None = None
-    num_inference_steps: int | None = None
-    seed: int | None = None
-    guidance_scale: float | None = None
-    negative_prompt: str | None = None
-    quality: str | None = None
-    extra: dict[str, str | int | float | bool] = {}
-    """Further fields of the request, by the server's names."""
 
 
 class PlannedJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -101,40 +48,83 @@ class PlannedJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Name of the image or video that the job uploads; None: the document, if jobs upload one."""
     verbatim: bool = False
     """True: the prompt is sent unchanged; else the run id is added to it."""
+    send_rate: int | None = None
+    """Bytes per second of a client that sends slowly."""
+    read_rate: int | None = None
+    """Bytes per second of a client that reads slowly."""
 
 
-def plan_run(scenarios: Iterable[Scenario], profile: Profile, seed: int) -> tuple[PlannedJob, ...]:
+def plan_run(
+    scenarios: Iterable[Scenario], profile: Profile, seed: int, workload: Workload = DOCUMENT
+) -> tuple[PlannedJob, ...]:
     """Plan all jobs of a run, in the order of scenarios, cases and indexes."""
     return tuple(
-        job for scenario in scenarios for case in scenario.cases for job in plan_case(scenario, case, profile, seed)
+        job
+        for scenario in scenarios
+        for case in scenario.cases
+        for job in plan_case(scenario, case, profile, seed, workload)
     )
 
 
-def plan_case(scenario: Scenario, case: Case, profile: Profile, seed: int) -> tuple[PlannedJob, ...]:
+def plan_case(
+    scenario: Scenario, case: Case, profile: Profile, seed: int, workload: Workload = DOCUMENT
+) -> tuple[PlannedJob, ...]:
     """Plan the warm-up and measured jobs of one case."""
     starts: Sequence[float | None]
-    if case.model == "open":
+    if isinstance(case, ReplayCase):
+        starts, warmup = case.starts, 0
+    elif case.model == "open":
         starts = arrivals(case, profile, f"{seed}:{scenario.name}:{case.name}:arrivals")
         warmup = sum(start < 0 for start in starts if start is not None)
     else:
         warmup = case.warmup.of(profile)
         starts = [None] * (warmup + case.iterations.of(profile))
     return tuple(
-        PlannedJob(
-            scenario=scenario.name,
-            case=case.name,
-            index=index,
-            warmup=index < warmup,
-            steps=scenario.steps,
-            encoding=_encoding(scenario, index),
-            prompt=_prompt(_origin(scenario, case, profile, seed, index)),
-            seconds=scenario.video.seconds,
-            size=scenario.video.size,
-            cancel_after=_cancel_after(scenario, f"{seed}:{scenario.name}:{case.name}:{index}:cancel"),
-            intended_start=start,
-            ask=_ask(scenario.video),
-        )
+        _plan_job(scenario, case, workload, _Position(seed, profile, index, index - warmup), start)
         for index, start in enumerate(starts)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Position:
+    """Position of a job in the plan."""
+
+    seed: int
+    profile: Profile
+    index: int
+    """In the plan of its case."""
+    number: int
+    """From 0 for the first measured job of the case; negative in the warm-up."""
+
+
+def _plan_job(
+    scenario: Scenario, case: Case, workload: Workload, position: _Position, start: float | None
+) -> PlannedJob:
+    source, place = _origin(scenario, case, position, position.index)
+    begin = f"{position.seed}:{scenario.name}"
+    row = workload.row(f"{begin}:{source.name}", position.number)
+    if isinstance(case, ReplayCase):
+        row = workload.arrival(position.index, row)
+    reference = row.image or workload.image(position.number)
+    slow = _slow(case, position.number)
+    return PlannedJob(
+        scenario=scenario.name,
+        case=case.name,
+        index=position.index,
+        warmup=position.number < 0,
+        steps=case.steps or scenario.steps,
+        # Only a form carries a file.
+        encoding=_encoding(scenario, position.index) if reference is None else "multipart",
+        prompt=row.prompt or prompt(workload.builtin, f"{begin}:{source.name}:{place}"),
+        seconds=row.seconds or scenario.video.seconds,
+        size=row.size or scenario.video.size,
+        cancel_after=_cancel_after(scenario, case, f"{begin}:{case.name}:{position.index}:cancel"),
+        intended_start=start,
+        ask=merged(row.ask, _ask(scenario.video)),
+        reference=reference,
+        verbatim=row.prompt is not None,
+        send_rate=_bytes(slow.send) if slow else None,
+        read_rate=_bytes(slow.read) if slow else None,
     )
 
 
@@ -160,32 +150,37 @@ def _ask(video: VideoSpec) -> Ask | None:
     return ask if ask != Ask() else None
 
 
-def _origin(scenario: Scenario, case: Case, profile: Profile, seed: int, index: int) -> str:
-    """Return the position whose prompt the job has: its own, or one in the case before; warm-up jobs never repeat."""
-    number = index - case.warmup.of(profile)
+def _origin(scenario: Scenario, case: Case, position: _Position, index: int) -> tuple[Case, int]:
+    """Return case and index of the job whose prompt a job has: its own, or one in the case before.
+
+    Warm-up jobs never repeat.
+    """
+    number = position.number
     if number >= 0 and (case.prompts == "repeated" or (case.prompts == "half_new" and number % 2 == 0)):
         before = scenario.cases[scenario.cases.index(case) - 1]
-        return _origin(scenario, before, profile, seed, before.warmup.of(profile) + number)
-    return f"{seed}:{scenario.name}:{case.name}:{index}"
+        return _origin(scenario, before, position, before.warmup.of(position.profile) + number)
+    return case, index
 
 
-def _cancel_after(scenario: Scenario, place: str) -> float | None:
+def _cancel_after(scenario: Scenario, case: Case, place: str) -> float | None:
     bounds = scenario.cancel_after
-    if bounds is None:
+    if bounds is None or "cancel" not in (case.steps or scenario.steps):
         return None
     stream = random.Random(int.from_bytes(hashlib.sha256(place.encode()).digest()))
     return round(stream.uniform(bounds.earliest, bounds.latest), 6)
+
+
+def _slow(case: Case, number: int) -> SlowClients | None:
+    """Return the slow client of a measured job; None: a client as usual."""
+    slow = case.slow_clients
+    return slow if slow is not None and number >= 0 and number % slow.every == 0 else None
+
+
+def _bytes(kilobytes: int | None) -> int | None:
+    return None if kilobytes is None else kilobytes * 1_000
 
 
 def _encoding(scenario: Scenario, index: int) -> Literal["multipart", "json"]:
     if scenario.encoding == "alternate":
         return "multipart" if index % 2 == 0 else "json"
     return scenario.encoding
-
-
-def _prompt(place: str) -> str:
-    digest = hashlib.sha256(place.encode()).digest()
-    stream = random.Random(int.from_bytes(digest))
-    method, topic, audience, look = (stream.choice(words) for words in (_METHODS, _TOPICS, _AUDIENCES, _LOOKS))
-    # The digest differs between seeds, the place between jobs.
-    return f"Explain {method} {topic} for {audience}, with {look}. Reference {digest.hex()[:8]}/{place}."

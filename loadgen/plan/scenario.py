@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated, Any, Generic, Literal, TypeGuard, TypeVar, get_args
 
 from pydantic import BeforeValidator, Field
@@ -24,6 +25,7 @@ Arrivals = Literal["constant", "poisson"]
 
 FaultTarget = Literal["llm", "tts", "image", "store"]
 FaultKind = Literal["outage", "stall", "error", "corrupt", "latency"]
+NetworkKind = Literal["latency", "bandwidth", "timeout", "reset", "down"]
 
 MOST_PER_SECOND = 1_000
 N = TypeVar("N", bound=float)
@@ -89,16 +91,77 @@ class Toggles(Strict):
         return self.model_dump(exclude_unset=True)
 
 
-class FaultSpec(Strict):
-    """Target and kind of a fault."""
+def _argv(value: Any) -> Any:
+    """Return the arguments of a command line; text is split as a shell would, without its other syntax."""
+    if not isinstance(value, str):
+        if isinstance(value, list | tuple) and any(not isinstance(word, str) for word in value):
+            raise PydanticCustomError("command", "write text, or a list of texts (numbers in quotes)")
+        return value
+    try:
+        return shlex.split(value)
+    except ValueError as error:
+        raise PydanticCustomError("command", "close every quotation mark") from error
 
-    target: FaultTarget = Field(description="One of the providers, or the job store of the service.")
-    kind: FaultKind = Field(
-        description="Calls are refused, delayed, answered with an error, corrupted, or slowed down."
+
+Argv = Annotated[
+    tuple[Annotated[str, Field(max_length=4_000)], ...], BeforeValidator(_argv), Field(strict=False, max_length=100)
+]
+Variables = tuple[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], ...]
+
+
+class CommandSpec(Strict):
+    """Programs that begin and end a fault, run without a shell in the folder of the scenario file.
+
+    They run only with `--allow-commands`. Write no secret here: the arguments are kept in the run's folder.
+    """
+
+    start: Argv = Field(description="Command line that begins the fault: text, or a list of arguments.")
+    stop: Argv | None = Field(
+        default=None,
+        description="Command line that ends it; it always runs. Without it, the fault ends with `start`.",
     )
-    rate: float = Field(default=1.0, gt=0, le=1, description="Share of calls hit, on an exact seeded schedule.")
+    timeout: float = Field(default=30.0, gt=0, le=600, description="Seconds after which a command is ended.")
+    environment: Variables = Field(
+        default=(),
+        strict=False,
+        description="Environment variables with secrets that the commands need; others are withheld.",
+    )
+
+
+class FaultSpec(Strict):
+    """What fails: `target` and `kind` for the bundled service, or a `command`, or the `network` to any target."""
+
+    target: FaultTarget | None = Field(
+        default=None, description="One of the providers, or the job store of the bundled service."
+    )
+    kind: FaultKind | None = Field(
+        default=None, description="Calls are refused, delayed, answered with an error, corrupted, or slowed down."
+    )
+    command: CommandSpec | None = Field(default=None, description="Programs that begin and end the fault.")
+    network: NetworkKind | None = Field(
+        default=None,
+        description="Fault between load generator and target, made by Toxiproxy: data is delayed, limited to a rate, "
+        "withheld until the connection closes after `seconds`, connections are reset, or refused.",
+    )
+    rate: float = Field(
+        default=1.0, gt=0, le=1, description="Share of calls hit, on an exact seeded schedule; of connections, drawn."
+    )
     status: int | None = Field(default=None, ge=400, le=599, description="HTTP status of an error.")
-    seconds: float | None = Field(default=None, gt=0, le=600, description="Longest stall, or the added latency.")
+    seconds: float | None = Field(
+        default=None, gt=0, le=600, description="Longest stall, the added latency, or the time until a connection ends."
+    )
+    jitter: float | None = Field(default=None, gt=0, le=60, description="Network latency: most deviation in seconds.")
+    kilobytes_per_second: int | None = Field(
+        default=None, ge=1, le=100_000, description="Network bandwidth: rate of each connection."
+    )
+    direction: Literal["upstream", "downstream"] | None = Field(
+        default=None, description="Network: requests (upstream) or answers (downstream, the default)."
+    )
+
+    @property
+    def instant(self) -> bool:
+        """Whether the fault ends with its own beginning."""
+        return self.command is not None and self.command.stop is None
 
 
 class Fault(Strict):
@@ -113,6 +176,14 @@ class Fault(Strict):
     )
     times: Times = Field(default=Times(quick=1, standard=1, paper=1), description="Number of strikes, by profile.")
     what: FaultSpec = Field(description="Target and kind of the fault.")
+
+
+class SlowClients(Strict):
+    """Some jobs of a case have a slow client: in a closed case with as many virtual users, always the same ones."""
+
+    every: int = Field(ge=1, le=1_000, description="Every job of this number has a slow client, from the first on.")
+    send: int | None = Field(default=None, ge=1, le=100_000, description="Rate of sending the body, in kB per second.")
+    read: int | None = Field(default=None, ge=1, le=100_000, description="Rate of reading answers, in kB per second.")
 
 
 class Case(Strict):
@@ -177,6 +248,10 @@ class Case(Strict):
         "planned as last so long; `iterations` is then the least number.",
     )
     faults: tuple[Fault, ...] = Field(default=(), strict=False, description="Fault plan of the case.")
+    slow_clients: SlowClients | None = Field(default=None, description="Clients that send or read slowly.")
+    steps: tuple[Step, ...] | None = Field(
+        default=None, strict=False, description="Requests of a job in this case instead of those of the scenario."
+    )
 
 
 class CancelAfter(Strict):
@@ -211,6 +286,10 @@ class Scenario(Strict):
     dimension: Dimension = Field(description="Report of the scenario; reliability and resources run after performance.")
     title: str = Field(min_length=1, max_length=100, description="Title in tables.")
     why: str = Field(min_length=1, max_length=500, description="Question that the scenario answers; in the report.")
+    default_for: Literal["every_target", "other_servers"] = Field(
+        default="every_target",
+        description="Targets at which the scenario runs when none is named: all, or all but the bundled service.",
+    )
     steps: tuple[Step, ...] = Field(
         strict=False,
         description="Requests of one job, in order. Response time ends with `content`, without it with `wait`. "
@@ -243,3 +322,8 @@ class Scenario(Strict):
         default=5, ge=1, le=9, description="Importance under a time budget: scenarios of rank 1 are planned first."
     )
     objectives: dict[str, float] = Field(description="Overrides of objectives in the catalogue: SLI id to value.")
+
+    @property
+    def every_step(self) -> frozenset[Step]:
+        """The steps of all cases."""
+        return frozenset(self.steps).union(*(case.steps or () for case in self.cases))

@@ -81,8 +81,11 @@ def _check_meaning(raw: dict[str, Any], stem: str) -> list[str]:
     steps = raw.get("steps")
     if isinstance(steps, list) and steps:
         errors += [f"steps: {problem}" for problem in _check_steps(steps)]
-        errors += list(_check_cancellation(steps, raw.get("cancel_after")))
     cases = raw.get("cases")
+    if _is_list(steps) and steps:
+        of_cases = [case.get("steps") for case in cases if isinstance(case, dict)] if _is_list(cases) else []
+        every = [step for one in (steps, *of_cases) if _is_list(one) for step in one]
+        errors += list(_check_cancellation(every, raw.get("cancel_after")))
     before: Any = None
     for index, case in enumerate(cases if isinstance(cases, list) else ()):
         errors += [f"cases.{index}.{problem}" for problem in (*_check_case(case), *_check_prompts(case, before))]
@@ -143,12 +146,48 @@ def _check_case(case: Any) -> Iterator[str]:
             count = iterations.get(profile)
             if _is_count(count) and 0 < count < users:
                 yield f"iterations.{profile}: is {count}, fewer than the {users} virtual users; give each a job"
+    yield from _check_parts(case)
     try:
         valid = Case.model_validate(case)
     except ValidationError:
         return  # its errors are reported with those of the whole file
     yield from fault_problems(valid)
     yield from arrival_problems(valid)
+
+
+def _check_parts(case: dict[str, Any]) -> Iterator[str]:
+    """Check the steps, the slow clients and the faults of a case, each on its own."""
+    if _is_list(steps := case.get("steps")):
+        yield from (f"steps: {problem}" for problem in (_check_steps(steps) if steps else ["is empty; remove it"]))
+    slow = case.get("slow_clients")
+    if isinstance(slow, dict) and slow.get("send") is None and slow.get("read") is None:
+        yield "slow_clients: names no rate; add send, read, or both"
+    faults = case.get("faults")
+    for number, fault in enumerate(faults if _is_list(faults) else ()):
+        if isinstance(fault, dict):
+            yield from (f"faults.{number}.what{problem}" for problem in _check_what(fault.get("what")))
+
+
+def _check_what(what: Any) -> Iterator[str]:
+    """Check that a fault is one of the three sorts, and complete."""
+    if not isinstance(what, dict):
+        return
+    sorts = [
+        names
+        for names in (["target", "kind"], ["command"], ["network"])
+        if any(what.get(name) is not None for name in names)
+    ]
+    if not sorts:
+        yield ": names no fault; add target and kind, a command, or network"
+    elif len(sorts) > 1:
+        yield f": has {' and '.join(names[0] for names in sorts)}; keep one, and make the other a fault of its own"
+    elif sorts == [["target", "kind"]]:
+        yield from (f".{key}: is missing; add it" for key in sorts[0] if what.get(key) is None)
+    command = what.get("command")
+    if isinstance(command, dict):
+        yield from (
+            f".command.{key}: is empty; name the program" for key in ("start", "stop") if command.get(key) in ([], "")
+        )
 
 
 def _is_missing(case: dict[str, Any], key: str) -> bool:
@@ -173,6 +212,10 @@ def _check_prompts(case: Any, before: Any) -> Iterator[str]:
             yield f"iterations.{profile}: is {count}, more than the {known} prompts of the case before; make it no more"
 
 
+def _is_list(value: Any) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
+
+
 def _is_count(value: Any) -> TypeGuard[int]:
     """Return whether a value is a whole number; True and False are not."""
     return isinstance(value, int) and not isinstance(value, bool)
@@ -192,6 +235,9 @@ _NEEDED: dict[str, dict[str, str]] = {
 _FOREIGN: dict[str, tuple[str, tuple[str, ...]]] = {
     "closed": ("which ends with its jobs", ("seconds", *_OPEN, *_OPEN_TOO)),
     "open": ("whose jobs come from its rate", (*_CLOSED, "min_duration", "pace", "prompts")),
-    "idle": ("which sends nothing", (*_CLOSED, "min_duration", "pace", "faults", "prompts", *_OPEN, *_OPEN_TOO)),
+    "idle": (
+        "which sends nothing",
+        (*_CLOSED, "min_duration", "pace", "faults", "slow_clients", "steps", "prompts", *_OPEN, *_OPEN_TOO),
+    ),
 }
 """Keys that each model does not have, with the reason."""

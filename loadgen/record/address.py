@@ -16,7 +16,7 @@ _USER: Final = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)?.*@", re.DOTALL)
 def shown_url(url: str) -> str:
     """Return a URL without user and password: the only form that is printed, recorded or passed as an argument.
 
-    Of a text that is no valid URL, everything before the last ``@`` is removed, as any of it may be a password.
+    A text that is no valid URL is shown as by `without_user`.
     """
     if "@" not in url:
         return url
@@ -26,8 +26,13 @@ def shown_url(url: str) -> str:
     except ValueError:
         valid = False
     if not valid:
-        return _USER.sub(r"\1", url)
+        return without_user(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else url
+
+
+def without_user(text: str) -> str:
+    """Return a text that is no base URL without everything before its last ``@``, as any of it may be a password."""
+    return _USER.sub(r"\1", text)
 
 
 def with_password(shown: str, environment: Mapping[str, str] = os.environ) -> str:

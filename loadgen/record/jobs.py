@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
@@ -86,6 +87,8 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """What the server's answers say of its own work; None when they say nothing."""
     reference: str | None = None
     """Name of the uploaded file, where jobs upload different ones or none."""
+    slow_client: bool = False
+    """True when the plan let the client send or read slowly."""
 
 
 class ServerTimes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -146,9 +149,9 @@ def read_jobs(folder: Path) -> list[JobRecord]:
     return list(read_lines(folder / JOBS_FILE, JobRecord))
 
 
-def read_requests(folder: Path) -> list[RequestRecord]:
-    """Read ``requests.jsonl``, with the rules of `read_jobs`."""
-    return list(read_lines(folder / REQUESTS_FILE, RequestRecord))
+def read_requests(folder: Path) -> Iterator[RequestRecord]:
+    """Yield the records of ``requests.jsonl``, with the rules of `read_jobs`."""
+    return read_lines(folder / REQUESTS_FILE, RequestRecord)
 
 
 def read_calls(folder: Path) -> list[CallRecord]:

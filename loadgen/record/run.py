@@ -39,7 +39,8 @@ class StoreCount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class ArrivalsRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Arrivals of an open case. Rates are this generator's share, in jobs per second."""
 
-    process: Literal["constant", "poisson"]
+    process: Literal["constant", "poisson", "trace"]
+    """``trace``: the times of a file; the rate is then their mean."""
     rate: float
     seconds: float
     """How long jobs arrive, from `CaseRecord.started` on."""
@@ -127,11 +128,38 @@ class ScenarioRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class DocumentRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The document that jobs upload."""
+    """A file that jobs upload: the document, an image or a video."""
 
     name: str
     sha256: str
     bytes: int
+
+
+class InputRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file of the user with a row for each job."""
+
+    name: str
+    """Name without folders."""
+    sha256: str
+    bytes: int
+    rows: int
+
+
+class WorkloadRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the jobs come from; the plan has each of them."""
+
+    builtin: Literal["document", "text_to_video"]
+    """Built-in prompts, of the jobs whose row has no prompt."""
+    prompts: InputRecord | None = None
+    """The user's prompts; None: the built-in ones."""
+    order: Literal["file", "drawn"] = "file"
+    """Order of the user's prompts."""
+    arrivals: InputRecord | None = None
+    """The trace whose arrivals are replayed."""
+    speed: float = 1.0
+    """Speed of the replay."""
+    references: list[DocumentRecord] = []
+    """Images and videos that jobs upload, by the name that the plan has for them."""
 
 
 class FaultRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -139,24 +167,59 @@ class FaultRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     scenario: str
     case: str
-    target: Literal["llm", "tts", "image", "store"]
-    """The provider that failed, or the service's job store."""
+    target: Literal["llm", "tts", "image", "store", "command", "network"]
+    """The provider that failed, or the service's job store; command: a program of the user's, network: the proxy."""
     kind: str
-    """outage, stall, error, corrupt or latency."""
+    """outage, stall, error, corrupt or latency; bandwidth, timeout, reset or down of the network; the program."""
     rate: float
-    """Planned share of the calls that are hit."""
+    """Planned share of the calls that are hit; of the network, of connections."""
     status: int | None
     """HTTP status of an error."""
     seconds: float | None
     """Length of a stall, or added latency."""
     started: float
-    """When the injecting side confirmed it."""
+    """When the injecting side confirmed it; of a command, when it had ended."""
     ended: float | None
     """When the injecting side confirmed its end; None when that side could not be reached."""
     seen: int | None
     """Calls that the fault's rule saw, counted where it was injected."""
     hit: int | None
     """Those of them that the rule hit."""
+    asked: float | None = None
+    """When the injecting side was asked to begin; None where it was not recorded."""
+    asked_to_end: float | None = None
+    """When the injecting side was asked to end it; None where it was not recorded, or nothing had to be ended."""
+    command: list[str] = []
+    """Arguments of the program that began it."""
+    stop: list[str] = []
+    """Arguments of the program that ended it; empty: the fault ended with its beginning."""
+    output: str | None = None
+    """File of the run's folder with what the programs printed."""
+    error: str | None = None
+    """Why the fault did not begin; the case is then not one with this fault."""
+    jitter: float | None = None
+    """Most deviation of a latency of the network in seconds."""
+    kilobytes_per_second: int | None = None
+    """Rate to which the network was limited."""
+    direction: Literal["upstream", "downstream"] | None = None
+    """Of a fault of the network: requests or answers."""
+
+    @property
+    def outside(self) -> bool:
+        """Whether the fault needs nothing of the server: a program of the user's, or the network."""
+        return self.target in {"command", "network"}
+
+
+class ProxyRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The proxy between load generator and target in the scenarios with faults of the network."""
+
+    version: str
+    scenarios: list[str]
+    """Scenarios whose whole traffic passed the proxy."""
+    direct: list[float]
+    """Seconds of small requests without the proxy, before the first scenario."""
+    through: list[float]
+    """Seconds of the same requests through the proxy."""
 
 
 class TransitionRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -251,7 +314,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     state: RunState
     started: float
     ended: float | None
-    document: DocumentRecord
+    document: DocumentRecord | None
+    """The document that jobs without a reference upload; None: such jobs upload nothing."""
     environment: EnvironmentRecord
     scenarios: list[ScenarioRecord]
     faults: list[FaultRecord]
@@ -266,6 +330,10 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """None: the profile alone decided how much was planned."""
     check_videos: Literal["all"] | int | None = None
     """Most downloaded files of a case that were opened, drawn by the seed; None: a version that opened none."""
+    proxy: ProxyRecord | None = None
+    """None when no scenario has faults of the network."""
+    workload: WorkloadRecord | None = None
+    """None in runs of versions that knew only the built-in prompts for documents."""
 
 
 _FILE = VersionedFile(RUN_FILE, RunRecord)

@@ -10,7 +10,10 @@ A run is one folder, ``runs/<run_id>/``::
     calls.jsonl        one `CallRecord` per line, of the cases with faults and of resources; absent when there were none
     videos.jsonl       one `VideoRecord` per line, of the downloaded files that were opened; absent when there were none
     videos/            the files that were kept
+    commands/          what the commands of faults printed, one file per fault; absent without such faults
     measurements.json  what telemetry said, kept by the first export
+    server.json        what the server's own metrics said, kept by the first export; absent when it has none
+    slis.yaml          indicators of the user; absent when there are none
 
 All instants are Unix time in seconds (float); all durations are seconds. Instants of one run come from one
 anchor of the wall clock plus the monotonic clock, so that differences between them are exact even when the
@@ -38,7 +41,10 @@ REQUESTS_FILE = "requests.jsonl"
 CALLS_FILE = "calls.jsonl"
 VIDEOS_FILE = "videos.jsonl"
 MEASUREMENTS_FILE = "measurements.json"
+SERVER_FILE = "server.json"
+SLIS_FILE = "slis.yaml"
 TRACES_DIR = "traces"
+COMMANDS_DIR = "commands"
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -124,22 +130,22 @@ def read_lines(path: Path, kind: type[R]) -> Iterator[R]:
     Raises:
         RecordError: the file is missing, or a line other than an unfinished last one is damaged.
     """
+    decoder = msgspec.json.Decoder(kind)
+    for number, line in enumerate(_lines(path), start=1):
+        try:
+            yield decoder.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            if not line.endswith(b"\n"):  # the writer was cut off in the middle of the last line
+                return
+            raise RecordError(f"{path}, line {number} is damaged ({error}); run the suite again") from error
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file, which may be larger than memory."""
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            yield from file
     except OSError as error:
         raise RecordError(
             f"cannot read {path} ({error.strerror}); the run directory is incomplete, run the suite again"
         ) from error
-    decoder = msgspec.json.Decoder(kind)
-    lines = raw.split(b"\n")
-    finished, rest = lines[:-1], lines[-1]
-    for number, line in enumerate(finished, start=1):
-        try:
-            yield decoder.decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise RecordError(f"{path}, line {number} is damaged ({error}); run the suite again") from error
-    if rest:  # no newline: the writer was cut off in the middle of this line
-        try:
-            yield decoder.decode(rest)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            return

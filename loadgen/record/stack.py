@@ -33,6 +33,21 @@ class PrometheusRecord(msgspec.Struct, frozen=True):
     """Seconds between two samples of a series, or a duration as Prometheus writes it."""
 
 
+class MetricsSourceRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One source of metrics of a server that is not ours."""
+
+    url: str
+    """The scraped page, or the Prometheus of the user; without credentials."""
+    selector: str
+    """Selects its series in that Prometheus, as in ``{job="vllm"}``."""
+    names: tuple[str, ...]
+    """Sets of known metric names that it has."""
+    scraped: bool
+    """True: a page that the embedded Prometheus scrapes; False: read from the Prometheus of the user."""
+    interval: float
+    """Seconds between two samples."""
+
+
 class StackRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The stack of one run. Unknown fields are ignored, so that a later stack can add some."""
 
@@ -46,6 +61,12 @@ class StackRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Base URL of the Grafana that shows the run; None without a Grafana."""
     settled_at: float | None = None
     """Unix time at which the queries of the run are evaluated; None until the stack has settled."""
+    server_metrics: tuple[MetricsSourceRecord, ...] = ()
+    """Where the metrics of a server that is not ours come from."""
+    gpu_hour_price: float | None = None
+    """Price of one GPU for one hour, in the currency of the price list; None: not given."""
+    gpus: int | None = None
+    """GPUs of the server, where the user named their number."""
     settled: bool = False
     """True when every component was scraped after the end of the load."""
 

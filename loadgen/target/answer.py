@@ -23,6 +23,8 @@ MAX_ANSWER: Final = 16 * 1024 * 1024
 """Largest JSON answer in bytes. Video content has no limit and is never held in memory."""
 MAX_INLINE: Final = 64 * 1024 * 1024
 """Largest JSON answer with a file in base64; the file then has up to 48 MiB."""
+_OK: Final = 200
+_NO_HEADERS: Final[Mapping[str, str]] = {}
 _NOT_OFFERED: Final = frozenset(
     {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
 )
@@ -130,26 +132,26 @@ class Answer:
         self.error: str | None = None
         self.clean: Callable[[str], str] = str
         """Removes secrets from a text that the server wrote."""
-        self._begin(0, NO_TYPE, {})
-
-    def _begin(self, status: int, media_type: str, headers: Mapping[str, str]) -> None:
-        self.seen = status
+        self.seen = 0
         """Status in the head of the answer."""
-        self.media_type = media_type
-        self.headers = headers
+        self.media_type = NO_TYPE
+        self.headers: Mapping[str, str] = _NO_HEADERS
         self.size = 0
         self.start = b""
+        """First bytes of a file."""
+        self._keep = keep
         self._kept: list[bytes] = []
-        self._keep = self._given or status != HTTPStatus.OK or (self._textual and _is_text(media_type))
 
     def head(self, status: int, media_type: str, headers: Mapping[str, str]) -> None:
         """Begin an answer; bodies of all statuses but 200 are kept, as they explain the refusal."""
-        self._begin(status, media_type, headers)
-        if not self._keep:
+        if self.size:  # the request was sent again
+            self.size, self.start, self._kept = 0, b"", []
             if self._digest is not None:
                 self._digest = hashlib.sha256()
-            if self._sink is not None:
-                self._sink.begin()
+        self.seen, self.media_type, self.headers = status, media_type, headers
+        self._keep = self._given or status != _OK or (self._textual and _is_text(media_type))
+        if self._sink is not None and not self._keep:
+            self._sink.begin()
 
     def data(self, chunk: bytes) -> None:
         """Count, and keep or hash the next bytes of the body."""
@@ -186,8 +188,9 @@ class Answer:
         """
         if self.error is not None or self.status is None or not 200 <= self.status < 300:  # noqa: PLR2004 - HTTP's own classes
             return self.refusal()
+        kept = self._kept
         try:
-            value = decode(self.body)
+            value = decode(kept[0] if len(kept) == 1 else b"".join(kept))
         except (UnreadableError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             line = one_line(self.clean(f"HTTP {self.status}, but no {what}: {error}"))
             return Reply(self.status, error=line, html=self._html(), retry_after=self._retry_after())

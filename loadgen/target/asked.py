@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 import msgspec
 
 from reelbench.loadgen.document import Document, Form
-from reelbench.loadgen.plan.plan import Ask, PlannedJob
-from reelbench.loadgen.target.target_file import Create, Scalar
+from reelbench.loadgen.plan.plan import PlannedJob
+from reelbench.loadgen.plan.row import Ask
+from reelbench.loadgen.target.target_file import Create, Quantity, Scalar
 
-_NO_WISHES = Ask()
+_NO_WISHES: Final = Ask()
+_ALWAYS: Final[dict[Quantity, Callable[[PlannedJob], Scalar]]] = {
+    "size": lambda job: job.size,
+    "width": lambda job: int(job.size.partition("x")[0]),
+    "height": lambda job: int(job.size.partition("x")[2]),
+}
+"""Quantities that every job has; its length is in `_LENGTHS`."""
+_LENGTHS: Final[dict[str, Callable[[PlannedJob], Scalar]]] = {
+    "text": lambda job: job.seconds,
+    "whole number": lambda job: round(float(job.seconds)),
+    "number": lambda job: float(job.seconds),
+}
 
 
 class Body(msgspec.Struct, frozen=True):
@@ -33,6 +46,15 @@ class Asked:
         self._create = create
         self._model = model or create.model
         self._form = Form()
+        self._fixed: dict[str, Scalar] = {"model": self._model} if self._model is not None else {}
+        self._fixed |= create.extra
+        self._always = [(name, _ALWAYS[key]) for key, name in create.fields.items() if key in _ALWAYS]
+        if "seconds" in create.fields:
+            self._always.append((create.fields["seconds"], _LENGTHS[create.seconds_as]))
+        self._counts_frames = "num_frames" in create.fields and "seconds" not in create.fields
+        self._taken: dict[str, bool] = {}
+        """Media type of a file to whether the server takes it."""
+        self._dotted = any("." in name for name in (*create.fields.values(), *create.extra))
 
     def body(self, job: PlannedJob, upload: Document | None) -> Body:
         """Return the body for a job; a file is part of it if the server takes that kind of file."""
@@ -42,41 +64,35 @@ class Asked:
             encoding = "multipart" if job.reference is not None and file is not None else job.encoding
         fields = self.fields(job)
         if encoding == "json":
-            return Body("application/json", (msgspec.json.encode(nested(fields)),))
-        texts = {name: _text(value) for name, value in fields.items()}
+            data = nested(fields) if self._dotted or job.ask is not None else fields
+            return Body("application/json", (msgspec.json.encode(data),))
+        texts = {name: value if type(value) is str else _text(value) for name, value in fields.items()}
         return Body(self._form.media_type, self._form.encode(texts, self._create.reference_field or "", file))
 
     def takes(self, upload: Document) -> bool:
         """Return whether the server takes a file of this kind."""
-        return self._create.reference_field is not None and kind_of(upload) in self._create.reference
+        known = self._taken.get(upload.media_type)
+        if known is None:
+            known = self._create.reference_field is not None and kind_of(upload) in self._create.reference
+            self._taken[upload.media_type] = known
+        return known
 
     def fields(self, job: PlannedJob) -> dict[str, Scalar]:
         """Return the fields of a job by the server's names; a wish of the job replaces an extra field."""
-        create, ask = self._create, job.ask or _NO_WISHES
-        wanted = self._quantities(job, ask)
-        fields: dict[str, Scalar] = {"prompt": job.prompt}
-        if self._model is not None:
-            fields["model"] = self._model
-        fields |= create.extra
-        fields |= {name: wanted[key] for key, name in create.fields.items() if wanted.get(key) is not None}
-        return fields | ask.extra
+        fields: dict[str, Scalar] = {"prompt": job.prompt, **self._fixed}
+        for name, quantity in self._always:
+            fields[name] = quantity(job)
+        if job.ask is not None or self._counts_frames:
+            fields |= self._wishes(job, job.ask or _NO_WISHES)
+        return fields
 
-    def _quantities(self, job: PlannedJob, ask: Ask) -> dict[Any, Any]:
-        """Return what the job asks for; the length is a number of frames for servers that take no seconds."""
-        width, _, height = job.size.partition("x")
-        seconds: Scalar = job.seconds
-        if self._create.seconds_as != "text":
-            number = float(job.seconds)
-            seconds = number if self._create.seconds_as == "number" else round(number)
+    def _wishes(self, job: PlannedJob, ask: Ask) -> dict[str, Scalar]:
+        """Return what only some jobs ask for; the length as a number of frames for servers that take no seconds."""
         frames, fps = ask.num_frames, ask.fps
-        if "num_frames" in self._create.fields and "seconds" not in self._create.fields and frames is None:
+        if self._counts_frames and frames is None:
             fps = fps or self._create.fps
             frames = round(float(job.seconds) * fps)
-        return {
-            "seconds": seconds,
-            "size": job.size,
-            "width": int(width),
-            "height": int(height),
+        wished: dict[Quantity, Scalar | None] = {
             "num_frames": frames,
             "fps": None if fps is None else int(fps) if float(fps).is_integer() else fps,
             "num_inference_steps": ask.num_inference_steps,
@@ -85,6 +101,9 @@ class Asked:
             "negative_prompt": ask.negative_prompt,
             "quality": ask.quality,
         }
+        names = self._create.fields
+        sent = {names[key]: value for key, value in wished.items() if key in names and value is not None}
+        return sent | ask.extra
 
 
 def kind_of(upload: Document) -> str:

@@ -7,10 +7,11 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from reelbench.loadgen.record.jobs import ServerTimes
 from reelbench.loadgen.target.api import DeletedVideo, Video, VideoList
 from reelbench.loadgen.target.error_text import error_text, one_line
 from reelbench.loadgen.target.files import files_of
-from reelbench.loadgen.target.server_times import Instants, instant, times_of
+from reelbench.loadgen.target.server_times import MIB, Instants, instant, times_of
 from reelbench.loadgen.target.states import DELETING, State, Words, plain
 
 MAX_ID: Final = 256
@@ -189,13 +190,24 @@ class Reader:
             word=video.status,
             created_at=video.created_at,
             error=one_line(self._clean(video.error.message)) if video.error is not None else None,
-            times=times_of([msgspec.structs.asdict(video)]) if ended else None,
+            times=_plain_times(video) if ended else None,
         )
 
     def _said(self, layer: dict[str, Any]) -> str | None:
         """Return the error text of a video."""
         said = error_text(layer)
         return self._clean(said) if said is not None else None
+
+
+def _plain_times(video: _Plain) -> ServerTimes:
+    memory = video.peak_memory_mb
+    return ServerTimes(
+        created=video.created_at,
+        started=video.started_at,
+        completed=video.completed_at,
+        inference=video.inference_time_s,
+        peak_memory=None if memory is None else memory * MIB,
+    )
 
 
 def _decoded(body: bytes) -> Any:

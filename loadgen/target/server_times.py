@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from reelbench.loadgen.record.jobs import ServerTimes
 
-_MIB: Final = 1024 * 1024
+MIB: Final = 1024 * 1024
 _MILLISECONDS: Final = 1e11
 """Numbers above this are Unix time in milliseconds: as seconds they are after the year 5000."""
 _MOST: Final = 32
@@ -50,7 +50,7 @@ def times_of(layers: Sequence[dict[str, Any]]) -> ServerTimes | None:
         started=first(Instants.STARTED),
         completed=first(Instants.COMPLETED),
         inference=amount(_INFERENCE),
-        peak_memory=None if memory is None else memory * _MIB,
+        peak_memory=None if memory is None else memory * MIB,
         stages=_stages(layers),
     )
     return times if times != _NOTHING else None

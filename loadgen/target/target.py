@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, Self
 from urllib.parse import quote
@@ -16,6 +17,7 @@ from reelbench.loadgen.document import Document
 from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
 from reelbench.loadgen.http.transport import SILENCE_SECONDS
 from reelbench.loadgen.plan.plan import PlannedJob
+from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.record.run import ServerRecord
 from reelbench.loadgen.target import api
 from reelbench.loadgen.target.access import refusal
@@ -66,6 +68,7 @@ class Target:
         credentials: Credentials = NO_CREDENTIALS,
         server: TargetFile | None = None,
         model: str | None = None,
+        dial: tuple[str, int] | None = None,
     ) -> None:
         """Prepare a client.
 
@@ -77,6 +80,8 @@ class Target:
             credentials: what the target gets with each request.
             server: how to speak to the target; None: its manners are found out.
             model: model that every job names; None: that of the target file, if it has one.
+            credentials: what the target gets with each request.
+            dial: host and port to connect to instead of those of the URL: a TCP proxy before the target.
         """
         self.file = server or FOUND
         self.model = model or self.file.create.model
@@ -86,8 +91,22 @@ class Target:
         self.found = Found(self.file.offers)
         self._asked = Asked(self.file.create, self.model)
         self._credentials = credentials
+        self._most = MAX_INLINE if self.file.content.source == "base64" else 0
+        """Most bytes of an answer about a job: more where it may hold the file."""
         self._read = Reader(Words(self.file.states), credentials.clean)
-        self._wire = Wire(origin, connections=connections, clock=clock, tracer=tracer, credentials=credentials)
+        self._wire = Wire(
+            origin, connections=connections, clock=clock, tracer=tracer, credentials=credentials, dial=dial
+        )
+        self._again = partial(
+            Target,
+            url,
+            connections=connections,
+            clock=clock,
+            tracer=tracer,
+            credentials=credentials,
+            server=server,
+            model=model,
+        )
         self._downloads = Downloads(self._wire, self._read, self.root, self.file.content)
 
     async def __aenter__(self) -> Self:
@@ -96,6 +115,13 @@ class Target:
 
     async def __aexit__(self, *_: object) -> None:
         await self._wire.close()
+
+    def through(self, dial: tuple[str, int]) -> Target:
+        """Return a client with connections of its own through a TCP proxy; what is known of the target is shared."""
+        other = self._again(dial=dial)
+        other.ours, other.found = self.ours, self.found
+        other._asked = self._asked  # noqa: SLF001 - of its own class
+        return other
 
     @property
     def shown(self) -> str:
@@ -116,7 +142,7 @@ class Target:
             model=self.model,
             offers=self.found.as_dict(),
             synchronous=self.synchronous,
-            metrics=[source.url for source in self.file.metrics if source.url is not None],
+            metrics=[shown_url(source.url) for source in self.file.metrics if source.url is not None],
             notes=list(self.found.notes),
         )
 
@@ -151,7 +177,7 @@ class Target:
         """
         body = self._asked.body(job, upload)
         if not self.synchronous:
-            answer = Answer(limit=self._limit)
+            answer = Answer(limit=self._most)
         else:
             answer = Answer(keep=False, textual=True, checksum=checksum, sink=sink, limit=MAX_INLINE)
         path = api.CREATE.path(self.root)
@@ -296,7 +322,8 @@ class Target:
         return f"target {self.shown} gives no HTTP answer ({error}); start the service or correct --target"
 
     def _something_else(self, place: str, error: str | None) -> str:
-        return f"target {self.shown} does not speak the OpenAI Videos API: GET {place} gave {error}; correct --target"
+        cure = "" if error is not None and "--target" in error else "; correct --target"
+        return f"target {self.shown} does not speak the OpenAI Videos API: GET {place} gave {error}{cure}"
 
     async def _remove(self, name: Name, operation: Operation, video_id: str, call: Call) -> Reply[DeletedVideo]:
         answer = Answer()
@@ -316,14 +343,9 @@ class Target:
         return answer.read(lambda data: self._read.video(data, video_id), "Video object")
 
     async def _get(self, call: Call, operation: Operation, path: str) -> Answer:
-        answer = Answer(limit=self._limit)
+        answer = Answer(limit=self._most)
         await self._wire.send(call, operation, path, answer, route=self.root + operation.template)
         return answer
-
-    @property
-    def _limit(self) -> int:
-        """Most bytes of an answer about a job: more where it may hold the file."""
-        return MAX_INLINE if self.file.content.source == "base64" else 0
 
 
 async def check_target(

@@ -63,6 +63,10 @@ class Call(msgspec.Struct, frozen=True):
     """
     baggage: str = ""
     """Header; empty: no header."""
+    send_rate: int | None = None
+    """Bytes per second of a client that sends slowly."""
+    read_rate: int | None = None
+    """Bytes per second of a client that reads slowly."""
 
 
 UNTRACED: Final = Call(context=Context(), observe=lambda _: None, traceparent="")
@@ -72,7 +76,16 @@ UNTRACED: Final = Call(context=Context(), observe=lambda _: None, traceparent=""
 class Wire:
     """The connections to one server, and to the servers that it names for its files."""
 
-    def __init__(self, url: str, *, connections: int, clock: Clock, tracer: Tracer, credentials: Credentials) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        connections: int,
+        clock: Clock,
+        tracer: Tracer,
+        credentials: Credentials,
+        dial: tuple[str, int] | None = None,
+    ) -> None:
         """Prepare a pool without connecting.
 
         Args:
@@ -81,20 +94,23 @@ class Wire:
             clock: source of all timestamps.
             tracer: creates the CLIENT spans.
             credentials: what the server gets with each request; other servers get no secret of them.
+            dial: host and port to connect to instead of those of the server: a TCP proxy before it.
         """
         self._url = url
+        self._dial = dial
         self._home = address(url)
         self._connections = connections
         self._clock = clock
         self._tracer = tracer
         self._credentials = credentials
+        self._clean = credentials.clean
         self._transport: Transport | None = None
         self._others: dict[str, Transport] = {}
         self._reach = Reach(self._home.host)
 
     def open(self) -> None:
         """Open the pool, in a running loop."""
-        self._transport = open_transport(self._url, self._connections, self._credentials)
+        self._transport = open_transport(self._url, self._connections, self._credentials, dial=self._dial)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -141,11 +157,11 @@ class Wire:
             silence: longest silence of the server in seconds.
             place: another server of the file; None: the server itself.
         """
-        answer.clean = self._credentials.clean
+        answer.clean = self._clean
         headers = {"Content-Type": media_type} if media_type else {}
         if call.baggage:
             headers["baggage"] = call.baggage
-        request = Request(operation.method, path, headers, body, silence)
+        request = Request(operation.method, path, headers, body, silence, call.send_rate, call.read_rate)
         if call.traceparent is not None:
             if call.traceparent:
                 headers["traceparent"] = call.traceparent
@@ -188,7 +204,7 @@ class Wire:
                 await self._follow(at, request, answer, is_file=operation.name == "content")
             answer.status = answer.seen
         except (EnoughError, LinkError) as enough:
-            answer.status, answer.error = answer.seen or None, str(enough)
+            answer.status, answer.error = answer.seen or None, self._credentials.clean(str(enough))
         except TransportError as problem:
             answer.error = one_line(answer.clean(str(problem)))
         finally:

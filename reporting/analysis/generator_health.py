@@ -8,7 +8,7 @@ import numpy as np
 
 from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
 from reelbench.reporting.analysis.open_cases import OpenCase, open_case, own_send_delay, unsent_by_generator
-from reelbench.reporting.evidence.evidence import Evidence, place_name
+from reelbench.reporting.evidence.evidence import Evidence, once, place_name
 from reelbench.reporting.statistics.intervals import percentile
 
 MAX_GENERATOR_CPU = 0.8
@@ -37,6 +37,7 @@ class GeneratorHealth:
     """Why the case is invalid; empty when it is valid."""
 
 
+@once
 def check(evidence: Evidence, dimension: str) -> tuple[GeneratorHealth, ...]:
     """Judge the generator in every case of a dimension that began."""
     return tuple(_case(evidence, scenario, case) for scenario, case in evidence.cases(dimension))

@@ -85,12 +85,11 @@ def cancellations(evidence: Evidence, *scenarios: str) -> Cancellations:
     """Sort the measured jobs of scenarios whose cancellation was sent by what came of it."""
     jobs = [job for name in scenarios for job in evidence.scenario_jobs(name)]
     asked = [job for job in jobs if job.cancel_sent is not None]
-    sent = [r for r in evidence.requests if not r.warmup and r.scenario in scenarios and r.operation == OPERATION]
-    statuses = Counter(
-        f"HTTP {r.status}" if r.status is not None else "no answer"
-        for r in sent
-        if r.status is None or not 200 <= r.status < 300  # noqa: PLR2004 - HTTP's own classes
-    )
+    statuses: Counter[str] = Counter()
+    for name in scenarios:
+        for status, count in evidence.requests.statuses(name, OPERATION).items():
+            if status is None or not 200 <= status < 300:  # noqa: PLR2004 - HTTP's own classes
+                statuses[f"HTTP {status}" if status is not None else "no answer"] += count
     return Cancellations(
         asked=tuple(asked),
         stopped=tuple(job for job in asked if job.outcome is Outcome.CANCELLED),

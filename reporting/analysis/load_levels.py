@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from reelbench.loadgen.record.run import CaseRecord
 from reelbench.reporting.analysis.open_cases import open_case
 from reelbench.reporting.catalogue.sli import Role
-from reelbench.reporting.evidence.evidence import STOPPED, Evidence, case_seconds
+from reelbench.reporting.evidence.evidence import STOPPED, Evidence, case_seconds, once
 from reelbench.reporting.evidence.measurements import Measurement
 from reelbench.reporting.statistics import littles_law
 from reelbench.reporting.statistics.intervals import Proportion, Summary, proportion, summarize
@@ -38,6 +38,7 @@ class Level:
     """Jobs of an open case that did not finish; the times exclude them."""
 
 
+@once
 def levels(evidence: Evidence, *scenarios: str, model: str = "closed") -> tuple[Level, ...]:
     """Return the cases of a model that began, in the order of the run; of all performance scenarios by default."""
     found = []

@@ -127,7 +127,7 @@ def transient(fault: FaultRecord) -> bool:
 
 
 def _hits_all(fault: FaultRecord) -> bool:
-    if fault.target == STORE or fault.rate < 1:
+    if fault.outside or fault.target == STORE or fault.rate < 1:
         return False
     return fault.kind in FAILING or (fault.kind == "error" and transient(fault))  # a breaker ignores permanent errors
 

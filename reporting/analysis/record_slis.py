@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import msgspec
 
@@ -18,6 +17,16 @@ from reelbench.reporting.analysis.leak import leak
 from reelbench.reporting.analysis.open_breaker_calls import open_breaker_calls
 from reelbench.reporting.analysis.outages import outages, recovery
 from reelbench.reporting.analysis.process_usage import UNDER_TEST, memory, utilisation
+from reelbench.reporting.analysis.record_value import RecordValue
+from reelbench.reporting.analysis.restoration import mean_time, restorations
+from reelbench.reporting.analysis.server_functions import (
+    server_cpu_per_video,
+    server_energy_per_video,
+    server_gpu_errors,
+    server_gpu_utilisation,
+    server_memory_growth,
+    server_memory_leaked,
+)
 from reelbench.reporting.analysis.spike import spikes
 from reelbench.reporting.catalogue.sli import RecordFunction, Sli
 from reelbench.reporting.evidence.evidence import Evidence, case_seconds
@@ -28,14 +37,6 @@ from reelbench.reporting.evidence.queries import places, rounded
 TOO_FEW = "too few samples of memory within the case"
 NO_BREAKER = NoData("the service ran without its circuit breaker")
 UNREAD = NoData("the service's breakers could not be read")
-
-
-@dataclass(frozen=True, slots=True)
-class RecordValue:
-    """A number with its sample size."""
-
-    value: float
-    n: int
 
 
 def calls_while_open(evidence: Evidence, scenario: str) -> RecordValue | NoData:
@@ -76,6 +77,18 @@ def mean_time_to_recovery(evidence: Evidence, scenario: str) -> RecordValue | No
         if found
         else NoData("no outage opened the breaker and recovered within the case")
     )
+
+
+def mean_time_to_restoration(evidence: Evidence, scenario: str) -> RecordValue | NoData:
+    """Mean of service restored - fault asked to begin, over the faults from outside that clients noticed."""
+    found = restorations(evidence, scenario)
+    if not found:
+        return NoData("no fault from outside began")
+    times = mean_time(found)
+    if times is not None:
+        return RecordValue(times.mean, times.n)
+    noticed = any(one.noticed for one in found)
+    return NoData("the service was not restored within the case" if noticed else "no fault interrupted the service")
 
 
 def integrity_share(evidence: Evidence, scenario: str) -> RecordValue | NoData:
@@ -172,6 +185,7 @@ FUNCTIONS: dict[RecordFunction, RecordSli] = {
         calls_while_open,
         breaker_opened,
         mean_time_to_recovery,
+        mean_time_to_restoration,
         integrity_share,
         jobs_lost,
         memory_per_job,
@@ -180,6 +194,12 @@ FUNCTIONS: dict[RecordFunction, RecordSli] = {
         memory_leaked,
         sustained_rate,
         spike_recovery,
+        server_memory_growth,
+        server_memory_leaked,
+        server_cpu_per_video,
+        server_gpu_utilisation,
+        server_gpu_errors,
+        server_energy_per_video,
     )
 }
 """The code of every function that the catalogue may name."""

@@ -60,6 +60,11 @@ def store_outages(evidence: Evidence) -> list[ScenarioRecord]:
     return _with_fault(evidence, lambda fault: fault.target == STORE)
 
 
+def outside_faults(evidence: Evidence) -> list[ScenarioRecord]:
+    """Scenarios with a fault from outside that began: a command of the user's, or a fault of the network."""
+    return _with_fault(evidence, lambda fault: fault.outside and fault.error is None)
+
+
 def retried_errors(evidence: Evidence) -> list[tuple[str, str]]:
     """Scenario and provider of every fault that makes a share of the calls fail in a way that a retry can cure."""
     found = evidence.faults(*names(evidence.scenarios(RELIABILITY)))
@@ -68,7 +73,9 @@ def retried_errors(evidence: Evidence) -> list[tuple[str, str]]:
 
 def refused_calls(evidence: Evidence) -> list[ScenarioRecord]:
     """Scenarios in which a provider refused calls with a permanent error: no retry helps, and scenes fail."""
-    return _with_fault(evidence, lambda f: f.target != STORE and f.kind == "error" and not transient(f))
+    return _with_fault(
+        evidence, lambda f: not f.outside and f.target != STORE and f.kind == "error" and not transient(f)
+    )
 
 
 def cancellations(evidence: Evidence) -> list[ScenarioRecord]:
@@ -76,9 +83,28 @@ def cancellations(evidence: Evidence) -> list[ScenarioRecord]:
     return _with_job(evidence, lambda job: job.cancel_sent is not None)
 
 
+def unusual_load(evidence: Evidence) -> list[ScenarioRecord]:
+    """Scenarios without faults in which a case with arrivals, cancellations or slow clients follows a calm case."""
+    faulty = {fault.scenario for fault in evidence.run.faults}
+    return [
+        scenario
+        for scenario in evidence.scenarios(RELIABILITY)
+        if scenario.name not in faulty
+        and any(unusual(evidence, scenario, case) for case in scenario.cases)
+        and any(not unusual(evidence, scenario, case) for case in scenario.cases)
+    ]
+
+
+def unusual(evidence: Evidence, scenario: ScenarioRecord, case: CaseRecord) -> bool:
+    """Return whether the jobs of a case arrive by themselves, are cancelled, or have slow clients."""
+    jobs = evidence.case_jobs(scenario.name, case.name)
+    return case.model == "open" or any(job.cancel_sent is not None or job.slow_client for job in jobs)
+
+
 def normal_operation(evidence: Evidence) -> ScenarioRecord | None:
     """The first scenario without faults, cancellations and toggles, of those judged by the success rate if any is."""
-    disturbed = {fault.scenario for fault in evidence.run.faults} | set(names(cancellations(evidence)))
+    unquiet = [*cancellations(evidence), *unusual_load(evidence)]
+    disturbed = {fault.scenario for fault in evidence.run.faults} | set(names(unquiet))
     calm = [
         scenario
         for scenario in evidence.scenarios(RELIABILITY)
@@ -211,6 +237,11 @@ def known_prompts(evidence: Evidence) -> Subject | None:
     return None
 
 
+def under_load(evidence: Evidence) -> list[ScenarioRecord]:
+    """Scenarios that send jobs."""
+    return [s for s in evidence.scenarios(RESOURCES) if any(evidence.case_jobs(s.name, case.name) for case in s.cases)]
+
+
 def toggled(evidence: Evidence, toggle: str) -> Subject | None:
     """The scenario with a case in which something of the service is off, and one in which it is on."""
     for scenario in evidence.scenarios(RESOURCES):
@@ -246,6 +277,7 @@ def _only(*found: ScenarioRecord | Subject | None) -> list[str]:
 
 EVIDENT: dict[Evident, Callable[[Evidence], list[str]]] = {
     Evident.PROVIDER_OUTAGE: lambda evidence: names(provider_outages(evidence)),
+    Evident.OUTSIDE_FAULT: lambda evidence: names(outside_faults(evidence)),
     Evident.STORE_OUTAGE: lambda evidence: names(store_outages(evidence)),
     Evident.CANCELLATION: lambda evidence: names(cancellations(evidence)),
     Evident.STORED_JOBS: lambda evidence: names(
@@ -258,6 +290,7 @@ EVIDENT: dict[Evident, Callable[[Evidence], list[str]]] = {
     Evident.LOAD_LEVELS: lambda evidence: _only(load_levels(evidence, RESOURCES)),
     Evident.SEQUENTIAL_JOBS: lambda evidence: _only(sequential_jobs(evidence)),
     Evident.KNOWN_PROMPTS: lambda evidence: _only(known_prompts(evidence)),
+    Evident.RESOURCES_UNDER_LOAD: lambda evidence: names(under_load(evidence)),
 }
 """How the scenarios of a subject are found."""
 
@@ -275,7 +308,7 @@ def _with_job(evidence: Evidence, holds: Callable[[JobRecord], bool]) -> list[Sc
 
 
 def _retried(fault: FaultRecord) -> bool:
-    return fault.target != STORE and fault.rate < 1 and fault.kind in FAILING and transient(fault)
+    return not fault.outside and fault.target != STORE and fault.rate < 1 and fault.kind in FAILING and transient(fault)
 
 
 def _plain(evidence: Evidence, scenario: ScenarioRecord, case: CaseRecord) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from reelbench.loadgen.record.run import CaseRecord
+from reelbench.loadgen.record.jobs import JobRecord
+from reelbench.loadgen.record.run import CaseRecord, RunRecord
 from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.evidence.evidence import Evidence
 
@@ -19,7 +21,7 @@ class Traffic:
     sent: dict[str, float]
     received: dict[str, float]
     uploaded: float
-    """Documents that clients sent."""
+    """Documents, images and videos that clients sent."""
     downloaded: float
     """Videos that clients fetched."""
 
@@ -43,11 +45,17 @@ def traffic(evidence: Evidence, scenario: str, case: CaseRecord) -> Traffic | No
     jobs = evidence.case_jobs(scenario, case.name)
     if not sent or not received or not jobs:
         return None
-    created = sum(1 for job in jobs if job.accepted is not None)
     return Traffic(
         jobs=len(jobs),
         sent=sent,
         received=received,
-        uploaded=float(created * evidence.run.document.bytes),
+        uploaded=float(_uploaded(evidence.run, [job for job in jobs if job.accepted is not None])),
         downloaded=float(sum(job.bytes for job in jobs)),
     )
+
+
+def _uploaded(run: RunRecord, accepted: Iterable[JobRecord]) -> int:
+    """Return the bytes of the files that these jobs sent."""
+    sizes = {file.name: file.bytes for file in run.workload.references} if run.workload is not None else {}
+    document = run.document.bytes if run.document is not None else 0
+    return sum(document if job.reference is None else sizes.get(job.reference, 0) for job in accepted)

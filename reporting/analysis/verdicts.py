@@ -82,6 +82,7 @@ def analyse(evidence: Evidence, dimension: str) -> Analysis:
     problems = (
         *_uncounted(evidence),
         *_unlifted(evidence, dimension),
+        *_not_begun(evidence, dimension),
         *(problem for h in health for problem in h.problems),
         *(difference for r in reconciliations for difference in r.differences),
         *_unknown_overrides(evidence, dimension),
@@ -255,4 +256,15 @@ def _unlifted(evidence: Evidence, dimension: str) -> list[str]:
         "lifted, so what came after it is not known"
         for fault in evidence.faults(*names)
         if fault.ended is None
+    ]
+
+
+def _not_begun(evidence: Evidence, dimension: str) -> list[str]:
+    """Report faults that did not begin: their cases show nothing of the fault."""
+    names = [scenario.name for scenario in evidence.scenarios(dimension)]
+    return [
+        f"{place_name(fault.scenario, fault.case)}: no fault, as {fault.error}"
+        + (f"; see {fault.output}" if fault.output else "")
+        for fault in evidence.faults(*names)
+        if fault.error is not None
     ]

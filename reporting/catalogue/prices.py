@@ -25,6 +25,8 @@ PRICE_UNITS = {
     "image": "image",
 }
 """Every price with its unit."""
+OPTIONAL_UNITS = {"gpu": "GPU-hour"}
+"""Prices that a list may have, with their unit: they depend on the machine, so there is no default."""
 ASSUMPTION_UNITS = {"cpu_request": "cores", "memory_request": "GiB", "load": "jobs/month"}
 """Every assumption with its unit."""
 
@@ -47,7 +49,11 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Day on which it was published or read."""
 
 
-_Prices = msgspec.defstruct("_Prices", [(name, Price) for name in PRICE_UNITS], frozen=True)
+_Prices = msgspec.defstruct(
+    "_Prices",
+    [*((name, Price) for name in PRICE_UNITS), *((name, Price | None, None) for name in OPTIONAL_UNITS)],
+    frozen=True,
+)
 _Assumptions = msgspec.defstruct("_Assumptions", [(name, Price) for name in ASSUMPTION_UNITS], frozen=True)
 
 
@@ -72,6 +78,11 @@ class Prices:
         """Return the list price of one unit."""
         return self.prices[name].value
 
+    def optional(self, name: str) -> float | None:
+        """Return a price that a list may have; None when it has none."""
+        found = self.prices.get(name)
+        return found.value if found is not None else None
+
     def assumed(self, name: str) -> float:
         """Return the value of an assumption."""
         return self.assumptions[name].value
@@ -90,11 +101,12 @@ def load_prices(path: Path = PRICES_FILE) -> Prices:
     if document.get("version", VERSION) != VERSION:
         errors.append(f"version is {document['version']!r}, this Reelbench reads version {VERSION}")
     file = build(_File, document, "", errors)
-    errors += _foreign_units("prices", document.get("prices"), PRICE_UNITS)
+    errors += _foreign_units("prices", document.get("prices"), PRICE_UNITS | OPTIONAL_UNITS)
     errors += _foreign_units("assumptions", document.get("assumptions"), ASSUMPTION_UNITS)
     if file is None or errors:
         raise PricesError(*(f"{path}: {error}" for error in errors))
-    return Prices(file.currency, msgspec.structs.asdict(file.prices), msgspec.structs.asdict(file.assumptions))
+    prices = {name: price for name, price in msgspec.structs.asdict(file.prices).items() if price is not None}
+    return Prices(file.currency, prices, msgspec.structs.asdict(file.assumptions))
 
 
 def _foreign_units(key: str, entries: Any, units: Mapping[str, str]) -> Iterator[str]:

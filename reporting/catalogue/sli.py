@@ -58,6 +58,7 @@ class ReportSection(StrEnum):
     COMPONENTS = "components"
     ERROR_RECOVERY = "error_recovery"
     CIRCUIT_BREAKER = "circuit_breaker"
+    OUTSIDE_FAULTS = "outside_faults"
     STORE_OUTAGE = "store_outage"
     PARTIAL_FAILURES = "partial_failures"
     JOB_CANCELLATION = "job_cancellation"
@@ -70,6 +71,7 @@ class ReportSection(StrEnum):
     CPU = "cpu"
     LEAK = "leak"
     RECONCILIATION = "reconciliation"
+    SERVER = "server"
 
 
 class Role(StrEnum):
@@ -139,6 +141,7 @@ class Evident(StrEnum):
     """What a scenario shows by its records; `reporting/analysis/subjects.py` has the code."""
 
     PROVIDER_OUTAGE = "provider_outage"
+    OUTSIDE_FAULT = "outside_fault"
     STORE_OUTAGE = "store_outage"
     CANCELLATION = "cancellation"
     STORED_JOBS = "stored_jobs"
@@ -149,6 +152,7 @@ class Evident(StrEnum):
     LOAD_LEVELS = "load_levels"
     SEQUENTIAL_JOBS = "sequential_jobs"
     KNOWN_PROMPTS = "known_prompts"
+    RESOURCES_UNDER_LOAD = "resources_under_load"
 
 
 class RecordFunction(StrEnum):
@@ -157,6 +161,7 @@ class RecordFunction(StrEnum):
     CALLS_WHILE_OPEN = "calls_while_open"
     BREAKER_OPENED = "breaker_opened"
     MEAN_TIME_TO_RECOVERY = "mean_time_to_recovery"
+    MEAN_TIME_TO_RESTORATION = "mean_time_to_restoration"
     INTEGRITY_SHARE = "integrity_share"
     JOBS_LOST = "jobs_lost"
     MEMORY_PER_JOB = "memory_per_job"
@@ -165,6 +170,12 @@ class RecordFunction(StrEnum):
     MEMORY_LEAKED = "memory_leaked"
     SUSTAINED_RATE = "sustained_rate"
     SPIKE_RECOVERY = "spike_recovery"
+    SERVER_MEMORY_GROWTH = "server_memory_growth"
+    SERVER_MEMORY_LEAKED = "server_memory_leaked"
+    SERVER_CPU_PER_VIDEO = "server_cpu_per_video"
+    SERVER_GPU_UTILISATION = "server_gpu_utilisation"
+    SERVER_GPU_ERRORS = "server_gpu_errors"
+    SERVER_ENERGY_PER_VIDEO = "server_energy_per_video"
 
 
 class Objective(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

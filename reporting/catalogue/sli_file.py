@@ -33,7 +33,11 @@ class CatalogueError(Exception):
 
 
 def load(
-    path: Path = CATALOGUE_FILE, *, needed: Collection[str] = (), metrics: Collection[str] | None = None
+    path: Path = CATALOGUE_FILE,
+    *,
+    needed: Collection[str] = (),
+    metrics: Collection[str] | None = None,
+    placeholders: Collection[str] = (),
 ) -> Catalogue:
     """Read a catalogue.
 
@@ -41,6 +45,7 @@ def load(
         path: The file.
         needed: Ids of indicators that must be there.
         metrics: The metrics that queries may name; None = any.
+        placeholders: What a query may hold besides the places and the window.
 
     Raises:
         CatalogueError: with every error of the file, one a line.
@@ -49,14 +54,16 @@ def load(
         data = read_bytes(path)
     except UnreadableError as error:
         raise CatalogueError(f"{path}: {error}") from error
-    return _parsed(data, path, frozenset(needed), None if metrics is None else frozenset(metrics))
+    return _parsed(data, path, frozenset(needed), None if metrics is None else frozenset(metrics), tuple(placeholders))
 
 
 @lru_cache(maxsize=4)  # a comparison of many runs reads its one catalogue once for all
-def _parsed(data: bytes, path: Path, needed: frozenset[str], metrics: frozenset[str] | None) -> Catalogue:
+def _parsed(
+    data: bytes, path: Path, needed: frozenset[str], metrics: frozenset[str] | None, placeholders: tuple[str, ...]
+) -> Catalogue:
     """Build the catalogue from the bytes of a file; `path` is for messages."""
     try:
-        document, errors = parse_mapping(data, "catalogue", "version", ours=True)
+        document, errors = parse_mapping(data, "catalogue", "version", ours=not placeholders)
     except UnreadableError as error:
         raise CatalogueError(f"{path}: {error}") from error
     errors += [f"unknown key {key!r}; {near(key, _HEAD)}" for key in document if key not in _HEAD]
@@ -67,7 +74,7 @@ def _parsed(data: bytes, path: Path, needed: frozenset[str], metrics: frozenset[
     sli_ids = {entry["id"] for _, entry in entries if isinstance(entry.get("id"), str)}
     slis = []
     for place, entry in entries:
-        _check_texts(place, entry, sli_ids, metrics, errors)
+        _check_texts(place, entry, sli_ids, metrics, errors, placeholders=placeholders)
         if sli := build(Sli, entry, place, errors):
             slis.append(sli)
             errors += (f"{place}: {problem}" for problem in _problems(sli))
@@ -111,7 +118,13 @@ def _named(key: str, raw: Any, errors: list[str]) -> list[tuple[str, dict[Any, A
 
 
 def _check_texts(
-    place: str, entry: dict[Any, Any], ids: set[str], metrics: Collection[str] | None, errors: list[str]
+    place: str,
+    entry: dict[Any, Any],
+    ids: set[str],
+    metrics: Collection[str] | None,
+    errors: list[str],
+    *,
+    placeholders: tuple[str, ...],
 ) -> None:
     """Check the queries of an entry and the indicator that n names, independently of its other keys."""
     asks = "function" if entry.get("source") == "records" else "query"
@@ -119,14 +132,15 @@ def _check_texts(
         errors.append(f"{place}: the key {asks!r} is missing; add it")
     for key in ("query", "buckets"):
         if isinstance(text := entry.get(key), str) and asks == "query":
-            _check_template(f"{place}: {key}", text, entry.get("scope"), errors)
+            _check_template(f"{place}: {key}", text, entry.get("scope"), errors, placeholders)
             _check_metrics(f"{place}: {key}", text, metrics, errors)
     if isinstance(n := entry.get("n"), str) and n not in ids:
         errors.append(f"{place}: n names {n!r}, which is no indicator; {near(n, ids, 'name one')}")
 
 
-def _check_template(place: str, template: str, scope: Any, errors: list[str]) -> None:
+def _check_template(place: str, template: str, scope: Any, errors: list[str], more: tuple[str, ...]) -> None:
     names = PLACEHOLDERS.get(scope, PLACEHOLDERS["case"]) if isinstance(scope, str) else PLACEHOLDERS["case"]
+    names = (*names, *more)
     used = Template(template)
     if not used.is_valid():
         errors.append(f"{place}: has a $ that begins no placeholder; a literal $ is written $$")

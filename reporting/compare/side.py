@@ -20,8 +20,10 @@ from reelbench.reporting.catalogue.sli import Catalogue
 from reelbench.reporting.compare.folders import repeated_runs
 from reelbench.reporting.compare.records import Differs, SideRecord
 from reelbench.reporting.document import text
+from reelbench.reporting.document.workload import Inputs, file_names, inputs
 from reelbench.reporting.evidence import measurements as measured
 from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.requests import Requests
 
 
 class CompareError(Exception):
@@ -98,11 +100,11 @@ def refusals(run: Side, baseline: Side) -> Iterator[str]:
     if both:
         yield f"{', '.join(both)} is on both sides; name two different runs"
     plans = [_plans(side) for side in (run, baseline)]
-    if len(plans[0] | plans[1]) > 1:
+    if len({identity for identity, _ in plans[0] | plans[1]}) > 1:
         mine, theirs = (" or ".join(sorted(plan for _, plan in found)) for found in plans)
         yield (
             f"the plans differ ({mine} against {theirs}); "
-            "compare runs of the same scenarios, profile, seed and document"
+            "compare runs of the same scenarios, profile, seed, document, prompts, references and arrivals"
         )
     for problem in baseline.problems:
         yield f"the baseline {problem}; name a finished, valid run"
@@ -128,7 +130,7 @@ def _read(folder: Path, catalogue: Catalogue) -> Evidence:
         catalogue=catalogue,
         run=run,
         jobs=tuple(read_jobs(folder)),
-        requests=tuple(read_requests(folder)),
+        requests=Requests.of(read_requests(folder)),
         calls=tuple(read_calls(folder)),
         videos=tuple(read_videos(folder)),
         stack=read_stack(folder),
@@ -149,15 +151,15 @@ def _problems(run: Evidence) -> Iterator[str]:
         yield f"{run.run.run_id} is {Status.INVALID}: the load generator was the bottleneck in {', '.join(places)}"
 
 
-def _plans(side: Side) -> set[tuple[tuple[str, str], str]]:
-    """Plan hash and document of each run, with a description of the plan."""
+def _plans(side: Side) -> set[tuple[tuple[str, Inputs], str]]:
+    """Plan hash and files of the workload of each run, with a description of the plan."""
     found = set()
     for r in side.runs:
         run = r.run
         names = [s.name for s in run.scenarios]
         what = names[0] if len(names) == 1 else f"{len(names)} scenarios"
-        sentence = f"{what}, profile {run.profile}, seed {run.seed}, {run.document.name}, plan {run.plan_hash[:8]}"
-        found.add(((run.plan_hash, run.document.sha256), sentence))
+        sentence = f"{what}, profile {run.profile}, seed {run.seed}, {file_names(run)}, plan {run.plan_hash[:8]}"
+        found.add(((run.plan_hash, inputs(run)), sentence))
     return found
 
 

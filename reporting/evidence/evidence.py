@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Concatenate, ParamSpec, TypeVar, cast
 
-from reelbench.loadgen.record.jobs import CallRecord, JobRecord, Outcome, RequestRecord
+from reelbench.loadgen.record.jobs import CallRecord, JobRecord, Outcome
 from reelbench.loadgen.record.run import CaseRecord, FaultRecord, RunRecord, ScenarioRecord
 from reelbench.loadgen.record.stack import StackRecord
 from reelbench.loadgen.record.videos import VideoRecord
 from reelbench.reporting.catalogue.prices import Prices
 from reelbench.reporting.catalogue.sli import Catalogue, Objective, Role
 from reelbench.reporting.evidence.measurements import Measurement, Measurements, SampleSeries
+from reelbench.reporting.evidence.requests import Requests
+from reelbench.reporting.evidence.server_evidence import ServerEvidence
 from reelbench.reporting.evidence.traces import TraceEvidence
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 Place = tuple[str, str]
 """Scenario and case."""
@@ -27,7 +35,7 @@ class Evidence:
 
     run: RunRecord
     jobs: tuple[JobRecord, ...]
-    requests: tuple[RequestRecord, ...] = ()
+    requests: Requests = field(default_factory=Requests)
     calls: tuple[CallRecord, ...] = ()
     """Calls that reached a provider, as the provider counted them."""
     videos: tuple[VideoRecord, ...] = ()
@@ -37,6 +45,8 @@ class Evidence:
     measurements: Measurements
     """What Prometheus answered, and the indicators of the records."""
     prices: Prices
+    server: ServerEvidence | None = None
+    """What the metrics of a server that is not ours said; None when it has none."""
     traces: TraceEvidence = field(default_factory=TraceEvidence)
     """Counts of root spans, and the spans of those jobs that a report looks at."""
 
@@ -49,12 +59,16 @@ class Evidence:
         return jobs
 
     @cached_property
-    def _requests(self) -> dict[tuple[str, str], list[RequestRecord]]:
-        requests: dict[tuple[str, str], list[RequestRecord]] = {}
-        for request in self.requests:
-            if not request.warmup:
-                requests.setdefault((request.scenario, request.operation), []).append(request)
-        return requests
+    def _response_times(self) -> dict[Place, list[float]]:
+        return {
+            place: [job.done - job.due for job in jobs if job.outcome is Outcome.COMPLETED]
+            for place, jobs in self._jobs.items()
+        }
+
+    @cached_property
+    def _once(self) -> dict[tuple[object, ...], object]:
+        """Results of the functions that are marked with `once`."""
+        return {}
 
     def scenarios(self, dimension: str) -> list[ScenarioRecord]:
         """Return the scenarios of a dimension that began."""
@@ -78,11 +92,11 @@ class Evidence:
 
     def response_times(self, scenario: str, case: str) -> list[float]:
         """Return the response times of the completed measured jobs of a case, in seconds."""
-        return [job.done - job.due for job in self.case_jobs(scenario, case) if job.outcome is Outcome.COMPLETED]
+        return self._response_times.get((scenario, case), [])
 
     def scenario_times(self, scenario: str) -> list[float]:
         """Return the response times of the completed measured jobs of a scenario, in seconds."""
-        return [job.done - job.due for job in self.scenario_jobs(scenario) if job.outcome is Outcome.COMPLETED]
+        return [time for (name, _), times in self._response_times.items() if name == scenario for time in times]
 
     @cached_property
     def _videos(self) -> dict[tuple[str, str, int], VideoRecord]:
@@ -103,11 +117,11 @@ class Evidence:
 
     def case_requests(self, scenario: str, case: str) -> int:
         """Return the number of HTTP requests of the measured jobs of a case."""
-        return sum(1 for r in self.requests if not r.warmup and (r.scenario, r.case) == (scenario, case))
+        return self.requests.count(scenario, case)
 
     def durations(self, scenario: str, operation: str) -> list[float]:
         """Return the durations of the measured requests of an operation, in seconds."""
-        return [request.duration for request in self._requests.get((scenario, operation), [])]
+        return self.requests.durations(scenario, operation)
 
     def faults(self, *scenarios: str) -> list[FaultRecord]:
         """Return the faults of scenarios, in order of time."""
@@ -139,7 +153,9 @@ class Evidence:
     @property
     def foreign(self) -> bool:
         """Return whether the server under test is of another maker than this project."""
-        return self.run.server is not None and not self.run.server.ours
+        if self.run.server is not None:
+            return not self.run.server.ours
+        return self.stack is not None and bool(self.stack.server_metrics) and not self.stack.has_service
 
     def judged_by(self, objective: Objective) -> bool:
         """Return whether an objective of the catalogue judges the server of this run."""
@@ -170,6 +186,23 @@ class Evidence:
         """Return the value of an indicator, by role or id; None when there is no data."""
         measurement = self.measured(sli, scenario, case, member)
         return measurement.value if measurement else None
+
+
+def once(function: Callable[Concatenate[Evidence, P], R]) -> Callable[Concatenate[Evidence, P], R]:
+    """Compute a result once for an evidence: many sections ask for the same figures of a large run.
+
+    The arguments must be hashable, and callers must not change the result.
+    """
+
+    @functools.wraps(function)
+    def cached(evidence: Evidence, *args: P.args, **more: P.kwargs) -> R:
+        key = (function, args, tuple(sorted(more.items())))
+        known = evidence._once  # noqa: SLF001 - the memo of this module
+        if key not in known:
+            known[key] = function(evidence, *args, **more)
+        return cast("R", known[key])
+
+    return cast("Callable[Concatenate[Evidence, P], R]", cached)
 
 
 def began(scenario: ScenarioRecord) -> bool:

@@ -9,7 +9,7 @@ from reelbench.loadgen.record.run import EnvironmentRecord, FaultRecord
 from reelbench.loadgen.record.stack import StackRecord
 from reelbench.reporting.document import text
 from reelbench.reporting.render.latex import code, escape
-from reelbench.reporting.results.results import CaseWindow, Results
+from reelbench.reporting.results.results import CaseWindow, Provenance, Results
 
 _METHODS = {
     "order statistics": "of percentiles from order statistics",
@@ -74,11 +74,8 @@ def _telemetry(stack: StackRecord | None) -> Iterator[str]:
 def _load(results: Results) -> Iterator[str]:
     provenance = results.provenance
     busy = [case for case in results.cases if case.started is not None and case.model != "idle"]
-    document = provenance.document
-    yield (
-        f"Load follows a plan with seed {provenance.seed} and sha256 {code(provenance.plan_sha256)}; jobs upload "
-        f"{escape(document.name)} ({text.size(document.bytes)}, sha256 {code(document.sha256)})."
-    )
+    plan = f"Load follows a plan with seed {provenance.seed} and sha256 {code(provenance.plan_sha256)}"
+    yield f"{plan}; {'; '.join(_inputs(provenance))}."
     for model in sorted({case.model for case in busy}):
         yield f"The {escape(model)} model has {_sizes([case for case in busy if case.model == model])}."
     if busy:
@@ -94,6 +91,21 @@ def _load(results: Results) -> Iterator[str]:
         yield f"The service ran without {escape(' and '.join(off))}."
 
 
+def _inputs(provenance: Provenance) -> Iterator[str]:
+    document, workload = provenance.document, provenance.workload
+    if document is not None:
+        yield (f"jobs upload {escape(document.name)} ({text.size(document.bytes)}, sha256 {code(document.sha256)})")
+    elif workload is None or not workload.references:
+        yield "jobs send a prompt and no file"
+    if workload is None:
+        return
+    if workload.references:
+        yield f"jobs upload {text.counted(len(workload.references), 'reference')} (images or videos)"
+    for what, file in (("prompts", workload.prompts), ("arrivals", workload.arrivals)):
+        if file is not None:
+            yield f"{what} are those of {escape(file.name)} ({file.rows} rows, sha256 {code(file.sha256)})"
+
+
 def _sizes(cases: Sequence[CaseWindow]) -> str:
     flights = sorted({case.concurrency for case in cases if case.concurrency})
     levels = f" with {', '.join(map(str, flights))} jobs in flight" if flights else ""
@@ -105,13 +117,17 @@ def _faults(faults: Sequence[FaultRecord]) -> Iterator[str]:
     if not faults:
         yield "No fault was injected."
         return
+    schedules = "" if all(fault.outside for fault in faults) else " on exact seeded schedules"
     kinds = (f"{kind} ({text.counted(times, 'time')})" for kind, times in Counter(map(_fault, faults)).items())
-    yield f"Faults were injected on exact seeded schedules: {escape('; '.join(kinds))}."
+    yield f"Faults were injected{schedules}: {escape('; '.join(kinds))}."
 
 
 def _fault(fault: FaultRecord) -> str:
     status = f" with HTTP {fault.status}" if fault.status else ""
     length = f" of {fault.seconds:g} s" if fault.seconds is not None else ""
+    if fault.outside:
+        share = "" if fault.rate == 1 else f" for {fault.rate * 100:g} % of the connections"
+        return f"{fault.target} {fault.kind}{length}{share} in {fault.scenario}"
     return f"{fault.kind}{status}{length} of {fault.target} at {fault.rate * 100:g} % of the calls in {fault.scenario}"
 
 

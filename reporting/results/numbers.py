@@ -9,6 +9,7 @@ from itertools import groupby
 
 from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
 from reelbench.reporting.analysis.outages import outages, recovery
+from reelbench.reporting.analysis.restoration import mean_time, restorations
 from reelbench.reporting.analysis.verdicts import QUICK, Verdict
 from reelbench.reporting.catalogue.sli import Kind, RecordFunction, Role, Samples, Sli
 from reelbench.reporting.document import grafana_links
@@ -89,12 +90,15 @@ def _measured(evidence: Evidence, m: Measurement, verdict: Verdict | None) -> Re
 
 
 def _interval(evidence: Evidence, sli: Sli, m: Measurement) -> Limits | None:
-    """Return the interval of a share, and of the mean time to recovery; a share of the records is of few events."""
+    """Return the interval of a share or of a mean time to recovery; a share of the records is of few events."""
     if m.value is None or not m.n:
         return None
     if sli.function is RecordFunction.MEAN_TIME_TO_RECOVERY:
         found = recovery(outages(evidence, m.scenario))
         return _limits(found.interval, STUDENT) if found else None
+    if sli.function is RecordFunction.MEAN_TIME_TO_RESTORATION:
+        times = mean_time(restorations(evidence, m.scenario))
+        return _limits(times.interval, STUDENT) if times else None
     if sli.kind is not Kind.SHARE:
         return None
     events = round(m.value * m.n)

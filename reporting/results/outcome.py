@@ -156,6 +156,7 @@ def _provenance(evidence: Evidence) -> Provenance:
         window=measurements.window,
         prometheus=measurements.prometheus,
         document=run.document,
+        workload=run.workload,
         switches=run.switches,
         faults=tuple(run.faults),
         environment=run.environment,

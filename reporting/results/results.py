@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from reelbench.loadgen.record.run import AuditRecord, DocumentRecord, EnvironmentRecord, FaultRecord
+from reelbench.loadgen.record.run import AuditRecord, DocumentRecord, EnvironmentRecord, FaultRecord, WorkloadRecord
 from reelbench.loadgen.record.stack import StackRecord
 from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.evidence.buckets import Bound
@@ -158,7 +158,10 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Range of the queries."""
     prometheus: bool
     """False when no Prometheus was queried."""
-    document: DocumentRecord
+    document: DocumentRecord | None
+    """Null when jobs upload no document."""
+    workload: WorkloadRecord | None = None
+    """Prompts, references and trace; null in runs of versions that did not record them."""
     switches: dict[str, bool] | None
     """Switches of the service; null when the service does not report them."""
     faults: tuple[FaultRecord, ...]

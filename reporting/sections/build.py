@@ -10,13 +10,49 @@ from reelbench.reporting.analysis.verdicts import Analysis
 from reelbench.reporting.document.report import Report, Section
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.sections import key_metrics, outliers, principles, provenance, verdict, video_files
-from reelbench.reporting.sections.performance import load, mlperf, open_loop, parts_of_a_job, scalability, videos
+from reelbench.reporting.sections import (
+    key_metrics,
+    outliers,
+    principles,
+    provenance,
+    server_sources,
+    user_indicators,
+    verdict,
+    video_files,
+)
+from reelbench.reporting.sections.performance import (
+    load,
+    mlperf,
+    open_loop,
+    parts_of_a_job,
+    scalability,
+    server,
+    server_answers,
+    videos,
+)
 from reelbench.reporting.sections.recommendations import recommend
-from reelbench.reporting.sections.reliability import breaker, outcomes, retries, score, stored_jobs
+from reelbench.reporting.sections.reliability import (
+    breaker,
+    outcomes,
+    outside_faults,
+    retries,
+    score,
+    stored_jobs,
+    unusual_load,
+)
 from reelbench.reporting.sections.reliability import recommendations as hardening
-from reelbench.reporting.sections.resources import caching, cost, cpu, memory, network, optimizations
+from reelbench.reporting.sections.reliability import server as server_reliability
+from reelbench.reporting.sections.resources import (
+    caching,
+    cost,
+    cpu,
+    memory,
+    network,
+    optimizations,
+    server_energy,
+)
 from reelbench.reporting.sections.resources import recommendations as saving
+from reelbench.reporting.sections.resources import server as server_resources
 
 SectionFunction = Callable[[Evidence], Section | None]
 """One section of a report; None leaves it out."""
@@ -32,6 +68,11 @@ class Plan:
     own_method: tuple[str, ...] = ()
     """Sentences on the method that hold only for the service of this project."""
     appendices: tuple[SectionFunction, ...] = ()
+
+
+def _ours(section: SectionFunction) -> SectionFunction:
+    """Return a section that needs the metrics of the service of this project: left out for any other server."""
+    return lambda evidence: None if evidence.foreign else section(evidence)
 
 
 PLANS = {
@@ -53,6 +94,8 @@ PLANS = {
             parts_of_a_job.api_latency,
             parts_of_a_job.stages,
             parts_of_a_job.critical_path,
+            server.section,
+            server_answers.section,
             partial(outliers.section, dimension=Dimension.PERFORMANCE),
             scalability.recommendations,
         ),
@@ -63,11 +106,14 @@ PLANS = {
             outcomes.success_rate,
             retries.section,
             breaker.section,
+            outside_faults.section,
+            unusual_load.section,
             stored_jobs.store_outage,
             outcomes.partial_failures,
             outcomes.cancellation,
             stored_jobs.integrity,
             partial(video_files.section, dimension=Dimension.RELIABILITY),
+            server_reliability.section,
             partial(outliers.section, dimension=Dimension.RELIABILITY),
             score.section,
             hardening.recommendations,
@@ -95,16 +141,20 @@ PLANS = {
     Dimension.RESOURCES: Plan(
         key_metrics.resources,
         (
-            memory.section,
-            cpu.section,
-            network.section,
-            optimizations.pooling,
-            caching.section,
+            server_resources.process,
+            server_resources.gpu,
+            server_energy.section,
+            server_resources.unknown,
+            _ours(memory.section),
+            _ours(cpu.section),
+            _ours(network.section),
+            _ours(optimizations.pooling),
+            _ours(caching.section),
             partial(videos.caching_check, dimension=Dimension.RESOURCES),
-            memory.leak_section,
-            cost.section,
-            optimizations.section,
-            partial(recommend, "Optimization recommendations", saving.RULES),
+            _ours(memory.leak_section),
+            _ours(cost.section),
+            _ours(optimizations.section),
+            _ours(partial(recommend, "Optimization recommendations", saving.RULES)),
         ),
         method=(
             (
@@ -150,8 +200,10 @@ def build_report(evidence: Evidence, analysis: Analysis, dimension: Dimension) -
         plan.key_metrics(evidence),
         verdict.objectives(evidence, analysis),
         *(section(evidence) for section in plan.sections),
+        user_indicators.section(evidence, dimension),
         provenance.reconciliation(evidence, analysis),
         principles.section(evidence, analysis, dimension),
+        server_sources.section(evidence, dimension),
         provenance.environment(evidence),
         provenance.workload(evidence, dimension),
         provenance.method(evidence, *(() if evidence.foreign else plan.own_method), *plan.method),

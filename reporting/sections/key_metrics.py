@@ -8,14 +8,16 @@ from reelbench.reporting.analysis import subjects
 from reelbench.reporting.analysis.cost import reference
 from reelbench.reporting.analysis.outages import recovery
 from reelbench.reporting.analysis.process_usage import idle_cores, job_seconds
+from reelbench.reporting.analysis.restoration import mean_time
 from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Bullets, Paragraph, Section
 from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.sections.performance import load, open_loop
-from reelbench.reporting.sections.reliability import breaker, retries
+from reelbench.reporting.sections.performance import server as server_times
+from reelbench.reporting.sections.reliability import breaker, outside_faults, retries
 from reelbench.reporting.sections.reliability.outcomes import success
-from reelbench.reporting.sections.resources import caching, memory, network, optimizations
+from reelbench.reporting.sections.resources import caching, memory, network, optimizations, server_key
 from reelbench.reporting.sections.verdict import switched_off
 
 NO_DATA = "no data"
@@ -53,7 +55,7 @@ def performance(evidence: Evidence) -> Section:
     return _section(
         evidence,
         "exact values from the client's records; cite them with environment and method",
-        [*items, *open_loop.key_figures(evidence)],
+        [*items, *open_loop.key_figures(evidence), *server_times.key_figures(evidence)],
     )
 
 
@@ -62,7 +64,13 @@ def reliability(evidence: Evidence) -> Section:
     normal, saved = success(evidence), retries.recovered(evidence)
     mttr = recovery(breaker.provider_outages(evidence))
     off = ", the breaker was off" if evidence.switched_off("breaker") else ""
-    items = [f"Success rate in normal operation: {text.quoted(normal) if normal else NO_DATA}."]
+    outside = outside_faults.all_restorations(evidence)
+    times = mean_time(outside)
+    seen = outside_faults.mean_time_sentence(times) if times else NO_DATA
+    items = [
+        f"Success rate in normal operation: {text.quoted(normal) if normal else NO_DATA}.",
+        *((f"MTTR of a fault from outside, as clients saw it: {seen}.",) if outside else ()),
+    ]
     if evidence.foreign and mttr is None and saved is None:
         return _section(evidence, "cite it with environment and method", items)
     items += [
@@ -73,7 +81,11 @@ def reliability(evidence: Evidence) -> Section:
 
 
 def resources(evidence: Evidence) -> Section:
-    """Return memory, CPU, bytes and cost of a job, hit rate and the effect of pooling."""
+    """Return memory, CPU, bytes and cost of a job, hit rate and the effect of pooling; of others what they show."""
+    if evidence.foreign:
+        return _section(
+            evidence, "from the server's own metrics; cite them with environment and method", server_key.items(evidence)
+        )
     rate = caching.hit_rate(evidence)
     items = (
         f"Memory per job: {_memory(evidence)}.",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from reelbench.loadgen.record.run import RunRecord
 from reelbench.reporting.analysis.cost import reference
 from reelbench.reporting.analysis.verdicts import Analysis, Status
 from reelbench.reporting.document import text
@@ -110,7 +111,7 @@ def _setup(evidence: Evidence) -> Finding:
         "operating system": bool(machine.os),
         "Python": bool(machine.python),
         "libraries": bool(machine.packages),
-        "document": bool(evidence.run.document.sha256),
+        **_inputs(evidence.run),
         "plan": bool(evidence.run.plan_hash),
         "stack": stack is not None and bool(stack.components),
         "Prometheus": stack is not None and stack.prometheus is not None and stack.prometheus.version is not None,
@@ -119,6 +120,13 @@ def _setup(evidence: Evidence) -> Finding:
     fact = f"recorded: {', '.join(name for name, there in known.items() if there) or 'nothing'}"
     fact += f"; not known: {', '.join(missing)}" if missing else ""
     return Finding("P3 Experimental setup description", _grade(len(known) - len(missing), len(known)), fact)
+
+
+def _inputs(run: RunRecord) -> dict[str, bool]:
+    """Return whether the files that jobs are made of are known: the document, or without one the prompts."""
+    if run.document is not None:
+        return {"document": bool(run.document.sha256)}
+    return {"prompts": run.workload is not None}
 
 
 def _artifact(evidence: Evidence) -> Finding:

@@ -7,6 +7,7 @@ from reelbench.reporting.analysis.generator_health import MAX_GENERATOR_CPU, MAX
 from reelbench.reporting.analysis.record_slis import explain
 from reelbench.reporting.analysis.verdicts import Analysis
 from reelbench.reporting.document import grafana_links, text
+from reelbench.reporting.document import workload as workload_words
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.document.text import literal
 from reelbench.reporting.evidence.evidence import Evidence, case_seconds, place_name
@@ -22,7 +23,7 @@ def environment(evidence: Evidence) -> Section:
         ("Run", f"`{run.run_id}`, profile {run.profile}, seed {run.seed}, plan sha256 `{run.plan_hash}`"),
         ("Time", f"{text.instant(run.started)} to {text.instant(run.ended)}"),
         ("Target", run.target),
-        ("Document", f"{literal(run.document.name)}, {text.size(run.document.bytes)}, sha256 `{run.document.sha256}`"),
+        *workload_words.rows(run.document, run.workload),
         ("CPU", f"{machine.cpu_model}, {machine.cpu_count} cores"),
         ("Memory", text.size(machine.memory_bytes)),
         ("Container limits", _limits(machine.limits)),
@@ -100,7 +101,8 @@ def _load(case: CaseRecord) -> str:
     parts = [f"{case.model}, {case.concurrency} in flight" if case.model == "closed" else case.model]
     if case.arrivals is not None:
         load = case.arrivals
-        parts.append(f"{load.process} {load.rate:g} jobs/s for {load.seconds:g} s")
+        mean = " on average" if load.process == "trace" else ""
+        parts.append(f"{load.process} {load.rate:g} jobs/s{mean} for {load.seconds:g} s")
         if load.burst_rate is not None:
             parts.append(f"{load.burst_rate:g} jobs/s from {load.burst_at:g} s for {load.burst_seconds:g} s")
     if case.pace:
@@ -142,6 +144,10 @@ OPEN = (
     "time, so a stall of the service shows in every job that arrives meanwhile. Jobs unfinished at the cut-off are "
     "right-censored: a percentile that falls among them is given as `≥ x`."
 )
+TRACE = (
+    "**Replay of a trace:** the arrival times are those of the user's file, divided by the speed; the first arrival is "
+    "at the start of the case. The rate of such a case is the mean over its length."
+)
 
 
 def method(evidence: Evidence, *more: str) -> Section:
@@ -155,6 +161,7 @@ def method(evidence: Evidence, *more: str) -> Section:
         ),
         f"**Load model:** {text.listed(models) or 'none'}.",
         *(sentence for model, sentence in (("closed", CLOSED), ("open", OPEN)) if model in models),
+        *((TRACE,) if _replays(evidence) else ()),
         f"**Warm-up:** {text.counted(warmups, 'job')}, declared before the run, left out of all statistics.",
         (
             "**PromQL** values are the last samples of the run's own series, read after its end "
@@ -182,6 +189,11 @@ def method(evidence: Evidence, *more: str) -> Section:
     return Section("Method", (Bullets(tuple(items)),))
 
 
+def _replays(evidence: Evidence) -> bool:
+    cases = (case for scenario in evidence.run.scenarios for case in scenario.cases)
+    return any(case.arrivals is not None and case.arrivals.process == "trace" for case in cases)
+
+
 def reconciliation(evidence: Evidence, analysis: Analysis) -> Section:
     """Return every count next to the client's log."""
     rows = tuple(
@@ -191,7 +203,7 @@ def reconciliation(evidence: Evidence, analysis: Analysis) -> Section:
             count.what,
             count.expected,
             "not available" if count.found is None else text.count(count.found),
-            ("agrees" if count.agrees else "**DIFFERS**")
+            (f"agrees{f'; {literal(count.note)}' if count.note else ''}" if count.agrees else "**DIFFERS**")
             if count.found is not None
             else literal(count.note.removeprefix("not available: ")),
         )

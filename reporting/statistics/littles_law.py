@@ -12,6 +12,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 TOLERANCE = 0.05
 """Share of N by which X R may differ."""
 
@@ -74,20 +77,24 @@ def check(jobs: Sequence[tuple[float, float]], virtual_users: int) -> LittlesLaw
     """
     if not jobs or not virtual_users:
         return None
-    due = sorted(begin for begin, _ in jobs)
-    begun = due[min(virtual_users, len(due)) - 1]
-    emptied = min((end for _, end in jobs if end > due[-1]), default=due[-1])
+    table = np.asarray(jobs, dtype=float)
+    due, done = np.sort(table[:, 0]), table[:, 1]
+    begun = float(due[min(virtual_users, len(due)) - 1])
+    emptied = float(np.min(done[done > due[-1]], initial=np.inf))
+    if emptied == np.inf:
+        emptied = float(due[-1])
     return LittlesLaw(
         virtual_users=virtual_users,
-        whole=_window(jobs, due[0], max(end for _, end in jobs)),
-        steady=_window(jobs, begun, emptied) if emptied > begun and len(due) >= virtual_users else None,
+        whole=_window(table, float(due[0]), float(np.max(done))),
+        steady=_window(table, begun, emptied) if emptied > begun and len(due) >= virtual_users else None,
     )
 
 
-def _window(jobs: Sequence[tuple[float, float]], start: float, end: float) -> Window:
+def _window(jobs: NDArray[np.float64], start: float, end: float) -> Window:
     seconds = end - start
-    busy = math.fsum(max(0.0, min(done, end) - max(due, start)) for due, done in jobs)
-    ended = sum(1 for _, done in jobs if start < done <= end)
+    due, done = jobs[:, 0], jobs[:, 1]
+    busy = math.fsum(np.maximum(0.0, np.minimum(done, end) - np.maximum(due, start)).tolist())
+    ended = int(np.count_nonzero((start < done) & (done <= end)))
     return Window(
         seconds=seconds,
         throughput=ended / seconds if seconds else 0.0,

@@ -6,15 +6,13 @@ import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
 from reelbench.service.api.app_state import app_state
-from reelbench.service.api.errors import ApiError, unknown_url
+from reelbench.service.api.errors import ApiError
 from reelbench.service.faults.endpoint import on_loopback
 from reelbench.service.settings import read_toggles
 
 
 def _allowed(request: Request) -> None:
     settings = app_state(request).settings
-    if not settings.admin:
-        raise unknown_url(request)
     if not settings.admin_remote and not on_loopback(request.client.host if request.client else ""):
         raise ApiError(403, "loopback_only", "The admin endpoints answer callers on this host only.")
 

@@ -12,7 +12,8 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
 from reelbench.service import telemetry
-from reelbench.service.api import admin, errors
+from reelbench.service.api import admin, errors, models
+from reelbench.service.api.access import ApiKey
 from reelbench.service.api.app_state import open_app_state
 from reelbench.service.api.body import MULTIPART_OVERHEAD, BodyLimit
 from reelbench.service.api.routes import router
@@ -55,8 +56,9 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.include_router(router)
-    app.include_router(admin.router)
+    routers = [router, models.router, *([admin.router] if settings.admin else [])]
+    for one in routers:
+        app.include_router(one)
     if settings.faults:
         endpoint = loopback_only(
             plan_endpoint(faults),
@@ -65,8 +67,10 @@ def create_app(
             error_response=_fault_error,
         )
         app.add_route("/faults", endpoint, methods=METHODS, include_in_schema=False)
-    errors.install(app)
+    errors.install(app, routers)
     app.add_middleware(BodyLimit, limit=settings.max_upload_bytes + MULTIPART_OVERHEAD)
+    if key := settings.api_key.get_secret_value():
+        app.add_middleware(ApiKey, key=key)
     telemetry.instrument(app, tracer_provider, meter_provider)
     return app
 

@@ -1,42 +1,63 @@
-"""The body of a creation request: JSON or multipart, strict and bounded."""
+"""The bodies of creations and remixes: JSON or multipart, strict and bounded."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import io
+import re
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 import orjson
 from fastapi import Request
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reelbench.service.api.errors import ApiError, envelope
-from reelbench.service.domain.video import CreateVideo
+from reelbench.service.domain.generation import CreateVideo, Record
 
 MULTIPART_OVERHEAD = 1024 * 1024
-"""Bytes that a body may have in addition to its document."""
+"""Bytes that a body may have in addition to its reference."""
 _MAX_JSON_BYTES = 1024 * 1024
+"""Of a JSON body without a reference."""
+_MAX_JSON_ITEMS = 100_000
+"""Commas in a larger JSON body, which is then one long reference: many small values would take much memory."""
+_MAX_INLINE_BYTES = 8 * 1024 * 1024
+"""Of a reference as a data URL; a larger one must be uploaded as a file, which does not stay in memory."""
 _MAX_FIELD_BYTES = 256 * 1024
 _MAX_FIELDS = 20
 _LINGER = 5.0
 """Seconds for which the rest of a rejected body is read, up to twice the limit."""
-_DOCUMENT = "input_reference"
-_ONLY_UPLOADS = (
-    "Only uploaded documents are supported as 'input_reference': send multipart/form-data with a PDF or text file."
+_REFERENCE = "input_reference"
+_IMAGE_URL = f"{_REFERENCE}[image_url]"
+"""The form field for ``{"image_url": ...}``, as clients write nested values in a multipart body."""
+_DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(?:;[\w.+-]+=[\w.+-]+)*;base64,")
+_ONLY_CONTENT = (
+    "Only content is supported as 'input_reference': upload a file as multipart/form-data (PDF, text, PNG, JPEG, WebP, "
+    'MP4), or send {"image_url": "data:image/png;base64,..."}.'
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Creation:
-    """A valid request; the caller closes the document."""
+    """A valid request; the caller closes the reference."""
 
     video: CreateVideo
-    document: UploadFile | None
+    reference: UploadFile | None
+
+
+class Remix(Record):
+    """The body of a remix."""
+
+    prompt: Annotated[str, Field(min_length=1, max_length=32_000)]
+
+
+_Body = TypeVar("_Body", CreateVideo, Remix)
 
 
 class BodyLimit:
@@ -94,14 +115,44 @@ class BodyLimit:
         return ApiError(413, "request_too_large", f"The request's body is larger than {self._limit} bytes.")
 
 
-async def read(request: Request) -> Creation:
-    """Read and check the body; raises ApiError for an invalid one."""
+async def read(request: Request, limit: int) -> Creation:
+    """Read and check the body of a creation with a reference of at most `limit` bytes; raises ApiError."""
+    fields, reference = await _fields(request, min(limit, _MAX_INLINE_BYTES))
+    try:
+        video = _consistent(_validated(CreateVideo, fields))
+        if isinstance(reference, str):
+            reference = await asyncio.to_thread(_decoded, reference)
+    except BaseException:
+        await _close(reference, *fields.values())
+        raise
+    return Creation(video, reference)
+
+
+async def read_remix(request: Request) -> Remix:
+    """Read and check the body of a remix; raises ApiError."""
+    fields, reference = await _fields(request, 0)
+    try:
+        if reference is not None:
+            raise ApiError(400, "unknown_parameter", f"Unknown parameter: '{_REFERENCE}'.", param=_REFERENCE)
+        return _validated(Remix, fields)
+    finally:
+        await _close(reference, *fields.values())
+
+
+async def _close(*values: object) -> None:
+    for value in values:
+        if isinstance(value, UploadFile):
+            await value.close()
+
+
+async def _fields(request: Request, inline: int) -> tuple[dict[str, Any], UploadFile | str | None]:
+    """Return the fields, and the reference: a file, or a data URL of at most `inline` bytes."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         if media_type == "application/json":
-            return Creation(_validated(await _json_fields(request)), None)
+            return _from_json(await _json_fields(request, inline))
         if media_type == "multipart/form-data":
-            return await _multipart(request)
+            return await _multipart(request, inline)
     except ClientDisconnect as error:
         raise ApiError(400, "incomplete_body", "The request ended before its body was complete.") from error
     raise ApiError(
@@ -109,28 +160,53 @@ async def read(request: Request) -> Creation:
     )
 
 
-async def _json_fields(request: Request) -> dict[str, Any]:
+async def _json_fields(request: Request, inline: int) -> dict[str, Any]:
+    limit = max(_MAX_JSON_BYTES, inline)
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > _MAX_JSON_BYTES:
-            raise ApiError(413, "request_too_large", f"A JSON body may have {_MAX_JSON_BYTES} bytes at most.")
+        if len(body) > limit:
+            raise ApiError(413, "request_too_large", f"A JSON body may have {limit} bytes at most.")
+    if len(body) > _MAX_JSON_BYTES and body.count(b",") > _MAX_JSON_ITEMS:
+        message = f"A JSON body may have {_MAX_JSON_BYTES} bytes at most in addition to its '{_REFERENCE}'."
+        raise ApiError(413, "request_too_large", message)
     try:
         fields = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise ApiError(400, "invalid_json", f"The body is not valid JSON: {str(error)[:200]}.") from error
     if not isinstance(fields, dict):
         raise ApiError(400, "invalid_json", "The body must be a JSON object.")
-    if fields.pop(_DOCUMENT, None) is not None:
-        raise ApiError(400, "unsupported_input_reference", _ONLY_UPLOADS, param=_DOCUMENT)
     return fields
+
+
+def _from_json(fields: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+    reference = fields.pop(_REFERENCE, None)
+    if isinstance(reference, dict) and set(reference) == {"image_url"}:
+        reference = reference["image_url"]
+    if reference is not None and not isinstance(reference, str):
+        raise ApiError(400, "unsupported_input_reference", _ONLY_CONTENT, param=_REFERENCE)
+    return fields, reference
+
+
+def _decoded(url: str) -> UploadFile:
+    """Return the content of a data URL as a file."""
+    found = _DATA_URL.match(url)
+    if found is None:
+        raise ApiError(400, "unsupported_input_reference", _ONLY_CONTENT, param=_REFERENCE)
+    try:
+        content = base64.b64decode(url[found.end() :], validate=True)
+    except ValueError as error:
+        message = f"The data URL of '{_REFERENCE}' is not valid base64."
+        raise ApiError(400, "invalid_value", message, param=_REFERENCE) from error
+    headers = Headers({"content-type": found[1] or "text/plain"})
+    return UploadFile(io.BytesIO(content), size=len(content), filename=_REFERENCE, headers=headers)
 
 
 class _StrictParser(MultiPartParser):
     """A strict version of Starlette's parser.
 
     Starlette decodes a field in the declared charset or else as Latin-1, and ignores a truncated last part: the client
-    would get a video of another prompt, or without its document.
+    would get a video of another prompt, or without its reference.
     """
 
     complete = False
@@ -151,9 +227,13 @@ class _StrictParser(MultiPartParser):
         super().on_part_end()
 
 
-async def _multipart(request: Request) -> Creation:
+async def _multipart(request: Request, inline: int) -> tuple[dict[str, Any], UploadFile | str | None]:
     parser = _StrictParser(
-        request.headers, request.stream(), max_files=1, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD_BYTES
+        request.headers,
+        request.stream(),
+        max_files=1,
+        max_fields=_MAX_FIELDS,
+        max_part_size=max(_MAX_FIELD_BYTES, inline),
     )
     try:
         form = await parser.parse()
@@ -163,27 +243,36 @@ async def _multipart(request: Request) -> Creation:
         await form.close()
         raise ApiError(400, "invalid_multipart", "The multipart body ends before its closing boundary.")
     try:
-        return _creation(form)
+        return _from_form(form)
     except BaseException:
         await form.close()
         raise
 
 
-def _creation(form: FormData) -> Creation:
+def _from_form(form: FormData) -> tuple[dict[str, Any], UploadFile | str | None]:
     fields: dict[str, Any] = {}
     for name, value in form.multi_items():
         if name in fields:
             raise ApiError(400, "duplicate_parameter", f"Duplicate parameter: '{name[:100]}'.", param=name[:100])
         fields[name] = value
-    document = fields.pop(_DOCUMENT, None)
-    if isinstance(document, str) or any(name.startswith(f"{_DOCUMENT}[") for name in fields):
-        raise ApiError(400, "unsupported_input_reference", _ONLY_UPLOADS, param=_DOCUMENT)
-    return Creation(_validated(fields), document)
+    reference = fields.pop(_IMAGE_URL, None)
+    if reference is None:
+        reference = fields.pop(_REFERENCE, None)
+    if (reference is not None and _REFERENCE in fields) or any(name.startswith(f"{_REFERENCE}[") for name in fields):
+        raise ApiError(400, "unsupported_input_reference", _ONLY_CONTENT, param=_REFERENCE)
+    return fields, reference
 
 
-def _validated(fields: dict[str, Any]) -> CreateVideo:
+def _consistent(video: CreateVideo) -> CreateVideo:
+    if (conflict := video.conflict()) is not None:
+        param, message = conflict
+        raise ApiError(400, "invalid_value", message, param=param)
+    return video
+
+
+def _validated(kind: type[_Body], fields: dict[str, Any]) -> _Body:
     try:
-        return CreateVideo.model_validate(fields)
+        return kind.model_validate(fields)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         param = str(first["loc"][0])[:100]

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from http import HTTPStatus
+from itertools import chain
 
 import orjson
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from reelbench.service.domain.errors import NotFoundError, QueueFullError, RequestError, UnavailableError
 from reelbench.service.store.connection import StoreError
 
 _INTERNAL = "The service failed to answer this request; its log has the cause."
+_ABSENT = re.compile(r"/v1/videos/(edits|extensions|characters)(/|$)")
+"""Paths of the Videos API that this service does not have; they look like paths of a video."""
 _STATUSES: dict[type[RequestError], int] = {NotFoundError: 404, QueueFullError: 429, UnavailableError: 503}
 """Other requests that are refused get 400."""
 
@@ -48,14 +54,17 @@ def envelope(error: ApiError, headers: dict[str, str] | None = None) -> Response
     return Response(orjson.dumps(body), error.status, headers, media_type="application/json")
 
 
-def install(app: FastAPI) -> None:
-    """Register one handler that turns every exception into an envelope."""
+def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
+    """Register one handler that turns every exception into an envelope; `routers` are those that `app` includes."""
+    app.state.routers = tuple(routers)
     for kind in (ApiError, RequestError, StoreError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _handle)
 
 
 async def _handle(request: Request, error: Exception) -> Response:
     match error:
+        case HTTPException(status_code=HTTPStatus.METHOD_NOT_ALLOWED):
+            return _method_not_allowed(request)
         case HTTPException():
             return envelope(_http_error(request, error), dict(error.headers or {}))
         case ApiError():
@@ -79,11 +88,18 @@ async def _handle(request: Request, error: Exception) -> Response:
 def _http_error(request: Request, error: HTTPException) -> ApiError:
     if error.status_code == HTTPStatus.NOT_FOUND:
         return unknown_url(request)
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = (error.headers or {}).get("allow", "GET")
-        message = f"Method {request.method[:20]} is not allowed here; allowed: {allowed}."
-        return ApiError(405, "method_not_allowed", message)
     return ApiError(error.status_code, "invalid_request", str(error.detail))
+
+
+def _method_not_allowed(request: Request) -> Response:
+    if _ABSENT.match(request.url.path):
+        return envelope(unknown_url(request))
+    # The exception names the methods of one route, although another one may serve the same path.
+    routes = chain(request.app.routes, *(router.routes for router in request.app.state.routers))
+    serving = [one for one in routes if isinstance(one, Route) and one.matches(request.scope)[0] is not Match.NONE]
+    allowed = ", ".join(sorted({method for route in serving for method in route.methods or ()}))
+    message = f"Method {request.method[:20]} is not allowed here; allowed: {allowed}."
+    return envelope(ApiError(405, "method_not_allowed", message), {"Allow": allowed})
 
 
 def _type(status: int) -> str:

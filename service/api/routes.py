@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import APIRouter, Path, Query, Request, Response
-from starlette.datastructures import UploadFile
+from starlette.datastructures import Headers, UploadFile
 
 from reelbench.service.api import body
 from reelbench.service.api.app_state import AppState, app_state
 from reelbench.service.api.errors import ApiError
-from reelbench.service.api.schemas import CREATE, ERRORS, Health, VideoDeleted, VideoList
+from reelbench.service.api.models import with_model
+from reelbench.service.api.schemas import (
+    CONTENT_TYPES,
+    CREATE,
+    ERRORS,
+    EXTENSIONS,
+    MEDIA_TYPES,
+    REMIX,
+    Health,
+    Variant,
+    VideoDeleted,
+    VideoList,
+)
 from reelbench.service.domain.errors import NotFoundError
+from reelbench.service.domain.generation import CreateVideo
 from reelbench.service.domain.job import Upload
-from reelbench.service.domain.video import Manifest, Video
-from reelbench.service.pipeline.tasks import DocumentError
+from reelbench.service.domain.video import Manifest, Video, remixed
+from reelbench.service.pipeline.tasks import DocumentError, PreviewKind
+from reelbench.service.provider_client.formats import MediaError
 from reelbench.service.store.assets import CONTENT
 
 _POLL_AFTER_MS = "200"
@@ -31,20 +45,36 @@ VideoId = Annotated[str, Path()]
 
 @router.post("/v1/videos", response_model=Video, openapi_extra=CREATE)
 async def create(request: Request) -> Response:
-    """Create a video from a prompt and, as multipart, a document (PDF or text)."""
+    """Create a video from a prompt and a reference: a document (PDF or text), an image or a video."""
     state = app_state(request)
-    creation = await body.read(request)
-    uploaded = creation.document
+    creation = await body.read(request, state.settings.max_upload_bytes)
     try:
-
-        async def store_upload(video_id: str) -> Upload | None:
-            return None if uploaded is None else await _store_upload(state, video_id, uploaded)
-
-        job = await state.jobs.create(creation.video, store_upload)
+        video = with_model(creation.video, state.settings)
+        return await _created(state, video, creation.reference)
     finally:
-        if uploaded is not None:
-            await uploaded.close()
-    return _video(job.video().model_dump_json().encode(), terminal=False)
+        if creation.reference is not None:
+            await creation.reference.close()
+
+
+@router.post("/v1/videos/{video_id}/remix", response_model=Video, openapi_extra=REMIX)
+async def remix(request: Request, video_id: VideoId) -> Response:
+    """Create a video like a completed one from another prompt; the completed one is its reference."""
+    state = app_state(request)
+    prompt = (await body.read_remix(request)).prompt
+    source = await _completed(state, video_id)
+    manifest = Manifest.model_validate_json(await state.job_reader.manifest(video_id))
+    video = remixed(Video.model_validate_json(source), manifest.parameters, prompt)
+    path = state.assets.path(video_id, CONTENT)
+    try:
+        file = await asyncio.to_thread(path.open, "rb")
+    except FileNotFoundError as error:
+        raise await _lost(state, video_id, CONTENT) from error
+    # Without its size: the limit for uploads does not hold for a file of the service.
+    reference = UploadFile(file, headers=Headers({"content-type": "video/mp4"}))
+    try:
+        return await _created(state, video, reference, remixed_from=video_id)
+    finally:
+        await reference.close()
 
 
 @router.get("/v1/videos", response_model=VideoList)
@@ -61,8 +91,7 @@ async def page(
 @router.get("/v1/videos/{video_id}", response_model=Video)
 async def retrieve(request: Request, video_id: VideoId) -> Response:
     """Show a video."""
-    video = await app_state(request).job_reader.video(_checked(video_id))
-    return _video(video, terminal=_status(video) in {"completed", "failed"})
+    return _video(await app_state(request).job_reader.video(_checked(video_id)))
 
 
 @router.get("/v1/videos/{video_id}/wait", response_model=Video)
@@ -70,7 +99,8 @@ async def wait(
     request: Request, video_id: VideoId, limit: Annotated[float, Query(alias="timeout", ge=0, le=_MAX_WAIT)] = 10.0
 ) -> Response:
     """Show a video when it is completed or failed, at the latest after `timeout` seconds."""
-    return _json(await app_state(request).job_reader.wait(_checked(video_id), limit))
+    video = await app_state(request).job_reader.wait(_checked(video_id), limit)
+    return Response(video, headers=_server_timing(orjson.loads(video)), media_type="application/json")
 
 
 @router.get("/v1/videos/{video_id}/manifest", response_model=Manifest)
@@ -79,19 +109,19 @@ async def manifest(request: Request, video_id: VideoId) -> Response:
     return _json(await app_state(request).job_reader.manifest(_checked(video_id)))
 
 
-@router.get("/v1/videos/{video_id}/content", response_class=Response)
-async def content(request: Request, video_id: VideoId, variant: str = "video") -> Response:
-    """Download the video of a completed job."""
+@router.get("/v1/videos/{video_id}/content", response_class=Response, responses=CONTENT_TYPES)
+async def content(request: Request, video_id: VideoId, variant: Variant = "video") -> Response:
+    """Download the video of a completed job, its thumbnail (WebP) or its spritesheet (JPEG)."""
     state = app_state(request)
-    if variant != "video":
-        raise ApiError(400, "invalid_value", "Only the variant 'video' is supported.", param="variant")
-    status = _status(await state.job_reader.video(_checked(video_id)))
-    if status != "completed":
-        # 400 as in the OpenAI API: its clients would retry a 409 at once, without success.
-        raise ApiError(400, "video_not_ready", f"Video '{video_id}' is {status}: it has no content.", param="video_id")
-    file = await _file(state, video_id, CONTENT)
-    headers = {"Content-Disposition": f'attachment; filename="{video_id}.mp4"'}
-    return Response(file, headers=headers, media_type="video/mp4")
+    video = await _completed(state, video_id)
+    if variant == "video":
+        file = await _file(state, video_id, CONTENT)
+    else:
+        file = await _preview(state, video_id, variant)
+    media_type = MEDIA_TYPES[variant]
+    name = f"{video_id}.{EXTENSIONS[variant]}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', **_server_timing(orjson.loads(video))}
+    return Response(file, headers=headers, media_type=media_type)
 
 
 @router.get("/v1/videos/{video_id}/assets/{name}", response_class=Response)
@@ -127,6 +157,16 @@ async def ready(request: Request) -> Response:
     return _json(b'{"status":"ok"}')
 
 
+async def _created(
+    state: AppState, video: CreateVideo, reference: UploadFile | None, *, remixed_from: str | None = None
+) -> Response:
+    async def store_upload(video_id: str) -> Upload | None:
+        return None if reference is None else await _store_upload(state, video_id, reference)
+
+    job = await state.jobs.create(video, store_upload, remixed_from=remixed_from)
+    return _video(job.video().model_dump_json().encode())
+
+
 async def _store_upload(state: AppState, video_id: str, uploaded: UploadFile) -> Upload:
     limit = state.settings.max_upload_bytes
     if (uploaded.size or 0) > limit:
@@ -137,23 +177,47 @@ async def _store_upload(state: AppState, video_id: str, uploaded: UploadFile) ->
     path = state.assets.path(video_id, "document")
     try:
         async with asyncio.timeout(state.settings.parse_timeout):
-            is_pdf = await state.media.inspect(path, media_type)
+            kind = await state.media.inspect(path, media_type)
     except TimeoutError as error:
         message = "The uploaded document could not be checked in time."
         raise ApiError(503, "document_timeout", message, param="input_reference", retry_after=1) from error
     except DocumentError as error:
         raise ApiError(400, error.code, error.message, param="input_reference") from error
-    return Upload(asset, is_pdf)
+    return Upload(asset, kind)
+
+
+async def _completed(state: AppState, video_id: str) -> bytes:
+    """Return the JSON of a completed video; raises ApiError for one that is not completed."""
+    video = await state.job_reader.video(_checked(video_id))
+    status = orjson.loads(video)["status"]
+    if status != "completed":
+        # 400 as in the OpenAI API: its clients would retry a 409 at once, without success.
+        raise ApiError(400, "video_not_ready", f"Video '{video_id}' is {status}: it has no content.", param="video_id")
+    return video
 
 
 async def _file(state: AppState, video_id: str, name: str) -> bytes:
     try:
         return await asyncio.to_thread(state.assets.path(video_id, name).read_bytes)
     except FileNotFoundError as error:
-        # The file is lost, unless the video was deleted in the meantime.
-        await state.job_reader.video(video_id)
-        message = f"The file '{name}' of '{video_id}' is lost; create the video again."
-        raise ApiError(500, "content_unavailable", message) from error
+        raise await _lost(state, video_id, name) from error
+
+
+async def _preview(state: AppState, video_id: str, kind: PreviewKind) -> bytes:
+    path = state.assets.path(video_id, CONTENT)
+    if not await asyncio.to_thread(path.is_file):
+        raise await _lost(state, video_id, CONTENT)
+    try:
+        return await state.media.preview(path, kind)
+    except MediaError as error:
+        raise ApiError(500, "content_unavailable", f"The {kind} cannot be made of {error}.") from error
+
+
+async def _lost(state: AppState, video_id: str, name: str) -> ApiError:
+    """Return the error for a file that is not on the disk; NotFoundError if the video was deleted in the meantime."""
+    await state.job_reader.video(video_id)
+    message = f"The file '{name}' of '{video_id}' is lost; create the video again."
+    return ApiError(500, "content_unavailable", message)
 
 
 def _checked(video_id: str) -> str:
@@ -162,14 +226,19 @@ def _checked(video_id: str) -> str:
     return video_id
 
 
-def _status(video: bytes) -> str:
-    return str(orjson.loads(video)["status"])
-
-
 def _json(content: bytes) -> Response:
     return Response(content, media_type="application/json")
 
 
-def _video(content: bytes, *, terminal: bool) -> Response:
-    headers = None if terminal else {"openai-poll-after-ms": _POLL_AFTER_MS}
+def _video(content: bytes) -> Response:
+    video = orjson.loads(content)
+    headers = _server_timing(video)
+    if video["status"] not in {"completed", "failed"}:
+        headers["openai-poll-after-ms"] = _POLL_AFTER_MS
     return Response(content, headers=headers, media_type="application/json")
+
+
+def _server_timing(video: dict[str, Any]) -> dict[str, str]:
+    """Return the header with the time of the generation in milliseconds, for a completed video."""
+    seconds = video.get("inference_time_s")
+    return {} if seconds is None else {"Server-Timing": f"generation;dur={1000 * seconds:.3f}"}

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from reelbench.service.domain.video import CreateVideo, Record, Video
+from reelbench.service.api.body import Remix
+from reelbench.service.domain.generation import CreateVideo, Record
+from reelbench.service.domain.video import Video
+
+Variant = Literal["video", "thumbnail", "spritesheet"]
+MEDIA_TYPES: dict[Variant, str] = {"video": "video/mp4", "thumbnail": "image/webp", "spritesheet": "image/jpeg"}
+EXTENSIONS: dict[Variant, str] = {"video": "mp4", "thumbnail": "webp", "spritesheet": "jpg"}
 
 
 class ErrorBody(Record):
@@ -53,22 +59,41 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     "5XX": {"model": ErrorEnvelope, "description": "The service or one of its dependencies failed."},
 }
 
+_BINARY = {"type": "string", "format": "binary"}
+CONTENT_TYPES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The file.",
+        "content": {media_type: {"schema": _BINARY} for media_type in MEDIA_TYPES.values()},
+    }
+}
+
 _FIELDS = CreateVideo.model_json_schema()
 _FORM = _FIELDS | {
     "properties": _FIELDS["properties"]
     | {
+        "input_reference": _BINARY
+        | {"description": "Where the video comes from: a document (PDF, text), an image (PNG, JPEG, WebP) or an MP4."}
+    }
+}
+_JSON = _FIELDS | {
+    "properties": _FIELDS["properties"]
+    | {
         "input_reference": {
-            "type": "string",
-            "format": "binary",
-            "description": "The source document of the video: PDF or text.",
+            "type": "object",
+            "properties": {"image_url": {"type": "string", "description": "A data URL with base64."}},
+            "required": ["image_url"],
+            "additionalProperties": False,
+            "description": "As in the form, without an upload.",
         }
     }
 }
 
-CREATE: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": _FIELDS}, "multipart/form-data": {"schema": _FORM}},
-    }
-}
-"""The route reads this body itself to bound it, so the signature does not describe it."""
+
+def _body(schemas: dict[str, Any]) -> dict[str, Any]:
+    content = {media_type: {"schema": schema} for media_type, schema in schemas.items()}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+CREATE = _body({"application/json": _JSON, "multipart/form-data": _FORM})
+REMIX = _body(dict.fromkeys(("application/json", "multipart/form-data"), Remix.model_json_schema()))
+"""The routes read these bodies themselves to bound them, so their signatures do not describe them."""

@@ -10,15 +10,17 @@ from typing import Literal
 from opentelemetry.trace import Span
 
 from reelbench.service.domain.correlation import Correlation
+from reelbench.service.domain.generation import CreateVideo
 from reelbench.service.domain.video import (
     Asset,
-    CreateVideo,
     Document,
     Manifest,
+    Reference,
     Scene,
     Stage,
     Status,
     Timings,
+    UploadKind,
     Video,
     VideoError,
     VisualType,
@@ -32,10 +34,18 @@ DONE = 100
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """The document of a job, stored but not yet read."""
+    """The document, image or video that came with a job, stored but not yet used."""
 
     asset: Asset
-    is_pdf: bool
+    kind: UploadKind
+
+    @property
+    def reference(self) -> Reference | None:
+        """The image or video as the manifest shows it; None for a document."""
+        if self.kind not in {"image", "video"}:
+            return None
+        asset = self.asset
+        return Reference(kind=self.kind, sha256=asset.sha256, bytes=asset.bytes, media_type=asset.media_type)
 
 
 @dataclass(slots=True)
@@ -82,6 +92,9 @@ class Job:
     span: Span
     queue_span: Span
     created: float
+    remixed_from: str | None = None
+    peak_memory_mb: float | None = None
+    """Peak memory to report; None: none is reported."""
     started: float | None = None
     ended: float | None = None
     status: Status = "queued"
@@ -109,17 +122,26 @@ class Job:
 
     def video(self) -> Video:
         """Return the video as the API shows it now."""
+        request = self.request
+        width, height = request.asked_size
+        seconds = None
+        if self.status == "completed" and self.started is not None and self.ended is not None:
+            seconds = round(self.ended - self.started, 6)
         return Video(
             id=self.id,
-            model=self.request.model,
+            model=request.model,
             status=self.status,
             progress=self.progress,
             created_at=int(self.created),
             completed_at=int(self.ended) if self.ended is not None and self.status == "completed" else None,
-            seconds=self.request.seconds,
-            size=self.request.size,
-            prompt=self.request.prompt,
+            seconds=f"{float(request.length):.9g}",
+            size=f"{width}x{height}",
+            quality=request.quality,
+            prompt=request.prompt,
+            remixed_from_video_id=self.remixed_from,
             error=self.error,
+            inference_time_s=seconds,
+            peak_memory_mb=None if seconds is None else self.peak_memory_mb,
         )
 
     def manifest(self) -> Manifest:
@@ -132,4 +154,6 @@ class Job:
             content=self.content,
             stages=tuple(self.stages),
             timings=Timings(created=self.created, started=self.started, ended=self.ended),
+            reference=self.upload.reference if self.upload else None,
+            parameters=self.request.parameters,
         )

@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from reelbench.service.domain.generation import CreateVideo, Parameters, Quality, Record, Seconds
 
-Size = Literal["720x1280", "1280x720", "1024x1792", "1792x1024"]
-Seconds = Literal["4", "8", "12"]
 Status = Literal["queued", "in_progress", "completed", "failed"]
 VisualType = Literal["illustration", "diagram", "chart"]
 StageName = Literal["parse", "script", "speech", "visual", "compose"]
-
-
-def _text(value: object) -> object:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-class Record(BaseModel):
-    """Base of all records: frozen, without further fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class CreateVideo(Record):
-    """The fields of a creation request without the document."""
-
-    prompt: Annotated[str, Field(min_length=1, max_length=32_000)]
-    model: Annotated[str, Field(min_length=1, max_length=100)] = "sora-2"
-    seconds: Annotated[Seconds, BeforeValidator(_text)] = "4"
-    size: Size = "720x1280"
+UploadKind = Literal["pdf", "text", "image", "video"]
 
 
 class VideoError(Record):
@@ -50,11 +30,17 @@ class Video(Record):
     created_at: int
     completed_at: int | None
     expires_at: int | None = None
-    seconds: Seconds
-    size: Size
+    seconds: str
+    """Length of the video."""
+    size: str
+    quality: Quality = "standard"
     prompt: str
     remixed_from_video_id: str | None = None
     error: VideoError | None
+    inference_time_s: float | None = None
+    """Seconds from the start of the work to its end, without the wait in the queue; null before."""
+    peak_memory_mb: float | None = None
+    """Peak memory of the accelerator in MiB; null before the end, and when none is set."""
 
 
 class Asset(Record):
@@ -73,6 +59,15 @@ class Document(Record):
     bytes: int
     pages: int | None
     characters: int
+
+
+class Reference(Record):
+    """The uploaded image or video, of which the first scene's picture is made."""
+
+    kind: Literal["image", "video"]
+    sha256: str
+    bytes: int
+    media_type: str
 
 
 class Scene(Record):
@@ -115,8 +110,20 @@ class Manifest(Record):
     content: Asset | None
     stages: tuple[Stage, ...]
     timings: Timings
+    reference: Reference | None = None
+    parameters: Parameters | None = None
+    """Fields of the request beyond the Videos API; null when it had none."""
 
     def assets(self) -> tuple[Asset, ...]:
         """Return all listed files."""
         made = (asset for scene in self.scenes for asset in (scene.audio, scene.visual))
         return tuple(asset for asset in (*made, self.content) if asset is not None)
+
+
+def remixed(source: Video, parameters: Parameters | None, prompt: str) -> CreateVideo:
+    """Return the request for a video like `source`, which was made with `parameters`, from another prompt."""
+    fields = parameters.model_dump() if parameters else {}
+    if source.seconds in get_args(Seconds):
+        # Else the length follows from the parameters.
+        fields["seconds"] = source.seconds
+    return CreateVideo(prompt=prompt, model=source.model, size=source.size, quality=source.quality, **fields)

@@ -14,8 +14,9 @@ from opentelemetry.trace import StatusCode, Tracer, use_span
 from reelbench.service.domain.clock import Clock
 from reelbench.service.domain.correlation import Correlation, Correlations
 from reelbench.service.domain.errors import JobError, NotFoundError, QueueFullError, ShutdownError, StorageError
+from reelbench.service.domain.generation import CreateVideo
 from reelbench.service.domain.job import Job, Outcome, StopReason, Upload
-from reelbench.service.domain.video import CreateVideo, VideoError
+from reelbench.service.domain.video import VideoError
 from reelbench.service.jobs.live_jobs import LiveJobs, judge, status, stop_reason, stopped
 from reelbench.service.metrics import Metrics
 from reelbench.service.settings import Settings
@@ -58,6 +59,7 @@ class JobQueue:
         self._workers = settings.workers
         self._queue_size = settings.queue_size
         self._job_timeout = settings.job_timeout
+        self._peak_memory_mb = settings.peak_memory_mb or None
         self._store = store
         self._backlog = backlog
         self._heartbeat = heartbeat
@@ -88,15 +90,21 @@ class JobQueue:
         """Return whether this process works on a job or keeps its state for the store."""
         return video_id in self._live or self._backlog.get(video_id) is not None
 
-    async def create(self, request: CreateVideo, store_upload: Callable[[str], Awaitable[Upload | None]]) -> Job:
-        """Accept a job, or raise RequestError; `store_upload` stores and checks the document for the new id."""
+    async def create(
+        self,
+        request: CreateVideo,
+        store_upload: Callable[[str], Awaitable[Upload | None]],
+        *,
+        remixed_from: str | None = None,
+    ) -> Job:
+        """Accept a job, or raise RequestError; `store_upload` stores and checks the upload for the new id."""
         correlation = self._correlations.read()
         self._admit(correlation)
         video_id = f"video_{secrets.token_hex(16)}"
         with self._live.arrival(video_id):
             try:
                 upload = await self._receive(video_id, store_upload)
-                job = self._new(video_id, request, upload, correlation)
+                job = self._new(video_id, request, upload, correlation, remixed_from)
                 await self._backlog.add(_state(job))
             except BaseException as error:
                 await asyncio.shield(asyncio.to_thread(self._assets.remove, video_id))
@@ -171,7 +179,14 @@ class JobQueue:
                 "queue_full", f"All {self._workers} workers are busy and {self._queue_size} jobs wait; try again later."
             )
 
-    def _new(self, video_id: str, request: CreateVideo, upload: Upload | None, correlation: Correlation) -> Job:
+    def _new(
+        self,
+        video_id: str,
+        request: CreateVideo,
+        upload: Upload | None,
+        correlation: Correlation,
+        remixed_from: str | None,
+    ) -> Job:
         now = self._clock.now()
         # Strictly ascending microseconds: the order of creation, even within one tick of the clock.
         self._sequence = max(self._sequence + 1, int(now * _MICROSECONDS))
@@ -189,6 +204,8 @@ class JobQueue:
                 span=span,
                 queue_span=self._tracer.start_span("video.job.queue", attributes=correlation.attributes()),
                 created=now,
+                remixed_from=remixed_from,
+                peak_memory_mb=self._peak_memory_mb,
             )
 
     def _dispatch(self) -> None:

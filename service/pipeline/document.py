@@ -38,7 +38,9 @@ def inspect(path: Path, media_type: str) -> bool:
     if media_type.partition(";")[0].strip().lower() == "text/plain":
         _decode(path)
         return False
-    raise DocumentError("unsupported_document", "The uploaded document is neither a PDF nor text/plain.")
+    raise DocumentError(
+        "unsupported_document", "The uploaded document is none of PDF, text/plain, PNG, JPEG, WebP and MP4."
+    )
 
 
 def read(path: Path, *, is_pdf: bool, max_pages: int, max_characters: int) -> Text:

@@ -1,13 +1,14 @@
-"""Reads documents and encodes videos in worker processes."""
+"""Reads uploads, encodes videos and makes their previews in worker processes."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import msgspec
 
+from reelbench.service.domain.video import UploadKind
 from reelbench.service.pipeline.tasks import (
     Answer,
     BadDocument,
@@ -15,13 +16,17 @@ from reelbench.service.pipeline.tasks import (
     Defect,
     DocumentError,
     Encode,
+    File,
     Inspect,
     Kind,
+    Preview,
+    PreviewKind,
     Read,
+    Shape,
+    Still,
     Task,
     Text,
 )
-from reelbench.service.pipeline.tasks import Video as VideoFile
 from reelbench.service.pipeline.workers import WorkerDiedError, Workers, WorkerTimeoutError
 from reelbench.service.provider_client.formats import MediaError
 from reelbench.service.settings import MIB, Settings
@@ -44,11 +49,11 @@ class Media:
         """Process ids of the workers."""
         return self._workers.pids
 
-    async def inspect(self, path: Path, media_type: str) -> bool:
-        """Check an upload: True for a PDF, False for plain text; raises DocumentError."""
+    async def inspect(self, path: Path, media_type: str) -> UploadKind:
+        """Check an upload and return what it is; raises DocumentError."""
         answer = await self._document(Inspect(_name(path), media_type), self._settings.inspect_timeout)
         assert isinstance(answer, Kind)
-        return answer.is_pdf
+        return answer.kind
 
     async def read(self, path: Path, *, is_pdf: bool) -> Text:
         """Return the text of a checked document; raises DocumentError."""
@@ -58,19 +63,21 @@ class Media:
         assert isinstance(answer, Text)
         return answer
 
-    async def encode(self, scenes: list[tuple[Path, Path]], size: str, seconds: int) -> bytes:
-        """Return the MP4 of scenes, each given by its PNG and WAV file; raises MediaError."""
-        limit = self._settings.compose_timeout
-        try:
-            answer = await self._call(
-                Encode(tuple((_name(png), _name(wav)) for png, wav in scenes), size, seconds), limit
-            )
-        except WorkerTimeoutError as error:
-            raise MediaError(f"media that cannot be composed in {limit:g} s") from error
-        except WorkerDiedError as error:
-            raise MediaError(f"media on which FFmpeg crashes or takes more than {self._memory}") from error
-        assert isinstance(answer, VideoFile)
+    async def still(self, path: Path, kind: Literal["image", "video"], width: int, height: int) -> bytes:
+        """Return a checked image, or the first frame of a checked video, as a PNG; raises DocumentError."""
+        async with self._reading:
+            answer = await self._document(Still(_name(path), kind, width, height), self._settings.parse_timeout)
+        assert isinstance(answer, File)
         return answer.content
+
+    async def encode(self, scenes: list[tuple[Path, Path]], shape: Shape) -> bytes:
+        """Return the MP4 of scenes, each given by its PNG and WAV file; raises MediaError."""
+        return await self._file(Encode(tuple((_name(png), _name(wav)) for png, wav in scenes), shape))
+
+    async def preview(self, path: Path, kind: PreviewKind) -> bytes:
+        """Return the thumbnail (WebP) or the spritesheet (JPEG) of an encoded video; raises MediaError."""
+        async with self._reading:
+            return await self._file(Preview(_name(path), kind))
 
     async def __aenter__(self) -> Self:
         await self._workers.__aenter__()
@@ -83,7 +90,19 @@ class Media:
     def _memory(self) -> str:
         return f"{self._settings.media_memory / MIB:g} MiB"
 
-    async def _document(self, task: Inspect | Read, limit: float) -> Answer:
+    async def _file(self, task: Encode | Preview) -> bytes:
+        limit = self._settings.compose_timeout
+        verb = "composed" if isinstance(task, Encode) else "read"
+        try:
+            answer = await self._call(task, limit)
+        except WorkerTimeoutError as error:
+            raise MediaError(f"media that cannot be {verb} in {limit:g} s") from error
+        except WorkerDiedError as error:
+            raise MediaError(f"media on which FFmpeg crashes or takes more than {self._memory}") from error
+        assert isinstance(answer, File)
+        return answer.content
+
+    async def _document(self, task: Inspect | Read | Still, limit: float) -> Answer:
         try:
             return await self._call(task, limit)
         except WorkerTimeoutError as error:

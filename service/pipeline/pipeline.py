@@ -13,9 +13,10 @@ from reelbench.service.domain.clock import Clock
 from reelbench.service.domain.correlation import Correlation
 from reelbench.service.domain.errors import JobError
 from reelbench.service.domain.job import DONE, Job, SceneState
-from reelbench.service.domain.video import Asset, Document, Stage, StageName
+from reelbench.service.domain.video import Asset, Document, Reference, Stage, StageName
 from reelbench.service.metrics import Metrics
 from reelbench.service.pipeline.media import Media
+from reelbench.service.pipeline.shape import shape
 from reelbench.service.pipeline.tasks import DocumentError
 from reelbench.service.provider_client import requests
 from reelbench.service.provider_client.formats import MediaError
@@ -89,11 +90,13 @@ class Pipeline:
 
     async def _parse(self, job: Job) -> str:
         upload = job.upload
-        if upload is None:
+        if upload is None or upload.reference is not None:
             return ""
         with self._stage(job, "parse"):
             try:
-                found = await self._media.read(self._assets.path(job.id, upload.asset.path), is_pdf=upload.is_pdf)
+                found = await self._media.read(
+                    self._assets.path(job.id, upload.asset.path), is_pdf=upload.kind == "pdf"
+                )
             except DocumentError as error:
                 raise JobError(error.code, error.message) from error
             job.document = Document(
@@ -120,10 +123,37 @@ class Pipeline:
 
     async def _visual(self, job: Job, scene: SceneState) -> None:
         with self._asset(job, scene, "visual"):
-            script = requests.SceneScript(scene.title, scene.narration, scene.visual_type)
-            request = requests.visual(self._settings.image_model, script, job.request.size)
-            png = await self._image.call(request, job.correlation)
+            reference = job.upload.reference if job.upload and scene.index == 0 else None
+            png = await (self._picture(job, scene) if reference is None else self._still(job, reference))
             scene.visual = await self._write(job, f"scene-{scene.index}.png", png, "image/png")
+
+    async def _picture(self, job: Job, scene: SceneState) -> bytes:
+        script = requests.SceneScript(scene.title, scene.narration, scene.visual_type)
+        width, height = job.request.asked_size
+        request = requests.visual(self._settings.image_model, script, f"{width}x{height}", job.request.parameters)
+        return await self._image.call(request, job.correlation)
+
+    async def _still(self, job: Job, reference: Reference) -> bytes:
+        """Return the picture that stands in for that of the image provider."""
+        assert job.upload is not None
+        path = self._assets.path(job.id, job.upload.asset.path)
+        made = shape(job.request, full_size=self._settings.full_size)
+        try:
+            return await self._media.still(path, reference.kind, made.width, made.height)
+        except DocumentError as error:
+            raise JobError(error.code, error.message) from error
+
+    async def _denoise(self, job: Job) -> None:
+        """Wait as long as the steps of an accelerator take; no time by default."""
+        seconds = self._settings.seconds_per_step
+        if not seconds:
+            return
+        steps = job.request.num_inference_steps or self._settings.inference_steps
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        for step in range(1, steps + 1):
+            await asyncio.sleep(started + step * seconds - loop.time())
+            job.progress = _ASSETS_MADE + (DONE - 1 - _ASSETS_MADE) * step // steps
 
     @contextmanager
     def _asset(self, job: Job, scene: SceneState, stage: StageName) -> Iterator[None]:
@@ -146,8 +176,9 @@ class Pipeline:
             first = next(scene.error for scene in job.scenes if scene.error)
             raise JobError(first.code, f"No scene could be made; the first failed because: {first.message}")
         with self._stage(job, "compose"):
+            await self._denoise(job)
             try:
-                content = await self._media.encode(good, job.request.size, int(job.request.seconds))
+                content = await self._media.encode(good, shape(job.request, full_size=self._settings.full_size))
             except MediaError as error:
                 raise JobError(
                     "provider_invalid_response", f"The video could not be composed: a provider gave {error}."

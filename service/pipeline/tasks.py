@@ -5,11 +5,17 @@ No pickle: a process that a hostile document controls could answer with code for
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
+
+from reelbench.service.domain.video import UploadKind
+
+PreviewKind = Literal["thumbnail", "spritesheet"]
 
 
 class DocumentError(Exception):
-    """A document that cannot be used; the message is one sentence for the client."""
+    """An upload that cannot be used; the message is one sentence for the client."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -17,8 +23,20 @@ class DocumentError(Exception):
         self.message = message
 
 
+class Shape(msgspec.Struct, frozen=True):
+    """The picture track of a video."""
+
+    width: int
+    height: int
+    frames: int
+    rate: tuple[int, int]
+    """Frames per second, as numerator and denominator."""
+    crf: int
+    """Constant rate factor of x264: higher is smaller and worse."""
+
+
 class Inspect(msgspec.Struct, frozen=True, tag=True):
-    """Check a document; `media_type` is what the client declared."""
+    """Check an uploaded file; `media_type` is what the client declared."""
 
     path: str
     media_type: str
@@ -34,17 +52,32 @@ class Read(msgspec.Struct, frozen=True, tag=True):
 
 
 class Encode(msgspec.Struct, frozen=True, tag=True):
-    """Encode a video of `seconds` from scenes, each given by the paths of its PNG and WAV files."""
+    """Encode a video of this shape from scenes, each given by the paths of its PNG and WAV files."""
 
     scenes: tuple[tuple[str, str], ...]
-    size: str
-    seconds: int
+    shape: Shape
+
+
+class Still(msgspec.Struct, frozen=True, tag=True):
+    """Make a PNG of a checked image, or of the first frame of a checked video."""
+
+    path: str
+    kind: Literal["image", "video"]
+    width: int
+    height: int
+
+
+class Preview(msgspec.Struct, frozen=True, tag=True):
+    """Make the thumbnail or the spritesheet of an encoded video."""
+
+    path: str
+    kind: PreviewKind
 
 
 class Kind(msgspec.Struct, frozen=True, tag=True):
-    """Answer to `Inspect`: a PDF, or plain text."""
+    """Answer to `Inspect`."""
 
-    is_pdf: bool
+    kind: UploadKind
 
 
 class Text(msgspec.Struct, frozen=True, tag=True):
@@ -54,8 +87,8 @@ class Text(msgspec.Struct, frozen=True, tag=True):
     pages: int | None
 
 
-class Video(msgspec.Struct, frozen=True, tag=True):
-    """Answer to `Encode`: the MP4 file."""
+class File(msgspec.Struct, frozen=True, tag=True):
+    """Answer to `Encode`, `Still` and `Preview`: the file."""
 
     content: bytes
 
@@ -79,5 +112,5 @@ class Defect(msgspec.Struct, frozen=True, tag=True):
     error: str
 
 
-Task = Inspect | Read | Encode
-Answer = Kind | Text | Video | BadDocument | BadMedia | Defect
+Task = Inspect | Read | Encode | Still | Preview
+Answer = Kind | Text | File | BadDocument | BadMedia | Defect

@@ -1,4 +1,4 @@
-"""``python -m reelbench.service.pipeline.worker``: a process that reads documents and encodes videos.
+"""``python -m reelbench.service.pipeline.worker``: a process that reads uploads and encodes videos.
 
 Standard input is a socket to the service, for frames of four bytes of length (big-endian) and content in both
 directions. The first frame from the worker is empty and means ready. Standard output is not used.
@@ -17,7 +17,8 @@ from typing import BinaryIO
 
 import msgspec
 
-from reelbench.service.pipeline import document
+from reelbench.service.domain.video import UploadKind
+from reelbench.service.pipeline import document, preview, reference
 from reelbench.service.pipeline.tasks import (
     Answer,
     BadDocument,
@@ -25,11 +26,13 @@ from reelbench.service.pipeline.tasks import (
     Defect,
     DocumentError,
     Encode,
+    File,
     Inspect,
     Kind,
+    Preview,
     Read,
+    Still,
     Task,
-    Video,
 )
 from reelbench.service.pipeline.video_encoder import Slide, encode
 from reelbench.service.provider_client.formats import MediaError
@@ -59,13 +62,7 @@ def main() -> None:
 def perform(task: Task) -> Answer:
     """Do one task; ends the process when the memory is exhausted."""
     try:
-        if isinstance(task, Inspect):
-            return Kind(document.inspect(Path(task.path), task.media_type))
-        if isinstance(task, Read):
-            return document.read(
-                Path(task.path), is_pdf=task.is_pdf, max_pages=task.max_pages, max_characters=task.max_characters
-            )
-        return Video(_encode(task))
+        return _answer(task)
     except DocumentError as error:
         return BadDocument(error.code, error.message)
     except MediaError as error:
@@ -77,9 +74,31 @@ def perform(task: Task) -> Answer:
         return Defect(f"{type(error).__name__}: {error}")
 
 
+def _answer(task: Task) -> Answer:
+    if isinstance(task, Inspect):
+        return Kind(_inspect(Path(task.path), task.media_type))
+    if isinstance(task, Read):
+        return document.read(
+            Path(task.path), is_pdf=task.is_pdf, max_pages=task.max_pages, max_characters=task.max_characters
+        )
+    if isinstance(task, Still):
+        return File(reference.still(Path(task.path), task.kind, task.width, task.height))
+    if isinstance(task, Preview):
+        return File(preview.make(Path(task.path), task.kind))
+    return File(_encode(task))
+
+
+def _inspect(path: Path, media_type: str) -> UploadKind:
+    kind = reference.kind(path)
+    if kind is not None:
+        reference.check(path, kind)
+        return kind
+    return "pdf" if document.inspect(path, media_type) else "text"
+
+
 def _encode(task: Encode) -> bytes:
     slides = [Slide(Path(png).read_bytes(), Path(wav).read_bytes()) for png, wav in task.scenes]
-    return encode(slides, task.size, task.seconds)
+    return encode(slides, task.shape)
 
 
 def _receive(requests: SimpleQueue[bytes]) -> None:

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 
-from reelbench.service.domain.video import Size, VisualType
+from reelbench.service.domain.generation import Parameters
+from reelbench.service.domain.video import VisualType
 from reelbench.service.provider_client.formats import MediaError, check_png, pcm
 
 _SYSTEM = (
@@ -23,6 +24,8 @@ _VISUAL = {
     "diagram": "a clean labelled diagram",
     "chart": "a simple chart with labelled axes",
 }
+_GUIDING = {"seed", "negative_prompt", "num_inference_steps", "guidance_scale"}
+"""Fields that image servers share beyond the OpenAI API; they are sent only when the request of the video has them."""
 Operation = Literal["chat", "text_to_speech", "image_generation"]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 _Value = TypeVar("_Value")
@@ -130,15 +133,17 @@ def speech(model: str, voice: str, narration: str) -> ProviderRequest[bytes]:
     return ProviderRequest("text_to_speech", "/v1/audio/speech", model, payload, _wav, {"characters": len(narration)})
 
 
-def visual(model: str, scene: SceneScript, size: Size) -> ProviderRequest[bytes]:
-    """Request the picture of `scene` as PNG, in the orientation of `size`, the size of the video."""
+def visual(model: str, scene: SceneScript, size: str, parameters: Parameters | None = None) -> ProviderRequest[bytes]:
+    """Request the picture of `scene` as PNG, in the orientation of `size`, with those parameters that guide it."""
     width, height = (int(side) for side in size.split("x"))
+    guiding = parameters.model_dump(include=_GUIDING, exclude_none=True) if parameters else {}
     payload = {
         "model": model,
         "prompt": f"{scene.title}: {_VISUAL[scene.visual_type]}, about: {scene.narration}",
         "size": "1536x1024" if width > height else "1024x1536",
         "output_format": "png",
         "n": 1,
+        **guiding,
     }
     return ProviderRequest("image_generation", "/v1/images/generations", model, payload, _png, {"images": 1})
 

@@ -36,6 +36,7 @@ class Image(msgspec.Struct, frozen=True):
     n: Annotated[int, msgspec.Meta(ge=1, le=10)] | None = None
     output_format: str | None = None
     response_format: str | None = None
+    seed: int | None = None
 
 
 class _Datum(msgspec.Struct, frozen=True):
@@ -108,8 +109,9 @@ def answer(image: Image, now: float) -> Reply:
     width, height = pixels(image.size)
     kind = visual_type(image.prompt)
     data = []
+    seeded = "" if image.seed is None else f"{image.seed}/"
     for number in range(image.n or 1):
-        key = blake2b(f"{number}/{image.prompt}".encode(), digest_size=16).digest()
+        key = blake2b(f"{seeded}{number}/{image.prompt}".encode(), digest_size=16).digest()
         data.append(_Datum(base64.b64encode(png(kind, image.prompt, width, height, key)).decode()))
     used = tokens(image.prompt)
     made = len(data) * math.ceil(width / _PATCH) * math.ceil(height / _PATCH)

@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "compare": "compare a run with an earlier one",
     "list": "list the scenarios, or the runs of a folder",
     "check": "check scenario files",
+    "probe": "find out what a server is and has, and write a target file",
 }
 """Subcommand -> what the subcommand does; the module of that name has its function `main`."""
 _EXAMPLE: Final = "reelbench run --scenario single_request"

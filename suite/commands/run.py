@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,14 +21,28 @@ from reelbench.loadgen.target.target import check_target
 from reelbench.reporting.analysis.objectives import canonical
 from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.catalogue.strict import near
+from reelbench.reporting.catalogue.user_slis import load_user_slis
+from reelbench.stack.binaries import cache_folder
 from reelbench.stack.external import VARIABLES, find_external
 from reelbench.stack.processes import Forwarding
+from reelbench.stack.tools import toxiproxy_environment
+from reelbench.suite import server_metrics
 from reelbench.suite.commands.console import RUNS, fail, say
 from reelbench.suite.measuring import FAILURES, Load, explain, measure
 from reelbench.suite.series import NAMES, ablate_errors, parse_ablate, run_series
 
 MOST_RUNS = 1_000
 """Of one configuration: at two minutes each more than a day, so a greater number is a typing error."""
+OF_THE_SUITE: dict[str, Any] = {
+    "target": None,
+    "metrics": (),
+    "prometheus": None,
+    "selector": (),
+    "gpu_hour_price": None,
+    "gpus": None,
+    "slis": None,
+}
+"""Options that the load generator does not get: what it needs of them is an argument of its own, or nothing."""
 
 
 @with_options
@@ -60,24 +74,38 @@ def main(
     forwarding.listen()
     without = parse_ablate(ablate)
     try:
-        options, named = _with_indicators(options)
+        options, named = _with_indicators(_described(options))
         wrong, settings = _option_errors(run_dir, options)
         wrong += named
         target = settings.credentials.full(settings.target) if settings else None
         wrong += [*_runs_errors(runs), *_address_errors({} if target or embedded else os.environ)]
         wrong += [f"--repeat: is {repeat}; use 1 to {MOST_RUNS}"] if not 1 <= repeat <= MOST_RUNS else []
         wrong += ablate_errors(without)
+        server = settings.server if settings else None
+        wrong += server_metrics.option_errors(options, server)
         if wrong:
             fail(ExitCode.USAGE, wrong)
+        os.environ.update(toxiproxy_environment(os.environ, cache_folder()))
+        indicators = options.slis or server_metrics.slis_of(options, server)
+        if indicators is not None:
+            load_user_slis(indicators)  # a mistake in it is found before anything is started
         if settings:
-            asyncio.run(check_target(settings.target, settings.credentials))
+            asyncio.run(
+                check_target(settings.target, settings.credentials, server=settings.server, model=settings.model)
+            )
         external = None if target or embedded else find_external(say)
         if external is not None:
             say(f"using the stack that runs at {shown_url(external.addresses.service)}")
+            if options.metrics or options.prometheus:
+                fail(ExitCode.USAGE, ["--metrics and --prometheus need --target or --embedded"])
+        metrics = server_metrics.find(options, settings, say, os.environ)
+        rest = server_metrics.rest_of(options, metrics)
         load = Load(
             runs=runs,
-            arguments=tuple(replace(options, target=None).arguments()),
+            arguments=tuple(replace(options, **OF_THE_SUITE, rest=rest).arguments()),
             target=external or target,
+            server=metrics,
+            slis=indicators,
             charts=charts,
             forwarding=forwarding,
             say=say,
@@ -91,6 +119,13 @@ def main(
     except KeyboardInterrupt:
         say("interrupted")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+def _described(options: Options) -> Options:
+    """Return the options, with the description of this project's service where a stack of ours is measured."""
+    if options.target is not None or options.target_file is not None or options.preset is not None:
+        return options
+    return replace(options, preset="reelbench")
 
 
 def _with_indicators(options: Options) -> tuple[Options, list[str]]:

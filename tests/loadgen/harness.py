@@ -128,10 +128,14 @@ class Bench:
 
 @asynccontextmanager
 async def bench(
-    url: str, document: Document | None = DOCUMENT, references: Mapping[str, Document] = MappingProxyType({})
+    url: str,
+    document: Document | None = DOCUMENT,
+    references: Mapping[str, Document] = MappingProxyType({}),
+    **about: Any,
 ) -> AsyncIterator[Bench]:
+    """Yield the parts; `about` has further arguments of the target, such as its file."""
     clock, telemetry, kept = Clock.start(), Telemetry(), Kept()
-    async with Target(url, connections=64, clock=clock, tracer=telemetry.tracer) as target:
+    async with Target(url, connections=64, clock=clock, tracer=telemetry.tracer, **about) as target:
         jobs = JobRunner(
             run_id="run-1",
             steps=Steps("run-1", document, target, clock, references),

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reelbench.loadgen.plan.budget import BREADTH, BudgetError, Cost, Fitted, fit, lasting, needs_calibration
-from reelbench.loadgen.plan.plan import Ask, plan_run
+from reelbench.loadgen.plan.plan import plan_run
+from reelbench.loadgen.plan.row import Ask
 from reelbench.loadgen.plan.scenario import Scenario
 from reelbench.loadgen.plan.scenario_file import MLPERF_FOLDER, load_folder
 from tests.loadgen.harness import case, open_case, scenario

@@ -66,7 +66,7 @@ def started(arguments: list[str], folder: Path, **environment: str) -> subproces
 def test_a_run_writes_its_folder_and_only_traces_to_standard_output(target: str, tmp_path: Path) -> None:
     done = run(command(tmp_path / "run", target), OTEL_TRACES_EXPORTER="otlp_json_file")
     assert done.returncode == 0, done.stderr
-    jobs, requests = read_jobs(tmp_path / "run"), read_requests(tmp_path / "run")
+    jobs, requests = read_jobs(tmp_path / "run"), list(read_requests(tmp_path / "run"))
     assert len(jobs) == 105
     spans = [
         span
@@ -136,7 +136,7 @@ def test_a_killed_run_is_readable(target: str, tmp_path: Path) -> None:
     child = started(command(tmp_path / "run", target), tmp_path / "run")
     child.kill()
     child.communicate()
-    jobs, requests = read_jobs(tmp_path / "run"), read_requests(tmp_path / "run")
+    jobs, requests = read_jobs(tmp_path / "run"), list(read_requests(tmp_path / "run"))
     assert len(jobs) >= 10
     assert {(job.case, job.index) for job in jobs} <= {(request.case, request.index) for request in requests}
     assert read_run(tmp_path / "run").state is RunState.RUNNING

@@ -104,7 +104,7 @@ async def test_remaining_faults_are_named_and_lifted() -> None:
     fake = FakeControls()
     async with injector(fake) as (faults, _):
         assert await faults.lift_rest() == []
-        await faults.admin["providers"].inject(planned(ALWAYS), 60)
+        await faults.sides["providers"].inject(planned(ALWAYS), 60)
         assert await faults.lift_rest() == ["tts error (providers)"]
     assert fake.plans[-1] is None
 

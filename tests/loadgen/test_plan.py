@@ -4,7 +4,8 @@ import hashlib
 import json
 
 from reelbench.loadgen.plan.fault_plan import plan_all_faults
-from reelbench.loadgen.plan.plan import _AUDIENCES, _LOOKS, _METHODS, _TOPICS, plan_case, plan_hash, plan_run, to_bytes
+from reelbench.loadgen.plan.plan import plan_case, plan_hash, plan_run, to_bytes
+from reelbench.loadgen.plan.prompts import _AUDIENCES, _LOOKS, _METHODS, _TOPICS
 from reelbench.loadgen.plan.scenario_file import load_folder
 from tests.loadgen.harness import case, scenario
 

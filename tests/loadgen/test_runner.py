@@ -127,7 +127,7 @@ async def test_records_equal_the_log_of_the_target(tmp_path: Path) -> None:
     ]
     async with serving(fake):
         await run_on(fake.url, tmp_path / "run", specs)
-    requests, jobs = read_requests(tmp_path / "run"), read_jobs(tmp_path / "run")
+    requests, jobs = list(read_requests(tmp_path / "run")), read_jobs(tmp_path / "run")
     counted_apart = {"list": 2}  # one page after each scenario counts the jobs in the store
     assert Counter(request.operation for request in requests) == fake.counts() - Counter(counted_apart)
     assert Counter((request.operation, request.status) for request in requests) == Counter(
@@ -254,7 +254,7 @@ async def test_a_full_disk_ends_the_run_as_failed(tmp_path: Path, monkeypatch: p
             await run_on(fake.url, tmp_path / "run", [scenario(cases=[case(concurrency=2, iterations=50)])])
     run = read_run(tmp_path / "run")
     assert (run.state, run.scenarios[0].state) == (RunState.FAILED, RunState.FAILED)
-    kept = len(read_jobs(tmp_path / "run")) + len(read_requests(tmp_path / "run"))
+    kept = len(read_jobs(tmp_path / "run")) + len(list(read_requests(tmp_path / "run")))
     assert kept == b"".join(whole).count(b"\n") > 20
 
 

@@ -16,7 +16,8 @@ from aiohttp import web
 from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.option_line import Options
 from reelbench.loadgen.options import OptionsError, check_options
-from reelbench.loadgen.plan.plan import Ask, PlannedJob
+from reelbench.loadgen.plan.plan import PlannedJob
+from reelbench.loadgen.plan.row import Ask
 from reelbench.loadgen.record.jobs import read_jobs
 from reelbench.loadgen.record.run import read_run
 from reelbench.loadgen.record.videos import Deviation, Property, VideoRecord, read_videos

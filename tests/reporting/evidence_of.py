@@ -16,6 +16,7 @@ from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.evidence.buckets import Bound
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import Measurement, Measurements
+from reelbench.reporting.evidence.requests import Requests
 from reelbench.reporting.evidence.traces import RootKey, TraceEvidence
 from tests.reporting.made_run import MadeRun
 
@@ -65,7 +66,7 @@ def evidence(
         catalogue=CATALOGUE,
         run=run or made.run,
         jobs=tuple(made.jobs if jobs is None else jobs),
-        requests=tuple(made.requests),
+        requests=Requests.of(made.requests),
         videos=tuple(videos),
         stack=StackRecord(schema_version=1, kind="embedded", components=components, settled=True, settled_at=1.0),
         measurements=Measurements(

@@ -17,7 +17,8 @@ from reelbench.loadgen.record.run import ArrivalsRecord, CaseRecord, RunState, S
 from reelbench.reporting.analysis.capacity import MAX_P95, MIN_SUCCESS, knee
 from reelbench.reporting.analysis.generator_health import check
 from reelbench.reporting.analysis.open_cases import open_cases, own_send_delay
-from reelbench.reporting.analysis.record_slis import RecordValue, spike_recovery, sustained_rate
+from reelbench.reporting.analysis.record_slis import spike_recovery, sustained_rate
+from reelbench.reporting.analysis.record_value import RecordValue
 from reelbench.reporting.analysis.spike import spikes
 from reelbench.reporting.analysis.verdicts import Status, analyse
 from reelbench.reporting.catalogue.sli_file import load

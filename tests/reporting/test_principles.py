@@ -78,6 +78,7 @@ def test_p3_names_what_is_not_known(made: MadeRun) -> None:
     assert found.met is Met.PARTLY
     assert found.fact.endswith("; not known: CPU, libraries, Prometheus")
     nothing = in_environment(made.run, cpu_model="", memory_bytes=0, os="", python="", packages={})
+    assert nothing.document is not None
     nothing = replace(nothing, plan_hash="", document=replace(nothing.document, sha256=""))
     bare = dataclasses.replace(evidence(made, run=nothing), stack=None)
     assert findings(bare)["P3"].met is Met.NO

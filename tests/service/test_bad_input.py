@@ -50,7 +50,7 @@ def test_path_method_or_query(shared: Any, subtests: pytest.Subtests) -> None:
         ("GET", f"/v1/videos/{UNKNOWN}/wait?timeout=-1", 400, "invalid_value", "timeout"),
         ("GET", f"/v1/videos/{UNKNOWN}/wait?timeout=nan", 400, "invalid_value", "timeout"),
         ("GET", f"/v1/videos/{UNKNOWN}/wait?timeout=abc", 400, "invalid_value", "timeout"),
-        ("GET", f"/v1/videos/{UNKNOWN}/content?variant=thumbnail", 400, "invalid_value", "variant"),
+        ("GET", f"/v1/videos/{UNKNOWN}/content?variant=poster", 400, "invalid_value", "variant"),
         ("GET", "/v1/videos?limit=0", 400, "invalid_value", "limit"),
         ("GET", "/v1/videos?limit=101", 400, "invalid_value", "limit"),
         ("GET", "/v1/videos?limit=abc", 400, "invalid_value", "limit"),
@@ -90,7 +90,7 @@ def test_json_field(shared: Any, subtests: pytest.Subtests) -> None:
         ({"prompt": "x", "seconds": "4 "}, "invalid_value", "seconds"),
         ({"prompt": "x", "size": "720X1280"}, "invalid_value", "size"),
         ({"prompt": "x", "size": [720, 1280]}, "invalid_value", "size"),
-        ({"prompt": "x", "quality": "high"}, "unknown_parameter", "quality"),
+        ({"prompt": "x", "quality": "best"}, "invalid_value", "quality"),
         (
             {"prompt": "x", "input_reference": {"image_url": "http://x"}},
             "unsupported_input_reference",
@@ -170,7 +170,8 @@ def test_document(shared: Any, subtests: pytest.Subtests) -> None:
     for document, status, code in [
         (("a.pdf", b"", "application/pdf"), 400, "empty_document"),
         (("a.pdf", b"not a pdf", "application/pdf"), 400, "unsupported_document"),
-        (("a.png", b"\x89PNG\r\n\x1a\n", "image/png"), 400, "unsupported_document"),
+        (("a.gif", b"GIF89a", "image/gif"), 400, "unsupported_document"),
+        (("a.png", b"\x89PNG\r\n\x1a\n", "image/png"), 400, "invalid_image"),
         (("a.pdf", b"%PDF-1.4\ngarbage\n%%EOF", "application/pdf"), 400, "invalid_document"),
         (("a.pdf", b"%PDF-1.4", "application/pdf"), 400, "invalid_document"),
         (("a.txt", b"\xff\xfe\xfd", "text/plain"), 400, "invalid_document"),

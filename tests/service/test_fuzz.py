@@ -11,6 +11,7 @@ import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
@@ -23,8 +24,19 @@ from tests.service.conftest import Running, fake_providers, run_service
 
 EXAMPLES = 40
 """Requests for each operation, of each kind."""
-BREAKABLE = {"POST /v1/videos", "GET /v1/videos", "GET /v1/videos/{video_id}/wait"}
+BREAKABLE = {
+    "POST /v1/videos",
+    "GET /v1/videos",
+    "GET /v1/videos/{video_id}/wait",
+    "GET /v1/videos/{video_id}/content",
+    "POST /v1/videos/{video_id}/remix",
+}
 """Operations with something that a request can break; any text will do for the others' parameters."""
+OF_A_VIDEO = {
+    f"{method} /v1/videos/{{video_id}}{rest}"
+    for method, rest in (("GET", ""), ("GET", "/wait"), ("GET", "/manifest"), ("GET", "/content"), ("POST", "/remix"))
+}
+"""Operations that also get requests for a video that exists; generated ids are of none."""
 LIMIT = 10.0
 """Seconds for one answer; the long poll asks for less below."""
 
@@ -40,6 +52,14 @@ def service() -> Iterator[Running]:
         run_service(url, Path(folder)) as running,
     ):
         yield running
+
+
+@pytest.fixture(scope="module")
+def video_id(service: Running) -> str:
+    """A completed video."""
+    video = httpx.post(f"{service.url}/v1/videos", json={"prompt": "x"}, timeout=LIMIT).json()
+    assert httpx.get(f"{service.url}/v1/videos/{video['id']}/wait", timeout=LIMIT).json()["status"] == "completed"
+    return str(video["id"])
 
 
 def operations() -> list[schemathesis.APIOperation[Any, Any, Any, Any]]:
@@ -58,9 +78,14 @@ def operations() -> list[schemathesis.APIOperation[Any, Any, Any, Any]]:
     ],
 )
 def test_no_request_gets_more_than_a_clean_refusal(
-    operation: schemathesis.APIOperation[Any, Any, Any, Any], mode: schemathesis.GenerationMode, service: Running
+    operation: schemathesis.APIOperation[Any, Any, Any, Any],
+    mode: schemathesis.GenerationMode,
+    service: Running,
+    video_id: str,
 ) -> None:
-    @given(case=operation.as_strategy(generation_mode=mode))
+    exists = st.booleans() if operation.label in OF_A_VIDEO else st.just(value=False)
+
+    @given(case=operation.as_strategy(generation_mode=mode), exists=exists)
     @settings(
         max_examples=EXAMPLES,
         deadline=None,
@@ -68,12 +93,14 @@ def test_no_request_gets_more_than_a_clean_refusal(
         database=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     )
-    def trial(case: schemathesis.Case[Any]) -> None:
+    def trial(case: schemathesis.Case[Any], *, exists: bool) -> None:
+        if exists:
+            case.path_parameters = {"video_id": video_id}
         if is_number((case.query or {}).get("timeout")):
             case.query["timeout"] = min(float(case.query["timeout"]), 0.05)
         response = case.call(base_url=service.url, timeout=LIMIT)
         assert response.status_code < 500, response.text
-        assert "Traceback" not in response.text
+        assert b"Traceback" not in response.content
         case.validate_response(
             response, checks=[status_code_conformance, content_type_conformance, response_schema_conformance]
         )

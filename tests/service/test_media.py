@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from reelbench.service.pipeline.media import Media
-from reelbench.service.pipeline.tasks import DocumentError
+from reelbench.service.pipeline.tasks import DocumentError, Shape
 from reelbench.service.provider_client.formats import MediaError
 from reelbench.service.settings import MIB, Settings
 from tests.service.shared_workers import own_media_processes
@@ -27,6 +27,7 @@ from tests.service.shared_workers import own_media_processes
 OPERATORS = b"0 0 m 9 9 l S\n" * 2_000_000
 NESTED = b"q " * 10_000_000
 BIT_OF_MEMORY = 128 * MIB
+SMALL = Shape(180, 320, 10, (5, 2), 30)
 pytestmark = pytest.mark.acceptance
 
 
@@ -70,7 +71,7 @@ async def test_a_decompression_bomb_is_a_document_error(paper: Path, tmp_path: P
     bomb.write_bytes(bombs[kind])
     before = psutil.Process().memory_info().rss
     async with media(media_memory=BIT_OF_MEMORY) as pool:
-        assert await pool.inspect(bomb, "application/pdf")
+        assert await pool.inspect(bomb, "application/pdf") == "pdf"
         with pytest.raises(DocumentError) as error:
             await pool.read(bomb, is_pdf=True)
         assert (error.value.code, error.value.message) == (
@@ -102,7 +103,7 @@ async def test_a_check_that_takes_too_long_rejects_the_document(text: Path) -> N
         with pytest.raises(DocumentError) as error:
             await pool.inspect(text, "text/plain")
         assert error.value.code == "invalid_document"
-        assert not await pool.inspect(text, "text/plain")
+        assert await pool.inspect(text, "text/plain") == "text"
 
 
 async def test_a_task_of_a_killed_process_is_repeated_by_another(text: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -130,12 +131,12 @@ async def test_composition_errors_and_time_outs(tmp_path: Path, files: Any, text
     wav.write_bytes(files.wav())
     async with media(compose_timeout=0.2) as pool:
         with pytest.raises(MediaError, match="a PNG image that is cut off"):
-            await pool.encode([(png, wav)], "720x1280", 4)
+            await pool.encode([(png, wav)], SMALL)
         with pytest.raises(RuntimeError, match="A worker failed: FileNotFoundError"):
-            await pool.encode([(tmp_path / "b.png", wav)], "720x1280", 4)
+            await pool.encode([(tmp_path / "b.png", wav)], SMALL)
         await stopped(pool, text)
         with pytest.raises(MediaError, match=r"^media that cannot be composed in 0\.2 s$"):
-            await pool.encode([(png, wav)], "720x1280", 4)
+            await pool.encode([(png, wav)], SMALL)
 
 
 async def test_cancellation_frees_the_process(text: Path) -> None:

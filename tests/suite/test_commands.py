@@ -77,6 +77,26 @@ def test_list_and_check_include_the_built_in_scenarios(capsys: pytest.CaptureFix
     assert (code, out.split()[:2]) == (0, ["valid:", str(len(names) + shaped_like_mlperf)])
 
 
+def test_check_reads_prompts_and_traces(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "p.txt").write_text("A kite\nA boat\n")
+    (tmp_path / "t.csv").write_text("\ufeffsize,at\n64x64,0\n,1\n,2\n")
+    (tmp_path / "t.jsonl").write_text('{"timestamp": 3}\n')
+    names = ("p.txt", "t.csv", "t.jsonl")
+    code, out, _ = said(capsys, "check", *(str(tmp_path / name) for name in names))
+    assert (code, out.splitlines()) == (
+        0,
+        ["valid: p.txt, 2 prompts", "valid: t.csv, 3 arrivals", "valid: t.jsonl, 1 arrival"],
+    )
+    (tmp_path / "t.csv").write_text("at\n2\n1\n")
+    code, _, err = said(capsys, "check", str(tmp_path / "t.csv"), str(tmp_path / "nix.csv"), str(tmp_path / "x.yaml"))
+    assert code == 2
+    assert err.splitlines() == [
+        "error: t.csv row 3: arrives 1 s before row 2; sort the rows by time",
+        "error: nix.csv is not there; name a text, JSONL or CSV file",
+        "error: x.yaml: cannot be read (No such file or directory); make it a readable file",
+    ]
+
+
 def test_list_runs_includes_unreadable_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("good", "bad"):
         (tmp_path / "runs" / name).mkdir(parents=True)

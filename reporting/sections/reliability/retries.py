@@ -162,6 +162,8 @@ def _limits(limits: Interval) -> str:
 def _rates(evidence: Evidence) -> Table | None:
     rows = []
     for fault in evidence.faults(*subjects.names(evidence.scenarios(Dimension.RELIABILITY))):
+        if fault.outside:
+            continue
         observed = None if fault.seen is None or fault.hit is None else proportion(fault.hit, fault.seen)
         inside = observed is not None and observed.lower <= fault.rate <= observed.upper
         rows.append(

@@ -90,7 +90,9 @@ def test_repetitions_are_reported_again_and_compared(measured_dir: Path, tmp_pat
 
 def test_the_name_of_a_document_is_text_in_the_report(measured_dir: Path, tmp_path: Path) -> None:
     other = copy(measured_dir, tmp_path / "other")
-    named = msgspec.structs.replace(read_run(other).document, name="a|<b>`c`.pdf", sha256="0" * 64)
+    document = read_run(other).document
+    assert document is not None
+    named = msgspec.structs.replace(document, name="a|<b>`c`.pdf", sha256="0" * 64)
     alter(other, lambda run: msgspec.structs.replace(run, document=named))
     assert compare(measured_dir, other, "--force").returncode in {0, 3}
     report = (measured_dir / "reports" / "comparison_report.md").read_text()

@@ -1,0 +1,75 @@
+"""Built-in prompts: around a document, or for text-to-video without one."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import random
+from pathlib import Path
+from typing import Final, Literal
+
+Builtin = Literal["document", "text_to_video"]
+
+TEXT_TO_VIDEO: Final = Path(__file__).parents[1] / "prompts" / "text_to_video.txt"
+"""Prompts for text-to-video, one a line; also an example of a prompts file."""
+
+_METHODS = (
+    "a controlled experiment on",
+    "a survey of",
+    "a formal model of",
+    "a field study of",
+    "a benchmark for",
+    "a replication of",
+    "a lower bound for",
+    "an open data set about",
+)
+_TOPICS = (
+    "attention in long documents",
+    "tail latency in queueing networks",
+    "protein folding",
+    "coral reef recovery",
+    "gravitational lensing",
+    "federated learning",
+    "soil carbon storage",
+    "lattice cryptography",
+    "speech synthesis",
+    "urban heat islands",
+    "glacier dynamics",
+    "graph neural networks",
+    "vaccine cold chains",
+    "type inference",
+    "battery ageing",
+    "reading comprehension",
+)
+_AUDIENCES = (
+    "first-year students",
+    "reviewers of a systems conference",
+    "a public lecture",
+    "high-school teachers",
+    "engineers new to the field",
+    "a grant committee",
+)
+_LOOKS = (
+    "hand-drawn diagrams",
+    "calm camera moves over charts",
+    "animated formulas",
+    "a split screen of data and narration",
+    "close shots of laboratory work",
+)
+
+
+def prompt(builtin: Builtin, place: str) -> str:
+    """Return the built-in prompt of a place in a plan, such as ``1:throughput:n01:0``; each place has its own."""
+    digest = hashlib.sha256(place.encode()).digest()
+    stream = random.Random(int.from_bytes(digest))
+    if builtin == "text_to_video":
+        return f"{stream.choice(text_to_video())}. Take {digest.hex()[:12]}."
+    method, topic, audience, look = (stream.choice(words) for words in (_METHODS, _TOPICS, _AUDIENCES, _LOOKS))
+    # The digest differs between seeds, the place between jobs.
+    return f"Explain {method} {topic} for {audience}, with {look}. Reference {digest.hex()[:8]}/{place}."
+
+
+@functools.cache
+def text_to_video() -> tuple[str, ...]:
+    """Return the built-in prompts for text-to-video."""
+    return tuple(TEXT_TO_VIDEO.read_text("utf-8").splitlines())

@@ -1,0 +1,85 @@
+"""The HTTP requests of a run in columns: a million jobs send several million requests."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple, Self
+
+from reelbench.loadgen.record.jobs import RequestRecord
+
+_NO_ANSWER: Final = -1
+
+
+class Request(NamedTuple):
+    """One measured request; the fields are those of `RequestRecord`."""
+
+    operation: str
+    sent: float
+    duration: float
+    status: int | None
+
+
+class _Columns:
+    """The requests of one operation in one case."""
+
+    __slots__ = ("durations", "sent", "statuses")
+
+    def __init__(self) -> None:
+        self.sent = array("d")
+        self.durations = array("d")
+        self.statuses = array("h")
+
+
+class Requests:
+    """The measured requests; warm-up is left out."""
+
+    def __init__(self) -> None:
+        self._columns: dict[tuple[str, str, str], _Columns] = {}
+
+    @classmethod
+    def of(cls, records: Iterable[RequestRecord]) -> Self:
+        """Return the columns of records, which are read once."""
+        found = cls()
+        columns = found._columns
+        for record in records:
+            if record.warmup:
+                continue
+            key = record.scenario, record.case, record.operation
+            one = columns.get(key) or columns.setdefault(key, _Columns())
+            one.sent.append(record.sent)
+            one.durations.append(record.duration)
+            one.statuses.append(_NO_ANSWER if record.status is None else record.status)
+        return found
+
+    def durations(self, scenario: str, operation: str) -> list[float]:
+        """Return the durations of an operation in a scenario, in seconds, in the order of the file."""
+        found: list[float] = []
+        for (name, _, kind), one in self._columns.items():
+            if (name, kind) == (scenario, operation):
+                found.extend(one.durations)
+        return found
+
+    def count(self, scenario: str, case: str) -> int:
+        """Return the number of requests of a case."""
+        return sum(len(one.sent) for _, one in self._case(scenario, case))
+
+    def of_case(self, scenario: str, case: str) -> list[Request]:
+        """Return the requests of a case, by operation."""
+        return [
+            Request(operation, sent, duration, None if status == _NO_ANSWER else status)
+            for operation, one in self._case(scenario, case)
+            for sent, duration, status in zip(one.sent, one.durations, one.statuses, strict=True)
+        ]
+
+    def statuses(self, scenario: str, operation: str, case: str | None = None) -> Counter[int | None]:
+        """Return how often an operation got each status in a scenario, or in one case of it; None: no answer."""
+        found: Counter[int | None] = Counter()
+        for (name, place, kind), one in self._columns.items():
+            if (name, kind) == (scenario, operation) and case in {None, place}:
+                found.update(None if status == _NO_ANSWER else status for status in one.statuses)
+        return found
+
+    def _case(self, scenario: str, case: str) -> Iterator[tuple[str, _Columns]]:
+        return ((kind, one) for (name, place, kind), one in self._columns.items() if (name, place) == (scenario, case))
