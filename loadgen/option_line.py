@@ -72,7 +72,7 @@ class Options:
     check_videos: Annotated[
         str | None,
         typer.Option(
-            help="Videos of a case that are decoded: a number, or all. Default: 20 of each case, by the seed."
+            help="Videos of a case that are decoded: a number, or all. Default: 25 of each case, by the seed."
         ),
     ] = None
     keep_videos: Annotated[

@@ -28,6 +28,8 @@ class Losses:
     unknown: int
     """Accepted jobs of which it is not known whether the server kept them: without a list, or removed by the server or
     given up by the client before the list was read."""
+    witnessed: int
+    """Those of them, in scenarios without a list that was read, whose end the client saw."""
     unread: tuple[str, ...]
     """Scenarios whose list was not read, with the reason."""
     unlisted: tuple[str, ...]
@@ -74,6 +76,7 @@ def losses(evidence: Evidence, *scenarios: str) -> Losses:
         unknown=sum(unknown for _, unknown in counts.values())
         + sum(partial.values())
         + sum(1 for job in accepted if not job.deleted and job.scenario in unlooked),
+        witnessed=sum(1 for job in accepted if not job.deleted and job.scenario in unlooked and _seen_to_end(job)),
         unread=tuple(f"{s.name} ({_why(s)})" for s in found if s not in read and s not in unlisted),
         unlisted=tuple(f"{s.name} ({_why(s, NO_LIST)})" for s in unlisted),
         duplicated=sum(1 for number in ids.values() if number > 1),
@@ -96,6 +99,10 @@ def excused(evidence: Evidence, scenario: str) -> int:
     A job that the client deleted is not one of them, as the list must not show it.
     """
     return sum(map(_excused, (job for job in evidence.jobs if job.scenario == scenario)))
+
+
+def _seen_to_end(job: JobRecord) -> bool:
+    return job.outcome in {Outcome.COMPLETED, Outcome.FAILED}
 
 
 def _excused(job: JobRecord) -> bool:

@@ -71,8 +71,11 @@ def _unoffered(evidence: Evidence, dimension: str) -> list[str]:
     found: dict[str, list[str]] = {}
     for m in evidence.measurements.measurements:
         sli, scenario = evidence.catalogue.get(m.sli), evidence.scenario(m.scenario)
-        judged = sli.objective is not None and evidence.judged_by(sli.objective) and sli.of(dimension)
-        if scenario and scenario.dimension == dimension and judged and not offered(evidence, sli, scenario):
+        objective = sli.objective
+        if scenario is None or objective is None or scenario.dimension != dimension or not sli.of(dimension):
+            continue
+        placed = not objective.scenarios or scenario.name in objective.scenarios
+        if placed and evidence.judged_by(objective) and not offered(evidence, sli, scenario):
             found.setdefault(f"{sli.title}: {m.no_data}", []).append(m.scenario)
     return [f"Not judged: {what} (in {text.listed(names)})." for what, names in found.items()]
 

@@ -29,7 +29,7 @@ def video(body: Any, asked: str = "", *, needs_id: bool = True) -> Any:
     ("word", "state"),
     [
         ("queued", "running"), ("IN_PROGRESS", "running"), ("generating", "running"), ("NOT_START", "running"),
-        ("cancelling", "running"), ("whatever", "running"), ("", "running"), (None, "running"), (True, "running"),
+        ("cancelling", "running"), ("warming_up", "running"), ("", "running"), (None, "running"), (True, "running"),
         ("completed", "completed"), ("SUCCESS", "completed"), ("Succeeded", "completed"), ("done", "completed"),
         ("Rendered", "completed"), ("ready", "completed"), ("failed", "failed"), ("FAILURE", "failed"),
         ("error", "failed"), ("timed-out", "failed"), ("OOM", "failed"), ("canceled", "cancelled"),

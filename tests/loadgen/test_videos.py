@@ -392,4 +392,4 @@ def test_a_wrong_number_of_checks_is_refused(tmp_path: Path, text: str) -> None:
 def test_all_files_or_none_can_be_checked(tmp_path: Path) -> None:
     given = {text: check_options(tmp_path / "run", "r1", Options(target="http://127.0.0.1:1", check_videos=text))
              for text in ("all", "0", "7", None)}  # fmt: skip
-    assert {text: settings.check_videos for text, settings in given.items()} == {"all": None, "0": 0, "7": 7, None: 20}
+    assert {text: settings.check_videos for text, settings in given.items()} == {"all": None, "0": 0, "7": 7, None: 25}

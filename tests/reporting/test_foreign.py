@@ -68,8 +68,9 @@ def test_without_a_list_losses_are_unknown_and_not_judged(tmp_path: Path) -> Non
     done, text = exported(made, tmp_path)
     assert claims_of_loss(text) == []
     assert ("jobs_lost", NORMAL) not in verdicts(done)
+    assert found.witnessed == 40
     assert "unknown without a complete list of jobs: normal_operation (the server has no complete list" in text
-    assert "Unknown, not lost: 40 accepted jobs" in text
+    assert "Unknown, and not counted as lost: 40 accepted jobs" in text
     assert re.search(r"\| lost +\| +- \| +- \|", text)
     assert counts(made)["store"] == ("40", None, "not available: the server has no complete list of jobs")
     assert text.split("## Appendix")[0].count("Accepted jobs lost") == 1
@@ -284,7 +285,7 @@ def test_a_list_that_shows_a_part_of_the_jobs_leaves_open_only_the_others(tmp_pa
     assert (found.lost, found.unknown, found.unlisted) == (None, 3, (f"{NORMAL} ({why})",))
     _, text = exported(made, tmp_path)
     assert claims_of_loss(text) == []
-    assert "Unknown, not lost: 3 accepted jobs" in text
+    assert "Unknown, and not counted as lost: 3 accepted jobs" in text
     assert counts(made)["store"] == ("40", None, f"not available: {why}")
 
 

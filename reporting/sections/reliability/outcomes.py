@@ -170,7 +170,8 @@ def cancellation(evidence: Evidence) -> Section:
     if tried.unasked:
         items.append(_unasked(tried))
     if left := leftovers(evidence):
-        kept = "; a server may keep the record of a cancelled job, so this is no violation" if evidence.foreign else ""
+        kept = "; a server may keep the record of a cancelled job, so this is no violation"
+        kept = kept if evidence.foreign and left.k else ""
         items.append(
             f"Still shown after the cancellation was answered: **{text.fraction(left)}** "
             f"(95 % CI {left.lower * 100:.1f} to {left.upper * 100:.1f} %, exact){kept}."

@@ -40,7 +40,6 @@ def integrity(evidence: Evidence) -> Section:
         how = f"{checked.files:,} files" if checked.files else f"{checked.decoded:,} files decoded"
         items.append(f"Integrity in `{scenario.name}`: {text.quoted(intact)}, exact interval; {how}.")
     items += _unknown(found)
-    items += _broken(evidence, names)
     violations = Table(columns, rows, columns[1:], _definitions(found))
     audits = any(s.audit is not None for s in evidence.scenarios(Dimension.RELIABILITY))
     tables = (_by_scenario(evidence, names), *([_audit(evidence)] if audits or not evidence.foreign else []))
@@ -62,24 +61,13 @@ def _unknown(found: Losses) -> list[str]:
     if found.unread:
         items.append(f"The list of videos was not read in {', '.join(found.unread)}: losses there are not known.")
     if found.unknown:
+        seen = f" The client saw {found.witnessed:,} of them end." if found.witnessed else ""
         items.append(
-            f"Unknown, not lost: {text.counted(found.unknown, 'accepted job')} that no list can show (the server has "
-            "no complete list or it was not read, the server removed the job, or the client gave it up)."
+            f"Unknown, and not counted as lost: {text.counted(found.unknown, 'accepted job')} that no list shows (the "
+            "server has no complete list or it was not read, the server removed the job, or the client gave it up)."
+            f"{seen}"
         )
     return items
-
-
-def _broken(evidence: Evidence, names: list[str]) -> list[str]:
-    """Return the first jobs whose file does not decode, with the reason and the trace."""
-    broken = [job for job in evidence.jobs if job.scenario in names and evidence.broken(job)]
-    shown = [
-        f"File of job {job.index} of {place_name(job.scenario, job.case)}: {literal(video.wrong[0].found)}, "
-        f"{text.size(video.bytes)}, trace `{job.trace_id}`."
-        for job in broken[:EXAMPLES]
-        if (video := evidence.video(job)) is not None
-    ]
-    rest = len(broken) - len(shown)
-    return [*shown, *([f"{rest:,} more files do not decode; `videos.jsonl` has all."] if rest else [])]
 
 
 def _violations(found: Losses) -> tuple[tuple[str, Proportion | None], ...]:
@@ -136,8 +124,6 @@ def _audit(evidence: Evidence) -> Table:
     return Table(columns, tuple(rows), columns[1:5], caption)
 
 
-EXAMPLES = 5
-"""Broken files that are listed one by one."""
 REASONS = ("store_unavailable", "storage_unavailable", "queue_full", "service_shutdown")
 
 

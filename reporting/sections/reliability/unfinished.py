@@ -13,9 +13,6 @@ from reelbench.reporting.document.text import literal
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
 
-_OWN_WORDS = frozenset({"completed", "failed", "queued", "in_progress"})
-"""Words of the API itself, which the outcome already says."""
-
 
 def blocks(evidence: Evidence) -> list[Block]:
     """Return the sentences that apply to a run, and the server's own words where they say more than the outcomes."""
@@ -63,13 +60,13 @@ def _words(evidence: Evidence) -> Table | None:
         (scenario.name, job.outcome, job.reported)
         for scenario in evidence.scenarios(Dimension.RELIABILITY)
         for job in evidence.scenario_jobs(scenario.name)
-        if job.reported is not None
+        if job.reported not in {None, job.outcome} and job.outcome is not Outcome.CANCELLED
     )
-    if all(word in _OWN_WORDS for _, _, word in counts):
+    if not counts:
         return None
     columns = ("Scenario", "Outcome", "Last word of the server", "Jobs")
     rows = tuple(
         (scenario, outcome.value, literal(word), text.count(number))
         for (scenario, outcome, word), number in sorted(counts.items())
     )
-    return Table(columns, rows, ("Jobs",), "How the client understood the server's words for the state of a job.")
+    return Table(columns, rows, ("Jobs",), "Where the server's word for the state of a job is not that of the outcome.")
