@@ -14,7 +14,7 @@ from reelbench.loadgen.target.files import files_of
 from reelbench.loadgen.target.server_times import MIB, Instants, instant, times_of
 from reelbench.loadgen.target.states import DELETING, State, Words, plain
 
-MAX_ID: Final = 256
+MAX_ID: Final = 1024
 """Most characters of an id: it becomes part of paths and records."""
 _MAX_WORD: Final = 64
 _IDS: Final = ("id", "video_id", "task_id", "job_id", "generation_id", "prediction_id")

@@ -25,6 +25,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--time-scale", type=float, default=load.time_scale, help="factor on the generation time")
     parser.add_argument("--slots", type=int, default=load.slots, help="jobs generated at the same time")
     parser.add_argument("--fail-every", type=int, default=load.fail_every, metavar="N")
+    parser.add_argument("--lose-every", type=int, default=load.lose_every, metavar="N")
     parser.add_argument("--bad-file", choices=BAD_FILES)
     parser.add_argument("--bad-every", type=int, default=load.bad_every, metavar="N")
     parser.add_argument("--forget-after", type=float, metavar="SECONDS", help="the server removes ended jobs")
@@ -43,6 +44,7 @@ def main() -> None:
         time_scale=options.time_scale,
         slots=options.slots,
         fail_every=options.fail_every,
+        lose_every=options.lose_every,
         bad_file=options.bad_file,
         bad_every=options.bad_every,
         forget_after=options.forget_after,

@@ -67,7 +67,7 @@ def figures(truth: Truth, load: Load) -> Figures:
     """Return the figures of now."""
     now = truth.clock.now()
     over = [job for job in truth.jobs if job.end in {"completed", "failed"}]
-    running = sum(job.started is not None and job.end is None for job in truth.jobs)
+    running = sum(job.running for job in truth.jobs)
     busy = truth.busy_seconds(now)
     creates = [seen for seen in truth.requests if seen.method == "POST"]
     share = running / load.slots
@@ -75,7 +75,7 @@ def figures(truth: Truth, load: Load) -> Figures:
         at=now,
         process_started=truth.started,
         running=running,
-        waiting=sum(job.started is None and job.end is None for job in truth.jobs),
+        waiting=sum(job.waiting for job in truth.jobs),
         completed=sum(job.end == "completed" for job in over),
         failed=sum(job.end == "failed" for job in over),
         cancelled=truth.cancelled,

@@ -23,6 +23,8 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     """Jobs generated at the same time; the others wait in their order."""
     fail_every: int = 0
     """Every n-th accepted job fails; 0: none."""
+    lose_every: int = 0
+    """The server loses every n-th accepted job halfway; 0: none."""
     bad_file: BadFile | None = None
     bad_every: int = 1
     """With `bad_file`: every n-th job has the bad file."""
@@ -84,6 +86,11 @@ class Generation:
         async with self._slots:
             job.started = self._truth.clock.now()
             seconds = self.load.generation_seconds(job.steps)
+            if self.load.lose_every and job.number % self.load.lose_every == 0:
+                await asyncio.sleep(seconds / 2)
+                job.lost = self._truth.clock.now()
+                self._over[job.id].set()
+                return
             bad = self.load.bad_file if job.number % self.load.bad_every == 0 else None
             made = asyncio.to_thread(file, job.clip, bad)
             self._files[job.id], _ = await asyncio.gather(made, asyncio.sleep(seconds))

@@ -23,7 +23,7 @@ def new_id(manner: Manner, model: str) -> str:
     token = secrets.token_hex(12)
     match manner.ids:
         case "video":
-            return f"video_{token}"
+            return f"video_{token}{secrets.token_hex(12)}"  # 48 digits, as OpenAI's
         case "bare":
             return token
         case "job":
@@ -31,8 +31,10 @@ def new_id(manner: Manner, model: str) -> str:
         case "task":
             return f"task_{token}"
         case "litellm":
-            inner = f"litellm:custom_llm_provider:openai;model_id:{model};video_id:video_{token};deployment_id:{token}"
-            inner += "0" * ((1 - len(inner)) % 3)  # so the identifier ends with ==
+            # The proxy packs its own routing and the identifier of its backend: more than 256 characters.
+            inner = f"litellm:custom_llm_provider:openai;model_id:{model};video_id:video_{token * 2}"
+            inner += f";deployment_id:{secrets.token_hex(32)}"
+            inner += "0" * ((1 - len(inner)) % 3)  # ends with ==
             return f"video_{base64.b64encode(inner.encode()).decode()}"
 
 

@@ -88,6 +88,16 @@ async def test_a_server_that_forgets_ended_jobs() -> None:
         assert (fake.fake.truth.forgotten, fake.fake.truth.deleted) == (1, 0)
 
 
+async def test_a_server_that_loses_jobs() -> None:
+    async with client(manner("fastvideo"), Load(seconds=0.1, lose_every=2)) as fake:
+        kept, gone = [(await fake.create())[2]["id"] for _ in range(2)]
+        await fake.ended(kept)
+        await fake.fake.generation.until_over(fake.fake.truth.jobs[1])
+        assert (await fake.ask("GET", f"/{gone}"))[0] == 404
+        assert [video["id"] for video in (await fake.ask("GET", ""))[2]["data"]] == [kept]
+        assert (fake.fake.truth.lost, fake.fake.truth.ends) == (1, {"completed": 1})
+
+
 @pytest.mark.parametrize("bad", BAD_FILES)
 async def test_a_bad_file_is_bad(bad: Any) -> None:
     spec = ClipSpec(64, 48, 16, 8)

@@ -44,14 +44,26 @@ class Job(msgspec.Struct, kw_only=True):
     deleted: float | None = None
     """When a client deleted it."""
     forgotten: float | None = None
-    """When the server removed it by itself."""
+    """When the server removed it by itself, after its end."""
+    lost: float | None = None
+    """When the server lost it, before its end."""
     polls: int = 0
     content_requests: int = 0
 
     @property
+    def running(self) -> bool:
+        """Whether a slot generates it."""
+        return self.started is not None and self.end is None and self.lost is None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it waits for a slot."""
+        return self.started is None and self.end is None and self.lost is None
+
+    @property
     def there(self) -> bool:
         """Whether the server still knows the job."""
-        return self.deleted is None and self.forgotten is None
+        return self.deleted is None and self.forgotten is None and self.lost is None
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +118,11 @@ class Truth:
         """Jobs that the server removed by itself."""
         return sum(job.forgotten is not None for job in self.jobs)
 
+    @property
+    def lost(self) -> int:
+        """Accepted jobs that the server lost before their end."""
+        return sum(job.lost is not None for job in self.jobs)
+
     def count(self, operation: str, status: int | None = None) -> int:
         """Return the requests of an operation such as ``GET /v1/videos/{id}``, all or with a status."""
         return sum(
@@ -118,7 +135,7 @@ class Truth:
 
     def busy_seconds(self, now: float) -> float:
         """Return the seconds that slots have generated, summed over slots."""
-        return sum((job.ended or now) - job.started for job in self.jobs if job.started is not None)
+        return sum((job.ended or job.lost or now) - job.started for job in self.jobs if job.started is not None)
 
     def summary(self) -> dict[str, object]:
         """Return counts and jobs as data, for `GET /truth`."""
@@ -133,8 +150,9 @@ class Truth:
             "deleted": self.deleted,
             "cancelled": self.cancelled,
             "forgotten": self.forgotten,
-            "running": sum(job.started is not None and job.end is None for job in self.jobs),
-            "waiting": sum(job.started is None and job.end is None for job in self.jobs),
+            "lost": self.lost,
+            "running": sum(job.running for job in self.jobs),
+            "waiting": sum(job.waiting for job in self.jobs),
             "busy_seconds": self.busy_seconds(self.clock.now()),
             "requests": {operation: {str(k): n for k, n in counts.items()} for operation, counts in requests.items()},
             "authorization_by_host": {host: dict(counts) for host, counts in hosts.items()},

@@ -1,0 +1,143 @@
+"""The load generator against servers of every manner: outcomes, counts and losses agree with what the server knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reelbench.exit_code import ExitCode
+from reelbench.loadgen.record.jobs import Outcome
+from tests.fakes.clip import ClipSpec
+from tests.fakes.generation import Load
+from tests.fakes.manners import SERVERS, SWITCHES, manner
+from tests.fakes.server import Fake
+from tests.fakes.serving import serving
+from tests.loadgen.target_runs import JOBS, TargetRun, assert_agreement, run_against, scenario
+
+LISTS = {"openai", "vllm_omni", "sglang", "tensorrt_llm", "fastvideo"}
+CANCELS = {"openai", "sglang", "tensorrt_llm", "fastvideo"}
+
+NO_LIST = ("list-absent", "list-500", "list-needs-provider")
+OF_RUNS = (
+    *NO_LIST,
+    "list-no-has-more",
+    "list-everything",
+    "content-redirect",
+    "content-url-elsewhere",
+    "content-base64",
+    "content-202",
+    "retrieve-404-first",
+    "unknown-html",
+    "unknown-403",
+    "poll-429",
+    "create-429",
+    "create-blocks",
+    "error-text",
+    "dates-text",
+    "fails-expired",
+    "ends-succeeded",
+)
+"""Switches that a whole run must survive; what one job makes of each switch is tested apart from this."""
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-fake-0123456789")
+
+
+async def measured(
+    fake: Fake, tmp_path: Path, *, preset: str | None = None, time_limit: float | None = None, **changes: Any
+) -> TargetRun:
+    """Run the small scenario, with changes, against a fake."""
+    async with serving(fake):
+        return await run_against(
+            fake.origin,
+            tmp_path,
+            scenario(**changes),
+            preset=preset,
+            model=fake.model,
+            time_limit=time_limit,
+            poll_interval=0.25 if fake.manner.polls_per_second else 0.05,
+        )
+
+
+@pytest.mark.parametrize("fail_every", [0, 5])
+@pytest.mark.parametrize("server", SERVERS)
+async def test_a_server_is_measured_with_its_preset(server: str, fail_every: int, tmp_path: Path) -> None:
+    fake = Fake(manner(server), Load(seconds=0.1, fail_every=fail_every))
+    run = await measured(fake, tmp_path, preset=server)
+    assert_agreement(run, fake)
+    failed = JOBS // fail_every if fail_every else 0
+    assert run.outcomes == {"completed": JOBS - failed} | ({"failed": failed} if failed else {})
+    assert run.lost() == (0 if server in LISTS else None)
+    assert {(job.clip, job.model) for job in fake.truth.jobs} == {(ClipSpec(64, 48, 64, 16), fake.model)}
+    keys = {f"Bearer {fake.key}"}
+    assert fake.truth.keys(fake.origin.removeprefix("http://")) == keys
+    assert sum(job.throttled for job in run.jobs) == sum(seen.status == 429 for seen in fake.truth.requests)
+
+
+@pytest.mark.parametrize("switch", OF_RUNS)
+async def test_a_single_manner_is_found_out_without_a_preset(switch: str, tmp_path: Path) -> None:
+    made = manner("fastvideo", [switch])
+    fake = Fake(made, Load(seconds=0.1, fail_every=5))
+    run = await measured(fake, tmp_path)
+    assert_agreement(run, fake)
+    assert run.outcomes == {"completed": 8, "failed": 2}
+    assert run.lost() == (None if switch in NO_LIST else 0)
+    assert sum(job.throttled for job in run.jobs) == sum(seen.status == 429 for seen in fake.truth.requests)
+    assert {job.reported for job in run.jobs if job.outcome is Outcome.FAILED} == {made.words.failed}
+    if made.files_elsewhere:
+        assert fake.truth.keys(fake.elsewhere.removeprefix("http://")) == {""}
+
+
+async def test_a_base_url_may_have_a_path_and_the_version(tmp_path: Path) -> None:
+    for number, ending in enumerate(("/team/video", "/team/video/", "/team/video/v1", "/team/video/v1/")):
+        fake = Fake(manner("fastvideo", ["below-a-path"]), Load(seconds=0.05))
+        async with serving(fake):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            assert_agreement(await run_against(fake.origin + ending, folder), fake)
+
+
+@pytest.mark.parametrize("switch", [name for name in SWITCHES if name.startswith("delete-")])
+async def test_deletions_are_counted_as_the_server_made_them(switch: str, tmp_path: Path) -> None:
+    fake = Fake(manner("fastvideo", [switch]), Load(seconds=0.1))
+    run = await measured(fake, tmp_path, steps=["create", "wait", "content", "delete"])
+    assert_agreement(run, fake)
+    assert sum(job.deleted for job in run.jobs) == fake.truth.deleted
+    kept = switch in {"delete-409-always", "delete-absent"}
+    assert fake.truth.deleted == (0 if kept else JOBS)
+    assert run.lost() == (0 if kept else None), "without a job left, no list is needed"
+
+
+@pytest.mark.parametrize("server", [name for name, made in SERVERS.items() if not made.synchronous])
+async def test_a_job_given_up_is_cancelled_where_that_is_possible(server: str, tmp_path: Path) -> None:
+    fake = Fake(manner(server), Load(seconds=60))
+    run = await measured(fake, tmp_path, preset=server, jobs=3, time_limit=0.5)
+    assert run.code == ExitCode.PASS, run.messages
+    assert run.outcomes == {"timeout": 3}
+    given_up = [job.given_up for job in run.jobs]
+    assert given_up.count("cancelled") == fake.truth.cancelled
+    assert fake.truth.cancelled == (3 if server in CANCELS else 0)
+    assert not run.lost()
+
+
+async def test_a_server_that_forgets_ended_jobs_has_not_lost_them(tmp_path: Path) -> None:
+    fake = Fake(manner("fastvideo"), Load(seconds=0.1, forget_after=0.4))
+    run = await measured(fake, tmp_path)
+    assert_agreement(run, fake)
+    assert fake.truth.forgotten > 0
+    assert run.lost() in {0, None}
+
+
+async def test_jobs_that_a_server_lost_are_errors_and_make_the_loss_unknown(tmp_path: Path) -> None:
+    fake = Fake(manner("fastvideo"), Load(seconds=0.1, lose_every=5))
+    run = await measured(fake, tmp_path)
+    assert (run.code, fake.truth.lost) == (ExitCode.PASS, 2)
+    assert run.outcomes == {"completed": JOBS - 2, "error": 2}
+    assert {(job.error, job.reported) for job in run.jobs if job.outcome is Outcome.ERROR} == {
+        ("HTTP 404: video not found", "in_progress")
+    }
+    assert run.lost() is None
