@@ -164,6 +164,8 @@ class Steps:
                 return reply
             if not self._sent_again(state, reply):
                 refused = reply.status is not None and (400 <= reply.status < 500 or reply.status == 503)  # noqa: PLR2004 - HTTP's own classes
+                if refused and not self.target.ours and "model" in (reply.error or "").lower():
+                    raise EndedError(Outcome.REJECTED, f"{reply.error} (--model names the model)")
                 _fail(reply, Outcome.REJECTED if refused else Outcome.ERROR)
             await self._pause(state, reply)
 

@@ -91,7 +91,8 @@ def _stages(layers: Sequence[dict[str, Any]]) -> dict[str, float]:
     stages: dict[str, float] = {}
     for layer in layers:
         places = [(layer[key], False) for key in _STAGES if isinstance(layer.get(key), dict)]
-        places += [(layer[key], True) for key in _SUMS if isinstance(layer.get(key), dict)]
+        # Not usage, whose seconds are those of the video.
+        places += [(layer["metrics"], True)] if isinstance(layer.get("metrics"), dict) else []
         for place, mixed in places:
             for name, value in list(place.items())[:_MOST]:
                 seconds = _amount(value)

@@ -44,8 +44,8 @@ FOUND: Final = TargetFile(
     create=Create(reference=("document", "image", "video")),
 )
 """A target of which nothing is said: its manners are found out."""
-_KEY: Final = re.compile(r"authenticat|api[ _-]?key|unauthori[sz]ed", re.IGNORECASE)
-"""Words about a key: some gateways answer 400 to a wrong one."""
+_KEY: Final = re.compile(r"authenticat|api[ _-]?key|unauthori[sz]ed|no connected db", re.IGNORECASE)
+"""Words about a key: some gateways answer 400 to a wrong one, LiteLLM without a database with the last of these."""
 _MISSING: Final = frozenset({HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
 """Statuses that say for themselves that there is no such operation."""
 _MANIFEST: Final = msgspec.json.Decoder(Manifest)

@@ -68,6 +68,10 @@ RUBBISH: list[tuple[bytes | None, str]] = [
         http(b'{"error":"Authentication Error"}', "400 Bad"),
         "asks for a key (HTTP 400: Authentication Error) and none was sent; ",
     ),
+    (
+        http(b'{"error":{"message":"No connected db."}}', "400 Bad"),
+        "asks for a key (HTTP 400: No connected db.) and none ",
+    ),
     (http(b"x", head="Content-Encoding: gzip\r\n"), f"{NO_API}HTTP 200, but no VideoList object: "),
     (b"SSH-2.0-rubbish\r\n", "gives no HTTP answer (not HTTP: "),
     (b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf", "gives no HTTP answer (ClientPayloadError: "),

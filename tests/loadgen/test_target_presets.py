@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +21,9 @@ from tests.fakes.manners import SERVERS, SWITCHES, manner
 from tests.fakes.server import KEY, MODEL, Fake
 from tests.fakes.serving import serving
 from tests.fakes.shapes import REASON
+from tests.loadgen.certificates import authority, certificate
 from tests.loadgen.harness import Bench, bench, case, scenario
+from tests.loadgen.raw_server import Asked, Peer, raw
 
 QUICK = Load(seconds=0.05, fail_every=3)
 FAILURES = {"fails-cancelled": "cancelled", "fails-expired": "expired", "fails-deleted": "deleted"}
@@ -31,13 +35,14 @@ def key_for(fake: Fake) -> Credentials:
 
 
 def spec(**changes: Any) -> Any:
-    return scenario(
-        steps=["create", "wait", "content", "delete"],
-        encoding="multipart",
-        poll_interval=0.02,
-        cases=[case(iterations=3)],
-        **changes,
-    )
+    values: dict[str, Any] = {
+        "steps": ["create", "wait", "content", "delete"],
+        "encoding": "multipart",
+        "poll_interval": 0.02,
+        "time_limit": 60,  # the first clip of a size is encoded, which takes seconds on a busy machine
+        "cases": [case(iterations=3)],
+    }
+    return scenario(**values | changes)
 
 
 @asynccontextmanager
@@ -187,7 +192,7 @@ async def test_a_job_that_is_given_up_is_cancelled_where_that_is_possible(
 async def test_what_a_list_lacks_is_unknown_where_the_server_forgets() -> None:
     fake = Fake(manner("openai"), Load(seconds=0.01, forget_after=0.05))
     async with driving(fake, "openai") as b:
-        job = await b.run(scenario(poll_interval=0.01))
+        job = await b.run(spec(steps=["create", "wait", "content"]))
         await asyncio.sleep(0.2)
         assert job.job_id is not None
         count = await count_store(b.target, {job.job_id}, 0.0)
@@ -199,7 +204,7 @@ async def test_a_list_without_has_more_is_read_to_its_end() -> None:
     for switch in ("list-no-has-more", "list-oldest-first", "list-everything"):
         fake = Fake(manner("openai", [switch]), Load(seconds=0.01))
         async with driving(fake, "openai") as b:
-            jobs = await asyncio.gather(*(b.run(scenario(poll_interval=0.05)) for _ in range(130)))
+            jobs = await asyncio.gather(*(b.run(spec(steps=["create", "wait", "content"])) for _ in range(130)))
             left = {job.job_id for job in jobs if job.job_id is not None}
             count = await count_store(b.target, left, 0.0)
         assert (count.found, count.offered, count.error) == (130, True, None), switch
@@ -218,3 +223,33 @@ async def test_a_cancelled_job_leaves_nothing_running() -> None:
     async with driving(fake, "litellm") as b:
         job = await b.run(cancelling)
     assert (job.outcome, job.error) == (Outcome.ERROR, "the server cannot cancel jobs")
+
+
+@pytest.mark.parametrize(("status", "asked"), [(308, 1), (307, 5)])
+async def test_a_move_from_http_to_https_is_followed_with_the_key(tmp_path: Path, status: int, asked: int) -> None:
+    ca = authority(tmp_path)
+    chain, key = certificate(tmp_path, "server")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(chain, key)
+    fake = Fake(manner("openai"), Load(seconds=0.05))
+    async with serving(fake, tls=context):
+
+        async def move(peer: Peer, request: Asked) -> None:
+            place = f"{fake.origin}{request.line.split()[1]}"
+            await peer.say(f"HTTP/1.1 {status} Moved\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n".encode())
+
+        async with raw(move) as front:
+            credentials = Credentials(origin=front.url, headers={"Authorization": f"Bearer {KEY}"}, ca_file=ca)
+            async with bench(front.url, server=load_preset("openai"), credentials=credentials) as b:
+                jobs = [await b.run(spec(poll_interval=0.2, steps=["create", "wait", "content"])) for _ in range(2)]
+    assert [job.outcome for job in jobs] == [Outcome.COMPLETED] * 2
+    assert len(front.asked) == asked if status == 308 else len(front.asked) >= asked
+    assert {made.authorization for made in fake.truth.requests} == {f"Bearer {KEY}"}
+
+
+async def test_a_wrong_model_is_answered_in_the_words_of_the_server() -> None:
+    fake = Fake(manner("vllm_omni"), QUICK)
+    async with serving(fake), bench(fake.base, server=load_preset("vllm_omni"), model="sora-9") as b:
+        job = await b.run(spec())
+    assert job.outcome is Outcome.REJECTED
+    assert job.error == "HTTP 404: the model 'sora-9' does not exist (--model names the model)"

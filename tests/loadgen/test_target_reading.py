@@ -140,6 +140,7 @@ def test_dates_and_the_work_of_the_server_are_read() -> None:
     body = {"id": "v", "status": "completed", "inference_time_s": 12.5, "peak_memory_mb": 2}
     dates = {"created": "2026-11-28T09:00:00Z", "started_at": 1795856401000, "completed_at": "1795856414"}
     more = {"metrics": {"denoise_ms": 1500, "tokens": 9}, "stage_durations": {"vae": 0.5}}
+    more["usage"] = {"duration_seconds": 4.0}
     assert video(body | dates | more).times == ServerTimes(
         created=1795856400.0,
         started=1795856401.0,
