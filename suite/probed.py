@@ -161,7 +161,12 @@ def _fitting(found: Found, scenarios: Sequence[Scenario]) -> tuple[list[Scenario
                 scenario.name
             )
     table = [(", ".join(names), why) for why, names in reasons.items()]
-    if found.preset != OURS and not found.sets:
+    if found.preset == OURS:
+        needed = (
+            "only where the service has SERVICE_FAULTS=true and SERVICE_ADMIN=true, and its mock providers are known"
+        )
+        table.append(("scenarios with faults or switches", needed))
+    elif not found.sets:
         table.append(("resources report", "no data on memory, CPU and GPU: the server has no metrics that are known"))
     return possible, table
 
