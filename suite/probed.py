@@ -15,12 +15,15 @@ from reelbench.loadgen.plan.arrivals import expected_jobs
 from reelbench.loadgen.plan.scenario import PROFILES, Case, Profile, Scenario
 from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.record.jobs import ServerTimes
+from reelbench.loadgen.target.error_text import one_line
 from reelbench.loadgen.target.identify import Looks
 from reelbench.loadgen.target.probe import Facts
 from reelbench.loadgen.target.target_file import Access, Metrics, Pace, TargetFile
 from reelbench.loadgen.videos.decoder import Decoded
 from reelbench.reporting.catalogue.server_metrics import sets_of
 
+SHOWN: Final = 5
+"""Models that are printed."""
 OURS: Final = "reelbench"
 SHORTEST_POLL, LONGEST_POLL = 0.1, 2.0
 """Seconds between two polls of a job in a written target file."""
@@ -81,11 +84,12 @@ def _identity(found: Found, url: str) -> Table:
     ]
     version = looks.version.mapping.get("version")
     if isinstance(version, str | int | float):
-        table.append(("version", f"{version}"[:80]))
+        table.append(("version", one_line(str(version), 80)))
     if "server" in looks.listed.headers:
-        table.append(("web server", looks.listed.headers["server"][:80]))
+        table.append(("web server", one_line(looks.listed.headers["server"], 80)))
     if names := looks.model_names:
-        table.append(("models", ", ".join(name[:80] for name in names[:5]) + (", ..." if len(names) > 5 else "")))  # noqa: PLR2004 - a line
+        more = ", ..." if len(names) > SHOWN else ""
+        table.append(("models", ", ".join(one_line(name, 80) for name in names[:SHOWN]) + more))
     return table
 
 
@@ -157,7 +161,12 @@ def _fitting(found: Found, scenarios: Sequence[Scenario]) -> tuple[list[Scenario
                 scenario.name
             )
     table = [(", ".join(names), why) for why, names in reasons.items()]
-    if found.preset != OURS and not found.sets:
+    if found.preset == OURS:
+        needed = (
+            "only where the service has SERVICE_FAULTS=true and SERVICE_ADMIN=true, and its mock providers are known"
+        )
+        table.append(("scenarios with faults or switches", needed))
+    elif not found.sets:
         table.append(("resources report", "no data on memory, CPU and GPU: the server has no metrics that are known"))
     return possible, table
 

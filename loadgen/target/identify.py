@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from reelbench.loadgen.http.credentials import Credentials
+from reelbench.loadgen.target.error_text import one_line
 from reelbench.loadgen.target.look import Look, Looker
 
 NO_JOB: Final = "reelbench-check"
@@ -206,7 +207,7 @@ def _by_description(looks: Looks) -> Iterator[Sign]:
     title = str(info.get("title", "")) if isinstance(info, dict) else ""
     for word, preset in _TITLES.items():
         if word in title.lower():
-            yield Sign(preset, 4, f"its OpenAPI description is titled {title[:60]!r}")
+            yield Sign(preset, 4, f"its OpenAPI description is titled {one_line(title, 60)!r}")
 
 
 def _by_errors(looks: Looks) -> Iterator[Sign]:

@@ -1,9 +1,8 @@
-"""Looks at a server: single requests that find out what is there, with their whole answers in bounded size."""
+"""Looks at a server: single requests that find out what is there, with their answers in bounded size."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -15,14 +14,13 @@ import msgspec
 
 from reelbench.loadgen.http.aiohttp import error_line, open_session
 from reelbench.loadgen.http.credentials import Credentials
+from reelbench.loadgen.target.error_text import one_line
 
 LOOK_SECONDS: Final = 10.0
 _MOST: Final = 2 * 1024 * 1024
-"""Bytes of an answer that are kept; the rest is counted."""
+"""Bytes of an answer that are read."""
 _HOPS: Final = 5
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_CHANGED: Final = frozenset({301, 302, 303})
-"""Redirects that are followed with GET."""
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -35,13 +33,9 @@ class Look(msgspec.Struct, frozen=True):
     """By names in lower case."""
     body: bytes = b""
     """At most its first 2 MiB."""
-    size: int = 0
-    sha256: str = ""
     error: str = ""
     """Why there is no answer, in one line."""
     seconds: float = 0.0
-    elsewhere: str = ""
-    """Host of another server to which a redirect led."""
 
     @property
     def json(self) -> Any:
@@ -84,66 +78,49 @@ class Looker:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
-    async def get(self, path: str, *, seconds: float = LOOK_SECONDS) -> Look:
-        """GET a path below the base URL, or an absolute URL."""
-        return await self.ask("GET", path, seconds=seconds)
-
-    async def ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        json: Mapping[str, Any] | None = None,
-        form: Mapping[str, str] | None = None,
-        seconds: float = LOOK_SECONDS,
-    ) -> Look:
-        """Send a request and follow its redirects; secrets go to the server of the base URL only."""
-        url = path if path.startswith(("http://", "https://")) else self.url + path
+    async def get(self, path: str) -> Look:
+        """GET a path below the base URL; redirects are followed on the same server, or to it by https."""
+        url = self.url + path
         started = time.monotonic()
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(LOOK_SECONDS):
                 for _ in range(_HOPS):
-                    look, location = await self._once(method, url, json, form)
-                    if location is None:
+                    look, location = await self._once(url)
+                    following = urljoin(url, location) if location is not None else url
+                    if location is None or not _same_server(url, following):
                         break
-                    if look.status in _CHANGED:
-                        method, json, form = "GET", None, None
-                    url = urljoin(url, location)
+                    url = following
         except TimeoutError:
-            look = Look(None, error=f"time-out after {seconds:g} s")
+            look = Look(None, error=f"time-out after {LOOK_SECONDS:g} s")
         except (aiohttp.ClientError, OSError, ValueError) as problem:
             look = Look(None, error=self.credentials.clean(error_line(problem)))
-        away = "" if self.credentials.belongs_to(url) or not self.credentials.origin else urlsplit(url).hostname or ""
-        return msgspec.structs.replace(look, seconds=time.monotonic() - started, elsewhere=away)
+        return msgspec.structs.replace(look, seconds=time.monotonic() - started)
 
-    async def _once(
-        self, method: str, url: str, json: Mapping[str, Any] | None, form: Mapping[str, str] | None
-    ) -> tuple[Look, str | None]:
-        data = None
-        if form is not None:
-            data = aiohttp.FormData(default_to_multipart=True)
-            for name, value in form.items():
-                data.add_field(name, value)
+    async def _once(self, url: str) -> tuple[Look, str | None]:
         session = await self._session(url)
-        async with session.request(method, url, json=json, data=data, allow_redirects=False) as response:
+        async with session.get(url, allow_redirects=False) as response:
             location = response.headers.get("Location") if response.status in _REDIRECTS else None
-            digest, size, kept = hashlib.sha256(), 0, bytearray()
+            body = bytearray()
             async for chunk in response.content.iter_any():
-                digest.update(chunk)
-                size += len(chunk)
-                kept += chunk[: max(0, _MOST - len(kept))]
-            headers = {name.lower(): value for name, value in response.headers.items()}
-            look = Look(
-                response.status, response.content_type, headers, bytes(kept), size, digest.hexdigest(), seconds=0.0
-            )
-            return look, location
+                body += chunk
+                if len(body) > _MOST:
+                    break
+            headers = {name.lower(): one_line(value) for name, value in response.headers.items()}
+            kept = self.credentials.clean(body[:_MOST].decode("latin-1")).encode("latin-1")
+            return Look(response.status, response.content_type, headers, kept), location
 
     async def _session(self, url: str) -> aiohttp.ClientSession:
         parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"}:
-            raise ValueError(f"a redirect leads to {parts.scheme or 'no'} address")
         place = (parts.scheme, parts.netloc)
         if place not in self._sessions:
             opened = open_session(url, self.credentials.on(url), 4)
             self._sessions[place] = await self._stack.enter_async_context(opened)
         return self._sessions[place]
+
+
+def _same_server(url: str, following: str) -> bool:
+    """Return whether a redirect stays at the server: the same scheme, host and port, or https on the same host."""
+    try:
+        return Credentials(origin=url).belongs_to(following)
+    except ValueError:
+        return False

@@ -77,7 +77,6 @@ class Target:
             connections: size of the pool; must cover all jobs in flight, else requests wait for a connection.
             clock: source of all timestamps.
             tracer: creates the CLIENT spans.
-            credentials: what the target gets with each request.
             server: how to speak to the target; None: its manners are found out.
             model: model that every job names; None: that of the target file, if it has one.
             credentials: what the target gets with each request.

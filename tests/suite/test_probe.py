@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -16,17 +16,21 @@ import pytest
 from aiohttp import web
 
 from reelbench.loadgen.http.credentials import Credentials
+from reelbench.loadgen.option_line import Options
+from reelbench.loadgen.options import check_options
 from reelbench.loadgen.target.access import root_url
 from reelbench.loadgen.target.identify import best, look_around, signs
 from reelbench.loadgen.target.look import Looker
 from reelbench.loadgen.target.target_file import TargetFile, load_target_file
 from reelbench.suite.commands.command_line import call
 from reelbench.suite.commands.probe import main
+from reelbench.suite.commands.run import _identified
 from tests.fakes.generation import Load
 from tests.fakes.manner import Manner
 from tests.fakes.manners import SERVERS, manner
 from tests.fakes.server import KEY, MODEL, Fake
 from tests.fakes.serving import serving
+from tests.loadgen.raw_server import Asked, Peer, raw
 
 SMALL = ("--size", "320x192", "--seconds", "1")
 
@@ -129,6 +133,43 @@ def test_the_written_file_describes_the_server(server: str, tmp_path: Path, caps
         "sglang_diffusion" if name == "sglang" else name for name in served.manner.metrics
     }
     assert KEY not in (tmp_path / f"{server}.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("server", "preset", "model"),
+    [("litellm", "litellm", MODEL), ("vllm_omni", "vllm_omni", None), ("openai", None, None)],
+)
+def test_a_run_uses_the_preset_that_the_answers_speak_for(
+    server: str, preset: str | None, model: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with running(fake(server)) as served:
+        options = Options(target=served.base)
+        settings = check_options(tmp_path / "run", "run", options)
+        options, settings = _identified(options, settings, tmp_path / "run")
+        assert served.truth.jobs == []
+    assert (options.preset, options.model) == (preset, model)
+    assert (settings.server.name if settings.server else None, settings.model) == (preset, model)
+    said = capsys.readouterr().err
+    assert ("its preset is used" in said, "with the model fake-video-1, its first" in said) == (
+        preset is not None,
+        model is not None,
+    )
+
+
+async def test_an_endless_page_and_a_redirect_elsewhere_harm_no_look() -> None:
+    async def endless(peer: Peer, asked: Asked) -> None:
+        if "/away" in asked.line:
+            await peer.say(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.2:1/x\r\nContent-Length: 0\r\n\r\n")
+            return
+        await peer.say(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n")
+        with suppress(ConnectionError):
+            while True:
+                await peer.say(b"x" * 65536)
+
+    async with raw(endless) as server, Looker(server.url, Credentials()) as looker:
+        look = await looker.get("/metrics")
+        assert (look.status, len(look.body)) == (200, 2 * 1024 * 1024)
+        assert (await looker.get("/away")).status == 302
 
 
 def found_file(served: Fake, tmp_path: Path, *words: str) -> TargetFile:
