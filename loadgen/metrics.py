@@ -22,7 +22,8 @@ METRICS_FILE = Path(__file__).with_name("metrics.yaml")
 class Metrics:
     """Records what the load generator measures; values are those of the records, to the last bit."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: Meter, *, slow: bool = False) -> None:
+        """Create the instruments; `slow` takes the buckets for servers of other makers, whose jobs can last hours."""
         made = Instruments(meter, METRICS_FILE)
         # Read at each collection: an addition of the SDK costs twenty times one of a dictionary.
         self._ended: Counter[tuple[str, ...]] = Counter()
@@ -32,9 +33,9 @@ class Metrics:
             "loadgen.jobs",
             lambda: (Observation(count, _attributes(key)) for key, count in dict(self._ended).items()),
         )
-        self._duration = made.histogram("loadgen.job.duration")
+        self._duration = made.histogram("loadgen.job.duration", slow=slow)
         self._lateness = made.histogram("loadgen.job.lateness")
-        self._request = made.histogram("loadgen.request.duration")
+        self._request = made.histogram("loadgen.request.duration", slow=slow)
         made.observe("loadgen.jobs.in_flight", lambda: [Observation(self._flying)])
 
     def job_started(self) -> None:

@@ -44,7 +44,11 @@ class Options:
     profile: Annotated[str, typer.Option(help=f"Size of the run: {', '.join(PROFILES)}; or {MLPERF_LIKE}.")] = "quick"
     seed: Annotated[int, typer.Option(help="Seed of the plan.")] = 1
     budget: Annotated[
-        str | None, typer.Option(help="Time for the whole load, such as 20m: fewer jobs are planned.")
+        str | None,
+        typer.Option(
+            help="Time for the whole load, such as 20m: fewer jobs are planned. Default for servers of other makers: "
+            "20m, unless scenarios are named; none: the whole profile."
+        ),
     ] = None
     objective: Annotated[
         tuple[str, ...], typer.Option(help="Objective of this run, such as p95_response_time=120s; repeatable.")

@@ -39,6 +39,10 @@ MOST_REST = 600.0
 """Seconds; also the limit of a scenario file."""
 
 
+NO_BUDGET = "none"
+"""Value of --budget for the whole profile."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Checked options of one run."""
@@ -80,7 +84,7 @@ class Settings:
     objectives: Mapping[str, float] = field(default_factory=dict)
     """Objectives of this run: SLI id to value in base units."""
     budget: float | None = None
-    """Seconds for the whole load; None: the profile alone decides."""
+    """Seconds for the whole load; 0: the profile alone decides; None: not said."""
     check_videos: int | None = DEFAULT_CHECKS
     """Most downloaded files of a case that are opened; None: all."""
     keep_videos: int = 0
@@ -310,9 +314,11 @@ def _objectives(options: Options, server: TargetFile | None, errors: list[str]) 
 
 
 def _budget(options: Options, errors: list[str]) -> float | None:
-    """Return the seconds of the budget; None without one."""
+    """Return the seconds of the budget; 0: the user wants none; None: not said, or a mistake."""
     if options.budget is None:
         return None
+    if options.budget == NO_BUDGET:
+        return 0.0
     try:
         return quantity.seconds(options.budget)
     except QuantityError as error:

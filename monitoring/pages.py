@@ -135,14 +135,19 @@ def _attributes(instruments: Sequence[Instrument]) -> str:
     return _table(("Attribute", "Metrics", "Values", "Meaning"), rows)
 
 
+SLOW = " in runs against a server of another maker"
+
+
 def _buckets(instruments: Sequence[Instrument]) -> str:
-    groups: dict[tuple[float, ...], list[str]] = {}
+    groups: dict[tuple[tuple[float, ...], str], list[str]] = {}
     for one in instruments:
         if one.metric.bounds:
-            groups.setdefault(one.metric.bounds, []).append(one.name)
+            groups.setdefault((one.metric.bounds, ""), []).append(one.name)
+        if one.metric.slow_bounds:
+            groups.setdefault((one.metric.slow_bounds, SLOW), []).append(one.name)
     rows = [
-        (_codes(users), str(len(bounds)), ", ".join(f"{bound:.10g}" for bound in bounds))
-        for bounds, users in groups.items()
+        (_codes(users) + note, str(len(bounds)), ", ".join(f"{bound:.10g}" for bound in bounds))
+        for (bounds, note), users in groups.items()
     ]
     return _table(("Metrics", "Bounds", "Upper bounds"), rows)
 

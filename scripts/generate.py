@@ -1,4 +1,4 @@
-"""Write the generated files: dashboards, rules, their pages, the schema of results.json, the page of scenario files.
+"""Write the generated files: dashboards, rules, their pages, the schema of results.json, the pages of YAML files.
 
 With ``--check`` nothing is written. Exit codes: 0 done, 1 files are stale, 2 the catalogue or the price list is wrong,
 or a file cannot be written.
@@ -23,10 +23,12 @@ except ModuleNotFoundError as missing:
     sys.stderr.write(f"error: {missing.name} is not installed; make lint or make test installs the development tools\n")
     sys.exit(ExitCode.USAGE)
 from reelbench.loadgen.plan import reference
+from reelbench.loadgen.target import reference as target_reference
 from reelbench.reporting.catalogue.prices import PRICES_FILE, PricesError
 from reelbench.reporting.catalogue.sli_file import CATALOGUE_FILE, CatalogueError
 
 SCENARIO_PAGE, SCENARIO_EXAMPLE = "docs/scenario-file.md", "docs/examples/evening_peak.yaml"
+TARGET_PAGE, TARGET_EXAMPLE = "docs/target-file.md", "docs/examples/my_server.yaml"
 
 
 def main(
@@ -38,7 +40,10 @@ def main(
 ) -> None:
     """Write dashboards, rules, their pages and the other generated files."""
     try:
-        made = generate(catalogue, prices) | {SCENARIO_PAGE: reference.markdown(ROOT / SCENARIO_EXAMPLE)}
+        made = generate(catalogue, prices) | {
+            SCENARIO_PAGE: reference.markdown(ROOT / SCENARIO_EXAMPLE),
+            TARGET_PAGE: target_reference.markdown(ROOT / TARGET_EXAMPLE),
+        }
         if check:
             if not root.is_dir():
                 typer.echo(f"error: --root: {root} is no folder; name a checkout", err=True)

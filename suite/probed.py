@@ -17,21 +17,13 @@ from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.record.jobs import ServerTimes
 from reelbench.loadgen.target.identify import Looks
 from reelbench.loadgen.target.probe import Facts
-from reelbench.loadgen.target.target_file import Access, Metrics, TargetFile
+from reelbench.loadgen.target.target_file import Access, Metrics, Pace, TargetFile
 from reelbench.loadgen.videos.decoder import Decoded
+from reelbench.reporting.catalogue.server_metrics import sets_of
 
-SETS: Final = {
-    "sglang_diffusion": "sglang:diffusion_",
-    "vllm_omni": "vllm_omni:|vllm:omni_",
-    "tensorrt_llm": "trtllm[_:]",
-    "dynamo": "dynamo_",
-    "triton": "nv_inference_",
-    "litellm": "litellm_",
-    "dcgm": "DCGM_FI_",
-    "process": "process_cpu_seconds_total|process_resident_memory_bytes",
-}
-"""Set of known metric names -> beginning of its names."""
 OURS: Final = "reelbench"
+SHORTEST_POLL, LONGEST_POLL = 0.1, 2.0
+"""Seconds between two polls of a job in a written target file."""
 _MINUTE, _HOUR = 60, 3600
 Table = list[tuple[str, str]]
 
@@ -53,8 +45,7 @@ class Found:
     @property
     def sets(self) -> list[str]:
         """Sets of known metric names on the page of metrics."""
-        names = self.looks.metric_names
-        return [name for name, pattern in SETS.items() if any(re.match(pattern, one) for one in names)]
+        return list(sets_of(self.looks.metric_names))
 
     def has(self, operation: str) -> bool | None:
         """Return whether the server has an operation; None: it was not tried."""
@@ -233,9 +224,19 @@ def described(found: Found, path: Path, url: str, access: Access) -> TargetFile:
             "access": access.model_copy(update=_absolute(access)),
             "create": create,
             "offers": server.offers.model_copy(update=offers),
+            "pace": _pace(found),
             "metrics": (Metrics(names=tuple(found.sets)),) if found.sets else (),
         }
     )
+
+
+def _pace(found: Found) -> Pace:
+    """Return the times of a job; polls are at most 5 % of the job's length apart, as far as the server allows it."""
+    pace, facts = found.server.pace, found.facts
+    if facts is None or facts.throttled or not facts.words:
+        return pace
+    usual = pace.poll_interval or LONGEST_POLL
+    return pace.model_copy(update={"poll_interval": min(usual, max(SHORTEST_POLL, round(facts.done / 20, 2)))})
 
 
 def _absolute(access: Access) -> dict[str, str]:

@@ -114,6 +114,9 @@ REASONS = (
         "needs a Redis; tests/loadgen/test_replicas.py runs it",
         parses,
     ),
+    Reason(r"reelbench probe .+", "tests/suite/test_probe.py runs it against fakes", parses),
+    Reason(r"reelbench run --target-file vllm_omni.yaml .+", "the file is one that reelbench probe wrote", parses),
+    Reason(r".+ --allow-commands", "runs a command of the reader's", parses),
     Reason(r"source \.venv/bin/activate", "the tests run in an environment already", lambda _: None),
 )
 

@@ -206,7 +206,13 @@ def test_the_generated_files_are_marked_as_generated() -> None:
     attributes = (ROOT / ".gitattributes").read_text()
     patterns = [line.split()[0] for line in attributes.splitlines() if "linguist-generated" in line]
     marked = {name for name in tracked() if any(fnmatch(name, pattern.strip("/")) for pattern in patterns)}
-    assert marked == {*generate(), "docs/scenario-file.md", "requirements.lock", "requirements-dev.lock"}
+    assert marked == {
+        *generate(),
+        "docs/scenario-file.md",
+        "docs/target-file.md",
+        "requirements.lock",
+        "requirements-dev.lock",
+    }
 
 
 def test_the_citation_names_the_version_of_the_package() -> None:

@@ -125,6 +125,37 @@ def test_buckets_contain_the_objectives_and_are_fine_enough() -> None:
         assert len(found) == count, name
 
 
+def test_buckets_for_slow_servers_reach_four_hours_at_five_per_cent() -> None:
+    found = {one.name: one.slow_bounds for one in registry.read(loadgen.METRICS_FILE) if one.slow_bounds}
+    assert set(found) == {"loadgen.job.duration", "loadgen.request.duration"}
+    for name, exact, low, high, ratio, count in (
+        ("loadgen.job.duration", {0.5, 2.0, 30.0, 600.0, 3600.0, 86_400.0}, 0.1, 14_400.0, 1.05, 250),
+        ("loadgen.request.duration", {0.5, 2.0, 60.0, 600.0, 3600.0}, 0.001, 14_400.0, 1.5, 45),
+    ):
+        bounds = found[name]
+        assert list(bounds) == sorted(set(bounds)), name
+        assert exact <= set(bounds), name
+        assert max(b / a for a, b in pairwise(bounds) if low <= a and b <= high) <= ratio * 1.001, name
+        assert len(bounds) <= count, name
+
+
+def test_a_server_of_another_maker_gets_the_buckets_for_slow_servers() -> None:
+    declared = {one.name: one for one in registry.read(loadgen.METRICS_FILE)}
+    for slow in (False, True):
+        reader = InMemoryMetricReader()
+        made = loadgen.Metrics(MeterProvider([reader]).get_meter("loadgen"), slow=slow)
+        made.job_ended("r", job(), Context())
+        data = reader.get_metrics_data()
+        assert data is not None
+        points: Any = {
+            m.name: m.data.data_points[0] for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics
+        }
+        one = declared["loadgen.job.duration"]
+        bounds = one.slow_bounds if slow else one.bounds
+        assert tuple(points["loadgen.job.duration"].explicit_bounds) == bounds
+        assert tuple(points["loadgen.job.lateness"].explicit_bounds) == declared["loadgen.job.lateness"].bounds
+
+
 def test_a_file_with_a_wrong_key_or_reference_is_an_error(tmp_path: Path) -> None:
     text = service.METRICS_FILE.read_text()
     wrong = tmp_path / "metrics.yaml"

@@ -20,6 +20,7 @@ from reelbench.loadgen.control.toxiproxy import (
     open_toxiproxy,
     reachable,
 )
+from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
 from reelbench.loadgen.http.transport import Request, Transport, TransportError, open_transport
 from reelbench.loadgen.plan.fault_plan import PlannedFault
 
@@ -100,14 +101,16 @@ async def open_network(target: str, environment: Mapping[str, str], guard: Guard
             guard.done(entry)
 
 
-async def added_latency(target: str, address: tuple[str, int]) -> tuple[list[float], list[float]]:
+async def added_latency(
+    target: str, address: tuple[str, int], credentials: Credentials = NO_CREDENTIALS
+) -> tuple[list[float], list[float]]:
     """Return the seconds of small requests to a target, without and with its proxy, in alternation.
 
     Both are empty when a request got no answer.
     """
     ways: list[tuple[Transport, list[float]]] = [
-        (open_transport(target, 1), []),
-        (open_transport(target, 1, dial=address), []),
+        (open_transport(target, 1, credentials), []),
+        (open_transport(target, 1, credentials, dial=address), []),
     ]
     try:
         async with asyncio.timeout(LATENCY_SECONDS):

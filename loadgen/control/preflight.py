@@ -42,6 +42,7 @@ async def preflight(
     named: bool,
     say: Callable[[str], None],
     network: str | None = None,
+    ours: bool | None = True,
 ) -> tuple[list[Scenario], dict[Side, AdminClient]]:
     """Return the scenarios that can run here, and the admin clients of the sides that these scenarios use.
 
@@ -54,6 +55,7 @@ async def preflight(
             choice are left out, with a line to the user.
         say: shows that line.
         network: why no faults of the network can be made; None: they can, or no scenario has any.
+        ours: whether the target is the service of this project; False: its faults and switches are not asked for.
 
     Raises:
         TargetError: a named scenario, or every scenario, is not possible.
@@ -65,6 +67,9 @@ async def preflight(
     admin: dict[Side, AdminClient] = {}
     reasons: dict[Need, str] = {} if network is None else {"network": network}
     for need in sorted(used - {"network"}):
+        if ours is False:
+            reasons[need] = "the target is another server"
+            continue
         try:
             if need == "switches":
                 await offered["service"].toggles()
@@ -78,13 +83,18 @@ async def preflight(
     possible = [scenario for scenario in scenarios if not needs(scenario) & reasons.keys()]
     left_out = [scenario.name for scenario in scenarios if scenario not in possible]
     if left_out:
-        why = "; ".join(
-            f"{_CURES[need][0]} ({reasons[need]}): {_CURES[need][1]}" for need in sorted(needed & reasons.keys())
-        )
+        why = "; ".join(_why(need, reasons[need], ours=ours) for need in sorted(needed & reasons.keys()))
         if named or not possible:
             raise TargetError(f"{', '.join(left_out)} cannot run: {why}")
         say(f"left out: {', '.join(left_out)}: {why}")
     return possible, admin
+
+
+def _why(need: Need, reason: str, *, ours: bool | None) -> str:
+    problem, cure = _CURES[need]
+    if ours is False and need != "network":
+        cure = "use scenarios with faults by command or of the network"
+    return f"{problem} ({reason}): {cure}"
 
 
 def needs(scenario: Scenario) -> frozenset[Need]:

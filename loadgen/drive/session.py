@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -41,7 +41,7 @@ from reelbench.loadgen.options import Settings
 from reelbench.loadgen.plan.budget import BudgetError, fit, lasting, needs_calibration
 from reelbench.loadgen.plan.fault_plan import Side, plan_all_faults, sides
 from reelbench.loadgen.plan.plan import PlannedJob, plan_hash, plan_run, to_bytes
-from reelbench.loadgen.plan.scenario import Case, Scenario
+from reelbench.loadgen.plan.scenario import MLPERF_LIKE, Case, Scenario
 from reelbench.loadgen.record.environment import describe
 from reelbench.loadgen.record.journal import Journal, JournalError
 from reelbench.loadgen.record.run import BudgetRecord, ProxyRecord, RunRecord, RunState
@@ -54,6 +54,8 @@ from reelbench.loadgen.videos.files import Place, VideoFiles, choose
 
 SPARE_CONNECTIONS = 4
 """Connections of the pool beyond the jobs in flight, for the cleanup of a job while the next one starts."""
+DEFAULT_BUDGET = 1_200.0
+"""Seconds of load on a server of another maker where the user names neither scenarios nor a budget."""
 HOLD_SECONDS = 20.0
 """Time for the last scrape of pulled metrics after the run; a signal ends the wait."""
 
@@ -132,15 +134,18 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
         wanted = settings.scenarios if settings.named else default_choice(settings.scenarios, ours=target.ours)
         guard = stack.enter_context(Guard())
         network, without = await _network(wanted, settings.target, guard, stack)
-        possible, admin = await preflight(wanted, offered, named=settings.named, say=view.say, network=without)
+        possible, admin = await preflight(
+            wanted, offered, named=settings.named, say=partial(_noted, target, view), network=without, ours=target.ours
+        )
         pace = Chosen(time_limit=settings.time_limit, poll_interval=settings.poll_interval)
         scenarios = fitted(possible, target, pace, settings.inputs.document, named=settings.named, say=view.say)
         scenarios = [with_rest(scenario, settings.rest) for scenario in scenarios]
         interval = telemetry.interval()
         steps = Steps(settings.run_id, settings.inputs.document, target, clock, references=settings.inputs.references)
         budget: BudgetRecord | None = None
-        if settings.budget is not None or needs_calibration(scenarios):
-            scenarios, budget = await _calibrated(settings, scenarios, steps, stop, view)
+        seconds = _budget(settings, ours=target.ours, say=view.say)
+        if seconds is not None or needs_calibration(scenarios):
+            scenarios, budget = await _calibrated(settings, seconds, scenarios, steps, stop, view)
             if stop.requested.is_set():
                 return True
         plan = plan_run(scenarios, settings.profile, settings.seed, settings.inputs.workload)
@@ -168,15 +173,14 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             objectives=dict(settings.objectives),
             budget=budget,
             check_videos="all" if settings.check_videos is None else settings.check_videos,
-            proxy=await _proxy_record(network, scenarios, settings.target),
+            proxy=await _proxy_record(network, scenarios, settings),
             server=target.record(),
         )
         files = VideoFiles(settings.run_dir, _checked(settings, plan))
         with Journal(settings.run_dir, encoded) as journal, files.opened(), view:
             head = RunHead(run, journal, target.record)
-            recorder = Recorder(
-                run_id=settings.run_id, journal=journal, metrics=Metrics(metrics.get_meter("loadgen")), view=view
-            )
+            made = Metrics(metrics.get_meter("loadgen"), slow=not target.record().ours)
+            recorder = Recorder(run_id=settings.run_id, journal=journal, metrics=made, view=view)
             jobs = JobRunner(
                 run_id=settings.run_id,
                 steps=dataclasses.replace(steps, videos=files),
@@ -218,7 +222,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
                 rest=settings.rest,
                 videos=videos,
                 replica=replica,
-                deadline=begun + settings.budget if settings.budget is not None else math.inf,
+                deadline=begun + seconds if seconds is not None else math.inf,
                 proxied=proxied,
             )
             await runner.run_all(scenarios)
@@ -237,10 +241,12 @@ async def _network(
         return None, str(error)
 
 
-async def _proxy_record(network: NetworkSide | None, scenarios: Sequence[Scenario], target: str) -> ProxyRecord | None:
+async def _proxy_record(
+    network: NetworkSide | None, scenarios: Sequence[Scenario], settings: Settings
+) -> ProxyRecord | None:
     if network is None:
         return None
-    direct, through = await added_latency(target, network.address)
+    direct, through = await added_latency(settings.target, network.address, settings.credentials)
     names = [scenario.name for scenario in scenarios if "network" in sides(scenario)]
     return ProxyRecord(version=network.version, scenarios=names, direct=direct, through=through)
 
@@ -263,8 +269,28 @@ def _sides(
     return found if network is None else {**found, "network": network}
 
 
-async def _calibrated(
-    settings: Settings, scenarios: list[Scenario], steps: Steps, stop: Stop, view: ProgressView
+def _noted(target: Target, view: ProgressView, line: str) -> None:
+    """Show a line about the target and keep it for the record."""
+    target.found.note(line)
+    view.say(line)
+
+
+def _budget(settings: Settings, *, ours: bool | None, say: Callable[[str], None]) -> float | None:
+    """Return the seconds of the time budget; None: the profile alone decides how much is sent.
+
+    The sizes of the profiles are made for the service of this project: another maker's server, to which they can be a
+    day's work, gets a default budget unless the user says what to run.
+    """
+    if settings.budget is not None:
+        return settings.budget or None
+    if ours or settings.named or settings.rendezvous is not None or settings.profile_name == MLPERF_LIKE:
+        return None
+    say(f"--budget is not given: planned for {DEFAULT_BUDGET / 60:g} minutes (--budget none: the whole profile)")
+    return DEFAULT_BUDGET
+
+
+async def _calibrated(  # noqa: PLR0917 - the parts of a session
+    settings: Settings, budget: float | None, scenarios: list[Scenario], steps: Steps, stop: Stop, view: ProgressView
 ) -> tuple[list[Scenario], BudgetRecord | None]:
     """Run one job, and return the scenarios with the number of jobs that follows from its length.
 
@@ -274,7 +300,7 @@ async def _calibrated(
     """
     first = min(scenarios, key=lambda scenario: scenario.rank)
     view.say("calibration: one job")
-    limit = min(settings.budget or math.inf, first.time_limit)
+    limit = min(budget or math.inf, first.time_limit)
     took = await run_unless(
         stop.requested,
         calibrate(
@@ -289,22 +315,21 @@ async def _calibrated(
     if took is None:
         return scenarios, None
     scenarios = [lasting(scenario, settings.profile, took) for scenario in scenarios]
-    if settings.budget is None:
+    if budget is None:
         view.say(f"calibration: a job takes {took:.3g} s")
         return scenarios, None
-    fitted = fit(
-        scenarios, settings.profile, job_seconds=took, budget=settings.budget - took, interval=telemetry.interval()
-    )
+    fitted = fit(scenarios, settings.profile, job_seconds=took, budget=budget - took, interval=telemetry.interval())
     view.say(f"calibration: a job takes {took:.3g} s; {fitted.jobs} jobs are planned, {fitted.seconds / 60:.3g} min")
     if fitted.left_out:
         names = ", ".join(line.partition(":")[0] for line in fitted.left_out)
         view.say(f"left out to keep the budget (the reports have the reasons): {names}")
     return list(fitted.scenarios), BudgetRecord(
-        seconds=settings.budget,
+        seconds=budget,
         job_seconds=took,
         expected=fitted.seconds,
         jobs=fitted.jobs,
         left_out=list(fitted.left_out),
+        default=settings.budget is None,
     )
 
 

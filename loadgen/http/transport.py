@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final, Literal, Protocol
 from urllib.parse import urlsplit
 
@@ -112,7 +113,7 @@ def open_transport(
         dial: host and port to connect to instead of those of the URL, such as a TCP proxy before them; the Host header
             and the name in TLS stay those of the URL.
     """
-    allowed = credentials.on(url)
+    allowed = credentials.on(url) if dial is None else replace(credentials.on(url), proxies={})
     # Imported here: each implementation imports the types above, and aiohttp takes a quarter of the start-up time.
     if urlsplit(url).scheme == "https" or allowed.proxy(url) is not None:
         from reelbench.loadgen.http.aiohttp import AiohttpTransport  # noqa: PLC0415

@@ -69,8 +69,8 @@ class Cost:
     few: int
 
     def of(self, scenario: Scenario, case: Case, scale: float) -> float:
-        """Return the seconds of one case with its cooldown."""
-        rest = max(scenario.cooldown, 1.1 * self.interval) if scenario.cooldown else 0.0
+        """Return the seconds of one case with the cooldown before it and after its scenario."""
+        rest = 2 * max(scenario.cooldown, 1.1 * self.interval) if scenario.cooldown else 0.0
         if case.model == "closed":
             measured, warmup = self.jobs(case, scale)
             paced = case.pace * measured / case.concurrency if case.pace else 0.0

@@ -1,11 +1,12 @@
-"""Documentation of the scenario file, generated from the models: keys, types, limits, defaults, descriptions."""
+"""Documentation of YAML files, generated from their models: keys, types, limits, defaults, descriptions."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import annotated_types
 from pydantic import BaseModel
@@ -37,11 +38,23 @@ _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or fals
 
 
 def markdown(example: Path, root: type[BaseModel] = Scenario) -> bytes:
-    """Return the page, which ends with the file `example`."""
-    parts = [_HEAD]
+    """Return the page of the scenario file, which ends with the file `example`."""
+    return page(root, _NOTE, _HEAD, example)
+
+
+def page(root: type[BaseModel], note: str, head: str, example: Path) -> bytes:
+    """Return the page of a kind of file.
+
+    Args:
+        root: model of the file.
+        note: first line, for those who edit the page.
+        head: text before the tables of keys.
+        example: file that the page ends with.
+    """
+    parts = [head]
     parts += [_section(model, path) for path, model in _models(root, "")]
     parts.append(f"## A complete example\n\n`docs/examples/{example.name}`:\n\n```yaml\n{example.read_text()}```\n")
-    return (_NOTE + "\n".join(parts)).encode()
+    return (note + "\n".join(parts)).encode()
 
 
 def _models(model: type[BaseModel], path: str) -> Iterator[tuple[str, type[BaseModel]]]:
@@ -70,7 +83,7 @@ def _kind(field: FieldInfo) -> str:
     if get_origin(kind) is Literal:
         word = "one of " + ", ".join(f"`{value}`" for value in get_args(kind))
     elif get_origin(kind) is dict:
-        word = "keys with " + " to ".join(_WORDS[part] for part in get_args(kind))
+        word = "keys with " + " to ".join(_value(part) for part in get_args(kind))
     elif by_profile(kind):
         word = f"{_WORDS[inner(kind.model_fields[PROFILES[0]].annotation)[0]]} by profile"
     elif is_model(kind):
@@ -78,6 +91,16 @@ def _kind(field: FieldInfo) -> str:
     else:
         word = _WORDS[kind]
     return f"list of: {word}" if many else word
+
+
+def _value(kind: Any) -> str:
+    """Return the type of a key or a value of a mapping."""
+    kind = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    if get_origin(kind) is Literal:
+        return "one of " + ", ".join(f"`{value}`" for value in get_args(kind))
+    if get_origin(kind) in {Union, UnionType}:
+        return " or ".join(dict.fromkeys(_value(part) for part in get_args(kind)))
+    return _WORDS[kind]
 
 
 def _limits(field: FieldInfo) -> str:
@@ -115,4 +138,7 @@ def _default(field: FieldInfo) -> str:
         return "as below"
     if value is None or value == ():
         return "none"
+    if isinstance(value, tuple | dict) and value:
+        pairs = value if isinstance(value, tuple) else [f"{key}: {text}" for key, text in value.items()]
+        return ", ".join(f"`{one}`" for one in pairs)
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"

@@ -46,6 +46,7 @@ class Asked:
         self._create = create
         self._model = model or create.model
         self._form = Form()
+        self._encoding, self._file_field = create.encoding, create.reference_field or ""
         self._fixed: dict[str, Scalar] = {"model": self._model} if self._model is not None else {}
         self._fixed |= create.extra
         self._always = [(name, _ALWAYS[key]) for key, name in create.fields.items() if key in _ALWAYS]
@@ -59,7 +60,7 @@ class Asked:
     def body(self, job: PlannedJob, upload: Document | None) -> Body:
         """Return the body for a job; a file is part of it if the server takes that kind of file."""
         file = upload if upload is not None and self.takes(upload) else None
-        encoding = self._create.encoding
+        encoding = self._encoding
         if encoding == "any":
             encoding = "multipart" if job.reference is not None and file is not None else job.encoding
         fields = self.fields(job)
@@ -67,7 +68,7 @@ class Asked:
             data = nested(fields) if self._dotted or job.ask is not None else fields
             return Body("application/json", (msgspec.json.encode(data),))
         texts = {name: value if type(value) is str else _text(value) for name, value in fields.items()}
-        return Body(self._form.media_type, self._form.encode(texts, self._create.reference_field or "", file))
+        return Body(self._form.media_type, self._form.encode(texts, self._file_field, file))
 
     def takes(self, upload: Document) -> bool:
         """Return whether the server takes a file of this kind."""

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from reelbench.loadgen.http.credentials import Credentials
 from reelbench.loadgen.target.look import Look, Looker
 
 NO_JOB: Final = "reelbench-check"
@@ -94,6 +95,12 @@ class Looks(msgspec.Struct, frozen=True):
         if not self.metrics.ok or "html" in self.metrics.media_type:
             return set()
         return set(re.findall(r"^([A-Za-z_:][A-Za-z0-9_:]*)(?:\{| )", self.metrics.text, re.MULTILINE))
+
+
+async def look_at(url: str, credentials: Credentials) -> Looks:
+    """Look at all places of a server that say what it is, without a job."""
+    async with Looker(url, credentials) as looker:
+        return await look_around(looker)
 
 
 async def look_around(looker: Looker) -> Looks:

@@ -63,6 +63,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     content_source: str
     error: str | None
     """Why there is no file; None: there is one."""
+    throttled: int
+    """Polls that were answered with 429."""
     times: ServerTimes | None
     deleted: str
     """What the server answered to the deletion."""
@@ -169,6 +171,7 @@ class _Accepted:
         self._words: dict[str, None] = {}
         self._times: ServerTimes | None = None
         self._has_delete: bool | None = None
+        self._throttled = 0
 
     async def follow(
         self, reply: Reply[Video], create: Create, model: str | None, wish: Wish, refused: Sequence[str]
@@ -199,6 +202,7 @@ class _Accepted:
             content=content,
             content_source=source,
             error=error,
+            throttled=self._throttled,
             times=self._times,
             deleted=deleted,
             has_wait=self._target.found["wait"],
@@ -229,7 +233,9 @@ class _Accepted:
             if reply.value is not None:
                 failures, video = 0, reply.value
                 self._learn(video, reply)
-            elif not reply.throttled:
+            elif reply.throttled:
+                self._throttled += 1
+            else:
                 failures += 1
                 if failures > _MOST_FAILURES:
                     raise TargetError(f"the server does not answer about its job ({reply.error}); is --target right?")

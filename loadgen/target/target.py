@@ -88,6 +88,8 @@ class Target:
         self.ours: bool | None = True if self.file.name == OURS else None if server is None else False
         """Whether it is the service of this project; None: not known."""
         origin, self.root = split_base(url, self.file.create.path)
+        self.synchronous = self.file.create.synchronous
+        """Whether the answer to the create request comes when the video is made."""
         self.found = Found(self.file.offers)
         self._asked = Asked(self.file.create, self.model)
         self._credentials = credentials
@@ -127,11 +129,6 @@ class Target:
     def shown(self) -> str:
         """The address of the jobs, for messages."""
         return self._wire.origin + self.root
-
-    @property
-    def synchronous(self) -> bool:
-        """Whether the answer to the create request comes when the video is made."""
-        return self.file.create.synchronous
 
     def record(self) -> ServerRecord:
         """Return the description for ``run.json``, with what is known by now."""

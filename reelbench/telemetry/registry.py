@@ -34,6 +34,8 @@ class Metric(msgspec.Struct, frozen=True):
     attributes: tuple[Attribute, ...]
     bounds: tuple[int | float, ...] = ()
     """Upper bounds of the classic buckets, without infinity; written to /metrics as they are here, 1 or 1.0."""
+    slow_bounds: tuple[int | float, ...] = ()
+    """Upper bounds of the classic buckets in runs against a server of another maker; empty: as `bounds`."""
     components: tuple[str, ...] = ()
     """Processes that record it, where the file is not that of one component."""
 
@@ -55,11 +57,12 @@ class Instruments:
         metric = self._get(name, "updowncounter")
         return self._meter.create_up_down_counter(name, metric.unit, metric.brief)
 
-    def histogram(self, name: str) -> Histogram:
-        """Create a histogram with the declared buckets."""
+    def histogram(self, name: str, *, slow: bool = False) -> Histogram:
+        """Create a histogram with the declared buckets; `slow` takes those for servers of other makers."""
         metric = self._get(name, "histogram")
+        bounds = (metric.slow_bounds if slow else ()) or metric.bounds
         return self._meter.create_histogram(
-            name, metric.unit, metric.brief, explicit_bucket_boundaries_advisory=metric.bounds or None
+            name, metric.unit, metric.brief, explicit_bucket_boundaries_advisory=bounds or None
         )
 
     def observe(self, name: str, read_values: Callable[[], Iterable[Observation]]) -> None:
@@ -103,6 +106,7 @@ def read(path: Path) -> tuple[Metric, ...]:
                 for entry in (*group.attributes, *(shared[group.extends] if group.extends else ()))
             ),
             bounds=group.annotations.bounds,
+            slow_bounds=group.annotations.slow_bounds,
             components=group.annotations.components,
         )
         for group in groups
@@ -135,6 +139,7 @@ class _Attribute(_Record, frozen=True, kw_only=True):
 
 class _Annotations(_Record, frozen=True, kw_only=True):
     bounds: tuple[int | float, ...] = ()
+    slow_bounds: tuple[int | float, ...] = ()
     components: tuple[str, ...] = ()
 
 

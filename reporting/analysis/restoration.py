@@ -1,7 +1,7 @@
 """Restoration after faults from outside (commands, the network) as clients see it: from answers and ends of jobs.
 
 Time to restoration runs from the request to begin the fault until the service is up again (IEC 60050-192: mean time to
-restoration, 192-07-23). Up again is the first success after which nothing was disturbed: no failure and no gap without
+restoration). Up again is the first success after which nothing was disturbed: no failure and no gap without
 a success, through the end of the fault and through `STABLE_EVENTS` successes and `STABLE_SECONDS`, or until the next
 fault or the end of the case. Answers to requests and ends of jobs are looked at apart; the service is restored when
 both are undisturbed again.

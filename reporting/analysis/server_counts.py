@@ -54,7 +54,7 @@ def _note(found: int | None, high: int) -> str:
     if found is None:
         return "not available: the server was started again, or no sample lies on one side of the case"
     if found > high:
-        return f"{found - high:,} more: requests of other clients cannot be told apart"
+        return f"{found - high:,} more: requests of other clients cannot be distinguished"
     return ""
 
 

@@ -7,6 +7,7 @@ from reelbench.reporting.analysis.verdicts import QUICK, Analysis, Status, Verdi
 from reelbench.reporting.document import grafana_links, text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.document.text import literal
+from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence, began, place_name
 from reelbench.reporting.evidence.measurements import RECORDS
 
@@ -51,6 +52,8 @@ def verdict(evidence: Evidence, analysis: Analysis, dimension: str) -> Section:
 
 def _unjudged(evidence: Evidence, dimension: str) -> list[str]:
     """Return the default objectives that are made for the service of this project and judge no other server."""
+    if dimension != Dimension.PERFORMANCE:
+        return []
     measured = {m.sli for m in evidence.measurements.measurements if m.value is not None}
     names = [
         f"{sli.title} (`{sli.id}`)"
@@ -83,7 +86,7 @@ def _budget(evidence: Evidence, analysis: Analysis) -> list[str]:
     planned = (
         f"Planned for a time budget of {text.length(budget.seconds)}: the calibration job took "
         f"{text.length(budget.job_seconds)}, {text.counted(budget.jobs, 'job')} were planned, "
-        f"{text.counted(len(budget.left_out), 'scenario or case')} left out (appendix, Environment)."
+        f"{text.counted(len(budget.left_out), 'part')} of the plan left out (appendix, Environment)."
     )
     return [planned, f"The budget leaves open: {'; '.join(few)}."] if few else [planned]
 

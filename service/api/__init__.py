@@ -1,1 +1,1 @@
-"""The HTTP API: application, routes, admin endpoints, request bodies and error responses."""
+"""The HTTP API: application, routes, models, access, admin endpoints, request bodies and error responses."""

@@ -1,1 +1,1 @@
-"""Videos, jobs, errors and labels that all layers of the service share."""
+"""Requests, videos, jobs, errors and labels that all layers of the service share."""

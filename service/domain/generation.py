@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 Seconds = Literal["4", "8", "12"]
-Quality = Literal["low", "standard", "high"]
+Quality = Literal["auto", "low", "medium", "standard", "high", "hd"]
 
 DEFAULT_MODEL = "sora-2"
 OPENAI_SIZES = ("720x1280", "1280x720", "1024x1792", "1792x1024")

@@ -1,1 +1,1 @@
-"""Stages of a job, and the worker processes that read documents and encode videos."""
+"""Stages of a job, and the worker processes that read uploads, encode videos and make their previews."""

@@ -39,7 +39,7 @@ def inspect(path: Path, media_type: str) -> bool:
         _decode(path)
         return False
     raise DocumentError(
-        "unsupported_document", "The uploaded document is none of PDF, text/plain, PNG, JPEG, WebP and MP4."
+        "unsupported_document", "The uploaded document is not a PDF, text/plain, PNG, JPEG, WebP or MP4."
     )
 
 

@@ -75,7 +75,7 @@ def _frame(path: Path, kind: ReferenceKind) -> VideoFrame:
         reason = getattr(error, "strerror", None) or "it is damaged"
         raise DocumentError(f"invalid_{kind}", f"The uploaded {kind} cannot be decoded: {reason}.") from error
     if frame is None:
-        raise DocumentError(f"invalid_{kind}", f"The uploaded {kind} has no picture.")
+        raise DocumentError(f"invalid_{kind}", f"The uploaded {kind} has no picture that can be decoded.")
     return frame
 
 
@@ -97,6 +97,8 @@ def _first_frame(path: Path) -> VideoFrame | None:
         if not container.streams.video:
             return None
         stream = container.streams.video[0]
+        if stream.codec_context is None:
+            return None  # a codec that FFmpeg does not know
         stream.codec_context.options = _STRICT
         stream.thread_type = ThreadType.NONE
         return next(container.decode(stream), None)

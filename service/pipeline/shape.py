@@ -9,7 +9,7 @@ from reelbench.service.pipeline.tasks import Shape
 
 SMALL = 320
 """Longest side of a small file in pixels."""
-CRF: dict[Quality, int] = {"low": 36, "standard": 30, "high": 22}
+CRF: dict[Quality, int] = {"low": 36, "auto": 30, "medium": 30, "standard": 30, "high": 22, "hd": 22}
 
 
 def shape(request: CreateVideo, *, full_size: bool) -> Shape:

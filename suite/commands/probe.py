@@ -21,8 +21,7 @@ from reelbench.loadgen.options import OptionsError, check_access, target_access
 from reelbench.loadgen.plan.scenario import Scenario
 from reelbench.loadgen.plan.scenario_file import ScenarioError, load_folder
 from reelbench.loadgen.target.access import refusal
-from reelbench.loadgen.target.identify import Looks, best, look_around, signs
-from reelbench.loadgen.target.look import Looker
+from reelbench.loadgen.target.identify import Looks, best, look_at, signs
 from reelbench.loadgen.target.probe import Facts, Probe, Wish
 from reelbench.loadgen.target.target import TargetError, check_target
 from reelbench.loadgen.target.target_file import TargetFile, load_preset
@@ -148,8 +147,7 @@ async def _with_job(found: Found, url: str, credentials: Credentials, wish: Wish
 
 
 async def _looks(url: str, credentials: Credentials) -> Looks:
-    async with Looker(url, credentials) as looker:
-        looks = await look_around(looker)
+    looks = await look_at(url, credentials)
     refused = refusal(url, looks.listed.status, looks.listed.error, credentials)
     if looks.listed.status is None:
         raise TargetError(

@@ -17,7 +17,9 @@ from reelbench.exit_code import ExitCode
 from reelbench.loadgen.option_line import Options, with_options
 from reelbench.loadgen.options import OptionsError, Settings, check_options, is_base_url
 from reelbench.loadgen.record.address import shown_url
+from reelbench.loadgen.target.identify import best, look_at, signs
 from reelbench.loadgen.target.target import check_target
+from reelbench.loadgen.target.target_file import load_preset
 from reelbench.reporting.analysis.objectives import canonical
 from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.catalogue.strict import near
@@ -31,6 +33,7 @@ from reelbench.suite.commands.console import RUNS, fail, say
 from reelbench.suite.measuring import FAILURES, Load, explain, measure
 from reelbench.suite.series import NAMES, ablate_errors, parse_ablate, run_series
 
+NEED_NO_PRESET = frozenset({"openai", "reelbench"})
 MOST_RUNS = 1_000
 """Of one configuration: at two minutes each more than a day, so a greater number is a typing error."""
 OF_THE_SUITE: dict[str, Any] = {
@@ -93,6 +96,8 @@ def main(
             asyncio.run(
                 check_target(settings.target, settings.credentials, server=settings.server, model=settings.model)
             )
+            if settings.server is None:
+                options, settings = _identified(options, settings, run_dir)
         external = None if target or embedded else find_external(say)
         if external is not None:
             say(f"using the stack that runs at {shown_url(external.addresses.service)}")
@@ -143,6 +148,27 @@ def _with_indicators(options: Options) -> tuple[Options, list[str]]:
             wrong.append(f"--objective: {name!r} is no indicator that can be judged; {cure}")
         found.append(f"{sli}={value}" if sli else text)
     return replace(options, objective=tuple(found)), wrong
+
+
+def _identified(options: Options, settings: Settings, run_dir: Path) -> tuple[Options, Settings]:
+    """Return options and settings with the preset of a server of which nothing is said, if its answers show its kind.
+
+    Costs the server no job. The common manners need no preset: the client finds them out.
+    """
+    looks = asyncio.run(look_at(settings.target, settings.credentials))
+    name, reasons = best(signs(looks, settings.target))
+    if name is None or name in NEED_NO_PRESET:
+        return options, settings
+    server, model = load_preset(name), options.model
+    if model is None and server.create.model_required and looks.model_names:
+        model = looks.model_names[0]
+    asked = f" with the model {model}, its first" if model != options.model else ""
+    say(f"the server looks like {server.title} ({reasons[0]}): its preset is used{asked}; --preset names another")
+    options = replace(options, preset=name, model=model)
+    wrong, known = _option_errors(run_dir, options)
+    if known is None:
+        fail(ExitCode.USAGE, wrong)
+    return options, known
 
 
 def _option_errors(run_dir: Path, options: Options) -> tuple[list[str], Settings | None]:

@@ -31,8 +31,8 @@ from tests.loadgen.transport.harness import Taken
 LATENCY = {"network": "latency", "seconds": 0.3, "jitter": 0.05, "rate": 0.5}
 
 
-def planned(*whats: dict[str, Any], **times: float) -> tuple[PlannedFault, ...]:
-    faults = [{"at": 0, "what": what} | times for what in whats]
+def planned(*kinds: dict[str, Any], **times: float) -> tuple[PlannedFault, ...]:
+    faults = [{"at": 0, "what": what} | times for what in kinds]
     return plan_all_faults([scenario(cases=[case(faults=faults)])], "quick", 1)
 
 

@@ -99,7 +99,7 @@ def test_the_report_says_what_a_time_budget_leaves_open(made: MadeRun) -> None:
     lines = remarks(found)
     assert (
         "Planned for a time budget of 20 min: the calibration job took 75 s, 14 jobs were planned, "
-        "1 scenario or case left out (appendix, Environment)."
+        "1 part of the plan left out (appendix, Environment)."
     ) in lines
     (left,) = [line for line in lines if line.startswith("The budget leaves open")]
     assert left == "The budget leaves open: P95 response time in single_request / n01."

@@ -27,6 +27,15 @@ def test_the_shipped_list_has_the_prices_of_opencost() -> None:
     assert (prices.assumed("load"), prices.assumptions["load"].date) == (100_000, date(2026, 11, 24))
 
 
+def test_the_price_of_a_gpu_hour_has_no_default_and_can_be_added(tmp_path: Path) -> None:
+    assert load_prices().optional("gpu") is None
+    gpu = "  gpu:\n    value: 2.5\n    unit: GPU-hour\n    source: mine\n    date: 2026-11-28\n"
+    assert load_prices(changed(tmp_path, ("assumptions:\n", f"{gpu}assumptions:\n"))).optional("gpu") == 2.5
+    wrong = changed(tmp_path, ("assumptions:\n", f"{gpu.replace('GPU-hour', 'hour')}assumptions:\n"))
+    with pytest.raises(PricesError, match="prices: gpu: unit is 'hour'; write 'GPU-hour'"):
+        load_prices(wrong)
+
+
 def test_a_price_of_zero_is_valid(tmp_path: Path) -> None:
     assert load_prices(changed(tmp_path, ("value: 0.011", "value: 0"))).price("image") == 0
 

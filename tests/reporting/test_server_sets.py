@@ -136,7 +136,7 @@ def test_all_mistakes_of_the_users_indicators_are_said_at_once(tmp_path: Path) -
         "sli response_time_p95: section is memory; write server",
         "sli response_time_p95: scope run is never judged; write case or scenario",
     ]
-    path.write_text(SLI.replace("$length", "$window_of_mine").replace("kind: value", "kind: valeu"))
+    path.write_text(SLI.replace("$length", "$window_of_mine").replace("kind: value", "kind: worth"))
     with pytest.raises(CatalogueError) as caught:
         load_user_slis(path)
     assert len(caught.value.errors) == 2

@@ -211,7 +211,10 @@ def test_an_indicator_of_the_user_is_judged(ended: tuple[Path, Fake, ServerEvide
 def test_records_and_reports_of_the_run_agree_without_prometheus(ended: tuple[Path, Fake, ServerEvidence]) -> None:
     run_dir, _, evidence = ended
     before = (run_dir / "reports" / "resources_report.md").read_bytes()
-    run("export_reports.py", str(run_dir), "--kept", "--no-charts", "--format", "markdown")
+    path = run_dir / "reports" / "resources_report.md"
+    path.unlink()
+    again = run("export_reports.py", str(run_dir), "--kept", "--no-charts", "--format", "md")
+    assert str(path) in again.stdout
     assert (run_dir / "reports" / "resources_report.md").read_bytes() == before
     assert server_evidence.read(run_dir) == evidence
     assert {job.outcome for job in read_jobs(run_dir)} == {Outcome.COMPLETED, Outcome.FAILED}

@@ -201,8 +201,8 @@ def test_fields_that_are_wrong(shared: Any, subtests: pytest.Subtests) -> None:
         ({"size": "9999x16"}, "size", "even number from 16 to 2048"),
         ({"size": "0x0"}, "size", "pattern"),
         ({"size": "640x480\n"}, "size", "pattern"),
-        ({"quality": "best"}, "quality", "'low', 'standard' or 'high'"),
-        ({"quality": 1}, "quality", "'low', 'standard' or 'high'"),
+        ({"quality": "best"}, "quality", "'standard', 'high' or 'hd'"),
+        ({"quality": 1}, "quality", "'standard', 'high' or 'hd'"),
         ({"negative_prompt": "x" * 32_001}, "negative_prompt", "32000"),
         ({"steps": 5}, "steps", "Unknown parameter"),
     ]

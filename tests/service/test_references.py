@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from tests.service.references import CYAN, centre, image, looks, mp4, noise, png_of, sound
@@ -89,6 +91,7 @@ def test_a_file_that_does_not_decode_is_refused(shared: Any, subtests: pytest.Su
         ("a PNG with too little picture", png_of(64, 64), "invalid_image"),
         ("half an MP4", whole_mp4[: len(whole_mp4) // 2], "invalid_video"),
         ("an MP4 with sound only", sound(), "invalid_video"),
+        ("an MP4 of an unknown codec", whole_mp4.replace(b"avc1", b"zzzz"), "invalid_video"),
         ("an MP4 of zeros", b"\0\0\0\x18ftypisom" + bytes(500), "invalid_video"),
         ("a GIF", b"GIF89a" + bytes(100), "unsupported_document"),
         ("an SVG", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "unsupported_document"),
@@ -100,6 +103,28 @@ def test_a_file_that_does_not_decode_is_refused(shared: Any, subtests: pytest.Su
             assert (answer.status_code, error["code"], error["param"]) == (400, code, "input_reference")
             assert error["type"] == "invalid_request_error"
     assert list(shared.data_dir.iterdir()) == []
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.sampled_from([noise("PNG"), noise("JPEG"), noise("WEBP"), mp4()]), st.data())
+def test_no_damaged_file_causes_an_internal_error(shared: Any, whole: bytes, data: st.DataObject) -> None:
+    content = bytearray(whole)
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(content)))
+        removed, added = data.draw(st.integers(0, 8)), data.draw(st.binary(max_size=8))
+        content[place : place + removed] = added
+    files = {"input_reference": ("a", bytes(content))}
+    answer = HTTP.post(f"{shared.url}/v1/videos", data={"prompt": "x"}, files=files)
+    if answer.status_code == 200:
+        HTTP.delete(f"{shared.url}/v1/videos/{answer.json()['id']}")
+        return
+    assert answer.status_code == 400
+    codes = {"invalid_image", "invalid_video", "unsupported_document", "empty_document"}
+    assert answer.json()["error"]["code"] in codes
 
 
 def test_a_reference_that_is_no_content_is_refused(shared: Any, subtests: pytest.Subtests) -> None:

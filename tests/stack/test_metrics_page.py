@@ -168,7 +168,7 @@ def test_a_selector_is_narrowed_down_to_names() -> None:
     assert named('{ job="a", }', "x") == '{job="a",__name__=~"x"}'
 
 
-def test_nothing_selected_and_no_prometheus_are_told_apart(server: Server) -> None:
+def test_nothing_selected_is_another_error_than_no_prometheus(server: Server) -> None:
     base = server.url.removesuffix("/metrics")
     server.body = json.dumps({"status": "success", "data": {"resultType": "vector", "result": []}})
     with pytest.raises(NotMetricsError, match=r'--selector \{job="a"\} selects nothing'):

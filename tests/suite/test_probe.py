@@ -124,6 +124,7 @@ def test_the_written_file_describes_the_server(server: str, tmp_path: Path, caps
     assert offers.delete is (served.manner.delete != "absent" and not served.manner.synchronous)
     assert file.create.model == (MODEL if served.manner.model == "required" else None)
     assert file.base_url == served.base
+    assert 0.1 <= (file.pace.poll_interval or 0) <= 0.2 or served.manner.synchronous
     assert {name for one in file.metrics for name in one.names} == {
         "sglang_diffusion" if name == "sglang" else name for name in served.manner.metrics
     }

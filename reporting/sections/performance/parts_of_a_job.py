@@ -122,6 +122,10 @@ def stages(evidence: Evidence) -> Section:
 
 
 WHERE_TITLE = "Where the time goes"
+NO_SERVER_SPANS = (
+    "The server sends no spans to this run's trace store, so the critical path of a job cannot be divided into queue "
+    "and work. The server's own metrics and the times in its answers have sections of their own, where it shows any."
+)
 METHOD = (
     "The critical path of completed measured jobs, from their traces: at every moment the span that the end of the job "
     "was waiting for, found backwards from the end over the children that finished last (CRISP, USENIX ATC 2022). "
@@ -155,6 +159,8 @@ def critical_path(evidence: Evidence) -> Section:
     if evidence.traces.absent:
         return Section(WHERE_TITLE, (Paragraph(f"Traces not available: {evidence.traces.absent}."),))
     found = _levels(evidence)
+    if evidence.foreign and all(level.path.work == 0 for level in found):
+        return Section(WHERE_TITLE, (Paragraph(NO_SERVER_SPANS),))
     if not found:
         return Section(WHERE_TITLE, (Paragraph("No trace of a completed job was found."),))
     blocks: list[Block] = [Paragraph(METHOD), _overview(found), _chart(found), _matrix(found)]

@@ -10,12 +10,22 @@ from reelbench.reporting.analysis import server_figures as figures
 from reelbench.reporting.catalogue.server_metrics import ServerRole
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
+from reelbench.reporting.document.tables import with_values
 from reelbench.reporting.document.text import literal
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.sections.performance import server_queue
 
-TIMES = (ServerRole.LATENCY, ServerRole.QUEUE_TIME, ServerRole.INFERENCE_TIME, ServerRole.STEP_TIME)
+TIMES = (
+    ServerRole.LATENCY,
+    ServerRole.QUEUE_TIME,
+    ServerRole.INFERENCE_TIME,
+    ServerRole.STEP_TIME,
+    ServerRole.STEPS,
+    ServerRole.BATCH_SIZE,
+)
+NARROW = 1.25
+"""Ratio of the bounds of a bucket up to which an estimate within it is worth a number."""
 ENDED = frozenset({Outcome.COMPLETED, Outcome.FAILED})
 
 
@@ -27,7 +37,7 @@ def section(evidence: Evidence) -> Section | None:
         if case.model != "idle" and case.ended is not None
     ]
     blocks: list[Block] = []
-    if figures.has(evidence, *TIMES):
+    if figures.has(evidence, *TIMES[:4]):
         blocks += _times(evidence, places)
     if figures.has(evidence, ServerRole.STAGE_TIME):
         blocks.append(_stages(evidence, places))
@@ -65,17 +75,20 @@ def _times(evidence: Evidence, places: list[tuple[ScenarioRecord, CaseRecord]]) 
         if figures.restarted(evidence, scenario.name, case.name):
             items.append(f"{name}: the server was started again, so the differences of its counters are not used.")
             continue
-        latency, queue, inference, step = (figures.timing(evidence, role, scenario.name, case.name) for role in TIMES)
+        latency, queue, inference, step, steps, batch = (
+            figures.timing(evidence, role, scenario.name, case.name) for role in TIMES
+        )
         jobs = [job for job in evidence.case_jobs(scenario.name, case.name) if job.outcome in ENDED]
         if not jobs or not any((latency, queue, inference, step)):
             continue
-        client, until = fmean(job.done - job.sent for job in jobs), _until_reported(jobs)
+        client = fmean(job.done - job.sent for job in jobs)
         rows.append(
             (
                 name,
                 text.count(len(jobs)),
                 text.seconds(client),
-                text.seconds(until),
+                text.seconds(_until_reported(jobs)),
+                text.seconds(max((job.poll_gap for job in jobs if job.poll_gap is not None), default=None)),
                 text.count(latency.n if latency else None),
                 text.seconds(latency.mean if latency else None),
                 _p95(latency),
@@ -84,24 +97,26 @@ def _times(evidence: Evidence, places: list[tuple[ScenarioRecord, CaseRecord]]) 
                 _p95(queue),
                 text.seconds(inference.mean if inference else None),
                 text.seconds(step.mean if step else None),
+                text.number(steps.mean if steps else None, 1),
+                text.number(batch.mean if batch else None),
             )
         )
     blocks: list[Block] = [Bullets(tuple(items))] if items else []
     if not rows:
         return blocks
     columns = (
-        "Scenario / case", "Client: jobs", "Client: mean [s]", "Until reported [s]", "Server: n", "Server: mean [s]",
-        "P95 (bucket) [s]", "Client - server [s]", "Queue: mean [s]", "Queue: P95 (bucket) [s]", "Inference: mean [s]",
-        "Per step: mean [s]",
+        "Scenario / case", "Client: jobs", "Client: mean [s]", "Until reported [s]", "Between two polls: most [s]",
+        "Server: n", "Server: mean [s]", "Server: P95 [s]", "Client - server [s]", "Queue: mean [s]", "Queue: P95 [s]",
+        "Inference: mean [s]", "Per step: mean [s]", "Steps: mean", "Batch: mean",
     )  # fmt: skip
     caption = (
         "Client: completed and failed measured jobs, from sending to the end, with the download; until reported: up to "
-        "the answer that first reported the end. Server: differences of its cumulative metrics between the samples "
-        "around the case; means are exact (sum over count), a P95 is estimated within its bucket, in which the true "
-        "one lies. Client - server: network, polling, download and what the server does outside of its own latency. "
-        "Requests of other clients of the server are contained and cannot be told apart."
+        "the answer that first reported the end, which comes later than the end by at most the time between two polls. "
+        "Server: differences of its cumulative metrics between the samples around the case; means are exact (sum over "
+        "count), of a P95 its bucket is known. Client - server: network, polling, download and what the server does "
+        "outside of its own latency. Requests of other clients of the server are contained and cannot be distinguished."
     )
-    return [*blocks, Table(columns, tuple(rows), columns[1:], caption)]
+    return [*blocks, with_values(Table(columns, tuple(rows), columns[1:], caption))]
 
 
 def _until_reported(jobs: list[JobRecord]) -> float | None:
@@ -110,9 +125,15 @@ def _until_reported(jobs: list[JobRecord]) -> float | None:
 
 
 def _p95(found: figures.Timing | None) -> str:
-    if found is None or found.p95 is None:
+    """Return a P95 as its bucket; with an estimate where the bucket is narrow."""
+    if found is None or found.p95 is None or found.bound is None:
         return text.NONE
-    return f"{text.seconds(found.p95)} ({text.bucket(found.bound)})"
+    if found.bound.upper is None:
+        return f"> {text.seconds(found.bound.lower)}"
+    if not found.bound.lower:
+        return f"≤ {text.seconds(found.bound.upper)}"
+    bucket = text.bucket(found.bound)
+    return f"{text.seconds(found.p95)} ({bucket})" if found.bound.upper / found.bound.lower <= NARROW else bucket
 
 
 def _stages(evidence: Evidence, places: list[tuple[ScenarioRecord, CaseRecord]]) -> Block:
@@ -134,7 +155,7 @@ def _stages(evidence: Evidence, places: list[tuple[ScenarioRecord, CaseRecord]])
             )
     if not rows:
         return Paragraph("The server's metrics have stages, but none ran in a case of this report.")
-    columns = ("Scenario / case", "Stage", "n", "Mean [s]", "P95 (bucket) [s]", "Sum [s]", "Share of the sums %")
+    columns = ("Scenario / case", "Stage", "n", "Mean [s]", "P95 [s]", "Sum [s]", "Share of the sums %")
     caption = (
         "Stages as the server names them: one execution each, most time first. Stages can contain each other or run at "
         "the same time, so shares are of the sums and not of the response time."

@@ -30,6 +30,7 @@ def blocks(evidence: Evidence) -> list[Block]:
     """Return the table and charts of running and waiting requests, and the associations; empty without such metrics."""
     found: list[Block] = []
     if figures.has(evidence, ServerRole.RUNNING, ServerRole.WAITING):
+        found += _saturation(evidence)
         found.append(_table(evidence))
         found += [
             chart for scenario in evidence.scenarios(Dimension.PERFORMANCE) if (chart := _chart(evidence, scenario))
@@ -37,27 +38,47 @@ def blocks(evidence: Evidence) -> list[Block]:
     return [*found, *_associations(evidence)]
 
 
+def _saturation(evidence: Evidence) -> list[Block]:
+    """Return how many requests ran at most, and the lowest load at which requests wait on average."""
+    most, waiting = 0.0, []
+    for scenario, case in evidence.cases(Dimension.PERFORMANCE):
+        running = figures.gauges(evidence, ServerRole.RUNNING, scenario.name, case.name)
+        most = max(most, sum(one.most or 0.0 for one in running))
+        mean = figures.total_mean(evidence, ServerRole.WAITING, scenario.name, case.name)
+        if mean is not None and mean >= 1 and case.model == "closed":
+            waiting.append((case.concurrency, mean, scenario, case))
+    items = [f"At most {text.counted(round(most), 'request')} ran at the same time."] if most else []
+    if waiting:
+        _, mean, scenario, case = min(waiting, key=lambda one: one[0])
+        used = figures.average_mean(evidence, ServerRole.GPU_UTILISATION, scenario.name, case.name)
+        busy = "" if used is None else f", with the GPUs busy for {used * 100:.0f} % of the time"
+        items.append(
+            f"From {place_name(scenario.name, case.name)} on, requests wait ({mean:.2f} on average{busy}): more "
+            "jobs in flight then lengthen the queue, and bring more videos only if the server runs more at once."
+        )
+    return [Bullets(tuple(items))] if items else []
+
+
 def _table(evidence: Evidence) -> Table:
     rows = []
     for scenario, case in evidence.cases(Dimension.PERFORMANCE):
         if case.ended is None or case.model == "idle":
             continue
-        cells = []
+        cells, samples = [], 0
         for role in (ServerRole.RUNNING, ServerRole.WAITING):
             gauges = figures.gauges(evidence, role, scenario.name, case.name)
             known = [one for one in gauges if one.mean is not None]
             cells += [
                 text.number(sum(one.mean or 0.0 for one in known) if known else None),
                 text.number(sum(one.most or 0.0 for one in known) if known else None, 0),
-                text.count(max((one.n for one in known), default=0)),
             ]
-        if any(cell not in {text.NONE, "0"} for cell in cells):
-            rows.append(
-                (place_name(scenario.name, case.name), text.number(_flying_mean(evidence, scenario, case)), *cells)
-            )
+            samples = max(samples, *(one.n for one in known), 0)
+        if samples:
+            flying = text.number(_flying_mean(evidence, scenario, case))
+            rows.append((place_name(scenario.name, case.name), flying, *cells, text.count(samples)))
     columns = (
-        "Scenario / case", "Client: in flight, mean", "Running: mean", "Running: most", "Samples", "Waiting: mean",
-        "Waiting: most", "Samples ",
+        "Scenario / case", "Client: in flight, mean", "Running: mean", "Running: most", "Waiting: mean",
+        "Waiting: most", "Samples",
     )  # fmt: skip
     caption = (
         "Gauges of the server within each case, as scraped; shorter peaks than a scrape interval are not seen. In "

@@ -40,6 +40,6 @@ def section(evidence: Evidence) -> Section | None:
     caption = (
         "Jobs, warm-up included, that ended between the two samples around a case. The client's count is a range where "
         "a job may have ended on either side of a sample, or the client does not know its end. Requests of other "
-        "clients cannot be told apart: more at the server is no contradiction, fewer is one."
+        "clients cannot be distinguished: more at the server is no contradiction, fewer is one."
     )
     return Section("The server's own counts", (Table(columns, tuple(rows), columns[3:6], caption),))

@@ -8,6 +8,7 @@ from reelbench.reporting.analysis.leak import HORIZON
 from reelbench.reporting.catalogue.server_metrics import ServerRole
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
+from reelbench.reporting.document.tables import with_values
 from reelbench.reporting.document.text import literal
 from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.evidence.server_evidence import ServerGauge
@@ -65,7 +66,8 @@ def process(evidence: Evidence) -> Section | None:
         "the case, the last one before it, and the last one of the time without load after it. Child processes that "
         "show no metrics of their own are not seen: engines and workers of many servers are such."
     )
-    blocks: list[Block] = [*_growth(evidence), Table(columns, tuple(rows), columns[1:], caption)]
+    table = with_values(Table(columns, tuple(rows), columns[1:], caption))
+    blocks: list[Block] = [*_growth(evidence), table]
     return Section("CPU and memory of the server", (*blocks, *server_charts.memory(evidence)))
 
 
@@ -114,9 +116,9 @@ def _growth(evidence: Evidence) -> list[Block]:
 
 def gpu(evidence: Evidence) -> Section | None:
     """Return utilisation, memory, power and temperature of every GPU; None without such metrics."""
-    if not figures.has(evidence, *GPU):
+    if not figures.has(evidence, *GPU, ServerRole.PEAK_MEMORY):
         return None
-    rows, errors = [], []
+    rows, errors = [], [*_peaks(evidence)]
     for scenario, case in places(evidence):
         name = place_name(scenario.name, case.name)
         by_gpu: dict[tuple[tuple[str, str], ...], dict[str, ServerGauge]] = {}
@@ -153,8 +155,25 @@ def gpu(evidence: Evidence) -> Section | None:
         "are contained."
     )
     blocks: list[Block] = [Bullets(tuple(errors))] if errors else []
-    blocks.append(Table(columns, tuple(rows), columns[2:], caption))
+    if rows:
+        blocks.append(with_values(Table(columns, tuple(rows), columns[2:], caption)))
     return Section("GPUs", (*blocks, *server_charts.gpus(evidence)))
+
+
+def _peaks(evidence: Evidence) -> list[str]:
+    """Return the peak memory that the server itself reports, by stage, over the whole run."""
+    most: dict[str, float] = {}
+    for scenario, case in places(evidence):
+        for one in figures.gauges(evidence, ServerRole.PEAK_MEMORY, scenario.name, case.name):
+            if one.most is not None:
+                stage = one.labels.get("stage", "")
+                most[stage] = max(most.get(stage, 0.0), one.most)
+    if not most:
+        return []
+    parts = [
+        f"{text.amount(value)}{f' (stage {literal(stage)})' if stage else ''}" for stage, value in sorted(most.items())
+    ]
+    return [f"Peak memory of a request, as the server reports it: **{text.listed(parts)}** at most."]
 
 
 def gpu_name(labels: dict[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Charts of GPUs and memory of a server that is not ours, through the resources scenarios."""
+"""Charts of GPUs and memory of a server that is not ours, through the scenario with most jobs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from reelbench.loadgen.record.run import ScenarioRecord
 from reelbench.reporting.analysis import server_figures as figures
 from reelbench.reporting.catalogue.server_metrics import ServerRole
 from reelbench.reporting.document.report import Chart, Series
-from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.evidence import Evidence, began
 from reelbench.reporting.sections.performance.charts import thin
 
 POINTS = 600
@@ -21,13 +21,13 @@ _UNITS = {
 
 
 def gpus(evidence: Evidence) -> tuple[Chart, ...]:
-    """Return utilisation, power and memory of the GPUs over the scenario with most cases."""
+    """Return utilisation, power and memory of the GPUs over the scenario with most jobs."""
     roles = (ServerRole.GPU_UTILISATION, ServerRole.GPU_POWER, ServerRole.GPU_MEMORY)
     return tuple(chart for role in roles if (chart := _chart(evidence, role)) is not None)
 
 
 def memory(evidence: Evidence) -> tuple[Chart, ...]:
-    """Return the resident memory over the scenario with most cases."""
+    """Return the resident memory over the scenario with most jobs."""
     chart = _chart(evidence, ServerRole.RESIDENT_MEMORY)
     return () if chart is None else (chart,)
 
@@ -66,6 +66,6 @@ def _chart(evidence: Evidence, role: ServerRole) -> Chart | None:
 
 
 def _longest(evidence: Evidence) -> ScenarioRecord | None:
-    """Return the resources scenario with most jobs."""
-    found = [(len(evidence.scenario_jobs(s.name)), s) for s in evidence.scenarios("resources")]
+    """Return the scenario with most jobs, of any dimension."""
+    found = [(len(evidence.scenario_jobs(s.name)), s) for s in evidence.run.scenarios if began(s)]
     return max(found, key=lambda one: one[0], default=(0, None))[1]

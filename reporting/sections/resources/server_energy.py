@@ -7,6 +7,7 @@ from reelbench.reporting.analysis import server_figures as figures
 from reelbench.reporting.catalogue.server_metrics import ServerRole
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Section, Table
+from reelbench.reporting.document.tables import with_values
 from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.sections.resources.server import places
 
@@ -39,6 +40,7 @@ def section(evidence: Evidence) -> Section | None:
                 text.number(found.above_idle if found else None, 0),
                 text.number(found.within / done if found and done else None, 0),
                 text.number(found.above_idle / done if found and done and found.above_idle is not None else None, 0),
+                text.number(found.within / done / length[0] if found and done and length and length[0] else None, 0),
                 text.number(hours * 3600 / done if hours is not None and done else None),
                 text.money(cost / done if cost is not None and done else None),
                 text.money(cost / done / length[0] if cost is not None and done and length and length[0] else None),
@@ -48,10 +50,11 @@ def section(evidence: Evidence) -> Section | None:
     money = evidence.prices.currency
     columns = (
         "Scenario / case", "Videos", "Length of a video [s]", "Power [W]", "Energy [J]", "Above idle [J]",
-        "Per video [J]", "Per video above idle [J]", "GPU seconds per video", f"Cost per video [{money}]",
-        f"Cost per second of video [{money}]", f"Per 1,000 videos [{money}]",
+        "Per video [J]", "Per video above idle [J]", "Per second of video [J]", "GPU seconds per video",
+        f"Cost per video [{money}]", f"Cost per second of video [{money}]", f"Per 1,000 videos [{money}]",
     )  # fmt: skip
-    blocks: list[Block] = [Bullets(tuple(_basis(evidence, number, price))), Table(columns, tuple(rows), columns[1:])]
+    table = with_values(Table(columns, tuple(rows), columns[1:]))
+    blocks: list[Block] = [Bullets(tuple(_basis(evidence, number, price))), table]
     return Section("Energy and cost", tuple(blocks))
 
 
