@@ -28,7 +28,8 @@ ROOT = Path(__file__).parents[1]
 REPORTS = Path(__file__).parent / "reports"
 DEADLINE = 900
 """Seconds for one run of the whole suite, also in the profile standard."""
-SCENARIOS = load_folder()
+SCENARIOS = {name: spec for name, spec in load_folder().items() if spec.default_for == "every_target"}
+"""The scenarios that run against the bundled service when none is named."""
 _FIGURE = re.compile(r"\]\((figures/[^)]+)\)")
 
 

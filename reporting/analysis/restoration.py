@@ -25,6 +25,8 @@ STABLE_EVENTS = 10
 STABLE_SECONDS = 5.0
 GAP_FACTOR = 3.0
 """A gap between two successes this many times as long as the longest one before the first fault is a disturbance."""
+GAP_SHARE = 0.5
+"""A gap of less than this share of the longest one in the window of a fault is a hiccup, no disturbance."""
 MEDIAN_FACTOR = 10.0
 """The same for the median of the gaps, where there are fewer than `ENOUGH_GAPS` gaps before the first fault."""
 ENOUGH_GAPS = 5
@@ -178,7 +180,9 @@ def disturbance(events: Sequence[Event], first_on: float, on: float, off: float,
     window = [event for event in events if on <= event[0] < until]
     good = [at for at, success in window if success]
     bad = [at for at, success in window if not success]
-    gaps = [(a, b) for a, b in pairwise([max(before, on - longest), *good, until]) if b - a > longest]
+    spans = list(pairwise([max(before, on - longest), *good, until]))
+    least = max(longest, GAP_SHARE * max(b - a for a, b in spans))
+    gaps = [(a, b) for a, b in spans if b - a > least]
     if not bad and not gaps:
         return None
     restored = None

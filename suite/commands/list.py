@@ -41,10 +41,10 @@ def scenario_rows() -> list[list[str]]:
         scenarios = load_folder().values()
     except ScenarioError as error:
         fail(ExitCode.USAGE, error.errors)
-    rows = [["scenario", "dimension", *(f"jobs, {profile}" for profile in PROFILES), "title"]]
+    rows = [["scenario", "dimension", *(f"jobs, {profile}" for profile in PROFILES), "by default at", "title"]]
     for scenario in scenarios:
         jobs = [str(sum(expected_jobs(case, profile) for case in scenario.cases)) for profile in PROFILES]
-        rows.append([scenario.name, scenario.dimension, *jobs, scenario.title])
+        rows.append([scenario.name, scenario.dimension, *jobs, scenario.default_for.replace("_", " "), scenario.title])
     return rows
 
 

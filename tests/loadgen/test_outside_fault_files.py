@@ -140,7 +140,11 @@ def settings(folder: Path, text: str, **given: object) -> Settings:
     return check_options(folder / "run", "r1", options)
 
 
-def test_commands_run_only_with_leave_and_only_programs_that_are_there(tmp_path: Path) -> None:
+def test_commands_run_only_with_leave_and_only_programs_that_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ODD", "key-of-the-server")
+    monkeypatch.setenv("ORG", "one")
     text = COMMAND.replace("[docker, pause, video]", "[./pause.sh]").replace("docker unpause 'my video'", "true")
     with pytest.raises(OptionsError) as raised:
         settings(tmp_path, text)

@@ -48,6 +48,8 @@ def test_the_usual_gap_is_that_before_the_first_fault() -> None:
     [
         # A pause: nothing for 2 s, then as before.
         ([*CALM, *steady(12, 20)], 12.0, 20.0, (0, 2.1, 12.0)),
+        # A hiccup of 0.5 s after a pause of 2 s is another matter.
+        ([*CALM, *steady(12, 13), *steady(13.4, 20)], 12.0, 20.0, (0, 2.1, 12.0)),
         # An answer that was on its way when the pause began does not restore anything.
         ([*CALM, (10.01, True), *steady(12.05, 20)], 12.0, 20.0, (0, 2.04, 12.05)),
         # Failures until 12 s, and work again after them, before the fault ends.
@@ -239,8 +241,8 @@ cases:
     iterations: {quick: 300, standard: 300, paper: 300}
     warmup: {quick: 0, standard: 0, paper: 0}
     faults:
-      - at: 1
-        until: 3
+      - at: 3
+        until: 5
         every: 4
         times: {quick: 3, standard: 3, paper: 3}
         what: {command: {start: "kill -STOP PROCESS", stop: [kill, -CONT, "PROCESS"]}}

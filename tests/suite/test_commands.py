@@ -72,6 +72,8 @@ def test_list_and_check_include_the_built_in_scenarios(capsys: pytest.CaptureFix
     places = [(order.index(dimension), name) for name, dimension in zip(names, dimensions, strict=True)]
     assert places == sorted(places)
     assert {"single_request", "llm_outage", "memory_leak"} <= set(names)
+    (overload,) = (line for line in out.splitlines() if line.startswith("overload "))
+    assert "other servers" in overload
     code, out, _ = said(capsys, "check")
     shaped_like_mlperf = 2
     assert (code, out.split()[:2]) == (0, ["valid:", str(len(names) + shaped_like_mlperf)])

@@ -145,7 +145,7 @@ def _times(evidence: Evidence, found: Sequence[Restoration]) -> Table:
         "completed job. To first answer, to first job: from the end of the fault to the first successful answer and to "
         "the first completed job that was sent after it. Restored: fault asked to begin to the first success after "
         "which neither answers nor jobs were disturbed: no failure, and no gap longer than three times the longest one "
-        "before the first fault."
+        "before the first fault and than half of the longest one after the fault began."
     )
     return Table(columns, rows, columns[2:], caption)
 
