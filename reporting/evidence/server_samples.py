@@ -35,6 +35,8 @@ LEAD = 10.0
 """Least seconds around a case in which a sample is searched."""
 INTERVALS = 3.5
 """Scrape intervals around a case in which a sample is searched."""
+SPARE = 1.2
+"""Scrape intervals after a case in which the next scrape has ended."""
 KEPT = 2_000
 """Most samples of a gauge that are kept for a case."""
 OF_TIME = frozenset({ServerRole.CPU_SECONDS, ServerRole.GPU_ENERGY})
@@ -70,8 +72,12 @@ class _Asked:
 
 
 def lag_of(stack: StackRecord | None) -> float:
-    """Return the seconds after a case in which a source has a new sample; 0 without a source."""
-    return max((1.2 * source.interval for source in stack.server_metrics), default=0.0) if stack else 0.0
+    """Return the seconds after a case in which every source, and the stack itself, has a new sample."""
+    if stack is None:
+        return 0.0
+    own = stack.prometheus.scrape_interval if stack.prometheus else None
+    intervals = [source.interval for source in stack.server_metrics]
+    return SPARE * max([*intervals, own if isinstance(own, float) else 0.0])
 
 
 def in_theirs(stack: StackRecord | None) -> bool:

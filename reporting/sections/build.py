@@ -75,6 +75,11 @@ def _ours(section: SectionFunction) -> SectionFunction:
     return lambda evidence: None if evidence.foreign else section(evidence)
 
 
+def _alone(section: SectionFunction) -> SectionFunction:
+    """Return a section of the resources report, for a run without one."""
+    return lambda evidence: None if evidence.scenarios(Dimension.RESOURCES) else section(evidence)
+
+
 PLANS = {
     Dimension.PERFORMANCE: Plan(
         key_metrics.performance,
@@ -96,6 +101,9 @@ PLANS = {
             parts_of_a_job.critical_path,
             server.section,
             server_answers.section,
+            _alone(server_resources.process),
+            _alone(server_resources.gpu),
+            _alone(server_energy.section),
             partial(outliers.section, dimension=Dimension.PERFORMANCE),
             scalability.recommendations,
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from reelbench.loadgen.record.run import CaseRecord, ServerRecord
 from reelbench.loadgen.record.stack import MetricsSourceRecord
 from reelbench.loadgen.record.videos import VideoRecord
 from reelbench.reporting.analysis import server_figures as figures
+from reelbench.reporting.analysis import server_slis
 from reelbench.reporting.analysis.reconciliation import Count, reconcile
 from reelbench.reporting.analysis.verdicts import Status, analyse
 from reelbench.reporting.catalogue.server_metrics import ServerRole
@@ -24,6 +26,7 @@ from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.server_evidence import ServerCount, ServerEvidence, ServerGauge, ServerPlace
 from reelbench.reporting.sections import server_sources
+from reelbench.reporting.sections.build import build_report
 from reelbench.reporting.sections.performance import server, server_answers
 from reelbench.reporting.sections.reliability import server as counts_of_the_server
 from reelbench.reporting.sections.resources import server as resources
@@ -357,3 +360,25 @@ def test_the_rank_correlation_is_that_of_scipy() -> None:
     assert found.interval.lower < found.rho < found.interval.upper
     assert association(xs[:9], ys[:9]) is None
     assert association([1.0] * 12, ys) is None
+
+
+def test_a_run_without_resources_scenarios_shows_gpus_and_energy_in_its_performance_report(made: MadeRun) -> None:
+    found = foreign(made, gauge(made, "gpu_power", 300.0), gauge(made, "resident_memory", 1e9, labels={}))
+    titles = [s.title for s in build_report(found, analyse(found, "performance"), Dimension.PERFORMANCE).sections]
+    assert [title for title in titles if "server" in title or title in {"GPUs", "Energy and cost"}] == [
+        "CPU and memory of the server", "GPUs", "Energy and cost", "Metrics of the server",
+    ]  # fmt: skip
+
+
+def test_indicators_of_the_service_are_not_asked_of_others(made: MadeRun) -> None:
+    found = foreign(made, gauge(made, "gpu_errors", 0.0))
+    of_others = {sli.id for sli in server_slis.of_target(found, Path("nowhere")).slis}
+    of_ours = {sli.id for sli in server_slis.of_target(evidence(made), Path("nowhere")).slis}
+    assert {"memory_leaked", "cache_hit_rate", "cpu_utilisation", "mttr"} & of_others == set()
+    assert {"response_time_p95", "success_rate", "jobs_lost", "server_memory_growth"} <= of_others
+    assert {sli for sli in of_ours if sli.startswith("server_")} == set()
+    judged = dataclasses.replace(found, catalogue=server_slis.of_target(found, Path("nowhere")))
+    there = {sli.id for sli in server_slis.that_exist(judged).slis if sli.id.startswith("server_")}
+    assert there == {"server_gpu_errors"}
+    unseen = {sli.id for sli in server_slis.that_exist(dataclasses.replace(judged, server=None)).slis}
+    assert {sli for sli in unseen if sli.startswith("server_")} == {"server_memory_growth"}

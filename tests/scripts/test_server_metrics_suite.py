@@ -94,6 +94,16 @@ def measured(run_dir: Path, fake: Fake, scenario: str, case: str) -> list[Job]:
     return [truth[job.job_id] for job in jobs if job.job_id is not None]
 
 
+def row_of(text: str, section: str, place: str) -> dict[str, str]:
+    """The first row of a place in a section of a report, by the heads of its columns."""
+    lines = [line for line in text.partition(f"## {section}\n")[2].splitlines() if line.startswith("|")]
+    heads, found = (
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in (lines[0], next(line for line in lines if line.startswith(f"| {place} ")))
+    )
+    return dict(zip(heads, found, strict=True))
+
+
 def lengths(jobs: list[Job]) -> tuple[float, float, float]:
     """Sums of latency, queue and generation."""
     done = [(job.created, job.started or 0.0, job.ended or 0.0) for job in jobs]
@@ -117,14 +127,10 @@ def test_the_servers_times_are_found_to_the_digit(ended: tuple[Path, Fake, Serve
         assert found["stage_time", "0"].value == pytest.approx(work, rel=1e-9)
         assert found["stage_time", "VAE decode"].value == pytest.approx(work * STAGES["vae_decode"], rel=1e-9)
         text = (run_dir / "reports" / "performance_report.md").read_text()
-        (row,) = [
-            [cell.strip() for cell in line.split("|")]
-            for line in text.partition("## The server's own times")[2].splitlines()
-            if line.startswith(f"| concurrent_load / {case} ")
-        ][:1]
-        assert row[2] == f"{len(jobs)}"
-        assert (row[5], row[6], row[9]) == (
-            f"{len(jobs)}", f"{latency / len(jobs):,.3f}", f"{queue / len(jobs):,.3f}",
+        row = row_of(text, "The server's own times", f"concurrent_load / {case}")
+        assert (row["Client: jobs"], row["Server: n"]) == (f"{len(jobs)}", f"{len(jobs)}")
+        assert (row["Server: mean [s]"], row["Queue: mean [s]"]) == (
+            f"{latency / len(jobs):,.3f}", f"{queue / len(jobs):,.3f}",
         )  # fmt: skip
 
 
@@ -159,16 +165,13 @@ def test_energy_and_cost_of_a_video_follow_from_the_gpu(ended: tuple[Path, Fake,
     videos = sum(job.end == "completed" for job in jobs)
     busy = (FULL_WATTS - IDLE_WATTS) * lengths(jobs)[2] / fake.load.slots
     text = (run_dir / "reports" / "resources_report.md").read_text()
-    (row,) = [
-        [cell.strip().replace(",", "") for cell in line.split("|")]
-        for line in text.partition("## Energy and cost")[2].splitlines()
-        if line.startswith("| single_job / n01 ")
-    ][:1]
-    assert row[2] == f"{videos}"
-    assert float(row[5]) == pytest.approx(busy + IDLE_WATTS * length, rel=0.02)
-    assert float(row[6]) == pytest.approx(busy, rel=0.02)
-    assert float(row[9]) == pytest.approx(length / videos, abs=0.005)
-    assert float(row[10]) == pytest.approx(0.001 * length / videos, rel=0.001)
+    found = row_of(text, "Energy and cost", "single_job / n01")
+    row = {head: cell.replace(",", "") for head, cell in found.items()}
+    assert row["Videos"] == f"{videos}"
+    assert float(row["Energy [J]"]) == pytest.approx(busy + IDLE_WATTS * length, rel=0.02)
+    assert float(row["Above idle [J]"]) == pytest.approx(busy, rel=0.02)
+    assert float(row["GPU seconds per video"]) == pytest.approx(length / videos, abs=0.005)
+    assert float(row["Cost per video [USD]"]) == pytest.approx(0.001 * length / videos, rel=0.01)
     busiest = server_gauges(run_dir, "gpu_memory", "concurrent_load")[-1]
     assert busiest.most == (2048 + 2 * MIB_PER_JOB) * 1024**2
 

@@ -11,6 +11,7 @@ import pytest
 
 from reelbench.loadgen.option_line import Options
 from reelbench.loadgen.options import Settings, check_options
+from reelbench.loadgen.target.target_file import load_preset, presets
 from reelbench.stack.errors import NotMetricsError, StackError
 from reelbench.suite.server_metrics import default_page, find, option_errors, rest_of
 
@@ -108,3 +109,8 @@ def test_cases_rest_for_the_samples_around_them(tmp_path: Path, origin: str) -> 
     assert rest_of(Options(target=origin, rest=9.0), metrics) == 9.0
     nothing = find(Options(), None, lambda _: None, {})
     assert rest_of(Options(), nothing) is None
+
+
+@pytest.mark.parametrize("name", presets())
+def test_the_sets_of_every_preset_are_known(name: str) -> None:
+    assert option_errors(Options(), load_preset(name)) == []

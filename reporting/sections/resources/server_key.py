@@ -10,11 +10,11 @@ from reelbench.reporting.evidence.evidence import Evidence, case_seconds, place_
 from reelbench.reporting.sections.resources.server import places
 from reelbench.reporting.sections.resources.server_energy import price_of
 
-NO_DATA = "no data"
-
 
 def items(evidence: Evidence) -> list[str]:
     """Return GPU time, cost, energy, CPU and memory of a video in the case that made most videos per second."""
+    if evidence.server is None:
+        return ["The server shows no metrics to this run, so its memory, CPU and GPUs are not known."]
     found = _fastest(evidence)
     if found is None:
         return []
