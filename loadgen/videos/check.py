@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -45,7 +46,7 @@ class VideoCheck:
         Raises:
             JournalError: the records cannot be written.
         """
-        waiting = self.files.waiting()
+        waiting = await asyncio.to_thread(self.files.waiting)
         found: list[tuple[Download, VideoRecord]] = []
         until = self.clock.now() + CASE_SECONDS
         try:
