@@ -39,6 +39,8 @@ class Download:
         self.job = job
         self.path = path
         self.size = 0
+        self.refused: str | None = None
+        """Why the server's answer was no file; None: it was one, or there was no answer."""
         self._files = files
         self._writer = files.writer
         self._descriptor: int | None = None
@@ -69,9 +71,16 @@ class Download:
         """Mark the file as the whole file of a job that goes on."""
         self._complete = True
 
+    def refuse(self, why: str) -> None:
+        """Mark the answer of the server as no file: it is empty, of another kind, or still missing."""
+        self.refused = why
+
     def close(self) -> bool:
-        """Close the file; return whether it may be checked, and delete it otherwise."""
+        """Close the file; return whether it may be checked or was refused, and delete it otherwise."""
         self._writer.do(self._close)
+        if self.refused is not None:
+            self.delete()
+            return True
         good = self._complete and not self._lost and self.size > 0
         if not good:
             self.delete()
@@ -79,8 +88,8 @@ class Download:
 
     @property
     def written(self) -> bool:
-        """Whether the whole file is on disk; only after the writer is flushed."""
-        return not self._lost
+        """Whether the whole file is on disk, or was refused; only after the writer is flushed."""
+        return self.refused is not None or not self._lost
 
     def delete(self) -> None:
         """Delete the file."""

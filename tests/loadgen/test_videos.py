@@ -304,6 +304,25 @@ async def test_every_waiting_file_is_checked_deleted_and_the_wrong_ones_are_kept
     assert said == []
 
 
+async def test_an_answer_without_a_file_is_recorded_and_not_decoded(tmp_path: Path) -> None:
+    files = store(tmp_path)
+    with files.opened():
+        with files.download(planned(0)) as file:
+            assert file is not None
+            file.begin()
+            file.refuse("content is empty")
+        downloaded(files, planned(1), b"good")
+        decoder = FakeDecoder()
+        check, records, said = checking(files, decoder, keep=2)
+        await check.run()
+    assert decoder.seen == [b"good"]
+    assert [(r.index, r.bytes, r.wrong, r.kept) for r in records] == [
+        (0, 0, [Deviation(kind=Property.DECODES, found="content is empty")], None),
+        (1, 4, [], "trial.n01.1.mp4"),
+    ]
+    assert said == []
+
+
 async def test_without_a_decoder_the_run_goes_on_and_says_it_once(tmp_path: Path) -> None:
     files = store(tmp_path)
     with files.opened():
