@@ -301,6 +301,8 @@ class Steps:
             if self.target.ours or not reply.not_yet or not left:
                 if reply.status == HTTPStatus.NOT_FOUND:
                     state.findings.missing("the content")
+                if file is not None and reply.status is not None:  # the server answered, without a file
+                    file.refuse(reply.error or f"HTTP {reply.status}")
                 _fail(reply)
             await asyncio.sleep(max(reply.retry_after or 0.0, state.scenario.poll_interval))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -12,6 +13,7 @@ from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.plan.plan import PlannedJob
 from reelbench.loadgen.record.videos import VideoRecord
 from reelbench.loadgen.videos.comparison import Wish, compare
+from reelbench.loadgen.videos.decoder import Decoded
 from reelbench.loadgen.videos.decoder_process import DecoderError, DecoderProcess
 from reelbench.loadgen.videos.files import FOLDER, Download, VideoFiles
 
@@ -45,14 +47,14 @@ class VideoCheck:
         Raises:
             JournalError: the records cannot be written.
         """
-        waiting = self.files.waiting()
+        waiting = await asyncio.to_thread(self.files.waiting)
         found: list[tuple[Download, VideoRecord]] = []
         until = self.clock.now() + CASE_SECONDS
         try:
             for file in waiting:
                 if not self._able or self.clock.now() >= until:
                     break
-                decoded = await self.decoder.decode(file.path)
+                decoded = Decoded(error=file.refused) if file.refused else await self.decoder.decode(file.path)
                 found.append((file, compare(file.job, self.asked(file.job), decoded, file.size)))
         except DecoderError as error:
             self._able = False
@@ -69,9 +71,9 @@ class VideoCheck:
         """Move the files to keep into their folder; return their names by the index of the job."""
         names = {}
         folder = self.files.folder / FOLDER
-        for file, record in sorted(found, key=lambda one: (one[1].playable, not one[1].wrong, one[1].index))[
-            : self.keep
-        ]:
+        there = [one for one in found if one[0].refused is None]
+        there.sort(key=lambda one: (one[1].playable, not one[1].wrong, one[1].index))
+        for file, record in there[: self.keep]:
             name = f"{file.path.name}.{_SUFFIXES.get(record.container or '', record.container or 'bin')}"
             try:
                 folder.mkdir(exist_ok=True)

@@ -8,15 +8,17 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from reelbench.loadgen.plan.plan import PlannedJob
+from reelbench.loadgen.videos.writer import DiskWriter
 
-BACKLOG_BYTES: Final = 4 * 1024**3
+BACKLOG_BYTES: Final = 2 * 1024**3
 """Most bytes on disk of files that wait for their check; further files are not checked. Half of the free space if that
 is less."""
-FILE_BYTES: Final = 1024**3
+FILE_BYTES: Final = 512 * 1024**2
 """Most bytes of one file."""
 FOLDER: Final = "videos"
 """Folder of kept files in that of the run."""
@@ -27,74 +29,108 @@ Place = tuple[str, str, int]
 """Scenario, case and index of a job."""
 
 
-@dataclass(slots=True)
 class Download:
-    """One file while it is downloaded, a `FileSink`; a file that does not fit, or cannot be written, is given up."""
+    """One file while it is downloaded, a `FileSink`; a file that does not fit, or cannot be written, is given up.
 
-    job: PlannedJob
-    path: Path
-    files: VideoFiles
-    size: int = 0
-    _file: int | None = None
-    _lost: bool = False
-    _complete: bool = False
+    The event loop calls the methods; the disk is touched by the thread of the writer alone, in the order of the calls.
+    """
+
+    def __init__(self, job: PlannedJob, path: Path, files: VideoFiles) -> None:
+        self.job = job
+        self.path = path
+        self.size = 0
+        self.refused: str | None = None
+        """Why the server's answer was no file; None: it was one, or there was no answer."""
+        self._files = files
+        self._writer = files.writer
+        self._descriptor: int | None = None
+        self._lost = False
+        self._complete = False
 
     def begin(self) -> None:
         """Start an empty file."""
-        self.files.free(self.size)
+        self._files.free(self.size)
         self.size = 0
-        try:
-            if self._file is None:
-                self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            else:
-                os.ftruncate(self._file, 0)
-                os.lseek(self._file, 0, os.SEEK_SET)
-        except OSError:
-            self._lost = True
+        self._writer.do(self._open)
 
     def write(self, chunk: bytes) -> None:
         """Append bytes to the file."""
-        if self._lost or self._file is None:
+        if self._lost:
             return
-        if self.size + len(chunk) > FILE_BYTES or not self.files.take(len(chunk)):
-            self._give_up()
+        size = len(chunk)
+        if self.size + size > FILE_BYTES or not self._writer.fits(size) or not self._files.take(size):
+            self._lost = True
+            self._writer.do(self._empty)
+            self._files.free(self.size)
+            self.size = 0
             return
-        self.size += len(chunk)
-        left = memoryview(chunk)
-        try:
-            while left:
-                left = left[os.write(self._file, left) :]
-        except OSError:  # the disk is full, for one
-            self._give_up()
+        self.size += size
+        self._writer.do(partial(self._append, chunk), size)
 
     def complete(self) -> None:
         """Mark the file as the whole file of a job that goes on."""
         self._complete = True
 
+    def refuse(self, why: str) -> None:
+        """Mark the answer of the server as no file: it is empty, of another kind, or still missing."""
+        self.refused = why
+
     def close(self) -> bool:
-        """Close the file; return whether it can be checked, and delete it otherwise."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        """Close the file; return whether it may be checked or was refused, and delete it otherwise."""
+        self._writer.do(self._close)
+        if self.refused is not None:
+            self.delete()
+            return True
         good = self._complete and not self._lost and self.size > 0
         if not good:
             self.delete()
         return good
 
+    @property
+    def written(self) -> bool:
+        """Whether the whole file is on disk, or was refused; only after the writer is flushed."""
+        return self.refused is not None or not self._lost
+
     def delete(self) -> None:
         """Delete the file."""
-        with suppress(OSError):
-            self.path.unlink(missing_ok=True)
-        self.files.free(self.size)
+        self._writer.do(self._unlink)
+        self._files.free(self.size)
         self.size = 0
 
-    def _give_up(self) -> None:
-        self._lost = True
-        if self._file is not None:
+    def _open(self) -> None:
+        try:
+            if self._descriptor is None:
+                self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            else:
+                os.ftruncate(self._descriptor, 0)
+                os.lseek(self._descriptor, 0, os.SEEK_SET)
+        except OSError:
+            self._lost = True
+
+    def _append(self, chunk: bytes) -> None:
+        if self._lost or self._descriptor is None:
+            return
+        left = memoryview(chunk)
+        try:
+            while left:
+                left = left[os.write(self._descriptor, left) :]
+        except OSError:  # the disk is full, for one
+            self._lost = True
+            self._empty()
+
+    def _empty(self) -> None:
+        if self._descriptor is not None:
             with suppress(OSError):
-                os.ftruncate(self._file, 0)
-        self.files.free(self.size)
-        self.size = 0
+                os.ftruncate(self._descriptor, 0)
+
+    def _close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _unlink(self) -> None:
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
 
 
 @dataclass(slots=True)
@@ -104,6 +140,7 @@ class VideoFiles:
     folder: Path
     """Folder of the run."""
     chosen: frozenset[Place]
+    writer: DiskWriter = field(default_factory=DiskWriter)
     _room: int = BACKLOG_BYTES
     _waiting: list[Download] = field(default_factory=list)
 
@@ -121,9 +158,16 @@ class VideoFiles:
                 self._waiting.append(file)
 
     def waiting(self) -> list[Download]:
-        """Return the files that wait for their check, in the order of the plan; they no longer wait."""
+        """Return the files that wait for their check, in the order of the plan; they no longer wait.
+
+        Blocks until they are on disk; files that could not be written are left out.
+        """
+        self.writer.flush()
         found, self._waiting = sorted(self._waiting, key=lambda file: file.job.index), []
-        return found
+        for file in found:
+            if not file.written:
+                file.delete()
+        return [file for file in found if file.written]
 
     def take(self, size: int) -> bool:
         """Reserve bytes; return False where they are not there."""
@@ -149,6 +193,7 @@ class VideoFiles:
         try:
             yield
         finally:
+            self.writer.close()
             shutil.rmtree(temporary, ignore_errors=True)
 
 

@@ -40,6 +40,8 @@ class Fates:
 class Cancellations:
     """Cancellations that the plan asked for."""
 
+    jobs: int
+    """Jobs of the cases that cancel jobs."""
     asked: tuple[JobRecord, ...]
     stopped: tuple[JobRecord, ...]
     """Cancelled in progress."""
@@ -82,8 +84,10 @@ def fates(evidence: Evidence, *scenarios: str) -> Fates:
 
 
 def cancellations(evidence: Evidence, *scenarios: str) -> Cancellations:
-    """Sort the measured jobs of scenarios whose cancellation was sent by what came of it."""
-    jobs = [job for name in scenarios for job in evidence.scenario_jobs(name)]
+    """Sort the measured jobs of scenarios by what came of their cancellation, in the cases that cancel jobs."""
+    every = [job for name in scenarios for job in evidence.scenario_jobs(name)]
+    cases = {(job.scenario, job.case) for job in every if job.cancel_sent is not None}
+    jobs = [job for job in every if (job.scenario, job.case) in cases]
     asked = [job for job in jobs if job.cancel_sent is not None]
     statuses: Counter[str] = Counter()
     for name in scenarios:
@@ -91,6 +95,7 @@ def cancellations(evidence: Evidence, *scenarios: str) -> Cancellations:
             if status is None or not 200 <= status < 300:  # noqa: PLR2004 - HTTP's own classes
                 statuses[f"HTTP {status}" if status is not None else "no answer"] += count
     return Cancellations(
+        jobs=len(jobs),
         asked=tuple(asked),
         stopped=tuple(job for job in asked if job.outcome is Outcome.CANCELLED),
         ended=tuple(job for job in asked if job.outcome in _ENDED),

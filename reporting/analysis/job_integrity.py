@@ -42,9 +42,9 @@ class Losses:
     compared: int
     """Jobs compared with a manifest."""
     broken: int
-    """Completed jobs whose file does not decode to its end."""
+    """Jobs that the server reported as completed, and whose file does not decode to its end or is none."""
     decoded: int
-    """Completed jobs whose file was opened."""
+    """Such jobs whose file was opened."""
     damaged: int
     """Jobs that are corrupt or broken."""
     checked: int
@@ -62,7 +62,8 @@ def losses(evidence: Evidence, *scenarios: str) -> Losses:
     jobs = [job for job in evidence.jobs if job.scenario in scenarios]
     accepted = [job for job in jobs if job.accepted is not None]
     compared = [job for job in jobs if job.integrity is not None]
-    opened = [job for job in jobs if job.outcome is Outcome.COMPLETED and evidence.video(job) is not None]
+    opened = [(job, video) for job in jobs if (video := evidence.video(job)) is not None]
+    broken = {id(job) for job, video in opened if not video.playable}
     ids = Counter(job.job_id for job in jobs if job.job_id is not None)
     read = [s for s in found if s.store is not None and s.store.error is None and s.store.offered]
     unlisted = [s for s in found if s.store is not None and not s.store.offered]
@@ -83,10 +84,10 @@ def losses(evidence: Evidence, *scenarios: str) -> Losses:
         ids=len(ids),
         corrupt=sum(1 for job in compared if job.integrity != "ok"),
         compared=len(compared),
-        broken=sum(map(evidence.broken, opened)),
+        broken=len(broken),
         decoded=len(opened),
-        damaged=sum(1 for job in jobs if evidence.broken(job) or job.integrity not in {None, "ok"}),
-        checked=len(compared) + sum(1 for job in opened if job.integrity is None),
+        damaged=sum(1 for job in jobs if id(job) in broken or job.integrity not in {None, "ok"}),
+        checked=len(compared) + sum(1 for job, _ in opened if job.integrity is None),
         unended=sum(1 for job in accepted if job.outcome is Outcome.TIMEOUT),
         accepted=len(accepted),
         files=sum(job.files or 0 for job in compared),

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reelbench.loadgen.record.jobs import JobRecord
+from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.loadgen.record.videos import Property, VideoRecord
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.statistics.intervals import Proportion, exact_proportion
@@ -17,7 +17,7 @@ ENOUGH = 2
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A completed, measured job and its opened file."""
+    """A measured job that the server reported as completed, and its opened file."""
 
     job: JobRecord
     video: VideoRecord
@@ -45,7 +45,7 @@ class Files:
 
     opened: tuple[Opened, ...]
     completed: int
-    """Completed, measured jobs that downloaded a file."""
+    """Measured jobs that downloaded a file, or should have: the server reported them as completed."""
     properties: tuple[Followed, ...]
 
     @property
@@ -72,11 +72,11 @@ def opened_files(evidence: Evidence, dimension: str) -> Files:
         job
         for scenario in evidence.scenarios(dimension)
         for job in evidence.scenario_jobs(scenario.name)
-        if evidence.succeeded(job) or evidence.broken(job)
+        if (job.outcome is Outcome.COMPLETED and job.bytes > 0) or evidence.video(job) is not None
     ]
     opened = tuple(Opened(job, video) for job in jobs if (video := evidence.video(job)) is not None)
     properties = (_followed(kind, [one.video for one in opened]) for kind in Property)
-    return Files(opened, sum(job.bytes > 0 for job in jobs), tuple(one for one in properties if one is not None))
+    return Files(opened, len(jobs), tuple(one for one in properties if one is not None))
 
 
 def _followed(kind: Property, videos: Sequence[VideoRecord]) -> Followed | None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -22,6 +23,7 @@ from reelbench.loadgen.record.jobs import read_jobs
 from reelbench.loadgen.record.run import read_run
 from reelbench.loadgen.record.videos import Deviation, Property, VideoRecord, read_videos
 from reelbench.loadgen.videos import files as video_files
+from reelbench.loadgen.videos import writer
 from reelbench.loadgen.videos.check import VideoCheck
 from reelbench.loadgen.videos.comparison import Wish, compare, wish
 from reelbench.loadgen.videos.decoder import Decoded, examine
@@ -189,6 +191,7 @@ def test_a_repeated_download_starts_anew(tmp_path: Path) -> None:
             file.begin()
             file.write(chunk)
         file.complete()
+        files.writer.flush()
         assert (file.size, file.path.read_bytes()) == (5, b"whole")
 
 
@@ -221,6 +224,32 @@ def test_the_backlog_is_bounded_and_room_comes_back(tmp_path: Path, monkeypatch:
         downloaded(files, planned(3), b"1234", b"56789")  # longer than a file may be
         downloaded(files, planned(4), b"12345678")
         assert [file.job.index for file in files.waiting()] == [4]
+
+
+def test_a_slow_disk_gives_a_file_up_instead_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "QUEUE_BYTES", 10)
+    files, go = store(tmp_path), threading.Event()
+    with files.opened():
+        files.writer.do(lambda: assert_set(go))
+        downloaded(files, planned(0), b"12345678")
+        downloaded(files, planned(1), b"123")  # 8 bytes wait already
+        go.set()
+        assert [(file.job.index, file.path.read_bytes()) for file in files.waiting()] == [(0, b"12345678")]
+        downloaded(files, planned(2), b"123")
+        assert [file.job.index for file in files.waiting()] == [2]
+
+
+def assert_set(event: threading.Event) -> None:
+    assert event.wait(10)
+
+
+def test_a_file_that_cannot_be_written_is_not_checked(tmp_path: Path) -> None:
+    files = store(tmp_path)
+    with files.opened():
+        (tmp_path / video_files.TEMPORARY / "trial.n01.0").mkdir()
+        downloaded(files, planned(0), b"123")
+        downloaded(files, planned(1), b"123")
+        assert [file.job.index for file in files.waiting()] == [1]
 
 
 class FakeDecoder(DecoderProcess):
@@ -262,6 +291,7 @@ async def test_every_waiting_file_is_checked_deleted_and_the_wrong_ones_are_kept
             downloaded(files, planned(index), b"bad" if index == 3 else b"good")
         check, records, said = checking(files, FakeDecoder(), keep=2)
         await check.run()
+        files.writer.flush()
         assert list((tmp_path / video_files.TEMPORARY).iterdir()) == []
     assert [(r.index, r.playable, r.kept) for r in records] == [
         (0, True, "trial.n01.0.mp4"),
@@ -274,6 +304,25 @@ async def test_every_waiting_file_is_checked_deleted_and_the_wrong_ones_are_kept
     assert said == []
 
 
+async def test_an_answer_without_a_file_is_recorded_and_not_decoded(tmp_path: Path) -> None:
+    files = store(tmp_path)
+    with files.opened():
+        with files.download(planned(0)) as file:
+            assert file is not None
+            file.begin()
+            file.refuse("content is empty")
+        downloaded(files, planned(1), b"good")
+        decoder = FakeDecoder()
+        check, records, said = checking(files, decoder, keep=2)
+        await check.run()
+    assert decoder.seen == [b"good"]
+    assert [(r.index, r.bytes, r.wrong, r.kept) for r in records] == [
+        (0, 0, [Deviation(kind=Property.DECODES, found="content is empty")], None),
+        (1, 4, [], "trial.n01.1.mp4"),
+    ]
+    assert said == []
+
+
 async def test_without_a_decoder_the_run_goes_on_and_says_it_once(tmp_path: Path) -> None:
     files = store(tmp_path)
     with files.opened():
@@ -281,6 +330,7 @@ async def test_without_a_decoder_the_run_goes_on_and_says_it_once(tmp_path: Path
         for _ in range(2):
             downloaded(files, planned(), b"good")
             await check.run()
+        files.writer.flush()
         assert list((tmp_path / video_files.TEMPORARY).iterdir()) == []
     assert (records, said) == ([], ["warning: PyAV cannot be loaded"])
 

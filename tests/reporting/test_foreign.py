@@ -246,7 +246,7 @@ def test_a_job_with_a_broken_file_is_no_success_in_records_and_verdict(tmp_path:
     assert cells[-3].startswith("92.5 (")
     assert "Integrity in `normal_operation`: **85.0 %**" in text
     assert verdicts(done)["integrity_share", NORMAL] is Status.FAIL
-    assert "**3 of 20 decoded videos are broken:**" in text
+    assert "**3 of 20 opened files are broken or empty:**" in text
     assert text.count("no frame can be decoded") >= 3
     assert made.jobs[0].trace_id in text
     assert counts(made)["store"] == ("40", 40, "")  # the protocol's outcome is what sources agree on
@@ -304,3 +304,27 @@ def test_jobs_whose_cancellation_was_never_sent_are_counted_with_the_reason(tmp_
     _, text = exported(made, tmp_path)
     assert "For 18 jobs no cancellation was sent: the server cannot cancel jobs (18)." in text
     assert "2 jobs could not be cancelled (answers to the cancellations: 2 x HTTP 405)" in text
+
+
+def test_a_file_that_is_empty_is_broken_although_the_job_has_no_success_anyway(tmp_path: Path) -> None:
+    made = make(normal=first(4, outcome=Outcome.ERROR, error="content is empty", bytes=0))
+    files = [
+        video(made.jobs[i], *([(Property.DECODES, "content is empty", "")] if i < 4 else []), bytes=made.jobs[i].bytes)
+        for i in range(25)
+    ]
+    found = losses(evidence(made, videos=files), NORMAL)
+    assert (found.broken, found.decoded, found.damaged, found.checked) == (4, 25, 4, 25)
+    done, text = exported(made, tmp_path, files)
+    assert "Integrity in `normal_operation`: **84.0 %**" in text
+    assert "25 of 40 (at most 20" in text
+    assert "**4 of 25 opened files are broken or empty:**" in text
+    assert "File broken" not in text  # these jobs are errors already
+    assert verdicts(done)["integrity_share", NORMAL] is Status.FAIL
+
+
+def test_cases_without_cancellations_are_not_part_of_the_cancellations() -> None:
+    made = make(cancelled=lambda job: msgspec.structs.replace(
+        job, case="storm" if job.index < 8 else CASE, outcome=Outcome.CANCELLED if job.index < 8 else job.outcome,
+        cancel_sent=job.due + 1 if job.index < 8 else None))  # fmt: skip
+    tried = cancellations(evidence(made), CANCEL)
+    assert (tried.jobs, len(tried.stopped), len(tried.unasked)) == (8, 8, 0)

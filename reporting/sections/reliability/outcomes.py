@@ -161,9 +161,11 @@ def cancellation(evidence: Evidence) -> Section:
     if not found:
         return Section(title, (Paragraph("No scenario of this run cancels jobs."),))
     tried = _cancellations(evidence)
-    jobs = sum(len(evidence.scenario_jobs(scenario.name)) for scenario in found)
     items = [
-        f"{len(tried.stopped):,} of {jobs:,} jobs were cancelled in progress; {len(tried.ended):,} had already ended."
+        (
+            f"{len(tried.stopped):,} of {tried.jobs:,} jobs were cancelled in progress; {len(tried.ended):,} had "
+            "already ended."
+        )
     ]
     if tried.refused:
         items.append(_refused(tried))

@@ -50,7 +50,7 @@ def _losses(evidence: Evidence) -> Iterator[Advice]:
         )
     if found.broken:
         yield Advice(
-            f"{found.broken:,} of {found.decoded:,} decoded videos are broken",
+            f"{found.broken:,} of {found.decoded:,} opened files are broken or empty",
             "report a job completed only after its file is whole, and failed where the encoder failed",
         )
     if found.unended:

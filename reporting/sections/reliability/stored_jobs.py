@@ -86,8 +86,8 @@ def _definitions(found: Losses) -> str:
     return (
         "Lost: accepted, and afterwards not in the server's list of videos or without a terminal state. Duplicated: "
         "one id for two jobs. Corrupt: a file is missing, or a file or field does not match the manifest, of the jobs "
-        "compared with one. Broken: the video does not decode to its end, of those decoded. Not ended: no terminal "
-        f"state within the scenario's time limit, when the client gave the job up.{unknown}"
+        "compared with one. Broken: the file is empty, no video, or does not decode to its end, of those opened. Not "
+        f"ended: no terminal state within the scenario's time limit, when the client gave the job up.{unknown}"
     )
 
 
