@@ -116,6 +116,7 @@ REASONS = (
     ),
     Reason(r"reelbench probe .+", "tests/suite/test_probe.py runs it against fakes", parses),
     Reason(r"reelbench run --target-file vllm_omni.yaml .+", "the file is one that reelbench probe wrote", parses),
+    Reason(rf"{RUN} --target \S+ --budget \d+m", "takes as long as its budget", parses),
     Reason(r".+ --allow-commands", "runs a command of the reader's", parses),
     Reason(r"source \.venv/bin/activate", "the tests run in an environment already", lambda _: None),
 )
