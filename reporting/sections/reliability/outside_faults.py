@@ -220,8 +220,8 @@ def _commands(faults: Sequence[FaultRecord]) -> Table:
         for fault in faults
     )
     columns = (
-        "Scenario / case", "Start command", "Stop command", "Start ended (UTC)", "Took [s]", "Stop ended (UTC)",
-        "Took [s] ", "Output",
+        "Scenario / case", "Start command", "Stop command", "Start ended (UTC)", "Start took [s]",
+        "Stop ended (UTC)", "Stop took [s]", "Output",
     )  # fmt: skip
     caption = "Commands as they ran; their output is in the named file of the run's folder."
     return Table(columns, rows, (columns[4], columns[6]), caption)
