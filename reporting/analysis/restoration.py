@@ -137,8 +137,8 @@ def requests_of(evidence: Evidence, scenario: str, case: str) -> list[Request]:
 
 
 def answered(request: Request) -> bool:
-    """Return whether the service was there for a request: any answer but 429 and 5xx."""
-    return request.status is not None and request.status < SERVER_ERROR and request.status != TOO_MANY_REQUESTS
+    """Return whether the service was there for a request: any answer but 5xx."""
+    return request.status is not None and request.status < SERVER_ERROR
 
 
 def _restoration(evidence: Evidence, fault: FaultRecord, faults: list[FaultRecord]) -> Restoration:
@@ -149,7 +149,8 @@ def _restoration(evidence: Evidence, fault: FaultRecord, faults: list[FaultRecor
     jobs = evidence.case_jobs(*place)
     requests = requests_of(evidence, *place)
     until = min([instant for instant in mine if instant > on], default=_end(evidence, fault, jobs))
-    answers = sorted((r.sent + r.duration, answered(r)) for r in requests)
+    # A server that throttles is there, but does not serve: 429 is neither a success nor a failure.
+    answers = sorted((r.sent + r.duration, answered(r)) for r in requests if r.status != TOO_MANY_REQUESTS)
     ends = sorted((j.done, j.outcome is Outcome.COMPLETED) for j in jobs if j.outcome not in STOPPED)
     return Restoration(
         fault=fault,
@@ -166,6 +167,8 @@ def _restoration(evidence: Evidence, fault: FaultRecord, faults: list[FaultRecor
 def disturbance(events: Sequence[Event], first_on: float, on: float, off: float, until: float) -> Disturbance | None:
     """Return what a fault did to a sequence of events in order of time; None: nothing.
 
+    Where some events failed before the first fault, failures say nothing of a fault, and only gaps count.
+
     Args:
         events: all events of the case.
         first_on: beginning of the first fault of the case.
@@ -179,7 +182,8 @@ def disturbance(events: Sequence[Event], first_on: float, on: float, off: float,
     before = max((at for at, good in events if good and at < on), default=on)
     window = [event for event in events if on <= event[0] < until]
     good = [at for at, success in window if success]
-    bad = [at for at, success in window if not success]
+    usual = any(not success for at, success in events if at < first_on)
+    bad = [] if usual else [at for at, success in window if not success]
     spans = list(pairwise([max(before, on - longest), *good, until]))
     least = max(longest, GAP_SHARE * max(b - a for a, b in spans))
     gaps = [(a, b) for a, b in spans if b - a > least]

@@ -81,6 +81,15 @@ def test_what_a_fault_did_is_found_in_the_events(
     assert (seen and (seen.failures, pytest.approx(seen.gap), seen.restored)) == found
 
 
+def test_failures_that_were_there_before_the_fault_say_nothing_of_it() -> None:
+    failing = [(at, number % 5 > 0) for number, (at, _) in enumerate([*CALM, *steady(12, 20)])]
+    found = disturbance(failing, 10.0, 10.0, 12.0, 20.0)
+    assert found is not None
+    assert found.restored is not None
+    assert (found.failures, found.restored) == (0, pytest.approx(12.0, abs=0.15))
+    assert disturbance([*failing[:100], *steady(10, 20)], 10.0, 10.0, 12.0, 20.0) is None
+
+
 def test_too_few_events_say_nothing() -> None:
     assert disturbance([(1.0, True), (12.0, False)], 10.0, 10.0, 12.0, 20.0) is None
 

@@ -141,11 +141,12 @@ def _times(evidence: Evidence, found: Sequence[Restoration]) -> Table:
     )  # fmt: skip
     caption = (
         "Seconds, every fault. On: from the start of the case until the fault was asked to begin. Failed: until the "
-        "restoration; no answer, 429 and 5xx are failed answers. Longest gap: without a successful answer or without a "
+        "restoration; no answer and 5xx are failed answers. Longest gap: without a successful answer or without a "
         "completed job. To first answer, to first job: from the end of the fault to the first successful answer and to "
         "the first completed job that was sent after it. Restored: fault asked to begin to the first success after "
-        "which neither answers nor jobs were disturbed: no failure, and no gap longer than three times the longest one "
-        "before the first fault and than half of the longest one after the fault began."
+        "which neither answers nor jobs were disturbed: no failure (unless there were some before the first fault), "
+        "and no gap longer than three times the longest one before the first fault and than half of the longest one "
+        "after the fault began."
     )
     return Table(columns, rows, columns[2:], caption)
 
@@ -219,8 +220,8 @@ def _commands(faults: Sequence[FaultRecord]) -> Table:
         for fault in faults
     )
     columns = (
-        "Scenario / case", "Start command", "Stop command", "Start ended (UTC)", "Took [s]", "Stop ended (UTC)",
-        "Took [s] ", "Output",
+        "Scenario / case", "Start command", "Stop command", "Start ended (UTC)", "Start took [s]",
+        "Stop ended (UTC)", "Stop took [s]", "Output",
     )  # fmt: skip
     caption = "Commands as they ran; their output is in the named file of the run's folder."
     return Table(columns, rows, (columns[4], columns[6]), caption)
