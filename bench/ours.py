@@ -28,6 +28,7 @@ from reelbench.loadgen.plan.scenario import PROFILES, Scenario
 from reelbench.loadgen.record.jobs import read_jobs, read_requests
 from reelbench.loadgen.record.run import read_run
 from reelbench.loadgen.record.run_files import RecordError
+from reelbench.loadgen.target.target_file import load_preset
 from reelbench.reporting.statistics.intervals import summarize
 from reelbench.stack.endpoints import free_ports
 from reelbench.stack.environment import module_command, scraped_telemetry
@@ -108,6 +109,7 @@ def main(target: str, folder: Path, spec: dict[str, Any]) -> int:
         profile="quick",
         seed=1,
         target=target,
+        server=load_preset("reelbench"),
         inputs=Inputs(read_document(SAMPLE)),
         named=True,
     )
