@@ -146,7 +146,7 @@ def test_no_target_is_exit_4_and_nothing_is_written(tmp_path: Path) -> None:
     done = run(command(tmp_path / "run", "http://127.0.0.1:9"))
     assert done.returncode == 4
     assert done.stderr == (
-        "error: target http://127.0.0.1:9 gives no HTTP answer (cannot connect: Connection refused); "
+        "error: target http://127.0.0.1:9/v1/videos gives no HTTP answer (cannot connect: Connection refused); "
         "start the service or correct --target\n"
     )
     assert not (tmp_path / "run").exists()
@@ -157,15 +157,16 @@ def test_an_unusable_target_is_exit_4_and_nothing_is_written(tmp_path: Path) -> 
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         child = subprocess.Popen(command(tmp_path / "run", url), stderr=subprocess.PIPE, text=True, cwd=ROOT, env=CLEAN)
         listener.settimeout(15)
-        connection, _ = listener.accept()
-        with connection:
-            connection.recv(4096)
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+        for _ in range(2):  # the list, then a job that does not exist
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
         _, messages = child.communicate(timeout=15)
     assert child.returncode == 4
     assert messages == (
-        f"error: target {url} does not speak the OpenAI Videos API: GET /v1/videos?limit=1 gave HTTP 200, "
-        "but no VideoList object: JSON is malformed: invalid character (byte 0); correct --target\n"
+        f"error: target {url}/v1/videos does not speak the OpenAI Videos API: GET /v1/videos?limit=1 gave HTTP 200, "
+        "but no VideoList object: no JSON: JSON is malformed: invalid character (byte 0); correct --target\n"
     )
     assert not (tmp_path / "run").exists()
 
