@@ -17,6 +17,8 @@ from reelbench.stack.http import may_use_proxy, reason
 
 TIMEOUT = 10.0
 """Seconds for the check; a page that needs longer cannot be scraped in time."""
+LONGEST = 20.0
+"""Seconds until the whole page must have come."""
 MOST_BYTES = 20_000_000
 """Of a page; Prometheus gets the same limit."""
 SLOW = 0.4
@@ -112,7 +114,7 @@ def read_page(url: str, access: PageAccess) -> MetricsPage:
                 session.cert = (str(access.client_cert), str(access.client_key or access.client_cert))
             with session.get(shown, headers=headers, timeout=TIMEOUT, stream=True) as answer:
                 status, media_type = answer.status_code, answer.headers.get("Content-Type", "")
-                body = _limited(answer.iter_content(_CHUNK), shown) if status == HTTPStatus.OK else b""
+                body = _limited(answer.iter_content(_CHUNK), shown, begun + LONGEST) if status == HTTPStatus.OK else b""
     except requests.RequestException as error:
         msg = f"the metrics page {shown} does not answer ({reason(error)}); correct --metrics, or start the server"
         raise StackError(msg) from error
@@ -127,10 +129,12 @@ def read_page(url: str, access: PageAccess) -> MetricsPage:
     )
 
 
-def _limited(chunks: Iterable[bytes], url: str) -> bytes:
+def _limited(chunks: Iterable[bytes], url: str, until: float) -> bytes:
     found = bytearray()
     for chunk in chunks:
         found += chunk
+        if time.monotonic() > until:
+            raise NotMetricsError(f"{url} does not end within {LONGEST:g} s; name a page with metrics")
         if len(found) > MOST_BYTES:
             raise NotMetricsError(f"{url} has more than {MOST_BYTES:,} bytes; name a page with metrics")
     return bytes(found)

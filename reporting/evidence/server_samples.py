@@ -37,6 +37,8 @@ INTERVALS = 3.5
 """Scrape intervals around a case in which a sample is searched."""
 SPARE = 1.2
 """Scrape intervals after a case in which the next scrape has ended."""
+GREATEST = 1e100
+"""A value from which on a page is not believed: sums of such values overflow."""
 KEPT = 2_000
 """Most samples of a gauge that are kept for a case."""
 OF_TIME = frozenset({ServerRole.CPU_SECONDS, ServerRole.GPU_ENERGY})
@@ -383,10 +385,9 @@ class _Reader:
         found: dict[float, list[float]] = defaultdict(list)
         for key in {**self._before, **self._after}:
             labels = dict(key)
-            bound = labels.pop("le", None)
-            if bound is None or _labels(labels) not in wanted or math.isinf(float(bound)):
-                continue
-            found[float(bound)].append(self._difference(key, of_time=False))
+            bound = _bound(labels.pop("le", ""))
+            if bound is not None and _labels(labels) in wanted:
+                found[bound].append(self._difference(key, of_time=False))
         return tuple((rounded(bound * factor), math.fsum(found[bound])) for bound in sorted(found))
 
     def _step(self, keys: Sequence[Labels]) -> float | None:
@@ -455,8 +456,17 @@ def _renamed(key: Labels, name: str) -> Labels:
 
 
 def _points(line: Line) -> tuple[Point, ...]:
-    """Return the samples of a series that are numbers."""
-    return tuple((at, number) for at, value in line.values if not math.isnan(number := float(value)))
+    """Return the samples of a series that are numbers which can be added."""
+    return tuple((at, number) for at, value in line.values if abs(number := float(value)) < GREATEST)
+
+
+def _bound(text: str) -> float | None:
+    """Return the upper bound of a bucket; None for the infinite one, and for what is no number."""
+    try:
+        bound = float(text)
+    except ValueError:
+        return None
+    return bound if abs(bound) < GREATEST else None
 
 
 def _joined(series: Sequence[Sequence[Point]], role: ServerRole) -> list[Point]:

@@ -191,3 +191,20 @@ def test_gauges_of_several_processes_are_added(run: RunRecord) -> None:
     ]
     found = gauge(read(run, ("vllm_omni",), UP, *lines), "running")
     assert (found.n, found.mean, found.most) == (2, 4.0, 5.0)
+
+
+def test_values_and_bounds_that_are_no_numbers_harm_nothing(run: RunRecord) -> None:
+    lines = [
+        *histogram(
+            "vllm_omni:e2e_request_latency_s",
+            {"sum": 1.0, "count": 1.0, "x": 1.0},
+            {"sum": 3.0, "count": 2.0, "x": 2.0},
+        ),
+        line(
+            "vllm_omni:num_requests_running", {1001.5: float("inf"), 1002.5: 1e300, 1003.5: float("nan"), 1004.5: 2.0}
+        ),
+    ]
+    found = read(run, ("vllm_omni",), UP, *lines)
+    assert (count(found, "latency").value, count(found, "latency").buckets) == (2.0, ())
+    assert (gauge(found, "running").n, gauge(found, "running").mean) == (1, 2.0)
+    assert msgspec.json.decode(msgspec.json.encode(found), type=ServerEvidence) == found

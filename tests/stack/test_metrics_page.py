@@ -91,6 +91,12 @@ def test_a_page_without_end_is_cut_off(server: Server, monkeypatch: pytest.Monke
         read_page(server.url, PageAccess())
 
 
+def test_a_page_that_does_not_end_is_left(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics_page, "LONGEST", -1.0)
+    with pytest.raises(NotMetricsError, match="does not end within"):
+        read_page(server.url, PageAccess())
+
+
 def test_a_page_that_is_not_there_is_an_absent_server(server: Server) -> None:
     with pytest.raises(StackError, match=r"does not answer \(.*\); correct --metrics") as caught:
         read_page("http://user:secret@127.0.0.1:1/metrics", PageAccess())

@@ -24,6 +24,8 @@ TIMES = (
     ServerRole.STEPS,
     ServerRole.BATCH_SIZE,
 )
+MOST_STAGES = 20
+"""Rows of a case."""
 NARROW = 1.25
 """Ratio of the bounds of a bucket up to which an estimate within it is worth a number."""
 ENDED = frozenset({Outcome.COMPLETED, Outcome.FAILED})
@@ -136,16 +138,22 @@ def _p95(found: figures.Timing | None) -> str:
     return f"{text.seconds(found.p95)} ({bucket})" if found.bound.upper / found.bound.lower <= NARROW else bucket
 
 
+def _named(labels: figures.Labels) -> str:
+    """Return the name of a stage; a bare number with the name of its label."""
+    return ", ".join(f"{name} {value}" if value.isdigit() else value for name, value in labels) or "all"
+
+
 def _stages(evidence: Evidence, places: list[tuple[ScenarioRecord, CaseRecord]]) -> Block:
     rows = []
     for scenario, case in places:
         stages = figures.by_label(evidence, ServerRole.STAGE_TIME, scenario.name, case.name)
         whole = sum(found.mean * found.n for found in stages.values())
-        for labels, found in sorted(stages.items(), key=lambda one: -one[1].mean * one[1].n):
+        longest = sorted(stages.items(), key=lambda one: -one[1].mean * one[1].n)
+        for labels, found in longest[:MOST_STAGES]:
             rows.append(
                 (
                     place_name(scenario.name, case.name),
-                    literal(", ".join(value for _, value in labels) or "all"),
+                    literal(_named(labels)),
                     text.count(found.n),
                     text.seconds(found.mean),
                     _p95(found),
@@ -157,7 +165,7 @@ def _stages(evidence: Evidence, places: list[tuple[ScenarioRecord, CaseRecord]])
         return Paragraph("The server's metrics have stages, but none ran in a case of this report.")
     columns = ("Scenario / case", "Stage", "n", "Mean [s]", "P95 [s]", "Sum [s]", "Share of the sums %")
     caption = (
-        "Stages as the server names them: one execution each, most time first. Stages can contain each other or run at "
-        "the same time, so shares are of the sums and not of the response time."
+        f"Stages as the server names them, at most {MOST_STAGES} of a case: one execution each, most time first. "
+        "Stages can contain each other or run at the same time, so shares are of the sums and not of the response time."
     )
     return Table(columns, tuple(rows), columns[2:], caption)

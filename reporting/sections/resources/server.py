@@ -22,6 +22,8 @@ GPU = (
     ServerRole.GPU_TEMPERATURE,
     ServerRole.GPU_ERRORS,
 )
+MOST_GPUS = 64
+"""Rows of a case."""
 Place = tuple[ScenarioRecord, CaseRecord]
 
 
@@ -125,7 +127,7 @@ def gpu(evidence: Evidence) -> Section | None:
         for role in GPU:
             for one in figures.gauges(evidence, role, scenario.name, case.name):
                 by_gpu.setdefault(tuple(sorted(one.labels.items())), {})[one.role] = one
-        for labels, found in sorted(by_gpu.items()):
+        for labels, found in sorted(by_gpu.items())[:MOST_GPUS]:
             used, held, power, heat = (found.get(role) for role in GPU[:4])
             rows.append(
                 (
@@ -143,7 +145,7 @@ def gpu(evidence: Evidence) -> Section | None:
             )
             xid = found.get(ServerRole.GPU_ERRORS)
             if xid is not None and (codes := figures.new_errors(xid)):
-                errors.append(f"**XID {', '.join(map(str, codes))}** on {gpu_name(dict(labels))} in {name}.")
+                errors.append(f"**XID {', '.join(map(str, codes))}** on {literal(gpu_name(dict(labels)))} in {name}.")
     columns = (
         "Scenario / case", "GPU", "Samples", "Utilisation: mean %", "Most %", "Memory: mean [GB]", "Most [GB]",
         "Power: mean [W]", "Most [W]", "Temperature: most [°C]",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from reelbench.loadgen.record.run import ScenarioRecord
 from reelbench.reporting.analysis import server_figures as figures
 from reelbench.reporting.catalogue.server_metrics import ServerRole
@@ -12,6 +14,8 @@ from reelbench.reporting.sections.performance.charts import thin
 POINTS = 600
 MOST_LINES = 8
 """GPUs of a chart; of more, the others are in the table."""
+_PLAIN = re.compile(r"[^\w.:-]")
+"""Signs that a legend cannot show, or reads as a formula."""
 _UNITS = {
     ServerRole.GPU_UTILISATION: ("gpu_utilisation", "GPU utilisation", "Utilisation [%]", 100.0),
     ServerRole.GPU_POWER: ("gpu_power", "GPU power", "Power [W]", 1.0),
@@ -40,7 +44,7 @@ def _chart(evidence: Evidence, role: ServerRole) -> Chart | None:
     for case in scenario.cases:
         for one in figures.gauges(evidence, role, scenario.name, case.name):
             number = one.labels.get("gpu") or one.labels.get("gpu_uuid")
-            name = f"GPU {number}" if number else "server"
+            name = f"GPU {_PLAIN.sub('_', number)[:40]}" if number else "server"
             lines.setdefault(name, {}).update(zip(one.times, one.values, strict=True))
     drawn = dict(sorted(lines.items())[:MOST_LINES])
     if not any(len(points) > 1 for points in drawn.values()):
