@@ -17,7 +17,7 @@ from rich.console import Console
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.drive.session import execute
 from reelbench.loadgen.option_line import NO_DOCUMENT, Options
-from reelbench.loadgen.options import check_options
+from reelbench.loadgen.options import NO_BUDGET, check_options
 from reelbench.loadgen.record.jobs import JobRecord, Outcome, read_jobs
 from reelbench.reporting.export import export
 from reelbench.reporting.publish import Format
@@ -91,7 +91,7 @@ async def run_against(
     folder.mkdir()
     for one in scenarios or (scenario(),):
         (folder / f"{one['name']}.yaml").write_text(yaml.safe_dump(dict(one)))
-    chosen = Options(target=url, scenarios=folder, document=document, **options)
+    chosen = Options(target=url, scenarios=folder, document=document, budget=NO_BUDGET, **options)
     settings = check_options(tmp_path / "run", "trial", chosen)
     console = Console(file=io.StringIO(), width=200)
     async with asyncio.timeout(LONGEST_RUN):
