@@ -84,14 +84,19 @@ class TargetRun:
 
 
 async def run_against(
-    url: str, tmp_path: Path, *scenarios: Mapping[str, Any], document: Path = NO_DOCUMENT, **options: Any
+    url: str,
+    tmp_path: Path,
+    *scenarios: Mapping[str, Any],
+    document: Path = NO_DOCUMENT,
+    budget: str = NO_BUDGET,
+    **options: Any,
 ) -> TargetRun:
     """Run scenarios as ``reelbench run`` does, without a stack."""
     folder = tmp_path / "scenarios"
     folder.mkdir()
     for one in scenarios or (scenario(),):
         (folder / f"{one['name']}.yaml").write_text(yaml.safe_dump(dict(one)))
-    chosen = Options(target=url, scenarios=folder, document=document, budget=NO_BUDGET, **options)
+    chosen = Options(target=url, scenarios=folder, document=document, budget=budget, **options)
     settings = check_options(tmp_path / "run", "trial", chosen)
     console = Console(file=io.StringIO(), width=200)
     async with asyncio.timeout(LONGEST_RUN):
