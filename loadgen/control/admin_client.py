@@ -22,6 +22,8 @@ from reelbench.loadgen.target.api import ErrorEnvelope
 TIMEOUT_SECONDS = 5.0
 _TIMEOUT = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
 CONNECTIONS = 100
+MAX_ANSWER = 64 * 1024 * 1024
+"""Largest answer in bytes: logs of provider calls are long."""
 
 T = TypeVar("T")
 
@@ -184,7 +186,7 @@ class AdminClient:
                 allow_redirects=False,
                 timeout=_TIMEOUT,
             ) as response:
-                answer = await response.read()
+                answer = await _body(response, place)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise AdminError(f"{place}: {type(error).__name__}") from error
         if response.status != HTTPStatus.OK:
@@ -193,6 +195,16 @@ class AdminClient:
             return msgspec.json.decode(answer, type=kind)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise AdminError(f"{place} gave an unexpected answer: {error}", response.status) from error
+
+
+async def _body(response: aiohttp.ClientResponse, place: str) -> bytes:
+    """Return the body of an answer, which may come from a server of any kind."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > MAX_ANSWER:
+            raise AdminError(f"{place} gave an answer of more than {MAX_ANSWER} bytes", response.status)
+    return bytes(body)
 
 
 def _message(answer: bytes) -> str:

@@ -17,7 +17,7 @@ from rich.console import Console
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.drive.session import execute
 from reelbench.loadgen.option_line import NO_DOCUMENT, Options
-from reelbench.loadgen.options import check_options
+from reelbench.loadgen.options import NO_BUDGET, check_options
 from reelbench.loadgen.record.jobs import JobRecord, Outcome, read_jobs
 from reelbench.reporting.export import export
 from reelbench.reporting.publish import Format
@@ -84,14 +84,19 @@ class TargetRun:
 
 
 async def run_against(
-    url: str, tmp_path: Path, *scenarios: Mapping[str, Any], document: Path = NO_DOCUMENT, **options: Any
+    url: str,
+    tmp_path: Path,
+    *scenarios: Mapping[str, Any],
+    document: Path = NO_DOCUMENT,
+    budget: str = NO_BUDGET,
+    **options: Any,
 ) -> TargetRun:
     """Run scenarios as ``reelbench run`` does, without a stack."""
     folder = tmp_path / "scenarios"
     folder.mkdir()
     for one in scenarios or (scenario(),):
         (folder / f"{one['name']}.yaml").write_text(yaml.safe_dump(dict(one)))
-    chosen = Options(target=url, scenarios=folder, document=document, **options)
+    chosen = Options(target=url, scenarios=folder, document=document, budget=budget, **options)
     settings = check_options(tmp_path / "run", "trial", chosen)
     console = Console(file=io.StringIO(), width=200)
     async with asyncio.timeout(LONGEST_RUN):

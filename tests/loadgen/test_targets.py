@@ -141,3 +141,23 @@ async def test_jobs_that_a_server_lost_are_errors_and_make_the_loss_unknown(tmp_
         ("HTTP 404: video not found", "in_progress")
     }
     assert run.lost() is None
+
+
+async def test_a_slow_server_is_measured_within_a_budget(tmp_path: Path) -> None:
+    fake = Fake(manner("vllm_omni"), Load(seconds=75, time_scale=0.01, slots=1))
+    async with serving(fake):
+        run = await run_against(
+            fake.origin,
+            tmp_path,
+            scenario(jobs=40),
+            preset="vllm_omni",
+            model=fake.model,
+            poll_interval=0.05,
+            budget="12s",
+        )
+    assert run.code == ExitCode.PASS, run.messages
+    first, *planned = fake.truth.jobs
+    assert 0 < len(planned) < 40
+    assert run.outcomes == {"completed": len(planned)}
+    assert {job.job_id for job in run.jobs} == {job.id for job in planned}, "the calibration job is no measurement"
+    assert max(job.ended or 0 for job in planned) - first.created < 12
