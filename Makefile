@@ -8,7 +8,7 @@ PROFILE ?= quick
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help suite bench-overhead bench-loadgen bench-export test test-fast test-extended stack-tools test-stack check coverage lint format generate lock clean
+.PHONY: help suite bench-overhead bench-loadgen bench-export test test-fast test-extended test-clients stack-tools test-stack check coverage lint format generate lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +32,10 @@ test: $(VENV)/.dev ## install, run the tests: most of them on all cores, then th
 	@$(BIN)/python -m pytest -m "alone and not extended" $(MEASURED)
 
 test-extended: $(VENV)/.dev ## the long tests: the commands of README and docs/, kills and freezes, repetitions, ablation, baselines, benches
-	@$(BIN)/python -m pytest -m extended
+	@$(BIN)/python -m pytest -m "extended and not clients"
+
+test-clients: $(VENV)/.dev ## the official clients and the LiteLLM proxy for real: installs them into the cache (some minutes, 2 GB)
+	@$(BIN)/python -m pytest -m clients
 
 test-fast: $(VENV)/.dev ## the fast tests, on all cores: no stack, no processes except the shared media workers
 	@$(BIN)/python -m pytest -m "not acceptance"

@@ -37,7 +37,7 @@ BACKEND_KEY = "sk-backend-0123456789"
 INSTALL_SECONDS = 900
 START_SECONDS = 120
 
-pytestmark = pytest.mark.extended
+pytestmark = [pytest.mark.extended, pytest.mark.clients]
 
 
 @pytest.fixture(scope="session")

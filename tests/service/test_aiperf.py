@@ -29,7 +29,7 @@ TOKENIZER = {
 }
 """The smallest tokenizer: AIPerf needs one even for video, and would download it."""
 
-pytestmark = pytest.mark.extended
+pytestmark = [pytest.mark.extended, pytest.mark.clients]
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from tests.service.references import CYAN, centre, image, looks
 VERSION = "6.49.0"
 SCRIPT = Path(__file__).with_name("openai_client.mjs")
 
-pytestmark = pytest.mark.extended
+pytestmark = [pytest.mark.extended, pytest.mark.clients]
 
 
 @pytest.fixture(scope="session")
