@@ -43,7 +43,7 @@ pytestmark = [pytest.mark.extended, pytest.mark.clients]
 @pytest.fixture(scope="session")
 def litellm() -> Path:
     """The command of the proxy, installed once into the cache."""
-    folder = cache_folder() / f"litellm-{VERSION}"
+    folder = cache_folder().resolve() / f"litellm-{VERSION}"  # scripts name the folder in which they were installed
     program = folder / "bin" / "litellm"
     done = folder / "complete"
     if not done.exists():
