@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scipy.special import stdtr
-from scipy.stats import rankdata
 
 from reelbench.reporting.statistics.intervals import Interval
 
@@ -33,9 +33,8 @@ def association(first: Sequence[float], second: Sequence[float]) -> Association 
     n = len(first)
     if n < LEAST or len(set(first)) == 1 or len(set(second)) == 1:
         return None
-    ranks = [[float(rank) for rank in rankdata(side)] for side in (first, second)]
     middle = (n + 1) / 2
-    a, b = ([rank - middle for rank in side] for side in ranks)
+    a, b = ([rank - middle for rank in _ranks(side)] for side in (first, second))
     rho = math.fsum(x * y for x, y in zip(a, b, strict=True)) / math.sqrt(
         math.fsum(x * x for x in a) * math.fsum(y * y for y in b)
     )
@@ -46,3 +45,9 @@ def association(first: Sequence[float], second: Sequence[float]) -> Association 
     half = _Z * math.sqrt((1 + rho * rho / 2) / (n - 3))
     z = math.atanh(rho)
     return Association(rho, n, float(2 * stdtr(n - 2, -abs(t))), Interval(math.tanh(z - half), math.tanh(z + half)))
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    """Return the rank of each value, from 1; equal values have the mean of their ranks."""
+    ordered = sorted(values)
+    return [(bisect_left(ordered, value) + bisect_right(ordered, value) + 1) / 2 for value in values]
