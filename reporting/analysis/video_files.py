@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reelbench.loadgen.record.jobs import JobRecord, Outcome
-from reelbench.loadgen.record.videos import Property, VideoRecord
+from reelbench.loadgen.record.videos import Deviation, Property, VideoRecord
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.statistics.intervals import Proportion, exact_proportion
 
+_NUMBERS = re.compile(r"\d+")
 ENOUGH = 2
 """Files from which a property that none of them has is a property that the server does not follow."""
 
@@ -79,9 +81,18 @@ def opened_files(evidence: Evidence, dimension: str) -> Files:
     return Files(opened, len(jobs), tuple(one for one in properties if one is not None))
 
 
+def _common(one: Deviation) -> str:
+    """Return what a file has; of reasons why it does not decode, without ids and numbers, so that equal ones count."""
+    if one.kind is not Property.DECODES:
+        return one.found
+    if one.found.startswith("HTTP "):
+        return f"no file ({one.found.partition(':')[0]})"
+    return _NUMBERS.sub("n", one.found)
+
+
 def _followed(kind: Property, videos: Sequence[VideoRecord]) -> Followed | None:
     compared = [video for video in videos if kind is Property.DECODES or kind in video.asked]
-    deviations = Counter((one.found, one.asked) for video in compared for one in video.wrong if one.kind is kind)
+    deviations = Counter((_common(one), one.asked) for video in compared for one in video.wrong if one.kind is kind)
     share = exact_proportion(len(compared) - sum(deviations.values()), len(compared))
     if share is None:
         return None

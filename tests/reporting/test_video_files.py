@@ -46,6 +46,19 @@ def test_shares_by_property_and_the_one_that_the_server_never_follows() -> None:
     assert (found.good.k, found.good.n) == (17, 20)
 
 
+def test_reasons_are_counted_without_ids_and_numbers() -> None:
+    reasons = [
+        "HTTP 404: no video_1",
+        "HTTP 404: no video_2",
+        "after 3 frames: damaged",
+        "after 17 frames: damaged",
+        "x",
+    ]
+    files = [video(one, (Property.DECODES, why, ""), asked=[]) for one, why in zip(jobs(5), reasons, strict=True)]
+    (found,) = opened_files(evidence(make(), videos=files), "reliability").properties
+    assert found.otherwise == (("no file (HTTP 404)", "", 2), ("after n frames: damaged", "", 2), ("x", "", 1))
+
+
 def test_one_file_is_not_enough_to_say_what_a_server_follows() -> None:
     found = opened_files(evidence(make(), videos=[video(jobs()[0], SIZE)]), "reliability")
     assert found.never == ()
