@@ -281,7 +281,8 @@ class Steps:
             state.content = reply.value
             if file is not None:
                 file.complete()
-        state.learn(video, reply.stages)
+        if reply.stages:
+            state.learn(video, reply.stages)
 
     async def _downloaded(self, state: JobState, video: Video, file: Download | None) -> Reply[Content]:
         """Return the download of a video, which is repeated while the server still writes the file.

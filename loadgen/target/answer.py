@@ -63,8 +63,9 @@ class Reply(msgspec.Struct, Generic[T], frozen=True):
     @property
     def throttled(self) -> bool:
         """Whether the server asks for patience: 429, or 503 with ``Retry-After``."""
-        return self.status == HTTPStatus.TOO_MANY_REQUESTS or (
-            self.status == HTTPStatus.SERVICE_UNAVAILABLE and self.retry_after is not None
+        return self.value is None and (
+            self.status == HTTPStatus.TOO_MANY_REQUESTS
+            or (self.status == HTTPStatus.SERVICE_UNAVAILABLE and self.retry_after is not None)
         )
 
     @property
@@ -201,9 +202,11 @@ class Answer:
 
     def file(self) -> Reply[Content]:
         """Return size and checksum of a downloaded file."""
-        if self.error is not None or self.status != HTTPStatus.OK:
+        if self.error is not None or self.status != _OK:
             return self.refusal()
         content = Content(self.size, self._digest.hexdigest() if self._digest is not None else None)
+        if not self.headers:
+            return Reply(self.status, content)
         return Reply(self.status, content, stages=timing_header(self.headers.get("server-timing")))
 
     def refusal(self) -> Reply[Any]:

@@ -75,6 +75,8 @@ def joined(known: ServerTimes | None, new: ServerTimes | None, stages: dict[str,
     """Return two accounts of one job as one; the newer one counts."""
     if new is None and not stages:
         return known
+    if known is None and not stages:
+        return new
     known, new = known or _NOTHING, new or _NOTHING
     return ServerTimes(
         created=known.created if new.created is None else new.created,

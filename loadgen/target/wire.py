@@ -99,6 +99,7 @@ class Wire:
         self._url = url
         self._dial = dial
         self._home = address(url)
+        self._origin = self._home.origin
         self._connections = connections
         self._clock = clock
         self._tracer = tracer
@@ -173,7 +174,7 @@ class Wire:
             kind=SpanKind.CLIENT,
             attributes={
                 "http.request.method": operation.method,
-                "url.full": (place.origin if place is not None else self._home.origin) + path.partition("?")[0],
+                "url.full": (place.origin if place is not None else self._origin) + path.partition("?")[0],
                 "url.template": route,
             },
         )
@@ -252,3 +253,4 @@ class Wire:
         assert self._transport is not None, "the pool is open"
         self._others[self._home.origin], self._transport = self._transport, self._others.pop(to.origin)
         self._home = msgspec.structs.replace(to, path="/")
+        self._origin = self._home.origin
