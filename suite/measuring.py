@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.record.address import shown_url
@@ -25,9 +25,6 @@ from reelbench.reporting.catalogue.sli_file import CatalogueError
 from reelbench.reporting.document.grafana_links import live_run
 from reelbench.reporting.evidence.prometheus import QueryError
 from reelbench.reporting.evidence.tempo import connect
-from reelbench.reporting.export import REPORTS_DIR, export
-from reelbench.reporting.publish import DEFAULT, PAGE
-from reelbench.reporting.results.annotations import Region, regions
 from reelbench.stack.binaries import find_prometheus
 from reelbench.stack.embedded import LOGS_DIR, EmbeddedStack, check_installed
 from reelbench.stack.environment import hand_over
@@ -37,6 +34,9 @@ from reelbench.stack.grafana import Grafana
 from reelbench.stack.processes import Child, Forwarding
 from reelbench.stack.readiness import TelemetryEnd
 from reelbench.stack.server_metrics import NO_METRICS, ServerMetrics, await_samples
+
+if TYPE_CHECKING:
+    from reelbench.reporting.export import Exported
 
 FAILURES = (CatalogueError, PricesError, StackError, TargetError, QueryError, RecordError, OSError)
 """The errors that end a run; any other is a mistake in this program."""
@@ -156,7 +156,7 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
             secrets[API_KEY_ENV] = ""  # the key of another server is not for the service of this project
         child = stack.start_loadgen([*arguments, *addresses], secrets)
         with load.forwarding.to(child):
-            run = _ended_run(run_dir, child, lambda run: _annotate(grafana, regions(run)))
+            run = _ended_run(run_dir, child, lambda run: _annotate(grafana, run))
         if run is None:
             return Ended(exit_code_of(child, say), None)  # the load generator has written its message to the terminal
         say(f"load ended after {time.monotonic() - begun:.1f} s")
@@ -171,9 +171,13 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
         _await_traces(run_dir, say)
         await_samples(load.server, run.ended or time.time())
         begun = time.monotonic()
+        # Imported when the load has ended: a second of CPU time that neither --help nor the start of the stack needs.
+        from reelbench.reporting.export import REPORTS_DIR, export  # noqa: PLC0415
+        from reelbench.reporting.publish import DEFAULT, PAGE  # noqa: PLC0415
+
         theirs = load.server.series[0].url if load.server.series else None
         exported = export(run_dir, stack.prometheus_url, theirs=theirs, charts=load.charts, formats=DEFAULT)
-        _annotate(grafana, regions(run, exported.verdicts, exported.status))
+        _annotate(grafana, run, exported)
     for line in exported.summary:
         load.show(line)
     say(f"report written in {time.monotonic() - begun:.1f} s; all on one page: {run_dir / REPORTS_DIR / PAGE}")
@@ -207,11 +211,13 @@ def _shown_in(stack: Stack, say: Callable[[str], None]) -> Iterator[Grafana | No
         yield grafana
 
 
-def _annotate(grafana: Grafana | None, found: Sequence[Region]) -> None:
-    """Write these regions; unchanged regions are skipped."""
+def _annotate(grafana: Grafana | None, run: RunRecord, exported: Exported | None = None) -> None:
+    """Write the regions of a run, with its verdicts once there are some; unchanged regions are skipped."""
     if grafana is None:
         return
-    for region in found:
+    from reelbench.reporting.results.annotations import regions  # noqa: PLC0415 - as the export
+
+    for region in regions(run, exported.verdicts, exported.status) if exported else regions(run):
         grafana.annotate(region.key, region.started, region.ended, region.text, region.tags)
 
 
