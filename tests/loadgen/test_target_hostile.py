@@ -66,12 +66,12 @@ async def test_a_hostile_server_harms_nothing(name: str) -> None:
 
 
 async def test_an_id_that_is_too_long_is_refused() -> None:
-    body = f'{{"id": "{"x" * 300}", "status": "queued"}}'
+    body = f'{{"id": "{"x" * 1100}", "status": "queued"}}'
     fake = FakeTarget(faults={"create": answering(then=text(body, 200, "application/json"))})
     async with serving(fake), bench(fake.url) as b:
         job = await b.run(scenario())
     assert (job.outcome, job.job_id) == (Outcome.ERROR, None)
-    assert (job.error or "").endswith("the id of the video has 300 characters; at most 256 are accepted")
+    assert (job.error or "").endswith("the id of the video has 1100 characters; at most 1024 are accepted")
 
 
 def moved(location: str, status: int = 302) -> Any:

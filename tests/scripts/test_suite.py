@@ -164,7 +164,7 @@ def test_an_unreachable_target_is_one_sentence(tmp_path: Path) -> None:
     done = invoke("run_suite.py", "--target", "http://127.0.0.1:1", "--runs", str(tmp_path / "runs"))
     assert (done.returncode, done.stdout) == (4, "")
     assert done.stderr == (
-        "error: target http://127.0.0.1:1 gives no HTTP answer (cannot connect: Connection refused); "
+        "error: target http://127.0.0.1:1/v1/videos gives no HTTP answer (cannot connect: Connection refused); "
         "start the service or correct --target\n"
     )
     assert not (tmp_path / "runs").exists()
@@ -189,7 +189,7 @@ def test_a_target_with_invalid_answers_is_one_sentence(tmp_path: Path) -> None:
         server.shutdown()
         server.server_close()
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (4, "", 1)
-    assert f"target {url} does not speak the OpenAI Videos API" in done.stderr
+    assert f"target {url}/v1/videos does not speak the OpenAI Videos API" in done.stderr
     assert not (tmp_path / "runs").exists()
 
 
