@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Literal, NoReturn, TypeVar
@@ -25,7 +25,7 @@ from reelbench.loadgen.target.api import Content, Manifest, Video
 from reelbench.loadgen.target.server_times import joined
 from reelbench.loadgen.target.target import Target
 from reelbench.loadgen.target.wire import Call
-from reelbench.loadgen.videos.files import Download, VideoFiles
+from reelbench.loadgen.videos.files import NO_FILE, Download, VideoFiles
 
 T = TypeVar("T")
 
@@ -87,7 +87,8 @@ class JobState:
     def learn(self, video: Video, stages: dict[str, float]) -> None:
         """Keep what an answer says of the server's view of the job."""
         self.reported = video.word or self.reported
-        self.server = joined(self.server, video.times, stages)
+        if video.times is not None or stages:
+            self.server = joined(self.server, video.times, stages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ class Steps:
             # The run id makes prompts new for a service that cached those of an earlier run of the same plan.
             asked = msgspec.structs.replace(asked, prompt=f"{asked.prompt} Run {self.run_id}.")
         upload = self.document if asked.reference is None else self.references[asked.reference]
-        with self._file(state) if self.target.synchronous else nullcontext() as file:
+        with self._file(state) if self.target.synchronous else NO_FILE as file:
             reply = await self._accepted(state, asked, upload, file)
             video = reply.value
             assert video is not None, "a refused job has ended"
@@ -171,7 +172,7 @@ class Steps:
 
     def _file(self, state: JobState) -> AbstractContextManager[Download | None]:
         """Return the place for the bytes of a download; None: they are only counted."""
-        return self.videos.download(state.planned) if self.videos else nullcontext()
+        return self.videos.download(state.planned) if self.videos else NO_FILE
 
     def _sent_again(self, state: JobState, reply: Reply[Video]) -> bool:
         """Return whether a refused create request is repeated: the server names a time, and the load is no overload."""
@@ -293,12 +294,13 @@ class Steps:
         checksum = "manifest" in state.planned.steps
         left = self.target.file.content.attempts
         while True:
-            left -= 1
-            reply = await self._patiently(
-                state, lambda: self.target.content(video, state.call, checksum=checksum, sink=file)
-            )
+            reply = await self.target.content(video, state.call, checksum=checksum, sink=file)
             if reply.value is not None:
                 return reply
+            if reply.throttled and not self.target.ours:
+                await self._pause(state, reply)
+                continue
+            left -= 1
             if self.target.ours or not reply.not_yet or not left:
                 if reply.status == HTTPStatus.NOT_FOUND:
                     state.findings.missing("the content")

@@ -32,8 +32,9 @@ class Downloads:
         self._wire = wire
         self._reader = reader
         self._root = root
-        self._manner = manner
+        self._source = manner.source
         self._endpoint = msgspec.structs.replace(api.CONTENT, template="/{video_id}" + manner.path)
+        self._route = root + self._endpoint.template
         self._place: str | None = None
         """Where files were, of a server whose target file does not say it."""
 
@@ -55,9 +56,11 @@ class Downloads:
 
     def _places(self, video: Video) -> list[str]:
         """Return where the file of a video may be, the most likely place first."""
+        if self._source == "endpoint":
+            return ["endpoint"] if video.id else []
         there = {"base64": video.inline is not None, "url": bool(video.links), "endpoint": bool(video.id)}
-        if self._manner.source is not None:
-            return [self._manner.source] if there[self._manner.source] else []
+        if self._source is not None:
+            return [self._source] if there[self._source] else []
         first = [self._place] if self._place is not None else []
         return list(dict.fromkeys(kind for kind in (*first, *there) if there[kind]))
 
@@ -80,8 +83,7 @@ class Downloads:
     ) -> Reply[Content]:
         """Download from an address; an answer in JSON may lead to the file, once."""
         answer = Answer(keep=False, textual=True, checksum=wanted.checksum, sink=wanted.sink, limit=MAX_INLINE)
-        route = self._root + self._endpoint.template
-        await self._wire.send(wanted.call, self._endpoint, path, answer, route=route, place=place)
+        await self._wire.send(wanted.call, self._endpoint, path, answer, route=self._route, place=place)
         if answer.error is not None or answer.status != HTTPStatus.OK:
             return answer.refusal()
         if not answer.kept:

@@ -95,6 +95,7 @@ class Target:
         self._most = MAX_INLINE if self.file.content.source == "base64" else 0
         """Most bytes of an answer about a job: more where it may hold the file."""
         self._read = Reader(Words(self.file.states), credentials.clean)
+        self._read_created = partial(self._read.video, needs_id=not self.synchronous)
         self._wire = Wire(
             origin, connections=connections, clock=clock, tracer=tracer, credentials=credentials, dial=dial
         )
@@ -177,7 +178,7 @@ class Target:
             route=self.root, media_type=body.media_type, body=body.parts, silence=silence,
         )  # fmt: skip
         if answer.kept or answer.status is None:
-            return answer.read(lambda data: self._read.video(data, needs_id=not self.synchronous), "Video object")
+            return answer.read(self._read_created, "Video object")
         wrong = problem(answer.media_type, answer.start, answer.size)
         made = answer.file()
         if wrong is not None or made.value is None:
@@ -193,12 +194,15 @@ class Target:
 
         The first use finds out: without a video from ``/wait``, the state is read by a plain request.
         """
-        if self.found["wait"] is False:
+        offered = self.found["wait"]
+        if offered is False:
             return await self.retrieve(video_id, call)
         path = f"{api.WAIT.path(self.root, video_id)}?timeout={seconds:.3f}"
         reply = await self._video(call, api.WAIT, path, video_id)
         if reply.value is not None:
-            self.found.has("wait")
+            if not offered:
+                self.found.has("wait")
+            return reply
         if self.found["wait"] or (reply.transient and not reply.not_offered):
             return reply
         # Servers answer an unknown path with 404, but also with 403 or with 200 and HTML.

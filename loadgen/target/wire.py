@@ -200,7 +200,7 @@ class Wire:
                 await self._transport.exchange(request, answer)
             else:
                 await self._elsewhere(place, request, answer)
-            if answer.seen in REDIRECTS and "location" in answer.headers:
+            if answer.headers and answer.seen in REDIRECTS and "location" in answer.headers:
                 at = place or msgspec.structs.replace(self._home, path=request.path)
                 await self._follow(at, request, answer, is_file=operation.name == "content")
             answer.status = answer.seen

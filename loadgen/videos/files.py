@@ -6,7 +6,7 @@ import os
 import random
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,9 @@ FOLDER: Final = "videos"
 """Folder of kept files in that of the run."""
 TEMPORARY: Final = ".videos"
 """Folder of files that wait for their check."""
+
+NO_FILE: Final = nullcontext()
+"""Place of a download whose bytes are only counted."""
 
 Place = tuple[str, str, int]
 """Scenario, case and index of a job."""
@@ -144,12 +147,12 @@ class VideoFiles:
     _room: int = BACKLOG_BYTES
     _waiting: list[Download] = field(default_factory=list)
 
-    @contextmanager
-    def download(self, job: PlannedJob) -> Iterator[Download | None]:
+    def download(self, job: PlannedJob) -> AbstractContextManager[Download | None]:
         """Provide the file of a job while it is downloaded; None for a job that was not chosen."""
-        if (job.scenario, job.case, job.index) not in self.chosen:
-            yield None
-            return
+        return self._download(job) if (job.scenario, job.case, job.index) in self.chosen else NO_FILE
+
+    @contextmanager
+    def _download(self, job: PlannedJob) -> Iterator[Download]:
         file = Download(job, self.folder / TEMPORARY / f"{job.scenario}.{job.case}.{job.index}", self)
         try:
             yield file
