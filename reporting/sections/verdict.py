@@ -120,7 +120,8 @@ def objectives(evidence: Evidence, analysis: Analysis) -> Section:
     exact = [sli.title for sli in slis if sli.source == RECORDS]
     also = f"; exact, from the records: {', '.join(exact)}" if exact else ""
     caption = f"Values from PromQL{also}. The sample's true percentile lies in the bucket."
-    whys = Bullets(tuple(f"{sli.title}: {sli.why}" for sli in slis))
+    given = "Objective of this run, from the command line or the target file."
+    whys = Bullets(tuple(f"{sli.title}: {given if sli.id in evidence.run.objectives else sli.why}" for sli in slis))
     return Section("Objectives", (Table(columns, rows, ("Value", "Bucket", "n"), caption), whys))
 
 
