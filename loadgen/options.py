@@ -79,6 +79,8 @@ class Settings:
     """Seconds until a job is given up; None: as the target file or the scenario says."""
     poll_interval: float | None = None
     """Seconds between two polls; None: as the target file or the scenario says."""
+    growing_polls: bool = False
+    """Whether a preset alone says how often a job is polled: its pace is then the slowest one."""
     profile_name: str = ""
     """The profile as the user named it; empty: as `profile`."""
     objectives: Mapping[str, float] = field(default_factory=dict)
@@ -162,11 +164,17 @@ def check_options(
         model=options.model,
         time_limit=options.time_limit,
         poll_interval=options.poll_interval,
+        growing_polls=_growing_polls(options, server),
         objectives=objectives,
         budget=budget,
         check_videos=checks,
         keep_videos=options.keep_videos,
     )
+
+
+def _growing_polls(options: Options, server: TargetFile | None) -> bool:
+    by_user = options.poll_interval is not None or options.target_file is not None
+    return not by_user and server is not None and server.pace.poll_interval is not None
 
 
 def _profile(options: Options, errors: list[str]) -> Profile | None:

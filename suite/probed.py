@@ -172,7 +172,7 @@ def _fitting(found: Found, scenarios: Sequence[Scenario]) -> tuple[list[Scenario
 
 
 def _impossible(found: Found, scenario: Scenario) -> str | None:
-    if found.preset != OURS and needs(scenario):
+    if found.preset != OURS and needs(scenario) - {"network"}:
         return "faults and switches are those of the service of this project"
     if "cancel" in scenario.steps and (found.server.create.synchronous or found.has("cancel") is False):
         return "the server cannot cancel jobs"

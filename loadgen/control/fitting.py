@@ -49,13 +49,17 @@ def fitted(
     reasons = {scenario.name: why for scenario in scenarios if (why := _impossible(scenario, target)) is not None}
     if reasons and (named or len(reasons) == len(scenarios)):
         raise TargetError("; ".join(f"{name} cannot run: {why}" for name, why in reasons.items()))
-    for name, why in reasons.items():
-        _note(target, say, f"left out: {name}: {why}")
+    for why in dict.fromkeys(reasons.values()):
+        _note(target, say, f"left out: {', '.join(name for name in reasons if reasons[name] == why)}: {why}")
     kept = [scenario for scenario in scenarios if scenario.name not in reasons]
     sends = any(scenario.encoding != "json" for scenario in kept)
     if upload is not None and sends and not target.takes(upload):
         _note(target, say, f"jobs send only the prompt: the server does not take {upload.name} ({upload.media_type})")
-    return [_fit(scenario, target, chosen, say) for scenario in kept]
+    lacking = {scenario.name: ", ".join(_lacking_steps(scenario, target)) for scenario in kept}
+    for steps in filter(None, dict.fromkeys(lacking.values())):
+        names = ", ".join(name for name in lacking if lacking[name] == steps)
+        _note(target, say, f"{names}: without the steps {steps}, which the server does not offer")
+    return [_fit(scenario, target, chosen) for scenario in kept]
 
 
 def _impossible(scenario: Scenario, target: Target) -> str | None:
@@ -67,14 +71,19 @@ def _impossible(scenario: Scenario, target: Target) -> str | None:
     return None
 
 
-def _fit(scenario: Scenario, target: Target, chosen: Chosen, say: Callable[[str], None]) -> Scenario:
-    pace = target.file.pace
+def _lacking(target: Target) -> set[Step]:
     lacking: set[Step] = {name for name in ("list", "manifest", "delete") if target.found[name] is False}
-    if target.synchronous:
-        lacking |= _SYNCHRONOUS
-    without = [step for step in scenario.steps if step in lacking]
-    if without:
-        _note(target, say, f"{scenario.name}: without the steps {', '.join(without)}, which the server does not offer")
+    return lacking | _SYNCHRONOUS if target.synchronous else lacking
+
+
+def _lacking_steps(scenario: Scenario, target: Target) -> list[Step]:
+    """Return the steps of a scenario that the server does not offer."""
+    lacking = _lacking(target)
+    return [step for step in scenario.steps if step in lacking]
+
+
+def _fit(scenario: Scenario, target: Target, chosen: Chosen) -> Scenario:
+    pace, lacking = target.file.pace, _lacking(target)
     return scenario.model_copy(
         update={
             "steps": tuple(step for step in scenario.steps if step not in lacking),

@@ -33,6 +33,10 @@ _CURES: dict[Need, tuple[str, str]] = {
     ),
 }
 """Problem and cure for each requirement that is not met."""
+_ELSEWHERE = (
+    "they need faults and switches of the service of this project; write faults by command or of the network instead "
+    "(docs/faults.md)"
+)
 
 
 async def preflight(
@@ -83,17 +87,23 @@ async def preflight(
     possible = [scenario for scenario in scenarios if not needs(scenario) & reasons.keys()]
     left_out = [scenario.name for scenario in scenarios if scenario not in possible]
     if left_out:
-        why = "; ".join(_why(need, reasons[need], ours=ours) for need in sorted(needed & reasons.keys()))
+        why = _whys({need: reasons[need] for need in sorted(needed & reasons.keys())}, ours=ours)
         if named or not possible:
             raise TargetError(f"{', '.join(left_out)} cannot run: {why}")
         say(f"left out: {', '.join(left_out)}: {why}")
     return possible, admin
 
 
-def _why(need: Need, reason: str, *, ours: bool | None) -> str:
+def _whys(reasons: Mapping[Need, str], *, ours: bool | None) -> str:
+    """Return why scenarios cannot run, with the cure; of another server, one sentence for all of its own faults."""
+    if ours is not False:
+        return "; ".join(_why(need, reason) for need, reason in reasons.items())
+    network = [_why(need, reason) for need, reason in reasons.items() if need == "network"]
+    return "; ".join([*([_ELSEWHERE] if reasons.keys() - {"network"} else []), *network])
+
+
+def _why(need: Need, reason: str) -> str:
     problem, cure = _CURES[need]
-    if ours is False and need != "network":
-        cure = "use scenarios with faults by command or of the network"
     return f"{problem} ({reason}): {cure}"
 
 

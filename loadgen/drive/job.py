@@ -208,11 +208,15 @@ class JobRunner:
             await self.steps.delete(state)
 
 
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
 def _why(state: JobState, *, cut_off: bool) -> str:
     """Return why a job was given up, in one line."""
     what = "finished" if state.ended is None else "downloaded"
     if state.accepted is None and state.throttled:
-        what = f"accepted (refused with Retry-After {state.throttled} times)"
+        what = f"accepted (refused with Retry-After {_times(state.throttled)})"
     if cut_off:
         return f"not {what} when the case was cut off"
     return f"not {what} after {state.scenario.time_limit:g} s"

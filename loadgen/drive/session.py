@@ -141,7 +141,14 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
         scenarios = fitted(possible, target, pace, settings.inputs.document, named=settings.named, say=view.say)
         scenarios = [with_rest(scenario, settings.rest) for scenario in scenarios]
         interval = telemetry.interval()
-        steps = Steps(settings.run_id, settings.inputs.document, target, clock, references=settings.inputs.references)
+        steps = Steps(
+            settings.run_id,
+            settings.inputs.document,
+            target,
+            clock,
+            references=settings.inputs.references,
+            growing_polls=settings.growing_polls,
+        )
         budget: BudgetRecord | None = None
         seconds = _budget(settings, ours=target.ours, say=view.say)
         if seconds is not None or needs_calibration(scenarios):
@@ -319,10 +326,10 @@ async def _calibrated(  # noqa: PLR0917 - the parts of a session
         view.say(f"calibration: a job takes {took:.3g} s")
         return scenarios, None
     fitted = fit(scenarios, settings.profile, job_seconds=took, budget=budget - took, interval=telemetry.interval())
-    view.say(f"calibration: a job takes {took:.3g} s; {fitted.jobs} jobs are planned, {fitted.seconds / 60:.3g} min")
+    view.say(f"calibration: a job takes {took:.3g} s; planned jobs: {fitted.jobs}, {fitted.seconds / 60:.3g} min")
     if fitted.left_out:
-        names = ", ".join(line.partition(":")[0] for line in fitted.left_out)
-        view.say(f"left out to keep the budget (the reports have the reasons): {names}")
+        names = ", ".join(dict.fromkeys(line.partition(":")[0].partition(" ")[0] for line in fitted.left_out))
+        view.say(f"left out to keep the budget (cases and reasons in the reports): all or part of {names}")
     return list(fitted.scenarios), BudgetRecord(
         seconds=budget,
         job_seconds=took,

@@ -33,6 +33,8 @@ LONG_POLL_SECONDS = 10.0
 POLL_ATTEMPTS = 3
 """Consecutive polls without a valid answer after which a job ends with an error."""
 CLEANUP_SECONDS = 5.0
+SHORTEST_POLL, POLL_SHARE = 0.1, 0.05
+"""Time between two polls that grow: at least these seconds, and this share of the time since the job was accepted."""
 LONGEST_PAUSE = 60.0
 """Longest wait in seconds before a throttled request is repeated, unless the server names a longer one."""
 ENDS: tuple[Step, ...] = ("cancel", "content", "wait")
@@ -104,6 +106,9 @@ class Steps:
     """Images and videos by the name that a planned job has for them."""
     videos: VideoFiles | None = None
     """Downloaded files for the check; None: no file is checked."""
+    growing_polls: bool = False
+    """Whether the time between two polls grows up to that of the scenario, so a short job is not measured as a long
+    one. A server that has throttled a poll is polled at the scenario's pace."""
 
     async def run(self, state: JobState) -> None:
         """Execute the steps of a job, except ``delete``.
@@ -225,6 +230,7 @@ class Steps:
             asked = self.clock.now()
             reply = await self.target.poll(state.id, min(LONG_POLL_SECONDS, state.scenario.time_limit), state.poll_call)
             if reply.throttled and not self.target.ours:
+                self.target.found.throttles_polls = True
                 await self._pause(state, reply)
                 continue
             video = reply.value
@@ -243,7 +249,13 @@ class Steps:
                     return
                 before = asked
             # A long poll that answers early must not become a busy loop.
-            await asyncio.sleep(max(0.0, asked + state.scenario.poll_interval - self.clock.now()))
+            await asyncio.sleep(max(0.0, asked + self._between_polls(state, asked) - self.clock.now()))
+
+    def _between_polls(self, state: JobState, now: float) -> float:
+        usual = state.scenario.poll_interval
+        if not self.growing_polls or self.target.found.throttles_polls or state.accepted is None:
+            return usual
+        return min(usual, max(SHORTEST_POLL, POLL_SHARE * (now - state.accepted)))
 
     def _end(self, state: JobState, video: Video, poll_gap: float | None) -> None:
         """Keep the end that the server reported.

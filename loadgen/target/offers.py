@@ -22,6 +22,8 @@ class Found:
         }
         self.notes: list[str] = []
         """What was left out or adapted, one sentence each."""
+        self.throttles_polls = False
+        """Whether the server has refused a poll as too early."""
 
     def __getitem__(self, name: Name) -> bool | None:
         return self._known[name]

@@ -75,6 +75,12 @@ class Side:
         )  # fmt: skip
 
 
+_BUDGET_CURE = (
+    ". A time budget plans by the length of one job, which differs from run to run: for a comparison, name the "
+    "scenarios with --scenario and give no --budget"
+)
+
+
 def read_side(folder: Path, catalogue: Catalogue) -> Side:
     """Read a run directory, or the runs that a folder of repetitions names.
 
@@ -105,6 +111,7 @@ def refusals(run: Side, baseline: Side) -> Iterator[str]:
         yield (
             f"the plans differ ({mine} against {theirs}); "
             "compare runs of the same scenarios, profile, seed, document, prompts, references and arrivals"
+            f"{_BUDGET_CURE if any(r.run.budget for side in (run, baseline) for r in side.runs) else ''}"
         )
     for problem in baseline.problems:
         yield f"the baseline {problem}; name a finished, valid run"

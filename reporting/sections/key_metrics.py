@@ -21,6 +21,8 @@ from reelbench.reporting.sections.resources import caching, memory, network, opt
 from reelbench.reporting.sections.verdict import switched_off
 
 NO_DATA = "no data"
+LARGE_POLLING_ERROR = 0.2
+"""Share of the response time from which on the time between two polls hides how long a job takes."""
 
 
 def performance(evidence: Evidence) -> Section:
@@ -40,16 +42,20 @@ def performance(evidence: Evidence) -> Section:
                 f"{text.interval(times.p95.interval)}; PromQL {text.quantile(promql)} s)."
             ),
         ]
+        items += _polling(evidence, single.scenario, single.case, times.average)
     best = load.fastest(evidence)
     if best and best.throughput is not None:
         items.append(
             f"Maximum throughput: **{best.throughput:.2f} jobs/s** in {place_name(best.scenario, best.case)} "
             f"({best.concurrency} in flight, n = {best.times.n if best.times else 0})."
         )
+    crowded = load.crowded(evidence)
+    if evidence.foreign and not crowded:  # the objective's load is that of the service of this project
+        crowded = [level for level in (single, best) if level is not None]
     items += [
         f"Success rate at {level.concurrency} in flight ({level.scenario}): **{level.success.value * 100:.1f} %** "
         f"(95 % CI {level.success.lower * 100:.1f} to {level.success.upper * 100:.1f} %, n = {level.success.n})."
-        for level in load.crowded(evidence)
+        for level in {(level.scenario, level.case): level for level in crowded}.values()
         if level.success
     ]
     return _section(
@@ -57,6 +63,22 @@ def performance(evidence: Evidence) -> Section:
         "exact values from the client's records; cite them with environment and method",
         [*items, *open_loop.key_figures(evidence), *server_times.key_figures(evidence)],
     )
+
+
+def _polling(evidence: Evidence, scenario: str, case: str, average: float) -> list[str]:
+    """Return how late the client can have learnt of the end of a job, where it asked another maker's server for it."""
+    gaps = [job.poll_gap for job in evidence.case_jobs(scenario, case) if job.poll_gap is not None]
+    if not gaps or not evidence.foreign:
+        return []
+    gap = max(gaps)
+    cure = (
+        "; that is much of the response time, so measure again with a shorter `--poll-interval`"
+        if gap > LARGE_POLLING_ERROR * average
+        else ""
+    )
+    return [
+        f"Polling error: a single request ended up to **{gap:.3f} s** before the client saw it (n = {len(gaps)}){cure}."
+    ]
 
 
 def reliability(evidence: Evidence) -> Section:
@@ -67,8 +89,9 @@ def reliability(evidence: Evidence) -> Section:
     outside = outside_faults.all_restorations(evidence)
     times = mean_time(outside)
     seen = outside_faults.mean_time_sentence(times) if times else NO_DATA
+    shown = normal is not None or not (evidence.foreign and outside)
     items = [
-        f"Success rate in normal operation: {text.quoted(normal) if normal else NO_DATA}.",
+        *((f"Success rate in normal operation: {text.quoted(normal) if normal else NO_DATA}.",) if shown else ()),
         *((f"MTTR of a fault from outside, as clients saw it: {seen}.",) if outside else ()),
     ]
     if evidence.foreign and mttr is None and saved is None:

@@ -12,10 +12,13 @@ from enum import StrEnum
 
 from reelbench.loadgen.record.run import RunRecord
 from reelbench.reporting.analysis.cost import reference
+from reelbench.reporting.analysis.server_figures import gpu_hours
 from reelbench.reporting.analysis.verdicts import Analysis, Status
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Paragraph, Section, Table
-from reelbench.reporting.evidence.evidence import Evidence, began
+from reelbench.reporting.evidence.evidence import Evidence, began, place_name
+from reelbench.reporting.sections.resources.server_energy import price_of
+from reelbench.reporting.sections.resources.server_key import fastest
 from reelbench.reporting.statistics.intervals import Summary, summarize
 
 ENOUGH_RUNS = 5
@@ -177,14 +180,31 @@ def _units(evidence: Evidence, dimension: str) -> Finding:
     )
 
 
+def _on_the_server(evidence: Evidence) -> str | None:
+    """Return what a video costs by the price of the GPUs of another maker's server, in its fastest case."""
+    price = price_of(evidence) if evidence.foreign else None
+    found = fastest(evidence) if price is not None else None
+    if price is None or found is None or (hours := gpu_hours(evidence, found[1])) is None:
+        return None
+    scenario, case, videos = found
+    money = evidence.prices.currency
+    return (
+        f"{text.money(hours * price / videos)} {money} for a video at {text.money(price)} {money} for a GPU hour "
+        f"(`{place_name(scenario.name, case.name)}`)"
+    )
+
+
 def _cost(evidence: Evidence) -> Finding:
     title = "P8 Cost"
     if (found := reference(evidence)) is not None:
         name, _, bill = found
         each = f"{text.money(bill.each * 1000)} {evidence.prices.currency} for 1,000 jobs"
         return Finding(title, Met.YES, f"{each} at list prices (`{name}`, resources report)")
+    if (spent := _on_the_server(evidence)) is not None:
+        return Finding(title, Met.YES, spent)
     run = evidence.run
     if run.ended is None:
         return Finding(title, Met.NO, "neither the cost of a job nor the length of the run is known")
     length = f"{run.ended - run.started:,.0f} s on {run.environment.cpu_count} cores"
-    return Finding(title, Met.PARTLY, f"the run took {length}; the cost of a job needs a resources scenario")
+    needs = "the price of a GPU (`--gpu-hour-price`)" if evidence.foreign else "a resources scenario"
+    return Finding(title, Met.PARTLY, f"the run took {length}; the cost of a job needs {needs}")

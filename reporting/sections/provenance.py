@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reelbench.loadgen.record.run import CaseRecord, FaultRecord, LimitsRecord
+from reelbench.loadgen.record.run import CaseRecord, FaultRecord, LimitsRecord, RunRecord
 from reelbench.reporting.analysis.generator_health import MAX_GENERATOR_CPU, MAX_LATENESS, MAX_LATENESS_SHARE, MIN_SENT
 from reelbench.reporting.analysis.record_slis import explain
 from reelbench.reporting.analysis.verdicts import Analysis
@@ -23,6 +23,7 @@ def environment(evidence: Evidence) -> Section:
         ("Run", f"`{run.run_id}`, profile {run.profile}, seed {run.seed}, plan sha256 `{run.plan_hash}`"),
         ("Time", f"{text.instant(run.started)} to {text.instant(run.ended)}"),
         ("Target", run.target),
+        *_server(run),
         *workload_words.rows(run.document, run.workload),
         ("CPU", f"{machine.cpu_model}, {machine.cpu_count} cores"),
         ("Memory", text.size(machine.memory_bytes)),
@@ -41,11 +42,30 @@ def environment(evidence: Evidence) -> Section:
     return Section("Environment", (Table(("Item", "Value"), (*rows, *_stack(evidence))),))
 
 
+def _server(run: RunRecord) -> list[tuple[str, str]]:
+    """Return the kind of another maker's server, what it offers and how its jobs were asked for."""
+    server = run.server
+    if server is None or server.ours:
+        return []
+    has = sorted(name for name, offered in server.offers.items() if offered)
+    lacks = sorted(name for name, offered in server.offers.items() if offered is False)
+    model = f", model {literal(server.model)}" if server.model is not None else ""
+    rows = [("Server", f"{literal(server.title)} (target file `{server.name}`){model}")]
+    if server.synchronous:
+        rows.append(("Operations", "create alone: its answer comes when the video is made"))
+    else:
+        rows.append(("Operations", f"has {text.listed(has) or 'none'}; does not have {text.listed(lacks) or 'none'}"))
+    if server.notes:
+        rows.append(("Adapted to the server", "; ".join(map(literal, server.notes))))
+    return rows
+
+
 def _stack(evidence: Evidence) -> list[tuple[str, str]]:
     run, stack = evidence.run, evidence.stack
     if stack is None:
         return [("Stack", "not recorded")]
-    parts = ", ".join(" ".join(filter(None, (c.name, c.version))) for c in stack.components)
+    made = [c for c in stack.components if not (evidence.foreign and c.version is None)]  # the target has its own row
+    parts = ", ".join(" ".join(filter(None, (c.name, c.version))) for c in made)
     rows = [("Stack", f"{stack.kind}{f': {parts}' if parts else ''}")]
     if stack.prometheus:
         interval = stack.prometheus.scrape_interval

@@ -34,7 +34,10 @@ def verdict(evidence: Evidence, analysis: Analysis, dimension: str) -> Section:
         remarks += [f"{status}: {_sentence(v)}." for v in analysis.verdicts if v.status is status]
     remarks += [f"{problem}." for problem in analysis.problems]
     if few := sum(1 for v in analysis.verdicts if v.too_few):
-        quick = " (allowed in quick; run `--profile standard` to decide them)" if evidence.run.profile == QUICK else ""
+        cure = "give a longer `--budget` and" if evidence.run.budget is not None else "run"
+        quick = (
+            f" (allowed in quick; {cure} `--profile standard` to decide them)" if evidence.run.profile == QUICK else ""
+        )
         remarks.append(f"{few} of {len(analysis.verdicts)} objectives have too few samples{quick}.")
     remarks += _unjudged(evidence, dimension)
     remarks += _unoffered(evidence, dimension)
@@ -88,7 +91,8 @@ def _budget(evidence: Evidence, analysis: Analysis) -> list[str]:
     few = dict.fromkeys(f"{v.sli.title} in {place_name(v.scenario, v.case)}" for v in analysis.verdicts if v.too_few)
     planned = (
         f"Planned for a time budget of {text.length(budget.seconds)}: the calibration job took "
-        f"{text.length(budget.job_seconds)}, {text.counted(budget.jobs, 'job')} were planned, "
+        f"{text.length(budget.job_seconds)}, {text.counted(budget.jobs, 'job')} "
+        f"{'was' if budget.jobs == 1 else 'were'} planned, "
         f"{text.counted(len(budget.left_out), 'part')} of the plan left out (appendix, Environment)."
     )
     return [planned, f"The budget leaves open: {'; '.join(few)}."] if few else [planned]
@@ -120,7 +124,8 @@ def objectives(evidence: Evidence, analysis: Analysis) -> Section:
     exact = [sli.title for sli in slis if sli.source == RECORDS]
     also = f"; exact, from the records: {', '.join(exact)}" if exact else ""
     caption = f"Values from PromQL{also}. The sample's true percentile lies in the bucket."
-    whys = Bullets(tuple(f"{sli.title}: {sli.why}" for sli in slis))
+    given = "Objective of this run, from the command line or the target file."
+    whys = Bullets(tuple(f"{sli.title}: {given if sli.id in evidence.run.objectives else sli.why}" for sli in slis))
     return Section("Objectives", (Table(columns, rows, ("Value", "Bucket", "n"), caption), whys))
 
 

@@ -86,10 +86,14 @@ def main(
     _write(path, written(file, found, options.target or ""))
 
 
+WIDTHS = (40, 78)
+"""Most characters of the two columns of a printed table; longer cells are wrapped."""
+
+
 def _show(found: Found, url: str, scenarios: Sequence[Scenario]) -> None:
     for title, table in rows(found, url, scenarios):
         typer.echo(f"{title}\n")
-        typer.echo(tabulate(table, tablefmt="plain", disable_numparse=True))
+        typer.echo(tabulate(table, tablefmt="plain", disable_numparse=True, maxcolwidths=list(WIDTHS)))
         typer.echo("")
 
 

@@ -131,6 +131,8 @@ async def bench(
     url: str,
     document: Document | None = DOCUMENT,
     references: Mapping[str, Document] = MappingProxyType({}),
+    *,
+    growing_polls: bool = False,
     **about: Any,
 ) -> AsyncIterator[Bench]:
     """Yield the parts; `about` has further arguments of the target, such as its file."""
@@ -138,7 +140,7 @@ async def bench(
     async with Target(url, connections=64, clock=clock, tracer=telemetry.tracer, **about) as target:
         jobs = JobRunner(
             run_id="run-1",
-            steps=Steps("run-1", document, target, clock, references),
+            steps=Steps("run-1", document, target, clock, references, growing_polls=growing_polls),
             clock=clock,
             tracer=telemetry.tracer,
             sink=kept,

@@ -65,3 +65,12 @@ def test_a_missing_folder_and_an_unknown_scenario_are_errors(tmp_path: Path) -> 
     (line,) = raised.value.errors
     assert line.startswith("--scenario: 'yours' is unknown; use ")
     assert line.endswith(", mine")
+
+
+def test_polls_grow_only_up_to_the_pace_of_a_preset(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("name: mine\ntitle: Mine\npace: {poll_interval: 2}\n")
+    assert settings(tmp_path, preset="vllm_omni").growing_polls
+    assert not settings(tmp_path, preset="vllm_omni", poll_interval=2.0).growing_polls
+    assert not settings(tmp_path, target_file=file).growing_polls
+    assert not settings(tmp_path).growing_polls

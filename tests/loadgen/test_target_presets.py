@@ -158,12 +158,30 @@ async def test_throttled_polls_never_end_a_job(retry_after: str) -> None:
     assert (job.outcome, job.throttled, job.poll_gap is not None) == (Outcome.COMPLETED, 4, True)
 
 
+@pytest.mark.parametrize(
+    ("growing", "throttled", "least", "most"), [(True, 0, 6, 11), (False, 0, 2, 2), (True, 1, 2, 3)]
+)
+async def test_the_time_between_polls_grows_up_to_the_pace_of_the_preset(
+    *, growing: bool, throttled: int, least: int, most: int
+) -> None:
+    fake = Fake(manner("openai", poll_429=throttled, retry_after="0.05"), Load(seconds=0.9))
+    async with serving(fake):
+        about: dict[str, Any] = {"server": load_preset("openai"), "model": MODEL, "credentials": key_for(fake)}
+        async with bench(fake.base, None, growing_polls=growing, **about) as b:
+            job = await b.run(spec(poll_interval=2, steps=["create", "wait"]))
+        polls = len(fake.truth.requests) - 1
+    assert job.outcome is Outcome.COMPLETED, job.error
+    assert least <= polls <= most
+    assert job.poll_gap is not None
+    assert (job.poll_gap < 0.5) == (growing and not throttled)
+
+
 async def test_a_throttled_job_ends_at_its_time_limit() -> None:
     fake = Fake(manner("openai", create_429_every=1, retry_after="60"), QUICK)
     async with driving(fake, "openai") as b:
         job = await b.run(spec(time_limit=0.2))
     assert (job.outcome, job.throttled, job.given_up) == (Outcome.TIMEOUT, 1, "not_cancelled")
-    assert job.error == "not accepted (refused with Retry-After 1 times) after 0.2 s"
+    assert job.error == "not accepted (refused with Retry-After once) after 0.2 s"
 
 
 @pytest.mark.parametrize(

@@ -266,6 +266,29 @@ def test_words_of_the_server_are_shown_with_how_they_were_understood(tmp_path: P
     assert re.search(r"\| normal_operation +\| failed +\| moderation_blocked +\| +4 \|", text)
 
 
+def test_a_performance_report_says_the_polling_error_and_nothing_of_what_did_not_run(tmp_path: Path) -> None:
+    made = make(dimension="performance", server=msgspec.structs.replace(FOREIGN, offers={"list": True, "wait": False}))
+    scenario = msgspec.structs.replace(made.run.scenarios[0], name="single_request")
+    (case,) = scenario.cases
+    alone = msgspec.structs.replace(case, name="n01", concurrency=1)
+    jobs = [msgspec.structs.replace(one, scenario="single_request", case="n01") for one in made.jobs]
+    run = msgspec.structs.replace(
+        made.run,
+        scenarios=[msgspec.structs.replace(scenario, cases=[alone])],
+        objectives={"response_time_p95": 120.0},
+    )
+    made.run, made.jobs = run, jobs
+    _, text = exported(made, tmp_path)
+    error = "Polling error: a single request ended up to **2.000 s** before the client saw it (n = 40)"
+    assert f"- {error}; that is much of the response time, so measure again with a shorter `--poll-interval`." in text
+    assert "- Success rate at 1 in flight (single_request): **100.0 %**" in text
+    assert re.search(r"\| Server +\| vLLM-Omni \(target file `vllm_omni`\), model wan", text)
+    assert re.search(r"\| Operations +\| has list; does not have wait ", text)
+    assert not re.findall("No scenario of this run|No open case", text)
+    assert "answered within 2 s" not in text.partition("## Appendix: queries")[0]
+    assert "the cost of a job needs the price of a GPU (`--gpu-hour-price`)" in text
+
+
 def test_a_service_of_this_project_keeps_its_sections(tmp_path: Path) -> None:
     made = make(server=ServerRecord(name="found", title="Reelbench", ours=True, model=None))
     _, text = exported(made, tmp_path)

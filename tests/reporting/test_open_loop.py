@@ -393,6 +393,12 @@ def test_cut_off_jobs_count_against_a_response_time_objective(
     assert (verdict.status, verdict.reason) == (status, reason)
 
 
+def shown(evidence: Evidence) -> Section:
+    found = section(evidence)
+    assert found is not None
+    return found
+
+
 def texts(found: Section) -> str:
     parts = []
     for block in found.blocks:
@@ -405,7 +411,7 @@ def texts(found: Section) -> str:
 
 def test_the_section_lists_cut_off_jobs_and_gives_percentiles_among_them_as_lower_limits(made: MadeRun) -> None:
     records = ramp(made, 12, 30, cut_off=24.0)
-    text = texts(section(records))
+    text = texts(shown(records))
     # 30 arrive and 20 leave per second: of 600 jobs about 480 are done after 24 s
     (cut_off,) = (len(case.cut_off) for case in open_cases(records) if case.case == "r30")
     assert cut_off == pytest.approx(120, abs=10)
@@ -473,7 +479,7 @@ def test_a_case_without_jobs_has_no_figures(made: MadeRun) -> None:
     (found,) = open_cases(records)
     assert (found.response(0.95), found.success, found.delivered) == (None, None, 0.0)
     assert math.isclose(found.load.rate, 10)
-    assert "arrival_rate / constant | 10 | constant | 0 | 0 | 0 | 0 | 0 | - | 0 | 0 | -" in texts(section(records))
+    assert "arrival_rate / constant | 10 | constant | 0 | 0 | 0 | 0 | 0 | - | 0 | 0 | -" in texts(shown(records))
 
 
 def test_the_figure_of_a_spike_shades_the_burst_and_has_no_lines(made: MadeRun) -> None:

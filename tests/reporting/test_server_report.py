@@ -30,7 +30,7 @@ from reelbench.reporting.sections.build import build_report
 from reelbench.reporting.sections.performance import server, server_answers
 from reelbench.reporting.sections.reliability import server as counts_of_the_server
 from reelbench.reporting.sections.resources import server as resources
-from reelbench.reporting.sections.resources import server_energy
+from reelbench.reporting.sections.resources import server_energy, server_key
 from reelbench.reporting.statistics.association import association
 from tests.reporting.evidence_of import evidence, measurement
 from tests.reporting.made_run import RUN_ID, MadeRun
@@ -270,6 +270,14 @@ def test_gpus_that_are_not_seen_are_those_of_the_user_or_one(made: MadeRun) -> N
     assert figures.gpus(foreign(made, gpus=8)) == 8
     two = foreign(made, gauge(made, "gpu_power", 1.0), gauge(made, "gpu_power", 1.0, labels={"gpu": "1"}))
     assert figures.gpus(two) == 2
+
+
+def test_a_price_without_gpus_in_the_metrics_is_that_of_one_gpu_in_the_key_metrics(made: MadeRun) -> None:
+    cost, *_ = server_key.items(foreign(made, requests(made, 100.0), gpu_hour_price=36.0))
+    assert "USD** at 36 USD for a GPU hour (one GPU assumed, " in cost
+    assert server_key.items(foreign(made, requests(made, 100.0))) == [
+        "The server's metrics show nothing of its memory, its CPU or its GPUs."
+    ]
 
 
 def test_cost_of_a_second_of_video_follows_from_the_decoded_files(made: MadeRun) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reelbench.loadgen.record.run import DocumentRecord, InputRecord, WorkloadRecord, read_run
+from reelbench.loadgen.record.run import BudgetRecord, DocumentRecord, InputRecord, WorkloadRecord, read_run
 from reelbench.loadgen.record.run_files import RUN_FILE
 from reelbench.reporting.analysis.traffic import _uploaded
 from reelbench.reporting.compare.side import Side, refusals
@@ -88,6 +88,17 @@ def test_runs_of_different_workloads_are_not_comparable(
     assert [line for line in found if line.startswith("the plans differ")] == ([] if comparable else found[:1])
     if not comparable:
         assert "my|prompts.jsonl drawn by the seed, trace.csv at speed 2" in found[0]
+        assert "--budget" not in found[0]
+
+
+def test_runs_whose_budget_planned_different_jobs_are_refused_with_the_cure(made: MadeRun) -> None:
+    budget = BudgetRecord(seconds=60, job_seconds=2, expected=50, jobs=20, left_out=[])
+    runs = [
+        evidence(made, run=msgspec.structs.replace(made.run, run_id=name, plan_hash=name, budget=budget))
+        for name in ("a", "b")
+    ]
+    (line,) = refusals(Side("a", (runs[0],)), Side("b", (runs[1],)))
+    assert line.endswith("for a comparison, name the scenarios with --scenario and give no --budget")
 
 
 def test_uploads_count_the_file_that_each_job_sent(made: MadeRun) -> None:

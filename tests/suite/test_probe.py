@@ -23,7 +23,7 @@ from reelbench.loadgen.target.identify import best, look_around, signs
 from reelbench.loadgen.target.look import Looker
 from reelbench.loadgen.target.target_file import TargetFile, load_target_file
 from reelbench.suite.commands.command_line import call
-from reelbench.suite.commands.probe import main
+from reelbench.suite.commands.probe import WIDTHS, main
 from reelbench.suite.commands.run import _identified
 from tests.fakes.generation import Load
 from tests.fakes.manner import Manner
@@ -207,7 +207,10 @@ def test_without_a_job_nothing_is_made(tmp_path: Path, capsys: pytest.CaptureFix
         assert os.listdir(tmp_path) == []  # noqa: PTH208 - names are all that counts here
         assert probe(served.base, "--no-job") == 0
         assert served.truth.jobs == []
-    assert "none was sent" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "none was sent" in printed
+    assert "network_faults" not in printed  # needs nothing of the server
+    assert max(map(len, printed.splitlines())) <= sum(WIDTHS) + 2
     assert load_target_file(tmp_path / "sglang.yaml").offers.list is True
 
 

@@ -115,11 +115,15 @@ def _beside(measurement: Measurement | None, exact: float) -> tuple[str, str, st
     )
 
 
-def concurrent_load(evidence: Evidence) -> Section:
+def concurrent_load(evidence: Evidence) -> Section | None:
     """Return response time, success and throughput by the number of jobs in flight."""
     every = load(evidence)
     if not every:
-        return Section("Concurrent load", (Paragraph("No scenario of this run has several levels of closed load."),))
+        return (
+            None
+            if evidence.foreign
+            else Section("Concurrent load", (Paragraph("No scenario of this run has several levels of closed load."),))
+        )
     delays = send_delays(evidence)
     rows = tuple(
         (

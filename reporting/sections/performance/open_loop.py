@@ -25,12 +25,14 @@ LISTED = 20
 """Cut-off jobs that are listed by index."""
 
 
-def section(evidence: Evidence) -> Section:
+def section(evidence: Evidence) -> Section | None:
     """Return the open cases with their percentiles, the knee and the bursts."""
     names = {scenario.name for scenario in evidence.scenarios(Dimension.PERFORMANCE)}
     cases = [case for case in open_cases(evidence) if case.scenario in names]
     if not cases:
-        return Section("Open-loop load", (Paragraph("No open case is part of this run."),))
+        return (
+            None if evidence.foreign else Section("Open-loop load", (Paragraph("No open case is part of this run."),))
+        )
     blocks: list[Block] = [_table(evidence, cases)]
     if unfinished := _unfinished(cases):
         blocks.append(Bullets(unfinished))

@@ -30,12 +30,16 @@ class Component:
     executions: int
 
 
-def api_latency(evidence: Evidence) -> Section:
+def api_latency(evidence: Evidence) -> Section | None:
     """Return the latency of each operation of the API, as the client sees it."""
     title = "API latency by operation"
     scenario = subjects.api_operations(evidence)
     if scenario is None:
-        return Section(title, (Paragraph("No scenario of this run calls more of the API than a job needs."),))
+        return (
+            None
+            if evidence.foreign
+            else Section(title, (Paragraph("No scenario of this run calls more of the API than a job needs."),))
+        )
     rows = []
     for operation in (*OPERATIONS, "wait"):
         average, tail = WAIT if operation == "wait" else OPERATION
@@ -87,12 +91,16 @@ def components(evidence: Evidence) -> tuple[Component, ...]:
     )
 
 
-def stages(evidence: Evidence) -> Section:
+def stages(evidence: Evidence) -> Section | None:
     """Return how long each stage of a job takes in the service."""
     title = "Components of a job"
     scenario, found = measured_scenario(evidence), components(evidence)
     if scenario is None or not found:
-        return Section(title, (Paragraph("No scenario of this run measured the stages of a job."),))
+        return (
+            None
+            if evidence.foreign
+            else Section(title, (Paragraph("No scenario of this run measured the stages of a job."),))
+        )
     total = sum(part.seconds for part in found)
     rows, averages, tails = [], [], []
     for part in found:

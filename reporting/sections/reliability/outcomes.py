@@ -154,12 +154,12 @@ def cancellation_times(evidence: Evidence) -> Summary | None:
     return summarize([job.done - job.cancel_sent for job in answered if job.cancel_sent is not None])
 
 
-def cancellation(evidence: Evidence) -> Section:
+def cancellation(evidence: Evidence) -> Section | None:
     """Return the latency at both sides, leftovers, and the service's own state afterwards."""
     title = "Cancellation"
     found = subjects.cancellations(evidence)
     if not found:
-        return Section(title, (Paragraph("No scenario of this run cancels jobs."),))
+        return None if evidence.foreign else Section(title, (Paragraph("No scenario of this run cancels jobs."),))
     tried = _cancellations(evidence)
     items = [
         (

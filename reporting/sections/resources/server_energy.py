@@ -25,7 +25,7 @@ def section(evidence: Evidence) -> Section | None:
     for scenario, case in places(evidence):
         done = figures.videos(evidence, scenario.name, case.name)
         found = figures.energy(evidence, scenario.name, case)
-        hours = figures.gpu_hours(evidence, case) or _one_gpu(evidence, case)
+        hours = figures.gpu_hours(evidence, case) or one_gpu(evidence, case)
         length = _seconds_of_video(evidence, scenario.name, case.name)
         cost = hours * price if hours is not None and price is not None else None
         if case.model == "idle" and found is None:
@@ -103,7 +103,7 @@ def _gpu_sentence(evidence: Evidence, number: int | None) -> str:
     return f"GPUs: **{number}** ({'as --gpus says' if by_user else 'seen in the metrics'})."
 
 
-def _one_gpu(evidence: Evidence, case: CaseRecord) -> float | None:
+def one_gpu(evidence: Evidence, case: CaseRecord) -> float | None:
     """Return the hours of one GPU through a case, where their number is not known."""
     if figures.gpus(evidence) is not None or case.started is None or case.ended is None:
         return None

@@ -8,27 +8,28 @@ from reelbench.reporting.catalogue.server_metrics import ServerRole
 from reelbench.reporting.document import text
 from reelbench.reporting.evidence.evidence import Evidence, case_seconds, place_name
 from reelbench.reporting.sections.resources.server import places
-from reelbench.reporting.sections.resources.server_energy import price_of
+from reelbench.reporting.sections.resources.server_energy import one_gpu, price_of
 
 
 def items(evidence: Evidence) -> list[str]:
     """Return GPU time, cost, energy, CPU and memory of a video in the case that made most videos per second."""
     if evidence.server is None:
         return ["The server shows no metrics to this run, so its memory, CPU and GPUs are not known."]
-    found = _fastest(evidence)
-    if found is None:
+    best = fastest(evidence)
+    if best is None:
         return []
-    scenario, case, done = found
-    where = f"{place_name(scenario.name, case.name)}, n = {done} videos"
-    return [
+    scenario, case, done = best
+    where = f"{place_name(scenario.name, case.name)}, n = {text.counted(done, 'video')}"
+    found = [
         *_gpu_time(evidence, case, done, where),
         *_energy(evidence, scenario, case, done, where),
         *_gpu(evidence, scenario, case),
         *_process(evidence, scenario, case, done, where),
     ]
+    return found or ["The server's metrics show nothing of its memory, its CPU or its GPUs."]
 
 
-def _fastest(evidence: Evidence) -> tuple[ScenarioRecord, CaseRecord, int] | None:
+def fastest(evidence: Evidence) -> tuple[ScenarioRecord, CaseRecord, int] | None:
     """Return the case with most videos per second, and its videos."""
     known = []
     for scenario, case in places(evidence):
@@ -40,14 +41,16 @@ def _fastest(evidence: Evidence) -> tuple[ScenarioRecord, CaseRecord, int] | Non
 
 def _gpu_time(evidence: Evidence, case: CaseRecord, done: int, where: str) -> list[str]:
     hours, price = figures.gpu_hours(evidence, case), price_of(evidence)
+    if hours is None and price is not None:
+        hours = one_gpu(evidence, case)
     if hours is None:
         return []
+    money = evidence.prices.currency
     cost = (
-        ""
-        if price is None
-        else f", **{text.money(hours * price / done)} {evidence.prices.currency}** at {price:g} an hour"
+        "" if price is None else f", **{text.money(hours * price / done)} {money}** at {price:g} {money} for a GPU hour"
     )
-    number = text.counted(figures.gpus(evidence) or 0, "GPU")
+    seen = figures.gpus(evidence)
+    number = "one GPU assumed" if seen is None else text.counted(seen, "GPU")
     return [f"GPU time per video: **{hours * figures.HOUR / done:.2f} s**{cost} ({number}, {where})."]
 
 
