@@ -91,6 +91,8 @@ class Settings:
     """Most downloaded files of a case that are opened; None: all."""
     keep_videos: int = 0
     """Files of a case that are kept."""
+    first_job: bool = True
+    """Whether one job before the plan shows that a server of another maker takes such jobs."""
 
 
 class OptionsError(Exception):

@@ -28,7 +28,7 @@ from reelbench.loadgen.control.secrets import without_user
 from reelbench.loadgen.control.side import FaultSide
 from reelbench.loadgen.control.toggles import ToggleError, Toggler
 from reelbench.loadgen.control.toxiproxy import ToxiproxyError
-from reelbench.loadgen.drive.calibration import calibrate
+from reelbench.loadgen.drive.calibration import calibrate, check_accepted
 from reelbench.loadgen.drive.job import JobRunner
 from reelbench.loadgen.drive.progress import ProgressView
 from reelbench.loadgen.drive.recorder import Recorder, RunHead, pending, with_rest
@@ -149,12 +149,10 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             references=settings.inputs.references,
             growing_polls=settings.growing_polls,
         )
-        budget: BudgetRecord | None = None
         seconds = _budget(settings, ours=target.ours, say=view.say)
-        if seconds is not None or needs_calibration(scenarios):
-            scenarios, budget = await _calibrated(settings, seconds, scenarios, steps, stop, view)
-            if stop.requested.is_set():
-                return True
+        scenarios, budget = await _after_one_job(settings, seconds, scenarios, steps, stop, view)
+        if stop.requested.is_set():
+            return True
         plan = plan_run(scenarios, settings.profile, settings.seed, settings.inputs.workload)
         for note in (*settings.inputs.notes, *settings.inputs.workload.repetitions(plan)):
             view.say(f"note: {note}")
@@ -294,6 +292,27 @@ def _budget(settings: Settings, *, ours: bool | None, say: Callable[[str], None]
         return None
     say(f"--budget is not given: planned for {DEFAULT_BUDGET / 60:g} minutes (--budget none: the whole profile)")
     return DEFAULT_BUDGET
+
+
+async def _after_one_job(  # noqa: PLR0917 - the parts of a session
+    settings: Settings, budget: float | None, scenarios: list[Scenario], steps: Steps, stop: Stop, view: ProgressView
+) -> tuple[list[Scenario], BudgetRecord | None]:
+    """Return the scenarios as one job before the plan shows them: its length decides their size, if it is needed.
+
+    Raises:
+        TargetError: a server of another maker refuses the job, or the job did not complete where its length is needed.
+        BudgetError: the budget is too small.
+    """
+    if budget is not None or needs_calibration(scenarios):
+        return await _calibrated(settings, budget, scenarios, steps, stop, view)
+    sending = (one for one in scenarios if any(case.model != "idle" for case in one.cases))
+    first = next(sending, None)
+    if settings.first_job and steps.target.ours is False and settings.rendezvous is None and first is not None:
+        checked = check_accepted(
+            first, settings.seed, steps=steps, clock=steps.clock, workload=settings.inputs.workload
+        )
+        await run_unless(stop.requested, checked)
+    return scenarios, None
 
 
 async def _calibrated(  # noqa: PLR0917 - the parts of a session

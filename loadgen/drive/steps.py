@@ -29,6 +29,8 @@ from reelbench.loadgen.videos.files import NO_FILE, Download, VideoFiles
 
 T = TypeVar("T")
 
+MODEL_CURE = "--model names the model"
+"""End of the error of a refused job whose refusal speaks of the model."""
 LONG_POLL_SECONDS = 10.0
 POLL_ATTEMPTS = 3
 """Consecutive polls without a valid answer after which a job ends with an error."""
@@ -171,7 +173,7 @@ class Steps:
             if not self._sent_again(state, reply):
                 refused = reply.status is not None and (400 <= reply.status < 500 or reply.status == 503)  # noqa: PLR2004 - HTTP's own classes
                 if refused and not self.target.ours and "model" in (reply.error or "").lower():
-                    raise EndedError(Outcome.REJECTED, f"{reply.error} (--model names the model)")
+                    raise EndedError(Outcome.REJECTED, f"{reply.error} ({MODEL_CURE})")
                 _fail(reply, Outcome.REJECTED if refused else Outcome.ERROR)
             await self._pause(state, reply)
 

@@ -27,6 +27,10 @@ _UNITS: Final = {
 """Unit to its size in the base unit: seconds, bytes, per second, or 1."""
 
 
+_SHOWN: Final = {"s": "seconds", "By": "bytes", "ratio": "percent"}
+_RATES: Final = frozenset({"/s", "jobs/s", "/min", "/h"})
+
+
 class QuantityError(Exception):
     """Text that is no quantity; the message is the cure."""
 
@@ -59,3 +63,33 @@ def objective(text: str) -> tuple[str, float]:
     if unit not in _UNITS:
         raise QuantityError(f"the unit {unit!r} is unknown; use one of {', '.join(filter(None, _UNITS))}")
     return name.strip(), float(number) * _UNITS[unit]
+
+
+def must_measure(text: str, base: str) -> None:
+    """Check that the unit of an objective such as ``p95_response_time=120s`` measures what a base unit measures.
+
+    A value without a unit is one in the base unit. What is no objective passes: `objective` says what is wrong with it.
+
+    Args:
+        text: the objective.
+        base: unit of the indicator in the catalogue, such as s, By, ratio or jobs/s.
+
+    Raises:
+        QuantityError: the unit measures something else.
+    """
+    found = _VALUE.fullmatch(text.partition("=")[2].strip())
+    number, unit = found.groups() if found is not None else ("0", "")
+    if base == "ratio" and not unit and float(number) > 1:
+        raise QuantityError(f"is more than all; write {number}%")
+    if not unit or unit not in _UNITS:
+        return
+    if unit == "%":
+        fits = base == "ratio"
+    elif unit in _SECONDS:
+        fits = base == "s"
+    elif unit in _RATES:
+        fits = base.endswith("/s")
+    else:
+        fits = base == "By"
+    if not fits:
+        raise QuantityError(f"the unit {unit!r} does not fit an indicator in {_SHOWN.get(base, base)}")

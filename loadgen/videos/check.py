@@ -15,7 +15,7 @@ from reelbench.loadgen.record.videos import VideoRecord
 from reelbench.loadgen.videos.comparison import Wish, compare
 from reelbench.loadgen.videos.decoder import Decoded
 from reelbench.loadgen.videos.decoder_process import DecoderError, DecoderProcess
-from reelbench.loadgen.videos.files import FOLDER, Download, VideoFiles
+from reelbench.loadgen.videos.files import FILE_BYTES, FOLDER, Download, VideoFiles
 
 DEFAULT_CHECKS: Final = 25
 """Files of a case that are checked without ``--check-videos``: at least 20 where one job in five has no file."""
@@ -24,6 +24,7 @@ CASE_SECONDS: Final = 300.0
 
 _SUFFIXES: Final = {"matroska": "mkv"}
 """File name suffixes that differ from FFmpeg's name of the container."""
+_NO_ROOM: Final = f"larger than {FILE_BYTES // 1024**2} MiB, or no room on the disk"
 
 
 @dataclass(slots=True)
@@ -48,6 +49,9 @@ class VideoCheck:
             JournalError: the records cannot be written.
         """
         waiting = await asyncio.to_thread(self.files.waiting)
+        if self.files.given_up:
+            self.say(f"warning: {self.files.given_up} videos are not checked: {_NO_ROOM}")
+            self.files.given_up = 0
         found: list[tuple[Download, VideoRecord]] = []
         until = self.clock.now() + CASE_SECONDS
         try:

@@ -84,6 +84,8 @@ class Download:
         if self.refused is not None:
             self.delete()
             return True
+        if self._complete and self._lost:
+            self._files.given_up += 1
         good = self._complete and not self._lost and self.size > 0
         if not good:
             self.delete()
@@ -144,6 +146,8 @@ class VideoFiles:
     """Folder of the run."""
     chosen: frozenset[Place]
     writer: DiskWriter = field(default_factory=DiskWriter)
+    given_up: int = 0
+    """Downloaded files that are not checked because they are too large, or there was no room for them."""
     _room: int = BACKLOG_BYTES
     _waiting: list[Download] = field(default_factory=list)
 
@@ -169,6 +173,7 @@ class VideoFiles:
         found, self._waiting = sorted(self._waiting, key=lambda file: file.job.index), []
         for file in found:
             if not file.written:
+                self.given_up += 1
                 file.delete()
         return [file for file in found if file.written]
 

@@ -16,6 +16,7 @@ import typer
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.option_line import Options, with_options
 from reelbench.loadgen.options import OptionsError, Settings, check_options, is_base_url
+from reelbench.loadgen.plan.quantity import QuantityError, must_measure
 from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.target.identify import best, look_at, signs
 from reelbench.loadgen.target.target import check_target
@@ -146,6 +147,11 @@ def _with_indicators(options: Options) -> tuple[Options, list[str]]:
                 name, [one.id for one in catalogue.slis if one.better], "see the indicators in docs/dashboards.md"
             )
             wrong.append(f"--objective: {name!r} is no indicator that can be judged; {cure}")
+        if sli is not None:
+            try:
+                must_measure(text, catalogue.get(sli).unit)
+            except QuantityError as error:
+                wrong.append(f"--objective: {text!r}: {error}")
         found.append(f"{sli}={value}" if sli else text)
     return replace(options, objective=tuple(found)), wrong
 

@@ -7,7 +7,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,15 +89,16 @@ async def run_against(
     *scenarios: Mapping[str, Any],
     document: Path = NO_DOCUMENT,
     budget: str = NO_BUDGET,
+    first_job: bool = False,
     **options: Any,
 ) -> TargetRun:
-    """Run scenarios as ``reelbench run`` does, without a stack."""
+    """Run scenarios as ``reelbench run`` does, without a stack; by default all jobs of the server are of the plan."""
     folder = tmp_path / "scenarios"
     folder.mkdir()
     for one in scenarios or (scenario(),):
         (folder / f"{one['name']}.yaml").write_text(yaml.safe_dump(dict(one)))
     chosen = Options(target=url, scenarios=folder, document=document, budget=budget, **options)
-    settings = check_options(tmp_path / "run", "trial", chosen)
+    settings = replace(check_options(tmp_path / "run", "trial", chosen), first_job=first_job)
     console = Console(file=io.StringIO(), width=200)
     async with asyncio.timeout(LONGEST_RUN):
         code = await execute(settings, console)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from reelbench.loadgen.plan.quantity import QuantityError, objective, seconds
+from reelbench.loadgen.plan.quantity import QuantityError, must_measure, objective, seconds
 
 
 @pytest.mark.parametrize(
@@ -37,3 +39,27 @@ def test_an_objective(text: str, name: str, value: float) -> None:
 def test_what_is_no_objective_is_refused(text: str) -> None:
     with pytest.raises(QuantityError):
         objective(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "base"),
+    [("3s", "s"), ("3", "s"), ("95%", "ratio"), ("0.95", "ratio"), ("30/h", "jobs/s"), ("1MiB", "By"), ("2", "jobs")],
+)
+def test_a_unit_that_measures_what_the_indicator_measures_passes(value: str, base: str) -> None:
+    must_measure(f"one={value}", base)
+
+
+@pytest.mark.parametrize(
+    ("value", "base", "cure"),
+    [
+        ("3%", "s", "the unit '%' does not fit an indicator in seconds"),
+        ("3s", "ratio", "the unit 's' does not fit an indicator in percent"),
+        ("3s", "jobs/s", "the unit 's' does not fit an indicator in jobs/s"),
+        ("3/h", "By", "the unit '/h' does not fit an indicator in bytes"),
+        ("3MB", "s", "the unit 'MB' does not fit an indicator in seconds"),
+        ("95", "ratio", "is more than all; write 95%"),
+    ],
+)
+def test_a_unit_that_measures_something_else_is_refused(value: str, base: str, cure: str) -> None:
+    with pytest.raises(QuantityError, match=re.escape(cure)):
+        must_measure(f"one={value}", base)

@@ -161,3 +161,38 @@ async def test_a_slow_server_is_measured_within_a_budget(tmp_path: Path) -> None
     assert run.outcomes == {"completed": len(planned)}
     assert {job.job_id for job in run.jobs} == {job.id for job in planned}, "the calibration job is no measurement"
     assert max(job.ended or 0 for job in planned) - first.created < 12
+
+
+async def test_a_model_that_the_server_refuses_ends_the_run_before_its_folder(tmp_path: Path) -> None:
+    fake = Fake(manner("vllm_omni"), Load(seconds=0.1))
+    async with serving(fake):
+        run = await run_against(fake.origin, tmp_path, preset="vllm_omni", model="of-another-server", first_job=True)
+    assert (run.code, fake.truth.created) == (ExitCode.ABSENT, 0)
+    assert "the server refuses a job: HTTP 404" in run.messages
+    assert "--model names the model" in run.messages
+    assert not run.folder.exists()
+
+
+async def test_the_job_before_the_plan_is_no_measurement_and_may_fail(tmp_path: Path) -> None:
+    fake = Fake(manner("fastvideo"), Load(seconds=0.1, fail_every=1))
+    async with serving(fake):
+        run = await run_against(fake.origin, tmp_path, preset="fastvideo", first_job=True)
+    assert run.code == ExitCode.PASS, run.messages
+    assert (fake.truth.created, run.outcomes) == (JOBS + 1, {"failed": JOBS})
+
+
+async def test_a_calibration_job_that_fails_is_followed_by_two_others(tmp_path: Path) -> None:
+    fake = Fake(manner("fastvideo"), Load(seconds=0.1, fail_every=1))
+    async with serving(fake):
+        run = await run_against(fake.origin, tmp_path, preset="fastvideo", budget="20s")
+    assert (run.code, fake.truth.created) == (ExitCode.ABSENT, 3)
+    assert "the calibration job ended as failed" in run.messages
+    assert not run.folder.exists()
+
+
+async def test_the_limit_of_the_calibration_job_names_the_option_that_set_it(tmp_path: Path) -> None:
+    fake = Fake(manner("fastvideo"), Load(seconds=30))
+    async with serving(fake):
+        run = await run_against(fake.origin, tmp_path, preset="fastvideo", budget="60s", time_limit=1)
+    assert run.code == ExitCode.ABSENT
+    assert "was not finished after 1 s; give a longer --time-limit" in run.messages

@@ -323,6 +323,23 @@ async def test_an_answer_without_a_file_is_recorded_and_not_decoded(tmp_path: Pa
     assert said == []
 
 
+async def test_files_that_are_too_large_are_said_not_to_be_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(video_files, "FILE_BYTES", 8)
+    files = store(tmp_path)
+    with files.opened():
+        check, records, said = checking(files, FakeDecoder())
+        downloaded(files, planned(0), b"123456789")
+        downloaded(files, planned(1), b"good")
+        downloaded(files, planned(2), b"123456789")
+        await check.run()
+        downloaded(files, planned(3), b"good")
+        await check.run()
+    assert [record.index for record in records] == [1, 3]
+    assert said == ["warning: 2 videos are not checked: larger than 512 MiB, or no room on the disk"]
+
+
 async def test_without_a_decoder_the_run_goes_on_and_says_it_once(tmp_path: Path) -> None:
     files = store(tmp_path)
     with files.opened():
