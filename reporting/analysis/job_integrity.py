@@ -113,13 +113,18 @@ def _excused(job: JobRecord) -> bool:
     return removed or job.given_up == "cancelled" or job.outcome is Outcome.CANCELLED
 
 
+def _not_followed(job: JobRecord) -> bool:
+    """Return whether the client left a job before its end: the run stopped, it gave up, or its cancellation failed."""
+    uncancelled = job.cancel_sent is not None and job.outcome is Outcome.ERROR and job.ended is None
+    return job.outcome is Outcome.ABORTED or job.given_up is not None or uncancelled
+
+
 def _lost(scenario: ScenarioRecord, accepted: list[JobRecord]) -> tuple[int, int]:
     """Return the lost jobs of a scenario, and those of which a gap in the list says nothing."""
     store = scenario.store
     assert store is not None, "its list was read"
     mine = [job for job in accepted if job.scenario == scenario.name]
-    # Jobs of a stopped run had no time to end, nor had those that the client gave up.
-    cut_off = sum(1 for job in mine if job.outcome is Outcome.ABORTED or job.given_up is not None)
+    cut_off = sum(map(_not_followed, mine))
     unended = sum(store.by_status.get(word, 0) for word in UNENDED)
     missing = store.expected - store.found
     gone = min(missing, sum(map(_excused, mine)))

@@ -116,6 +116,9 @@ def test_a_job_that_the_list_shows_without_an_end_is_lost_unless_the_client_gave
     given_up = make(normal=first(2, given_up="not_offered", **late), store=listed)
     found = losses(evidence(given_up), NORMAL)
     assert (found.lost, found.unknown, found.unended) == (0, 2, 2)
+    refused = {"outcome": Outcome.ERROR, "bytes": 0, "error": "HTTP 409", "ended": None}
+    left = losses(evidence(make(normal=first(2, cancel_sent=1.0, **refused), store=listed)), NORMAL)
+    assert (left.lost, left.unknown) == (0, 2)
 
 
 @pytest.mark.parametrize("status", [405, 409, 500])

@@ -63,8 +63,9 @@ def _unknown(found: Losses) -> list[str]:
     if found.unknown:
         seen = f" The client saw {found.witnessed:,} of them end." if found.witnessed else ""
         items.append(
-            f"Unknown, and not counted as lost: {text.counted(found.unknown, 'accepted job')} that no list shows (the "
-            "server has no complete list or it was not read, the server removed the job, or the client gave it up)."
+            f"Unknown, and not counted as lost: {text.counted(found.unknown, 'accepted job')} whose end no list shows "
+            "(the server has no complete list or it was not read, the server removed the job, or the client gave it up "
+            "or could not cancel it)."
             f"{seen}"
         )
     return items
