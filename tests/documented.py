@@ -117,6 +117,8 @@ REASONS = (
     Reason(r"reelbench probe .+", "tests/suite/test_probe.py runs it against fakes", parses),
     Reason(r"reelbench run --target-file vllm_omni.yaml .+", "the file is one that reelbench probe wrote", parses),
     Reason(rf"{RUN} --target \S+ --budget \d+m", "takes as long as its budget", parses),
+    Reason(r".+ --preset vllm_omni.*", "tests/loadgen/test_targets.py runs each preset against a fake", parses),
+    Reason(r".+ --target-file my_server.yaml", "the file is the reader's", parses),
     Reason(r".+ --allow-commands", "runs a command of the reader's", parses),
     Reason(r"source \.venv/bin/activate", "the tests run in an environment already", lambda _: None),
 )

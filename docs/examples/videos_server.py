@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 import uuid
+from functools import cache
 from typing import Any
 
+import av
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 READY_AFTER = 0.2
 """Seconds; put your model here."""
-CONTENT = b"\x00\x00\x00\x18ftypmp42" + bytes(1000)
-app = FastAPI()
-videos: dict[str, float] = {}
-"""Identifier to the time of creation, oldest first."""
+app = FastAPI(openapi_url=None)
+videos: dict[str, tuple[float, int, str]] = {}
+"""Identifier to time of creation, length and size, oldest first."""
+
+
+@cache
+def clip(seconds: int, size: str) -> bytes:
+    """A black video as long and as large as asked, 8 frames per second."""
+    file = io.BytesIO()
+    with av.open(file, "w", "mp4") as container:
+        stream = container.add_stream("libx264", rate=8)
+        stream.width, stream.height = map(int, size.split("x"))
+        for _ in range(8 * seconds):
+            container.mux(stream.encode(av.VideoFrame(stream.width, stream.height, "yuv420p")))
+        container.mux(stream.encode())
+    return file.getvalue()
 
 
 def shown(video_id: str) -> dict[str, Any]:
     """The video object of the API."""
-    status = "completed" if time.time() - videos[video_id] >= READY_AFTER else "in_progress"
-    return {"id": video_id, "object": "video", "status": status, "created_at": int(videos[video_id])}
+    created, _, _ = videos[video_id]
+    status = "completed" if time.time() - created >= READY_AFTER else "in_progress"
+    return {"id": video_id, "object": "video", "status": status, "created_at": int(created)}
 
 
 @app.post("/v1/videos")
@@ -30,8 +46,8 @@ async def create(request: Request) -> dict[str, Any]:
     """Take a job as JSON or as a form with the document in `input_reference`."""
     is_json = request.headers["content-type"].startswith("application/json")
     fields = await request.json() if is_json else await request.form()
-    assert {"prompt", "seconds", "size"} <= set(fields)
-    videos[video_id := f"video_{uuid.uuid4().hex}"] = time.time()
+    asked = int(fields["seconds"]), fields["size"]
+    videos[video_id := f"video_{uuid.uuid4().hex}"] = time.time(), *asked
     return shown(video_id)
 
 
@@ -52,7 +68,9 @@ async def one(video_id: str, request: Request) -> Response | dict[str, Any]:
     if request.method == "DELETE":
         del videos[video_id]
         return {"id": video_id, "object": "video.deleted", "deleted": True}
-    return Response(CONTENT, media_type="video/mp4") if request.url.path.endswith("/content") else shown(video_id)
+    if not request.url.path.endswith("/content"):
+        return shown(video_id)
+    return Response(clip(*videos[video_id][1:]), media_type="video/mp4")
 
 
 if __name__ == "__main__":
