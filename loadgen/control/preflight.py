@@ -113,6 +113,15 @@ def needs(scenario: Scenario) -> frozenset[Need]:
     return frozenset(found | {"switches"}) if any(case.toggles.given() for case in scenario.cases) else frozenset(found)
 
 
-def default_choice(scenarios: Sequence[Scenario], *, ours: bool | None) -> list[Scenario]:
-    """Return the scenarios that run when none is named: some do not run against the bundled service."""
-    return [scenario for scenario in scenarios if scenario.default_for == "every_target" or ours is False]
+def default_choice(scenarios: Sequence[Scenario], *, ours: bool | None, metrics: bool = True) -> list[Scenario]:
+    """Return the scenarios that run when none is named.
+
+    Some do not run against the bundled service. Scenarios of resources show nothing of another maker's server whose
+    metrics are not known, and a report without data would be the verdict of every such run.
+    """
+    return [
+        scenario
+        for scenario in scenarios
+        if (scenario.default_for == "every_target" or ours is False)
+        and (metrics or ours is not False or scenario.dimension != "resources")
+    ]

@@ -131,7 +131,11 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
         offered: dict[Side, AdminClient] = {"service": service}
         if settings.providers is not None:
             offered["providers"] = await stack.enter_async_context(AdminClient(settings.providers))
-        wanted = settings.scenarios if settings.named else default_choice(settings.scenarios, ours=target.ours)
+        wanted = settings.scenarios
+        if not settings.named:
+            wanted = default_choice(settings.scenarios, ours=target.ours, metrics=settings.rest is not None)
+            if target.ours is False and settings.rest is None:
+                _noted(target, view, "left out: scenarios of resources: no metrics of the server are known (--metrics)")
         guard = stack.enter_context(Guard())
         network, without = await _network(wanted, settings.target, guard, stack)
         possible, admin = await preflight(

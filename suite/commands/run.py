@@ -20,7 +20,7 @@ from reelbench.loadgen.plan.quantity import QuantityError, must_measure
 from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.target.identify import best, look_at, signs
 from reelbench.loadgen.target.target import check_target
-from reelbench.loadgen.target.target_file import load_preset
+from reelbench.loadgen.target.target_file import TargetFile, load_preset
 from reelbench.reporting.analysis.objectives import canonical
 from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.catalogue.strict import near
@@ -86,7 +86,7 @@ def main(
         wrong += [f"--repeat: is {repeat}; use 1 to {MOST_RUNS}"] if not 1 <= repeat <= MOST_RUNS else []
         wrong += ablate_errors(without)
         server = settings.server if settings else None
-        wrong += server_metrics.option_errors(options, server)
+        wrong += [*_objective_errors(server), *server_metrics.option_errors(options, server)]
         if wrong:
             fail(ExitCode.USAGE, wrong)
         os.environ.update(toxiproxy_environment(os.environ, cache_folder()))
@@ -154,6 +154,21 @@ def _with_indicators(options: Options) -> tuple[Options, list[str]]:
                 wrong.append(f"--objective: {text!r}: {error}")
         found.append(f"{sli}={value}" if sli else text)
     return replace(options, objective=tuple(found)), wrong
+
+
+def _objective_errors(server: TargetFile | None) -> list[str]:
+    """Return what is wrong with the objectives of a target file, before anything is started.
+
+    A target file with indicators of its own may set objectives for them: the report then says which are unknown.
+    """
+    if server is None or server.slis is not None:
+        return []
+    judged = [sli.id for sli in load().slis if sli.better]
+    return [
+        f"--target-file: objectives: {name!r} is no indicator that can be judged; {near(name, judged)}"
+        for name in server.objectives
+        if name not in judged
+    ]
 
 
 def _identified(options: Options, settings: Settings, run_dir: Path) -> tuple[Options, Settings]:

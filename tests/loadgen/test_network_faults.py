@@ -134,6 +134,10 @@ def test_the_scenarios_for_other_servers_are_no_default_of_the_bundled_service()
     assert default_choice([usual, other], ours=True) == [usual]
     assert default_choice([usual, other], ours=None) == [usual]
     assert default_choice([usual, other], ours=False) == [usual, other]
+    resources = scenario(name="used", dimension="resources")
+    assert default_choice([usual, resources], ours=False, metrics=False) == [usual]
+    assert default_choice([usual, resources], ours=False, metrics=True) == [usual, resources]
+    assert default_choice([usual, resources], ours=None, metrics=False) == [usual, resources]
 
 
 # ---- with a real Toxiproxy ------------------------------------------------------------------------------------------
