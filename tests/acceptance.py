@@ -18,6 +18,7 @@ from reelbench.loadgen.plan.scenario import Dimension, Scenario
 from reelbench.loadgen.plan.scenario_file import load_folder
 from reelbench.loadgen.record.jobs import read_jobs
 from reelbench.loadgen.record.run import RunRecord, RunState, ScenarioRecord, read_run
+from reelbench.reporting.analysis.server_slis import ROLES
 from reelbench.reporting.analysis.verdicts import Status, Verdict
 from reelbench.reporting.catalogue import sli_file as catalogue
 from reelbench.reporting.catalogue.sli import Sli
@@ -126,8 +127,8 @@ def judged(dimension: Dimension) -> list[tuple[str, str]]:
 
 def _applies(sli: Sli, scenario: Scenario) -> bool:
     objective = sli.objective
-    if objective is None or (sli.scenarios and scenario.name not in sli.scenarios):
-        return False
+    if objective is None or sli.function in ROLES or (sli.scenarios and scenario.name not in sli.scenarios):
+        return False  # without an objective, of another maker's server, or not measured here
     if sli.id not in scenario.objectives and objective.scenarios and scenario.name not in objective.scenarios:
         return False
     return objective.concurrency is None or any(case.concurrency == objective.concurrency for case in scenario.cases)
