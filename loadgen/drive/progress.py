@@ -95,7 +95,7 @@ class ProgressView:
             self.say(f"{case.title}  no jobs")
             return
         window = case.last_done - case.first_start
-        rate = f"  {len(case.responses) / window:.1f} jobs/s" if window > 0 else ""
+        rate = f"  {_rate(len(case.responses) / window)}" if window > 0 else ""
         done = sum(case.outcomes.values())
         self.say(f"{case.title}  {done}/{case.total} jobs  P95 {_p95(case.responses)}{rate}{_troubles(case.outcomes)}")
 
@@ -111,3 +111,8 @@ def _troubles(outcomes: Counter[Outcome]) -> str:
     return "".join(
         f"  {count} {outcome.value}" for outcome, count in sorted(outcomes.items()) if outcome is not Outcome.COMPLETED
     )
+
+
+def _rate(per_second: float) -> str:
+    """Return a rate of jobs per second, or per hour where that would round to nothing."""
+    return f"{per_second:.1f} jobs/s" if per_second >= 0.1 else f"{per_second * 3_600:.3g} jobs/h"  # noqa: PLR2004 - one digit

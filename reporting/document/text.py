@@ -29,6 +29,13 @@ def seconds(value: float | None) -> str:
     return NONE if value is None else f"{value:,.3f}"
 
 
+def job_rate(per_second: float | None) -> str:
+    """Return a rate of jobs per second with its unit, per hour below 0.1 per second."""
+    if per_second is None or per_second >= 0.1:  # noqa: PLR2004 - two digits show nothing of less
+        return f"{number(per_second)} jobs/s"
+    return f"{per_second * 3_600:.3g} jobs/h"
+
+
 def length(value: float) -> str:
     """Return a length of time in a unit that is easy to read: 0.52 s, 75 s, 20 min, 2.5 h."""
     for size, unit in ((3_600.0, "h"), (60.0, "min")):

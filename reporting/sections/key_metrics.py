@@ -46,7 +46,7 @@ def performance(evidence: Evidence) -> Section:
     best = load.fastest(evidence)
     if best and best.throughput is not None:
         items.append(
-            f"Maximum throughput: **{best.throughput:.2f} jobs/s** in {place_name(best.scenario, best.case)} "
+            f"Maximum throughput: **{text.job_rate(best.throughput)}** in {place_name(best.scenario, best.case)} "
             f"({best.concurrency} in flight, n = {best.times.n if best.times else 0})."
         )
     crowded = load.crowded(evidence)

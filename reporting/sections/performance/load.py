@@ -204,9 +204,9 @@ def throughput(evidence: Evidence) -> Section:
     items = []
     if best := fastest(evidence):
         place = place_name(best.scenario, best.case)
-        items.append(f"Maximum: **{text.number(best.throughput)} jobs/s** in {place}, {best.concurrency} in flight.")
+        items.append(f"Maximum: **{text.job_rate(best.throughput)}** in {place}, {best.concurrency} in flight.")
     items.extend(
-        f"At {level.concurrency} in flight ({level.scenario}): **{text.number(level.throughput)} jobs/s** and "
+        f"At {level.concurrency} in flight ({level.scenario}): **{text.job_rate(level.throughput)}** and "
         f"{text.number(level.requests, 1)} HTTP requests/s."
         for level in crowded(evidence)
     )
