@@ -34,7 +34,7 @@ SAYS = {
     ("docs/how-to.md", "add-an-indicator"): ("prometheus/rules/objectives.yml", "P99 of a visual"),
     ("docs/how-to.md", "add-a-provider"): ("Success rate", "performance_report.md"),
     ("docs/how-to.md", "add-a-section-to-a-report"): ("| Scenario / case", "## Slowest jobs"),
-    ("docs/your-service.md", "a-complete-example"): ('"object":"list"', "P95 API latency"),
+    ("docs/your-service.md", "a-complete-example"): ('"object":"list"', "Success rate  api_latency"),
     ("docs/scenario-file.md", ""): ("scenarios with",),
     ("docs/commands.md", "run"): ("performance_report.md",),
 }
