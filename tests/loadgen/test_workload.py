@@ -66,7 +66,7 @@ def test_a_row_replaces_what_the_scenario_asks_for() -> None:
     assert job.prompt.partition(". Take ")[0] in text_to_video()
 
 
-def test_a_job_with_a_reference_is_a_form_whatever_the_scenario_says() -> None:
+def test_a_job_with_a_reference_is_a_form_even_if_the_scenario_says_json() -> None:
     spec = scenario(cases=[case(iterations=4)], encoding="json")
     jobs = plan_run([spec], "quick", 1, Workload("text_to_video", images=("a.png", "b.mp4", "c.gif")))
     assert [job.reference for job in jobs] == ["a.png", "b.mp4", "c.gif", "a.png"]
