@@ -52,7 +52,7 @@ stack-tools: $(VENV)/.runtime ## build Prometheus and the Collector as compose p
 test-stack: $(VENV)/.dev ## test the configuration of the compose stack without containers (after stack-tools; TEMPO_BIN adds a Tempo)
 	@$(BIN)/python -m pytest tests/stack/full
 
-check: lint test-fast ## before each commit: lint and the fast tests (about a minute)
+check: lint test-fast ## before each commit: lint and the fast tests (about six minutes)
 
 lint: $(VENV)/.dev ## format check, lint, spelling, types, import directions, scenario files, generated files
 	@$(BIN)/ruff format --check .
