@@ -52,10 +52,10 @@ def record_service(provider: MeterProvider) -> None:
 def record_providers(provider: MeterProvider) -> None:
     """Record with the attributes of exchange.py and connections.py, whose own tests check the values."""
     made = providers.create(provider)
-    made.requests.add(1, {"provider": "llm", "outcome": "ok"})
-    made.tokens.add(1, {"provider": "llm", "type": "input"})
-    made.response_bytes.add(1, {"provider": "llm"})
-    made.connections.add(1, {"provider": "llm"})
+    made.requests.record(1, "llm", "ok")
+    made.tokens.record(1, "llm", "input")
+    made.response_bytes.record(1, "llm")
+    made.connections.record(1, "llm")
 
 
 def recorded(record: Callable[[MeterProvider], None]) -> dict[str, tuple[Any, ...]]:

@@ -20,6 +20,11 @@ class Correlation:
     scenario: str = ""
     case: str = ""
 
+    @property
+    def values(self) -> tuple[str, str, str]:
+        """The labels in the order of the fields."""
+        return self.run_id, self.scenario, self.case
+
     def attributes(self) -> dict[str, str]:
         """Return the labels under the keys of spans and metrics."""
         return {"run_id": self.run_id, "scenario": self.scenario, "case": self.case}
@@ -33,19 +38,24 @@ class Correlations:
 
     def __init__(self, limit: int = 1000) -> None:
         self._limit = limit
-        self._seen: dict[Correlation, Correlation] = {}
+        self._seen: dict[tuple[str, ...], Correlation] = {}
 
     def read(self, context: Context | None = None) -> Correlation:
         """Return the correlation in `context` (default: the current one); `OVERFLOW` for new ones beyond the limit."""
-        found = Correlation(*(_valid(baggage.get_baggage(key, context)) for key in _KEYS))
-        known = self._seen.get(found)
+        sent = baggage.get_all(context)
+        values = tuple([value if isinstance(value := sent.get(key), str) else "" for key in _KEYS])
+        known = self._seen.get(values)
+        if known is not None:  # the usual case: all are valid and were seen before
+            return known
+        found = Correlation(*map(_valid, values))
+        known = self._seen.get(found.values)
         if known is not None:
             return known
         if len(self._seen) >= self._limit:
             return OVERFLOW
-        self._seen[found] = found
+        self._seen[found.values] = found
         return found
 
 
-def _valid(value: object) -> str:
-    return value if isinstance(value, str) and _VALID.fullmatch(value) else ""
+def _valid(value: str) -> str:
+    return value if _VALID.fullmatch(value) else ""

@@ -112,14 +112,14 @@ class Exchange(Generic[T]):
         else:
             self._count(call, "ok")
         name = self._provider.name
-        self._metrics.tokens.add(reply.input_tokens, {"provider": name, "type": "input"})
-        self._metrics.tokens.add(reply.output_tokens, {"provider": name, "type": "output"})
-        self._metrics.response_bytes.add(len(reply.body), {"provider": name})
+        self._metrics.tokens.record(reply.input_tokens, name, "input")
+        self._metrics.tokens.record(reply.output_tokens, name, "output")
+        self._metrics.response_bytes.record(len(reply.body), name)
         return Response(reply.body, media_type=reply.media_type)
 
     def _count(self, call: Arrival, outcome: str) -> None:
         call.outcome = outcome
-        self._metrics.requests.add(1, {"provider": self._provider.name, "outcome": outcome})
+        self._metrics.requests.record(1, self._provider.name, outcome)
 
 
 def damage(data: bytes, number: int) -> bytes:
