@@ -19,8 +19,8 @@ FILES = {
     "providers": _CHECKOUT / "service" / "providers" / "metrics.yaml",
 }
 """Declarations by component."""
-LIBRARIES = _HERE / "metrics.yaml"
-"""Declarations of instrumentation libraries, recorded in several processes."""
+SHARED = (_HERE / "metrics.yaml", _CHECKOUT / "telemetry" / "http_server.yaml")
+"""Declarations of metrics that several processes record: of instrumentation libraries, and of HTTP requests."""
 _UNITS = {"s": "seconds", "By": "bytes"}
 PLACES = ("run_id", "scenario", "case")
 """Attributes that every measurement of a job has; a series with them belongs to one case of one run."""
@@ -98,8 +98,8 @@ class Instrument(msgspec.Struct, frozen=True):
 def load_instruments() -> tuple[Instrument, ...]:
     """Return every instrument, by name."""
     own = [Instrument(metric, (component,)) for component, path in FILES.items() for metric in registry.read(path)]
-    libraries = [Instrument(metric, metric.components) for metric in registry.read(LIBRARIES)]
-    return tuple(sorted((*own, *libraries), key=lambda instrument: instrument.name))
+    shared = [Instrument(metric, metric.components) for path in SHARED for metric in registry.read(path)]
+    return tuple(sorted((*own, *shared), key=lambda instrument: instrument.name))
 
 
 def series(instruments: Iterable[Instrument]) -> frozenset[str]:

@@ -2,16 +2,52 @@
 
 from __future__ import annotations
 
-import os
 import sys
+from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 from opentelemetry import metrics, trace
-from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
+from starlette.types import ASGIApp
 
-from reelbench.telemetry import set_up
+from reelbench.telemetry import propagation, set_up
+from reelbench.telemetry.http_server import RecordExceptions, ServerTelemetry
+
+_SCOPE = "reelbench.telemetry.http_server"
+_UNMEASURED = ("/health", "/ready", "/faults", "/faults/calls")
+"""Ends of the paths of probes and of the control of faults."""
+
+
+class MeasuredApp(FastAPI):
+    """A FastAPI application with a SERVER span and the metrics of each request, except for probes and fault plans.
+
+    Telemetry goes to the global providers unless others are given. FastAPI's own telemetry stays off: it does not
+    measure the sizes of bodies.
+    """
+
+    def __init__(
+        self,
+        *,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(telemetry={"tracing": False, "metrics": False, "logs": False}, **options)
+        self._tracer = trace.get_tracer(_SCOPE, tracer_provider=tracer_provider)
+        self._meter = metrics.get_meter(_SCOPE, meter_provider=meter_provider)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Build the middleware with telemetry around all of it."""
+        self.add_middleware(RecordExceptions)
+        return ServerTelemetry(
+            super().build_middleware_stack(),
+            lambda: iter_route_contexts(self.routes),  # type: ignore[arg-type, return-value] # with the attributes of routes
+            tracer=self._tracer,
+            meter=self._meter,
+            unmeasured=_UNMEASURED,
+        )
 
 
 def configure(service_name: str) -> None:
@@ -20,6 +56,7 @@ def configure(service_name: str) -> None:
     Raises:
         SystemExit: an unknown exporter, or the port for Prometheus is in use.
     """
+    propagation.install()
     try:
         set_up.configure(service_name)
     except (OSError, RuntimeError, ValueError) as error:
@@ -35,15 +72,3 @@ def shutdown(timeout: float = 1.5) -> None:
     for provider in (tracer_provider, metrics.get_meter_provider()):
         if stop := getattr(provider, "shutdown", None):
             stop()
-
-
-def instrument(app: FastAPI, tracer_provider: TracerProvider, meter_provider: MeterProvider) -> None:
-    """Add a SERVER span and ``http.server.request.duration`` per request, except for probes and fault plans."""
-    os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
-    FastAPIInstrumentor.instrument_app(
-        app,
-        tracer_provider=tracer_provider,
-        meter_provider=meter_provider,
-        exclude_spans=["receive", "send"],
-        excluded_urls="/health$,/ready$,/faults$",
-    )

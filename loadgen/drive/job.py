@@ -17,11 +17,12 @@ from opentelemetry.trace import SpanKind, StatusCode, Tracer, format_trace_id, s
 
 from reelbench.loadgen.clock import Clock, Deadline
 from reelbench.loadgen.drive.steps import EndedError, JobState, Steps
-from reelbench.loadgen.http.trace_headers import UNSAMPLED, baggage_header, traceparent
+from reelbench.loadgen.http.trace_headers import UNSAMPLED, traceparent
 from reelbench.loadgen.plan.plan import PlannedJob
 from reelbench.loadgen.plan.scenario import Scenario
 from reelbench.loadgen.record.jobs import JobRecord, Outcome, RequestRecord
 from reelbench.loadgen.target.wire import Call, Exchange
+from reelbench.telemetry.propagation import baggage_header
 
 ENDED_WELL = frozenset({Outcome.COMPLETED, Outcome.CANCELLED})
 

@@ -5,11 +5,8 @@ Without an exporter, only the ids of spans are generated, so spans of the servic
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any, Final
 
-from opentelemetry import baggage
-from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import NonRecordingSpan, NoOpTracer, Span, SpanContext, TraceFlags, get_current_span
@@ -23,16 +20,6 @@ def traceparent(span: SpanContext, flags: TraceFlags | None = None) -> str:
     if not span.is_valid:
         return ""
     return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags if flags is None else flags:02x}"
-
-
-@lru_cache(maxsize=1024)
-def baggage_header(members: tuple[tuple[str, str], ...]) -> str:
-    """Return the header ``baggage`` with these members, encoded by the SDK."""
-    context, carrier = Context(), dict[str, str]()
-    for name, value in members:
-        context = baggage.set_baggage(name, value, context)
-    W3CBaggagePropagator().inject(carrier, context)
-    return carrier.get("baggage", "")
 
 
 class IdTracer(NoOpTracer):

@@ -11,7 +11,6 @@ from opentelemetry import trace
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
-from reelbench.service import telemetry
 from reelbench.service.api import admin, errors, models
 from reelbench.service.api.access import ApiKey
 from reelbench.service.api.app_state import open_app_state
@@ -24,6 +23,7 @@ from reelbench.service.metrics import Metrics
 from reelbench.service.settings import Settings
 from reelbench.service.store.assets import Assets
 from reelbench.service.store.faults import OFFER
+from reelbench.service.telemetry import MeasuredApp
 
 
 def create_app(
@@ -49,7 +49,9 @@ def create_app(
             app.state.service = await open_app_state(settings, stack, tracer=tracer, metrics=metrics, faults=faults)
             yield
 
-    app = FastAPI(
+    app = MeasuredApp(
+        tracer_provider=tracer_provider,
+        meter_provider=meter_provider,
         title="Reelbench text-to-video service",
         lifespan=lifespan,
         docs_url=None,
@@ -71,7 +73,6 @@ def create_app(
     app.add_middleware(BodyLimit, limit=settings.max_upload_bytes + MULTIPART_OVERHEAD)
     if key := settings.api_key.get_secret_value():
         app.add_middleware(ApiKey, key=key)
-    telemetry.instrument(app, tracer_provider, meter_provider)
     return app
 
 

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from starlette.exceptions import HTTPException
 
@@ -21,6 +20,7 @@ from reelbench.service.providers.calls import KEPT, CallLog, calls_endpoint
 from reelbench.service.providers.exchange import OFFER, Exchange, Provider
 from reelbench.service.providers.latency import Latency, Lognormal
 from reelbench.service.providers.reply import Refusal, Reply, envelope, refused
+from reelbench.service.telemetry import MeasuredApp
 
 
 class Settings(BaseSettings):
@@ -80,7 +80,7 @@ def create_app(settings: Settings, *, faults: Faults | None = None, clock: Calla
             "image", image.Image, picture, image.content, _image_scale, latency("image"), image.rewritten
         ),
     }
-    app = FastAPI(title="Mock providers", openapi_url=None)
+    app = MeasuredApp(title="Mock providers", openapi_url=None)
     for path, provider in providers.items():
         exchange = Exchange(provider, instruments, faults, log, clock)
         app.add_route(path, exchange.__call__, methods=["POST"])  # the exchange decodes the body itself, in one pass
@@ -93,9 +93,6 @@ def create_app(settings: Settings, *, faults: Faults | None = None, clock: Calla
         app.add_route("/faults/calls", guarded(calls_endpoint(log, OFFER.targets)), methods=["GET"])
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _server_error)
-    FastAPIInstrumentor.instrument_app(
-        app, excluded_urls="/health$,/faults$,/faults/calls$", exclude_spans=["receive", "send"]
-    )
     return app
 
 

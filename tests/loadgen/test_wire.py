@@ -16,7 +16,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from reelbench.loadgen import telemetry
 from reelbench.loadgen.document import Document, Form
-from reelbench.loadgen.http.trace_headers import IdTracer, baggage_header, traceparent
+from reelbench.loadgen.http.trace_headers import IdTracer, traceparent
+from reelbench.telemetry.propagation import baggage_header
 
 
 def test_traceparent_equals_the_propagators() -> None:

@@ -1,0 +1,276 @@
+"""Spans and metrics of requests are those of OpenTelemetry's own instrumentation for FastAPI."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from fastapi import APIRouter, FastAPI, Request
+from opentelemetry import baggage
+from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.types import Message
+
+from reelbench.service.telemetry import MeasuredApp
+
+TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+SENT = {
+    "traceparent": f"00-{TRACE}-{PARENT}-01",
+    "tracestate": "a=1,b=2",
+    "baggage": "run_id=r1,scenario=s%20t,case=c",
+    "user-agent": "client/1.0",
+    "host": "example.org",
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request, as a server hands it to an application."""
+
+    path: str
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = tuple(SENT.items())
+    query: str = ""
+    body: tuple[bytes, ...] = (b"",)
+    server: tuple[str, int] | None = ("127.0.0.1", 8000)
+    client: tuple[str, int] | None = ("127.0.0.1", 5000)
+
+
+REQUESTS = {
+    "a route": Asked("/plain"),
+    "a route with a parameter": Asked("/items/7"),
+    "a route of a router": Asked("/under/items/7/parts/8"),
+    "a query": Asked("/plain", query="a=1&b=%20"),
+    "a head": Asked("/starlette", "HEAD"),
+    "a body": Asked("/body", "POST", (("content-length", "6"),), body=(b"abc", b"def")),
+    "a body of another length than declared": Asked("/body", "POST", (("content-length", "no"),), body=(b"abc",)),
+    "no headers": Asked("/plain", headers=()),
+    "an unsampled parent": Asked("/plain", headers=(("traceparent", f"00-{TRACE}-{PARENT}-00"),)),
+    "a wrong parent": Asked("/plain", headers=(("traceparent", "00-0-0-01"), ("baggage", ";;,=,a"))),
+    "no such path": Asked("/nothing/here", headers=()),
+    "the path for another method": Asked("/items/7", "DELETE"),
+    "an unknown method": Asked("/plain", "BREW"),
+    "a method in lower case": Asked("/plain", "get"),
+    "a bot": Asked("/plain", headers=(("user-agent", "Mozilla GoogleBot"),)),
+    "a test": Asked("/plain", headers=(("user-agent", "googlebot AlwaysOn"), ("user-agent", "second"))),
+    "an agent that is no UTF-8": Asked("/plain", headers=(("user-agent", "caf\xe9"),)),
+    "no client": Asked("/plain", client=None),
+    "no server": Asked("/plain", server=None),
+    "the usual port": Asked("/plain", server=("10.0.0.1", 80)),
+    "an invalid value": Asked("/items/text"),
+    "an error of the client": Asked("/status/404"),
+    "an error of the server": Asked("/status/503"),
+    "a redirection": Asked("/status/302"),
+    "an exception": Asked("/fails"),
+    "an exception of a middleware": Asked("/plain", headers=(("x-fail", "1"),)),
+    "a stream": Asked("/stream"),
+    "a probe": Asked("/health"),
+    "a fault plan": Asked("/faults"),
+    "no final part": Asked("/unfinished"),
+}
+
+
+class Failing:
+    """A middleware that fails at requests with a certain header."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if any(name == b"x-fail" for name, _ in scope.get("headers", ())):
+            raise RuntimeError("in a middleware")
+        await self.app(scope, receive, send)
+
+
+def application(made: FastAPI) -> FastAPI:
+    """Add the routes to an application."""
+    add_answers(made)
+    add_odd_routes(made)
+    made.add_middleware(Failing)
+    return made
+
+
+def add_answers(made: FastAPI) -> None:
+
+    @made.get("/plain")
+    async def plain() -> Response:
+        return PlainTextResponse("ok")
+
+    @made.get("/items/{number}")
+    async def item(number: int) -> dict[str, int]:
+        return {"number": number}
+
+    @made.post("/body")
+    async def body(request: Request) -> dict[str, Any]:
+        return {"size": len(await request.body()), "baggage": dict(baggage.get_all())}
+
+    @made.get("/status/{status}")
+    async def status(status: int) -> Response:
+        return Response("x", status)
+
+    @made.get("/fails")
+    async def fails() -> Response:
+        raise ValueError("no luck")
+
+    @made.get("/stream")
+    async def stream() -> Response:
+        async def parts() -> AsyncIterator[bytes]:
+            for _ in range(3):
+                yield b"part"
+
+        return StreamingResponse(parts())
+
+    @made.get("/health")
+    async def health() -> Response:
+        return PlainTextResponse("ok")
+
+
+def add_odd_routes(made: FastAPI) -> None:
+    async def starlette(_: Request) -> Response:
+        return PlainTextResponse("ok")
+
+    async def unfinished(_: Request) -> Any:
+        async def answer(_scope: Any, _receive: Any, send: Callable[[Message], Awaitable[None]]) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+
+        return answer
+
+    router = APIRouter()
+
+    @router.get("/items/{number}/parts/{part}")
+    async def part(number: int, part: int) -> dict[str, int]:
+        return {"number": number, "part": part}
+
+    made.include_router(router, prefix="/under")
+    made.add_route("/starlette", starlette)
+    made.add_route("/faults", starlette)
+    made.add_route("/unfinished", unfinished)
+
+    @made.exception_handler(Exception)
+    async def failed(_: Request, error: Exception) -> Response:
+        return PlainTextResponse(f"failed: {error}", 500)
+
+
+class Recorded:
+    """An application, and what its telemetry says."""
+
+    def __init__(self, make: Callable[[TracerProvider, MeterProvider], FastAPI]) -> None:
+        self.spans, self.reader = InMemorySpanExporter(), InMemoryMetricReader()
+        tracers = TracerProvider()
+        tracers.add_span_processor(SimpleSpanProcessor(self.spans))
+        self.app = make(tracers, MeterProvider([self.reader]))
+        self.answers: list[tuple[str, object]] = []
+
+    def ask(self, asked: Asked) -> None:
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": asked.method,
+            "scheme": "http",
+            "path": asked.path,
+            "raw_path": asked.path.encode(),
+            "query_string": asked.query.encode(),
+            "root_path": "",
+            "headers": [(name.encode(), value.encode("latin-1")) for name, value in asked.headers],
+            "server": asked.server,
+            "client": asked.client,
+            "state": {},
+        }
+        last = len(asked.body) - 1
+        parts = [{"type": "http.request", "body": b, "more_body": n < last} for n, b in enumerate(asked.body)]
+
+        async def receive() -> Message:
+            return parts.pop(0) if parts else {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            self.answers.append((message["type"], message.get("status", message.get("body"))))
+
+        async def run() -> None:
+            try:
+                await self.app(scope, receive, send)
+            except Exception as error:  # noqa: BLE001 - compared below
+                self.answers.append(("raised", repr(error)))
+
+        asyncio.run(run())
+
+    def shown(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": span.name,
+                "kind": span.kind,
+                "trace": span.context.trace_id if span.parent else None,
+                "state": dict(span.context.trace_state),
+                "parent": span.parent and (span.parent.span_id, span.parent.is_remote),
+                "attributes": dict(span.attributes or {}),
+                "status": (span.status.status_code, span.status.description),
+                "events": [
+                    (
+                        event.name,
+                        {k: v for k, v in (event.attributes or {}).items() if k != "exception.stacktrace"},
+                        "Traceback" in str((event.attributes or {}).get("exception.stacktrace")),
+                    )
+                    for event in span.events
+                ],
+                "links": list(span.links),
+            }
+            for span in self.spans.get_finished_spans()
+        ]
+
+    def points(self) -> dict[str, Any]:
+        data: Any = self.reader.get_metrics_data()
+        found: dict[str, Any] = {}
+        for metric in (m for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics) if data else ():
+            points = {
+                frozenset(point.attributes.items()): (
+                    (point.count, point.sum if metric.unit == "By" else None, tuple(point.explicit_bounds))
+                    if hasattr(point, "explicit_bounds")
+                    else point.value
+                )
+                for point in metric.data.data_points
+            }
+            found[metric.name] = metric.unit, metric.description, type(metric.data), points
+        return found
+
+
+def theirs(tracers: TracerProvider, meters: MeterProvider) -> FastAPI:
+    app = application(FastAPI(telemetry={"tracing": False, "metrics": False, "logs": False}))
+    FastAPIInstrumentor.instrument_app(
+        app,
+        tracer_provider=tracers,
+        meter_provider=meters,
+        exclude_spans=["receive", "send"],
+        excluded_urls="/health$,/faults$",
+    )
+    return app
+
+
+def ours(tracers: TracerProvider, meters: MeterProvider) -> FastAPI:
+    return application(MeasuredApp(tracer_provider=tracers, meter_provider=meters))
+
+
+@pytest.fixture(autouse=True)
+def stable(monkeypatch: pytest.MonkeyPatch) -> None:
+    from opentelemetry.instrumentation._semconv import _OpenTelemetrySemanticConventionStability  # noqa: PLC0415
+
+    monkeypatch.setenv("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
+    monkeypatch.setattr(_OpenTelemetrySemanticConventionStability, "_initialized", False)
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_a_request_has_the_span_and_the_series_of_the_official_instrumentation(name: str) -> None:
+    mine, official = Recorded(ours), Recorded(theirs)
+    for one in (mine, official):
+        one.ask(REQUESTS[name])
+    assert mine.answers == official.answers
+    assert mine.answers
+    assert mine.shown() == official.shown()
+    assert mine.points() == official.points()
