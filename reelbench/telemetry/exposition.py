@@ -179,7 +179,7 @@ def serve(reader: ScrapeReader, host: str, port: int) -> None:
     Raises:
         OSError: the port is taken.
     """
-    server = make_server(host, port, application(reader), ThreadingWSGIServer, handler_class=_SilentHandler)
+    server = make_server(host, port, application(reader), ThreadingWSGIServer, handler_class=SilentHandler)
     Thread(target=server.serve_forever, name="metrics", daemon=True).start()
 
 
@@ -210,7 +210,7 @@ class _Live(Collector):
         return self._reader.families()
 
 
-class _SilentHandler(WSGIRequestHandler):
+class SilentHandler(WSGIRequestHandler):
     """A handler that logs no request: a scrape a second would bury the messages."""
 
     def log_message(self, *_: object) -> None:
