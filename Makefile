@@ -8,7 +8,7 @@ PROFILE ?= quick
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help suite bench-overhead bench-loadgen bench-export test test-fast test-extended test-clients stack-tools test-stack check coverage lint format generate lock clean
+.PHONY: help suite bench-overhead bench-loadgen bench-export bench-scrape bench-watching test test-fast test-extended test-clients stack-tools test-stack check coverage lint format generate lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,12 @@ bench-loadgen: $(VENV)/.runtime ## the load generator compared with k6 and Locus
 
 bench-export: $(VENV)/.runtime ## the reports of large runs: seconds and memory for 10,000, 100,000 and 1,000,000 made jobs (about 2 minutes)
 	@$(BIN)/python scripts/bench_export.py
+
+bench-scrape: $(VENV)/.runtime ## the cost of a scrape of 14,000 lines: CPU of the text and of Prometheus (about a minute)
+	@$(BIN)/python scripts/bench_scrape.py
+
+bench-watching: $(VENV)/.runtime ## what watching costs late in a quick suite: scrapes and response times, early and late (about 5 minutes)
+	@$(BIN)/python scripts/bench_watching.py
 
 MEASURED := $(wildcard tests/test_*.py) tests/scripts# conftest.py rejects such tests elsewhere
 
