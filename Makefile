@@ -79,6 +79,7 @@ format: $(VENV)/.dev ## format the code and apply the linter's fixes
 lock: | $(BIN)/python ## update the lock files from pyproject.toml
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --all-extras pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --all-extras pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --group pyproject.toml:image -c requirements.lock -o requirements-image.lock
 
 clean: ## remove the environment, the cache and all runs
 	rm -rf $(VENV) .cache runs build *.egg-info

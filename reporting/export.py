@@ -26,6 +26,7 @@ from reelbench.reporting.document import text
 from reelbench.reporting.evidence import measurements as measured
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.file_traces import FileTraces
 from reelbench.reporting.evidence.measurements import Measurements
 from reelbench.reporting.evidence.process_samples import read_series
 from reelbench.reporting.evidence.prometheus import Prometheus, QueryError, connect
@@ -34,7 +35,7 @@ from reelbench.reporting.evidence.requests import Requests
 from reelbench.reporting.evidence.server_samples import in_theirs, lag_of, server_of
 from reelbench.reporting.evidence.tempo import connect as connect_tempo
 from reelbench.reporting.evidence.trace_sampling import wanted
-from reelbench.reporting.evidence.traces import FileTraces, TraceEvidence, TraceSource
+from reelbench.reporting.evidence.traces import TraceEvidence, TraceSource
 from reelbench.reporting.publish import Format, publish
 from reelbench.reporting.results.outcome import DimensionResult, RunResult
 from reelbench.reporting.sections.build import build_report
@@ -94,18 +95,8 @@ def export(
         PricesError: the price list is wrong.
         QueryError: Prometheus did not answer. Without traces, from a Tempo that is gone, the reports say so.
     """
-    run = read_run(run_dir)
-    evidence = Evidence(
-        run=run,
-        jobs=tuple(read_jobs(run_dir)),
-        requests=Requests.of(read_requests(run_dir)),
-        calls=tuple(read_calls(run_dir)),
-        videos=tuple(read_videos(run_dir)),
-        stack=read_stack(run_dir),
-        catalogue=load(catalogue),
-        measurements=Measurements(run_id=run.run_id, instant=0.0, window="0s", prometheus=False, measurements=()),
-        prices=load_prices(prices),
-    )
+    evidence = read_evidence(run_dir, catalogue, prices)
+    run = evidence.run
     evidence = replace(evidence, catalogue=server_slis.of_target(evidence, run_dir))
     evidence = replace(evidence, catalogue=objectives.of_run(evidence.catalogue, run))
     slis = subjects.of_run(evidence)
@@ -137,6 +128,28 @@ def export(
         exit_code=exit_code,
         problems=tuple(problem for one in judged for problem in one.analysis.problems),
         summary=tuple(line for one in judged for line in _summary(one, paths)),
+    )
+
+
+def read_evidence(run_dir: Path, catalogue: Path = CATALOGUE_FILE, prices: Path = PRICES_FILE) -> Evidence:
+    """Read the records of a run; the measurements and traces are still empty.
+
+    Raises:
+        RecordError: the run directory cannot be read.
+        CatalogueError: the catalogue is wrong.
+        PricesError: the price list is wrong.
+    """
+    run = read_run(run_dir)
+    return Evidence(
+        run=run,
+        jobs=tuple(read_jobs(run_dir)),
+        requests=Requests.of(read_requests(run_dir)),
+        calls=tuple(read_calls(run_dir)),
+        videos=tuple(read_videos(run_dir)),
+        stack=read_stack(run_dir),
+        catalogue=load(catalogue),
+        measurements=Measurements(run_id=run.run_id, instant=0.0, window="0s", prometheus=False, measurements=()),
+        prices=load_prices(prices),
     )
 
 
