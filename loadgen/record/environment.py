@@ -86,12 +86,12 @@ def _sha256(path: Path) -> str | None:
 
 def read_limits(cgroups: Path = CGROUPS, process: Path = PROCESS) -> LimitsRecord | None:
     """Return the tightest limits of the control groups (Linux, version 1 or 2) around this process; None: no limits."""
-    cores = min(filter(None, (_cores(folder) for folder in _folders(cgroups, process, "cpu"))), default=None)
-    memory = min(filter(None, (_memory(folder) for folder in _folders(cgroups, process, "memory"))), default=None)
+    cores = min(filter(None, (_cores(folder) for folder in control_groups(cgroups, process, "cpu"))), default=None)
+    memory = min(filter(None, (_memory(folder) for folder in control_groups(cgroups, process, "memory"))), default=None)
     return LimitsRecord(cpu_cores=cores, memory_bytes=memory) if cores or memory else None
 
 
-def _folders(cgroups: Path, process: Path, controller: str) -> Iterator[Path]:
+def control_groups(cgroups: Path, process: Path, controller: str) -> Iterator[Path]:
     """Yield the group of this process and its parents; within a container often only the root is visible."""
     for line in (_text(process) or "0::/").splitlines():
         _, controllers, path = (*line.split(":", 2), "", "")[:3]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from reelbench.loadgen.record.conditions import read_conditions
 from reelbench.loadgen.record.jobs import read_calls, read_jobs, read_requests
 from reelbench.loadgen.record.run import RunState, read_run
 from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE, RUN_FILE, RecordError
@@ -141,6 +142,7 @@ def _read(folder: Path, catalogue: Catalogue) -> Evidence:
         calls=tuple(read_calls(folder)),
         videos=tuple(read_videos(folder)),
         stack=read_stack(folder),
+        conditions=read_conditions(folder),
         prices=load_prices(),
         measurements=kept,
     )
