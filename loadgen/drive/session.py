@@ -238,10 +238,17 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
                 replica=replica,
                 deadline=begun + seconds if seconds is not None else math.inf,
                 proxied=proxied,
-                conditions=Conditions(journal, Machine(Parts.of_run(settings.target)), others_limit(os.environ)),
+                conditions=await _conditions(settings, journal, offered if target.ours is not False else {}),
             )
             await runner.run_all(scenarios)
             return all(fault.error is None for fault in injector.records)
+
+
+async def _conditions(settings: Settings, journal: Journal, offered: Mapping[Side, AdminClient]) -> Conditions:
+    """Return the record of the conditions, with what the processes run with."""
+    conditions = Conditions(journal, Machine(Parts.of_run(settings.target)), others_limit(os.environ))
+    await conditions.describe(offered, os.environ)
+    return conditions
 
 
 async def _network(

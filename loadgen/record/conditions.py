@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from reelbench.loadgen.record.run_files import CONDITIONS_FILE, SCHEMA_VERSION, VersionedFile
+from reelbench.telemetry.running import Running
 
 OTHERS_LIMIT = 0.25
 """Default of `ConditionsRecord.others_limit`. Desktop programs, a cron job or the agent of a CI runner take 1 to 15 %
@@ -87,6 +88,8 @@ class ConditionsRecord(msgspec.Struct, frozen=True, kw_only=True):
     others_limit: float | None = OTHERS_LIMIT
     """Share of the CPUs above which others make a case INCONCLUSIVE; None: the machine is recorded, not judged."""
     machine: tuple[MachineRecord, ...] = ()
+    processes: tuple[Running, ...] = ()
+    """What the load generator, the service and its providers ran with, as far as they say it."""
 
 
 _FILE = VersionedFile(CONDITIONS_FILE, ConditionsRecord)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from reelbench.loadgen.control.admin_client import AdminClient
 from reelbench.loadgen.drive.conditions import Conditions
 from reelbench.loadgen.machine.limit import LimitError, others_limit
 from reelbench.loadgen.machine.observation import Machine, Readings
@@ -235,6 +236,26 @@ async def test_every_case_of_a_run_has_its_record(tmp_path: Path) -> None:
     assert found.others_limit == 0.4
     assert [(one.scenario, one.case) for one in found.machine] == [("trial", "n01"), ("trial", "n02")]
     assert all(one.run is not None and 0 <= one.run <= 1 and one.seconds >= 0.05 for one in found.machine)
+
+
+async def test_the_processes_say_what_they_run_with_and_a_foreign_server_is_not_needed(tmp_path: Path) -> None:
+    fake = FakeTarget()
+    with Journal(tmp_path, b"") as journal:
+        conditions = Conditions(journal, Machine(Parts(roots=frozenset())), None)
+        async with serving(fake), AdminClient(fake.url) as admin, AdminClient("http://127.0.0.1:9") as absent:
+            await conditions.describe({"service": admin, "providers": admin}, {"TZ": "UTC", "API_TOKEN": "sesame"})
+            both = read_conditions(tmp_path)
+            await conditions.describe({"service": absent}, {})
+    assert both is not None
+    assert [(one.name, one.settings) for one in both.processes] == [
+        ("loadgen", {}),
+        ("service", {"SEED": "1"}),
+        ("providers", {"SEED": "1"}),
+    ]
+    assert both.processes[0].environment == {"TZ": "UTC"}
+    alone = read_conditions(tmp_path)
+    assert alone is not None
+    assert [one.name for one in alone.processes] == ["loadgen"]
 
 
 @pytest.mark.parametrize(
