@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 from tabulate import tabulate
 
+from reelbench.loadgen.record.conditions import read_conditions
 from reelbench.loadgen.record.jobs import read_calls, read_jobs, read_requests
 from reelbench.loadgen.record.run import RunRecord, read_run
 from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE, TRACES_DIR, RecordError
@@ -147,6 +148,7 @@ def read_evidence(run_dir: Path, catalogue: Path = CATALOGUE_FILE, prices: Path 
         calls=tuple(read_calls(run_dir)),
         videos=tuple(read_videos(run_dir)),
         stack=read_stack(run_dir),
+        conditions=read_conditions(run_dir),
         catalogue=load(catalogue),
         measurements=Measurements(run_id=run.run_id, instant=0.0, window="0s", prometheus=False, measurements=()),
         prices=load_prices(prices),

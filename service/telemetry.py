@@ -16,7 +16,7 @@ from reelbench.telemetry import propagation, set_up
 from reelbench.telemetry.http_server import RecordExceptions, ServerTelemetry
 
 _SCOPE = "reelbench.telemetry.http_server"
-_UNMEASURED = ("/health", "/ready", "/faults", "/faults/calls")
+_UNMEASURED = ("/health", "/ready", "/settings", "/faults", "/faults/calls")
 """Ends of the paths of probes and of the control of faults."""
 
 

@@ -8,11 +8,12 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
 from reelbench.exit_code import ExitCode
+from reelbench.loadgen.machine.parts import Parts, own_processes
 from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.record.jobs import read_jobs
 from reelbench.loadgen.record.run import RunRecord, RunState, read_run
@@ -34,6 +35,7 @@ from reelbench.stack.grafana import Grafana
 from reelbench.stack.processes import Child, Forwarding
 from reelbench.stack.readiness import TelemetryEnd
 from reelbench.stack.server_metrics import NO_METRICS, ServerMetrics, await_samples
+from reelbench.suite.busy import look, warning
 
 if TYPE_CHECKING:
     from reelbench.reporting.export import Exported
@@ -141,6 +143,7 @@ def measure(load: Load, run_id: str, environment: Mapping[str, str] = os.environ
 
 def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended:
     say = load.say
+    _check_machine(load)
     begun = time.monotonic()
     with _stack_for(load, run_dir, environment) as stack, _shown_in(stack, say) as grafana:
         places = f"{shown_url(stack.target)}, Prometheus {shown_url(stack.prometheus_url)}"
@@ -154,6 +157,7 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
         addresses, secrets = hand_over({"--target": stack.target, "--providers": stack.providers})
         if not isinstance(load.target, str):
             secrets[API_KEY_ENV] = ""  # the key of another server is not for the service of this project
+        secrets |= own_processes(os.getpid(), _parts(load, stack.prometheus_url))
         child = stack.start_loadgen([*arguments, *addresses], secrets)
         with load.forwarding.to(child):
             run = _ended_run(run_dir, child, lambda run: _annotate(grafana, run))
@@ -184,6 +188,21 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
     if run.state is RunState.INTERRUPTED:
         return Ended(ExitCode.INTERRUPTED, run)
     return Ended(status or exported.exit_code, run)
+
+
+def _parts(load: Load, *more: str) -> list[str]:
+    """Return the base URLs of what measures or serves besides the target: what it takes of the CPU is not of others."""
+    external = load.target.addresses if isinstance(load.target, ExternalStack) else None
+    parts = astuple(external) if external is not None else ()
+    return [*more, *(one.url for one in load.server.records()), *filter(None, parts)]
+
+
+def _check_machine(load: Load) -> None:
+    """Warn when other processes take the CPU of this machine."""
+    target = load.target.addresses.service if isinstance(load.target, ExternalStack) else load.target
+    parts = Parts.of_run(target, own_processes(os.getpid(), _parts(load)))
+    if (line := warning(look(parts), os.environ)) is not None:
+        load.say(line)
 
 
 def _stack_for(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Stack:

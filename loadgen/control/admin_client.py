@@ -18,6 +18,7 @@ from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
 from reelbench.loadgen.plan.fault_plan import PlannedFault
 from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.target.api import ErrorEnvelope
+from reelbench.telemetry.running import Running
 
 TIMEOUT_SECONDS = 5.0
 _TIMEOUT = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
@@ -162,6 +163,10 @@ class AdminClient:
     async def set_toggles(self, toggles: Mapping[str, bool]) -> dict[str, bool]:
         """Change some toggles of the service; return all of them."""
         return (await self._ask(ToggleState, "PUT", "/v1/admin/switches", body=dict(toggles))).toggles
+
+    async def running(self, path: str) -> Running:
+        """Return what the process at this URL runs with, from the endpoint at `path`."""
+        return await self._ask(Running, "GET", path)
 
     async def _ask(
         self,

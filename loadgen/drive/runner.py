@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass
 
 import msgspec
@@ -15,6 +15,7 @@ from reelbench.loadgen.control.faults import Injector
 from reelbench.loadgen.control.observer import Observer
 from reelbench.loadgen.control.toggles import Toggler
 from reelbench.loadgen.drive.closed_loop import ClosedLoop
+from reelbench.loadgen.drive.conditions import Conditions
 from reelbench.loadgen.drive.health import Health
 from reelbench.loadgen.drive.job import JobRunner
 from reelbench.loadgen.drive.job_integrity import count_store
@@ -65,6 +66,8 @@ class Runner:
     """Check of the downloaded files of a case after its window; None: no file is checked."""
     replica: Replica | None = None
     """Set when other load generators run the rest of the plan; the first of them controls faults and toggles."""
+    conditions: Conditions | None = None
+    """Records what could disturb the cases; None: nothing is recorded of it."""
     proxied: JobRunner | None = None
     """Runs the jobs of scenarios with faults of the network, through their proxy."""
 
@@ -157,7 +160,7 @@ class Runner:
                     await arrivals.finish(())
                 return record
             faults = self._faults(scenario, case)
-            async with self.faults.during(faults):
+            async with self._observed(scenario, case), self.faults.during(faults):
                 started = self.clock.now() if arrivals is None else arrivals.origin
                 async with Health() as health:
                     if arrivals is not None:
@@ -180,6 +183,10 @@ class Runner:
             loop_lag_p99=health.lag_p99,
             loop_lag_p99_lower=health.lag_p99_lower,
         )
+
+    def _observed(self, scenario: Scenario, case: Case) -> AbstractAsyncContextManager[None]:
+        """Return the observation of the machine during a case."""
+        return nullcontext() if self.conditions is None else self.conditions.case(scenario.name, case.name)
 
     def _closed_loop(self, scenario: Scenario, case: Case) -> ClosedLoop:
         users = self.share.users(case.concurrency)

@@ -9,6 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
+from reelbench.reporting.analysis.disturbance import disturbances, reason_in
 from reelbench.reporting.analysis.generator_health import GeneratorHealth, check
 from reelbench.reporting.analysis.job_integrity import losses
 from reelbench.reporting.analysis.open_cases import OpenCase, open_case
@@ -85,6 +86,7 @@ def analyse(evidence: Evidence, dimension: str) -> Analysis:
         *_not_begun(evidence, dimension),
         *(problem for h in health for problem in h.problems),
         *(difference for r in reconciliations for difference in r.differences),
+        *(one.sentence for one in disturbances(evidence, dimension)),
         *_unknown_overrides(evidence, dimension),
     )
     status, code = _overall(verdicts, problems, invalid=bool(invalid), quick=evidence.run.profile == QUICK)
@@ -151,6 +153,9 @@ def _judge(
             status, reason, too_few = Status.INVALID, "the load generator was the bottleneck", False
         elif scenario.name in unreconciled:
             status, reason, too_few = Status.INCONCLUSIVE, "counts do not reconcile", False
+        elif not sli.key and (taken := reason_in(evidence, dimension, places)) is not None:
+            # What a key objective judges, such as lost jobs, does not depend on the speed of the machine.
+            status, reason, too_few = Status.INCONCLUSIVE, taken, False
     return Verdict(
         sli=sli,
         scenario=scenario.name,

@@ -12,6 +12,7 @@ from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.sections import (
     key_metrics,
+    machine,
     outliers,
     principles,
     provenance,
@@ -213,6 +214,7 @@ def build_report(evidence: Evidence, analysis: Analysis, dimension: Dimension) -
         principles.section(evidence, analysis, dimension),
         server_sources.section(evidence, dimension),
         provenance.environment(evidence),
+        machine.section(evidence, dimension),
         provenance.workload(evidence, dimension),
         provenance.method(evidence, *(() if evidence.foreign else plan.own_method), *plan.method),
         provenance.queries(evidence, dimension),

@@ -6,7 +6,7 @@ from reelbench.loadgen.record.run import CaseRecord, FaultRecord, LimitsRecord, 
 from reelbench.reporting.analysis.generator_health import MAX_GENERATOR_CPU, MAX_LATENESS, MAX_LATENESS_SHARE, MIN_SENT
 from reelbench.reporting.analysis.record_slis import explain
 from reelbench.reporting.analysis.verdicts import Analysis
-from reelbench.reporting.document import grafana_links, text
+from reelbench.reporting.document import grafana_links, running, text
 from reelbench.reporting.document import workload as workload_words
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.document.text import literal
@@ -31,7 +31,7 @@ def environment(evidence: Evidence) -> Section:
         ("Operating system", machine.os),
         ("Python", machine.python),
         ("Libraries", ", ".join(f"{name} {machine.packages[name]}" for name in sorted(machine.packages)) or text.NONE),
-        ("Commit", f"`{machine.commit}`{dirty}" if machine.commit else "not a checkout"),
+        ("Commit", f"`{machine.commit}`{dirty}" if machine.commit else literal(running.no_commit(machine))),
         ("Lock file", f"sha256 `{machine.lock_sha256}`" if machine.lock_sha256 else text.NONE),
     ]
     if run.budget is not None:
@@ -39,6 +39,7 @@ def environment(evidence: Evidence) -> Section:
     if run.switches:
         words = ", ".join(f"{name} {'on' if on else '**off**'}" for name, on in sorted(run.switches.items()))
         rows.append(("Service toggles", words))
+    rows += running.rows(evidence.conditions)
     return Section("Environment", (Table(("Item", "Value"), (*rows, *_stack(evidence))),))
 
 
