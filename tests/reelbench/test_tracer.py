@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from threading import Barrier, Thread
 from typing import Any
 from unittest import mock
 
@@ -304,7 +305,7 @@ def test_a_foreign_value_is_recorded_as_text_and_logged(caplog: pytest.LogCaptur
     assert "Invalid type" in caplog.text
 
 
-def test_one_thread_ends_a_span_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_span_ends_once(caplog: pytest.LogCaptureFixture) -> None:
     kept = Kept()
     span = RecordingTracerProvider(RESOURCE, [kept]).get_tracer("t").start_span("s")
     span.end(5)
@@ -322,3 +323,22 @@ def test_the_apis_use_span_works() -> None:
 
     (span,) = spans_of(both(play)[0])
     assert span["status"] == {"message": "ValueError: bad", "code": 2}
+
+
+def test_several_threads_end_a_span_once() -> None:
+    kept = Kept()
+    tracer = RecordingTracerProvider(RESOURCE, [kept]).get_tracer("t")
+    spans = [tracer.start_span("s") for _ in range(300)]
+    ready = Barrier(4)
+
+    def end() -> None:
+        ready.wait()
+        for span in spans:
+            span.end()
+
+    threads = [Thread(target=end) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(kept.spans) == len(set(map(id, kept.spans))) == 300
