@@ -8,7 +8,7 @@ PROFILE ?= quick
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help suite bench-overhead bench-loadgen bench-export bench-scrape bench-watching test test-fast test-extended test-clients stack-tools test-stack check coverage lint format generate lock clean
+.PHONY: help suite bench-overhead bench-loadgen bench-export bench-scrape bench-watching bench-spans test test-fast test-extended test-clients stack-tools test-stack check coverage lint format generate lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ bench-scrape: $(VENV)/.runtime ## the cost of a scrape of 14,000 lines: CPU of t
 
 bench-watching: $(VENV)/.runtime ## what watching costs late in a quick suite: scrapes and response times, early and late (about 5 minutes)
 	@$(BIN)/python scripts/bench_watching.py
+
+bench-spans: $(VENV)/.runtime ## the cost of spans: CPU time to start, end and encode one, next to OpenTelemetry's packages (about 20 seconds)
+	@$(BIN)/python scripts/bench_spans.py
 
 MEASURED := $(wildcard tests/test_*.py) tests/scripts# conftest.py rejects such tests elsewhere
 
