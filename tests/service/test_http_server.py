@@ -16,6 +16,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode, format_trace_id, get_current_span
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Message
 
@@ -52,6 +53,7 @@ REQUESTS = {
     "a head": Asked("/starlette", "HEAD"),
     "a body": Asked("/body", "POST", (("content-length", "6"),), body=(b"abc", b"def")),
     "a body of another length than declared": Asked("/body", "POST", (("content-length", "no"),), body=(b"abc",)),
+    "an empty body": Asked("/plain", headers=(("content-length", "0"),)),
     "no headers": Asked("/plain", headers=()),
     "an unsampled parent": Asked("/plain", headers=(("traceparent", f"00-{TRACE}-{PARENT}-00"),)),
     "a wrong parent": Asked("/plain", headers=(("traceparent", "00-0-0-01"), ("baggage", ";;,=,a"))),
@@ -61,7 +63,7 @@ REQUESTS = {
     "a method in lower case": Asked("/plain", "get"),
     "a bot": Asked("/plain", headers=(("user-agent", "Mozilla GoogleBot"),)),
     "a test": Asked("/plain", headers=(("user-agent", "googlebot AlwaysOn"), ("user-agent", "second"))),
-    "an agent that is no UTF-8": Asked("/plain", headers=(("user-agent", "caf\xe9"),)),
+    "an agent that is no UTF-8": Asked("/plain", headers=(("user-agent", "agent\xff"),)),
     "no client": Asked("/plain", client=None),
     "no server": Asked("/plain", server=None),
     "the usual port": Asked("/plain", server=("10.0.0.1", 80)),
@@ -75,6 +77,7 @@ REQUESTS = {
     "a probe": Asked("/health"),
     "a fault plan": Asked("/faults"),
     "no final part": Asked("/unfinished"),
+    "work after the final part": Asked("/late"),
 }
 
 
@@ -93,6 +96,7 @@ class Failing:
 def application(made: FastAPI) -> FastAPI:
     """Add the routes to an application."""
     add_answers(made)
+    add_failures(made)
     add_odd_routes(made)
     made.add_middleware(Failing)
     return made
@@ -110,12 +114,20 @@ def add_answers(made: FastAPI) -> None:
 
     @made.post("/body")
     async def body(request: Request) -> dict[str, Any]:
-        return {"size": len(await request.body()), "baggage": dict(baggage.get_all())}
+        context = get_current_span().get_span_context()
+        trace = format_trace_id(context.trace_id) if context.is_valid and request.headers.get("baggage") else ""
+        return {"size": len(await request.body()), "baggage": dict(baggage.get_all()), "trace": trace}
 
     @made.get("/status/{status}")
     async def status(status: int) -> Response:
         return Response("x", status)
 
+    @made.get("/health")
+    async def health() -> Response:
+        return PlainTextResponse("ok")
+
+
+def add_failures(made: FastAPI) -> None:
     @made.get("/fails")
     async def fails() -> Response:
         raise ValueError("no luck")
@@ -128,9 +140,13 @@ def add_answers(made: FastAPI) -> None:
 
         return StreamingResponse(parts())
 
-    @made.get("/health")
-    async def health() -> Response:
-        return PlainTextResponse("ok")
+    @made.get("/breaks")
+    async def breaks() -> Response:
+        async def parts() -> AsyncIterator[bytes]:
+            yield b"part"
+            raise ValueError("in the middle")
+
+        return StreamingResponse(parts())
 
 
 def add_odd_routes(made: FastAPI) -> None:
@@ -140,6 +156,16 @@ def add_odd_routes(made: FastAPI) -> None:
     async def unfinished(_: Request) -> Any:
         async def answer(_scope: Any, _receive: Any, send: Callable[[Message], Awaitable[None]]) -> None:
             await send({"type": "http.response.start", "status": 200, "headers": []})
+
+        return answer
+
+    async def late(_: Request) -> Any:
+        async def answer(_scope: Any, _receive: Any, send: Callable[[Message], Awaitable[None]]) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"part", "more_body": True})
+            await send({"type": "http.response.debug", "body": get_current_span().is_recording()})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            await send({"type": "http.response.debug", "body": get_current_span().is_recording()})
 
         return answer
 
@@ -153,6 +179,7 @@ def add_odd_routes(made: FastAPI) -> None:
     made.add_route("/starlette", starlette)
     made.add_route("/faults", starlette)
     made.add_route("/unfinished", unfinished)
+    made.add_route("/late", late)
 
     @made.exception_handler(Exception)
     async def failed(_: Request, error: Exception) -> Response:
@@ -168,6 +195,8 @@ class Recorded:
         tracers.add_span_processor(SimpleSpanProcessor(self.spans))
         self.app = make(tracers, MeterProvider([self.reader]))
         self.answers: list[tuple[str, object]] = []
+        self.during: dict[str, Any] = {}
+        """The points when the last part of the last answer was sent."""
 
     def ask(self, asked: Asked) -> None:
         scope = {
@@ -192,6 +221,7 @@ class Recorded:
             return parts.pop(0) if parts else {"type": "http.disconnect"}
 
         async def send(message: Message) -> None:
+            self.during = self.points()
             self.answers.append((message["type"], message.get("status", message.get("body"))))
 
         async def run() -> None:
@@ -274,3 +304,62 @@ def test_a_request_has_the_span_and_the_series_of_the_official_instrumentation(n
     assert mine.answers
     assert mine.shown() == official.shown()
     assert mine.points() == official.points()
+
+
+def test_the_span_ends_with_the_final_part_of_the_answer() -> None:
+    mine = Recorded(ours)
+    mine.ask(REQUESTS["work after the final part"])
+    assert [said for kind, said in mine.answers if kind == "http.response.debug"] == [True, False]
+
+
+def test_an_exception_after_the_start_of_the_answer_is_recorded_once() -> None:
+    """The official instrumentation records it twice."""
+    mine = Recorded(ours)
+    mine.ask(Asked("/breaks"))
+    (span,) = mine.shown()
+    assert [(name, attributes["exception.message"]) for name, attributes, _ in span["events"]] == [
+        ("exception", "in the middle")
+    ]
+    assert span["status"] == (StatusCode.ERROR, "ValueError: in the middle")
+    assert span["attributes"]["http.response.status_code"] == 200
+
+
+def test_the_size_of_an_answer_without_a_length_is_not_that_of_another_answer() -> None:
+    """The official instrumentation records the length of the answer before."""
+    mine = Recorded(ours)
+    mine.ask(REQUESTS["a route"])
+    mine.ask(REQUESTS["a stream"])
+    *_, points = mine.points()["http.server.response.body.size"]
+    assert {dict(labels)["http.route"]: size[1] for labels, size in points.items()} == {"/plain": 2}
+
+
+def test_requests_in_flight_are_counted() -> None:
+    mine = Recorded(ours)
+    mine.ask(REQUESTS["a route"])
+    *_, during = mine.during["http.server.active_requests"]
+    *_, after = mine.points()["http.server.active_requests"]
+    assert list(during.values()) == [1]
+    assert list(after.values()) == [0]
+
+
+def test_telemetry_of_fastapi_itself_is_off() -> None:
+    mine = Recorded(ours)
+    mine.ask(REQUESTS["an invalid value"])
+    assert [span["name"] for span in mine.shown()] == ["GET /items/{number}"]
+    assert {scope for span in mine.spans.get_finished_spans() if (scope := span.instrumentation_scope.name)} == {
+        "reelbench.telemetry.http_server"
+    }
+
+
+def test_without_providers_a_request_passes_its_context_on() -> None:
+    app = application(MeasuredApp())
+    one = Recorded(lambda _tracers, _meters: app)
+    one.ask(REQUESTS["a body"])
+    assert one.answers == [
+        ("http.response.start", 200),
+        ("http.response.body", b'{"size":6,"baggage":{},"trace":""}'),
+    ]
+    one.answers.clear()
+    one.ask(Asked("/body", "POST"))
+    expected = f'{{"size":0,"baggage":{{"run_id":"r1","scenario":"s t","case":"c"}},"trace":"{TRACE}"}}'.encode()
+    assert one.answers[1] == ("http.response.body", expected)
