@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from tabulate import tabulate
 
-from reelbench.loadgen.record.conditions import read_conditions
+from reelbench.loadgen.record.conditions import ahead_of, read_conditions
 from reelbench.loadgen.record.jobs import read_calls, read_jobs, read_requests
 from reelbench.loadgen.record.run import RunRecord, read_run
 from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE, TRACES_DIR, RecordError
@@ -106,7 +106,10 @@ def export(
     length = f"{math.ceil(window if window is not None else at - run.started) + 1}s"
     with ExitStack() as connections:
         ours, users = (
-            connections.enter_context(closing(connect(url))) if url else None for url in (prometheus_url, theirs)
+            connections.enter_context(closing(connect(url, ahead=ahead_of(evidence.conditions, source))))
+            if url
+            else None
+            for url, source in ((prometheus_url, "prometheus"), (theirs, "their prometheus"))
         )
         old = ours is None or (users is None and in_theirs(evidence.stack))
         kept = _kept(run_dir, run, slis) if old else None
@@ -166,7 +169,9 @@ def _measured(
 ) -> Measurements:
     """Ask the Prometheus of the run, and for the indicators of the user the one that has the server's metrics."""
     slis, run = evidence.catalogue, evidence.run
-    asked = questions(slis, run, window, lag=lag_of(evidence.stack))
+    of_server = theirs if in_theirs(evidence.stack) else ours  # the queries that name times are those of the server
+    ahead = of_server.ahead if of_server is not None else 0.0
+    asked = questions(slis, run, window, lag=lag_of(evidence.stack), ahead=ahead)
     elsewhere = tuple(q for q in asked if q.sli.section is ReportSection.SERVER and in_theirs(evidence.stack))
     found = collect(tuple(q for q in asked if q not in elsewhere), run, ours, instant=instant, window=window)
     found = read_series(slis, run, ours, found)

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
 from reelbench.exit_code import ExitCode
+from reelbench.loadgen.control.clock_sources import PROMETHEUS_VARIABLES
 from reelbench.loadgen.machine.parts import Parts, own_processes
 from reelbench.loadgen.record.address import shown_url
+from reelbench.loadgen.record.conditions import ahead_of, read_conditions
 from reelbench.loadgen.record.jobs import read_jobs
 from reelbench.loadgen.record.run import RunRecord, RunState, read_run
 from reelbench.loadgen.record.run_files import RUN_FILE, SLIS_FILE, RecordError
@@ -69,8 +71,11 @@ class Stack(Protocol):
         Secrets are variables for the environment of this process alone.
         """
 
-    def await_telemetry(self, after: float) -> TelemetryEnd:
-        """Wait until Prometheus has metrics of every component from after that Unix time, and record the result."""
+    def await_telemetry(self, after: float, *, ahead: float = 0.0) -> TelemetryEnd:
+        """Wait until Prometheus has metrics of every component from after that Unix time, and record the result.
+
+        The clock of Prometheus is `ahead` seconds ahead.
+        """
 
     def troubles(self) -> list[str]:
         """Return what went wrong in the stack, one line each."""
@@ -157,6 +162,9 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
         addresses, secrets = hand_over({"--target": stack.target, "--providers": stack.providers})
         if not isinstance(load.target, str):
             secrets[API_KEY_ENV] = ""  # the key of another server is not for the service of this project
+        theirs = load.server.series[0].url if load.server.series else None
+        addressed = {"prometheus": stack.prometheus_url, "their prometheus": theirs}
+        secrets |= {PROMETHEUS_VARIABLES[name]: url for name, url in addressed.items() if url}
         secrets |= own_processes(os.getpid(), _parts(load, stack.prometheus_url))
         child = stack.start_loadgen([*arguments, *addresses], secrets)
         with load.forwarding.to(child):
@@ -164,7 +172,8 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
         if run is None:
             return Ended(exit_code_of(child, say), None)  # the load generator has written its message to the terminal
         say(f"load ended after {time.monotonic() - begun:.1f} s")
-        settled = stack.await_telemetry(run.ended or time.time())
+        ahead = ahead_of(read_conditions(run_dir), "prometheus")
+        settled = stack.await_telemetry(run.ended or time.time(), ahead=ahead)
         child.signal(signal.SIGTERM)  # it has served its metrics until the last scrape
         # with a complete record, the end by a signal is that of the line above, sent after the handler was removed
         status = exit_code_of(child, say) if run.ended is None else max(0, child.process.wait())
@@ -179,7 +188,6 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
         from reelbench.reporting.export import REPORTS_DIR, export  # noqa: PLC0415
         from reelbench.reporting.publish import DEFAULT, PAGE  # noqa: PLC0415
 
-        theirs = load.server.series[0].url if load.server.series else None
         exported = export(run_dir, stack.prometheus_url, theirs=theirs, charts=load.charts, formats=DEFAULT)
         _annotate(grafana, run, exported)
     for line in exported.summary:

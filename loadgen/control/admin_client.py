@@ -6,6 +6,7 @@ These endpoints are extensions of the API that a target need not have; by defaul
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Literal, Self, TypeVar
 
@@ -163,6 +164,17 @@ class AdminClient:
     async def set_toggles(self, toggles: Mapping[str, bool]) -> dict[str, bool]:
         """Change some toggles of the service; return all of them."""
         return (await self._ask(ToggleState, "PUT", "/v1/admin/switches", body=dict(toggles))).toggles
+
+    async def date(self) -> float | None:
+        """Return the header Date of an answer of any status, in Unix seconds; None: the server sends none."""
+        assert self._session is not None, "use AdminClient as a context manager"
+        try:
+            async with self._session.get(self.url + "/health", allow_redirects=False, timeout=_TIMEOUT) as response:
+                return parsedate_to_datetime(response.headers["Date"]).timestamp()
+        except (KeyError, ValueError, OverflowError):
+            return None
+        except (aiohttp.ClientError, OSError) as error:
+            raise AdminError(f"GET {shown_url(self.url)}/health: {type(error).__name__}") from error
 
     async def running(self, path: str) -> Running:
         """Return what the process at this URL runs with, from the endpoint at `path`."""

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 
@@ -94,6 +95,7 @@ class Runner:
         self.head.end(self._state(), self.clock.now())
 
     async def _run_scenario(self, position: int, scenario: Scenario) -> None:
+        await self._read_clocks(scenario, "before")
         started = self.clock.now()
         self.recorder.begin_scenario()
         self.head.update_scenario(position, state=RunState.RUNNING, started=started)
@@ -114,7 +116,10 @@ class Runner:
             self.view.say(f"warning: fault {name} was still in force after {scenario.name}; it is lifted now")
         ours = self.target.ours is not False
         audit = await run_unless(self.stop.aborted, self.observer.audit()) if ours else None
-        store = await run_unless(self.stop.aborted, count_store(self.target, self.recorder.stored, started))
+        store = await run_unless(
+            self.stop.aborted, count_store(self.target, self.recorder.stored, self._theirs(started))
+        )
+        await self._read_clocks(scenario, "after")
         self.head.update_scenario(position, state=self._state(), ended=ended_at, store=store, audit=audit)
 
     def _state(self) -> RunState:
@@ -184,6 +189,14 @@ class Runner:
             loop_lag_p99_lower=health.lag_p99_lower,
         )
 
+    async def _read_clocks(self, scenario: Scenario, when: Literal["before", "after"]) -> None:
+        if self.conditions is not None:
+            await run_unless(self.stop.aborted, self.conditions.read_clocks(self.clock, scenario.name, when))
+
+    def _theirs(self, at: float) -> float:
+        """Return an instant of this run on the clock of the target."""
+        return at + (self.conditions.of_target() if self.conditions is not None else 0.0)
+
     def _observed(self, scenario: Scenario, case: Case) -> AbstractAsyncContextManager[None]:
         """Return the observation of the machine during a case."""
         return nullcontext() if self.conditions is None else self.conditions.case(scenario.name, case.name)
@@ -230,9 +243,10 @@ class Runner:
 
     async def _observe(self, scenario: str, case: CaseRecord, since: float) -> CaseRecord:
         """Store calls and breaker changes of a case that began at `since`; return its record with what was read."""
-        calls, complete = await self.observer.calls(scenario, case.name, since)
+        observer = self.observer if self.conditions is None else self.observer.with_clocks(self.conditions.ahead)
+        calls, complete = await observer.calls(scenario, case.name, since)
         self.journal.calls(calls)
-        transitions = await self.observer.transitions(scenario, case.name, since)
+        transitions = await observer.transitions(scenario, case.name, since)
         self.head.add_transitions(transitions or ())
         return msgspec.structs.replace(case, breakers_read=transitions is not None, calls_read=complete)
 

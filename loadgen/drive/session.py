@@ -29,7 +29,7 @@ from reelbench.loadgen.control.side import FaultSide
 from reelbench.loadgen.control.toggles import ToggleError, Toggler
 from reelbench.loadgen.control.toxiproxy import ToxiproxyError
 from reelbench.loadgen.drive.calibration import calibrate, check_accepted
-from reelbench.loadgen.drive.conditions import Conditions
+from reelbench.loadgen.drive.conditions import Conditions, clocks_of
 from reelbench.loadgen.drive.job import JobRunner
 from reelbench.loadgen.drive.progress import ProgressView
 from reelbench.loadgen.drive.recorder import Recorder, RunHead, pending, with_rest
@@ -238,16 +238,20 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
                 replica=replica,
                 deadline=begun + seconds if seconds is not None else math.inf,
                 proxied=proxied,
-                conditions=await _conditions(settings, journal, offered if target.ours is not False else {}),
+                conditions=await _conditions(settings, journal, target, offered),
             )
             await runner.run_all(scenarios)
             return all(fault.error is None for fault in injector.records)
 
 
-async def _conditions(settings: Settings, journal: Journal, offered: Mapping[Side, AdminClient]) -> Conditions:
+async def _conditions(
+    settings: Settings, journal: Journal, target: Target, offered: Mapping[Side, AdminClient]
+) -> Conditions:
     """Return the record of the conditions, with what the processes run with."""
-    conditions = Conditions(journal, Machine(Parts.of_run(settings.target)), others_limit(os.environ))
-    await conditions.describe(offered, os.environ)
+    ours = offered if target.ours is not False else {}
+    clocks = clocks_of(offered["service"], ours, os.environ)
+    conditions = Conditions(journal, Machine(Parts.of_run(settings.target)), others_limit(os.environ), clocks)
+    await conditions.describe(ours, os.environ)
     return conditions
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -81,6 +83,25 @@ class MachineRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """CPU seconds that this observation took itself."""
 
 
+class ClockRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One reading of a clock, compared with the clock of the load generator, on which all times of the records are."""
+
+    source: str
+    """service, providers, target (Date), prometheus, their prometheus, or this machine."""
+    scenario: str
+    when: Literal["before", "after"]
+    at: float
+    """Unix time of the load generator."""
+    offset: float
+    """Seconds by which the source is ahead."""
+    error: float
+    """Greatest error of the offset: half of the round trip, and 1 s for the header Date."""
+
+
+LEAST_OFFSET = 0.1
+"""Seconds; a smaller offset is not corrected, as it moves no sample of a scrape interval of 1 s or more."""
+
+
 class ConditionsRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The conditions of one run. Unknown fields are ignored, so that a later version can add some."""
 
@@ -90,6 +111,19 @@ class ConditionsRecord(msgspec.Struct, frozen=True, kw_only=True):
     machine: tuple[MachineRecord, ...] = ()
     processes: tuple[Running, ...] = ()
     """What the load generator, the service and its providers ran with, as far as they say it."""
+    clocks: tuple[ClockRecord, ...] = ()
+
+    def readings(self, source: str) -> tuple[ClockRecord, ...]:
+        """Return the readings of a clock, in the order of the run."""
+        return tuple(one for one in self.clocks if one.source == source)
+
+    def ahead(self, source: str) -> float:
+        """Return the seconds by which a clock is ahead, for corrections: 0 when it is small, or not known."""
+        found = self.readings(source)
+        if not found:
+            return 0.0
+        middle = statistics.median_low([one.offset for one in found])
+        return middle if abs(middle) > max(LEAST_OFFSET, *(one.error for one in found)) else 0.0
 
 
 _FILE = VersionedFile(CONDITIONS_FILE, ConditionsRecord)
@@ -107,3 +141,8 @@ def read_conditions(folder: Path) -> ConditionsRecord | None:
 def write_conditions(folder: Path, record: ConditionsRecord) -> None:
     """Replace ``conditions.json`` atomically."""
     _FILE.write(folder, record)
+
+
+def ahead_of(conditions: ConditionsRecord | None, source: str) -> float:
+    """Return the seconds by which a clock is ahead, for corrections; 0 in runs of versions that did not record it."""
+    return conditions.ahead(source) if conditions is not None else 0.0

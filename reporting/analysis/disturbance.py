@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from reelbench.loadgen.record.conditions import MachineRecord
+from reelbench.reporting.analysis.clocks import movements
 from reelbench.reporting.evidence.evidence import Evidence, once, place_name
 
 MAX_STEAL = 0.1
@@ -22,6 +23,7 @@ class Disturbance:
 
     scenario: str
     case: str
+    """Empty: all cases of the scenario."""
     reason: str
 
     @property
@@ -32,7 +34,12 @@ class Disturbance:
 
 @once
 def disturbances(evidence: Evidence, dimension: str) -> tuple[Disturbance, ...]:
-    """Return the disturbed cases of a dimension, in the order of the run."""
+    """Return the disturbed cases of a dimension, and the scenarios in which a clock moved, in the order of the run."""
+    moved = tuple(Disturbance(one.scenario, "", one.reason) for one in movements(evidence, dimension))
+    return (*_on_the_machine(evidence, dimension), *moved)
+
+
+def _on_the_machine(evidence: Evidence, dimension: str) -> tuple[Disturbance, ...]:
     conditions = evidence.conditions
     if conditions is None or conditions.others_limit is None:
         return ()
@@ -47,7 +54,12 @@ def disturbances(evidence: Evidence, dimension: str) -> tuple[Disturbance, ...]:
 
 def reason_in(evidence: Evidence, dimension: str, places: Collection[tuple[str, str]]) -> str | None:
     """Return why the first disturbed case among some is INCONCLUSIVE; None: none of them was disturbed."""
-    found = (one.reason for one in disturbances(evidence, dimension) if (one.scenario, one.case) in places)
+    scenarios = {(scenario, "") for scenario, _ in places}
+    found = (
+        one.reason
+        for one in disturbances(evidence, dimension)
+        if (one.scenario, one.case) in places or (one.scenario, one.case) in scenarios
+    )
     return next(found, None)
 
 

@@ -11,6 +11,7 @@ from reelbench.reporting.document.report import Report, Section
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.sections import (
+    clocks,
     key_metrics,
     machine,
     outliers,
@@ -215,6 +216,7 @@ def build_report(evidence: Evidence, analysis: Analysis, dimension: Dimension) -
         server_sources.section(evidence, dimension),
         provenance.environment(evidence),
         machine.section(evidence, dimension),
+        clocks.section(evidence, dimension),
         provenance.workload(evidence, dimension),
         provenance.method(evidence, *(() if evidence.foreign else plan.own_method), *plan.method),
         provenance.queries(evidence, dimension),

@@ -22,7 +22,7 @@ def section(evidence: Evidence, dimension: str) -> Section:
     seen = [one for one in conditions.machine if (one.scenario, one.case) in places] if conditions else []
     if conditions is None or not seen:
         return Section("Machine", (Paragraph("What else the machine did was not recorded."),))
-    disturbed = disturbances(evidence, dimension)
+    disturbed = [one for one in disturbances(evidence, dimension) if one.case]
     lead = (
         f"**{text.counted(len(disturbed), 'case')} disturbed**: "
         f"{'; '.join(literal(one.sentence) for one in disturbed)}."

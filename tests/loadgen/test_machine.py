@@ -226,7 +226,7 @@ async def test_every_case_of_a_run_has_its_record(tmp_path: Path) -> None:
     fake = FakeTarget(seconds=0.05)
     spec = scenario(steps=["create", "wait"], cases=[case("n01"), case("n02", concurrency=2, iterations=4)])
 
-    def conditions(journal: Journal) -> Conditions:
+    def conditions(journal: Journal, _: AdminClient) -> Conditions:
         return Conditions(journal, Machine(Parts.of_run(fake.url)), 0.4)
 
     async with serving(fake):

@@ -46,10 +46,12 @@ async def run_on(
     folder: Path,
     specs: list[Scenario],
     stop: Stop | None = None,
-    conditions: Callable[[Journal], Conditions] | None = None,
+    *,
+    conditions: Callable[[Journal, AdminClient], Conditions] | None = None,
+    clock: Clock | None = None,
 ) -> Telemetry:
     """Run scenarios as the command does, with telemetry in memory."""
-    clock, telemetry = Clock.start(), Telemetry()
+    clock, telemetry = clock or Clock.start(), Telemetry()
     plan, faults = plan_run(specs, "quick", 1), plan_all_faults(specs, "quick", 1)
     run = RunRecord(
         schema_version=1,
@@ -86,7 +88,7 @@ async def run_on(
                 profile="quick", plan=plan, planned_faults=faults, head=head, target=target, jobs=jobs,
                 recorder=recorder, journal=journal, view=view, clock=clock, stop=stop or Stop(),
                 observer=Observer(controls, sides), faults=Injector(sides, clock, view.say, head.faults_changed),
-                toggler=Toggler(controls, view.say), conditions=conditions(journal) if conditions else None,
+                toggler=Toggler(controls, view.say), conditions=conditions(journal, controls) if conditions else None,
             )  # fmt: skip
             await runner.run_all(specs)
     return telemetry
