@@ -25,6 +25,8 @@ _quoted: Final = json.JSONEncoder().encode
 _KIND_OFFSET = 1
 """OTLP counts kinds of spans from 1 (internal) on, the API from 0."""
 _NOT_FINITE = {"nan": '"NaN"', "inf": '"Infinity"', "-inf": '"-Infinity"'}
+_SMALLEST, _LARGEST = -(2**63), 2**63 - 1
+"""OTLP has integers of 64 bits. A receiver refuses the whole batch for a longer one, so it is written as a text."""
 _HAS_IS_REMOTE, _IS_REMOTE = 0x100, 0x200
 """Flags of a span: whether its parent's being remote is known, and whether the parent is remote."""
 _KEPT = 8192
@@ -185,7 +187,7 @@ class SpanEncoder:
         """Return the text of an attribute that is not kept; one of a foreign type is logged and left out."""
         try:
             text = _attribute(key, value)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             _log.error("The attribute %s cannot be encoded: %s", key, error)
             return ()
         kind = type(value)
@@ -210,7 +212,8 @@ def _value(value: Any) -> str:  # noqa: PLR0911 - one for each kind of value
     if isinstance(value, bool):
         return f'"boolValue":{"true" if value else "false"}'
     if isinstance(value, int):
-        return f'"intValue":"{int.__repr__(value)}"'
+        kind = "intValue" if _SMALLEST <= value <= _LARGEST else "stringValue"
+        return f'"{kind}":"{int.__repr__(value)}"'
     if isinstance(value, float):
         text = float.__repr__(value)
         return f'"doubleValue":{text if math.isfinite(value) else _NOT_FINITE[text]}'

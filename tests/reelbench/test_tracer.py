@@ -113,7 +113,7 @@ class Named:
         return "named"
 
 
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3)
+SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.text(max_size=3)
 FOREIGN = st.sampled_from([Unprintable(), Named(), {1}, 1j, [Named(), 1], {1: Unprintable()}])
 VALUES: st.SearchStrategy[Any] = (
     SCALARS
