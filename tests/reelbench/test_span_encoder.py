@@ -186,3 +186,11 @@ def test_a_lone_surrogate_is_written() -> None:
 
 def test_no_spans_are_no_line() -> None:
     assert SpanEncoder().encode([]) == b""
+
+
+def test_other_threads_have_their_turn_within_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("reelbench.telemetry.span_encoder.time.sleep", pauses.append)
+    line = SpanEncoder().encode([one()] * 512)
+    assert len(json.loads(line)["resourceSpans"][0]["scopeSpans"][0]["spans"]) == 512
+    assert pauses == [0] * 4
