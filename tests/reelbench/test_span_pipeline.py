@@ -105,7 +105,6 @@ class Gate(SpanExporter):
     def __init__(self) -> None:
         self.opened, self.entered = Event(), Event()
         self.names: list[str] = []
-        self.threads: set[str] = set()
 
     def export(self, spans: Any) -> SpanExportResult:
         self.entered.set()
@@ -141,6 +140,20 @@ def test_a_full_queue_drops_its_oldest_spans_and_counts_them(caplog: pytest.LogC
     tracer.start_span("late").end()
     assert provider.force_flush() is False
     assert "late" not in gate.names
+
+
+@pytest.mark.usefixtures("short_queue")
+def test_spans_that_are_left_at_the_end_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+    gate = Gate()
+    batches = SpanBatches(gate)
+    tracer = RecordingTracerProvider(Resource({}), [batches]).get_tracer("t")
+    for _ in range(2):
+        tracer.start_span("with the exporter").end()
+    assert gate.entered.wait(10)
+    tracer.start_span("queued").end()
+    batches.shutdown(timeout_millis=50)
+    assert "1 spans were not exported before the process had to end" in caplog.text
+    gate.opened.set()
 
 
 def test_two_receivers_each_get_every_span() -> None:
