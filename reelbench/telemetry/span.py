@@ -1,7 +1,7 @@
 """A recording span of the OpenTelemetry API with the rules of the SDK's span, for a fraction of its CPU time.
 
-A span has no lock of its own: an operation on a dictionary is atomic, and one lock of all spans lets a single thread
-end a span. A value of a usual type is stored as it is; `BoundedAttributes` of the API cleans every other one.
+A span has no lock: an operation on a dictionary is atomic, and so is a check followed by a store without a call between
+them. A value of a usual type is stored as it is; `BoundedAttributes` of the API cleans every other one.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import logging
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from threading import RLock
 from types import TracebackType
 from typing import Any, Final
 
@@ -32,11 +31,8 @@ _log = logging.getLogger(__name__)
 LIMIT: Final = 128
 """Most attributes of a span, an event or a link, and most events and links of a span: the SDK's default."""
 _UNSET: Final = Status(StatusCode.UNSET)
-_TEXT: Final = frozenset({str})
 _PLAIN: Final = frozenset({str, int, bool, float, bytes, type(None)})
 """Types of values that need neither a check nor a copy."""
-_ending = RLock()
-"""Lets one thread end a span. Reentrant: a signal handler or finalizer that ends another span must not wait."""
 
 
 class RecordingSpan(Span):
@@ -124,11 +120,12 @@ class RecordingSpan(Span):
         """Set several attributes."""
         if self.end_time is not None:
             _log.warning("Setting attribute on ended span.")
-        elif not (_PLAIN.issuperset(map(type, attributes.values())) and _TEXT.issuperset(map(type, attributes))) or (
-            "" in attributes
-        ):
-            self._set_cleaned(attributes)
-        elif self.attributes or len(attributes) > LIMIT:
+            return
+        for key, value in attributes.items():
+            if type(value) not in _PLAIN or type(key) is not str or not key:
+                self._set_cleaned(attributes)
+                return
+        if self.attributes or len(attributes) > LIMIT:
             for key, value in attributes.items():
                 self._set(key, value)
         else:
@@ -211,11 +208,9 @@ class RecordingSpan(Span):
         """End the span and hand it over; a second call is logged and changes nothing."""
         if end_time is None:
             end_time = self._now()
-        with _ending:
-            first = self.end_time is None
-            if first:
-                self.end_time = end_time
-        if first:
+        # No call stands between the check and the store, so the interpreter does not switch threads there.
+        if self.end_time is None:
+            self.end_time = end_time
             self._on_end(self)
         else:
             _log.warning("Calling end() on an ended span.")

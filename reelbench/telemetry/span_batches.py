@@ -21,6 +21,7 @@ class SpanBatches(BatchSpanProcessor):
         super().__init__(exporter)
         self._queue = self._batch_processor._queue  # noqa: SLF001 - the SDK has no other sight of a full queue
         self.dropped = 0
+        self._ended = False
 
     def on_end(self, span: ReadableSpan) -> None:
         """Queue a span; a full queue drops its oldest one."""
@@ -37,10 +38,15 @@ class SpanBatches(BatchSpanProcessor):
         thread.join((30_000 if timeout_millis is None else timeout_millis) / 1000)
         return done == [True]
 
-    def shutdown(self) -> None:
-        """Export what is queued, and stop; spans that were dropped are counted in a message."""
-        super().shutdown()  # type: ignore[no-untyped-call]
+    def shutdown(self, timeout_millis: int = 30_000) -> None:
+        """Export what is queued, and stop at the deadline; lost spans are counted in a message."""
+        if self._ended:
+            return
+        self._ended = True
+        self._batch_processor.shutdown(timeout_millis)
         if self.dropped:
             _log.warning(
                 "%d spans were dropped because the queue was full; raise OTEL_BSP_MAX_QUEUE_SIZE", self.dropped
             )
+        if self._queue:
+            _log.warning("%d spans were not exported before the process had to end", len(self._queue))

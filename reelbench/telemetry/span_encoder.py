@@ -10,6 +10,7 @@ import base64
 import json
 import logging
 import math
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -25,12 +26,17 @@ _quoted: Final = json.JSONEncoder().encode
 _KIND_OFFSET = 1
 """OTLP counts kinds of spans from 1 (internal) on, the API from 0."""
 _NOT_FINITE = {"nan": '"NaN"', "inf": '"Infinity"', "-inf": '"-Infinity"'}
+_SMALLEST, _LARGEST = -(2**63), 2**63 - 1
+"""OTLP has integers of 64 bits. A receiver refuses the whole batch for a longer one, so it is written as a text."""
 _HAS_IS_REMOTE, _IS_REMOTE = 0x100, 0x200
 """Flags of a span: whether its parent's being remote is known, and whether the parent is remote."""
 _KEPT = 8192
 """Most texts that are kept. When there are more, all are dropped, and the usual ones come back."""
 _LONGEST_KEPT = 256
 """Characters of the longest value whose text is kept."""
+_TURN = 128
+"""Spans encoded in one go, about a millisecond. Then a thread that waits, such as the event loop's, has its turn:
+otherwise it would wait for the interpreter's switch interval of five milliseconds, batch after batch."""
 
 
 class EndedSpan(Protocol):
@@ -97,7 +103,7 @@ class SpanEncoder:
         groups: dict[Resource, dict[InstrumentationScope | None, list[str]]] = {}
         found: dict[tuple[int, int], list[str]] = {}
         resource, scope, texts = None, None, []
-        for span in spans:
+        for number, span in enumerate(spans, 1):
             if span.resource is not resource or span.instrumentation_scope is not scope:
                 resource, scope = span.resource, span.instrumentation_scope
                 # By identity first: the hash of a resource is made of its attributes as JSON.
@@ -106,6 +112,8 @@ class SpanEncoder:
                     found[place] = groups.setdefault(resource, {}).setdefault(scope, [])
                 texts = found[place]
             texts.append(self._span(span))
+            if not number % _TURN:
+                time.sleep(0)
         if not groups:
             return b""
         parts = [self._resource(resource, scopes) for resource, scopes in groups.items()]
@@ -185,7 +193,7 @@ class SpanEncoder:
         """Return the text of an attribute that is not kept; one of a foreign type is logged and left out."""
         try:
             text = _attribute(key, value)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             _log.error("The attribute %s cannot be encoded: %s", key, error)
             return ()
         kind = type(value)
@@ -210,7 +218,8 @@ def _value(value: Any) -> str:  # noqa: PLR0911 - one for each kind of value
     if isinstance(value, bool):
         return f'"boolValue":{"true" if value else "false"}'
     if isinstance(value, int):
-        return f'"intValue":"{int.__repr__(value)}"'
+        kind = "intValue" if _SMALLEST <= value <= _LARGEST else "stringValue"
+        return f'"{kind}":"{int.__repr__(value)}"'
     if isinstance(value, float):
         text = float.__repr__(value)
         return f'"doubleValue":{text if math.isfinite(value) else _NOT_FINITE[text]}'

@@ -39,9 +39,11 @@ from reelbench.telemetry.span import RecordingSpan
 
 _log = logging.getLogger(__name__)
 
+_SAMPLED: Final = TraceFlags.SAMPLED
 _RANDOM: Final = TraceFlags.RANDOM_TRACE_ID
-_FLAGS: Final = tuple(TraceFlags(flags) for flags in range(4))
-"""Flags as objects: a sampled span in a trace with a random id has the last one."""
+_BOTH: Final = _SAMPLED | _RANDOM
+_FLAGS: Final = tuple(TraceFlags(flags) for flags in range(_BOTH + 1))
+"""Flags as objects, by their number."""
 
 
 class RecordingTracer(Tracer):
@@ -62,7 +64,7 @@ class RecordingTracer(Tracer):
         self._on_end = on_end
         self._ids = ids
         self._heeds_parent = heeds_parent
-        self._root_flags = _FLAGS[TraceFlags.SAMPLED | (_RANDOM if ids.is_trace_id_random() else 0)]
+        self._root_flags = _FLAGS[_SAMPLED | (_RANDOM if ids.is_trace_id_random() else 0)]
         self._now = now
 
     def start_span(  # noqa: PLR0917 - the API's signature
@@ -83,10 +85,10 @@ class RecordingTracer(Tracer):
             trace_id = self._ids.generate_trace_id()
         else:
             trace_id, _, _, above, state, _ = parent
-            sampled = above & TraceFlags.SAMPLED if self._heeds_parent else TraceFlags.SAMPLED
-            flags = _FLAGS[sampled | above & _RANDOM]
-        own = SpanContext(trace_id, self._ids.generate_span_id(), is_remote=False, trace_flags=flags, trace_state=state)
-        if not flags & TraceFlags.SAMPLED:
+            flags = _FLAGS[above & _BOTH if self._heeds_parent else above & _BOTH | _SAMPLED]
+        # By `tuple`: the constructor checks what it is given, and these ids are valid.
+        own = tuple.__new__(SpanContext, (trace_id, self._ids.generate_span_id(), False, flags, state, True))
+        if not flags & _SAMPLED:
             return NonRecordingSpan(own)
         span = RecordingSpan(
             name,

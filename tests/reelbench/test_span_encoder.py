@@ -22,7 +22,7 @@ from tests.reelbench.otlp_json import decoded
 
 TEXTS = st.text(max_size=8)
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS | st.binary(max_size=4),
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats() | TEXTS | st.binary(max_size=4),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=2),
     max_leaves=6,
 )
@@ -76,7 +76,7 @@ def encoded(encoder: SpanEncoder, span: ReadableSpan) -> dict[str, Any]:
 
 def test_equal_values_of_different_types_stay_apart() -> None:
     encoder = SpanEncoder()
-    values = [1, True, 1.0, "1", 0, False, 0.0, -0.0, b"1", None, 2**63, 1e300, float("nan")]
+    values = [1, True, 1.0, "1", 0, False, 0.0, -0.0, b"1", None, 2**63 - 1, 1e300, float("nan")]
     found = [encoded(encoder, one(attributes={"k": value}))["attributes"][0]["value"] for value in values * 2]
     assert found == 2 * [
         {"intValue": "1"},
@@ -89,7 +89,7 @@ def test_equal_values_of_different_types_stay_apart() -> None:
         {"doubleValue": -0.0},
         {"bytesValue": "MQ=="},
         {},
-        {"intValue": "9223372036854775808"},
+        {"intValue": "9223372036854775807"},
         {"doubleValue": 1e300},
         {"doubleValue": "NaN"},
     ]
@@ -163,6 +163,22 @@ class Half(float):
         return "half"
 
 
+def test_an_integer_of_more_than_64_bits_is_a_text_as_receivers_refuse_it() -> None:
+    found = encoded(SpanEncoder(), one(attributes={"a": 2**63, "b": -(2**63) - 1, "c": [2**64], "d": -(2**63)}))
+    assert [attribute["value"] for attribute in found["attributes"]] == [
+        {"stringValue": "9223372036854775808"},
+        {"stringValue": "-9223372036854775809"},
+        {"arrayValue": {"values": [{"stringValue": "18446744073709551616"}]}},
+        {"intValue": "-9223372036854775808"},
+    ]
+
+
+def test_an_integer_too_long_for_a_text_is_logged_and_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    found = encoded(SpanEncoder(), one(attributes={"long": 10**5000, "good": 1}))
+    assert found["attributes"] == [{"key": "good", "value": {"intValue": "1"}}]
+    assert "attribute long cannot be encoded: Exceeds the limit" in caplog.text
+
+
 def test_a_lone_surrogate_is_written() -> None:
     found = encoded(SpanEncoder(), one(attributes={"k": "\ud800"}))
     assert found["attributes"][0]["value"]["stringValue"] == "\ud800"
@@ -170,3 +186,11 @@ def test_a_lone_surrogate_is_written() -> None:
 
 def test_no_spans_are_no_line() -> None:
     assert SpanEncoder().encode([]) == b""
+
+
+def test_other_threads_have_their_turn_within_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("reelbench.telemetry.span_encoder.time.sleep", pauses.append)
+    line = SpanEncoder().encode([one()] * 512)
+    assert len(json.loads(line)["resourceSpans"][0]["scopeSpans"][0]["spans"]) == 512
+    assert pauses == [0] * 4

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from threading import Barrier, Thread
 from typing import Any
-from unittest import mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.json.common.trace_encoder import encode_spans as official
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider, sampling
-from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.trace import (
     Link,
     NonRecordingSpan,
@@ -32,73 +28,8 @@ from opentelemetry.trace import (
 )
 
 from reelbench.telemetry.span import LIMIT
-from reelbench.telemetry.span_encoder import SpanEncoder
 from reelbench.telemetry.tracer import RecordingTracerProvider
-from tests.reelbench.otlp_json import decoded
-
-RESOURCE = Resource({"service.name": "a"}, "https://schema")
-NOW = 1_000
-
-
-class Ids(IdGenerator):
-    """Ids that count up, so two providers give equal ones."""
-
-    def __init__(self) -> None:
-        self.last = 0
-
-    def generate_span_id(self) -> int:
-        self.last += 1
-        return self.last
-
-    generate_trace_id = generate_span_id
-
-    def is_trace_id_random(self) -> bool:
-        return True
-
-
-class Kept(SpanProcessor):
-    """Keeps the spans that ended."""
-
-    def __init__(self) -> None:
-        self.spans: list[Any] = []
-
-    def on_end(self, span: ReadableSpan) -> None:
-        self.spans.append(span)
-
-
-def both(play: Callable[[Tracer], Any], *, heeds_parent: bool = True) -> tuple[dict[str, Any], Any]:
-    """Run `play` on both tracers; return the spans of ours, encoded, and what `play` returned.
-
-    Raises:
-        AssertionError: the SDK's spans or the results differ.
-    """
-    kept, kept_by_sdk = Kept(), Kept()
-    ours = RecordingTracerProvider(RESOURCE, [kept], heeds_parent=heeds_parent, ids=Ids(), now=lambda: NOW)
-    sampler = sampling.DEFAULT_ON if heeds_parent else sampling.ALWAYS_ON
-    sdk = TracerProvider(sampler, RESOURCE, id_generator=Ids(), shutdown_on_exit=False)
-    sdk.add_span_processor(kept_by_sdk)
-    scope = "scope", "1", "https://scope", {"k": "v"}
-    result = play(ours.get_tracer(*scope))
-    with mock.patch("opentelemetry.sdk.trace.time_ns", return_value=NOW):
-        expected = play(sdk.get_tracer(*scope))
-    assert result == expected
-    found = without_frames(decoded(SpanEncoder().encode(kept.spans) or b"{}"))
-    assert found == without_frames(official(kept_by_sdk.spans).to_dict())
-    return found, result
-
-
-def without_frames(found: dict[str, Any]) -> dict[str, Any]:
-    """Leave the last line of each stack trace: the frames of the tracer itself differ."""
-    for span in spans_of(found):
-        for event in span.get("events", []):
-            for attribute in event.get("attributes", []):
-                if attribute["key"] == "exception.stacktrace" and "stringValue" in attribute["value"]:
-                    attribute["value"]["stringValue"] = attribute["value"]["stringValue"].splitlines()[-1]
-    return found
-
-
-def spans_of(found: dict[str, Any]) -> list[dict[str, Any]]:
-    return found["resourceSpans"][0]["scopeSpans"][0]["spans"] if found else []
+from tests.reelbench.twins import RESOURCE, Kept, both, spans_of
 
 
 class Unprintable:
@@ -112,7 +43,7 @@ class Named:
         return "named"
 
 
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3)
+SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.text(max_size=3)
 FOREIGN = st.sampled_from([Unprintable(), Named(), {1}, 1j, [Named(), 1], {1: Unprintable()}])
 VALUES: st.SearchStrategy[Any] = (
     SCALARS
@@ -304,7 +235,7 @@ def test_a_foreign_value_is_recorded_as_text_and_logged(caplog: pytest.LogCaptur
     assert "Invalid type" in caplog.text
 
 
-def test_one_thread_ends_a_span_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_span_ends_once(caplog: pytest.LogCaptureFixture) -> None:
     kept = Kept()
     span = RecordingTracerProvider(RESOURCE, [kept]).get_tracer("t").start_span("s")
     span.end(5)
@@ -322,3 +253,22 @@ def test_the_apis_use_span_works() -> None:
 
     (span,) = spans_of(both(play)[0])
     assert span["status"] == {"message": "ValueError: bad", "code": 2}
+
+
+def test_several_threads_end_a_span_once() -> None:
+    kept = Kept()
+    tracer = RecordingTracerProvider(RESOURCE, [kept]).get_tracer("t")
+    spans = [tracer.start_span("s") for _ in range(300)]
+    ready = Barrier(4)
+
+    def end() -> None:
+        ready.wait()
+        for span in spans:
+            span.end()
+
+    threads = [Thread(target=end) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(kept.spans) == len(set(map(id, kept.spans))) == 300
