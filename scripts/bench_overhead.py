@@ -1,6 +1,8 @@
-"""Measure the cost of telemetry: jobs per second and P95 with telemetry on and off, as ratios with their intervals.
+"""Measure the cost of telemetry.
 
-Everything runs on free loopback ports and in temporary folders, which are removed. A pair takes about 20 seconds.
+Pairs: jobs per second and P95 with telemetry on and off, as ratios with their intervals. Rounds: the CPU time a job of
+each part of the telemetry. Everything runs on free loopback ports and in temporary folders, which are removed. A pair
+takes about 20 seconds, a round about 15.
 Exit codes: 0 measured, 2 bad usage, 3 a load went wrong, 4 a service did not start, 130 interrupted.
 """
 
@@ -14,33 +16,42 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from reelbench.bench import overhead, overhead_parts
 from reelbench.bench.generators import BenchError
-from reelbench.bench.overhead import lines, run
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.document import SAMPLE, read_document
 from reelbench.stack.binaries import find_prometheus
 from reelbench.stack.errors import StackError
 from reelbench.suite.commands.console import fail, say
 
+_JOBS = 24
+"""Measured jobs of a load in a round."""
+
 
 def main(
     *,
     pairs: Annotated[int, typer.Option(min=1, help="Comparisons; the interval needs at least two.")] = 5,
     jobs: Annotated[int, typer.Option(min=16, help="Measured jobs of each load.")] = 96,
+    rounds: Annotated[int, typer.Option(min=0, help="Rounds of the variants; 0 leaves the parts out.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the order and of the plans.")] = 1,
 ) -> None:
     """Measure the cost of telemetry."""
     try:
         prometheus = find_prometheus(report=say)
-        found = run(pairs, jobs, seed, document=read_document(SAMPLE), prometheus=prometheus, say=say)
+        document = read_document(SAMPLE)
+        found = overhead.run(pairs, jobs, seed, document=document, prometheus=prometheus, say=say)
+        for line in overhead.lines(found):
+            typer.echo(line)
+        if rounds:
+            parts = overhead_parts.run(rounds, _JOBS, seed, document=document, prometheus=prometheus, say=say)
+            for line in ("", *overhead_parts.lines(parts)):
+                typer.echo(line)
     except BenchError as error:
         fail(ExitCode.INCONCLUSIVE, [str(error)])
     except StackError as error:
         fail(ExitCode.ABSENT, [str(error)])
     except KeyboardInterrupt:
         fail(ExitCode.INTERRUPTED, ["interrupted"])
-    for line in lines(found):
-        typer.echo(line)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -8,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from reelbench.bench import overhead_parts
 from reelbench.bench.generators import BenchError
-from reelbench.bench.overhead import IN_FLIGHT, Measured, lines, measured, order, scenario
+from reelbench.bench.overhead import Measured, lines, measured, order
+from reelbench.bench.overhead_parts import ISOLATED, METRICS, SPANS, UNSCRAPED
 from reelbench.bench.ratio import Ratio, ratio
+from reelbench.bench.variants import IN_FLIGHT, OFF, ON, scenario
 from reelbench.loadgen.plan.plan import plan_run
 from reelbench.loadgen.record.jobs import Outcome
 from reelbench.stack.prometheus import PrometheusBinary
@@ -22,9 +26,9 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_order_is_seeded_and_each_pair_has_both() -> None:
     assert order(20, 1) == order(20, 1) != order(20, 2)
-    assert {frozenset(pair) for pair in order(20, 1)} == {frozenset({"on", "off"})}
+    assert {frozenset(pair) for pair in order(20, 1)} == {frozenset({ON, OFF})}
     firsts = Counter(first for first, _ in order(200, 1))
-    assert min(firsts["on"], firsts["off"]) > 70
+    assert min(firsts[ON], firsts[OFF]) > 70
 
 
 def test_a_ratio_is_the_geometric_mean_with_the_interval_of_students_t() -> None:
@@ -57,10 +61,59 @@ def test_the_result_is_two_ratios() -> None:
     pairs = [(Measured(9.0, 1.1), Measured(10.0, 1.0)), (Measured(18.0, 2.2), Measured(20.0, 2.0))]
     assert lines(pairs) == [
         "telemetry on / off, 2 pairs, 16 jobs in flight",
-        "jobs/s        0.900 (95 % interval 0.900 to 0.900)",
-        "P95 response  1.100 (95 % interval 1.100 to 1.100)",
+        "jobs/s        median 0.900, mean 0.900 (95 % interval 0.900 to 0.900)",
+        "P95 response  median 1.100, mean 1.100 (95 % interval 1.100 to 1.100)",
     ]
-    assert lines(pairs[:1])[1] == "jobs/s        0.900"
+    assert lines(pairs[:1])[1] == "jobs/s        median 0.900, mean 0.900"
+    outlier = (Measured(2.5, 1.1), Measured(10.0, 1.0))
+    assert lines([*pairs, outlier])[1].startswith(
+        "jobs/s        median 0.900, mean 0.587 ("
+    )  # (0.9 * 0.9 * 0.25) ** (1/3)
+
+
+def test_parts_are_differences_within_the_rounds() -> None:
+    def one(noise: float) -> overhead_parts.Round:
+        """A round of 60 ms a job without telemetry: 1 ms shared, 3 ms spans, 2 ms metrics, 0.5 ms scrape."""
+        return {
+            OFF: 0.060 + noise,
+            ISOLATED: 0.0598 + noise,
+            SPANS: 0.064 + noise,
+            METRICS: 0.063 + noise,
+            UNSCRAPED: 0.066 + noise,
+            ON: 0.0665 + noise,
+        }
+
+    assert (
+        overhead_parts.lines([one(0.0), one(0.01)])[0]
+        == "CPU time a job of service, providers and Prometheus, 2 rounds"
+    )
+    cells = [re.split(r"  +", line.strip()) for line in overhead_parts.lines([one(0.0), one(0.01)])[3:]]
+    assert [row[:3] for row in cells] == [
+        ["spans", "3000", "3000 to 3000"],
+        ["metrics", "2000", "2000 to 2000"],
+        ["scrape", "500", "500 to 500"],
+        ["instrumentation", "1000", "1000 to 1000"],
+        ["total", "6500", "6500 to 6500"],
+        ["propagation", "200", "200 to 200"],
+    ]
+    dearer = {**one(0.0), ON: 0.0675}
+    limits = [re.split(r"  +", line.strip())[1:3] for line in overhead_parts.lines([one(0.0), dearer])[3:]]
+    assert limits[2] == ["1000", "-5353 to 7353"]  # t of 1 degree of freedom: 12.706 * 500
+    assert re.split(r"  +", overhead_parts.lines([dearer])[5].strip())[:2] == ["scrape", "1500"]
+
+
+def test_each_variant_leaves_out_what_its_name_says() -> None:
+    telemetry = {one.name: dict(one.variables) for one in overhead_parts.VARIANTS}
+    off = {"OTEL_SDK_DISABLED": "true", "OTEL_METRICS_EXPORTER": "none", "OTEL_TRACES_EXPORTER": "none"}
+    assert telemetry == {
+        "on": {},
+        "not scraped": {},
+        "spans only": {"OTEL_METRICS_EXPORTER": "none"},
+        "metrics only": {"OTEL_TRACES_EXPORTER": "none"},
+        "off": off,
+        "off, nothing propagated": off | {"OTEL_PROPAGATORS": "none"},
+    }
+    assert [one.name for one in overhead_parts.VARIANTS if one.scraped] == ["on"]
 
 
 def test_the_load_is_a_closed_loop_with_a_seeded_plan() -> None:
@@ -76,16 +129,21 @@ def test_the_command_measures_both_and_leaves_no_process(
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     command = [sys.executable, str(ROOT / "scripts" / "bench_overhead.py"), "--pairs", "1", "--jobs", "16"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    command += ["--rounds", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-    assert [line.split("  ")[0] for line in done.stdout.splitlines()] == [
-        "telemetry on / off, 1 pairs, 16 jobs in flight",
-        "jobs/s",
-        "P95 response",
-    ]
-    assert all(0.2 < float(line.split()[-1]) < 5 for line in done.stdout.splitlines()[1:])
-    (line,) = done.stderr.splitlines()
-    assert line.startswith(("pair 1 of 1: on ", "pair 1 of 1: off "))
+    first, *ratios = done.stdout.splitlines()[:3]
+    assert first == "telemetry on / off, 1 pairs, 16 jobs in flight"
+    assert [line.split("  ")[0] for line in ratios] == ["jobs/s", "P95 response"]
+    assert all(0.2 < float(line.split()[-1]) < 5 for line in ratios)
+    empty, title, *table = done.stdout.splitlines()[3:]
+    assert (empty, title) == ("", "CPU time a job of service, providers and Prometheus, 1 rounds")
+    costs = {row[0]: float(row[1]) for line in table[2:] if (row := re.split(r"  +", line))}
+    assert list(costs) == [part.name for part in overhead_parts.PARTS]
+    assert costs["total"] == pytest.approx(sum(list(costs.values())[:4]), abs=5)
+    pair, one = done.stderr.splitlines()
+    assert pair.startswith(("pair 1 of 1: on ", "pair 1 of 1: off "))
+    assert one.startswith("round 1 of 1: on ")
     assert list(tmp_path.iterdir()) == []
     monkeypatch.delenv("TMPDIR")
     assert left_behind(tmp_path) == []
