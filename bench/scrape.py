@@ -31,7 +31,8 @@ from reelbench.bench.ratio import Ratio, ratio
 from reelbench.stack.endpoints import free_ports
 from reelbench.stack.processes import Child, Processes
 from reelbench.stack.prometheus import PrometheusBinary, command, configuration
-from reelbench.telemetry.exposition import ScrapeReader, SilentHandler, application
+from reelbench.telemetry.exposition import ScrapeReader
+from reelbench.telemetry.scrape_server import SilentHandler, application
 
 BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 """Upper bounds of the buckets: with infinity, count and sum a series has 17 lines."""

@@ -38,6 +38,7 @@ from reelbench.stack.processes import Child, Forwarding
 from reelbench.stack.readiness import TelemetryEnd
 from reelbench.stack.server_metrics import NO_METRICS, ServerMetrics, await_samples
 from reelbench.suite.busy import look, warning
+from reelbench.telemetry.set_up import ALL, SERIES
 
 if TYPE_CHECKING:
     from reelbench.reporting.export import Exported
@@ -224,7 +225,8 @@ def _stack_for(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Sta
         prometheus=find_prometheus(report=load.say),
         target=load.target,
         server=load.server,
-        environment=environment,
+        # An indicator of the user may ask with an instant selector, which finds no series that was left out.
+        environment=environment if load.slis is None else {**environment, SERIES: ALL},
     )
 
 

@@ -11,10 +11,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from threading import Lock, Thread
+from threading import Lock
 from typing import Any, NamedTuple, cast
-from wsgiref.simple_server import WSGIRequestHandler, make_server
-from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.exporter.prometheus._mapping import sanitize_attribute
@@ -31,10 +29,10 @@ from opentelemetry.sdk.metrics.export import (
 )
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric as Family
-from prometheus_client.exposition import ThreadingWSGIServer, choose_encoder, make_wsgi_app
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
-from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
+
+from reelbench.telemetry.ended_series import EndedSeries, of_case
 
 _logger = logging.getLogger(__name__)
 _END = "# EOF\n"
@@ -67,6 +65,11 @@ class _Series:
     prefixes: tuple[str, ...]
     value: tuple[float, ...] | None = None
     text: str = ""
+    of_case: bool = False
+    since: float = 0.0
+    """Time of the first page with this value."""
+    served: int = 0
+    """Pages with this value."""
 
 
 @dataclass(slots=True)
@@ -81,14 +84,19 @@ class _MetricText:
 
 
 class ScrapeReader(PrometheusMetricReader):
-    """A reader whose `scrape` returns the bytes that the official exporter and prometheus-client would return."""
+    """A reader whose `scrape` returns the bytes that the official exporter and prometheus-client would return.
 
-    def __init__(self) -> None:
+    Args:
+        ended: Which series of ended cases are left out; None: no series.
+    """
+
+    def __init__(self, ended: EndedSeries | None = None) -> None:
         super().__init__(registry=CollectorRegistry())
         self._collector._callback = None  # noqa: SLF001 - the translator alone is wanted: data is handed to it
         self._latest: MetricsData | None = None
         self._texts: dict[tuple[str, ...], _MetricText] = {}
         self._target_info: tuple[str, str] | None = None
+        self._ended = ended
         self._warned: set[str] = set()
         self._lock = Lock()
 
@@ -127,6 +135,8 @@ class ScrapeReader(PrometheusMetricReader):
         if self._target_info is None:
             info = _Families(self._translated(MetricsData([_without_metrics(data.resource_metrics[0])])))
             self._target_info = generate_latest(info).decode(), _openmetrics(info)
+        if self._ended is not None:
+            self._ended.scrape()
         parts = [self._target_info[openmetrics]]
         for key, resource, scope, metric in found:
             parts.extend(self._metric(key, resource, scope, metric, openmetrics))
@@ -159,7 +169,12 @@ class ScrapeReader(PrometheusMetricReader):
             if value != series.value or value == _ZERO:
                 values = _values(point, len(series.prefixes))
                 series.text = "".join([f"{a} {b}\n" for a, b in zip(series.prefixes, values, strict=True)])
+                if value != series.value and self._ended is not None:
+                    series.since, series.served = self._ended.now, 0
                 series.value = value
+            elif series.of_case and self._ended is not None and self._ended.over(series.since, series.served):
+                continue
+            series.served += 1
             yield series.text
 
     def _add(
@@ -172,7 +187,8 @@ class ScrapeReader(PrometheusMetricReader):
         size = len(lines) // len(points)
         for number, point in enumerate(points):
             prefixes = tuple(line.rpartition(" ")[0] for line in lines[number * size : (number + 1) * size])
-            text.series[id(point.attributes)] = _Series(point.attributes, prefixes)
+            case = of_case(metric.data, point.attributes)
+            text.series[id(point.attributes)] = _Series(point.attributes, prefixes, of_case=case)
             if prefixes[0] in text.seen:
                 self._warn(
                     f"The metric {metric.name} has label values that differ only in their type, such as 1 and '1': "
@@ -201,52 +217,6 @@ class ScrapeReader(PrometheusMetricReader):
     def _translated(self, data: MetricsData) -> Sequence[Family]:
         self._collector.add_metrics_data(data)
         return tuple(map(_encodable, self._collector.collect()))
-
-
-def serve(reader: ScrapeReader, host: str, port: int) -> None:
-    """Serve `reader` at ``http://host:port/metrics`` from a thread of its own.
-
-    The answer is never compressed: that would cost as much CPU as the text.
-
-    Raises:
-        OSError: the port is taken.
-    """
-    server = make_server(host, port, application(reader), ThreadingWSGIServer, handler_class=SilentHandler)
-    Thread(target=server.serve_forever, name="metrics", daemon=True).start()
-
-
-def application(reader: ScrapeReader) -> WSGIApplication:
-    """Return prometheus-client's WSGI application over `reader`: the two usual text formats are rendered here."""
-    official = make_wsgi_app(_Live(reader), disable_compression=True)
-
-    def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        encoder, content_type = choose_encoder(environ.get("HTTP_ACCEPT", ""))
-        plain = environ["REQUEST_METHOD"] == "GET" and not environ.get("QUERY_STRING")
-        escaping = getattr(encoder, "keywords", {}).get("escaping", "underscores")
-        if not plain or environ["PATH_INFO"] == "/favicon.ico" or escaping not in {"underscores", "allow-utf-8"}:
-            return cast("Iterable[bytes]", official(environ, start))
-        body = reader.scrape(openmetrics=content_type.startswith("application/openmetrics-text"))
-        start("200 OK", [("Content-Type", content_type)])
-        return [body]
-
-    return answer
-
-
-class _Live(Collector):
-    """A reader as a collector of prometheus-client, for formats that are seldom asked for."""
-
-    def __init__(self, reader: ScrapeReader) -> None:
-        self._reader = reader
-
-    def collect(self) -> Iterable[Family]:
-        return self._reader.families()
-
-
-class SilentHandler(WSGIRequestHandler):
-    """A handler that logs no request: a scrape a second would bury the messages."""
-
-    def log_message(self, *_: object) -> None:
-        """Log nothing."""
 
 
 def _key(scope: ScopeMetrics, metric: Metric) -> tuple[str, ...]:

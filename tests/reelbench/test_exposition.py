@@ -22,7 +22,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from reelbench.telemetry.exposition import ScrapeReader, serve
+from reelbench.telemetry.exposition import ScrapeReader
+from reelbench.telemetry.scrape_server import serve
 
 
 class Both:
