@@ -8,7 +8,7 @@ PROFILE ?= quick
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help suite bench-overhead bench-loadgen bench-export bench-scrape bench-watching bench-spans test test-fast test-extended test-clients stack-tools test-stack check coverage lint format generate lock clean
+.PHONY: help suite bench-overhead bench-loadgen bench-export bench-scrape bench-watching bench-spans test test-costs test-fast test-extended test-clients stack-tools test-stack check coverage lint format generate lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ MEASURED := $(wildcard tests/test_*.py) tests/scripts# conftest.py rejects such 
 test: $(VENV)/.dev ## install, run the tests: most of them on all cores, then the tests of the measured suite on their own
 	@$(BIN)/python -m pytest -m "not alone and not extended" --ignore tests/stack/full/test_native.py -n auto --dist worksteal
 	@$(BIN)/python -m pytest -m "alone and not extended" $(MEASURED)
+
+test-costs: $(VENV)/.dev ## the tests of `make test` that share the cores, with CPU seconds by file, test and fixture
+	@$(BIN)/python -m pytest -p tests.costs -q -m "not alone and not extended" --ignore tests/stack/full/test_native.py -n auto --dist worksteal
 
 test-extended: $(VENV)/.dev ## the long tests: the commands of README and docs/, kills and freezes, repetitions, ablation, baselines, benches
 	@$(BIN)/python -m pytest -m "extended and not clients"
