@@ -40,7 +40,7 @@ from reelbench.reporting.evidence.traces import TraceEvidence, TraceSource
 from reelbench.reporting.publish import Format, publish
 from reelbench.reporting.results.outcome import DimensionResult, RunResult
 from reelbench.reporting.sections.build import build_report
-from reelbench.reporting.sections.verdict import verdict_cells
+from reelbench.reporting.sections.verdict import certainties, verdict_cells
 
 REPORTS_DIR = "reports"
 SETTLE = 30.0
@@ -240,10 +240,20 @@ def _summary(judged: DimensionResult, paths: list[Path]) -> list[str]:
     """Return the verdicts as a plain table, the problems, and the path of the report."""
     analysis = judged.analysis
     rows = [
-        (f"  {v.status}", *verdict_cells(v)[:4], f"n = {text.NONE if v.n is None else v.n}", v.reason)
+        (
+            f"  {v.status}",
+            *verdict_cells(v)[:4],
+            f"n = {text.NONE if v.n is None else v.n}",
+            v.certainty or "",
+            v.reason,
+        )
         for v in analysis.verdicts
     ]
     lines = tabulate(rows, tablefmt="plain", disable_numparse=True).splitlines() if rows else []
     lines += [f"  {problem}" for problem in analysis.problems]
     reports = [str(path) for path in paths if path.name == f"{judged.report.name}.md"]
-    return [*(line.rstrip() for line in lines), f"{judged.dimension}: {analysis.status}", *reports]
+    return [
+        *(line.rstrip() for line in lines),
+        f"{judged.dimension}: {analysis.status} ({certainties(analysis.verdicts)})",
+        *reports,
+    ]

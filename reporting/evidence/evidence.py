@@ -123,7 +123,7 @@ class Evidence:
         return self.requests.count(scenario, case)
 
     def durations(self, scenario: str, operation: str) -> list[float]:
-        """Return the durations of the measured requests of an operation, in seconds."""
+        """Return the durations of the measured requests of an operation that succeeded, in seconds."""
         return self.requests.durations(scenario, operation)
 
     def faults(self, *scenarios: str) -> list[FaultRecord]:

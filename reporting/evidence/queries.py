@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from reelbench.loadgen.record.run import CaseRecord, RunRecord, ScenarioRecord
 from reelbench.reporting.catalogue.sli import Catalogue, Sli
-from reelbench.reporting.evidence.buckets import bound_of
+from reelbench.reporting.evidence.buckets import bound_of, limits_of
 from reelbench.reporting.evidence.evidence import began
 from reelbench.reporting.evidence.measurements import Measurement, Measurements
 from reelbench.reporting.evidence.prometheus import NoData, Prometheus, Value, Vector, single
@@ -166,9 +166,10 @@ def _measurement(
     place = (question.scenario, question.case, member)
     value = values[(sli.id, *place)]
     size = values.get((sli.n, *place)) if sli.n else None
-    bound = None
+    bound, interval = None, None
     if answers is not None and question.buckets and sli.quantile is not None:
-        bound = bound_of(_of_member(question, member, answers[question.buckets]), sli.quantile)
+        buckets = _of_member(question, member, answers[question.buckets])
+        bound, interval = bound_of(buckets, sli.quantile), limits_of(buckets, sli.quantile)
     return Measurement(
         sli=sli.id,
         scenario=question.scenario,
@@ -180,4 +181,5 @@ def _measurement(
         no_data=value.reason if isinstance(value, NoData) else None,
         bound=bound,
         n=round(size.value) if isinstance(size, Value) else None,
+        interval=interval,
     )

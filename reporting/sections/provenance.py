@@ -194,8 +194,9 @@ def method(evidence: Evidence, *more: str) -> Section:
             "**Exact** values come from the client's records. Percentiles are observed values (inverse of the "
             "empirical distribution function); their 95 % confidence intervals are order statistics and need n ≥ 72 "
             "for an upper limit of P95, n ≥ 368 of P99. Intervals of averages are Student's t, which covers more than "
-            "a BCa bootstrap in small samples; intervals of proportions are Wilson's. Intervals treat jobs as "
-            "independent; jobs in flight together are not quite, so repeated runs may vary more."
+            "a BCa bootstrap in small samples; intervals of proportions are exact (Clopper and Pearson), of throughput "
+            "batch means (ten batches). Intervals treat jobs as independent; jobs in flight together are not quite, so "
+            "repeated runs may vary more."
         ),
         (
             f"**Validity:** a run is INVALID when the load generator used more than {MAX_GENERATOR_CPU:g} of a core in "
