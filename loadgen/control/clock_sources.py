@@ -14,23 +14,24 @@ from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.control.admin_client import AdminClient, AdminError
 from reelbench.loadgen.http.aiohttp import open_session
 from reelbench.loadgen.http.credentials import NO_CREDENTIALS
-from reelbench.loadgen.record.conditions import ClockRecord
+from reelbench.loadgen.record.conditions import DATE_CLOCK, ClockRecord
 
 TRIES: Final = 3
 """Readings of which the one with the shortest round trip counts."""
 DATE_SECONDS: Final = 2.0
 """The header Date has whole seconds, and servers such as uvicorn renew it once a second."""
 PROMETHEUS_VARIABLES: Final = {
-    "prometheus": "REELBENCH_CLOCK_PROMETHEUS",
-    "their prometheus": "REELBENCH_CLOCK_THEIR_PROMETHEUS",
+    "prometheus": "REELBENCH_SECRET_PROMETHEUS",
+    "their prometheus": "REELBENCH_SECRET_THEIR_PROMETHEUS",
 }
-"""Source to the variable with the base URL of its Prometheus, which may hold a password."""
+"""Source to the variable with the base URL of its Prometheus, which may hold a password: the name keeps the variable
+from the programs that inject faults."""
 _TIMEOUT = aiohttp.ClientTimeout(total=2.0)
 
 Read = Callable[[], Awaitable[tuple[float, float] | None]]
 """Returns the least and the greatest Unix time of a source at the reading; None: it does not say."""
 
-SERVICE, PROVIDERS, TARGET, MACHINE = "service", "providers", "target (Date)", "this machine"
+SERVICE, PROVIDERS, TARGET, MACHINE = "service", "providers", DATE_CLOCK, "this machine"
 """Names of sources; the Prometheus servers are named by `PROMETHEUS_VARIABLES`."""
 
 

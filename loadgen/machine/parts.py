@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from reelbench.loadgen.machine.processes import PROC, Process, descendants, listeners
+from reelbench.loadgen.machine.processes import PROC, Process, descendants
+from reelbench.loadgen.machine.sockets import connected_ports, listeners
 
 OWN_PROCESS = "REELBENCH_OWN_PROCESS"
 """Variable with the number of the process whose descendants all belong to the run."""
@@ -53,6 +54,8 @@ class Parts:
     proc: Path = PROC
     _serving: dict[int, set[int]] = field(default_factory=dict)
     """Processes that listen on each port."""
+    _looked: set[int] = field(default_factory=set)
+    """Ports whose processes were found as those that work for the target."""
     _known: dict[int, int] = field(default_factory=dict)
     """Start of each process that was once part of the run, which it stays when its parent has ended."""
 
@@ -86,9 +89,22 @@ class Parts:
             self._serving = listeners(self.ports, self.proc)
             serving = {pid for pids in self._serving.values() for pid in pids}
         kept = {pid for pid, born in self._known.items() if pid in processes and processes[pid].born == born}
-        found = descendants(self.roots | serving | kept, processes)
+        ours = descendants(self.roots, processes)
+        found = ours | descendants(serving | kept, processes)
+        if beyond := self._beyond(found - ours):
+            found |= descendants(beyond, processes)
         self._known = {pid: processes[pid].born for pid in found}
         return found
+
+    def _beyond(self, server: set[int]) -> set[int]:
+        """Return the processes of this machine that work for a server: it has connections to their ports.
+
+        Args:
+            server: processes of a target that the suite did not start, and of what works for it.
+        """
+        new = connected_ports(server, self.proc) - self._looked if server else set()
+        self._looked |= new
+        return {pid for pids in listeners(new, self.proc).values() for pid in pids} if new else set()
 
     @property
     def hidden(self) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from pathlib import Path
 PROC = Path("/proc")
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
 _FIELDS = 20
-_LISTENING = "0A"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,39 +130,6 @@ def descendants(roots: Iterable[int], processes: Mapping[int, Process]) -> set[i
             found.add(pid)
             waiting += children.get(pid, [])
     return found
-
-
-def listeners(ports: Collection[int], proc: Path = PROC) -> dict[int, set[int]]:
-    """Return the processes that listen on each of some TCP ports, as far as this user may see them."""
-    sockets = {}
-    for name in ("net/tcp", "net/tcp6"):
-        for line in _lines(proc / name)[1:]:
-            words = line.split()
-            port = int(words[1].rpartition(":")[2], 16)
-            if words[3] == _LISTENING and port in ports:
-                sockets[f"socket:[{words[9]}]"] = port
-    found: dict[int, set[int]] = {port: set() for port in ports}
-    if not sockets:
-        return found
-    for folder in proc.glob("[0-9]*"):
-        for port in _held(folder / "fd", sockets):
-            found[port].add(int(folder.name))
-    return found
-
-
-def _held(folder: Path, sockets: dict[str, int]) -> set[int]:
-    """Return the ports whose sockets a process has open; empty where this user may not look."""
-    ports: set[int] = set()
-    try:
-        names = os.listdir(folder)  # noqa: PTH208 - of many processes: names alone are needed
-    except OSError:  # another user's process, or one that has just ended
-        return ports
-    for name in names:
-        with contextlib.suppress(OSError):  # closed meanwhile
-            port = sockets.get(os.readlink(folder / name))  # noqa: PTH115 - text, of many links
-            if port is not None:
-                ports.add(port)
-    return ports
 
 
 def _lines(path: Path) -> list[str]:

@@ -83,6 +83,10 @@ class MachineRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """CPU seconds that this observation took itself."""
 
 
+DATE_CLOCK = "target (Date)"
+"""Source of the header Date, which is at times old, but never ahead of its server's clock."""
+
+
 class ClockRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One reading of a clock, compared with the clock of the load generator, on which all times of the records are."""
 
@@ -122,7 +126,8 @@ class ConditionsRecord(msgspec.Struct, frozen=True, kw_only=True):
         found = self.readings(source)
         if not found:
             return 0.0
-        middle = statistics.median_low([one.offset for one in found])
+        offsets = [one.offset for one in found]
+        middle = max(offsets) if source == DATE_CLOCK else statistics.median_low(offsets)
         return middle if abs(middle) > max(LEAST_OFFSET, *(one.error for one in found)) else 0.0
 
 

@@ -7,13 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from reelbench.loadgen.record.conditions import ClockRecord, ConditionsRecord
+from reelbench.loadgen.record.conditions import DATE_CLOCK, ClockRecord, ConditionsRecord
 from reelbench.reporting.evidence.evidence import Evidence, once
 
 MOST_MOVED = 0.5
 """Seconds, half of the shortest scrape interval. A clock that moved more within a scenario cannot be corrected."""
-DATE_ONLY = "target (Date)"
-"""Source whose readings judge nothing: its resolution of seconds is too coarse, and no indicator rests on it."""
 _OF_THE_MACHINE = "this machine"
 
 
@@ -48,7 +46,10 @@ class SpanOffset:
 
 @once
 def movements(evidence: Evidence, dimension: str) -> tuple[Movement, ...]:
-    """Return the clocks that moved in the scenarios of a dimension, the largest movement of each."""
+    """Return the clocks that moved in the scenarios of a dimension, the largest movement of each.
+
+    The header Date is left out: its resolution of seconds is too coarse, and no indicator rests on it.
+    """
     conditions = evidence.conditions
     if conditions is None:
         return ()
@@ -56,7 +57,7 @@ def movements(evidence: Evidence, dimension: str) -> tuple[Movement, ...]:
         movement
         for scenario in evidence.scenarios(dimension)
         for source in sources(conditions)
-        if source != DATE_ONLY and (movement := _movement(conditions, scenario.name, source)) is not None
+        if source != DATE_CLOCK and (movement := _movement(conditions, scenario.name, source)) is not None
     )
 
 

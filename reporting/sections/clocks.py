@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from reelbench.loadgen.record.conditions import LEAST_OFFSET, ConditionsRecord
+from reelbench.loadgen.record.conditions import DATE_CLOCK, LEAST_OFFSET, ConditionsRecord
 from reelbench.reporting.analysis.clocks import (
-    DATE_ONLY,
     MOST_MOVED,
     extremes,
     movements,
@@ -21,7 +20,7 @@ _CORRECTED = {
     "their prometheus": "times of samples and queries",
     "service": "times of breakers and of calls, end of the search in the list of jobs",
     "providers": "times of calls",
-    DATE_ONLY: "end of the search in the list of jobs, where the service does not say its time",
+    DATE_CLOCK: "end of the search in the list of jobs, where the service does not say its time",
 }
 _COLUMNS = ("Clock", "Ahead, least [s]", "Ahead, most [s]", "± [s]", "Readings", "Corrected")
 
@@ -55,7 +54,7 @@ def section(evidence: Evidence, dimension: str) -> Section:
         "never stepped. Each other clock was compared with it before and after each scenario; `this machine` is its "
         f"wall clock, which shows steps. An offset above {LEAST_OFFSET:g} s and above its error is subtracted. The "
         f"objectives of a scenario in which a clock moved by more than {MOST_MOVED:g} s are INCONCLUSIVE. The header "
-        "Date has whole seconds and may be a second old."
+        "Date has whole seconds, and a busy server renews it late: an offset below zero can be its age."
     )
     return Section("Clocks", (Paragraph(lead), Table(_COLUMNS, tuple(rows), numeric=_COLUMNS[1:5], caption=caption)))
 

@@ -54,9 +54,9 @@ def _caption(seen: list[MachineRecord]) -> str:
     cpus = text.listed(sorted({f"{one.cpus}" for one in seen}))
     return (
         f"Shares of the CPU time of {cpus} CPUs, on which processes of the run may run. Others: all processes but the "
-        "suite with its children and the processes that listen on the target's port. Peak: highest share of others in "
-        "one second. Pressure: share of time in which some process waited (PSI). Throttled: share of the periods of a "
-        f"CPU quota. These samples took {cost * 100:.1g} % of one CPU."
+        "suite with its children, the processes that listen on the target's port, and what works for these. Peak: "
+        "highest share of others in one second. Pressure: share of time in which some process waited (PSI). Throttled: "
+        f"share of the periods of a CPU quota. These samples took {cost * 100:.1g} % of one CPU."
     )
 
 

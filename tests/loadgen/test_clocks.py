@@ -122,7 +122,7 @@ async def test_times_of_calls_and_breakers_are_on_the_clock_of_the_generator() -
 
 async def test_the_clock_of_prometheus_is_asked() -> None:
     async with prometheus(ahead=-6.0) as url:
-        (source,) = prometheus_clocks({"REELBENCH_CLOCK_PROMETHEUS": url})
+        (source,) = prometheus_clocks({"REELBENCH_SECRET_PROMETHEUS": url})
         found = await compared(source, shifted(0.0), "single_job", "before")
     assert found is not None
     assert (found.source, found.scenario, found.when) == ("prometheus", "single_job", "before")
@@ -149,6 +149,14 @@ async def test_a_step_of_the_wall_clock_shows_against_the_clock_of_the_run() -> 
     source = of_machine(lambda: next(wall))
     found = [await compared(source, clock, "s", when) for when in ("before", "after")]
     assert [(one.offset, one.error) for one in found if one] == [(0.0, 0.0), (3.0, 0.0)]
+
+
+def test_an_old_date_is_no_clock_that_is_behind() -> None:
+    clocks = tuple(
+        ClockRecord(source=TARGET, scenario="s", when="before", at=0.0, offset=offset, error=1.0)
+        for offset in (-2.3, -3.1, 0.2)
+    )
+    assert ConditionsRecord(clocks=clocks).ahead(TARGET) == 0.0
 
 
 @pytest.mark.parametrize(

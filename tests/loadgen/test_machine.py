@@ -22,10 +22,10 @@ from reelbench.loadgen.machine.processes import (
     CpuTimes,
     Process,
     descendants,
-    listeners,
     read_cpu_times,
     read_processes,
 )
+from reelbench.loadgen.machine.sockets import connected_ports, listeners
 from reelbench.loadgen.machine.usage import Sample, Usage, used
 from reelbench.loadgen.record.conditions import (
     MachineRecord,
@@ -192,6 +192,50 @@ def test_the_server_that_listens_on_the_targets_port_is_part_of_the_run() -> Non
         parts.roots = frozenset()
         assert os.getpid() in parts.find(read_processes())
         assert parts.hidden is None
+
+
+def write_sockets(proc: Path, *lines: tuple[str, str, str, int]) -> None:
+    (proc / "net").mkdir(exist_ok=True)
+    rows = [
+        f"{n}: {local} {remote} {state} 0 0 0 0 0 {inode} 1" for n, (local, remote, state, inode) in enumerate(lines)
+    ]
+    (proc / "net" / "tcp").write_text("\n".join(["head", *rows]))
+
+
+def open_sockets(proc: Path, pid: int, *inodes: int) -> None:
+    folder = proc / str(pid) / "fd"
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, inode in enumerate(inodes):
+        (folder / str(number)).symlink_to(f"socket:[{inode}]")
+
+
+def test_what_works_for_a_local_target_is_part_of_the_run(tmp_path: Path) -> None:
+    # 10 is a gateway on port 8000 (1F40), with a model on port 9000 (2328), which asks a store on port 6379 (18EB).
+    for pid in (10, 20, 21, 30, 40):
+        write_process(tmp_path, pid, 20 if pid == 21 else 1, name="x", ticks=(0, 0, 0, 0), born=1)
+    here, there = "0100007F", "0200000A"
+    write_sockets(
+        tmp_path,
+        (f"{here}:1F40", "00000000:0000", "0A", 1),
+        (f"{here}:2328", "00000000:0000", "0A", 2),
+        (f"{here}:18EB", "00000000:0000", "0A", 3),
+        (f"{here}:0016", "00000000:0000", "0A", 4),
+        (f"{here}:C000", f"{here}:2328", "01", 5),  # the gateway's connection to the model
+        (f"{here}:2328", f"{here}:C000", "01", 6),
+        (f"{here}:C001", f"{here}:18EB", "01", 7),  # the model's connection to the store
+        (f"{here}:C002", f"{there}:0016", "01", 8),  # to another machine
+        (f"{here}:1F40", f"{here}:C003", "01", 9),  # a client of the gateway
+    )
+    open_sockets(tmp_path, 10, 1, 5, 8, 9)
+    open_sockets(tmp_path, 20, 2)
+    open_sockets(tmp_path, 21, 6, 7)
+    open_sockets(tmp_path, 30, 3)
+    open_sockets(tmp_path, 40, 4)
+    assert connected_ports({10}, tmp_path) == {9000}
+    parts = Parts(roots=frozenset(), target_port=8000, ports=frozenset({8000}), proc=tmp_path)
+    assert parts.find(read_processes(tmp_path)) == {10, 20, 21}
+    assert parts.find(read_processes(tmp_path)) == {10, 20, 21, 30}
+    assert parts.hidden is None
 
 
 def test_a_target_whose_process_cannot_be_seen_leaves_others_unknown() -> None:
