@@ -14,26 +14,34 @@ METRICS_FILE = Path(__file__).with_name("metrics.yaml")
 
 
 class Tally:
-    """A counter for events of every provider call, kept in a dictionary that the SDK reads when it collects.
+    """A counter for events of every provider call, kept in a dictionary of which the changes go to the SDK.
 
     An addition to a counter of the SDK takes about 8 us, half a millisecond for the calls of one job; an addition here
-    updates a dictionary. A tally has no exemplars. Add from one thread only.
+    updates a dictionary. What changed is written before each collection: to observe every total would take the SDK
+    longer, since most totals belong to ended cases. A tally has no exemplars. Add from one thread only.
     """
 
     def __init__(self, instruments: Instruments, name: str, *keys: str) -> None:
         self._keys = keys
         self._totals: dict[tuple[tuple[str, ...], Correlation], float] = {}
-        instruments.observe(name, self._observe)
+        self._written: dict[tuple[tuple[str, ...], Correlation], float] = {}
+        self._counter = instruments.counter(name)
+        instruments.before_collection(self._write)
 
     def add(self, amount: float, values: tuple[str, ...], correlation: Correlation) -> None:
         """Add `amount`; `values` are those of the keys, in their order."""
         place = values, correlation
         self._totals[place] = self._totals.get(place, 0) + amount
 
-    def _observe(self) -> Iterable[Observation]:
+    def _write(self) -> None:
         # Copied in one step, because the event loop may add a place meanwhile.
-        for (values, correlation), total in list(self._totals.items()):
-            yield Observation(total, {**dict(zip(self._keys, values, strict=True)), **correlation.attributes()})
+        for place, total in list(self._totals.items()):
+            written = self._written.get(place)
+            if written != total:
+                self._written[place] = total
+                values, correlation = place
+                attributes = dict(zip(self._keys, values, strict=True)) | correlation.attributes()
+                self._counter.add(total - (written or 0), attributes)
 
 
 class Metrics:
