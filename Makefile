@@ -26,13 +26,15 @@ bench-export: $(VENV)/.runtime ## the reports of large runs: seconds and memory 
 	@$(BIN)/python scripts/bench_export.py
 
 MEASURED := $(wildcard tests/test_*.py) tests/scripts# conftest.py rejects such tests elsewhere
+SHARED := -m "not alone and not extended" -n auto --dist worksteal \
+  --ignore tests/stack/full/test_native.py --ignore tests/stack/full/test_boards.py# make test-stack runs these: each drives a suite on the native stack
 
 test: $(VENV)/.dev ## install, run the tests: most of them on all cores, then the tests of the measured suite on their own
-	@$(BIN)/python -m pytest -m "not alone and not extended" --ignore tests/stack/full/test_native.py -n auto --dist worksteal
+	@$(BIN)/python -m pytest $(SHARED)
 	@$(BIN)/python -m pytest -m "alone and not extended" $(MEASURED)
 
 test-costs: $(VENV)/.dev ## the tests of `make test` that share the cores, with CPU seconds by file, test and fixture
-	@$(BIN)/python -m pytest -p tests.costs -q -m "not alone and not extended" --ignore tests/stack/full/test_native.py -n auto --dist worksteal
+	@$(BIN)/python -m pytest -p tests.costs -q $(SHARED)
 
 test-extended: $(VENV)/.dev ## the long tests: the commands of README and docs/, kills and freezes, repetitions, ablation, baselines, benches
 	@$(BIN)/python -m pytest -m "extended and not clients"
