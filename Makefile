@@ -36,7 +36,7 @@ test: $(VENV)/.dev ## install, run the tests: most of them on all cores, then th
 test-costs: $(VENV)/.dev ## the tests of `make test` that share the cores, with CPU seconds by file, test and fixture
 	@$(BIN)/python -m pytest -p tests.costs -q $(SHARED)
 
-test-extended: $(VENV)/.dev ## the long tests: the commands of README and docs/, kills and freezes, repetitions, ablation, baselines, benches
+test-extended: $(VENV)/.dev ## the long tests: the whole measured suite, the commands of README and docs/, kills and freezes, repetitions, ablation, baselines, benches
 	@$(BIN)/python -m pytest -m "extended and not clients"
 
 test-clients: $(VENV)/.dev ## the official clients and the LiteLLM proxy for real: installs them into the cache (some minutes, 2 GB)
