@@ -41,6 +41,7 @@ LONG = frozenset(
 
 The others have closed and open loops, a burst, all faults, and toggles.
 """
+assert SCENARIOS.keys() > LONG, "a long scenario was renamed"
 _FIGURE = re.compile(r"\]\((figures/[^)]+)\)")
 
 
