@@ -10,6 +10,7 @@ from pathlib import Path
 PROC = Path("/proc")
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
 _FIELDS = 20
+_PLAIN = " ._+-:/@"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,8 @@ def _read_process(path: bytes) -> Process | None:
         pid=int(line[:opening]),
         parent=int(fields[1]),
         born=int(fields[19]),
-        name="".join(letter if letter.isprintable() else "?" for letter in name) or "?",
+        # A program chooses its name, and reports are marked-up text.
+        name="".join(letter if letter.isalnum() or letter in _PLAIN else "?" for letter in name) or "?",
         own=(int(fields[11]) + int(fields[12])) * _TICK,
         ended_children=(int(fields[13]) + int(fields[14])) * _TICK,
     )

@@ -103,7 +103,7 @@ def test_processes_are_read_with_names_of_any_form_and_without_command_lines(tmp
     (tmp_path / "12" / "cmdline").write_text("program --api-key secret")
     (tmp_path / "13").mkdir()
     found = read_processes(tmp_path)
-    assert found == {12: process(12, 1, 150 / TICK, 50 / TICK, name="a) b (c?", born=77)}
+    assert found == {12: process(12, 1, 150 / TICK, 50 / TICK, name="a? b ?c?", born=77)}
 
 
 def test_the_run_is_a_process_with_its_children_and_theirs() -> None:
