@@ -34,7 +34,6 @@ from reelbench.reporting.evidence.prometheus import Prometheus, QueryError, conn
 from reelbench.reporting.evidence.queries import collect, questions
 from reelbench.reporting.evidence.requests import Requests
 from reelbench.reporting.evidence.server_samples import in_theirs, lag_of, server_of
-from reelbench.reporting.evidence.tempo import connect as connect_tempo
 from reelbench.reporting.evidence.trace_sampling import wanted
 from reelbench.reporting.evidence.traces import TraceEvidence, TraceSource
 from reelbench.reporting.publish import Format, publish
@@ -215,6 +214,8 @@ def _traces(traces: TraceSource | None, run_dir: Path, evidence: Evidence, *, as
         return _gather(FileTraces(run_dir / TRACES_DIR), evidence)
     if not ask:
         return TraceEvidence(absent=f"they are in the Tempo at {stack.traces_url}, which was not queried")
+    from reelbench.reporting.evidence.tempo import connect as connect_tempo  # noqa: PLC0415 - loads the HTTP client
+
     tempo = connect_tempo(stack.traces_url, evidence.run)
     try:
         return _gather(tempo, evidence)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from reelbench.loadgen.record.run_files import write_atomically
 from reelbench.reporting.document.report import Report
-from reelbench.reporting.render import csv, junit, latex, markdown, setup
+from reelbench.reporting.render import markdown
 from reelbench.reporting.render.names import figures_of
 from reelbench.reporting.results.outcome import RunResult, results
 from reelbench.reporting.results.results import to_json
@@ -79,11 +79,17 @@ def _files(found: RunResult, formats: frozenset[Format], *, charts: bool) -> Ite
     if Format.JSON in formats:
         yield "results.json", to_json(data)
     if Format.JUNIT in formats:
+        from reelbench.reporting.render import junit  # noqa: PLC0415 - each format loads what it needs
+
         yield "junit.xml", junit.render(data)
     if Format.CSV in formats:
+        from reelbench.reporting.render import csv  # noqa: PLC0415 - loads the Markdown parser
+
         yield "csv/results.csv", csv.results_csv(data).encode()
         yield from ((f"csv/{name}.csv", text.encode()) for name, text in csv.tables_csv(reports).items())
     if Format.LATEX in formats:
+        from reelbench.reporting.render import latex, setup  # noqa: PLC0415 - loads the Markdown parser
+
         files = latex.render(data.run_id, reports, charts=charts) | {latex.SETUP: setup.paragraph(data)}
         yield from ((f"latex/{name}", text.encode()) for name, text in files.items())
         for form, drawn in (("pdf", _drawn(reports, "pdf") if svgs else {}), ("svg", svgs)):

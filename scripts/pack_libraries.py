@@ -123,6 +123,11 @@ def _fields(segment: Segment) -> tuple[int, ...]:
     )
 
 
+def main(folder: Path) -> None:
+    """Pack all libraries below a folder, and print their size before and after."""
+    before, after = pack_folder(folder)
+    print(f"shared libraries: {before / 1e6:.0f} MB before, {after / 1e6:.0f} MB after")  # noqa: T201 - the build shows it
+
+
 if __name__ == "__main__":
-    was, is_now = pack_folder(Path(sys.argv[1]))
-    print(f"shared libraries: {was / 1e6:.0f} MB before, {is_now / 1e6:.0f} MB after")  # noqa: T201 - the build shows it
+    main(Path(sys.argv[1]))

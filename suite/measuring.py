@@ -22,12 +22,11 @@ from reelbench.loadgen.record.run import RunRecord, RunState, read_run
 from reelbench.loadgen.record.run_files import RUN_FILE, SLIS_FILE, RecordError
 from reelbench.loadgen.record.stack import read_stack
 from reelbench.loadgen.target.access import API_KEY_ENV
-from reelbench.loadgen.target.target import TargetError
+from reelbench.loadgen.target.target_error import TargetError
 from reelbench.reporting.catalogue.prices import PricesError
 from reelbench.reporting.catalogue.sli_file import CatalogueError
 from reelbench.reporting.document.grafana_links import live_run
 from reelbench.reporting.evidence.prometheus import QueryError
-from reelbench.reporting.evidence.tempo import connect
 from reelbench.stack.binaries import find_prometheus
 from reelbench.stack.embedded import LOGS_DIR, EmbeddedStack, check_installed
 from reelbench.stack.environment import hand_over
@@ -255,6 +254,8 @@ def _await_traces(run_dir: Path, say: Callable[[str], None]) -> None:
     stack = read_stack(run_dir)
     if stack is None or stack.traces_url is None:
         return
+    from reelbench.reporting.evidence.tempo import connect  # noqa: PLC0415 - as the export
+
     tempo = connect(stack.traces_url, read_run(run_dir))
     try:
         expected = len(read_jobs(run_dir))

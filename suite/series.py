@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reelbench.exit_code import ExitCode
-from reelbench.loadgen.control.admin_client import AdminClient, AdminError
 from reelbench.loadgen.plan.scenario import Toggles
 from reelbench.loadgen.record.address import shown_url
 from reelbench.reporting.compare.folders import ABLATION_SUFFIX, REPEAT_SUFFIX
@@ -87,6 +86,8 @@ def configured(load: Load, variant: Variant) -> Iterator[Mapping[str, str]]:
 
 async def _toggle(url: str, toggles: Mapping[str, bool]) -> dict[str, bool]:
     """Set these toggles; return their values before."""
+    from reelbench.loadgen.control.admin_client import AdminClient, AdminError  # noqa: PLC0415 - only for an ablation
+
     async with AdminClient(url) as controls:
         try:
             before = await controls.toggles()

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from reelbench.loadgen.document import Document
 from reelbench.loadgen.plan.scenario import Case, Scenario, Step
-from reelbench.loadgen.target.target import Target, TargetError
+from reelbench.loadgen.target.target import Target
+from reelbench.loadgen.target.target_error import TargetError
 
 _SYNCHRONOUS: frozenset[Step] = frozenset({"retrieve", "list", "manifest", "assets", "delete"})
 """Steps that ask about a job; a server that answers once, with the file, has no jobs to ask about."""

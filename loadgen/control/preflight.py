@@ -9,7 +9,7 @@ from reelbench.loadgen.control.admin_client import AdminClient, AdminError
 from reelbench.loadgen.control.toxiproxy import CURE as TOXIPROXY_CURE
 from reelbench.loadgen.plan.fault_plan import Side, sides
 from reelbench.loadgen.plan.scenario import Scenario
-from reelbench.loadgen.target.target import TargetError
+from reelbench.loadgen.target.target_error import TargetError
 
 Need = Literal["providers", "service", "network", "switches"]
 """Requirement of a scenario: faults of a side, or the toggles of the service (YAML key ``switches``)."""

@@ -14,7 +14,7 @@ from reelbench.loadgen.plan.plan import plan_case
 from reelbench.loadgen.plan.scenario import Case, PerProfile, Scenario
 from reelbench.loadgen.plan.workload import DOCUMENT, Workload
 from reelbench.loadgen.record.jobs import JobRecord, Outcome, RequestRecord
-from reelbench.loadgen.target.target import TargetError
+from reelbench.loadgen.target.target_error import TargetError
 
 NAME = "calibration"
 MOST_ATTEMPTS = 3

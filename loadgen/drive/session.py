@@ -50,7 +50,8 @@ from reelbench.loadgen.record.environment import describe
 from reelbench.loadgen.record.journal import Journal, JournalError
 from reelbench.loadgen.record.run import BudgetRecord, ProxyRecord, RunRecord, RunState
 from reelbench.loadgen.record.run_files import SCHEMA_VERSION
-from reelbench.loadgen.target.target import Target, TargetError
+from reelbench.loadgen.target.target import Target
+from reelbench.loadgen.target.target_error import TargetError
 from reelbench.loadgen.videos.check import VideoCheck
 from reelbench.loadgen.videos.comparison import wish
 from reelbench.loadgen.videos.decoder_process import DecoderProcess

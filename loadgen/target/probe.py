@@ -17,7 +17,8 @@ from reelbench.loadgen.record.jobs import ServerTimes
 from reelbench.loadgen.target.answer import FileSink, Reply
 from reelbench.loadgen.target.api import Content, Video
 from reelbench.loadgen.target.server_times import joined
-from reelbench.loadgen.target.target import Target, TargetError
+from reelbench.loadgen.target.target import Target
+from reelbench.loadgen.target.target_error import TargetError
 from reelbench.loadgen.target.target_file import Create, TargetFile
 from reelbench.loadgen.target.wire import UNTRACED
 

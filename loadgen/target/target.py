@@ -30,6 +30,7 @@ from reelbench.loadgen.target.media import problem
 from reelbench.loadgen.target.offers import Found, Name
 from reelbench.loadgen.target.reading import Reader
 from reelbench.loadgen.target.states import Words
+from reelbench.loadgen.target.target_error import TargetError
 from reelbench.loadgen.target.target_file import Create, TargetFile
 from reelbench.loadgen.target.wire import UNTRACED, Call, Wire
 
@@ -49,10 +50,6 @@ _KEY: Final = re.compile(r"authenticat|api[ _-]?key|unauthori[sz]ed|no connected
 _MISSING: Final = frozenset({HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
 """Statuses that say for themselves that there is no such operation."""
 _MANIFEST: Final = msgspec.json.Decoder(Manifest)
-
-
-class TargetError(Exception):
-    """The target is not there or does not speak the API; the message is one sentence with the cure."""
 
 
 class Target:

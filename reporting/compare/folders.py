@@ -11,7 +11,6 @@ import msgspec
 
 from reelbench.loadgen.record.run_files import RecordError, VersionedFile, write_atomically
 from reelbench.reporting.document.report import Report
-from reelbench.reporting.render import markdown
 
 R = TypeVar("R", bound=msgspec.Struct)
 REPORTS_DIR = "reports"
@@ -79,5 +78,7 @@ def write(folder: Path, data_file: str, record: R, report: Report, *lines: str) 
     folder = folder / REPORTS_DIR
     write_atomically(folder / data_file, msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
     path = folder / f"{report.name}.md"
+    from reelbench.reporting.render import markdown  # noqa: PLC0415 - where runs are only named, no report is written
+
     write_atomically(path, markdown.render(report, charts=True).encode())
     return Written(record, path, (*lines, str(path)))

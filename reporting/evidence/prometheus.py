@@ -6,13 +6,14 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
-import requests
-from requests.adapters import HTTPAdapter
 
 from reelbench.loadgen.record.address import shown_url, with_password
+
+if TYPE_CHECKING:
+    import requests
 
 WORKERS = 4
 """Queries in flight: enough to hide the round trip, few enough for a Prometheus on a laptop."""
@@ -134,6 +135,8 @@ class Prometheus:
         return tuple(_earlier(line, self.ahead) for line in lines) if self.ahead else lines
 
     def _ask(self, query: str, instant: float, decoder: msgspec.json.Decoder[R], what: str) -> R:
+        import requests  # noqa: PLC0415 - a fifth of a second that a report from kept measurements does not need
+
         parameters = {"query": query, "time": f"{instant + self.ahead:.3f}", "timeout": f"{self._timeout:g}s"}
         try:
             # POST, since a query may be longer than a URL; one second more than Prometheus itself is given
@@ -177,6 +180,9 @@ def _earlier(line: Line, seconds: float) -> Line:
 
 def connect(url: str, *, ahead: float = 0.0) -> Prometheus:
     """Return a client for the Prometheus at this base URL, whose clock is some seconds ahead."""
+    import requests  # noqa: PLC0415 - only queries need it
+    from requests.adapters import HTTPAdapter  # noqa: PLC0415
+
     session = requests.Session()
     session.trust_env = False  # a proxy set in the environment must not catch the queries to this machine
     session.mount("http://", HTTPAdapter(pool_maxsize=WORKERS))

@@ -23,7 +23,8 @@ from reelbench.loadgen.plan.scenario_file import ScenarioError, load_folder
 from reelbench.loadgen.target.access import refusal
 from reelbench.loadgen.target.identify import Looks, best, look_at, signs
 from reelbench.loadgen.target.probe import Facts, Probe, Wish
-from reelbench.loadgen.target.target import TargetError, check_target
+from reelbench.loadgen.target.target import check_target
+from reelbench.loadgen.target.target_error import TargetError
 from reelbench.loadgen.target.target_file import TargetFile, load_preset
 from reelbench.loadgen.videos.decoder import Decoded
 from reelbench.loadgen.videos.decoder_process import DecoderError, DecoderProcess

@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 
 from reelbench.exit_code import ExitCode
-from reelbench.loadgen.options import is_base_url
 from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.record.run import read_run
 from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE, RUN_FILE, RecordError
@@ -19,15 +18,12 @@ from reelbench.loadgen.record.stack import read_stack
 from reelbench.reporting.catalogue.prices import PRICES_FILE, PricesError, load_prices
 from reelbench.reporting.catalogue.sli_file import CatalogueError
 from reelbench.reporting.compare.folders import is_repeated, repeated_runs
-from reelbench.reporting.compare.repetitions import write_repetitions
 from reelbench.reporting.compare.side import CompareError
 from reelbench.reporting.evidence.measurements import read as read_measurements
 from reelbench.reporting.evidence.prometheus import QueryError
 from reelbench.reporting.export import export
 from reelbench.reporting.publish import DEFAULT, PAGE, Format, FormatError, formats_of
-from reelbench.stack.binaries import find_prometheus
 from reelbench.stack.errors import StackError
-from reelbench.stack.reopen_tsdb import reopen_tsdb
 from reelbench.suite.commands.console import RUNS, fail, say
 
 PrometheusUrl = Annotated[str | None, typer.Option(help="Base URL of a Prometheus that holds the run.")]
@@ -80,7 +76,7 @@ def main(
         load_prices(prices)  # a mistake in it is found before a Prometheus is started
         folder = run or newest(RUNS)
         written = (
-            Written(ExitCode.PASS, tuple(write_repetitions(folder, repeated_runs(folder)).summary))
+            _repetitions(folder)
             if is_repeated(folder)
             else _export(folder, prometheus, kept=kept, charts=charts, formats=formats, prices=prices)
         )
@@ -104,6 +100,13 @@ def main(
     raise typer.Exit(written.exit_code)
 
 
+def _repetitions(folder: Path) -> Written:
+    """Write the report of repetitions again."""
+    from reelbench.reporting.compare.repetitions import write_repetitions  # noqa: PLC0415 - the report of a run is faster without
+
+    return Written(ExitCode.PASS, tuple(write_repetitions(folder, repeated_runs(folder)).summary))
+
+
 def newest(runs: Path) -> Path:
     """Return the run directory whose name, which begins with its time, is the last.
 
@@ -119,7 +122,11 @@ def newest(runs: Path) -> Path:
 def _source_errors(prometheus: str | None, *, kept: bool) -> list[str]:
     if kept and prometheus is not None:
         return ["--kept asks no Prometheus; leave out --kept or --prometheus"]
-    if prometheus is not None and not is_base_url(prometheus):
+    if prometheus is None:
+        return []
+    from reelbench.loadgen.options import is_base_url  # noqa: PLC0415 - loads the models of scenario and target files
+
+    if not is_base_url(prometheus):
         return [f"--prometheus: {shown_url(prometheus)!r} is not a base URL; write it like http://127.0.0.1:9090"]
     return []
 
@@ -166,6 +173,9 @@ def _metrics_of(folder: Path, prometheus: str | None, *, kept: bool) -> Iterator
     if stack is not None and stack.kind == "external" and stack.prometheus is not None:
         yield stack.prometheus.url
         return
+    from reelbench.stack.binaries import find_prometheus  # noqa: PLC0415 - loads the HTTP client
+    from reelbench.stack.reopen_tsdb import reopen_tsdb  # noqa: PLC0415
+
     with reopen_tsdb(folder, find_prometheus(report=say)) as url:
         yield url
 

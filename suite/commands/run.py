@@ -19,8 +19,6 @@ from reelbench.loadgen.option_line import Options, with_options
 from reelbench.loadgen.options import OptionsError, Settings, check_options, is_base_url
 from reelbench.loadgen.plan.quantity import QuantityError, must_measure
 from reelbench.loadgen.record.address import shown_url
-from reelbench.loadgen.target.identify import best, look_at, signs
-from reelbench.loadgen.target.target import check_target
 from reelbench.loadgen.target.target_file import TargetFile, load_preset
 from reelbench.reporting.analysis.objectives import canonical
 from reelbench.reporting.catalogue.sli_file import load
@@ -96,6 +94,8 @@ def main(
         if indicators is not None:
             load_user_slis(indicators)  # a mistake in it is found before anything is started
         if settings:
+            from reelbench.loadgen.target.target import check_target  # noqa: PLC0415 - the client, only for --target
+
             asyncio.run(
                 check_target(settings.target, settings.credentials, server=settings.server, model=settings.model)
             )
@@ -178,6 +178,8 @@ def _identified(options: Options, settings: Settings, run_dir: Path) -> tuple[Op
 
     Costs the server no job. The common manners need no preset: the client finds them out.
     """
+    from reelbench.loadgen.target.identify import best, look_at, signs  # noqa: PLC0415 - the client, only for --target
+
     looks = asyncio.run(look_at(settings.target, settings.credentials))
     name, reasons = best(signs(looks, settings.target))
     if name is None or name in NEED_NO_PRESET:

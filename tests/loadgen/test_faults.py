@@ -15,7 +15,7 @@ from reelbench.loadgen.control.preflight import preflight
 from reelbench.loadgen.plan.fault_plan import Side, plan_all_faults
 from reelbench.loadgen.plan.scenario import Scenario
 from reelbench.loadgen.record.run import AuditRecord
-from reelbench.loadgen.target.target import TargetError
+from reelbench.loadgen.target.target_error import TargetError
 from tests.loadgen.fake_controls import FakeControls
 from tests.loadgen.fake_target import FakeTarget, serving
 from tests.loadgen.harness import case, scenario

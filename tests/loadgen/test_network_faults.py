@@ -21,7 +21,7 @@ from reelbench.loadgen.control.preflight import default_choice, preflight
 from reelbench.loadgen.control.toxiproxy import Toxic, ToxiproxyError, find_program, listen_address, reachable
 from reelbench.loadgen.http.transport import Request, TransportError, open_transport
 from reelbench.loadgen.plan.fault_plan import PlannedFault, plan_all_faults
-from reelbench.loadgen.target.target import TargetError
+from reelbench.loadgen.target.target_error import TargetError
 from reelbench.stack.binaries import cache_folder
 from reelbench.stack.tools import toxiproxy_environment
 from tests.loadgen.fake_target import FakeTarget, serving

@@ -9,7 +9,7 @@ import pytest
 from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.http.credentials import Credentials
 from reelbench.loadgen.target.probe import Facts, Probe, Wish
-from reelbench.loadgen.target.target import TargetError
+from reelbench.loadgen.target.target_error import TargetError
 from reelbench.loadgen.target.target_file import load_preset
 from tests.fakes.generation import Load
 from tests.fakes.manners import manner

@@ -9,7 +9,7 @@ import pytest
 
 from reelbench.loadgen.target import answer as answers
 from reelbench.loadgen.target import target
-from reelbench.loadgen.target.target import TargetError
+from reelbench.loadgen.target.target_error import TargetError
 from tests.loadgen.fake_target import FakeTarget, serving
 from tests.loadgen.harness import bench
 

@@ -14,7 +14,7 @@ import pytest
 from reelbench.loadgen.drive.job_integrity import count_store
 from reelbench.loadgen.http.credentials import Credentials
 from reelbench.loadgen.record.jobs import Outcome
-from reelbench.loadgen.target.target import TargetError
+from reelbench.loadgen.target.target_error import TargetError
 from reelbench.loadgen.target.target_file import load_preset, presets
 from tests.fakes.generation import Load
 from tests.fakes.manners import SERVERS, SWITCHES, manner

@@ -30,7 +30,10 @@ with av.open(io.BytesIO(data.getvalue())) as file:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ELF libraries are those of Linux")
 def test_packed_libraries_encode_and_decode(tmp_path: Path) -> None:
-    package = Path(importlib.util.find_spec("av").origin).parent
+    spec = importlib.util.find_spec("av")
+    assert spec is not None
+    assert spec.origin is not None
+    package = Path(spec.origin).parent
     for folder in (package, package.with_name("av.libs")):
         shutil.copytree(folder, tmp_path / folder.name)
     before, after = pack_folder(tmp_path)
