@@ -251,10 +251,7 @@ def _summary(judged: DimensionResult, paths: list[Path]) -> list[str]:
         for v in analysis.verdicts
     ]
     lines = tabulate(rows, tablefmt="plain", disable_numparse=True).splitlines() if rows else []
+    lines += [f"  by their 95 % intervals: {certainties(analysis.verdicts)}"] if rows else []
     lines += [f"  {problem}" for problem in analysis.problems]
     reports = [str(path) for path in paths if path.name == f"{judged.report.name}.md"]
-    return [
-        *(line.rstrip() for line in lines),
-        f"{judged.dimension}: {analysis.status} ({certainties(analysis.verdicts)})",
-        *reports,
-    ]
+    return [*(line.rstrip() for line in lines), f"{judged.dimension}: {analysis.status}", *reports]

@@ -59,4 +59,4 @@ def unprovable(sli: Sli, found: Estimate, objective: Objective) -> str:
             return "no sample proves zero"
         if (objective.direction, objective.value, sli.kind) == ("at_least", 1, Kind.SHARE):
             return "no sample proves 100 %"
-    return found.open_end or ("" if found.method else "no interval")
+    return found.open_end or ("" if found.method or found.exact else "the value has no interval")

@@ -230,6 +230,7 @@ class Sli(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     direction: Direction | None = None
     key: bool = False
     by_design: str | None = None
+    follows: str | None = None
 
     @property
     def better(self) -> str | None:

@@ -218,6 +218,9 @@ def _contradictions(slis: list[Sli]) -> Iterator[str]:
     for sli in slis:
         if sli.role is not None and (first := roles.setdefault(sli.role, sli.id)) != sli.id:
             yield f"sli {sli.id}: role {sli.role} is that of {first}; give a role once"
+        first_of = known.get(sli.follows or "")
+        if sli.follows is not None and (first_of is None or first_of.follows is not None):
+            yield f"sli {sli.id}: follows names {sli.follows!r}, which is no indicator, or follows another one"
         source = known.get(sli.n or "")
         if source is None:
             continue

@@ -23,7 +23,7 @@ KEY = (
     Role.CPU_UTILISATION, Role.CACHE_HIT_RATE, Role.JOB_CALLS, Role.CONNECTIONS_OPENED,
 )  # fmt: skip
 """Indicators that are shown with any verdict; others are shown only when better or worse."""
-CLEAR = (Verdict.BETTER, Verdict.WORSE)
+CLEAR = (Verdict.BETTER, Verdict.WORSE, Verdict.DIFFERS)
 
 
 def write_ablation(
@@ -87,7 +87,8 @@ def _set_by_cases(side: Side, switch: str) -> tuple[tuple[str, str], ...]:
 
 
 def _count(verdict: Verdict, effect: Effect) -> str:
-    return text.count(effect.comparison.count(verdict))
+    causes = len(effect.comparison.causes(verdict))
+    return text.count(causes if verdict in CLEAR else effect.comparison.count(verdict))
 
 
 def _counts(effect: Effect) -> str:
@@ -105,11 +106,12 @@ def _impact(record: AblationRecord, *, over_runs: bool) -> Section:
         {
             "Optimization": lambda e: f"`{e.optimization}`",
             **{head: partial(_count, verdict) for head, verdict in counted.items()},
-            "Largest gain": lambda e: _largest(e, Verdict.BETTER),
-            "Largest loss": lambda e: _largest(e, Verdict.WORSE),
+            "Largest gain": lambda e: _largest(e, worse=False),
+            "Largest loss": lambda e: _largest(e, worse=True),
         },
         tuple(counted),
-        "Counts of comparisons of an indicator in a place. An optimization shows only in scenarios that use it.",
+        "Better, worse and different: causes, which count an indicator and those that follow it as one; else "
+        "comparisons of an indicator in a place. An optimization shows only in scenarios that use it.",
     )
     items = list(dict.fromkeys(f"{problem}." for effect in record.effects for problem in effect.problems))
     items += list(dict.fromkeys(f"{remark}." for effect in record.effects for remark in effect.comparison.remarks))
@@ -145,11 +147,11 @@ def _sections(effect: Effect, key: frozenset[str]) -> tuple[Section, ...]:
     return (head, *report.tables(shown, alone, level=3, names=("With", "Without")))
 
 
-def _largest(effect: Effect, verdict: Verdict) -> str:
-    found = [f for f in effect.comparison.findings if f.verdict is verdict]
+def _largest(effect: Effect, *, worse: bool) -> str:
+    found = [f for f in effect.comparison.findings if f.verdict in CLEAR and f.gone_worse is worse]
     if not found:
         return text.NONE
-    largest = max(found, key=report.size)
+    largest = max(found, key=lambda f: f.size)
     return f"{largest.title} in {largest.place}: {_change(largest)}"
 
 

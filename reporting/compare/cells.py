@@ -130,5 +130,5 @@ def _n(f: Finding) -> str:
 
 
 def _verdict(f: Finding) -> str:
-    word = f"**{f.verdict}**" if f.verdict in {Verdict.WORSE, Verdict.BETTER} else str(f.verdict)
+    word = f"**{f.verdict}**" if f.verdict in {Verdict.WORSE, Verdict.BETTER, Verdict.DIFFERS} else str(f.verdict)
     return _with(word, f.reason)

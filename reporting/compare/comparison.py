@@ -15,7 +15,10 @@ from reelbench.reporting.compare.observation import identity, mean, observations
 from reelbench.reporting.compare.records import ComparisonRecord, Unpaired
 from reelbench.reporting.compare.side import CompareError, Side, differs, read_side, refusals
 
-ONE_RUN = "note: one run per side does not cover differences from run to run; repeat both with reelbench run --repeat 5"
+ONE_RUN = (
+    "note: one run per side does not cover differences from run to run, so nothing is called better or worse; "
+    "repeat both with reelbench run --repeat 5"
+)
 
 
 def export(run: Path, baseline: Path, *, force: bool = False) -> Written[ComparisonRecord]:

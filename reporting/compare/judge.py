@@ -67,12 +67,28 @@ class Tested:
 
 
 def judge(pairs: Sequence[Pair]) -> tuple[Finding, ...]:
-    """Test every pair, correct all tests together, and return one finding for each pair."""
+    """Test every pair and return one finding for each.
+
+    The primary indicators are one family of tests, those that follow them another: each is corrected by itself, so the
+    many views of one shift do not weaken the test of the shift.
+    """
     tested = [_test(pair) for pair in pairs]
-    corrected = iter(significance.corrected([t.p for t in tested if t.p is not None]))
+    families = {
+        first: iter(
+            significance.corrected(
+                [t.p for pair, t in zip(pairs, tested, strict=True) if t.p is not None and _primary(pair) is first]
+            )
+        )
+        for first in (True, False)
+    }
     return tuple(
-        _finding(pair, t, None if t.p is None else next(corrected)) for pair, t in zip(pairs, tested, strict=True)
+        _finding(pair, t, None if t.p is None else next(families[_primary(pair)]))
+        for pair, t in zip(pairs, tested, strict=True)
     )
+
+
+def _primary(pair: Pair) -> bool:
+    return pair.sli.follows is None
 
 
 def _finding(pair: Pair, tested: Tested, corrected: float | None) -> Finding:
@@ -81,6 +97,8 @@ def _finding(pair: Pair, tested: Tested, corrected: float | None) -> Finding:
     named = identity(sli, pair.place)
     change = tested.run - tested.baseline
     verdict, reason = _verdict(tested, corrected, change, at_most=sli.better == "at_most", key=sli.key)
+    if verdict in {Verdict.BETTER, Verdict.WORSE} and len(pair.run) == len(pair.baseline) == 1:
+        verdict = Verdict.DIFFERS  # jobs of two runs say nothing of the variation between runs
     of_shares = named["unit"] == "ratio"
     return Finding(
         **named,
@@ -92,7 +110,7 @@ def _finding(pair: Pair, tested: Tested, corrected: float | None) -> Finding:
         difference=change,
         interval=tested.interval,
         relative=None if of_shares or not tested.baseline else change / tested.baseline,
-        relative_interval=NOWHERE if of_shares else tested.ratio,
+        relative_interval=NOWHERE if of_shares else _agreeing(tested),
         test=tested.test,
         p=tested.p,
         p_corrected=corrected,
@@ -100,7 +118,22 @@ def _finding(pair: Pair, tested: Tested, corrected: float | None) -> Finding:
         cohens_h=tested.h,
         verdict=verdict,
         reason=reason,
+        follows=sli.follows or "",
     )
+
+
+def _agreeing(tested: Tested) -> Interval:
+    """Return the interval of the relative difference; where it and the difference disagree about zero, the latter's.
+
+    Both are approximations, and the ratio's includes the error of the baseline. A reader must not find a difference in
+    one column that the other denies.
+    """
+    if holds_zero(tested.ratio) == holds_zero(tested.interval) or not tested.baseline:
+        return tested.ratio
+    lower, upper = (
+        None if limit is None else limit / tested.baseline for limit in (tested.interval.lower, tested.interval.upper)
+    )
+    return Interval(lower, upper)
 
 
 def _verdict(

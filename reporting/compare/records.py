@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
@@ -19,6 +20,8 @@ class Verdict(StrEnum):
 
     WORSE = "worse"
     BETTER = "better"
+    DIFFERS = "differs in these two runs"
+    """Of one run a side: whether the code or the moment of the run made the difference is not known."""
     NOT_SHOWN = "no difference shown"
     CANNOT_TELL = "cannot tell"
 
@@ -61,7 +64,7 @@ class Finding(Indicator, frozen=True, kw_only=True):
     """None when no test applies."""
     p: float | None
     p_corrected: float | None
-    """After Benjamini and Hochberg, over all tests of the comparison."""
+    """After Benjamini and Hochberg, over the tests of primary indicators, or over those of the others."""
     a12: float | None
     """Vargha and Delaney's A12 of the values of both sides; None for a single value on each side."""
     cohens_h: float | None
@@ -69,6 +72,27 @@ class Finding(Indicator, frozen=True, kw_only=True):
     verdict: Verdict
     reason: str
     """Why the verdict is neither better nor worse; empty otherwise."""
+    follows: str = ""
+    """Id of the primary indicator of which this one is another view; empty for a primary one."""
+
+    @property
+    def gone_worse(self) -> bool:
+        """True when the difference is in the worse direction."""
+        return (self.difference > 0) == (self.better == "at_most")
+
+    @property
+    def size(self) -> float:
+        """Size of the difference, for an order among findings."""
+        return abs(self.relative if self.relative is not None else self.difference)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The findings that one shift explains: a primary indicator and those that follow it, in all places."""
+
+    lead: Finding
+    """The largest finding of the primary indicator, or of what follows it where the primary one shows nothing."""
+    findings: tuple[Finding, ...]
 
 
 class Unpaired(Indicator, frozen=True, kw_only=True):
@@ -119,6 +143,18 @@ class ComparisonRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     def count(self, verdict: Verdict) -> int:
         """Return the number of findings with this verdict."""
         return sum(finding.verdict is verdict for finding in self.findings)
+
+    def causes(self, verdict: Verdict) -> tuple[Cause, ...]:
+        """Return the findings with a verdict, one entry for each cause, the largest first."""
+        groups: dict[tuple[str, bool], list[Finding]] = {}
+        for finding in self.findings:
+            if finding.verdict is verdict:
+                groups.setdefault((finding.follows or finding.sli, finding.gone_worse), []).append(finding)
+        found = (
+            Cause(max(group, key=lambda finding: (not finding.follows, finding.size)), tuple(group))
+            for group in groups.values()
+        )
+        return tuple(sorted(found, key=lambda cause: cause.lead.size, reverse=True))
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

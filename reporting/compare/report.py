@@ -15,7 +15,7 @@ from reelbench.reporting.statistics.significance import ALPHA
 
 NAME = "comparison_report"
 SHOWN = 8
-"""Findings of each verdict that are written out as sentences."""
+"""Causes of each verdict that are written out as sentences."""
 _METHOD_WITHIN = (
     (
         "**Average of samples** (response time, API latency): Welch's t-test and interval of the difference of means. "
@@ -44,8 +44,9 @@ _METHOD_OVER_RUNS = (
 )
 _METHOD = (
     (
-        f"**Verdict** better or worse: p ≤ {ALPHA:g} after Benjamini and Hochberg over all tests of this report, the "
-        "interval excludes zero, and the difference is not negligible. Negligible is: |A12 - 0.5| < "
+        f"**Verdict** better or worse: p ≤ {ALPHA:g} after Benjamini and Hochberg, the primary indicators and those "
+        "that follow them corrected apart; the interval excludes zero, and the difference is not negligible. With one "
+        "run per side the same result is *differs in these two runs*. Negligible is: |A12 - 0.5| < "
         f"{NEGLIGIBLE_A12:g} for averages and medians (Vargha and Delaney 2000); less than "
         f"{NEGLIGIBLE_RELATIVE * 100:g} % of the baseline for percentiles and means of runs (link order alone moves "
         f"benchmarks by this: Mytkowicz et al., ASPLOS 2009); Cohen's |h| < {NEGLIGIBLE_H:g} for shares. For losses "
@@ -54,7 +55,8 @@ _METHOD = (
     ),
     (
         "**Relative intervals** are intervals of the ratio of both values (MOVER-R; Donner and Zou, Stat. Methods Med. "
-        "Res. 21 (2012) 347) and include the uncertainty of the baseline."
+        "Res. 21 (2012) 347) and include the uncertainty of the baseline. Where such an interval and that of the "
+        "difference disagree about zero, the latter is shown in per cent of the baseline."
     ),
     (
         "**Values** of sampled indicators are exact, from the client's records without warm-up; other values are the "
@@ -65,12 +67,15 @@ _METHOD = (
 
 def build(comparison: ComparisonRecord) -> Report:
     """Build the report."""
-    verdict = f"**{counts(comparison)}** of {len(comparison.findings)} comparisons of an indicator in a place."
+    verdict = (
+        f"**{counts(comparison)}**, from {len(comparison.findings)} comparisons of an indicator in a place. "
+        "Indicators that follow another one (percentiles, throughput, queue) count with it as one cause."
+    )
     return Report(
         name=NAME,
         title=f"Comparison of {comparison.run.name} with the baseline {comparison.baseline.name}",
         sections=(
-            Section("Verdict", (Paragraph(verdict), *bullets(_warnings(comparison)), *bullets(_largest(comparison)))),
+            Section("Verdict", (Paragraph(verdict), *bullets(_warnings(comparison)), *bullets(_causes(comparison)))),
             _differs(comparison),
             *tables(comparison.findings, comparison.alone),
             method(over_runs=comparison.over_runs),
@@ -79,8 +84,14 @@ def build(comparison: ComparisonRecord) -> Report:
 
 
 def counts(comparison: ComparisonRecord, suffix: str = "") -> str:
-    """Return the number of findings of each verdict; `suffix` follows worse and better."""
-    judged = f"{comparison.count(Verdict.WORSE)} worse{suffix}, {comparison.count(Verdict.BETTER)} better{suffix}"
+    """Return the number of causes that are worse, better or different, and of the other findings.
+
+    `suffix` follows worse and better.
+    """
+    worse, better, differ = (len(comparison.causes(v)) for v in (Verdict.WORSE, Verdict.BETTER, Verdict.DIFFERS))
+    judged = (
+        f"{worse} worse{suffix}, {better} better{suffix}" if comparison.over_runs else f"{differ} {Verdict.DIFFERS}"
+    )
     others = (f"{comparison.count(verdict)} {verdict}" for verdict in (Verdict.NOT_SHOWN, Verdict.CANNOT_TELL))
     return ", ".join((judged, *others))
 
@@ -97,7 +108,7 @@ def tables(
     names: tuple[str, str] = ("Run", "Baseline"),
 ) -> tuple[Section, ...]:
     """Return a section for each kind of verdict, and one for indicators of which only one side has data."""
-    clear = [f for f in findings if f.verdict in {Verdict.WORSE, Verdict.BETTER}]
+    clear = [f for f in findings if f.verdict in {Verdict.WORSE, Verdict.BETTER, Verdict.DIFFERS}]
     found: list[tuple[str, list[Block]]] = [
         ("Differences", []),
         ("No difference shown", _not_shown([f for f in findings if f.verdict is Verdict.NOT_SHOWN], names)),
@@ -122,11 +133,6 @@ def method(*, over_runs: bool) -> Section:
     return Section("Method", (Bullets((*(_METHOD_OVER_RUNS if over_runs else _METHOD_WITHIN), *_METHOD)),))
 
 
-def size(finding: Finding) -> float:
-    """Return the size of a difference, for an order among findings."""
-    return abs(finding.relative if finding.relative is not None else finding.difference)
-
-
 def runs(side: SideRecord) -> str:
     """Return the names of the runs of a side."""
     return ", ".join(f"`{name}`" for name in side.runs) or text.NONE
@@ -138,21 +144,26 @@ def _warnings(comparison: ComparisonRecord) -> list[str]:
     if not comparison.over_runs:
         items.append(
             "**One run per side:** the tests use the jobs within two runs. They do not cover differences from run to "
-            "run (caches, neighbours, placement). Jobs of one run are correlated, so p is too small and intervals are "
-            "too narrow. Before a conclusion, repeat both sides (`reelbench run --repeat 5`) and compare the `.repeat` "
-            "folders."
+            "run (caches, neighbours, placement), by which identical code differs too, so the strongest word is "
+            "*differs in these two runs*, and `--fail-on worse` does not fail. To find what is better or worse, repeat "
+            "both sides (`reelbench run --repeat 5`) and compare the `.repeat` folders; four runs of the baseline show "
+            "how large the variation between runs is on this machine."
         )
     return items
 
 
-def _largest(comparison: ComparisonRecord) -> list[str]:
-    """The largest findings as sentences, the worse ones first."""
+def _causes(comparison: ComparisonRecord) -> list[str]:
+    """One line for each cause, the worse ones first and the largest of them first."""
     items = []
-    for verdict in (Verdict.WORSE, Verdict.BETTER):
-        found = sorted((f for f in comparison.findings if f.verdict is verdict), key=size, reverse=True)
-        items += [f"{cells.sentence(f)}." for f in found[:SHOWN]]
+    for verdict in (Verdict.WORSE, Verdict.BETTER, Verdict.DIFFERS):
+        found = comparison.causes(verdict)
+        for cause in found[:SHOWN]:
+            more = len(cause.findings) - 1
+            places = len({f.place for f in cause.findings})
+            also = f"; with it {text.counted(more, 'more finding')} in {text.counted(places, 'place')}" if more else ""
+            items.append(f"{cells.sentence(cause.lead)}{also}.")
         if len(found) > SHOWN:
-            items.append(f"{len(found) - SHOWN} more are {verdict}; see the table below.")
+            items.append(f"{len(found) - SHOWN} more causes: {verdict}; see the table below.")
     return items
 
 

@@ -125,7 +125,7 @@ def resources(evidence: Evidence) -> Section:
         f"Cache hit rate: {text.by_design(rate) if rate else NO_DATA}.",
         f"Cost per 1,000 jobs: {_cost(evidence)}.",
         *(
-            f"Pooling: {optimizations.sentence(found, 'Jobs', 'without it')}"
+            f"Pooling: {optimizations.sentence(found, 'Jobs with it', 'those without it')}"
             for found in (optimizations.pooling_effect(evidence),)
             if found is not None
         ),

@@ -31,7 +31,7 @@ Kept = Annotated[bool, typer.Option("--kept", help="Use the kept measurements.js
 Prices = Annotated[Path, typer.Option(help="Price list of the costs.")]
 Charts = Annotated[bool, typer.Option(help="Draw the charts of the report.")]
 Formats = Annotated[str, typer.Option("--format", help=f"What to write, separated by commas: {', '.join(Format)}.")]
-FailOn = Annotated[str | None, typer.Option(help="worse: exit code 1 when an indicator is worse.")]
+FailOn = Annotated[str | None, typer.Option(help="worse: exit code 1 when an indicator is worse in repeated runs.")]
 Force = Annotated[bool, typer.Option("--force", help="Compare although it would mislead; the report says why.")]
 ALL_FORMATS = ",".join(DEFAULT)
 

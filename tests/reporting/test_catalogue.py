@@ -281,3 +281,15 @@ def test_a_duplicate_key_is_reported_once_despite_aliases(tmp_path: Path) -> Non
     text = GOOD + "    by: &both {label: x, label: y, members: [m]}\n" + entry("b", "by: *both")
     assert errors_of(tmp_path, text) == ["slis.0.by.label: given twice (lines 13 and 13); keep one"]
     assert load(write(tmp_path, text.replace("label: x, ", ""))).get("b").by.label == "y"
+
+
+def test_an_indicator_follows_a_primary_one(tmp_path: Path) -> None:
+    text = GOOD + entry("b", "follows: nowhere") + entry("c", "follows: b")
+    assert errors_of(tmp_path, text) == [
+        "sli b: follows names 'nowhere', which is no indicator, or follows another one",
+        "sli c: follows names 'b', which is no indicator, or follows another one",
+    ]
+    slis = {sli.id: sli for sli in load().slis}
+    followed = {sli.follows for sli in slis.values() if sli.follows is not None}
+    assert followed == {"response_time_avg", "api_latency_avg", "stage_avg", "cancel_avg", "job_calls", "memory_leaked"}
+    assert all(slis[name].better for name in followed), "a primary indicator is compared itself"

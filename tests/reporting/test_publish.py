@@ -306,9 +306,10 @@ def test_csv_has_unrounded_numbers_and_the_report_tables(measured_dir: Path) -> 
     assert (success["value"], success["objective"], success["n"]) == ("1.0", ">= 0.95", "200")
     with (measured_dir / "reports" / "csv" / "performance_response_time.csv").open(newline="") as file:
         lines = list(csv.reader(file))
-    assert lines[0] == ["Scenario / case", "n", "Min", "Avg", "95 % CI of avg", "Max", "Stddev", "P50", "P95", "P99"]
+    columns = ["Scenario / case", "n", "Failed", "Min", "Avg", "95 % CI of avg", "Max", "Stddev", "P50", "P95", "P99"]
+    assert lines[0] == columns
     (line,) = [line for line in lines if line[0] == "single_request / n01"]
-    assert line[1:] == ["100", "0.331", "0.621", "0.592 to 0.650", "1.159", "0.146", "0.606", "0.903", "1.021*"]
+    assert line[1:] == ["100", "0", "0.331", "0.621", "0.592 to 0.650", "1.159", "0.146", "0.606", "0.903", "1.021*"]
     assert not list((measured_dir / "reports" / "csv").glob("*appendix*"))
 
 
@@ -424,14 +425,14 @@ def test_a_table_in_latex_is_a_booktabs_table_with_caption_and_label(measured_di
         lines[2],
         r"\label{tab:performance_response_time}",
         r"\resizebox{\linewidth}{!}{%",
-        r"\begin{tabular}{lrrrrrrrrr}",
+        r"\begin{tabular}{lrrrrrrrrrr}",
         r"\toprule",
-        r"Scenario / case & n & Min & Avg & 95 \% CI of avg & Max & Stddev & P50 & P95 & P99 \\",
+        r"Scenario / case & n & Failed & Min & Avg & 95 \% CI of avg & Max & Stddev & P50 & P95 & P99 \\",
     ]
     assert lines[2].startswith(r"\caption{Response time. ")
     assert (
-        r"single\_request / n01 & 100 & 0.331 & 0.621 & 0.592 to 0.650 & 1.159 & 0.146 & 0.606 & 0.903 & 1.021{*} \\"
-        in lines
+        r"single\_request / n01 & 100 & 0 & 0.331 & 0.621 & 0.592 to 0.650 & 1.159 & 0.146 & 0.606 & 0.903 "
+        r"& 1.021{*} \\" in lines
     )
     assert lines[-3:] == [r"\bottomrule", r"\end{tabular}}", r"\end{table}"]
 

@@ -65,7 +65,7 @@ def test_the_key_metrics_are_those_of_the_made_run(resources_dir: Path) -> None:
     assert (
         "Cost per 1,000 jobs: **70.85 USD** (marginal, list prices, single_job / n01, n = 25 completed jobs)." in block
     )
-    assert "**100.0 ms faster** than without it (9.1 %): 1.000 s (n = 20) against 1.100 s (n = 20)" in block
+    assert "**100.0 ms faster** than those without it (9.1 %): 1.000 s (n = 20) against 1.100 s (n = 20)" in block
 
 
 def test_memory_is_read_before_during_and_after_a_case(resources_dir: Path) -> None:

@@ -70,7 +70,11 @@ def sentence(found: Capacity) -> str:
         beyond = f" The closed loop completes up to {top}, where jobs wait for each other."
         if closed.throughput <= found.rate:
             beyond = f" The closed loop completed no more either: {top}."
-    return f"Capacity: **{found.rate:g} jobs/s** for independent users ({limits}{broke}).{beyond}"
+    case = ramp.held.case
+    proven = rate_limits(ramp).lower == found.rate
+    sure = "" if proven else ", not proven by so few jobs"
+    figures = f"P95 {text.censored(case.response(0.95))} s, n = {len(case.jobs)}{sure}"
+    return f"Capacity: **{found.rate:g} jobs/s** for independent users ({figures}; {limits}{broke}).{beyond}"
 
 
 def section(evidence: Evidence) -> Section | None:

@@ -45,22 +45,13 @@ def section(evidence: Evidence) -> Section | None:
 
 
 def key_figures(evidence: Evidence) -> list[str]:
-    """Return the key metrics of open-loop load, a sentence each."""
-    items = []
-    found = _ramp(evidence)
-    if found is not None and found.held is not None:
-        case = found.held.case
-        items.append(
-            f"Sustained arrival rate (open loop): **{case.load.rate:g} jobs/s**, "
-            f"P95 {text.censored(case.response(0.95))} s (n = {len(case.jobs)})."
-        )
-    bursts = [each for each in _bursts(evidence) if each.recovery is not None]
-    items += [
+    """Return the key metrics of bursts, a sentence each; *Capacity* has that of the ramp."""
+    return [
         f"Recovery after a burst of {each.case.load.burst_rate:g} jobs/s: **{each.recovery:.2f} s** (n = 1 burst, "
         f"followed by {each.after} jobs; without an interval)."
-        for each in bursts
+        for each in _bursts(evidence)
+        if each.recovery is not None
     ]
-    return items
 
 
 def _ramp(evidence: Evidence) -> Knee | None:

@@ -85,7 +85,7 @@ def mean_time(found: Recovery) -> str:
         else "one outage gives no interval"
     )
     censored = f"; not included: {found.censored} not recovered within the case" if found.censored else ""
-    return f"**{found.mean:.3f} s** ({interval}, n = {found.n}{censored})"
+    return f"**{found.mean:.3f} s** ({interval}, n = {text.counted(found.n, 'outage')}{censored})"
 
 
 def _opening(evidence: Evidence, found: tuple[Outage, ...]) -> list[str]:

@@ -61,7 +61,8 @@ def mean_time_sentence(found: MeanTime) -> str:
             *([f"{found.unnoticed} that did not interrupt the service"] if found.unnoticed else []),
         )
     )
-    return f"**{found.mean:.3f} s** ({interval}, n = {found.n}{f'; not included: {left_out}' if left_out else ''})"
+    n = text.counted(found.n, "fault")
+    return f"**{found.mean:.3f} s** ({interval}, n = {n}{f'; not included: {left_out}' if left_out else ''})"
 
 
 def _summary(found: Sequence[Restoration]) -> list[str]:

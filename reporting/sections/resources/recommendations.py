@@ -69,10 +69,10 @@ def _cpu(evidence: Evidence) -> Iterator[Advice]:
         most = max(share for _, share, _ in found)
         run = together(evidence)
         whole = f", with providers and load generator {run * 100:.0f} %" if run is not None else ""
-        if run is None or run > HIGH_CPU:
-            left = "what limits the service is not known from this run, as its machine was not known to have CPU left"
-        else:
-            left = "the processes of the run left CPU unused; whether more workers take more jobs was not measured"
+        left = (
+            "what limits the service does not follow from this: other programs on the machine are not in it, and more "
+            "workers were not measured"
+        )
         yield Advice(
             f"Service and media workers use at most {most * 100:.0f} % of {cores} cores up to {found[-1][0]} in "
             f"flight{whole}",

@@ -22,7 +22,7 @@ def text(folder: Path) -> str:
     return (folder / "reports" / "ablation_report.md").read_text()
 
 
-def test_a_switch_that_speeds_up_is_reported_as_better(measured_dir: Path, tmp_path: Path) -> None:
+def test_a_switch_that_speeds_up_differs_for_the_better(measured_dir: Path, tmp_path: Path) -> None:
     full = copy(measured_dir, tmp_path / "x.full")
     without = {
         "cache": [copy(measured_dir, tmp_path / "x.no_cache", slower(1.5))],
@@ -34,8 +34,9 @@ def test_a_switch_that_speeds_up_is_reported_as_better(measured_dir: Path, tmp_p
     found = {
         (f.scenario, f.case): f for f in cache.comparison.findings if f.sli == "response_time_avg"
     }["throughput", "n50"]  # fmt: skip
-    assert (found.verdict, round(found.relative or 0, 6)) == (Verdict.BETTER, round(1 / 1.5 - 1, 6))
-    assert pooling.comparison.count(Verdict.BETTER) == pooling.comparison.count(Verdict.WORSE) == 0
+    assert (found.verdict, round(found.relative or 0, 6)) == (Verdict.DIFFERS, round(1 / 1.5 - 1, 6))
+    assert not found.gone_worse
+    assert pooling.comparison.count(Verdict.DIFFERS) == pooling.comparison.count(Verdict.WORSE) == 0
     shown = text(tmp_path / "x.ablation")
     assert "**One run for each configuration:**" in shown
     assert shown.index("## Impact of cache") < shown.index("## Impact of pooling")

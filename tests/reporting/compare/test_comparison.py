@@ -17,6 +17,8 @@ from reelbench.reporting.compare.judge import ALIKE, CONSTANT, INVALID, ONE_VALU
 from reelbench.reporting.compare.records import ComparisonRecord, Finding, Verdict
 from reelbench.reporting.compare.repetitions import write_repetitions
 from reelbench.reporting.compare.side import CompareError
+from reelbench.reporting.statistics.difference import holds_zero
+from reelbench.reporting.statistics.significance import corrected
 from tests.reporting.compare.variants import alter, copy, noisy, slower
 
 
@@ -37,31 +39,33 @@ def repeat(source: Path, folder: Path, name: str, factors: list[float]) -> Path:
     return folder / f"{name}.repeat"
 
 
-def test_a_run_with_jobs_a_third_slower_is_worse(measured_dir: Path, tmp_path: Path) -> None:
+def test_a_run_with_jobs_a_third_slower_differs_in_these_two_runs(measured_dir: Path, tmp_path: Path) -> None:
     run = copy(measured_dir, tmp_path / "slow", slower(1.3))
     compared = export(run, measured_dir)
-    assert compared.record.worse
+    assert not compared.record.worse  # identical code differs from run to run too
     found = of(compared.record, "response_time_avg", "concurrent_load/n50")
-    assert (found.verdict, found.test, found.reason) == (Verdict.WORSE, "Welch's t", "")
+    assert (found.verdict, found.test, found.reason) == (Verdict.DIFFERS, "Welch's t", "")
     assert found.relative == pytest.approx(0.3, abs=1e-9)
     assert found.relative_interval.lower is not None
     assert found.relative_interval.upper is not None
     assert 0.2 < found.relative_interval.lower < 0.3 < found.relative_interval.upper < 0.4
     assert of(compared.record, "response_time_p50", "concurrent_load/n50").test == "Mann-Whitney"
     p95 = of(compared.record, "response_time_p95", "concurrent_load/n50")
-    assert (p95.verdict, p95.test) == (Verdict.WORSE, "permutation")
-    worse = {f.sli for f in compared.record.findings if f.verdict is Verdict.WORSE}
-    assert worse == {"response_time_avg", "response_time_p50", "response_time_p95", "response_time_p99"}
-    assert compared.record.count(Verdict.BETTER) == 0
+    assert (p95.verdict, p95.test) == (Verdict.DIFFERS, "permutation")
+    differing = {f.sli for f in compared.record.findings if f.verdict is Verdict.DIFFERS}
+    assert differing == {"response_time_avg", "response_time_p50", "response_time_p95", "response_time_p99"}
+    assert (compared.record.count(Verdict.BETTER), compared.record.count(Verdict.WORSE)) == (0, 0)
+    (cause,) = compared.record.causes(Verdict.DIFFERS)  # one shift, however many indicators and places show it
+    assert (cause.lead.sli, len(cause.findings)) == ("response_time_avg", compared.record.count(Verdict.DIFFERS))
     assert not [f.sli for f in compared.record.findings if f.sli.endswith("_n")], "sample sizes are not compared"
-    line = next(line for line in text(run).splitlines() if line.startswith("- **worse**: P50"))
+    line = next(line for line in text(run).splitlines() if line.startswith("- **differs in these two runs**: Average"))
     assert ", +30.0 % (95 % CI +" in line
     few = of(compared.record, "response_time_p95", "concurrent_load/n01")
     assert (few.verdict, few.n_run, few.interval.upper) == (Verdict.CANNOT_TELL, 40, None)
     turned = export(measured_dir, run)
     assert not turned.record.worse
     found = of(turned.record, "response_time_avg", "concurrent_load/n50")
-    assert (found.verdict, found.relative) == (Verdict.BETTER, pytest.approx(1 / 1.3 - 1))
+    assert (found.verdict, found.relative) == (Verdict.DIFFERS, pytest.approx(1 / 1.3 - 1))
 
 
 def test_the_same_jobs_with_noise_show_no_difference(measured_dir: Path, tmp_path: Path) -> None:
@@ -81,7 +85,7 @@ def test_one_value_per_run_is_undecided(measured_dir: Path, tmp_path: Path) -> N
     assert found.reason == ONE_VALUE
 
 
-def test_more_failures_are_worse_and_equal_shares_are_not_tested(measured_dir: Path, tmp_path: Path) -> None:
+def test_more_failures_differ_and_equal_shares_are_not_tested(measured_dir: Path, tmp_path: Path) -> None:
     run = copy(measured_dir, tmp_path / "failing")
     kept = json.loads((run / "measurements.json").read_text())
     for m in kept["measurements"]:
@@ -90,7 +94,7 @@ def test_more_failures_are_worse_and_equal_shares_are_not_tested(measured_dir: P
     (run / "measurements.json").write_text(json.dumps(kept))
     record = export(run, measured_dir).record
     found = of(record, "success_rate", "concurrent_load/n50")
-    assert (found.verdict, found.test, found.n_run) == (Verdict.WORSE, "Fisher", 400)
+    assert (found.verdict, found.test, found.n_run) == (Verdict.DIFFERS, "Fisher", 400)
     assert found.difference == pytest.approx(-0.09)
     alike = of(record, "success_rate", "concurrent_load/n10")
     assert (alike.verdict, alike.reason, alike.p) == (Verdict.NOT_SHOWN, ALIKE, None)
@@ -105,7 +109,7 @@ def test_every_share_and_count_that_is_compared_has_a_sample_size() -> None:
 
 def test_significant_but_negligible_is_no_difference(measured_dir: Path, tmp_path: Path) -> None:
     def shift(job: JobRecord) -> JobRecord:
-        done = job.due + 1 + 1e-4 * (job.index % 100) + (0.00055 if shifted else 0.0)
+        done = job.due + 1 + 2e-5 * (job.index % 400) + (0.000475 if shifted else 0.0)
         return msgspec.structs.replace(job, done=done, outcome=Outcome.COMPLETED)
 
     shifted = False
@@ -113,7 +117,7 @@ def test_significant_but_negligible_is_no_difference(measured_dir: Path, tmp_pat
     shifted = True
     record = export(copy(measured_dir, tmp_path / "shifted", shift), baseline).record
     found = of(record, "response_time_avg", "throughput/n50")
-    assert found.a12 == pytest.approx(0.5545, abs=0.002)
+    assert found.a12 == pytest.approx(0.5575, abs=0.002)
     assert (found.p_corrected or 1) <= 0.05
     assert found.verdict is Verdict.NOT_SHOWN
     assert "negligible: |A12 - 0.5| = 0.05" in found.reason
@@ -234,3 +238,34 @@ def test_the_same_two_runs_give_the_same_bytes(measured_dir: Path, tmp_path: Pat
     assert [path.read_bytes() for path in files] == before
     assert json.loads(before[0])["schema_version"] == 1
     assert msgspec.json.decode(before[0], type=ComparisonRecord).run.name == "slow"
+
+
+def test_repeated_runs_count_one_cause_and_fail(measured_dir: Path, tmp_path: Path) -> None:
+    slow = repeat(measured_dir, tmp_path, "slow", [1.50, 1.51, 1.52, 1.53])
+    base = repeat(measured_dir, tmp_path, "base", [1.00, 1.01, 1.00, 1.01])
+    record = export(slow, base).record
+    assert record.worse
+    (cause,) = record.causes(Verdict.WORSE)
+    assert cause.lead.sli == "response_time_avg"
+    assert {f.sli for f in cause.findings} >= {"response_time_avg", "response_time_p50", "throughput"}
+    assert "**1 worse, 0 better" in text(slow)
+
+
+def test_primary_indicators_are_corrected_apart_from_those_that_follow(measured_dir: Path, tmp_path: Path) -> None:
+    record = export(copy(measured_dir, tmp_path / "slow", slower(1.05)), measured_dir).record
+    tested = [f for f in record.findings if f.p is not None]
+    first = [f for f in tested if not f.follows]
+    assert {f.follows for f in tested if f.sli in {"response_time_p50", "response_time_p95"}} == {"response_time_avg"}
+    assert [f.p_corrected for f in first] == pytest.approx(corrected([f.p for f in first if f.p is not None]))
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.02, 1.05, 1.1, 1.3])
+def test_a_relative_interval_never_contradicts_the_difference(
+    measured_dir: Path, tmp_path: Path, factor: float
+) -> None:
+    change = noisy(3, 0.3)
+    run = copy(measured_dir, tmp_path / "run", lambda job: slower(factor)(change(job)))
+    for f in export(run, measured_dir).record.findings:
+        if f.relative_interval.lower is not None and f.relative_interval.upper is not None:
+            assert holds_zero(f.relative_interval) == holds_zero(f.interval)
+            assert f.verdict is not Verdict.DIFFERS or not holds_zero(f.relative_interval)
