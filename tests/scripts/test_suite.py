@@ -45,7 +45,8 @@ def test_a_suite_prints_its_verdicts_and_the_path_of_its_report(suite: SuiteRun,
     lines = printed.splitlines()
     end = lines.index("performance: PASS")
     verdicts = [v for v in suite.exported.verdicts if v.sli.of("performance") and v.scenario in names("performance")]
-    assert [line.split()[0] for line in lines[:end]] == [v.status.split()[0] for v in verdicts]
+    assert [line.split()[0] for line in lines[: end - 1]] == [v.status.split()[0] for v in verdicts]
+    assert lines[end - 1].startswith("  by their 95 % intervals: holds, proven: ")
     assert lines[end + 1] == str(folder / "reports" / "performance_report.md")
 
 
