@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import fmean
 
 from reelbench.loadgen.record.jobs import JobRecord
@@ -115,21 +116,22 @@ def _place(span: TraceSpan | None, known: Mapping[str, TraceSpan]) -> tuple[str,
     passed: set[str] = set()  # a damaged trace can have a cycle
     while span is not None and span.span_id not in passed:
         passed.add(span.span_id)
-        if part := _part(span):
+        if part := _part(span.name):
             inside = first is not None and first is not span and part in STAGES.values()
             return part, (0 if not inside else 1 if first is not None and first.service == span.service else 2)
         span = known.get(span.parent_id)
     return CLIENT, 0
 
 
-def _part(span: TraceSpan) -> str | None:
-    if span.name.startswith(STAGE_SPAN):
-        return STAGES.get(span.name.removeprefix(STAGE_SPAN), BETWEEN)
-    if span.name == "video.job.queue":
+@lru_cache(maxsize=256)  # a run has few names of spans and many spans
+def _part(name: str) -> str | None:
+    if name.startswith(STAGE_SPAN):
+        return STAGES.get(name.removeprefix(STAGE_SPAN), BETWEEN)
+    if name == "video.job.queue":
         return QUEUE
-    if span.name == "video.job":
+    if name == "video.job":
         return BETWEEN
-    method, _, path = span.name.partition(" ")
+    method, _, path = name.partition(" ")
     if path.startswith(API):
         return SUBMIT if method == "POST" else REQUESTS
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -111,9 +112,9 @@ def quantile_ranks(n: int, q: float) -> tuple[int | None, int | None]:
 def _ranks(n: int, q: float) -> tuple[int, int | None, int | None]:
     """Return the ranks of the q-quantile and its interval in a sorted sample of `n`; None without one."""
     tail = (1 - CONFIDENCE) / 2
-    counts = np.arange(n + 1)
-    lower = int(np.argmax(bdtr(counts, n, q) >= tail)) - 1
-    upper = int(np.argmax(bdtrc(counts, n, q) <= tail))
+    counts = range(n + 1)  # searched by halves: all terms of a large sample take longer than its quantiles
+    lower = bisect_left(counts, tail, key=lambda count: float(bdtr(count, n, q))) - 1
+    upper = bisect_left(counts, -tail, key=lambda count: -float(bdtrc(count, n, q)))
     value = int(np.quantile(np.arange(n), q, method="inverted_cdf"))
     return value, lower if lower >= 0 else None, upper if upper < n else None
 
