@@ -19,9 +19,6 @@ MEASURED = (HERE, HERE / "scripts")
 STACKS = (HERE / "scripts", HERE / "stack")
 """Folders of tests that start a whole stack, which take longest."""
 
-# Set before any test, because the first instrumented application reads it once per process.
-os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
-
 # Test collection creates no garbage, and the garbage collector would take a fifth of its time.
 gc.disable()
 
