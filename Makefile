@@ -8,7 +8,7 @@ PROFILE ?= quick
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help suite bench-overhead bench-loadgen bench-export bench-spans test test-fast test-extended test-clients stack-tools test-stack check coverage lint format generate lock clean
+.PHONY: help suite bench-overhead bench-loadgen bench-export bench-scrape bench-watching bench-spans test test-costs test-fast test-extended test-clients stack-tools test-stack check coverage lint format generate lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,12 @@ bench-loadgen: $(VENV)/.runtime ## the load generator compared with k6 and Locus
 bench-export: $(VENV)/.runtime ## the reports of large runs: seconds and memory for 10,000, 100,000 and 1,000,000 made jobs (about 2 minutes)
 	@$(BIN)/python scripts/bench_export.py
 
+bench-scrape: $(VENV)/.runtime ## the cost of a scrape of 14,000 lines: CPU of the text and of Prometheus (about a minute)
+	@$(BIN)/python scripts/bench_scrape.py
+
+bench-watching: $(VENV)/.runtime ## what watching costs late in a quick suite: scrapes and response times, early and late (about 5 minutes)
+	@$(BIN)/python scripts/bench_watching.py
+
 bench-spans: $(VENV)/.runtime ## the cost of spans: CPU time to start, end and encode one, next to OpenTelemetry's packages (about 20 seconds)
 	@$(BIN)/python scripts/bench_spans.py
 
@@ -33,6 +39,9 @@ MEASURED := $(wildcard tests/test_*.py) tests/scripts# conftest.py rejects such 
 test: $(VENV)/.dev ## install, run the tests: most of them on all cores, then the tests of the measured suite on their own
 	@$(BIN)/python -m pytest -m "not alone and not extended" --ignore tests/stack/full/test_native.py -n auto --dist worksteal
 	@$(BIN)/python -m pytest -m "alone and not extended" $(MEASURED)
+
+test-costs: $(VENV)/.dev ## the tests of `make test` that share the cores, with CPU seconds by file, test and fixture
+	@$(BIN)/python -m pytest -p tests.costs -q -m "not alone and not extended" --ignore tests/stack/full/test_native.py -n auto --dist worksteal
 
 test-extended: $(VENV)/.dev ## the long tests: the commands of README and docs/, kills and freezes, repetitions, ablation, baselines, benches
 	@$(BIN)/python -m pytest -m "extended and not clients"
@@ -76,6 +85,7 @@ format: $(VENV)/.dev ## format the code and apply the linter's fixes
 lock: | $(BIN)/python ## update the lock files from pyproject.toml
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --all-extras pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --all-extras pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --group pyproject.toml:image -c requirements.lock -o requirements-image.lock
 
 clean: ## remove the environment, the cache and all runs
 	rm -rf $(VENV) .cache runs build *.egg-info

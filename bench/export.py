@@ -1,7 +1,8 @@
 """Export of made runs: seconds and peak memory by the number of jobs.
 
 A made run has the records that a driven run has: jobs with their requests, in closed cases at five levels of load and
-one open case. No Prometheus is asked, so the time is that of reading, judging and rendering.
+one open case. No Prometheus is asked, so the time is that of reading, judging and rendering. Traces are measured
+apart, in runs of fewer jobs, because the spans of a job take 28 kB: finding those of the reports is one pass.
 """
 
 from __future__ import annotations
@@ -11,18 +12,20 @@ import math
 import os
 import random
 import resource
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
+from reelbench.bench import made_traces
 from reelbench.bench.generators import BenchError
-from reelbench.loadgen.record.jobs import JobRecord, Outcome, RequestRecord
+from reelbench.loadgen.record.jobs import JobRecord, Outcome, RequestRecord, read_jobs
 from reelbench.loadgen.record.run import (
     ArrivalsRecord,
     CaseRecord,
@@ -34,7 +37,7 @@ from reelbench.loadgen.record.run import (
     StoreCount,
     write_run,
 )
-from reelbench.loadgen.record.run_files import JOBS_FILE, REQUESTS_FILE, SCHEMA_VERSION
+from reelbench.loadgen.record.run_files import JOBS_FILE, REQUESTS_FILE, SCHEMA_VERSION, TRACES_DIR
 
 LEVELS: Final = (1, 5, 10, 20, 50)
 """Virtual users of the closed cases; each case has a seventh of the jobs, and the open case the rest."""
@@ -53,6 +56,22 @@ class Cost:
     seconds: float
     peak_bytes: int
     """Largest resident set of the exporting process."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceCost:
+    """Cost of finding the traces that the reports of a run show."""
+
+    jobs: int
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+    """Largest resident set of a reading process."""
+    file_bytes: int
+    read_bytes: int
+    """Bytes that the reading processes read of any file or pipe; 0 where the kernel does not count them."""
+    traces: int
+    """Traces found."""
 
 
 def run(sizes: Sequence[int], seed: int, folder: Path, *, say: Callable[[str], None]) -> list[Cost]:
@@ -78,7 +97,34 @@ def line(cost: Cost) -> str:
     return f"{cost.jobs:>9,} jobs: {cost.seconds:6.1f} s, {cost.peak_bytes / 1e6:7.0f} MB, {each:6.1f} us a job"
 
 
-def growth(costs: Sequence[Cost]) -> str:
+def run_traces(sizes: Sequence[int], seed: int, folder: Path, *, say: Callable[[str], None]) -> list[TraceCost]:
+    """Make a run with traces of each size, find the traces that its reports show, and return the costs.
+
+    Raises:
+        BenchError: the traces could not be read.
+    """
+    costs = []
+    for size in sizes:
+        run_dir = folder / f"made-traces-{size}"
+        make(run_dir, size, seed)
+        file_bytes = made_traces.write(run_dir / TRACES_DIR, run_dir.name, read_jobs(run_dir))
+        say(f"made the traces of {size:,} jobs, {file_bytes / 1e6:,.0f} MB")
+        found = _measured_apart(run_dir, "traces", f"the reading of the traces of {size:,} jobs")
+        costs.append(TraceCost(jobs=size, file_bytes=file_bytes, **found))
+        say(trace_line(costs[-1]))
+        shutil.rmtree(run_dir)
+    return costs
+
+
+def trace_line(cost: TraceCost) -> str:
+    """Return one cost as a line of text."""
+    read = f", {cost.read_bytes / cost.file_bytes:.2f} x their bytes read" if cost.read_bytes else ""
+    of = f"{cost.traces:,} traces out of {cost.file_bytes / 1e6:,.0f} MB"
+    cpu = f"{cost.cpu_seconds / cost.file_bytes * 1e9:.1f} s of CPU per GB"
+    return f"{cost.jobs:>9,} jobs: {cost.seconds:6.1f} s, {cost.peak_bytes / 1e6:7.0f} MB for {of}, {cpu}{read}"
+
+
+def growth(costs: Sequence[Cost] | Sequence[TraceCost]) -> str:
     """Return how time and memory grow with the jobs: exponents of a power law between the first and the last size."""
     first, last = costs[0], costs[-1]
     span = math.log(last.jobs / first.jobs)
@@ -244,14 +290,57 @@ def _head(run_id: str, seed: int, scenario: ScenarioRecord, ended: float) -> Run
 
 
 def _export(run_dir: Path, jobs: int) -> Cost:
-    """Export a run in a process of its own, which measures itself."""
+    return Cost(jobs, **_measured_apart(run_dir, "export", f"the export of {jobs:,} jobs"))
+
+
+def _measured_apart(run_dir: Path, part: str, what: str) -> dict[str, Any]:
+    """Measure in a process of its own, which measures itself."""
     done = subprocess.run(
-        [sys.executable, "-m", "reelbench.bench.export", str(run_dir)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "reelbench.bench.export", part, str(run_dir)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
-        raise BenchError(f"the export of {jobs:,} jobs failed: {done.stderr.strip().splitlines()[-1:]}")
-    found = json.loads(done.stdout.splitlines()[-1])
-    return Cost(jobs, found["seconds"], found["peak_bytes"])
+        raise BenchError(f"{what} failed: {done.stderr.strip().splitlines()[-1:]}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _measured_traces(run_dir: Path) -> None:
+    """Find the traces that the reports of a run show, and print what it took."""
+    from reelbench.reporting.evidence.file_traces import FileTraces  # noqa: PLC0415 - each part imports what it measures
+    from reelbench.reporting.evidence.trace_sampling import wanted  # noqa: PLC0415
+    from reelbench.reporting.export import read_evidence  # noqa: PLC0415
+
+    evidence = read_evidence(run_dir)
+    source = FileTraces(run_dir / TRACES_DIR)
+    traces = wanted(evidence, source.per_case)
+    before, read, cpu = time.monotonic(), _bytes_read(), _cpu_seconds()
+    found = source.gather(traces)
+    values = {
+        "seconds": time.monotonic() - before,
+        "cpu_seconds": _cpu_seconds() - cpu,
+        "read_bytes": _bytes_read() - read,
+        "peak_bytes": max(_peak(resource.RUSAGE_SELF), _peak(resource.RUSAGE_CHILDREN)),
+        "traces": len(found.spans),
+    }
+    print(json.dumps(values))  # noqa: T201 - read by the parent
+
+
+def _bytes_read() -> int:
+    """Return the bytes read by this process and its ended children; 0 where the kernel does not count them."""
+    counts = Path("/proc/self/io")
+    return int(counts.read_text().split()[1]) if counts.exists() else 0
+
+
+def _cpu_seconds() -> float:
+    return sum(os.times()[:4])
+
+
+def _peak(who: int) -> int:
+    """Return the largest resident set in bytes."""
+    return resource.getrusage(who).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _measured(run_dir: Path) -> None:
@@ -261,9 +350,8 @@ def _measured(run_dir: Path) -> None:
 
     begun = time.monotonic()
     export(run_dir, None, charts=True, formats=DEFAULT)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"seconds": time.monotonic() - begun, "peak_bytes": peak}))  # noqa: T201 - read by the parent
+    print(json.dumps({"seconds": time.monotonic() - begun, "peak_bytes": _peak(resource.RUSAGE_SELF)}))  # noqa: T201 - read by the parent
 
 
 if __name__ == "__main__":
-    _measured(Path(sys.argv[1]))
+    {"export": _measured, "traces": _measured_traces}[sys.argv[1]](Path(sys.argv[2]))

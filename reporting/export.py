@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 from tabulate import tabulate
 
+from reelbench.loadgen.record.conditions import ahead_of, read_conditions
 from reelbench.loadgen.record.jobs import read_calls, read_jobs, read_requests
 from reelbench.loadgen.record.run import RunRecord, read_run
 from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE, TRACES_DIR, RecordError
@@ -26,6 +27,7 @@ from reelbench.reporting.document import text
 from reelbench.reporting.evidence import measurements as measured
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.file_traces import FileTraces
 from reelbench.reporting.evidence.measurements import Measurements
 from reelbench.reporting.evidence.process_samples import read_series
 from reelbench.reporting.evidence.prometheus import Prometheus, QueryError, connect
@@ -34,11 +36,11 @@ from reelbench.reporting.evidence.requests import Requests
 from reelbench.reporting.evidence.server_samples import in_theirs, lag_of, server_of
 from reelbench.reporting.evidence.tempo import connect as connect_tempo
 from reelbench.reporting.evidence.trace_sampling import wanted
-from reelbench.reporting.evidence.traces import FileTraces, TraceEvidence, TraceSource
+from reelbench.reporting.evidence.traces import TraceEvidence, TraceSource
 from reelbench.reporting.publish import Format, publish
 from reelbench.reporting.results.outcome import DimensionResult, RunResult
 from reelbench.reporting.sections.build import build_report
-from reelbench.reporting.sections.verdict import verdict_cells
+from reelbench.reporting.sections.verdict import certainties, verdict_cells
 
 REPORTS_DIR = "reports"
 SETTLE = 30.0
@@ -94,18 +96,8 @@ def export(
         PricesError: the price list is wrong.
         QueryError: Prometheus did not answer. Without traces, from a Tempo that is gone, the reports say so.
     """
-    run = read_run(run_dir)
-    evidence = Evidence(
-        run=run,
-        jobs=tuple(read_jobs(run_dir)),
-        requests=Requests.of(read_requests(run_dir)),
-        calls=tuple(read_calls(run_dir)),
-        videos=tuple(read_videos(run_dir)),
-        stack=read_stack(run_dir),
-        catalogue=load(catalogue),
-        measurements=Measurements(run_id=run.run_id, instant=0.0, window="0s", prometheus=False, measurements=()),
-        prices=load_prices(prices),
-    )
+    evidence = read_evidence(run_dir, catalogue, prices)
+    run = evidence.run
     evidence = replace(evidence, catalogue=server_slis.of_target(evidence, run_dir))
     evidence = replace(evidence, catalogue=objectives.of_run(evidence.catalogue, run))
     slis = subjects.of_run(evidence)
@@ -114,7 +106,10 @@ def export(
     length = f"{math.ceil(window if window is not None else at - run.started) + 1}s"
     with ExitStack() as connections:
         ours, users = (
-            connections.enter_context(closing(connect(url))) if url else None for url in (prometheus_url, theirs)
+            connections.enter_context(closing(connect(url, ahead=ahead_of(evidence.conditions, source))))
+            if url
+            else None
+            for url, source in ((prometheus_url, "prometheus"), (theirs, "their prometheus"))
         )
         old = ours is None or (users is None and in_theirs(evidence.stack))
         kept = _kept(run_dir, run, slis) if old else None
@@ -140,6 +135,29 @@ def export(
     )
 
 
+def read_evidence(run_dir: Path, catalogue: Path = CATALOGUE_FILE, prices: Path = PRICES_FILE) -> Evidence:
+    """Read the records of a run; the measurements and traces are still empty.
+
+    Raises:
+        RecordError: the run directory cannot be read.
+        CatalogueError: the catalogue is wrong.
+        PricesError: the price list is wrong.
+    """
+    run = read_run(run_dir)
+    return Evidence(
+        run=run,
+        jobs=tuple(read_jobs(run_dir)),
+        requests=Requests.of(read_requests(run_dir)),
+        calls=tuple(read_calls(run_dir)),
+        videos=tuple(read_videos(run_dir)),
+        stack=read_stack(run_dir),
+        conditions=read_conditions(run_dir),
+        catalogue=load(catalogue),
+        measurements=Measurements(run_id=run.run_id, instant=0.0, window="0s", prometheus=False, measurements=()),
+        prices=load_prices(prices),
+    )
+
+
 def _measured(
     evidence: Evidence,
     ours: Prometheus | None,
@@ -151,7 +169,9 @@ def _measured(
 ) -> Measurements:
     """Ask the Prometheus of the run, and for the indicators of the user the one that has the server's metrics."""
     slis, run = evidence.catalogue, evidence.run
-    asked = questions(slis, run, window, lag=lag_of(evidence.stack))
+    of_server = theirs if in_theirs(evidence.stack) else ours  # the queries that name times are those of the server
+    ahead = of_server.ahead if of_server is not None else 0.0
+    asked = questions(slis, run, window, lag=lag_of(evidence.stack), ahead=ahead)
     elsewhere = tuple(q for q in asked if q.sli.section is ReportSection.SERVER and in_theirs(evidence.stack))
     found = collect(tuple(q for q in asked if q not in elsewhere), run, ours, instant=instant, window=window)
     found = read_series(slis, run, ours, found)
@@ -220,10 +240,20 @@ def _summary(judged: DimensionResult, paths: list[Path]) -> list[str]:
     """Return the verdicts as a plain table, the problems, and the path of the report."""
     analysis = judged.analysis
     rows = [
-        (f"  {v.status}", *verdict_cells(v)[:4], f"n = {text.NONE if v.n is None else v.n}", v.reason)
+        (
+            f"  {v.status}",
+            *verdict_cells(v)[:4],
+            f"n = {text.NONE if v.n is None else v.n}",
+            v.certainty or "",
+            v.reason,
+        )
         for v in analysis.verdicts
     ]
     lines = tabulate(rows, tablefmt="plain", disable_numparse=True).splitlines() if rows else []
     lines += [f"  {problem}" for problem in analysis.problems]
     reports = [str(path) for path in paths if path.name == f"{judged.report.name}.md"]
-    return [*(line.rstrip() for line in lines), f"{judged.dimension}: {analysis.status}", *reports]
+    return [
+        *(line.rstrip() for line in lines),
+        f"{judged.dimension}: {analysis.status} ({certainties(analysis.verdicts)})",
+        *reports,
+    ]

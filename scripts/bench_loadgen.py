@@ -15,9 +15,10 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from reelbench.bench.generators import K6, BenchError, install
+from reelbench.bench.generators import BenchError
 from reelbench.bench.loadgen import USERS, freeze_lines, freezes, rate_lines, rates
 from reelbench.bench.ours import Ours
+from reelbench.bench.peer_programs import K6, install
 from reelbench.bench.rig import cores
 from reelbench.exit_code import ExitCode
 from reelbench.suite.commands.console import fail, say

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, SecretStr, TypeAdapter, ValidationE
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from reelbench.service.domain.errors import RequestError
+from reelbench.telemetry.running import Running, environment, flat, versions
 
 _MAX_BYTES = 4096
 _SHOWN = 40
@@ -194,3 +195,29 @@ class Settings(BaseSettings):
     def toggles(self) -> Toggles:
         """Return the toggles at the start of the service."""
         return Toggles(**{name: getattr(self, name) for name in NAMES})
+
+    def running(self, now: float) -> Running:
+        """Return what this process runs with, without secrets and without places on this machine.
+
+        Args:
+            now: Unix time.
+        """
+        values, defaults = (flat(one.model_dump(exclude=_PLACES), "SERVICE_") for one in (self, _defaults()))
+        return Running(
+            name="service",
+            settings=values,
+            changed=tuple(name for name, value in values.items() if value != defaults.get(name)),
+            environment=environment(),
+            versions=versions(PACKAGES),
+            time=now,
+        )
+
+
+def _defaults() -> Settings:
+    """Return the settings of a process whose environment sets none."""
+    return Settings.model_construct()
+
+
+_PLACES = {"data_dir"}
+PACKAGES = ("reelbench", "av", "fakeredis", "fastapi", "fluxgate", "orjson", "pydantic", "redis", "uvicorn", "uvloop")
+"""Libraries on which the behaviour of the service depends."""

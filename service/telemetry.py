@@ -18,7 +18,7 @@ from reelbench.telemetry.http_server import RecordExceptions, ServerTelemetry
 _SCOPE = "reelbench.telemetry.http_server"
 _SCHEMA = "https://opentelemetry.io/schemas/1.21.0"
 """The first version with the stable conventions for HTTP."""
-_UNMEASURED = ("/health", "/ready", "/faults", "/faults/calls")
+_UNMEASURED = ("/health", "/ready", "/settings", "/faults", "/faults/calls")
 """Ends of the paths of probes and of the control of faults."""
 
 

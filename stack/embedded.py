@@ -166,14 +166,16 @@ class EmbeddedStack:
             stdout=self._run_dir / TRACES_DIR / f"{LOADGEN}.jsonl",
         )
 
-    def await_telemetry(self, after: float, *, deadline: float = DEADLINE) -> TelemetryEnd:
+    def await_telemetry(self, after: float, *, ahead: float = 0.0, deadline: float = DEADLINE) -> TelemetryEnd:
         """Wait until every component was scraped at or after `after` (Unix time in seconds), and record the result.
 
         A component that has ended is not awaited; it is reported as missing.
         """
         jobs = [*self.endpoints.targets, *(one.job for one in self._scraped)]
         selectors = {name: f'up{{job="{name}"}}' for name in jobs}
-        settled = await_telemetry(self.prometheus_url, selectors, after, ended=self._ended, deadline=deadline)
+        settled = await_telemetry(
+            self.prometheus_url, selectors, after, ended=self._ended, deadline=deadline, ahead=ahead
+        )
         self._write(settled)
         return settled
 

@@ -15,6 +15,7 @@ from typing import Final
 from reelbench import CHECKOUT
 from reelbench.loadgen.record.address import shown_url
 from reelbench.stack.endpoints import LOADGEN, PROVIDERS, SERVICE, Endpoints
+from reelbench.telemetry.set_up import RECENT, SERIES
 
 NO_TELEMETRY: Final = {"OTEL_SDK_DISABLED": "true", "OTEL_METRICS_EXPORTER": "none", "OTEL_TRACES_EXPORTER": "none"}
 """Switches all telemetry of a process off."""
@@ -110,7 +111,8 @@ def component_environment(
         run_dir: The run directory, absolute.
         inherited: The parent's environment.
     """
-    environment = _named(name, "embedded", inherited) | scraped_telemetry(endpoints.metrics_ports[name])
+    environment = {SERIES: RECENT} | _named(name, "embedded", inherited)
+    environment |= scraped_telemetry(endpoints.metrics_ports[name])
     if name == PROVIDERS:
         environment["PROVIDERS_FAULTS"] = "true"  # safe: the stack is on loopback only
     if name == SERVICE:

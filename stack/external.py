@@ -152,11 +152,11 @@ class ExternalRun:
             stdout=None if keeps_traces else self._run_dir / TRACES_DIR / f"{LOADGEN}.jsonl",
         )
 
-    def await_telemetry(self, after: float, *, deadline: float = SETTLE_DEADLINE) -> TelemetryEnd:
+    def await_telemetry(self, after: float, *, ahead: float = 0.0, deadline: float = SETTLE_DEADLINE) -> TelemetryEnd:
         """Wait until every component has exported at or after `after` (Unix time in seconds), and record the result."""
         # target_info is unsuitable: the Collector's span metrics also have one, with other sample times.
         selectors = {name: f'{_EXPORTED}{{job="{name}"}}' for name in (SERVICE, PROVIDERS, LOADGEN)}
-        settled = await_telemetry(self.prometheus_url, selectors, after, value=None, deadline=deadline)
+        settled = await_telemetry(self.prometheus_url, selectors, after, value=None, deadline=deadline, ahead=ahead)
         self._write(settled)
         return settled
 

@@ -86,6 +86,7 @@ def await_telemetry(
     value: float | None = 1,
     ended: Callable[[], Collection[str]] = tuple,
     deadline: float = DEADLINE,
+    ahead: float = 0.0,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> TelemetryEnd:
@@ -101,7 +102,8 @@ def await_telemetry(
         value: The value that a sample must have to count; None: any.
         ended: Returns the components that have ended, which will send no more samples.
         deadline: Seconds to wait at most.
-        clock: Unix time in seconds.
+        ahead: Seconds by which the clock of Prometheus is ahead of the one on which `after` and the result are.
+        clock: Unix time in seconds, on the clock of `after`.
         sleep: Waits for that many seconds.
     """
     end = clock() + deadline
@@ -109,9 +111,9 @@ def await_telemetry(
     while True:
         over = frozenset(ended())  # before the query, so that everything scraped of them is visible in it
         for name in selectors.keys() - seen.keys():
-            sampled = _first_sample(prometheus_url, selectors[name], value, after, clock())
+            sampled = _first_sample(prometheus_url, selectors[name], value, after + ahead, clock() + ahead)
             if sampled is not None:
-                seen[name] = sampled
+                seen[name] = sampled - ahead
         missing = [name for name in selectors if name not in seen]
         if not missing:
             return TelemetryEnd(max(seen.values(), default=after), complete=True, missing=[])

@@ -101,10 +101,25 @@ def build_toxiproxy(cache: Path, report: Callable[[str], None]) -> Path:
     Raises:
         StackError: as `build`.
     """
-    program = toxiproxy(cache)
+    version = f"-ldflags=-X {_TOXIPROXY}.Version={TOXIPROXY_VERSION}"
+    return installed(toxiproxy(cache), f"{_TOXIPROXY}/cmd/server@v{TOXIPROXY_VERSION}", report, version)
+
+
+def installed(program: Path, module: str, report: Callable[[str], None], *flags: str) -> Path:
+    """Build a program with ``go install`` if it is not there yet, and return its path.
+
+    Args:
+        program: where it is kept; its folder is made with it, and has nothing else.
+        module: path of the program's package with ``@`` and the version.
+        report: receives one line when the build begins and ends.
+        flags: further flags of ``go install``.
+
+    Raises:
+        StackError: as `build`.
+    """
     if not program.exists():
         _need_go()
-        _timed(report, "Toxiproxy", lambda: _toxiproxy(program))
+        _timed(report, module, lambda: _install(program, module, flags))
     return program
 
 
@@ -113,12 +128,11 @@ def _need_go() -> None:
         raise StackError("There is no Go here, which builds these programs; install Go 1.25 or newer.")
 
 
-def _toxiproxy(program: Path) -> None:
-    version = f"-ldflags=-X {_TOXIPROXY}.Version={TOXIPROXY_VERSION}"
-    module = f"{_TOXIPROXY}/cmd/server@v{TOXIPROXY_VERSION}"
+def _install(program: Path, module: str, flags: Sequence[str]) -> None:
+    binary = module.partition("@")[0].rpartition("/")[2]
     with _entry(program.parent) as work:
-        _run(["go", "install", "-trimpath", version, module], HOME.anchor, GOBIN=str(work))
-        (work / "server").replace(work / program.name)
+        _run(["go", "install", "-trimpath", *flags, module], HOME.anchor, GOBIN=str(work))
+        (work / binary).replace(work / program.name)
 
 
 def _prometheus(entry: Path, settings: Mapping[str, str]) -> None:

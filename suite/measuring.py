@@ -8,12 +8,15 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
 from reelbench.exit_code import ExitCode
+from reelbench.loadgen.control.clock_sources import PROMETHEUS_VARIABLES
+from reelbench.loadgen.machine.parts import Parts, own_processes
 from reelbench.loadgen.record.address import shown_url
+from reelbench.loadgen.record.conditions import ahead_of, read_conditions
 from reelbench.loadgen.record.jobs import read_jobs
 from reelbench.loadgen.record.run import RunRecord, RunState, read_run
 from reelbench.loadgen.record.run_files import RUN_FILE, SLIS_FILE, RecordError
@@ -34,6 +37,8 @@ from reelbench.stack.grafana import Grafana
 from reelbench.stack.processes import Child, Forwarding
 from reelbench.stack.readiness import TelemetryEnd
 from reelbench.stack.server_metrics import NO_METRICS, ServerMetrics, await_samples
+from reelbench.suite.busy import look, warning
+from reelbench.telemetry.set_up import ALL, SERIES
 
 if TYPE_CHECKING:
     from reelbench.reporting.export import Exported
@@ -67,8 +72,11 @@ class Stack(Protocol):
         Secrets are variables for the environment of this process alone.
         """
 
-    def await_telemetry(self, after: float) -> TelemetryEnd:
-        """Wait until Prometheus has metrics of every component from after that Unix time, and record the result."""
+    def await_telemetry(self, after: float, *, ahead: float = 0.0) -> TelemetryEnd:
+        """Wait until Prometheus has metrics of every component from after that Unix time, and record the result.
+
+        The clock of Prometheus is `ahead` seconds ahead.
+        """
 
     def troubles(self) -> list[str]:
         """Return what went wrong in the stack, one line each."""
@@ -141,6 +149,7 @@ def measure(load: Load, run_id: str, environment: Mapping[str, str] = os.environ
 
 def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended:
     say = load.say
+    _check_machine(load)
     begun = time.monotonic()
     with _stack_for(load, run_dir, environment) as stack, _shown_in(stack, say) as grafana:
         places = f"{shown_url(stack.target)}, Prometheus {shown_url(stack.prometheus_url)}"
@@ -154,13 +163,18 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
         addresses, secrets = hand_over({"--target": stack.target, "--providers": stack.providers})
         if not isinstance(load.target, str):
             secrets[API_KEY_ENV] = ""  # the key of another server is not for the service of this project
+        theirs = load.server.series[0].url if load.server.series else None
+        addressed = {"prometheus": stack.prometheus_url, "their prometheus": theirs}
+        secrets |= {PROMETHEUS_VARIABLES[name]: url for name, url in addressed.items() if url}
+        secrets |= own_processes(os.getpid(), _parts(load, stack.prometheus_url))
         child = stack.start_loadgen([*arguments, *addresses], secrets)
         with load.forwarding.to(child):
             run = _ended_run(run_dir, child, lambda run: _annotate(grafana, run))
         if run is None:
             return Ended(exit_code_of(child, say), None)  # the load generator has written its message to the terminal
         say(f"load ended after {time.monotonic() - begun:.1f} s")
-        settled = stack.await_telemetry(run.ended or time.time())
+        ahead = ahead_of(read_conditions(run_dir), "prometheus")
+        settled = stack.await_telemetry(run.ended or time.time(), ahead=ahead)
         child.signal(signal.SIGTERM)  # it has served its metrics until the last scrape
         # with a complete record, the end by a signal is that of the line above, sent after the handler was removed
         status = exit_code_of(child, say) if run.ended is None else max(0, child.process.wait())
@@ -175,7 +189,6 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
         from reelbench.reporting.export import REPORTS_DIR, export  # noqa: PLC0415
         from reelbench.reporting.publish import DEFAULT, PAGE  # noqa: PLC0415
 
-        theirs = load.server.series[0].url if load.server.series else None
         exported = export(run_dir, stack.prometheus_url, theirs=theirs, charts=load.charts, formats=DEFAULT)
         _annotate(grafana, run, exported)
     for line in exported.summary:
@@ -184,6 +197,21 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
     if run.state is RunState.INTERRUPTED:
         return Ended(ExitCode.INTERRUPTED, run)
     return Ended(status or exported.exit_code, run)
+
+
+def _parts(load: Load, *more: str) -> list[str]:
+    """Return the base URLs of what measures or serves besides the target: what it takes of the CPU is not of others."""
+    external = load.target.addresses if isinstance(load.target, ExternalStack) else None
+    parts = astuple(external) if external is not None else ()
+    return [*more, *(one.url for one in load.server.records()), *filter(None, parts)]
+
+
+def _check_machine(load: Load) -> None:
+    """Warn when other processes take the CPU of this machine."""
+    target = load.target.addresses.service if isinstance(load.target, ExternalStack) else load.target
+    parts = Parts.of_run(target, own_processes(os.getpid(), _parts(load)))
+    if (line := warning(look(parts), os.environ)) is not None:
+        load.say(line)
 
 
 def _stack_for(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Stack:
@@ -197,7 +225,8 @@ def _stack_for(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Sta
         prometheus=find_prometheus(report=load.say),
         target=load.target,
         server=load.server,
-        environment=environment,
+        # An indicator of the user may ask with an instant selector, which finds no series that was left out.
+        environment=environment if load.slis is None else {**environment, SERIES: ALL},
     )
 
 

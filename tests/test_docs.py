@@ -212,6 +212,7 @@ def test_the_generated_files_are_marked_as_generated() -> None:
         "docs/target-file.md",
         "requirements.lock",
         "requirements-dev.lock",
+        "requirements-image.lock",
     }
 
 

@@ -6,6 +6,7 @@ These endpoints are extensions of the API that a target need not have; by defaul
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Literal, Self, TypeVar
 
@@ -18,6 +19,7 @@ from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
 from reelbench.loadgen.plan.fault_plan import PlannedFault
 from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.target.api import ErrorEnvelope
+from reelbench.telemetry.running import Running
 
 TIMEOUT_SECONDS = 5.0
 _TIMEOUT = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
@@ -162,6 +164,21 @@ class AdminClient:
     async def set_toggles(self, toggles: Mapping[str, bool]) -> dict[str, bool]:
         """Change some toggles of the service; return all of them."""
         return (await self._ask(ToggleState, "PUT", "/v1/admin/switches", body=dict(toggles))).toggles
+
+    async def date(self) -> float | None:
+        """Return the header Date of an answer of any status, in Unix seconds; None: the server sends none."""
+        assert self._session is not None, "use AdminClient as a context manager"
+        try:
+            async with self._session.get(self.url + "/health", allow_redirects=False, timeout=_TIMEOUT) as response:
+                return parsedate_to_datetime(response.headers["Date"]).timestamp()
+        except (KeyError, ValueError, OverflowError):
+            return None
+        except (aiohttp.ClientError, OSError) as error:
+            raise AdminError(f"GET {shown_url(self.url)}/health: {type(error).__name__}") from error
+
+    async def running(self, path: str) -> Running:
+        """Return what the process at this URL runs with, from the endpoint at `path`."""
+        return await self._ask(Running, "GET", path)
 
     async def _ask(
         self,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from msgspec.structs import asdict
 
 from reelbench.loadgen.control.admin_client import AdminClient, AdminError, LoggedCall, ServiceState
+from reelbench.loadgen.control.clock_sources import PROVIDERS as PROVIDERS_CLOCK
+from reelbench.loadgen.control.clock_sources import SERVICE
 from reelbench.loadgen.plan.fault_plan import Side
 from reelbench.loadgen.record.jobs import CallRecord
 from reelbench.loadgen.record.run import AuditRecord, TransitionRecord
@@ -19,6 +21,10 @@ _LOOK_AGAIN = 0.1
 PROVIDERS = ("llm", "tts", "image")
 
 
+def _exact(_source: str) -> float:
+    return 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Observer:
     """Reads the admin endpoints of a target; observations that the target does not offer are None."""
@@ -26,6 +32,12 @@ class Observer:
     service: AdminClient
     admin: Mapping[Side, AdminClient]
     """Sides whose faults can be controlled."""
+    ahead: Callable[[str], float] = _exact
+    """Returns the seconds by which the clock of a source is ahead; all times that are returned are without them."""
+
+    def with_clocks(self, ahead: Callable[[str], float]) -> Observer:
+        """Return an observer that converts times to the clock of the load generator."""
+        return replace(self, ahead=ahead)
 
     async def toggles(self) -> dict[str, bool] | None:
         """Return the toggles of the service; None: not reported."""
@@ -40,11 +52,19 @@ class Observer:
             breakers = await self.service.breakers()
         except AdminError:
             return None
+        ahead = self.ahead(SERVICE)
         found = [
-            TransitionRecord(scenario=scenario, case=case, provider=breaker.provider, **asdict(transition))
+            TransitionRecord(
+                scenario=scenario,
+                case=case,
+                provider=breaker.provider,
+                at=transition.at - ahead,
+                before=transition.before,
+                after=transition.after,
+            )
             for breaker in breakers
             for transition in breaker.transitions
-            if transition.at >= since
+            if transition.at - ahead >= since
         ]
         return sorted(found, key=lambda transition: transition.at)
 
@@ -53,14 +73,15 @@ class Observer:
         providers = self.admin.get("providers")
         if providers is None:
             return [], False
+        sent, arrived = self.ahead(SERVICE), self.ahead(PROVIDERS_CLOCK)
         logged: list[LoggedCall] = []
         complete = True
         for name in PROVIDERS:
             try:
-                logged += await providers.calls(name, since)
+                logged += await providers.calls(name, since + arrived)
             except AdminError:
                 complete = False
-        return [CallRecord(scenario=scenario, case=case, **asdict(call)) for call in logged], complete
+        return [_of_case(call, scenario, case, sent=sent, arrived=arrived) for call in logged], complete
 
     async def audit(self) -> AuditRecord | None:
         """Return the state of the service once it is quiet; None: not offered."""
@@ -86,3 +107,9 @@ class Observer:
             return await self.service.state(), None
         except AdminError as error:
             return None, error
+
+
+def _of_case(call: LoggedCall, scenario: str, case: str, *, sent: float, arrived: float) -> CallRecord:
+    """Return a call of a case, with its times less the offsets of the clocks of its caller and of its provider."""
+    times = {"sent": None if call.sent is None else call.sent - sent, "arrived": call.arrived - arrived}
+    return CallRecord(scenario=scenario, case=case, **(asdict(call) | times))

@@ -21,7 +21,8 @@ class _Case:
     task: TaskID | None
     in_flight: int = 0
     responses: list[float] = field(default_factory=list)
-    """Sorted on insert: sorting thousands of values at every end of a job would take CPU time from the load."""
+    """Of completed jobs; sorted on insert: sorting thousands of values at every end of a job would take CPU time from
+    the load."""
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     first_start: float = math.inf
     last_done: float = -math.inf
@@ -80,7 +81,8 @@ class ProgressView:
         case.in_flight -= 1
         case.outcomes[job.outcome] += 1
         if not job.warmup:
-            insort(case.responses, job.done - job.due)
+            if job.outcome is Outcome.COMPLETED:  # a refusal is fast, and says nothing of the time that a video takes
+                insort(case.responses, job.done - job.due)
             case.first_start, case.last_done = min(case.first_start, job.due), max(case.last_done, job.done)
         if self._live is not None and case.task is not None:
             numbers = f"{case.in_flight} in flight  P95 {_p95(case.responses)}{_troubles(case.outcomes)}"
@@ -95,7 +97,7 @@ class ProgressView:
             self.say(f"{case.title}  no jobs")
             return
         window = case.last_done - case.first_start
-        rate = f"  {_rate(len(case.responses) / window)}" if window > 0 else ""
+        rate = f"  {_rate(len(case.responses) / window)}" if window > 0 and case.responses else ""
         done = sum(case.outcomes.values())
         self.say(f"{case.title}  {done}/{case.total} jobs  P95 {_p95(case.responses)}{rate}{_troubles(case.outcomes)}")
 
@@ -103,7 +105,7 @@ class ProgressView:
 def _p95(responses: list[float]) -> str:
     """Return the nearest-rank P95 of sorted responses."""
     if not responses:
-        return "-"
+        return "- (none completed)"
     return f"{responses[math.ceil(0.95 * len(responses)) - 1]:.2f} s"
 
 

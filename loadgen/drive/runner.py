@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 
@@ -15,6 +16,7 @@ from reelbench.loadgen.control.faults import Injector
 from reelbench.loadgen.control.observer import Observer
 from reelbench.loadgen.control.toggles import Toggler
 from reelbench.loadgen.drive.closed_loop import ClosedLoop
+from reelbench.loadgen.drive.conditions import Conditions
 from reelbench.loadgen.drive.health import Health
 from reelbench.loadgen.drive.job import JobRunner
 from reelbench.loadgen.drive.job_integrity import count_store
@@ -65,6 +67,8 @@ class Runner:
     """Check of the downloaded files of a case after its window; None: no file is checked."""
     replica: Replica | None = None
     """Set when other load generators run the rest of the plan; the first of them controls faults and toggles."""
+    conditions: Conditions | None = None
+    """Records what could disturb the cases; None: nothing is recorded of it."""
     proxied: JobRunner | None = None
     """Runs the jobs of scenarios with faults of the network, through their proxy."""
 
@@ -91,6 +95,7 @@ class Runner:
         self.head.end(self._state(), self.clock.now())
 
     async def _run_scenario(self, position: int, scenario: Scenario) -> None:
+        await self._read_clocks(scenario, "before")
         started = self.clock.now()
         self.recorder.begin_scenario()
         self.head.update_scenario(position, state=RunState.RUNNING, started=started)
@@ -111,7 +116,10 @@ class Runner:
             self.view.say(f"warning: fault {name} was still in force after {scenario.name}; it is lifted now")
         ours = self.target.ours is not False
         audit = await run_unless(self.stop.aborted, self.observer.audit()) if ours else None
-        store = await run_unless(self.stop.aborted, count_store(self.target, self.recorder.stored, started))
+        store = await run_unless(
+            self.stop.aborted, count_store(self.target, self.recorder.stored, self._theirs(started))
+        )
+        await self._read_clocks(scenario, "after")
         self.head.update_scenario(position, state=self._state(), ended=ended_at, store=store, audit=audit)
 
     def _state(self) -> RunState:
@@ -157,7 +165,7 @@ class Runner:
                     await arrivals.finish(())
                 return record
             faults = self._faults(scenario, case)
-            async with self.faults.during(faults):
+            async with self._observed(scenario, case), self.faults.during(faults):
                 started = self.clock.now() if arrivals is None else arrivals.origin
                 async with Health() as health:
                     if arrivals is not None:
@@ -180,6 +188,18 @@ class Runner:
             loop_lag_p99=health.lag_p99,
             loop_lag_p99_lower=health.lag_p99_lower,
         )
+
+    async def _read_clocks(self, scenario: Scenario, when: Literal["before", "after"]) -> None:
+        if self.conditions is not None:
+            await run_unless(self.stop.aborted, self.conditions.read_clocks(self.clock, scenario.name, when))
+
+    def _theirs(self, at: float) -> float:
+        """Return an instant of this run on the clock of the target."""
+        return at + (self.conditions.of_target() if self.conditions is not None else 0.0)
+
+    def _observed(self, scenario: Scenario, case: Case) -> AbstractAsyncContextManager[None]:
+        """Return the observation of the machine during a case."""
+        return nullcontext() if self.conditions is None else self.conditions.case(scenario.name, case.name)
 
     def _closed_loop(self, scenario: Scenario, case: Case) -> ClosedLoop:
         users = self.share.users(case.concurrency)
@@ -223,9 +243,10 @@ class Runner:
 
     async def _observe(self, scenario: str, case: CaseRecord, since: float) -> CaseRecord:
         """Store calls and breaker changes of a case that began at `since`; return its record with what was read."""
-        calls, complete = await self.observer.calls(scenario, case.name, since)
+        observer = self.observer if self.conditions is None else self.observer.with_clocks(self.conditions.ahead)
+        calls, complete = await observer.calls(scenario, case.name, since)
         self.journal.calls(calls)
-        transitions = await self.observer.transitions(scenario, case.name, since)
+        transitions = await observer.transitions(scenario, case.name, since)
         self.head.add_transitions(transitions or ())
         return msgspec.structs.replace(case, breakers_read=transitions is not None, calls_read=complete)
 

@@ -29,6 +29,7 @@ from reelbench.loadgen.control.side import FaultSide
 from reelbench.loadgen.control.toggles import ToggleError, Toggler
 from reelbench.loadgen.control.toxiproxy import ToxiproxyError
 from reelbench.loadgen.drive.calibration import calibrate, check_accepted
+from reelbench.loadgen.drive.conditions import Conditions, clocks_of
 from reelbench.loadgen.drive.job import JobRunner
 from reelbench.loadgen.drive.progress import ProgressView
 from reelbench.loadgen.drive.recorder import Recorder, RunHead, pending, with_rest
@@ -36,6 +37,9 @@ from reelbench.loadgen.drive.replicas import WHOLE, Replica, ReplicaError, Share
 from reelbench.loadgen.drive.runner import Runner
 from reelbench.loadgen.drive.steps import Steps
 from reelbench.loadgen.drive.stop import Stop, run_unless, signalled
+from reelbench.loadgen.machine.limit import LimitError, others_limit
+from reelbench.loadgen.machine.observation import Machine
+from reelbench.loadgen.machine.parts import Parts
 from reelbench.loadgen.metrics import Metrics
 from reelbench.loadgen.options import Settings
 from reelbench.loadgen.plan.budget import BudgetError, fit, lasting, needs_calibration
@@ -75,7 +79,7 @@ async def execute(settings: Settings, console: Console) -> ExitCode:
         except TargetError as error:
             view.say(f"error: {error}")
             return ExitCode.ABSENT
-        except BudgetError as error:
+        except (BudgetError, LimitError) as error:
             view.say(f"error: {error}")
             return ExitCode.USAGE
         except (JournalError, FaultError, ToggleError, ReplicaError) as error:
@@ -92,6 +96,7 @@ async def execute(settings: Settings, console: Console) -> ExitCode:
 
 async def _run_or_share(settings: Settings, view: ProgressView, stop: Stop) -> bool:
     """Return whether every fault of the plan was applied."""
+    others_limit(os.environ)  # a mistake in it is found before anything is written
     if settings.rendezvous is None:
         return await _run(settings, view, stop, None)
     replica = await join(settings.rendezvous, settings.run_id, stop=stop.requested)
@@ -233,9 +238,21 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
                 replica=replica,
                 deadline=begun + seconds if seconds is not None else math.inf,
                 proxied=proxied,
+                conditions=await _conditions(settings, journal, target, offered),
             )
             await runner.run_all(scenarios)
             return all(fault.error is None for fault in injector.records)
+
+
+async def _conditions(
+    settings: Settings, journal: Journal, target: Target, offered: Mapping[Side, AdminClient]
+) -> Conditions:
+    """Return the record of the conditions, with what the processes run with."""
+    ours = offered if target.ours is not False else {}
+    clocks = clocks_of(offered["service"], ours, os.environ)
+    conditions = Conditions(journal, Machine(Parts.of_run(settings.target)), others_limit(os.environ), clocks)
+    await conditions.describe(ours, os.environ)
+    return conditions
 
 
 async def _network(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -33,6 +34,16 @@ def load_folder(folder: Path = FOLDER) -> dict[str, Scenario]:
     Raises:
         ScenarioError: with all errors of all files.
     """
+    return dict(_shipped(folder) if folder in {FOLDER, MLPERF_FOLDER} else _load_folder(folder))
+
+
+@cache
+def _shipped(folder: Path) -> Mapping[str, Scenario]:
+    """Return the scenarios of a folder of this package, which is read once in a process."""
+    return _load_folder(folder)
+
+
+def _load_folder(folder: Path) -> Mapping[str, Scenario]:
     scenarios: dict[str, Scenario] = {}
     errors: list[str] = []
     paths = sorted(folder.glob("*.yaml"))

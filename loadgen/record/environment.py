@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -17,13 +18,14 @@ from reelbench.loadgen.record.run import EnvironmentRecord, LimitsRecord
 PACKAGES = ("aiohttp", "fastapi", "msgspec", "opentelemetry-sdk", "prometheus-client", "uvicorn", "uvloop")
 LOCK_FILE = "requirements.lock"
 CGROUPS, PROCESS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+_SHOWN = 120
 _NO_LIMIT = 2**60
 """Control groups of version 1 report the largest multiple of a page when memory is not limited."""
 
 
 def describe(root: Path) -> EnvironmentRecord:
     """Return the description of this machine and of the checkout at `root`."""
-    commit = _git(root, "rev-parse", "--verify", "HEAD")
+    commit, no_commit = _commit(root)
     return EnvironmentRecord(
         cpu_model=_cpu_model(),
         cpu_count=os.cpu_count() or 1,
@@ -31,8 +33,9 @@ def describe(root: Path) -> EnvironmentRecord:
         os=_os(),
         python=f"{platform.python_implementation()} {platform.python_version()}",
         packages={name: version for name in PACKAGES if (version := _version(name)) is not None},
-        commit=commit or None,
-        dirty=bool(_git(root, "status", "--porcelain")),
+        commit=commit,
+        no_commit=no_commit,
+        dirty=commit is not None and bool(_git(root, "status", "--porcelain").output),
         lock_sha256=_sha256(root / LOCK_FILE),
         limits=read_limits(),
     )
@@ -62,19 +65,55 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _git(root: Path, *arguments: str) -> str | None:
-    """Return the output of git; None without git, repository or answer."""
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What git printed; the output is empty when it refused or is not there."""
+
+    output: str = ""
+    refusal: str = ""
+
+
+def _commit(root: Path) -> tuple[str | None, str | None]:
+    """Return the commit of the checkout at `root`, or why there is none."""
+    top = _git(root, "rev-parse", "--show-toplevel")
+    if not top.output:
+        return None, _why(top.refusal)
+    if Path(top.output).resolve() != root.resolve():
+        return None, "not a checkout: the files lie within another repository"
+    head = _git(root, "rev-parse", "--verify", "HEAD")
+    return (head.output, None) if head.output else (None, "the checkout has no commit")
+
+
+def _why(refusal: str) -> str:
+    """Return why git does not name the checkout, with the cure where git refuses."""
+    if "not a git repository" in refusal:
+        return "not a checkout"
+    if "dubious ownership" in refusal:
+        return (
+            "git refuses to read the checkout, as it belongs to another user (dubious ownership); "
+            "git config --global --add safe.directory and its folder allow it"
+        )
+    return f"git gave no answer: {' '.join(refusal.split())[:_SHOWN]}"
+
+
+def _git(root: Path, *arguments: str) -> _Answer:
+    """Return the answer of git about the folder, not about the repository that the environment of a hook names."""
+    # GIT_DIR and the like, which git sets for its hooks, name the repository of the hook.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         done = subprocess.run(
             ["git", "--no-optional-locks", "-C", str(root), *arguments],
             capture_output=True,
-            check=True,
+            check=False,
             text=True,
             timeout=5,
+            env=environment | {"LC_ALL": "C"},
         )
-    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
-        return None
-    return done.stdout.strip()
+    except FileNotFoundError:
+        return _Answer(refusal="git is not installed")
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError) as error:
+        return _Answer(refusal=type(error).__name__)
+    return _Answer(done.stdout.strip()) if done.returncode == 0 else _Answer(refusal=done.stderr.strip() or "no reason")
 
 
 def _sha256(path: Path) -> str | None:
@@ -86,12 +125,12 @@ def _sha256(path: Path) -> str | None:
 
 def read_limits(cgroups: Path = CGROUPS, process: Path = PROCESS) -> LimitsRecord | None:
     """Return the tightest limits of the control groups (Linux, version 1 or 2) around this process; None: no limits."""
-    cores = min(filter(None, (_cores(folder) for folder in _folders(cgroups, process, "cpu"))), default=None)
-    memory = min(filter(None, (_memory(folder) for folder in _folders(cgroups, process, "memory"))), default=None)
+    cores = min(filter(None, (_cores(folder) for folder in control_groups(cgroups, process, "cpu"))), default=None)
+    memory = min(filter(None, (_memory(folder) for folder in control_groups(cgroups, process, "memory"))), default=None)
     return LimitsRecord(cpu_cores=cores, memory_bytes=memory) if cores or memory else None
 
 
-def _folders(cgroups: Path, process: Path, controller: str) -> Iterator[Path]:
+def control_groups(cgroups: Path, process: Path, controller: str) -> Iterator[Path]:
     """Yield the group of this process and its parents; within a container often only the root is visible."""
     for line in (_text(process) or "0::/").splitlines():
         _, controllers, path = (*line.split(":", 2), "", "")[:3]

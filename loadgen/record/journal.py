@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from reelbench.loadgen.record.conditions import ConditionsRecord, write_conditions
 from reelbench.loadgen.record.jobs import CallRecord, JobRecord, RequestRecord
 from reelbench.loadgen.record.run import RunRecord, write_run
 from reelbench.loadgen.record.run_files import (
@@ -86,6 +87,17 @@ class Journal:
         """
         try:
             write_run(self.folder, run)
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def conditions(self, record: ConditionsRecord) -> None:
+        """Replace ``conditions.json``.
+
+        Raises:
+            JournalError: the file cannot be written; the old one stays.
+        """
+        try:
+            write_conditions(self.folder, record)
         except OSError as error:
             raise self._failure(error) from error
 

@@ -252,10 +252,12 @@ class EnvironmentRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     packages: dict[str, str]
     """Versions of the libraries that the measurement depends on."""
     commit: str | None
-    """Git commit of the checkout, None outside one."""
+    """Git commit of the checkout; None: see `no_commit`."""
     dirty: bool
     """True when the checkout had uncommitted changes."""
     lock_sha256: str | None
+    no_commit: str | None = None
+    """Why there is no commit: not a checkout, or git refuses to read it."""
     limits: LimitsRecord | None = None
     """None where no container limits it, or on a system without control groups."""
 

@@ -6,15 +6,16 @@ labels of a series once, and takes the text of a series whose value did not chan
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from threading import Lock, Thread
+from threading import Lock
 from typing import Any, NamedTuple, cast
-from wsgiref.simple_server import WSGIRequestHandler, make_server
-from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.exporter.prometheus._mapping import sanitize_attribute
 from opentelemetry.sdk.metrics.export import (
     Gauge,
     Histogram,
@@ -28,14 +29,22 @@ from opentelemetry.sdk.metrics.export import (
 )
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric as Family
-from prometheus_client.exposition import ThreadingWSGIServer, choose_encoder, make_wsgi_app
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
-from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from reelbench.telemetry.ended_series import EndedSeries, of_case
+
+_logger = logging.getLogger(__name__)
 _END = "# EOF\n"
 _PLAIN_BELOW = 1_000_000
 """From this number on, Go writes a float with an exponent."""
+_OVERFLOW = "otel.metric.overflow"
+"""Attribute of the series in which the SDK counts all label sets of a metric beyond its limit, which is 2,000."""
+_ZERO = (0.0,)
+"""A value of which the text can change although the value is equal: to -0.0 and back."""
+_SCOPE = "otel_scope_"
+"""Prefix of the labels of the scope, which every series has."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class _Families(NamedTuple):
@@ -56,6 +65,11 @@ class _Series:
     prefixes: tuple[str, ...]
     value: tuple[float, ...] | None = None
     text: str = ""
+    of_case: bool = False
+    since: float = 0.0
+    """Time of the first page with this value."""
+    served: int = 0
+    """Pages with this value."""
 
 
 @dataclass(slots=True)
@@ -65,17 +79,25 @@ class _MetricText:
     head: tuple[str, str]
     labels: frozenset[str] = frozenset()
     series: dict[int, _Series] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
+    """First prefix of each series: two attributes that differ, such as 1 and "1", can have the same text."""
 
 
 class ScrapeReader(PrometheusMetricReader):
-    """A reader whose `scrape` returns the bytes that the official exporter and prometheus-client would return."""
+    """A reader whose `scrape` returns the bytes that the official exporter and prometheus-client would return.
 
-    def __init__(self) -> None:
+    Args:
+        ended: Which series of ended cases are left out; None: no series.
+    """
+
+    def __init__(self, ended: EndedSeries | None = None) -> None:
         super().__init__(registry=CollectorRegistry())
         self._collector._callback = None  # noqa: SLF001 - the translator alone is wanted: data is handed to it
         self._latest: MetricsData | None = None
         self._texts: dict[tuple[str, ...], _MetricText] = {}
         self._target_info: tuple[str, str] | None = None
+        self._ended = ended
+        self._warned: set[str] = set()
         self._lock = Lock()
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: object) -> None:
@@ -113,6 +135,8 @@ class ScrapeReader(PrometheusMetricReader):
         if self._target_info is None:
             info = _Families(self._translated(MetricsData([_without_metrics(data.resource_metrics[0])])))
             self._target_info = generate_latest(info).decode(), _openmetrics(info)
+        if self._ended is not None:
+            self._ended.scrape()
         parts = [self._target_info[openmetrics]]
         for key, resource, scope, metric in found:
             parts.extend(self._metric(key, resource, scope, metric, openmetrics))
@@ -132,7 +156,7 @@ class ScrapeReader(PrometheusMetricReader):
         text = self._texts.get(key)
         new = points if text is None else [point for point in points if id(point.attributes) not in text.series]
         if text is None or new or len(points) < len(text.series):
-            labels = frozenset(label for point in points for label in point.attributes or ())
+            labels = frozenset(map(sanitize_attribute, {name for point in points for name in point.attributes or ()}))
             if text is None or labels != text.labels or len(points) - len(new) < len(text.series):
                 # Every series of a family has the same labels; one that a series lacks is empty.
                 text = self._texts[key] = _MetricText(self._head(resource, scope, metric), labels)
@@ -142,10 +166,15 @@ class ScrapeReader(PrometheusMetricReader):
         for point in points:
             series = text.series[id(point.attributes)]
             value = (point.count, point.sum) if isinstance(point, HistogramDataPoint) else (point.value,)
-            if value != series.value:
+            if value != series.value or value == _ZERO:
                 values = _values(point, len(series.prefixes))
                 series.text = "".join([f"{a} {b}\n" for a, b in zip(series.prefixes, values, strict=True)])
+                if value != series.value and self._ended is not None:
+                    series.since, series.served = self._ended.now, 0
                 series.value = value
+            elif series.of_case and self._ended is not None and self._ended.over(series.since, series.served):
+                continue
+            series.served += 1
             yield series.text
 
     def _add(
@@ -158,7 +187,26 @@ class ScrapeReader(PrometheusMetricReader):
         size = len(lines) // len(points)
         for number, point in enumerate(points):
             prefixes = tuple(line.rpartition(" ")[0] for line in lines[number * size : (number + 1) * size])
-            text.series[id(point.attributes)] = _Series(point.attributes, prefixes)
+            case = of_case(metric.data, point.attributes)
+            text.series[id(point.attributes)] = _Series(point.attributes, prefixes, of_case=case)
+            if prefixes[0] in text.seen:
+                self._warn(
+                    f"The metric {metric.name} has label values that differ only in their type, such as 1 and '1': "
+                    f"{prefixes[0]} appears more than once, and Prometheus keeps one of the values. Record text alone."
+                )
+            text.seen.add(prefixes[0])
+            if _OVERFLOW in (point.attributes or {}):
+                self._warn(
+                    f"The metric {metric.name} has more label sets than OpenTelemetry's SDK keeps apart (2,000): all "
+                    'others are counted together, with the label otel_metric_overflow="true". Restart the process '
+                    "between runs, or record fewer label values."
+                )
+
+    def _warn(self, message: str) -> None:
+        """Write a message to the log, once."""
+        if message not in self._warned:
+            self._warned.add(message)
+            _logger.warning(message)
 
     def _head(self, resource: ResourceMetrics, scope: ScopeMetrics, metric: Metric) -> tuple[str, str]:
         families = self._translated(_only(resource, scope, metric, metric.data.data_points[:1]))[1:]
@@ -168,53 +216,7 @@ class ScrapeReader(PrometheusMetricReader):
 
     def _translated(self, data: MetricsData) -> Sequence[Family]:
         self._collector.add_metrics_data(data)
-        return tuple(self._collector.collect())
-
-
-def serve(reader: ScrapeReader, host: str, port: int) -> None:
-    """Serve `reader` at ``http://host:port/metrics`` from a thread of its own.
-
-    The answer is never compressed: that would cost as much CPU as the text.
-
-    Raises:
-        OSError: the port is taken.
-    """
-    server = make_server(host, port, application(reader), ThreadingWSGIServer, handler_class=_SilentHandler)
-    Thread(target=server.serve_forever, name="metrics", daemon=True).start()
-
-
-def application(reader: ScrapeReader) -> WSGIApplication:
-    """Return prometheus-client's WSGI application over `reader`: the two usual text formats are rendered here."""
-    official = make_wsgi_app(_Live(reader), disable_compression=True)
-
-    def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        encoder, content_type = choose_encoder(environ.get("HTTP_ACCEPT", ""))
-        plain = environ["REQUEST_METHOD"] == "GET" and not environ.get("QUERY_STRING")
-        escaping = getattr(encoder, "keywords", {}).get("escaping", "underscores")
-        if not plain or environ["PATH_INFO"] == "/favicon.ico" or escaping not in {"underscores", "allow-utf-8"}:
-            return cast("Iterable[bytes]", official(environ, start))
-        body = reader.scrape(openmetrics=content_type.startswith("application/openmetrics-text"))
-        start("200 OK", [("Content-Type", content_type)])
-        return [body]
-
-    return answer
-
-
-class _Live(Collector):
-    """A reader as a collector of prometheus-client, for formats that are seldom asked for."""
-
-    def __init__(self, reader: ScrapeReader) -> None:
-        self._reader = reader
-
-    def collect(self) -> Iterable[Family]:
-        return self._reader.families()
-
-
-class _SilentHandler(WSGIRequestHandler):
-    """A handler that logs no request: a scrape a second would bury the messages."""
-
-    def log_message(self, *_: object) -> None:
-        """Log nothing."""
+        return tuple(map(_encodable, self._collector.collect()))
 
 
 def _key(scope: ScopeMetrics, metric: Metric) -> tuple[str, ...]:
@@ -236,7 +238,9 @@ def _only(resource: ResourceMetrics, scope: ScopeMetrics, metric: Metric, points
 
 def _with_labels(point: Any, labels: frozenset[str]) -> Any:
     """Return `point` with an empty value for each label that it lacks."""
-    return type(point)(**(vars(point) | {"attributes": dict.fromkeys(labels, "") | dict(point.attributes or {})}))
+    own = dict(point.attributes or {})
+    lacking = {label for label in labels.difference(map(sanitize_attribute, own)) if not label.startswith(_SCOPE)}
+    return type(point)(**(vars(point) | {"attributes": own | dict.fromkeys(lacking, "")}))
 
 
 def _values(point: HistogramDataPoint | NumberDataPoint, lines: int) -> list[str]:
@@ -245,6 +249,22 @@ def _values(point: HistogramDataPoint | NumberDataPoint, lines: int) -> list[str
         return [_number(point.value)]
     counts = [f"{n}.0" if n < _PLAIN_BELOW else _number(n) for n in accumulate(point.bucket_counts)]
     return [*counts, counts[-1], _number(point.sum)] if lines > len(counts) else counts
+
+
+def _encodable(family: Family) -> Family:
+    r"""Write half surrogates as text, such as ``\ud800``: one of them would make the whole page fail in UTF-8."""
+    family.documentation = _legible(family.documentation)
+    family.samples = [
+        sample
+        if all(map(str.isascii, sample.labels.values()))
+        else sample._replace(labels={name: _legible(value) for name, value in sample.labels.items()})
+        for sample in family.samples
+    ]
+    return family
+
+
+def _legible(text: str) -> str:
+    return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):x}", text)
 
 
 def _number(value: float) -> str:

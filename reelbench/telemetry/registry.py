@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -85,8 +86,9 @@ class Instruments:
         return metric
 
 
+@cache
 def read(path: Path) -> tuple[Metric, ...]:
-    """Return the metrics of a registry file, with references resolved, in the order of the file.
+    """Return the metrics of a registry file, with references resolved, in the order of the file; it is read once.
 
     Raises:
         KeyError: A reference has no definition in the file.

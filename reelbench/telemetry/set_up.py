@@ -10,6 +10,8 @@ from contextlib import contextmanager, nullcontext
 EXPORTERS = ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER")
 SCRAPED = "prometheus"
 """Exporter that this package replaces by a faster one with the same output."""
+SERIES, ALL, RECENT = "REELBENCH_SCRAPED_SERIES", "all", "recent"
+"""Variable with the series of a scraped page: all, or without those of ended cases."""
 
 _PROCESS_METRICS: dict[str, list[str] | None] = {
     "process.cpu.time": ["user", "system"],
@@ -73,14 +75,19 @@ def configure(service_name: str, arguments: Mapping[type, Mapping[str, object]] 
 
 
 def _serve_metrics() -> None:
+    series = os.environ.get(SERIES) or ALL
+    if series not in {ALL, RECENT}:
+        raise ValueError(f"{SERIES} is {series!r}, use {ALL} or {RECENT}")
     from opentelemetry.metrics import get_meter_provider  # noqa: PLC0415
     from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415
 
-    from reelbench.telemetry.exposition import ScrapeReader, serve  # noqa: PLC0415
+    from reelbench.telemetry.ended_series import EndedSeries  # noqa: PLC0415
+    from reelbench.telemetry.exposition import ScrapeReader  # noqa: PLC0415
+    from reelbench.telemetry.scrape_server import serve  # noqa: PLC0415
 
     provider = get_meter_provider()
     if isinstance(provider, MeterProvider):
-        reader = ScrapeReader()
+        reader = ScrapeReader(EndedSeries() if series == RECENT else None)
         host = os.environ.get("OTEL_EXPORTER_PROMETHEUS_HOST", "localhost")
         serve(reader, host, int(os.environ.get("OTEL_EXPORTER_PROMETHEUS_PORT", "9464")))
         provider.add_metric_reader(reader)

@@ -1,21 +1,39 @@
-"""Comparison of a case with its baseline: the difference of two samples of response times."""
+"""Comparison of cases with their baseline: the difference of two samples of response times."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.statistics.intervals import Interval, Summary, mean_difference, summarize
+from reelbench.reporting.statistics.intervals import (
+    ALPHA,
+    Interval,
+    Summary,
+    mean_difference,
+    mean_difference_p,
+    probability_of_larger,
+    summarize,
+)
+
+NEGLIGIBLE_A12 = 0.06
+"""Limit of |A12 - 0.5| below which a difference is negligible: Vargha and Delaney (2000) call 0.56 small."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Response times of a case and of its baseline, in seconds."""
+    """Response times of some cases and of their baselines, in seconds."""
 
     case: Summary
     baseline: Summary
     difference: Interval
     """Interval of the difference of the means (case - baseline), by Welch's t."""
+    p: float | None
+    """Two-sided, by Welch's t; None for a side of one value. Corrected where several comparisons are a family."""
+    a12: float
+    """Probability that a response time of the case is the larger one."""
+    pairs: int
+    """Cases of each side; with one, a drift of the machine may look like an effect."""
 
     @property
     def change(self) -> float:
@@ -23,16 +41,35 @@ class Comparison:
         return self.case.average - self.baseline.average
 
     @property
-    def clear(self) -> bool:
-        """True when the interval excludes zero."""
-        lower, upper = self.difference.lower, self.difference.upper
-        return lower is not None and upper is not None and (lower > 0 or upper < 0)
+    def shown(self) -> bool:
+        """True when the corrected p is at most 0.05 and the difference is not negligible."""
+        return self.p is not None and self.p <= ALPHA and abs(self.a12 - 0.5) >= NEGLIGIBLE_A12
 
 
-def compare(evidence: Evidence, scenario: str, case: str, baseline: str) -> Comparison | None:
-    """Compare two cases of a scenario; None when one of them completed nothing."""
-    times = [evidence.response_times(scenario, name) for name in (case, baseline)]
+def compare(evidence: Evidence, scenario: str, cases: Sequence[str], baselines: Sequence[str]) -> Comparison | None:
+    """Compare the jobs of some cases of a scenario with those of others; None when a side completed nothing."""
+    times = [
+        [time for name in names for time in evidence.response_times(scenario, name)] for names in (cases, baselines)
+    ]
     first, second = (summarize(values) for values in times)
     if first is None or second is None:
         return None
-    return Comparison(first, second, mean_difference(*times))
+    return Comparison(
+        first,
+        second,
+        mean_difference(*times),
+        mean_difference_p(*times),
+        probability_of_larger(*times),
+        min(len(cases), len(baselines)),
+    )
+
+
+def corrected(found: Sequence[Comparison]) -> list[Comparison]:
+    """Return the comparisons of one family with p after Benjamini and Hochberg."""
+    known = sorted((i for i, one in enumerate(found) if one.p is not None), key=lambda i: found[i].p or 0.0)
+    changed, least = list(found), 1.0
+    for rank in range(len(known), 0, -1):
+        one = found[known[rank - 1]]
+        least = min(least, (one.p or 0.0) * len(known) / rank)
+        changed[known[rank - 1]] = replace(one, p=least)
+    return changed

@@ -9,6 +9,7 @@ from reelbench.loadgen.record.run import CaseRecord
 from reelbench.reporting.analysis.process_usage import UNDER_TEST, memory_samples
 from reelbench.reporting.evidence.evidence import Evidence, case_seconds
 from reelbench.reporting.evidence.process_samples import ProcessSamples
+from reelbench.reporting.statistics.intervals import Interval
 from reelbench.reporting.statistics.trend import Trend, trend
 
 HORIZON = 1000
@@ -42,6 +43,21 @@ class Leak:
         """Lower 95 % limit of the growth over the horizon; 0 without a significant trend."""
         lower = self.trend.interval.lower or 0.0
         return max(lower, 0.0) * HORIZON if self.trend.significant else 0.0
+
+    @property
+    def projected_interval(self) -> Interval:
+        """Limits of the growth over the horizon; the lower one is the projected leak."""
+        upper = self.trend.interval.upper
+        return Interval(self.projected, None if upper is None else max(upper * HORIZON, self.projected))
+
+    @property
+    def growth_interval(self) -> Interval:
+        """Limits of the growth: those of the slope over the measured jobs, widened to hold the growth itself."""
+        lower, upper = self.trend.interval.lower, self.trend.interval.upper
+        if lower is None or upper is None:
+            return Interval(None, None)
+        shares = [limit * self.jobs / self.beginning for limit in (lower, upper)]
+        return Interval(min(*shares, self.growth), max(*shares, self.growth))
 
 
 def leak(evidence: Evidence, scenario: str, case: CaseRecord | None = None) -> Leak | None:

@@ -10,7 +10,7 @@ from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.evidence.evidence import STOPPED, Evidence, case_seconds, once
 from reelbench.reporting.evidence.measurements import Measurement
 from reelbench.reporting.statistics import littles_law
-from reelbench.reporting.statistics.intervals import Proportion, Summary, proportion, summarize
+from reelbench.reporting.statistics.intervals import Proportion, Summary, exact_proportion, summarize
 from reelbench.reporting.statistics.littles_law import LittlesLaw
 
 
@@ -37,6 +37,11 @@ class Level:
     cut_off: int = 0
     """Jobs of an open case that did not finish; the times exclude them."""
 
+    @property
+    def failed(self) -> int:
+        """Jobs that ended without a video, which the times exclude."""
+        return self.success.n - self.success.k if self.success else 0
+
 
 @once
 def levels(evidence: Evidence, *scenarios: str, model: str = "closed") -> tuple[Level, ...]:
@@ -54,7 +59,7 @@ def levels(evidence: Evidence, *scenarios: str, model: str = "closed") -> tuple[
                 scenario=scenario.name,
                 case=case.name,
                 concurrency=case.concurrency,
-                success=proportion(sum(map(evidence.succeeded, jobs)), ended),
+                success=exact_proportion(sum(map(evidence.succeeded, jobs)), ended),
                 times=summarize(times),
                 throughput=len(times) / seconds if seconds else None,
                 requests=evidence.case_requests(scenario.name, case.name) / seconds if seconds else None,

@@ -13,7 +13,7 @@ from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.loadgen.record.run import ArrivalsRecord, CaseRecord, RunState, ScenarioRecord
 from reelbench.reporting.evidence.evidence import STOPPED, Evidence
 from reelbench.reporting.statistics.censoring import Tail, tail
-from reelbench.reporting.statistics.intervals import Proportion, proportion
+from reelbench.reporting.statistics.intervals import Proportion, exact_proportion
 from reelbench.reporting.statistics.trend import Trend, trend
 
 CUT_OFF = frozenset({Outcome.TIMEOUT, Outcome.ABORTED})
@@ -74,7 +74,7 @@ class OpenCase:
     @property
     def success(self) -> Proportion | None:
         """Share of completed jobs with a file that is not broken, without jobs stopped by the user or the plan."""
-        return proportion(len(self.completed) - self.broken, sum(job.outcome not in STOPPED for job in self.jobs))
+        return exact_proportion(len(self.completed) - self.broken, sum(job.outcome not in STOPPED for job in self.jobs))
 
     def response(self, q: float) -> Tail | None:
         """Return the quantile of the time from due to done, in seconds."""

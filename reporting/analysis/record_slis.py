@@ -12,12 +12,14 @@ import msgspec
 
 from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
 from reelbench.reporting.analysis.capacity import knee
+from reelbench.reporting.analysis.capacity_limits import METHOD as RATES
+from reelbench.reporting.analysis.capacity_limits import rate_limits
 from reelbench.reporting.analysis.job_integrity import losses
 from reelbench.reporting.analysis.leak import leak
 from reelbench.reporting.analysis.open_breaker_calls import open_breaker_calls
 from reelbench.reporting.analysis.outages import outages, recovery
 from reelbench.reporting.analysis.process_usage import UNDER_TEST, memory, utilisation
-from reelbench.reporting.analysis.record_value import RecordValue
+from reelbench.reporting.analysis.record_value import MAXIMUM, MAXIMUM_OPEN, SLOPE, RecordValue
 from reelbench.reporting.analysis.restoration import mean_time, restorations
 from reelbench.reporting.analysis.server_functions import (
     server_cpu_per_video,
@@ -30,9 +32,11 @@ from reelbench.reporting.analysis.server_functions import (
 from reelbench.reporting.analysis.spike import spikes
 from reelbench.reporting.catalogue.sli import RecordFunction, Sli
 from reelbench.reporting.evidence.evidence import Evidence, case_seconds
+from reelbench.reporting.evidence.limits import Limits
 from reelbench.reporting.evidence.measurements import RECORDS, Measurement, Measurements
 from reelbench.reporting.evidence.prometheus import NoData
 from reelbench.reporting.evidence.queries import places, rounded
+from reelbench.reporting.statistics.intervals import STUDENT, Interval, mean_interval, non_negative
 
 TOO_FEW = "too few samples of memory within the case"
 NO_BREAKER = NoData("the service ran without its circuit breaker")
@@ -73,7 +77,7 @@ def mean_time_to_recovery(evidence: Evidence, scenario: str) -> RecordValue | No
         return UNREAD
     found = recovery(outages(evidence, scenario))
     return (
-        RecordValue(found.mean, found.n)
+        RecordValue(found.mean, found.n, non_negative(found.interval), STUDENT)
         if found
         else NoData("no outage opened the breaker and recovered within the case")
     )
@@ -86,7 +90,7 @@ def mean_time_to_restoration(evidence: Evidence, scenario: str) -> RecordValue |
         return NoData("no fault from outside began")
     times = mean_time(found)
     if times is not None:
-        return RecordValue(times.mean, times.n)
+        return RecordValue(times.mean, times.n, non_negative(times.interval), STUDENT)
     noticed = any(one.noticed for one in found)
     return NoData("the service was not restored within the case" if noticed else "no fault interrupted the service")
 
@@ -117,7 +121,8 @@ def memory_per_job(evidence: Evidence, scenario: str) -> RecordValue | NoData:
     found = memory(evidence, scenario, case, *UNDER_TEST) if case else None
     if case is None or found is None or found.growth is None:
         return NoData(_unread("memory", evidence.scenario(scenario)))
-    return RecordValue(found.growth, len(evidence.case_jobs(scenario, case.name)))
+    n = len(evidence.case_jobs(scenario, case.name))
+    return RecordValue(found.growth, n, Interval(found.growth, None), MAXIMUM, MAXIMUM_OPEN)
 
 
 def cpu_utilisation(evidence: Evidence, scenario: str) -> RecordValue | NoData:
@@ -135,13 +140,13 @@ def cpu_utilisation(evidence: Evidence, scenario: str) -> RecordValue | NoData:
 def memory_growth(evidence: Evidence, scenario: str) -> RecordValue | NoData:
     """Memory of service and media workers at the end (median of 3 samples) over the beginning, less 1; n is samples."""
     found = leak(evidence, scenario)
-    return RecordValue(found.growth, found.trend.n) if found else NoData(TOO_FEW)
+    return RecordValue(found.growth, found.trend.n, found.growth_interval, SLOPE) if found else NoData(TOO_FEW)
 
 
 def memory_leaked(evidence: Evidence, scenario: str) -> RecordValue | NoData:
     """Lower limit of the slope of memory by job over 1,000 jobs; 0 without a significant trend; n is samples."""
     found = leak(evidence, scenario)
-    return RecordValue(found.projected, found.trend.n) if found else NoData(TOO_FEW)
+    return RecordValue(found.projected, found.trend.n, found.projected_interval, SLOPE) if found else NoData(TOO_FEW)
 
 
 def sustained_rate(evidence: Evidence, scenario: str) -> RecordValue | NoData:
@@ -149,22 +154,20 @@ def sustained_rate(evidence: Evidence, scenario: str) -> RecordValue | NoData:
     found = knee(evidence, scenario)
     if found is None:
         return NoData("no case with arrivals began")
-    held = found.held
-    return (
-        RecordValue(held.case.load.rate, len(held.case.jobs))
-        if held
-        else RecordValue(0.0, len(found.steps[0].case.jobs))
-    )
+    held = found.held or found.steps[0]
+    rate = held.case.load.rate if found.held else 0.0
+    return RecordValue(rate, len(held.case.jobs), rate_limits(found), RATES)
 
 
 def spike_recovery(evidence: Evidence, scenario: str) -> RecordValue | NoData:
-    """Seconds from the end of the burst until response times were back in the steady band; n is jobs from it on."""
-    found = next(iter(spikes(evidence, scenario)), None)
-    if found is None:
+    """Mean of the seconds from the end of a burst until response times were back in the steady band; n is bursts."""
+    found = spikes(evidence, scenario)
+    if not found:
         return NoData("no burst with at least ten jobs before it and after it")
-    if found.recovery is None:
+    times = [spike.recovery for spike in found if spike.recovery is not None]
+    if len(times) < len(found):
         return NoData("response times were not back in the steady band when jobs stopped arriving")
-    return RecordValue(found.recovery, found.after)
+    return RecordValue(math.fsum(times) / len(times), len(times), non_negative(mean_interval(times)), STUDENT)
 
 
 def _unread(what: str, scenario: ScenarioRecord | None) -> str:
@@ -239,4 +242,14 @@ def _computed(sli: Sli, function: RecordFunction, scenario: ScenarioRecord, evid
         no_data=answer.reason if isinstance(answer, NoData) else None,
         bound=None,
         n=answer.n if isinstance(answer, RecordValue) else None,
+        interval=_limits(answer) if isinstance(answer, RecordValue) else None,
+        open_end=answer.open_end if isinstance(answer, RecordValue) else "",
     )
+
+
+def _limits(value: RecordValue) -> Limits | None:
+    """Return the interval with the digits that are kept."""
+    if value.interval is None:
+        return None
+    lower, upper = (None if limit is None else rounded(limit) for limit in (value.interval.lower, value.interval.upper))
+    return Limits(lower=lower, upper=upper, method=value.method)

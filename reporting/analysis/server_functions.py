@@ -10,10 +10,11 @@ import math
 from reelbench.loadgen.record.run import CaseRecord
 from reelbench.reporting.analysis import server_figures as figures
 from reelbench.reporting.analysis.leak import HORIZON
-from reelbench.reporting.analysis.record_value import RecordValue
+from reelbench.reporting.analysis.record_value import MAXIMUM, MAXIMUM_OPEN, SLOPE, RecordValue
 from reelbench.reporting.catalogue.server_metrics import ServerRole
 from reelbench.reporting.evidence.evidence import Evidence, case_seconds
 from reelbench.reporting.evidence.prometheus import NoData
+from reelbench.reporting.statistics.intervals import Interval
 
 UNSEEN = NoData("the server shows no metrics to this run; name their page with --metrics")
 NO_VIDEO = NoData("no job was completed")
@@ -27,7 +28,7 @@ def server_memory_growth(evidence: Evidence, scenario: str) -> RecordValue | NoD
     if not found:
         return NoData("no case with jobs has samples of resident memory before and after it")
     most = max(found, key=lambda one: one.share)
-    return RecordValue(most.share, most.n)
+    return RecordValue(most.share, most.n, Interval(most.share, None), MAXIMUM, MAXIMUM_OPEN)
 
 
 def server_memory_leaked(evidence: Evidence, scenario: str) -> RecordValue | NoData:
@@ -38,7 +39,9 @@ def server_memory_leaked(evidence: Evidence, scenario: str) -> RecordValue | NoD
     longest = max(found, key=lambda one: one.jobs)
     assert longest.trend is not None
     lower = max(longest.trend.interval.lower or 0.0, 0.0) if longest.trend.significant else 0.0
-    return RecordValue(lower * HORIZON, longest.n)
+    upper = longest.trend.interval.upper
+    limits = Interval(lower * HORIZON, None if upper is None else max(upper, lower) * HORIZON)
+    return RecordValue(lower * HORIZON, longest.n, limits, SLOPE)
 
 
 def server_cpu_per_video(evidence: Evidence, scenario: str) -> RecordValue | NoData:

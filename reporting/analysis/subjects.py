@@ -242,13 +242,27 @@ def under_load(evidence: Evidence) -> list[ScenarioRecord]:
     return [s for s in evidence.scenarios(RESOURCES) if any(evidence.case_jobs(s.name, case.name) for case in s.cases)]
 
 
-def toggled(evidence: Evidence, toggle: str) -> Subject | None:
-    """The scenario with a case in which something of the service is off, and one in which it is on."""
+@dataclass(frozen=True, slots=True)
+class Toggled:
+    """A scenario with cases in which something of the service is on, and cases in which it is off."""
+
+    scenario: ScenarioRecord
+    on: tuple[CaseRecord, ...]
+    off: tuple[CaseRecord, ...]
+
+    @property
+    def name(self) -> str:
+        """Of the scenario."""
+        return self.scenario.name
+
+
+def toggled(evidence: Evidence, toggle: str) -> Toggled | None:
+    """The scenario with cases in which something of the service is off, and cases in which it is on."""
     for scenario in evidence.scenarios(RESOURCES):
         off = [case for case in scenario.cases if case.switches.get(toggle) is False and case.started is not None]
         on = [case for case in scenario.cases if case.switches.get(toggle, True) and case.started is not None]
         if off and on:
-            return Subject(scenario, (off[0], on[0]))
+            return Toggled(scenario, tuple(on), tuple(off))
     return None
 
 

@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-import msgspec
-
 from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
+from reelbench.reporting.analysis.certainty import Certainty, certainty, unprovable
+from reelbench.reporting.analysis.disturbance import disturbances, reason_in
+from reelbench.reporting.analysis.estimates import Estimate, estimate
 from reelbench.reporting.analysis.generator_health import GeneratorHealth, check
 from reelbench.reporting.analysis.job_integrity import losses
-from reelbench.reporting.analysis.open_cases import OpenCase, open_case
 from reelbench.reporting.analysis.reconciliation import Reconciliation, reconcile
-from reelbench.reporting.catalogue.sli import Objective, RecordFunction, Role, Samples, Sli
-from reelbench.reporting.document import text
-from reelbench.reporting.evidence.buckets import Bound
+from reelbench.reporting.catalogue.sli import Objective, RecordFunction, Sli
 from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.evidence.measurements import Measurement
 
-QUICK = "quick"
-"""The profile in which small samples are expected and allowed."""
+QUICK, PAPER = "quick", "paper"
+"""Profiles: in the one a small sample is allowed where the value holds, in the other an objective must be proven."""
+NOT_PROVEN = "not proven: the 95 % interval contains the objective"
+NO_INTERVAL = "not proven: no interval"
 
 
 class Status(StrEnum):
@@ -44,14 +44,31 @@ class Verdict:
     objective: Objective
     """With the override of the scenario file, if any."""
     status: Status
-    value: float | None
-    n: int | None
+    estimate: Estimate
+    """The number that was judged, with its interval."""
+    certainty: Certainty | None
+    """What the interval says of the objective; None without a value, or where only a limit of it is known."""
     reason: str
-    """Reason of a status other than PASS or FAIL, or of one changed by cut-off jobs or broken files; else empty."""
+    """Reason of a status other than PASS or FAIL, or what the value leaves out; else empty."""
     too_few: bool = False
-    """INCONCLUSIVE only because the sample is small."""
-    bound: Bound | None = None
-    """The bucket of a percentile by PromQL: the true sample quantile lies in it."""
+    """INCONCLUSIVE only because the sample is small: the value holds."""
+
+    @property
+    def value(self) -> float | None:
+        """The number that was judged."""
+        return self.estimate.value
+
+    @property
+    def n(self) -> int | None:
+        """Its sample size."""
+        return self.estimate.n
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    status: Status
+    reason: str = ""
+    too_few: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +102,7 @@ def analyse(evidence: Evidence, dimension: str) -> Analysis:
         *_not_begun(evidence, dimension),
         *(problem for h in health for problem in h.problems),
         *(difference for r in reconciliations for difference in r.differences),
+        *(one.sentence for one in disturbances(evidence, dimension)),
         *_unknown_overrides(evidence, dimension),
     )
     status, code = _overall(verdicts, problems, invalid=bool(invalid), quick=evidence.run.profile == QUICK)
@@ -139,11 +157,10 @@ def _judge(
         return None
     if case is not None and case.model == "idle" and sli.dimension != "resources":
         return None  # nothing is sent in it, so nothing of jobs and requests can be judged
-    measurement, broken = _without_broken(evidence, sli, measurement)
-    status, reason, too_few = _compare(sli, objective, measurement)
-    reason = reason or broken
-    if status is Status.PASS and sli.samples is Samples.RESPONSE_TIMES and sli.quantile and case is not None:
-        status, reason = _with_cut_off(open_case(evidence, scenario, case), sli.quantile, objective.value)
+    found = estimate(evidence, sli, measurement)
+    known = certainty(found, objective, sli.min_n)
+    decision = _decided(known, found, sli, objective, evidence.run.profile)
+    status, reason, too_few = decision.status, decision.reason, decision.too_few
     places = {(scenario.name, c.name) for c in scenario.cases} if case is None else {(scenario.name, case.name)}
     # lost jobs make counts differ, so a failed key objective stays FAIL
     if status in {Status.PASS, Status.FAIL, Status.INCONCLUSIVE} and not (sli.key and status is Status.FAIL):
@@ -151,6 +168,9 @@ def _judge(
             status, reason, too_few = Status.INVALID, "the load generator was the bottleneck", False
         elif scenario.name in unreconciled:
             status, reason, too_few = Status.INCONCLUSIVE, "counts do not reconcile", False
+        elif not sli.key and (taken := reason_in(evidence, dimension, places)) is not None:
+            # What a key objective judges, such as lost jobs, does not depend on the speed of the machine.
+            status, reason, too_few = Status.INCONCLUSIVE, taken, False
     return Verdict(
         sli=sli,
         scenario=scenario.name,
@@ -158,11 +178,10 @@ def _judge(
         member=measurement.member,
         objective=objective,
         status=status,
-        value=measurement.value,
-        n=measurement.n,
+        estimate=found,
+        certainty=known,
         reason=reason,
         too_few=too_few,
-        bound=measurement.bound,
     )
 
 
@@ -191,39 +210,26 @@ def _objective(evidence: Evidence, sli: Sli, scenario: ScenarioRecord, case: Cas
     return Objective(value=override, direction=objective.direction, members=objective.members)
 
 
-def _compare(sli: Sli, objective: Objective, measurement: Measurement) -> tuple[Status, str, bool]:
-    value = measurement.value
-    if value is None:
-        return Status.NO_DATA, measurement.no_data or "", False
-    n = measurement.n
-    if sli.min_n and (n is None or n < sli.min_n):
-        return Status.INCONCLUSIVE, f"n too small: {n or 0}, needs {sli.min_n}", True
-    at_most = objective.direction == "at_most"
-    held = value <= objective.value if at_most else value >= objective.value
-    if measurement.bound is not None and measurement.bound.upper is None and held == at_most:
-        return Status.INCONCLUSIVE, "above the last bucket: only a lower limit is known", False
-    return (Status.PASS if held else Status.FAIL), "", False
+def _decided(found: Certainty | None, number: Estimate, sli: Sli, objective: Objective, profile: str) -> _Decision:
+    """Return the status that follows from what is known, with its reason."""
+    if number.value is None or found is None:
+        return _Decision(Status.NO_DATA if number.value is None else Status.INCONCLUSIVE, number.remark)
+    few = bool(sli.min_n) and (number.n is None or number.n < sli.min_n)
+    small = f"n too small: {number.n or 0}, needs {sli.min_n}" if few else ""
+    open_ = NOT_PROVEN if number.method else NO_INTERVAL
+    if found is Certainty.VIOLATED and (number.method or few):
+        return _Decision(Status.INCONCLUSIVE, _reasons(open_, small, number.remark))
+    if not found.holds:  # proven; without an interval the value of a large enough sample decides
+        return _Decision(Status.FAIL, number.remark)
+    if few:
+        return _Decision(Status.INCONCLUSIVE, _reasons(small, number.remark), too_few=True)
+    if profile == PAPER and not found.proven and not unprovable(sli, number, objective):
+        return _Decision(Status.INCONCLUSIVE, _reasons(open_, number.remark))
+    return _Decision(Status.PASS, number.remark)
 
 
-def _without_broken(evidence: Evidence, sli: Sli, measurement: Measurement) -> tuple[Measurement, str]:
-    """Return the success rate without the completed jobs whose file is broken, which Prometheus does not know."""
-    if sli.role is not Role.SUCCESS_RATE or measurement.value is None or not measurement.n:
-        return measurement, ""
-    broken = sum(map(evidence.broken, evidence.case_jobs(measurement.scenario, measurement.case)))
-    if not broken:
-        return measurement, ""
-    value = max(0.0, measurement.value - broken / measurement.n)
-    what = "a file that does not decode" if broken == 1 else "files that do not decode"
-    return msgspec.structs.replace(measurement, value=value), f"without {text.counted(broken, 'job')} with {what}"
-
-
-def _with_cut_off(arriving: OpenCase | None, quantile: float, limit: float) -> tuple[Status, str]:
-    """Check a quantile that passes for completed jobs again with the jobs that were cut off."""
-    found = arriving.response(quantile) if arriving is not None and arriving.cut_off else None
-    if arriving is None or found is None or found.within(limit):
-        return Status.PASS, ""
-    reason = f"{text.counted(len(arriving.cut_off), 'job')} cut off; with them it is {text.censored(found)} s"
-    return (Status.FAIL if found.value > limit else Status.INCONCLUSIVE), reason
+def _reasons(*reasons: str) -> str:
+    return "; ".join(filter(None, reasons))
 
 
 def _unknown_overrides(evidence: Evidence, dimension: str) -> list[str]:

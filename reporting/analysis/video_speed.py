@@ -13,8 +13,8 @@ from reelbench.reporting.statistics.intervals import (
     Interval,
     Proportion,
     Summary,
+    exact_proportion,
     mean_difference,
-    proportion,
     summarize,
 )
 
@@ -150,7 +150,7 @@ def attainments(evidence: Evidence, dimension: str) -> tuple[Attainment, ...]:
         if limit is None:
             continue
         good = sum(1 for job in jobs if evidence.succeeded(job) and job.done - job.due <= limit)
-        if share := proportion(good, len(jobs)):
+        if share := exact_proportion(good, len(jobs)):
             length = case_seconds(case)
             found.append(Attainment(scenario.name, case.name, limit, share, good / length if length else None))
     return tuple(found)

@@ -229,6 +229,7 @@ class Sli(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     objective: Objective | None = None
     direction: Direction | None = None
     key: bool = False
+    by_design: str | None = None
 
     @property
     def better(self) -> str | None:

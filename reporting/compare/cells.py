@@ -11,7 +11,6 @@ from reelbench.reporting.document.report import Table
 from reelbench.reporting.statistics.intervals import Interval
 
 T = TypeVar("T")
-LEAST_P = 0.001
 POINTS = "pp"
 """Percentage points: the unit of a difference of two shares."""
 PLACE: Mapping[str, Callable[[Indicator], str]] = {"Indicator": lambda i: i.title, "Where": lambda i: i.place}
@@ -34,7 +33,7 @@ def tested(findings: list[Finding], names: tuple[str, str], caption: str) -> Tab
         "Relative % (95 % CI)": relative,
         "Test": lambda f: f.test or text.NONE,
         "Effect": effect,
-        "p corrected": lambda f: p_value(f.p_corrected),
+        "p corrected": lambda f: text.p_value(f.p_corrected),
         "Verdict": _verdict,
     }
     return table(findings, columns, (*names, "n", "Effect", "p corrected"), caption)
@@ -69,7 +68,7 @@ def sentence(f: Finding) -> str:
     else:
         by, interval = f"{_percent(f.relative)} %", limits(f.relative_interval, _percent)
     certainty = (
-        f"(95 % CI {interval or '? to ?'}); {effect(f)}, corrected p {p_value(f.p_corrected)}"
+        f"(95 % CI {interval or '? to ?'}); {effect(f)}, corrected p {text.p_value(f.p_corrected)}"
         if f.p_corrected is not None
         else "in every run"
     )
@@ -92,13 +91,6 @@ def effect(f: Finding) -> str:
     if f.cohens_h is not None:
         return f"h {f.cohens_h:+.2f}"
     return f"A12 {f.a12:.2f}" if f.a12 is not None else text.NONE
-
-
-def p_value(p: float | None) -> str:
-    """Return a p value with three decimals."""
-    if p is None:
-        return text.NONE
-    return f"< {LEAST_P:g}" if p < LEAST_P else f"{p:.3f}"
 
 
 def signed(value: float, unit: str) -> str:

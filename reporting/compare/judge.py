@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from reelbench.reporting.analysis.baseline import NEGLIGIBLE_A12
 from reelbench.reporting.catalogue.sli import Sli
 from reelbench.reporting.compare.observation import Observation, identity
 from reelbench.reporting.compare.records import Finding, Verdict
@@ -15,8 +16,6 @@ from reelbench.reporting.statistics.difference import NOWHERE, Estimate, differe
 from reelbench.reporting.statistics.intervals import Interval, mean_interval
 from reelbench.reporting.statistics.significance import ALPHA, reachable
 
-NEGLIGIBLE_A12 = 0.06
-"""Limit of |A12 - 0.5| below which a difference is negligible: Vargha and Delaney (2000) call 0.56 small."""
 NEGLIGIBLE_RELATIVE = 0.02
 """Limit for percentiles and for means of runs, relative to the baseline: link order or the size of the environment
 alone moves a benchmark by this and more. T. Mytkowicz et al., ASPLOS 2009, doi 10.1145/1508244.1508275."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from reelbench.reporting.analysis.baseline import NEGLIGIBLE_A12
 from reelbench.reporting.compare import cells
-from reelbench.reporting.compare.judge import NEGLIGIBLE_A12, NEGLIGIBLE_H, NEGLIGIBLE_RELATIVE, ONE_VALUE
+from reelbench.reporting.compare.judge import NEGLIGIBLE_H, NEGLIGIBLE_RELATIVE, ONE_VALUE
 from reelbench.reporting.compare.records import ComparisonRecord, Finding, SideRecord, Unpaired, Verdict
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Report, Section, Table

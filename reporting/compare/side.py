@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from reelbench.loadgen.record.conditions import read_conditions
 from reelbench.loadgen.record.jobs import read_calls, read_jobs, read_requests
 from reelbench.loadgen.record.run import RunState, read_run
 from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE, RUN_FILE, RecordError
 from reelbench.loadgen.record.stack import read_stack
 from reelbench.loadgen.record.videos import read_videos
+from reelbench.reporting.analysis.disturbance import disturbances
 from reelbench.reporting.analysis.generator_health import check
 from reelbench.reporting.analysis.reconciliation import reconcile
 from reelbench.reporting.analysis.verdicts import Status
@@ -19,7 +21,7 @@ from reelbench.reporting.catalogue.prices import load_prices
 from reelbench.reporting.catalogue.sli import Catalogue
 from reelbench.reporting.compare.folders import repeated_runs
 from reelbench.reporting.compare.records import Differs, SideRecord
-from reelbench.reporting.document import text
+from reelbench.reporting.document import running, text
 from reelbench.reporting.document.workload import Inputs, file_names, inputs
 from reelbench.reporting.evidence import measurements as measured
 from reelbench.reporting.evidence.evidence import Evidence
@@ -68,7 +70,18 @@ class Side:
 
     @cached_property
     def remarks(self) -> tuple[str, ...]:
-        """Counts that do not reconcile, one sentence each."""
+        """Counts that do not reconcile, and cases that others disturbed, one sentence each."""
+        return (*self._differences, *self._disturbances)
+
+    @property
+    def _disturbances(self) -> tuple[str, ...]:
+        return tuple(
+            f"Disturbed in {run.run.run_id}: {one.sentence}"
+            for run in self.runs for d in _dimensions(run) for one in disturbances(run, d)
+        )  # fmt: skip
+
+    @property
+    def _differences(self) -> tuple[str, ...]:
         return tuple(
             f"Counts differ in {run.run.run_id}: {difference}"
             for run in self.runs for d in _dimensions(run) for r in reconcile(run, d) for difference in r.differences
@@ -119,7 +132,8 @@ def refusals(run: Side, baseline: Side) -> Iterator[str]:
 
 def differs(run: Side, baseline: Side) -> tuple[Differs, ...]:
     """Return every recorded item of the environment that is not the same on both sides."""
-    mine, theirs = _facts(run), _facts(baseline)
+    described = all(one.conditions is not None and one.conditions.processes for one in (*run.runs, *baseline.runs))
+    mine, theirs = (_facts(side, described=described) for side in (run, baseline))
     return tuple(
         Differs(item=item, run=mine.get(item, text.NONE), baseline=theirs.get(item, text.NONE))
         for item in dict.fromkeys([*mine, *theirs])
@@ -141,6 +155,7 @@ def _read(folder: Path, catalogue: Catalogue) -> Evidence:
         calls=tuple(read_calls(folder)),
         videos=tuple(read_videos(folder)),
         stack=read_stack(folder),
+        conditions=read_conditions(folder),
         prices=load_prices(),
         measurements=kept,
     )
@@ -170,18 +185,27 @@ def _plans(side: Side) -> set[tuple[tuple[str, Inputs], str]]:
     return found
 
 
-def _facts(side: Side) -> dict[str, str]:
+def _facts(side: Side, *, described: bool) -> dict[str, str]:
     found: dict[str, list[str]] = {}
     for run in side.runs:
-        for item, value in _environment(run):
+        for item, value in (*_environment(run), *_processes(run, described=described)):
             found.setdefault(item, []).append(value)
     return {item: "; ".join(dict.fromkeys(values)) for item, values in found.items()}
+
+
+def _processes(evidence: Evidence, *, described: bool) -> Iterator[tuple[str, str]]:
+    """Yield what each process ran with where both sides have recorded it, else whether this run has."""
+    has = evidence.conditions is not None and bool(evidence.conditions.processes)
+    if described and evidence.conditions is not None:
+        yield from running.facts(evidence.conditions)
+    else:
+        yield "Settings of the processes", "recorded" if has else "not recorded"
 
 
 def _environment(evidence: Evidence) -> Iterator[tuple[str, str]]:
     run, machine, stack = evidence.run, evidence.run.environment, evidence.stack
     changed = ", with uncommitted changes" if machine.dirty else ""
-    yield "Commit", f"{machine.commit[:12]}{changed}" if machine.commit else "not a checkout"
+    yield "Commit", f"{machine.commit[:12]}{changed}" if machine.commit else running.no_commit(machine)
     for name, on in sorted((run.switches or {}).items()):
         yield f"Switch {name}", "on" if on else "off"
     # an embedded stack takes free ports, so its address differs from run to run

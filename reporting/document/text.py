@@ -13,6 +13,7 @@ from reelbench.reporting.statistics.censoring import Tail
 from reelbench.reporting.statistics.intervals import Interval, Percentile, Proportion
 
 NONE = "-"
+LEAST_P = 0.001
 LEAST = 1e-6
 """The smallest amount of money that is written out."""
 _MARKS = re.compile(r"[\\`*\[\]<>&~]|(?<![^\W_])_|_(?![^\W_])")
@@ -134,6 +135,18 @@ def quoted(value: Proportion) -> str:
     """A proportion in running text: per cent, interval and counts."""
     limits = f"{value.lower * 100:.1f} to {value.upper * 100:.1f} %"
     return f"**{value.value * 100:.1f} %** (95 % CI {limits}, {fraction(value)})"
+
+
+def by_design(value: Proportion) -> str:
+    """A proportion that a plan fixes, in running text: without an interval, as nothing was left to chance."""
+    return f"**{value.value * 100:.1f} %** ({fraction(value)}; fixed by the plan, so without an interval)"
+
+
+def p_value(p: float | None) -> str:
+    """A p value with three decimals."""
+    if p is None:
+        return NONE
+    return f"< {LEAST_P:g}" if p < LEAST_P else f"{p:.3f}"
 
 
 def with_unit(value: float | None, unit: str) -> str:

@@ -6,6 +6,7 @@ import math
 
 import msgspec
 
+from reelbench.reporting.evidence.limits import Limits
 from reelbench.reporting.evidence.prometheus import Sample, Vector
 
 
@@ -22,14 +23,43 @@ def bound_of(vector: Vector, quantile: float) -> Bound | None:
 
     Classic buckets come as one cumulative sample for each ``le``, a native histogram as one sample that holds all.
     """
-    buckets = _classic(vector) or _native(vector)
-    total = sum(count for _, _, count in buckets)
-    if not total:
+    buckets = _buckets(vector)
+    return _holding(buckets, quantile * sum(count for _, _, count in buckets))
+
+
+def limits_of(vector: Vector, quantile: float) -> Limits | None:
+    """Return the interval of a quantile by order statistics, as wide as the buckets make it; None without samples.
+
+    The observations that are the limits are not known, but their buckets are: the lower end of the one and the upper
+    end of the other enclose them.
+    """
+    from reelbench.reporting.statistics.intervals import ORDER, quantile_ranks  # noqa: PLC0415 - numpy and scipy take longer to load than the catalogue
+
+    buckets = _buckets(vector)
+    n = round(sum(count for _, _, count in buckets))
+    if not n:
         return None
+    first, last = quantile_ranks(n, quantile)
+    least = None if first is None else _holding(buckets, first + 1)
+    most = None if last is None else _holding(buckets, last + 1)
+    return Limits(
+        lower=None if least is None else least.lower,
+        upper=None if most is None else most.upper,
+        method=f"{ORDER} within buckets",
+    )
+
+
+def _buckets(vector: Vector) -> list[tuple[float, float, float]]:
+    """Return lower end, upper end and count of each bucket, ascending."""
+    return _classic(vector) or _native(vector)
+
+
+def _holding(buckets: list[tuple[float, float, float]], rank: float) -> Bound | None:
+    """Return the bucket of the observation of a rank, which counts from 1; None without observations."""
     reached = 0.0
     for lower, upper, count in buckets:
         reached += count
-        if count and reached >= quantile * total * (1 - 1e-12):  # 0.95 * n is not always exact
+        if count and reached >= rank * (1 - 1e-12):  # 0.95 * n is not always exact
             return Bound(lower, None if math.isinf(upper) else upper)
     return None
 

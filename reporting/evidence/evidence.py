@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Concatenate, ParamSpec, TypeVar, cast
 
+from reelbench.loadgen.record.conditions import ConditionsRecord
 from reelbench.loadgen.record.jobs import CallRecord, JobRecord, Outcome
 from reelbench.loadgen.record.run import CaseRecord, FaultRecord, RunRecord, ScenarioRecord
 from reelbench.loadgen.record.stack import StackRecord
@@ -41,6 +42,8 @@ class Evidence:
     videos: tuple[VideoRecord, ...] = ()
     """Downloaded files that were opened."""
     stack: StackRecord | None = None
+    conditions: ConditionsRecord | None = None
+    """What could have disturbed the run; None in runs of versions that did not record it."""
     catalogue: Catalogue
     measurements: Measurements
     """What Prometheus answered, and the indicators of the records."""
@@ -120,7 +123,7 @@ class Evidence:
         return self.requests.count(scenario, case)
 
     def durations(self, scenario: str, operation: str) -> list[float]:
-        """Return the durations of the measured requests of an operation, in seconds."""
+        """Return the durations of the measured requests of an operation that succeeded, in seconds."""
         return self.requests.durations(scenario, operation)
 
     def faults(self, *scenarios: str) -> list[FaultRecord]:

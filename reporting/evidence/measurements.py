@@ -9,6 +9,7 @@ import msgspec
 
 from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE, SCHEMA_VERSION, VersionedFile
 from reelbench.reporting.evidence.buckets import Bound
+from reelbench.reporting.evidence.limits import Limits
 
 RECORDS: Final = "records"
 """Source of a number that is computed from the run's records; the other source is Prometheus."""
@@ -36,6 +37,10 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Bucket that a quantile fell in."""
     n: int | None
     """Sample size as the source counted it."""
+    interval: Limits | None = None
+    """Interval of the value by its source; None where the source has none."""
+    open_end: str = ""
+    """Why no sample can give both limits; empty where a larger one can."""
 
 
 class SampleSeries(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -39,7 +39,10 @@ class Status(msgspec.Struct, gc=False):
 
 
 class Span(msgspec.Struct, gc=False):
-    """One span; instants are nanoseconds of Unix time as text."""
+    """One span; instants are nanoseconds of Unix time as text.
+
+    Attributes and status stay bytes until they are asked for: reports look at one span in a thousand of a large run.
+    """
 
     span: str = msgspec.field(name="spanId")
     trace: str = msgspec.field(name="traceId", default="")
@@ -47,8 +50,28 @@ class Span(msgspec.Struct, gc=False):
     parent: str = msgspec.field(name="parentSpanId", default="")
     started: str = msgspec.field(name="startTimeUnixNano", default="0")
     ended: str = msgspec.field(name="endTimeUnixNano", default="0")
-    attributes: list[Attribute] = []
-    status: Status = msgspec.field(default_factory=Status)
+    attributes: msgspec.Raw = msgspec.Raw(b"[]")
+    status: msgspec.Raw = msgspec.Raw(b"{}")
+
+    def values(self) -> dict[str, Value]:
+        """Return the attributes by key.
+
+        Raises:
+            msgspec.MsgspecError: the attributes are not those of a span.
+        """
+        return {attribute.key: attribute.value for attribute in _ATTRIBUTES.decode(self.attributes)}
+
+    def end(self) -> Status:
+        """Return how the span ended.
+
+        Raises:
+            msgspec.MsgspecError: the status is not that of a span.
+        """
+        return _STATUS.decode(self.status)
+
+
+_ATTRIBUTES = msgspec.json.Decoder(list[Attribute])
+_STATUS = msgspec.json.Decoder(Status)
 
 
 class _Scope(msgspec.Struct):
@@ -69,10 +92,15 @@ class Batch(msgspec.Struct):
 
     resources: list[_ResourceSpans] = msgspec.field(name="resourceSpans", default_factory=list)
 
-    def spans(self) -> Iterator[tuple[str, Span]]:
-        """Yield every span with the ``service.name`` of its process."""
+    def by_service(self) -> Iterator[tuple[str, list[Span]]]:
+        """Yield the spans of each scope with the ``service.name`` of its process."""
         for resource in self.resources:
             service = next((a.value.string for a in resource.resource.attributes if a.key == "service.name"), "")
             for scope in resource.scopes:
-                for span in scope.spans:
-                    yield service, span
+                yield service, scope.spans
+
+    def spans(self) -> Iterator[tuple[str, Span]]:
+        """Yield every span with the ``service.name`` of its process."""
+        for service, spans in self.by_service():
+            for span in spans:
+                yield service, span

@@ -100,7 +100,17 @@ _MATRIX = msgspec.json.Decoder(_Matrix)
 class Prometheus:
     """A Prometheus at a base URL. The session is an argument, so that a test can stand in for the network."""
 
-    def __init__(self, url: str, session: requests.Session, *, timeout: float = 10.0) -> None:
+    def __init__(self, url: str, session: requests.Session, *, timeout: float = 10.0, ahead: float = 0.0) -> None:
+        """Prepare the client.
+
+        Args:
+            url: base URL, with its password.
+            session: connections.
+            timeout: seconds for one answer.
+            ahead: seconds by which its clock is ahead of that of the records. Instants of questions and times of
+                samples are on the clock of the records; the text of a query is not changed.
+        """
+        self.ahead = ahead
         self._url = url.rstrip("/")
         self.url = shown_url(self._url)
         self._session = session
@@ -120,10 +130,11 @@ class Prometheus:
         Raises:
             QueryError: no answer in time, an error in the query, or an answer that is not a range vector.
         """
-        return self._ask(query, instant, _MATRIX, "range vector").result
+        lines = self._ask(query, instant, _MATRIX, "range vector").result
+        return tuple(_earlier(line, self.ahead) for line in lines) if self.ahead else lines
 
     def _ask(self, query: str, instant: float, decoder: msgspec.json.Decoder[R], what: str) -> R:
-        parameters = {"query": query, "time": f"{instant:.3f}", "timeout": f"{self._timeout:g}s"}
+        parameters = {"query": query, "time": f"{instant + self.ahead:.3f}", "timeout": f"{self._timeout:g}s"}
         try:
             # POST, since a query may be longer than a URL; one second more than Prometheus itself is given
             response = self._session.post(f"{self._url}/api/v1/query", data=parameters, timeout=self._timeout + 1)
@@ -158,13 +169,19 @@ class Prometheus:
         self._session.close()
 
 
-def connect(url: str) -> Prometheus:
-    """Return a client for the Prometheus at this base URL."""
+def _earlier(line: Line, seconds: float) -> Line:
+    """Return a line whose samples are earlier by some seconds."""
+    values = tuple((at - seconds, value) for at, value in line.values)
+    return msgspec.structs.replace(line, values=values)
+
+
+def connect(url: str, *, ahead: float = 0.0) -> Prometheus:
+    """Return a client for the Prometheus at this base URL, whose clock is some seconds ahead."""
     session = requests.Session()
     session.trust_env = False  # a proxy set in the environment must not catch the queries to this machine
     session.mount("http://", HTTPAdapter(pool_maxsize=WORKERS))
     session.mount("https://", HTTPAdapter(pool_maxsize=WORKERS))
-    return Prometheus(with_password(url), session)
+    return Prometheus(with_password(url), session, ahead=ahead)
 
 
 def single(vector: Vector) -> Value | NoData:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from reelbench.loadgen.record.run import CaseRecord, RunRecord, ScenarioRecord
 from reelbench.reporting.catalogue.sli import Catalogue, Sli
-from reelbench.reporting.evidence.buckets import bound_of
+from reelbench.reporting.evidence.buckets import bound_of, limits_of
 from reelbench.reporting.evidence.evidence import began
 from reelbench.reporting.evidence.measurements import Measurement, Measurements
 from reelbench.reporting.evidence.prometheus import NoData, Prometheus, Value, Vector, single
@@ -32,7 +32,9 @@ class Question:
     buckets: str | None
 
 
-def questions(catalogue: Catalogue, run: RunRecord, window: str, *, lag: float = 0.0) -> tuple[Question, ...]:
+def questions(
+    catalogue: Catalogue, run: RunRecord, window: str, *, lag: float = 0.0, ahead: float = 0.0
+) -> tuple[Question, ...]:
     """Return every question of a run, in the order of catalogue, scenario and case; without parts that never began.
 
     Args:
@@ -40,9 +42,10 @@ def questions(catalogue: Catalogue, run: RunRecord, window: str, *, lag: float =
         run: The run.
         window: Range of the queries.
         lag: Seconds after the end of a case at which a sample from after its end is there.
+        ahead: Seconds by which the clock of the Prometheus that is asked is ahead of that of the run.
     """
     return tuple(
-        _question(sli, run, scenario, case, window, lag=lag)
+        _question(sli, run, scenario, case, window, lag=lag, ahead=ahead)
         for sli in catalogue.slis
         if sli.query is not None
         for scenario, case in places(sli, run)
@@ -92,9 +95,16 @@ def places(sli: Sli, run: RunRecord) -> Iterator[tuple[ScenarioRecord | None, Ca
 
 
 def _question(
-    sli: Sli, run: RunRecord, scenario: ScenarioRecord | None, case: CaseRecord | None, window: str, *, lag: float
+    sli: Sli,
+    run: RunRecord,
+    scenario: ScenarioRecord | None,
+    case: CaseRecord | None,
+    window: str,
+    *,
+    lag: float,
+    ahead: float,
 ) -> Question:
-    values = {"run_id": run.run_id, "window": window, **_borders(scenario, case, lag)}
+    values = {"run_id": run.run_id, "window": window, **_borders(scenario, case, lag, ahead)}
     seconds = None
     if scenario:
         values["scenario"] = scenario.name
@@ -116,13 +126,13 @@ def _question(
     )
 
 
-def _borders(scenario: ScenarioRecord | None, case: CaseRecord | None, lag: float) -> dict[str, str]:
+def _borders(scenario: ScenarioRecord | None, case: CaseRecord | None, lag: float, ahead: float) -> dict[str, str]:
     """Return the two times between which a case or scenario lies, and the range between them."""
     cases = [case] if case else scenario.cases if scenario else []
     started = min((one.started for one in cases if one.started is not None), default=0.0)
     ended = max((one.ended for one in cases if one.ended is not None), default=started) + lag
     length = f"{math.ceil((ended - started) * 1000)}ms"
-    return {"start": f"{started:.3f}", "end": f"{ended:.3f}", "length": length}
+    return {"start": f"{started + ahead:.3f}", "end": f"{ended + ahead:.3f}", "length": length}
 
 
 def _value(question: Question, member: str, answers: dict[str, Vector] | None) -> Value | NoData:
@@ -156,9 +166,10 @@ def _measurement(
     place = (question.scenario, question.case, member)
     value = values[(sli.id, *place)]
     size = values.get((sli.n, *place)) if sli.n else None
-    bound = None
+    bound, interval = None, None
     if answers is not None and question.buckets and sli.quantile is not None:
-        bound = bound_of(_of_member(question, member, answers[question.buckets]), sli.quantile)
+        buckets = _of_member(question, member, answers[question.buckets])
+        bound, interval = bound_of(buckets, sli.quantile), limits_of(buckets, sli.quantile)
     return Measurement(
         sli=sli.id,
         scenario=question.scenario,
@@ -170,4 +181,5 @@ def _measurement(
         no_data=value.reason if isinstance(value, NoData) else None,
         bound=bound,
         n=round(size.value) if isinstance(size, Value) else None,
+        interval=interval,
     )

@@ -12,6 +12,11 @@ from reelbench.loadgen.record.jobs import RequestRecord
 _NO_ANSWER: Final = -1
 
 
+def _good(status: int) -> bool:
+    """Return whether a status is of the class 2xx."""
+    return 200 <= status < 300  # noqa: PLR2004 - HTTP's own class
+
+
 class Request(NamedTuple):
     """One measured request; the fields are those of `RequestRecord`."""
 
@@ -54,12 +59,22 @@ class Requests:
         return found
 
     def durations(self, scenario: str, operation: str) -> list[float]:
-        """Return the durations of an operation in a scenario, in seconds, in the order of the file."""
+        """Return the durations of the requests that succeeded, in seconds, in the order of the file.
+
+        A refusal is often faster than an answer, so failed requests are no sample of the latency.
+        """
         found: list[float] = []
         for (name, _, kind), one in self._columns.items():
             if (name, kind) == (scenario, operation):
-                found.extend(one.durations)
+                found.extend(
+                    length for length, status in zip(one.durations, one.statuses, strict=True) if _good(status)
+                )
         return found
+
+    def failures(self, scenario: str, operation: str) -> Counter[int | None]:
+        """Return how often an operation failed in a scenario, by status; None: no answer."""
+        statuses = self.statuses(scenario, operation)
+        return Counter({status: number for status, number in statuses.items() if not _good(status or _NO_ANSWER)})
 
     def count(self, scenario: str, case: str) -> int:
         """Return the number of requests of a case."""

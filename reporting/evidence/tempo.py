@@ -123,12 +123,15 @@ class TempoTraces:
             QueryError: Tempo did not answer.
         """
         answer = self._get(f"/api/v2/traces/{trace_id.lower()}", {}, _TraceAnswer, absent=_TraceAnswer())
-        return in_order(
-            [
-                trace_span(service, span, self._hexadecimal(span.span), self._hexadecimal(span.parent))
-                for service, span in answer.trace.spans()
-            ]
-        )
+        try:
+            return in_order(
+                [
+                    trace_span(service, span, self._hexadecimal(span.span), self._hexadecimal(span.parent))
+                    for service, span in answer.trace.spans()
+                ]
+            )
+        except (ValueError, OverflowError, msgspec.MsgspecError) as error:
+            raise QueryError(f"{self.url} gave a span that cannot be read ({error}); is it a Tempo 3?") from error
 
     def metrics(self, query: str) -> tuple[TraceMetric, ...]:
         """Evaluate a TraceQL metrics query over the time of the run, one value for each series.

@@ -33,6 +33,7 @@ COLUMNS: Mapping[str, Callable[[ResultValue], object]] = {
     "interval": lambda value: value.interval and value.interval.method,
     "objective": lambda value: _objective(value.objective),
     "verdict": attrgetter("verdict"),
+    "certainty": attrgetter("certainty"),
     "reason": lambda value: value.reason or value.no_data,
     **_fields("source", "query", "instant", "started", "ended", "grafana"),
 }

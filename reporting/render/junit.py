@@ -6,6 +6,7 @@ import re
 import xml.etree.ElementTree as ET
 from datetime import UTC, datetime
 
+from reelbench.reporting.analysis.certainty import Certainty
 from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.document.text import with_unit
 from reelbench.reporting.evidence.evidence import place_name
@@ -31,12 +32,14 @@ def _suite(results: Results, dimension: Dimension) -> ET.Element:
     judged = [n for n in results.numbers if n.verdict is not None and n.dimension == dimension.name]
     suite = ET.Element("testsuite", name=dimension.name)
     properties = ET.SubElement(suite, "properties")
+    counted = ((one, sum(1 for value in judged if value.certainty is one)) for one in Certainty)
     for name, value in (
         ("run_id", results.run_id),
         ("profile", results.profile),
         ("seed", results.provenance.seed),
         ("plan_sha256", results.provenance.plan_sha256),
         ("verdict", dimension.verdict),
+        *((str(one), number) for one, number in counted),
     ):
         ET.SubElement(properties, "property", name=name, value=_clean(str(value)))
     cases = [*map(_objective, judged), _trust(dimension, judged=bool(judged))]
@@ -68,10 +71,15 @@ def _objective(value: ResultValue) -> ET.Element:
 def _message(value: ResultValue) -> str:
     assert value.objective is not None, "only objectives have a verdict"
     sign = "≤" if value.objective.direction == "at_most" else "≥"
-    found = with_unit(value.value, value.unit) if value.value is not None else "no data"
+    found = (
+        f"{'≥ ' if value.at_least else ''}{with_unit(value.value, value.unit)}"
+        if value.value is not None
+        else "no data"
+    )
+    sure = f", {value.certainty}" if value.certainty else ""
     why = value.reason or value.no_data
     return _clean(
-        f"{value.verdict}: value {found}, objective {sign} {with_unit(value.objective.value, value.unit)}, "
+        f"{value.verdict}{sure}: value {found}, objective {sign} {with_unit(value.objective.value, value.unit)}, "
         f"n = {value.n if value.n is not None else 'unknown'}{f' ({why})' if why else ''}"
     )
 

@@ -13,9 +13,9 @@ from reelbench.reporting.results.results import CaseWindow, Provenance, Results
 
 _METHODS = {
     "order statistics": "of percentiles from order statistics",
-    "Wilson": "of proportions by Wilson's score method",
-    "Clopper and Pearson": "of rare events by Clopper and Pearson's method",
+    "Clopper and Pearson": "of proportions by Clopper and Pearson's exact method",
     "Student's t": "of means by Student's $t$",
+    "batch means": "of rates by ten batch means",
 }
 
 

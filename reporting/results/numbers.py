@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TypedDict
 
 from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
-from reelbench.reporting.analysis.outages import outages, recovery
-from reelbench.reporting.analysis.restoration import mean_time, restorations
-from reelbench.reporting.analysis.verdicts import QUICK, Verdict
-from reelbench.reporting.catalogue.sli import Kind, RecordFunction, Role, Samples, Sli
+from reelbench.reporting.analysis.certainty import Certainty
+from reelbench.reporting.analysis.estimates import Estimate, estimate, sampled, throughput
+from reelbench.reporting.analysis.verdicts import QUICK, Status, Verdict
+from reelbench.reporting.catalogue.sli import Kind, Role, Samples, Sli
 from reelbench.reporting.document import grafana_links
 from reelbench.reporting.evidence.evidence import STOPPED, Evidence, case_seconds
+from reelbench.reporting.evidence.limits import Limits
 from reelbench.reporting.evidence.measurements import RECORDS, Measurement
-from reelbench.reporting.results.results import Limits, ResultValue, Target
-from reelbench.reporting.statistics.intervals import (
-    Interval,
-    Proportion,
-    deviation,
-    exact_proportion,
-    mean_interval,
-    percentile,
-    proportion,
-)
+from reelbench.reporting.results.results import ResultValue, Target
+from reelbench.reporting.statistics.intervals import EXACT, deviation, exact_proportion
 
-WILSON, EXACT, ORDER, STUDENT = "Wilson", "Clopper and Pearson", "order statistics", "Student's t"
+Place = tuple[str, str, str, str]
+"""Indicator, scenario, case and member."""
 LEAST, LONGEST = "Least response time", "Longest response time"
 DEVIATION = "Standard deviation of the response time (n - 1)"
 _TIMES = "done - due of completed measured jobs"
@@ -36,7 +30,9 @@ _TIMES = "done - due of completed measured jobs"
 class _Figure:
     """A number computed from the client's records."""
 
-    sli: str
+    sli: Sli | None
+    """The indicator of the catalogue that it is; None for a figure without one."""
+    id: str
     title: str
     unit: str
     value: float | None
@@ -44,6 +40,7 @@ class _Figure:
     interval: Limits | None
     what: str
     """What was computed."""
+    at_least: bool = False
 
 
 def numbers(evidence: Evidence, verdicts: Iterable[Verdict]) -> tuple[ResultValue, ...]:
@@ -54,68 +51,81 @@ def numbers(evidence: Evidence, verdicts: Iterable[Verdict]) -> tuple[ResultValu
             _measured(evidence, m, judged.get((m.sli, m.scenario, m.case, m.member)))
             for m in evidence.measurements.measurements
         ),
-        *_exact(evidence),
+        *_exact(evidence, judged),
     )
 
 
 def _measured(evidence: Evidence, m: Measurement, verdict: Verdict | None) -> ResultValue:
+    """Return a measurement with its verdict; where the records give the number, it is only an estimate by PromQL."""
     sli = evidence.catalogue.get(m.sli)
     scenario = evidence.scenario(m.scenario)
     started, ended = grafana_links.window(evidence.run, m.scenario, m.case)
+    number = verdict.estimate if verdict else estimate(evidence, sli, m)
+    estimated = number.source != m.source
+    judged = None if estimated else verdict
     return ResultValue(
         sli=sli.id,
-        title=sli.title,
+        title=f"{sli.title}, estimate by PromQL" if estimated else sli.title,
         dimension=scenario.dimension if scenario else "",
         scenario=m.scenario,
         case=m.case,
         member=m.member,
-        value=m.value,
+        value=m.value if estimated else number.value,
         unit=sli.unit,
-        no_data=m.no_data,
+        no_data=number.remark if number.value is None and not estimated else m.no_data,
         n=m.n,
-        interval=_interval(evidence, sli, m),
+        interval=m.interval if estimated else limits(number),
         bucket=m.bound,
-        objective=Target(direction=verdict.objective.direction, value=verdict.objective.value) if verdict else None,
-        verdict=verdict.status if verdict else None,
-        reason=verdict.reason if verdict else "",
-        tolerated=verdict is not None and verdict.too_few and evidence.run.profile == QUICK,
         source=m.source,
         query=m.query,
         instant=m.instant,
         started=started,
         ended=ended,
         grafana=grafana_links.place(_grafana(evidence), evidence.run, m.scenario, m.case),
-        panel=grafana_links.panel(_grafana(evidence), sli, evidence.run, m.scenario, m.case) if verdict else None,
+        **_judgement(evidence, sli, m.scenario, m.case, judged),
     )
 
 
-def _interval(evidence: Evidence, sli: Sli, m: Measurement) -> Limits | None:
-    """Return the interval of a share or of a mean time to recovery; a share of the records is of few events."""
-    if m.value is None or not m.n:
-        return None
-    if sli.function is RecordFunction.MEAN_TIME_TO_RECOVERY:
-        found = recovery(outages(evidence, m.scenario))
-        return _limits(found.interval, STUDENT) if found else None
-    if sli.function is RecordFunction.MEAN_TIME_TO_RESTORATION:
-        times = mean_time(restorations(evidence, m.scenario))
-        return _limits(times.interval, STUDENT) if times else None
-    if sli.kind is not Kind.SHARE:
-        return None
-    events = round(m.value * m.n)
-    return (
-        _share(exact_proportion(events, m.n), EXACT) if m.source == RECORDS else _share(proportion(events, m.n), WILSON)
+class _Judged(TypedDict):
+    """The fields of a value that its verdict gives."""
+
+    objective: Target | None
+    verdict: Status | None
+    certainty: Certainty | None
+    reason: str
+    tolerated: bool
+    panel: str | None
+
+
+def _judgement(evidence: Evidence, sli: Sli | None, scenario: str, case: str, verdict: Verdict | None) -> _Judged:
+    return _Judged(
+        objective=Target(direction=verdict.objective.direction, value=verdict.objective.value) if verdict else None,
+        verdict=verdict.status if verdict else None,
+        certainty=verdict.certainty if verdict else None,
+        reason=verdict.reason if verdict else "",
+        tolerated=verdict is not None and verdict.too_few and evidence.run.profile == QUICK,
+        panel=grafana_links.panel(_grafana(evidence), sli, evidence.run, scenario, case) if verdict and sli else None,
     )
 
 
-def _exact(evidence: Evidence) -> Iterator[ResultValue]:
+def limits(number: Estimate) -> Limits | None:
+    """Return the interval of a number as it is kept; None where it has none."""
+    if not number.method:
+        return None
+    return Limits(lower=number.interval.lower, upper=number.interval.upper, method=number.method)
+
+
+def _exact(evidence: Evidence, judged: Mapping[Place, Verdict]) -> Iterator[ResultValue]:
     for scenario in evidence.run.scenarios:
         if evidence.scenario(scenario.name) is None:
             continue
         for case in scenario.cases:
             for figure in _case(evidence, scenario, case) if case.started is not None else ():
-                yield _number(evidence, scenario, case.name, "", figure)
+                verdict = judged.get((figure.id, scenario.name, case.name, "")) if figure.sli else None
+                yield _number(evidence, scenario, case.name, figure, verdict)
         for member, figure in _operations(evidence, scenario):
-            yield _number(evidence, scenario, "", member, figure)
+            verdict = judged.get((figure.id, scenario.name, "", member))
+            yield _number(evidence, scenario, "", figure, verdict, member=member)
 
 
 def _case(evidence: Evidence, scenario: ScenarioRecord, case: CaseRecord) -> Iterator[_Figure]:
@@ -124,20 +134,31 @@ def _case(evidence: Evidence, scenario: ScenarioRecord, case: CaseRecord) -> Ite
     jobs = evidence.case_jobs(scenario.name, case.name)
     ended = sum(1 for job in jobs if job.outcome not in STOPPED)
     success, rate = evidence.catalogue.of_role(Role.SUCCESS_RATE), evidence.catalogue.of_role(Role.THROUGHPUT)
-    if success and (share := proportion(sum(map(evidence.succeeded, jobs)), ended)):
+    if success and (share := exact_proportion(sum(map(evidence.succeeded, jobs)), ended)):
         what = "completed, file not broken / (ended by itself)"
-        yield _figure(success, share.value, share.n, _share(share, WILSON), what)
+        exact = Limits(lower=share.lower, upper=share.upper, method=EXACT)
+        yield _Figure(success, success.id, success.title, success.unit, share.value, share.n, exact, what)
     if not times:
         return
     n = len(times)
-    sampled = [sli for sli in evidence.catalogue.slis if sli.samples is Samples.RESPONSE_TIMES]
-    yield _Figure("response_time_min", LEAST, "s", min(times), n, None, f"min({_TIMES})")
-    yield from (_sampled(sli, times, _TIMES) for sli in sampled if sli.kind is Kind.MEAN)
-    yield _Figure("response_time_max", LONGEST, "s", max(times), n, None, f"max({_TIMES})")
-    yield _Figure("response_time_stddev", DEVIATION, "s", deviation(sorted(times)), n, None, f"stddev({_TIMES})")
-    yield from (_sampled(sli, times, _TIMES) for sli in sampled if sli.kind is Kind.QUANTILE)
+    yield _Figure(None, "response_time_min", LEAST, "s", min(times), n, None, f"min({_TIMES})")
+    yield from _sampled(evidence, Kind.MEAN, scenario, case)
+    yield _Figure(None, "response_time_max", LONGEST, "s", max(times), n, None, f"max({_TIMES})")
+    yield _Figure(None, "response_time_stddev", DEVIATION, "s", deviation(sorted(times)), n, None, f"stddev({_TIMES})")
+    yield from _sampled(evidence, Kind.QUANTILE, scenario, case)
     if rate and (seconds := case_seconds(case)):
-        yield _figure(rate, n / seconds, n, None, "completed measured jobs / length of the case")
+        what = "completed measured jobs / length of the case"
+        interval = limits(throughput(evidence, scenario.name, case))
+        yield _Figure(rate, rate.id, rate.title, rate.unit, n / seconds, n, interval, what)
+
+
+def _sampled(evidence: Evidence, kind: Kind, scenario: ScenarioRecord, case: CaseRecord) -> Iterator[_Figure]:
+    """Yield the means or the quantiles of the response times of a case."""
+    for sli in evidence.catalogue.slis:
+        if sli.samples is Samples.RESPONSE_TIMES and sli.kind is kind:
+            number = sampled(evidence, sli, scenario.name, case.name, "")
+            if number is not None:
+                yield _of(sli, number)
 
 
 def _operations(evidence: Evidence, scenario: ScenarioRecord) -> Iterator[tuple[str, _Figure]]:
@@ -150,28 +171,31 @@ def _operations(evidence: Evidence, scenario: ScenarioRecord) -> Iterator[tuple[
     for by, slis in groupby(measured, lambda sli: sli.by):
         found = tuple(slis)
         for member in by.members if by else ():
-            if durations := evidence.durations(scenario.name, member):
-                yield from ((member, _sampled(sli, durations, f"duration of {member}")) for sli in found)
+            numbers = ((sli, sampled(evidence, sli, scenario.name, "", member)) for sli in found)
+            yield from ((member, _of(sli, number)) for sli, number in numbers if number is not None)
 
 
-def _sampled(sli: Sli, values: list[float], what: str) -> _Figure:
-    """Compute a mean or a quantile of samples."""
-    if sli.quantile is None:
-        mean = math.fsum(values) / len(values)
-        return _figure(sli, mean, len(values), _limits(mean_interval(values), STUDENT), f"mean({what})")
-    found = percentile(sorted(values), sli.quantile)
-    interval = _limits(found.interval, ORDER)
-    return _figure(sli, found.value, len(values), interval, f"inverted_cdf({what}, {sli.quantile:g})")
+def _of(sli: Sli, number: Estimate) -> _Figure:
+    """Return a mean or a quantile of samples as a figure."""
+    return _Figure(
+        sli, sli.id, sli.title, sli.unit, number.value, number.n or 0, limits(number), number.query, number.at_least
+    )
 
 
-def _figure(sli: Sli, value: float, n: int, interval: Limits | None, what: str) -> _Figure:
-    return _Figure(sli.id, sli.title, sli.unit, value, n, interval, what)
-
-
-def _number(evidence: Evidence, scenario: ScenarioRecord, case: str, member: str, figure: _Figure) -> ResultValue:
+def _number(
+    evidence: Evidence,
+    scenario: ScenarioRecord,
+    case: str,
+    figure: _Figure,
+    verdict: Verdict | None,
+    *,
+    member: str = "",
+) -> ResultValue:
+    """Return a figure, with the verdict where it is the number that was judged."""
     started, ended = grafana_links.window(evidence.run, scenario.name, case)
+    own = verdict if verdict is not None and verdict.estimate.query == figure.what else None
     return ResultValue(
-        sli=figure.sli,
+        sli=figure.id,
         title=figure.title,
         dimension=scenario.dimension,
         scenario=scenario.name,
@@ -182,30 +206,17 @@ def _number(evidence: Evidence, scenario: ScenarioRecord, case: str, member: str
         no_data=None if figure.value is not None else "one job has no spread",
         n=figure.n,
         interval=figure.interval,
+        at_least=figure.at_least,
         bucket=None,
-        objective=None,
-        verdict=None,
-        reason="",
-        tolerated=False,
         source=RECORDS,
         query=figure.what,
         instant=evidence.measurements.instant,
         started=started,
         ended=ended,
         grafana=grafana_links.place(_grafana(evidence), evidence.run, scenario.name, case),
-        panel=None,
+        **_judgement(evidence, figure.sli, scenario.name, case, own),
     )
 
 
 def _grafana(evidence: Evidence) -> str | None:
     return evidence.stack.grafana_url if evidence.stack else None
-
-
-def _limits(interval: Interval, method: str) -> Limits:
-    """Return the interval of a time, which is never negative."""
-    lower = max(interval.lower, 0.0) if interval.lower is not None else None
-    return Limits(lower=lower, upper=interval.upper, method=method)
-
-
-def _share(value: Proportion | None, method: str) -> Limits | None:
-    return Limits(lower=value.lower, upper=value.upper, method=method) if value else None

@@ -11,8 +11,10 @@ import msgspec
 
 from reelbench.loadgen.record.run import AuditRecord, DocumentRecord, EnvironmentRecord, FaultRecord, WorkloadRecord
 from reelbench.loadgen.record.stack import StackRecord
+from reelbench.reporting.analysis.certainty import Certainty
 from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.evidence.buckets import Bound
+from reelbench.reporting.evidence.limits import Limits
 
 SCHEMA_VERSION: Final = 2
 """Raised when a field is removed or changes its meaning, not for a new optional field."""
@@ -23,15 +25,6 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     direction: Literal["at_most", "at_least"]
     value: float
-
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A 95 % confidence interval; a limit is null where the sample is too small for it."""
-
-    lower: float | None
-    upper: float | None
-    method: str
-    """order statistics (percentiles), Student's t (means), Wilson, or Clopper and Pearson (shares)."""
 
 
 class ResultValue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,10 +52,14 @@ class ResultValue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     objective: Target | None
     verdict: Status | None
     """Null where there is no objective."""
+    certainty: Certainty | None = None
+    """What the interval says of the objective; null without a verdict, or where only a limit of the value is known."""
     reason: str
-    """Explanation of the verdict; empty for a plain PASS or FAIL."""
+    """Explanation of the verdict, or what the value leaves out; empty for a plain PASS or FAIL."""
     tolerated: bool
-    """True when the sample is too small for a verdict, as the profile allows."""
+    """True when the value holds and the sample is too small for a verdict, as the profile allows."""
+    at_least: bool = False
+    """True when only a lower limit of the value is known."""
     source: Literal["prometheus", "records"]
     query: str
     """PromQL, or the computation on the records."""

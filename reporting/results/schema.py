@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 
 from reelbench.loadgen.record import run, stack
-from reelbench.reporting.evidence import buckets
+from reelbench.reporting.evidence import buckets, limits
 from reelbench.reporting.results import results
 
 SCHEMA_FILE = "docs/schemas/results.schema.json"
-_SOURCES = (results, run, buckets, stack)
+_SOURCES = (results, run, buckets, limits, stack)
 """Modules that declare the records of the results."""
 
 

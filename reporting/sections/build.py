@@ -11,7 +11,9 @@ from reelbench.reporting.document.report import Report, Section
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.sections import (
+    clocks,
     key_metrics,
+    machine,
     outliers,
     principles,
     provenance,
@@ -21,6 +23,7 @@ from reelbench.reporting.sections import (
     video_files,
 )
 from reelbench.reporting.sections.performance import (
+    capacity,
     load,
     mlperf,
     open_loop,
@@ -93,6 +96,7 @@ PLANS = {
             load.check_of_littles_law,
             load.throughput,
             open_loop.section,
+            capacity.section,
             videos.section,
             partial(video_files.section, dimension=Dimension.PERFORMANCE),
             partial(videos.caching_check, dimension=Dimension.PERFORMANCE),
@@ -141,8 +145,8 @@ PLANS = {
         ),
         method=(
             (
-                "**Intervals** of losses, duplicates, corruption and leftovers are exact (Clopper and Pearson), of "
-                "other shares Wilson's, of means Student's t, of differences of means Welch's t; all 95 %, two-sided."
+                "**Intervals** of shares are exact (Clopper and Pearson), of means Student's t, of differences of "
+                "means Welch's t; all 95 %, two-sided."
             ),
         ),
     ),
@@ -190,9 +194,8 @@ PLANS = {
                 "the machine is reported separately. Usage counts successful answers of providers."
             ),
             (
-                "**Intervals** of hit rates are Wilson's, of differences of response times Welch's. Look-ups of one "
-                "job in the caches are not independent, so repeated runs may vary more. Totals of counters over jobs "
-                "have no interval."
+                "**Intervals** of differences of response times are Welch's. Hit rates have none, as the plan fixes "
+                "which prompts are known; totals of counters over jobs have none either."
             ),
         ),
         appendices=(provenance.raw_samples,),
@@ -213,6 +216,8 @@ def build_report(evidence: Evidence, analysis: Analysis, dimension: Dimension) -
         principles.section(evidence, analysis, dimension),
         server_sources.section(evidence, dimension),
         provenance.environment(evidence),
+        machine.section(evidence, dimension),
+        clocks.section(evidence, dimension),
         provenance.workload(evidence, dimension),
         provenance.method(evidence, *(() if evidence.foreign else plan.own_method), *plan.method),
         provenance.queries(evidence, dimension),

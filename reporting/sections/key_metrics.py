@@ -13,7 +13,7 @@ from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Bullets, Paragraph, Section
 from reelbench.reporting.evidence.evidence import Evidence, place_name
-from reelbench.reporting.sections.performance import load, open_loop
+from reelbench.reporting.sections.performance import capacity, load, open_loop
 from reelbench.reporting.sections.performance import server as server_times
 from reelbench.reporting.sections.reliability import breaker, outside_faults, retries
 from reelbench.reporting.sections.reliability.outcomes import success
@@ -31,15 +31,17 @@ def performance(evidence: Evidence) -> Section:
     single = load.single(evidence)
     if single and (times := single.times):
         spread = f" ± {times.stddev:.3f}" if times.stddev is not None else ""
+        sent = text.counted(times.n + single.failed, "job")
+        count = f"n = {times.n}{f'; {single.failed} of {sent} failed' if single.failed else ''}"
         promql = evidence.measured(Role.RESPONSE_TIME_P95, single.scenario, single.case)
         items += [
             (
                 f"Response time of a single request: **{times.average:.3f}{spread} s** (average ± sample standard "
-                f"deviation, n = {times.n}; 95 % CI of the average in s: {text.interval(times.average_interval)})."
+                f"deviation, {count}; 95 % CI of the average in s: {text.interval(times.average_interval)})."
             ),
             (
                 f"P95 of a single request: **{times.p95.value:.3f} s** (95 % CI in s: "
-                f"{text.interval(times.p95.interval)}; PromQL {text.quantile(promql)} s)."
+                f"{text.interval(times.p95.interval)}; estimate by PromQL {text.quantile(promql)} s)."
             ),
         ]
         items += _polling(evidence, single.scenario, single.case, times.average)
@@ -61,8 +63,14 @@ def performance(evidence: Evidence) -> Section:
     return _section(
         evidence,
         "exact values from the client's records; cite them with environment and method",
-        [*items, *open_loop.key_figures(evidence), *server_times.key_figures(evidence)],
+        [*items, *_capacity(evidence), *open_loop.key_figures(evidence), *server_times.key_figures(evidence)],
     )
+
+
+def _capacity(evidence: Evidence) -> list[str]:
+    """Return the one statement of capacity, where the report has that section."""
+    found = capacity.capacity(evidence)
+    return [capacity.sentence(found)] if found is not None and found.ramp is not None else []
 
 
 def _polling(evidence: Evidence, scenario: str, case: str, average: float) -> list[str]:
@@ -114,11 +122,12 @@ def resources(evidence: Evidence) -> Section:
         f"Memory per job: {_memory(evidence)}.",
         f"CPU per job: {_cpu(evidence)}.",
         f"Bytes per job: {_bytes(evidence)}.",
-        f"Cache hit rate: {text.quoted(rate) if rate else NO_DATA}.",
+        f"Cache hit rate: {text.by_design(rate) if rate else NO_DATA}.",
         f"Cost per 1,000 jobs: {_cost(evidence)}.",
         *(
             f"Pooling: {optimizations.sentence(found, 'Jobs', 'without it')}"
-            for _, found in optimizations.comparisons(evidence, optimizations.pooled(evidence))
+            for found in (optimizations.pooling_effect(evidence),)
+            if found is not None
         ),
     )
     return _section(evidence, "cite them with environment, prices and method", items)

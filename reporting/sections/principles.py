@@ -14,7 +14,7 @@ from reelbench.loadgen.record.run import RunRecord
 from reelbench.reporting.analysis.cost import reference
 from reelbench.reporting.analysis.server_figures import gpu_hours
 from reelbench.reporting.analysis.verdicts import Analysis, Status
-from reelbench.reporting.document import text
+from reelbench.reporting.document import running, text
 from reelbench.reporting.document.report import Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence, began, place_name
 from reelbench.reporting.sections.resources.server_energy import price_of
@@ -135,7 +135,8 @@ def _inputs(run: RunRecord) -> dict[str, bool]:
 def _artifact(evidence: Evidence) -> Finding:
     machine = evidence.run.environment
     if not machine.commit:
-        return Finding("P4 Open access artifact", Met.NO, "not a checkout: the commit of the code is unknown")
+        why = text.literal(running.no_commit(machine))
+        return Finding("P4 Open access artifact", Met.NO, f"{why}: the commit of the code is unknown")
     clean = not machine.dirty
     locked = machine.lock_sha256 is not None
     fact = (

@@ -6,7 +6,7 @@ from reelbench.loadgen.record.run import CaseRecord, FaultRecord, LimitsRecord, 
 from reelbench.reporting.analysis.generator_health import MAX_GENERATOR_CPU, MAX_LATENESS, MAX_LATENESS_SHARE, MIN_SENT
 from reelbench.reporting.analysis.record_slis import explain
 from reelbench.reporting.analysis.verdicts import Analysis
-from reelbench.reporting.document import grafana_links, text
+from reelbench.reporting.document import grafana_links, running, text
 from reelbench.reporting.document import workload as workload_words
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.document.text import literal
@@ -31,7 +31,7 @@ def environment(evidence: Evidence) -> Section:
         ("Operating system", machine.os),
         ("Python", machine.python),
         ("Libraries", ", ".join(f"{name} {machine.packages[name]}" for name in sorted(machine.packages)) or text.NONE),
-        ("Commit", f"`{machine.commit}`{dirty}" if machine.commit else "not a checkout"),
+        ("Commit", f"`{machine.commit}`{dirty}" if machine.commit else literal(running.no_commit(machine))),
         ("Lock file", f"sha256 `{machine.lock_sha256}`" if machine.lock_sha256 else text.NONE),
     ]
     if run.budget is not None:
@@ -39,6 +39,7 @@ def environment(evidence: Evidence) -> Section:
     if run.switches:
         words = ", ".join(f"{name} {'on' if on else '**off**'}" for name, on in sorted(run.switches.items()))
         rows.append(("Service toggles", words))
+    rows += running.rows(evidence.conditions)
     return Section("Environment", (Table(("Item", "Value"), (*rows, *_stack(evidence))),))
 
 
@@ -193,8 +194,9 @@ def method(evidence: Evidence, *more: str) -> Section:
             "**Exact** values come from the client's records. Percentiles are observed values (inverse of the "
             "empirical distribution function); their 95 % confidence intervals are order statistics and need n ≥ 72 "
             "for an upper limit of P95, n ≥ 368 of P99. Intervals of averages are Student's t, which covers more than "
-            "a BCa bootstrap in small samples; intervals of proportions are Wilson's. Intervals treat jobs as "
-            "independent; jobs in flight together are not quite, so repeated runs may vary more."
+            "a BCa bootstrap in small samples; intervals of proportions are exact (Clopper and Pearson), of throughput "
+            "batch means (ten batches). Intervals treat jobs as independent; jobs in flight together are not quite, so "
+            "repeated runs may vary more."
         ),
         (
             f"**Validity:** a run is INVALID when the load generator used more than {MAX_GENERATOR_CPU:g} of a core in "

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reelbench.loadgen.record.run import RunState
-from reelbench.reporting.analysis.verdicts import QUICK, Analysis, Status, Verdict, offered
+from reelbench.reporting.analysis.certainty import Certainty, unprovable
+from reelbench.reporting.analysis.verdicts import PAPER, QUICK, Analysis, Status, Verdict, offered
 from reelbench.reporting.document import grafana_links, text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.document.text import literal
@@ -13,8 +16,8 @@ from reelbench.reporting.evidence.measurements import RECORDS
 
 MEANINGS = {
     Status.PASS: "every objective that could be judged holds, the counts reconcile and the load generator kept up",
-    Status.FAIL: "at least one objective does not hold",
-    Status.INCONCLUSIVE: "the samples are too small, or the counts do not reconcile",
+    Status.FAIL: "at least one objective is violated, and the sample proves it",
+    Status.INCONCLUSIVE: "the samples do not decide every objective, or the counts do not reconcile",
     Status.NO_DATA: "an objective has no data, or no objective was judged",
     Status.INVALID: "the load generator was the bottleneck, so the numbers describe it and not the service",
 }
@@ -26,19 +29,28 @@ def verdict(evidence: Evidence, analysis: Analysis, dimension: str) -> Section:
         f"{number} {status}" for status in Status if (number := sum(1 for v in analysis.verdicts if v.status is status))
     )
     blocks: list[Block] = [
-        Paragraph(f"**Verdict: {analysis.status}** - {MEANINGS[analysis.status]}. Objectives: {tally or 'none'}.")
+        Paragraph(
+            f"**Verdict: {analysis.status}** - {MEANINGS[analysis.status]}. Objectives: {tally or 'none'}. "
+            f"By their 95 % intervals: {certainties(analysis.verdicts)}."
+        )
     ]
     off = switched_off(evidence)
     remarks = [f"Baseline: the service ran without {text.listed(off)}."] if off else []
     for status in (Status.FAIL, Status.NO_DATA):
         remarks += [f"{status}: {_sentence(v)}." for v in analysis.verdicts if v.status is status]
+    remarks += [
+        f"{v.status}: {_sentence(v)}; {v.certainty}."
+        for v in analysis.verdicts
+        if v.status is Status.INCONCLUSIVE and v.certainty is Certainty.VIOLATED
+    ]
     remarks += [f"{problem}." for problem in analysis.problems]
     if few := sum(1 for v in analysis.verdicts if v.too_few):
         cure = "give a longer `--budget` and" if evidence.run.budget is not None else "run"
         quick = (
             f" (allowed in quick; {cure} `--profile standard` to decide them)" if evidence.run.profile == QUICK else ""
         )
-        remarks.append(f"{few} of {len(analysis.verdicts)} objectives have too few samples{quick}.")
+        remarks.append(f"{few} of {len(analysis.verdicts)} objectives hold with too few samples{quick}.")
+    remarks += _unprovable(analysis)
     remarks += _unjudged(evidence, dimension)
     remarks += _unoffered(evidence, dimension)
     remarks += _budget(evidence, analysis)
@@ -51,6 +63,21 @@ def verdict(evidence: Evidence, analysis: Analysis, dimension: str) -> Section:
     if remarks:
         blocks.append(Bullets(tuple(remarks)))
     return Section("Verdict", tuple(blocks))
+
+
+def certainties(verdicts: Sequence[Verdict]) -> str:
+    """Return how many verdicts their intervals prove, in words; those without a value are left out."""
+    counted = ((one, sum(1 for v in verdicts if v.certainty is one)) for one in Certainty)
+    return "; ".join(f"{one}: {number}" for one, number in counted if number) or "nothing is known"
+
+
+def _unprovable(analysis: Analysis) -> list[str]:
+    """Return the objectives that hold and that no sample can prove, with the reason of each."""
+    found: dict[str, list[str]] = {}
+    for v in analysis.verdicts:
+        if v.certainty is Certainty.HOLDS and (why := unprovable(v.sli, v.estimate, v.objective)):
+            found.setdefault(why, []).append(f"{v.sli.title} in {place_name(v.scenario, v.case, v.member)}")
+    return [f"Hold without a proof, as {why}: {'; '.join(names)}." for why, names in found.items()]
 
 
 def _unjudged(evidence: Evidence, dimension: str) -> list[str]:
@@ -113,25 +140,30 @@ def objectives(evidence: Evidence, analysis: Analysis) -> Section:
             link(v.sli.title, grafana_links.panel(grafana, v.sli, evidence.run, v.scenario, v.case)),
             linked(evidence, v.scenario, v.case, v.member),
             *verdict_cells(v)[2:-1],
-            _bucket(v),
+            limits(v),
             text.count(v.n),
             f"**{v.status}**{f' ({literal(v.reason)})' if v.reason else ''}",
+            v.certainty or text.NONE,
         )
         for v in analysis.verdicts
     )
-    columns = ("Indicator", "Where", "Objective", "Value", "Bucket", "n", "Verdict")
+    columns = ("Indicator", "Where", "Objective", "Value", "95 % CI", "n", "Verdict", "By the interval")
     slis = tuple(dict.fromkeys(v.sli for v in analysis.verdicts))
-    exact = [sli.title for sli in slis if sli.source == RECORDS]
+    exact = dict.fromkeys(v.sli.title for v in analysis.verdicts if v.estimate.source == RECORDS)
     also = f"; exact, from the records: {', '.join(exact)}" if exact else ""
-    caption = f"Values from PromQL{also}. The sample's true percentile lies in the bucket."
+    caption = (
+        f"Values from PromQL{also}. Proven: the 95 % interval lies on one side of the objective. A violation that is "
+        "proven is FAIL at any n, one that is not is INCONCLUSIVE; a value that holds needs a large enough n"
+        f"{', and in this profile a proof where a sample can give one' if evidence.run.profile == PAPER else ''}."
+    )
     given = "Objective of this run, from the command line or the target file."
     whys = Bullets(tuple(f"{sli.title}: {given if sli.id in evidence.run.objectives else sli.why}" for sli in slis))
-    return Section("Objectives", (Table(columns, rows, ("Value", "Bucket", "n"), caption), whys))
+    return Section("Objectives", (Table(columns, rows, ("Value", "n"), caption), whys))
 
 
 def verdict_cells(v: Verdict) -> tuple[str, str, str, str, str]:
     """Return indicator, place, objective, value and n of a verdict as text."""
-    value = text.with_unit(v.value, v.sli.unit)
+    value = f"{'≥ ' if v.estimate.at_least else ''}{text.with_unit(v.value, v.sli.unit)}"
     return v.sli.title, place_name(v.scenario, v.case, v.member), _bound(v), value, text.count(v.n)
 
 
@@ -156,14 +188,19 @@ def _bound(v: Verdict) -> str:
     return f"{sign} {text.with_unit(v.objective.value, v.sli.unit)}"
 
 
-def _bucket(v: Verdict) -> str:
-    if v.bound is None:
-        return text.NONE
-    lower = text.with_unit(v.bound.lower, v.sli.unit)
-    return f"> {lower}" if v.bound.upper is None else f"{lower} to {text.with_unit(v.bound.upper, v.sli.unit)}"
+def limits(v: Verdict) -> str:
+    """Return the 95 % interval of a verdict's value as text, or why it has none."""
+    number = v.estimate
+    if number.exact or not number.method:
+        return number.exact or text.NONE
+    lower, upper = (text.with_unit(limit, v.sli.unit) for limit in (number.interval.lower, number.interval.upper))
+    if number.interval.upper is None:
+        return text.NONE if number.interval.lower is None else f"from {lower}"
+    return f"up to {upper}" if number.interval.lower is None else f"{lower} to {upper}"
 
 
 def _sentence(v: Verdict) -> str:
-    value = text.with_unit(v.value, v.sli.unit) if v.value is not None else literal(v.reason)
-    value += f" (bucket {_bucket(v)})" if v.bound else ""
+    value = literal(v.reason)
+    if v.value is not None:
+        value = f"{verdict_cells(v)[3]} (95 % CI {limits(v)}, n = {text.count(v.n)})"
     return f"{v.sli.title} in {place_name(v.scenario, v.case, v.member)}: {value}, objective {_bound(v)}"

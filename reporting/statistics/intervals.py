@@ -10,9 +10,12 @@ from functools import lru_cache
 import numpy as np
 
 # scipy.special, not scipy.stats: the same binomial functions for a third of the import time
-from scipy.special import bdtr, bdtrc, betaincinv, ndtri, stdtrit
+from scipy.special import bdtr, bdtrc, betaincinv, ndtri, stdtr, stdtrit
 
 CONFIDENCE = 0.95
+ALPHA = 1 - CONFIDENCE
+WILSON, EXACT, ORDER, STUDENT = "Wilson", "Clopper and Pearson", "order statistics", "Student's t"
+"""Names of the methods."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,12 @@ def percentile(ordered: Sequence[float] | np.ndarray[tuple[int], np.dtype[np.flo
     )
 
 
+def quantile_ranks(n: int, q: float) -> tuple[int | None, int | None]:
+    """Return the ranks, from 0, of both limits of the q-quantile in a sorted sample of `n`; None without one."""
+    _, lower, upper = _ranks(n, q)
+    return lower, upper
+
+
 @lru_cache(maxsize=1024)  # a report needs a few quantiles of samples of a few sizes, each many times
 def _ranks(n: int, q: float) -> tuple[int, int | None, int | None]:
     """Return the ranks of the q-quantile and its interval in a sorted sample of `n`; None without one."""
@@ -148,20 +157,46 @@ def mean_interval(values: Sequence[float]) -> Interval:
     return Interval(mean - half, mean + half)
 
 
+def non_negative(interval: Interval) -> Interval:
+    """Return the interval of a time or a rate, which is never negative."""
+    return Interval(None if interval.lower is None else max(interval.lower, 0.0), interval.upper)
+
+
 def mean_difference(values: Sequence[float], reference: Sequence[float]) -> Interval:
     """Interval of the difference of two means by Welch's t; no limits when a sample has fewer than two values."""
     if min(len(values), len(reference)) < 2:  # noqa: PLR2004 - one value has no spread
         return Interval(None, None)
+    difference, error, freedom = _welch(values, reference)
+    if not error:
+        return Interval(difference, difference)
+    half = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * error
+    return Interval(difference - half, difference + half)
+
+
+def mean_difference_p(values: Sequence[float], reference: Sequence[float]) -> float | None:
+    """Two-sided p of the difference of two means by Welch's t; None when a sample has fewer than two values."""
+    if min(len(values), len(reference)) < 2:  # noqa: PLR2004 - one value has no spread
+        return None
+    difference, error, freedom = _welch(values, reference)
+    if not error:
+        return 0.0 if difference else 1.0
+    return float(2 * stdtr(freedom, -abs(difference) / error))
+
+
+def probability_of_larger(values: Sequence[float], reference: Sequence[float]) -> float:
+    """Return the probability that a value is larger than one of the reference, ties half: Vargha and Delaney's A12."""
+    ordered = np.sort(np.asarray(reference, dtype=float))
+    below = np.searchsorted(ordered, values, side="left") + np.searchsorted(ordered, values, side="right")
+    return float(np.sum(below)) / (2 * len(values) * len(reference))
+
+
+def _welch(values: Sequence[float], reference: Sequence[float]) -> tuple[float, float, float]:
+    """Return the difference of two means, its standard error and its degrees of freedom."""
     parts = [_variance(sample) / len(sample) for sample in (values, reference)]
     difference = math.fsum(values) / len(values) - math.fsum(reference) / len(reference)
     total = math.fsum(parts)
-    if not total:
-        return Interval(difference, difference)
-    freedom = total**2 / sum(
-        part**2 / (len(sample) - 1) for part, sample in zip(parts, (values, reference), strict=True)
-    )
-    half = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * math.sqrt(total)
-    return Interval(difference - half, difference + half)
+    squares = sum(part**2 / (len(sample) - 1) for part, sample in zip(parts, (values, reference), strict=True))
+    return difference, math.sqrt(total), total**2 / squares if squares else math.inf
 
 
 def _variance(values: Sequence[float]) -> float:

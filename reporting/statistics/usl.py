@@ -81,6 +81,28 @@ class Fit:
         return float(throughput(np.array([level]), values)[0])
 
 
+@dataclass(frozen=True, slots=True)
+class PeakRange:
+    """Where the peak lies when each level in turn is left out of the fit."""
+
+    least: float
+    most: float | None
+    """None where one of the fits has no peak."""
+
+
+def peak_range(levels: Sequence[float], measured: Sequence[float]) -> PeakRange | None:
+    """Return the range of the peak over the fits without one level; None with too few levels, or without any peak."""
+    if len(set(levels)) < MIN_LEVELS_FOR_INTERVALS:
+        return None
+    peaks: list[float | None] = []
+    for left_out in range(len(levels)):
+        kept = [i for i in range(len(levels)) if i != left_out]
+        found = fit([levels[i] for i in kept], [measured[i] for i in kept])
+        peaks.append(found.peak if found else None)
+    known = [peak for peak in peaks if peak is not None]
+    return PeakRange(min(known), max(known) if len(known) == len(peaks) else None) if known else None
+
+
 def throughput(levels: Array, values: Array) -> Array:
     """X(N) for an array of levels; `values` are alpha, beta and gamma."""
     alpha, beta, gamma = values

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -25,6 +27,13 @@ async def breakers(request: Request) -> Response:
     """Show the circuit breakers that are on, with their latest transitions."""
     found = [resilience.breaker.state() for resilience in app_state(request).resilience if resilience.breaker]
     return Response(msgspec.json.encode({"object": "list", "data": found}), media_type="application/json")
+
+
+@router.get("/settings")
+async def settings(request: Request) -> Response:
+    """Show what this process runs with: effective settings, environment, versions and its time; no secrets."""
+    found = app_state(request).settings.running(time.time())
+    return Response(msgspec.json.encode(found), media_type="application/json")
 
 
 @router.get("/state")

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import msgspec
 from fastapi import FastAPI, Request, Response
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from starlette.exceptions import HTTPException
 
-from reelbench.service.faults.endpoint import METHODS, loopback_only, plan_endpoint
+from reelbench.service.faults.endpoint import METHODS, Endpoint, loopback_only, plan_endpoint
 from reelbench.service.faults.faults import Faults
 from reelbench.service.faults.plan import FaultsError
 from reelbench.service.providers import image, llm, metrics, tts
@@ -21,6 +22,7 @@ from reelbench.service.providers.exchange import OFFER, Exchange, Provider
 from reelbench.service.providers.latency import Latency, Lognormal
 from reelbench.service.providers.reply import Refusal, Reply, envelope, refused
 from reelbench.service.telemetry import MeasuredApp
+from reelbench.telemetry.running import Running, environment, flat, versions
 
 
 class Settings(BaseSettings):
@@ -40,6 +42,26 @@ class Settings(BaseSettings):
     llm: Lognormal = Lognormal(median=0.12)
     tts: Lognormal = Lognormal(median=0.05)
     image: Lognormal = Lognormal(median=0.08)
+
+    def running(self, now: float) -> Running:
+        """Return what this process runs with.
+
+        Args:
+            now: Unix time.
+        """
+        values, defaults = (flat(one.model_dump(), "PROVIDERS_") for one in (self, Settings.model_construct()))
+        return Running(
+            name="providers",
+            settings=values,
+            changed=tuple(name for name, value in values.items() if value != defaults.get(name)),
+            environment=environment(),
+            versions=versions(PACKAGES),
+            time=now,
+        )
+
+
+PACKAGES = ("reelbench", "fastapi", "pillow", "pydantic", "uvicorn", "uvloop")
+"""Libraries on which the behaviour of the providers depends."""
 
 
 def create_app(settings: Settings, *, faults: Faults | None = None, clock: Callable[[], float] = time.time) -> FastAPI:
@@ -90,6 +112,7 @@ def create_app(settings: Settings, *, faults: Faults | None = None, clock: Calla
             loopback_only, remote=settings.faults_remote, setting="PROVIDERS_FAULTS_REMOTE", error_response=_fault_error
         )
         app.add_route("/faults", guarded(plan_endpoint(faults)), methods=METHODS)
+        app.add_route("/settings", guarded(_settings_endpoint(settings, clock)), methods=["GET"])
         app.add_route("/faults/calls", guarded(calls_endpoint(log, OFFER.targets)), methods=["GET"])
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _server_error)
@@ -98,6 +121,13 @@ def create_app(settings: Settings, *, faults: Faults | None = None, clock: Calla
 
 def _image_scale(request: image.Image) -> float:
     return image.LATENCY_SCALES[image.visual_type(request.prompt)]
+
+
+def _settings_endpoint(settings: Settings, clock: Callable[[], float]) -> Endpoint:
+    async def answer(_request: Request) -> Response:
+        return Response(msgspec.json.encode(settings.running(clock())), media_type="application/json")
+
+    return answer
 
 
 def _fault_error(error: FaultsError) -> Response:

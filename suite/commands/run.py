@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from reelbench.exit_code import ExitCode
+from reelbench.loadgen.machine.limit import LimitError, others_limit
 from reelbench.loadgen.option_line import Options, with_options
 from reelbench.loadgen.options import OptionsError, Settings, check_options, is_base_url
 from reelbench.loadgen.plan.quantity import QuantityError, must_measure
@@ -85,6 +86,7 @@ def main(
         wrong += [*_runs_errors(runs), *_address_errors({} if target or embedded else os.environ)]
         wrong += [f"--repeat: is {repeat}; use 1 to {MOST_RUNS}"] if not 1 <= repeat <= MOST_RUNS else []
         wrong += ablate_errors(without)
+        wrong += _limit_errors(os.environ)
         server = settings.server if settings else None
         wrong += [*_objective_errors(server), *server_metrics.option_errors(options, server)]
         if wrong:
@@ -207,6 +209,15 @@ def _runs_errors(runs: Path) -> list[str]:
     """Return what is wrong with the folder of runs: the folder, or one of its parents, is a file."""
     there = next((path for path in (runs, *runs.absolute().parents) if path.exists()), None)
     return [f"--runs: {there} is a file; choose a folder"] if there is not None and not there.is_dir() else []
+
+
+def _limit_errors(environment: Mapping[str, str]) -> list[str]:
+    """Return what is wrong with the share of the CPU that other processes may take."""
+    try:
+        others_limit(environment)
+    except LimitError as error:
+        return [str(error)]
+    return []
 
 
 def _address_errors(environment: Mapping[str, str]) -> list[str]:

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import requests
 
-from reelbench.bench import generators
-from reelbench.bench.generators import BenchError, Figures, Load, install
+from reelbench.bench import peer_programs
+from reelbench.bench.generators import BenchError, Figures, Load
 from reelbench.bench.loadgen import Frozen, Rate, freeze_lines, net, order, rate_lines, true_p95
 from reelbench.bench.ours import Ours
+from reelbench.bench.peer_programs import install
 from reelbench.bench.rig import Sent, check, cores, send
 from reelbench.bench.server import Counts
 from tests.loadgen.harness import bench, scenario
@@ -78,15 +79,31 @@ def test_freeze_error_is_relative_to_the_true_p95() -> None:
 
 def test_a_peer_that_cannot_be_installed_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REELBENCH_CACHE", str(tmp_path))
-    monkeypatch.setattr(generators, "sys", type("Sys", (), {"executable": "/bin/false"}))
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(peer_programs, "sys", type("Sys", (), {"executable": "/bin/false"}))
     said: list[str] = []
     assert install(said.append) == []
     assert [line.split(":")[0] for line in said] == [
+        "k6 1.8.1 cannot be built, the package of 1.1.0 is used instead",
         "installing k6 1.1.0 into the cache (once)",
         "k6 is left out",
-        "installing locust 2.46.7 into the cache (once)",
+        "installing locust 2.47.0 into the cache (once)",
         "locust is left out",
     ]
+
+
+def test_k6_is_named_by_the_release_that_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REELBENCH_CACHE", str(tmp_path))
+    built, packaged = tmp_path / "tools" / "k6-1.8.1" / "k6", tmp_path / "bench-peers" / "bin" / "k6"
+    for program, version in ((built, "1.8.1"), (packaged, "1.1.0")):
+        program.parent.mkdir(parents=True)
+        program.write_text(f"#!/bin/sh\necho k6 v{version}\n")
+        program.chmod(0o755)
+    monkeypatch.setattr(peer_programs, "_locust", lambda _: None)
+    assert [peer.name for peer in install(print)] == ["k6 1.8.1"]
+    built.unlink()
+    monkeypatch.setenv("PATH", "/bin")  # without Go
+    assert [peer.name for peer in install(print)] == ["k6 1.1.0"]
 
 
 async def test_the_server_counts_its_requests() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +32,9 @@ class FakeControls:
     refuse_switches: list[int] = field(default_factory=list)
     """Status codes that changes of switches are answered with first; 200 is one that is not made, 0 one that is."""
 
+    ahead: float = 0.0
+    """Seconds by which the clock of the service and its providers is ahead."""
+
     @property
     def in_force(self) -> dict[str, Any] | None:
         return self.plans[-1] if self.plans else None
@@ -41,6 +45,8 @@ class FakeControls:
         app.router.add_route("*", "/faults", self._faults)
         app.router.add_get("/faults/calls", self._calls)
         app.router.add_get("/v1/admin/breakers", self._breakers)
+        app.router.add_get("/v1/admin/settings", self._running)
+        app.router.add_get("/settings", self._running)
         app.router.add_get("/v1/admin/state", self._state)
         app.router.add_route("*", "/v1/admin/switches", self._switches)
 
@@ -67,6 +73,11 @@ class FakeControls:
 
     async def _breakers(self, _request: web.Request) -> web.Response:
         return web.json_response({"object": "list", "data": self.breakers})
+
+    async def _running(self, request: web.Request) -> web.Response:
+        name = "service" if request.path.startswith("/v1") else "providers"
+        now = time.time() + self.ahead
+        return web.json_response({"name": name, "settings": {"SEED": "1"}, "changed": [], "time": now})
 
     async def _state(self, _request: web.Request) -> web.Response:
         state = self.states.pop(0) if len(self.states) > 1 else self.states[0] if self.states else CLEAN

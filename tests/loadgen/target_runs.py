@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -19,8 +18,8 @@ from reelbench.loadgen.drive.session import execute
 from reelbench.loadgen.option_line import NO_DOCUMENT, Options
 from reelbench.loadgen.options import NO_BUDGET, check_options
 from reelbench.loadgen.record.jobs import JobRecord, Outcome, read_jobs
+from reelbench.reporting.evidence import measurements
 from reelbench.reporting.export import export
-from reelbench.reporting.publish import Format
 from tests.fakes.clip import file
 from tests.fakes.server import Fake
 
@@ -76,10 +75,11 @@ class TargetRun:
         return dict(Counter(job.outcome.value for job in self.jobs))
 
     def lost(self, name: str = "small") -> float | None:
-        """Write the reports and return the lost jobs; None: not known."""
-        export(self.folder, None, charts=False, formats=(Format.JSON,))
-        results = json.loads((self.folder / "reports" / "results.json").read_bytes())
-        (value,) = [one["value"] for one in results["numbers"] if (one["sli"], one["scenario"]) == ("jobs_lost", name)]
+        """Evaluate the run and return the lost jobs; None: not known."""
+        export(self.folder, None, formats=())
+        kept = measurements.read(self.folder)
+        assert kept is not None
+        (value,) = [one.value for one in kept.measurements if (one.sli, one.scenario) == ("jobs_lost", name)]
         return value
 
 

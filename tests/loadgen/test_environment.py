@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,7 @@ def test_the_environment_describes_this_machine(tmp_path: Path) -> None:
     assert record.cpu_count == os.cpu_count()
     assert record.memory_bytes == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     assert record.packages["aiohttp"].count(".") == 2
-    assert (record.commit, record.dirty) == (None, False)
+    assert (record.commit, record.dirty, record.no_commit) == (None, False, "not a checkout")
     assert record.lock_sha256 == hashlib.sha256(b"lock").hexdigest()
 
 
@@ -88,3 +89,64 @@ def test_the_environment_needs_neither_git_nor_lock(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("PATH", str(tmp_path))
     record = describe(tmp_path / "nowhere")
     assert (record.commit, record.dirty, record.lock_sha256) == (None, False, None)
+    assert record.no_commit == "git gave no answer: git is not installed"
+
+
+def git(folder: Path, *arguments: str) -> None:
+    known = {f"GIT_{who}_{what}": "a@b.c" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    subprocess.run(["git", "-C", str(folder), *arguments], check=True, capture_output=True, env=os.environ | known)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    git(folder, "init", "-q")
+    git(folder, "commit", "-q", "--allow-empty", "-m", "first")
+    return folder
+
+
+def test_the_commit_is_that_of_the_checkout(checkout: Path) -> None:
+    record = describe(checkout)
+    assert record.commit is not None
+    assert (len(record.commit), record.dirty, record.no_commit) == (40, False, None)
+    (checkout / "new.py").write_text("")
+    assert describe(checkout).dirty
+
+
+def test_the_commit_of_another_repository_is_not_ours(checkout: Path) -> None:
+    inner = checkout / "unpacked"
+    inner.mkdir()
+    record = describe(inner)
+    assert (record.commit, record.dirty) == (None, False)
+    assert record.no_commit == "not a checkout: the files lie within another repository"
+
+
+def test_the_repository_of_a_hook_is_not_ours(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    monkeypatch.setenv("GIT_DIR", str(checkout / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(plain))
+    assert (describe(plain).commit, describe(plain).no_commit) == (None, "not a checkout")
+    assert describe(checkout).commit is not None
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("fatal: not a git repository (or any of the parent directories): .git", "not a checkout"),
+        ("fatal: detected dubious ownership in repository at '/x'", "git refuses to read the checkout"),
+        ("fatal: bad config line 1", "git gave no answer: fatal: bad config line 1"),
+    ],
+)
+def test_a_refusal_of_git_is_not_the_absence_of_a_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, why: str
+) -> None:
+    program = tmp_path / "git"
+    program.write_text(f'#!/bin/sh\necho "{said}" >&2\nexit 128\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    record = describe(tmp_path)
+    assert record.commit is None
+    assert record.no_commit is not None
+    assert record.no_commit.startswith(why)

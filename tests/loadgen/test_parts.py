@@ -88,22 +88,24 @@ async def test_a_blocked_event_loop_is_measured_as_lag() -> None:
     assert health.cpu < 0.5
 
 
-def shown(*, terminal: bool) -> str:
+def shown(*ends: Outcome, terminal: bool) -> str:
     out = io.StringIO()
     with ProgressView(Console(file=out, force_terminal=terminal, width=120)) as view:
         view.begin("trial", "n01", 2)
-        for ended in (
-            JOB,
-            job(outcome=Outcome.FAILED),
-        ):
+        for outcome in ends or (Outcome.COMPLETED, Outcome.FAILED):
             view.job_started()
-            view.job_ended(ended)
+            view.job_ended(job(outcome=outcome))
         view.end()
     return out.getvalue()
 
 
 def test_without_a_terminal_a_case_is_one_plain_line() -> None:
-    assert shown(terminal=False) == "trial n01  2/2 jobs  P95 0.50 s  4.0 jobs/s  1 failed\n"
+    assert shown(terminal=False) == "trial n01  2/2 jobs  P95 0.50 s  2.0 jobs/s  1 failed\n"
+
+
+def test_refused_jobs_have_neither_a_percentile_nor_a_rate() -> None:
+    line = shown(Outcome.REJECTED, Outcome.REJECTED, terminal=False)
+    assert line == "trial n01  2/2 jobs  P95 - (none completed)  2 rejected\n"
 
 
 def test_on_a_terminal_the_line_is_updated_in_place() -> None:

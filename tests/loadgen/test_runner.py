@@ -5,6 +5,7 @@ import errno
 import io
 import os
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from reelbench.loadgen.control.faults import FaultError, Injector
 from reelbench.loadgen.control.observer import Observer
 from reelbench.loadgen.control.toggles import ToggleError, Toggler
 from reelbench.loadgen.drive import job_integrity
+from reelbench.loadgen.drive.conditions import Conditions
 from reelbench.loadgen.drive.job import JobRunner
 from reelbench.loadgen.drive.job_integrity import count_store
 from reelbench.loadgen.drive.progress import ProgressView
@@ -39,9 +41,17 @@ from tests.loadgen.fake_target import FakeTarget, error, serving
 from tests.loadgen.harness import DOCUMENT, Telemetry, bench, case, scenario
 
 
-async def run_on(url: str, folder: Path, specs: list[Scenario], stop: Stop | None = None) -> Telemetry:
+async def run_on(
+    url: str,
+    folder: Path,
+    specs: list[Scenario],
+    stop: Stop | None = None,
+    *,
+    conditions: Callable[[Journal, AdminClient], Conditions] | None = None,
+    clock: Clock | None = None,
+) -> Telemetry:
     """Run scenarios as the command does, with telemetry in memory."""
-    clock, telemetry = Clock.start(), Telemetry()
+    clock, telemetry = clock or Clock.start(), Telemetry()
     plan, faults = plan_run(specs, "quick", 1), plan_all_faults(specs, "quick", 1)
     run = RunRecord(
         schema_version=1,
@@ -78,7 +88,7 @@ async def run_on(url: str, folder: Path, specs: list[Scenario], stop: Stop | Non
                 profile="quick", plan=plan, planned_faults=faults, head=head, target=target, jobs=jobs,
                 recorder=recorder, journal=journal, view=view, clock=clock, stop=stop or Stop(),
                 observer=Observer(controls, sides), faults=Injector(sides, clock, view.say, head.faults_changed),
-                toggler=Toggler(controls, view.say),
+                toggler=Toggler(controls, view.say), conditions=conditions(journal, controls) if conditions else None,
             )  # fmt: skip
             await runner.run_all(specs)
     return telemetry

@@ -12,14 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.metrics import Observation
+from opentelemetry.sdk.metrics import AlwaysOnExemplarFilter, MeterProvider
 from opentelemetry.sdk.metrics.export import MetricsData
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.parser import text_string_to_metric_families
 
-from reelbench.telemetry.exposition import ScrapeReader, serve
+from reelbench.telemetry.exposition import ScrapeReader
+from reelbench.telemetry.scrape_server import serve
 
 
 class Both:
@@ -29,6 +33,7 @@ class Both:
         self.registry = CollectorRegistry()
         self.reader = ScrapeReader()
         self.provider = MeterProvider(
+            exemplar_filter=AlwaysOnExemplarFilter(),
             metric_readers=[PrometheusMetricReader(registry=self.registry), self.reader],
             resource=Resource({"service.name": 'a "b"\n', "service.instance.id": "1"}),
             views=views,
@@ -40,12 +45,13 @@ class Both:
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+PLAIN = TEXTS | st.booleans() | st.integers() | st.floats() | st.none() | st.binary(max_size=3)
 LABELS = st.dictionaries(
-    st.sampled_from(["run_id", "case", "le.x", "http.route"]),
-    TEXTS | st.booleans() | st.integers() | st.floats(),
+    st.sampled_from(["run_id", "case", "le.x", "http.route", "http_route", "le", "otel.scope.name"]),
+    PLAIN | st.lists(PLAIN, max_size=2) | st.tuples(PLAIN) | st.dictionaries(TEXTS, PLAIN, max_size=1),
     max_size=3,
 )
-VALUES = st.floats(min_value=0) | st.integers(0, 10**9) | st.just(math.nan)
+VALUES = st.floats() | st.integers(-5, 10**9) | st.sampled_from([math.nan, math.inf, -0.0, 0.0])
 STEPS = st.lists(
     st.tuples(st.sampled_from(["count", "up", "gauge", "time", "scrape"]), VALUES, LABELS), min_size=1, max_size=25
 )
@@ -92,6 +98,94 @@ def test_only_changed_series_are_rendered_again(monkeypatch: pytest.MonkeyPatch)
     text = both.reader.scrape(openmetrics=True).decode()
     assert 't_seconds_sum{case="7",otel_scope_name="m",otel_scope_schema_url="",otel_scope_version=""} 9.5\n' in text
     assert (translated, formatted) == ([], [9.5])
+
+
+def test_a_zero_that_changes_its_sign_is_rendered_again() -> None:
+    both = Both()
+    gauge = both.provider.get_meter("m").create_gauge("size")
+    for value in (0.0, -0.0, 0.0):
+        gauge.set(value)
+        both.assert_equal()
+
+
+def test_exemplars_are_left_out_as_the_official_exporter_does() -> None:
+    both = Both()
+    histogram = both.provider.get_meter("m").create_histogram("t", "s")
+    with TracerProvider().get_tracer("m").start_as_current_span("job"):
+        histogram.record(0.3, {"case": "a"})
+    both.assert_equal()
+    assert b"trace_id" not in both.reader.scrape(openmetrics=True)
+
+
+@pytest.mark.parametrize("place", ["label", "description", "resource"])
+def test_half_surrogates_are_written_as_text(place: str) -> None:
+    reader = ScrapeReader()
+    half = "a\ud800b"
+    provider = MeterProvider(
+        metric_readers=[reader], resource=Resource({"service.name": half if place == "resource" else "s"})
+    )
+    counter = provider.get_meter("m").create_counter("jobs", "", half if place == "description" else "")
+    counter.add(1, {"case": half if place == "label" else "other"})
+    counter.add(2, {"case": "whole"})
+    for openmetrics in (False, True):
+        text = reader.scrape(openmetrics=openmetrics).decode()
+        assert text.count(r"a\\ud800b") == 1
+        samples = {
+            sample.labels["case"]: sample.value
+            for family in text_string_to_metric_families(text.removesuffix("# EOF\n"))
+            for sample in family.samples
+            if sample.name == "jobs_total"
+        }
+        assert samples == {r"a\ud800b" if place == "label" else "other": 1.0, "whole": 2.0}
+
+
+class NoText:
+    """A value without text."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+def test_a_value_without_text_is_the_callers_error_and_leaves_the_page_whole() -> None:
+    both = Both()
+    counter = both.provider.get_meter("m").create_counter("jobs")
+    counter.add(1, {"case": "a"})
+    with pytest.raises(ValueError, match="no text"):
+        counter.add(1, {"case": NoText()})  # type: ignore[dict-item]
+    counter.add(1, {"case": "a"})
+    both.assert_equal()
+    assert b'jobs_total{case="a",' in both.reader.scrape(openmetrics=True)
+
+
+def test_label_values_of_equal_text_are_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+    both = Both()
+    counter = both.provider.get_meter("m").create_counter("jobs")
+    for value in (1, "1", "2"):
+        counter.add(1, {"case": value})
+        both.assert_equal()
+    both.assert_equal()
+    (record,) = caplog.records
+    assert record.getMessage().startswith("The metric jobs has label values that differ only in their type")
+    assert 'jobs_total{case="1",' in record.getMessage()
+
+
+def test_label_sets_beyond_the_limit_are_counted_together_and_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+    reader = ScrapeReader()
+    meter = MeterProvider(metric_readers=[reader]).get_meter("m")
+    counter = meter.create_counter("jobs")
+    for number in range(100_000):
+        counter.add(1, {"case": str(number)})
+    meter.create_observable_counter("bytes", [lambda _: [Observation(n, {"case": str(n)}) for n in range(3_000)]])
+    for _ in range(2):
+        text = reader.scrape(openmetrics=True).decode()
+        for name, total in (("jobs_total", 100_000), ("bytes_total", 2_999 * 1_500)):
+            values = [line.rpartition(" ") for line in text.splitlines() if line.startswith(f"{name}{{")]
+            assert (len(values), sum(float(value) for _, _, value in values)) == (2_001, total)
+            assert sum('otel_metric_overflow="true"' in labels for labels, _, _ in values) == 1
+    assert [record.getMessage().partition(" has ")[0] for record in caplog.records] == [
+        "The metric jobs",
+        "The metric bytes",
+    ]
 
 
 def test_scopes_of_one_family_are_merged_like_the_official_exporter() -> None:

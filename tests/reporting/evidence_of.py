@@ -80,3 +80,21 @@ def evidence(
 def only(run: RunRecord, name: str) -> RunRecord:
     """The run with only one scenario."""
     return msgspec.structs.replace(run, scenarios=[s for s in run.scenarios if s.name == name])
+
+
+def taking(made: MadeRun, scenario: str, seconds: float, n: int, run: RunRecord | None = None) -> Evidence:
+    """The run of one case of which `n` measured jobs took so long, with counts that reconcile."""
+    mine = [job for job in made.jobs if job.scenario == scenario]
+    jobs = [job for job in mine if job.warmup] + [job for job in mine if not job.warmup][:n]
+    found = run or only(made.run, scenario)
+    (record,) = found.scenarios
+    assert record.store is not None
+    store = msgspec.structs.replace(record.store, expected=len(jobs), found=len(jobs), by_status={})
+    return evidence(
+        made,
+        run=msgspec.structs.replace(found, scenarios=[msgspec.structs.replace(record, store=store)]),
+        jobs=[msgspec.structs.replace(job, done=job.due + seconds) for job in jobs],
+        measurements=[
+            measurement(sli, scenario, member="completed", value=n) for sli in ("client_jobs", "service_jobs")
+        ],
+    )

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from reelbench.loadgen.record.jobs import JobRecord, Outcome, read_jobs
-from reelbench.reporting.evidence.traces import FileTraces, TraceSpan
+from reelbench.reporting.evidence.file_traces import FileTraces
+from reelbench.reporting.evidence.traces import TraceSpan
 
 RECORDED = Path(__file__).parent / "recorded_traces"
 

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
 from reelbench.reporting.analysis.generator_health import check
+from reelbench.reporting.analysis.objectives import of_run
 from reelbench.reporting.analysis.verdicts import Analysis, Status, Verdict, analyse, worst
 from reelbench.reporting.evidence.buckets import Bound
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.limits import Limits
 from reelbench.reporting.evidence.measurements import Measurement
-from tests.reporting.evidence_of import evidence, measurement, only
+from tests.reporting.evidence_of import evidence, measurement, only, taking
 from tests.reporting.made_run import MadeRun
 
 NAME = "single_request"
@@ -23,28 +28,54 @@ def judge(made: MadeRun, *measurements: Measurement) -> Verdict:
     return found.verdicts[0]
 
 
+def taken(made: MadeRun, seconds: float, n: int) -> Evidence:
+    """The run of one case whose `n` jobs all take as long; PromQL answers something else."""
+    found = taking(made, NAME, seconds, n)
+    asked = measurement("response_time_p95", NAME, "n01", value=9.0, n=n, bound=Bound(8.9, 9.1))
+    whole = msgspec.structs.replace(found.measurements, measurements=(*found.measurements.measurements, asked))
+    return replace(found, measurements=whole)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "n", "status", "reason"),
+    [
+        (1.9, 100, Status.PASS, ""),
+        (2.0, 100, Status.PASS, ""),
+        (2.01, 100, Status.FAIL, ""),
+        (1.0, 19, Status.INCONCLUSIVE, "n too small: 19, needs 20"),
+        (1.0, 20, Status.PASS, ""),
+    ],
+)
+def test_a_response_time_is_judged_by_the_records(
+    made: MadeRun, seconds: float, n: int, status: Status, reason: str
+) -> None:
+    (verdict,) = analyse(taken(made, seconds, n), "performance").verdicts
+    assert (verdict.status, verdict.reason) == (status, reason)
+    assert (verdict.value, verdict.n) == (pytest.approx(seconds), n)
+
+
 @pytest.mark.parametrize(
     ("found", "status", "reason"),
     [
-        ((1.9, 100, None), Status.PASS, ""),
-        ((2.0, 100, Bound(1.9, 2.0)), Status.PASS, ""),
-        ((2.01, 100, Bound(2.0, 2.1)), Status.FAIL, ""),
         ((None, 0, None), Status.NO_DATA, "no series matched"),
-        ((1.0, 19, None), Status.INCONCLUSIVE, "n too small: 19, needs 20"),
-        ((1.0, 20, None), Status.PASS, ""),
-        ((1.5, 100, Bound(1.5, None)), Status.INCONCLUSIVE, "above the last bucket: only a lower limit is known"),
-        ((600.0, 100, Bound(600.0, None)), Status.FAIL, ""),
+        ((0.4, 100, Bound(0.4, 0.5)), Status.PASS, ""),
+        ((0.4, 100, Bound(0.4, None)), Status.INCONCLUSIVE, "above the last bucket: only a lower limit is known"),
+        ((600.0, 100, Bound(600.0, None)), Status.FAIL, "above the last bucket: only a lower limit is known"),
     ],
 )
-def test_a_value_against_an_upper_objective(
+def test_a_percentile_without_samples_in_the_records(
     made: MadeRun, found: tuple[float | None, int, Bound | None], status: Status, reason: str
 ) -> None:
     value, n, bound = found
-    verdict = judge(made, measurement("response_time_p95", NAME, "n01", value=value, n=n, bound=bound))
-    assert (verdict.status, verdict.reason) == (status, reason)
+    run = msgspec.structs.replace(only(made.run, NAME), objectives={"queue_time_p95": 0.5})
+    asked = measurement("queue_time_p95", NAME, "n01", value=value, n=n, bound=bound)
+    limits = Limits(lower=bound.lower, upper=bound.upper, method="made") if bound else None
+    records = evidence(made, run=run, measurements=[*RECONCILED, msgspec.structs.replace(asked, interval=limits)])
+    judged = analyse(replace(records, catalogue=of_run(records.catalogue, run)), "performance").verdicts
+    assert [(v.status, v.reason) for v in judged] == [(status, reason)]
 
 
-@pytest.mark.parametrize(("value", "status"), [(0.95, Status.PASS), (0.9499, Status.FAIL)])
+@pytest.mark.parametrize(("value", "status"), [(0.95, Status.PASS), (0.9499, Status.INCONCLUSIVE), (0.93, Status.FAIL)])
 def test_a_value_against_a_lower_objective(made: MadeRun, value: float, status: Status) -> None:
     assert judge(made, measurement("success_rate", NAME, "n01", value=value)).status is status
 

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from reelbench.loadgen.record.jobs import read_requests
 from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.document import text as wording
 from reelbench.reporting.evidence import measurements
 from reelbench.reporting.evidence.buckets import Bound
 from reelbench.reporting.export import export
+from reelbench.reporting.statistics.intervals import percentile
 from tests.reporting.evidence_of import measurement
 
 BUCKET = r"\(bucket (\S+) (?:to (\S+)|and above)\)"
@@ -63,11 +65,17 @@ def test_percentiles_in_tables_have_their_bucket(measured: Path, performance: st
     }
     judged = cells(performance, "Objectives")
     for operation in ("create", "retrieve", "list", "content", "manifest", "delete"):
+        sent = (r for r in read_requests(measured) if (r.scenario, r.operation) == ("api_latency", operation))
+        exact = percentile(sorted(r.duration for r in sent if not r.warmup), 0.95)
+        row = judged[f"P95 API latency api_latency / {operation}"]
+        assert row["Value"] == wording.with_unit(exact.value, "s")
+        assert row["95 % CI"] == f"from {wording.with_unit(exact.interval.lower, 's')}"
         bound = known["api_latency_p95", "", operation].bound
         assert bound is not None
-        expected = f"{wording.with_unit(bound.lower, 's')} to {wording.with_unit(bound.upper, 's')}"
-        assert judged[f"P95 API latency api_latency / {operation}"]["Bucket"] == expected
-    assert judged["Success rate single_request / n01"]["Bucket"] == "-"
+        assert cells(performance, "API latency by operation")[f"{operation} 40"]["Bucket"] == wording.bucket(
+            bound, "ms"
+        )
+    assert judged["Success rate single_request / n01"]["95 % CI"] == "96.38 % to 100 %"
     for level, row in zip((1, 5, 10, 20, 50), cells(performance, "Concurrent load").values(), strict=True):
         queue = known["queue_time_p95", f"n{level:02}", ""]
         assert row["Queue P95 [s]"] == f"{wording.seconds(queue.value)} (bucket {wording.bucket(queue.bound)})"
@@ -93,12 +101,18 @@ def test_the_last_bucket_has_no_upper_bound() -> None:
     assert wording.quantile(measurement("x", "y", value=None)) == wording.quantile(None) == "-"
 
 
-def test_a_verdict_in_words_has_the_bucket(measured_dir: Path, tmp_path: Path) -> None:
+def test_a_verdict_in_words_has_the_exact_value_and_its_interval(measured_dir: Path, tmp_path: Path) -> None:
     strict = tmp_path / "slis.yaml"
     text = Path("reporting/catalogue/slis.yaml").read_text()
     strict.write_text(re.sub(r"(id: api_latency_p95.*?value: )0\.5", r"\g<1>0.001", text, count=1, flags=re.DOTALL))
     exported = export(measured_dir, None, charts=False, catalogue=strict)
     failed = next(v for v in exported.verdicts if v.status == "FAIL" and v.member == "create")
     report = (measured_dir / "reports" / "performance_report.md").read_text()
-    assert failed.bound is not None
-    assert f"(bucket {wording.with_unit(failed.bound.lower, 's')} to" in report.split("## Key metrics")[0]
+    sent = (r for r in read_requests(measured_dir) if (r.scenario, r.operation) == ("api_latency", "create"))
+    exact = percentile(sorted(r.duration for r in sent if not r.warmup), 0.95)
+    assert failed.value == exact.value
+    assert exact.interval.lower is not None
+    words = (
+        f"{wording.with_unit(exact.value, 's')} (95 % CI from {wording.with_unit(exact.interval.lower, 's')}, n = 40)"
+    )
+    assert words in report.split("## Key metrics")[0]

@@ -13,20 +13,22 @@ from reelbench.reporting.analysis.verdicts import Status, analyse
 from reelbench.reporting.document.report import Bullets
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.sections import verdict
-from tests.reporting.evidence_of import CATALOGUE, evidence, measurement, only
+from tests.reporting.evidence_of import CATALOGUE, measurement, only, taking
 from tests.reporting.made_run import MadeRun
 
 FOREIGN = ServerRecord(name="vllm_omni", title="vLLM-Omni", ours=False, model="wan")
 
 
 NAME = "single_request"
-RECONCILED = [measurement(sli, NAME, "", "completed", value=100) for sli in ("client_jobs", "service_jobs")]
 
 
 def judged(made: MadeRun, *, value: float = 90.0, n: int = 100, **changes: object) -> Evidence:
+    """The run of one case whose jobs all take as long."""
     run = msgspec.structs.replace(only(made.run, NAME), **changes)
-    measured = [*RECONCILED, measurement("response_time_p95", NAME, "n01", value=value, n=n)]
-    found = evidence(made, run=run, measurements=measured)
+    found = taking(made, NAME, value, n, run)
+    asked = measurement("response_time_p95", NAME, "n01", value=value, n=n)
+    whole = msgspec.structs.replace(found.measurements, measurements=(*found.measurements.measurements, asked))
+    found = replace(found, measurements=whole)
     return replace(found, catalogue=of_run(found.catalogue, found.run))
 
 

@@ -10,6 +10,8 @@ import msgspec
 from reelbench.loadgen.record.jobs import JobRecord
 from reelbench.loadgen.record.run import CaseRecord, FaultRecord, RunRecord
 from reelbench.loadgen.record.stack import PrometheusRecord
+from reelbench.reporting.analysis.certainty import Certainty
+from reelbench.reporting.analysis.estimates import Estimate
 from reelbench.reporting.analysis.verdicts import Analysis, Status, Verdict, analyse
 from reelbench.reporting.catalogue.sli import Catalogue
 from reelbench.reporting.document.report import Paragraph, Table
@@ -115,7 +117,7 @@ def judged(made: MadeRun, *, few: int, enough: int) -> Analysis:
 
     def verdict(*, too_few: bool) -> Verdict:
         assert sli.objective is not None
-        return Verdict(sli, "s", "c", "", sli.objective, Status.PASS, 1.0, 9, "", too_few)
+        return Verdict(sli, "s", "c", "", sli.objective, Status.PASS, Estimate(1.0, 9), Certainty.HOLDS, "", too_few)
 
     verdicts = (*[verdict(too_few=True)] * few, *[verdict(too_few=False)] * enough)
     return Analysis(verdicts, (), (), analysis.status, 0, ())

@@ -134,19 +134,30 @@ def test_a_number_has_value_verdict_sample_and_source_in_one_record(measured_dir
     results = results_of(measured_dir)
     kept = json.loads((measured_dir / "measurements.json").read_bytes())["measurements"]
     (asked,) = [m for m in kept if (m["sli"], m["scenario"]) == ("response_time_p95", "single_request")]
-    found = number(results, "response_time_p95", "single_request", "n01", source="prometheus")
+    estimate = number(results, "response_time_p95", "single_request", "n01", source="prometheus")
+    assert (estimate["title"], estimate["verdict"]) == ("P95 response time, estimate by PromQL", None)
+    assert (estimate["value"], estimate["bucket"], estimate["query"]) == (
+        asked["value"],
+        asked["bound"],
+        asked["query"],
+    )
+    found = number(results, "response_time_p95", "single_request", "n01")
     case = made.run.scenarios[0].cases[0]
+    times = [j.done - j.due for j in made.jobs if (j.scenario, j.warmup) == ("single_request", False)]
+    exact = np.quantile(times, 0.95, method="inverted_cdf")
     assert {
-        key: found[key] for key in ("value", "n", "query", "instant", "unit", "verdict", "objective", "bucket")
+        key: found[key]
+        for key in ("value", "n", "query", "instant", "unit", "verdict", "certainty", "objective", "bucket")
     } == {
-        "value": asked["value"],
+        "value": exact,
         "n": 100,
-        "query": asked["query"],
+        "query": "inverted_cdf(done - due of completed measured jobs, 0.95)",
         "instant": made.instant,
         "unit": "s",
         "verdict": "PASS",
+        "certainty": "holds, proven",
         "objective": {"direction": "at_most", "value": 2.0},
-        "bucket": asked["bound"],
+        "bucket": None,
     }
     assert (found["started"], found["ended"], found["grafana"]) == (case.started, case.ended, None)
     judged = [n for n in results["numbers"] if n["verdict"] is not None]
@@ -167,11 +178,11 @@ def test_exact_numbers_and_intervals_equal_independent_references(measured_dir: 
     average = number(results, "response_time_avg", "concurrent_load", "n50")
     low, high = stats.t.interval(0.95, 395, np.mean(times), stats.sem(times))
     assert (average["interval"]["lower"], average["interval"]["upper"]) == pytest.approx((low, high))
-    wilson = stats.binomtest(396, 400).proportion_ci(method="wilson")
+    exact = stats.binomtest(396, 400).proportion_ci(method="exact")
     for source in ("records", "prometheus"):
         success = number(results, "success_rate", "concurrent_load", "n50", source=source)
         assert (success["value"], success["n"]) == (pytest.approx(0.99), 400)
-        assert (success["interval"]["lower"], success["interval"]["upper"]) == pytest.approx((wilson.low, wilson.high))
+        assert (success["interval"]["lower"], success["interval"]["upper"]) == pytest.approx((exact.low, exact.high))
     assert number(results, "response_time_p99", "single_request", "n01")["interval"]["upper"] is None
 
 
@@ -270,7 +281,7 @@ def _check_panels(folder: Path, boards: dict[str, Any]) -> None:
         ]
         assert panel["title"] == f"{found['title']}, worst place"
         assert asked["from"] == [str(round((found["started"] - 10) * 1000))]
-    assert {n["panel"] for n in judged if n["source"] == "records"} <= {None}
+    assert {n["panel"] for n in judged if n["query"].endswith(f"({n['scenario']})")} <= {None}  # functions of records
     text = "".join(path.read_text() for path in (folder / "reports").glob("*.md"))
     assert f"[{linked[0]['title']}]({linked[0]['panel']})" in text
 
@@ -316,7 +327,7 @@ def test_junit_of_a_good_run_has_a_case_for_each_objective_and_place(measured_di
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", suite.get("timestamp") or "")
     (passed,) = [c for c in cases if c.get("name") == "P95 response time: single_request / n01"]
     assert passed.get("classname") == "reelbench.performance.single_request"
-    assert passed.findtext("system-out") == "PASS: value 908 ms, objective ≤ 2 s, n = 100"
+    assert passed.findtext("system-out") == "PASS, holds, proven: value 903 ms, objective ≤ 2 s, n = 100"
 
 
 def test_junit_separates_failures_from_inconclusive_verdicts(measured_dir: Path) -> None:
@@ -331,9 +342,9 @@ def test_junit_separates_failures_from_inconclusive_verdicts(measured_dir: Path)
     (suite,) = suites(measured_dir)
     failed = {c.get("name"): c[0] for c in suite.findall("testcase") if c.find("failure") is not None}
     assert {name: case.get("message") for name, case in failed.items()} == {
-        "P95 response time: single_request / n01": "FAIL: value 908 ms, objective ≤ 500 ms, n = 100"
+        "P95 response time: single_request / n01": "FAIL, violated, proven: value 903 ms, objective ≤ 500 ms, n = 100"
     }
-    assert "histogram_quantile(" in (failed["P95 response time: single_request / n01"].text or "")
+    assert "inverted_cdf(" in (failed["P95 response time: single_request / n01"].text or "")
     errors = {c.get("name"): c[0] for c in suite.findall("testcase") if c.find("error") is not None}
     assert {name: case.get("type") for name, case in errors.items()} == {
         "Success rate: concurrent_load / n50": "INVALID",
@@ -392,7 +403,7 @@ def test_the_setup_paragraph_has_the_facts_of_the_run(outages_dir: Path) -> None
     text = (outages_dir / "reports" / "latex" / "setup.tex").read_text()
     provenance = results_of(outages_dir)["provenance"]
     for part in (
-        *("2 cores", "Made CPU", "8 GiB", "aiohttp 3.13, uvloop 0.22", "uncommitted", "1 s", "Wilson"),
+        *("2 cores", "Made CPU", "8 GiB", "aiohttp 3.13, uvloop 0.22", "uncommitted", "1 s", "Clopper and Pearson"),
         provenance["environment"]["python"],
         f"seed {provenance['seed']} ",
         r"outage of llm at 100 \% of the calls in llm\_outage",

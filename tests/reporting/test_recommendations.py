@@ -42,9 +42,11 @@ def said(rule: Callable[[Load], Iterator[Advice]], *levels: Level, components: t
 def test_the_knee_is_the_first_level_with_less_than_half_the_gain() -> None:
     text = said(KNEE, level(1, 1.0, 1.0), level(20, 12.0, 1.7), level(5, 5.0, 1.0), level(10, 9.0, 1.1))
     # 10 to 20: 2 times the load, 1.33 times the throughput, a third of the proportional gain
-    assert text.startswith("Throughput knee between 10 and 20 jobs in flight: 2 times the load")
+    assert text.startswith("Throughput levels off between 10 and 20 jobs in flight: 2 times the load")
     assert "from 9.00 to 12.00 jobs/s (1.33 times) and P95 from 1.100 to 1.700 s" in text
-    assert said(KNEE, level(1, 1.0, 1.0), level(5, 4.9, 1.0)).startswith("No throughput knee up to 5 jobs in flight")
+    assert said(KNEE, level(1, 1.0, 1.0), level(5, 4.9, 1.0)).startswith(
+        "Throughput does not level off up to 5 jobs in flight"
+    )
 
 
 def test_capacity_requires_response_time_and_success() -> None:

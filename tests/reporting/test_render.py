@@ -3,6 +3,10 @@ from __future__ import annotations
 import dataclasses
 import xml.etree.ElementTree as ET
 
+from hypothesis import given
+from hypothesis import strategies as st
+from tabulate import tabulate
+
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Bullets, Chart, Code, Paragraph, Report, Section, Series, Table
 from reelbench.reporting.evidence.buckets import Bound
@@ -29,6 +33,26 @@ REPORT = Report(
         ),
     ),
 )
+
+
+TEXTS = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), max_size=12)
+
+
+@given(st.data())
+def test_a_table_is_that_of_tabulate(data: st.DataObject) -> None:
+    heads = data.draw(st.lists(st.text("abcxyz -/%", min_size=1, max_size=8), min_size=1, max_size=4, unique=True))
+    rows = data.draw(st.lists(st.tuples(*[TEXTS] * len(heads)), max_size=4))
+    numeric = data.draw(st.lists(st.sampled_from(heads), unique=True))
+    table = Table(tuple(heads), tuple(rows), tuple(numeric))
+    expected = tabulate(
+        [[cell.replace("|", r"\|") for cell in row] for row in rows],
+        headers=heads,
+        tablefmt="github",
+        disable_numparse=True,
+        colalign=["right" if head in numeric else "left" for head in heads] if rows else None,
+    )
+    text = markdown.render(Report("r", "A report", (Section("One", (table,)),)), charts=False)
+    assert text == f"# A report\n\n## One\n\n{expected}\n"
 
 
 def test_a_report_as_markdown() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import pytest
@@ -37,7 +38,7 @@ def bullets(found: Section) -> tuple[str, ...]:
 FIVE = (1, 5, 10, 20, 50)
 
 
-def test_five_levels_give_coefficients_without_intervals() -> None:
+def test_five_levels_give_coefficients_without_intervals_and_no_peak() -> None:
     found = section(FIVE, [law(n, 0.05, 0.001, 3.0) for n in FIVE])
     assert table(found) == {
         "alpha": ("0.05", "5 levels are too few"),
@@ -47,9 +48,7 @@ def test_five_levels_give_coefficients_without_intervals() -> None:
     goodness, levels, peak = bullets(found)
     assert "**R^2 = 1.0000**, RMSE 0.000 jobs/s" in goodness
     assert "5 levels minus 3 coefficients leave 2 degrees of freedom" in levels
-    assert "**N\\* = 31 jobs in flight**" in peak  # sqrt(0.95 / 0.001) = 30.8
-    assert f"with {law(30.8, 0.05, 0.001, 3.0):.1f} jobs/s" in peak
-    assert peak.endswith("a rough estimate.")
+    assert peak == "No peak is given: 5 levels do not determine one (6 are needed). Highest level tested: 50."
 
 
 def test_six_levels_give_intervals_and_a_prediction() -> None:
@@ -57,7 +56,18 @@ def test_six_levels_give_intervals_and_a_prediction() -> None:
     noise = (1.01, 0.99, 1.01, 0.99, 1.01, 0.99)
     found = section(levels, [law(n, 0.05, 0.001, 3.0) * f for n, f in zip(levels, noise, strict=True)])
     assert all(" to " in interval for _, interval in table(found).values())
-    assert "estimate" not in bullets(found)[2]
+    peak = bullets(found)[2]
+    assert re.search(r"\*\*N\\\* = 3\d jobs in flight\*\*", peak)
+    assert re.search(r"without one of the levels it lies between (2\d|3\d) and (3\d|4\d)\)", peak)
+
+
+def test_a_peak_that_one_level_decides_is_not_given() -> None:
+    found = section((1, 2, 5, 10, 20, 50), [3.0, 5.4, 12.0, 16.0, 17.0, 15.6])
+    without_the_last = section((1, 2, 5, 10, 20), [3.0, 5.4, 12.0, 16.0, 17.0])
+    assert "do not determine one" in bullets(without_the_last)[2] or "no prediction" in bullets(without_the_last)[2]
+    flat = section((1, 2, 5, 10, 20, 50), [3.0, 5.6, 11.5, 17.0, 18.0, 19.2])
+    assert bullets(flat)[2].startswith("No peak")
+    assert "N\\*" in bullets(found)[2]
 
 
 def test_a_peak_far_beyond_the_levels_is_not_predicted() -> None:

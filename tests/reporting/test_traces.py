@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import io
 import re
+from collections import Counter
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 from opentelemetry.exporter.otlp.json.file import FileSpanExporter
@@ -9,9 +12,11 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from reelbench.reporting.evidence.traces import FileTraces, RootKey, TraceSpan, in_order
+from reelbench.reporting.evidence.file_traces import FileTraces, Part, read, split
+from reelbench.reporting.evidence.prometheus import QueryError
+from reelbench.reporting.evidence.traces import RootKey, TraceSpan, in_order
 from tests.reporting.made_run import RUN_ID, trace_of
-from tests.reporting.made_traces import recorded
+from tests.reporting.made_traces import RECORDED, recorded
 
 
 def test_root_spans_by_case_and_outcome(run_dir: Path) -> None:
@@ -33,6 +38,71 @@ def test_one_pass_counts_all_roots_and_keeps_the_wanted_traces(run_dir: Path) ->
         ("loadgen.job", "")
     ]
     assert gathered.absent == ""
+
+
+class CountingFile(io.FileIO):
+    """A file that notes the position and the length of each read."""
+
+    reads: ClassVar[list[tuple[str, int, int]]] = []
+
+    def readinto(self, buffer: Any) -> int:
+        at = self.tell()
+        length = super().readinto(buffer)
+        self.reads.append((str(self.name), at, length))
+        return length
+
+
+def test_each_byte_of_the_files_is_read_once(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CountingFile, "reads", [])
+    wanted = {trace_of("throughput", "n50", 50), trace_of("single_request", "n01", 1)}
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            Path, "open", lambda path, mode, buffering: io.BufferedReader(CountingFile(str(path), "r"), buffering)
+        )
+        gathered = FileTraces(run_dir / "traces").gather(wanted)
+    assert (gathered.roots.total(), set(gathered.spans)) == (1410 + 18, wanted)
+    for path in (run_dir / "traces").iterdir():
+        reads = [(at, length) for name, at, length in CountingFile.reads if name == str(path)]
+        assert sum(length for _, length in reads) == path.stat().st_size
+        assert [at for at, _ in reads] == sorted(at for at, _ in reads)
+
+
+@pytest.mark.parametrize("least", [1, 1000, 4096, 100_000])
+def test_parts_of_any_size_hold_each_line_once(least: int) -> None:
+    files = sorted((RECORDED / "traces").glob("*.jsonl"))
+    sizes = [(str(path), path.stat().st_size) for path in files]
+    job, _ = recorded("tts_failures")
+    whole = read([Part(path, 0, size) for path, size in sizes], {job.trace_id})
+    shares = [read(parts, {job.trace_id}) for parts in split(sizes, 500, least)]
+    assert len(shares) == max(1, min(500, sum(size for _, size in sizes) // least))
+    spans = [span for share in shares for span in share.spans.get(job.trace_id, ())]
+    assert sorted(spans) == sorted(whole.spans[job.trace_id])
+    assert sum((Counter(dict(share.roots)) for share in shares), Counter()) == Counter(dict(whole.roots))
+    assert sum(share.damaged for share in shares) == 0
+
+
+def test_reading_processes_find_the_same(run_dir: Path) -> None:
+    wanted = {trace_of("throughput", "n50", 50), trace_of("single_request", "n01", 1)}
+    alone = FileTraces(run_dir / "traces", processes=1, part_bytes=1).gather(wanted)
+    together = FileTraces(run_dir / "traces", processes=3, part_bytes=1).gather(wanted)
+    assert together == alone
+    assert alone.roots.total() == 1410 + 18
+
+
+def test_a_reading_process_that_dies_is_an_error(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    with pytest.raises(QueryError, match=r"^a process that read the files of traces ended with code 1; export again$"):
+        FileTraces(run_dir / "traces", processes=2, part_bytes=1).gather(())
+
+
+def test_a_root_span_with_a_damaged_attribute_is_left_out(run_dir: Path) -> None:
+    path = run_dir / "traces" / "loadgen.jsonl"
+    trace = trace_of("throughput", "n50", 50)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(re.sub(r'"key": ?"run_id"', '"key":7', x) if trace in x else x for x in lines))
+    traces = FileTraces(run_dir / "traces")
+    gathered = traces.gather({trace})
+    assert (gathered.roots.total(), dict(gathered.spans), traces.damaged) == (1410 + 18 - 1, {}, 1)
 
 
 def test_failures_attempts_and_scenes_are_read() -> None:

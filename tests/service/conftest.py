@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -40,6 +41,9 @@ from reelbench.service.providers.app import create_app as create_providers
 from reelbench.service.settings import Settings
 from tests.data_helper import encrypted_pdf, page_of, pdf
 from tests.service.shared_workers import SharedWorkers
+
+# Each client of httpx reads the authorities of TLS for 0.07 s of CPU; here all of them speak HTTP on loopback.
+patch("httpx._transports.default.create_ssl_context", cache(httpx.create_ssl_context)).start()
 
 VISUALS = ("illustration", "diagram", "chart")
 COLOURS = ("red", "lime", "blue", "yellow", "magenta")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -172,3 +173,17 @@ async def _until(condition: Callable[[], bool]) -> None:
 def test_toggle_names_equal_the_settings() -> None:
     assert NAMES == ("retries", "breaker", "cache", "pooling", "scene_concurrency")
     assert Toggles().values() == ON
+
+
+def test_the_settings_endpoint_says_what_runs_without_secrets(start: Callable[..., Any]) -> None:
+    running = start(admin=True, cache=False, provider_api_key="sesame", leak_bytes_per_job=7)
+    before = time.time()
+    answer = HTTP.get(f"{running.url}/v1/admin/settings")
+    found = answer.json()
+    assert (answer.status_code, found["name"]) == (200, "service")
+    assert {"SERVICE_CACHE", "SERVICE_LEAK_BYTES_PER_JOB"} <= set(found["changed"])
+    assert (found["settings"]["SERVICE_CACHE"], found["settings"]["SERVICE_LEAK_BYTES_PER_JOB"]) == ("false", "7")
+    assert found["settings"]["SERVICE_PROVIDER_API_KEY"] == "set"
+    assert "sesame" not in answer.text
+    assert before <= found["time"] <= time.time()
+    assert HTTP.get(f"{start(admin=False).url}/v1/admin/settings").status_code == 404

@@ -65,6 +65,18 @@ def test_down_early_and_aligned_samples_do_not_count(world: World) -> None:
     assert settled.instant == pytest.approx(1015, abs=0.2)
 
 
+@pytest.mark.parametrize("ahead", [6.0, -6.0])
+def test_a_prometheus_with_another_clock_is_awaited_by_its_own_time(world: World, ahead: float) -> None:
+    # Both are scraped 0.4 s before and 0.6 s after the end of the load, and stamped by a clock that is 6 s off.
+    times = [(999.6 + ahead, "1"), (1000.6 + ahead, "1")]
+    world.samples |= {"up{a}": times, "up{b}": times}
+    selectors = {"a": "up{a}", "b": "up{b}"}
+    settled = await_telemetry("http://p", selectors, 1000.0, ahead=ahead, clock=world.clock, sleep=world.sleep)
+    assert (settled.complete, settled.missing) == (True, [])
+    assert settled.instant == pytest.approx(1000.6)
+    assert world.now == pytest.approx(1000.6, abs=0.11)
+
+
 def test_an_ended_component_is_not_awaited(world: World) -> None:
     world.samples |= {"up{a}": [(1000.5, "1")], "up{b}": [(999.9, "1")]}
     selectors = {"a": "up{a}", "b": "up{b}"}

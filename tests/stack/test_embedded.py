@@ -166,6 +166,9 @@ def test_environment_of_a_component(tmp_path: Path) -> None:
     assert service["OTEL_TRACES_EXPORTER"] == "otlp_json_file"
     assert service["OTEL_EXPORTER_PROMETHEUS_PORT"] == str(endpoints.metrics_ports["service"])
     assert service["OTEL_RESOURCE_ATTRIBUTES"] == f"service.version={version()},deployment.environment.name=embedded"
+    assert service["REELBENCH_SCRAPED_SERIES"] == "recent"
+    chosen = inherited | {"REELBENCH_SCRAPED_SERIES": "all"}
+    assert component_environment("service", endpoints, tmp_path, chosen)["REELBENCH_SCRAPED_SERIES"] == "all"
     loadgen = component_environment("loadgen", endpoints, tmp_path, inherited)
     assert loadgen["OTEL_SERVICE_NAME"] == "loadgen"
     assert "SERVICE_TTS_URL" not in loadgen

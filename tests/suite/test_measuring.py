@@ -3,10 +3,17 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from reelbench.exit_code import ExitCode
-from reelbench.stack.processes import Child
-from reelbench.suite.measuring import exit_code_of
+from reelbench.stack.embedded import EmbeddedStack
+from reelbench.stack.endpoints import Endpoints
+from reelbench.stack.environment import component_environment
+from reelbench.stack.processes import Child, Forwarding
+from reelbench.stack.prometheus import PrometheusBinary
+from reelbench.suite.measuring import Load, _stack_for, exit_code_of
 
 
 def test_the_exit_code_of_a_load_generator_without_a_complete_record() -> None:
@@ -19,3 +26,25 @@ def test_the_exit_code_of_a_load_generator_without_a_complete_record() -> None:
         process = subprocess.Popen([sys.executable, "-c", f"import signal, sys; {end}"])
         assert exit_code_of(Child("loadgen", process, None), lines.append) == code
         assert len(lines) == messages
+
+
+@pytest.mark.parametrize("slis", [None, Path("slis.yaml")])
+def test_indicators_of_the_user_find_the_series_of_all_cases(
+    slis: Path | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    binary = PrometheusBinary(tmp_path / "prometheus", "2.42.0", "test")
+    monkeypatch.setattr("reelbench.suite.measuring.find_prometheus", lambda report: binary)
+    load = Load(
+        runs=tmp_path,
+        arguments=(),
+        target="http://127.0.0.1:1",
+        slis=slis,
+        charts=False,
+        forwarding=Forwarding(),
+        say=print,
+        show=print,
+    )
+    stack = _stack_for(load, tmp_path / "run", {"PATH": "/bin"})
+    assert isinstance(stack, EmbeddedStack)
+    environment = component_environment("loadgen", Endpoints({}, {"loadgen": 1}, 2), tmp_path, stack._inherited)
+    assert environment["REELBENCH_SCRAPED_SERIES"] == ("recent" if slis is None else "all")

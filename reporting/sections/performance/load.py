@@ -60,6 +60,7 @@ def response_time(evidence: Evidence) -> Section:
         (
             place_name(level.scenario, level.case),
             text.count(level.times.n),
+            text.count(level.failed),
             text.seconds(level.times.minimum),
             text.seconds(level.times.average),
             text.interval(level.times.average_interval),
@@ -68,11 +69,14 @@ def response_time(evidence: Evidence) -> Section:
             *(text.tail(percentile) for percentile in (level.times.p50, level.times.p95, level.times.p99)),
         )
         if level.times
-        else (place_name(level.scenario, level.case), "0", *[text.NONE] * 8)
+        else (place_name(level.scenario, level.case), "0", text.count(level.failed), *[text.NONE] * 8)
         for level in every
     )
-    columns = ("Scenario / case", "n", "Min", "Avg", "95 % CI of avg", "Max", "Stddev", "P50", "P95", "P99")
-    caption = f"Response time of completed jobs in seconds, exact values from the client's records. {STARRED}"
+    columns = ("Scenario / case", "n", "Failed", "Min", "Avg", "95 % CI of avg", "Max", "Stddev", "P50", "P95", "P99")
+    caption = (
+        "Response time of completed jobs in seconds, exact values from the client's records; jobs that failed are "
+        f"counted and left out. {STARRED}"
+    )
     blocks: list[Block] = [Table(columns, rows, columns[1:], caption)]
     alone = single(evidence)
     if alone and alone.times:

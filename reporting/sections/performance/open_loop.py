@@ -54,10 +54,11 @@ def key_figures(evidence: Evidence) -> list[str]:
             f"Sustained arrival rate (open loop): **{case.load.rate:g} jobs/s**, "
             f"P95 {text.censored(case.response(0.95))} s (n = {len(case.jobs)})."
         )
+    bursts = [each for each in _bursts(evidence) if each.recovery is not None]
     items += [
-        f"Recovery after a burst of {each.case.load.burst_rate:g} jobs/s: **{each.recovery:.2f} s** (n = {each.after})."
-        for each in _bursts(evidence)
-        if each.recovery is not None
+        f"Recovery after a burst of {each.case.load.burst_rate:g} jobs/s: **{each.recovery:.2f} s** (n = 1 burst, "
+        f"followed by {each.after} jobs; without an interval)."
+        for each in bursts
     ]
     return items
 

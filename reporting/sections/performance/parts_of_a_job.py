@@ -45,12 +45,14 @@ def api_latency(evidence: Evidence) -> Section | None:
         average, tail = WAIT if operation == "wait" else OPERATION
         exact = summarize(evidence.durations(scenario.name, operation))
         p95 = evidence.measured(tail, scenario.name, member=operation)
-        if exact is None and (p95 is None or p95.value is None):
+        failed = evidence.requests.failures(scenario.name, operation).total()
+        if exact is None and not failed and (p95 is None or p95.value is None):
             continue
         rows.append(
             (
                 f"{operation} (long poll, not judged)" if operation == "wait" else operation,
                 text.count(exact.n if exact else 0),
+                text.count(failed),
                 text.milliseconds(evidence.value(average, scenario.name, member=operation)),
                 text.milliseconds(exact.average if exact else None),
                 text.milliseconds(p95.value if p95 else None),
@@ -62,14 +64,15 @@ def api_latency(evidence: Evidence) -> Section | None:
             )
         )
     columns = (
-        "Operation", "n", "Avg PromQL", "Avg exact", "P95 PromQL", "Bucket", "P95 exact", "Difference %",
+        "Operation", "n", "Failed", "Avg PromQL", "Avg exact", "P95 PromQL", "Bucket", "P95 exact", "Difference %",
         "95 % CI of P95", "Max",
     )  # fmt: skip
     caption = (
-        f"Milliseconds at the client, scenario `{scenario.name}`. The long poll lasts until the job is done, so it "
+        f"Milliseconds at the client, scenario `{scenario.name}`, of requests answered with 2xx; others are counted as "
+        "failed and left out. The long poll lasts until the job is done, so it "
         "measures the job and not the API."
     )
-    return Section(title, (Table(columns, tuple(rows), columns[1:8] + columns[9:], caption),))
+    return Section(title, (Table(columns, tuple(rows), columns[1:9] + columns[10:], caption),))
 
 
 def measured_scenario(evidence: Evidence) -> str | None:

@@ -22,6 +22,8 @@ POINTS = 60
 """Of the fitted curve in the chart."""
 FAR = 2
 """Times the highest level beyond which a peak is too far from the data to be a prediction."""
+STEADY = 2
+"""Times the least peak of the fits without one level that the greatest may be, for a peak to be given."""
 MEANINGS = {
     "alpha": "contention: the share of the work that waits for shared resources",
     "beta": "coherency: what jobs in flight cost each other",
@@ -37,8 +39,7 @@ def section(evidence: Evidence) -> Section | None:
 
 def fitted(levels: Sequence[Level]) -> Section:
     """Return coefficients, goodness of fit, peak and curve; with too few levels, why there is no fit."""
-    points = [(level.concurrency, level.throughput) for level in levels if level.throughput]
-    xs, ys = [float(n) for n, _ in points], [float(x) for _, x in points]
+    xs, ys = _points(levels)
     found = usl.fit(xs, ys)
     if found is None:
         sentence = (
@@ -57,10 +58,16 @@ def fitted(levels: Sequence[Level]) -> Section:
             tuple(_row(c, found) for c in (found.alpha, found.beta, found.gamma)),
             ("Value",),
         ),
-        Bullets((_goodness(found), _levels(found), _peak(found, xs))),
+        Bullets((_goodness(found), _levels(found), _peak(found, xs, usl.peak_range(xs, ys)))),
         _chart(found, xs, ys),
     ]
     return Section(TITLE, tuple(blocks), level=3)
+
+
+def _points(levels: Sequence[Level]) -> tuple[list[float], list[float]]:
+    """Return jobs in flight and throughput of the levels that completed jobs."""
+    known = [(level.concurrency, level.throughput) for level in levels if level.throughput]
+    return [float(n) for n, _ in known], [float(x) for _, x in known]
 
 
 def _row(coefficient: usl.Coefficient, found: usl.Fit) -> tuple[str, str, str, str]:
@@ -93,13 +100,32 @@ def _levels(found: usl.Fit) -> str:
     return f"{count}; the intervals are Student's t from the covariance of the fit, cut off at 0."
 
 
-def _peak(found: usl.Fit, xs: Sequence[float]) -> str:
+def peak_of(levels: Sequence[Level]) -> tuple[usl.Fit, usl.PeakRange] | None:
+    """Return the fit and the range of its peak where six levels or more determine one, also without any of them."""
+    xs, ys = _points(levels)
+    found, around = usl.fit(xs, ys), usl.peak_range(xs, ys)
+    if found is None or found.peak is None or found.peak > FAR * max(xs) or around is None or around.most is None:
+        return None
+    return (found, around) if around.most <= STEADY * around.least else None
+
+
+def _peak(found: usl.Fit, xs: Sequence[float], around: usl.PeakRange | None) -> str:
     highest = f"{max(xs):g}"
-    if found.peak is not None and found.peak <= FAR * max(xs):
+    near = found.peak is not None and found.peak <= FAR * max(xs)
+    if near and found.n < usl.MIN_LEVELS_FOR_INTERVALS:
         return (
-            f"Predicted peak: **N\\* = {found.peak:.0f} jobs in flight** (sqrt((1 - alpha) / beta)) with "
+            f"No peak is given: {found.n} levels do not determine one ({usl.MIN_LEVELS_FOR_INTERVALS} are needed). "
+            f"Highest level tested: {highest}."
+        )
+    if found.peak is not None and near:
+        most = "infinity" if around is None or around.most is None else f"{around.most:.0f}"
+        least = "-" if around is None else f"{around.least:.0f}"
+        span = f"without one of the levels it lies between {least} and {most}"
+        if around is None or around.most is None or around.most > STEADY * around.least:
+            return f"No peak is given: {span}. Highest level tested: {highest}."
+        return (
+            f"Predicted peak: **N\\* = {found.peak:.0f} jobs in flight** (sqrt((1 - alpha) / beta); {span}) with "
             f"{found.at(found.peak):.1f} jobs/s; beyond it throughput falls. Highest level tested: {highest}."
-            f"{'' if found.n >= usl.MIN_LEVELS_FOR_INTERVALS else ' With so few levels it is a rough estimate.'}"
         )
     if found.peak is not None:
         return (
@@ -133,7 +159,7 @@ def _chart(found: usl.Fit, xs: Sequence[float], ys: Sequence[float]) -> Chart:
 
 
 KNEE_EFFICIENCY = 0.5
-"""Share of the proportional gain in throughput below which a step of load is past the knee."""
+"""Share of the proportional gain in throughput below which it levels off."""
 QUEUE_SHARE = 0.2
 """Share of the response time spent in the queue from which more workers are worth naming first."""
 
@@ -189,16 +215,17 @@ def _knee(found: Load) -> Iterator[Advice]:
         gain = high.throughput / low.throughput
         if more > 1 and (gain - 1) / (more - 1) < KNEE_EFFICIENCY:
             yield Advice(
-                f"Throughput knee between {low.concurrency} and {high.concurrency} jobs in flight",
+                f"Throughput levels off between {low.concurrency} and {high.concurrency} jobs in flight",
                 f"{more:.3g} times the load changes throughput from {low.throughput:.2f} to {high.throughput:.2f} "
                 f"jobs/s ({gain:.2f} times) and P95 from {low.times.p95.value:.3f} to {high.times.p95.value:.3f} s. "
-                f"Admit {low.concurrency} to {high.concurrency} jobs per instance; beyond that, add capacity",
+                f"Admit {low.concurrency} to {high.concurrency} jobs per instance; beyond that, add capacity. "
+                "*Capacity* has the rate to plan with",
             )
             return
     if len(found.points) > 1:
         low, high = found.points[0], found.points[-1]
         yield Advice(
-            f"No throughput knee up to {high.concurrency} jobs in flight",
+            f"Throughput does not level off up to {high.concurrency} jobs in flight",
             f"throughput grows from {low.throughput:.2f} jobs/s at {low.concurrency} to {high.throughput:.2f} jobs/s. "
             "Test higher levels before sizing the service",
         )

@@ -15,14 +15,14 @@ from reelbench.reporting.document.text import literal
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import STOPPED, Evidence, place_name
 from reelbench.reporting.sections.reliability import unfinished
-from reelbench.reporting.statistics.intervals import Proportion, Summary, exact_proportion, proportion, summarize
+from reelbench.reporting.statistics.intervals import Proportion, Summary, exact_proportion, summarize
 
 REASONS = 3
 """Most reasons that a sentence names."""
 
 
 def success(evidence: Evidence) -> Proportion | None:
-    """Return the share of completed jobs in normal operation, without stopped ones; Wilson interval."""
+    """Return the share of completed jobs in normal operation, without stopped ones; exact interval."""
     normal = subjects.normal_operation(evidence)
     return _share(evidence, evidence.scenario_jobs(normal.name)) if normal else None
 
@@ -32,9 +32,7 @@ def success_rate(evidence: Evidence) -> Section:
     normal, found = subjects.normal_operation(evidence), success(evidence)
     blocks: list[Block] = [Paragraph("No scenario of this run is free of faults and cancellations.")]
     if normal and found:
-        blocks = [
-            Bullets((f"Jobs completed without faults (`{normal.name}`): {text.quoted(found)}, Wilson interval.",))
-        ]
+        blocks = [Bullets((f"Jobs completed without faults (`{normal.name}`): {text.quoted(found)}, exact interval.",))]
     rows = []
     broken = any(map(evidence.broken, evidence.jobs))
     for scenario, case in evidence.cases(Dimension.RELIABILITY):
@@ -69,13 +67,13 @@ def success_rate(evidence: Evidence) -> Section:
 
 def _share(evidence: Evidence, jobs: list[JobRecord]) -> Proportion | None:
     ended = [job for job in jobs if job.outcome not in STOPPED]
-    return proportion(sum(map(evidence.succeeded, ended)), len(ended))
+    return exact_proportion(sum(map(evidence.succeeded, ended)), len(ended))
 
 
 def handled(evidence: Evidence) -> Proportion | None:
-    """Return the jobs that ended with a video, whole or partial, of all that ended; Wilson interval."""
+    """Return the jobs that ended with a video, whole or partial, of all that ended; exact interval."""
     jobs = _refused_jobs(evidence)
-    return proportion(sum(map(evidence.succeeded, jobs)), len(jobs))
+    return exact_proportion(sum(map(evidence.succeeded, jobs)), len(jobs))
 
 
 def partial_failures(evidence: Evidence) -> Section | None:
@@ -103,7 +101,9 @@ def partial_failures(evidence: Evidence) -> Section | None:
         ("end not known", sum(1 for job in jobs if job.outcome not in {Outcome.COMPLETED, Outcome.FAILED})),
     )
     rows = tuple(
-        (name, text.fraction(share), text.rate(share)) for name, k in groups if (share := proportion(k, len(jobs)))
+        (name, text.fraction(share), text.rate(share))
+        for name, k in groups
+        if (share := exact_proportion(k, len(jobs)))
     )
     items = []
     if video := handled(evidence):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from fractions import Fraction
 
 from reelbench.reporting.analysis import subjects
 from reelbench.reporting.catalogue.sli import Role
@@ -11,8 +13,10 @@ from reelbench.reporting.document.report import Block, Bullets, Paragraph, Secti
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.evidence.measurements import Measurement
-from reelbench.reporting.statistics.intervals import Interval, Proportion, mean_difference, proportion, summarize
+from reelbench.reporting.statistics.intervals import Interval, Proportion, exact_proportion, mean_difference, summarize
 
+LONGEST_BLOCK = 100
+"""Calls of a block of a fault schedule at most; a block has a whole number of hits where that allows it."""
 PROVIDERS = {"llm": "LLM", "tts": "TTS", "image": "Image"}
 ENDS = (
     Role.CALLS_SUCCESSFUL_WITHOUT_RETRY,
@@ -26,14 +30,14 @@ ENDS = (
 def recovered(evidence: Evidence) -> Proportion | None:
     """Return the calls that a retry saved, of those that failed at least once, where errors can be retried."""
     found = [share for place in subjects.retried_errors(evidence) if (share := recovered_at(evidence, *place))]
-    return proportion(sum(share.k for share in found), sum(share.n for share in found))
+    return exact_proportion(sum(share.k for share in found), sum(share.n for share in found))
 
 
 def recovered_at(evidence: Evidence, scenario: str, provider: str) -> Proportion | None:
-    """Return the same for one provider of one scenario; Wilson interval."""
+    """Return the same for one provider of one scenario; exact interval."""
     saved = evidence.value(Role.CALLS_SUCCESSFUL_WITH_RETRY, scenario, member=provider)
     failed = evidence.value(Role.TRANSIENT_N, scenario, member=provider)
-    return None if saved is None or failed is None else proportion(round(saved), round(failed))
+    return None if saved is None or failed is None else exact_proportion(round(saved), round(failed))
 
 
 def section(evidence: Evidence) -> Section | None:
@@ -159,13 +163,19 @@ def _limits(limits: Interval) -> str:
     return f" ({limits.lower:+.3f} to {limits.upper:+.3f})"
 
 
+def _as_planned(rate: float, observed: Proportion) -> bool:
+    """Return whether the hits differ from the planned share by no more than the hits of one block."""
+    exact = Fraction(str(rate))
+    size = min(exact.denominator, LONGEST_BLOCK)
+    return abs(observed.k - rate * observed.n) <= math.ceil(rate * size)
+
+
 def _rates(evidence: Evidence) -> Table | None:
     rows = []
     for fault in evidence.faults(*subjects.names(evidence.scenarios(Dimension.RELIABILITY))):
         if fault.outside:
             continue
-        observed = None if fault.seen is None or fault.hit is None else proportion(fault.hit, fault.seen)
-        inside = observed is not None and observed.lower <= fault.rate <= observed.upper
+        observed = None if fault.seen is None or fault.hit is None else exact_proportion(fault.hit, fault.seen)
         rows.append(
             (
                 place_name(fault.scenario, fault.case),
@@ -173,13 +183,14 @@ def _rates(evidence: Evidence) -> Table | None:
                 fault.kind,
                 text.percent(fault.rate),
                 text.fraction(observed),
-                text.rate(observed),
-                text.NONE if observed is None else "yes" if inside else "**no**",
+                text.percent(observed.value if observed else None),
+                text.NONE if observed is None else "yes" if _as_planned(fault.rate, observed) else "**no**",
             )
         )
-    columns = ("Scenario / case", "Target", "Fault", "Planned %", "Hit", "Observed % (95 % CI)", "Planned within CI")
+    columns = ("Scenario / case", "Target", "Fault", "Planned %", "Hit", "Observed %", "As planned")
     caption = (
-        "Injected faults, counted at the injecting side (Wilson interval). Schedules are exact in blocks: only the "
-        "last, incomplete block can make the observed rate differ from the planned one."
+        "Injected faults, counted at the injecting side. The plan fixes the share, so it has no interval: schedules "
+        "are exact in blocks, and only the last, incomplete block can make the observed share differ from the planned "
+        "one."
     )
     return Table(columns, tuple(rows), columns[3:6], caption) if rows else None

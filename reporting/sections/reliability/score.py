@@ -14,7 +14,7 @@ from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.sections.reliability import breaker
 from reelbench.reporting.sections.reliability.outcomes import handled, leftovers, success
 from reelbench.reporting.sections.reliability.retries import recovered
-from reelbench.reporting.statistics.intervals import Proportion, proportion
+from reelbench.reporting.statistics.intervals import Proportion, exact_proportion
 
 PASSING = 0.9
 """Keptn's default for the total score of a passed evaluation."""
@@ -89,9 +89,9 @@ def score(evidence: Evidence) -> Score:
     outage = bool(subjects.provider_outages(evidence))
     normal, errors = subjects.normal_operation(evidence) is not None, bool(subjects.retried_errors(evidence))
     refused, cancelled = bool(subjects.refused_calls(evidence)), bool(subjects.cancellations(evidence))
-    found = None if lost is None else proportion(kept.expected - lost, kept.expected)
-    whole = proportion(intact.checked - intact.damaged, intact.checked) if intact else None
-    clean = proportion(left.n - left.k, left.n) if left else None
+    found = None if lost is None else exact_proportion(kept.expected - lost, kept.expected)
+    whole = exact_proportion(intact.checked - intact.damaged, intact.checked) if intact else None
+    clean = exact_proportion(left.n - left.k, left.n) if left else None
     seen = (
         Part("jobs completed in normal operation", 2, normal, success(evidence)),
         Part("accepted jobs not lost", 3, listed, found, key=True),
@@ -162,7 +162,7 @@ def _closed_again(evidence: Evidence) -> Proportion | None:
     if evidence.switched_off("breaker"):
         return None
     found = breaker.provider_outages(evidence)
-    return proportion(sum(1 for outage in found if outage.recovery is not None), len(found))
+    return exact_proportion(sum(1 for outage in found if outage.recovery is not None), len(found))
 
 
 def _held(evidence: Evidence) -> Proportion | None:
@@ -171,4 +171,4 @@ def _held(evidence: Evidence) -> Proportion | None:
     crossed = breaker.calls_while_open(evidence)
     held = breaker.rejected(evidence, crossed) or 0
     # A call that passed is known without Prometheus, and it fails the score.
-    return proportion(held, held + len(crossed.passed))
+    return exact_proportion(held, held + len(crossed.passed))

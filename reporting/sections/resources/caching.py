@@ -10,8 +10,8 @@ from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.sections.resources.optimizations import cached, calls_of, comparisons, sentence
-from reelbench.reporting.statistics.intervals import Proportion, proportion, summarize
+from reelbench.reporting.sections.resources.optimizations import cache_effects, cached, calls_of, sentence
+from reelbench.reporting.statistics.intervals import Proportion, exact_proportion, summarize
 
 CACHES = {"script": "llm", "audio": "tts", "visual": "image"}
 """The provider that each cache saves calls of."""
@@ -33,8 +33,8 @@ class Lookups:
 
     @property
     def rate(self) -> Proportion | None:
-        """Hits of all look-ups, Wilson interval."""
-        return proportion(self.hits, self.total)
+        """Hits of all look-ups."""
+        return exact_proportion(self.hits, self.total)
 
 
 def lookups(evidence: Evidence, scenario: str, case: str, *caches: str) -> Lookups | None:
@@ -53,7 +53,7 @@ def hit_rate(evidence: Evidence) -> Proportion | None:
     found = cached(evidence)
     cases = found.cases[1:] if found else ()
     counts = [known for case in cases if found and (known := lookups(evidence, found.name, case.name, *CACHES))]
-    return proportion(sum(known.hits for known in counts), sum(known.total for known in counts))
+    return exact_proportion(sum(known.hits for known in counts), sum(known.total for known in counts))
 
 
 def section(evidence: Evidence) -> Section:
@@ -65,11 +65,11 @@ def section(evidence: Evidence) -> Section:
     items = []
     if together := hit_rate(evidence):
         cases = text.listed([f"`{case.name}`" for case in found.cases[1:]])
-        items.append(f"Hit rate in {cases}: {text.quoted(together)}; hits of all look-ups in all caches.")
+        items.append(f"Hit rate in {cases}: {text.by_design(together)}; hits of all look-ups in all caches.")
     prompts = {case.name: case.prompts for case in found.cases}
     items += [
         sentence(difference, WORDS.get(prompts[case], "Jobs with the caches on"), f"those of `{found.case.name}`")
-        for case, difference in comparisons(evidence, found)
+        for case, difference in cache_effects(evidence)
     ]
     return Section(title, (Bullets(tuple(items)), _rates(evidence, found), _savings(evidence, found)))
 
@@ -86,19 +86,19 @@ def _rates(evidence: Evidence, found: Subject) -> Table:
                     case.name,
                     cache,
                     *map(text.count, (known.total, known.hits, known.coalesced, known.misses) if known else [None] * 4),
-                    text.rate(known.rate if known else None),
+                    text.percent(known.rate.value if known and known.rate else None),
                     text.count(calls),
                     text.count(known.total - calls if known and calls is not None else None),
                 )
             )
     columns = (
-        "Case", "Cache", "Look-ups", "Hits", "Coalesced", "Misses", "Hit % (95 % CI)", "Calls at the provider",
+        "Case", "Cache", "Look-ups", "Hits", "Coalesced", "Misses", "Hit %", "Calls at the provider",
         "Calls saved",
     )  # fmt: skip
     caption = (
         f"Scenario `{found.name}`: look-ups by result as the service counts them; a coalesced look-up shares a call in "
-        "progress. Calls are counted at the provider; saved: look-ups without a call. Retries can make calls exceed "
-        "the misses."
+        "progress. The plan fixes which prompts are known, so a hit rate has no interval. Calls are counted at the "
+        "provider; saved: look-ups without a call. Retries can make calls exceed the misses."
     )
     return Table(columns, tuple(rows), columns[2:], caption)
 

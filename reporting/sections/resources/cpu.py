@@ -74,6 +74,18 @@ def levels(evidence: Evidence) -> list[tuple[int, float, int]]:
     )
 
 
+def together(evidence: Evidence) -> float | None:
+    """Return the greatest share of all cores that the processes of the run use together at a level; None if unknown.
+
+    Programs outside the run are not in it, so the machine may be fuller.
+    """
+    found = subjects.load_levels(evidence, Dimension.RESOURCES)
+    used = [cpu(evidence, found.name, case, *PROCESSES) for case in found.cases] if found else []
+    if not used or any(one is None or not one.length for one in used):
+        return None
+    return max(one.seconds / one.length for one in used if one) / evidence.run.environment.cpu_count
+
+
 def _chart(evidence: Evidence) -> tuple[Chart, ...]:
     drawn = levels(evidence)
     if len(drawn) < 2:  # noqa: PLR2004 - one point is no line

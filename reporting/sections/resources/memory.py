@@ -101,12 +101,14 @@ def sequential_growth(evidence: Evidence) -> Leak | None:
 
 
 def leak_verdict(evidence: Evidence) -> str:
-    """Return LEAK, NO LEAK or INCONCLUSIVE, by the catalogue's budget."""
+    """Return LEAK, NO LEAK or INCONCLUSIVE, by the catalogue's budget; too few samples excuse no proven leak."""
     found = sequential_growth(evidence)
     sli = evidence.catalogue.of_role(Role.MEMORY_LEAKED)
-    if found is None or sli is None or sli.objective is None or found.trend.n < sli.min_n:
+    if found is None or sli is None or sli.objective is None:
         return "INCONCLUSIVE"
-    return "LEAK" if found.projected > sli.objective.value else "NO LEAK"
+    if found.projected > sli.objective.value:
+        return "LEAK"
+    return "INCONCLUSIVE" if found.trend.n < sli.min_n else "NO LEAK"
 
 
 def leak_section(evidence: Evidence) -> Section:
@@ -124,6 +126,7 @@ def leak_section(evidence: Evidence) -> Section:
     budget = sli.objective.value if sli and sli.objective else 0.0
     drift = found.trend
     few = f", n too small: {drift.n} samples, needs {sli.min_n}" if sli and drift.n < sli.min_n else ""
+    few = "" if leak_verdict(evidence) == "LEAK" else few
     lower, upper = (text.amount(limit) for limit in (drift.interval.lower, drift.interval.upper))
     items = (
         f"Verdict for `{subject.name}`: **{leak_verdict(evidence)}**{few}.",

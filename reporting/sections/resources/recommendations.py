@@ -11,10 +11,10 @@ from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.sections.recommendations import Advice, Rule
 from reelbench.reporting.sections.resources.caching import hit_rate
 from reelbench.reporting.sections.resources.cost import NAMES
-from reelbench.reporting.sections.resources.cpu import levels
+from reelbench.reporting.sections.resources.cpu import levels, together
 from reelbench.reporting.sections.resources.memory import leak_verdict, sequential_growth
 from reelbench.reporting.sections.resources.network import steady
-from reelbench.reporting.sections.resources.optimizations import cached, comparisons, pooled
+from reelbench.reporting.sections.resources.optimizations import cache_effects, pooling_effect
 
 HIGH_CPU = 0.8
 """Share of all cores from which more load waits for the CPU."""
@@ -66,10 +66,17 @@ def _cpu(evidence: Evidence) -> Iterator[Advice]:
             "the CPU is the limit; add cores or instances before more workers",
         )
     elif found:
+        most = max(share for _, share, _ in found)
+        run = together(evidence)
+        whole = f", with providers and load generator {run * 100:.0f} %" if run is not None else ""
+        if run is None or run > HIGH_CPU:
+            left = "what limits the service is not known from this run, as its machine was not known to have CPU left"
+        else:
+            left = "the processes of the run left CPU unused; whether more workers take more jobs was not measured"
         yield Advice(
-            f"The CPU is not the limit up to {found[-1][0]} in flight",
-            f"at most {max(share for _, share, _ in found) * 100:.0f} % of {cores} cores are used: jobs mostly wait "
-            "for providers, so more workers can take more jobs on the same machine",
+            f"Service and media workers use at most {most * 100:.0f} % of {cores} cores up to {found[-1][0]} in "
+            f"flight{whole}",
+            left,
         )
 
 
@@ -83,8 +90,8 @@ def _cache(evidence: Evidence) -> Iterator[Advice]:
             f"Only {rate.value * 100:.1f} % of the look-ups in the caches are hits",
             f"{text.fraction(rate)}; enlarge the caches, or find out why equal prompts differ",
         )
-    found = next((found for _, found in comparisons(evidence, cached(evidence))), None)
-    if rate and rate.value >= MIN_HITS and found and found.clear and found.change < 0:
+    found = next((found for _, found in cache_effects(evidence)), None)
+    if rate and rate.value >= MIN_HITS and found and found.shown and found.change < 0:
         yield Advice(
             "Keep the caches",
             f"jobs with known prompts take {found.case.average:.3f} s instead of {found.baseline.average:.3f} s. Share "
@@ -96,18 +103,18 @@ def _pooling(evidence: Evidence) -> Iterator[Advice]:
     if evidence.switched_off("pooling"):
         yield Advice("Connection pooling is off", "every attempt opens its own connection")
         return
-    for _, found in comparisons(evidence, pooled(evidence)):
-        if found.clear and found.change < 0:
-            yield Advice(
-                "Keep connection pooling",
-                f"a job is {-found.change * 1000:.1f} ms faster (95 % CI of the difference "
-                f"{text.interval(found.difference, 'ms')} ms)",
-            )
-        elif not found.clear:
-            yield Advice(
-                "Pooling shows no effect on the response time",
-                "a connection on loopback is cheap; measure with providers over TLS before removing it",
-            )
+    found = pooling_effect(evidence)
+    if found is not None and found.shown and found.change < 0:
+        yield Advice(
+            "Keep connection pooling",
+            f"a job is {-found.change * 1000:.1f} ms faster (95 % CI of the difference "
+            f"{text.interval(found.difference, 'ms')} ms, corrected p {text.p_value(found.p)})",
+        )
+    elif found is not None and not found.shown:
+        yield Advice(
+            "No effect of pooling on the response time is shown",
+            "a connection on loopback is cheap; measure with providers over TLS before removing it",
+        )
 
 
 def _network(evidence: Evidence) -> Iterator[Advice]:
@@ -139,7 +146,7 @@ RULES = (
     Rule(f"{MIN_UNUSED * 100:g} % of the reserved compute unused", _compute),
     Rule(f"{HIGH_CPU * 100:g} % of all cores", _cpu),
     Rule(f"a hit rate of {MIN_HITS * 100:g} %", _cache),
-    Rule("a 95 % interval of a difference of response times without zero", _pooling),
+    Rule("a difference of response times that is shown", _pooling),
     Rule(f"{MIN_SHARE * 100:g} % of the bytes in one part", _network),
     Rule("the leak rule", _memory),
 )

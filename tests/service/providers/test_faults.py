@@ -135,6 +135,16 @@ async def test_thirty_percent_of_twenty_calls_is_six(providers: Providers) -> No
     assert providers.outcomes() == {("tts", "ok"): 14, ("tts", "error"): 6, ("llm", "ok"): 1}
 
 
+async def test_the_settings_endpoint_says_the_effective_latencies(providers: Providers) -> None:
+    before = time.time()
+    async with providers.http.get("/settings") as answer:
+        found = await answer.json()
+    assert (answer.status, found["name"]) == (200, "providers")
+    assert found["settings"]["PROVIDERS_LLM__MEDIAN"] == str(USUAL)
+    assert {"PROVIDERS_FAULTS", "PROVIDERS_LLM__MEDIAN", "PROVIDERS_TTS__SIGMA"} <= set(found["changed"])
+    assert before <= found["time"] <= time.time()
+
+
 async def test_the_call_log_agrees_with_the_counter(providers: Providers) -> None:
     await providers.plan(
         {"provider": "tts", "kind": "stall", "rate": 0.2, "seconds": 0},

@@ -16,8 +16,9 @@ import pytest
 
 from reelbench.loadgen.record.jobs import JobRecord, Outcome, RequestRecord, read_jobs
 from reelbench.loadgen.record.run import RunState, read_run
+from reelbench.reporting.evidence.file_traces import FileTraces
 from reelbench.reporting.evidence.tempo import connect
-from reelbench.reporting.evidence.traces import FileTraces, TraceSource
+from reelbench.reporting.evidence.traces import TraceSource
 from reelbench.stack import http
 from reelbench.stack.processes import Child
 from tests.stack.full.finished import Run, measure
