@@ -35,15 +35,17 @@ bench-spans: $(VENV)/.runtime ## the cost of spans: CPU time to start, end and e
 	@$(BIN)/python scripts/bench_spans.py
 
 MEASURED := $(wildcard tests/test_*.py) tests/scripts# conftest.py rejects such tests elsewhere
+SHARED := -m "not alone and not extended" -n auto --dist worksteal \
+  --ignore tests/stack/full/test_native.py --ignore tests/stack/full/test_boards.py# make test-stack runs these: each drives a suite on the native stack
 
 test: $(VENV)/.dev ## install, run the tests: most of them on all cores, then the tests of the measured suite on their own
-	@$(BIN)/python -m pytest -m "not alone and not extended" --ignore tests/stack/full/test_native.py -n auto --dist worksteal
+	@$(BIN)/python -m pytest $(SHARED)
 	@$(BIN)/python -m pytest -m "alone and not extended" $(MEASURED)
 
 test-costs: $(VENV)/.dev ## the tests of `make test` that share the cores, with CPU seconds by file, test and fixture
-	@$(BIN)/python -m pytest -p tests.costs -q -m "not alone and not extended" --ignore tests/stack/full/test_native.py -n auto --dist worksteal
+	@$(BIN)/python -m pytest -p tests.costs -q $(SHARED)
 
-test-extended: $(VENV)/.dev ## the long tests: the commands of README and docs/, kills and freezes, repetitions, ablation, baselines, benches
+test-extended: $(VENV)/.dev ## the long tests: the whole measured suite, the commands of README and docs/, kills and freezes, repetitions, ablation, baselines, benches
 	@$(BIN)/python -m pytest -m "extended and not clients"
 
 test-clients: $(VENV)/.dev ## the official clients and the LiteLLM proxy for real: installs them into the cache (some minutes, 2 GB)

@@ -31,6 +31,16 @@ DEADLINE = 900
 """Seconds for one run of the whole suite, also in the profile standard."""
 SCENARIOS = {name: spec for name, spec in load_folder().items() if spec.default_for == "every_target"}
 """The scenarios that run against the bundled service when none is named."""
+LONG = frozenset(
+    {
+        "arrival_rate", "component_speed", "concurrent_load", "ramp", "throughput",
+        "idle_baseline", "memory_leak", "network_bandwidth", "resource_scaling", "single_job",
+    }
+)  # fmt: skip
+"""Scenarios whose tests are long ones: 71 s of the 120 s of load of a quick suite.
+
+The others have closed and open loops, a burst, all faults, and toggles.
+"""
 _FIGURE = re.compile(r"\]\((figures/[^)]+)\)")
 
 

@@ -11,7 +11,7 @@ from reelbench.loadgen.plan.scenario import PROFILES
 from reelbench.stack.binaries import find_prometheus
 from reelbench.stack.errors import StackError
 from reelbench.stack.prometheus import PrometheusBinary
-from tests.acceptance import SuiteRun, drive, needed
+from tests.acceptance import LONG, SuiteRun, drive, needed
 
 HERE = Path(__file__).parent
 MEASURED = (HERE, HERE / "scripts")
@@ -58,8 +58,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if isinstance(item, pytest.Function) and "prometheus" in item.fixturenames:
             item.add_marker(pytest.mark.acceptance)
-        if item.get_closest_marker("needs"):
+        if scenarios := needed([item]):
             item.add_marker(pytest.mark.alone)
+            if LONG.intersection(scenarios):
+                item.add_marker(pytest.mark.extended)
         if item.get_closest_marker("alone") and item.path.parent not in MEASURED:
             places = " and ".join(f"{place.relative_to(config.rootpath)}/" for place in MEASURED)
             msg = f"{item.nodeid} needs the whole machine: move it to {places}, where make test looks for such tests"

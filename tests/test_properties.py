@@ -122,7 +122,7 @@ def test_a_mutated_catalogue_is_loaded_or_rejected_line_by_line(folder: Path, da
         assert len(found.slis) == len(made["slis"])
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(seed=st.integers(0, 2**63), profile=st.sampled_from(PROFILES[:2]))
 def test_a_plan_of_any_seed_is_complete_and_reproducible(seed: int, profile: Any) -> None:
     plan = plan_run(LOADED, profile, seed)

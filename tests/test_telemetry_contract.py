@@ -84,22 +84,28 @@ def keys(part: dict[str, Any]) -> set[str]:
     return {attribute["key"] for attribute in part.get("attributes", ())}
 
 
-def test_every_series_of_a_run_is_declared(suite: SuiteRun, prometheus: PrometheusBinary) -> None:
+@pytest.fixture(scope="module")
+def found(suite: SuiteRun, prometheus: PrometheusBinary) -> list[dict[str, str]]:
+    """All series of the run."""
     with reopen_tsdb(suite.folder, prometheus) as url:
-        found = series(url, suite)
+        return series(url, suite)
+
+
+def test_every_series_of_a_run_is_declared(found: list[dict[str, str]]) -> None:
     assert {"service", "loadgen", "providers"} <= {labels.get("job") for labels in found}
     assert sorted(set(strangers(found))) == []
 
 
-def test_a_classic_histogram_has_three_more_series_than_bounds(suite: SuiteRun, prometheus: PrometheusBinary) -> None:
+def test_a_classic_histogram_has_three_more_series_than_bounds(found: list[dict[str, str]]) -> None:
     """The arithmetic of docs/scaling-out.md."""
-    with reopen_tsdb(suite.folder, prometheus) as url:
-        found = Counter(labels["__name__"] for labels in series(url, suite))
+    by_name = Counter(labels["__name__"] for labels in found)
     histograms = [one for one in load_instruments() if one.metric.instrument == "histogram"]
-    counted = {one.name: sum(found[name] for name in one.series) for one in histograms if found[f"{one.scraped}_count"]}
+    counted = {
+        one.name: sum(by_name[name] for name in one.series) for one in histograms if by_name[f"{one.scraped}_count"]
+    }
     assert len(counted) > 5
     assert counted == {
-        one.name: found[f"{one.scraped}_count"] * (len(one.metric.bounds) + 3)
+        one.name: by_name[f"{one.scraped}_count"] * (len(one.metric.bounds) + 3)
         for one in histograms
         if one.name in counted
     }

@@ -47,6 +47,7 @@ class Instruments:
     def __init__(self, meter: Meter, path: Path) -> None:
         self._meter = meter
         self._declared = {metric.name: metric for metric in read(path)}
+        self._before: list[Callable[[], None]] = []
 
     def counter(self, name: str) -> Counter:
         """Create a counter."""
@@ -79,6 +80,20 @@ class Instruments:
             else self._meter.create_observable_up_down_counter
         )
         create(name, [callback], metric.unit, metric.brief)
+
+    def before_collection(self, call: Callable[[], None]) -> None:
+        """Call a function before each collection of a reader.
+
+        The SDK reads observable instruments first, and does not export one that observed nothing.
+        """
+        if not self._before:
+            self._meter.create_observable_gauge("before_collection", [self._call_all])
+        self._before.append(call)
+
+    def _call_all(self, _: CallbackOptions) -> Iterable[Observation]:
+        for call in self._before:
+            call()
+        return ()
 
     def _get(self, name: str, *kinds: InstrumentKind) -> Metric:
         metric = self._declared[name]

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -143,8 +144,8 @@ def test_a_killed_run_is_readable(target: str, tmp_path: Path) -> None:
 
 
 def test_no_target_is_exit_4_and_nothing_is_written(tmp_path: Path) -> None:
-    done = run(command(tmp_path / "run", "http://127.0.0.1:9"))
-    assert done.returncode == 4
+    done = CliRunner().invoke(app, command(tmp_path / "run", "http://127.0.0.1:9")[3:])
+    assert done.exit_code == 4
     assert done.stderr == (
         "error: target http://127.0.0.1:9/v1/videos gives no HTTP answer (cannot connect: Connection refused); "
         "start the service or correct --target\n"
@@ -153,18 +154,22 @@ def test_no_target_is_exit_4_and_nothing_is_written(tmp_path: Path) -> None:
 
 
 def test_an_unusable_target_is_exit_4_and_nothing_is_written(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        child = subprocess.Popen(command(tmp_path / "run", url), stderr=subprocess.PIPE, text=True, cwd=ROOT, env=CLEAN)
+    def answer(listener: socket.socket) -> None:
         listener.settimeout(15)
         for _ in range(2):  # the list, then a job that does not exist
             connection, _ = listener.accept()
             with connection:
                 connection.recv(4096)
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
-        _, messages = child.communicate(timeout=15)
-    assert child.returncode == 4
-    assert messages == (
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server = threading.Thread(target=answer, args=(listener,))
+        server.start()
+        done = CliRunner().invoke(app, command(tmp_path / "run", url)[3:])
+        server.join(20)
+    assert done.exit_code == 4
+    assert done.stderr == (
         f"error: target {url}/v1/videos does not speak the OpenAI Videos API: GET /v1/videos?limit=1 gave HTTP 200, "
         "but no VideoList object: no JSON: JSON is malformed: invalid character (byte 0); correct --target\n"
     )

@@ -17,7 +17,7 @@ import pytest
 from reelbench.loadgen.record.jobs import read_jobs
 from reelbench.loadgen.record.run import RunState, read_run
 from reelbench.stack.prometheus import PrometheusBinary
-from tests.commands import ROOT, command, only_run, stack_of
+from tests.commands import ROOT, command, invoke, only_run, stack_of
 
 KEY, HEADER, PASSWORD = "sk-Geheim-k3y-4711", "h3ader-Geheim-0815", "p@ss-Geheim-2342"
 QUOTED = PASSWORD.replace("@", "%40")
@@ -106,38 +106,36 @@ def test_no_secret_is_written_printed_or_passed_as_an_argument(
     spans = (folder / "traces" / "loadgen.jsonl").read_bytes()
     assert guarded.encode() in spans
     assert leaks(folder) == []
-    report = subprocess.run(
-        command("export_reports.py", str(folder), "--format", "md,html,latex,csv,json,junit", "--no-charts"),
-        capture_output=True,
-        check=False,
-        env=os.environ | ENVIRONMENT,
-        timeout=120,
+    report = invoke(
+        "export_reports.py", str(folder), "--format", "md,html,latex,csv,json,junit", "--no-charts", **ENVIRONMENT
     )
     written = {path.suffix for path in (folder / "reports").rglob("*")}
-    assert {".md", ".html", ".tex", ".csv", ".json", ".xml"} <= written, report.stderr.decode()
+    assert {".md", ".html", ".tex", ".csv", ".json", ".xml"} <= written, report.stderr
     assert leaks(tmp_path) == []
-    for text in (done.printed, report.stdout, report.stderr, *done.arguments):
+    for text in (done.printed, report.stdout.encode(), report.stderr.encode(), *done.arguments):
         assert not any(secret in text for secret in SECRETS), text.decode()
 
 
 def test_a_refusal_ends_before_anything_is_written(guarded: str, tmp_path: Path) -> None:
     for access, expected in (
-        ((), b"and none was sent; set OPENAI_API_KEY, or name the variable that holds the key with --api-key-env"),
-        (("--api-key-env", "MY_URL_PASSWORD", *HEADER_OPTION), b"refused the key that was sent (HTTP 401: *** and"),
+        ((), "and none was sent; set OPENAI_API_KEY, or name the variable that holds the key with --api-key-env"),
+        (("--api-key-env", "MY_URL_PASSWORD", *HEADER_OPTION), "refused the key that was sent (HTTP 401: *** and"),
     ):
-        done = suite("--target", guarded, *access, "--scenario", "single_request", "--runs", str(tmp_path / "runs"))
-        assert done.code == 4
-        assert expected in done.printed
-        assert done.printed.count(b"\n") == 1
-        assert not any(secret in done.printed for secret in SECRETS)
+        chosen = ("--scenario", "single_request", "--runs", str(tmp_path / "runs"))
+        done = invoke("run_suite.py", "--target", guarded, *access, *chosen, **ENVIRONMENT)
+        assert (done.returncode, done.stdout) == (4, "")
+        assert expected in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert not any(secret.decode() in done.stderr for secret in SECRETS)
         assert not (tmp_path / "runs").exists()
 
 
 def test_an_unset_variable_is_one_sentence(tmp_path: Path) -> None:
     target = "http://me:${NOT_THERE}@127.0.0.1:9"
-    done = suite("--target", target, "--header", "X-Key: ${NEITHER}", "--runs", str(tmp_path / "runs"))
-    assert (done.code, done.printed) == (
+    done = invoke("run_suite.py", "--target", target, "--header", "X-Key: ${NEITHER}", "--runs", str(tmp_path / "runs"))
+    assert (done.returncode, done.stdout, done.stderr) == (
         2,
-        b"error: --target: the environment variable NOT_THERE is not set; set it\n",
+        "",
+        "error: --target: the environment variable NOT_THERE is not set; set it\n",
     )
     assert not (tmp_path / "runs").exists()
