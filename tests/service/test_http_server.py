@@ -43,6 +43,8 @@ class Asked:
     headers: tuple[tuple[str, str], ...] = tuple(SENT.items())
     query: str = ""
     body: tuple[bytes, ...] = (b"",)
+    whole: bool = True
+    """False: the client disconnects in the middle of the body."""
     server: tuple[str, int] | None = ("127.0.0.1", 8000)
     client: tuple[str, int] | None = ("127.0.0.1", 5000)
 
@@ -78,6 +80,8 @@ REQUESTS = {
     "a stream": Asked("/stream"),
     "a probe": Asked("/health"),
     "a fault plan": Asked("/faults"),
+    "a client that disconnects": Asked("/body", "POST", (("content-length", "6"),), body=(b"abc",), whole=False),
+    "a cancelled request": Asked("/cancelled"),
     "no final part": Asked("/unfinished"),
     "work after the final part": Asked("/late"),
 }
@@ -133,6 +137,10 @@ def add_failures(made: FastAPI) -> None:
     @made.get("/fails")
     async def fails() -> Response:
         raise ValueError("no luck")
+
+    @made.get("/cancelled")
+    async def cancelled() -> Response:
+        raise asyncio.CancelledError
 
     @made.get("/stream")
     async def stream() -> Response:
@@ -216,7 +224,7 @@ class Recorded:
             "client": asked.client,
             "state": {},
         }
-        last = len(asked.body) - 1
+        last = len(asked.body) - 1 if asked.whole else len(asked.body)
         parts = [{"type": "http.request", "body": b, "more_body": n < last} for n, b in enumerate(asked.body)]
 
         async def receive() -> Message:
@@ -229,7 +237,7 @@ class Recorded:
         async def run() -> None:
             try:
                 await self.app(scope, receive, send)
-            except Exception as error:  # noqa: BLE001 - compared below
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - compared below
                 self.answers.append(("raised", repr(error)))
 
         asyncio.run(run())
