@@ -16,6 +16,8 @@ from reelbench.telemetry import propagation, set_up
 from reelbench.telemetry.http_server import RecordExceptions, ServerTelemetry
 
 _SCOPE = "reelbench.telemetry.http_server"
+_SCHEMA = "https://opentelemetry.io/schemas/1.21.0"
+"""The first version with the stable conventions for HTTP."""
 _UNMEASURED = ("/health", "/ready", "/settings", "/faults", "/faults/calls")
 """Ends of the paths of probes and of the control of faults."""
 
@@ -35,8 +37,8 @@ class MeasuredApp(FastAPI):
         **options: Any,
     ) -> None:
         super().__init__(telemetry={"tracing": False, "metrics": False, "logs": False}, **options)
-        self._tracer = trace.get_tracer(_SCOPE, tracer_provider=tracer_provider)
-        self._meter = metrics.get_meter(_SCOPE, meter_provider=meter_provider)
+        self._tracer = trace.get_tracer(_SCOPE, tracer_provider=tracer_provider, schema_url=_SCHEMA)
+        self._meter = metrics.get_meter(_SCOPE, meter_provider=meter_provider, schema_url=_SCHEMA)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Build the middleware with telemetry around all of it."""

@@ -21,7 +21,6 @@ NO_TELEMETRY: Final = {"OTEL_SDK_DISABLED": "true", "OTEL_METRICS_EXPORTER": "no
 """Switches all telemetry of a process off."""
 _COMMON: Final = {
     "OTEL_LOGS_EXPORTER": "none",
-    "OTEL_SEMCONV_STABILITY_OPT_IN": "http",
     "OTEL_PROPAGATORS": "tracecontext,baggage",
     "OTEL_BSP_SCHEDULE_DELAY": "1000",
     "OTEL_BSP_MAX_QUEUE_SIZE": "65536",

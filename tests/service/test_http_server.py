@@ -13,7 +13,8 @@ from opentelemetry import baggage
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode, format_trace_id, get_current_span
@@ -21,6 +22,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Message
 
 from reelbench.service.telemetry import MeasuredApp
+from reelbench.telemetry.tracer import RecordingTracerProvider
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SENT = {
@@ -41,6 +43,8 @@ class Asked:
     headers: tuple[tuple[str, str], ...] = tuple(SENT.items())
     query: str = ""
     body: tuple[bytes, ...] = (b"",)
+    whole: bool = True
+    """False: the client disconnects in the middle of the body."""
     server: tuple[str, int] | None = ("127.0.0.1", 8000)
     client: tuple[str, int] | None = ("127.0.0.1", 5000)
 
@@ -76,6 +80,8 @@ REQUESTS = {
     "a stream": Asked("/stream"),
     "a probe": Asked("/health"),
     "a fault plan": Asked("/faults"),
+    "a client that disconnects": Asked("/body", "POST", (("content-length", "6"),), body=(b"abc",), whole=False),
+    "a cancelled request": Asked("/cancelled"),
     "no final part": Asked("/unfinished"),
     "work after the final part": Asked("/late"),
 }
@@ -131,6 +137,10 @@ def add_failures(made: FastAPI) -> None:
     @made.get("/fails")
     async def fails() -> Response:
         raise ValueError("no luck")
+
+    @made.get("/cancelled")
+    async def cancelled() -> Response:
+        raise asyncio.CancelledError
 
     @made.get("/stream")
     async def stream() -> Response:
@@ -189,11 +199,11 @@ def add_odd_routes(made: FastAPI) -> None:
 class Recorded:
     """An application, and what its telemetry says."""
 
-    def __init__(self, make: Callable[[TracerProvider, MeterProvider], FastAPI]) -> None:
+    def __init__(
+        self, make: Callable[[Any, MeterProvider], FastAPI], tracers: Callable[[SpanProcessor], Any] | None = None
+    ) -> None:
         self.spans, self.reader = InMemorySpanExporter(), InMemoryMetricReader()
-        tracers = TracerProvider()
-        tracers.add_span_processor(SimpleSpanProcessor(self.spans))
-        self.app = make(tracers, MeterProvider([self.reader]))
+        self.app = make((tracers or official_tracers)(SimpleSpanProcessor(self.spans)), MeterProvider([self.reader]))
         self.answers: list[tuple[str, object]] = []
         self.during: dict[str, Any] = {}
         """The points when the last part of the last answer was sent."""
@@ -214,7 +224,7 @@ class Recorded:
             "client": asked.client,
             "state": {},
         }
-        last = len(asked.body) - 1
+        last = len(asked.body) - 1 if asked.whole else len(asked.body)
         parts = [{"type": "http.request", "body": b, "more_body": n < last} for n, b in enumerate(asked.body)]
 
         async def receive() -> Message:
@@ -227,7 +237,7 @@ class Recorded:
         async def run() -> None:
             try:
                 await self.app(scope, receive, send)
-            except Exception as error:  # noqa: BLE001 - compared below
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - compared below
                 self.answers.append(("raised", repr(error)))
 
         asyncio.run(run())
@@ -271,6 +281,16 @@ class Recorded:
         return found
 
 
+def official_tracers(processor: SpanProcessor) -> TracerProvider:
+    provider = TracerProvider()
+    provider.add_span_processor(processor)
+    return provider
+
+
+def own_tracers(processor: SpanProcessor) -> RecordingTracerProvider:
+    return RecordingTracerProvider(Resource.create(), [processor])
+
+
 def theirs(tracers: TracerProvider, meters: MeterProvider) -> FastAPI:
     app = application(FastAPI(telemetry={"tracing": False, "metrics": False, "logs": False}))
     FastAPIInstrumentor.instrument_app(
@@ -283,7 +303,7 @@ def theirs(tracers: TracerProvider, meters: MeterProvider) -> FastAPI:
     return app
 
 
-def ours(tracers: TracerProvider, meters: MeterProvider) -> FastAPI:
+def ours(tracers: Any, meters: MeterProvider) -> FastAPI:
     return application(MeasuredApp(tracer_provider=tracers, meter_provider=meters))
 
 
@@ -296,8 +316,9 @@ def stable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_a_request_has_the_span_and_the_series_of_the_official_instrumentation(name: str) -> None:
-    mine, official = Recorded(ours), Recorded(theirs)
+@pytest.mark.parametrize("tracers", [official_tracers, own_tracers])
+def test_a_request_has_the_span_and_the_series_of_the_official_instrumentation(name: str, tracers: Any) -> None:
+    mine, official = Recorded(ours, tracers), Recorded(theirs)
     for one in (mine, official):
         one.ask(REQUESTS[name])
     assert mine.answers == official.answers

@@ -61,7 +61,6 @@ def running(folder: Path) -> Iterator[Server]:
         "OTEL_METRICS_EXPORTER": "prometheus",
         "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1",
         "OTEL_EXPORTER_PROMETHEUS_PORT": str(metrics_port),
-        "OTEL_SEMCONV_STABILITY_OPT_IN": "http",
     }
     process = start(port, environment, folder / "traces", folder / "log")
     url = f"http://127.0.0.1:{port}"
