@@ -8,7 +8,7 @@ PROFILE ?= quick
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help suite bench-overhead bench-loadgen bench-export test test-fast test-extended test-clients stack-tools test-stack check coverage lint format generate lock clean
+.PHONY: help suite bench-overhead bench-loadgen bench-export bench-spans test test-fast test-extended test-clients stack-tools test-stack check coverage lint format generate lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ bench-loadgen: $(VENV)/.runtime ## the load generator compared with k6 and Locus
 
 bench-export: $(VENV)/.runtime ## the reports of large runs: seconds and memory for 10,000, 100,000 and 1,000,000 made jobs (about 2 minutes)
 	@$(BIN)/python scripts/bench_export.py
+
+bench-spans: $(VENV)/.runtime ## the cost of spans: CPU time to start, end and encode one, next to OpenTelemetry's packages (about 20 seconds)
+	@$(BIN)/python scripts/bench_spans.py
 
 MEASURED := $(wildcard tests/test_*.py) tests/scripts# conftest.py rejects such tests elsewhere
 

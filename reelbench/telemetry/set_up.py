@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 
 EXPORTERS = ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER")
-SCRAPED, SPAN_FILE = "prometheus", "otlp_json_file"
-"""Exporters that this package replaces by faster ones with the same output."""
+SCRAPED = "prometheus"
+"""Exporter that this package replaces by a faster one with the same output."""
 
 _PROCESS_METRICS: dict[str, list[str] | None] = {
     "process.cpu.time": ["user", "system"],
@@ -51,32 +51,25 @@ def configure(service_name: str, arguments: Mapping[type, Mapping[str, object]] 
     # Imported here, so that a process without telemetry does not load the SDK.
     from opentelemetry.instrumentation.system_metrics import SystemMetricsInstrumentor  # noqa: PLC0415
     from opentelemetry.sdk._configuration import _OTelSDKConfigurator  # noqa: PLC0415
-    from opentelemetry.sdk.resources import OTELResourceDetector  # noqa: PLC0415
+    from opentelemetry.sdk.resources import OTELResourceDetector, Resource  # noqa: PLC0415
+
+    from reelbench.telemetry import span_pipeline  # noqa: PLC0415
 
     given = OTELResourceDetector().detect().attributes
     attributes = {"service.name": service_name, "service.instance.id": str(uuid.uuid4())}
-    with _hidden(EXPORTERS[0], SPAN_FILE), _hidden(EXPORTERS[1], SCRAPED):
+    added = {key: value for key, value in attributes.items() if key not in given}
+    recorded = bool(traces) and span_pipeline.recordable(traces, os.environ)
+    own = traces if recorded else span_pipeline.own_exporters(traces, os.environ)
+    spans = span_pipeline.recording(traces, Resource.create(added), os.environ) if recorded else nullcontext()
+    with spans, _hidden(EXPORTERS[0], own), _hidden(EXPORTERS[1], [SCRAPED]):
         _OTelSDKConfigurator().configure(  # type: ignore[no-untyped-call]
-            resource_attributes={key: value for key, value in attributes.items() if key not in given},
-            exporter_args_map=dict(arguments or {}),
+            resource_attributes=added, exporter_args_map=dict(arguments or {})
         )
-    if SPAN_FILE in traces:
-        _write_spans()
+    if not recorded:
+        span_pipeline.add_exporters(own, os.environ)
     if SCRAPED in metrics:
         _serve_metrics()
     SystemMetricsInstrumentor(config=_PROCESS_METRICS).instrument()
-
-
-def _write_spans() -> None:
-    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
-    from opentelemetry.trace import get_tracer_provider  # noqa: PLC0415
-
-    from reelbench.telemetry.span_file import SpanFileExporter  # noqa: PLC0415
-
-    provider = get_tracer_provider()
-    if isinstance(provider, TracerProvider):  # not with OTEL_SDK_DISABLED
-        provider.add_span_processor(BatchSpanProcessor(SpanFileExporter()))
 
 
 def _serve_metrics() -> None:
@@ -94,11 +87,11 @@ def _serve_metrics() -> None:
 
 
 @contextmanager
-def _hidden(variable: str, name: str) -> Iterator[None]:
-    """Hide an exporter from the SDK's configurator, which finds exporters among installed entry points only."""
+def _hidden(variable: str, names: Collection[str]) -> Iterator[None]:
+    """Hide exporters from the SDK's configurator, which finds exporters among installed entry points only."""
     before = os.environ.get(variable)
     if before is not None:
-        os.environ[variable] = ",".join(one for one in exporters(variable) if one != name) or "none"
+        os.environ[variable] = ",".join(one for one in exporters(variable) if one not in names) or "none"
     try:
         yield
     finally:
