@@ -3,16 +3,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from opentelemetry.context import Context
 from opentelemetry.metrics import NoOpMeter
 from opentelemetry.sdk.metrics import Histogram as SdkHistogram
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.trace import set_span_in_context
 
-from reelbench.loadgen.metrics import BoundHistogram
+from reelbench.loadgen.bound_histogram import BoundHistogram
+from reelbench.loadgen.http.trace_headers import IdTrace, SpanTrace
 
 VALUES = [0.0, 0.003, 0.02, 0.02, 1.5, 700.0]
 ATTRIBUTES = {"scenario": "s", "case": "c"}
@@ -40,11 +39,12 @@ def test_a_bound_histogram_records_the_same_as_the_public_api(*, exponential: bo
     meter = MeterProvider(readers, views=views).get_meter("t")
     mine, public = meter.create_histogram("mine"), meter.create_histogram("public")
     series = BoundHistogram(mine, ATTRIBUTES)
-    context = set_span_in_context(TracerProvider().get_tracer("t").start_span("job", Context()), Context())
+    trace = SpanTrace(TracerProvider().get_tracer("t"), {})
     for _ in range(2):  # over a collection
         for value in VALUES:
-            series.record(value, context)
-            public.record(value, ATTRIBUTES, context)
+            series.record(value, 1.5, trace)
+            public.record(value, ATTRIBUTES, trace.context)
+        series.flush()
         for reader in readers:
             found = points(reader)
             assert [plain(point) for point in found["mine"]] == [plain(point) for point in found["public"]]
@@ -59,5 +59,5 @@ def test_a_bound_histogram_records_the_same_as_the_public_api(*, exponential: bo
 def test_without_an_sdk_recording_has_no_effect() -> None:
     series = BoundHistogram(NoOpMeter("t").create_histogram("h"), ATTRIBUTES)
     for value in VALUES:
-        series.record(value, Context())
+        series.record(value, 1.5, IdTrace())
     assert not series.bound
