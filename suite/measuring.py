@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
 from reelbench.exit_code import ExitCode
-from reelbench.loadgen.control.clock_sources import PROMETHEUS_VARIABLES
 from reelbench.loadgen.machine.parts import Parts, own_processes
 from reelbench.loadgen.record.address import shown_url
-from reelbench.loadgen.record.conditions import ahead_of, read_conditions
+from reelbench.loadgen.record.conditions import PROMETHEUS_VARIABLES, ahead_of, read_conditions
 from reelbench.loadgen.record.jobs import read_jobs
 from reelbench.loadgen.record.run import RunRecord, RunState, read_run
 from reelbench.loadgen.record.run_files import RUN_FILE, SLIS_FILE, RecordError

@@ -14,18 +14,12 @@ from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.control.admin_client import AdminClient, AdminError
 from reelbench.loadgen.http.aiohttp import open_session
 from reelbench.loadgen.http.credentials import NO_CREDENTIALS
-from reelbench.loadgen.record.conditions import DATE_CLOCK, ClockRecord
+from reelbench.loadgen.record.conditions import DATE_CLOCK, PROMETHEUS_VARIABLES, ClockRecord
 
 TRIES: Final = 3
 """Readings of which the one with the shortest round trip counts."""
 DATE_SECONDS: Final = 2.0
 """The header Date has whole seconds, and servers such as uvicorn renew it once a second."""
-PROMETHEUS_VARIABLES: Final = {
-    "prometheus": "REELBENCH_SECRET_PROMETHEUS",
-    "their prometheus": "REELBENCH_SECRET_THEIR_PROMETHEUS",
-}
-"""Source to the variable with the base URL of its Prometheus, which may hold a password: the name keeps the variable
-from the programs that inject faults."""
 _TIMEOUT = aiohttp.ClientTimeout(total=2.0)
 
 Read = Callable[[], Awaitable[tuple[float, float] | None]]

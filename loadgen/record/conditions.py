@@ -85,6 +85,12 @@ class MachineRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 DATE_CLOCK = "target (Date)"
 """Source of the header Date, which is at times old, but never ahead of its server's clock."""
+PROMETHEUS_VARIABLES = {
+    "prometheus": "REELBENCH_SECRET_PROMETHEUS",
+    "their prometheus": "REELBENCH_SECRET_THEIR_PROMETHEUS",
+}
+"""Source to the variable with the base URL of its Prometheus, which may hold a password: the name keeps the variable
+from the programs that inject faults."""
 
 
 class ClockRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -42,7 +42,8 @@ def test_fastapi_records_a_server_span_below_a_sampled_caller_only() -> None:
     assert {span.context.trace_id for span in kept.spans} == {int(trace, 16)}
     assert [dict(span.context.trace_state) for span in kept.spans] == [{"a": "1"}] * 2
     assert [span.context.trace_flags for span in kept.spans] == [3, 3]
-    assert server.attributes["http.response.status_code"] == 200
+    # The name of the status depends on which conventions the process chose at the first instrumentation.
+    assert {server.attributes.get(name) for name in ("http.response.status_code", "http.status_code")} == {200, None}
     assert server.attributes["http.route"] == "/things/{number}"
 
 
