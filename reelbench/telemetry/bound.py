@@ -45,7 +45,18 @@ class BoundInstrument:
     measurements take the public way, as values do that the SDK refuses.
     """
 
-    __slots__ = ("_aggregations", "_attributes", "_filter", "_instrument", "_lowest", "_record", "_sampled")
+    __slots__ = (
+        "_aggregations",
+        "_attributes",
+        "_consumer",
+        "_filter",
+        "_instrument",
+        "_lowest",
+        "_readers",
+        "_record",
+        "_sampled",
+        "_unbindable",
+    )
 
     def __init__(self, instrument: Instrument, attributes: Mapping[str, Any]) -> None:
         self._instrument: Any = instrument  # as the SDK knows it
@@ -53,19 +64,27 @@ class BoundInstrument:
         self._lowest = -_LARGEST if isinstance(instrument, UpDownCounter) else 0.0
         self._attributes = attributes
         self._aggregations: list[Any] | None = None
+        self._unbindable = False
+        self._consumer: Any = None
+        self._readers: Any = None
         self._filter: Any = None
         self._sampled = False
 
     @property
     def bound(self) -> bool:
         """Whether measurements take the short way."""
-        return bool(self._aggregations)
+        return self._aggregations is not None
 
     def record(self, value: float, context: Context | None = None) -> None:
         """Add or record a value; `context` is for exemplars, the current one by default."""
-        if not self._aggregations or not self._lowest <= value <= _LARGEST:
+        aggregations = self._aggregations
+        if (
+            aggregations is None
+            or self._consumer._reader_storages is not self._readers  # noqa: SLF001 - another mapping for other readers
+            or not self._lowest <= value <= _LARGEST
+        ):
             self._record(value, self._attributes, context)
-            if self._aggregations is None:
+            if not self._unbindable:
                 self._bind()
             return
         if self._sampled:
@@ -75,29 +94,32 @@ class BoundInstrument:
             measurement = _Measurement(value, now, self._instrument, place, self._attributes if sample else None)
         else:
             sample, measurement = False, _Measurement(value)
-        for aggregation in self._aggregations:
+        for aggregation in aggregations:
             aggregation.aggregate(measurement, sample)
 
     def _bind(self) -> None:
-        """Find the aggregations of the first measurement; without reliable ones, the list stays empty."""
-        self._aggregations = []
+        """Find the aggregations of the series in all readers; a series whose aggregations do not last stays unbound."""
+        self._aggregations = None
         found = []
         try:
             # Imported here, so that a process without telemetry does not load the SDK.
             consumer: Any = self._instrument._measurement_consumer  # noqa: SLF001
+            readers = consumer._reader_storages  # noqa: SLF001
             from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter  # noqa: PLC0415
             from opentelemetry.sdk.metrics._internal._view_instrument_match import _hash_attributes  # noqa: PLC0415
 
             self._filter = consumer._sdk_config.exemplar_filter  # noqa: SLF001
             self._sampled = not isinstance(self._filter, AlwaysOffExemplarFilter)
-            for reader in consumer._reader_storages.values():  # noqa: SLF001
+            for reader in readers.values():
                 for match in reader._get_or_init_view_instrument_match(self._instrument):  # noqa: SLF001
                     if match._reset_on_collect or match._view._attribute_keys is not None:  # noqa: SLF001
+                        self._unbindable = True
                         return
                     found.append(match._attributes_aggregation[_hash_attributes(self._attributes)])  # noqa: SLF001
         except (AttributeError, ImportError, KeyError):  # another release of the SDK, or the no-op API
+            self._unbindable = True
             return
-        self._aggregations = found
+        self._aggregations, self._consumer, self._readers = found, consumer, readers
 
 
 class Series:
