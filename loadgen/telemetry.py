@@ -9,7 +9,6 @@ from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import Histogram
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 
-from reelbench.loadgen.http.trace_headers import IdTracer
 from reelbench.telemetry import set_up
 
 FLUSH_SECONDS = 3.0
@@ -44,13 +43,13 @@ def configure(service_name: str) -> None:
         ) from error
 
 
-def tracer() -> trace.Tracer:
-    """Return the tracer of this process; it only generates ids when spans are not exported."""
+def tracer() -> trace.Tracer | None:
+    """Return the tracer of this process; None: spans are not exported, and only ids are generated."""
     if (
         not set_up.exporters("OTEL_TRACES_EXPORTER")
         and os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() != "true"
     ):
-        return IdTracer()
+        return None
     return trace.get_tracer("loadgen")
 
 

@@ -10,11 +10,11 @@ from typing import Any, get_type_hints
 
 import msgspec
 import pytest
-from opentelemetry.context import Context
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import Histogram, InMemoryMetricReader, Sum
 
 from reelbench.loadgen import metrics as loadgen
+from reelbench.loadgen.http.trace_headers import IdTrace
 from reelbench.loadgen.record.jobs import RequestRecord
 from reelbench.service import metrics as service
 from reelbench.service.domain.correlation import Correlation
@@ -31,8 +31,8 @@ PLACE = Correlation("run", "scenario", "case")
 def record_loadgen(provider: MeterProvider) -> None:
     made = loadgen.Metrics(provider.get_meter("loadgen"))
     made.job_started()
-    made.job_ended("run", job(), Context())
-    made.request_ended("run", REQUEST, Context())
+    made.job_ended("run", job(), IdTrace())
+    made.request_ended("run", REQUEST, IdTrace())
 
 
 def record_service(provider: MeterProvider) -> None:
@@ -144,7 +144,7 @@ def test_a_server_of_another_maker_gets_the_buckets_for_slow_servers() -> None:
     for slow in (False, True):
         reader = InMemoryMetricReader()
         made = loadgen.Metrics(MeterProvider([reader]).get_meter("loadgen"), slow=slow)
-        made.job_ended("r", job(), Context())
+        made.job_ended("r", job(), IdTrace())
         data = reader.get_metrics_data()
         assert data is not None
         points: Any = {

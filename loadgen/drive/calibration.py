@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from opentelemetry.context import Context
 from opentelemetry.trace import NoOpTracer
 
 from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.drive.job import JobRunner
 from reelbench.loadgen.drive.steps import MODEL_CURE, Steps
+from reelbench.loadgen.http.trace_headers import JobTrace
 from reelbench.loadgen.plan.plan import plan_case
 from reelbench.loadgen.plan.scenario import Case, PerProfile, Scenario
 from reelbench.loadgen.plan.workload import DOCUMENT, Workload
@@ -29,10 +29,10 @@ class _Unrecorded:
     def job_started(self) -> None:
         """Implement `Sink.job_started`."""
 
-    def job_ended(self, job: JobRecord, context: Context) -> None:
+    def job_ended(self, job: JobRecord, trace: JobTrace) -> None:
         """Implement `Sink.job_ended`."""
 
-    def request_ended(self, request: RequestRecord, context: Context) -> None:
+    def request_ended(self, request: RequestRecord, trace: JobTrace) -> None:
         """Implement `Sink.request_ended`."""
 
 

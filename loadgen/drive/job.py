@@ -12,16 +12,15 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from opentelemetry.context import Context
-from opentelemetry.trace import SpanKind, StatusCode, Tracer, format_trace_id, set_span_in_context
+from opentelemetry.trace import Tracer
 
-from reelbench.loadgen.clock import Clock, Deadline
+from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.drive.steps import EndedError, JobState, Steps
-from reelbench.loadgen.http.trace_headers import UNSAMPLED, traceparent
+from reelbench.loadgen.http.trace_headers import IdTrace, JobTrace, SpanTrace
 from reelbench.loadgen.plan.plan import PlannedJob
 from reelbench.loadgen.plan.scenario import Scenario
 from reelbench.loadgen.record.jobs import JobRecord, Outcome, RequestRecord
-from reelbench.loadgen.target.wire import Call, Exchange
+from reelbench.loadgen.target.wire import Call
 from reelbench.telemetry.propagation import baggage_header
 
 ENDED_WELL = frozenset({Outcome.COMPLETED, Outcome.CANCELLED})
@@ -33,10 +32,10 @@ class Sink(Protocol):
     def job_started(self) -> None:
         """Count a job that was sent."""
 
-    def job_ended(self, job: JobRecord, context: Context) -> None:
-        """Store the record of a job; `context` holds its root span."""
+    def job_ended(self, job: JobRecord, trace: JobTrace) -> None:
+        """Store the record of a job of this trace."""
 
-    def request_ended(self, request: RequestRecord, context: Context) -> None:
+    def request_ended(self, request: RequestRecord, trace: JobTrace) -> None:
         """Store the record of a request."""
 
 
@@ -47,7 +46,8 @@ class JobRunner:
     run_id: str
     steps: Steps
     clock: Clock
-    tracer: Tracer
+    tracer: Tracer | None
+    """Creates the spans; None: only ids are generated."""
     sink: Sink
 
     async def run(
@@ -70,7 +70,7 @@ class JobRunner:
             admitted: when the limit of jobs in flight admitted the job; None: the job did not wait.
             cut_off_at: when the job is cut off (outcome ``timeout``), even within its time limit.
         """
-        state = self._begin(planned, scenario)
+        state = self._state(planned, scenario)
         try:
             await self._drive(state, cut_off_at)
         except asyncio.CancelledError:
@@ -95,56 +95,55 @@ class JobRunner:
             why: the reason in one line.
         """
         admitted = self.clock.now() if held else None
-        state = self._begin(planned, scenario)
+        state = self._state(planned, scenario)
         state.outcome, state.error, state.done = outcome, f"never sent: {why}", state.sent
         self._end(state, intended_start, admitted)
 
-    def _begin(self, planned: PlannedJob, scenario: Scenario) -> JobState:
-        """Start the root span of a job and return the state of the job."""
-        attributes = {"run_id": self.run_id, "scenario": planned.scenario, "case": planned.case}
-        span = self.tracer.start_span(
-            "loadgen.job",
-            context=Context(),  # empty: the current span must not become the parent
-            kind=SpanKind.INTERNAL,
-            attributes={**attributes, "loadgen.job.index": planned.index, "loadgen.job.warmup": planned.warmup},
-        )
-        root = span.get_span_context()
-        context = set_span_in_context(span, Context())
-        place = (("run_id", self.run_id), ("scenario", planned.scenario), ("case", planned.case))
-        # Without baggage on warm-up jobs, the labelled series of the service contain measured jobs only.
-        carried = "" if planned.warmup else baggage_header(place)
-
-        def observe(exchange: Exchange) -> None:
-            record = RequestRecord(
-                scenario=planned.scenario,
-                case=planned.case,
-                index=planned.index,
-                warmup=planned.warmup,
-                operation=exchange.operation,
-                sent=exchange.sent,
-                duration=exchange.duration,
-                status=exchange.status,
-                bytes=exchange.bytes,
-            )
-            self.sink.request_ended(record, context)
-
-        state = JobState(
-            planned=planned,
-            scenario=scenario,
-            span=span,
-            call=Call(context, observe, baggage=carried, send_rate=planned.send_rate, read_rate=planned.read_rate),
-            # Without the sampled flag: polls are part of the trace, but the service records no spans for them.
-            poll_call=Call(context, observe, traceparent=traceparent(root, UNSAMPLED), baggage=carried),
-            sent=self.clock.now(),
-        )
+    def _state(self, planned: PlannedJob, scenario: Scenario) -> JobState:
+        """Return the state of a job that begins now."""
+        trace, call, poll_call = self._begin(planned)
         self.sink.job_started()
-        return state
+        return JobState(planned, scenario, trace, call, poll_call, self.clock.now())
+
+    def _begin(self, planned: PlannedJob) -> tuple[JobTrace, Call, Call]:
+        """Begin the trace of a job; return it with the calls of the job: of its requests, and of its polls."""
+        scenario, case = planned.scenario, planned.case
+        index, warmup, sink = planned.index, planned.warmup, self.sink
+        trace: JobTrace
+        if self.tracer is None:
+            trace = IdTrace()
+        else:
+            place = {"run_id": self.run_id, "scenario": scenario, "case": case}
+            trace = SpanTrace(self.tracer, {**place, "loadgen.job.index": index, "loadgen.job.warmup": warmup})
+
+        def observe(operation: str, sent: float, duration: float, status: int | None, size: int) -> None:
+            record = RequestRecord(
+                scenario=scenario,
+                case=case,
+                index=index,
+                warmup=warmup,
+                operation=operation,
+                sent=sent,
+                duration=duration,
+                status=status,
+                bytes=size,
+            )
+            sink.request_ended(record, trace)
+
+        # Without baggage on warm-up jobs, the labelled series of the service contain measured jobs only.
+        carried = ""
+        if not warmup:
+            carried = baggage_header((("run_id", self.run_id), ("scenario", scenario), ("case", case)))
+        send_rate, read_rate = planned.send_rate, planned.read_rate
+        call = Call(observe, trace, baggage=carried, send_rate=send_rate, read_rate=read_rate)
+        # Without the sampled flag: polls are part of the trace, but the service records no spans for them.
+        return trace, call, Call(observe, trace, polls=True, baggage=carried)
 
     def _end(self, state: JobState, intended_start: float, admitted: float | None) -> JobRecord:
         """Send the record of a job to the sink and end the root span."""
-        planned, span = state.planned, state.span
+        planned, findings = state.planned, state.findings
         if state.manifest is not None and state.content is not None:
-            state.findings.compare_content(state.manifest, state.content)
+            findings.compare_content(state.manifest, state.content)
         record = JobRecord(
             scenario=planned.scenario,
             case=planned.case,
@@ -156,12 +155,12 @@ class JobRunner:
             done=self.clock.now() if state.done is None else state.done,
             outcome=state.outcome,
             job_id=state.video_id,
-            trace_id=format_trace_id(span.get_span_context().trace_id),
+            trace_id=state.trace.trace_id,
             bytes=state.content.bytes if state.content else 0,
             deleted=state.deleted,
-            integrity=state.findings.verdict,
-            error=state.error or state.findings.summary,
-            files=state.findings.files,
+            integrity=findings.verdict,
+            error=state.error or findings.summary,
+            files=findings.files,
             scenes=len(state.manifest.scenes) if state.manifest else None,
             scenes_completed=sum(s.complete for s in state.manifest.scenes) if state.manifest else None,
             cancel_sent=state.cancel_sent,
@@ -176,22 +175,18 @@ class JobRunner:
             given_up=state.given_up,
             server=state.server,
         )
-        span.set_attribute("loadgen.job.outcome", record.outcome.value)
-        if record.job_id is not None:
-            span.set_attribute("video.id", record.job_id)
-        if record.outcome not in ENDED_WELL:
-            span.set_status(StatusCode.ERROR, record.error)
         try:
-            self.sink.job_ended(record, state.call.context)
+            self.sink.job_ended(record, state.trace)
         finally:
-            span.end()
+            outcome = record.outcome
+            state.trace.end(outcome.value, record.job_id, record.error, well=outcome in ENDED_WELL)
         return record
 
     async def _drive(self, state: JobState, cut_off_at: float) -> None:
         seconds = min(state.scenario.time_limit, cut_off_at - self.clock.now())
         cut_off = given_up = False
         try:
-            with Deadline(seconds):
+            with self.steps.deadlines.within(seconds):
                 await self.steps.run(state)
         except EndedError as end:
             if state.done is None:  # else the job has its outcome already, and the failed cleanup is in requests.jsonl

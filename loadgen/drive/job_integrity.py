@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Literal
 
@@ -26,14 +25,13 @@ CLOCK_SLACK = 2.0
 Verdict = Literal["ok", "corrupt", "missing"]
 
 
-@dataclass(slots=True)
-class Findings:
+class Findings(msgspec.Struct):
     """Findings about the files of one job."""
 
-    _checked: dict[str, bool] = field(default_factory=dict)
+    _checked: dict[str, bool] = {}
     """Path of each compared file -> whether it matches its manifest entry."""
-    _missing: list[str] = field(default_factory=list)
-    _corrupt: list[str] = field(default_factory=list)
+    _missing: list[str] = []
+    _corrupt: list[str] = []
 
     def check_manifest(self, video_id: str, manifest: Manifest) -> None:
         """Check that the manifest describes this completed job."""
@@ -82,8 +80,10 @@ class Findings:
     @property
     def summary(self) -> str | None:
         """All problems in one line of at most 200 characters; None: no problem."""
+        if not self._missing and not self._corrupt:
+            return None
         problems = [*(f"{what} is missing" for what in self._missing), *self._corrupt]
-        return "; ".join(problems)[:200] or None
+        return "; ".join(problems)[:200]
 
 
 async def count_store(target: Target, expected: AbstractSet[str], since: float) -> StoreCount:

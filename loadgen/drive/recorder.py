@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import msgspec
-from opentelemetry.context import Context
 
 from reelbench.loadgen.drive.progress import ProgressView
 from reelbench.loadgen.drive.replicas import WHOLE, Share
+from reelbench.loadgen.http.trace_headers import JobTrace
 from reelbench.loadgen.metrics import Metrics
 from reelbench.loadgen.plan.plan import PlannedJob
 from reelbench.loadgen.plan.replay import ReplayCase
@@ -193,15 +193,15 @@ class Recorder:
         self._metrics.job_started()
         self._view.job_started()
 
-    def job_ended(self, job: JobRecord, context: Context) -> None:
+    def job_ended(self, job: JobRecord, trace: JobTrace) -> None:
         """Store the record of a job."""
         if job.job_id is not None and not job.deleted:
             self._stored.add(job.job_id)
         self._journal.job(job)
-        self._metrics.job_ended(self._run_id, job, context)
+        self._metrics.job_ended(self._run_id, job, trace)
         self._view.job_ended(job)
 
-    def request_ended(self, request: RequestRecord, context: Context) -> None:
+    def request_ended(self, request: RequestRecord, trace: JobTrace) -> None:
         """Store the record of a request."""
         self._journal.request(request)
-        self._metrics.request_ended(self._run_id, request, context)
+        self._metrics.request_ended(self._run_id, request, trace)

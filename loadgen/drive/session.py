@@ -124,7 +124,6 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
                 settings.target,
                 connections=connections + SPARE_CONNECTIONS,
                 clock=clock,
-                tracer=tracer,
                 credentials=settings.credentials,
                 server=settings.server,
                 model=settings.model,

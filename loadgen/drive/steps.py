@@ -7,15 +7,16 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Literal, NoReturn, TypeVar
 
 import msgspec
-from opentelemetry.trace import Span
 
-from reelbench.loadgen.clock import Clock, Deadline
+from reelbench.loadgen.clock import Clock, Deadlines
 from reelbench.loadgen.document import Document
 from reelbench.loadgen.drive.job_integrity import Findings
+from reelbench.loadgen.http.trace_headers import JobTrace
 from reelbench.loadgen.http.transport import SILENCE_SECONDS
 from reelbench.loadgen.plan.plan import PlannedJob
 from reelbench.loadgen.plan.scenario import Scenario, Step
@@ -52,15 +53,15 @@ class EndedError(Exception):
         self.error = error
 
 
-@dataclass(slots=True)
-class JobState:
+class JobState(msgspec.Struct):
     """State of a job in progress."""
 
     planned: PlannedJob
     scenario: Scenario
+    trace: JobTrace
     call: Call
     poll_call: Call
-    span: Span
+    """For requests without a span of their own."""
     sent: float
     video_id: str | None = None
     accepted: float | None = None
@@ -69,7 +70,7 @@ class JobState:
     error: str | None = "internal error of the load generator"
     content: Content | None = None
     manifest: Manifest | None = None
-    findings: Findings = field(default_factory=Findings)
+    findings: Findings = msgspec.field(default_factory=Findings)
     deleted: bool = False
     cancel_sent: float | None = None
     leftover: bool | None = None
@@ -106,6 +107,8 @@ class Steps:
     clock: Clock
     references: Mapping[str, Document] = field(default_factory=dict)
     """Images and videos by the name that a planned job has for them."""
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    """The time limits of the jobs."""
     videos: VideoFiles | None = None
     """Downloaded files for the check; None: no file is checked."""
     growing_polls: bool = False
@@ -113,42 +116,24 @@ class Steps:
     one. A server that has throttled a poll is polled at the scenario's pace."""
 
     async def run(self, state: JobState) -> None:
-        """Execute the steps of a job, except ``delete``.
+        """Execute the steps of a job, except ``delete``: the step ``create`` is the method `_create`.
 
         Raises:
             EndedError: the job ended before its last step.
         """
-        actions = {
-            "create": self._create,
-            "retrieve": self._retrieve,
-            "list": self._list,
-            "wait": self._wait,
-            "manifest": self._manifest,
-            "content": self._content,
-            "assets": self._assets,
-            "cancel": self._cancel,
-        }
-        steps = state.planned.steps
-        ends_with = next(step for step in ENDS if step in steps)
-        for step in steps:
-            if step == "delete":
-                continue
-            await actions[step](state)
-            if step == ends_with and state.done is None:
+        for action, ends in _actions(state.planned.steps):
+            await getattr(self, action)(state)
+            if ends and state.done is None:
                 state.outcome, state.error, state.done = Outcome.COMPLETED, None, self.clock.now()
 
     async def _create(self, state: JobState) -> None:
-        asked = state.planned
-        if not asked.verbatim:
-            # The run id makes prompts new for a service that cached those of an earlier run of the same plan.
-            asked = msgspec.structs.replace(asked, prompt=f"{asked.prompt} Run {self.run_id}.")
-        upload = self.document if asked.reference is None else self.references[asked.reference]
-        with self._file(state) if self.target.synchronous else NO_FILE as file:
-            reply = await self._accepted(state, asked, upload, file)
-            video = reply.value
-            assert video is not None, "a refused job has ended"
-            if file is not None and video.file is not None:
-                file.complete()
+        if self.target.synchronous:
+            with self._file(state) as file:
+                reply, video = await self._accepted(state, file)
+                if file is not None and video.file is not None:
+                    file.complete()
+        else:
+            reply, video = await self._accepted(state, None)
         state.video_id, state.accepted = video.id or None, self.clock.now()
         state.learn(video, reply.stages)
         if video.terminal:
@@ -156,20 +141,24 @@ class Steps:
         elif state.video_id is None:
             raise EndedError(Outcome.ERROR, f"the answer to create has neither a file nor an id (state {video.word})")
 
-    async def _accepted(
-        self, state: JobState, asked: PlannedJob, upload: Document | None, file: Download | None
-    ) -> Reply[Video]:
+    async def _accepted(self, state: JobState, file: Download | None) -> tuple[Reply[Video], Video]:
         """Return the answer that accepts a job, whose request is repeated as `Scenario.refused` says.
 
         Raises:
             EndedError: the server refused the job.
         """
+        asked = state.planned
+        # The run id makes prompts new for a service that cached those of an earlier run of the same plan.
+        prompt = asked.prompt if asked.verbatim else f"{asked.prompt} Run {self.run_id}."
+        upload = self.document if asked.reference is None else self.references[asked.reference]
         silence = max(SILENCE_SECONDS, state.scenario.time_limit)  # some servers answer when the video is made
-        checksum = "manifest" in state.planned.steps
+        checksum = "manifest" in asked.steps
         while True:
-            reply = await self.target.create(asked, upload, state.call, silence=silence, checksum=checksum, sink=file)
+            reply = await self.target.create(
+                asked, upload, state.call, prompt=prompt, silence=silence, checksum=checksum, sink=file
+            )
             if reply.value is not None:
-                return reply
+                return reply, reply.value
             if not self._sent_again(state, reply):
                 refused = reply.status is not None and (400 <= reply.status < 500 or reply.status == 503)  # noqa: PLR2004 - HTTP's own classes
                 if refused and not self.target.ours and "model" in (reply.error or "").lower():
@@ -291,11 +280,16 @@ class Steps:
         if video.file is not None:  # the answer to create was the file
             state.content = video.file
             return
-        with self._file(state) as file:
-            reply = await self._downloaded(state, video, file)
+        place = self._file(state)
+        if place is NO_FILE:
+            reply = await self._downloaded(state, video, None)
             state.content = reply.value
-            if file is not None:
-                file.complete()
+        else:
+            with place as file:
+                reply = await self._downloaded(state, video, file)
+                state.content = reply.value
+                if file is not None:
+                    file.complete()
         if reply.stages:
             state.learn(video, reply.stages)
 
@@ -371,7 +365,7 @@ class Steps:
         if not self.target.found.offers("delete"):
             return
         try:
-            with Deadline(CLEANUP_SECONDS):
+            with self.deadlines.within(CLEANUP_SECONDS):
                 reply = await self.target.delete(state.id, state.call)
         except TimeoutError:
             return
@@ -382,7 +376,7 @@ class Steps:
         state.given_up = "not_cancelled"
         if state.video_id is not None and self.target.found.offers("cancel"):
             try:
-                with Deadline(CLEANUP_SECONDS):
+                with self.deadlines.within(CLEANUP_SECONDS):
                     reply = await self.target.cancel(state.id, state.call)
             except TimeoutError:
                 return
@@ -390,6 +384,13 @@ class Steps:
                 state.deleted, state.given_up = True, "cancelled"
         if self.target.synchronous or not self.target.found.offers("cancel"):
             state.given_up = "not_offered"
+
+
+@lru_cache
+def _actions(steps: tuple[Step, ...]) -> tuple[tuple[str, bool], ...]:
+    """Return the method of each step except ``delete``, and whether the step ends the response time."""
+    end = next(step for step in ENDS if step in steps)
+    return tuple((f"_{step}", step == end) for step in steps if step != "delete")
 
 
 def _fail(reply: Reply[Any], outcome: Outcome = Outcome.ERROR) -> NoReturn:

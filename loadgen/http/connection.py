@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, cast
 
 import httptools
@@ -25,6 +27,7 @@ CHUNK: Final = 64 * 1024
 """Bytes per write: larger writes block the loop, and an early answer would not be read."""
 _SWITCHING: Final = 101
 _FINAL: Final = 200
+_NO_HEADERS: Final[Mapping[str, str]] = {}
 _LENGTHS: Final = frozenset(map(len, HEADERS))
 """Lengths of the names of passed headers: a comparison of lengths saves most comparisons of names."""
 
@@ -86,7 +89,10 @@ class Connection(asyncio.Protocol):
         if self._timer is None:
             self._timer = self._loop.call_later(silence, self._look)
         try:
-            await self._send(head, request, answer)
+            if request.send_rate is None and sum(map(len, request.body)) <= CHUNK:
+                self._transport.write(b"".join((head, *request.body)) if request.body else head)
+            else:
+                await self._send(head, request, answer)
             await answer
             if self._read_rate is not None:  # the last bytes also take their time
                 await asyncio.sleep(self._read_by - self._loop.time())
@@ -102,10 +108,8 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     async def _send(self, head: bytes, request: Request, answer: asyncio.Future[None]) -> None:
+        """Send a large body, or one that is sent slowly, in parts."""
         rate = request.send_rate
-        if rate is None and sum(map(len, request.body)) <= CHUNK:
-            self._transport.write(b"".join((head, *request.body)))
-            return
         self._sending = True
         self._transport.write(head)
         step = CHUNK if rate is None else max(1, min(CHUNK, rate // SLOW_STEPS))
@@ -137,7 +141,7 @@ class Connection(asyncio.Protocol):
         self._headed = self._framed = False
         self._status = self._size = 0
         self._media_type = NO_TYPE
-        self._headers: dict[str, str] = {}
+        self._headers = _NO_HEADERS
 
     def _complete(self) -> None:
         if self._answer is not None and not self._answer.done():
@@ -235,13 +239,13 @@ class Connection(asyncio.Protocol):
         """Store media type and framing."""
         length = len(name)
         if length == 12 and name.lower() == b"content-type":  # noqa: PLR2004 - the name's length
-            self._media_type = value.partition(b";")[0].strip().lower().decode("latin-1")
+            self._media_type = _media_type(value)
         elif (length == 14 and name.lower() == b"content-length") or (  # noqa: PLR2004 - the name's length
             length == 17 and name.lower() == b"transfer-encoding"  # noqa: PLR2004 - the name's length
         ):
             self._framed = True
         elif length in _LENGTHS and (known := name.lower().decode("latin-1")) in HEADERS:
-            self._headers[known] = value.decode("latin-1")
+            self._headers = {**self._headers, known: value.decode("latin-1")}
 
     def on_headers_complete(self) -> None:
         """Pass the head to the receiver, unless it is an interim one."""
@@ -269,3 +273,9 @@ class Connection(asyncio.Protocol):
         if not self._parser.should_keep_alive():
             self.reusable = False
         self._complete()
+
+
+@lru_cache
+def _media_type(value: bytes) -> str:
+    """Return the media type of a header ``Content-Type``, without parameters; a server has few of them."""
+    return value.partition(b";")[0].strip().lower().decode("latin-1")

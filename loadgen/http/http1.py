@@ -97,11 +97,12 @@ class Http1Transport:
             await asyncio.sleep(0)
 
     def _head(self, request: Request) -> bytes:
-        lines = "".join([f"{name}: {value}\r\n" for name, value in request.headers.items()])
-        length = ""
+        head = f"{request.method} {self._prefix}{request.path} HTTP/1.1\r\n{self._fixed}"
+        for name, value in request.headers.items():
+            head += f"{name}: {value}\r\n"
         if request.body or request.method == "POST":
-            length = f"Content-Length: {sum(map(len, request.body))}\r\n"
-        return f"{request.method} {self._prefix}{request.path} HTTP/1.1\r\n{self._fixed}{lines}{length}\r\n".encode()
+            head += f"Content-Length: {sum(map(len, request.body))}\r\n"
+        return f"{head}\r\n".encode()
 
     async def _turn(self) -> None:
         """Wait in order for a free connection; an exchange that finds one free does not wait, as a begun job should."""
@@ -163,7 +164,8 @@ class Http1Transport:
             else:
                 connection.abort()
         self._busy -= 1
-        self._wake()
+        if self._waiting:
+            self._wake()
 
     def _sweep(self) -> None:
         """Close connections idle for `KEEPALIVE_SECONDS`, before the server does."""

@@ -79,8 +79,9 @@ def plan_case(
     else:
         warmup = case.warmup.of(profile)
         starts = [None] * (warmup + case.iterations.of(profile))
+    ask = _ask(scenario.video)
     return tuple(
-        _plan_job(scenario, case, workload, _Position(seed, profile, index, index - warmup), start)
+        _plan_job(scenario, case, workload, _Position(seed, profile, index, index - warmup), start, ask)
         for index, start in enumerate(starts)
     )
 
@@ -97,8 +98,8 @@ class _Position:
     """From 0 for the first measured job of the case; negative in the warm-up."""
 
 
-def _plan_job(
-    scenario: Scenario, case: Case, workload: Workload, position: _Position, start: float | None
+def _plan_job(  # noqa: PLR0917 - what a job depends on
+    scenario: Scenario, case: Case, workload: Workload, position: _Position, start: float | None, ask: Ask | None
 ) -> PlannedJob:
     source, place = _origin(scenario, case, position, position.index)
     begin = f"{position.seed}:{scenario.name}"
@@ -120,7 +121,7 @@ def _plan_job(
         size=row.size or scenario.video.size,
         cancel_after=_cancel_after(scenario, case, f"{begin}:{case.name}:{position.index}:cancel"),
         intended_start=start,
-        ask=merged(row.ask, _ask(scenario.video)),
+        ask=merged(row.ask, ask),
         reference=reference,
         verbatim=row.prompt is not None,
         send_rate=_bytes(slow.send) if slow else None,

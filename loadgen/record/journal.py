@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+import msgspec
+
 from reelbench.loadgen.record.conditions import ConditionsRecord, write_conditions
 from reelbench.loadgen.record.jobs import CallRecord, JobRecord, RequestRecord
 from reelbench.loadgen.record.run import RunRecord, write_run
@@ -23,6 +25,8 @@ from reelbench.loadgen.record.run_files import (
     write_atomically,
 )
 from reelbench.loadgen.record.videos import VideoRecord
+
+_ENCODER = msgspec.json.Encoder()
 
 
 class JournalError(RecordError):
@@ -108,7 +112,8 @@ class Journal:
 
     def request(self, record: RequestRecord) -> None:
         """Append a line to ``requests.jsonl``, at the latest when its job ends."""
-        self._requests += to_line(record)
+        _ENCODER.encode_into(record, self._requests, -1)
+        self._requests += b"\n"
 
     def calls(self, records: Iterable[CallRecord]) -> None:
         """Append lines to ``calls.jsonl``, which is created with the first line."""
@@ -137,10 +142,12 @@ class Journal:
     def _append(self, name: str, lines: bytes | bytearray) -> None:
         if self._broken is not None:
             raise self._broken
-        left = memoryview(lines)
         try:
-            while left:
-                left = left[os.write(self._files[name], left) :]
+            written = os.write(self._files[name], lines)
+            if written < len(lines):
+                left = memoryview(lines)[written:]
+                while left:
+                    left = left[os.write(self._files[name], left) :]
         except OSError as error:
             self._broken = self._failure(error)
             raise self._broken from error

@@ -111,7 +111,7 @@ class Answer:
         keep: bool = True,
         checksum: bool = False,
         sink: FileSink | None = None,
-        limit: int = 0,
+        limit: int = MAX_ANSWER,
         textual: bool = False,
     ) -> None:
         """Prepare the receiver.
@@ -120,7 +120,7 @@ class Answer:
             keep: whether the body is kept, up to `limit`.
             checksum: whether the checksum of a file is computed.
             sink: gets the bytes of a file.
-            limit: most bytes that are kept; 0: `MAX_ANSWER`.
+            limit: most bytes that are kept.
             textual: whether JSON and text are kept where a file is expected, because they say where the file is.
         """
         self._given = keep
@@ -159,9 +159,8 @@ class Answer:
         self.size += len(chunk)
         if self._keep:
             self._kept.append(chunk)
-            most = self._limit or MAX_ANSWER
-            if self.size > most:
-                raise EnoughError(f"answer of more than {most} bytes")
+            if self.size > self._limit:
+                raise EnoughError(f"answer of more than {self._limit} bytes")
             return
         if len(self.start) < START:
             self.start += chunk[: START - len(self.start)]

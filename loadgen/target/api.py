@@ -20,18 +20,35 @@ class Operation(msgspec.Struct, frozen=True):
     template: str = ""
     """Path below the path of the jobs, with ``{video_id}`` and ``{name}`` as placeholders."""
 
-    def path(self, root: str, video_id: str = "", name: str = "") -> str:
+    def at(self, root: str) -> Endpoint:
+        """Return the operation at a server whose jobs have the path `root`, such as ``/v1/videos``."""
+        before, _, after = self.template.partition("{video_id}")
+        between, _, end = after.partition("{name}")
+        route = root + self.template
+        return Endpoint(self.name, self.method, route, root + before, between, end)
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """An operation at one server, prepared: the path of a request is its parts put together."""
+
+    name: str
+    method: Literal["GET", "POST", "DELETE"]
+    route: str
+    """Path below the host with placeholders."""
+    _before: str
+    _between: str
+    _end: str
+
+    def path(self, video_id: str = "", name: str = "") -> str:
         """Return the path below the host with its placeholders filled in and percent-encoded.
 
         Args:
-            root: path of the jobs, such as ``/v1/videos``.
             video_id: the job.
             name: a file of the job.
         """
-        if not self.template:
-            return root
-        path = self.template.replace("{video_id}", _quoted(video_id))
-        return root + (path.replace("{name}", _quoted(name)) if name else path)
+        if name:
+            return f"{self._before}{_quoted(video_id)}{self._between}{_quoted(name)}{self._end}"
+        return f"{self._before}{_quoted(video_id)}{self._between}"
 
 
 CREATE: Final = Operation("create", "POST")
@@ -43,6 +60,30 @@ CONTENT: Final = Operation("content", "GET", "/{video_id}/content")
 ASSET: Final = Operation("asset", "GET", "/{video_id}/assets/{name}")
 DELETE: Final = Operation("delete", "DELETE", "/{video_id}")
 CANCEL: Final = Operation("cancel", "DELETE", "/{video_id}")
+
+
+class Endpoints(msgspec.Struct, frozen=True):
+    """The operations at one server, except the download."""
+
+    create: Endpoint
+    list: Endpoint
+    retrieve: Endpoint
+    wait: Endpoint
+    manifest: Endpoint
+    asset: Endpoint
+    delete: Endpoint
+    cancel: Endpoint
+
+
+def endpoints(root: str, cancel_path: str | None) -> Endpoints:
+    """Return the operations at a server.
+
+    Args:
+        root: path of the jobs.
+        cancel_path: path of a cancellation below that of the job; None: a job is cancelled by its deletion.
+    """
+    cancel = CANCEL if cancel_path is None else Operation("cancel", "POST", "/{video_id}" + cancel_path)
+    return Endpoints(*(one.at(root) for one in (CREATE, LIST, RETRIEVE, WAIT, MANIFEST, ASSET, DELETE, cancel)))
 
 
 def _quoted(text: str) -> str:

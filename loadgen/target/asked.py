@@ -57,13 +57,13 @@ class Asked:
         """Media type of a file to whether the server takes it."""
         self._dotted = any("." in name for name in (*create.fields.values(), *create.extra))
 
-    def body(self, job: PlannedJob, upload: Document | None) -> Body:
-        """Return the body for a job; a file is part of it if the server takes that kind of file."""
+    def body(self, job: PlannedJob, upload: Document | None, prompt: str) -> Body:
+        """Return the body for a job with a prompt; a file is part of it if the server takes that kind of file."""
         file = upload if upload is not None and self.takes(upload) else None
         encoding = self._encoding
         if encoding == "any":
             encoding = "multipart" if job.reference is not None and file is not None else job.encoding
-        fields = self.fields(job)
+        fields = self.fields(job, prompt)
         if encoding == "json":
             data = nested(fields) if self._dotted or job.ask is not None else fields
             return Body("application/json", (msgspec.json.encode(data),))
@@ -78,9 +78,9 @@ class Asked:
             self._taken[upload.media_type] = known
         return known
 
-    def fields(self, job: PlannedJob) -> dict[str, Scalar]:
+    def fields(self, job: PlannedJob, prompt: str) -> dict[str, Scalar]:
         """Return the fields of a job by the server's names; a wish of the job replaces an extra field."""
-        fields: dict[str, Scalar] = {"prompt": job.prompt, **self._fixed}
+        fields: dict[str, Scalar] = {"prompt": prompt, **self._fixed}
         for name, quantity in self._always:
             fields[name] = quantity(job)
         if job.ask is not None or self._counts_frames:

@@ -31,16 +31,16 @@ class Downloads:
     def __init__(self, wire: Wire, reader: Reader, root: str, manner: ContentManner) -> None:
         self._wire = wire
         self._reader = reader
-        self._root = root
         self._source = manner.source
-        self._endpoint = msgspec.structs.replace(api.CONTENT, template="/{video_id}" + manner.path)
-        self._route = root + self._endpoint.template
+        self._endpoint = msgspec.structs.replace(api.CONTENT, template="/{video_id}" + manner.path).at(root)
         self._place: str | None = None
         """Where files were, of a server whose target file does not say it."""
 
     async def content(self, video: Video, call: Call, *, checksum: bool, sink: FileSink | None) -> Reply[Content]:
         """Download a video from where its answers say it is."""
         wanted = _Download(call, checksum, sink)
+        if self._source == "endpoint" and video.id:
+            return await self._fetch(wanted, self._endpoint.path(video.id))
         reply: Reply[Content] = Reply(None, error="the answers of the server do not say where the file is")
         for kind in self._places(video):
             if kind == "base64":
@@ -48,7 +48,7 @@ class Downloads:
             elif kind == "url":
                 reply = await self._linked(video.links, wanted)
             else:
-                reply = await self._fetch(wanted, self._endpoint.path(self._root, video.id))
+                reply = await self._fetch(wanted, self._endpoint.path(video.id))
             if reply.value is not None:
                 self._place = kind
                 break
@@ -56,8 +56,6 @@ class Downloads:
 
     def _places(self, video: Video) -> list[str]:
         """Return where the file of a video may be, the most likely place first."""
-        if self._source == "endpoint":
-            return ["endpoint"] if video.id else []
         there = {"base64": video.inline is not None, "url": bool(video.links), "endpoint": bool(video.id)}
         if self._source is not None:
             return [self._source] if there[self._source] else []
@@ -83,7 +81,7 @@ class Downloads:
     ) -> Reply[Content]:
         """Download from an address; an answer in JSON may lead to the file, once."""
         answer = Answer(keep=False, textual=True, checksum=wanted.checksum, sink=wanted.sink, limit=MAX_INLINE)
-        await self._wire.send(wanted.call, self._endpoint, path, answer, route=self._route, place=place)
+        await self._wire.send(wanted.call, self._endpoint, path, answer, place=place)
         if answer.error is not None or answer.status != HTTPStatus.OK:
             return answer.refusal()
         if not answer.kept:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
-from opentelemetry.trace import NoOpTracer
 
 from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.http.credentials import Credentials
@@ -121,7 +120,6 @@ class Probe:
                 self._url,
                 connections=2,
                 clock=self._clock,
-                tracer=NoOpTracer(),
                 server=server,
                 model=model,
                 credentials=self._credentials,

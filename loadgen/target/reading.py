@@ -68,6 +68,7 @@ _PLAIN_STATES: Final[dict[str, State]] = {
     "completed": "completed",
     "failed": "failed",
 }
+_PLAIN_ENDS: Final = frozenset({"completed", "failed"})
 _VIDEO: Final = msgspec.json.Decoder(_Plain)
 _LIST: Final = msgspec.json.Decoder(_PlainList)
 
@@ -183,7 +184,7 @@ class Reader:
         )
 
     def _plain(self, video: _Plain) -> Video:
-        ended = video.status in {"completed", "failed"}
+        ended = video.status in _PLAIN_ENDS
         return Video(
             id=_checked(video.id),
             state=_PLAIN_STATES[video.status],

@@ -10,7 +10,6 @@ from typing import Any, Final, Self
 from urllib.parse import quote
 
 import msgspec
-from opentelemetry.trace import NoOpTracer, Tracer
 
 from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.document import Document
@@ -21,8 +20,8 @@ from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.record.run import ServerRecord
 from reelbench.loadgen.target import api
 from reelbench.loadgen.target.access import refusal
-from reelbench.loadgen.target.answer import MAX_INLINE, Answer, FileSink, Reply
-from reelbench.loadgen.target.api import Content, DeletedVideo, Manifest, Operation, Video, VideoList
+from reelbench.loadgen.target.answer import MAX_ANSWER, MAX_INLINE, Answer, FileSink, Reply
+from reelbench.loadgen.target.api import Content, DeletedVideo, Endpoint, Manifest, Video, VideoList
 from reelbench.loadgen.target.asked import Asked
 from reelbench.loadgen.target.downloads import Downloads
 from reelbench.loadgen.target.links import split_base
@@ -61,7 +60,6 @@ class Target:
         *,
         connections: int,
         clock: Clock,
-        tracer: Tracer,
         credentials: Credentials = NO_CREDENTIALS,
         server: TargetFile | None = None,
         model: str | None = None,
@@ -73,7 +71,6 @@ class Target:
             url: base URL; a path such as ``/v1`` or ``/v1/videos`` at its end counts once.
             connections: size of the pool; must cover all jobs in flight, else requests wait for a connection.
             clock: source of all timestamps.
-            tracer: creates the CLIENT spans.
             server: how to speak to the target; None: its manners are found out.
             model: model that every job names; None: that of the target file, if it has one.
             credentials: what the target gets with each request.
@@ -89,23 +86,21 @@ class Target:
         self.found = Found(self.file.offers)
         self._asked = Asked(self.file.create, self.model)
         self._credentials = credentials
-        self._most = MAX_INLINE if self.file.content.source == "base64" else 0
+        self._most = MAX_INLINE if self.file.content.source == "base64" else MAX_ANSWER
         """Most bytes of an answer about a job: more where it may hold the file."""
         self._read = Reader(Words(self.file.states), credentials.clean)
         self._read_created = partial(self._read.video, needs_id=not self.synchronous)
-        self._wire = Wire(
-            origin, connections=connections, clock=clock, tracer=tracer, credentials=credentials, dial=dial
-        )
+        self._wire = Wire(origin, connections=connections, clock=clock, credentials=credentials, dial=dial)
         self._again = partial(
             Target,
             url,
             connections=connections,
             clock=clock,
-            tracer=tracer,
             credentials=credentials,
             server=server,
             model=model,
         )
+        self._endpoints = api.endpoints(self.root, self.file.offers.cancel_path)
         self._downloads = Downloads(self._wire, self._read, self.root, self.file.content)
 
     async def __aenter__(self) -> Self:
@@ -150,6 +145,7 @@ class Target:
         upload: Document | None,
         call: Call,
         *,
+        prompt: str | None = None,
         silence: float = SILENCE_SECONDS,
         checksum: bool = False,
         sink: FileSink | None = None,
@@ -159,21 +155,21 @@ class Target:
         Args:
             job: what to ask for.
             upload: the file of the job, sent if the server takes its kind.
-            call: trace context and observer.
+            call: trace and observer.
+            prompt: what is sent as the prompt; None: the prompt of the job.
             silence: longest silence in seconds before the answer.
             checksum: whether the checksum is computed of a file that is the answer itself.
             sink: gets the bytes of such a file.
         """
-        body = self._asked.body(job, upload)
+        body = self._asked.body(job, upload, job.prompt if prompt is None else prompt)
         if not self.synchronous:
             answer = Answer(limit=self._most)
         else:
             answer = Answer(keep=False, textual=True, checksum=checksum, sink=sink, limit=MAX_INLINE)
-        path = api.CREATE.path(self.root)
+        create = self._endpoints.create
         await self._wire.send(
-            call, api.CREATE, path, answer,
-            route=self.root, media_type=body.media_type, body=body.parts, silence=silence,
-        )  # fmt: skip
+            call, create, create.route, answer, media_type=body.media_type, body=body.parts, silence=silence
+        )
         if answer.kept or answer.status is None:
             return answer.read(self._read_created, "Video object")
         wrong = problem(answer.media_type, answer.start, answer.size)
@@ -184,7 +180,8 @@ class Target:
 
     async def retrieve(self, video_id: str, call: Call) -> Reply[Video]:
         """Return the current state of a video."""
-        return await self._video(call, api.RETRIEVE, api.RETRIEVE.path(self.root, video_id), video_id)
+        retrieve = self._endpoints.retrieve
+        return await self._video(call, retrieve, retrieve.path(video_id), video_id)
 
     async def poll(self, video_id: str, seconds: float, call: Call) -> Reply[Video]:
         """Return the state of a video: once it is terminal or after `seconds`, at once if the target has no ``/wait``.
@@ -194,8 +191,8 @@ class Target:
         offered = self.found["wait"]
         if offered is False:
             return await self.retrieve(video_id, call)
-        path = f"{api.WAIT.path(self.root, video_id)}?timeout={seconds:.3f}"
-        reply = await self._video(call, api.WAIT, path, video_id)
+        wait = self._endpoints.wait
+        reply = await self._video(call, wait, f"{wait.path(video_id)}?timeout={seconds:.3f}", video_id)
         if reply.value is not None:
             if not offered:
                 self.found.has("wait")
@@ -211,7 +208,7 @@ class Target:
     async def list(self, call: Call, *, limit: int = 20, after: str | None = None) -> Reply[VideoList]:
         """Return one page of videos, newest first where the server orders them."""
         position = f"&after={quote(after, safe='')}" if after else ""
-        answer = await self._get(call, api.LIST, f"{self.root}?limit={limit}&order=desc{position}")
+        answer = await self._get(call, self._endpoints.list, f"{self.root}?limit={limit}&order=desc{position}")
         reply = answer.read(self._read.page, "VideoList object")
         if reply.value is not None:
             self.found.has("list")
@@ -221,7 +218,7 @@ class Target:
 
     async def manifest(self, video_id: str, call: Call) -> Reply[Manifest]:
         """Return the manifest of a video."""
-        answer = await self._get(call, api.MANIFEST, api.MANIFEST.path(self.root, video_id))
+        answer = await self._get(call, self._endpoints.manifest, self._endpoints.manifest.path(video_id))
         reply = answer.read(_MANIFEST.decode, "Manifest object")
         if reply.value is not None:
             self.found.has("manifest")
@@ -231,19 +228,16 @@ class Target:
 
     async def delete(self, video_id: str, call: Call) -> Reply[DeletedVideo]:
         """Delete a video."""
-        return await self._remove("delete", api.DELETE, video_id, call)
+        return await self._remove("delete", self._endpoints.delete, video_id, call)
 
     async def cancel(self, video_id: str, call: Call) -> Reply[DeletedVideo]:
         """Stop a job, by deletion unless the target file has a path for it; recorded as an operation of its own."""
-        path = self.file.offers.cancel_path
-        operation = api.CANCEL if path is None else Operation("cancel", "POST", "/{video_id}" + path)
-        return await self._remove("cancel", operation, video_id, call)
+        return await self._remove("cancel", self._endpoints.cancel, video_id, call)
 
     async def asset(self, video_id: str, name: str, call: Call) -> Reply[Content]:
         """Download one file of the manifest; only size and checksum are kept."""
         answer = Answer(keep=False, checksum=True)
-        path = api.ASSET.path(self.root, video_id, name)
-        await self._wire.send(call, api.ASSET, path, answer, route=self.root + api.ASSET.template)
+        await self._wire.send(call, self._endpoints.asset, self._endpoints.asset.path(video_id, name), answer)
         return answer.file()
 
     async def content(
@@ -268,7 +262,7 @@ class Target:
             raise TargetError(self._unanswered(f"time-out after {CHECK_SECONDS:g} s")) from None
 
     async def _check(self) -> None:
-        job = api.RETRIEVE.path(self.root, NO_JOB)
+        job = self._endpoints.retrieve.path(NO_JOB)
         look: Reply[VideoList] | Reply[Video]
         if self.found["list"] is False:
             look, place = await self.retrieve(NO_JOB, UNTRACED), job
@@ -316,10 +310,9 @@ class Target:
         cure = "" if error is not None and "--target" in error else "; correct --target"
         return f"target {self.shown} does not speak the OpenAI Videos API: GET {place} gave {error}{cure}"
 
-    async def _remove(self, name: Name, operation: Operation, video_id: str, call: Call) -> Reply[DeletedVideo]:
+    async def _remove(self, name: Name, endpoint: Endpoint, video_id: str, call: Call) -> Reply[DeletedVideo]:
         answer = Answer()
-        path = operation.path(self.root, video_id)
-        await self._wire.send(call, operation, path, answer, route=self.root + operation.template)
+        await self._wire.send(call, endpoint, endpoint.path(video_id), answer)
         reply = answer.read(lambda data: self._read.deletion(data, video_id), "deletion")
         if reply.value is not None:
             self.found.has(name)
@@ -329,13 +322,14 @@ class Target:
                 self.found.lacks(name, reply.error or "no answer")
         return reply
 
-    async def _video(self, call: Call, operation: Operation, path: str, video_id: str) -> Reply[Video]:
-        answer = await self._get(call, operation, path)
+    async def _video(self, call: Call, endpoint: Endpoint, path: str, video_id: str) -> Reply[Video]:
+        answer = Answer(limit=self._most)
+        await self._wire.send(call, endpoint, path, answer)
         return answer.read(lambda data: self._read.video(data, video_id), "Video object")
 
-    async def _get(self, call: Call, operation: Operation, path: str) -> Answer:
+    async def _get(self, call: Call, endpoint: Endpoint, path: str) -> Answer:
         answer = Answer(limit=self._most)
-        await self._wire.send(call, operation, path, answer, route=self.root + operation.template)
+        await self._wire.send(call, endpoint, path, answer)
         return answer
 
 
@@ -355,7 +349,6 @@ async def check_target(
         url,
         connections=1,
         clock=Clock.start(),
-        tracer=NoOpTracer(),
         credentials=credentials,
         server=server,
         model=model,

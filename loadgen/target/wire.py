@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
-from opentelemetry.context import Context
-from opentelemetry.trace import SpanKind, StatusCode, Tracer
+from opentelemetry.trace import Span, StatusCode
 
 from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.http.credentials import Credentials
-from reelbench.loadgen.http.trace_headers import traceparent
+from reelbench.loadgen.http.trace_headers import JobTrace
 from reelbench.loadgen.http.transport import (
     SILENCE_SECONDS,
     EnoughError,
@@ -22,7 +20,7 @@ from reelbench.loadgen.http.transport import (
     open_transport,
 )
 from reelbench.loadgen.target.answer import Answer
-from reelbench.loadgen.target.api import Operation
+from reelbench.loadgen.target.api import Endpoint
 from reelbench.loadgen.target.error_text import one_line
 from reelbench.loadgen.target.links import (
     MAX_HOPS,
@@ -40,27 +38,29 @@ MAX_SERVERS: Final = 16
 """Servers of files to which connections are kept."""
 
 
-class Exchange(msgspec.Struct, frozen=True):
-    """Measurement of one HTTP request and its answer, with the redirects in between."""
+class Observer(Protocol):
+    """Receiver of the measurement of one HTTP request and its answer, with the redirects in between."""
 
-    operation: str
-    sent: float
-    duration: float
-    """Seconds from sending to the last byte of the answer, including the wait for a connection."""
-    status: int | None
-    bytes: int
-    """Size of the answer's body."""
+    def __call__(self, operation: str, sent: float, duration: float, status: int | None, size: int, /) -> None:
+        """Receive a measurement.
+
+        Args:
+            operation: as in ``requests.jsonl``.
+            sent: when it was sent.
+            duration: seconds from sending to the last byte of the answer, including the wait for a connection.
+            status: of the answer; None: no complete answer.
+            size: bytes of the answer's body.
+        """
 
 
 class Call(msgspec.Struct, frozen=True):
-    """Trace context of a request and the observer of its measurement."""
+    """The trace that a request belongs to, and the observer of its measurement."""
 
-    context: Context
-    """Contains the parent span."""
-    observe: Callable[[Exchange], None]
-    traceparent: str | None = None
-    """Header for a request without a span of its own, such as a poll; empty: no header; None: the request gets a span.
-    """
+    observe: Observer
+    trace: JobTrace | None = None
+    """None: the request is part of no trace."""
+    polls: bool = False
+    """Whether the request gets no span of its own, as a poll."""
     baggage: str = ""
     """Header; empty: no header."""
     send_rate: int | None = None
@@ -69,7 +69,7 @@ class Call(msgspec.Struct, frozen=True):
     """Bytes per second of a client that reads slowly."""
 
 
-UNTRACED: Final = Call(context=Context(), observe=lambda _: None, traceparent="")
+UNTRACED: Final = Call(observe=lambda *_: None)
 """For requests that are part of no job."""
 
 
@@ -82,7 +82,6 @@ class Wire:
         *,
         connections: int,
         clock: Clock,
-        tracer: Tracer,
         credentials: Credentials,
         dial: tuple[str, int] | None = None,
     ) -> None:
@@ -92,7 +91,6 @@ class Wire:
             url: scheme, host and port of the server.
             connections: size of the pool; must cover all jobs in flight, else requests wait for a connection.
             clock: source of all timestamps.
-            tracer: creates the CLIENT spans.
             credentials: what the server gets with each request; other servers get no secret of them.
             dial: host and port to connect to instead of those of the server: a TCP proxy before it.
         """
@@ -102,7 +100,6 @@ class Wire:
         self._origin = self._home.origin
         self._connections = connections
         self._clock = clock
-        self._tracer = tracer
         self._credentials = credentials
         self._clean = credentials.clean
         self._transport: Transport | None = None
@@ -135,11 +132,10 @@ class Wire:
     async def send(
         self,
         call: Call,
-        operation: Operation,
+        endpoint: Endpoint,
         path: str,
         answer: Answer,
         *,
-        route: str = "",
         media_type: str = "",
         body: tuple[bytes, ...] = (),
         silence: float = SILENCE_SECONDS,
@@ -148,11 +144,10 @@ class Wire:
         """Send a request and receive its answer; errors are in the answer.
 
         Args:
-            call: trace context and observer.
-            operation: name and method.
+            call: trace and observer.
+            endpoint: name, method and route.
             path: path below the host, percent-encoded, with query.
             answer: receives the answer.
-            route: the path with placeholders, for the span.
             media_type: of the body.
             body: parts of the body.
             silence: longest silence of the server in seconds.
@@ -162,54 +157,37 @@ class Wire:
         headers = {"Content-Type": media_type} if media_type else {}
         if call.baggage:
             headers["baggage"] = call.baggage
-        request = Request(operation.method, path, headers, body, silence, call.send_rate, call.read_rate)
-        if call.traceparent is not None:
-            if call.traceparent:
-                headers["traceparent"] = call.traceparent
-            await self._exchange(call, operation, request, answer, place)
-            return
-        span = self._tracer.start_span(
-            f"{operation.method} {route}",
-            context=call.context,
-            kind=SpanKind.CLIENT,
-            attributes={
-                "http.request.method": operation.method,
-                "url.full": (place.origin if place is not None else self._origin) + path.partition("?")[0],
-                "url.template": route,
-            },
-        )
-        try:
-            if parent := traceparent(span.get_span_context()):
-                headers["traceparent"] = parent
-            await self._exchange(call, operation, request, answer, place)
-            if answer.status is not None:
-                span.set_attribute("http.response.status_code", answer.status)
-            if answer.status is None or answer.status >= HTTPStatus.BAD_REQUEST:
-                span.set_attribute("error.type", str(answer.status or "no_answer"))
-                span.set_status(StatusCode.ERROR, answer.error)
-        finally:
-            span.end()
-
-    async def _exchange(
-        self, call: Call, operation: Operation, request: Request, answer: Answer, place: Address | None
-    ) -> None:
-        assert self._transport is not None, "the pool is open"
-        sent = self._clock.now()
+        span, trace = None, call.trace
+        if trace is not None:
+            if call.polls:
+                header = trace.polled
+            else:
+                origin = self._origin if place is None else place.origin
+                header, span = trace.request(endpoint.method, endpoint.route, origin, path)
+            if header:
+                headers["traceparent"] = header
+        request = Request(endpoint.method, path, headers, body, silence, call.send_rate, call.read_rate)
+        now = self._clock.now
+        sent = now()
         try:
             if place is None:
+                assert self._transport is not None, "the pool is open"
                 await self._transport.exchange(request, answer)
             else:
                 await self._elsewhere(place, request, answer)
             if answer.headers and answer.seen in REDIRECTS and "location" in answer.headers:
                 at = place or msgspec.structs.replace(self._home, path=request.path)
-                await self._follow(at, request, answer, is_file=operation.name == "content")
+                await self._follow(at, request, answer, is_file=endpoint.name == "content")
             answer.status = answer.seen
         except (EnoughError, LinkError) as enough:
             answer.status, answer.error = answer.seen or None, self._credentials.clean(str(enough))
         except TransportError as problem:
             answer.error = one_line(answer.clean(str(problem)))
         finally:
-            call.observe(Exchange(operation.name, sent, self._clock.now() - sent, answer.status, answer.size))
+            duration = now() - sent
+            if span is not None:
+                _end(span, answer)
+            call.observe(endpoint.name, sent, duration, answer.status, answer.size)
 
     async def _follow(self, at: Address, request: Request, answer: Answer, *, is_file: bool) -> None:
         """Follow the redirects of an answer.
@@ -254,3 +232,13 @@ class Wire:
         self._others[self._home.origin], self._transport = self._transport, self._others.pop(to.origin)
         self._home = msgspec.structs.replace(to, path="/")
         self._origin = self._home.origin
+
+
+def _end(span: Span, answer: Answer) -> None:
+    """End the span of a request; without an answer and without an error, the request was cut off."""
+    if answer.status is not None:
+        span.set_attribute("http.response.status_code", answer.status)
+    if answer.error is not None or (answer.status is not None and answer.status >= HTTPStatus.BAD_REQUEST):
+        span.set_attribute("error.type", str(answer.status or "no_answer"))
+        span.set_status(StatusCode.ERROR, answer.error)
+    span.end()

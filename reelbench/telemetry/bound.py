@@ -27,7 +27,7 @@ class _Record(Protocol):
         """Measure `value`."""
 
 
-class _Measurement(msgspec.Struct):
+class Measurement(msgspec.Struct):
     """The SDK's record of that name, without cleaning of the attributes."""
 
     value: float
@@ -91,35 +91,46 @@ class BoundInstrument:
             now, place = time.time_ns(), get_current() if context is None else context
             sample = self._filter.should_sample(value, now, self._attributes, place)
             # Only exemplars look at the attributes.
-            measurement = _Measurement(value, now, self._instrument, place, self._attributes if sample else None)
+            measurement = Measurement(value, now, self._instrument, place, self._attributes if sample else None)
         else:
-            sample, measurement = False, _Measurement(value)
+            sample, measurement = False, Measurement(value)
         for aggregation in aggregations:
             aggregation.aggregate(measurement, sample)
 
     def _bind(self) -> None:
-        """Find the aggregations of the series in all readers; a series whose aggregations do not last stays unbound."""
-        self._aggregations = None
-        found = []
-        try:
-            # Imported here, so that a process without telemetry does not load the SDK.
-            consumer: Any = self._instrument._measurement_consumer  # noqa: SLF001
-            readers = consumer._reader_storages  # noqa: SLF001
-            from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter  # noqa: PLC0415
-            from opentelemetry.sdk.metrics._internal._view_instrument_match import _hash_attributes  # noqa: PLC0415
-
-            self._filter = consumer._sdk_config.exemplar_filter  # noqa: SLF001
-            self._sampled = not isinstance(self._filter, AlwaysOffExemplarFilter)
-            for reader in readers.values():
-                for match in reader._get_or_init_view_instrument_match(self._instrument):  # noqa: SLF001
-                    if match._reset_on_collect or match._view._attribute_keys is not None:  # noqa: SLF001
-                        self._unbindable = True
-                        return
-                    found.append(match._attributes_aggregation[_hash_attributes(self._attributes)])  # noqa: SLF001
-        except (AttributeError, ImportError, KeyError):  # another release of the SDK, or the no-op API
-            self._unbindable = True
+        consumer = getattr(self._instrument, "_measurement_consumer", None)
+        readers = getattr(consumer, "_reader_storages", None)
+        filtered, found = find_aggregations(self._instrument, self._attributes)
+        if filtered is None:
+            self._unbindable, self._aggregations = True, None
             return
+        from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter  # noqa: PLC0415 - the SDK is loaded by now
+
+        self._filter, self._sampled = filtered, not isinstance(filtered, AlwaysOffExemplarFilter)
         self._aggregations, self._consumer, self._readers = found, consumer, readers
+
+
+def find_aggregations(instrument: Any, attributes: Mapping[str, Any]) -> tuple[Any, list[Any]]:
+    """Return the filter of exemplars and the aggregations of a series that was measured before.
+
+    Without reliable aggregations the filter is None and the list empty: a reader with delta temporality, a view that
+    drops attributes, another release of the SDK, or the no-op API. Without a reader only the list is empty.
+    """
+    found = []
+    try:
+        # Imported here, so that a process without telemetry does not load the SDK.
+        consumer: Any = instrument._measurement_consumer  # noqa: SLF001
+        from opentelemetry.sdk.metrics._internal._view_instrument_match import _hash_attributes  # noqa: PLC0415
+
+        filtered = consumer._sdk_config.exemplar_filter  # noqa: SLF001
+        for reader in consumer._reader_storages.values():  # noqa: SLF001
+            for match in reader._get_or_init_view_instrument_match(instrument):  # noqa: SLF001
+                if match._reset_on_collect or match._view._attribute_keys is not None:  # noqa: SLF001
+                    return None, []
+                found.append(match._attributes_aggregation[_hash_attributes(attributes)])  # noqa: SLF001
+    except (AttributeError, ImportError, KeyError):
+        return None, []
+    return filtered, found
 
 
 class Series:

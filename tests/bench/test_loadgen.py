@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -11,12 +12,22 @@ import numpy as np
 import pytest
 import requests
 
-from reelbench.bench import peer_programs
+from reelbench.bench import bare, loadgen, peer_programs
 from reelbench.bench.generators import BenchError, Figures, Load
-from reelbench.bench.loadgen import Frozen, Rate, freeze_lines, net, order, rate_lines, true_p95
+from reelbench.bench.loadgen import (
+    Frozen,
+    Rate,
+    freeze_lines,
+    lateness_lines,
+    latenesses,
+    net,
+    order,
+    rate_lines,
+    true_p95,
+)
 from reelbench.bench.ours import Ours
 from reelbench.bench.peer_programs import install
-from reelbench.bench.rig import Sent, check, cores, send
+from reelbench.bench.rig import Cores, Sent, check, cores, send
 from reelbench.bench.server import Counts
 from tests.loadgen.harness import bench, scenario
 
@@ -104,6 +115,51 @@ def test_k6_is_named_by_the_release_that_is_used(tmp_path: Path, monkeypatch: py
     built.unlink()
     monkeypatch.setenv("PATH", "/bin")  # without Go
     assert [peer.name for peer in install(print)] == ["k6 1.1.0"]
+
+
+def test_lateness_is_measured_at_shares_of_the_maximum_of_the_same_generator(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Load] = []
+
+    def sent(generator: object, load: Load, on: object) -> Sent:
+        del generator, on
+        asked.append(load)
+        return Sent(0, 0, 1.0, 1.0, Figures(requests=0, p95=0.02, dropped=0, late=0.0015), None)
+
+    monkeypatch.setattr(loadgen, "send", sent)
+    ours = Ours(spans=True)
+    rounds = [{ours.name: Rate(1.0, per_second)} for per_second in (1500.0, 6000.0)]  # 1,000 jobs/s in the mean
+    measured = latenesses(ours, rounds, on=Cores(0, 1))
+    assert [(load.mode, load.rate, load.seconds) for load in asked] == [("arrivals", 500, 10), ("arrivals", 800, 10)]
+    assert [line.split() for line in lateness_lines(ours.name, measured)[-2:]] == [
+        ["50%", "500", "5,000", "1.50", "20.00"],
+        ["80%", "800", "8,000", "1.50", "20.00"],
+    ]
+
+
+def test_arrivals_must_all_reach_the_server() -> None:
+    load = Load("arrivals", 2, rate=5, seconds=2)
+    check("it", load, SEEN, SAID)
+    with pytest.raises(BenchError, match=r"^it was to send 15 jobs, but the server saw"):
+        check("it", replace(load, seconds=3), SEEN, SAID)
+
+
+@pytest.mark.parametrize("client", ["http1", "aiohttp"])
+async def test_a_bare_loop_sends_the_same_requests(client: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "reelbench.bench.server", "0", "0", stdout=subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        url = (await process.stdout.readline()).decode().strip()
+        took = await bare.run(client, url, users=2, jobs=5)
+        seen = await asyncio.to_thread(requests.get, f"{url}/counts", timeout=5)
+    finally:
+        process.kill()
+        await process.wait()
+    counts = msgspec.json.decode(seen.content, type=Counts)
+    assert len(took) == 5
+    assert counts.operations == {"create": 5, "wait": 5, "content": 5}
+    assert counts.traced == 15
 
 
 async def test_the_server_counts_its_requests() -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from opentelemetry.context import Context
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
@@ -19,6 +18,7 @@ from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.document import Document
 from reelbench.loadgen.drive.job import JobRunner
 from reelbench.loadgen.drive.steps import Steps
+from reelbench.loadgen.http.trace_headers import JobTrace
 from reelbench.loadgen.plan.plan import plan_case
 from reelbench.loadgen.plan.scenario import Scenario
 from reelbench.loadgen.record.jobs import JobRecord, RequestRecord
@@ -84,10 +84,10 @@ class Kept:
     def job_started(self) -> None:
         self.started += 1
 
-    def job_ended(self, job: JobRecord, context: Context) -> None:
+    def job_ended(self, job: JobRecord, trace: JobTrace) -> None:
         self.jobs.append(job)
 
-    def request_ended(self, request: RequestRecord, context: Context) -> None:
+    def request_ended(self, request: RequestRecord, trace: JobTrace) -> None:
         self.requests.append(request)
 
 
@@ -137,7 +137,7 @@ async def bench(
 ) -> AsyncIterator[Bench]:
     """Yield the parts; `about` has further arguments of the target, such as its file."""
     clock, telemetry, kept = Clock.start(), Telemetry(), Kept()
-    async with Target(url, connections=64, clock=clock, tracer=telemetry.tracer, **about) as target:
+    async with Target(url, connections=64, clock=clock, **about) as target:
         jobs = JobRunner(
             run_id="run-1",
             steps=Steps("run-1", document, target, clock, references, growing_polls=growing_polls),

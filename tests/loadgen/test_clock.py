@@ -8,11 +8,11 @@ from collections.abc import Awaitable
 
 import pytest
 
-from reelbench.loadgen.clock import Clock, Deadline
+from reelbench.loadgen.clock import Clock, Deadlines
 
 
 async def limited(seconds: float, what: Awaitable[object]) -> None:
-    with Deadline(seconds):
+    with Deadlines().within(seconds):
         await what
 
 
@@ -70,3 +70,21 @@ def test_the_clock_follows_monotonic_time_only() -> None:
 
 def test_a_started_clock_shows_unix_time() -> None:
     assert Clock.start().now() == pytest.approx(time.time(), abs=0.01)
+
+
+async def test_time_limits_share_a_timer_and_each_ends_in_its_time() -> None:
+    deadlines, clock, ended = Deadlines(), asyncio.get_running_loop().time, {}
+
+    async def job(name: str, limit: float, work: float) -> None:
+        begun = clock()
+        try:
+            with deadlines.within(limit):
+                await asyncio.sleep(work)
+        except TimeoutError:
+            ended[name] = clock() - begun
+
+    # A later one that is shorter moves the timer; one that ended in time leaves it where it was.
+    await asyncio.gather(job("long", 0.3, 9), job("in time", 0.2, 0.01), job("short", 0.1, 9), job("middle", 0.2, 9))
+    assert sorted(ended, key=lambda name: ended[name]) == ["short", "middle", "long"]
+    for name, limit in (("short", 0.1), ("middle", 0.2), ("long", 0.3)):
+        assert limit - 0.002 <= ended[name] < limit + 0.15

@@ -70,7 +70,7 @@ async def run_on(
     )
     view = ProgressView(Console(file=io.StringIO()))
     async with (
-        Target(url, connections=64, clock=clock, tracer=telemetry.tracer) as target,
+        Target(url, connections=64, clock=clock) as target,
         AdminClient(url) as controls,
     ):
         sides: dict[Side, AdminClient] = {"service": controls, "providers": controls}

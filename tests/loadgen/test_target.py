@@ -90,7 +90,7 @@ async def test_an_invalid_answer_is_one_sentence_with_the_fix(monkeypatch: pytes
 
 
 async def test_an_endless_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "MAX_ANSWER", 1000)
+    monkeypatch.setattr(target, "MAX_ANSWER", 1000)
     # The limit holds for each answer of the check.
     async with saying(http(b" " * 5000)) as url, bench(url) as b:
         with pytest.raises(TargetError, match="answer of more than 1000 bytes"):

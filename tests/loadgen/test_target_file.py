@@ -94,7 +94,7 @@ def test_a_job_is_written_in_the_fields_of_the_server() -> None:
     create = load_target_file(EXAMPLE).create
     ask = Ask(num_inference_steps=20, seed=7, guidance_scale=5.0, extra={"options.mode": "fast"})
     planned = JOB.__class__(**{name: getattr(JOB, name) for name in JOB.__struct_fields__} | {"ask": ask})
-    assert nested(Asked(create, None).fields(planned)) == {
+    assert nested(Asked(create, None).fields(planned, planned.prompt)) == {
         "prompt": "a cat",
         "model": "wan2.2-t2v-a14b",
         "width": 720,
@@ -103,19 +103,19 @@ def test_a_job_is_written_in_the_fields_of_the_server() -> None:
         "fps": 16,
         "options": {"sampler": "unipc", "steps": 20, "seed": 7, "mode": "fast"},
     }
-    assert Asked(create, "other").fields(JOB)["model"] == "other"
+    assert Asked(create, "other").fields(JOB, "p")["model"] == "other"
 
 
 @pytest.mark.parametrize(("manner", "value"), [("text", "4"), ("whole number", 4), ("number", 4.0)])
 def test_the_length_has_the_type_of_the_server(manner: str, value: object) -> None:
     create = Create.model_validate({"seconds_as": manner})
-    sent = Asked(create, None).fields(JOB)["seconds"]
+    sent = Asked(create, None).fields(JOB, "p")["seconds"]
     assert (sent, type(sent)) == (value, type(value))
 
 
 def test_only_files_of_a_known_kind_are_sent() -> None:
     images = Asked(Create(), None)
     assert (images.takes(IMAGE), images.takes(PAPER)) == (True, False)
-    assert b"cat.png" in b"".join(images.body(JOB, IMAGE).parts)
-    assert b"a.pdf" not in b"".join(images.body(JOB, PAPER).parts)
+    assert b"cat.png" in b"".join(images.body(JOB, IMAGE, "p").parts)
+    assert b"a.pdf" not in b"".join(images.body(JOB, PAPER, "p").parts)
     assert not Asked(Create(reference_field=None, reference=()), None).takes(IMAGE)

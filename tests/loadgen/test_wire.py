@@ -11,22 +11,27 @@ from opentelemetry import baggage
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.trace import NoOpTracer, set_span_in_context
+from opentelemetry.trace import NoOpTracer, format_span_id, format_trace_id, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from reelbench.loadgen import telemetry
 from reelbench.loadgen.document import Document, Form
-from reelbench.loadgen.http.trace_headers import IdTracer, traceparent
+from reelbench.loadgen.http.trace_headers import IdTrace, SpanTrace
 from reelbench.telemetry.propagation import baggage_header
 
 
-def test_traceparent_equals_the_propagators() -> None:
-    for tracer in (TracerProvider().get_tracer("t"), IdTracer()):
-        span = tracer.start_span("s", Context())
+def test_the_headers_are_those_of_the_propagator() -> None:
+    for trace in (IdTrace(), SpanTrace(TracerProvider().get_tracer("t"), {})):
         carrier: dict[str, str] = {}
-        TraceContextTextMapPropagator().inject(carrier, set_span_in_context(span, Context()))
-        assert traceparent(span.get_span_context()) == carrier["traceparent"]
-        assert carrier["traceparent"].endswith("-03")  # sampled, random
+        TraceContextTextMapPropagator().inject(carrier, trace.context)
+        version, trace_id, root, flags = carrier["traceparent"].split("-")
+        assert (version, trace_id, flags) == ("00", trace.trace_id, "03")  # sampled, random
+        assert trace.polled == f"00-{trace_id}-{root}-00"
+        header, _ = trace.request("GET", "/v1", "http://h", "/v1?a=1")
+        context = TraceContextTextMapPropagator().extract({"traceparent": header}, Context())
+        ids = get_current_span(context).get_span_context()
+        assert (format_trace_id(ids.trace_id), ids.trace_flags) == (trace_id, 3)
+        assert format_span_id(ids.span_id) != root
 
 
 def test_baggage_is_read_back_from_the_header() -> None:
@@ -37,35 +42,42 @@ def test_baggage_is_read_back_from_the_header() -> None:
     assert baggage_header(()) == ""
 
 
-def test_the_id_only_tracer_keeps_the_trace_and_creates_new_span_ids() -> None:
-    tracer = IdTracer()
-    root = tracer.start_span("loadgen.job", context=Context())
-    child = tracer.start_span("GET", context=set_span_in_context(root, Context()), attributes={"a": 1})
-    other = tracer.start_span("loadgen.job", context=Context())
-    ids = [span.get_span_context() for span in (root, child, other)]
-    assert ids[0].trace_id == ids[1].trace_id != ids[2].trace_id
-    assert len({context.span_id for context in ids}) == 3
-    assert all(context.is_valid and context.trace_flags.sampled for context in ids)
+def test_ids_alone_are_new_for_each_job_and_request() -> None:
+    traces = [IdTrace() for _ in range(50)]
+    headers = [trace.request("GET", "/v1", "http://h", "/v1") for trace in traces for _ in range(3)]
+    assert all(span is None for _, span in headers)
+    spans = {header.split("-")[2] for header, _ in headers} | {trace.polled.split("-")[2] for trace in traces}
+    assert len(spans) == 200
+    assert len({trace.trace_id for trace in traces}) == 50
+    assert {len(trace.trace_id) for trace in traces} == {32}
+
+
+def test_a_disabled_tracer_sends_no_headers() -> None:
+    trace = SpanTrace(NoOpTracer(), {})
+    header, span = trace.request("GET", "/v1", "http://h", "/v1")
+    assert (header, trace.polled) == ("", "")
+    assert span is not None
+    span.end()
+    trace.end("completed", "video_1", None, well=True)
 
 
 @pytest.mark.parametrize(
-    ("environment", "kind"),
+    ("environment", "ids_alone"),
     [
-        ({}, IdTracer),
-        ({"OTEL_TRACES_EXPORTER": "none"}, IdTracer),
-        ({"OTEL_TRACES_EXPORTER": "none", "OTEL_SDK_DISABLED": "true"}, None),
-        ({"OTEL_TRACES_EXPORTER": "otlp"}, None),
+        ({}, True),
+        ({"OTEL_TRACES_EXPORTER": "none"}, True),
+        ({"OTEL_TRACES_EXPORTER": "none", "OTEL_SDK_DISABLED": "true"}, False),
+        ({"OTEL_TRACES_EXPORTER": "otlp"}, False),
     ],
 )
 def test_only_ids_are_generated_without_an_exporter(
-    environment: dict[str, str], kind: type | None, monkeypatch: pytest.MonkeyPatch
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, *, ids_alone: bool
 ) -> None:
     for name in ("OTEL_TRACES_EXPORTER", "OTEL_SDK_DISABLED"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert (type(telemetry.tracer()) is IdTracer) == (kind is IdTracer)
-    assert isinstance(telemetry.tracer(), NoOpTracer) or kind is None
+    assert (telemetry.tracer() is None) == ids_alone
 
 
 @pytest.mark.parametrize("name", ["paper.pdf", 'a "b"\r\nX: y.pdf', "übung ☃.txt"])

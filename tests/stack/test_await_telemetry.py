@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -102,6 +103,21 @@ def test_poll_returns_the_value_or_fails_with_one_sentence() -> None:
     with pytest.raises(StackError, match=r"^Gave up after 1 s waiting for the moon\.$"):
         poll(lambda: None, "the moon", deadline=1, clock=lambda: now[0], sleep=sleep)
     assert now[0] == pytest.approx(1, abs=0.05)
+
+
+def test_a_port_on_which_nothing_listens_gets_no_http_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def get(url: str, *, timeout: float) -> http.Answer:
+        asked.append(url)
+        return http.Answer(200, b"")
+
+    monkeypatch.setattr(http, "get", get)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        assert answers(f"http://127.0.0.1:{port}/ready")
+    assert not answers(f"http://127.0.0.1:{port}/ready")
+    assert asked == [f"http://127.0.0.1:{port}/ready"]
 
 
 def test_http_against_a_server(serve: Callable[..., str]) -> None:
