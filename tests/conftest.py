@@ -19,6 +19,9 @@ MEASURED = (HERE, HERE / "scripts")
 STACKS = (HERE / "scripts", HERE / "stack")
 """Folders of tests that start a whole stack, which take longest."""
 
+# Tests compare with OpenTelemetry's instrumentation of FastAPI, which reads this once per process.
+os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
+
 # The tests of several workers share one machine, and they assert verdicts: other processes are recorded, not judged.
 # tests/loadgen/test_machine.py and tests/reporting/test_disturbance.py judge them.
 os.environ.setdefault("REELBENCH_OTHERS_LIMIT", "none")

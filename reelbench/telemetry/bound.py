@@ -45,7 +45,18 @@ class BoundInstrument:
     measurements take the public way, as values do that the SDK refuses.
     """
 
-    __slots__ = ("_aggregations", "_attributes", "_filter", "_instrument", "_lowest", "_record", "_sampled")
+    __slots__ = (
+        "_aggregations",
+        "_attributes",
+        "_consumer",
+        "_filter",
+        "_instrument",
+        "_lowest",
+        "_readers",
+        "_record",
+        "_sampled",
+        "_unbindable",
+    )
 
     def __init__(self, instrument: Instrument, attributes: Mapping[str, Any]) -> None:
         self._instrument: Any = instrument  # as the SDK knows it
@@ -53,19 +64,27 @@ class BoundInstrument:
         self._lowest = -_LARGEST if isinstance(instrument, UpDownCounter) else 0.0
         self._attributes = attributes
         self._aggregations: list[Any] | None = None
+        self._unbindable = False
+        self._consumer: Any = None
+        self._readers: Any = None
         self._filter: Any = None
         self._sampled = False
 
     @property
     def bound(self) -> bool:
         """Whether measurements take the short way."""
-        return bool(self._aggregations)
+        return self._aggregations is not None
 
     def record(self, value: float, context: Context | None = None) -> None:
         """Add or record a value; `context` is for exemplars, the current one by default."""
-        if not self._aggregations or not self._lowest <= value <= _LARGEST:
+        aggregations = self._aggregations
+        if (
+            aggregations is None
+            or self._consumer._reader_storages is not self._readers  # noqa: SLF001 - another mapping for other readers
+            or not self._lowest <= value <= _LARGEST
+        ):
             self._record(value, self._attributes, context)
-            if self._aggregations is None:
+            if not self._unbindable:
                 self._bind()
             return
         if self._sampled:
@@ -75,22 +94,27 @@ class BoundInstrument:
             measurement = Measurement(value, now, self._instrument, place, self._attributes if sample else None)
         else:
             sample, measurement = False, Measurement(value)
-        for aggregation in self._aggregations:
+        for aggregation in aggregations:
             aggregation.aggregate(measurement, sample)
 
     def _bind(self) -> None:
-        filtered, self._aggregations = find_aggregations(self._instrument, self._attributes)
-        if self._aggregations:
-            from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter  # noqa: PLC0415 - the SDK is loaded by now
+        consumer = getattr(self._instrument, "_measurement_consumer", None)
+        readers = getattr(consumer, "_reader_storages", None)
+        filtered, found = find_aggregations(self._instrument, self._attributes)
+        if filtered is None:
+            self._unbindable, self._aggregations = True, None
+            return
+        from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter  # noqa: PLC0415 - the SDK is loaded by now
 
-            self._filter, self._sampled = filtered, not isinstance(filtered, AlwaysOffExemplarFilter)
+        self._filter, self._sampled = filtered, not isinstance(filtered, AlwaysOffExemplarFilter)
+        self._aggregations, self._consumer, self._readers = found, consumer, readers
 
 
 def find_aggregations(instrument: Any, attributes: Mapping[str, Any]) -> tuple[Any, list[Any]]:
     """Return the filter of exemplars and the aggregations of a series that was measured before.
 
-    Without reliable aggregations the list is empty: a reader with delta temporality, a view that drops attributes,
-    another release of the SDK, or the no-op API.
+    Without reliable aggregations the filter is None and the list empty: a reader with delta temporality, a view that
+    drops attributes, another release of the SDK, or the no-op API. Without a reader only the list is empty.
     """
     found = []
     try:

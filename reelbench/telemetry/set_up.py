@@ -60,7 +60,7 @@ def configure(service_name: str, arguments: Mapping[type, Mapping[str, object]] 
     given = OTELResourceDetector().detect().attributes
     attributes = {"service.name": service_name, "service.instance.id": str(uuid.uuid4())}
     added = {key: value for key, value in attributes.items() if key not in given}
-    recorded = bool(traces) and span_pipeline.recordable(traces, os.environ)
+    recorded = span_pipeline.recordable(traces, os.environ)
     own = traces if recorded else span_pipeline.own_exporters(traces, os.environ)
     spans = span_pipeline.recording(traces, Resource.create(added), os.environ) if recorded else nullcontext()
     with spans, _hidden(EXPORTERS[0], own), _hidden(EXPORTERS[1], [SCRAPED]):

@@ -57,6 +57,7 @@ class RecordingTracer(Tracer):
         *,
         ids: IdGenerator,
         heeds_parent: bool,
+        records: bool,
         now: Callable[[], int],
     ) -> None:
         self._resource = resource
@@ -64,6 +65,7 @@ class RecordingTracer(Tracer):
         self._on_end = on_end
         self._ids = ids
         self._heeds_parent = heeds_parent
+        self._recorded = _SAMPLED if records else 0
         self._root_flags = _FLAGS[_SAMPLED | (_RANDOM if ids.is_trace_id_random() else 0)]
         self._now = now
 
@@ -88,7 +90,7 @@ class RecordingTracer(Tracer):
             flags = _FLAGS[above & _BOTH if self._heeds_parent else above & _BOTH | _SAMPLED]
         # By `tuple`: the constructor checks what it is given, and these ids are valid.
         own = tuple.__new__(SpanContext, (trace_id, self._ids.generate_span_id(), False, flags, state, True))
-        if not flags & _SAMPLED:
+        if not flags & self._recorded:
             return NonRecordingSpan(own)
         span = RecordingSpan(
             name,
@@ -190,7 +192,8 @@ class RecordingTracerProvider(TracerProvider):
 
         Args:
             resource: describes this process.
-            processors: receive each span that ended.
+            processors: receive each span that ended; without any, spans have ids, for exemplars and for the services
+                that are called, and record nothing.
             heeds_parent: an unsampled parent has unsampled children, as with the sampler ``parentbased_always_on``.
             ids: generates ids of traces and spans.
             now: nanoseconds since 1970.
@@ -201,6 +204,7 @@ class RecordingTracerProvider(TracerProvider):
             self._processor.add_span_processor(processor)
         self._on_end: Callable[[Any], None] = processors[0].on_end if len(processors) == 1 else self._processor.on_end
         self._heeds_parent = heeds_parent
+        self._records = bool(processors)
         self._ids = ids or RandomIdGenerator()
         self._now = now
         atexit.register(self.shutdown)
@@ -219,7 +223,13 @@ class RecordingTracerProvider(TracerProvider):
             instrumenting_module_name or "", instrumenting_library_version or "", schema_url, attributes
         )
         return RecordingTracer(
-            self.resource, scope, self._on_end, ids=self._ids, heeds_parent=self._heeds_parent, now=self._now
+            self.resource,
+            scope,
+            self._on_end,
+            ids=self._ids,
+            heeds_parent=self._heeds_parent,
+            records=self._records,
+            now=self._now,
         )
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:

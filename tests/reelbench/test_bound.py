@@ -143,3 +143,32 @@ def test_beyond_the_limit_of_the_sdk_series_are_counted_as_overflow() -> None:
     assert len(found) == 2_001
     assert found["{'kind': '1999'}"] == 2
     assert found["{'otel.metric.overflow': True}"] == 2 * 3_000
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_reader_that_is_added_later_receives_later_measurements(kind: str) -> None:
+    provider = MeterProvider()
+    meter = provider.get_meter("t")
+    series, (_, public) = BoundInstrument(made(meter, kind, "mine")[0], ATTRIBUTES), made(meter, kind, "public")
+    readers: list[InMemoryMetricReader] = []
+    for number in range(1, 4):
+        for value in VALUES:
+            series.record(number * value)
+            public(number * value, ATTRIBUTES)
+        assert series.bound
+        readers.append(InMemoryMetricReader())
+        provider.add_metric_reader(readers[-1])
+    for reader in readers[:-1]:
+        found = points(reader)
+        assert [plain(point) for point in found["mine"]] == [plain(point) for point in found["public"]]
+        assert len(found["mine"]) == 1
+    assert points(readers[-1]) == {}
+
+
+def test_without_a_reader_a_measurement_costs_no_work_of_the_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
+    series = Series(MeterProvider().get_meter("t").create_counter("n"), "kind")
+    series.record(1, "a")
+    calls: list[object] = []
+    monkeypatch.setattr(SdkCounter, "add", lambda *_, **__: calls.append(1))
+    series.at(("a",)).record(1)
+    assert (series.at(("a",)).bound, calls) == (True, [])

@@ -77,6 +77,15 @@ sys.stderr.write(type(provider).__module__ + " " + str(trace.get_tracer("t").sta
         ({"OTEL_SPAN_EVENT_COUNT_LIMIT": "9"}, "opentelemetry.sdk.trace True", "_Span"),
         ({"OTEL_SDK_DISABLED": "true"}, "opentelemetry.sdk.trace False", None),
         ({"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none"}, "opentelemetry.trace False", None),
+        (
+            {
+                "OTEL_TRACES_EXPORTER": "none",
+                "OTEL_METRICS_EXPORTER": "prometheus",
+                "OTEL_EXPORTER_PROMETHEUS_PORT": "0",
+            },
+            "reelbench.telemetry.tracer False",
+            None,
+        ),
     ],
 )
 def test_a_process_writes_its_spans_at_its_end(environment: dict[str, str], provider: str, kind: str | None) -> None:

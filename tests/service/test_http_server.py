@@ -307,14 +307,6 @@ def ours(tracers: Any, meters: MeterProvider) -> FastAPI:
     return application(MeasuredApp(tracer_provider=tracers, meter_provider=meters))
 
 
-@pytest.fixture(autouse=True)
-def stable(monkeypatch: pytest.MonkeyPatch) -> None:
-    from opentelemetry.instrumentation._semconv import _OpenTelemetrySemanticConventionStability  # noqa: PLC0415
-
-    monkeypatch.setenv("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
-    monkeypatch.setattr(_OpenTelemetrySemanticConventionStability, "_initialized", False)
-
-
 @pytest.mark.parametrize("name", REQUESTS)
 @pytest.mark.parametrize("tracers", [official_tracers, own_tracers])
 def test_a_request_has_the_span_and_the_series_of_the_official_instrumentation(name: str, tracers: Any) -> None:
