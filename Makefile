@@ -31,7 +31,7 @@ bench-scrape: $(VENV)/.runtime ## the cost of a scrape of 14,000 lines: CPU of t
 bench-watching: $(VENV)/.runtime ## what watching costs late in a quick suite: scrapes and response times, early and late (about 5 minutes)
 	@$(BIN)/python scripts/bench_watching.py
 
-bench-spans: $(VENV)/.runtime ## the cost of spans: CPU time to start, end and encode one, next to OpenTelemetry's packages (about 20 seconds)
+bench-spans: $(VENV)/.dev ## the cost of spans: CPU time to start, end and encode one, next to OpenTelemetry's packages (about 20 seconds)
 	@$(BIN)/python scripts/bench_spans.py
 
 MEASURED := $(wildcard tests/test_*.py) tests/scripts# conftest.py rejects such tests elsewhere

@@ -83,7 +83,7 @@ def test_a_run_writes_its_folder_and_only_traces_to_standard_output(target: str,
     (line,) = done.stderr.splitlines()
     assert re.fullmatch(r"throughput n50  105/105 jobs  P95 \d+\.\d\d s  [\d.]+ jobs/s", line)
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
-        "jobs.jsonl", "plan.jsonl", "requests.jsonl", "run.json", "videos.jsonl",
+        "conditions.json", "jobs.jsonl", "plan.jsonl", "requests.jsonl", "run.json", "videos.jsonl",
     ]  # fmt: skip
 
 

@@ -99,7 +99,7 @@ def test_every_mounted_file_and_volume_exists() -> None:
     assert (ROOT / SERVICES["service"]["build"]["dockerfile"]).exists()
     sent = (ROOT / ".dockerignore").read_text()
     copied = re.findall(r"^COPY (?!--from)(\S+)", (ROOT / "service" / "Dockerfile").read_text(), re.MULTILINE)
-    assert copied == ["requirements.lock", "reelbench", "service", "loadgen"]
+    assert copied == ["requirements-image.lock", "scripts/pack_libraries.py", "reelbench", "service", "loadgen"]
     assert all(f"!{path}\n" in sent for path in copied)
 
 
