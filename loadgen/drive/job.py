@@ -16,6 +16,7 @@ from opentelemetry.trace import Tracer
 
 from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.drive.steps import EndedError, JobState, Steps
+from reelbench.loadgen.http.job_spans import JobSpans
 from reelbench.loadgen.http.trace_headers import IdTrace, JobTrace, SpanTrace
 from reelbench.loadgen.plan.plan import PlannedJob
 from reelbench.loadgen.plan.scenario import Scenario
@@ -112,6 +113,8 @@ class JobRunner:
         trace: JobTrace
         if self.tracer is None:
             trace = IdTrace()
+        elif spans := getattr(self.tracer, "sink", None):  # of `RecordingTracer`
+            trace = JobSpans(spans, (self.run_id, scenario, case, warmup), index)
         else:
             place = {"run_id": self.run_id, "scenario": scenario, "case": case}
             trace = SpanTrace(self.tracer, {**place, "loadgen.job.index": index, "loadgen.job.warmup": warmup})

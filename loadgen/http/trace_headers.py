@@ -6,7 +6,8 @@ only ids are generated, so spans of the service still belong to the trace of a j
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from random import getrandbits
 from typing import Final, Protocol
 
@@ -25,6 +26,20 @@ from opentelemetry.trace import (
 
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED | TraceFlags.RANDOM_TRACE_ID)
 _EMPTY: Final = Context()
+ROOT: Final = "loadgen.job"
+"""Name of the root span."""
+
+
+class RequestSpan(Protocol):
+    """The span of a request."""
+
+    def end(self, status: int | None, error: str | None, /) -> None:
+        """End the span, once and before its job ends.
+
+        Args:
+            status: of the answer; without a status and without an error, the request was cut off.
+            error: why there is no complete answer.
+        """
 
 
 class JobTrace(Protocol):
@@ -39,7 +54,7 @@ class JobTrace(Protocol):
     def context(self) -> Context:
         """Context with the root span, for exemplars."""
 
-    def request(self, method: str, route: str, origin: str, path: str) -> tuple[str, Span | None]:
+    def request(self, method: str, route: str, origin: str, path: str) -> tuple[str, RequestSpan | None]:
         """Begin a request; return its header ``traceparent`` and its span. Empty: no header; None: no span.
 
         Args:
@@ -63,11 +78,13 @@ class JobTrace(Protocol):
 class IdTrace:
     """Random ids and no spans: nothing is recorded, so no objects of OpenTelemetry are made before an exemplar."""
 
-    __slots__ = ("_root", "polled", "trace_id")
+    __slots__ = ("_bits", "_root", "polled", "trace_id")
 
-    def __init__(self) -> None:
-        self.trace_id = f"{getrandbits(128) or 1:032x}"  # an id of zero is invalid
-        self._root = f"{getrandbits(64) or 1:016x}"
+    def __init__(self, bits: Callable[[int], int] = getrandbits) -> None:
+        """Draw the ids of the trace and its root; `bits` draws a number of as many random bits."""
+        self._bits = bits
+        self.trace_id = f"{bits(128) or 1:032x}"  # an id of zero is invalid
+        self._root = f"{bits(64) or 1:016x}"
         self.polled = f"00-{self.trace_id}-{self._root}-00"
 
     @property
@@ -76,29 +93,29 @@ class IdTrace:
         ids = SpanContext(int(self.trace_id, 16), int(self._root, 16), is_remote=False, trace_flags=_SAMPLED)
         return set_span_in_context(NonRecordingSpan(ids), _EMPTY)
 
-    def request(self, method: str, route: str, origin: str, path: str) -> tuple[str, Span | None]:  # noqa: ARG002 - of spans
+    def request(self, method: str, route: str, origin: str, path: str) -> tuple[str, RequestSpan | None]:  # noqa: ARG002 - of spans
         """Implement `JobTrace.request`."""
-        return f"00-{self.trace_id}-{getrandbits(64) or 1:016x}-03", None
+        return f"00-{self.trace_id}-{self._bits(64) or 1:016x}-03", None
 
     def end(self, outcome: str, video_id: str | None, error: str | None, *, well: bool) -> None:
         """Implement `JobTrace.end`."""
 
 
 class SpanTrace:
-    """Spans of a tracer: ``loadgen.job`` with a CLIENT span for each request that is no poll."""
+    """Spans of a tracer: `ROOT` with a CLIENT span for each request that is no poll."""
 
     __slots__ = ("_span", "_tracer", "context", "polled", "trace_id")
 
     def __init__(self, tracer: Tracer, attributes: Mapping[str, str | int | bool]) -> None:
         # The context is empty because the current span must not become the parent.
-        span = tracer.start_span("loadgen.job", context=_EMPTY, kind=SpanKind.INTERNAL, attributes=attributes)
+        span = tracer.start_span(ROOT, context=_EMPTY, kind=SpanKind.INTERNAL, attributes=attributes)
         self._tracer, self._span = tracer, span
         ids = span.get_span_context()
         self.context = set_span_in_context(span, _EMPTY)
         self.trace_id = format_trace_id(ids.trace_id)
         self.polled = f"00-{self.trace_id}-{ids.span_id:016x}-00" if ids.is_valid else ""
 
-    def request(self, method: str, route: str, origin: str, path: str) -> tuple[str, Span | None]:
+    def request(self, method: str, route: str, origin: str, path: str) -> tuple[str, RequestSpan]:
         """Implement `JobTrace.request`."""
         url = origin + path.partition("?")[0]
         span = self._tracer.start_span(
@@ -108,10 +125,10 @@ class SpanTrace:
             attributes={"http.request.method": method, "url.full": url, "url.template": route},
         )
         if not self.polled:  # the tracer is disabled
-            return "", span
+            return "", _ApiSpan(span)
         # By position: a property of this tuple costs more than its formatting.
         _, span_id, _, flags, _, _ = span.get_span_context()
-        return f"00-{self.trace_id}-{span_id:016x}-{flags:02x}", span
+        return f"00-{self.trace_id}-{span_id:016x}-{flags:02x}", _ApiSpan(span)
 
     def end(self, outcome: str, video_id: str | None, error: str | None, *, well: bool) -> None:
         """Implement `JobTrace.end`."""
@@ -122,3 +139,34 @@ class SpanTrace:
         if not well:
             span.set_status(StatusCode.ERROR, error)
         span.end()
+
+
+class _ApiSpan:
+    """Implements `RequestSpan` over a span of the API."""
+
+    __slots__ = ("_span",)
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+
+    def end(self, status: int | None, error: str | None, /) -> None:
+        """Implement `RequestSpan.end`."""
+        span, failed = self._span, has_failed(status, error)
+        for key, value in answer_attributes(status, failed=failed).items():
+            span.set_attribute(key, value)
+        if failed:
+            span.set_status(StatusCode.ERROR, error)
+        span.end()
+
+
+def has_failed(status: int | None, error: str | None) -> bool:
+    """Return whether the span of a request has the status of an error."""
+    return error is not None or (status is not None and status >= HTTPStatus.BAD_REQUEST)
+
+
+def answer_attributes(status: int | None, *, failed: bool) -> dict[str, str | int]:
+    """Return the attributes that a span gets when its request ends."""
+    attributes: dict[str, str | int] = {} if status is None else {"http.response.status_code": status}
+    if failed:
+        attributes["error.type"] = str(status or "no_answer")
+    return attributes

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import Final, Protocol
 
 import msgspec
-from opentelemetry.trace import Span, StatusCode
 
 from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.http.credentials import Credentials
@@ -186,7 +184,7 @@ class Wire:
         finally:
             duration = now() - sent
             if span is not None:
-                _end(span, answer)
+                span.end(answer.status, answer.error)
             call.observe(endpoint.name, sent, duration, answer.status, answer.size)
 
     async def _follow(self, at: Address, request: Request, answer: Answer, *, is_file: bool) -> None:
@@ -232,13 +230,3 @@ class Wire:
         self._others[self._home.origin], self._transport = self._transport, self._others.pop(to.origin)
         self._home = msgspec.structs.replace(to, path="/")
         self._origin = self._home.origin
-
-
-def _end(span: Span, answer: Answer) -> None:
-    """End the span of a request; without an answer and without an error, the request was cut off."""
-    if answer.status is not None:
-        span.set_attribute("http.response.status_code", answer.status)
-    if answer.error is not None or (answer.status is not None and answer.status >= HTTPStatus.BAD_REQUEST):
-        span.set_attribute("error.type", str(answer.status or "no_answer"))
-        span.set_status(StatusCode.ERROR, answer.error)
-    span.end()

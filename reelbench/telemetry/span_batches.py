@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from threading import Thread
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+
+from reelbench.telemetry.span_text import RenderedSpans, number
 
 _log = logging.getLogger(__name__)
 
@@ -14,7 +17,8 @@ _log = logging.getLogger(__name__)
 class SpanBatches(BatchSpanProcessor):
     """The SDK's batch processor, set up by ``OTEL_BSP_*``; its thread encodes and writes.
 
-    The SDK logs that a full queue drops spans, but not how many, and its flush has no deadline.
+    The SDK logs that a full queue drops spans, but not how many, and its flush has no deadline. Rendered spans, such as
+    all spans of a job, have one place in the queue and in a batch.
     """
 
     def __init__(self, exporter: SpanExporter) -> None:
@@ -25,9 +29,19 @@ class SpanBatches(BatchSpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Queue a span; a full queue drops its oldest one."""
-        if len(self._queue) == self._queue.maxlen:
-            self.dropped += 1
+        self._count_drop()
         super().on_end(span)
+
+    def add(self, spans: RenderedSpans) -> None:
+        """Queue rendered spans, for an exporter that writes OTLP JSON."""
+        self._count_drop()
+        self._batch_processor.emit(spans)  # type: ignore[arg-type] # the SDK only hands them on
+
+    def _count_drop(self) -> None:
+        queue = self._queue
+        if len(queue) == queue.maxlen:
+            with suppress(IndexError):  # the thread has taken all of them since
+                self.dropped += number((queue[-1],))
 
     def force_flush(self, timeout_millis: int | None = None) -> bool:
         """Export what is queued; return False at the deadline, 30 seconds unless another is given."""
@@ -49,4 +63,5 @@ class SpanBatches(BatchSpanProcessor):
                 "%d spans were dropped because the queue was full; raise OTEL_BSP_MAX_QUEUE_SIZE", self.dropped
             )
         if self._queue:
-            _log.warning("%d spans were not exported before the process had to end", len(self._queue))
+            left = number(tuple(self._queue))
+            _log.warning("%d spans were not exported before the process had to end", left)

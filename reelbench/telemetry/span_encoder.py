@@ -6,30 +6,30 @@ found again by its type, key and value. No object is built for a span.
 
 from __future__ import annotations
 
-import base64
-import json
 import logging
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, Link, SpanContext, SpanKind, Status, TraceState
 
+from reelbench.telemetry.span_text import (
+    HAS_IS_REMOTE,
+    IS_REMOTE,
+    RenderedSpans,
+    attribute_text,
+    field,
+    parent_text,
+    quoted,
+    span_text,
+    status_text,
+)
+
 _log = logging.getLogger(__name__)
 
-_quoted: Final = json.JSONEncoder().encode
-"""Return a text as JSON in ASCII: half of a surrogate pair, which has no UTF-8, is escaped."""
-_KIND_OFFSET = 1
-"""OTLP counts kinds of spans from 1 (internal) on, the API from 0."""
-_NOT_FINITE = {"nan": '"NaN"', "inf": '"Infinity"', "-inf": '"-Infinity"'}
-_SMALLEST, _LARGEST = -(2**63), 2**63 - 1
-"""OTLP has integers of 64 bits. A receiver refuses the whole batch for a longer one, so it is written as a text."""
-_HAS_IS_REMOTE, _IS_REMOTE = 0x100, 0x200
-"""Flags of a span: whether its parent's being remote is known, and whether the parent is remote."""
 _KEPT = 8192
 """Most texts that are kept. When there are more, all are dropped, and the usual ones come back."""
 _LONGEST_KEPT = 256
@@ -92,13 +92,13 @@ class SpanEncoder:
     """Encodes batches of spans; keeps the texts of names and attributes from batch to batch."""
 
     def __init__(self) -> None:
-        self._names = _Texts(_quoted)
+        self._names = _Texts(quoted)
         self._trace_ids = _Texts("{:032x}".format)
         # By type first: 1, True and 1.0 are equal keys of a dictionary. Floats are not kept, because 0.0 equals -0.0.
         self._attributes: dict[type, dict[str, dict[Any, str]]] = {str: {}, int: {}, bool: {}}
         self._kept = 0
 
-    def encode(self, spans: Iterable[EndedSpan]) -> bytes:
+    def encode(self, spans: Iterable[EndedSpan | RenderedSpans]) -> bytes:
         """Return the spans as one line (an ``ExportTraceServiceRequest``), grouped by resource and scope."""
         groups: dict[Resource, dict[InstrumentationScope | None, list[str]]] = {}
         found: dict[tuple[int, int], list[str]] = {}
@@ -111,60 +111,70 @@ class SpanEncoder:
                 if place not in found:
                     found[place] = groups.setdefault(resource, {}).setdefault(scope, [])
                 texts = found[place]
-            texts.append(self._span(span))
+            if isinstance(span, RenderedSpans):
+                texts += span.texts()
+            else:
+                texts.append(self._span(span))
             if not number % _TURN:
                 time.sleep(0)
         if not groups:
             return b""
-        parts = [self._resource(resource, scopes) for resource, scopes in groups.items()]
-        return f'{{"resourceSpans":[{",".join(parts)}]}}\n'.encode("ascii")
-
-    def _resource(self, resource: Resource, scopes: Mapping[InstrumentationScope | None, Sequence[str]]) -> str:
-        spans = ",".join(
-            [
-                f'{{"scope":{self._scope(scope)},"spans":[{",".join(texts)}]{_schema(scope)}}}'
-                for scope, texts in scopes.items()
-            ]
-        )
-        attributes = self._list(resource.attributes)
-        return f'{{"resource":{{"attributes":[{attributes}]}},"scopeSpans":[{spans}]{_schema(resource)}}}'
+        # Spans, scopes and resources have a comma between them, so one join copies the texts once.
+        parts: list[str] = []
+        for resource, scopes in groups.items():
+            first = len(parts)
+            for scope, texts in scopes.items():
+                texts[0] = f'{{"scope":{self._scope(scope)},"spans":[{texts[0]}'
+                texts[-1] += f"]{_schema(scope)}}}"
+                parts += texts
+            attributes = self._list(resource.attributes)
+            parts[first] = f'{{"resource":{{"attributes":[{attributes}]}},"scopeSpans":[{parts[first]}'
+            parts[-1] += f"]{_schema(resource)}}}"
+        parts[0] = f'{{"resourceSpans":[{parts[0]}'
+        parts[-1] += "]}\n"
+        return ",".join(parts).encode("ascii")
 
     def _scope(self, scope: InstrumentationScope | None) -> str:
         if scope is None:
             return "{}"
         attributes = f',"attributes":[{self._list(scope.attributes)}]' if scope.attributes else ""
-        return f'{{"name":{_quoted(scope.name)}{_text("version", scope.version)}{attributes}}}'
+        return f'{{"name":{quoted(scope.name)}{field("version", scope.version)}{attributes}}}'
 
     def _span(self, span: EndedSpan) -> str:
         trace_id, span_id, _, _, trace_state, _ = span.context or INVALID_SPAN_CONTEXT
-        above, flags = "", _HAS_IS_REMOTE
+        above, flags = "", HAS_IS_REMOTE
         if parent := span.parent:
-            above = f'"parentSpanId":"{parent.span_id.to_bytes(8).hex()}",'
+            above = parent_text(parent.span_id.to_bytes(8).hex())
             flags = _flags(parent)
         status, rare = span.status, ""
-        code = status.status_code._value_
-        ended = f'"code":{code}{_text("message", status.description)}' if code else ""
         if trace_state or span.events or span.links or _dropped(span):
             rare = self._rare(span, trace_state)
-        return (
-            f'{{"traceId":"{self._trace_ids[trace_id]}","spanId":"{span_id.to_bytes(8).hex()}",{above}'
-            f'"flags":{flags},"kind":{span.kind._value_ + _KIND_OFFSET},"name":{self._names[span.name]},'
-            f'"startTimeUnixNano":"{span.start_time or 0}","endTimeUnixNano":"{span.end_time or 0}",'
-            f'"attributes":[{self._list(span.attributes)}],"status":{{{ended}}}{rare}}}'
+        return span_text(
+            self._trace_ids[trace_id],
+            span_id.to_bytes(8).hex(),
+            above,
+            flags,
+            span.kind,
+            self._names[span.name],
+            span.start_time or 0,
+            span.end_time or 0,
+            self._list(span.attributes),
+            status_text(status.status_code._value_, status.description),
+            rare,
         )
 
     def _rare(self, span: EndedSpan, trace_state: TraceState) -> str:
         state = ",".join([f"{key}={value}" for key, value in trace_state.items()])
         events, links = ",".join(map(self._event, span.events)), ",".join(map(self._link, span.links))
         return (
-            f'{_text("traceState", state)},"events":[{events}],"links":[{links}]'
+            f'{field("traceState", state)},"events":[{events}],"links":[{links}]'
             f"{_count('Attributes', span.dropped_attributes)}{_count('Events', span.dropped_events)}"
             f"{_count('Links', span.dropped_links)}"
         )
 
     def _event(self, event: Event) -> str:
         return (
-            f'{{"timeUnixNano":"{event.timestamp or 0}","name":{_quoted(event.name)},'
+            f'{{"timeUnixNano":"{event.timestamp or 0}","name":{quoted(event.name)},'
             f'"attributes":[{self._list(event.attributes)}]{_count("Attributes", event.dropped_attributes)}}}'
         )
 
@@ -192,7 +202,7 @@ class SpanEncoder:
     def _attribute(self, key: str, value: Any) -> tuple[str, ...]:
         """Return the text of an attribute that is not kept; one of a foreign type is logged and left out."""
         try:
-            text = _attribute(key, value)
+            text = attribute_text(key, value)
         except (TypeError, ValueError) as error:
             _log.error("The attribute %s cannot be encoded: %s", key, error)
             return ()
@@ -206,35 +216,8 @@ class SpanEncoder:
         return (text,)
 
 
-def _attribute(key: str, value: Any) -> str:
-    return f'{{"key":{_quoted(key)},"value":{{{_value(value)}}}}}'
-
-
-def _value(value: Any) -> str:  # noqa: PLR0911 - one for each kind of value
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return f'"stringValue":{_quoted(value)}'
-    if isinstance(value, bool):
-        return f'"boolValue":{"true" if value else "false"}'
-    if isinstance(value, int):
-        kind = "intValue" if _SMALLEST <= value <= _LARGEST else "stringValue"
-        return f'"{kind}":"{int.__repr__(value)}"'
-    if isinstance(value, float):
-        text = float.__repr__(value)
-        return f'"doubleValue":{text if math.isfinite(value) else _NOT_FINITE[text]}'
-    if isinstance(value, bytes):
-        return f'"bytesValue":"{base64.b64encode(value).decode()}"'
-    if isinstance(value, Sequence):
-        return f'"arrayValue":{{"values":[{",".join([f"{{{_value(one)}}}" for one in value])}]}}'
-    if isinstance(value, Mapping):
-        pairs = ",".join([_attribute(str(key), one) for key, one in value.items()])
-        return f'"kvlistValue":{{"values":[{pairs}]}}'
-    raise TypeError(f"OTLP has no value of the type {type(value).__name__}")
-
-
 def _flags(context: SpanContext) -> int:
-    return _HAS_IS_REMOTE | _IS_REMOTE if context.is_remote else _HAS_IS_REMOTE
+    return HAS_IS_REMOTE | IS_REMOTE if context.is_remote else HAS_IS_REMOTE
 
 
 def _dropped(span: EndedSpan) -> bool:
@@ -245,9 +228,5 @@ def _count(what: str, count: int) -> str:
     return f',"dropped{what}Count":{count}' if count else ""
 
 
-def _text(name: str, text: str | None) -> str:
-    return f',"{name}":{_quoted(text)}' if text else ""
-
-
 def _schema(one: Resource | InstrumentationScope | None) -> str:
-    return _text("schemaUrl", one.schema_url) if one else ""
+    return field("schemaUrl", one.schema_url) if one else ""

@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from reelbench.telemetry.span_encoder import SpanEncoder
+from reelbench.telemetry.span_text import number
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ class SpanFileExporter(SpanExporter):
                 self._stream.write(self._encoder.encode(spans))
                 self._stream.flush()
         except (OSError, ValueError, TypeError):
-            _log.exception("%d spans could not be written", len(spans))
+            _log.exception("%d spans could not be written", number(spans))
             return SpanExportResult.FAILURE
         return SpanExportResult.SUCCESS
 

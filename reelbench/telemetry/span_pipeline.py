@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.export import SpanExporter
 from opentelemetry.trace import get_tracer_provider, set_tracer_provider
 
 from reelbench.telemetry.span_batches import SpanBatches
+from reelbench.telemetry.span_text import RenderedSpans
 from reelbench.telemetry.tracer import RecordingTracerProvider
 
 SPAN_FILE = "otlp_json_file"
@@ -49,9 +50,16 @@ def recordable(names: Sequence[str], environment: Mapping[str, str]) -> bool:
 @contextmanager
 def recording(names: Sequence[str], resource: Resource, environment: Mapping[str, str]) -> Iterator[None]:
     """Make recording spans those of the process; inside, the SDK's configurator keeps its own provider to itself."""
-    processors = [SpanBatches(_exporter(name, environment)) for name in names]
+    batches = [SpanBatches(_exporter(name, environment)) for name in names]
     heeds_parent = _SAMPLERS[_sampler(environment)]
-    set_tracer_provider(RecordingTracerProvider(resource, processors, heeds_parent=heeds_parent))
+
+    def add_to_all(spans: RenderedSpans) -> None:
+        for each in batches:
+            each.add(spans)
+
+    all_json = bool(names) and own_exporters(names, environment) == tuple(names)
+    add = None if not all_json else batches[0].add if len(batches) == 1 else add_to_all
+    set_tracer_provider(RecordingTracerProvider(resource, batches, heeds_parent=heeds_parent, add_rendered=add))
     log = logging.getLogger("opentelemetry.trace")
     log.addFilter(_is_no_second_provider)
     try:

@@ -36,6 +36,7 @@ from opentelemetry.trace import (
 from opentelemetry.util.types import Attributes
 
 from reelbench.telemetry.span import RecordingSpan
+from reelbench.telemetry.span_text import RenderedSpans, SpanSink
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class RecordingTracer(Tracer):
         heeds_parent: bool,
         records: bool,
         now: Callable[[], int],
+        add_rendered: Callable[[RenderedSpans], None] | None = None,
     ) -> None:
         self._resource = resource
         self._scope = scope
@@ -68,6 +70,8 @@ class RecordingTracer(Tracer):
         self._recorded = _SAMPLED if records else 0
         self._root_flags = _FLAGS[_SAMPLED | (_RANDOM if ids.is_trace_id_random() else 0)]
         self._now = now
+        self.sink = None if add_rendered is None else SpanSink(resource, scope, add_rendered, now)
+        """For spans that make their own text; None: an exporter needs objects."""
 
     def start_span(  # noqa: PLR0917 - the API's signature
         self,
@@ -187,6 +191,7 @@ class RecordingTracerProvider(TracerProvider):
         heeds_parent: bool = True,
         ids: IdGenerator | None = None,
         now: Callable[[], int] = time_ns,
+        add_rendered: Callable[[RenderedSpans], None] | None = None,
     ) -> None:
         """Keep the collaborators, and shut down when the process ends.
 
@@ -197,6 +202,7 @@ class RecordingTracerProvider(TracerProvider):
             heeds_parent: an unsampled parent has unsampled children, as with the sampler ``parentbased_always_on``.
             ids: generates ids of traces and spans.
             now: nanoseconds since 1970.
+            add_rendered: hands spans that make their own text to the processors; None: an exporter needs objects.
         """
         self.resource = resource
         self._processor = SynchronousMultiSpanProcessor()  # type: ignore[no-untyped-call]
@@ -207,6 +213,7 @@ class RecordingTracerProvider(TracerProvider):
         self._records = bool(processors)
         self._ids = ids or RandomIdGenerator()
         self._now = now
+        self._add_rendered = add_rendered
         atexit.register(self.shutdown)
 
     def get_tracer(
@@ -230,6 +237,7 @@ class RecordingTracerProvider(TracerProvider):
             heeds_parent=self._heeds_parent,
             records=self._records,
             now=self._now,
+            add_rendered=self._add_rendered,
         )
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:

@@ -57,7 +57,7 @@ def test_a_disabled_tracer_sends_no_headers() -> None:
     header, span = trace.request("GET", "/v1", "http://h", "/v1")
     assert (header, trace.polled) == ("", "")
     assert span is not None
-    span.end()
+    span.end(200, None)
     trace.end("completed", "video_1", None, well=True)
 
 

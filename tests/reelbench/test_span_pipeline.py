@@ -15,8 +15,11 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from reelbench import HOME
 from reelbench.telemetry.span_batches import SpanBatches
+from reelbench.telemetry.span_encoder import SpanEncoder
 from reelbench.telemetry.span_pipeline import own_exporters, recordable
+from reelbench.telemetry.span_text import RenderedSpans
 from reelbench.telemetry.tracer import RecordingTracerProvider
+from tests.reelbench.twins import Kept
 
 FILE = "otlp_json_file"
 JSON = {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}
@@ -122,6 +125,19 @@ class Gate(SpanExporter):
         return SpanExportResult.SUCCESS
 
 
+class Rendered(RenderedSpans):
+    """Spans with given texts."""
+
+    def __init__(self, *texts: str) -> None:
+        self.name, self._texts = texts[0], list(texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def texts(self) -> list[str]:
+        return self._texts
+
+
 @pytest.fixture
 def short_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"MAX_QUEUE_SIZE": 4, "MAX_EXPORT_BATCH_SIZE": 2, "SCHEDULE_DELAY": 60_000}.items():
@@ -149,6 +165,76 @@ def test_a_full_queue_drops_its_oldest_spans_and_counts_them(caplog: pytest.LogC
     tracer.start_span("late").end()
     assert provider.force_flush() is False
     assert "late" not in gate.names
+
+
+@pytest.mark.usefixtures("short_queue")
+def test_rendered_spans_are_counted_one_by_one(caplog: pytest.LogCaptureFixture) -> None:
+    gate = Gate()
+    batches = SpanBatches(gate)
+    for number in range(2):
+        batches.add(Rendered(f"first {number}"))
+    assert gate.entered.wait(10)
+    batches.add(Rendered("a", "b", "c"))
+    for number in range(5):
+        batches.add(Rendered(str(number), "more"))
+    assert batches.dropped == 3 + 2
+    batches.shutdown(timeout_millis=50)
+    assert "5 spans were dropped because the queue was full" in caplog.text
+    assert "8 spans were not exported before the process had to end" in caplog.text
+    gate.opened.set()
+
+
+def test_rendered_spans_stand_in_a_line_with_other_spans_of_their_resource_and_scope() -> None:
+    kept = Kept()
+    provider = RecordingTracerProvider(Resource({"service.name": "a"}), [kept])
+    tracer, other = provider.get_tracer("t"), provider.get_tracer("other")
+    tracer.start_span("first").end()
+    other.start_span("second").end()
+    rendered = Rendered('{"name":"third"}', '{"name":"fourth"}')
+    rendered.resource = Resource({"service.name": "a"})  # equal, and not the same
+    rendered.instrumentation_scope = kept.spans[0].instrumentation_scope
+    (resource,) = json.loads(SpanEncoder().encode([*kept.spans, rendered]))["resourceSpans"]
+    named = [(scope["scope"]["name"], [span["name"] for span in scope["spans"]]) for scope in resource["scopeSpans"]]
+    assert named == [("t", ["first", "third", "fourth"]), ("other", ["second"])]
+
+
+SINK = """
+from opentelemetry import trace
+from reelbench.telemetry import set_up
+from reelbench.telemetry.span_text import RenderedSpans
+set_up.configure("tested")
+sink = getattr(trace.get_tracer("t"), "sink", None)
+class Job(RenderedSpans):
+    def __len__(self): return 1
+    def texts(self): return ['{"name":"rendered"}']
+if sink:
+    job = Job()
+    job.resource, job.instrumentation_scope = sink.resource, sink.scope
+    sink.add(job)
+else:
+    print("no sink")
+"""
+
+
+@pytest.mark.parametrize(
+    ("environment", "lines"),
+    [
+        ({"OTEL_TRACES_EXPORTER": FILE}, ["rendered"]),
+        ({"OTEL_TRACES_EXPORTER": f"{FILE},{FILE}"}, ["rendered", "rendered"]),
+        ({"OTEL_TRACES_EXPORTER": f"{FILE},otlp_proto_http"}, []),
+        ({"OTEL_TRACES_EXPORTER": FILE, "OTEL_SPAN_EVENT_COUNT_LIMIT": "9"}, []),
+    ],
+)
+def test_spans_are_rendered_when_every_exporter_writes_json(environment: dict[str, str], lines: list[str]) -> None:
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
+    command = [sys.executable, "-c", SINK]
+    done = subprocess.run(command, env=clean | environment, cwd=HOME, capture_output=True, check=True, timeout=60)
+    if not lines:
+        assert done.stdout == b"no sink\n"
+        return
+    found = [json.loads(line)["resourceSpans"][0]["scopeSpans"][0] for line in done.stdout.splitlines()]
+    assert [scope["spans"] for scope in found] == [[{"name": name}] for name in lines]
+    assert {scope["scope"]["name"] for scope in found} == {"t"}
 
 
 @pytest.mark.usefixtures("short_queue")
