@@ -24,7 +24,7 @@ from reelbench.loadgen.plan.workload import DOCUMENT, Workload
 _ENCODER = msgspec.json.Encoder()
 
 
-class PlannedJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class PlannedJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """One job of the plan, completely determined."""
 
     scenario: str

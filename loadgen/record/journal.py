@@ -64,9 +64,9 @@ class Journal:
         self._later = later
         self._waits = False
         """Whether a write is due in the next turn of the event loop."""
-        self._requests = bytearray()
-        """Lines to be written when their job ends."""
-        self._jobs = bytearray()
+        self._requests: list[RequestRecord] = []
+        """To be written when their job ends."""
+        self._jobs: list[JobRecord] = []
         try:
             folder.mkdir(parents=True, exist_ok=True)
             write_atomically(folder / PLAN_FILE, plan)
@@ -122,8 +122,7 @@ class Journal:
         """
         if self._broken is not None:
             raise self._broken
-        _ENCODER.encode_into(record, self._jobs, -1)
-        self._jobs += b"\n"
+        self._jobs.append(record)
         if self._later is None:
             self.settle()
         elif not self._waits:
@@ -132,8 +131,7 @@ class Journal:
 
     def request(self, record: RequestRecord) -> None:
         """Append a line to ``requests.jsonl``, at the latest when its job ends."""
-        _ENCODER.encode_into(record, self._requests, -1)
-        self._requests += b"\n"
+        self._requests.append(record)
 
     def calls(self, records: Iterable[CallRecord]) -> None:
         """Append lines to ``calls.jsonl``, which is created with the first line."""
@@ -157,11 +155,11 @@ class Journal:
         if self._broken is not None:
             raise self._broken
         if self._requests:
-            lines, self._requests = self._requests, bytearray()
-            self._append(REQUESTS_FILE, lines)
+            requests, self._requests = self._requests, []
+            self._append(REQUESTS_FILE, _ENCODER.encode_lines(requests))
         if self._jobs:
-            lines, self._jobs = self._jobs, bytearray()
-            self._append(JOBS_FILE, lines)
+            jobs, self._jobs = self._jobs, []
+            self._append(JOBS_FILE, _ENCODER.encode_lines(jobs))
 
     def _write_waiting(self) -> None:
         self._waits = False
@@ -174,7 +172,7 @@ class Journal:
         except OSError as error:
             raise self._failure(error) from error
 
-    def _append(self, name: str, lines: bytes | bytearray) -> None:
+    def _append(self, name: str, lines: bytes) -> None:
         if self._broken is not None:
             raise self._broken
         try:
