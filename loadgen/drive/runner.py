@@ -137,7 +137,9 @@ class Runner:
         self.view.begin(scenario.name, case.name, len(planned))
         try:
             async with self.toggler.during(case.toggles.given() if self.share.index == 0 else {}):
-                return await self._run_jobs(scenario, case, record, planned)
+                record = await self._run_jobs(scenario, case, record, planned)
+                self.journal.settle()
+                return record
         finally:
             self.view.end()
 

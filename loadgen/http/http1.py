@@ -97,12 +97,10 @@ class Http1Transport:
             await asyncio.sleep(0)
 
     def _head(self, request: Request) -> bytes:
-        head = f"{request.method} {self._prefix}{request.path} HTTP/1.1\r\n{self._fixed}"
-        for name, value in request.headers.items():
-            head += f"{name}: {value}\r\n"
+        more = "".join([f"{name}: {value}\r\n" for name, value in request.headers.items()])
         if request.body or request.method == "POST":
-            head += f"Content-Length: {sum(map(len, request.body))}\r\n"
-        return f"{head}\r\n".encode()
+            more = f"{more}Content-Length: {sum(map(len, request.body))}\r\n"
+        return f"{request.method} {self._prefix}{request.path} HTTP/1.1\r\n{self._fixed}{more}\r\n".encode()
 
     async def _turn(self) -> None:
         """Wait in order for a free connection; an exchange that finds one free does not wait, as a begun job should."""

@@ -42,7 +42,7 @@ class EnoughError(Exception):
     """Raised by a receiver to end the exchange; the rest of the answer is not read."""
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """One request."""
 
     method: Literal["GET", "POST", "DELETE"]

@@ -19,6 +19,8 @@ OWN_PROCESS = "REELBENCH_OWN_PROCESS"
 """Variable with the number of the process whose descendants all belong to the run."""
 OWN_ADDRESSES = "REELBENCH_OWN_ADDRESSES"
 """Variable with the addresses (host:port, separated by spaces) of the parts of the stack besides the target."""
+MOST_PAUSE = 15
+"""Most readings between two looks at the connections of the target; each look that finds nothing new doubles them."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -56,6 +58,12 @@ class Parts:
     """Processes that listen on each port."""
     _looked: set[int] = field(default_factory=set)
     """Ports whose processes were found as those that work for the target."""
+    _asked: set[int] = field(default_factory=set)
+    """Processes of the target whose connections were looked at."""
+    _readings: int = 0
+    """Readings until the next look at the connections."""
+    _pause: int = 0
+    """Readings without a look after the next one."""
     _known: dict[int, int] = field(default_factory=dict)
     """Start of each process that was once part of the run, which it stays when its parent has ended."""
 
@@ -102,7 +110,14 @@ class Parts:
         Args:
             server: processes of a target that the suite did not start, and of what works for it.
         """
-        new = connected_ports(server, self.proc) - self._looked if server else set()
+        self._readings -= 1
+        if not server or (self._readings >= 0 and server <= self._asked):
+            return set()
+        new = connected_ports(server, self.proc) - self._looked
+        # A look takes longer than all else in a reading, and what it finds seldom changes.
+        self._pause = 0 if new or not server <= self._asked else min(2 * self._pause + 1, MOST_PAUSE)
+        self._readings = self._pause
+        self._asked |= server
         self._looked |= new
         return {pid for pids in listeners(new, self.proc).values() for pid in pids} if new else set()
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from reelbench.loadgen.machine.processes import PROC
 
 _LISTENING, _ESTABLISHED = "0A", "01"
+_USED = frozenset({_LISTENING, _ESTABLISHED})
+"""Most lines can be sockets that were closed some seconds ago; they are not parsed, since this is read under load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ def _sockets(proc: Path) -> Iterator[_Socket]:
             continue
         for line in lines:
             words = line.split()
+            if words[3] not in _USED:
+                continue
             yield _Socket(_place(words[1]), _place(words[2]), words[3], f"socket:[{words[9]}]")
 
 

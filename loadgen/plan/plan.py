@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
@@ -21,10 +20,11 @@ from reelbench.loadgen.plan.replay import ReplayCase
 from reelbench.loadgen.plan.row import Ask, merged
 from reelbench.loadgen.plan.scenario import Case, Profile, Scenario, SlowClients, Step, VideoSpec
 from reelbench.loadgen.plan.workload import DOCUMENT, Workload
-from reelbench.loadgen.record.run_files import to_line
+
+_ENCODER = msgspec.json.Encoder()
 
 
-class PlannedJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class PlannedJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """One job of the plan, completely determined."""
 
     scenario: str
@@ -86,8 +86,7 @@ def plan_case(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Position:
+class _Position(msgspec.Struct, frozen=True):
     """Position of a job in the plan."""
 
     seed: int
@@ -101,25 +100,26 @@ class _Position:
 def _plan_job(  # noqa: PLR0917 - what a job depends on
     scenario: Scenario, case: Case, workload: Workload, position: _Position, start: float | None, ask: Ask | None
 ) -> PlannedJob:
-    source, place = _origin(scenario, case, position, position.index)
+    index, number = position.index, position.number
+    source, place = _origin(scenario, case, position, index)
     begin = f"{position.seed}:{scenario.name}"
-    row = workload.row(f"{begin}:{source.name}", position.number)
+    row = workload.row(f"{begin}:{source.name}", number)
     if isinstance(case, ReplayCase):
-        row = workload.arrival(position.index, row)
-    reference = row.image or workload.image(position.number)
-    slow = _slow(case, position.number)
+        row = workload.arrival(index, row)
+    reference = row.image or workload.image(number)
+    slow = _slow(case, number)
     return PlannedJob(
         scenario=scenario.name,
         case=case.name,
-        index=position.index,
-        warmup=position.number < 0,
+        index=index,
+        warmup=number < 0,
         steps=case.steps or scenario.steps,
         # Only a form carries a file.
-        encoding=_encoding(scenario, position.index) if reference is None else "multipart",
+        encoding=_encoding(scenario, index) if reference is None else "multipart",
         prompt=row.prompt or prompt(workload.builtin, f"{begin}:{source.name}:{place}"),
         seconds=row.seconds or scenario.video.seconds,
         size=row.size or scenario.video.size,
-        cancel_after=_cancel_after(scenario, case, f"{begin}:{case.name}:{position.index}:cancel"),
+        cancel_after=_cancel_after(scenario, case, f"{begin}:{case.name}:{index}:cancel"),
         intended_start=start,
         ask=merged(row.ask, ask),
         reference=reference,
@@ -131,7 +131,7 @@ def _plan_job(  # noqa: PLR0917 - what a job depends on
 
 def to_bytes(plan: Sequence[PlannedJob], faults: Sequence[PlannedFault] = ()) -> bytes:
     """Return a plan as JSON Lines, jobs first; equal plans give equal bytes."""
-    return b"".join(to_line(item) for item in (*plan, *faults))
+    return _ENCODER.encode_lines((*plan, *faults))
 
 
 def plan_hash(data: bytes) -> str:

@@ -64,7 +64,8 @@ def prompt(builtin: Builtin, place: str) -> str:
     stream = random.Random(int.from_bytes(digest))
     if builtin == "text_to_video":
         return f"{stream.choice(text_to_video())}. Take {digest.hex()[:12]}."
-    method, topic, audience, look = (stream.choice(words) for words in (_METHODS, _TOPICS, _AUDIENCES, _LOOKS))
+    pick = stream.choice
+    method, topic, audience, look = pick(_METHODS), pick(_TOPICS), pick(_AUDIENCES), pick(_LOOKS)
     # The digest differs between seeds, the place between jobs.
     return f"Explain {method} {topic} for {audience}, with {look}. Reference {digest.hex()[:8]}/{place}."
 

@@ -1,4 +1,7 @@
-"""``jobs.jsonl``, ``requests.jsonl`` and ``calls.jsonl``: what the load generator and the providers saw of each job."""
+"""``jobs.jsonl``, ``requests.jsonl`` and ``calls.jsonl``: what the load generator and the providers saw of each job.
+
+Records that are made for every job cannot be part of a cycle, so the collection of garbage does not follow them.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ class Outcome(StrEnum):
     """Cut off because the user stopped the run; right-censored at `JobRecord.done`."""
 
 
-class JobRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class JobRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """One job, from its due time to its end."""
 
     scenario: str
@@ -91,7 +94,7 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """True when the plan let the client send or read slowly."""
 
 
-class ServerTimes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class ServerTimes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """The server's own account of a job, from the fields and headers of its answers."""
 
     created: float | None = None
@@ -108,7 +111,7 @@ class ServerTimes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """``Server-Timing``: name of the stage to seconds."""
 
 
-class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """One HTTP request of a job."""
 
     scenario: str

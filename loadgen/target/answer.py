@@ -35,7 +35,7 @@ _NOT_YET: Final = frozenset(
 T = TypeVar("T")
 
 
-class Reply(msgspec.Struct, Generic[T], frozen=True):
+class Reply(msgspec.Struct, Generic[T], frozen=True, gc=False):
     """The answer to a call: a record of the API, or one line that says why there is none."""
 
     status: int | None

@@ -93,7 +93,7 @@ def _quoted(text: str) -> str:
     return text.replace(".", "%2E") if text in {".", ".."} else quote(text, safe="")
 
 
-class Content(msgspec.Struct, frozen=True):
+class Content(msgspec.Struct, frozen=True, gc=False):
     """Size and checksum of a downloaded file."""
 
     bytes: int
@@ -101,7 +101,7 @@ class Content(msgspec.Struct, frozen=True):
     """None: not computed."""
 
 
-class Video(msgspec.Struct, frozen=True, kw_only=True):
+class Video(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A video job, in our words."""
 
     id: str

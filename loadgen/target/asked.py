@@ -26,7 +26,7 @@ _LENGTHS: Final[dict[str, Callable[[PlannedJob], Scalar]]] = {
 }
 
 
-class Body(msgspec.Struct, frozen=True):
+class Body(msgspec.Struct, frozen=True, gc=False):
     """Body of a request."""
 
     media_type: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from http import HTTPStatus
 
 import msgspec
@@ -36,11 +37,15 @@ class Downloads:
         self._place: str | None = None
         """Where files were, of a server whose target file does not say it."""
 
-    async def content(self, video: Video, call: Call, *, checksum: bool, sink: FileSink | None) -> Reply[Content]:
+    def content(self, video: Video, call: Call, *, checksum: bool, sink: FileSink | None) -> Awaitable[Reply[Content]]:
         """Download a video from where its answers say it is."""
         wanted = _Download(call, checksum, sink)
         if self._source == "endpoint" and video.id:
-            return await self._fetch(wanted, self._endpoint.path(video.id))
+            return self._fetch(wanted, self._endpoint.path(video.id))
+        return self._found(video, wanted)
+
+    async def _found(self, video: Video, wanted: _Download) -> Reply[Content]:
+        """Download a video from the first place that has it."""
         reply: Reply[Content] = Reply(None, error="the answers of the server do not say where the file is")
         for kind in self._places(video):
             if kind == "base64":

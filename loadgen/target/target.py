@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Awaitable
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, Self
@@ -240,14 +241,14 @@ class Target:
         await self._wire.send(call, self._endpoints.asset, self._endpoints.asset.path(video_id, name), answer)
         return answer.file()
 
-    async def content(
+    def content(
         self, video: Video, call: Call, *, checksum: bool = True, sink: FileSink | None = None
-    ) -> Reply[Content]:
+    ) -> Awaitable[Reply[Content]]:
         """Download a video from where its answers say it is.
 
         Only its size is kept, and its checksum where one is needed; the sink gets its bytes.
         """
-        return await self._downloads.content(video, call, checksum=checksum, sink=sink)
+        return self._downloads.content(video, call, checksum=checksum, sink=sink)
 
     async def check(self) -> None:
         """Check that the target answers and may speak the API; any answer that is not clearly something else will do.

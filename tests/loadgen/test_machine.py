@@ -238,6 +238,29 @@ def test_what_works_for_a_local_target_is_part_of_the_run(tmp_path: Path) -> Non
     assert parts.hidden is None
 
 
+def test_connections_are_looked_at_less_often_until_the_target_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for pid in (10, 11):
+        write_process(tmp_path, pid, 1 if pid == 10 else 10, name="x", ticks=(0, 0, 0, 0), born=1)
+    write_sockets(tmp_path, ("0100007F:1F40", "00000000:0000", "0A", 1), ("0100007F:1F40", "0100007F:C003", "06", 2))
+    open_sockets(tmp_path, 10, 1)
+    looks: list[int] = []
+
+    def looked(processes: set[int], proc: Path) -> set[int]:
+        looks.append(len(processes))
+        return connected_ports(processes, proc)
+
+    monkeypatch.setattr("reelbench.loadgen.machine.parts.connected_ports", looked)
+    parts = Parts(roots=frozenset(), target_port=8000, ports=frozenset({8000}), proc=tmp_path)
+    both = read_processes(tmp_path)
+    for _ in range(40):
+        assert parts.find({10: both[10]}) == {10}
+    assert len(looks) == 6  # readings 1, 2, 4, 8, 16 and 32
+    assert parts.find(both) == {10, 11}
+    assert looks[6:] == [2]
+
+
 def test_a_target_whose_process_cannot_be_seen_leaves_others_unknown() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))  # taken, but nothing listens

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
+import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -44,6 +47,41 @@ def test_requests_are_written_at_the_end_of_their_job_or_run(tmp_path: Path) -> 
         journal.request(request)
     assert (tmp_path / "run" / "requests.jsonl").read_bytes() == to_line(request) * 4
     assert read_jobs(tmp_path / "run") == [JOB]
+
+
+def test_jobs_that_end_in_one_turn_of_the_loop_share_a_write(tmp_path: Path) -> None:
+    later: list[Callable[[], None]] = []
+    with Journal(tmp_path, b"", later.append) as journal:
+        for _ in range(3):
+            journal.job(JOB)
+        assert read_jobs(tmp_path) == []
+        assert len(later) == 1
+        later.pop()()
+        assert (tmp_path / "jobs.jsonl").read_bytes() == to_line(JOB) * 3
+        journal.job(JOB)
+        journal.settle()
+        assert read_jobs(tmp_path) == [JOB] * 4
+        journal.job(JOB)
+    assert read_jobs(tmp_path) == [JOB] * 5
+    later.pop()()  # the loop calls it after the end
+    assert read_jobs(tmp_path) == [JOB] * 5
+
+
+def test_a_shared_write_that_fails_is_raised_with_the_next_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int, __: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    later: list[Callable[[], None]] = []
+    with Journal(tmp_path, b"", later.append) as journal:
+        journal.job(JOB)
+        monkeypatch.setattr(os, "write", full)
+        later.pop()()
+        with pytest.raises(JournalError, match="No space left"):
+            journal.job(JOB)
+        with pytest.raises(JournalError, match="No space left"):
+            journal.settle()
 
 
 def test_an_existing_run_folder_is_rejected(tmp_path: Path) -> None:
