@@ -159,5 +159,5 @@ def _answer(status: int | None, whole: bool) -> tuple[str, bool]:  # noqa: FBT00
 
 
 def _literal(text: str) -> str:
-    """Return a text as it stands in a template."""
+    """Return a text for a template, with its percent signs escaped."""
     return text.replace("%", "%%")
