@@ -97,9 +97,11 @@ class Http1Transport:
             await asyncio.sleep(0)
 
     def _head(self, request: Request) -> bytes:
-        more = "".join([f"{name}: {value}\r\n" for name, value in request.headers.items()])
+        more = ""
+        for name, value in request.headers.items():
+            more += f"{name}: {value}\r\n"
         if request.body or request.method == "POST":
-            more = f"{more}Content-Length: {sum(map(len, request.body))}\r\n"
+            more += f"Content-Length: {sum(map(len, request.body))}\r\n"
         return f"{request.method} {self._prefix}{request.path} HTTP/1.1\r\n{self._fixed}{more}\r\n".encode()
 
     async def _turn(self) -> None:

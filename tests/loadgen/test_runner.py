@@ -74,7 +74,7 @@ async def run_on(
         AdminClient(url) as controls,
     ):
         sides: dict[Side, AdminClient] = {"service": controls, "providers": controls}
-        with Journal(folder, to_bytes(plan)) as journal:
+        with Journal(folder, to_bytes(plan), asyncio.get_running_loop().call_soon) as journal:
             head = RunHead(run, journal)
             recorder = Recorder(run_id="run-1", journal=journal, metrics=Metrics(telemetry.meter), view=view)
             jobs = JobRunner(
