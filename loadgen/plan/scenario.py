@@ -27,7 +27,7 @@ FaultTarget = Literal["llm", "tts", "image", "store"]
 FaultKind = Literal["outage", "stall", "error", "corrupt", "latency"]
 NetworkKind = Literal["latency", "bandwidth", "timeout", "reset", "down"]
 
-MOST_PER_SECOND = 1_000
+MOST_PER_SECOND = 10_000
 N = TypeVar("N", bound=float)
 
 

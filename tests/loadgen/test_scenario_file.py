@@ -487,7 +487,7 @@ OPEN_MISTAKES = [
         ("    rate: 5\n", "    rate:\n", "cases.1.rate: is missing; add it"),
         ("    arrivals: poisson\n", "    arrivals: null\n", "cases.1.arrivals: is missing; add it"),
         ("    seconds: {quick: 5, standard: 30, paper: 30}\n", "    seconds:\n", "cases.1.seconds: is missing; add it"),
-        ("    rate: 5\n", "    rate: 0\n", "cases.1.rate: is 0; write a number above 0 and up to 1,000 jobs "),
+        ("    rate: 5\n", "    rate: 0\n", "cases.1.rate: is 0; write a number above 0 and up to 10,000 jobs "),
         ("    rate: 5\n", "    rate: fast\n", "cases.1.rate: is 'fast'; write a number of jobs per second, or one"),
         ("    rate: 5\n", "    rate: yes\n", "cases.1.rate: is True; write a number of jobs per second, or one"),
         ("    rate: 5\n", "    rate: {quick: 5, standard: 5}\n", "cases.1.rate.paper: is missing; add it"),
