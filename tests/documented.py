@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import typer
@@ -130,20 +131,28 @@ def reason(command: str) -> Reason | None:
 
 
 def sections() -> dict[tuple[str, str], list[Block]]:
-    """Shell blocks with a command to run, by page and section."""
+    """Shell blocks with a command to run, by page and section, without sections that only repeat another one's."""
     found: dict[tuple[str, str], list[Block]] = {}
     for page in pages():
         for block in page.blocks:
             if block.language == "sh" and any(reason(command) is None for command in block.commands):
                 found.setdefault((page.name, block.section), []).append(block)
-    return found
+    run = {
+        place: {c for block in blocks for c in block.commands if reason(c) is None} for place, blocks in found.items()
+    }
+    repeated = {place for place, commands in run.items() if any(commands < other for other in run.values())}
+    return {place: blocks for place, blocks in found.items() if place not in repeated}
 
 
 def copy_checkout(target: Path) -> Path:
-    """Copy the checkout, for commands that write into it."""
+    """Copy the checkout, for commands that write into it; with the compiled modules, which take seconds to compile."""
     for name in tracked():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / name, target / name)
+        shutil.copy2(ROOT / name, target / name)  # with the time that the compiled module has
+        if name.endswith(".py") and (compiled := Path(cache_from_source(str(ROOT / name)))).is_file():
+            copied = Path(cache_from_source(str(target / name)))
+            copied.parent.mkdir(exist_ok=True)
+            shutil.copy2(compiled, copied)
     for link in (ROOT / "reelbench").iterdir():
         if link.is_symlink():
             (target / "reelbench" / link.name).symlink_to(link.readlink(), target_is_directory=True)
@@ -155,8 +164,9 @@ STAND_INS = {
     "NEW": "$(dirname $(ls runs/*/run.json | tail -n 1))",
     "OLD": "$(dirname $(ls runs/*/run.json | tail -n 2 | head -n 1))",
     "--repeat 5": "--repeat 2",
+    "--ablate cache,pooling": "--ablate cache",
 }
-"""Placeholders of the pages (the acceptance suite's run, the last two), and fewer repetitions."""
+"""Placeholders of the pages (the acceptance suite's run, the last two), fewer repetitions, and fewer variants."""
 
 
 def script(commands: Sequence[str]) -> str:
