@@ -106,7 +106,7 @@ $(BIN)/python:
 
 define install
 	@echo "installing $(1)"
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --require-hashes -r $(1) 2>/dev/null || { $(WITH_PIP) $(PIP) --require-hashes -r $(1); }
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps --require-hashes -r $(1) 2>/dev/null || { $(WITH_PIP) $(PIP) --no-deps --require-hashes -r $(1); }
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps -e . 2>/dev/null || { $(WITH_PIP) $(PIP) --no-deps -e .; } \
 	  || echo "the command reelbench is not installed; use: $(BIN)/python -m reelbench"
 	@$(BIN)/python -c "import $(subst $(space),$(comma),$(SERVED))" & $(BIN)/python -c "import $(subst $(space),$(comma),$(REPORTED))"; wait

@@ -109,6 +109,7 @@ REASONS = (
     Reason(f"{RUN}", "drives every scenario, as the acceptance suite itself does", parses),
     Reason(rf"{RUN} --profile \w+", "takes up to an hour", parses),
     Reason(r".* --fail-on worse", "needs two runs of one plan; docs/commands.md compares such", parses),
+    Reason(r"reelbench trend.*", "needs six runs of one plan; tests/reporting/trend makes them", parses),
     Reason(r"PROMETHEUS_URL=\S+mimir\S+ .+|.+--prometheus \S+mimir\S+", "there is no Mimir here", parses),
     Reason(
         r"python -m reelbench.loadgen run .+--rendezvous .+",

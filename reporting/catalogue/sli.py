@@ -287,6 +287,10 @@ class Catalogue(msgspec.Struct, frozen=True, dict=True):
         """Return the indicator of an id; KeyError for an unknown id."""
         return self._by_id[sli]
 
+    def find(self, sli: str) -> Sli | None:
+        """Return the indicator of an id; None for an unknown id."""
+        return self._by_id.get(sli)
+
     def of_role(self, role: Role) -> Sli | None:
         """Return the indicator that has a role; None when no indicator of this catalogue has it."""
         return self._by_role.get(role)

@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "run": "drive scenarios against a service and write the reports",
     "report": "write the reports of a finished run again",
     "compare": "compare a run with an earlier one",
+    "trend": "find the runs of a history at which an indicator changed",
     "list": "list the scenarios, or the runs of a folder",
     "check": "check scenario files",
     "probe": "find out what a server is and has, and write a target file",
