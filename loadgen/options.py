@@ -146,10 +146,11 @@ def check_options(
     scenarios = _with_replay(scenarios, inputs, options, server, errors)
     if errors or chosen is None or target is None:
         raise OptionsError(errors)
+    sized = tuple(scenario.of(chosen) for scenario in scenarios)
     return Settings(
         run_dir=run_dir,
         run_id=run_id,
-        scenarios=scenarios,
+        scenarios=tuple(scenario for scenario in sized if scenario.cases),
         profile=chosen,
         profile_name=options.profile,
         seed=options.seed,

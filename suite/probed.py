@@ -183,9 +183,13 @@ def _impossible(found: Found, scenario: Scenario) -> str | None:
 
 def _costs(job_seconds: float, scenarios: Sequence[Scenario]) -> Iterator[tuple[str, str]]:
     for profile in PROFILES:
-        jobs = sum(_jobs(case, profile) for scenario in scenarios for case in scenario.cases)
+        jobs = sum(_jobs(case, profile) for scenario in scenarios for case in scenario.of(profile).cases)
         parallel, serial = (
-            sum(_seconds(case, profile, job_seconds, at_once=at_once) for one in scenarios for case in one.cases)
+            sum(
+                _seconds(case, profile, job_seconds, at_once=at_once)
+                for one in scenarios
+                for case in one.of(profile).cases
+            )
             for at_once in (True, False)
         )
         at_once = f"{_span(parallel)} if the server works on all jobs in flight at once"

@@ -249,6 +249,12 @@ class Case(Strict):
     )
     faults: tuple[Fault, ...] = Field(default=(), strict=False, description="Fault plan of the case.")
     slow_clients: SlowClients | None = Field(default=None, description="Clients that send or read slowly.")
+    profiles: tuple[Profile, ...] = Field(
+        default=PROFILES,
+        strict=False,
+        min_length=1,
+        description="Profiles that have the case. A case whose prompts another one repeats is in all of them.",
+    )
     steps: tuple[Step, ...] | None = Field(
         default=None, strict=False, description="Requests of a job in this case instead of those of the scenario."
     )
@@ -322,6 +328,10 @@ class Scenario(Strict):
         default=5, ge=1, le=9, description="Importance under a time budget: scenarios of rank 1 are planned first."
     )
     objectives: dict[str, float] = Field(description="Overrides of objectives in the catalogue: SLI id to value.")
+
+    def of(self, profile: Profile) -> Scenario:
+        """Return the scenario with the cases of a profile."""
+        return self.model_copy(update={"cases": tuple(case for case in self.cases if profile in case.profiles)})
 
     @property
     def every_step(self) -> frozenset[Step]:

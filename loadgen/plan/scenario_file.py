@@ -214,6 +214,8 @@ def _check_prompts(case: Any, before: Any) -> Iterator[str]:
     earlier = before.get("iterations") if isinstance(before, dict) else None
     if earlier is None:
         yield f"prompts: is {prompts!r}, but no case with jobs is before it; put it behind the one it repeats"
+    if isinstance(before, dict) and "profiles" in before:
+        yield f"prompts: is {prompts!r}, but the case before is not in every profile; remove its profiles"
     ours = case.get("iterations")
     if not isinstance(ours, dict) or not isinstance(earlier, dict):
         return

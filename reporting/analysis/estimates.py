@@ -15,8 +15,9 @@ from reelbench.loadgen.record.run import CaseRecord
 from reelbench.reporting.analysis.open_cases import open_case
 from reelbench.reporting.catalogue.sli import Kind, Role, Samples, Sli
 from reelbench.reporting.document import text
-from reelbench.reporting.evidence.evidence import STOPPED, Evidence, case_seconds
+from reelbench.reporting.evidence.evidence import STOPPED, Evidence
 from reelbench.reporting.evidence.measurements import RECORDS, Measurement
+from reelbench.reporting.evidence.stretch import Basis, Stretch
 from reelbench.reporting.statistics.batch_means import rate_interval
 from reelbench.reporting.statistics.censoring import Tail, tail
 from reelbench.reporting.statistics.intervals import (
@@ -70,9 +71,13 @@ def estimate(evidence: Evidence, sli: Sli, m: Measurement) -> Estimate:
             return found
         if why := _without_success(evidence, sli, m):
             return Estimate(None, 0, remark=why, source=m.source, query=m.query)
+    if sli.role in {Role.THROUGHPUT, Role.REQUEST_RATE}:
+        rate = throughput if sli.role is Role.THROUGHPUT else request_rate
+        if (found := rate(evidence, m.scenario, m.case)) is not None:
+            return found
     value, remark = _without_broken(evidence, sli, m, m.value)
     exact = _exact(sli, m)
-    interval, method = (NOWHERE, "") if exact else _interval(evidence, sli, m, value)
+    interval, method = (NOWHERE, "") if exact else _interval(sli, m, value)
     above = m.bound is not None and m.bound.upper is None
     return Estimate(
         value,
@@ -95,15 +100,20 @@ def sampled(evidence: Evidence, sli: Sli, scenario: str, case: str, member: str)
     """
     if sli.samples is Samples.REQUEST_DURATIONS:
         values, cut_off, what = evidence.durations(scenario, member), [], f"duration of successful {member} requests"
-        remark = _failed_requests(evidence, scenario, member)
+        remark, unsteady = _failed_requests(evidence, scenario, member), False
     else:
         values, cut_off = evidence.response_times(scenario, case), _cut_off(evidence, scenario, case)
-        what, remark = "done - due of completed measured jobs", _failed_jobs(evidence, scenario, case, bool(cut_off))
+        part = evidence.stretch(scenario, case)
+        unsteady = part.basis is Basis.NO_STEADY_PART
+        what = f"done - due of completed measured jobs{_of_part(part)}"
+        failed = _failed_jobs(evidence, scenario, case, bool(cut_off))
+        remark = "; ".join(filter(None, (failed, part_of(evidence, scenario, case))))
     if not values:
         return None
     if sli.quantile is None:
-        mean, interval = math.fsum(values) / len(values), mean_interval(values)
-        return Estimate(mean, len(values), non_negative(interval), STUDENT, remark=remark, query=f"mean({what})")
+        mean, interval = math.fsum(values) / len(values), non_negative(mean_interval(values))
+        interval = without_upper(interval) if unsteady else interval
+        return Estimate(mean, len(values), interval, STUDENT, remark=remark, query=f"mean({what})")
     what += " and of jobs cut off" if cut_off else ""
     found = tail(values, cut_off, sli.quantile)
     assert found is not None, "there are samples"
@@ -112,7 +122,7 @@ def sampled(evidence: Evidence, sli: Sli, scenario: str, case: str, member: str)
     return Estimate(
         found.value,
         len(values) + len(cut_off),
-        found.interval,
+        without_upper(found.interval) if unsteady else found.interval,
         ORDER,
         at_least=found.at_least,
         remark=remark,
@@ -128,7 +138,7 @@ def _exact(sli: Sli, m: Measurement) -> str:
     return READ if m.interval is None and (counted or (sli.kind is Kind.VALUE and m.source != RECORDS)) else ""
 
 
-def _interval(evidence: Evidence, sli: Sli, m: Measurement, value: float) -> tuple[Interval, str]:
+def _interval(sli: Sli, m: Measurement, value: float) -> tuple[Interval, str]:
     """Return interval and method."""
     if m.interval is not None:
         return Interval(m.interval.lower, m.interval.upper), m.interval.method
@@ -138,20 +148,56 @@ def _interval(evidence: Evidence, sli: Sli, m: Measurement, value: float) -> tup
         scale = 1 if sli.kind is Kind.SHARE else m.n
         assert limits is not None, "n is not 0"
         return Interval(limits.lower * scale, limits.upper * scale), EXACT
-    case = _case(evidence, m.scenario, m.case) if sli.role is Role.THROUGHPUT else None
-    if case is not None and case_seconds(case):
-        found = throughput(evidence, m.scenario, case)
-        return found.interval, found.method
     return NOWHERE, ""
 
 
-def throughput(evidence: Evidence, scenario: str, case: CaseRecord) -> Estimate:
-    """Return the completed jobs per second of a case that ended."""
-    assert case.started is not None
-    assert case.ended is not None
-    done = [job.done for job in evidence.case_jobs(scenario, case.name) if job.outcome is Outcome.COMPLETED]
-    interval = non_negative(rate_interval(done, case.started, case.ended))
-    return Estimate(len(done) / (case.ended - case.started), len(done), interval, BATCHES)
+def throughput(evidence: Evidence, scenario: str, case: str) -> Estimate | None:
+    """Return the completed jobs per second of a case's steady part, or of the whole case; None if it did not end."""
+    part = evidence.stretch(scenario, case)
+    return _rate(evidence, scenario, case, [job.done for job in part.completed], "completed measured jobs")
+
+
+def request_rate(evidence: Evidence, scenario: str, case: str) -> Estimate | None:
+    """Return the HTTP requests per second of a case's steady part, or of the whole case; None if it did not end."""
+    part = evidence.stretch(scenario, case)
+    ends = [end for end in evidence.requests.ends(scenario, case) if part.holds(end)]
+    return _rate(evidence, scenario, case, ends, "requests of measured jobs")
+
+
+def _rate(evidence: Evidence, scenario: str, case: str, events: list[float], what: str) -> Estimate | None:
+    part = evidence.stretch(scenario, case)
+    if not part.seconds or part.started is None or part.ended is None or not evidence.case_jobs(scenario, case):
+        return None
+    interval = non_negative(rate_interval(events, part.started, part.ended))
+    length = "the steady part" if part.basis is Basis.STEADY else "the case"
+    return Estimate(
+        len(events) / part.seconds,
+        len(events),
+        without_upper(interval) if part.basis is Basis.NO_STEADY_PART else interval,
+        BATCHES,
+        remark=part_of(evidence, scenario, case),
+        query=f"{what}{_of_part(part)} / length of {length}",
+    )
+
+
+def part_of(evidence: Evidence, scenario: str, case: str) -> str:
+    """Return which part of a case gives its rates and its response times; empty where nothing has to be said."""
+    part = evidence.stretch(scenario, case)
+    if part.basis is Basis.WHOLE:
+        return ""
+    jobs = len(evidence.case_jobs(scenario, case))
+    if part.basis is Basis.NO_STEADY_PART:
+        return f"no steady part: all {text.counted(jobs, 'job')}, with the burst at the start and the drain at the end"
+    return f"steady part: {len(part.jobs)} of {text.counted(jobs, 'job')}"
+
+
+def without_upper(interval: Interval) -> Interval:
+    """Return the interval of a number with start and drain, which make rates and response times smaller."""
+    return Interval(interval.lower, None)
+
+
+def _of_part(part: Stretch) -> str:
+    return " that ended in the steady part" if part.basis is Basis.STEADY else ""
 
 
 def _without_broken(evidence: Evidence, sli: Sli, m: Measurement, value: float) -> tuple[float, str]:

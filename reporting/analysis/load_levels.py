@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from reelbench.loadgen.record.run import CaseRecord
+from reelbench.reporting.analysis.estimates import request_rate, throughput, without_upper
 from reelbench.reporting.analysis.open_cases import open_case
 from reelbench.reporting.catalogue.sli import Role
-from reelbench.reporting.evidence.evidence import STOPPED, Evidence, case_seconds, once
+from reelbench.reporting.evidence.evidence import STOPPED, Evidence, once
 from reelbench.reporting.evidence.measurements import Measurement
+from reelbench.reporting.evidence.stretch import Basis
 from reelbench.reporting.statistics import littles_law
 from reelbench.reporting.statistics.intervals import Proportion, Summary, exact_proportion, summarize
 from reelbench.reporting.statistics.littles_law import LittlesLaw
@@ -25,7 +26,7 @@ class Level:
     times: Summary | None
     """Response times of the completed jobs, exact."""
     throughput: float | None
-    """Exact: completed measured jobs over the recorded length of the case."""
+    """Exact: completed measured jobs per second of the steady part, or of the whole case."""
     requests: float | None
     """HTTP requests per second, exact."""
     queue_average: float | None
@@ -36,6 +37,8 @@ class Level:
     """Of closed loops without a pace."""
     cut_off: int = 0
     """Jobs of an open case that did not finish; the times exclude them."""
+    basis: Basis = Basis.WHOLE
+    """The part of the case from which times, throughput and requests are taken."""
 
     @property
     def failed(self) -> int:
@@ -50,31 +53,35 @@ def levels(evidence: Evidence, *scenarios: str, model: str = "closed") -> tuple[
     for scenario, case in evidence.cases("performance"):
         if case.model != model or (scenarios and scenario.name not in scenarios):
             continue
-        times = evidence.response_times(scenario.name, case.name)
         jobs = evidence.case_jobs(scenario.name, case.name)
         ended = sum(1 for job in jobs if job.outcome not in STOPPED)
-        seconds = case_seconds(case)
+        rate, requests = (of(evidence, scenario.name, case.name) for of in (throughput, request_rate))
         found.append(
             Level(
                 scenario=scenario.name,
                 case=case.name,
                 concurrency=case.concurrency,
                 success=exact_proportion(sum(map(evidence.succeeded, jobs)), ended),
-                times=summarize(times),
-                throughput=len(times) / seconds if seconds else None,
-                requests=evidence.case_requests(scenario.name, case.name) / seconds if seconds else None,
+                times=_times(evidence, scenario.name, case.name),
+                throughput=rate.value if rate else None,
+                requests=requests.value if requests else None,
                 queue_average=evidence.value(Role.QUEUE_TIME_AVG, scenario.name, case.name),
                 queue_p95=evidence.measured(Role.QUEUE_TIME_P95, scenario.name, case.name),
                 generator_cpu=case.generator_cpu,
-                littles_law=littles_law.check([(job.due, job.done) for job in jobs], own_virtual_users(evidence, case))
+                littles_law=littles_law.check([(job.due, job.done) for job in jobs], evidence.virtual_users(case))
                 if case.model == "closed" and case.pace is None
                 else None,
                 cut_off=len(arriving.cut_off) if (arriving := open_case(evidence, scenario, case)) else 0,
+                basis=evidence.stretch(scenario.name, case.name).basis,
             )
         )
     return tuple(found)
 
 
-def own_virtual_users(evidence: Evidence, case: CaseRecord) -> int:
-    """Return the jobs that this load generator kept in flight: its share, where several generators ran the plan."""
-    return len(range(evidence.run.replica - 1, case.concurrency, evidence.run.replicas))
+def _times(evidence: Evidence, scenario: str, case: str) -> Summary | None:
+    """Return the summary of the response times, without upper limits where start and drain are part of them."""
+    found = summarize(evidence.response_times(scenario, case))
+    if found is None or evidence.stretch(scenario, case).basis is not Basis.NO_STEADY_PART:
+        return found
+    p50, p95, p99 = (replace(tail, interval=without_upper(tail.interval)) for tail in (found.p50, found.p95, found.p99))
+    return replace(found, average_interval=without_upper(found.average_interval), p50=p50, p95=p95, p99=p99)

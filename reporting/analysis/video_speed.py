@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from reelbench.loadgen.record.jobs import JobRecord
 from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
 from reelbench.reporting.catalogue.sli import Role
-from reelbench.reporting.evidence.evidence import STOPPED, Evidence, case_seconds
+from reelbench.reporting.evidence.evidence import STOPPED, Evidence
 from reelbench.reporting.statistics.intervals import (
     Interval,
     Proportion,
@@ -33,9 +33,9 @@ class CaseSpeed:
     opened: int
     """Those of them whose file was opened: figures of content are their means."""
     frames: float | None
-    """Frames per second of the case; None for a case that did not end."""
+    """Frames per second of the steady part, or of the case; None for a case that did not end."""
     seconds: float | None
-    """Seconds of video per second of the case."""
+    """Seconds of video per second of the same part."""
     factors: Summary
     """Real-time factors: from sending until first reported done, over the length of the content."""
     own: Summary | None
@@ -105,7 +105,9 @@ def _speed(evidence: Evidence, scenario: ScenarioRecord, case: CaseRecord) -> Ca
     if factors is None:
         return None
     length = math.fsum(seconds for _, seconds, _, _ in opened)
-    rate = len(jobs) / whole if (whole := case_seconds(case)) else None
+    part = evidence.stretch(scenario.name, case.name)
+    made = sum(1 for job in part.jobs if evidence.succeeded(job))
+    rate = made / part.seconds if part.seconds else None
     inference = [job.server.inference / seconds for job, seconds, _, _ in opened if job.server and job.server.inference]
     return CaseSpeed(
         scenario=scenario.name,
@@ -146,13 +148,14 @@ def attainments(evidence: Evidence, dimension: str) -> tuple[Attainment, ...]:
         limit = scenario.objectives.get(sli.id) if sli else None
         if limit is None and common and (not common.scenarios or scenario.name in common.scenarios):
             limit = common.value
-        jobs = [job for job in evidence.case_jobs(scenario.name, case.name) if job.outcome not in STOPPED]
+        part = evidence.stretch(scenario.name, case.name)
+        jobs = [job for job in part.jobs if job.outcome not in STOPPED]
         if limit is None:
             continue
         good = sum(1 for job in jobs if evidence.succeeded(job) and job.done - job.due <= limit)
         if share := exact_proportion(good, len(jobs)):
-            length = case_seconds(case)
-            found.append(Attainment(scenario.name, case.name, limit, share, good / length if length else None))
+            rate = good / part.seconds if part.seconds else None
+            found.append(Attainment(scenario.name, case.name, limit, share, rate))
     return tuple(found)
 
 
@@ -163,7 +166,7 @@ def repetitions(evidence: Evidence, dimension: str) -> tuple[Repetition, ...]:
         for before, case in zip(scenario.cases, scenario.cases[1:], strict=False):
             if case.prompts != "repeated" or before.prompts != "unique":
                 continue
-            new, known = (evidence.response_times(scenario.name, one.name) for one in (before, case))
+            new, known = (evidence.whole_times(scenario.name, one.name) for one in (before, case))
             distinct, again = summarize(new), summarize(known)
             if distinct and again:
                 limits = mean_difference(known, new)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reelbench.reporting.catalogue.sli import Kind, Samples, Sli
+from reelbench.reporting.analysis.estimates import estimate
+from reelbench.reporting.catalogue.sli import Kind, Role, Samples, Sli
 from reelbench.reporting.compare.side import Side
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import Measurement
@@ -72,13 +73,16 @@ def _observe(run: Evidence, sli: Sli, place: Measurement) -> Observation | None:
         return _sampled(tuple(sorted(times)), sli.quantile) if times else None
     if place.value is None:
         return None
+    if sli.role in {Role.THROUGHPUT, Role.REQUEST_RATE}:
+        rate = estimate(run, sli, place)
+        return None if rate.value is None else Observation(rate.value)
     if sli.kind not in {Kind.SHARE, Kind.COUNT}:
         return Observation(place.value)
     if not place.n:
         return None
     k = min(round(place.value if sli.kind is Kind.COUNT else place.value * place.n), place.n)
-    estimate = share(k, place.n)
-    return Observation(estimate.value, share=(k, place.n), within=estimate.interval)
+    found = share(k, place.n)
+    return Observation(found.value, share=(k, place.n), within=found.interval)
 
 
 def _sampled(samples: tuple[float, ...], q: float | None) -> Observation:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Concatenate, ParamSpec, TypeVar, cast
 
@@ -15,10 +15,13 @@ from reelbench.loadgen.record.stack import StackRecord
 from reelbench.loadgen.record.videos import VideoRecord
 from reelbench.reporting.catalogue.prices import Prices
 from reelbench.reporting.catalogue.sli import Catalogue, Objective, Role
+from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.measurements import Measurement, Measurements, SampleSeries
 from reelbench.reporting.evidence.requests import Requests
 from reelbench.reporting.evidence.server_evidence import ServerEvidence
+from reelbench.reporting.evidence.stretch import Basis, Stretch
 from reelbench.reporting.evidence.traces import TraceEvidence
+from reelbench.reporting.statistics.steady_part import steady_part
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -64,9 +67,29 @@ class Evidence:
     @cached_property
     def _response_times(self) -> dict[Place, list[float]]:
         return {
-            place: [job.done - job.due for job in jobs if job.outcome is Outcome.COMPLETED]
-            for place, jobs in self._jobs.items()
+            (scenario, case): [job.done - job.due for job in self.stretch(scenario, case).completed]
+            for scenario, case in self._jobs
         }
+
+    @cached_property
+    def _stretches(self) -> dict[Place, Stretch]:
+        return {(s.name, c.name): self._stretch(s, c) for s in self.run.scenarios for c in s.cases}
+
+    def _stretch(self, scenario: ScenarioRecord, case: CaseRecord) -> Stretch:
+        jobs = tuple(self.case_jobs(scenario.name, case.name))
+        whole = Stretch(Basis.WHOLE, case.started, case.ended, jobs)
+        users = self.virtual_users(case)
+        steady = (
+            scenario.dimension == Dimension.PERFORMANCE and case.model == "closed" and case.pace is None and users > 1
+        )
+        place = (scenario.name, case.name)
+        faulty = any((fault.scenario, fault.case) == place for fault in self.run.faults)
+        if not steady or faulty or any(job.cancel_sent is not None for job in jobs):
+            return whole
+        part = steady_part([(job.due, job.done) for job in jobs], users)
+        if part is None:
+            return replace(whole, basis=Basis.NO_STEADY_PART)
+        return Stretch(Basis.STEADY, part.started, part.ended, tuple(job for job in jobs if part.holds(job.done)))
 
     @cached_property
     def _once(self) -> dict[tuple[object, ...], object]:
@@ -93,9 +116,22 @@ class Evidence:
         """Return the measured jobs (no warm-up) of a scenario."""
         return [job for (name, _), jobs in self._jobs.items() if name == scenario for job in jobs]
 
+    def virtual_users(self, case: CaseRecord) -> int:
+        """Return the jobs that this load generator kept in flight: its share, where several generators ran the plan."""
+        return len(range(self.run.replica - 1, case.concurrency, self.run.replicas))
+
+    def stretch(self, scenario: str, case: str) -> Stretch:
+        """Return the part of a case from which its rates and its response times are taken."""
+        return self._stretches.get((scenario, case)) or Stretch(Basis.WHOLE, None, None, ())
+
     def response_times(self, scenario: str, case: str) -> list[float]:
-        """Return the response times of the completed measured jobs of a case, in seconds."""
+        """Return the response times of the completed jobs of a case's steady part, or of the whole case, in seconds."""
         return self._response_times.get((scenario, case), [])
+
+    def whole_times(self, scenario: str, case: str) -> list[float]:
+        """Return the response times of all completed measured jobs of a case, in seconds."""
+        jobs = self.case_jobs(scenario, case)
+        return [job.done - job.due for job in jobs if job.outcome is Outcome.COMPLETED]
 
     def scenario_times(self, scenario: str) -> list[float]:
         """Return the response times of the completed measured jobs of a scenario, in seconds."""

@@ -80,6 +80,14 @@ class Requests:
         """Return the number of requests of a case."""
         return sum(len(one.sent) for _, one in self._case(scenario, case))
 
+    def ends(self, scenario: str, case: str) -> list[float]:
+        """Return when the requests of a case ended, by operation."""
+        return [
+            sent + duration
+            for _, one in self._case(scenario, case)
+            for sent, duration in zip(one.sent, one.durations, strict=True)
+        ]
+
     def of_case(self, scenario: str, case: str) -> list[Request]:
         """Return the requests of a case, by operation."""
         return [

@@ -27,8 +27,8 @@ def wanted(evidence: Evidence, per_case: int) -> frozenset[str]:
 
 
 def level_sample(evidence: Evidence, scenario: str, case: str, most: int) -> list[JobRecord]:
-    """Return completed measured jobs of a case: all, or a sample without replacement drawn by the run's seed."""
-    jobs = [job for job in evidence.case_jobs(scenario, case) if job.outcome is Outcome.COMPLETED]
+    """Return the completed jobs of which a case has response times, or a sample of them drawn by the run's seed."""
+    jobs = evidence.stretch(scenario, case).completed
     if len(jobs) <= most:
         return jobs
     chosen = random.Random(f"{evidence.run.seed}/{scenario}/{case}").sample(range(len(jobs)), most)

@@ -9,13 +9,14 @@ from typing import TypedDict
 
 from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
 from reelbench.reporting.analysis.certainty import Certainty
-from reelbench.reporting.analysis.estimates import Estimate, estimate, sampled, throughput
+from reelbench.reporting.analysis.estimates import Estimate, estimate, request_rate, sampled, throughput
 from reelbench.reporting.analysis.verdicts import QUICK, Status, Verdict
 from reelbench.reporting.catalogue.sli import Kind, Role, Samples, Sli
 from reelbench.reporting.document import grafana_links
-from reelbench.reporting.evidence.evidence import STOPPED, Evidence, case_seconds
+from reelbench.reporting.evidence.evidence import STOPPED, Evidence
 from reelbench.reporting.evidence.limits import Limits
 from reelbench.reporting.evidence.measurements import RECORDS, Measurement
+from reelbench.reporting.evidence.stretch import Basis
 from reelbench.reporting.results.results import ResultValue, Target
 from reelbench.reporting.statistics.intervals import EXACT, deviation, exact_proportion
 
@@ -62,10 +63,12 @@ def _measured(evidence: Evidence, m: Measurement, verdict: Verdict | None) -> Re
     started, ended = grafana_links.window(evidence.run, m.scenario, m.case)
     number = verdict.estimate if verdict else estimate(evidence, sli, m)
     estimated = number.source != m.source
+    steady = evidence.stretch(m.scenario, m.case).basis is Basis.STEADY and sli.kind is not Kind.SHARE
+    by = "of the whole case, estimate by PromQL" if steady else "estimate by PromQL"
     judged = None if estimated else verdict
     return ResultValue(
         sli=sli.id,
-        title=f"{sli.title}, estimate by PromQL" if estimated else sli.title,
+        title=f"{sli.title}, {by}" if estimated else sli.title,
         dimension=scenario.dimension if scenario else "",
         scenario=m.scenario,
         case=m.case,
@@ -131,9 +134,11 @@ def _exact(evidence: Evidence, judged: Mapping[Place, Verdict]) -> Iterator[Resu
 def _case(evidence: Evidence, scenario: ScenarioRecord, case: CaseRecord) -> Iterator[_Figure]:
     """Yield response times, success and throughput of the measured jobs of a case, without warm-up."""
     times = evidence.response_times(scenario.name, case.name)
+    part = evidence.stretch(scenario.name, case.name)
+    of_times = f"{_TIMES} that ended in the steady part" if part.basis is Basis.STEADY else _TIMES
     jobs = evidence.case_jobs(scenario.name, case.name)
     ended = sum(1 for job in jobs if job.outcome not in STOPPED)
-    success, rate = evidence.catalogue.of_role(Role.SUCCESS_RATE), evidence.catalogue.of_role(Role.THROUGHPUT)
+    success = evidence.catalogue.of_role(Role.SUCCESS_RATE)
     if success and (share := exact_proportion(sum(map(evidence.succeeded, jobs)), ended)):
         what = "completed, file not broken / (ended by itself)"
         exact = Limits(lower=share.lower, upper=share.upper, method=EXACT)
@@ -141,15 +146,17 @@ def _case(evidence: Evidence, scenario: ScenarioRecord, case: CaseRecord) -> Ite
     if not times:
         return
     n = len(times)
-    yield _Figure(None, "response_time_min", LEAST, "s", min(times), n, None, f"min({_TIMES})")
+    yield _Figure(None, "response_time_min", LEAST, "s", min(times), n, None, f"min({of_times})")
     yield from _sampled(evidence, Kind.MEAN, scenario, case)
-    yield _Figure(None, "response_time_max", LONGEST, "s", max(times), n, None, f"max({_TIMES})")
-    yield _Figure(None, "response_time_stddev", DEVIATION, "s", deviation(sorted(times)), n, None, f"stddev({_TIMES})")
+    yield _Figure(None, "response_time_max", LONGEST, "s", max(times), n, None, f"max({of_times})")
+    yield _Figure(
+        None, "response_time_stddev", DEVIATION, "s", deviation(sorted(times)), n, None, f"stddev({of_times})"
+    )
     yield from _sampled(evidence, Kind.QUANTILE, scenario, case)
-    if rate and (seconds := case_seconds(case)):
-        what = "completed measured jobs / length of the case"
-        interval = limits(throughput(evidence, scenario.name, case))
-        yield _Figure(rate, rate.id, rate.title, rate.unit, n / seconds, n, interval, what)
+    for role, of in ((Role.THROUGHPUT, throughput), (Role.REQUEST_RATE, request_rate)):
+        sli, number = evidence.catalogue.of_role(role), of(evidence, scenario.name, case.name)
+        if sli and number is not None and (role is Role.THROUGHPUT or sli.of(scenario.dimension)):
+            yield _of(sli, number)
 
 
 def _sampled(evidence: Evidence, kind: Kind, scenario: ScenarioRecord, case: CaseRecord) -> Iterator[_Figure]:

@@ -34,13 +34,13 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class LittlesLaw:
-    """The law over a whole case and over its steady part."""
+    """The law over a whole case and while all virtual users are busy."""
 
     virtual_users: int
     """N: the jobs that the closed loop keeps in flight."""
     whole: Window
     """From the first due time to the last end."""
-    steady: Window | None
+    busy: Window | None
     """From the start of the last virtual user until one has nothing left to send; None without such a time."""
 
     @property
@@ -54,9 +54,9 @@ class LittlesLaw:
         if self.agrees:
             return "agrees"
         amount = f"off by {off(self.whole, self.virtual_users) * 100:+.0f} %"
-        if self.steady is None:
+        if self.busy is None:
             return f"{amount}: start and graceful stop included; the virtual users were never all busy"
-        if abs(off(self.steady, self.virtual_users)) <= TOLERANCE:
+        if abs(off(self.busy, self.virtual_users)) <= TOLERANCE:
             return f"{amount}: start and graceful stop included; agrees while all virtual users are busy"
         return f"{amount}: also while all virtual users are busy: some were idle, or records are missing"
 
@@ -86,18 +86,18 @@ def check(jobs: Sequence[tuple[float, float]], virtual_users: int) -> LittlesLaw
     return LittlesLaw(
         virtual_users=virtual_users,
         whole=_window(table, float(due[0]), float(np.max(done))),
-        steady=_window(table, begun, emptied) if emptied > begun and len(due) >= virtual_users else None,
+        busy=_window(table, begun, emptied) if emptied > begun and len(due) >= virtual_users else None,
     )
 
 
 def _window(jobs: NDArray[np.float64], start: float, end: float) -> Window:
     seconds = end - start
     due, done = jobs[:, 0], jobs[:, 1]
-    busy = math.fsum(np.maximum(0.0, np.minimum(done, end) - np.maximum(due, start)).tolist())
+    held = math.fsum(np.maximum(0.0, np.minimum(done, end) - np.maximum(due, start)).tolist())
     ended = int(np.count_nonzero((start < done) & (done <= end)))
     return Window(
         seconds=seconds,
         throughput=ended / seconds if seconds else 0.0,
-        response_time=busy / ended if ended else None,
-        in_flight=busy / seconds if seconds else 0.0,
+        response_time=held / ended if ended else None,
+        in_flight=held / seconds if seconds else 0.0,
     )

@@ -68,7 +68,7 @@ def test_a_run_writes_its_folder_and_only_traces_to_standard_output(target: str,
     done = run(command(tmp_path / "run", target), OTEL_TRACES_EXPORTER="otlp_json_file")
     assert done.returncode == 0, done.stderr
     jobs, requests = read_jobs(tmp_path / "run"), list(read_requests(tmp_path / "run"))
-    assert len(jobs) == 105
+    assert len(jobs) == 205
     spans = [
         span
         for line in done.stdout.splitlines()
@@ -78,10 +78,10 @@ def test_a_run_writes_its_folder_and_only_traces_to_standard_output(target: str,
     ]
     roots = [span for span in spans if span["name"] == "loadgen.job"]
     assert {span["traceId"] for span in roots} == {job.trace_id for job in jobs}
-    assert len(spans) == 105 + sum(request.operation != "wait" for request in requests)
+    assert len(spans) == 205 + sum(request.operation != "wait" for request in requests)
     assert read_run(tmp_path / "run").state is RunState.COMPLETED
     (line,) = done.stderr.splitlines()
-    assert re.fullmatch(r"throughput n50  105/105 jobs  P95 \d+\.\d\d s  [\d.]+ jobs/s", line)
+    assert re.fullmatch(r"throughput n50  205/205 jobs  P95 \d+\.\d\d s  [\d.]+ jobs/s", line)
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
         "conditions.json", "jobs.jsonl", "plan.jsonl", "requests.jsonl", "run.json", "videos.jsonl",
     ]  # fmt: skip

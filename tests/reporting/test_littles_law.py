@@ -46,18 +46,18 @@ def test_two_virtual_users_computed_by_hand() -> None:
     # user one: 0 to 2, 2 to 3; user two: 0 to 1, 1 to 5. The last job starts at 2; at 3 user one has no job left.
     found = check([(0, 2), (0, 1), (1, 5), (2, 3)], 2)
     assert found is not None
-    assert found.steady is not None
+    assert found.busy is not None
     assert (found.whole.seconds, found.whole.throughput, found.whole.response_time) == (5, 4 / 5, 8 / 4)
     assert found.whole.in_flight == pytest.approx(8 / 5)
-    assert (found.steady.seconds, found.steady.in_flight) == (3, 2)
+    assert (found.busy.seconds, found.busy.in_flight) == (3, 2)
     assert found.word == "off by -20 %: start and graceful stop included; agrees while all virtual users are busy"
 
 
-def test_the_steady_part_begins_when_the_last_virtual_user_starts() -> None:
+def test_all_are_busy_from_the_start_of_the_last_virtual_user() -> None:
     found = check([(0, 2), (1, 3), (2, 4)], 2)  # the second user starts a second after the first
     assert found is not None
-    assert found.steady is not None
-    assert (found.steady.seconds, found.steady.in_flight) == (2, 2)
+    assert found.busy is not None
+    assert (found.busy.seconds, found.busy.in_flight) == (2, 2)
 
 
 @pytest.mark.parametrize(("users", "count"), [(1, 5), (4, 1000), (50, 100), (50, 60)])
@@ -65,15 +65,15 @@ def test_jobs_in_flight_equal_a_sweep_over_time(users: int, count: int) -> None:
     jobs = loop(users, count)
     found = check(jobs, users)
     assert found is not None
-    assert found.steady is not None
+    assert found.busy is not None
     end = max(done for _, done in jobs)
     assert found.whole.in_flight == pytest.approx(in_flight(jobs, 100.0, end))
     assert found.whole.response_time is not None
     assert found.whole.throughput * found.whole.response_time == pytest.approx(found.whole.in_flight)
-    assert found.steady.in_flight == pytest.approx(users)
+    assert found.busy.in_flight == pytest.approx(users)
 
 
-def test_littles_law_holds_and_in_short_cases_for_the_steady_part() -> None:
+def test_littles_law_holds_and_in_short_cases_while_all_are_busy() -> None:
     long, short = check(loop(4, 1000), 4), check(loop(50, 100), 50)
     assert long is not None
     assert short is not None
@@ -95,10 +95,10 @@ def test_missing_records_are_detected() -> None:
     assert "some were idle, or records are missing" in found.word
 
 
-def test_fewer_jobs_than_virtual_users_have_no_steady_part() -> None:
+def test_fewer_jobs_than_virtual_users_are_never_all_busy() -> None:
     found = check(loop(5, 3), 5)
     assert found is not None
-    assert found.steady is None
+    assert found.busy is None
     assert found.word.endswith("the virtual users were never all busy")
     assert check([], 5) is None
     assert check(loop(5, 3), 0) is None

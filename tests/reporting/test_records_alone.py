@@ -99,5 +99,5 @@ def test_slower_jobs_are_found_to_differ(made: MadeRun, tmp_path: Path) -> None:
     found = compared(slow, baseline, force=True)
     worse = [one for one in found.record.findings if one.verdict is Verdict.DIFFERS and one.sli == "response_time_p50"]
     assert all(one.gone_worse for one in worse)
-    assert [one.run - one.baseline for one in worse] == pytest.approx([1.0] * len(worse))
+    assert [one.run - one.baseline for one in worse] == pytest.approx([1.0] * len(worse), abs=0.05)  # the steady part
     assert worse

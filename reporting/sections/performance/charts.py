@@ -75,7 +75,8 @@ def _by_concurrency(evidence: Evidence, drawn: Sequence[Level]) -> tuple[Chart, 
             x_label="Jobs in flight",
             y_label="Throughput [jobs/s]",
             series=(Series("completed jobs", xs, tuple(level.throughput or 0.0 for level in drawn)),),
-            caption=f"Completed jobs per second of the case, n = {_sizes(drawn)}.",
+            caption="Completed jobs per second of the steady part, or of the whole case without one, "
+            f"n = {_sizes(drawn)}.",
             limit=(f"objective {objective.value:g} jobs/s at {objective.concurrency}", objective.value)
             if objective
             else None,
@@ -132,7 +133,8 @@ def _over_time(evidence: Evidence, drawn: Sequence[Level]) -> Chart:
             )
             for level in drawn
         ),
-        caption=f"Response time of each completed job at its intended start, n = {_sizes(drawn)}."
+        caption=f"Response time of each completed job at its intended start, start and drain included, n = "
+        f"{', '.join(f'{len(jobs[level.case])} at {level.concurrency}' for level in drawn)}."
         f"{note if thinned else ''}",
     )
 

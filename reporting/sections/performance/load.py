@@ -9,14 +9,24 @@ from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.dimension import Dimension
-from reelbench.reporting.evidence.evidence import Evidence, place_name
+from reelbench.reporting.evidence.evidence import Evidence, case_seconds, place_name
 from reelbench.reporting.evidence.measurements import Measurement
+from reelbench.reporting.evidence.stretch import Basis
 from reelbench.reporting.sections.performance import charts
 from reelbench.reporting.statistics import littles_law
 from reelbench.reporting.statistics.intervals import summarize
 
+STEADY = "Steady part"
 NO_CLOSED = "No closed case is part of this run; open ones are under open-loop load."
-STARRED = r"\* n is too small for an upper limit of the 95 % interval; below n = 100 the P99 is the maximum."
+STARRED = (
+    r"\* n is too small for an upper limit of the 95 % interval, or the case has no steady part; below n = 100 the P99 "
+    "is the maximum."
+)
+BASIS = (
+    "Steady part: the jobs that ended from the time at which each virtual user had completed its first job until the "
+    "first one found no job left. No: too few jobs end in it, and all jobs count, with the burst at the start and the "
+    "drain at the end, which make times and rates smaller. -: one virtual user, a pace or faults, and all jobs count."
+)
 
 
 def load(evidence: Evidence) -> tuple[Level, ...]:
@@ -67,15 +77,18 @@ def response_time(evidence: Evidence) -> Section:
             text.seconds(level.times.maximum),
             text.seconds(level.times.stddev),
             *(text.tail(percentile) for percentile in (level.times.p50, level.times.p95, level.times.p99)),
+            steady(evidence, level),
         )
         if level.times
-        else (place_name(level.scenario, level.case), "0", text.count(level.failed), *[text.NONE] * 8)
+        else (place_name(level.scenario, level.case), "0", text.count(level.failed), *[text.NONE] * 9)
         for level in every
     )
-    columns = ("Scenario / case", "n", "Failed", "Min", "Avg", "95 % CI of avg", "Max", "Stddev", "P50", "P95", "P99")
+    columns = (
+        "Scenario / case", "n", "Failed", "Min", "Avg", "95 % CI of avg", "Max", "Stddev", "P50", "P95", "P99", STEADY,
+    )  # fmt: skip
     caption = (
         "Response time of completed jobs in seconds, exact values from the client's records; jobs that failed are "
-        f"counted and left out. {STARRED}"
+        f"counted and left out. {BASIS} {STARRED}"
     )
     blocks: list[Block] = [Table(columns, rows, columns[1:], caption)]
     alone = single(evidence)
@@ -91,20 +104,22 @@ def percentiles(evidence: Evidence) -> Section:
         if level.times is None or level.cut_off:  # PromQL has no percentile that counts cut-off jobs
             continue
         place = place_name(level.scenario, level.case)
+        whole = summarize(evidence.whole_times(level.scenario, level.case))
+        assert whole is not None, "a part of it has times"
         average = evidence.measured(Role.RESPONSE_TIME_AVG, level.scenario, level.case)
-        limits = text.interval(level.times.average_interval)
-        rows.append((place, "avg", *_beside(average, level.times.average), limits))
+        rows.append((place, "avg", *_beside(average, whole.average), text.interval(whole.average_interval)))
         for name, role, percentile in (
-            ("P50", Role.RESPONSE_TIME_P50, level.times.p50),
-            ("P95", Role.RESPONSE_TIME_P95, level.times.p95),
-            ("P99", Role.RESPONSE_TIME_P99, level.times.p99),
+            ("P50", Role.RESPONSE_TIME_P50, whole.p50),
+            ("P95", Role.RESPONSE_TIME_P95, whole.p95),
+            ("P99", Role.RESPONSE_TIME_P99, whole.p99),
         ):
             measured = evidence.measured(role, level.scenario, level.case)
             rows.append((place, name, *_beside(measured, percentile.value), text.interval(percentile.interval)))
     columns = ("Scenario / case", "Figure", "PromQL", "Bucket", "Exact", "Difference %", "95 % CI of exact")
     caption = (
         "Seconds. The sample's true percentile lies in the bucket; the PromQL value interpolates within it. "
-        "Difference: PromQL relative to exact."
+        "Difference: PromQL relative to exact. Both are of all measured jobs of the case, as Prometheus has one "
+        "histogram for a case; the number of a case with a steady part is the one under *Response time*."
     )
     return Section("PromQL and exact values", (Table(columns, tuple(rows), columns[2:6], caption),), level=3)
 
@@ -117,6 +132,16 @@ def _beside(measurement: Measurement | None, exact: float) -> tuple[str, str, st
         text.seconds(exact),
         text.relative(value, exact),
     )
+
+
+def steady(evidence: Evidence, level: Level) -> str:
+    """Return how many of the measured jobs end in the steady part; a dash where a case needs none."""
+    if level.basis is Basis.WHOLE:
+        return text.NONE
+    if level.basis is Basis.NO_STEADY_PART:
+        return "no"
+    part, jobs = evidence.stretch(level.scenario, level.case), evidence.case_jobs(level.scenario, level.case)
+    return f"{text.count(len(part.jobs))} of {text.count(len(jobs))}"
 
 
 def concurrent_load(evidence: Evidence) -> Section | None:
@@ -141,16 +166,18 @@ def concurrent_load(evidence: Evidence) -> Section | None:
             text.quantile(level.queue_p95),
             text.milliseconds(delays.get((level.scenario, level.case))),
             text.number(level.generator_cpu),
+            steady(evidence, level),
         )
         for level in every
     )
     columns = (
         "In flight", "n", "Success % (95 % CI)", "Jobs/s", "Avg [s]", "P95 [s]", "P99 [s]", "Queue P95 [s]",
-        "Send delay P99 [ms]", "Generator CPU [cores]",
+        "Send delay P99 [ms]", "Generator CPU [cores]", STEADY,
     )  # fmt: skip
     caption = (
-        f"Scenario `{every[0].scenario}`; exact values from the client's records, queue time from PromQL with the "
-        f"bucket that holds the sample's true percentile. {STARRED}"
+        f"Scenario `{every[0].scenario}`; exact values from the client's records: success of all measured jobs, "
+        "times and jobs/s of the steady part where there is one (*Response time*). Queue time from PromQL, of the "
+        f"whole case, with the bucket that holds the sample's true percentile. {STARRED}"
     )
     drawn = [level for level in every if level.times and level.throughput is not None]
     return Section("Concurrent load", (Table(columns, rows, columns, caption), *charts.of_levels(evidence, drawn)))
@@ -165,8 +192,8 @@ def check_of_littles_law(evidence: Evidence) -> Section:
             text.number(law.whole.throughput),
             text.seconds(law.whole.response_time),
             text.number(law.whole.in_flight),
-            text.number(law.steady.in_flight if law.steady else None),
-            text.seconds(law.steady.seconds if law.steady else None),
+            text.number(law.busy.in_flight if law.busy else None),
+            text.seconds(law.busy.seconds if law.busy else None),
             law.word,
         )
         for level in levels(evidence)
@@ -174,12 +201,12 @@ def check_of_littles_law(evidence: Evidence) -> Section:
     )
     if not rows:
         return Section("Little's law", (Paragraph("No closed case without a pace ran."),), level=3)
-    columns = ("Scenario / case", "N", "X [jobs/s]", "R [s]", "X R", "X R, steady part", "Steady [s]", "Result")
+    columns = ("Scenario / case", "N", "X [jobs/s]", "R [s]", "X R", "X R, all busy", "All busy [s]", "Result")
     caption = (
         "Jobs in flight of a closed loop, N = X R (Little, Operations Research 9(3), 1961): all measured jobs of any "
-        "outcome, over the whole case and over its steady part, from the last virtual user's start until the first one "
-        f"has no job left. Within {littles_law.TOLERANCE * 100:g} % they agree: the records then hold every job that "
-        "was in flight, and the client's clocks and counts are consistent."
+        "outcome, over the whole case and while all virtual users are busy, from the last virtual user's start until "
+        f"the first one has no job left. Within {littles_law.TOLERANCE * 100:g} % they agree: the records then hold "
+        "every job that was in flight, and the client's clocks and counts are consistent."
     )
     return Section("Little's law", (Table(columns, rows, columns[1:-1], caption),), level=3)
 
@@ -194,16 +221,16 @@ def throughput(evidence: Evidence) -> Section:
             place_name(level.scenario, level.case),
             text.count(level.concurrency),
             text.count(level.times.n if level.times else 0),
-            text.number(evidence.value(Role.THROUGHPUT, level.scenario, level.case)),
+            steady(evidence, level),
             text.number(level.throughput),
-            text.number(evidence.value(Role.REQUEST_RATE, level.scenario, level.case), 1),
             text.number(level.requests, 1),
+            *_whole_case(evidence, level),
         )
         for level in every
     )
     columns = (
-        "Scenario / case", "In flight", "Completed jobs", "Jobs/s PromQL", "Jobs/s exact", "Requests/s PromQL",
-        "Requests/s exact",
+        "Scenario / case", "In flight", "Completed jobs", STEADY, "Jobs/s", "Requests/s", "Whole case: jobs/s",
+        "by PromQL", "requests/s", "by PromQL",
     )  # fmt: skip
     items = []
     if best := fastest(evidence):
@@ -214,15 +241,34 @@ def throughput(evidence: Evidence) -> Section:
         f"{text.number(level.requests, 1)} HTTP requests/s."
         for level in crowded(evidence)
     )
-    caption = "Completed measured jobs, and requests of measured jobs, over the recorded length of the case."
+    caption = (
+        f"Completed measured jobs, and requests of measured jobs, per second of the steady part. {BASIS} Whole case: "
+        "with start and drain, over the recorded length of the case; Prometheus counts only this."
+    )
     return Section("Throughput", (Bullets(tuple(items)), Table(columns, rows, columns[1:], caption)))
+
+
+def _whole_case(evidence: Evidence, level: Level) -> tuple[str, str, str, str]:
+    """Return jobs and requests per second of the whole case, exact and by PromQL."""
+    found = next(
+        c for s, c in evidence.cases(Dimension.PERFORMANCE) if (s.name, c.name) == (level.scenario, level.case)
+    )
+    seconds = case_seconds(found)
+    jobs = len(evidence.whole_times(level.scenario, level.case))
+    requests = evidence.case_requests(level.scenario, level.case)
+    return (
+        text.number(jobs / seconds if seconds else None),
+        text.number(evidence.value(Role.THROUGHPUT, level.scenario, level.case)),
+        text.number(requests / seconds if seconds else None, 1),
+        text.number(evidence.value(Role.REQUEST_RATE, level.scenario, level.case), 1),
+    )
 
 
 def warmup(evidence: Evidence) -> Section:
     """Return the figures of every case that has completed warm-up jobs."""
     rows = []
     for scenario, case in evidence.cases(Dimension.PERFORMANCE):
-        measured = evidence.response_times(scenario.name, case.name)
+        measured = evidence.whole_times(scenario.name, case.name)
         warm = [
             job.done - job.due
             for job in evidence.jobs
@@ -252,7 +298,7 @@ def warmup(evidence: Evidence) -> Section:
         "P95", "P95 incl. warm-up", "Max", "Max incl. warm-up",
     )  # fmt: skip
     caption = (
-        "Response time of completed jobs in seconds, without the warm-up jobs (as in every other table) and with them. "
+        "Response time of completed jobs in seconds, without the warm-up jobs and with them; of whole cases. "
         "The number of warm-up jobs is declared in the scenario file before the run. "
         r"\* n is too small for an upper limit of the 95 % interval."
     )

@@ -34,7 +34,7 @@ def section(evidence: Evidence) -> Section | None:
 
 def _rows(evidence: Evidence, scenario: ScenarioRecord, case: CaseRecord) -> list[tuple[str, ...]]:
     place = place_name(scenario.name, case.name)
-    times = evidence.response_times(scenario.name, case.name)
+    times = evidence.whole_times(scenario.name, case.name)
     failed = len(evidence.case_jobs(scenario.name, case.name)) - len(times)
     length = case_seconds(case)
     n = text.count(len(times)) + (f" ({failed} failed)" if failed else "")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reelbench.loadgen.record.jobs import Outcome
 from reelbench.reporting.analysis import subjects
 from reelbench.reporting.analysis.breakdown import AROUND, BETWEEN, PARTS, QUEUE, STAGES, Breakdown, breakdown
 from reelbench.reporting.catalogue.sli import Role
@@ -185,7 +184,7 @@ def critical_path(evidence: Evidence) -> Section:
 def _levels(evidence: Evidence) -> list[_Level]:
     levels = []
     for scenario, case in evidence.cases(Dimension.PERFORMANCE):
-        completed = sum(1 for j in evidence.case_jobs(scenario.name, case.name) if j.outcome is Outcome.COMPLETED)
+        completed = len(evidence.stretch(scenario.name, case.name).completed)
         jobs = level_sample(evidence, scenario.name, case.name, evidence.traces.per_case)
         path = breakdown(jobs, evidence.traces.spans, completed)
         if path and path.response > 0:  # a response that took no time has no shares
@@ -218,6 +217,7 @@ def _overview(found: list[_Level]) -> Table:
     lost = f" Not found: {text.counted(missing, 'trace')}." if missing else ""
     sampled = any(level.path.asked < level.path.completed for level in found)
     how = "a seeded sample where n is below the number of completed jobs" if sampled else "of all completed jobs"
+    how += " of the part of the case that *Response time* names"
     caption = (
         f"Means over n traces, {how}; seconds on the critical path and their share. Work: time of the service and its "
         "providers on the job. Client and API: submission, other requests, polling and download. Open cases have no "

@@ -11,6 +11,7 @@ from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
 from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.stretch import Basis
 from reelbench.reporting.sections.performance.load import load
 from reelbench.reporting.sections.performance.parts_of_a_job import Component, components
 from reelbench.reporting.sections.recommendations import Advice, Rule, recommend
@@ -43,15 +44,15 @@ def fitted(levels: Sequence[Level]) -> Section:
     found = usl.fit(xs, ys)
     if found is None:
         sentence = (
-            f"No fit: {len(set(xs))} levels of load completed jobs; three coefficients need at least {usl.MIN_LEVELS}, "
-            "as they fit three points exactly."
+            f"No fit: {len(set(xs))} levels of load have a steady part; three coefficients need at least "
+            f"{usl.MIN_LEVELS}, as they fit three points exactly."
         )
         return Section(TITLE, (Paragraph(sentence),), level=3)
     blocks: list[Block] = [
         Paragraph(
             "X(N) = gamma N / (1 + alpha (N - 1) + beta N (N - 1)), fitted by least squares to the throughput of "
             f"`{levels[0].scenario}` with alpha ≥ 0 and beta ≥ 0 (Gunther, *Guerrilla Capacity Planning*, 2007). "
-            "Throughput is that of whole cases, including start and graceful stop."
+            "Throughput is that of the steady part of a case; a level with several jobs in flight and none is left out."
         ),
         Table(
             ("Coefficient", "Value", "95 % CI", "Meaning"),
@@ -66,8 +67,13 @@ def fitted(levels: Sequence[Level]) -> Section:
 
 def _points(levels: Sequence[Level]) -> tuple[list[float], list[float]]:
     """Return jobs in flight and throughput of the levels that completed jobs."""
-    known = [(level.concurrency, level.throughput) for level in levels if level.throughput]
+    known = [(level.concurrency, level.throughput) for level in levels if level.throughput and _counts(level)]
     return [float(n) for n, _ in known], [float(x) for _, x in known]
+
+
+def _counts(level: Level) -> bool:
+    """Return whether the throughput of a level is that of its load: start and drain would look like contention."""
+    return level.basis is not Basis.NO_STEADY_PART
 
 
 def _row(coefficient: usl.Coefficient, found: usl.Fit) -> tuple[str, str, str, str]:
@@ -191,7 +197,7 @@ def points(levels: Sequence[Level]) -> tuple[Point, ...]:
     found = (
         Point(level.concurrency, level.throughput, level.times, level.success, level.queue_average)
         for level in levels
-        if level.throughput and level.times and level.success
+        if level.throughput and level.times and level.success and _counts(level)
     )
     return tuple(sorted(found, key=lambda point: point.concurrency))
 

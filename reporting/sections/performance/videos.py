@@ -44,9 +44,10 @@ def _speed(evidence: Evidence) -> Table | None:
         *(["Server's own P50"] if own else []), "kB per s of video",
     )  # fmt: skip
     caption = (
-        "Frames (seconds) of video per second of the case: the mean of the opened files that decode, times the videos "
-        "of the case. Real-time factor: time from sending the request until the job was first reported done, including "
-        "the queue, over the length of the content; ≤ 1 is faster than real time."
+        "Frames (seconds) of video per second of the steady part, or of the whole case without one: the mean of the "
+        "opened files that decode, times the videos of that part. Real-time factor: time from sending the request "
+        "until the job was first reported done, including the queue, over the length of the content; ≤ 1 is faster "
+        "than real time."
     )
     if own:
         caption += " The server's own factor takes the time of work that its answers name, without the queue."
@@ -92,8 +93,9 @@ def _attainment(evidence: Evidence) -> Table | None:
     )
     columns = ("Scenario / case", "Limit", "Within it", "Attainment % (95 % CI)", "Goodput [jobs/s]")
     caption = (
-        "Jobs that succeeded within the objective of the P95 response time, of all that were neither cancelled nor "
-        "aborted; a failed job, or one with a broken file, is not within it. Goodput: such jobs per second of the case."
+        "Jobs that succeeded within the objective of the P95 response time, of all of the steady part, or of the whole "
+        "case without one, that were neither cancelled nor aborted; a failed job, or one with a broken file, is not "
+        "within it. Goodput: such jobs per second of the same part."
     )
     return Table(columns, rows, columns[1:], caption) if rows else None
 

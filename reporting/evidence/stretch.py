@@ -1,0 +1,46 @@
+"""The part of a case from which its rates and its response times are taken: its steady part, or all of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reelbench.loadgen.record.jobs import JobRecord, Outcome
+
+
+class Basis(StrEnum):
+    """What part of a case gives its rates and its response times."""
+
+    WHOLE = "whole case"
+    """There is no burst and no drain to leave out, or the jobs are not meant to be steady."""
+    STEADY = "steady part"
+    NO_STEADY_PART = "whole case, as it has no steady part"
+    """Too few jobs: all of them, with the burst at the start and the drain at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """The part of a case from which its rates and its response times are taken."""
+
+    basis: Basis
+    started: float | None
+    ended: float | None
+    """None for a case that did not end."""
+    jobs: tuple[JobRecord, ...]
+    """Measured jobs of any outcome that end in it."""
+
+    @property
+    def seconds(self) -> float | None:
+        """Length."""
+        return self.ended - self.started if self.started is not None and self.ended is not None else None
+
+    @property
+    def completed(self) -> list[JobRecord]:
+        """The jobs that ended with a video."""
+        return [job for job in self.jobs if job.outcome is Outcome.COMPLETED]
+
+    def holds(self, instant: float) -> bool:
+        """Return whether an event at an instant belongs to the part; every event does where it is the whole case."""
+        if self.basis is not Basis.STEADY or self.started is None or self.ended is None:
+            return True
+        return self.started < instant <= self.ended
