@@ -172,7 +172,7 @@ def _edges(found: Cpu, case: CaseRecord, jobs: Sequence[JobRecord]) -> list[Poin
         times = [start, *(dues[first] for first in firsts), end]
     else:
         longest = max(SHORTEST, statistics.median(job.done - job.due for job in jobs) if jobs else 0.0)
-        times = np.linspace(start, end, max(1, min(BLOCKS, int(found.length / longest))) + 1).tolist()
+        times = np.linspace(start, end, max(1, min(BLOCKS, round(found.length / longest))) + 1).tolist()
     return [_at(found.points, at) for at in times]
 
 

@@ -173,7 +173,7 @@ def _read(
 ) -> ProcessSamples | None:
     """Return what the reader saw in a case that ended, with the rests around it."""
     found = evidence.scenario(scenario)
-    if found is None or case.started is None or case.ended is None or not len(evidence.usage.times):
+    if found is None or case.started is None or case.ended is None or not evidence.usage.times:
         return None
     parts = [_PARTS[process] for process in processes]
     points = evidence.usage.of_case(kind, case.started, case.ended, found.rest, *parts)

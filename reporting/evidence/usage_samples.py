@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
-
-import numpy as np
+from itertools import pairwise
+from typing import Literal, Self
 
 from reelbench.loadgen.record.processes import Part, UsageSample
 
@@ -15,21 +15,15 @@ LEAST = 5
 LONGEST_GAP = 1.0
 """Seconds between two readings from which on they do not show the case."""
 
-Column = np.ndarray[Any, np.dtype[np.float64]]
-
-
-def _empty() -> Column:
-    return np.empty(0)
-
 
 @dataclass(frozen=True, slots=True)
 class UsageSamples:
     """All readings of a run."""
 
-    times: Column = field(default_factory=_empty)
-    cpu: dict[Part, Column] = field(default_factory=dict)
+    times: tuple[float, ...] = ()
+    cpu: dict[Part, tuple[float, ...]] = field(default_factory=dict)
     """CPU seconds; 0 before a part was seen."""
-    memory: dict[Part, Column] = field(default_factory=dict)
+    memory: dict[Part, tuple[float, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, samples: Iterable[UsageSample]) -> Self:
@@ -37,10 +31,10 @@ class UsageSamples:
         kept = list(samples)
         seen = [part for part in Part if any(part in one.parts for one in kept)]
         return cls(
-            times=np.array([one.at for one in kept]),
-            cpu={part: np.array([one.parts[part].cpu if part in one.parts else 0.0 for one in kept]) for part in seen},
+            times=tuple(one.at for one in kept),
+            cpu={part: tuple(one.parts[part].cpu if part in one.parts else 0.0 for one in kept) for part in seen},
             memory={
-                part: np.array([float(one.parts[part].memory) if part in one.parts else 0.0 for one in kept])
+                part: tuple(float(one.parts[part].memory) if part in one.parts else 0.0 for one in kept)
                 for part in seen
             },
         )
@@ -60,14 +54,16 @@ class UsageSamples:
         columns = self.cpu if kind == "cpu" else self.memory
         if any(part not in columns and part is not Part.WORKERS for part in parts):
             return None
-        inner = slice(*np.searchsorted(self.times, (started, ended)))
-        first, last = (int(found) for found in np.searchsorted(self.times, (started - rest, ended + rest)))
-        first, last = min(first, max(inner.start - 1, 0)), max(last, inner.stop + 1)
-        times = self.times[first:last]
-        within = self.times[max(inner.start - 1, 0) : inner.stop + 1]
-        if inner.stop - inner.start < LEAST or within[0] > started or within[-1] < ended:
+        begin, end = bisect_left(self.times, started), bisect_left(self.times, ended)
+        within = self.times[max(begin - 1, 0) : end + 1]
+        if end - begin < LEAST or within[0] > started or within[-1] < ended:
             return None
-        if float(np.max(np.diff(within))) > LONGEST_GAP:
+        if max(later - earlier for earlier, later in pairwise(within)) > LONGEST_GAP:
             return None
-        summed = sum((columns[part][first:last] for part in parts if part in columns), np.zeros(len(times)))
-        return tuple(zip(times.tolist(), summed.tolist(), strict=True))
+        first = min(bisect_left(self.times, started - rest), max(begin - 1, 0))
+        last = max(bisect_left(self.times, ended + rest), end + 1)
+        chosen = [columns[part] for part in parts if part in columns]
+        return tuple(
+            (self.times[number], sum(column[number] for column in chosen))
+            for number in range(first, min(last, len(self.times)))
+        )

@@ -111,7 +111,7 @@ def test_readings_with_a_hole_in_the_case_are_not_used() -> None:
 
 
 def test_the_intervals_hold_the_truth_as_often_as_they_say() -> None:
-    # 2,000 runs of each kind are in docs/statistics.md.
+    # More runs are in docs/statistics.md.
     found = errors(Simulated(jobs=10, leak=1e6), 40)
     assert found.cpu_covered >= 0.85
     assert abs(found.cpu_bias) < 0.05
