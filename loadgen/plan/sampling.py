@@ -6,8 +6,9 @@ from reelbench.loadgen.plan.scenario import Case, Scenario
 
 RESTS = 2.2
 """Rest around a case in intervals: it then holds two samples, between which the idle CPU is known."""
-SAMPLES = 3
-"""Least samples within a case."""
+SAMPLES = 6
+"""Intervals that a case is planned to last. The job that says how many jobs this takes is the first one of a service
+and can take twice as long as later ones; three samples are left then."""
 
 
 def sampled(scenario: Scenario, interval: float, *, alone: bool) -> Scenario:

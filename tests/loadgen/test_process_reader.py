@@ -136,7 +136,7 @@ def test_lengths_of_scenarios_of_resources_follow_from_the_interval() -> None:
     spec = scenario(dimension="resources", rest=1.1, cases=[case(), case("paced", pace=0.35, iterations=24)])
     found = sampled(spec, 5.0, alone=True)
     assert found.cooldown == pytest.approx(11.0)
-    assert [(one.pace, one.min_duration) for one in found.cases] == [(None, 15.0), (pytest.approx(1.75), None)]
+    assert [(one.pace, one.min_duration) for one in found.cases] == [(None, 30.0), (pytest.approx(1.75), None)]
     shared = sampled(spec, 5.0, alone=False)
     assert [one.min_duration for one in shared.cases] == [None, None]
     assert sampled(spec, 0.0, alone=True) == spec
