@@ -13,6 +13,7 @@ from tabulate import tabulate
 
 from reelbench.loadgen.record.conditions import ahead_of, read_conditions
 from reelbench.loadgen.record.jobs import read_calls, read_jobs, read_requests
+from reelbench.loadgen.record.processes import read_usage
 from reelbench.loadgen.record.run import RunRecord, read_run
 from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE, TRACES_DIR, RecordError
 from reelbench.loadgen.record.stack import StackRecord, read_stack
@@ -36,6 +37,7 @@ from reelbench.reporting.evidence.requests import Requests
 from reelbench.reporting.evidence.server_samples import in_theirs, lag_of, server_of
 from reelbench.reporting.evidence.trace_sampling import wanted
 from reelbench.reporting.evidence.traces import TraceEvidence, TraceSource
+from reelbench.reporting.evidence.usage_samples import UsageSamples
 from reelbench.reporting.publish import Format, publish
 from reelbench.reporting.results.outcome import DimensionResult, RunResult
 from reelbench.reporting.sections.build import build_report
@@ -154,6 +156,7 @@ def read_evidence(run_dir: Path, catalogue: Path = CATALOGUE_FILE, prices: Path 
         catalogue=load(catalogue),
         measurements=Measurements(run_id=run.run_id, instant=0.0, window="0s", prometheus=False, measurements=()),
         prices=load_prices(prices),
+        usage=UsageSamples.of(read_usage(run_dir)),
     )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Final, Literal
 
 import msgspec
@@ -25,6 +25,7 @@ from reelbench.loadgen.control.clock_sources import (
     prometheus_clocks,
 )
 from reelbench.loadgen.machine.observation import Machine
+from reelbench.loadgen.machine.process_reader import ProcessReader, ProcessReading
 from reelbench.loadgen.plan.fault_plan import Side
 from reelbench.loadgen.record.conditions import ConditionsRecord
 from reelbench.loadgen.record.environment import PACKAGES
@@ -44,10 +45,12 @@ class Conditions:
         machine: Machine,
         others_limit: float | None,
         clocks: Sequence[ClockSource] = (),
+        reader: ProcessReader | None = None,
     ) -> None:
         self._journal = journal
         self._clocks = clocks
         self._machine = machine
+        self._reader = reader
         self._record = ConditionsRecord(others_limit=others_limit)
 
     @asynccontextmanager
@@ -61,6 +64,12 @@ class Conditions:
             yield
         found = await seen.record(scenario, case)
         self._replace(machine=(*self._record.machine, found))
+
+    def processes(self, dimension: str) -> AbstractAsyncContextManager[object]:
+        """Return a context in which the processes of the run are read, for a scenario of resources."""
+        if self._reader is None or dimension != "resources":
+            return nullcontext()
+        return ProcessReading(self._reader, self._journal.usage)
 
     async def describe(self, offered: Mapping[Side, AdminClient], own: Mapping[str, str]) -> None:
         """Record what the load generator runs with, and the service and its providers where they say it.

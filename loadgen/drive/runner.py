@@ -100,14 +100,15 @@ class Runner:
         self.recorder.begin_scenario()
         self.head.update_scenario(position, state=RunState.RUNNING, started=started)
         try:
-            for number, case in enumerate(scenario.cases):
-                if self.stop.requested.is_set() or self._over(f"{scenario.name} {case.name}"):
-                    break
-                ended = await self._run_case(scenario, case, self.head.case(position, number))
-                self.head.update_case(position, number, ended)
-                if self.videos is not None:
-                    await run_unless(self.stop.aborted, self.videos.run())
-            await self._cool_down(scenario)
+            async with self._processes(scenario):
+                for number, case in enumerate(scenario.cases):
+                    if self.stop.requested.is_set() or self._over(f"{scenario.name} {case.name}"):
+                        break
+                    ended = await self._run_case(scenario, case, self.head.case(position, number))
+                    self.head.update_case(position, number, ended)
+                    if self.videos is not None:
+                        await run_unless(self.stop.aborted, self.videos.run())
+                await self._cool_down(scenario)
         except BaseException:
             self.head.update_scenario(position, state=RunState.FAILED, ended=self.clock.now())
             raise
@@ -202,6 +203,10 @@ class Runner:
     def _observed(self, scenario: Scenario, case: Case) -> AbstractAsyncContextManager[None]:
         """Return the observation of the machine during a case."""
         return nullcontext() if self.conditions is None else self.conditions.case(scenario.name, case.name)
+
+    def _processes(self, scenario: Scenario) -> AbstractAsyncContextManager[object]:
+        """Return the reading of the processes during a scenario."""
+        return nullcontext() if self.conditions is None else self.conditions.processes(scenario.dimension)
 
     def _closed_loop(self, scenario: Scenario, case: Case) -> ClosedLoop:
         users = self.share.users(case.concurrency)

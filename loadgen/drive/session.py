@@ -43,11 +43,14 @@ from reelbench.loadgen.drive.stop import Stop, run_unless, signalled
 from reelbench.loadgen.machine.limit import LimitError, others_limit
 from reelbench.loadgen.machine.observation import Machine
 from reelbench.loadgen.machine.parts import Parts
+from reelbench.loadgen.machine.process_parts import ProcessParts
+from reelbench.loadgen.machine.process_reader import ProcessReader
 from reelbench.loadgen.metrics import Metrics
 from reelbench.loadgen.options import Settings
 from reelbench.loadgen.plan.budget import BudgetError, fit, lasting, needs_calibration
 from reelbench.loadgen.plan.fault_plan import Side, plan_all_faults, sides
 from reelbench.loadgen.plan.plan import PlannedJob, plan_hash, plan_run, to_bytes
+from reelbench.loadgen.plan.sampling import sampled
 from reelbench.loadgen.plan.scenario import MLPERF_LIKE, Case, Scenario
 from reelbench.loadgen.record.environment import describe
 from reelbench.loadgen.record.journal import Journal, JournalError
@@ -152,9 +155,12 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             wanted, offered, named=settings.named, say=partial(_noted, target, view), network=without, ours=target.ours
         )
         pace = Chosen(time_limit=settings.time_limit, poll_interval=settings.poll_interval)
-        scenarios = fitted(possible, target, pace, settings.inputs.document, named=settings.named, say=view.say)
-        scenarios = [with_rest(scenario, settings.rest) for scenario in scenarios]
         interval = telemetry.interval()
+        reader = _reader(settings, clock)
+        scenarios = [
+            with_rest(one if reader else sampled(one, interval, alone=replica is None), settings.rest)
+            for one in fitted(possible, target, pace, settings.inputs.document, named=settings.named, say=view.say)
+        ]
         steps = Steps(
             settings.run_id,
             settings.inputs.document,
@@ -248,7 +254,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
                 replica=replica,
                 deadline=begun + seconds if seconds is not None else math.inf,
                 proxied=proxied,
-                conditions=await _conditions(settings, journal, target, offered),
+                conditions=await _conditions(settings, journal, target, offered, reader),
             )
             await runner.run_all(scenarios)
             return all(fault.error is None for fault in injector.records)
@@ -271,13 +277,23 @@ def _loop_first() -> Iterator[None]:
         gc.unfreeze()
 
 
+def _reader(settings: Settings, clock: Clock) -> ProcessReader | None:
+    """Return the reader of the processes of a run; None where those of the target are not visible."""
+    reader = ProcessReader(ProcessParts.of_run(settings.target, settings.providers), clock.now)
+    return reader if reader.sees_target else None
+
+
 async def _conditions(
-    settings: Settings, journal: Journal, target: Target, offered: Mapping[Side, AdminClient]
+    settings: Settings,
+    journal: Journal,
+    target: Target,
+    offered: Mapping[Side, AdminClient],
+    reader: ProcessReader | None,
 ) -> Conditions:
     """Return the record of the conditions, with what the processes run with."""
     ours = offered if target.ours is not False else {}
     clocks = clocks_of(offered["service"], ours, os.environ)
-    conditions = Conditions(journal, Machine(Parts.of_run(settings.target)), others_limit(os.environ), clocks)
+    conditions = Conditions(journal, Machine(Parts.of_run(settings.target)), others_limit(os.environ), clocks, reader)
     await conditions.describe(ours, os.environ)
     return conditions
 

@@ -17,6 +17,7 @@ from reelbench.loadgen.record.run_files import (
     CALLS_FILE,
     JOBS_FILE,
     PLAN_FILE,
+    PROCESSES_FILE,
     REQUESTS_FILE,
     RUN_FILE,
     VIDEOS_FILE,
@@ -145,6 +146,16 @@ class Journal:
         if VIDEOS_FILE not in self._files:
             self._open(VIDEOS_FILE)
         self._append(VIDEOS_FILE, to_line(record))
+
+    def usage(self, lines: bytes) -> None:
+        """Append lines to ``processes.jsonl``, which is created with the first ones.
+
+        Raises:
+            JournalError: these lines, or earlier ones, cannot be written.
+        """
+        if PROCESSES_FILE not in self._files:
+            self._open(PROCESSES_FILE)
+        self._append(PROCESSES_FILE, lines)
 
     def settle(self) -> None:
         """Write the lines that wait.

@@ -9,6 +9,7 @@ A run is one folder, ``runs/<run_id>/``::
     requests.jsonl     one `RequestRecord` per line, appended as requests end
     calls.jsonl        one `CallRecord` per line, of the cases with faults and of resources; absent when there were none
     videos.jsonl       one `VideoRecord` per line, of the downloaded files that were opened; absent when there were none
+    processes.jsonl    one `UsageSample` per line, of scenarios of resources; absent when no process was visible
     videos/            the files that were kept
     commands/          what the commands of faults printed, one file per fault; absent without such faults
     measurements.json  what telemetry said, kept by the first export
@@ -43,6 +44,7 @@ VIDEOS_FILE = "videos.jsonl"
 MEASUREMENTS_FILE = "measurements.json"
 SERVER_FILE = "server.json"
 CONDITIONS_FILE = "conditions.json"
+PROCESSES_FILE = "processes.jsonl"
 SLIS_FILE = "slis.yaml"
 TRACES_DIR = "traces"
 COMMANDS_DIR = "commands"

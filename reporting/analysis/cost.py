@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from reelbench.loadgen.record.jobs import Outcome
 from reelbench.loadgen.record.run import CaseRecord
-from reelbench.reporting.analysis.process_usage import UNDER_TEST, job_seconds, memory, utilisation
+from reelbench.reporting.analysis.cpu_usage import job_seconds, utilisation
+from reelbench.reporting.analysis.process_usage import UNDER_TEST, memory
 from reelbench.reporting.analysis.subjects import RESOURCES, load_levels, single_job, steady_load
 from reelbench.reporting.analysis.traffic import traffic
 from reelbench.reporting.catalogue.sli import Role
@@ -140,7 +141,7 @@ def loaded(evidence: Evidence, scenario: str, case: CaseRecord) -> Loaded | None
     if not completed or not seconds or used is None or held is None:
         return None
     machine = evidence.run.environment
-    cores, gib = used * machine.cpu_count, held.median / GIB
+    cores, gib = used.share.value * machine.cpu_count, held.median / GIB
     share = seconds / HOUR / completed
     workload = _hour(evidence, *_reserved(evidence, cores, gib)) * share
     return Loaded(

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+import numpy as np
+
+from reelbench.loadgen.record.processes import Part
 from reelbench.loadgen.record.run import CaseRecord
-from reelbench.reporting.evidence.evidence import Evidence, case_seconds
-from reelbench.reporting.evidence.process_samples import ProcessSamples, process_samples, total
+from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.process_samples import ProcessSamples, Source, process_samples, total
 
 SERVICE, MEDIA, PROVIDERS, LOADGEN = "service", "media workers", "providers", "load generator"
 PROCESSES = (SERVICE, MEDIA, PROVIDERS, LOADGEN)
@@ -28,6 +33,9 @@ _CPU = {
 }
 
 
+_PARTS = {SERVICE: Part.SERVICE, MEDIA: Part.WORKERS, PROVIDERS: Part.PROVIDERS, LOADGEN: Part.LOADGEN}
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
     """Resident memory through a case, in bytes."""
@@ -41,6 +49,7 @@ class Memory:
     """Highest sample from the start to the first one after the end; shorter peaks are missed."""
     after: float | None
     """Last sample of the idle time after the case."""
+    source: Source
 
     @property
     def growth(self) -> float | None:
@@ -55,11 +64,16 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Cpu:
-    """CPU time between the two samples that enclose a case, in seconds."""
+    """CPU time of a case in seconds."""
 
     seconds: float
     length: float
-    """Between the two samples; at most two scrape intervals longer than the case."""
+    """That of the case by the reader; between two scrapes, at most two intervals longer than the case."""
+    start: float
+    """Unix time at which the length begins."""
+    points: tuple[tuple[float, float], ...]
+    """All samples, from the rest before the case to that after it."""
+    source: Source = Source.PROMETHEUS
 
 
 def stands_alone(evidence: Evidence, scenario: str, case: CaseRecord) -> bool:
@@ -69,8 +83,8 @@ def stands_alone(evidence: Evidence, scenario: str, case: CaseRecord) -> bool:
 
 
 def memory_samples(evidence: Evidence, scenario: str, case: CaseRecord, *processes: str) -> ProcessSamples | None:
-    """Return the summed memory of processes; None when one of them has no samples."""
-    return _together(evidence, _MEMORY, scenario, case, processes)
+    """Return the summed memory of processes, by the reader or else by Prometheus; None without samples of one."""
+    return _read(evidence, "memory", scenario, case, processes) or _scraped(evidence, scenario, case, processes)
 
 
 def memory(evidence: Evidence, scenario: str, case: CaseRecord, *processes: str) -> Memory | None:
@@ -91,14 +105,27 @@ def figures(found: ProcessSamples) -> Memory | None:
         median=statistics.median(within),
         peak=max(within + ending),
         after=found.last[1] if found.last else None,
+        source=found.source,
     )
 
 
 def cpu(evidence: Evidence, scenario: str, case: CaseRecord, *processes: str) -> Cpu | None:
-    """Return the summed CPU time of processes; None without enclosing samples, or when a process was restarted."""
+    """Return the summed CPU time of processes, by the reader or else by Prometheus.
+
+    None without samples on both sides of the case, or when a process was restarted between scrapes.
+    """
+    read = _read(evidence, "cpu", scenario, case, processes)
+    if read is None:
+        return _scraped_cpu(evidence, scenario, case, processes)
+    times, values = zip(*read.points, strict=True)
+    first, last = (float(np.interp(at, times, values)) for at in (read.started, read.ended))
+    return Cpu(last - first, read.ended - read.started, read.started, read.points, read.source)
+
+
+def _scraped_cpu(evidence: Evidence, scenario: str, case: CaseRecord, processes: Sequence[str]) -> Cpu | None:
     if not stands_alone(evidence, scenario, case):
         return None
-    seconds, length = 0.0, 0.0
+    seconds, length, begun, series = 0.0, 0.0, 0.0, []
     for process in processes:
         reading, job = _CPU[process]
         found = process_samples(evidence, reading, scenario, case, job=job)
@@ -110,8 +137,22 @@ def cpu(evidence: Evidence, scenario: str, case: CaseRecord, *processes: str) ->
         if end <= start or between != sorted(between):
             return None
         seconds += last - first
-        length = max(length, end - start)
-    return Cpu(seconds, length)
+        if end - start > length:
+            length, begun = end - start, start
+        series.append(found.points)
+    return Cpu(seconds, length, begun, _added(series))
+
+
+def _added(series: Sequence[tuple[tuple[float, float], ...]]) -> tuple[tuple[float, float], ...]:
+    """Return the sum of series at the times of the first, where all of them have values around it."""
+    first, *more = series
+    low, high = max(one[0][0] for one in series), min(one[-1][0] for one in series)
+    columns = [tuple(zip(*one, strict=True)) for one in more]
+    return tuple(
+        (at, value + sum(float(np.interp(at, times, values)) for times, values in columns))
+        for at, value in first
+        if low <= at <= high
+    )
 
 
 def _enclosing(found: ProcessSamples, case: CaseRecord) -> tuple[tuple[float, float], tuple[float, float]] | None:
@@ -121,48 +162,26 @@ def _enclosing(found: ProcessSamples, case: CaseRecord) -> tuple[tuple[float, fl
     return (found.before, found.after) if found.before and found.after else None
 
 
-def idle_cores(evidence: Evidence) -> float | None:
-    """Return the cores that service and media workers use when idle, with telemetry; None without an idle case."""
-    for scenario in evidence.scenarios("resources"):
-        for case in scenario.cases:
-            if case.model == "idle" and case.started is not None:
-                found = cpu(evidence, scenario.name, case, *UNDER_TEST)
-                return found.seconds / found.length if found else None
-    return None
-
-
-def utilisation(evidence: Evidence, scenario: str, case: CaseRecord) -> float | None:
-    """Return the CPU share of service and media workers, of all cores over the length of the case.
-
-    The enclosing samples may include one scrape interval of idle time on either side; the idle usage of that time is
-    subtracted. Without an idle case, the result is an upper limit.
-    """
-    found, length = cpu(evidence, scenario, case, *UNDER_TEST), case_seconds(case)
-    if found is None or not length:
-        return None
-    inside = found.length if case.model == "idle" else length
-    around = (idle_cores(evidence) or 0.0) * (found.length - inside)
-    return max(found.seconds - around, 0.0) / inside / evidence.run.environment.cpu_count
-
-
-def job_seconds(evidence: Evidence, scenario: str, case: CaseRecord) -> float | None:
-    """Return the CPU time of service and media workers per job, without idle usage where that was measured."""
-    found, jobs = cpu(evidence, scenario, case, *UNDER_TEST), len(evidence.case_jobs(scenario, case.name))
-    if found is None or not jobs:
-        return None
-    return max(found.seconds - (idle_cores(evidence) or 0.0) * found.length, 0.0) / jobs
-
-
 def gauge(evidence: Evidence, reading: str, scenario: str, case: CaseRecord, job: str) -> Memory | None:
     """Return the figures of another gauge of a process, in its own unit."""
     found = process_samples(evidence, reading, scenario, case, job=job)
     return None if found is None else figures(found)
 
 
-def _together(
-    evidence: Evidence, names: dict[str, tuple[str, str]], scenario: str, case: CaseRecord, processes: tuple[str, ...]
+def _read(
+    evidence: Evidence, kind: Literal["cpu", "memory"], scenario: str, case: CaseRecord, processes: Sequence[str]
 ) -> ProcessSamples | None:
-    wanted = {names[process] for process in processes}
+    """Return what the reader saw in a case that ended, with the rests around it."""
+    found = evidence.scenario(scenario)
+    if found is None or case.started is None or case.ended is None or not evidence.usage.times:
+        return None
+    parts = [_PARTS[process] for process in processes]
+    points = evidence.usage.of_case(kind, case.started, case.ended, found.rest, *parts)
+    return ProcessSamples(case.started, case.ended, points, Source.READER) if points else None
+
+
+def _scraped(evidence: Evidence, scenario: str, case: CaseRecord, processes: Sequence[str]) -> ProcessSamples | None:
+    wanted = {_MEMORY[process] for process in processes}
     found = [
         series
         for series in evidence.series

@@ -14,11 +14,12 @@ from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
 from reelbench.reporting.analysis.capacity import knee
 from reelbench.reporting.analysis.capacity_limits import METHOD as RATES
 from reelbench.reporting.analysis.capacity_limits import rate_limits
+from reelbench.reporting.analysis.cpu_usage import utilisation, whole_utilisation
 from reelbench.reporting.analysis.job_integrity import losses
 from reelbench.reporting.analysis.leak import leak
 from reelbench.reporting.analysis.open_breaker_calls import open_breaker_calls
 from reelbench.reporting.analysis.outages import outages, recovery
-from reelbench.reporting.analysis.process_usage import UNDER_TEST, memory, utilisation
+from reelbench.reporting.analysis.process_usage import UNDER_TEST, memory
 from reelbench.reporting.analysis.record_value import MAXIMUM, MAXIMUM_OPEN, SLOPE, RecordValue
 from reelbench.reporting.analysis.restoration import mean_time, restorations
 from reelbench.reporting.analysis.server_functions import (
@@ -31,11 +32,12 @@ from reelbench.reporting.analysis.server_functions import (
 )
 from reelbench.reporting.analysis.spike import spikes
 from reelbench.reporting.catalogue.sli import RecordFunction, Sli
-from reelbench.reporting.evidence.evidence import Evidence, case_seconds
+from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.limits import Limits
 from reelbench.reporting.evidence.measurements import RECORDS, Measurement, Measurements
 from reelbench.reporting.evidence.prometheus import NoData
 from reelbench.reporting.evidence.queries import places, rounded
+from reelbench.reporting.statistics.block_estimate import BLOCKS_METHOD
 from reelbench.reporting.statistics.intervals import STUDENT, Interval, mean_interval, non_negative
 
 TOO_FEW = "too few samples of memory within the case"
@@ -126,25 +128,25 @@ def memory_per_job(evidence: Evidence, scenario: str) -> RecordValue | NoData:
 
 
 def cpu_utilisation(evidence: Evidence, scenario: str) -> RecordValue | NoData:
-    """CPU time of service and media workers in all cases by their length and the machine's cores; n is jobs."""
+    """CPU time of service and media workers in all cases by their length and the machine's cores; n is blocks."""
     found = evidence.scenario(scenario)
     cases = [case for case in found.cases if case.started is not None] if found else []
-    shares = [(utilisation(evidence, scenario, case), case_seconds(case)) for case in cases]
-    if not shares or any(share is None for share, _ in shares):
+    levels = [utilisation(evidence, scenario, case) for case in cases]
+    known = [level for level in levels if level is not None]
+    if not levels or len(known) < len(levels):
         return NoData(_unread("CPU time", found))
-    whole = math.fsum(length or 0.0 for _, length in shares)
-    used = math.fsum((share or 0.0) * (length or 0.0) for share, length in shares)
-    return RecordValue(used / whole, len(evidence.scenario_jobs(scenario)))
+    whole, limits = whole_utilisation(known)
+    return RecordValue(whole.value, whole.n, non_negative(limits), BLOCKS_METHOD if limits.upper is not None else "")
 
 
 def memory_growth(evidence: Evidence, scenario: str) -> RecordValue | NoData:
-    """Memory of service and media workers at the end (median of 3 samples) over the beginning, less 1; n is samples."""
+    """Memory of service and media workers at the end (median of 3 values) over the beginning, less 1; n is values."""
     found = leak(evidence, scenario)
     return RecordValue(found.growth, found.trend.n, found.growth_interval, SLOPE) if found else NoData(TOO_FEW)
 
 
 def memory_leaked(evidence: Evidence, scenario: str) -> RecordValue | NoData:
-    """Lower limit of the slope of memory by job over 1,000 jobs; 0 without a significant trend; n is samples."""
+    """Lower limit of the slope of memory by job over 1,000 jobs; 0 without a significant trend; n is values."""
     found = leak(evidence, scenario)
     return RecordValue(found.projected, found.trend.n, found.projected_interval, SLOPE) if found else NoData(TOO_FEW)
 

@@ -21,6 +21,7 @@ from reelbench.reporting.evidence.requests import Requests
 from reelbench.reporting.evidence.server_evidence import ServerEvidence
 from reelbench.reporting.evidence.stretch import Basis, Stretch
 from reelbench.reporting.evidence.traces import TraceEvidence
+from reelbench.reporting.evidence.usage_samples import UsageSamples
 from reelbench.reporting.statistics.steady_part import steady_part
 
 P = ParamSpec("P")
@@ -51,6 +52,8 @@ class Evidence:
     measurements: Measurements
     """What Prometheus answered, and the indicators of the records."""
     prices: Prices
+    usage: UsageSamples = field(default_factory=UsageSamples)
+    """Readings of the processes of the run on their machine; empty where they were not visible."""
     server: ServerEvidence | None = None
     """What the metrics of a server that is not ours said; None when it has none."""
     traces: TraceEvidence = field(default_factory=TraceEvidence)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import msgspec
 
@@ -70,6 +71,14 @@ def _series(place: tuple[Reading, str, str], query: str, instant: float, line: L
     )
 
 
+class Source(StrEnum):
+    """Who read the samples of a figure."""
+
+    READER = "reader"
+    """The load generator, from the machine of the processes."""
+    PROMETHEUS = "scrapes"
+
+
 @dataclass(frozen=True, slots=True)
 class ProcessSamples:
     """The samples of a case. A time is Unix time in seconds, a value in the unit of its metric."""
@@ -78,6 +87,7 @@ class ProcessSamples:
     ended: float
     points: tuple[tuple[float, float], ...]
     """In order of time, from before the case to after it."""
+    source: Source = Source.PROMETHEUS
 
     @property
     def before(self) -> tuple[float, float] | None:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from reelbench.reporting.analysis import subjects
 from reelbench.reporting.analysis.cost import reference
+from reelbench.reporting.analysis.cpu_usage import job_cpu
 from reelbench.reporting.analysis.outages import recovery
-from reelbench.reporting.analysis.process_usage import idle_cores, job_seconds
 from reelbench.reporting.analysis.restoration import mean_time
 from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
@@ -19,6 +19,7 @@ from reelbench.reporting.sections.reliability import breaker, outside_faults, re
 from reelbench.reporting.sections.reliability.outcomes import success
 from reelbench.reporting.sections.resources import caching, memory, network, optimizations, server_key
 from reelbench.reporting.sections.verdict import switched_off
+from reelbench.reporting.statistics.intervals import non_negative
 
 NO_DATA = "no data"
 LARGE_POLLING_ERROR = 0.2
@@ -148,18 +149,19 @@ def _memory(evidence: Evidence) -> str:
     held, jobs = found
     return (
         f"**{text.amount(held.growth)}** (peak minus before, one job at a time, n = {jobs}; a maximum, therefore "
-        "without an interval)"
+        f"without an interval){memory.lasting(evidence)}"
     )
 
 
 def _cpu(evidence: Evidence) -> str:
     found = subjects.single_job(evidence)
-    each = job_seconds(evidence, found.name, found.case) if found else None
-    if found is None or each is None:
+    each = job_cpu(evidence, found.name, found.case) if found else None
+    if each is None:
         return NO_DATA
-    jobs = len(evidence.case_jobs(found.name, found.case.name))
-    above = ", above idle" if idle_cores(evidence) is not None else ""
-    return f"**{each:.3f} s** (service and media workers{above}, one at a time, n = {jobs} jobs)"
+    above = ", above idle" if each.idle is not None else ""
+    known = each.interval.lower is not None
+    limits = f"; 95 % CI in s: {text.interval(non_negative(each.interval))}" if known else ""
+    return f"**{each.value:.3f} s** (service and media workers{above}, one at a time, n = {each.jobs} jobs{limits})"
 
 
 def _bytes(evidence: Evidence) -> str:

@@ -21,6 +21,9 @@ LAGS = 3
 MIN_SAMPLES = 5
 """Fewer samples have no correlation at three lags."""
 
+MOST_CORRELATION = 0.8
+"""Of neighbours: a larger factor than 9 leaves no interval at 24 values, and proves no leak there."""
+
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -43,8 +46,15 @@ class Trend:
         return self.p < 1 - CONFIDENCE
 
 
-def trend(positions: Sequence[float], values: Sequence[float]) -> Trend | None:
-    """Test for a trend and estimate its slope; None when there are fewer than five samples."""
+def trend(positions: Sequence[float], values: Sequence[float], *, remembered: bool = False) -> Trend | None:
+    """Test for a trend and estimate its slope; None when there are fewer than five samples.
+
+    Args:
+        positions: of the values.
+        values: in the order of their positions, equally far apart.
+        remembered: whether each value may keep a part of all before it (AR(1)), as memory does; the variance is then
+            at least that of such a series.
+    """
     n = len(values)
     if n < MIN_SAMPLES:
         return None
@@ -54,7 +64,8 @@ def trend(positions: Sequence[float], values: Sequence[float]) -> Trend | None:
     slopes = np.sort(rises / (x[high] - x[low]))
     slope = float(np.median(slopes))
     score = float(np.sum(np.sign(rises)))
-    inflation = _inflation(_ranks(y - slope * x))
+    ranks = _ranks(y - slope * x)
+    inflation = max(_inflation(ranks), _of_first_order(ranks) if remembered else 1.0)
     variance = _variance(y) * inflation
     z = (score - math.copysign(1, score)) / math.sqrt(variance) if score and variance else 0.0
     half = float(ndtri((1 + CONFIDENCE) / 2)) * math.sqrt(variance)
@@ -95,6 +106,22 @@ def _inflation(ranks: Array) -> float:
         if abs(correlation) > limit:
             total += (n - lag) * (n - lag - 1) * (n - lag - 2) * correlation
     return max(1 + 2 * total / (n * (n - 1) * (n - 2)), 1.0)
+
+
+def _of_first_order(ranks: Array) -> float:
+    """Widening of the variance of a series whose values depend on the one before: (1 + r) / (1 - r).
+
+    The correlation r of detrended values is too small by about (2 + 4 r) / n (F. H. C. Marriott and J. A. Pope,
+    doi 10.1093/biomet/41.3-4.390, for a mean; a slope as well doubles the constant).
+    """
+    n = len(ranks)
+    centred = ranks - ranks.mean()
+    power = float(centred @ centred)
+    if not power:
+        return 1.0
+    found = float(centred[:-1] @ centred[1:]) / power
+    corrected = min(found + (2 + 4 * found) / n, MOST_CORRELATION)
+    return max((1 + corrected) / (1 - corrected), 1.0)
 
 
 def _ranks(values: Array) -> Array:

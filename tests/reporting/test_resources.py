@@ -47,7 +47,7 @@ def test_every_objective_is_judged_by_its_known_value(resources_dir: Path) -> No
     found = verdicts(done)
     assert found.pop("memory_growth") == (Status.FAIL, pytest.approx(169.25 / 150.75 - 1), 40)
     assert found.pop("memory_leaked") == (Status.FAIL, pytest.approx(500e6), 40)
-    assert found.pop("cpu_utilisation") == (Status.PASS, pytest.approx(0.41), 220)
+    assert found.pop("cpu_utilisation") == (Status.PASS, pytest.approx(0.41), 20)
     assert found == {
         "memory_per_job": (Status.PASS, 12e6, 25),
         "cache_hit_rate": (Status.PASS, 0.75, 440),
@@ -59,7 +59,9 @@ def test_the_key_metrics_are_those_of_the_made_run(resources_dir: Path) -> None:
     _, text = exported(resources_dir)
     block = text.split("## Key metrics\n")[1].split("\n## ")[0]
     assert "Memory per job: **12 MB** (peak minus before, one job at a time, n = 25;" in block
-    assert "CPU per job: **0.400 s** (service and media workers, above idle, one at a time, n = 25 jobs)." in block
+    assert (
+        "CPU per job: **0.400 s** (service and media workers, above idle, one at a time, n = 25 jobs; 95 % CI in s: "
+    ) in block
     assert "Bytes per job: **273.5 kB** (all peers, both directions, n = 20 jobs)." in block
     assert "Cache hit rate: **75.0 %** (330 of 440; fixed by the plan, so without an interval)." in block
     assert (
@@ -72,10 +74,10 @@ def test_memory_is_read_before_during_and_after_a_case(resources_dir: Path) -> N
     _, text = exported(resources_dir)
     (rows,) = tables(text, "Memory")
     assert rows["idle_baseline / idle"] == [
-        "service + media workers", "8", "150.0", "150.0", "150.0", "-", "0.0", "-",
+        "service + media workers", "8", "150.0", "150.0", "150.0", "-", "0.0", "-", "scrapes",
     ]  # fmt: skip
     assert rows["single_job / n01"] == [
-        "service + media workers", "25", "150.0", "162.0", "162.0", "150.0", "12.0", "12.00",
+        "service + media workers", "25", "150.0", "162.0", "162.0", "150.0", "12.0", "12.00", "scrapes",
     ]  # fmt: skip
     assert rows["memory_leak / n01"][:7] == [
         "service + media workers", "40", "150.0", "160.0", "170.0", "170.0", "20.0",
@@ -88,13 +90,14 @@ def test_memory_is_read_before_during_and_after_a_case(resources_dir: Path) -> N
 
 def test_cpu_time_is_the_difference_of_the_samples_around_a_case(resources_dir: Path) -> None:
     _, text = exported(resources_dir)
-    (rows,) = tables(text, "CPU")
+    rows, estimates = tables(text, "CPU")
     assert rows["single_job / n01"] == [
         "1", "25", "25.0", "7.89", "2.63", "-", "-", "420.8", "400.0", "21.0",
     ]  # fmt: skip
     assert rows["resource_scaling / n10"][-2:] == ["120.0", "61.0"]
     assert rows["idle_baseline / idle"][-1] == "1.0"
-    assert "**41.0 %** of 2 cores (n = 220 jobs)" in text
+    assert "**41.0 %** of 2 cores (95 % CI 38.7 to 43.3 %, n = 20 blocks)" in text
+    assert estimates["resource_scaling / n10"][:5] == ["120.0", "120.0 to 120.0", "61.0", "56.5 to 65.5", "10"]
 
 
 def test_bytes_of_a_job_by_dependency_and_direction(resources_dir: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reelbench.loadgen.record.run import CaseRecord
 from reelbench.reporting.analysis.cost import KINDS, PER, Bill, Loaded, Month, bill, loaded, month, reference
-from reelbench.reporting.analysis.process_usage import job_seconds
+from reelbench.reporting.analysis.cpu_usage import job_seconds
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Paragraph, Section, Table
 from reelbench.reporting.evidence.dimension import Dimension

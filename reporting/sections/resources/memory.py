@@ -10,6 +10,7 @@ from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence, place_name
+from reelbench.reporting.evidence.process_samples import Source
 
 
 def section(evidence: Evidence) -> Section:
@@ -21,16 +22,16 @@ def section(evidence: Evidence) -> Section:
         return Section("Memory", (Paragraph("No samples of memory were stored in the cases of this run."),))
     columns = (
         "Scenario / case", "Process", "Samples", "Before", "Median", "Peak", "After", "Peak - before",
-        "Per job in flight",
+        "Per job in flight", "Source",
     )  # fmt: skip
     caption = (
-        "Resident memory in MB (10^6), raw samples. Before: the last sample before the first job. After: the last "
-        "sample of the cooldown after the case, in which no job is sent. Media workers: the service's processes that "
-        "read documents and compose videos; shared pages count for each of them. Peaks between two samples are not "
-        "seen. Jobs can reuse memory that a process kept free after an earlier, heavier load; on a fresh service a job "
-        "needs more."
+        "Resident memory in MB (10^6). Before: the last sample before the first job. After: the last sample of the "
+        "cooldown after the case, in which no job is sent. Media workers: the service's processes that read documents "
+        "and compose videos; shared pages count for each of them. Peaks between two samples are not seen. Source "
+        "reader: 20 samples per second from the machine of the processes; scrapes: samples of Prometheus. Jobs can "
+        "reuse memory that a process kept free after an earlier, heavier load; on a fresh service a job needs more."
     )
-    return Section("Memory", (*blocks, Table(columns, rows, columns[2:], caption)))
+    return Section("Memory", (*blocks, Table(columns, rows, columns[2:-1], caption)))
 
 
 def _rows(evidence: Evidence) -> tuple[tuple[str, ...], ...]:
@@ -52,6 +53,7 @@ def _rows(evidence: Evidence) -> tuple[tuple[str, ...], ...]:
                         for value in (found.before, found.median, found.peak, found.after, found.growth)
                     ),
                     text.megabytes(each, 2) if len(parts) > 1 else text.NONE,
+                    found.source,
                 )
             )
     return tuple(rows)
@@ -100,6 +102,26 @@ def sequential_growth(evidence: Evidence) -> Leak | None:
     return leak(evidence, found.name, found.case) if found else None
 
 
+def lasting(evidence: Evidence) -> str:
+    """Return what a job leaves behind, for one job at a time, as the end of a sentence; empty where not known."""
+    subject, found = subjects.sequential_jobs(evidence), sequential_growth(evidence)
+    if subject is None or found is None:
+        return ""
+    lower, upper = (text.amount(limit) for limit in (found.trend.interval.lower, found.trend.interval.upper))
+    return (
+        f"; lasting growth **{text.amount(found.trend.slope)}** per job in `{subject.name}` (95 % CI {lower} to "
+        f"{upper}, n = {_values(found)})"
+    )
+
+
+def _values(found: Leak) -> str:
+    """Return the number of values in a trend, and what each of them is."""
+    if found.source is not Source.READER:
+        return f"{found.trend.n} samples"
+    what = "job" if found.group == 1 else f"{found.group} jobs"
+    return f"{found.trend.n} medians of 20 samples per second, one for each {what}"
+
+
 def leak_verdict(evidence: Evidence) -> str:
     """Return LEAK, NO LEAK or INCONCLUSIVE, by the catalogue's budget; too few samples excuse no proven leak."""
     found = sequential_growth(evidence)
@@ -125,14 +147,16 @@ def leak_section(evidence: Evidence) -> Section:
     sli = evidence.catalogue.of_role(Role.MEMORY_LEAKED)
     budget = sli.objective.value if sli and sli.objective else 0.0
     drift = found.trend
-    few = f", n too small: {drift.n} samples, needs {sli.min_n}" if sli and drift.n < sli.min_n else ""
+    few = f", n too small: {_values(found)}, needs {sli.min_n}" if sli and drift.n < sli.min_n else ""
     few = "" if leak_verdict(evidence) == "LEAK" else few
     lower, upper = (text.amount(limit) for limit in (drift.interval.lower, drift.interval.upper))
+    first_order = " and AR(1)" if found.source is Source.READER else ""
     items = (
         f"Verdict for `{subject.name}`: **{leak_verdict(evidence)}**{few}.",
         (
             f"Trend: {'significant' if drift.significant else 'not significant'} (p = {drift.p:.3g}, Mann-Kendall "
-            f"after Hamed and Rao with 3 lags, n = {drift.n} samples, variance widened {drift.inflation:.2f} times); "
+            f"after Hamed and Rao with 3 lags{first_order}, n = {_values(found)}, variance "
+            f"widened {drift.inflation:.2f} times); "
             f"slope {text.amount(drift.slope)} per job (Theil-Sen, 95 % CI {lower} to {upper})."
         ),
         (
@@ -143,7 +167,7 @@ def leak_section(evidence: Evidence) -> Section:
         (
             f"Growth over {found.jobs} jobs after the warm-up: **{found.growth * 100:+.2f} %**, from "
             f"{text.amount(found.beginning)} to {text.amount(found.end)} (medians of the first and last {EDGE} "
-            "samples)."
+            "values)."
         ),
     )
     blocks: list[Block] = [Bullets(items), _leak_gauges(evidence, subject.name, found), _leak_chart(found)]
@@ -174,8 +198,8 @@ def _leak_gauges(evidence: Evidence, scenario: str, found: Leak) -> Table:
 
 
 def _leak_chart(found: Leak) -> Chart:
-    points = found.samples.within
-    start = found.samples.started
+    points = found.points
+    start = found.case.started or points[0][0]
     xs = tuple(at - start for at, _ in points)
     ys = tuple(value / 1e6 for _, value in points)
     seconds = (found.case.ended or start) - start
@@ -193,6 +217,6 @@ def _leak_chart(found: Leak) -> Chart:
             Series("service + media workers", xs, ys),
             Series("Theil-Sen", ends, tuple(middle + slope * x for x in ends)),
         ),
-        caption=f"Raw samples of service and media workers together, n = {len(points)}, and the Theil-Sen slope of "
+        caption=f"Memory of service and media workers together, n = {_values(found)}, and the Theil-Sen slope of "
         f"{text.amount(found.trend.slope)} per job. The axis does not start at zero.",
     )

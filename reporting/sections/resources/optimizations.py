@@ -9,7 +9,7 @@ from reelbench.loadgen.record.jobs import CallRecord
 from reelbench.loadgen.record.run import CaseRecord
 from reelbench.reporting.analysis import subjects
 from reelbench.reporting.analysis.baseline import NEGLIGIBLE_A12, Comparison, compare, corrected
-from reelbench.reporting.analysis.process_usage import job_seconds
+from reelbench.reporting.analysis.cpu_usage import job_seconds
 from reelbench.reporting.analysis.subjects import Subject, Toggled
 from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
