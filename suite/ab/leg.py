@@ -25,6 +25,8 @@ from reelbench.suite.ab.checkouts import Program
 from reelbench.suite.ab.sides import Side
 
 ASSETS = "assets"
+START_DEADLINE = 3 * READY_DEADLINE
+"""Seconds; a late start does no harm here, and one that fails would cost all runs before it."""
 _ATTEMPTS = 3
 _NO_METRICS = {"OTEL_METRICS_EXPORTER": "none"}
 """No Prometheus scrapes these runs: their numbers come from records and spans."""
@@ -148,5 +150,5 @@ def _start(
         return None if ready else True
 
     names = ", ".join(child.name for child in children)
-    readiness.poll(look, f"{names} to be ready", deadline=READY_DEADLINE, logs=folder / LOGS_DIR)
+    readiness.poll(look, f"{names} to be ready", deadline=START_DEADLINE, logs=folder / LOGS_DIR)
     return Running(endpoints.url(SERVICE), endpoints.url(PROVIDERS)), children

@@ -1,7 +1,8 @@
-"""The runs of an interleaved comparison, A B B A, until the answer is known or the budget is spent."""
+"""The runs of an interleaved comparison, A B B A or B A A B, until the answer is known or the budget is spent."""
 
 from __future__ import annotations
 
+import random
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -23,7 +24,9 @@ from reelbench.suite.ab.ab_error import AbError
 from reelbench.suite.ab.checkouts import Program
 from reelbench.suite.ab.sides import Side, unknown_settings
 
-ORDER: Final[tuple[Which, ...]] = (BASE, HEAD, HEAD, BASE)
+ORDERS: Final[tuple[tuple[Which, ...], ...]] = ((BASE, HEAD, HEAD, BASE), (HEAD, BASE, BASE, HEAD))
+"""The two orders of a block. Each block draws one: what disturbs the machine at a fixed interval of some runs, such as
+another comparison that began at the same time, would otherwise always meet the same side."""
 
 
 class Runs(Protocol):
@@ -45,6 +48,8 @@ class Comparison:
     rule: Rule
     runs: Runs
     say: Callable[[str], None]
+    order: random.Random
+    """Draws the order of each block."""
     clock: Callable[[], float] = time.monotonic
     legs: list[Leg] = field(default_factory=list)
     _looked: list[Leg] = field(default_factory=list)
@@ -80,7 +85,7 @@ class Comparison:
         for number in range(1, looks[-1] + 1, BLOCK):
             if number > 1 and self._spent(began):
                 return Ended.TIME
-            for which in ORDER:
+            for which in self.order.choice(ORDERS):
                 self._run(which)
                 self._check_budget()
             if len(pairs_of(self.legs)) in looks:
@@ -95,7 +100,7 @@ class Comparison:
     def _spent(self, began: float) -> bool:
         """Return whether another block would end after the budget."""
         spent = self.clock() - began
-        block = spent / len(self.legs) * len(ORDER)
+        block = spent / len(self.legs) * len(ORDERS[0])
         return spent + block > self.rule.budget
 
     def _check_budget(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import secrets
 import subprocess
 import sys
@@ -75,6 +76,7 @@ def run(asked: Asked, options: Options, *, fail_on: str | None) -> NoReturn:
                 rule=rule(asked.pairs, budget=seconds, margin=asked.margin / 100),
                 runs=LegRunner(tuple(options.arguments()), forwarding, os.environ),
                 say=say,
+                order=random.Random(),
             )
             written = comparison.make()
     except AbError as error:

@@ -22,7 +22,7 @@ from reelbench.reporting.statistics.significance import ALPHA
 FIRST_LOOK = 4
 """Pairs before the first decision: with 2, one degree of freedom shows only differences of some 40 times the spread."""
 BLOCK = 2
-"""Pairs between two looks: A B B A, so that a drift of the machine cancels out."""
+"""Pairs between two looks: A B B A or B A A B, so that a drift of the machine cancels out."""
 MARGIN = 0.05
 SHARE_MARGIN = 0.05
 """Five percentage points of a success rate."""
@@ -44,9 +44,9 @@ class _Indicator:
     """Share of the error that the indicator has, over all places."""
 
 
-_INDICATORS = (
+INDICATORS = (
     _Indicator(
-        "average_response_time", "Average response time", "s", lambda one: one.response, at_most=True, weight=0.8
+        "average_response_time", "Average response time", "s", lambda one: one.response, at_most=True, weight=0.4
     ),
     _Indicator(
         "success_rate",
@@ -59,7 +59,7 @@ _INDICATORS = (
 )
 
 
-_STAGES_WEIGHT = 0.5
+STAGES_WEIGHT = 0.5
 """Share of the error that all stages have together."""
 
 
@@ -90,10 +90,10 @@ def decide(rule: Rule, legs: Sequence[Leg]) -> Decision:
     primaries = tuple(
         _primary(one, place, pairs, rule, nominal_level(rule.looks, rule.alpha * one.weight / len(places)))
         for place in places
-        for one in _INDICATORS
+        for one in INDICATORS
     )
-    each = nominal_level(rule.looks, rule.alpha * _STAGES_WEIGHT / (len(places) * len(PARTS)))
-    times = [one for one in primaries if one.sli == _INDICATORS[0].sli]
+    each = nominal_level(rule.looks, rule.alpha * STAGES_WEIGHT / (len(places) * len(PARTS)))
+    times = [one for one in primaries if one.sli == INDICATORS[0].sli]
     return Decision(primaries, tuple(shift for one in times for shift in _stages(one, pairs, each)))
 
 

@@ -79,7 +79,9 @@ def p_of(p: float | None) -> str:
 
 
 def _word(record: AbRecord) -> str:
-    return str(record.answer)
+    """Return the answer, and that only a stage gives it where the response time itself does not differ."""
+    alone = record.answer not in {one.answer for one in record.primaries}
+    return f"{record.answer} in a stage" if alone and record.primaries else str(record.answer)
 
 
 def _relative(one: Primary) -> str:
@@ -205,8 +207,9 @@ def _method(record: AbRecord) -> Section:
     )
     items = (
         (
-            f"Runs alternate A B B A, so a drift of the machine cancels out. {started} Two neighbouring runs are a "
-            "pair, and the difference of a pair is one value."
+            "Runs alternate A B B A or B A A B, drawn for each block, so a drift of the machine cancels out and a "
+            f"regular disturbance meets both sides. {started} Two neighbouring runs are a pair, and the difference of "
+            "a pair is one value."
         ),
         (
             f"Looks after {looks} pairs. At each, Student's t-test of the pair differences is compared with one level "

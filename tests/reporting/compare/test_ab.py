@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reelbench.reporting.compare.ab.judge import Decision, decide, pairs_of, rule
+from reelbench.reporting.compare.ab.judge import INDICATORS, STAGES_WEIGHT, Decision, decide, pairs_of, rule
 from reelbench.reporting.compare.ab.leg import read_leg
 from reelbench.reporting.compare.ab.records import (
     BASE,
@@ -56,6 +56,13 @@ def response(decision: Decision) -> Primary:
     return next(one for one in decision.primaries if one.unit == "s")
 
 
+def test_indicators_and_stages_share_the_whole_error_and_no_more() -> None:
+    assert sum(one.weight for one in INDICATORS) + STAGES_WEIGHT == pytest.approx(1.0)
+    levels = {one.unit: one.level for one in decide(RULE, legs(4, lambda i, side: leg(i, side, 0.0))).primaries}
+    assert levels["s"] == pytest.approx(0.0059, rel=0.1)
+    assert levels["ratio"] == pytest.approx(0.0013, rel=0.15)
+
+
 def test_a_shift_of_80_ms_is_found_at_the_first_look_and_its_stage_is_named() -> None:
     found = decide(RULE, legs(4, lambda i, side: leg(i, side, 0.08)))
     assert found.answered
@@ -75,6 +82,7 @@ def test_a_stage_is_found_where_the_machine_hides_the_shift_in_the_response_time
     assert [one.stage for one in found.stages if one.moved] == ["LLM script"]
     assert found.answered
     assert record(made).answer is Answer.WORSE
+    assert answer_lines(record(made))[0] == "b.env against a.env: worse in a stage"
 
 
 def test_equal_sides_are_equal_within_the_margin() -> None:
