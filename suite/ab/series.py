@@ -118,7 +118,7 @@ class Comparison:
     def _run(self, which: Which) -> None:
         index = (BASE, HEAD).index(which)
         side, position = self.sides[index], len(self.legs) + 1
-        folder = self.folder / f"{position:02}-{which}"
+        folder = self.folder / f"{position:03}-{which}"
         began = self.clock()
         self.runs.run(side, self.programs[index], folder)
         leg = read_leg(folder, which, self.clock() - began)

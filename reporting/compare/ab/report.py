@@ -102,7 +102,7 @@ def _moved_lines(record: AbRecord) -> Iterator[str]:
 
 
 def _answer(record: AbRecord) -> Section:
-    items = [f"**{one.answer}**: {sentence(one)}." for one in record.primaries]
+    items = [f"{sentence(one)}." for one in record.primaries]
     items += [f"{line.strip()[0].upper()}{line.strip()[1:]}." for line in _moved_lines(record)]
     items += [f"{remark}." for remark in record.remarks]
     lead = (

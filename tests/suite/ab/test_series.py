@@ -80,7 +80,7 @@ def test_the_order_is_a_b_b_a_or_its_mirror_and_a_clear_shift_ends_it_at_the_fir
     record = comparison(tmp_path, runs).make().record
     assert "".join(name[0] for name in runs.order) == "abba" + "baab"
     assert (record.ended, record.answer, record.seconds) == (Ended.ANSWERED, Answer.WORSE, 160.0)
-    assert [leg.folder for leg in record.legs][:3] == ["01-base", "02-head", "03-head"]
+    assert [leg.folder for leg in record.legs][:3] == ["001-base", "002-head", "003-head"]
     assert [(one.item, one.baseline, one.run) for one in record.differs] == [
         ("providers: PROVIDERS_LLM__MEDIAN", "0.12", "0.2")
     ]
@@ -128,7 +128,7 @@ def test_a_setting_that_no_process_has_is_refused(tmp_path: Path) -> None:
     ("number", "end", "left"),
     [
         (3, KeyboardInterrupt, []),
-        (3, StackError("service ended"), ["03-head"]),
+        (3, StackError("service ended"), ["003-head"]),
     ],
 )
 def test_an_early_end_leaves_at_most_the_log_that_it_names(
