@@ -119,6 +119,11 @@ ACCESS: Final = (
     "time_limit",
 )  # fmt: skip
 """The options about the server alone."""
+WORKLOAD: Final = (
+    *ACCESS, "scenario", "scenarios", "profile", "seed", "document", "prompts", "prompt_order", "image", "arrivals",
+    "speed", "poll_interval",
+)  # fmt: skip
+"""The options about server and load, without those about metrics and files."""
 
 
 def with_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -132,6 +137,11 @@ def with_options(function: Callable[..., None]) -> Callable[..., None]:
 def with_access(function: Callable[..., None]) -> Callable[..., None]:
     """Return a command as `with_options` does, with the options of `ACCESS` alone."""
     return _with(function, ACCESS)
+
+
+def with_workload(function: Callable[..., None]) -> Callable[..., None]:
+    """Return a command as `with_options` does, with the options of `WORKLOAD` alone."""
+    return _with(function, WORKLOAD)
 
 
 def _with(function: Callable[..., None], names: Sequence[str]) -> Callable[..., None]:

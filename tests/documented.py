@@ -108,6 +108,7 @@ REASONS = (
     Reason(r"pip install .+", "installs; a test of its own installs the wheel", lambda _: None),
     Reason(f"{RUN}", "drives every scenario, as the acceptance suite itself does", parses),
     Reason(rf"{RUN} --profile \w+", "takes up to an hour", parses),
+    Reason(r"reelbench compare --ab .+", "takes minutes; tests/suite/ab runs it against made runs", parses),
     Reason(r".* --fail-on worse", "needs two runs of one plan; docs/commands.md compares such", parses),
     Reason(r"reelbench trend.*", "needs six runs of one plan; tests/reporting/trend makes them", parses),
     Reason(r"PROMETHEUS_URL=\S+mimir\S+ .+|.+--prometheus \S+mimir\S+", "there is no Mimir here", parses),

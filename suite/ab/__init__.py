@@ -1,0 +1,1 @@
+"""Interleaved comparison of two sides: ``reelbench compare --ab BASE HEAD``."""
