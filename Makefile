@@ -8,7 +8,7 @@ PROFILE ?= quick
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help suite bench-overhead bench-loadgen bench-export bench-scrape bench-watching bench-spans test test-costs test-fast test-extended test-clients stack-tools test-stack check coverage lint format generate lock clean
+.PHONY: help suite bench-overhead bench-loadgen bench-export bench-scrape bench-watching bench-spans simulate-knee test test-costs test-fast test-extended test-clients stack-tools test-stack check coverage lint format generate lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ bench-watching: $(VENV)/.runtime ## what watching costs late in a quick suite: s
 
 bench-spans: $(VENV)/.dev ## the cost of spans: CPU time to start, end and encode one, next to OpenTelemetry's packages (about 20 seconds)
 	@$(BIN)/python scripts/bench_spans.py
+
+simulate-knee: $(VENV)/.dev ## error rates of the rule and the search that find the knee of a ramp, by simulation (about a minute)
+	@$(BIN)/python scripts/simulate_knee.py
 
 MEASURED := $(wildcard tests/test_*.py) tests/scripts# conftest.py rejects such tests elsewhere
 SHARED := -m "not alone and not extended" -n auto --dist worksteal \
