@@ -8,7 +8,7 @@ PROFILE ?= quick
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help suite bench-overhead bench-loadgen bench-export bench-scrape bench-watching bench-spans simulate-ab test test-costs test-fast test-extended test-clients stack-tools test-stack check coverage lint format generate lock clean
+.PHONY: help suite bench-overhead bench-loadgen bench-export bench-scrape bench-watching bench-spans simulate-ab simulate-knee test test-costs test-fast test-extended test-clients stack-tools test-stack check coverage lint format generate lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ bench-spans: $(VENV)/.dev ## the cost of spans: CPU time to start, end and encod
 
 simulate-ab: $(VENV)/.runtime ## power and false alarms of `reelbench compare --ab`, with the variation between real runs (about a minute)
 	@$(BIN)/python scripts/simulate_ab.py
+
+simulate-knee: $(VENV)/.dev ## error rates of the rule and the search that find the knee of a ramp, by simulation (about a minute)
+	@$(BIN)/python scripts/simulate_knee.py
 
 MEASURED := $(wildcard tests/test_*.py) tests/scripts# conftest.py rejects such tests elsewhere
 SHARED := -m "not alone and not extended" -n auto --dist worksteal \

@@ -45,6 +45,8 @@ class Deadlines:
         self._pending: dict[Deadline, float] = {}
         """Time on the loop's clock at which each ends."""
         self._timer: asyncio.TimerHandle | None = None
+        self._rings = 0.0
+        """When the timer rings; uvloop's handle of a time that has passed does not say it."""
 
     def within(self, seconds: float) -> Deadline:
         """Return a context manager that raises TimeoutError after some seconds."""
@@ -55,7 +57,7 @@ class Deadlines:
         loop = asyncio.get_running_loop()
         ends = loop.time() + max(0.0, seconds)
         self._pending[deadline] = ends
-        if self._timer is None or ends < self._timer.when():
+        if self._timer is None or ends < self._rings:
             self._arm(loop, ends)
 
     def remove(self, deadline: Deadline) -> None:
@@ -65,7 +67,7 @@ class Deadlines:
     def _arm(self, loop: asyncio.AbstractEventLoop, at: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = loop.call_at(at, self._ring)
+        self._timer, self._rings = loop.call_at(at, self._ring), at
 
     def _ring(self) -> None:
         """Expire the time limits that have ended, and wait for the next one."""

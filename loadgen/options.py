@@ -19,6 +19,7 @@ from reelbench.loadgen.plan.replay import REPLAY, replay
 from reelbench.loadgen.plan.row_file import RowFileError
 from reelbench.loadgen.plan.scenario import DIMENSIONS, MLPERF_LIKE, PROFILES, Profile, Scenario
 from reelbench.loadgen.plan.scenario_file import FOLDER, MLPERF_FOLDER, ScenarioError, load_folder
+from reelbench.loadgen.plan.search import expanded
 from reelbench.loadgen.record.address import shown_url, without_user
 from reelbench.loadgen.record.journal import occupied
 from reelbench.loadgen.target.access import AccessError, filled, parse_headers, resolve, root_url
@@ -146,7 +147,7 @@ def check_options(
     scenarios = _with_replay(scenarios, inputs, options, server, errors)
     if errors or chosen is None or target is None:
         raise OptionsError(errors)
-    sized = tuple(scenario.of(chosen) for scenario in scenarios)
+    sized = tuple(expanded(scenario, chosen) for scenario in scenarios)
     return Settings(
         run_dir=run_dir,
         run_id=run_id,

@@ -13,6 +13,7 @@ import yaml
 from reelbench.loadgen.control.preflight import needs
 from reelbench.loadgen.plan.arrivals import expected_jobs
 from reelbench.loadgen.plan.scenario import PROFILES, Case, Profile, Scenario
+from reelbench.loadgen.plan.search import most_visits
 from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.record.jobs import ServerTimes
 from reelbench.loadgen.target.error_text import one_line
@@ -183,12 +184,12 @@ def _impossible(found: Found, scenario: Scenario) -> str | None:
 
 def _costs(job_seconds: float, scenarios: Sequence[Scenario]) -> Iterator[tuple[str, str]]:
     for profile in PROFILES:
-        jobs = sum(_jobs(case, profile) for scenario in scenarios for case in scenario.of(profile).cases)
+        jobs = sum(_jobs(case, profile) for scenario in scenarios for case in most_visits(scenario, profile))
         parallel, serial = (
             sum(
                 _seconds(case, profile, job_seconds, at_once=at_once)
                 for one in scenarios
-                for case in one.of(profile).cases
+                for case in most_visits(one, profile)
             )
             for at_once in (True, False)
         )

@@ -20,6 +20,7 @@ from reelbench.loadgen.plan.fault_plan import plan_all_faults
 from reelbench.loadgen.plan.plan import plan_run, to_bytes
 from reelbench.loadgen.plan.scenario import PROFILES
 from reelbench.loadgen.plan.scenario_file import FOLDER, ScenarioError, load_file, load_folder
+from reelbench.loadgen.plan.search import expanded
 from reelbench.loadgen.record.jobs import read_jobs
 from reelbench.loadgen.record.run import read_run
 from reelbench.loadgen.record.run_files import RecordError, to_line
@@ -27,7 +28,7 @@ from reelbench.reporting.catalogue.sli_file import CATALOGUE_FILE, CatalogueErro
 from tests.data_helper import job
 
 SCENARIOS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yaml"))}
-LOADED = list(load_folder().values())
+LOADED = [expanded(scenario, "quick") for scenario in load_folder().values()]
 CATALOGUE: dict[str, Any] = yaml.safe_load(CATALOGUE_FILE.read_text())
 T = TypeVar("T")
 SCALARS = st.one_of(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
@@ -15,6 +16,7 @@ from reelbench.loadgen.plan.replay import ReplayCase
 from reelbench.loadgen.plan.scenario import Case, Profile, Scenario
 from reelbench.loadgen.record.jobs import JobRecord, RequestRecord
 from reelbench.loadgen.record.journal import Journal
+from reelbench.loadgen.record.rate_rule import RateLimits
 from reelbench.loadgen.record.run import (
     ArrivalsRecord,
     CaseRecord,
@@ -22,6 +24,7 @@ from reelbench.loadgen.record.run import (
     RunRecord,
     RunState,
     ScenarioRecord,
+    SearchRecord,
     ServerRecord,
     TransitionRecord,
 )
@@ -48,6 +51,10 @@ class RunHead:
     def case(self, scenario: int, case: int) -> CaseRecord:
         """Return the record of a case, by the positions of scenario and case in the run."""
         return self._run.scenarios[scenario].cases[case]
+
+    def scenario(self, scenario: int) -> ScenarioRecord:
+        """Return the record of a scenario, by its position in the run."""
+        return self._run.scenarios[scenario]
 
     def begin(self, toggles: dict[str, bool] | None) -> None:
         """Mark the run as running, with the toggles of the service; None: the service does not report them."""
@@ -125,6 +132,7 @@ def pending(
         objectives=dict(scenario.objectives),
         store=None,
         rest=cooldown_of(scenario, interval),
+        search=_search(scenario, share),
     )
 
 
@@ -153,6 +161,13 @@ def share_of(plan: Sequence[PlannedJob], scenario: Scenario, case: Case, share: 
     ]
 
 
+def _search(scenario: Scenario, share: Share) -> SearchRecord | None:
+    if (search := scenario.search) is None:
+        return None
+    limits = RateLimits(success=search.success, response_p95=search.response_p95)
+    return SearchRecord(limits=limits, exhaustive=share.count > 1)
+
+
 def _arrivals(case: Case, profile: Profile, share: Share) -> ArrivalsRecord | None:
     process = "trace" if isinstance(case, ReplayCase) else case.arrivals
     if case.rate is None or case.seconds is None or process is None:
@@ -178,6 +193,17 @@ class Recorder:
         self._metrics = metrics
         self._view = view
         self._stored: set[str] = set()
+        self._kept: list[JobRecord] | None = None
+
+    @contextmanager
+    def keeping(self) -> Iterator[list[JobRecord]]:
+        """Collect the records of measured jobs that end meanwhile."""
+        kept: list[JobRecord] = []
+        self._kept = kept
+        try:
+            yield kept
+        finally:
+            self._kept = None
 
     @property
     def stored(self) -> frozenset[str]:
@@ -197,6 +223,8 @@ class Recorder:
         """Store the record of a job."""
         if job.job_id is not None and not job.deleted:
             self._stored.add(job.job_id)
+        if self._kept is not None and not job.warmup:
+            self._kept.append(job)
         self._journal.job(job)
         self._metrics.job_ended(self._run_id, job, trace)
         self._view.job_ended(job)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,13 +22,16 @@ from reelbench.loadgen.drive.job import JobRunner
 from reelbench.loadgen.drive.job_integrity import count_store
 from reelbench.loadgen.drive.open_loop import OpenLoop
 from reelbench.loadgen.drive.progress import ProgressView
+from reelbench.loadgen.drive.rate_search import CaseOrder, InOrder, RateSearch
 from reelbench.loadgen.drive.recorder import Recorder, RunHead, cooldown_of, share_of
 from reelbench.loadgen.drive.replicas import WHOLE, Replica, Share
 from reelbench.loadgen.drive.stop import Stop, run_unless
 from reelbench.loadgen.plan.fault_plan import PlannedFault, sides
 from reelbench.loadgen.plan.plan import PlannedJob
 from reelbench.loadgen.plan.scenario import Case, Profile, Scenario
+from reelbench.loadgen.record.jobs import JobRecord
 from reelbench.loadgen.record.journal import Journal
+from reelbench.loadgen.record.rate_rule import RateLimits, Result, judge
 from reelbench.loadgen.record.run import CaseRecord, RunState
 from reelbench.loadgen.target.target import Target
 from reelbench.loadgen.videos.check import VideoCheck
@@ -101,13 +104,7 @@ class Runner:
         self.head.update_scenario(position, state=RunState.RUNNING, started=started)
         try:
             async with self._processes(scenario):
-                for number, case in enumerate(scenario.cases):
-                    if self.stop.requested.is_set() or self._over(f"{scenario.name} {case.name}"):
-                        break
-                    ended = await self._run_case(scenario, case, self.head.case(position, number))
-                    self.head.update_case(position, number, ended)
-                    if self.videos is not None:
-                        await run_unless(self.stop.aborted, self.videos.run())
+                await self._run_cases(position, scenario)
                 await self._cool_down(scenario)
         except BaseException:
             self.head.update_scenario(position, state=RunState.FAILED, ended=self.clock.now())
@@ -122,6 +119,47 @@ class Runner:
         )
         await self._read_clocks(scenario, "after")
         self.head.update_scenario(position, state=self._state(), ended=ended_at, store=store, audit=audit)
+
+    async def _run_cases(self, position: int, scenario: Scenario) -> None:
+        """Run the cases of a scenario in order; of a search, the rates that decide it."""
+        record = self.head.scenario(position).search
+        searched = record is not None and not record.exhaustive
+        order: CaseOrder = RateSearch(len(scenario.cases)) if searched else InOrder(len(scenario.cases))
+        while (number := order.next()) is not None:
+            case = scenario.cases[number]
+            if self.stop.requested.is_set() or self._over(f"{scenario.name} {case.name}"):
+                return
+            with self._kept(searched=searched) as jobs:
+                ended = await self._run_case(scenario, case, self.head.case(position, number))
+            self.head.update_case(position, number, ended)
+            if self.videos is not None:
+                await run_unless(self.stop.aborted, self.videos.run())
+            if record is not None and searched and not self.stop.requested.is_set():
+                order.learn(number, self._judged(ended, jobs, record.limits))
+        for number, planned in enumerate(self.head.scenario(position).cases):
+            if searched and planned.started is None:
+                self.head.update_case(position, number, msgspec.structs.replace(planned, not_needed=True))
+
+    def _kept(self, *, searched: bool) -> AbstractContextManager[list[JobRecord]]:
+        """Return the jobs that end in a case of a search; other cases keep none in memory."""
+        return self.recorder.keeping() if searched else nullcontext([])
+
+    def _judged(self, record: CaseRecord, jobs: Sequence[JobRecord], limits: RateLimits) -> Result:
+        """Return what a case of a search says of its rate, and show it."""
+        assert record.arrivals is not None, "a search has open cases"
+        assert record.started is not None, "the case has ended"
+        load = record.arrivals
+        found = judge(
+            jobs,
+            started=record.started,
+            seconds=load.seconds,
+            offered=record.planned,
+            process=load.process,
+            limits=limits,
+        )
+        late = f": jobs were sent {found.lateness * 1000:.0f} ms late (P99)" if found.late else ""
+        self.view.say(f"{load.rate:g} jobs/s: {found.result}{late}")
+        return found.result
 
     def _state(self) -> RunState:
         return RunState.INTERRUPTED if self.stop.requested.is_set() else RunState.COMPLETED

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from reelbench.loadgen.plan.arrivals import expected_jobs
 from reelbench.loadgen.plan.scenario import DIMENSIONS, Case, PerProfile, Profile, Scenario
+from reelbench.loadgen.plan.search import most_visits
 
 FEW = (3, 1)
 """Measured jobs of the smallest version of a closed case, at least one for each virtual user: the second number where
@@ -169,9 +170,11 @@ def _units(scenarios: Sequence[Scenario], cost: Cost) -> list[_Unit]:
     """Return the units in the order in which a budget takes them: by rank, then one of each dimension in turn."""
     found = []
     for scenario in scenarios:
-        compared = any(case.prompts != "unique" or case.toggles.given() for case in scenario.cases)
+        compared = scenario.search is not None or any(
+            case.prompts != "unique" or case.toggles.given() for case in scenario.cases
+        )
         parts = [scenario.cases] if compared else [(case,) for case in scenario.cases]
-        parts.sort(key=lambda cases: sum(cost.of(scenario, case, 0.0) for case in cases))
+        parts.sort(key=lambda cases: _seconds(_Unit(scenario, cases, 0), cost, 0.0))
         found += [_Unit(scenario, cases, order) for order, cases in enumerate(parts)]
     return sorted(
         found, key=lambda u: (u.scenario.rank + u.order, DIMENSIONS.index(u.scenario.dimension), u.scenario.name)
@@ -180,7 +183,7 @@ def _units(scenarios: Sequence[Scenario], cost: Cost) -> list[_Unit]:
 
 def _unfit(unit: _Unit, cost: Cost) -> str:
     """Return why a unit says nothing about a server with jobs of this length; empty: it does."""
-    for case in unit.cases:
+    for case in unit.cases[:1] if unit.scenario.search is not None else unit.cases:  # a search needs its lowest rate
         if case.model != "open" or case.rate is None:
             continue
         rate = case.rate.of(cost.profile)
@@ -193,7 +196,11 @@ def _unfit(unit: _Unit, cost: Cost) -> str:
 
 
 def _seconds(unit: _Unit, cost: Cost, scale: float) -> float:
-    return sum(cost.of(unit.scenario, case, scale) for case in unit.cases)
+    """Return the seconds of a unit; of a search, for as many of its longest cases as it runs."""
+    spent = [cost.of(unit.scenario, case, scale) for case in unit.cases]
+    if unit.scenario.search is not None:
+        spent = sorted(spent, reverse=True)[: len(most_visits(unit.scenario, cost.profile))]
+    return sum(spent)
 
 
 def _scale(chosen: Sequence[_Unit], cost: Cost, budget: float) -> float:

@@ -66,6 +66,8 @@ Warmup = PerProfile[Annotated[int, Field(ge=0, le=10_000)]]
 Times = PerProfile[Annotated[int, Field(ge=1, le=100)]]
 Seconds = PerProfile[Annotated[int, Field(ge=1, le=3_600)]]
 WarmupSeconds = PerProfile[Annotated[int, Field(ge=0, le=600)]]
+Rates = PerProfile[Annotated[int, Field(ge=3, le=63)]]
+SearchJobs = PerProfile[Annotated[int, Field(ge=20, le=100_000)]]
 Rate = Annotated[PerProfile[Annotated[float, Field(gt=0, le=MOST_PER_SECOND)]], BeforeValidator(_one_for_all)]
 
 
@@ -260,6 +262,29 @@ class Case(Strict):
     )
 
 
+class Search(Strict):
+    """Search for the highest arrival rate that the server sustains: the only case of the scenario is run at some rates.
+
+    The rates between both bounds are evenly spaced on a logarithmic scale. The first one in the middle is sent; each
+    result halves the rest, so that 7 rates need about 3 cases, 15 need 4, and 31 need 5.
+    """
+
+    lowest: float = Field(gt=0, le=MOST_PER_SECOND, description="Lowest arrival rate in jobs per second.")
+    highest: float = Field(gt=0, le=MOST_PER_SECOND, description="Highest arrival rate in jobs per second.")
+    rates: Rates = Field(description="Number of rates, both bounds included, by profile.")
+    jobs: SearchJobs = Field(
+        description="Least jobs at a rate, by profile: where the `seconds` of the case give fewer, it lasts longer. "
+        "Below 180 (800 with arrivals poisson) the rule has no proven error rates.",
+    )
+    success: float = Field(default=0.95, gt=0, le=1, description="Least share of completed jobs of a rate that holds.")
+    response_p95: float | None = Field(
+        default=None,
+        gt=0,
+        le=86_400,
+        description="Most seconds of the P95 of the response time of a rate that holds; without it, any.",
+    )
+
+
 class CancelAfter(Strict):
     """Time of the step `cancel`: a seeded moment between two bounds, in seconds after the job was accepted."""
 
@@ -324,6 +349,10 @@ class Scenario(Strict):
         description="Seconds without load before the measured part of each case and after the last case.",
     )
     cases: tuple[Case, ...] = Field(strict=False, description="Levels of load, run in order.")
+    search: Search | None = Field(
+        default=None,
+        description="Search for the highest sustained arrival rate; `cases` then has one open case, without a rate.",
+    )
     rank: int = Field(
         default=5, ge=1, le=9, description="Importance under a time budget: scenarios of rank 1 are planned first."
     )

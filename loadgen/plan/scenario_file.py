@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from reelbench.loadgen.plan.arrivals import problems as arrival_problems
 from reelbench.loadgen.plan.fault_plan import problems as fault_problems
 from reelbench.loadgen.plan.scenario import DIMENSIONS, PROFILES, STEPS, Case, Scenario
+from reelbench.loadgen.plan.search import problems as search_problems
 from reelbench.loadgen.strict_model import keys, validate
 from reelbench.loadgen.strict_yaml import UnreadableError, read_mapping
 
@@ -99,8 +100,10 @@ def _check_meaning(raw: dict[str, Any], stem: str) -> list[str]:
         errors += list(_check_cancellation(every, raw.get("cancel_after")))
     before: Any = None
     for index, case in enumerate(cases if isinstance(cases, list) else ()):
-        errors += [f"cases.{index}.{problem}" for problem in (*_check_case(case), *_check_prompts(case, before))]
+        found = (*_check_case(case, searched=raw.get("search") is not None), *_check_prompts(case, before))
+        errors += [f"cases.{index}.{problem}" for problem in found]
         before = case
+    errors += search_problems(raw.get("search"), cases)
     open_too = isinstance(cases, list) and any(isinstance(case, dict) and case.get("model") == "open" for case in cases)
     if raw.get("rest") and open_too:
         errors.append("rest: does not go with the model open, whose warm-up passes into its measured part; remove it")
@@ -143,12 +146,16 @@ def _check_cancellation(steps: list[Any], bounds: Any) -> Iterator[str]:
             yield f"cancel_after.latest: is {latest}, before earliest ({earliest}); make it later"
 
 
-def _check_case(case: Any) -> Iterator[str]:
+def _check_case(case: Any, *, searched: bool) -> Iterator[str]:
     if not isinstance(case, dict):
         return
     model = case.get("model")
     if isinstance(model, str) and model in _NEEDED:
-        yield from (f"{key}: is missing; {cure}" for key, cure in _NEEDED[model].items() if _is_missing(case, key))
+        yield from (
+            f"{key}: is missing; {cure}"
+            for key, cure in _NEEDED[model].items()
+            if _is_missing(case, key) and not (searched and key == "rate")
+        )
         why, foreign = _FOREIGN[model]
         yield from (f"{key}: does not belong to the model {model}, {why}; remove it" for key in foreign if key in case)
     iterations, users = case.get("iterations"), case.get("concurrency")

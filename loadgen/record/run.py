@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from reelbench.loadgen.record.rate_rule import Process, RateLimits
 from reelbench.loadgen.record.run_files import RUN_FILE, RecordError, VersionedFile
 
 
@@ -39,7 +40,7 @@ class StoreCount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class ArrivalsRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Arrivals of an open case. Rates are this generator's share, in jobs per second."""
 
-    process: Literal["constant", "poisson", "trace"]
+    process: Process
     """``trace``: the times of a file; the rate is then their mean."""
     rate: float
     seconds: float
@@ -88,6 +89,8 @@ class CaseRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Of an open case; None in the others."""
     min_duration: float | None = None
     """Shortest length in seconds that the case was planned for; None: none."""
+    not_needed: bool = False
+    """True for a rate of a search that other rates have decided: its planned jobs were not sent."""
 
 
 class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -103,6 +106,15 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Completed records without their files."""
     error: str | None
     """Why it could not be read; the counts are then 0."""
+
+
+class SearchRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A search for the highest sustained arrival rate, which runs a part of the planned rates."""
+
+    limits: RateLimits
+    """Limits of a rate that holds."""
+    exhaustive: bool
+    """True where every rate is run in order: a share of several load generators cannot decide alone."""
 
 
 class ScenarioRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -125,6 +137,8 @@ class ScenarioRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """None when the service offers none."""
     rest: float = 0.0
     """Seconds before each case and after the last in which nothing is sent, so that gauges can be read."""
+    search: SearchRecord | None = None
+    """None when the scenario is no search."""
 
 
 class DocumentRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,36 +1,44 @@
-"""The interval of the knee of a ramp: between the rates that surely hold and those that surely do not."""
+"""The interval of the knee of a ramp: from a rate that holds to one that does not."""
 
 from __future__ import annotations
 
-from reelbench.reporting.analysis.capacity import MAX_P95, MIN_SUCCESS, Knee, Step, growing
+from reelbench.loadgen.record.rate_rule import ENOUGH, Result
+from reelbench.reporting.analysis.capacity import Knee, Step
 from reelbench.reporting.statistics.intervals import Interval
 
-METHOD = "rates of the ramp at which the intervals of success and P95 lie within, or beyond, their limits"
+METHOD = "from the highest rate of the ramp that is proven to hold to the lowest that is proven not to"
 
 
 def rate_limits(found: Knee) -> Interval:
-    """Return the highest rate that is proven to hold, and the highest one below the first that is proven not to."""
-    lower = 0.0
-    for step in found.steps:
-        if not _surely_holds(step):
-            break
-        lower = step.case.load.rate
-    below = 0.0
-    for step in found.steps:
-        if _surely_fails(step):
-            return Interval(lower, below)
-        below = step.case.load.rate
-    return Interval(lower, None)
+    """Return the highest rate that is proven to hold, and the lowest that is proven not to; rates between are open."""
+    broke = found.broke
+    holding = [
+        step.case.load.rate
+        for step in found.steps
+        if (broke is None or step.case.load.rate < broke.case.load.rate) and _surely_holds(step)
+    ]
+    failing = [step.case.load.rate for step in found.steps if _surely_fails(step)]
+    return Interval(max(holding, default=0.0), min(failing, default=None))
 
 
 def _surely_holds(step: Step) -> bool:
-    success, p95 = step.case.success, step.case.response(0.95)
-    if step.broken or success is None or p95 is None or p95.interval.upper is None:
+    success, p95, limits = step.case.success, step.case.response(0.95), step.found.limits
+    if step.result is not Result.HOLDS or success is None or len(step.case.jobs) < ENOUGH[step.case.load.process]:
         return False
-    return success.lower >= MIN_SUCCESS and p95.interval.upper <= MAX_P95
+    quick = limits.response_p95 is None or (
+        p95 is not None and p95.interval.upper is not None and p95.interval.upper <= limits.response_p95
+    )
+    return success.lower >= limits.success and quick
 
 
 def _surely_fails(step: Step) -> bool:
-    success, p95 = step.case.success, step.case.response(0.95)
-    slow = p95 is not None and p95.interval.lower is not None and p95.interval.lower > MAX_P95
-    return slow or growing(step.case) is not None or (success is not None and success.upper < MIN_SUCCESS)
+    if step.result is not Result.FAILS:
+        return False
+    success, p95, limits = step.case.success, step.case.response(0.95), step.found.limits
+    slow = (
+        limits.response_p95 is not None
+        and p95 is not None
+        and p95.interval.lower is not None
+        and p95.interval.lower > limits.response_p95
+    )
+    return slow or step.found.growth.growing or (success is not None and success.upper < limits.success)

@@ -6,18 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reelbench.loadgen.record.rate_rule import MAX_LATENESS, MAX_LATENESS_SHARE, own_send_delay
 from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
-from reelbench.reporting.analysis.open_cases import OpenCase, open_case, own_send_delay, unsent_by_generator
+from reelbench.reporting.analysis.open_cases import OpenCase, open_case, unsent_by_generator
 from reelbench.reporting.evidence.evidence import Evidence, once, place_name
 from reelbench.reporting.statistics.intervals import percentile
 
 MAX_GENERATOR_CPU = 0.8
 """Cores. The generator is one event loop: above 80 % of a core, requests queue inside it (M/M/1: four waiting)."""
-MAX_LATENESS = 0.05
-"""Seconds. A smaller delay is within the jitter of a busy laptop."""
-MAX_LATENESS_SHARE = 0.1
-"""Share of the median response time, which includes the send delay: the accepted error."""
-
 MIN_SENT = 0.99
 """Share of the due jobs of an open case that the generator must send, or be ready to send."""
 

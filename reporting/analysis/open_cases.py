@@ -10,20 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelbench.loadgen.record.jobs import JobRecord, Outcome
+from reelbench.loadgen.record.rate_rule import CUT_OFF, RateFindings, RateLimits, judge
 from reelbench.loadgen.record.run import ArrivalsRecord, CaseRecord, RunState, ScenarioRecord
 from reelbench.reporting.evidence.evidence import STOPPED, Evidence
 from reelbench.reporting.statistics.censoring import Tail, tail
 from reelbench.reporting.statistics.intervals import Proportion, exact_proportion
-from reelbench.reporting.statistics.trend import Trend, trend
-
-CUT_OFF = frozenset({Outcome.TIMEOUT, Outcome.ABORTED})
-"""Outcomes of jobs that were not finished when the client stopped waiting: their times are lower limits."""
-BACKLOG_SAMPLES = 20
-SETTLED = 0.25
-"""Share of a case after which its backlog is evaluated, or one response time where that is longer; at most half.
-
-Before that, the backlog rises from zero at any rate.
-"""
 
 
 @dataclass(frozen=True)
@@ -103,16 +94,17 @@ class OpenCase:
         ends = np.asarray([job.done for job in self.jobs], dtype=float)
         return np.sort(dues), np.sort(np.maximum(dues, ends))
 
-    @cached_property
-    def growth(self) -> Trend | None:
-        """Trend of the backlog while jobs arrive, in jobs per second."""
-        length = self.load.seconds
-        slow = self.response(0.95)
-        filled = slow.value if slow is not None else 0.0
-        begin = min(max(SETTLED * length, filled), length / 2)
-        step = (length - begin) / (BACKLOG_SAMPLES - 1)
-        instants = [begin + step * number for number in range(BACKLOG_SAMPLES)]
-        return trend(instants, [self.backlog(instant) for instant in instants])
+    def findings(self, limits: RateLimits) -> RateFindings:
+        """Return what the case shows about its rate."""
+        return judge(
+            self.jobs,
+            started=self.started,
+            seconds=self.load.seconds,
+            offered=self.offered,
+            process=self.load.process,
+            limits=limits,
+            broken=self.broken,
+        )
 
 
 def open_cases(evidence: Evidence, *scenarios: str) -> tuple[OpenCase, ...]:
@@ -141,11 +133,6 @@ def open_case(evidence: Evidence, scenario: ScenarioRecord, case: CaseRecord) ->
         jobs=jobs,
         broken=sum(map(evidence.broken, jobs)),
     )
-
-
-def own_send_delay(job: JobRecord) -> float:
-    """Return the generator's own delay in seconds: from when a job was due, or released by a limit, to its sending."""
-    return job.sent - (job.due if job.released is None else job.released)
 
 
 def unsent_by_generator(job: JobRecord) -> bool:

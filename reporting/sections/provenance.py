@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from reelbench.loadgen.record.rate_rule import MAX_LATENESS, MAX_LATENESS_SHARE
 from reelbench.loadgen.record.run import CaseRecord, FaultRecord, LimitsRecord, RunRecord
-from reelbench.reporting.analysis.generator_health import MAX_GENERATOR_CPU, MAX_LATENESS, MAX_LATENESS_SHARE, MIN_SENT
+from reelbench.reporting.analysis.generator_health import MAX_GENERATOR_CPU, MIN_SENT
 from reelbench.reporting.analysis.record_slis import explain
 from reelbench.reporting.analysis.verdicts import Analysis
 from reelbench.reporting.document import grafana_links, running, text
@@ -79,6 +80,12 @@ def _stack(evidence: Evidence) -> list[tuple[str, str]]:
     return rows
 
 
+def _begun(case: CaseRecord) -> str:
+    if case.started is not None:
+        return text.instant(case.started)
+    return "not needed by the search" if case.not_needed else "not run"
+
+
 def _limits(limits: LimitsRecord | None) -> str:
     if limits is None:
         return "none known"
@@ -98,7 +105,7 @@ def workload(evidence: Evidence, dimension: str) -> Section:
             _load(case),
             text.count(case.planned),
             text.count(case.warmup),
-            text.instant(case.started) if case.started is not None else "not run",
+            _begun(case),
             text.number(case_seconds(case), 1),
         )
         for scenario in evidence.run.scenarios

@@ -11,8 +11,9 @@ from tabulate import tabulate
 
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.plan.arrivals import expected_jobs
-from reelbench.loadgen.plan.scenario import PROFILES
+from reelbench.loadgen.plan.scenario import PROFILES, Profile, Scenario
 from reelbench.loadgen.plan.scenario_file import ScenarioError, load_folder
+from reelbench.loadgen.plan.search import most_visits
 from reelbench.loadgen.record.run import read_run
 from reelbench.loadgen.record.run_files import RUN_FILE, RecordError
 from reelbench.suite.commands.console import RUNS, fail
@@ -43,9 +44,14 @@ def scenario_rows() -> list[list[str]]:
         fail(ExitCode.USAGE, error.errors)
     rows = [["scenario", "dimension", *(f"jobs, {profile}" for profile in PROFILES), "by default at", "title"]]
     for scenario in scenarios:
-        jobs = [str(sum(expected_jobs(case, profile) for case in scenario.cases)) for profile in PROFILES]
+        jobs = [_jobs(scenario, profile) for profile in PROFILES]
         rows.append([scenario.name, scenario.dimension, *jobs, scenario.default_for.replace("_", " "), scenario.title])
     return rows
+
+
+def _jobs(scenario: Scenario, profile: Profile) -> str:
+    jobs = sum(expected_jobs(case, profile) for case in most_visits(scenario, profile))
+    return f"≤ {jobs}" if scenario.search is not None else str(jobs)
 
 
 def run_rows(runs: Path) -> list[list[str]]:

@@ -9,9 +9,10 @@ from reelbench.loadgen.plan.plan import plan_run
 from reelbench.loadgen.plan.row import Ask
 from reelbench.loadgen.plan.scenario import Scenario
 from reelbench.loadgen.plan.scenario_file import MLPERF_FOLDER, load_folder
+from reelbench.loadgen.plan.search import expanded
 from tests.loadgen.harness import case, open_case, scenario
 
-SHIPPED = list(load_folder().values())
+SHIPPED = [expanded(scenario, "quick") for scenario in load_folder().values()]
 
 
 def fitted(*scenarios: Scenario, job_seconds: float, budget: float) -> Fitted:

@@ -7,9 +7,10 @@ from reelbench.loadgen.plan.fault_plan import plan_all_faults
 from reelbench.loadgen.plan.plan import plan_case, plan_hash, plan_run, to_bytes
 from reelbench.loadgen.plan.prompts import _AUDIENCES, _LOOKS, _METHODS, _TOPICS
 from reelbench.loadgen.plan.scenario_file import load_folder
+from reelbench.loadgen.plan.search import expanded
 from tests.loadgen.harness import case, scenario
 
-ALL = tuple(load_folder().values())
+ALL = tuple(expanded(scenario, "quick") for scenario in load_folder().values())
 
 
 def test_the_bytes_of_a_plan_are_fixed() -> None:

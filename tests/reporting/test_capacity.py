@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from reelbench.reporting.analysis.capacity import Knee, Step, knee
+from reelbench.loadgen.record.rate_rule import Result
+from reelbench.reporting.analysis.capacity import LIMITS, Knee, Step, knee
 from reelbench.reporting.analysis.capacity_limits import rate_limits
 from reelbench.reporting.analysis.load_levels import Level
 from reelbench.reporting.sections.performance.capacity import Capacity, sentence
@@ -50,7 +51,7 @@ def test_without_a_rate_that_holds_the_capacity_is_below_the_lowest(made: MadeRu
 
 @pytest.mark.parametrize(
     ("rates", "limits"),
-    [((6, 12, 18), Interval(18, None)), ((6, 12, 18, 24), Interval(18, 18)), ((24, 30), Interval(0.0, 0.0))],
+    [((6, 12, 18), Interval(18, None)), ((6, 12, 18, 24), Interval(18, 24)), ((24, 30), Interval(0.0, 24))],
 )
 def test_the_interval_of_the_sustained_rate(made: MadeRun, rates: tuple[int, ...], limits: Interval) -> None:
     assert rate_limits(of(made, *rates)) == limits
@@ -62,7 +63,9 @@ def test_a_short_ramp_proves_nothing_that_holds(made: MadeRun) -> None:
     assert len(jobs) == 12  # as in the profile quick: P95 has no upper limit
     long = of(made, 6)
     case = long.steps[0].case
-    short = Step(type(case)(case.scenario, case.case, case.load, case.started, 12, case.jobs[:12]), ())
+    case = type(case)(case.scenario, case.case, case.load, case.started, 12, case.jobs[:12])
+    short = Step(case, case.findings(LIMITS))
+    assert short.result is Result.HOLDS
     assert rate_limits(Knee((short,))) == Interval(0.0, None)
     assert case_of("r06", 12, 2, 6).planned == 12
 

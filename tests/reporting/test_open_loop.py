@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reelbench.loadgen.record.jobs import JobRecord, Outcome
+from reelbench.loadgen.record.rate_rule import Result, own_send_delay
 from reelbench.loadgen.record.run import ArrivalsRecord, CaseRecord, RunState, ScenarioRecord
-from reelbench.reporting.analysis.capacity import MAX_P95, MIN_SUCCESS, knee
+from reelbench.reporting.analysis.capacity import LIMITS, knee
 from reelbench.reporting.analysis.capacity_limits import METHOD
 from reelbench.reporting.analysis.generator_health import check
-from reelbench.reporting.analysis.open_cases import open_cases, own_send_delay
+from reelbench.reporting.analysis.open_cases import open_cases
 from reelbench.reporting.analysis.record_slis import spike_recovery, sustained_rate
 from reelbench.reporting.analysis.record_value import RecordValue
 from reelbench.reporting.analysis.spike import spikes
@@ -170,7 +171,7 @@ def test_response_time_starts_at_the_intended_start_and_service_time_at_sending(
 
 def test_the_limits_of_a_ramp_are_the_objectives_of_the_catalogue() -> None:
     objectives = [load().get(name).objective for name in ("success_rate", "response_time_p95")]
-    assert [objective.value for objective in objectives if objective] == [MIN_SUCCESS, MAX_P95]
+    assert [objective.value for objective in objectives if objective] == [LIMITS.success, LIMITS.response_p95]
 
 
 def test_the_knee_is_the_highest_sustainable_rate(made: MadeRun) -> None:
@@ -182,20 +183,19 @@ def test_the_knee_is_the_highest_sustainable_rate(made: MadeRun) -> None:
     assert (found.held.case.load.rate, found.broke.case.load.rate) == (18, 24)
     # 24 arrive and 20 leave each second: 80 more at the end, and the last one waits for them at 20 a second.
     assert found.broke.case.backlog(19.99) == pytest.approx(88, abs=2)
-    p95, trend = found.broke.case.response(0.95), found.broke.case.growth
+    p95, growth = found.broke.case.response(0.95), found.broke.found.growth
     assert p95 is not None
-    assert trend is not None
     assert p95.value == pytest.approx(0.4 + 0.95 * 80 / 20, abs=0.1)
-    assert trend.slope == pytest.approx(4, abs=0.2)
+    assert (growth.slope, growth.completion) == (pytest.approx(4, abs=0.2), pytest.approx(20, abs=0.2))
     assert [sentence.split(" ")[0] for sentence in found.broke.broken] == ["P95", "a"]
-    assert sustained_rate(records, "ramp") == RecordValue(18, 360, Interval(18, 18), METHOD)
+    assert sustained_rate(records, "ramp") == RecordValue(18, 360, Interval(18, 24), METHOD)
 
 
 def test_a_growing_backlog_fails_a_rate_before_response_times_do(made: MadeRun) -> None:
-    found = knee(ramp(made, 21), "ramp")
+    found = knee(ramp(made, 21, seconds=30), "ramp")
     assert found is not None
     (step,) = found.steps
-    assert step.broken == ("a backlog that grew by 0.985 jobs per second",)
+    assert step.broken == ("a backlog that grew by 22 jobs in 22.5 s, more than the 19.6 of chance",)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_a_ramp_whose_rates_all_fail_sustains_zero(made: MadeRun) -> None:
     found = knee(records, "ramp")
     assert found is not None
     assert found.held is None
-    assert sustained_rate(records, "ramp") == RecordValue(0.0, 600, Interval(0.0, 0.0), METHOD)
+    assert sustained_rate(records, "ramp") == RecordValue(0.0, 600, Interval(0.0, 30), METHOD)
     assert isinstance(sustained_rate(records, "spike"), NoData)
 
 
@@ -235,6 +235,47 @@ def test_rates_above_a_failed_rate_do_not_count(made: MadeRun) -> None:
     assert found is not None
     assert [step.case.load.rate for step in found.steps] == [6, 12, 24]
     assert found.held is None
+
+
+def test_above_a_rate_that_does_not_hold_no_rate_holds(made: MadeRun) -> None:
+    records = ramp(made, 6, 12, 18)
+    jobs = [msgspec.structs.replace(job, outcome=Outcome.FAILED) if job.case == "r12" else job for job in records.jobs]
+    records = evidence(made, run=records.run, jobs=jobs)
+    found = knee(records, "ramp")
+    assert found is not None
+    assert [step.result for step in found.steps] == [Result.HOLDS, Result.FAILS, Result.HOLDS]
+    assert [found.result(step) for step in found.steps] == [Result.HOLDS, Result.FAILS, Result.FAILS]
+    assert sustained_rate(records, "ramp") == RecordValue(6, 120, Interval(0.0, 12), METHOD)  # 120 jobs prove nothing
+
+
+def late(records: Evidence, made: MadeRun, case: str, count: int) -> Evidence:
+    chosen = [(job.case, job.index) for job in records.jobs if job.case == case][-count:]
+    jobs = [
+        msgspec.structs.replace(job, sent=job.due + 0.1) if (job.case, job.index) in chosen else job
+        for job in records.jobs
+    ]
+    return evidence(made, run=records.run, jobs=jobs)
+
+
+def test_a_rate_at_which_jobs_were_sent_late_neither_holds_nor_fails(made: MadeRun) -> None:
+    # P99 of 360 jobs is the fourth latest one: four late jobs are beyond the limit, without a proof.
+    records = late(ramp(made, 12, 18, 24), made, "r18", 4)
+    found = knee(records, "ramp")
+    assert found is not None
+    assert [found.result(step) for step in found.steps] == [Result.HOLDS, Result.INCONCLUSIVE, Result.FAILS]
+    assert [step.why for step in found.open] == ["jobs were sent up to 100 ms late (P99), more than 50 ms"]
+    assert sustained_rate(records, "ramp") == RecordValue(12, 240, Interval(12, 24), METHOD)
+    said = "".join(one for block in section_of(records) for one in block)
+    assert "18 jobs/s is **inconclusive**: jobs were sent up to 100 ms late (P99), more than 50 ms." in said
+    calm = knee(late(ramp(made, 12, 18, 24), made, "r18", 3), "ramp")
+    assert calm is not None
+    assert [calm.result(step) for step in calm.steps] == [Result.HOLDS, Result.HOLDS, Result.FAILS]
+
+
+def section_of(records: Evidence) -> list[tuple[str, ...]]:
+    found = section(records)
+    assert found is not None
+    return [block.items for block in found.blocks if isinstance(block, Bullets)]
 
 
 # ---- the spike ----------------------------------------------------------------------------------------------------

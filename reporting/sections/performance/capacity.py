@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reelbench.reporting.analysis import subjects
-from reelbench.reporting.analysis.capacity import MAX_P95, MIN_SUCCESS, Knee, knee
+from reelbench.reporting.analysis.capacity import Knee, knee
 from reelbench.reporting.analysis.capacity_limits import rate_limits
 from reelbench.reporting.analysis.load_levels import Level
 from reelbench.reporting.document import text
@@ -61,10 +61,15 @@ def sentence(found: Capacity) -> str:
             f"Capacity: at most **{text.job_rate(found.rate)}**. The ramp seems to hold {ramp.held.case.load.rate:g} "
             f"jobs/s, more than the closed loop ever completed ({top}): its cases are too short to show a backlog."
         )
+    if ramp.held is None and ramp.broke is None:
+        return "Capacity: **unknown**: the load generator was late at every rate of the ramp."
     if ramp.held is None:
         lowest = f"the lowest rate tested, {ramp.steps[0].case.load.rate:g} jobs/s, does not hold"
         return f"Capacity: **below {ramp.steps[0].case.load.rate:g} jobs/s** for independent users: {lowest}."
-    broke = f"; {ramp.broke.case.load.rate:g} jobs/s does not hold" if ramp.broke else "; no higher rate was tested"
+    broke = f"; {ramp.broke.case.load.rate:g} jobs/s does not hold" if ramp.broke else "; no tested rate fails"
+    if ramp.open:
+        rates = text.listed([f"{step.case.load.rate:g}" for step in ramp.open])
+        broke += f"; inconclusive between them, as the load generator was late: {rates} jobs/s"
     beyond = ""
     if closed and closed.throughput is not None:
         beyond = f" The closed loop completes up to {top}, where jobs wait for each other."
@@ -87,9 +92,9 @@ def section(evidence: Evidence) -> Section | None:
         limits = rate_limits(found.ramp)
         held = found.ramp.held.case.load.rate if found.ramp.held else 0.0
         upper = "no upper limit" if limits.upper is None else f"{limits.upper:g}"
-        what = (
-            f"Highest tested rate at which success ≥ {MIN_SUCCESS * 100:g} %, P95 ≤ {MAX_P95:g} s and no backlog grows"
-        )
+        bounds = found.ramp.limits
+        p95 = "" if bounds.response_p95 is None else f", P95 ≤ {bounds.response_p95:g} s"
+        what = f"Highest tested rate at which success ≥ {bounds.success * 100:g} %{p95} and no backlog grows"
         rows.append(("Sustained arrival rate", f"{held:g} jobs/s", f"{limits.lower:g} to {upper}", what))
     if found.closed is not None:
         place = place_name(found.closed.scenario, found.closed.case)
@@ -105,7 +110,8 @@ def section(evidence: Evidence) -> Section | None:
         rows.append(("Peak of the scalability law", f"{fit.peak:.0f} in flight", span, what))
     blocks: list[Block] = [Bullets((sentence(found),))]
     caption = (
-        "Range: of the sustained rate, the rates proven to hold, and not to; of a peak, the fits without one level."
+        "Range: of the sustained rate, from the highest rate proven to hold to the lowest proven not to; of a peak, "
+        "the fits without one level."
     )
     blocks.append(Table(("Figure", "Value", "Range", "What it is"), tuple(rows), ("Value",), caption))
     return Section("Capacity", tuple(blocks))

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
+from reelbench.loadgen.record.rate_rule import MIN_ENDED, Result
 from reelbench.reporting.analysis import subjects
-from reelbench.reporting.analysis.capacity import (
-    FLUCTUATION,
-    MAX_GROWTH,
-    MAX_P95,
-    MIN_DELIVERED,
-    MIN_SUCCESS,
-    Knee,
-    knee,
-)
+from reelbench.reporting.analysis.capacity import Knee, Step, knee
 from reelbench.reporting.analysis.open_cases import OpenCase, open_cases
 from reelbench.reporting.analysis.spike import GROUP, Spike, spikes
 from reelbench.reporting.document import text
@@ -165,16 +158,6 @@ def _distributions(case: OpenCase) -> Chart | None:
 
 
 def _knee(found: Knee) -> list[Block]:
-    held, broke = found.held, found.broke
-    rates = ", ".join(f"{step.case.load.rate:g}" for step in found.steps)
-    if held is None:
-        first = f"**Knee:** the lowest rate, {found.steps[0].case.load.rate:g} jobs/s, does not hold"
-    else:
-        first = f"**Knee: {held.case.load.rate:g} jobs/s** is the highest rate that holds (n = {len(held.case.jobs)})"
-    if broke is None:
-        sentence = f"{first}; every tested rate ({rates}) holds, so the service may hold more."
-    else:
-        sentence = f"{first}. {broke.case.load.rate:g} jobs/s does not hold: {'; '.join(broke.broken)}."
     rows = tuple(
         (
             f"{step.case.load.rate:g}",
@@ -183,23 +166,54 @@ def _knee(found: Knee) -> list[Block]:
             text.rate(step.case.success),
             text.censored(step.case.response(0.95)),
             text.percent(step.case.delivered),
+            text.number(step.found.growth.completion, 1),
             text.count(step.case.backlog(step.case.load.seconds)),
-            text.number(step.case.growth.slope if step.case.growth else None),
-            "holds" if not step.broken else "**does not hold**",
+            f"{step.found.growth.added:+d}",
+            text.number(step.found.growth.tolerance, 1),
+            _result(found, step),
         )
         for step in found.steps
     )
     columns = (
         "Rate [jobs/s]", "Offered [jobs/s]", "n", "Success % (95 % CI)", "Response P95 [s]", "Ended %",
-        "Backlog at the end", "Backlog growth [jobs/s]", "Result",
+        "Completion [jobs/s]", "Backlog at the end", "Backlog growth", "Growth by chance", "Result",
     )  # fmt: skip
+    limits = found.limits
+    p95 = "" if limits.response_p95 is None else f"P95 of the response time is ≤ {limits.response_p95:g} s, "
     caption = (
-        f"A rate holds when success is ≥ {MIN_SUCCESS * 100:g} %, P95 of the response time is ≤ {MAX_P95:g} s, "
-        f"≥ {MIN_DELIVERED * 100:g} % of the offered jobs end before the cut-off, and the backlog (arrived and not "
-        f"done) has no significant upward trend of more than {MAX_GROWTH * 100:g} % of the offered jobs and of "
-        f"{FLUCTUATION:g} jobs over the case."
+        f"A rate holds when success is ≥ {limits.success * 100:g} %, {p95}≥ {MIN_ENDED * 100:g} % of the offered jobs "
+        "end before the cut-off, and the backlog (arrived and not done) grows by no more jobs than chance explains. "
+        "Completion and growth are of the part after the service has filled. Above a rate that does not hold, no rate "
+        "holds. A rate at which the load generator was late is inconclusive."
     )
-    return [Bullets((sentence,)), Table(columns, rows, columns[:-1], caption)]
+    return [Bullets((_statement(found), *_inconclusive(found))), Table(columns, rows, columns[:-1], caption)]
+
+
+def _statement(found: Knee) -> str:
+    held, broke = found.held, found.broke
+    if held is None:
+        lowest = f"{found.steps[0].case.load.rate:g} jobs/s"
+        first = f"**Knee:** the lowest rate, {lowest}, {found.result(found.steps[0])}" if broke else "**Knee:** unknown"
+    else:
+        first = f"**Knee: {held.case.load.rate:g} jobs/s** is the highest rate that holds (n = {len(held.case.jobs)})"
+    if broke is not None:
+        return f"{first}. {broke.case.load.rate:g} jobs/s does not hold: {'; '.join(broke.broken)}."
+    if held is None:
+        return f"{first}; no rate gave a conclusive result."
+    rates = ", ".join(f"{step.case.load.rate:g}" for step in found.steps)
+    return f"{first}; none of the tested rates ({rates}) fails, so the service may hold more."
+
+
+def _inconclusive(found: Knee) -> tuple[str, ...]:
+    return tuple(f"{step.case.load.rate:g} jobs/s is **inconclusive**: {step.why}." for step in found.open)
+
+
+def _result(found: Knee, step: Step) -> str:
+    result = found.result(step)
+    if result is step.result:
+        return result.value if result is Result.HOLDS else f"**{result}**"
+    other = found.broke if result is Result.FAILS else found.held
+    return f"{result}, as {other.case.load.rate:g} {result}" if other is not None else result.value
 
 
 def _spike(found: Spike) -> list[Block]:

@@ -1,0 +1,75 @@
+"""The search for the knee: its rates, its order, the mistakes in its file, and the error rates of its rule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from reelbench.bench.knee import rates as error_rates
+from reelbench.loadgen.drive.rate_search import RateSearch
+from reelbench.loadgen.plan.scenario import PROFILES
+from reelbench.loadgen.plan.scenario_file import FOLDER, ScenarioError, load_file, load_folder
+from reelbench.loadgen.plan.search import expanded
+from reelbench.loadgen.record.rate_rule import Result
+
+
+def test_the_rates_of_the_ramp_are_planned_before_the_run() -> None:
+    cases = expanded(load_folder()["ramp"], "quick").cases
+    assert [case.name for case in cases][3:5] == ["rate_12_2", "rate_16_5"]
+    assert [case.rate.quick for case in cases if case.rate] == [5, 6.74, 9.09, 12.2, 16.5, 22.3, 30]
+    for profile in PROFILES:
+        for case in expanded(load_folder()["ramp"], profile).cases:
+            assert case.rate is not None
+            assert case.seconds is not None
+            search = load_folder()["ramp"].search
+            assert search is not None
+            assert case.rate.of(profile) * case.seconds.of(profile) >= search.jobs.of(profile)
+
+
+@pytest.mark.parametrize("capacity", range(8))
+def test_three_results_find_the_knee_among_seven_rates(capacity: int) -> None:
+    search = RateSearch(7)
+    tried = {}
+    while (rate := search.next()) is not None:
+        tried[rate] = Result.HOLDS if rate < capacity else Result.FAILS
+        search.learn(rate, tried[rate])
+    assert len(tried) == 3
+    assert max((rate for rate, result in tried.items() if result is Result.HOLDS), default=-1) == capacity - 1
+
+
+def test_a_rate_without_a_result_is_left_out_and_its_neighbour_is_tried() -> None:
+    search = RateSearch(7)
+    order = []
+    while (rate := search.next()) is not None:
+        order.append(rate)
+        late = rate == 3
+        search.learn(rate, Result.INCONCLUSIVE if late else Result.HOLDS if rate < 4 else Result.FAILS)
+    assert order == [3, 2, 4]
+
+
+def test_all_mistakes_of_a_search_are_reported_together(tmp_path: Path) -> None:
+    raw = yaml.safe_load((FOLDER / "ramp.yaml").read_text(encoding="utf-8")) | {"name": "mine"}
+    raw["search"] |= {"lowest": 20, "highest": 10}
+    warmup = {"quick": 0, "standard": 0, "paper": 0}
+    other = {**raw["cases"][0], "name": "other", "seconds": {"quick": 6, "standard": 6, "paper": 6}}
+    raw["cases"] = [raw["cases"][0] | {"rate": 6, "warmup_seconds": warmup}, other]
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(raw), encoding="utf-8")
+    with pytest.raises(ScenarioError) as caught:
+        load_file(path)
+    assert caught.value.errors == (
+        "mine.yaml: search: needs one case, which is run at every rate; keep one in cases",
+        "mine.yaml: cases.0.rate: does not go with search, which sets the rate; remove it",
+        "mine.yaml: search.highest: is 10, not above lowest (20); make it higher",
+    )
+
+
+def test_error_rates_of_the_rule_at_the_shortest_length() -> None:
+    # docs/statistics.md has the figures of more repetitions; these are 100, with a margin.
+    row = error_rates(np.random.default_rng(5), "quick", 8, 10.0, 100, "constant")
+    assert row.jobs == 180
+    assert row.false_alarm.value <= 0.05
+    assert row.power.value >= 0.93
