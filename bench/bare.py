@@ -29,7 +29,7 @@ _BODY: Final = b'{"prompt":"Explain a survey of tail latency in queueing network
 async def http1(target: str, users: int) -> Any:
     """Use the load generator's own transport."""
     from reelbench.loadgen.http.http1 import Http1Transport  # noqa: PLC0415 - see the module
-    from reelbench.loadgen.http.transport import Request  # noqa: PLC0415
+    from reelbench.loadgen.http.transport import Request, header_line  # noqa: PLC0415
 
     class Body:
         """Keeps the body of an answer."""
@@ -47,10 +47,11 @@ async def http1(target: str, users: int) -> Any:
             self.parts.append(chunk)
 
     transport = Http1Transport(target, users)
+    lines = ["".join(header_line(*one) for one in headers.items()) for headers in (_TRACE, _JSON)]
 
     async def fetch(method: Any, path: str, body: bytes) -> bytes:
         received = Body()
-        await transport.exchange(Request(method, path, _JSON if body else _TRACE, (body,) if body else ()), received)
+        await transport.exchange(Request(method, path, lines[bool(body)], (body,) if body else ()), received)
         return b"".join(received.parts)
 
     yield fetch

@@ -165,6 +165,13 @@ def rate_lines(rounds: Sequence[Round], reference: str | None) -> list[str]:
     return [title, *_table(rows, heads)]
 
 
+def recorded_lines(rounds: Sequence[Round], names: Sequence[str], reference: str) -> list[str]:
+    """Return the ratios to a peer that also writes each request to a file."""
+    there = [this[reference].per_core for this in rounds]
+    rows = [[name, str(ratio([this[name].per_core for this in rounds], there))] for name in names]
+    return ["each request is written to a file by both", *_table(rows, ["generator", f"ratio to {reference}"])]
+
+
 def lateness_lines(name: str, measured: Sequence[Late]) -> list[str]:
     """Return the table of the lateness of a generator."""
     rows = [

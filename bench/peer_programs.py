@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -54,10 +54,18 @@ class K6(_Peer):
     """k6: closed loops are virtual users that share the iterations; arrivals have a constant rate."""
 
     name: str = f"k6 {K6_VERSION}"
+    recorded: bool = False
+    """Whether each request is also written to a file, as the load generator does."""
+
+    def recording(self) -> K6:
+        """Return the same k6 that writes its samples of each request to a CSV file."""
+        return replace(self, name=f"{self.name}, --out csv", recorded=True)
 
     def command(self, load: Load, target: str, folder: Path) -> Command:
         """Run the script."""
         arguments = [str(self.program), "run", "--quiet", "--no-usage-report", str(SCRIPTS / "k6.js")]
+        if self.recorded:
+            arguments += ["--out", f"csv={folder / 'samples.csv'}"]
         return Command(arguments, _settings(load, target, folder))
 
 

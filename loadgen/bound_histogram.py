@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import deque
 from collections.abc import Mapping, Sequence
-from threading import Lock
-from typing import Any, Final
+from typing import Any
 
 from opentelemetry.metrics import Histogram
 from opentelemetry.sdk.metrics._internal.aggregation import _ExplicitBucketHistogramAggregation
@@ -14,24 +12,21 @@ from opentelemetry.sdk.metrics._internal.aggregation import _ExplicitBucketHisto
 from reelbench.loadgen.http.trace_headers import JobTrace
 from reelbench.telemetry.bound import Measurement, find_aggregations
 
-MOST_WAITING: Final = 10_000
-"""Values that wait for a collection at most; more are handed to the SDK at once."""
-
-_Waiting = tuple[float, float, JobTrace]
+Measured = tuple[float, float, JobTrace]
 """A value, its Unix time in seconds, and the trace for an exemplar."""
 
 
 class BoundHistogram:
-    """A histogram whose values wait for the next collection and are then handed to the SDK all at once.
+    """A histogram whose values are handed to the SDK many at once.
 
     The SDK cleans, sorts and hashes the attributes of every measurement, and looks for the bucket of its exemplar among
-    all buckets one by one, which costs many times the measurement itself. A bound histogram keeps a value in a queue.
-    At a collection the queue is written to the aggregations of the SDK, with the last value of each bucket as its
-    exemplar, as the SDK would have kept it. The aggregations are internals of the SDK: where they are not as expected,
-    or do not outlive a collection (delta temporality), all measurements take the public way.
+    all buckets one by one, which costs many times the measurement itself. A bound histogram writes values to the
+    aggregations of the SDK. The last value of each bucket becomes its exemplar at a collection, as the SDK would have
+    kept it. The aggregations are internals of the SDK: where they are not as expected, or do not outlive a collection
+    (delta temporality), all measurements take the public way.
     """
 
-    __slots__ = ("_aggregations", "_attributes", "_filter", "_histogram", "_instrument", "_lock", "_waiting")
+    __slots__ = ("_aggregations", "_attributes", "_filter", "_histogram", "_instrument", "_last")
 
     def __init__(self, histogram: Histogram, attributes: Mapping[str, str]) -> None:
         self._histogram = histogram
@@ -39,49 +34,50 @@ class BoundHistogram:
         self._attributes = attributes
         self._aggregations: list[Any] | None = None
         self._filter: Any = None
-        self._waiting: deque[_Waiting] = deque()
-        self._lock = Lock()
-        """Held by the thread that empties the queue: two readers may collect at the same time."""
+        self._last: list[tuple[Any, dict[int, Measured]]] = []
+        """Aggregation and, by bucket, its last value since the last collection."""
 
     @property
     def bound(self) -> bool:
         """Whether measurements take the short way."""
         return bool(self._aggregations)
 
-    def record(self, value: float, at: float, trace: JobTrace) -> None:
-        """Record a value of 0 or more at a Unix time; the trace is for exemplars."""
-        if self._aggregations:
-            self._waiting.append((value, at, trace))
-            if len(self._waiting) >= MOST_WAITING:
-                self.flush()
-            return
-        self._histogram.record(value, self._attributes, trace.context)
-        if self._aggregations is None:
+    def record(self, measured: Sequence[Measured]) -> None:
+        """Record values of 0 or more, in the order of their measurement; one thread at a time."""
+        if measured and self._aggregations is None:
+            value, _, trace = measured[0]
+            self._histogram.record(value, self._attributes, trace.context)
             self._filter, self._aggregations = find_aggregations(self._instrument, self._attributes)
-
-    def flush(self) -> None:
-        """Hand the waiting values to the SDK, in the order of their recording."""
-        with self._lock:
-            waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
-            if not waiting:
-                return
-            for aggregation in self._aggregations or ():
+            measured = measured[1:]
+        if not self._aggregations:
+            for value, _, trace in measured:
+                self._histogram.record(value, self._attributes, trace.context)
+        elif measured:
+            for aggregation in self._aggregations:
                 if type(aggregation) is _ExplicitBucketHistogramAggregation:
-                    self._add(aggregation, waiting)
+                    self._add(aggregation, measured)
                 else:
-                    for one in waiting:
+                    for one in measured:
                         aggregation.aggregate(*self._measured(one))
 
-    def _add(self, aggregation: Any, waiting: Sequence[_Waiting]) -> None:
+    def mark(self) -> None:
+        """Make the last value of each bucket its exemplar; called before each collection."""
+        for aggregation, last in self._last:
+            for one in last.values():
+                aggregation._sample_exemplar(*self._measured(one))  # noqa: SLF001
+            last.clear()
+
+    def _add(self, aggregation: Any, measured: Sequence[Measured]) -> None:
         """Add values to a histogram with fixed buckets: what its method `aggregate` does, for many values."""
-        values = [value for value, _, _ in waiting[:-1]]
-        last: dict[int, _Waiting] = {}
+        last = self._last_of(aggregation)
         bounds = aggregation._boundaries  # noqa: SLF001
-        # The last value takes the method of the SDK, which makes the counts if there are none.
-        aggregation.aggregate(*self._measured(waiting[-1]))
+        # The first value takes the method of the SDK, which makes the counts if there are none.
+        aggregation.aggregate(Measurement(measured[0][0]), False)  # noqa: FBT003 - the SDK's own order
+        last[bisect_left(bounds, measured[0][0])] = measured[0]
+        values = [value for value, _, _ in measured[1:]]
         with aggregation._lock:  # noqa: SLF001
             counts = aggregation._value  # noqa: SLF001
-            for one in waiting[:-1]:
+            for one in measured[1:]:
                 bucket = bisect_left(bounds, one[0])
                 counts[bucket] += 1
                 last[bucket] = one
@@ -90,11 +86,16 @@ class BoundHistogram:
             if values and aggregation._record_min_max:  # noqa: SLF001
                 aggregation._min = min(aggregation._min, *values)  # noqa: SLF001
                 aggregation._max = max(aggregation._max, *values)  # noqa: SLF001
-        last.pop(bisect_left(bounds, waiting[-1][0]), None)
-        for one in last.values():
-            aggregation._sample_exemplar(*self._measured(one))  # noqa: SLF001
 
-    def _measured(self, one: _Waiting) -> tuple[Measurement, bool]:
+    def _last_of(self, aggregation: Any) -> dict[int, Measured]:
+        """Return the last values of the buckets of an aggregation since the last collection."""
+        for known, last in self._last:
+            if known is aggregation:
+                return last
+        self._last.append((aggregation, {}))
+        return self._last[-1][1]
+
+    def _measured(self, one: Measured) -> tuple[Measurement, bool]:
         """Return a waiting value as the SDK takes it, and whether it becomes an exemplar."""
         value, at, trace = one
         context, time_unix_nano = trace.context, int(at * 1e9)

@@ -54,8 +54,8 @@ class Deadlines:
 
     def add(self, deadline: Deadline, seconds: float) -> None:
         """Begin to wait for the end of a time limit."""
-        loop = asyncio.get_running_loop()
-        ends = loop.time() + max(0.0, seconds)
+        loop = deadline.loop
+        ends = loop.time() + (seconds if seconds > 0 else 0.0)
         self._pending[deadline] = ends
         if self._timer is None or ends < self._rings:
             self._arm(loop, ends)
@@ -84,7 +84,7 @@ class Deadlines:
 class Deadline:
     """A context manager that raises TimeoutError when its time limit has ended."""
 
-    __slots__ = ("_cancelling", "_expired", "_of", "_seconds", "_task")
+    __slots__ = ("_cancelling", "_expired", "_of", "_seconds", "_task", "loop")
 
     def __init__(self, of: Deadlines, seconds: float) -> None:
         self._of = of
@@ -92,7 +92,8 @@ class Deadline:
         self._expired = False
 
     def __enter__(self) -> None:
-        task = asyncio.current_task()
+        self.loop = asyncio.get_running_loop()
+        task = asyncio.current_task(self.loop)
         assert task is not None, "there is a task to cancel"
         self._task, self._cancelling = task, task.cancelling()
         self._of.add(self, self._seconds)

@@ -17,7 +17,7 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from reelbench.bench.generators import BenchError
+from reelbench.bench.generators import BenchError, Generator
 from reelbench.bench.loadgen import (
     USERS,
     freeze_lines,
@@ -26,6 +26,7 @@ from reelbench.bench.loadgen import (
     latenesses,
     rate_lines,
     rates,
+    recorded_lines,
 )
 from reelbench.bench.ours import Ours
 from reelbench.bench.peer_programs import K6, bare_clients, install
@@ -49,12 +50,18 @@ def main(
     try:
         on = cores()
         peers = install(say)
-        reference = next((peer.name for peer in peers if isinstance(peer, K6)), None)
+        k6 = next((peer for peer in peers if isinstance(peer, K6)), None)
+        reference, recording = (k6.name, k6.recording()) if k6 is not None else (None, None)
         ours = Ours(spans=True)
-        compared = [Ours(spans=False), ours, *peers, *(bare_clients(say) if floor else [])]
+        compared: list[Generator] = [Ours(spans=False), ours, *peers, *(bare_clients(say) if floor else [])]
+        compared += [recording] if recording is not None else []
         found = rates(compared, rounds, jobs, seed, on=on, say=say)
         for line in rate_lines(found, reference):
             typer.echo(line)
+        if recording is not None:
+            typer.echo()
+            for line in recorded_lines(found, [Ours(spans=False).name, ours.name], recording.name):
+                typer.echo(line)
         if lateness:
             typer.echo()
             for line in lateness_lines(ours.name, latenesses(ours, found, on=on)):

@@ -117,7 +117,7 @@ async def added_latency(
             for number in range(LATENCY_REQUESTS + 1):
                 for transport, seconds in ways:
                     begun = time.monotonic()
-                    await transport.exchange(Request("GET", "/v1/videos?limit=1", {}), _Ignored())
+                    await transport.exchange(Request("GET", "/v1/videos?limit=1"), _Ignored())
                     if number:  # the first one opens the connection
                         seconds.append(time.monotonic() - begun)
     except (TransportError, TimeoutError):

@@ -36,12 +36,15 @@ class ClosedLoop:
         left = iter(planned)
 
         async def user(number: int) -> None:
-            intended_start = self.clock.now() + (pace or 0.0) * number / self.users
-            while not self.stop.requested.is_set() and (job := next(left, None)) is not None:
-                await self._until(intended_start)
-                if not self.stop.requested.is_set():
-                    await self.jobs.run(job, self.scenario, intended_start)
-                intended_start = max(self.clock.now(), intended_start + (pace or 0.0))
+            now, stopped = self.clock.now, self.stop.requested.is_set
+            intended_start = now() + (pace or 0.0) * number / self.users
+            while not stopped() and (job := next(left, None)) is not None:
+                if pace is not None:
+                    await self._until(intended_start)
+                    if stopped():
+                        return
+                await self.jobs.run(job, self.scenario, intended_start)
+                intended_start = now() if pace is None else max(now(), intended_start + pace)
 
         async def all_users() -> None:
             async with asyncio.TaskGroup() as group:

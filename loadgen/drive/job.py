@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from opentelemetry.trace import Tracer
@@ -18,6 +19,7 @@ from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.drive.steps import EndedError, JobState, Steps
 from reelbench.loadgen.http.job_spans import JobSpans
 from reelbench.loadgen.http.trace_headers import IdTrace, JobTrace, SpanTrace
+from reelbench.loadgen.http.transport import header_line
 from reelbench.loadgen.plan.plan import PlannedJob
 from reelbench.loadgen.plan.scenario import Scenario
 from reelbench.loadgen.record.jobs import JobRecord, Outcome, RequestRecord
@@ -109,7 +111,7 @@ class JobRunner:
     def _begin(self, planned: PlannedJob) -> tuple[JobTrace, Call, Call]:
         """Begin the trace of a job; return it with the calls of the job: of its requests, and of its polls."""
         scenario, case = planned.scenario, planned.case
-        index, warmup, sink = planned.index, planned.warmup, self.sink
+        index, warmup, ended = planned.index, planned.warmup, self.sink.request_ended
         trace: JobTrace
         if self.tracer is None:
             trace = IdTrace()
@@ -120,27 +122,13 @@ class JobRunner:
             trace = SpanTrace(self.tracer, {**place, "loadgen.job.index": index, "loadgen.job.warmup": warmup})
 
         def observe(operation: str, sent: float, duration: float, status: int | None, size: int) -> None:
-            record = RequestRecord(
-                scenario=scenario,
-                case=case,
-                index=index,
-                warmup=warmup,
-                operation=operation,
-                sent=sent,
-                duration=duration,
-                status=status,
-                bytes=size,
-            )
-            sink.request_ended(record, trace)
+            ended(RequestRecord(scenario, case, index, warmup, operation, sent, duration, status, size), trace)
 
         # Without baggage on warm-up jobs, the labelled series of the service contain measured jobs only.
-        carried = ""
-        if not warmup:
-            carried = baggage_header((("run_id", self.run_id), ("scenario", scenario), ("case", case)))
-        send_rate, read_rate = planned.send_rate, planned.read_rate
-        call = Call(observe, trace, baggage=carried, send_rate=send_rate, read_rate=read_rate)
+        headers = "" if warmup else _baggage(self.run_id, scenario, case)
+        call = Call(observe, trace, headers, planned.send_rate, planned.read_rate)
         # Without the sampled flag: polls are part of the trace, but the service records no spans for them.
-        return trace, call, Call(observe, trace, polls=True, baggage=carried)
+        return trace, call, Call(observe, trace, headers, polls=True)
 
     def _end(self, state: JobState, intended_start: float, admitted: float | None) -> JobRecord:
         """Send the record of a job to the sink and end the root span."""
@@ -182,7 +170,7 @@ class JobRunner:
             self.sink.job_ended(record, state.trace)
         finally:
             outcome = record.outcome
-            state.trace.end(outcome.value, record.job_id, record.error, well=outcome in ENDED_WELL)
+            state.trace.end(str(outcome), record.job_id, record.error, well=outcome in ENDED_WELL)
         return record
 
     async def _drive(self, state: JobState, cut_off_at: float) -> None:
@@ -205,6 +193,12 @@ class JobRunner:
             await self.steps.give_up(state)
         elif (cut_off or "delete" in state.planned.steps) and state.video_id is not None and not state.deleted:
             await self.steps.delete(state)
+
+
+@lru_cache
+def _baggage(run_id: str, scenario: str, case: str) -> str:
+    """Return the header of the requests of a case."""
+    return header_line("baggage", baggage_header((("run_id", run_id), ("scenario", scenario), ("case", case))))
 
 
 def _times(count: int) -> str:

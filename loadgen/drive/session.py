@@ -67,6 +67,8 @@ SPARE_CONNECTIONS = 4
 """Connections of the pool beyond the jobs in flight, for the cleanup of a job while the next one starts."""
 DEFAULT_BUDGET = 1_200.0
 """Seconds of load on a server of another maker where the user names neither scenarios nor a budget."""
+WRITE_SECONDS = 0.01
+"""Time within which jobs that end share a write to the journal."""
 TURN_SECONDS = 0.001
 """How long another thread computes before the event loop gets its turn; five times as long is the default of Python."""
 HOLD_SECONDS = 20.0
@@ -203,7 +205,9 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
         )
         files = VideoFiles(settings.run_dir, _checked(settings, plan))
         with (
-            Journal(settings.run_dir, encoded, asyncio.get_running_loop().call_soon) as journal,
+            Journal(
+                settings.run_dir, encoded, partial(asyncio.get_running_loop().call_later, WRITE_SECONDS)
+            ) as journal,
             files.opened(),
             view,
             _loop_first(),

@@ -122,7 +122,7 @@ class Steps:
             EndedError: the job ended before its last step.
         """
         for action, ends in _actions(state.planned.steps):
-            await getattr(self, action)(state)
+            await action(self, state)
             if ends and state.done is None:
                 state.outcome, state.error, state.done = Outcome.COMPLETED, None, self.clock.now()
 
@@ -387,10 +387,10 @@ class Steps:
 
 
 @lru_cache
-def _actions(steps: tuple[Step, ...]) -> tuple[tuple[str, bool], ...]:
+def _actions(steps: tuple[Step, ...]) -> tuple[tuple[Callable[[Steps, JobState], Awaitable[None]], bool], ...]:
     """Return the method of each step except ``delete``, and whether the step ends the response time."""
     end = next(step for step in ENDS if step in steps)
-    return tuple((f"_{step}", step == end) for step in steps if step != "delete")
+    return tuple((getattr(Steps, f"_{step}"), step == end) for step in steps if step != "delete")
 
 
 def _fail(reply: Reply[Any], outcome: Outcome = Outcome.ERROR) -> NoReturn:

@@ -62,7 +62,7 @@ class AiohttpTransport:
 
     async def exchange(self, request: Request, receiver: Receiver) -> None:
         """Implement `Transport.exchange`."""
-        headers = self._fixed | dict(request.headers)
+        headers = self._fixed | dict(line.split(": ", 1) for line in request.headers.split("\r\n") if line)
         data = None
         if request.body:
             headers["Content-Length"] = str(sum(map(len, request.body)))

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Final, cast
 
 import httptools
+import msgspec
 
 from reelbench.loadgen.http.transport import (
     HEADERS,
@@ -23,10 +24,16 @@ from reelbench.loadgen.http.transport import (
 
 MAX_HEAD: Final = 64 * 1024
 """Maximum size of the head of an answer in bytes."""
+MOST_KNOWN: Final = 64
+"""Most heads that are kept."""
+MOST_KNOWN_SIZE: Final = 1024
+"""Most bytes of a head that is kept."""
+_HEAD_END: Final = b"\r\n\r\n"
+_OK_LINE: Final = b"HTTP/1.1 200 "
 CHUNK: Final = 64 * 1024
 """Bytes per write: larger writes block the loop, and an early answer would not be read."""
 _SWITCHING: Final = 101
-_FINAL: Final = 200
+_OK: Final = 200
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 _LENGTHS: Final = frozenset(map(len, HEADERS))
 """Lengths of the names of passed headers: a comparison of lengths saves most comparisons of names."""
@@ -36,18 +43,50 @@ class DisconnectedError(TransportError):
     """The connection ended before the first byte of an answer."""
 
 
+class KnownHead(msgspec.Struct, frozen=True, gc=False):
+    """The head of an answer with the status 200, a length, and no header that is passed on."""
+
+    media_type: str
+    size: int
+    """Bytes of the head."""
+    length: int
+    """Bytes of the body."""
+
+
+class KnownHeads:
+    """Heads that the parser has read, as a server repeats its heads: an answer with one of them needs no parser."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, KnownHead] = {}
+
+    def of(self, data: bytes) -> KnownHead | None:
+        """Return the head of a whole answer, if it is known."""
+        known = self._known.get(data[: data.find(_HEAD_END) + 4])
+        return known if known is not None and len(data) == known.size + known.length else None
+
+    def add(self, data: bytes, length: int, media_type: str) -> None:
+        """Keep the head of an answer, if it is short and the answer is one with the status 200 and this length."""
+        size = data.find(_HEAD_END) + 4
+        if len(data) != size + length or size > MOST_KNOWN_SIZE or not data.startswith(_OK_LINE):
+            return
+        if len(self._known) >= MOST_KNOWN:
+            self._known.clear()
+        self._known[data[:size]] = KnownHead(media_type, size, length)
+
+
 class Connection(asyncio.Protocol):
     """An asyncio protocol; removes itself from the set of open connections when its socket is closed."""
 
     __slots__ = (
-        "_answer", "_begun", "_framed", "_head_bytes", "_headed", "_headers", "_heard", "_loop", "_media_type", "_open",
-        "_parser", "_read_by", "_read_rate", "_receiver", "_resumed", "_sending", "_silence", "_size", "_status",
-        "_timer", "_transport", "idle_since", "reusable", "used",
+        "_answer", "_begun", "_framed", "_head_bytes", "_headed", "_headers", "_heads", "_heard", "_length", "_loop",
+        "_media_type", "_open", "_parser", "_read_by", "_read_rate", "_receiver", "_resumed", "_sending", "_silence",
+        "_size", "_timer", "_transport", "idle_since", "reusable", "used",
     )  # fmt: skip
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, is_open: set[Connection]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, is_open: set[Connection], heads: KnownHeads) -> None:
         self._loop = loop
         self._open = is_open
+        self._heads = heads
         self._parser = httptools.HttpResponseParser(self)
         self._answer: asyncio.Future[None] | None = None
         self._receiver: Receiver | None = None
@@ -59,7 +98,7 @@ class Connection(asyncio.Protocol):
         self._read_rate: int | None = None
         self._silence = SILENCE_SECONDS
         self._begun = self._sending = False
-        self._head_bytes = 0
+        self._head_bytes = self._size = 0
         self._reset()
         self.reusable = True
         """Whether another exchange may follow."""
@@ -78,8 +117,8 @@ class Connection(asyncio.Protocol):
             raise self._broken(None)
         answer = self._answer = self._loop.create_future()
         self._receiver = receiver
-        self._begun, self._head_bytes = False, 0
-        self._reset()
+        self._begun = self._headed = False
+        self._head_bytes = self._size = 0
         self._heard = self._read_by = self._loop.time()
         self._read_rate, silence = request.read_rate, request.silence
         if self._timer is not None and silence < self._silence:  # the timer would look too late
@@ -89,8 +128,10 @@ class Connection(asyncio.Protocol):
         if self._timer is None:
             self._timer = self._loop.call_later(silence, self._look)
         try:
-            if request.send_rate is None and sum(map(len, request.body)) <= CHUNK:
-                self._transport.write(b"".join((head, *request.body)) if request.body else head)
+            if not request.body:
+                self._transport.write(head)
+            elif request.send_rate is None and sum(map(len, request.body)) <= CHUNK:
+                self._transport.write(b"".join((head, *request.body)))
             else:
                 await self._send(head, request, answer)
             await answer
@@ -139,7 +180,7 @@ class Connection(asyncio.Protocol):
 
     def _reset(self) -> None:
         self._headed = self._framed = False
-        self._status = self._size = 0
+        self._length = 0
         self._media_type = NO_TYPE
         self._headers = _NO_HEADERS
 
@@ -162,10 +203,14 @@ class Connection(asyncio.Protocol):
         )  # that of uvloop implements it, but does not inherit from it
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, which calls the methods at the end of this class."""
+        """Pass on an answer whose head is known; feed the parser with others: it calls the methods at the end."""
         answer = self._answer
         if answer is None or answer.done():  # bytes without a request
             self.abort()
+            return
+        first = not self._begun and self._read_rate is None
+        if first and (known := self._heads.of(data)) is not None:
+            self._pass_on(known, data)
             return
         self._begun = True
         self._heard = self._loop.time()
@@ -179,8 +224,23 @@ class Connection(asyncio.Protocol):
             self._fail(TransportError(f"{kind}: {error}"))
         if not self._headed and self._head_bytes > MAX_HEAD:
             self._fail(TransportError(f"not HTTP: a head of more than {MAX_HEAD} bytes"))
+        if first and self.reusable and answer.done() and self._headers is _NO_HEADERS:
+            self._heads.add(data, self._length, self._media_type)
         if self._read_rate is not None:
             self._read_slowly(len(data), self._read_rate)
+
+    def _pass_on(self, known: KnownHead, data: bytes) -> None:
+        """Pass a whole answer to the receiver."""
+        receiver = self._receiver
+        assert receiver is not None, "an answer is awaited"
+        receiver.head(_OK, known.media_type, _NO_HEADERS)
+        if known.length:
+            try:
+                receiver.data(data[known.size :])
+            except EnoughError as enough:
+                self._fail(enough)
+                return
+        self._complete()
 
     def _read_slowly(self, size: int, rate: int) -> None:
         """Read no further until the bytes that were read have taken their time."""
@@ -231,6 +291,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """Begin an answer; an answer without a request makes the connection unusable."""
+        self._reset()
         if self._answer is None or self._answer.done():
             self.reusable = False
             self._receiver = None
@@ -240,20 +301,20 @@ class Connection(asyncio.Protocol):
         length = len(name)
         if length == 12 and name.lower() == b"content-type":  # noqa: PLR2004 - the name's length
             self._media_type = _media_type(value)
-        elif (length == 14 and name.lower() == b"content-length") or (  # noqa: PLR2004 - the name's length
-            length == 17 and name.lower() == b"transfer-encoding"  # noqa: PLR2004 - the name's length
-        ):
+        elif length == 14 and name.lower() == b"content-length":  # noqa: PLR2004 - the name's length
+            self._framed, self._length = True, int(value)
+        elif length == 17 and name.lower() == b"transfer-encoding":  # noqa: PLR2004 - the name's length
             self._framed = True
         elif length in _LENGTHS and (known := name.lower().decode("latin-1")) in HEADERS:
             self._headers = {**self._headers, known: value.decode("latin-1")}
 
     def on_headers_complete(self) -> None:
         """Pass the head to the receiver, unless it is an interim one."""
-        self._status = self._parser.get_status_code()
-        if self._status >= _FINAL or self._status == _SWITCHING:
+        status = self._parser.get_status_code()
+        if status >= _OK or status == _SWITCHING:
             self._headed = True
             if self._receiver is not None:
-                self._receiver.head(self._status, self._media_type, self._headers)
+                self._receiver.head(status, self._media_type, self._headers)
 
     def on_body(self, body: bytes) -> None:
         """Pass bytes of the body to the receiver."""
@@ -268,7 +329,6 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """End the exchange, or wait for the answer after an interim one."""
         if not self._headed:
-            self._reset()
             return
         if not self._parser.should_keep_alive():
             self.reusable = False

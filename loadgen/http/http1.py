@@ -11,7 +11,7 @@ from collections import deque
 from typing import Final
 from urllib.parse import quote, urlsplit
 
-from reelbench.loadgen.http.connection import Connection, DisconnectedError
+from reelbench.loadgen.http.connection import Connection, DisconnectedError, KnownHeads
 from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
 from reelbench.loadgen.http.transport import (
     CONNECT_SECONDS,
@@ -66,6 +66,7 @@ class Http1Transport:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
+        self._heads = KnownHeads()
         self._sweeper: asyncio.TimerHandle | None = None
 
     async def exchange(self, request: Request, receiver: Receiver) -> None:
@@ -97,12 +98,10 @@ class Http1Transport:
             await asyncio.sleep(0)
 
     def _head(self, request: Request) -> bytes:
-        more = ""
-        for name, value in request.headers.items():
-            more += f"{name}: {value}\r\n"
-        if request.body or request.method == "POST":
-            more += f"Content-Length: {sum(map(len, request.body))}\r\n"
-        return f"{request.method} {self._prefix}{request.path} HTTP/1.1\r\n{self._fixed}{more}\r\n".encode()
+        method, body = request.method, request.body
+        length = f"Content-Length: {sum(map(len, body))}\r\n" if body or method == "POST" else ""
+        start = f"{method} {self._prefix}{request.path} HTTP/1.1\r\n{self._fixed}"
+        return f"{start}{request.headers}{length}\r\n".encode()
 
     async def _turn(self) -> None:
         """Wait in order for a free connection; an exchange that finds one free does not wait, as a begun job should."""
@@ -151,8 +150,11 @@ class Http1Transport:
         return connection
 
     async def _create(self) -> Connection:
-        _, connection = await self._loop.create_connection(lambda: Connection(self._loop, self._open), *self._dial)
+        _, connection = await self._loop.create_connection(self._new, *self._dial)
         return connection
+
+    def _new(self) -> Connection:
+        return Connection(self._loop, self._open, self._heads)
 
     def _release(self, connection: Connection | None) -> None:
         if connection is not None:

@@ -48,8 +48,8 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     method: Literal["GET", "POST", "DELETE"]
     path: str
     """Path below the base URL, percent-encoded, with query."""
-    headers: Mapping[str, str]
-    """Headers except those of the connection and the body length; ASCII without line breaks."""
+    headers: str = ""
+    """Headers except those of the connection and the body length, in ASCII, as `header_line` writes each."""
     body: Sequence[bytes] = ()
     """Parts of the body; large parts are never joined."""
     silence: float = SILENCE_SECONDS
@@ -92,6 +92,11 @@ class Transport(Protocol):
 
     async def close(self) -> None:
         """Close all connections; exchanges in progress fail."""
+
+
+def header_line(name: str, value: str) -> str:
+    """Return one header as HTTP/1.1 sends it; the value is without line breaks."""
+    return f"{name}: {value}\r\n"
 
 
 def reason(error: OSError) -> str:

@@ -111,7 +111,7 @@ class ServerTimes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """``Server-Timing``: name of the stage to seconds."""
 
 
-class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+class RequestRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """One HTTP request of a job."""
 
     scenario: str

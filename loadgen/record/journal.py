@@ -42,7 +42,7 @@ def occupied(folder: Path) -> str | None:
 class Journal:
     """Writes one run directory; use as a context manager.
 
-    Lines are written when a job ends, its requests first; in a run, the jobs that end in one turn of the event loop
+    Lines are written when a job ends, its requests first; in a run, the jobs that end within some milliseconds
     share one write to each file, as writes are a tenth of the work on a job. A process killed at any instant leaves
     complete lines, and loses only the requests of unfinished jobs and the jobs that ended in the last milliseconds.
     After a failed write nothing is appended, so damage stays at the end of a file.
@@ -54,7 +54,7 @@ class Journal:
         Args:
             folder: the run directory.
             plan: content of ``plan.jsonl``.
-            later: calls a function in the next turn of the event loop; None: each job is written at once.
+            later: calls a function some milliseconds later; None: each job is written at once.
 
         Raises:
             JournalError: the folder cannot be created or written.
@@ -64,7 +64,7 @@ class Journal:
         self._files: dict[str, int] = {}
         self._later = later
         self._waits = False
-        """Whether a write is due in the next turn of the event loop."""
+        """Whether a write is due."""
         self._requests: list[RequestRecord] = []
         """To be written when their job ends."""
         self._jobs: list[JobRecord] = []

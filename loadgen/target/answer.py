@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
@@ -33,6 +33,7 @@ _NOT_YET: Final = frozenset(
 )
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 class Reply(msgspec.Struct, Generic[T], frozen=True, gc=False):
@@ -94,103 +95,88 @@ class FileSink(Protocol):
         """Receive the next bytes of the file."""
 
 
-class Answer:
+class Answer(msgspec.Struct):
     """Receiver of one answer; keeps the body of JSON and of refusals, else only size and checksum.
 
     The bytes of a file (status 200, not kept) also go to the sink, if there is one.
     """
 
-    __slots__ = (
-        "_digest", "_given", "_keep", "_kept", "_limit", "_sink", "_textual", "clean", "error", "headers", "media_type",
-        "seen", "size", "start", "status",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        *,
-        keep: bool = True,
-        checksum: bool = False,
-        sink: FileSink | None = None,
-        limit: int = MAX_ANSWER,
-        textual: bool = False,
-    ) -> None:
-        """Prepare the receiver.
-
-        Args:
-            keep: whether the body is kept, up to `limit`.
-            checksum: whether the checksum of a file is computed.
-            sink: gets the bytes of a file.
-            limit: most bytes that are kept.
-            textual: whether JSON and text are kept where a file is expected, because they say where the file is.
-        """
-        self._given = keep
-        self._textual = textual
-        self._limit = limit
-        self._digest = hashlib.sha256() if checksum else None
-        self._sink = sink
-        self.status: int | None = None
-        """None unless the answer was complete."""
-        self.error: str | None = None
-        self.clean: Callable[[str], str] = str
-        """Removes secrets from a text that the server wrote."""
-        self.seen = 0
-        """Status in the head of the answer."""
-        self.media_type = NO_TYPE
-        self.headers: Mapping[str, str] = _NO_HEADERS
-        self.size = 0
-        self.start = b""
-        """First bytes of a file."""
-        self._keep = keep
-        self._kept: list[bytes] = []
+    keep: bool = True
+    """Whether the body is kept, up to `limit`."""
+    textual: bool = False
+    """Whether JSON and text are kept where a file is expected, because they say where the file is."""
+    limit: int = MAX_ANSWER
+    """Most bytes that are kept."""
+    checksum: bool = False
+    """Whether the checksum of a file is computed."""
+    sink: FileSink | None = None
+    """Gets the bytes of a file."""
+    status: int | None = None
+    """None unless the answer was complete."""
+    error: str | None = None
+    clean: Callable[[str], str] = str
+    """Removes secrets from a text that the server wrote."""
+    seen: int = 0
+    """Status in the head of the answer."""
+    media_type: str = NO_TYPE
+    headers: Mapping[str, str] = _NO_HEADERS
+    size: int = 0
+    start: bytes = b""
+    """First bytes of a file."""
+    kept: bool = True
+    """Whether the body was kept."""
+    _parts: list[bytes] = []
+    _digest: Any = None
 
     def head(self, status: int, media_type: str, headers: Mapping[str, str]) -> None:
         """Begin an answer; bodies of all statuses but 200 are kept, as they explain the refusal."""
         if self.size:  # the request was sent again
-            self.size, self.start, self._kept = 0, b"", []
-            if self._digest is not None:
-                self._digest = hashlib.sha256()
+            self.size, self.start, self._parts = 0, b"", []
         self.seen, self.media_type, self.headers = status, media_type, headers
-        self._keep = self._given or status != _OK or (self._textual and _is_text(media_type))
-        if self._sink is not None and not self._keep:
-            self._sink.begin()
+        if self.keep:
+            return
+        self.kept = status != _OK or (self.textual and _is_text(media_type))
+        if self.checksum:
+            self._digest = hashlib.sha256()
+        if self.sink is not None and not self.kept:
+            self.sink.begin()
 
     def data(self, chunk: bytes) -> None:
         """Count, and keep or hash the next bytes of the body."""
         self.size += len(chunk)
-        if self._keep:
-            self._kept.append(chunk)
-            if self.size > self._limit:
-                raise EnoughError(f"answer of more than {self._limit} bytes")
+        if self.kept:
+            self._parts.append(chunk)
+            if self.size > self.limit:
+                raise EnoughError(f"answer of more than {self.limit} bytes")
             return
         if len(self.start) < START:
             self.start += chunk[: START - len(self.start)]
         if self._digest is not None:
             self._digest.update(chunk)
-        if self._sink is not None:
-            self._sink.write(chunk)
-
-    @property
-    def kept(self) -> bool:
-        """Whether the body was kept."""
-        return self._keep
+        if self.sink is not None:
+            self.sink.write(chunk)
 
     @property
     def body(self) -> bytes:
         """The kept body."""
-        return b"".join(self._kept)
+        return b"".join(self._parts)
 
-    def read(self, decode: Callable[[bytes], T], what: str) -> Reply[T]:
+    def read(
+        self, decode: Callable[Concatenate[bytes, P], T], what: str, /, *asked: P.args, **how: P.kwargs
+    ) -> Reply[T]:
         """Decode the body of a 2xx answer.
 
         Args:
             decode: raises `UnreadableError` or an error of msgspec.
             what: name of the record, for the error.
+            asked: further arguments of `decode`.
+            how: the same by name.
         """
         if self.error is not None or self.status is None or not 200 <= self.status < 300:  # noqa: PLR2004 - HTTP's own classes
             return self.refusal()
-        kept = self._kept
+        parts = self._parts
         try:
-            value = decode(kept[0] if len(kept) == 1 else b"".join(kept))
+            value = decode(parts[0] if len(parts) == 1 else b"".join(parts), *asked, **how)
         except (UnreadableError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             line = one_line(self.clean(f"HTTP {self.status}, but no {what}: {error}"))
             return Reply(self.status, error=line, html=self._html(), retry_after=self._retry_after())

@@ -166,7 +166,7 @@ class Target:
         if not self.synchronous:
             answer = Answer(limit=self._most)
         else:
-            answer = Answer(keep=False, textual=True, checksum=checksum, sink=sink, limit=MAX_INLINE)
+            answer = Answer(keep=False, textual=True, limit=MAX_INLINE, checksum=checksum, sink=sink)
         create = self._endpoints.create
         await self._wire.send(
             call, create, create.route, answer, media_type=body.media_type, body=body.parts, silence=silence
@@ -181,8 +181,8 @@ class Target:
 
     async def retrieve(self, video_id: str, call: Call) -> Reply[Video]:
         """Return the current state of a video."""
-        retrieve = self._endpoints.retrieve
-        return await self._video(call, retrieve, retrieve.path(video_id), video_id)
+        answer = await self._get(call, self._endpoints.retrieve, self._endpoints.retrieve.path(video_id))
+        return answer.read(self._read.video, "Video object", video_id)
 
     async def poll(self, video_id: str, seconds: float, call: Call) -> Reply[Video]:
         """Return the state of a video: once it is terminal or after `seconds`, at once if the target has no ``/wait``.
@@ -193,7 +193,8 @@ class Target:
         if offered is False:
             return await self.retrieve(video_id, call)
         wait = self._endpoints.wait
-        reply = await self._video(call, wait, f"{wait.path(video_id)}?timeout={seconds:.3f}", video_id)
+        answer = await self._get(call, wait, f"{wait.path(video_id)}?timeout={seconds:.3f}")
+        reply = answer.read(self._read.video, "Video object", video_id)
         if reply.value is not None:
             if not offered:
                 self.found.has("wait")
@@ -314,7 +315,7 @@ class Target:
     async def _remove(self, name: Name, endpoint: Endpoint, video_id: str, call: Call) -> Reply[DeletedVideo]:
         answer = Answer()
         await self._wire.send(call, endpoint, endpoint.path(video_id), answer)
-        reply = answer.read(lambda data: self._read.deletion(data, video_id), "deletion")
+        reply = answer.read(self._read.deletion, "deletion", video_id)
         if reply.value is not None:
             self.found.has(name)
         elif self.found[name] is None and reply.not_offered:
@@ -322,11 +323,6 @@ class Target:
             if not gone:
                 self.found.lacks(name, reply.error or "no answer")
         return reply
-
-    async def _video(self, call: Call, endpoint: Endpoint, path: str, video_id: str) -> Reply[Video]:
-        answer = Answer(limit=self._most)
-        await self._wire.send(call, endpoint, path, answer)
-        return answer.read(lambda data: self._read.video(data, video_id), "Video object")
 
     async def _get(self, call: Call, endpoint: Endpoint, path: str) -> Answer:
         answer = Answer(limit=self._most)

@@ -15,6 +15,7 @@ from reelbench.loadgen.http.transport import (
     Request,
     Transport,
     TransportError,
+    header_line,
     open_transport,
 )
 from reelbench.loadgen.target.answer import Answer
@@ -57,14 +58,14 @@ class Call(msgspec.Struct, frozen=True):
     observe: Observer
     trace: JobTrace | None = None
     """None: the request is part of no trace."""
-    polls: bool = False
-    """Whether the request gets no span of its own, as a poll."""
-    baggage: str = ""
-    """Header; empty: no header."""
+    headers: str = ""
+    """Headers of all requests of the job, as `Request.headers`."""
     send_rate: int | None = None
     """Bytes per second of a client that sends slowly."""
     read_rate: int | None = None
     """Bytes per second of a client that reads slowly."""
+    polls: bool = False
+    """Whether the request gets no span of its own, as a poll."""
 
 
 UNTRACED: Final = Call(observe=lambda *_: None)
@@ -152,10 +153,9 @@ class Wire:
             place: another server of the file; None: the server itself.
         """
         answer.clean = self._clean
-        headers = {"Content-Type": media_type} if media_type else {}
-        if call.baggage:
-            headers["baggage"] = call.baggage
-        span, trace = None, call.trace
+        headers, span, trace = call.headers, None, call.trace
+        if media_type:
+            headers += header_line("Content-Type", media_type)
         if trace is not None:
             if call.polls:
                 header = trace.polled
@@ -163,7 +163,7 @@ class Wire:
                 origin = self._origin if place is None else place.origin
                 header, span = trace.request(endpoint.method, endpoint.route, origin, path)
             if header:
-                headers["traceparent"] = header
+                headers += f"traceparent: {header}\r\n"
         request = Request(endpoint.method, path, headers, body, silence, call.send_rate, call.read_rate)
         now = self._clock.now
         sent = now()
@@ -213,7 +213,7 @@ class Wire:
         trusted = self._home.upgrades(place)
         if not trusted:
             await self._reach.check(place)
-        headers = request.headers if trusted else {}
+        headers = request.headers if trusted else ""
         request = msgspec.structs.replace(request, path=place.path, headers=headers)
         await (await self._other(place.origin)).exchange(request, answer)
 

@@ -23,10 +23,11 @@ from reelbench.bench.loadgen import (
     net,
     order,
     rate_lines,
+    recorded_lines,
     true_p95,
 )
 from reelbench.bench.ours import Ours
-from reelbench.bench.peer_programs import install
+from reelbench.bench.peer_programs import K6, install
 from reelbench.bench.rig import Cores, Sent, check, cores, send
 from reelbench.bench.server import Counts
 from tests.loadgen.harness import bench, scenario
@@ -82,6 +83,28 @@ def test_rates_are_relative_to_k6_if_installed() -> None:
     assert " ".join(ours.split()) == "ours 300 100 2.000 (95 % interval 2.000 to 2.000)"
     assert " ".join(k6.split()) == "k6 150 90 1"
     assert rate_lines(rounds, None)[3].split() == ["ours", "300", "100"]
+
+
+def test_recorded_ratios_are_those_to_the_peer_that_writes_each_request() -> None:
+    rounds = [
+        {"ours": Rate(200.0, 1.0), "k6 csv": Rate(80.0, 1.0)},
+        {"ours": Rate(450.0, 1.0), "k6 csv": Rate(180.0, 1.0)},
+    ]
+    title, heads, _, ours = recorded_lines(rounds, ["ours"], "k6 csv")
+    assert title == "each request is written to a file by both"
+    assert " ".join(heads.split()) == "generator ratio to k6 csv"
+    assert " ".join(ours.split()) == "ours 2.500 (95 % interval 2.500 to 2.500)"
+
+
+def test_k6_that_records_writes_each_sample_to_a_file(tmp_path: Path) -> None:
+    k6 = K6(tmp_path / "k6")
+    assert "--out" not in k6.command(LOAD, "http://host", tmp_path).arguments
+    recording = k6.recording()
+    assert recording.name == f"{k6.name}, --out csv"
+    assert list(recording.command(LOAD, "http://host", tmp_path).arguments)[-2:] == [
+        "--out",
+        f"csv={tmp_path}/samples.csv",
+    ]
 
 
 def test_freeze_error_is_relative_to_the_true_p95() -> None:

@@ -86,7 +86,7 @@ async def test_the_connection_goes_to_the_proxy_and_the_host_stays_that_of_the_t
     async with echo() as port:
         transport = open_transport("http://video.example:81/api", 1, dial=("127.0.0.1", port))
         taken = Taken()
-        await transport.exchange(Request("GET", "/v1/videos", {}), taken)
+        await transport.exchange(Request("GET", "/v1/videos"), taken)
         await transport.close()
     assert taken.body == b"video.example:81 /api/v1/videos"
 
@@ -101,7 +101,7 @@ async def test_tls_through_the_proxy_asks_for_the_name_of_the_target() -> None:
     server = await asyncio.start_server(record, "127.0.0.1", 0)
     transport = open_transport("https://video.example/api", 1, dial=server.sockets[0].getsockname()[:2])
     with pytest.raises(TransportError):
-        await transport.exchange(Request("GET", "/", {}), Taken())
+        await transport.exchange(Request("GET", "/"), Taken())
     await transport.close()
     server.close()
     assert b"video.example" in asked[0]  # server_name of the ClientHello
@@ -160,7 +160,7 @@ async def seconds_of(url: str, side: NetworkSide) -> float:
     transport = open_transport(url, 1, dial=side.address)
     begun = time.monotonic()
     try:
-        await transport.exchange(Request("GET", "/v1/videos?limit=1", {}, silence=1.0), Taken())
+        await transport.exchange(Request("GET", "/v1/videos?limit=1", silence=1.0), Taken())
     finally:
         await transport.close()
     return time.monotonic() - begun

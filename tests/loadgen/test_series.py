@@ -42,9 +42,9 @@ def test_a_bound_histogram_records_the_same_as_the_public_api(*, exponential: bo
     trace = SpanTrace(TracerProvider().get_tracer("t"), {})
     for _ in range(2):  # over a collection
         for value in VALUES:
-            series.record(value, 1.5, trace)
             public.record(value, ATTRIBUTES, trace.context)
-        series.flush()
+        series.record([(value, 1.5, trace) for value in VALUES])
+        series.mark()
         for reader in readers:
             found = points(reader)
             assert [plain(point) for point in found["mine"]] == [plain(point) for point in found["public"]]
@@ -58,6 +58,5 @@ def test_a_bound_histogram_records_the_same_as_the_public_api(*, exponential: bo
 
 def test_without_an_sdk_recording_has_no_effect() -> None:
     series = BoundHistogram(NoOpMeter("t").create_histogram("h"), ATTRIBUTES)
-    for value in VALUES:
-        series.record(value, 1.5, IdTrace())
+    series.record([(value, 1.5, IdTrace()) for value in VALUES])
     assert not series.bound

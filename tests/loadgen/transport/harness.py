@@ -11,8 +11,8 @@ from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
 from reelbench.loadgen.http.transport import EnoughError, Request, Transport
 from tests.loadgen.raw_server import Asked, Peer, ok
 
-GET = Request("GET", "/it", {})
-POST = Request("POST", "/it", {}, (b"body",))
+GET = Request("GET", "/it")
+POST = Request("POST", "/it", "", (b"body",))
 
 
 class Make(Protocol):

@@ -7,10 +7,10 @@ import re
 
 import pytest
 
-from reelbench.loadgen.http.connection import MAX_HEAD
+from reelbench.loadgen.http.connection import MAX_HEAD, MOST_KNOWN, KnownHead, KnownHeads
 from reelbench.loadgen.http.credentials import Credentials
 from reelbench.loadgen.http.http1 import Http1Transport
-from reelbench.loadgen.http.transport import Request, TransportError
+from reelbench.loadgen.http.transport import Request, TransportError, header_line
 from tests.loadgen.raw_server import Asked, Peer, ok, raw
 from tests.loadgen.transport.harness import GET, POST, Make, Taken, ask, echo, fixed, using
 
@@ -43,23 +43,65 @@ MALFORMED = {
 async def test_sequential_exchanges_share_a_connection(make: Make) -> None:
     async with raw(echo) as server, using(make(server.url, 4)) as transport:
         for number in range(3):
-            assert await ask(transport, Request("GET", f"/{number}?q=%20", {})) == (200, f"/{number}?q=%20".encode())
+            assert await ask(transport, Request("GET", f"/{number}?q=%20")) == (200, f"/{number}?q=%20".encode())
         assert server.connections == 1
     assert server.lines() == ["GET /0?q=%20", "GET /1?q=%20", "GET /2?q=%20"]
 
 
 async def test_the_request_is_sent_unchanged(make: Make) -> None:
-    sent = Request("POST", "/v1/videos", {"Content-Type": "a/b", "traceparent": "00-1-2-01"}, (b"one", b"two"))
+    headers = {"Content-Type": "a/b", "traceparent": "00-1-2-01"}
+    sent = Request("POST", "/v1/videos", "".join(map(header_line, headers, headers.values())), (b"one", b"two"))
     async with raw(echo) as server, using(make(server.url, 1)) as transport:
         taken = Taken()
         await transport.exchange(sent, taken)
     (asked,) = server.asked
     assert (asked.line, asked.body) == ("POST /v1/videos HTTP/1.1", b"onetwo")
     assert asked.headers["host"] == server.url.removeprefix("http://")
-    expected = {**sent.headers, "Content-Length": "6", "Accept-Encoding": "identity"}
+    expected = {**headers, "Content-Length": "6", "Accept-Encoding": "identity"}
     assert {name: asked.headers[name.lower()] for name in expected} == expected
     assert "transfer-encoding" not in asked.headers
     assert taken.media_type == "text/plain"
+
+
+async def test_a_known_head_is_no_reason_to_misread_an_answer() -> None:
+    """Send answers with the same head: whole, in pieces, with bytes too many, then broken off."""
+    answers = [[ok(b"first")], [ok(b"again")], [ok(b"parts")[:-3], ok(b"parts")[-3:]], [ok(b"extra") + b"!"]]
+    answers += [[ok(b"fresh")], [ok(b"ended")[:-1]]]
+
+    async def answer(peer: Peer, _: Asked) -> None:
+        parts = answers.pop(0)
+        await peer.say(*parts)
+        if not answers:
+            peer.writer.close()
+
+    async with raw(answer) as server, using(Http1Transport(server.url, 1)) as transport:
+        assert [await ask(transport) for _ in range(4)] == [
+            (200, b"first"),
+            (200, b"again"),
+            (200, b"parts"),
+            (200, b"extra"),
+        ]
+        assert server.connections == 1
+        assert await ask(transport) == (200, b"fresh")
+        assert server.connections == 2
+        with pytest.raises(TransportError, match="ClientPayloadError: the answer broke off after 4 bytes"):
+            await ask(transport)
+
+
+def test_only_the_heads_of_whole_plain_answers_are_kept() -> None:
+    heads, known = KnownHeads(), ok(b"12345")
+    heads.add(known, 5, "text/plain")
+    assert heads.of(known) == KnownHead("text/plain", len(known) - 5, 5)
+    assert heads.of(ok(b"54321")) == heads.of(known)
+    for other in (known[:-1], known + b"6", known[5:], ok(b"123456"), b""):
+        assert heads.of(other) is None
+    for refused in (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", ok(b"", b"X: " + b"x" * 1024 + b"\r\n")):
+        heads.add(refused, 0, "text/plain")
+        assert heads.of(refused) is None
+    for size in range(100, 100 + MOST_KNOWN):
+        heads.add(ok(b"x" * size), size, "text/plain")
+    assert heads.of(known) is None  # made room for others
+    assert heads.of(ok(b"x" * (99 + MOST_KNOWN))) is not None
 
 
 async def test_every_form_of_answer_is_read_and_the_connection_reused(make: Make) -> None:
@@ -140,7 +182,7 @@ async def test_path_and_host_come_from_the_base_url_and_headers_from_the_credent
         url = f"http://localhost:{port}/a b"
         credentials = Credentials(origin=url, headers={"Authorization": "Bearer k", "User-Agent": "mine"})
         async with using(make(url, 1, credentials)) as transport:
-            assert await ask(transport, Request("DELETE", "/v1", {})) == (200, b"/a%20b/v1")
+            assert await ask(transport, Request("DELETE", "/v1")) == (200, b"/a%20b/v1")
     (asked,) = server.asked
     assert asked.headers["host"] == f"localhost:{port}"
     assert (asked.headers["authorization"], asked.headers["user-agent"]) == ("Bearer k", "mine")

@@ -101,7 +101,7 @@ async def test_no_data_is_a_time_out() -> None:
         loop = asyncio.get_running_loop()
         begin = loop.time()
         with pytest.raises(TransportError, match=r"^time-out: nothing was received for 0\.1 s$"):
-            await ask(transport, Request("GET", "/it", {}, silence=0.1))
+            await ask(transport, Request("GET", "/it", silence=0.1))
         assert 0.28 < loop.time() - begin < 1.5  # four bytes, then no data
         await server.until_open(0)
 
@@ -112,10 +112,10 @@ async def test_each_request_has_its_own_longest_silence(make: Make) -> None:
         await echo(peer, asked)
 
     async with raw(slow) as server, using(make(server.url, 1)) as transport:
-        assert await ask(transport, Request("GET", "/patient", {}, silence=5.0)) == (200, b"/patient")
+        assert await ask(transport, Request("GET", "/patient", silence=5.0)) == (200, b"/patient")
         with pytest.raises(TransportError, match=r"^time-out"):
-            await ask(transport, Request("GET", "/hurried", {}, silence=0.1))
-        assert await ask(transport, Request("GET", "/again", {}, silence=5.0)) == (200, b"/again")
+            await ask(transport, Request("GET", "/hurried", silence=0.1))
+        assert await ask(transport, Request("GET", "/again", silence=5.0)) == (200, b"/again")
 
 
 async def test_a_slow_connection_setup_is_a_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +142,7 @@ async def test_exchanges_beyond_the_limit_wait_in_order(make: Make) -> None:
         await echo(peer, asked)
 
     async with raw(held) as server, using(make(server.url, 2)) as transport:
-        tasks = [asyncio.create_task(ask(transport, Request("GET", f"/{number}", {}))) for number in range(6)]
+        tasks = [asyncio.create_task(ask(transport, Request("GET", f"/{number}"))) for number in range(6)]
         await full.wait()
         for given_up in (tasks[0], tasks[3]):  # one that is sent, one that waits
             given_up.cancel()
@@ -160,7 +160,7 @@ async def test_a_started_job_precedes_waiting_jobs(make: Make) -> None:
 
         async def job(number: int) -> None:
             for step in range(3):
-                await ask(transport, Request("POST", f"/{number}/{step}", {}))
+                await ask(transport, Request("POST", f"/{number}/{step}"))
 
         await asyncio.gather(job(0), job(1), job(2))
     assert server.lines() == [f"POST /{number}/{step}" for number in range(3) for step in range(3)]
@@ -174,7 +174,7 @@ async def test_a_large_body_is_sent_completely_and_without_a_copy(make: Make) ->
 
     async with raw(digest) as server, using(make(server.url, 1)) as transport:
         expected = hashlib.sha256(b"head" + document + b"tail").hexdigest().encode()
-        sent = Request("POST", "/", {}, (b"head", document, b"tail"))
+        sent = Request("POST", "/", "", (b"head", document, b"tail"))
         assert [await ask(transport, sent), await ask(transport, sent)] == [(200, expected)] * 2
         assert server.connections == 1
 
@@ -186,7 +186,7 @@ async def test_an_early_rejection_is_read_and_the_connection_closed() -> None:
         await asyncio.Event().wait()
 
     async with raw(refuse, reads_bodies=False) as server, using(Http1Transport(server.url, 1)) as transport:
-        sent = Request("POST", "/", {}, (bytes(64 * 2**20),))
+        sent = Request("POST", "/", "", (bytes(64 * 2**20),))
         async with asyncio.timeout(10):
             assert [await ask(transport, sent), await ask(transport, sent)] == [(413, b"")] * 2
         assert server.connections == 2
@@ -230,7 +230,7 @@ async def cancel_at_any_point(make: Make, size: int) -> None:
         cancelled = 0
         for turns in range(60):
             body = (b"x" * size,)
-            tasks = [asyncio.create_task(ask(transport, Request("POST", f"/{turns}/{n}", {}, body))) for n in range(3)]
+            tasks = [asyncio.create_task(ask(transport, Request("POST", f"/{turns}/{n}", "", body))) for n in range(3)]
             for _ in range(turns):
                 await asyncio.sleep(0)
             for task in tasks[:2]:

@@ -23,7 +23,7 @@ async def timed(make: Make, request: Request) -> tuple[float, bytes]:
         taken, begun = Taken(), time.monotonic()
         await transport.exchange(request, taken)
         again = Taken()
-        await transport.exchange(Request("GET", "/it", {}), again)  # the connection works as before
+        await transport.exchange(Request("GET", "/it"), again)  # the connection works as before
         assert bytes(again.body) == BODY
         assert server.asked[0].body == b"".join(request.body)
         return time.monotonic() - begun, bytes(taken.body)
@@ -32,10 +32,10 @@ async def timed(make: Make, request: Request) -> tuple[float, bytes]:
 @pytest.mark.parametrize(
     ("request_", "least"),
     [
-        (Request("GET", "/it", {}), 0.0),
-        (Request("GET", "/it", {}, read_rate=200_000), 0.4),
-        (Request("POST", "/it", {}, (b"y" * 20_000, b"z" * 10_000), send_rate=50_000), 0.5),
-        (Request("POST", "/it", {}, (b"y" * 100,), silence=0.2, send_rate=200, read_rate=200_000), 0.4),
+        (Request("GET", "/it"), 0.0),
+        (Request("GET", "/it", read_rate=200_000), 0.4),
+        (Request("POST", "/it", "", (b"y" * 20_000, b"z" * 10_000), send_rate=50_000), 0.5),
+        (Request("POST", "/it", "", (b"y" * 100,), silence=0.2, send_rate=200, read_rate=200_000), 0.4),
     ],
     ids=["as usual", "read", "send", "both, and no silence of the server"],
 )
@@ -47,10 +47,10 @@ async def test_a_rate_limits_one_exchange_alone(make: Make, request_: Request, l
 
 async def test_a_slow_reader_does_not_hold_up_another_one(make: Make) -> None:
     async with raw(big) as server, using(make(server.url, 2)) as transport:
-        slow = asyncio.create_task(transport.exchange(Request("GET", "/it", {}, read_rate=50_000), Taken()))
+        slow = asyncio.create_task(transport.exchange(Request("GET", "/it", read_rate=50_000), Taken()))
         await asyncio.sleep(0.05)
         begun = time.monotonic()
-        await transport.exchange(Request("GET", "/it", {}), Taken())
+        await transport.exchange(Request("GET", "/it"), Taken())
         assert time.monotonic() - begun < 0.5
         assert not slow.done()
         await slow
