@@ -46,6 +46,8 @@ class Connection:
         self._correlations = Correlations()
         self._away = False
         self._answers = True
+        self._reply = ""
+        """What the store replied to the round trip that failed last, in brackets; empty without a reply."""
 
     @property
     def away(self) -> bool:
@@ -73,7 +75,7 @@ class Connection:
     ) -> _Result:
         """Return the reply to an operation with `sent` bytes of payload; `always` sends it even while away."""
         if self._away and not always:
-            raise StoreError("The job store is away; try again later.")
+            raise StoreError(f"The job store is away{self._reply}; try again later.")
         started = perf_counter()
         error = None
         try:
@@ -83,7 +85,8 @@ class Connection:
             self._away = True
             self._answers = False
             self._wake_up.set()
-            raise StoreError(f"The job store failed at {operation}: {error}{_reason(failure)}.") from failure
+            self._reply = _reason(failure)
+            raise StoreError(f"The job store failed at {operation}: {error}{self._reply}.") from failure
         else:
             if sent:
                 self._metrics.io("store", "sent", sent, self._correlations.read())

@@ -76,6 +76,12 @@ async def test_a_reply_of_the_store_is_the_reason_of_the_error(
     with pytest.raises(StoreError) as failed:
         await store.add("a", 1, b"{}", b"{}")
     assert str(failed.value) == f"The job store failed at SET: {reason}."
+    with pytest.raises(StoreError) as away:
+        await store.add("b", 2, b"{}", b"{}")
+    assert (
+        str(away.value)
+        == f"The job store is away{reason[reason.find(' (') :] if '(' in reason else ''}; try again later."
+    )
 
 
 async def test_a_failure_is_a_store_error_and_is_counted(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
