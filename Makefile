@@ -8,7 +8,7 @@ PROFILE ?= quick
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help suite bench-overhead bench-loadgen bench-export bench-scrape bench-watching bench-spans simulate-ab simulate-knee test test-costs test-fast test-extended test-clients stack-tools test-stack check coverage lint format generate lock clean
+.PHONY: help suite bench-overhead bench-loadgen bench-export bench-scrape bench-watching bench-spans simulate-ab simulate-knee test test-costs test-fast test-extended test-clients stack-tools test-stack test-compose check coverage lint format generate lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,7 +41,7 @@ simulate-knee: $(VENV)/.dev ## error rates of the rule and the search that find 
 	@$(BIN)/python scripts/simulate_knee.py
 
 MEASURED := $(wildcard tests/test_*.py) tests/scripts# conftest.py rejects such tests elsewhere
-SHARED := -m "not alone and not extended" -n auto --dist worksteal \
+SHARED := -m "not alone and not extended and not compose" -n auto --dist worksteal \
   --ignore tests/stack/full/test_native.py --ignore tests/stack/full/test_boards.py# make test-stack runs these: each drives a suite on the native stack
 
 test: $(VENV)/.dev ## install, run the tests: most of them on all cores, then the tests of the measured suite on their own
@@ -71,6 +71,9 @@ stack-tools: $(VENV)/.runtime ## build Prometheus and the Collector as compose p
 
 test-stack: $(VENV)/.dev ## test the configuration of the compose stack without containers (after stack-tools; TEMPO_BIN adds a Tempo)
 	@$(BIN)/python -m pytest tests/stack/full
+
+test-compose: $(VENV)/.dev ## the stack of docker compose on a real engine: start, measure, break, scale, restart, take down (skipped without an engine)
+	@$(BIN)/python -m pytest -m compose tests/compose
 
 check: lint test-fast ## before each commit: lint and the fast tests (about six minutes)
 

@@ -23,6 +23,7 @@ from rich.console import Console
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen import telemetry
 from reelbench.loadgen.drive.session import execute
+from reelbench.loadgen.export_troubles import ExportTroubles
 from reelbench.loadgen.option_line import Options, with_options
 from reelbench.loadgen.options import OptionsError, check_options
 
@@ -62,13 +63,16 @@ def run(
         telemetry.configure("loadgen")
     except telemetry.TelemetryError as error:
         _stop([str(error)])
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            code = runner.run(execute(settings, console))
-    except KeyboardInterrupt:  # before the run handles signals: nothing is written yet
-        code = ExitCode.INTERRUPTED
-    finally:
-        telemetry.shutdown()
+    with ExportTroubles(telemetry.receiver()) as troubles:
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                code = runner.run(execute(settings, console))
+        except KeyboardInterrupt:  # before the run handles signals: nothing is written yet
+            code = ExitCode.INTERRUPTED
+        finally:
+            telemetry.shutdown()
+    if (warning := troubles.warning()) is not None:
+        typer.echo(warning, err=True)
     raise typer.Exit(code)
 
 

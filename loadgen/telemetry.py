@@ -9,6 +9,7 @@ from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import Histogram
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 
+from reelbench.loadgen.record.address import shown_url
 from reelbench.telemetry import set_up
 
 FLUSH_SECONDS = 3.0
@@ -82,6 +83,11 @@ def shutdown() -> None:
 def pulled() -> bool:
     """Return whether the metrics of this process are scraped."""
     return set_up.SCRAPED in set_up.exporters("OTEL_METRICS_EXPORTER")
+
+
+def receiver() -> str:
+    """Return where pushed telemetry goes, as it may be shown."""
+    return shown_url(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318"))
 
 
 def interval() -> float:

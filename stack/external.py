@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import msgspec
-
 from reelbench import HOME
 from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.record.run_files import SCHEMA_VERSION, TRACES_DIR
@@ -19,6 +17,7 @@ from reelbench.stack import dotenv, http, readiness
 from reelbench.stack.endpoints import LOADGEN, PROVIDERS, SERVICE
 from reelbench.stack.environment import module_command, pushing_environment, version
 from reelbench.stack.errors import StackError
+from reelbench.stack.parts import Look, look, prometheus_version
 from reelbench.stack.processes import Child, Processes
 from reelbench.stack.readiness import TelemetryEnd, await_telemetry
 
@@ -31,30 +30,33 @@ VARIABLES = {
     "grafana": "GRAFANA_URL",
 }
 """Part of a stack -> variable for its address, if it differs from docker compose's."""
+SETTINGS = {
+    "service": "SERVICE_PORT",
+    "prometheus": "PROMETHEUS_PORT",
+    "tempo": "TEMPO_PORT",
+    "collector": "OTLP_PORT",
+    "providers": "PROVIDERS_PORT",
+    "grafana": "GRAFANA_PORT",
+}
+"""Part of a stack -> setting of ``.env`` with its port."""
+_TITLES = {
+    "service": "the service",
+    "prometheus": "Prometheus",
+    "tempo": "Tempo",
+    "collector": "the Collector",
+    "providers": "the mock providers",
+    "grafana": "Grafana",
+}
 _REQUIRED = ("service", "prometheus")
+_OPTIONAL = ("grafana",)
+"""Parts that a run does not need."""
 SETTLE_DEADLINE = 30.0
 """Seconds to wait for the last component: one interval, and the Collector's retries after an outage of Prometheus."""
 _EXPORTED = "process_thread_count"
 """A gauge that is in every export of every component."""
 _TIMEOUT = 2.0
-_RECEIVER = frozenset({200, 405})
-"""Statuses with which an OTLP receiver answers a GET; it accepts only POST."""
 _FIRST_METRICS = 20.0
 """Seconds until Prometheus must have the first metrics of a newly started service."""
-
-
-class _Videos(msgspec.Struct):
-    object: str
-    data: list[msgspec.Raw]
-
-
-class _Build(msgspec.Struct):
-    version: str
-
-
-class _BuildInfo(msgspec.Struct):
-    status: str
-    data: _Build
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,7 @@ class Addresses:
 
 def published(settings: Mapping[str, str]) -> Addresses:
     """Return the addresses at which docker compose publishes the stack with these settings."""
-    names = ("SERVICE_PORT", "PROMETHEUS_PORT", "TEMPO_PORT", "OTLP_PORT", "PROVIDERS_PORT", "GRAFANA_PORT")
-    return Addresses(*(f"http://127.0.0.1:{settings[name]}" for name in names))
+    return Addresses(**{part: f"http://127.0.0.1:{settings[name]}" for part, name in SETTINGS.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,19 +196,22 @@ def find_external(
     defaults: Addresses | None = None,
     first_metrics: float = _FIRST_METRICS,
 ) -> ExternalStack | None:
-    """Return the stack at the addresses in the environment (`VARIABLES`), or else at docker compose's addresses.
+    """Return the full stack at the addresses in the environment (`VARIABLES`), or else at docker compose's addresses.
+
+    One part that answers like a part of ours is enough: then the full stack is what the user wants to measure, and
+    parts that are missing are an error.
 
     Args:
-        report: Receives one line when other servers answer at the default addresses.
+        report: Receives one line when a part that a run does not need is missing.
         environment: Holds the variables; each defaults to docker compose's address.
         defaults: Addresses when the environment names none; default: what docker compose publishes.
         first_metrics: Seconds to wait until Prometheus has metrics of the service.
 
     Returns:
-        None when no address is named and no stack of Reelbench answers at the default addresses.
+        None when no address of service or Prometheus is named and no part of a stack of Reelbench answers.
 
     Raises:
-        StackError: an address is named and the stack is not there, or a part of the stack is missing.
+        StackError: an address is named, or a part is there, and the stack cannot be used.
     """
     settings = dotenv.read(environment=environment)
     defaults = defaults or published(settings)
@@ -215,29 +219,21 @@ def find_external(
     if named:  # a service at another address does not use the providers and Grafana at compose's addresses
         defaults = dataclasses.replace(defaults, providers="", grafana="")
     addresses = Addresses(**{part: _address(part, environment, getattr(defaults, part)) for part in VARIABLES})
-    if not named and not (
-        readiness.answers(f"{addresses.service}/health") and _answers_prometheus(addresses.prometheus)
-    ):
+    places = {part: url for part in VARIABLES if (url := getattr(addresses, part))}
+    found = {part: look(part, url) for part, url in places.items()}
+    if not named and not any(one.ours for one in found.values()):
         return None
-    try:
-        build = check(addresses.service, addresses.prometheus, first_metrics=first_metrics)
-    except StackError as error:
-        if named:
-            raise
-        places = f"{shown_url(addresses.service)} and {shown_url(addresses.prometheus)}"
-        report(f"Not using what runs at {places}: {error}")
-        return None
-    if missing := _missing(addresses):
-        raise StackError(
-            f"The stack at {shown_url(addresses.service)} is not complete: there is no {' and no '.join(missing)}; "
-            "start them (docker compose up -d --wait) or end the stack (docker compose down)."
-        )
-    if addresses.grafana and not readiness.answers(f"{addresses.grafana}/api/health"):
-        if environment.get("GRAFANA_URL"):
-            where = f"{shown_url(addresses.grafana)} (GRAFANA_URL)"
-            report(f"warning: no Grafana answers at {where}; the run goes on without its annotations")
+    if not environment.get(VARIABLES["service"]) and found["service"].problem is None and not found["service"].ours:
+        found["service"] = Look(ours=False, problem="is another program that lists videos")
+    unfit = {part: one.problem for part, one in found.items() if one.problem is not None and part not in _OPTIONAL}
+    if unfit:
+        raise StackError(_incomplete(places, found, unfit, environment))
+    _await_first_metrics(addresses, first_metrics)
+    if addresses.grafana and found["grafana"].problem is not None:
+        where = _place("grafana", addresses.grafana, environment)
+        report(f"warning: {where} {found['grafana'].problem}; the run goes on without its annotations")
         addresses = dataclasses.replace(addresses, grafana="")
-    return ExternalStack(addresses, build, int(settings["INTERVAL"]))
+    return ExternalStack(addresses, prometheus_version(addresses.prometheus), int(settings["INTERVAL"]))
 
 
 def _address(part: str, environment: Mapping[str, str], default: str) -> str:
@@ -246,65 +242,42 @@ def _address(part: str, environment: Mapping[str, str], default: str) -> str:
     return address or (default if part in _REQUIRED else "")
 
 
-def check(service: str, prometheus: str, *, first_metrics: float = _FIRST_METRICS) -> str:
-    """Check that service and Prometheus answer, and that this Prometheus has metrics of this service.
+def _place(part: str, url: str, environment: Mapping[str, str]) -> str:
+    """Return a part with its address, and what sets the address."""
+    setting = VARIABLES[part] if environment.get(VARIABLES[part]) else f"{SETTINGS[part]} in .env"
+    return f"{_TITLES[part]} at {shown_url(url)} ({setting})"
 
-    Returns:
-        The version of Prometheus.
+
+def _incomplete(
+    places: Mapping[str, str], found: Mapping[str, Look], unfit: Mapping[str, str], environment: Mapping[str, str]
+) -> str:
+    """Return the sentence about a stack that cannot be used: what is there, what is not and why, and the cures."""
+    there = [_TITLES[part] for part, one in found.items() if one.problem is None]
+    problems = "; ".join(f"{_place(part, places[part], environment)} {problem}" for part, problem in unfit.items())
+    begin = f"A full stack is there ({', '.join(there)})" if there else "The full stack"
+    joint = ", but cannot be used" if there else " cannot be used"
+    return (
+        f"{begin}{joint}: {problems}. Start what is missing (docker compose up -d --wait; why a part ended: docker "
+        "compose logs), correct its address, end the stack (docker compose down), or measure the embedded stack with "
+        "--embedded."
+    )
+
+
+def _await_first_metrics(addresses: Addresses, deadline: float) -> None:
+    """Wait until this Prometheus has metrics of this service.
 
     Raises:
-        StackError: a check failed; the message names what is missing.
+        StackError: it has none within the deadline.
     """
-    answer = http.get(f"{service}/v1/videos?limit=1", timeout=_TIMEOUT)
-    try:
-        if not answer.ok or msgspec.json.decode(answer.body, type=_Videos).object != "list":
-            raise StackError(
-                f"{shown_url(service)} does not list videos (status {answer.status}); set SERVICE_URL to the service."
-            )
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise StackError(f"{shown_url(service)} is not a service of videos; set SERVICE_URL to the service.") from error
-    build = _build(prometheus)
 
-    def look() -> bool | None:
-        return True if http.query(prometheus, f'count({{job="{SERVICE}"}})', timeout=_TIMEOUT) else None
+    def seen() -> bool | None:
+        found = http.query(addresses.prometheus, f'count({{job="{SERVICE}"}})', timeout=_TIMEOUT)
+        return True if found else None
 
     readiness.poll(
-        look,
-        f"metrics of the service in the Prometheus at {shown_url(prometheus)}; is it the one that collects from "
-        f"{shown_url(service)}?",
-        deadline=first_metrics,
+        seen,
+        f"metrics of the service in the Prometheus at {shown_url(addresses.prometheus)}; is it the one that collects "
+        f"from {shown_url(addresses.service)}? --embedded measures the embedded stack",
+        deadline=deadline,
         interval=0.5,
     )
-    return build
-
-
-def _build(prometheus: str) -> str:
-    answer = http.get(f"{prometheus}/api/v1/status/buildinfo", timeout=_TIMEOUT)
-    try:
-        return msgspec.json.decode(answer.body, type=_BuildInfo).data.version
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise StackError(
-            f"{shown_url(prometheus)} is not a Prometheus; set PROMETHEUS_URL to the one that is."
-        ) from error
-
-
-def _answers_prometheus(url: str) -> bool:
-    try:
-        _build(url)
-    except StackError:
-        return False
-    return True
-
-
-def _missing(addresses: Addresses) -> list[str]:
-    """Return the parts other than service and Prometheus that do not answer, with their addresses."""
-    missing = []
-    if addresses.tempo and not readiness.answers(f"{addresses.tempo}/ready"):
-        missing.append(f"Tempo that is ready at {shown_url(addresses.tempo)} (TEMPO_URL)")
-    try:
-        receives = http.get(f"{addresses.collector}/v1/metrics", timeout=_TIMEOUT).status in _RECEIVER
-    except StackError:
-        receives = False
-    if not receives:
-        missing.append(f"Collector at {shown_url(addresses.collector)} (OTEL_EXPORTER_OTLP_ENDPOINT)")
-    return missing

@@ -25,6 +25,8 @@ class Answer:
 
     status: int
     body: bytes
+    headers: frozenset[str] = frozenset()
+    """Names of its headers in lower case."""
 
     @property
     def ok(self) -> bool:
@@ -41,7 +43,7 @@ def get(url: str, *, timeout: float, **parameters: str) -> Answer:
     try:
         with _session(url) as session:
             answer = session.get(url, params=parameters, timeout=timeout)
-            return Answer(answer.status_code, answer.content)
+            return Answer(answer.status_code, answer.content, frozenset(map(str.lower, answer.headers)))
     except requests.RequestException as error:
         raise StackError(
             f"{shown_url(url)} does not answer ({reason(error)}); check the address and that it runs."

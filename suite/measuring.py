@@ -151,7 +151,7 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
     begun = time.monotonic()
     with _stack_for(load, run_dir, environment) as stack, _shown_in(stack, say) as grafana:
         places = f"{shown_url(stack.target)}, Prometheus {shown_url(stack.prometheus_url)}"
-        say(f"stack ready in {time.monotonic() - begun:.1f} s: {places}")
+        say(f"{_kind(load)} ready in {time.monotonic() - begun:.1f} s: {places}")
         if stack.grafana_url:
             say(f"live: {live_run(shown_url(stack.grafana_url), run_dir.name, time.time(), None)}")
         begun = time.monotonic()
@@ -195,6 +195,13 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
     if run.state is RunState.INTERRUPTED:
         return Ended(ExitCode.INTERRUPTED, run)
     return Ended(status or exported.exit_code, run)
+
+
+def _kind(load: Load) -> str:
+    """Return which stack the run measures."""
+    if isinstance(load.target, ExternalStack):
+        return "external stack"
+    return "embedded stack" if load.target is None else "stack"
 
 
 def _parts(load: Load, *more: str) -> list[str]:

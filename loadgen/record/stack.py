@@ -75,6 +75,14 @@ class StackRecord(msgspec.Struct, frozen=True, kw_only=True):
         """True when the service's telemetry must be there; in an embedded stack a foreign target has no version."""
         return any(c.name == "service" and (self.kind == "external" or c.version is not None) for c in self.components)
 
+    @property
+    def origin(self) -> str:
+        """Which stack was measured: one that was started for the run, or one that ran already, with its address."""
+        if self.kind == "embedded":
+            return "embedded stack, started for this run"
+        where = next((c.url for c in self.components if c.name == "service" and c.url), None)
+        return "external stack, already running" + (f" at {where}" if where else "")
+
 
 _FILE = VersionedFile(STACK_FILE, StackRecord)
 

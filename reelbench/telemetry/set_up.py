@@ -12,6 +12,9 @@ SCRAPED = "prometheus"
 """Exporter that this package replaces by a faster one with the same output."""
 SERIES, ALL, RECENT = "REELBENCH_SCRAPED_SERIES", "all", "recent"
 """Variable with the series of a scraped page: all, or without those of ended cases."""
+_NO_PROXY = ("NO_PROXY", "no_proxy")
+_PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 _PROCESS_METRICS: dict[str, list[str] | None] = {
     "process.cpu.time": ["user", "system"],
@@ -33,6 +36,22 @@ def exporters(variable: str, environment: Mapping[str, str] = os.environ) -> tup
     return tuple(name for name in names if name not in {"", "none"})
 
 
+def direct_loopback(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that exempt loopback from the proxies of the environment; none without a proxy.
+
+    A proxy on another machine would send what is for this machine's loopback to its own.
+    """
+    if not any(name.lower() in _PROXIES and value for name, value in environment.items()):
+        return {}
+    found = {}
+    for name in _NO_PROXY:
+        known = environment.get(name) or environment.get(name.swapcase(), "")
+        hosts = [host.strip() for host in known.split(",") if host.strip()]
+        if hosts != ["*"]:
+            found[name] = ",".join([*hosts, *(host for host in _LOOPBACK if host not in hosts)])
+    return found
+
+
 def configure(service_name: str, arguments: Mapping[type, Mapping[str, object]] | None = None) -> None:
     """Set up traces and metrics as ``OTEL_*`` says; without any exporter, telemetry stays off.
 
@@ -50,6 +69,7 @@ def configure(service_name: str, arguments: Mapping[type, Mapping[str, object]] 
     traces, metrics = exporters(EXPORTERS[0]), exporters(EXPORTERS[1])
     if not any(map(exporters, EXPORTERS)):
         return
+    os.environ.update(direct_loopback(os.environ))
     # Imported here, so that a process without telemetry does not load the SDK.
     from opentelemetry.instrumentation.system_metrics import SystemMetricsInstrumentor  # noqa: PLC0415
     from opentelemetry.sdk._configuration import _OTelSDKConfigurator  # noqa: PLC0415

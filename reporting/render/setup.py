@@ -62,7 +62,7 @@ def _telemetry(stack: StackRecord | None) -> Iterator[str]:
     if stack is None:
         return
     parts = ", ".join(" ".join(filter(None, (part.name, part.version))) for part in stack.components)
-    sentence = f"Telemetry comes from the {stack.kind} stack{f' ({parts})' if parts else ''}"
+    sentence = f"Telemetry comes from the {stack.origin}{f' ({parts})' if parts else ''}"
     if stack.prometheus is not None:
         interval = stack.prometheus.scrape_interval
         every = f"{interval:g} s" if isinstance(interval, int | float) else interval

@@ -68,7 +68,7 @@ def _stack(evidence: Evidence) -> list[tuple[str, str]]:
         return [("Stack", "not recorded")]
     made = [c for c in stack.components if not (evidence.foreign and c.version is None)]  # the target has its own row
     parts = ", ".join(" ".join(filter(None, (c.name, c.version))) for c in made)
-    rows = [("Stack", f"{stack.kind}{f': {parts}' if parts else ''}")]
+    rows = [("Stack", f"{stack.origin}{f': {parts}' if parts else ''}")]
     if stack.prometheus:
         interval = stack.prometheus.scrape_interval
         every = f"{interval:g} s" if isinstance(interval, int | float) else interval

@@ -8,13 +8,17 @@ from time import perf_counter
 from typing import TypeVar, cast
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError, ResponseError
 
 from reelbench.service.domain.correlation import Correlations
 from reelbench.service.metrics import Metrics
 from reelbench.service.store.faults import StoreFaults
 
 _Result = TypeVar("_Result")
+_LONGEST_REASON = 160
+"""Characters."""
+_REPLIES = (ResponseError, AuthenticationError, BusyLoadingError)
+"""Errors whose message is the store's reply."""
 
 
 class StoreError(Exception):
@@ -42,6 +46,8 @@ class Connection:
         self._correlations = Correlations()
         self._away = False
         self._answers = True
+        self._reply = ""
+        """What the store replied to the round trip that failed last, in brackets; empty without a reply."""
 
     @property
     def away(self) -> bool:
@@ -69,7 +75,7 @@ class Connection:
     ) -> _Result:
         """Return the reply to an operation with `sent` bytes of payload; `always` sends it even while away."""
         if self._away and not always:
-            raise StoreError("The job store is away; try again later.")
+            raise StoreError(f"The job store is away{self._reply}; try again later.")
         started = perf_counter()
         error = None
         try:
@@ -79,7 +85,8 @@ class Connection:
             self._away = True
             self._answers = False
             self._wake_up.set()
-            raise StoreError(f"The job store failed at {operation}: {error}.") from failure
+            self._reply = _reason(failure)
+            raise StoreError(f"The job store failed at {operation}: {error}{self._reply}.") from failure
         else:
             if sent:
                 self._metrics.io("store", "sent", sent, self._correlations.read())
@@ -102,6 +109,17 @@ def connect(url: str, timeout: float) -> Redis:
     from fakeredis import FakeAsyncRedis  # noqa: PLC0415
 
     return cast("Redis", FakeAsyncRedis())
+
+
+def _reason(failure: BaseException) -> str:
+    """Return the first line of the store's reply, such as ``OOM command not allowed``; empty without a reply.
+
+    The messages of failed connections are the client's own, and name the host.
+    """
+    if not isinstance(failure, _REPLIES):
+        return ""
+    line = (str(failure).strip().splitlines() or [""])[0][:_LONGEST_REASON].rstrip(". ")
+    return f" ({line})" if line else ""
 
 
 async def _cancellable(reply: Awaitable[_Result]) -> _Result:

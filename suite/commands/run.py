@@ -62,9 +62,10 @@ def main(
 ) -> None:
     """Drive the scenarios and write the reports.
 
-    Measures the stack of docker compose where it runs, or the stack that SERVICE_URL, PROMETHEUS_URL, TEMPO_URL and
-    OTEL_EXPORTER_OTLP_ENDPOINT name; otherwise starts the embedded stack (service, mock providers, Prometheus) on
-    free loopback ports. --target measures any server that speaks the OpenAI Videos API.
+    Measures the stack of docker compose where any part of it runs, or the stack that SERVICE_URL, PROMETHEUS_URL,
+    TEMPO_URL and OTEL_EXPORTER_OTLP_ENDPOINT name; a part that is missing is an error. Without a part of such a stack,
+    starts the embedded stack (service, mock providers, Prometheus) on free loopback ports. --target measures any
+    server that speaks the OpenAI Videos API.
 
     Exit codes: 0 pass; 1 an objective failed; 2 bad usage or configuration; 3 inconclusive or invalid; 4 the stack or
     the target is not there; 130 interrupted (what was measured is saved). --repeat and --ablate make several runs of
@@ -106,6 +107,8 @@ def main(
             say(f"using the stack that runs at {shown_url(external.addresses.service)}")
             if options.metrics or options.prometheus:
                 fail(ExitCode.USAGE, ["--metrics and --prometheus need --target or --embedded"])
+        elif not target:
+            say("using the embedded stack" + ("" if embedded else ": no part of a full stack runs here"))
         metrics = server_metrics.find(options, settings, say, os.environ)
         rest = server_metrics.rest_of(options, metrics)
         load = Load(

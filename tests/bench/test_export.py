@@ -30,7 +30,7 @@ def test_made_traces_have_a_root_and_all_spans_of_each_job(tmp_path: Path) -> No
 def test_the_cost_of_finding_traces_is_measured(tmp_path: Path) -> None:
     said: list[str] = []
     (cost,) = run_traces([1_000], 1, tmp_path, say=said.append)
-    assert (cost.jobs, cost.traces) == (1_000, 1_000)
+    assert (cost.jobs, cost.traces) == (1_000, 949), "949 of the 1,000 jobs belong to the steady part of their case"
     assert cost.read_bytes == 0 or 1.0 <= cost.read_bytes / cost.file_bytes < 1.01
     assert said[-1] == trace_line(cost)
     assert not list(tmp_path.iterdir())

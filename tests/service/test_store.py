@@ -10,6 +10,7 @@ import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError, ResponseError
 
 from reelbench.service.metrics import Metrics
 from reelbench.service.store.connection import Connection, StoreError, connect
@@ -54,6 +55,33 @@ async def test_services_with_in_process_stores_are_isolated(store: Any) -> None:
     await store.add("a", 1, b"1", b"m")
     assert await other.video("a") is None
     await other.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OutOfMemoryError("used memory > 'maxmemory'."), "OutOfMemoryError (used memory > 'maxmemory')"),
+        (ResponseError("DENIED protected mode.\nsecond line"), "ResponseError (DENIED protected mode)"),
+        (RedisConnectionError("Error 111 connecting to secret:6379. Connection refused."), "ConnectionError"),
+    ],
+)
+async def test_a_reply_of_the_store_is_the_reason_of_the_error(
+    store: Any, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
+) -> None:
+    async def fail(*_: Any, **__: Any) -> None:
+        await asyncio.sleep(0)
+        raise error
+
+    monkeypatch.setattr("redis.asyncio.client.Pipeline.execute", fail)
+    with pytest.raises(StoreError) as failed:
+        await store.add("a", 1, b"{}", b"{}")
+    assert str(failed.value) == f"The job store failed at SET: {reason}."
+    with pytest.raises(StoreError) as away:
+        await store.add("b", 2, b"{}", b"{}")
+    assert (
+        str(away.value)
+        == f"The job store is away{reason[reason.find(' (') :] if '(' in reason else ''}; try again later."
+    )
 
 
 async def test_a_failure_is_a_store_error_and_is_counted(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,22 +2,38 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from reelbench.stack.errors import StackError
-from reelbench.stack.external import Addresses, ExternalRun, ExternalStack, find_external, published
+from reelbench.stack.external import SETTINGS, Addresses, ExternalRun, ExternalStack, find_external, published
 from tests.commands import stack_of
 from tests.stack.conftest import Answers
 
-SERVICE = {"/health": (200, b"{}"), "/v1/videos": (200, b'{"object":"list","data":[],"has_more":false}')}
-BUILD = {"/api/v1/status/buildinfo": (200, b'{"status":"success","data":{"version":"3.14.0","revision":"x"}}')}
+OK = b'{"status":"ok"}'
+NAMED: Answers = {"/openapi.json": (200, b'{"info":{"title":"Reelbench text-to-video service"}}')}
+LISTING = (200, b'{"object":"list","data":[],"has_more":false}')
+SERVICE: Answers = NAMED | {"/health": (200, OK), "/ready": (200, OK), "/v1/videos": LISTING}
+STORE_AWAY = (503, b'{"error":{"message":"The job store failed at ZRANGE: DENIED.","code":"store_unavailable"}}')
+NO_KEY = (401, b'{"error":{"message":"x","code":"missing_api_key"}}')
+BUILD: Answers = {"/api/v1/status/buildinfo": (200, b'{"status":"success","data":{"version":"3.14.0","revision":"x"}}')}
 KNOWS = b'{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"9"]}]}}'
 KNOWS_NOT = b'{"status":"success","data":{"resultType":"vector","result":[]}}'
-PROMETHEUS = BUILD | {"/api/v1/query": (200, KNOWS)}
-TEMPO = {"/ready": (200, b"ready\n")}
-COLLECTOR = {"/v1/metrics": (405, b"405 method not allowed, supported: [POST]")}
+PROMETHEUS: Answers = BUILD | {"/api/v1/query": (200, KNOWS)}
+OUR_PROMETHEUS: Answers = PROMETHEUS | {
+    "/api/v1/status/config": (200, b'{"data":{"yaml":"- job_name: otel-collector\\n- job_name: tempo"}}')
+}
+TEMPO: Answers = {"/ready": (200, b"ready\n")}
+OUR_TEMPO: Answers = TEMPO | {
+    "/status/config": (200, b"/var/tempo/live-store/shutdown-marker\ntrace_id_label_name: trace_id")
+}
+COLLECTOR: Answers = {"/v1/metrics": (405, b"405 method not allowed, supported: [POST]")}
+POST_ONLY = ("/v1/chat/completions", "/v1/audio/speech", "/v1/images/generations")
+PROVIDERS: Answers = {"/health": (200, OK), **dict.fromkeys(POST_ONLY, (405, b""))}
+HEALTHY: Answers = {"/api/health": (200, b"{}")}
+BOARD: Answers = {"/api/dashboards/uid/reelbench-live": (200, b"{}")}
 
 
 def find(addresses: Addresses, lines: list[str], **environment: str) -> ExternalStack | None:
@@ -32,7 +48,8 @@ def nowhere() -> str:
 
 
 def test_our_stack_is_found(serve: Callable[..., str]) -> None:
-    addresses = Addresses(serve(SERVICE), serve(PROMETHEUS), serve(TEMPO), serve(COLLECTOR))
+    urls = (serve(SERVICE), serve(PROMETHEUS), serve(TEMPO), serve(COLLECTOR), serve(PROVIDERS), serve(HEALTHY))
+    addresses = Addresses(*urls)
     lines: list[str] = []
     assert find(addresses, lines, INTERVAL="2") == ExternalStack(addresses, "3.14.0", 2)
     assert lines == []
@@ -50,18 +67,86 @@ def test_without_a_stack_there_is_no_message(nowhere: str) -> None:
     assert lines == []
 
 
-def test_every_missing_part_is_named(serve: Callable[..., str], nowhere: str) -> None:
-    addresses = Addresses(serve(SERVICE), serve(PROMETHEUS), serve({"/ready": (503, b"starting")}), nowhere)
+def test_every_missing_part_is_named_with_its_own_reason(serve: Callable[..., str], nowhere: str) -> None:
+    addresses = Addresses(serve(SERVICE), serve(PROMETHEUS), serve({"/ready": (503, b"Ingester not ready\n")}), nowhere)
     with pytest.raises(StackError) as missing:
-        find(addresses, [])
-    assert f"there is no Tempo that is ready at {addresses.tempo} (TEMPO_URL) and no Collector at {nowhere}" in str(
-        missing.value
+        find(addresses, [], TEMPO_URL=addresses.tempo)
+    assert str(missing.value).startswith(
+        "A full stack is there (the service, Prometheus), but cannot be used: "
+        f"Tempo at {addresses.tempo} (TEMPO_URL) is not ready (status 503, Ingester not ready); "
+        f"the Collector at {nowhere} (OTLP_PORT in .env) does not answer (Connection refused). "
     )
     assert "docker compose up -d --wait" in str(missing.value)
+    assert str(missing.value).endswith("with --embedded.")
+
+
+@pytest.mark.parametrize(
+    ("part", "answers"),
+    [
+        ("service", SERVICE),
+        ("service", NAMED | {"/ready": STORE_AWAY}),
+        ("service", {"/openapi.json": NO_KEY, "/v1/videos": NO_KEY, "/health": (200, OK)}),
+        ("prometheus", OUR_PROMETHEUS),
+        ("providers", PROVIDERS),
+        ("grafana", HEALTHY | BOARD),
+        ("grafana", {"/api/health": (503, b"{}")} | BOARD),
+        ("tempo", OUR_TEMPO),
+    ],
+)
+def test_one_part_of_ours_is_enough_to_be_the_stack(
+    serve: Callable[..., str], nowhere: str, part: str, answers: Answers
+) -> None:
+    addresses = replace(Addresses(*[nowhere] * 6), **{part: serve(answers)})
+    with pytest.raises(StackError, match="does not answer") as missing:
+        find(addresses, [])
+    for other in SETTINGS.keys() - {part, "grafana"}:
+        assert f"({SETTINGS[other]} in .env) does not answer (Connection refused)" in str(missing.value)
+
+
+@pytest.mark.parametrize(
+    ("part", "answers"),
+    [
+        ("service", {"/ready": (200, OK), "/health": (200, OK), "/v1/videos": LISTING}),
+        ("service", SERVICE | {"/openapi.json": (200, b'{"info":{"title":"vLLM"}}')}),
+        ("prometheus", PROMETHEUS),
+        ("providers", {"/health": (200, OK)}),
+        ("grafana", HEALTHY),
+        ("tempo", TEMPO | {"/status/config": (200, b"target: all")}),
+        ("collector", COLLECTOR),
+    ],
+)
+def test_the_parts_of_others_are_no_stack_of_ours(
+    serve: Callable[..., str], nowhere: str, part: str, answers: Answers
+) -> None:
+    lines: list[str] = []
+    assert find(replace(Addresses(*[nowhere] * 6), **{part: serve(answers)}), lines) is None
+    assert lines == []
+
+
+def test_a_service_whose_store_refuses_says_so_in_its_own_words(serve: Callable[..., str]) -> None:
+    service = serve(SERVICE | {"/v1/videos": STORE_AWAY})
+    addresses = Addresses(service, serve(OUR_PROMETHEUS), serve(TEMPO), serve(COLLECTOR), serve(PROVIDERS))
+    with pytest.raises(StackError) as unfit:
+        find(addresses, [])
+    reason = "does not list videos (status 503, The job store failed at ZRANGE: DENIED)"
+    assert f"the service at {service} (SERVICE_PORT in .env) {reason}." in str(unfit.value)
+
+
+def test_another_program_at_the_port_of_a_part_is_named(serve: Callable[..., str]) -> None:
+    other = serve({"/ready": (200, OK), "/v1/videos": LISTING})
+    page = serve({"/": (200, b"<html>")})
+    addresses = Addresses(other, serve(OUR_PROMETHEUS), serve(TEMPO), page, serve({"/health": (200, b"ok")}))
+    with pytest.raises(StackError) as unfit:
+        find(addresses, [])
+    assert f"the service at {other} (SERVICE_PORT in .env) is another program that lists videos" in str(unfit.value)
+    assert f"the Collector at {page} (OTLP_PORT in .env) does not receive OTLP (status 404, not here)" in str(
+        unfit.value
+    )
+    assert "(PROVIDERS_PORT in .env) is another program, not the mock providers" in str(unfit.value)
 
 
 def test_a_stack_without_traces_can_be_named(serve: Callable[..., str], nowhere: str) -> None:
-    addresses = Addresses(serve(SERVICE), serve(PROMETHEUS), nowhere, serve(COLLECTOR))
+    addresses = Addresses(serve(SERVICE), serve(PROMETHEUS), nowhere, serve(COLLECTOR), serve(PROVIDERS))
     found = find(addresses, [], TEMPO_URL="")
     assert found is not None
     assert found.addresses.tempo == ""
@@ -71,27 +156,20 @@ def test_a_stack_without_traces_can_be_named(serve: Callable[..., str], nowhere:
     ("service", "known", "complaint"),
     [
         (SERVICE, KNOWS_NOT, "metrics of the service"),
-        ({"/health": (200, b"")}, KNOWS, "does not list videos (status 404)"),
-        ({"/health": (200, b""), "/v1/videos": (200, b"<html>")}, KNOWS, "is not a service of videos"),
-        ({"/health": (200, b""), "/v1/videos": (200, b'{"object":"x","data":[]}')}, KNOWS, "does not list videos"),
+        ({"/health": (200, b"")}, KNOWS, "does not list videos (status 404, not here)"),
+        ({"/v1/videos": (200, b"<html>")}, KNOWS, "does not list videos: another program answers there"),
+        ({"/v1/videos": (200, b'{"object":"x","data":[]}')}, KNOWS, "does not list videos"),
     ],
 )
-def test_other_servers_are_not_accepted_as_a_stack(
-    serve: Callable[..., str], nowhere: str, service: Answers, known: bytes, complaint: str
+def test_named_servers_that_are_no_stack_are_not_accepted(
+    serve: Callable[..., str], service: Answers, known: bytes, complaint: str
 ) -> None:
-    lines: list[str] = []
-    urls = serve(service), serve(BUILD | {"/api/v1/query": (200, known)})
-    assert find(Addresses(*urls, nowhere, nowhere), lines) is None
-    assert len(lines) == 1
-    assert lines[0].startswith(f"Not using what runs at {urls[0]} and {urls[1]}: ")
-    assert complaint in lines[0]
-
-
-def test_a_single_foreign_server_is_ignored(serve: Callable[..., str], nowhere: str) -> None:
-    lines: list[str] = []
-    assert find(Addresses(nowhere, serve(BUILD), nowhere, nowhere), lines) is None
-    assert find(Addresses(serve(SERVICE), nowhere, nowhere, nowhere), lines) is None
-    assert lines == []
+    url, prometheus = serve(service), serve(BUILD | {"/api/v1/query": (200, known)})
+    addresses = Addresses(url, prometheus, serve(TEMPO), serve(COLLECTOR))
+    with pytest.raises(StackError) as unfit:
+        find(addresses, [], SERVICE_URL=url)
+    assert complaint in str(unfit.value)
+    assert "--embedded" in str(unfit.value)
 
 
 def test_named_addresses_must_answer(serve: Callable[..., str], nowhere: str) -> None:
@@ -101,16 +179,13 @@ def test_named_addresses_must_answer(serve: Callable[..., str], nowhere: str) ->
         find(addresses, [], SERVICE_URL=f"{nowhere}/")
     with pytest.raises(StackError, match="does not answer"):
         find(addresses, [], PROMETHEUS_URL=nowhere)
-    with pytest.raises(StackError, match="is not a Prometheus; set PROMETHEUS_URL"):
+    with pytest.raises(StackError, match=r"\(PROMETHEUS_URL\) is no Prometheus \(status 404\)"):
         find(Addresses(nowhere, nowhere, "", ""), [], SERVICE_URL=service, PROMETHEUS_URL=service)
-
-
-HEALTHY = {"/api/health": (200, b"{}")}
 
 
 def test_grafana_is_used_if_it_answers_and_belongs_to_the_stack(serve: Callable[..., str], nowhere: str) -> None:
     here = serve(HEALTHY)
-    urls = (serve(SERVICE), serve(PROMETHEUS), serve(TEMPO), serve(COLLECTOR), "")
+    urls = (serve(SERVICE), serve(PROMETHEUS), serve(TEMPO), serve(COLLECTOR), serve(PROVIDERS))
     lines: list[str] = []
 
     def shown(grafana: str, **environment: str) -> str:
@@ -119,12 +194,14 @@ def test_grafana_is_used_if_it_answers_and_belongs_to_the_stack(serve: Callable[
         return found.addresses.grafana
 
     assert shown(here) == here
-    assert shown(nowhere) == ""
     assert shown(here, SERVICE_URL=urls[0]) == ""
     assert shown(nowhere, SERVICE_URL=urls[0], GRAFANA_URL=here) == here
     assert lines == []
+    refused = "does not answer (Connection refused); the run goes on without its annotations"
+    assert shown(nowhere) == ""
+    assert lines.pop() == f"warning: Grafana at {nowhere} (GRAFANA_PORT in .env) {refused}"
     assert shown(here, GRAFANA_URL=nowhere) == ""
-    assert lines == [f"warning: no Grafana answers at {nowhere} (GRAFANA_URL); the run goes on without its annotations"]
+    assert lines == [f"warning: Grafana at {nowhere} (GRAFANA_URL) {refused}"]
 
 
 def test_record_of_an_external_run(tmp_path: Path) -> None:

@@ -29,3 +29,10 @@ def load(**overrides: str) -> dict[str, Any]:
 
     filled: dict[str, Any] = yaml.safe_load(_VARIABLE.sub(fill, FILE.read_text()))
     return filled
+
+
+def prometheus_configuration(interval: str) -> str:
+    """The file of Prometheus as the container `configuration` leaves it."""
+    text = (ROOT / "prometheus" / "prometheus.yml").read_text()
+    assert text.count("${INTERVAL}s") == 2
+    return text.replace("${INTERVAL}", interval)

@@ -25,7 +25,7 @@ from tests.stack.full import compose
 
 ROOT = compose.ROOT
 INTERVAL = 1
-"""Seconds: INTERVAL of .env is 5, which only makes a test longer."""
+"""Seconds, as in .env."""
 
 NETWORK = (
     "service:8000",
@@ -169,7 +169,7 @@ class NativeStack:
             time.sleep(0.2)
 
     def _prometheus(self) -> tuple[list[str], dict[str, str]]:
-        text = (ROOT / "prometheus" / "prometheus.yml").read_text()
+        text = compose.prometheus_configuration(str(INTERVAL))
         for name, shown in (
             ("prometheus:9090", "localhost:9090"),
             ("otel-collector:8888", "otel-collector:8888"),
@@ -182,13 +182,13 @@ class NativeStack:
         if not (rules := config.with_name("rules")).exists():  # some tests start it again
             rules.symlink_to(ROOT / "prometheus" / "rules")
         command = [str(self.tools.prometheus), *self.compose["prometheus"]["command"]]
-        line = replaced("\n".join(command), "/etc/prometheus/prometheus.yml", str(config))
+        line = replaced("\n".join(command), "/config/prometheus/prometheus.yml", str(config))
         line = replaced(line, "=/prometheus\n", f"={self.folder / 'tsdb'}\n")
         return [*line.split("\n"), f"--web.listen-address={self.addresses['prometheus:9090']}"], clean()
 
     def _tempo(self) -> tuple[list[str], dict[str, str]]:
         command = [str(self.tempo), *self.compose["tempo"]["command"]]
-        line = replaced("\n".join(command), "/etc/tempo.yaml", str(ROOT / "tempo" / "tempo.yaml"))
+        line = replaced("\n".join(command), "/config/tempo/tempo.yaml", str(ROOT / "tempo" / "tempo.yaml"))
         host, port = self.addresses["tempo:3200"].split(":")
         return line.split("\n"), clean() | self.compose["tempo"]["environment"] | {
             "INTERVAL": str(INTERVAL),
@@ -202,7 +202,7 @@ class NativeStack:
 
     def _otel_collector(self) -> tuple[list[str], dict[str, str]]:
         command = [str(self.tools.collector), *self.compose["otel-collector"]["command"]]
-        line = replaced("\n".join(command), "/etc/otelcol/collector.yaml", str(ROOT / "otel" / "collector.yaml"))
+        line = replaced("\n".join(command), "/config/otel/collector.yaml", str(ROOT / "otel" / "collector.yaml"))
         host, port = self.addresses["otel-collector:8888"].split(":")
         return line.split("\n"), clean() | self.compose["otel-collector"]["environment"] | {
             "INTERVAL": str(INTERVAL),

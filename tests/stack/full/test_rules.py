@@ -72,7 +72,7 @@ def test_prometheus_loads_the_rules_from_the_folder_that_compose_mounts() -> Non
     config = yaml.safe_load((ROOT / "prometheus" / "prometheus.yml").read_text())
     assert config["rule_files"] == ["rules/*.yml"]
     assert "./prometheus:/etc/prometheus:ro" in compose.load()["services"]["prometheus"]["volumes"]
-    assert "--config.file=/etc/prometheus/prometheus.yml" in compose.load()["services"]["prometheus"]["command"]
+    assert "--config.file=/config/prometheus/prometheus.yml" in compose.load()["services"]["prometheus"]["command"]
 
 
 def test_every_alert_has_severity_summary_and_runbook() -> None:

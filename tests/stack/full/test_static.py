@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from reelbench.service.settings import MIB, Settings
 from reelbench.stack import dotenv
 from reelbench.stack.dotenv import image_version
 from reelbench.stack.environment import pushing_environment, version
@@ -25,7 +27,7 @@ ROOT = compose.ROOT
 SERVICES: dict[str, Any] = compose.load()["services"]
 SETTINGS = dotenv.read(environment={})
 COLLECTOR: dict[str, Any] = yaml.safe_load((ROOT / "otel" / "collector.yaml").read_text())
-PROMETHEUS: dict[str, Any] = yaml.safe_load((ROOT / "prometheus" / "prometheus.yml").read_text())
+PROMETHEUS: dict[str, Any] = yaml.safe_load(compose.prometheus_configuration(SETTINGS["INTERVAL"]))
 TEMPO: dict[str, Any] = yaml.safe_load((ROOT / "tempo" / "tempo.yaml").read_text())
 DATASOURCES = {
     source["uid"]: source
@@ -61,15 +63,35 @@ def test_every_container_is_limited_and_unprivileged(subtests: pytest.Subtests) 
     for name, service in SERVICES.items():
         with subtests.test(name):
             assert re.fullmatch(r"\d+[mg]", service["mem_limit"])
+            assert service["memswap_limit"] == service["mem_limit"]  # no swap: a limit of memory is a limit
             assert service["cap_drop"] == ["ALL"]
             assert service["security_opt"] == ["no-new-privileges:true"]
             assert service.get("read_only") or name == "grafana"
             # All images set a user except Valkey's and Reelbench's.
-            assert service.get("user") not in {"root", "0"}
+            assert (service.get("user") in {"root", "0"}) == (name == "configuration")
+            assert service.get("cap_add", []) == (["DAC_READ_SEARCH"] if name == "configuration" else [])
             assert "user" in service or name == "otel-collector"
-            assert "healthcheck" in service or name in {"loadgen", "collector-ready", "otel-collector"}
+            unchecked = {"loadgen", "collector-ready", "otel-collector", "configuration"}
+            assert ("healthcheck" in service) == (name not in unchecked)
             assert "privileged" not in service
             assert not any("docker.sock" in str(volume) for volume in service.get("volumes", []))
+
+
+def test_the_workers_of_the_service_fit_into_its_container() -> None:
+    settings = Settings()
+    workers = settings.media_processes * settings.media_memory
+    assert SERVICES["service"]["mem_limit"] == "1536m"
+    assert workers + 256 * MIB <= 1536 * MIB
+
+
+def test_no_proxy_is_between_the_containers() -> None:
+    names = SERVICES["service"]["environment"]["NO_PROXY"].split(",")
+    ends = {name for name, service in SERVICES.items() if service.get("scale") != 0 and "restart" not in service}
+    assert set(names) == {"localhost", "127.0.0.1", "::1"} | ends
+    for name, service in SERVICES.items():
+        environment = service.get("environment", {})
+        variables = {environment.get("NO_PROXY"), environment.get("no_proxy")}
+        assert variables == ({None} if name in {"valkey", "configuration"} else {",".join(names)}), name
 
 
 def test_dependencies_wait_for_health_checks_that_exist() -> None:
@@ -91,6 +113,7 @@ def test_every_mounted_file_and_volume_exists() -> None:
         for mount in service.get("volumes", []):
             source, _, rest = mount.partition(":")
             if source.startswith("./"):
+                assert name == "configuration"  # the other containers cannot read a clone made with umask 077
                 assert (ROOT / source).exists(), (name, mount)
                 assert rest.endswith(":ro"), (name, mount)
             else:
@@ -131,7 +154,9 @@ def test_all_intervals_are_equal() -> None:
 def test_a_local_load_generator_has_the_telemetry_of_the_containers() -> None:
     inside = {key: str(value) for key, value in SERVICES["loadgen"]["environment"].items()}
     outside = pushing_environment("loadgen", inside["OTEL_EXPORTER_OTLP_ENDPOINT"], int(SETTINGS["INTERVAL"]), {})
-    assert {key: value for key, value in outside.items() if key.startswith("OTEL_")} == inside
+    assert {key: value for key, value in outside.items() if key.startswith("OTEL_")} == {
+        key: value for key, value in inside.items() if key.startswith("OTEL_")
+    }
     assert f"service.version={version()}," in inside["OTEL_RESOURCE_ATTRIBUTES"]
     addresses = published(SETTINGS)
     ports = {name: [p.rsplit(":", 1)[0] for p in service.get("ports", [])] for name, service in SERVICES.items()}
@@ -192,10 +217,12 @@ def test_grafana_has_no_password_login() -> None:
     assert not [key for key in environment if "PASSWORD" in key]
 
 
-def test_promtool_accepts_the_configuration(tools: Tools) -> None:
+def test_promtool_accepts_the_configuration(tools: Tools, tmp_path: Path) -> None:
+    (tmp_path / "prometheus.yml").write_text(compose.prometheus_configuration(SETTINGS["INTERVAL"]))
+    (tmp_path / "rules").symlink_to(ROOT / "prometheus" / "rules")
     done = subprocess.run(
-        [str(tools.promtool), "check", "config", "prometheus/prometheus.yml"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
+        [str(tools.promtool), "check", "config", str(tmp_path / "prometheus.yml")],
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "SUCCESS" in done.stdout
@@ -220,10 +247,56 @@ def test_docker_compose_accepts_the_file() -> None:
     docker = shutil.which("docker")
     if docker is None or subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode:
         pytest.skip("there is no docker compose here")
-    for profile in ([], ["--profile", "load"]):
-        command = [docker, "compose", *profile, "config", "--quiet"]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+    done = subprocess.run([docker, "compose", "config", "-q"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_docker_compose_accepts_the_file_with_tls_in_front(tmp_path: Path) -> None:
+    docker = shutil.which("docker")
+    if docker is None or subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode:
+        pytest.skip("there is no docker compose here")
+    command = [docker, "compose", "-f", "docker-compose.yml", "-f", "deploy/compose.tls.yml", "config"]
+    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", str(tmp_path))}
+    refused = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert refused.returncode != 0
+    assert "set DOMAIN to the name of this server" in refused.stderr
+    environment["DOMAIN"] = "reelbench.example.org"
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    both = yaml.safe_load(done.stdout)["services"]
+    assert both["front"]["environment"] == {"DOMAIN": "reelbench.example.org"}
+    lasting = {name for name, service in both.items() if service.get("restart") == "unless-stopped"}
+    assert lasting == set(SERVICES) - {"configuration", "collector-ready", "loadgen"} | {"front"}
+    open_to_all = {
+        port["published"] for service in both.values() for port in service.get("ports", []) if "host_ip" not in port
+    }
+    assert open_to_all == {"80", "443"}
+
+
+def test_the_front_leads_to_ports_of_containers() -> None:
+    front = (ROOT / "deploy" / "Caddyfile").read_text()
+    leads = set(re.findall(r"import part (\S+)", front))
+    assert leads == {"grafana:3000", "service:8000", "prometheus:9090", "tempo:3200", "otel-collector:4318"}
+    assert leads - {"grafana:3000"} <= set(NETWORK)
+
+
+def test_the_container_configuration_fills_in_the_interval(tmp_path: Path) -> None:
+    """The command of the container, on a clone that only its owner can read."""
+    clone, config = tmp_path / "clone", tmp_path / "config"
+    for folder in ("grafana", "otel", "prometheus", "tempo"):
+        shutil.copytree(ROOT / folder, clone / folder)
+    for path in clone.rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    config.mkdir(mode=0o755)
+    (config / "of-an-earlier-start").touch()
+    command = [part.replace("/clone", str(clone)) for part in SERVICES["configuration"]["command"]]
+    command = [part.replace("/config", str(config)) for part in command]
+    subprocess.run(command, env={"INTERVAL": "7", "PATH": "/usr/bin:/bin"}, check=True)
+    assert (config / "prometheus/prometheus.yml").read_text() == compose.prometheus_configuration("7")
+    assert sorted(path.name for path in config.iterdir()) == ["grafana", "otel", "prometheus", "tempo"]
+    assert all(path.stat().st_mode & 0o044 == 0o044 for path in config.rglob("*"))
+    assert all(path.stat().st_mode & 0o011 == 0o011 for path in config.rglob("*") if path.is_dir())
+    assert (config / "otel/collector.yaml").read_bytes() == (ROOT / "otel/collector.yaml").read_bytes()
 
 
 def test_env_is_read_like_compose_reads_it(tmp_path: Path) -> None:

@@ -1,0 +1,158 @@
+"""The stack of docker compose on a real engine: started, measured, broken, scaled, restarted and taken down.
+
+`make test-compose` runs these tests; they skip where no engine answers.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from reelbench.exit_code import ExitCode
+from reelbench.loadgen.record.jobs import Outcome, read_jobs
+from reelbench.loadgen.record.run import read_run
+from reelbench.loadgen.record.run_files import RUN_FILE
+from tests.commands import stack_of
+from tests.compose.engine import ONE_SHOTS, PARTS, Project
+
+pytestmark = [pytest.mark.compose, pytest.mark.acceptance]
+AGREES = {ExitCode.PASS, ExitCode.FAIL, ExitCode.INCONCLUSIVE}
+"""Exit codes of a run that was made: a busy machine may miss an objective."""
+
+
+def test_everything_is_healthy_after_the_command_of_the_readme(project: Project) -> None:
+    expected = dict.fromkeys(PARTS, "healthy") | dict.fromkeys(ONE_SHOTS, "exit 0") | {"otel-collector": "running"}
+    assert project.states() == expected
+
+
+def test_every_volume_has_a_name(project: Project) -> None:
+    volumes = {m["Name"] for one in project.containers() for m in one["Mounts"] if m["Type"] == "volume"}
+    assert all(name.startswith(f"{project.name}_") for name in volumes), volumes
+
+
+def test_the_suite_measures_the_stack_and_every_count_agrees(project: Project, tmp_path: Path) -> None:
+    chosen = [word for name in ("single_request", "single_job", "tts_failures") for word in ("--scenario", name)]
+    done = project.suite(tmp_path, *chosen)
+    assert done.returncode in AGREES, done.stderr
+    (folder,) = tmp_path.iterdir()
+    assert f"using the stack that runs at {project.url('service')}" in done.stderr
+    assert "external stack ready" in done.stderr
+    assert "warning: no metrics" not in done.stderr
+    jobs = [job for job in read_jobs(folder) if not job.warmup]
+    assert len(jobs) > 30
+    assert {job.outcome for job in jobs if job.scenario != "tts_failures"} == {Outcome.COMPLETED}
+    for metric in ("loadgen_jobs_total", "video_jobs_accepted_total"):
+        assert project.value(f'sum(last_over_time({metric}{{run_id="{folder.name}"}}[10m]))') == len(jobs)
+    reports = {path.stem: path.read_text() for path in (folder / "reports").glob("*_report.md")}
+    assert set(reports) == {"performance_report", "reliability_report", "resources_report"}
+    for name, text in reports.items():
+        assert f"external stack, already running at {project.url('service')}" in text, name
+        assert "DIFFERS" not in text, name
+        assert "| agrees" in text, name
+    assert not re.findall(r"NO DATA: .*single_job", reports["resources_report"])
+
+
+@pytest.mark.parametrize(
+    ("part", "shown", "setting"),
+    [("service", "the service", "SERVICE_PORT"), ("prometheus", "Prometheus", "PROMETHEUS_PORT")],
+)
+def test_a_broken_stack_is_named_and_never_replaced(
+    project: Project, tmp_path: Path, part: str, shown: str, setting: str
+) -> None:
+    project.compose("stop", part)
+    try:
+        done = project.suite(tmp_path, "--scenario", "single_request")
+    finally:
+        project.compose("up", "-d", "--wait")
+    assert done.returncode == ExitCode.ABSENT
+    problem = f"{shown} at {project.url(part)} ({setting} in .env) does not answer (Connection refused)"
+    assert problem in done.stderr
+    assert "--embedded" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_store_that_refuses_is_named_with_its_own_reason(project: Project, tmp_path: Path) -> None:
+    project.compose("exec", "valkey", "valkey-cli", "config", "set", "requirepass", "x")
+    project.compose("exec", "valkey", "valkey-cli", "-a", "x", "client", "kill", "type", "normal", check=False)
+    try:
+        done = project.suite(tmp_path, "--scenario", "single_request")
+    finally:
+        project.compose("restart", "valkey")
+        project.compose("up", "-d", "--wait")
+    assert done.returncode == ExitCode.ABSENT, done.stderr
+    assert "the service at" in done.stderr
+    assert "already authenticated" in done.stderr  # the reply of Valkey
+
+
+def test_three_generators_share_one_plan(project: Project) -> None:
+    project.compose("up", "-d", "--no-recreate", "--scale", "loadgen=3", "loadgen")
+    try:
+        end = time.monotonic() + 900
+        while any(one["State"]["Running"] for one in generators(project)):
+            assert time.monotonic() < end, project.logs()
+            time.sleep(2)
+        found = generators(project)
+    finally:
+        project.compose("up", "-d", "--wait")  # removes them: their number in the file is 0
+    assert len(found) == 3
+    assert {one["State"]["ExitCode"] for one in found} <= AGREES
+    assert generators(project) == []
+    # Three label sets of one run: each generator sent its share.
+    runs = 'count by (run_id) (count by (run_id, instance) (last_over_time(loadgen_jobs_total{run_id!=""}[10m]))) == 3'
+    assert project.value(f"count({runs})") == 1
+
+
+def generators(project: Project) -> list[dict[str, dict[str, object]]]:
+    name = "com.docker.compose.service"
+    return [one for one in project.containers() if one["Config"]["Labels"][name] == "loadgen"]
+
+
+@pytest.mark.parametrize("part", ["otel-collector", "prometheus", "valkey", "tempo"])
+def test_a_restart_during_a_run_loses_nothing_or_is_reported(project: Project, tmp_path: Path, part: str) -> None:
+    running = subprocess.Popen(
+        project.suite_command(tmp_path, "--scenario", "concurrent_load"),
+        env=project.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    end = time.monotonic() + 120
+    while not (begun := list(tmp_path.glob(f"*/{RUN_FILE}"))) and running.poll() is None:
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    assert begun, running.communicate()
+    time.sleep(2)
+    project.compose("restart", part)
+    output, _ = running.communicate(timeout=600)
+    assert running.returncode in AGREES, output
+    folder = begun[0].parent
+    jobs = [job for job in read_jobs(folder) if not job.warmup]
+    assert len(jobs) == sum(case.planned for spec in read_run(folder).scenarios for case in spec.cases)
+    assert {job.outcome for job in jobs} == {Outcome.COMPLETED}
+    assert stack_of(folder).settled
+    report = (folder / "reports" / "performance_report.md").read_text()
+    if "DIFFERS" in report:  # spans on the way to a Tempo that restarts can be lost: then the run says so
+        assert part == "tempo"
+        assert "INCONCLUSIVE" in report
+    assert project.value(f'sum(last_over_time(loadgen_jobs_total{{run_id="{folder.name}"}}[10m]))') == len(jobs)
+
+
+def test_every_part_ends_in_time_when_it_is_stopped(project: Project) -> None:
+    started = time.monotonic()
+    project.compose("stop", "tempo", "otel-collector", "prometheus")
+    assert time.monotonic() - started < 30
+    states = project.states()
+    project.compose("up", "-d", "--wait")
+    assert {states[name] for name in ("tempo", "otel-collector", "prometheus")} == {"exit 0"}  # 137: killed
+
+
+def test_a_container_cannot_exceed_its_memory_not_even_by_swap(project: Project) -> None:
+    limits = {one["Config"]["Labels"]["com.docker.compose.service"]: one["HostConfig"] for one in project.containers()}
+    assert all(limit["Memory"] > 0 and limit["MemorySwap"] == limit["Memory"] for limit in limits.values())
+    greedy = "x = bytearray(); [x.extend(bytes(1 << 20)) for _ in range(2048)]; print(len(x))"
+    done = project.compose("exec", "providers", "python", "-c", greedy, check=False)
+    assert done.returncode == 137
+    assert done.stdout == ""
+    project.compose("up", "-d", "--wait")
+    assert project.states()["providers"] == "healthy"
