@@ -86,6 +86,8 @@ class CaseRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Whether the prompts are new, those of the case before, or half and half."""
     arrivals: ArrivalsRecord | None = None
     """Of an open case; None in the others."""
+    agreed: float | None = None
+    """When all load generators had agreed to begin, on the clock of this one; None: it was the only one."""
     min_duration: float | None = None
     """Shortest length in seconds that the case was planned for; None: none."""
 
