@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reelbench.loadgen.record.run import CaseRecord
 from reelbench.reporting.analysis.open_cases import open_case
 from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.evidence.evidence import STOPPED, Evidence, case_seconds, once
@@ -66,15 +65,10 @@ def levels(evidence: Evidence, *scenarios: str, model: str = "closed") -> tuple[
                 queue_average=evidence.value(Role.QUEUE_TIME_AVG, scenario.name, case.name),
                 queue_p95=evidence.measured(Role.QUEUE_TIME_P95, scenario.name, case.name),
                 generator_cpu=case.generator_cpu,
-                littles_law=littles_law.check([(job.due, job.done) for job in jobs], own_virtual_users(evidence, case))
+                littles_law=littles_law.check([(job.due, job.done) for job in jobs], case.concurrency)
                 if case.model == "closed" and case.pace is None
                 else None,
                 cut_off=len(arriving.cut_off) if (arriving := open_case(evidence, scenario, case)) else 0,
             )
         )
     return tuple(found)
-
-
-def own_virtual_users(evidence: Evidence, case: CaseRecord) -> int:
-    """Return the jobs that this load generator kept in flight: its share, where several generators ran the plan."""
-    return len(range(evidence.run.replica - 1, case.concurrency, evidence.run.replicas))
