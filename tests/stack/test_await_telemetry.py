@@ -161,10 +161,10 @@ def test_query_sends_expression_and_instant(serve: Callable[..., str], monkeypat
 
 def test_each_of_several_load_generators_must_have_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World({})
-    first, second = [[1000.3, "9"], [1001.3, "9"]], [[1000.8, "7"]]
+    first, second = [(1000.3, "9"), (1001.3, "9")], [(1000.8, "7")]
 
     def query(_url: str, _expression: str, *, at: float, timeout: float) -> list[dict[str, Any]]:
-        return [{"values": [one for one in values if float(one[0]) <= at]} for values in (first, second)]
+        return [{"values": [one for one in values if one[0] <= at]} for values in (first, second)]
 
     monkeypatch.setattr(http, "query", query)
     for least, instant in ((1, 1000.3), (2, 1000.8)):
