@@ -21,7 +21,7 @@ from reelbench.loadgen.record.conditions import (
     read_conditions,
     write_conditions,
 )
-from reelbench.loadgen.record.jobs import JobRecord, read_calls, read_jobs, read_requests
+from reelbench.loadgen.record.jobs import JobRecord, read_calls, read_requests
 from reelbench.loadgen.record.journal import occupied
 from reelbench.loadgen.record.run import (
     ArrivalsRecord,
@@ -42,6 +42,7 @@ from reelbench.loadgen.record.run_files import (
     REQUESTS_FILE,
     TRACES_DIR,
     VIDEOS_FILE,
+    read_lines,
     to_line,
 )
 from reelbench.loadgen.record.videos import read_videos
@@ -184,7 +185,7 @@ def merge(shares: Sequence[ShareFolder], into: Path) -> RunRecord:
 
 def _jobs(shares: Sequence[ShareFolder]) -> Iterator[JobRecord]:
     """Return the jobs of all shares in the order in which they ended, as one generator writes them."""
-    return heapq.merge(*(read_jobs(one.folder) for one in shares), key=lambda job: job.done)
+    return heapq.merge(*(read_lines(one.folder / JOBS_FILE, JobRecord) for one in shares), key=lambda job: job.done)
 
 
 def _write_lines(path: Path, records: Iterable[msgspec.Struct], made: list[Path], *, empty: bool = True) -> None:
