@@ -165,7 +165,7 @@ class EmbeddedStack:
         It runs in its own session, so forward interrupts with `Child.signal`.
         """
         return self._processes.start(
-            LOADGEN,
+            numbered(LOADGEN, number),
             module_command("loadgen", *arguments),
             environment=self.loadgen_environment(number) | dict(secrets or {}),
             directory=HOME,

@@ -141,7 +141,7 @@ class ExternalRun:
         """
         keeps_traces = bool(self._stack.addresses.tempo)
         return self._processes.start(
-            LOADGEN,
+            numbered(LOADGEN, number),
             module_command("loadgen", *arguments),
             environment=pushing_environment(
                 LOADGEN,

@@ -21,11 +21,12 @@ from reelbench.reporting.analysis.generators import MOST_APART, generators
 from reelbench.reporting.export import read_evidence
 from reelbench.stack.endpoints import free_ports
 from reelbench.suite.merging import merge, read_shares
+from tests.commands import only_run, run
 from tests.loadgen.fake_target import FakeTarget, serving
 from tests.loadgen.target_runs import scenario
 
 STORE = next((found for name in ("valkey-server", "redis-server") if (found := shutil.which(name))), None)
-pytestmark = [pytest.mark.extended, pytest.mark.skipif(STORE is None, reason="no valkey-server and no redis-server")]
+pytestmark = pytest.mark.extended
 
 
 @contextmanager
@@ -53,6 +54,7 @@ async def generator(store: str, target: str, folder: Path, index: int) -> tuple[
     return process.returncode, messages.decode()
 
 
+@pytest.mark.skipif(STORE is None, reason="no valkey-server and no redis-server")
 async def test_three_generators_make_one_run(tmp_path: Path) -> None:
     (tmp_path / "scenarios").mkdir()
     (tmp_path / "scenarios" / "small.yaml").write_text(yaml.safe_dump(scenario(jobs=30)))
@@ -65,8 +67,8 @@ async def test_three_generators_make_one_run(tmp_path: Path) -> None:
     assert again[0] == 3
     assert "the run run-1 has begun already: replica 1 of 3, from 0, cannot join it" in again[1].replace("\n", " ")
     shares = sorted((tmp_path / "shares").iterdir())
-    run = merge(read_shares(shares), tmp_path / "merged")
-    assert (run.state, run.load_generators) == (RunState.COMPLETED, 3)
+    whole = merge(read_shares(shares), tmp_path / "merged")
+    assert (whole.state, whole.load_generators) == (RunState.COMPLETED, 3)
     jobs = read_jobs(tmp_path / "merged")
     assert sorted(job.index for job in jobs) == list(range(30))
     assert len(fake.uploads) == 30
@@ -80,6 +82,24 @@ async def test_three_generators_make_one_run(tmp_path: Path) -> None:
     assert all(one.apart is not None and one.apart < MOST_APART for one in found)
     starts = [read_run(own).scenarios[0].cases[0] for own in shares]
     assert all(0 <= (one.started or 0) - (one.agreed or 0) < 0.5 for one in starts)
-    store_count = run.scenarios[0].store
+    store_count = whole.scenarios[0].store
     assert store_count is not None
     assert (store_count.expected, store_count.found) == (30, 30)
+
+
+@pytest.mark.acceptance
+def test_one_command_drives_three_generators_and_all_counts_agree(tmp_path: Path) -> None:
+    ended = run(
+        "run_suite.py", "--embedded", "--replicas", "3", "--scenario", "llm_outage", "--runs", str(tmp_path),
+        "--no-charts", REELBENCH_OTHERS_LIMIT="none",
+    )  # fmt: skip
+    assert ended.returncode in {0, 3}, ended.stderr
+    folder = only_run(tmp_path)
+    evidence = read_evidence(folder)
+    assert (evidence.run.state, evidence.run.load_generators) == (RunState.COMPLETED, 3)
+    assert sorted(job.index for job in evidence.jobs) == list(range(95))
+    assert [(fault.seen or 0) > 0 and fault.seen == fault.hit for fault in evidence.run.faults] == [True, True]
+    report = (folder / "reports" / "reliability_report.md").read_text()
+    assert "Every available source counts the same jobs as the client's log." in report
+    assert "3 load generators ran one plan" in report
+    assert (folder / "traces" / "loadgen.3.jsonl").stat().st_size > 0
