@@ -14,6 +14,7 @@ from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
 from reelbench.loadgen.inputs import Inputs, read_inputs
 from reelbench.loadgen.option_line import Options
 from reelbench.loadgen.plan import quantity
+from reelbench.loadgen.plan.fault_plan import sides
 from reelbench.loadgen.plan.quantity import QuantityError
 from reelbench.loadgen.plan.replay import REPLAY, replay
 from reelbench.loadgen.plan.row_file import RowFileError
@@ -131,6 +132,9 @@ def check_options(
     """
     errors: list[str] = []
     scenarios = _scenarios(options, errors)
+    if rendezvous is not None and not options.scenario and options.scenarios is None:
+        # A default choice leaves out what several generators cannot run, as it leaves out what a server cannot.
+        scenarios = [scenario for scenario in scenarios if "network" not in sides(scenario)]
     chosen = _profile(options, errors)
     errors += _name_errors(run_id, rendezvous)
     errors += _replica_errors(rendezvous, replicas, index, join_limit)
@@ -428,7 +432,7 @@ def _replica_errors(rendezvous: str | None, replicas: int | None, index: int | N
         errors.append("--replicas: needs --rendezvous, the store in which the replicas meet")
     if index is None:
         errors.append("--index: is missing; give each replica its number, from 0 (or JOB_COMPLETION_INDEX)")
-    elif not 0 <= index < replicas:
+    elif not 0 <= index < max(1, replicas):
         errors.append(f"--index: is {index}; use 0 to {replicas - 1}")
     if not 0 < limit <= LONGEST_JOB:
         errors.append(f"--join-limit: is {limit:g}; use seconds above 0 and up to {LONGEST_JOB:,}")

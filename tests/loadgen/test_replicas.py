@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,8 @@ from reelbench.loadgen.clock import Clock
 from reelbench.loadgen.drive import meeting, replicas
 from reelbench.loadgen.drive.meeting import join, join_as
 from reelbench.loadgen.drive.replicas import LEAD_SECONDS, Replica, ReplicaError, Share
+from reelbench.loadgen.option_line import Options
+from reelbench.loadgen.options import OptionsError, check_options
 from reelbench.stack.endpoints import free_ports
 
 
@@ -210,3 +214,34 @@ async def test_no_store_is_one_clear_error() -> None:
     (port,) = free_ports(1)
     with pytest.raises(ReplicaError, match=r"does not answer .*; check --rendezvous"):
         await join(f"redis://127.0.0.1:{port}/0")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"replicas": 3}, ["--replicas: needs --rendezvous", "--index: is missing; give each replica its number"]),
+        ({"replicas": 3, "index": 3, "rendezvous": "redis://h/0"}, ["--index: is 3; use 0 to 2"]),
+        ({"replicas": 0, "index": 0, "rendezvous": "redis://h/0"}, ["--replicas: is 0; use 1 to 10,000"]),
+        (
+            {"replicas": 2, "index": 1, "rendezvous": "redis://h/0", "join_limit": 0.0},
+            ["--join-limit: is 0; use seconds"],
+        ),
+    ],
+)
+def test_wrong_numbers_of_replicas_are_named(given: dict[str, Any], words: list[str], tmp_path: Path) -> None:
+    with pytest.raises(OptionsError) as raised:
+        check_options(tmp_path / "run", "run-1", Options(target="http://127.0.0.1:1"), **given)
+    assert [error[: len(part)] for error, part in zip(raised.value.errors, words, strict=True)] == words
+
+
+def test_an_index_of_a_job_of_the_cluster_alone_means_nothing(tmp_path: Path) -> None:
+    settings = check_options(tmp_path / "run", "run-1", Options(target="http://127.0.0.1:1"), index=4)
+    assert (settings.replicas, settings.index) == (None, None)
+
+
+def test_a_default_choice_leaves_out_faults_of_the_network(tmp_path: Path) -> None:
+    given = Options(target="http://127.0.0.1:1")
+    alone = check_options(tmp_path / "run", "run-1", given)
+    several = check_options(tmp_path / "run", "run-1", given, rendezvous="redis://h/0", replicas=3, index=0)
+    left_out = {one.name for one in alone.scenarios} - {one.name for one in several.scenarios}
+    assert left_out == {"network_faults"}
