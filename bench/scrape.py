@@ -225,7 +225,7 @@ def _served(page: Page, share: float) -> Iterator[_Target]:
 def _start(processes: Processes, target: _Target, prometheus: PrometheusBinary, folder: Path) -> Child:
     folder.mkdir(parents=True)
     config = folder / "prometheus.yml"
-    config.write_text(configuration({"page": f"127.0.0.1:{target.port}"}), encoding="utf-8")
+    config.write_text(configuration({"page": [f"127.0.0.1:{target.port}"]}), encoding="utf-8")
     [port] = free_ports(1)
     return processes.start(
         "prometheus",

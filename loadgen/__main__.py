@@ -25,7 +25,7 @@ from reelbench.loadgen import telemetry
 from reelbench.loadgen.drive.session import execute
 from reelbench.loadgen.export_troubles import ExportTroubles
 from reelbench.loadgen.option_line import Options, with_options
-from reelbench.loadgen.options import OptionsError, check_options
+from reelbench.loadgen.options import JOIN_LIMIT, OptionsError, check_options
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -41,7 +41,9 @@ def run(
     *,
     options: Options,
     run_dir: Annotated[Path, typer.Option(help="Folder for the files of this run.")],
-    run_id: Annotated[str | None, typer.Option(help="Name of the run on metrics and traces.")] = None,
+    run_id: Annotated[
+        str | None, typer.Option(envvar="REELBENCH_RUN_ID", help="Name of the run on metrics and traces.")
+    ] = None,
     providers: Annotated[
         str | None, typer.Option(help="Base URL of the mock providers, for scenarios with faults.")
     ] = None,
@@ -52,10 +54,30 @@ def run(
             "the plan and writes a folder below --run-dir.",
         ),
     ] = None,
+    replicas: Annotated[
+        int | None,
+        typer.Option(
+            envvar="REELBENCH_REPLICAS",
+            help="Number of these load generators: all must come. Default: those that come within a quiet window.",
+        ),
+    ] = None,
+    index: Annotated[
+        int | None, typer.Option(envvar="JOB_COMPLETION_INDEX", help="Number of this one of --replicas, from 0.")
+    ] = None,
+    join_limit: Annotated[float, typer.Option(help="Seconds within which all --replicas must be there.")] = JOIN_LIMIT,
 ) -> None:
     """Run scenarios against a service and write the run directory."""
     try:
-        settings = check_options(run_dir, run_id, options, providers=providers, rendezvous=rendezvous)
+        settings = check_options(
+            run_dir,
+            run_id,
+            options,
+            providers=providers,
+            rendezvous=rendezvous,
+            replicas=replicas,
+            index=index,
+            join_limit=join_limit,
+        )
     except OptionsError as error:
         _stop(error.errors)
     console = Console(stderr=True)

@@ -14,6 +14,7 @@ from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
 from reelbench.loadgen.inputs import Inputs, read_inputs
 from reelbench.loadgen.option_line import Options
 from reelbench.loadgen.plan import quantity
+from reelbench.loadgen.plan.fault_plan import sides
 from reelbench.loadgen.plan.quantity import QuantityError
 from reelbench.loadgen.plan.replay import REPLAY, replay
 from reelbench.loadgen.plan.row_file import RowFileError
@@ -36,6 +37,9 @@ from reelbench.loadgen.videos.check import DEFAULT_CHECKS
 LONGEST_JOB = 86_400
 SHORTEST_POLL, LONGEST_POLL = 0.01, 600
 
+JOIN_LIMIT = 300.0
+"""Seconds; enough for a cluster that has to fetch the image first."""
+MOST_REPLICAS = 10_000
 MOST_REST = 600.0
 """Seconds; also the limit of a scenario file."""
 
@@ -92,6 +96,12 @@ class Settings:
     """Most downloaded files of a case that are opened; None: all."""
     keep_videos: int = 0
     """Files of a case that are kept."""
+    replicas: int | None = None
+    """Number of the load generators that run one plan; None: those that have come within a quiet window."""
+    index: int | None = None
+    """Share of this one, from 0."""
+    join_limit: float = JOIN_LIMIT
+    """Seconds within which all replicas of a known number must be there."""
     first_job: bool = True
     """Whether one job before the plan shows that a server of another maker takes such jobs."""
 
@@ -111,6 +121,9 @@ def check_options(
     *,
     providers: str | None = None,
     rendezvous: str | None = None,
+    replicas: int | None = None,
+    index: int | None = None,
+    join_limit: float = JOIN_LIMIT,
     environment: Mapping[str, str] = os.environ,
 ) -> Settings:
     """Check all options and return them as settings; the environment has the secrets and the proxies.
@@ -120,8 +133,12 @@ def check_options(
     """
     errors: list[str] = []
     scenarios = _scenarios(options, errors)
+    if rendezvous is not None and not options.scenario and options.scenarios is None:
+        # A default choice leaves out what several generators cannot run, as it leaves out what a server cannot.
+        scenarios = [scenario for scenario in scenarios if "network" not in sides(scenario)]
     chosen = _profile(options, errors)
     errors += _name_errors(run_id, rendezvous)
+    errors += _replica_errors(rendezvous, replicas, index, join_limit)
     if rendezvous is not None and options.budget is not None:
         errors.append("--budget: does not go with --rendezvous, whose replicas share one plan; leave it out")
     if options.seed < 0:
@@ -161,6 +178,9 @@ def check_options(
         providers=providers,
         named=bool(options.scenario or options.arrivals),
         rendezvous=rendezvous,
+        replicas=replicas,
+        index=index if replicas is not None else None,
+        join_limit=join_limit,
         directory=directory_of(options),
         secret_variables=secret_variables(options, server),
         server=server,
@@ -400,6 +420,24 @@ def _name_errors(run_id: str | None, rendezvous: str | None) -> list[str]:
         errors.append("--run-id: use 1 to 64 letters, digits and _ . : -")
     if rendezvous is not None and not re.match(r"(redis|rediss|unix)://.", rendezvous):
         errors.append(f"--rendezvous: {shown_url(rendezvous)!r} is no store; write it like redis://127.0.0.1:6379/0")
+    return errors
+
+
+def _replica_errors(rendezvous: str | None, replicas: int | None, index: int | None, limit: float) -> list[str]:
+    """Return the mistakes in the number of replicas; an index without a number can be of another job of the cluster."""
+    if replicas is None:
+        return []
+    errors = []
+    if not 1 <= replicas <= MOST_REPLICAS:
+        errors.append(f"--replicas: is {replicas}; use 1 to {MOST_REPLICAS:,}")
+    if rendezvous is None:
+        errors.append("--replicas: needs --rendezvous, the store in which the replicas meet")
+    if index is None:
+        errors.append("--index: is missing; give each replica its number, from 0 (or JOB_COMPLETION_INDEX)")
+    elif not 0 <= index < max(1, replicas):
+        errors.append(f"--index: is {index}; use 0 to {replicas - 1}")
+    if not 0 < limit <= LONGEST_JOB:
+        errors.append(f"--join-limit: is {limit:g}; use seconds above 0 and up to {LONGEST_JOB:,}")
     return errors
 
 

@@ -16,7 +16,7 @@ from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.record.run_files import SCHEMA_VERSION, TRACES_DIR
 from reelbench.loadgen.record.stack import ComponentRecord, PrometheusRecord, StackRecord, write_stack
 from reelbench.stack import prometheus, readiness
-from reelbench.stack.endpoints import LOADGEN, PROMETHEUS, PROVIDERS, SERVICE, Endpoints, allocate
+from reelbench.stack.endpoints import LOADGEN, PROMETHEUS, PROVIDERS, SERVICE, Endpoints, allocate, numbered
 from reelbench.stack.environment import component_environment, module_command, version
 from reelbench.stack.errors import PortTakenError, StackError
 from reelbench.stack.processes import Child, Processes
@@ -75,6 +75,7 @@ class EmbeddedStack:
         components: Components to start when `target` is not given.
         server: The metrics of a server that is not ours.
         environment: The environment that the children inherit.
+        loadgens: Load generators that this stack is to start.
 
     Raises:
         StackError: on entering, when a component does not start or the run directory has data of an earlier run.
@@ -89,6 +90,7 @@ class EmbeddedStack:
         components: Sequence[Component] = COMPONENTS,
         server: ServerMetrics = NO_METRICS,
         environment: Mapping[str, str] = os.environ,
+        loadgens: int = 1,
     ) -> None:
         self._run_dir = run_dir.resolve()
         self._binary = prometheus
@@ -97,6 +99,7 @@ class EmbeddedStack:
         self._server = server
         self._scraped: tuple[ScrapedPage, ...] = ()
         self._inherited = environment
+        self._loadgens = loadgens
         self._exit = ExitStack()
         self._processes = Processes()
         self._endpoints: Endpoints | None = None
@@ -147,23 +150,27 @@ class EmbeddedStack:
         assert self._endpoints is not None, "the stack has not been entered"
         return self._endpoints
 
-    def loadgen_environment(self) -> dict[str, str]:
-        """Return the whole environment of the load generator's process."""
-        return component_environment(LOADGEN, self.endpoints, self._run_dir, self._inherited)
+    def loadgen_environment(self, number: int = 1) -> dict[str, str]:
+        """Return the whole environment of the process of load generator `number`, from 1."""
+        return component_environment(LOADGEN, self.endpoints.of_loadgen(number), self._run_dir, self._inherited)
 
-    def start_loadgen(self, arguments: Sequence[str], secrets: Mapping[str, str] | None = None) -> Child:
+    def start_loadgen(
+        self, arguments: Sequence[str], secrets: Mapping[str, str] | None = None, *, number: int = 1
+    ) -> Child:
         """Start ``python -m reelbench.loadgen`` with these arguments; traces go to the run directory.
 
-        Secrets are variables for the environment of this process alone.
+        Secrets are variables for the environment of this process alone. Where there are several, `number` tells them
+        apart, from 1; only the first one writes to the terminal.
 
         It runs in its own session, so forward interrupts with `Child.signal`.
         """
         return self._processes.start(
-            LOADGEN,
+            numbered(LOADGEN, number),
             module_command("loadgen", *arguments),
-            environment=self.loadgen_environment() | dict(secrets or {}),
+            environment=self.loadgen_environment(number) | dict(secrets or {}),
             directory=HOME,
-            stdout=self._run_dir / TRACES_DIR / f"{LOADGEN}.jsonl",
+            stdout=self._run_dir / TRACES_DIR / f"{numbered(LOADGEN, number)}.jsonl",
+            log=self._run_dir / LOGS_DIR / f"{numbered(LOADGEN, number)}.log" if number > 1 else None,
         )
 
     def await_telemetry(self, after: float, *, ahead: float = 0.0, deadline: float = DEADLINE) -> TelemetryEnd:
@@ -171,8 +178,12 @@ class EmbeddedStack:
 
         A component that has ended is not awaited; it is reported as missing.
         """
-        jobs = [*self.endpoints.targets, *(one.job for one in self._scraped)]
-        selectors = {name: f'up{{job="{name}"}}' for name in jobs}
+        selectors = {
+            numbered(name, number): f'up{{job="{name}",instance="{address}"}}'
+            for name, addresses in self.endpoints.targets.items()
+            for number, address in enumerate(addresses, 1)
+        }
+        selectors |= {one.job: f'up{{job="{one.job}"}}' for one in self._scraped}
         settled = await_telemetry(
             self.prometheus_url, selectors, after, ended=self._ended, deadline=deadline, ahead=ahead
         )
@@ -192,7 +203,7 @@ class EmbeddedStack:
     def _start_retrying(self, lock: int) -> Endpoints:
         """Start the components; choose other ports if another process takes a port before it is bound."""
         for attempt in range(1, _ATTEMPTS + 1):
-            endpoints = allocate([component.name for component in self._components])
+            endpoints = allocate([component.name for component in self._components], self._loadgens)
             try:
                 self._start(endpoints, lock)
             except PortTakenError:

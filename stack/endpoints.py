@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reelbench.stack.errors import StackError
 
@@ -53,6 +53,8 @@ class Endpoints:
     metrics_ports: Mapping[str, int]
     """service.name -> port of its ``/metrics``, for everything that Prometheus scrapes."""
     prometheus_port: int
+    more_loadgens: tuple[int, ...] = ()
+    """Ports of the ``/metrics`` of the load generators after the first."""
 
     def url(self, name: str) -> str:
         """Return the base URL of a component's API."""
@@ -64,21 +66,34 @@ class Endpoints:
         return f"http://127.0.0.1:{self.prometheus_port}"
 
     @property
-    def targets(self) -> dict[str, str]:
-        """What Prometheus scrapes: service.name -> host:port."""
-        return {name: f"127.0.0.1:{port}" for name, port in self.metrics_ports.items()}
+    def targets(self) -> dict[str, tuple[str, ...]]:
+        """What Prometheus scrapes: service.name -> host:port of each process."""
+        more = {LOADGEN: self.more_loadgens}
+        ports = {name: (port, *more.get(name, ())) for name, port in self.metrics_ports.items()}
+        return {name: tuple(f"127.0.0.1:{port}" for port in some) for name, some in ports.items()}
+
+    def of_loadgen(self, number: int) -> Endpoints:
+        """Return the endpoints for load generator `number`, from 1: its own port has the name of all."""
+        ports = (self.metrics_ports[LOADGEN], *self.more_loadgens)
+        return replace(self, metrics_ports={**self.metrics_ports, LOADGEN: ports[number - 1]})
 
 
-def allocate(components: list[str]) -> Endpoints:
-    """Choose free ports for the components, for the load generator's metrics and for Prometheus.
+def allocate(components: list[str], loadgens: int = 1) -> Endpoints:
+    """Choose free ports for the components, for the load generators' metrics and for Prometheus.
 
     Raises:
         StackError: there are no free ports.
     """
     scraped = [*components, LOADGEN]
-    ports = free_ports(len(components) + len(scraped) + 1)
+    ports = free_ports(len(components) + len(scraped) + loadgens)
     return Endpoints(
         api_ports=dict(zip(components, ports, strict=False)),
         metrics_ports=dict(zip(scraped, ports[len(components) :], strict=False)),
         prometheus_port=ports[-1],
+        more_loadgens=tuple(ports[len(components) + len(scraped) : -1]),
     )
+
+
+def numbered(name: str, number: int) -> str:
+    """Return the name of one of several processes: the first has no number."""
+    return name if number == 1 else f"{name}.{number}"

@@ -14,7 +14,7 @@ from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.record.run_files import SCHEMA_VERSION, TRACES_DIR
 from reelbench.loadgen.record.stack import ComponentRecord, PrometheusRecord, StackRecord, write_stack
 from reelbench.stack import dotenv, http, readiness
-from reelbench.stack.endpoints import LOADGEN, PROVIDERS, SERVICE
+from reelbench.stack.endpoints import LOADGEN, PROVIDERS, SERVICE, numbered
 from reelbench.stack.environment import module_command, pushing_environment, version
 from reelbench.stack.errors import StackError
 from reelbench.stack.parts import Look, look, prometheus_version
@@ -132,14 +132,17 @@ class ExternalRun:
         """Base URL of Prometheus."""
         return self._stack.addresses.prometheus
 
-    def start_loadgen(self, arguments: Sequence[str], secrets: Mapping[str, str] | None = None) -> Child:
+    def start_loadgen(
+        self, arguments: Sequence[str], secrets: Mapping[str, str] | None = None, *, number: int = 1
+    ) -> Child:
         """Start ``python -m reelbench.loadgen`` with these arguments; telemetry goes to the Collector.
 
-        Secrets are variables for the environment of this process alone.
+        Secrets are variables for the environment of this process alone. Where there are several, `number` tells them
+        apart, from 1; only the first one writes to the terminal.
         """
         keeps_traces = bool(self._stack.addresses.tempo)
         return self._processes.start(
-            LOADGEN,
+            numbered(LOADGEN, number),
             module_command("loadgen", *arguments),
             environment=pushing_environment(
                 LOADGEN,
@@ -150,14 +153,22 @@ class ExternalRun:
             )
             | dict(secrets or {}),
             directory=HOME,
-            stdout=None if keeps_traces else self._run_dir / TRACES_DIR / f"{LOADGEN}.jsonl",
+            stdout=None if keeps_traces else self._run_dir / TRACES_DIR / f"{numbered(LOADGEN, number)}.jsonl",
+            log=self._run_dir / "logs" / f"{numbered(LOADGEN, number)}.log" if number > 1 else None,
         )
 
-    def await_telemetry(self, after: float, *, ahead: float = 0.0, deadline: float = SETTLE_DEADLINE) -> TelemetryEnd:
-        """Wait until every component has exported at or after `after` (Unix time in seconds), and record the result."""
+    def await_telemetry(
+        self, after: float, *, ahead: float = 0.0, deadline: float = SETTLE_DEADLINE, loadgens: int = 1
+    ) -> TelemetryEnd:
+        """Wait until every component has exported at or after `after` (Unix time in seconds), and record the result.
+
+        With several load generators, each of them must have exported.
+        """
         # target_info is unsuitable: the Collector's span metrics also have one, with other sample times.
         selectors = {name: f'{_EXPORTED}{{job="{name}"}}' for name in (SERVICE, PROVIDERS, LOADGEN)}
-        settled = await_telemetry(self.prometheus_url, selectors, after, value=None, deadline=deadline, ahead=ahead)
+        settled = await_telemetry(
+            self.prometheus_url, selectors, after, value=None, deadline=deadline, ahead=ahead, least={LOADGEN: loadgens}
+        )
         self._write(settled)
         return settled
 

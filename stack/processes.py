@@ -194,10 +194,10 @@ def _append(path: Path) -> IO[bytes]:
 
 
 class Forwarding:
-    """Passes SIGINT and SIGTERM on to the load generator while it runs."""
+    """Passes SIGINT and SIGTERM on to the load generators while they run."""
 
     def __init__(self) -> None:
-        self._child: Child | None = None
+        self._children: tuple[Child, ...] = ()
 
     def listen(self) -> None:
         """Handle the signals from now on."""
@@ -206,15 +206,16 @@ class Forwarding:
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
         """Pass the signal on, or raise KeyboardInterrupt in this process."""
-        if self._child is None:
+        if not self._children:
             raise KeyboardInterrupt
-        self._child.signal(signal.Signals(number))
+        for child in self._children:
+            child.signal(signal.Signals(number))
 
     @contextmanager
-    def to(self, child: Child) -> Iterator[None]:
-        """Pass signals on to this child while the context is entered."""
-        self._child = child
+    def to(self, *children: Child) -> Iterator[None]:
+        """Pass signals on to these children while the context is entered."""
+        self._children = children
         try:
             yield
         finally:
-            self._child = None
+            self._children = ()

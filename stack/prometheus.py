@@ -118,9 +118,9 @@ class ScrapedPage:
 
 
 def configuration(
-    targets: Mapping[str, str], pages: Sequence[ScrapedPage] = (), *, release: tuple[int, int] = OLDEST
+    targets: Mapping[str, Sequence[str]], pages: Sequence[ScrapedPage] = (), *, release: tuple[int, int] = OLDEST
 ) -> str:
-    """Return the text of ``prometheus.yml``: one static target (host:port) per component, named by its service.name.
+    """Return the text of ``prometheus.yml``: static targets (host:port) per component, named by its service.name.
 
     Without targets and pages nothing is scraped. JSON is always valid YAML.
     """
@@ -130,11 +130,11 @@ def configuration(
         f"  scrape_timeout: {SCRAPE_INTERVAL}s",
         "scrape_configs:" if targets or pages else "scrape_configs: []",
     ]
-    for name, address in targets.items():
+    for name, addresses in targets.items():
         lines += [
             f"  - job_name: {json.dumps(name)}",
             "    static_configs:",
-            f"      - targets: [{json.dumps(address)}]",
+            f"      - targets: {json.dumps(list(addresses))}",
         ]
     lines += [f"  - {json.dumps(_page_job(page, release))}" for page in pages]
     return "\n".join(lines) + "\n"

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -97,6 +98,7 @@ def await_telemetry(
     *,
     value: float | None = 1,
     ended: Callable[[], Collection[str]] = tuple,
+    least: Mapping[str, int] = MappingProxyType({}),
     deadline: float = DEADLINE,
     ahead: float = 0.0,
     clock: Callable[[], float] = time.time,
@@ -112,6 +114,7 @@ def await_telemetry(
         selectors: Component -> instant vector selector of what it sends, such as ``up{job="x"}``.
         after: Unix time in seconds at which the load ended.
         value: The value that a sample must have to count; None: any.
+        least: Series of a component that must each have such a sample, where it has several; default: one.
         ended: Returns the components that have ended, which will send no more samples.
         deadline: Seconds to wait at most.
         ahead: Seconds by which the clock of Prometheus is ahead of the one on which `after` and the result are.
@@ -123,7 +126,9 @@ def await_telemetry(
     while True:
         over = frozenset(ended())  # before the query, so that everything scraped of them is visible in it
         for name in selectors.keys() - seen.keys():
-            sampled = _first_sample(prometheus_url, selectors[name], value, after + ahead, clock() + ahead)
+            sampled = _first_sample(
+                prometheus_url, selectors[name], value, after + ahead, clock() + ahead, least=least.get(name, 1)
+            )
             if sampled is not None:
                 seen[name] = sampled - ahead
         missing = [name for name in selectors if name not in seen]
@@ -134,16 +139,22 @@ def await_telemetry(
         sleep(_INTERVAL)
 
 
-def _first_sample(prometheus_url: str, selector: str, wanted: float | None, after: float, now: float) -> float | None:
+def _first_sample(
+    prometheus_url: str, selector: str, wanted: float | None, after: float, now: float, *, least: int
+) -> float | None:
+    """Return the time at which as many series as `least` have a sample; None: not yet."""
     window = max(1, int(now - after) + 2)
     try:
         series = http.query(prometheus_url, f"{selector}[{window}s]", at=now, timeout=_QUERY_TIMEOUT)
     except StackError:
         return None  # busy or gone: try again until the deadline
     times = [
-        float(when)
+        [
+            float(when)
+            for when, value in one["values"]
+            if (wanted is None or float(value) == wanted) and float(when) >= after + _ADJUSTED
+        ]
         for one in series
-        for when, value in one["values"]
-        if (wanted is None or float(value) == wanted) and float(when) >= after + _ADJUSTED
     ]
-    return min(times, default=None)
+    first = sorted(min(some) for some in times if some)
+    return first[least - 1] if len(first) >= least else None

@@ -35,7 +35,10 @@ from reelbench.stack.grafana import Grafana
 from reelbench.stack.processes import Child, Forwarding
 from reelbench.stack.readiness import TelemetryEnd
 from reelbench.stack.server_metrics import NO_METRICS, ServerMetrics, await_samples
+from reelbench.suite import generators
 from reelbench.suite.busy import look, warning
+from reelbench.suite.generators import SHARES_DIR
+from reelbench.suite.merging import ShareError
 from reelbench.telemetry.set_up import ALL, SERIES
 
 if TYPE_CHECKING:
@@ -64,10 +67,13 @@ class Stack(Protocol):
     def grafana_url(self) -> str | None:
         """Base URL of Grafana; None without a Grafana."""
 
-    def start_loadgen(self, arguments: Sequence[str], secrets: Mapping[str, str] | None = None) -> Child:
+    def start_loadgen(
+        self, arguments: Sequence[str], secrets: Mapping[str, str] | None = None, *, number: int = 1
+    ) -> Child:
         """Start ``python -m reelbench.loadgen`` with these arguments, in a session of its own.
 
-        Secrets are variables for the environment of this process alone.
+        Where there are several, `number` tells them apart, from 1. Secrets are variables for the environment
+        of this process alone.
         """
 
     def await_telemetry(self, after: float, *, ahead: float = 0.0) -> TelemetryEnd:
@@ -98,6 +104,10 @@ class Load:
     """The metrics of a server that is not ours."""
     slis: Path | None = None
     """File with indicators of the user; it was checked."""
+    replicas: int = 1
+    """Load generators on this machine that run the plan together."""
+    rendezvous: str | None = None
+    """Store in which they meet; None: one in this process."""
     charts: bool
     forwarding: Forwarding
     say: Callable[[str], None]
@@ -141,7 +151,7 @@ def measure(load: Load, run_id: str, environment: Mapping[str, str] = os.environ
         logs_named = error.logs is not None
         raise
     finally:
-        if run_dir.exists() and not (run_dir / RUN_FILE).exists():
+        if run_dir.exists() and not (run_dir / RUN_FILE).exists() and not any(run_dir.glob(f"{SHARES_DIR}/*")):
             _discard(run_dir, logs_named=logs_named)
 
 
@@ -155,7 +165,6 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
         if stack.grafana_url:
             say(f"live: {live_run(shown_url(stack.grafana_url), run_dir.name, time.time(), None)}")
         begun = time.monotonic()
-        arguments = ["run", "--run-dir", str(run_dir.resolve()), "--run-id", run_dir.name, *load.arguments]
         if load.slis is not None:
             shutil.copyfile(load.slis, run_dir / SLIS_FILE)
         addresses, secrets = hand_over({"--target": stack.target, "--providers": stack.providers})
@@ -165,17 +174,17 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
         addressed = {"prometheus": stack.prometheus_url, "their prometheus": theirs}
         secrets |= {PROMETHEUS_VARIABLES[name]: url for name, url in addressed.items() if url}
         secrets |= own_processes(os.getpid(), _parts(load, stack.prometheus_url))
-        child = stack.start_loadgen([*arguments, *addresses], secrets)
-        with load.forwarding.to(child):
-            run = _ended_run(run_dir, child, lambda run: _annotate(grafana, run))
+        arguments = [*load.arguments, *addresses]
+        driven = _drive(load, stack, run_dir, arguments, secrets, lambda run: _annotate(grafana, run))
+        run = driven.run
         if run is None:
-            return Ended(exit_code_of(child, say), None)  # the load generator has written its message to the terminal
+            return Ended(driven.status(say), None)  # the load generator has written its message to the terminal
         say(f"load ended after {time.monotonic() - begun:.1f} s")
         ahead = ahead_of(read_conditions(run_dir), "prometheus")
-        settled = stack.await_telemetry(run.ended or time.time(), ahead=ahead)
-        child.signal(signal.SIGTERM)  # it has served its metrics until the last scrape
-        # with a complete record, the end by a signal is that of the line above, sent after the handler was removed
-        status = exit_code_of(child, say) if run.ended is None else max(0, child.process.wait())
+        settled = _settled(stack, driven, ahead)
+        for child in driven.children:
+            child.signal(signal.SIGTERM)  # it has served its metrics until the last scrape
+        status = driven.status(say)
         if not settled.complete:
             say(f"warning: no metrics past the end of the run from {', '.join(settled.missing)}: counts may differ")
         for trouble in stack.troubles():
@@ -202,6 +211,63 @@ def _kind(load: Load) -> str:
     if isinstance(load.target, ExternalStack):
         return "external stack"
     return "embedded stack" if load.target is None else "stack"
+
+
+@dataclass(frozen=True, slots=True)
+class _Driven:
+    """Load generators whose load has ended."""
+
+    children: tuple[Child, ...]
+    run: RunRecord | None
+    """None when the load never began, or is not that of the whole plan."""
+    after: float
+    """Unix time from which the metrics of all are complete."""
+    error: ShareError | None = None
+    """Why the shares are not a run."""
+
+    def status(self, say: Callable[[str], None]) -> int:
+        """Wait for the ends of the processes; return the worst exit code."""
+        whole = self.run is not None and self.run.ended is not None
+        # with a complete record, the end by a signal is that of the suite, sent after the handler was removed
+        codes = [max(0, child.process.wait()) if whole else exit_code_of(child, say) for child in self.children]
+        if self.error is None:
+            return max(codes)
+        if any(codes):
+            return next(code for code in codes if code)
+        say(f"error: {self.error}")
+        return self.error.exit_code
+
+
+def _drive(  # noqa: PLR0917 - the parts of a run
+    load: Load,
+    stack: Stack,
+    run_dir: Path,
+    arguments: Sequence[str],
+    secrets: Mapping[str, str],
+    show: Callable[[RunRecord], None],
+) -> _Driven:
+    """Run the load by one load generator, or by several that share the plan."""
+    if load.replicas == 1:
+        words = ["run", "--run-dir", str(run_dir.resolve()), "--run-id", run_dir.name, *arguments]
+        child = stack.start_loadgen(words, secrets)
+        with load.forwarding.to(child):
+            run = _ended_run(run_dir, child, show)
+        return _Driven((child,), run, (run.ended if run is not None else None) or time.time())
+    with generators.rendezvous(load.rendezvous) as store:
+        children = tuple(generators.start(stack, load.replicas, store, run_dir, arguments, secrets))
+        with load.forwarding.to(*children):
+            generators.await_end(run_dir, children, show)
+        try:
+            return _Driven(children, *generators.merged_run(run_dir, load.replicas))
+        except ShareError as error:
+            return _Driven(children, None, time.time(), error)
+
+
+def _settled(stack: Stack, driven: _Driven, ahead: float) -> TelemetryEnd:
+    """Wait until Prometheus has the metrics of all components past the end of the load."""
+    if isinstance(stack, ExternalRun):
+        return stack.await_telemetry(driven.after, ahead=ahead, loadgens=len(driven.children))
+    return stack.await_telemetry(driven.after, ahead=ahead)
 
 
 def _parts(load: Load, *more: str) -> list[str]:
@@ -232,6 +298,7 @@ def _stack_for(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Sta
         server=load.server,
         # An indicator of the user may ask with an instant selector, which finds no series that was left out.
         environment=environment if load.slis is None else {**environment, SERIES: ALL},
+        loadgens=load.replicas,
     )
 
 

@@ -46,14 +46,18 @@ class Injector:
         return tuple(self._records)
 
     @asynccontextmanager
-    async def during(self, faults: tuple[PlannedFault, ...]) -> AsyncIterator[None]:
-        """Apply faults at their times from now on, and lift those in force at the end, also after an error.
+    async def during(self, faults: tuple[PlannedFault, ...], origin: float | None = None) -> AsyncIterator[None]:
+        """Apply faults at their times, and lift those in force at the end, also after an error.
+
+        Args:
+            faults: those of a case.
+            origin: instant from which their times count; None: now. Faults of time 0 are applied at once.
 
         Raises:
             FaultError: a fault could not be applied or lifted.
         """
         planned = windows(faults)
-        started = self.clock.now()
+        started = self.clock.now() if origin is None else origin
         pending = [window for window in planned if window.at > 0]
         try:
             for window in planned:

@@ -1,34 +1,43 @@
-"""Replicas: several load generators that run one plan together, coordinated through a Redis or Valkey.
+"""One of several load generators that run one plan together, coordinated through a Redis or Valkey.
 
-A replica that starts joins the set of waiting replicas. When the set has not changed for `QUIET` seconds, one replica
-closes the meeting in one transaction: every living member gets a share of the plan, and all get the same run id. A
-replica that was left out reports an error. During the run, replicas begin each phase of a case together and fail when
-one of them is gone: a partial plan is not a valid measurement.
+Each replica runs a share of the plan. Replicas pass the barriers of a case together, and begin its measured part at an
+instant that they agreed on by the clock of the store. The first replica alone controls faults and toggles, and reads
+what is recorded once for a run. A run that lost a replica ends: a partial plan is not a valid measurement.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
-import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from typing import Final, TypeVar
 
 import msgspec
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, WatchError
+from redis.exceptions import RedisError
 
-from reelbench.loadgen.record.address import shown_url
+from reelbench.loadgen.clock import Clock
+from reelbench.loadgen.control.clock_sources import ClockSource
+from reelbench.loadgen.record.conditions import STORE_CLOCK
 
-QUIET = 4.0
-"""Seconds without a new replica after which the meeting is closed; compose starts all replicas within one."""
+T = TypeVar("T")
+
 ALIVE = 10
 """Seconds after its last heartbeat at which a replica counts as gone."""
+LEAD_SECONDS: Final = 2.0
+"""Time from the agreement on an instant to the instant: twenty times as long as a replica takes to read it."""
+FAULT_LEAD: Final = 0.5
+"""Seconds before the agreed instant at which the first replica applies the faults that begin with the case."""
+CLOCK_TRIES: Final = 8
+"""Round trips to the store of which the shortest gives the offset of its clock."""
+KEPT = 24 * 3600
+"""Seconds after which the store forgets a run."""
 _POLL = 0.1
 _HEARTBEAT = 2.0
-_KEPT = 24 * 3600
-_WAITING = "loadgen:waiting"
+_CHUNK = 1000
+"""Ids that one command adds to a set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +76,9 @@ class ReplicaError(Exception):
     """The replicas cannot run together; the message is one sentence."""
 
 
-class _Place(msgspec.Struct, frozen=True):
+class Place(msgspec.Struct, frozen=True):
+    """The place of a replica in a run."""
+
     run_id: str
     index: int
     count: int
@@ -76,10 +87,12 @@ class _Place(msgspec.Struct, frozen=True):
 class Replica:
     """This process as one of the replicas of a run; call `close` at the end."""
 
-    def __init__(self, store: Redis, place: _Place) -> None:
+    def __init__(self, store: Redis, place: Place) -> None:
         self._store = store
         self.run_id = place.run_id
         self.share = Share(place.index, place.count)
+        self.clock = ClockSource(STORE_CLOCK, self._time, tries=CLOCK_TRIES)
+        """The clock of the store, by which the replicas agree on instants."""
         self._left = asyncio.Event()
         self._heart = asyncio.create_task(self._beat())
 
@@ -88,121 +101,191 @@ class Replica:
         """Position among the replicas, such as ``2of3``."""
         return f"{self.share.index + 1}of{self.share.count}"
 
+    @property
+    def leads(self) -> bool:
+        """Whether this is the replica that controls what all replicas share, such as faults."""
+        return self.share.index == 0
+
     async def together(self, phase: str, stop: asyncio.Event) -> None:
         """Wait until every replica has reached this phase, or `stop` is set.
 
         Raises:
             ReplicaError: one of them is gone, or the store is.
         """
-        key = f"loadgen:phase:{self.run_id}:{phase}"
-        try:
-            await self._store.incr(key)
-            await self._store.expire(key, _KEPT)
-            begun = time.monotonic()
-            while not stop.is_set() and int(await self._store.get(key) or 0) < self.share.count:
-                # Not at once: the first heartbeat of a replica comes a moment after the meeting.
-                if time.monotonic() - begun > ALIVE and (gone := await self._gone()):
-                    raise ReplicaError(
-                        f"replica {gone} of {self.share.count} is gone, and its share of the plan with it"
-                    )
-                await asyncio.sleep(_POLL)
-        except RedisError as error:
-            raise ReplicaError(f"the store in which the replicas meet does not answer ({error})") from error
+        key = self._key("phase", phase)
 
-    async def close(self) -> None:
-        """Leave the run."""
+        async def all_there() -> bool | None:
+            return int(await self._store.get(key) or 0) >= self.share.count or None
+
+        async with self._answering():
+            async with self._store.pipeline(transaction=True) as change:
+                change.incr(key)
+                change.expire(key, KEPT)
+                await change.execute()
+            await self._until(all_there, stop)
+
+    async def instant(self, phase: str, clock: Clock, stop: asyncio.Event) -> float | None:
+        """Return the instant at which all replicas begin a phase, on the clock of this one; None: `stop` is set.
+
+        The first replica chooses it by the clock of the store when all have reached the phase.
+
+        Raises:
+            ReplicaError: one of them is gone, or the store is.
+        """
+        await self.together(phase, stop)
+
+        async def chosen() -> float:
+            return await self._now() + LEAD_SECONDS
+
+        agreed = await self.shared(f"instant:{phase}", chosen, stop)
+        if agreed is None:
+            return None
+        async with self._answering():
+            found = await self.clock.compare(clock)
+        assert found is not None, "the store has a clock"
+        return agreed - found[0]
+
+    async def shared(self, name: str, find: Callable[[], Awaitable[float | None]], stop: asyncio.Event) -> float | None:
+        """Return the number that the first replica finds, and all others read from the store; None: `stop` is set.
+
+        Raises:
+            ReplicaError: a replica is gone, or the store is.
+        """
+        key = self._key("shared", name)
+        if self.leads:
+            value = await find()
+            if value is not None:
+                async with self._answering():
+                    await self._store.set(key, repr(value), ex=KEPT)
+            return value
+
+        async def read() -> float | None:
+            text = await self._store.get(key)
+            return None if text is None else float(text)
+
+        async with self._answering():
+            return await self._until(read, stop)
+
+    async def check_plan(self, plan_hash: str, stop: asyncio.Event) -> None:
+        """Check that all replicas have the same plan, before the first of its jobs is sent.
+
+        Raises:
+            ReplicaError: this replica has another plan than the first, or a replica is gone.
+        """
+        key = self._key("plan", "hash")
+        if self.leads:
+            async with self._answering():
+                await self._store.set(key, plan_hash, ex=KEPT)
+        await self.together("plan", stop)
+        async with self._answering():
+            first = await self._store.get(key)
+        if first not in {None, plan_hash}:
+            raise ReplicaError(
+                f"the plan of replica {self.share.index + 1} is not the plan of replica 1; give all replicas the same "
+                "version, scenario files, prompts and options"
+            )
+
+    async def gathered(self, phase: str, ids: Collection[str], stop: asyncio.Event) -> frozenset[str]:
+        """Return the ids of all replicas once all have reached this phase: to the first replica, none to the others.
+
+        Raises:
+            ReplicaError: one of them is gone, or the store is.
+        """
+        key = self._key("ids", phase)
+        ordered = list(ids)
+        async with self._answering():
+            for begin in range(0, len(ordered), _CHUNK):
+                await self._store.sadd(key, *ordered[begin : begin + _CHUNK])
+            await self._store.expire(key, KEPT)
+        await self.together(phase, stop)
+        found: set[str] = set()
+        if self.leads:
+            async with self._answering():
+                async for one in self._store.sscan_iter(key, count=_CHUNK):
+                    found.add(str(one))
+                await self._store.unlink(key)
+        return frozenset(found)
+
+    async def close(self, why: str | None = None) -> None:
+        """Leave the run.
+
+        Args:
+            why: what ended this replica before the end of the run, for the others; None: the run is over.
+        """
         self._left.set()  # not by cancelling: redis-py can swallow a cancellation within a command
         await self._heart
         with contextlib.suppress(RedisError):
+            if why is not None:
+                sentence = f"replica {self.share.index + 1} of {self.share.count} ended early: {why}"
+                await self._store.set(self._key("ended", "early"), sentence, ex=KEPT, nx=True)
+            else:
+                await self._store.delete(alive_key(self.run_id, self.share.index))
+        with contextlib.suppress(RedisError):
             await self._store.aclose()
 
-    def _alive(self, index: int) -> str:
-        return f"loadgen:alive:{self.run_id}:{index}"
+    def _key(self, kind: str, name: str) -> str:
+        return f"loadgen:{kind}:{self.run_id}:{name}"
 
-    async def _gone(self) -> int | None:
-        for index in range(self.share.count):
-            if not await self._store.exists(self._alive(index)):
-                return index + 1
+    async def _until(self, look: Callable[[], Awaitable[T | None]], stop: asyncio.Event) -> T | None:
+        """Poll until `look` returns a value; None: `stop` is set first."""
+        while not stop.is_set():
+            if (found := await look()) is not None:
+                return found
+            why = await self._store.get(self._key("ended", "early"))
+            if why is not None:
+                raise ReplicaError(str(why))
+            if missing := await self._gone():
+                raise ReplicaError(
+                    f"{named(missing)} of {self.share.count} {'is' if len(missing) == 1 else 'are'} gone, and a part "
+                    "of the plan with it"
+                )
+            await asyncio.sleep(_POLL)
         return None
+
+    async def _gone(self) -> list[int]:
+        """Return the numbers of the replicas that are gone.
+
+        The first replica looks at all, and the others at the first: the work of the store grows with their number, not
+        with its square.
+        """
+        looked_at = range(self.share.count) if self.leads else range(1)
+        alive = await self._store.mget([alive_key(self.run_id, index) for index in looked_at])
+        return [index + 1 for index, there in zip(looked_at, alive, strict=True) if there is None]
+
+    async def _now(self) -> float:
+        async with self._answering():
+            seconds, microseconds = await self._store.time()
+        return float(seconds) + float(microseconds) / 1e6
+
+    async def _time(self) -> tuple[float, float]:
+        now = await self._now()
+        return now, now
+
+    @asynccontextmanager
+    async def _answering(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except RedisError as error:
+            raise ReplicaError(f"the store in which the replicas meet does not answer ({error})") from error
 
     async def _beat(self) -> None:
         while not self._left.is_set():
             with contextlib.suppress(RedisError):  # the next phase fails when the store stays away
-                await self._store.set(self._alive(self.share.index), "1", ex=ALIVE)
+                await self._store.set(alive_key(self.run_id, self.share.index), "1", ex=ALIVE)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._left.wait(), _HEARTBEAT)
 
 
-async def join(
-    url: str, run_id: str | None = None, *, stop: asyncio.Event | None = None, quiet: float = QUIET
-) -> Replica | None:
-    """Meet the other replicas; return None when `stop` is set first.
-
-    Args:
-        url: The store, such as ``redis://valkey:6379/0``.
-        run_id: Name of the run if this replica closes the meeting; default: made from the time.
-        stop: Set when the user stops the run.
-        quiet: Seconds without a new replica after which the meeting is closed.
-
-    Raises:
-        ReplicaError: the store does not answer, or the meeting was closed without this replica.
-    """
-    store: Redis = Redis.from_url(url, decode_responses=True, socket_timeout=5, socket_connect_timeout=5)
-    try:
-        place = await _meet(store, run_id, stop or asyncio.Event(), quiet)
-    except BaseException as error:
-        with contextlib.suppress(RedisError):
-            await store.aclose()
-        if isinstance(error, RedisError | ValueError):
-            raise ReplicaError(
-                f"the store {shown_url(url)} in which the replicas meet does not answer ({error}); check --rendezvous"
-            ) from error
-        raise
-    if place is None:
-        await store.aclose()
-        return None
-    return Replica(store, place)
+def alive_key(run_id: str, index: int) -> str:
+    """Return the key that exists while a replica lives."""
+    return f"loadgen:alive:{run_id}:{index}"
 
 
-async def _meet(store: Redis, run_id: str | None, stop: asyncio.Event, quiet: float) -> _Place | None:
-    me = secrets.token_hex(8)
-    await store.set(_waits(me), "1", ex=ALIVE)
-    await store.sadd(_WAITING, me)
-    seen: set[str] = set()
-    changed = time.monotonic()
-    while not stop.is_set():
-        place = await store.get(f"loadgen:place:{me}")
-        if place is not None:
-            return msgspec.json.decode(place, type=_Place)
-        waiting = {str(member) for member in await store.smembers(_WAITING)}
-        if me not in waiting and await store.get(f"loadgen:place:{me}") is None:
-            raise ReplicaError("the run began without this replica, which was silent for too long; start it again")
-        await store.set(_waits(me), "1", ex=ALIVE)
-        if waiting != seen:
-            seen, changed = waiting, time.monotonic()
-        elif time.monotonic() - changed >= quiet:
-            await _close(store, seen, run_id)
-        await asyncio.sleep(_POLL)
-    await store.srem(_WAITING, me)
-    return None
+def named(numbers: Collection[int], what: str = "replica") -> str:
+    """Return numbers as text, such as ``replicas 2, 5``; the first ten of many."""
+    shown = [str(number) for number in sorted(numbers)]
+    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+    return f"{what}{'s' if len(shown) > 1 else ''} {', '.join(shown[:_SHOWN])}{more}"
 
 
-async def _close(store: Redis, expected: set[str], run_id: str | None) -> None:
-    """Give every living member a place, unless the set has changed meanwhile."""
-    async with store.pipeline(transaction=True) as transaction:
-        await transaction.watch(_WAITING)
-        if set(await transaction.smembers(_WAITING)) != expected:
-            return
-        living = sorted([member for member in expected if await transaction.exists(_waits(member))])
-        name = run_id or f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-        transaction.multi()  # type: ignore[no-untyped-call]
-        for index, member in enumerate(living):
-            place = msgspec.json.encode(_Place(name, index, len(living))).decode()
-            transaction.set(f"loadgen:place:{member}", place, ex=_KEPT)
-        transaction.delete(_WAITING)
-        with contextlib.suppress(WatchError):
-            await transaction.execute()
-
-
-def _waits(member: str) -> str:
-    return f"loadgen:waits:{member}"
+_SHOWN = 10

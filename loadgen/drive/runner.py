@@ -24,7 +24,7 @@ from reelbench.loadgen.drive.open_loop import OpenLoop
 from reelbench.loadgen.drive.progress import ProgressView
 from reelbench.loadgen.drive.rate_search import CaseOrder, InOrder, RateSearch
 from reelbench.loadgen.drive.recorder import Recorder, RunHead, cooldown_of, share_of
-from reelbench.loadgen.drive.replicas import WHOLE, Replica, Share
+from reelbench.loadgen.drive.replicas import FAULT_LEAD, WHOLE, Replica, Share
 from reelbench.loadgen.drive.stop import Stop, run_unless
 from reelbench.loadgen.plan.fault_plan import PlannedFault, sides
 from reelbench.loadgen.plan.plan import PlannedJob
@@ -32,7 +32,7 @@ from reelbench.loadgen.plan.scenario import Case, Profile, Scenario
 from reelbench.loadgen.record.jobs import JobRecord
 from reelbench.loadgen.record.journal import Journal
 from reelbench.loadgen.record.rate_rule import RateLimits, Result, judge
-from reelbench.loadgen.record.run import CaseRecord, RunState
+from reelbench.loadgen.record.run import AuditRecord, CaseRecord, RunState, StoreCount
 from reelbench.loadgen.target.target import Target
 from reelbench.loadgen.videos.check import VideoCheck
 
@@ -80,6 +80,11 @@ class Runner:
         """The part of the plan that this generator runs."""
         return self.replica.share if self.replica else WHOLE
 
+    @property
+    def _leads(self) -> bool:
+        """Whether this generator controls and reads what all load generators of the run share."""
+        return self.share.index == 0
+
     async def run_all(self, scenarios: Sequence[Scenario]) -> None:
         """Run every scenario; after a stop, no further scenario begins.
 
@@ -92,6 +97,7 @@ class Runner:
                 if self.stop.requested.is_set() or self._over(scenario.name):
                     break
                 await self._run_scenario(position, scenario)
+            await self._together("end")
         except BaseException:
             self.head.end(RunState.FAILED, self.clock.now())
             raise
@@ -110,15 +116,30 @@ class Runner:
             self.head.update_scenario(position, state=RunState.FAILED, ended=self.clock.now())
             raise
         ended_at = self.clock.now()
+        stored = await self._stored_by_all(scenario)
+        audit, store = await self._left_behind(scenario, started, stored) if self._leads else (None, None)
+        await self._read_clocks(scenario, "after")
+        self.head.update_scenario(position, state=self._state(), ended=ended_at, store=store, audit=audit)
+
+    async def _left_behind(
+        self, scenario: Scenario, started: float, stored: frozenset[str] | None
+    ) -> tuple[AuditRecord | None, StoreCount | None]:
+        """Lift the faults that are left, and read what the service has left, once for all load generators."""
         for name in await self.faults.lift_rest():
             self.view.say(f"warning: fault {name} was still in force after {scenario.name}; it is lifted now")
         ours = self.target.ours is not False
         audit = await run_unless(self.stop.aborted, self.observer.audit()) if ours else None
-        store = await run_unless(
-            self.stop.aborted, count_store(self.target, self.recorder.stored, self._theirs(started))
-        )
-        await self._read_clocks(scenario, "after")
-        self.head.update_scenario(position, state=self._state(), ended=ended_at, store=store, audit=audit)
+        if stored is None:
+            return audit, None
+        counted = count_store(self.target, stored, self._theirs(started))
+        return audit, await run_unless(self.stop.aborted, counted)
+
+    async def _stored_by_all(self, scenario: Scenario) -> frozenset[str] | None:
+        """Return the ids of the stored jobs of all load generators, once all have ended the scenario; None: unknown."""
+        if self.replica is None:
+            return self.recorder.stored
+        found = await self.replica.gathered(f"{scenario.name}:ended", self.recorder.stored, self.stop.requested)
+        return None if self.stop.requested.is_set() else found
 
     async def _run_cases(self, position: int, scenario: Scenario) -> None:
         """Run the cases of a scenario in order; of a search, the rates that decide it."""
@@ -175,7 +196,7 @@ class Runner:
         planned = share_of(self.plan, scenario, case, self.share)
         self.view.begin(scenario.name, case.name, len(planned))
         try:
-            async with self.toggler.during(case.toggles.given() if self.share.index == 0 else {}):
+            async with self.toggler.during(case.toggles.given() if self._leads else {}):
                 record = await self._run_jobs(scenario, case, record, planned)
                 self.journal.settle()
                 return record
@@ -193,20 +214,28 @@ class Runner:
             await self._together(f"{phase}:warmup")
             if warmup and self.rest:
                 await run_unless(self.stop.requested, asyncio.sleep(self.rest))
-            arrivals = None
+            arrivals = agreed = None
             if case.model == "open":
-                arrivals = await stack.enter_async_context(self._open_loop(scenario, case))
+                begin = await self._agreed(phase)
+                arrivals = await stack.enter_async_context(self._open_loop(scenario, case, begin))
+                agreed = None if begin is None else arrivals.origin
                 await arrivals.send(warmup, arrivals.origin)
             else:
                 await self._closed_loop(scenario, case).run(warmup)
                 await self._together(phase)
                 await self._cool_down(scenario)
+                agreed = await self._agreed(phase)
             if self.stop.requested.is_set():
                 if arrivals is not None:
                     await arrivals.finish(())
                 return record
             faults = self._faults(scenario, case)
-            async with self._observed(scenario, case), self.faults.during(faults):
+            origin = agreed if arrivals is None else None
+            if origin is not None:
+                await self._reach(origin - FAULT_LEAD)
+            async with self._observed(scenario, case), self.faults.during(faults, origin):
+                if origin is not None:
+                    await self._reach(origin)
                 started = self.clock.now() if arrivals is None else arrivals.origin
                 async with Health() as health:
                     if arrivals is not None:
@@ -216,15 +245,15 @@ class Runner:
                     else:
                         await self._closed_loop(scenario, case).run(measured, case.pace)
                     ended = self.clock.now()
-            if case.toggles.given() or scenario.dimension == "resources":
-                # Toggles are restored and counts are read only after the jobs of all replicas have ended.
+                # Faults are lifted, toggles restored and counts read only after the jobs of all replicas have ended.
                 await self._together(f"{phase}:end")
-            if faults or (scenario.dimension == "resources" and self.share.index == 0):
+            if faults or (scenario.dimension == "resources" and self._leads):
                 record = await self._observe(scenario.name, record, started)
         return msgspec.structs.replace(
             record,
             started=started,
             ended=ended,
+            agreed=agreed,
             generator_cpu=health.cpu,
             loop_lag_p99=health.lag_p99,
             loop_lag_p99_lower=health.lag_p99_lower,
@@ -250,14 +279,14 @@ class Runner:
         users = self.share.users(case.concurrency)
         return ClosedLoop(jobs=self._jobs(scenario), scenario=scenario, clock=self.clock, stop=self.stop, users=users)
 
-    def _open_loop(self, scenario: Scenario, case: Case) -> OpenLoop:
+    def _open_loop(self, scenario: Scenario, case: Case, begin: float | None) -> OpenLoop:
         assert case.seconds is not None, "the scenario is checked"
         return OpenLoop(
             jobs=self._jobs(scenario),
             scenario=scenario,
             clock=self.clock,
             stop=self.stop,
-            origin=self.clock.now() + LEAD_SECONDS + case.warmup_seconds.of(self.profile),
+            origin=(self.clock.now() if begin is None else begin) + LEAD_SECONDS + case.warmup_seconds.of(self.profile),
             seconds=case.seconds.of(self.profile),
             graceful_stop=case.graceful_stop,
             most=self.share.most(case.max_in_flight),
@@ -280,7 +309,7 @@ class Runner:
 
     def _faults(self, scenario: Scenario, case: Case) -> tuple[PlannedFault, ...]:
         """Return the faults of a case that this generator injects."""
-        if self.share.index > 0:
+        if not self._leads:
             return ()
         return tuple(
             fault for fault in self.planned_faults if (fault.scenario, fault.case) == (scenario.name, case.name)
@@ -294,6 +323,17 @@ class Runner:
         transitions = await observer.transitions(scenario, case.name, since)
         self.head.add_transitions(transitions or ())
         return msgspec.structs.replace(case, breakers_read=transitions is not None, calls_read=complete)
+
+    async def _agreed(self, phase: str) -> float | None:
+        """Return the instant at which all load generators begin, on the clock of this one; None: it is the only one."""
+        if self.replica is None:
+            return None
+        return await self.replica.instant(phase, self.clock, self.stop.requested)
+
+    async def _reach(self, instant: float) -> None:
+        """Wait for an instant, unless the user stops the run; timers may fire early, so the clock decides."""
+        while (left := instant - self.clock.now()) > 0 and not self.stop.requested.is_set():
+            await run_unless(self.stop.requested, asyncio.sleep(left))
 
     async def _together(self, phase: str) -> None:
         """Wait for the other load generators of the run, unless the user stops it."""

@@ -34,9 +34,10 @@ from reelbench.loadgen.control.toxiproxy import ToxiproxyError
 from reelbench.loadgen.drive.calibration import calibrate, check_accepted
 from reelbench.loadgen.drive.conditions import Conditions, clocks_of
 from reelbench.loadgen.drive.job import JobRunner
+from reelbench.loadgen.drive.meeting import join, join_as
 from reelbench.loadgen.drive.progress import ProgressView
 from reelbench.loadgen.drive.recorder import Recorder, RunHead, pending, with_rest
-from reelbench.loadgen.drive.replicas import WHOLE, Replica, ReplicaError, Share, join
+from reelbench.loadgen.drive.replicas import WHOLE, Replica, ReplicaError, Share
 from reelbench.loadgen.drive.runner import Runner
 from reelbench.loadgen.drive.steps import Steps
 from reelbench.loadgen.drive.stop import Stop, run_unless, signalled
@@ -53,7 +54,7 @@ from reelbench.loadgen.plan.plan import PlannedJob, plan_hash, plan_run, to_byte
 from reelbench.loadgen.plan.sampling import sampled
 from reelbench.loadgen.plan.scenario import MLPERF_LIKE, Case, Scenario
 from reelbench.loadgen.record.environment import describe
-from reelbench.loadgen.record.journal import Journal, JournalError
+from reelbench.loadgen.record.journal import Journal, JournalError, occupied
 from reelbench.loadgen.record.run import BudgetRecord, ProxyRecord, RunRecord, RunState
 from reelbench.loadgen.record.run_files import SCHEMA_VERSION
 from reelbench.loadgen.target.target import Target
@@ -73,6 +74,10 @@ TURN_SECONDS = 0.001
 """How long another thread computes before the event loop gets its turn; five times as long is the default of Python."""
 HOLD_SECONDS = 20.0
 """Time for the last scrape of pulled metrics after the run; a signal ends the wait."""
+
+
+_EXPECTED = (TargetError, BudgetError, LimitError, JournalError, FaultError, ToggleError, ReplicaError)
+"""Errors that end a run with one sentence."""
 
 
 async def execute(settings: Settings, console: Console) -> ExitCode:
@@ -110,15 +115,35 @@ async def _run_or_share(settings: Settings, view: ProgressView, stop: Stop) -> b
     others_limit(os.environ)  # a mistake in it is found before anything is written
     if settings.rendezvous is None:
         return await _run(settings, view, stop, None)
-    replica = await join(settings.rendezvous, settings.run_id, stop=stop.requested)
+    replica = await _joined(settings, settings.rendezvous, stop)
     if replica is None:
         return True
     view.say(f"replica {replica.name} of run {replica.run_id}")
     folder = settings.run_dir / f"{replica.run_id}.{replica.name}"
+    if (taken := occupied(folder)) is not None:
+        raise JournalError(f"{folder} already holds a run ({taken}); choose another --run-dir or --run-id")
+    why: str | None = "it failed"
     try:
-        return await _run(dataclasses.replace(settings, run_id=replica.run_id, run_dir=folder), view, stop, replica)
+        as_planned = await _run(
+            dataclasses.replace(settings, run_id=replica.run_id, run_dir=folder), view, stop, replica
+        )
+        why = "the user stopped it" if stop.requested.is_set() else None
+    except _EXPECTED as error:
+        why = str(error)
+        raise
     finally:
-        await replica.close()
+        await replica.close(why)
+    return as_planned
+
+
+async def _joined(settings: Settings, url: str, stop: Stop) -> Replica | None:
+    """Return this process as one of the replicas of a run; None: the user stopped it first."""
+    if settings.replicas is None:
+        return await join(url, settings.run_id, stop=stop.requested)
+    assert settings.index is not None, "options are checked"
+    return await join_as(
+        url, settings.index, settings.replicas, settings.run_id, stop=stop.requested, limit=settings.join_limit
+    )
 
 
 async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Replica | None) -> bool:
@@ -172,7 +197,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             growing_polls=settings.growing_polls,
         )
         seconds = _budget(settings, ours=target.ours, say=view.say)
-        scenarios, budget = await _after_one_job(settings, seconds, scenarios, steps, stop, view)
+        scenarios, budget = await _after_one_job(settings, seconds, scenarios, steps, stop, view, replica)
         if stop.requested.is_set():
             return True
         plan = plan_run(scenarios, settings.profile, settings.seed, settings.inputs.workload)
@@ -185,7 +210,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             run_id=settings.run_id,
             profile=settings.profile_name or settings.profile,
             seed=settings.seed,
-            plan_hash=plan_hash(encoded),
+            plan_hash=await _agreed_hash(encoded, replica, stop),
             replica=share.index + 1,
             replicas=share.count,
             target=settings.target,
@@ -258,10 +283,22 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
                 replica=replica,
                 deadline=begun + seconds if seconds is not None else math.inf,
                 proxied=proxied,
-                conditions=await _conditions(settings, journal, target, offered, reader),
+                conditions=await _conditions(settings, journal, target, offered, reader=reader, replica=replica),
             )
             await runner.run_all(scenarios)
             return all(fault.error is None for fault in injector.records)
+
+
+async def _agreed_hash(plan: bytes, replica: Replica | None, stop: Stop) -> str:
+    """Return the hash of the plan, which is that of all replicas.
+
+    Raises:
+        ReplicaError: another replica has another plan.
+    """
+    found = plan_hash(plan)
+    if replica is not None:
+        await replica.check_plan(found, stop.requested)
+    return found
 
 
 @contextmanager
@@ -292,11 +329,15 @@ async def _conditions(
     journal: Journal,
     target: Target,
     offered: Mapping[Side, AdminClient],
+    *,
     reader: ProcessReader | None,
+    replica: Replica | None,
 ) -> Conditions:
     """Return the record of the conditions, with what the processes run with."""
     ours = offered if target.ours is not False else {}
     clocks = clocks_of(offered["service"], ours, os.environ)
+    if replica is not None:
+        clocks = [*clocks, replica.clock]
     conditions = Conditions(journal, Machine(Parts.of_run(settings.target)), others_limit(os.environ), clocks, reader)
     await conditions.describe(ours, os.environ)
     return conditions
@@ -363,7 +404,13 @@ def _budget(settings: Settings, *, ours: bool | None, say: Callable[[str], None]
 
 
 async def _after_one_job(  # noqa: PLR0917 - the parts of a session
-    settings: Settings, budget: float | None, scenarios: list[Scenario], steps: Steps, stop: Stop, view: ProgressView
+    settings: Settings,
+    budget: float | None,
+    scenarios: list[Scenario],
+    steps: Steps,
+    stop: Stop,
+    view: ProgressView,
+    replica: Replica | None,
 ) -> tuple[list[Scenario], BudgetRecord | None]:
     """Return the scenarios as one job before the plan shows them: its length decides their size, if it is needed.
 
@@ -372,7 +419,7 @@ async def _after_one_job(  # noqa: PLR0917 - the parts of a session
         BudgetError: the budget is too small.
     """
     if budget is not None or needs_calibration(scenarios):
-        return await _calibrated(settings, budget, scenarios, steps, stop, view)
+        return await _calibrated(settings, budget, scenarios, steps, stop, view, replica)
     sending = (one for one in scenarios if any(case.model != "idle" for case in one.cases))
     first = next(sending, None)
     if settings.first_job and steps.target.ours is False and settings.rendezvous is None and first is not None:
@@ -384,7 +431,13 @@ async def _after_one_job(  # noqa: PLR0917 - the parts of a session
 
 
 async def _calibrated(  # noqa: PLR0917 - the parts of a session
-    settings: Settings, budget: float | None, scenarios: list[Scenario], steps: Steps, stop: Stop, view: ProgressView
+    settings: Settings,
+    budget: float | None,
+    scenarios: list[Scenario],
+    steps: Steps,
+    stop: Stop,
+    view: ProgressView,
+    replica: Replica | None,
 ) -> tuple[list[Scenario], BudgetRecord | None]:
     """Run one job, and return the scenarios with the number of jobs that follows from its length.
 
@@ -395,17 +448,21 @@ async def _calibrated(  # noqa: PLR0917 - the parts of a session
     first = min(scenarios, key=lambda scenario: scenario.rank)
     view.say("calibration: one job")
     limit = min(budget or math.inf, first.time_limit)
-    took = await run_unless(
-        stop.requested,
-        calibrate(
-            first,
-            settings.seed,
-            steps=steps,
-            clock=steps.clock,
-            limit=limit,
-            workload=settings.inputs.workload,
-        ),
-    )
+
+    async def one_job() -> float | None:
+        return await run_unless(
+            stop.requested,
+            calibrate(
+                first,
+                settings.seed,
+                steps=steps,
+                clock=steps.clock,
+                limit=limit,
+                workload=settings.inputs.workload,
+            ),
+        )
+
+    took = await (one_job() if replica is None else replica.shared("calibration", one_job, stop.requested))
     if took is None:
         return scenarios, None
     scenarios = [lasting(scenario, settings.profile, took) for scenario in scenarios]

@@ -83,6 +83,8 @@ class MachineRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """CPU seconds that this observation took itself."""
 
 
+STORE_CLOCK = "rendezvous store"
+"""Source of the clock that the load generators of a run have in common."""
 DATE_CLOCK = "target (Date)"
 """Source of the header Date, which is at times old, but never ahead of its server's clock."""
 PROMETHEUS_VARIABLES = {
@@ -97,7 +99,7 @@ class ClockRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """One reading of a clock, compared with the clock of the load generator, on which all times of the records are."""
 
     source: str
-    """service, providers, target (Date), prometheus, their prometheus, or this machine."""
+    """service, providers, target (Date), prometheus, their prometheus, rendezvous store, or this machine."""
     scenario: str
     when: Literal["before", "after"]
     at: float

@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from reelbench.loadgen.record.conditions import ClockRecord
 from reelbench.loadgen.record.rate_rule import Process, RateLimits
 from reelbench.loadgen.record.run_files import RUN_FILE, RecordError, VersionedFile
 
@@ -87,6 +88,8 @@ class CaseRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Whether the prompts are new, those of the case before, or half and half."""
     arrivals: ArrivalsRecord | None = None
     """Of an open case; None in the others."""
+    agreed: float | None = None
+    """When all load generators had agreed to begin, on the clock of this one; None: it was the only one."""
     min_duration: float | None = None
     """Shortest length in seconds that the case was planned for; None: none."""
     not_needed: bool = False
@@ -296,6 +299,32 @@ class ServerRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """What was left out or adapted, one sentence each."""
 
 
+class GeneratorCaseRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One case as one of several load generators ran its share of it."""
+
+    scenario: str
+    case: str
+    planned: int
+    """Measured jobs of its share."""
+    started: float | None
+    ended: float | None
+    agreed: float | None
+    """When all had agreed to begin, on its own clock; None: the case did not begin."""
+    generator_cpu: float | None
+    loop_lag_p99: float | None
+
+
+class GeneratorRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One of the load generators that made a run together."""
+
+    number: int
+    """From 1. The first one controlled faults and toggles."""
+    environment: EnvironmentRecord
+    clock: list[ClockRecord]
+    """Readings of the clock that all have in common, on its own clock."""
+    cases: list[GeneratorCaseRecord]
+
+
 class BudgetRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The time budget by which a run was planned."""
 
@@ -348,8 +377,15 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Most downloaded files of a case that were opened, drawn by the seed; None: a version that opened none."""
     proxy: ProxyRecord | None = None
     """None when no scenario has faults of the network."""
+    generators: list[GeneratorRecord] = []
+    """The load generators whose shares were merged into this run; empty in a run of one, and in a share."""
     workload: WorkloadRecord | None = None
     """None in runs of versions that knew only the built-in prompts for documents."""
+
+    @property
+    def load_generators(self) -> int:
+        """Number of load generators that drove the run, also where this is the record of one share."""
+        return max(self.replicas, len(self.generators))
 
 
 _FILE = VersionedFile(RUN_FILE, RunRecord)

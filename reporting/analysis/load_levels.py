@@ -68,7 +68,7 @@ def levels(evidence: Evidence, *scenarios: str, model: str = "closed") -> tuple[
                 queue_average=evidence.value(Role.QUEUE_TIME_AVG, scenario.name, case.name),
                 queue_p95=evidence.measured(Role.QUEUE_TIME_P95, scenario.name, case.name),
                 generator_cpu=case.generator_cpu,
-                littles_law=littles_law.check([(job.due, job.done) for job in jobs], evidence.virtual_users(case))
+                littles_law=littles_law.check([(job.due, job.done) for job in jobs], case.concurrency)
                 if case.model == "closed" and case.pace is None
                 else None,
                 cut_off=len(arriving.cut_off) if (arriving := open_case(evidence, scenario, case)) else 0,

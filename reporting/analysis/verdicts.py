@@ -11,6 +11,7 @@ from reelbench.reporting.analysis.certainty import Certainty, certainty, unprova
 from reelbench.reporting.analysis.disturbance import disturbances, reason_in
 from reelbench.reporting.analysis.estimates import Estimate, estimate
 from reelbench.reporting.analysis.generator_health import GeneratorHealth, check
+from reelbench.reporting.analysis.generators import clock_problems
 from reelbench.reporting.analysis.job_integrity import losses
 from reelbench.reporting.analysis.reconciliation import Reconciliation, reconcile
 from reelbench.reporting.catalogue.sli import Objective, RecordFunction, Sli
@@ -90,14 +91,16 @@ def analyse(evidence: Evidence, dimension: str) -> Analysis:
     reconciliations = reconcile(evidence, dimension)
     health = check(evidence, dimension)
     unreconciled = {r.scenario for r in reconciliations if r.differences}
-    invalid = {(h.scenario, h.case) for h in health if h.problems}
+    apart = clock_problems(evidence)
+    invalid = {(h.scenario, h.case) for h in health if h.problems or apart}
     verdicts = tuple(
         verdict
         for m in evidence.measurements.measurements
-        if (verdict := _judge(evidence, m, dimension, unreconciled, invalid)) is not None
+        if (verdict := _judge(evidence, m, dimension, unreconciled, invalid, apart=bool(apart))) is not None
     )
     problems = (
         *_uncounted(evidence),
+        *apart,
         *_unlifted(evidence, dimension),
         *_not_begun(evidence, dimension),
         *(problem for h in health for problem in h.problems),
@@ -144,6 +147,8 @@ def _judge(
     dimension: str,
     unreconciled: set[str],
     invalid: set[tuple[str, str]],
+    *,
+    apart: bool,
 ) -> Verdict | None:
     sli = evidence.catalogue.get(measurement.sli)
     scenario = evidence.scenario(measurement.scenario)
@@ -165,7 +170,10 @@ def _judge(
     # lost jobs make counts differ, so a failed key objective stays FAIL
     if status in {Status.PASS, Status.FAIL, Status.INCONCLUSIVE} and not (sli.key and status is Status.FAIL):
         if places & invalid:
-            status, reason, too_few = Status.INVALID, "the load generator was the bottleneck", False
+            reason = (
+                "the clocks of the load generators do not agree" if apart else "the load generator was the bottleneck"
+            )
+            status, too_few = Status.INVALID, False
         elif scenario.name in unreconciled:
             status, reason, too_few = Status.INCONCLUSIVE, "counts do not reconcile", False
         elif not sli.key and (taken := reason_in(evidence, dimension, places)) is not None:

@@ -219,4 +219,4 @@ def _environment(evidence: Evidence) -> Iterator[tuple[str, str]]:
     for name, version in sorted(machine.packages.items()):
         yield f"Library {name}", version
     yield "Lock file", (machine.lock_sha256 or text.NONE)[:12]
-    yield "Load generators", str(run.replicas)
+    yield "Load generators", str(run.load_generators)

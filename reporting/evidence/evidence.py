@@ -81,7 +81,7 @@ class Evidence:
     def _stretch(self, scenario: ScenarioRecord, case: CaseRecord) -> Stretch:
         jobs = tuple(self.case_jobs(scenario.name, case.name))
         whole = Stretch(Basis.WHOLE, case.started, case.ended, jobs)
-        users = self.virtual_users(case)
+        users = case.concurrency
         steady = (
             scenario.dimension == Dimension.PERFORMANCE and case.model == "closed" and case.pace is None and users > 1
         )
@@ -118,10 +118,6 @@ class Evidence:
     def scenario_jobs(self, scenario: str) -> list[JobRecord]:
         """Return the measured jobs (no warm-up) of a scenario."""
         return [job for (name, _), jobs in self._jobs.items() if name == scenario for job in jobs]
-
-    def virtual_users(self, case: CaseRecord) -> int:
-        """Return the jobs that this load generator kept in flight: its share, where several generators ran the plan."""
-        return len(range(self.run.replica - 1, case.concurrency, self.run.replicas))
 
     def stretch(self, scenario: str, case: str) -> Stretch:
         """Return the part of a case from which its rates and its response times are taken."""

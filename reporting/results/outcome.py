@@ -149,7 +149,7 @@ def _provenance(evidence: Evidence) -> Provenance:
         seed=run.seed,
         plan_sha256=run.plan_hash,
         replica=run.replica,
-        replicas=run.replicas,
+        replicas=run.load_generators,
         catalogue_sha256=_sha256(evidence.catalogue),
         prices_sha256=_sha256(evidence.prices),
         instant=measurements.instant,

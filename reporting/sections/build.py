@@ -12,6 +12,7 @@ from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.sections import (
     clocks,
+    generators,
     key_metrics,
     machine,
     outliers,
@@ -216,6 +217,7 @@ def build_report(evidence: Evidence, analysis: Analysis, dimension: Dimension) -
         principles.section(evidence, analysis, dimension),
         server_sources.section(evidence, dimension),
         provenance.environment(evidence),
+        generators.section(evidence, dimension),
         machine.section(evidence, dimension),
         clocks.section(evidence, dimension),
         provenance.workload(evidence, dimension),

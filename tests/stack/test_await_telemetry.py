@@ -157,3 +157,24 @@ def test_query_sends_expression_and_instant(serve: Callable[..., str], monkeypat
     url = serve({"/api/v1/query": (200, b'{"status":"success","data":{"resultType":"vector","result":[{"a":1}]}}')})
     assert http.query(url, 'up{job="a b"}', at=12.3456, timeout=1) == [{"a": 1}]
     assert parse_qs(urlsplit(asked[0]).query) == {"query": ['up{job="a b"}'], "time": ["12.346"]}
+
+
+def test_each_of_several_load_generators_must_have_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World({})
+    first, second = [(1000.3, "9"), (1001.3, "9")], [(1000.8, "7")]
+
+    def query(_url: str, _expression: str, *, at: float, timeout: float) -> list[dict[str, Any]]:
+        return [{"values": [one for one in values if one[0] <= at]} for values in (first, second)]
+
+    monkeypatch.setattr(http, "query", query)
+    for least, instant in ((1, 1000.3), (2, 1000.8)):
+        settled = await_telemetry(
+            "http://p", {"loadgen": "x"}, 1000.0, value=None, least={"loadgen": least},
+            clock=world.clock, sleep=world.sleep,
+        )  # fmt: skip
+        assert settled == TelemetryEnd(instant, complete=True, missing=[])
+    late = await_telemetry(
+        "http://p", {"loadgen": "x"}, 1000.0, value=None, least={"loadgen": 3}, deadline=1,
+        clock=world.clock, sleep=world.sleep,
+    )  # fmt: skip
+    assert late.missing == ["loadgen"]

@@ -11,13 +11,13 @@ from reelbench.stack.errors import StackError
 from reelbench.stack.prometheus import PrometheusBinary
 
 
-def test_configuration_has_one_target_per_component() -> None:
-    text = prometheus.configuration({"service": "127.0.0.1:20001", "loadgen": "127.0.0.1:20002"})
+def test_configuration_has_the_targets_of_each_component() -> None:
+    text = prometheus.configuration({"service": ["127.0.0.1:20001"], "loadgen": ["127.0.0.1:20002", "127.0.0.1:20003"]})
     assert yaml.safe_load(text) == {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
         "scrape_configs": [
             {"job_name": "service", "static_configs": [{"targets": ["127.0.0.1:20001"]}]},
-            {"job_name": "loadgen", "static_configs": [{"targets": ["127.0.0.1:20002"]}]},
+            {"job_name": "loadgen", "static_configs": [{"targets": ["127.0.0.1:20002", "127.0.0.1:20003"]}]},
         ],
     }
 
