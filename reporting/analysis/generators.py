@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from reelbench.loadgen.record.conditions import STORE_CLOCK, ClockRecord
 from reelbench.loadgen.record.jobs import JobRecord
+from reelbench.loadgen.record.rate_rule import own_send_delay
 from reelbench.loadgen.record.run import CaseRecord, GeneratorRecord
-from reelbench.reporting.analysis.open_cases import own_send_delay
 from reelbench.reporting.evidence.evidence import Evidence, once
 from reelbench.reporting.statistics.intervals import percentile
 
