@@ -12,7 +12,7 @@ from reelbench.stack.errors import StackError
 
 ENV_FILE: Final = HOME / ".env"
 DEFAULTS: Final = {
-    "INTERVAL": "5",
+    "INTERVAL": "1",
     "SERVICE_PORT": "8000",
     "PROVIDERS_PORT": "9000",
     "OTLP_PORT": "4318",

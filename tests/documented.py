@@ -93,7 +93,7 @@ def composes(command: str) -> None:
             assert name in services, command
             assert count.isdigit() or count == "N", command
         elif word.startswith("-"):
-            assert word in {"-d", "--wait", "-v"}, command
+            assert word in {"-a", "-d", "--wait", "-v"}, command
         elif subcommand is None:
             subcommand = word
             assert word in {"up", "down", "ps", "logs"}, command

@@ -131,6 +131,7 @@ def test_the_merged_run_is_that_of_one_generator(made: MadeRun, shares: list[Pat
     into, whole_folder = tmp_path / "merged", tmp_path / "whole"
     whole_folder.mkdir()
     made.write(whole_folder)
+    changed(whole_folder, faults=[FAULT])
     run = merge(read_shares(shares[::-1]), into)
     assert read_run(into) == run
     assert sorted(read_jobs(into), key=key) == sorted(made.jobs, key=key)

@@ -71,7 +71,8 @@ def test_every_alert_written_by_hand_has_a_test() -> None:
 def test_prometheus_loads_the_rules_from_the_folder_that_compose_mounts() -> None:
     config = yaml.safe_load((ROOT / "prometheus" / "prometheus.yml").read_text())
     assert config["rule_files"] == ["rules/*.yml"]
-    assert "./prometheus:/etc/prometheus:ro" in compose.load()["services"]["prometheus"]["volumes"]
+    assert "./prometheus:/clone/prometheus:ro" in compose.load()["services"]["configuration"]["volumes"]
+    assert "configuration:/config:ro" in compose.load()["services"]["prometheus"]["volumes"]
     assert "--config.file=/config/prometheus/prometheus.yml" in compose.load()["services"]["prometheus"]["command"]
 
 
