@@ -5,7 +5,7 @@ FROM ${PYTHON_IMAGE}
 ENV PATH=/opt/reelbench/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 MPLCONFIGDIR=/tmp HOME=/tmp
 RUN python -m venv --without-pip /opt/reelbench && useradd --uid 10001 --create-home reelbench
 COPY requirements.lock ./
-RUN pip --python /opt/reelbench/bin/python install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.lock
+RUN pip --python /opt/reelbench/bin/python install --no-cache-dir --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 WORKDIR /app
 COPY pyproject.toml .env ./
 COPY reelbench ./reelbench
