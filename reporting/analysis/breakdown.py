@@ -103,10 +103,14 @@ def breakdown(
 def shares(job: JobRecord, spans: Sequence[TraceSpan]) -> dict[str, Share]:
     """Return the critical path of a job from its due time to its end, by part."""
     known = {span.span_id: span for span in spans}
+    places: dict[str, tuple[str, int]] = {}
     found: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
     for segment in critical_path(spans, job.due, job.done):
-        part, kind = _place(segment.span, known)
-        found[part][kind] += segment.seconds
+        span_id = segment.span.span_id if segment.span else ""
+        place = places.get(span_id)
+        if place is None:  # a span that waits for others has a segment between each two of them
+            place = places[span_id] = _place(segment.span, known)
+        found[place[0]][place[1]] += segment.ended - segment.started
     return {part: Share(*seconds) for part, seconds in found.items()}
 
 

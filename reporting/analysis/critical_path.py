@@ -15,8 +15,9 @@ Two cases need a rule of their own:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+
+import msgspec
 
 from reelbench.reporting.evidence.traces import TraceSpan
 
@@ -24,8 +25,7 @@ _TOP = ""
 """The time of the job outside of any span."""
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(msgspec.Struct, frozen=True, gc=False):
     """A stretch of the path that is spent in one span itself; instants are Unix time in seconds."""
 
     started: float
@@ -55,7 +55,10 @@ def critical_path(spans: Collection[TraceSpan], started: float, ended: float) ->
             continue
         child, lower, upper = step
         visit.at = lower
-        visits.append(_Visit(tree, child, lower, upper))
+        if child in tree.children:
+            visits.append(_Visit(tree, child, lower, upper))
+        elif lower < upper:
+            found.append(Segment(lower, upper, tree.spans[child]))
     return tuple(reversed(found))
 
 
@@ -76,8 +79,8 @@ class _Tree:
         self.children: dict[str, list[TraceSpan]] = defaultdict(list)
         self.begun_in: dict[str, str] = {}
         """Child of the waiting span in which a span began that outlived its parent."""
-        roots = sorted(span for span in spans if not span.parent_id.strip("0"))
-        root = roots[0].span_id if roots else _TOP
+        first = min((span for span in spans if not span.parent_id.strip("0")), default=None)
+        root = first.span_id if first else _TOP
         below: dict[str, list[TraceSpan]] = defaultdict(list)
         for span in spans:
             known = span.parent_id in self.spans
@@ -86,9 +89,9 @@ class _Tree:
         waiting = [_TOP]
         while waiting:
             parent = waiting.pop()
-            for span in below[parent]:
-                hosts[span.span_id] = self._host(span, parent, hosts)
-                self.children[hosts[span.span_id]].append(span)
+            for span in below.get(parent, ()):
+                host = hosts[span.span_id] = self._host(span, parent, hosts)
+                self.children[host].append(span)
                 waiting.append(span.span_id)
 
     def _host(self, span: TraceSpan, parent: str, hosts: Mapping[str, str]) -> str:
@@ -115,19 +118,32 @@ class _Visit:
             for child in tree.children.get(span_id, ())
         ]
         # The last to finish is the last of the list; of those that are cut off at the same instant, the longest.
-        self._left = sorted((c for c in cut if c[0] > c[1]), key=lambda c: (c[0], -c[1], c[2]))
+        self._left = [c for c in cut if c[0] > c[1]]
+        if len(self._left) > 1:
+            self._left.sort(key=_order)
         self._cause: str | None = None
 
     def step(self) -> tuple[str, float, float] | None:
         """Return the next child on the path, with the instants of entering and leaving it; None without one."""
-        chosen = next(self._before(), None)
-        if chosen is None:
+        index = self._next()
+        if index is None:
             return None
-        self._left.remove(chosen)
-        ended, started, span_id = chosen
+        ended, started, span_id = self._left.pop(index)
         self._cause = self._begun_in.get(span_id)
         return span_id, started, min(ended, self.at)
 
-    def _before(self) -> Iterator[tuple[float, float, str]]:
-        yield from (c for c in self._left if c[2] == self._cause and c[1] < self.at)
-        yield from (c for c in reversed(self._left) if c[0] <= self.at)
+    def _next(self) -> int | None:
+        """Return where the next child is: the one that began the last, else the last to finish before the instant."""
+        if self._cause is not None:
+            for index, (_, started, span_id) in enumerate(self._left):
+                if span_id == self._cause and started < self.at:
+                    return index
+        for index in range(len(self._left) - 1, -1, -1):
+            if self._left[index][0] <= self.at:
+                return index
+        return None
+
+
+def _order(cut: tuple[float, float, str]) -> tuple[float, float, str]:
+    ended, started, span_id = cut
+    return ended, -started, span_id

@@ -151,8 +151,10 @@ def _outage(evidence: Evidence, fault: FaultRecord, faults: list[FaultRecord]) -
     completed = [
         job.done
         for job in evidence.jobs
-        if (job.scenario, job.case, job.outcome) == (fault.scenario, fault.case, Outcome.COMPLETED)
-        and fault.ended is not None
+        if fault.ended is not None
+        and job.scenario == fault.scenario
+        and job.case == fault.case
+        and job.outcome is Outcome.COMPLETED
         and fault.ended <= job.sent < until
     ]
     return Outage(

@@ -31,7 +31,7 @@ class Attribute(msgspec.Struct, gc=False):
     value: Value = msgspec.field(default_factory=Value)
 
 
-class Status(msgspec.Struct, gc=False):
+class Status(msgspec.Struct, frozen=True, gc=False):
     """How a span ended."""
 
     code: int | str = 0
@@ -67,11 +67,13 @@ class Span(msgspec.Struct, gc=False):
         Raises:
             msgspec.MsgspecError: the status is not that of a span.
         """
-        return _STATUS.decode(self.status)
+        return _STATUS.decode(self.status) if self.status != _UNSET else _NO_STATUS
 
 
 _ATTRIBUTES = msgspec.json.Decoder(list[Attribute])
 _STATUS = msgspec.json.Decoder(Status)
+_UNSET = msgspec.Raw(b"{}")
+_NO_STATUS = Status()
 
 
 class _Scope(msgspec.Struct):

@@ -117,7 +117,9 @@ def process_samples(
     found = [
         series
         for series in evidence.series
-        if (series.reading, series.scenario, series.case) == (reading, scenario, case.name)
+        if series.scenario == scenario
+        and series.case == case.name
+        and series.reading == reading
         and labels.items() <= series.labels.items()
     ]
     if not found or case.started is None or case.ended is None:

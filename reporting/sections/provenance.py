@@ -265,8 +265,12 @@ def queries(evidence: Evidence, dimension: str) -> Section:
         )
     ]
     names = {"", *(scenario.name for scenario in evidence.scenarios(dimension))}
+    measured: dict[str, list[Measurement]] = {}
+    for one in asked.measurements:
+        if one.scenario in names:
+            measured.setdefault(one.sli, []).append(one)
     for sli in evidence.catalogue.slis:
-        found = [m for m in asked.measurements if m.sli == sli.id and m.scenario in names]
+        found = measured.get(sli.id, [])
         if not sli.of(dimension) or not found:
             continue
         unit = f"{sli.unit}; the query's value is divided by the length of the case" if sli.per_second else sli.unit

@@ -2,8 +2,9 @@
 
 Apache Otava splits the series by E-divisive (D. S. Matteson and N. A. James, JASA 109 (2014) 334) and merges what its
 t-test does not confirm (M. Fleming et al., "Hunter", ICPE 2023, doi 10.1145/3578244.3583719). The p of that test is not
-the chance of a false alarm: the place was chosen as the best of all, and the test takes the standard deviation of the
-sample for that of the population. So each change point is tested here once more, for all places at which it could be.
+the chance of a false alarm: the place was chosen as the best of all, the test takes the standard deviation of the
+sample for that of the population, and it takes neighbouring values for independent. So each change point is tested here
+once more: for all places at which it could be, and for values that are correlated with the value before.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from otava.analysis import split
@@ -24,6 +26,12 @@ WEAK = 10
 """A place is a candidate up to this multiple of the level, as in Hunter; the test that follows decides."""
 WINDOW = 12
 """Values of a window in which E-divisive searches, as well as in the whole series."""
+CORRELATION = 0.2
+"""Correlation of neighbouring values that the test allows for: runs of one day share the state of the machine.
+
+An estimate from 30 values is off by 0.18 and from 6 values says nothing, so the correlation is laid down. Of 0.15, 0.2
+and 0.25 it is the least with which an alarm is possible in at most 5 % of simulated histories of AR(1) 0.3.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +46,28 @@ class ChangePoint:
     n_before: int
     n_after: int
     p: float | None
-    """Chance of such a difference at any place of a series without a change; None where neither side spreads."""
+    """Upper limit of the chance of such a difference anywhere in a series without a change; None where no side spreads.
+    """
 
 
-def change_points(values: Sequence[float], level: float, least_change: float) -> tuple[ChangePoint, ...]:
+def change_points(
+    values: Sequence[float], level: float, least_change: float, *, logarithmic: bool = False
+) -> tuple[ChangePoint, ...]:
     """Return the change points of a series in order.
 
     Args:
         values: Values in order of time.
         level: Greatest p of a change point.
         least_change: Least relative difference of the means.
+        logarithmic: Test the logarithms where all values are positive. Times, rates and sizes spread by a share of
+            their mean and are skewed; their logarithms are less so.
     """
     if len(values) < LEAST or len(set(values)) == 1:
         return ()
-    places = _candidates(values, WEAK * level)
+    scaled = [math.log(value) for value in values] if logarithmic and min(values) > 0 else values
+    places = _candidates(scaled, WEAK * level)
     while True:
-        points = _tested(values, places)
+        points = _tested(values, scaled, places)
         dropped = _weakest(points, level, least_change)
         if dropped is None:
             return points
@@ -87,25 +101,60 @@ def _relative(point: ChangePoint) -> float:
     return abs(point.after - point.before) / least if least else math.inf
 
 
-def _tested(values: Sequence[float], places: Sequence[int]) -> tuple[ChangePoint, ...]:
+def _tested(values: Sequence[float], scaled: Sequence[float], places: Sequence[int]) -> tuple[ChangePoint, ...]:
     """Return the change points at some places with their p.
 
-    The p of Student's t (n - 1) counts as often as its two sides can be chosen (Bonferroni): of the places at which a
-    series can change, one between the sides, and one at each end of them that is not an end of the series.
+    The p counts as often as the two sides can be chosen (Bonferroni): of the places at which a series can change, one
+    between the sides, and one at each end of them that is not an end of the series.
     """
     bounds = [0, *places, len(values)]
     points = []
     for number, index in enumerate(places, start=1):
-        before, after = values[bounds[number - 1] : index], values[index : bounds[number + 1]]
+        begin, end = bounds[number - 1], bounds[number + 1]
+        before, after = _mean(values[begin:index]), _mean(values[index:end])
         chosen = 1 + (number > 1) + (number < len(places))
-        means = math.fsum(before) / len(before), math.fsum(after) / len(after)
-        p = None
-        if len({*before}) > 1 or len({*after}) > 1:
-            moments = [part for side in (before, after) for part in (float(np.mean(side)), _deviation(side), len(side))]
-            p = min(1.0, math.comb(len(values) - 1, chosen) * float(stats.ttest_ind_from_stats(*moments).pvalue))
-        points.append(ChangePoint(index, *means, len(before), len(after), p))
+        difference, p = shift(scaled[begin:index], scaled[index:end])
+        if p is not None:  # a mean of logarithms can rise while the mean that is reported falls
+            p = min(1.0, math.comb(len(values) - 1, chosen) * p) if difference * (after - before) > 0 else 1.0
+        points.append(ChangePoint(index, before, after, index - begin, end - index, p))
     return tuple(points)
 
 
-def _deviation(side: Sequence[float]) -> float:
-    return float(np.std(side, ddof=1)) if len(side) > 1 else 0.0
+def shift(before: Sequence[float], after: Sequence[float]) -> tuple[float, float | None]:
+    """Return the difference of the means of two neighbouring stretches, and its two-sided p; None without spread.
+
+    The test is Student's t with pooled variance, for values of which neighbours are correlated by `CORRELATION`.
+    """
+    first, second = np.asarray(before, dtype=float), np.asarray(after, dtype=float)
+    difference = float(second.mean() - first.mean())
+    if len({*before}) == 1 and len({*after}) == 1:
+        return difference, None
+    n, m = len(first), len(second)
+    squares = float(np.sum((first - first.mean()) ** 2) + np.sum((second - second.mean()) ** 2))
+    widening, freedom = widened(n, m)
+    error = math.sqrt(widening * squares / (n + m - 2) * (1 / n + 1 / m))
+    return difference, float(2 * stats.t.sf(abs(difference) / error, freedom))
+
+
+@lru_cache(maxsize=4096)
+def widened(n: int, m: int, correlation: float = CORRELATION) -> tuple[float, float]:
+    """Return what a correlation of neighbours does to the t-test of two stretches of one series: AR(1), R = r^|i - j|.
+
+    Returns:
+        The factor on the squared standard error: variance of the difference of means, over what the pooled variance
+        makes it on average. The degrees of freedom of the pooled variance after F. E. Satterthwaite (Biometrics
+        Bulletin 2 (1946) 110). With a correlation of 0 they are 1 and n + m - 2.
+    """
+    places = np.arange(n + m)
+    related = correlation ** np.abs(places[:, None] - places[None, :])
+    weights = np.where(places < n, -1 / n, 1 / m)
+    centred = related.copy()
+    centred[:n] -= related[:n].mean(axis=0)
+    centred[n:] -= related[n:].mean(axis=0)
+    trace = float(np.trace(centred))
+    pooled = trace / (n + m - 2) * (1 / n + 1 / m)
+    return float(weights @ related @ weights) / pooled, trace**2 / float(np.sum(centred * centred.T))
+
+
+def _mean(side: Sequence[float]) -> float:
+    return math.fsum(side) / len(side)

@@ -92,7 +92,7 @@ def _points(series: SeriesRecord, catalogue: Catalogue) -> tuple[ChangePoint, ..
     counts_all = sli is not None and sli.key
     share = series.unit == RATIO
     values = [value for value in series.values if value is not None]
-    found = change_points(values, LEVEL, 0.0 if share or counts_all else NEGLIGIBLE_RELATIVE)
+    found = change_points(values, LEVEL, 0.0 if share or counts_all else NEGLIGIBLE_RELATIVE, logarithmic=not share)
     if not share or counts_all:
         return found
     return tuple(point for point in found if abs(cohens_h(_share(point.after), _share(point.before))) >= NEGLIGIBLE_H)

@@ -32,7 +32,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     relative: float | None
     """Difference divided by `before`; None for shares and for a mean of zero."""
     p: float | None
-    """Chance of such a difference at any place of this series without a change; None where neither side spreads."""
+    """Upper limit of the chance of such a difference anywhere in this series without a change; None where no side
+    spreads."""
     p_corrected: float | None
     """After Benjamini and Hochberg, over all series of primary indicators of a group, or over those of the others."""
     worse: bool

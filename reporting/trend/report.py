@@ -11,7 +11,7 @@ from reelbench.reporting.compare.judge import NEGLIGIBLE_H, NEGLIGIBLE_RELATIVE
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Chart, Paragraph, Report, Section, Series, Table
 from reelbench.reporting.document.text import literal
-from reelbench.reporting.statistics.change_points import LEAST_SIDE
+from reelbench.reporting.statistics.change_points import CORRELATION, LEAST_SIDE
 from reelbench.reporting.trend.records import Change, Group, Outcome, SeriesRecord, TrendRecord
 
 NAME = "trend_report"
@@ -33,7 +33,9 @@ _METHOD = (
         "**Change points:** E-divisive (Matteson and James, JASA 109 (2014) 334) with the t-test and the merging of "
         "Hunter (Fleming et al., ICPE 2023, doi 10.1145/3578244.3583719), by Apache Otava. The p of a change is that "
         "of Student's t between the runs before it and after it, up to the neighbouring changes, times the number of "
-        f"ways to choose them in this series. A change needs {LEAST_SIDE} runs on both sides."
+        "ways to choose them in this series. The test allows for a correlation of neighbouring runs of "
+        f"{CORRELATION:g}, and takes logarithms of positive values (not of shares). A change needs {LEAST_SIDE} runs "
+        "on both sides."
     ),
     (
         "**Correction:** Benjamini and Hochberg over all series of primary indicators of a group, and apart from them "

@@ -6,15 +6,17 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
 
+import msgspec
 import pytest
 from opentelemetry.exporter.otlp.json.file import FileSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
+from reelbench.reporting.evidence import otlp
 from reelbench.reporting.evidence.file_traces import FileTraces, Part, read, split
 from reelbench.reporting.evidence.prometheus import QueryError
-from reelbench.reporting.evidence.traces import RootKey, TraceSpan, in_order
+from reelbench.reporting.evidence.traces import RootKey, TraceSpan, in_order, trace_span
 from tests.reporting.made_run import RUN_ID, trace_of
 from tests.reporting.made_traces import RECORDED, recorded
 
@@ -172,3 +174,18 @@ def test_spans_of_a_trace_are_collected_from_several_files(tmp_path: Path) -> No
     assert found[1].parent_id == found[0].span_id
     assert found[0].started <= found[1].started <= found[1].ended <= found[0].ended
     assert FileTraces(tmp_path).trace("0" * 32) == ()
+
+
+@pytest.mark.parametrize(
+    ("attributes", "scene", "attempt"),
+    [
+        (b'[{"key":"scene","value":{"intValue":"3"}}]', "3", 1),
+        (rb'[{"key":"sc\u0065ne","value":{"intValue":"3"}}]', "3", 1),
+        (b'[{"key": "http.request.resend_count", "value": {"intValue": 2}}]', "", 3),
+        (b'[{"key":"name","value":{"stringValue":"scene"}}]', "", 1),
+        (b"[]", "", 1),
+    ],
+)
+def test_scene_and_attempt_are_read_however_their_keys_are_written(attributes: bytes, scene: str, attempt: int) -> None:
+    span = otlp.Span("b", name="n", started="1000000000", ended="2000000000", attributes=msgspec.Raw(attributes))
+    assert trace_span("s", span, "b", "a") == TraceSpan(1.0, 2.0, "s", "n", "b", "a", scene=scene, attempt=attempt)

@@ -144,7 +144,9 @@ def calls_of(evidence: Evidence, scenario: str, case: str, provider: str) -> lis
     return [
         call
         for call in evidence.calls
-        if (call.scenario, call.case, call.provider) == (scenario, case, provider)
+        if call.scenario == scenario
+        and call.case == case
+        and call.provider == provider
         and call.arrived >= started
         and (ended is None or call.arrived <= ended)
     ]

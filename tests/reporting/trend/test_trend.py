@@ -16,7 +16,7 @@ from reelbench.exit_code import ExitCode
 from reelbench.loadgen.record.run_files import RecordError
 from reelbench.reporting.export import export as export_run
 from reelbench.reporting.publish import Format
-from reelbench.reporting.statistics.change_points import change_points
+from reelbench.reporting.statistics.change_points import CORRELATION, change_points, shift, widened
 from reelbench.reporting.trend.history import read_history
 from reelbench.reporting.trend.records import Outcome, TrendRecord
 from reelbench.reporting.trend.report import causes
@@ -143,12 +143,44 @@ def test_a_step_of_a_count_is_exact_and_one_outlier_is_no_change() -> None:
     assert change_points([5.0] * 9 + [9.0], 0.01, 0.02) == ()
 
 
-def test_p_is_that_of_students_t_times_the_places() -> None:
+def test_p_is_that_of_students_t_for_correlated_values_times_the_places() -> None:
     values = [1.0, 1.1, 0.9, 1.0, 1.1, 0.9, 2.0, 2.1, 1.9, 2.0]
     (found,) = change_points(values, 0.01, 0.02)
     assert (found.index, found.n_before, found.n_after) == (6, 6, 4)
-    t = 1 / math.sqrt(0.0075 * (1 / 6 + 1 / 4))  # the pooled variance is 0.0075
-    assert found.p == pytest.approx(9 * 2 * stats.t.sf(t, 8))
+    widening, freedom = widened(6, 4)
+    t = 1 / math.sqrt(widening * 0.0075 * (1 / 6 + 1 / 4))  # the pooled variance is 0.0075
+    assert found.p == pytest.approx(9 * 2 * stats.t.sf(t, freedom))
+
+
+def test_independent_values_have_the_plain_t_test() -> None:
+    assert widened(6, 4, 0.0) == pytest.approx((1.0, 8.0))
+    # n = m = 2, r = 0.5: the difference of means has variance 0.9375, the pooled variance is 0.5 on average
+    assert widened(2, 2, 0.5)[0] == pytest.approx(0.9375 / 0.5)
+
+
+@pytest.mark.parametrize(("n", "m"), [(20, 10), (20, 3), (5, 5)])
+def test_the_test_holds_its_level_where_neighbours_are_correlated(n: int, m: int) -> None:
+    noise, below = random.Random(n * m), 0
+    for _ in range(1000):
+        values = [noise.gauss(0, 1)]
+        while len(values) < n + m:
+            values.append(CORRELATION * values[-1] + math.sqrt(1 - CORRELATION**2) * noise.gauss(0, 1))
+        below += (shift(values[:n], values[n:])[1] or 0) <= 0.05
+    assert 30 <= below <= 70  # 50 are expected, with a standard deviation of 7
+
+
+def test_logarithms_decide_only_over_a_difference_of_the_same_direction() -> None:
+    values = [1.0, 1.1, 0.9, 1.0, 1.1, 0.9, 2.0, 2.1, 1.9, 2.0, 2.1, 1.9]
+    (plain,), (logarithmic,) = (change_points(values, 0.01, 0.02, logarithmic=given) for given in (False, True))
+    assert (plain.index, plain.before, plain.after) == (logarithmic.index, logarithmic.before, logarithmic.after)
+    assert logarithmic.p == pytest.approx(
+        11 * (shift(*([math.log(v) for v in s] for s in (values[:6], values[6:])))[1] or 0)
+    )
+    assert change_points([0.0, *values[1:]], 0.01, 0.02, logarithmic=True) == change_points(
+        [0.0, *values[1:]], 0.01, 0.02
+    )
+    # the logarithms fall at the seventh value, the mean rises
+    assert change_points([5, 5.1, 4.9, 5, 5.1, 4.9, *[0.1, 0.1, 0.1, 0.1, 0.1, 40]], 0.5, 0.02, logarithmic=True) == ()
 
 
 def test_more_than_one_change_is_corrected_for_both_ends() -> None:
