@@ -279,7 +279,7 @@ def check(service: str, prometheus: str, *, first_metrics: float = _FIRST_METRIC
 
 
 def _build(prometheus: str) -> str:
-    answer = http.get(f"{prometheus}/api/v1/status/buildinfo", timeout=_TIMEOUT)
+    answer = http.get_prometheus(prometheus, "/api/v1/status/buildinfo", timeout=_TIMEOUT)
     try:
         return msgspec.json.decode(answer.body, type=_BuildInfo).data.version
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
