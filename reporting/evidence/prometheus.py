@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 WORKERS = 4
 """Queries in flight: enough to hide the round trip, few enough for a Prometheus on a laptop."""
 
+_WHOLE = {"dedup": "true", "partial_response": "false"}
+"""Thanos leaves out a store that does not answer, and only warns of it, unless it is asked for whole answers: a number
+from a part of the series looks like any other. Other servers ignore both."""
+
 
 class QueryError(Exception):
     """Prometheus did not answer a query; the message is one sentence with the cure."""
@@ -139,11 +143,11 @@ class Prometheus:
     def _ask(self, query: str, instant: float, decoder: msgspec.json.Decoder[R], what: str) -> R:
         import requests  # noqa: PLC0415 - a fifth of a second that a report from kept measurements does not need
 
-        parameters = {"query": query, "time": f"{instant + self.ahead:.3f}", "timeout": f"{self._timeout:g}s"}
+        asked = {"query": query, "time": f"{instant + self.ahead:.3f}", "timeout": f"{self._timeout:g}s"} | _WHOLE
         try:
             # POST, since a query may be longer than a URL; one second more than Prometheus itself is given
             response = self._session.post(
-                f"{self._url}/api/v1/query", data=parameters, timeout=self._timeout + 1, allow_redirects=False
+                f"{self._url}/api/v1/query", data=asked, timeout=self._timeout + 1, allow_redirects=False
             )
             body = response.content
         except requests.Timeout as error:
