@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, SecretStr, TypeAdapter, ValidationE
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from reelbench.service.domain.errors import RequestError
+from reelbench.telemetry.instance import INSTANCE
 from reelbench.telemetry.running import Running, environment, flat, versions
 
 _MAX_BYTES = 4096
@@ -210,6 +211,7 @@ class Settings(BaseSettings):
             environment=environment(),
             versions=versions(PACKAGES),
             time=now,
+            instance=INSTANCE,
         )
 
 

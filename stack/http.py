@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,7 @@ import msgspec
 import requests
 
 from reelbench.loadgen.record.address import shown_url
+from reelbench.loadgen.record.prometheus_access import prometheus_headers, refusal
 from reelbench.stack.errors import StackError
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -34,20 +35,34 @@ class Answer:
         return self.status == _OK
 
 
-def get(url: str, *, timeout: float, **parameters: str) -> Answer:
+def get(url: str, *, timeout: float, headers: Mapping[str, str] | None = None, **parameters: str) -> Answer:
     """GET a URL; `timeout` in seconds holds for the connection and for each read.
+
+    With headers, which may hold a token, no redirect is followed: the headers would go to another server.
 
     Raises:
         StackError: there was no HTTP answer.
     """
     try:
         with _session(url) as session:
-            answer = session.get(url, params=parameters, timeout=timeout)
+            answer = session.get(url, params=parameters, timeout=timeout, headers=headers, allow_redirects=not headers)
             return Answer(answer.status_code, answer.content, frozenset(map(str.lower, answer.headers)))
     except requests.RequestException as error:
         raise StackError(
             f"{shown_url(url)} does not answer ({reason(error)}); check the address and that it runs."
         ) from error
+
+
+def get_prometheus(prometheus_url: str, path: str, *, timeout: float, **parameters: str) -> Answer:
+    """GET a path of Prometheus' API, with the headers that the environment has for it.
+
+    Raises:
+        StackError: there was no answer, or Prometheus refused the access.
+    """
+    answer = get(f"{prometheus_url}{path}", timeout=timeout, headers=prometheus_headers(), **parameters)
+    if (refused := refusal(shown_url(prometheus_url), answer.status)) is not None:
+        raise StackError(refused)
+    return answer
 
 
 def query(prometheus_url: str, expression: str, *, at: float | None = None, timeout: float) -> list[dict[str, Any]]:
@@ -57,7 +72,7 @@ def query(prometheus_url: str, expression: str, *, at: float | None = None, time
         StackError: there was no answer, or Prometheus refused the expression.
     """
     when = {} if at is None else {"time": f"{at:.3f}"}
-    answer = get(f"{prometheus_url}/api/v1/query", timeout=timeout, query=expression, **when)
+    answer = get_prometheus(prometheus_url, "/api/v1/query", timeout=timeout, query=expression, **when)
     try:
         decoded = msgspec.json.decode(answer.body, type=_QueryAnswer)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from reelbench.loadgen.record.address import shown_url
+from reelbench.loadgen.record.prometheus_access import prometheus_headers, refusal
 from reelbench.stack import http
 from reelbench.stack.errors import StackError
 
@@ -99,7 +101,7 @@ def prometheus_version(url: str) -> str:
     try:
         return _build(url)
     except _UnfitError as unfit:
-        raise StackError(f"Prometheus {unfit}.") from unfit
+        raise StackError(f"Prometheus at {shown_url(url)} {unfit}.") from unfit
 
 
 def _connect(url: str) -> None:
@@ -116,9 +118,9 @@ def _holds(is_ours: Callable[[str], bool], url: str) -> bool:
         return False
 
 
-def _ask(url: str) -> http.Answer:
+def _ask(url: str, headers: Mapping[str, str] | None = None) -> http.Answer:
     try:
-        return http.get(url, timeout=_TIMEOUT)
+        return http.get(url, timeout=_TIMEOUT, headers=headers)
     except StackError as error:
         raise _UnfitError(f"does not answer ({http.reason(error)})") from error
 
@@ -178,7 +180,9 @@ def _is_our_provider(url: str) -> bool:
 
 
 def _build(url: str) -> str:
-    answer = _ask(f"{url}/api/v1/status/buildinfo")
+    answer = _ask(f"{url}/api/v1/status/buildinfo", headers=prometheus_headers())
+    if (refused := refusal(shown_url(url), answer.status)) is not None:
+        raise _UnfitError(refused.removeprefix(f"Prometheus at {shown_url(url)} ").removesuffix("."))
     if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
         _must_be_ready(answer)
     try:
@@ -192,7 +196,7 @@ def _check_prometheus(url: str) -> None:
 
 
 def _is_our_prometheus(url: str) -> bool:
-    body = _ask(f"{url}/api/v1/status/config").body
+    body = _ask(f"{url}/api/v1/status/config", headers=prometheus_headers()).body
     return all(job in body for job in _OUR_JOBS)
 
 

@@ -15,6 +15,7 @@ from reelbench.loadgen.control.admin_client import AdminClient, AdminError
 from reelbench.loadgen.http.aiohttp import open_session
 from reelbench.loadgen.http.credentials import NO_CREDENTIALS
 from reelbench.loadgen.record.conditions import DATE_CLOCK, PROMETHEUS_VARIABLES, ClockRecord
+from reelbench.loadgen.record.prometheus_access import prometheus_headers
 
 TRIES: Final = 3
 """Readings of which the one with the shortest round trip counts."""
@@ -85,14 +86,20 @@ class _Answer(msgspec.Struct, frozen=True):
     data: _Time
 
 
-def of_prometheus(name: str, url: str) -> ClockSource:
-    """Return the clock of a Prometheus, which stamps the samples that it scrapes."""
+def of_prometheus(name: str, url: str, headers: Mapping[str, str]) -> ClockSource:
+    """Return the clock of a Prometheus, which stamps the samples that it scrapes; it may demand headers."""
 
     async def read() -> tuple[float, float] | None:
         try:
             async with (
                 open_session(url, NO_CREDENTIALS, 1) as session,
-                session.get(f"{url}/api/v1/query", params={"query": "time()"}, timeout=_TIMEOUT) as answer,
+                session.get(
+                    f"{url}/api/v1/query",
+                    params={"query": "time()"},
+                    headers=headers,
+                    allow_redirects=not headers,
+                    timeout=_TIMEOUT,
+                ) as answer,
             ):
                 now = float(msgspec.json.decode(await answer.read(), type=_Answer).data.result[1])
         except (aiohttp.ClientError, OSError, ValueError, msgspec.MsgspecError):
@@ -125,4 +132,6 @@ async def compared(
 
 def prometheus_clocks(variables: Mapping[str, str]) -> list[ClockSource]:
     """Return the clocks of the Prometheus servers that the environment names."""
-    return [of_prometheus(name, url) for name, key in PROMETHEUS_VARIABLES.items() if (url := variables.get(key))]
+    named = {name: url for name, key in PROMETHEUS_VARIABLES.items() if (url := variables.get(key))}
+    headers = prometheus_headers(variables) if named else {}
+    return [of_prometheus(name, url, headers) for name, url in named.items()]

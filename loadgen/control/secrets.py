@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping
 
 _NAME = re.compile(
-    r"(^|_)(API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASS|CREDENTIALS?|COOKIE)(_|$)|(^|_)AUTH$", re.IGNORECASE
+    r"(^|_)(API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASS|CREDENTIALS?|COOKIE|HEADERS)(_|$)|(^|_)AUTH$", re.IGNORECASE
 )
 _USER_INFO = re.compile(r"(?<=://)[^/\s@]+@")
 _SHORTEST = 6

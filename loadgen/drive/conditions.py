@@ -32,7 +32,7 @@ from reelbench.loadgen.record.environment import PACKAGES
 from reelbench.loadgen.record.journal import Journal
 from reelbench.telemetry.running import Running, environment, versions
 
-_SETTINGS: Final[Mapping[Side, str]] = {"service": "/v1/admin/settings", "providers": "/settings"}
+SETTINGS: Final[Mapping[Side, str]] = {"service": "/v1/admin/settings", "providers": "/settings"}
 """Where each process says what it runs with."""
 
 
@@ -82,7 +82,7 @@ class Conditions:
             JournalError: the file cannot be written.
         """
         found = [Running(name="loadgen", environment=environment(own), versions=versions(PACKAGES))]
-        for side, path in _SETTINGS.items():
+        for side, path in SETTINGS.items():
             if side in offered:
                 with contextlib.suppress(AdminError):  # not offered
                     found.append(await offered[side].running(path))
@@ -121,5 +121,5 @@ def clocks_of(
         variables: Environment that names the Prometheus servers.
     """
     names: dict[Side, str] = {"service": SERVICE, "providers": PROVIDERS}
-    processes = [of_process(names[side], offered[side], path) for side, path in _SETTINGS.items() if side in offered]
+    processes = [of_process(names[side], offered[side], path) for side, path in SETTINGS.items() if side in offered]
     return [of_machine(time.time), of_date(target), *processes, *prometheus_clocks(variables)]

@@ -28,11 +28,12 @@ from reelbench.loadgen.control.network_side import NetworkSide, added_latency, o
 from reelbench.loadgen.control.observer import Observer
 from reelbench.loadgen.control.preflight import default_choice, preflight
 from reelbench.loadgen.control.secrets import without_user
+from reelbench.loadgen.control.service_replicas import for_replicas, replicas_of
 from reelbench.loadgen.control.side import FaultSide
 from reelbench.loadgen.control.toggles import ToggleError, Toggler
 from reelbench.loadgen.control.toxiproxy import ToxiproxyError
 from reelbench.loadgen.drive.calibration import calibrate, check_accepted
-from reelbench.loadgen.drive.conditions import Conditions, clocks_of
+from reelbench.loadgen.drive.conditions import SETTINGS, Conditions, clocks_of
 from reelbench.loadgen.drive.job import JobRunner
 from reelbench.loadgen.drive.meeting import join, join_as
 from reelbench.loadgen.drive.progress import ProgressView
@@ -171,15 +172,12 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
         offered: dict[Side, AdminClient] = {"service": service}
         if settings.providers is not None:
             offered["providers"] = await stack.enter_async_context(AdminClient(settings.providers))
-        wanted = settings.scenarios
-        if not settings.named:
-            wanted = default_choice(settings.scenarios, ours=target.ours, metrics=settings.rest is not None)
-            if target.ours is False and settings.rest is None:
-                _noted(target, view, "left out: scenarios of resources: no metrics of the server are known (--metrics)")
+        noted = partial(_noted, target, view)
+        wanted = await _choice(settings, target, service, noted)
         guard = stack.enter_context(Guard())
         network, without = await _network(wanted, settings.target, guard, stack)
         possible, admin = await preflight(
-            wanted, offered, named=settings.named, say=partial(_noted, target, view), network=without, ours=target.ours
+            wanted, offered, named=settings.named, say=noted, network=without, ours=target.ours
         )
         pace = Chosen(time_limit=settings.time_limit, poll_interval=settings.poll_interval)
         interval = telemetry.interval()
@@ -299,6 +297,25 @@ async def _agreed_hash(plan: bytes, replica: Replica | None, stop: Stop) -> str:
     if replica is not None:
         await replica.check_plan(found, stop.requested)
     return found
+
+
+async def _choice(
+    settings: Settings, target: Target, service: AdminClient, note: Callable[[str], None]
+) -> Sequence[Scenario]:
+    """Return the scenarios that the user named, or the default choice for a target, as far as its replicas allow them.
+
+    Raises:
+        TargetError: a named scenario, or every scenario, needs a single process.
+    """
+    wanted: Sequence[Scenario] = settings.scenarios
+    if not settings.named:
+        wanted = default_choice(wanted, ours=target.ours, metrics=settings.rest is not None)
+        if target.ours is False and settings.rest is None:
+            note("left out: scenarios of resources: no metrics of the server are known (--metrics)")
+    if target.ours is False:
+        return wanted
+    replicas = await replicas_of(service, SETTINGS["service"])
+    return for_replicas(wanted, replicas, named=settings.named, say=note)
 
 
 @contextmanager

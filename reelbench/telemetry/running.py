@@ -37,6 +37,8 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     """Python and the libraries on which it depends."""
     time: float | None = None
     """Its Unix time when it answered."""
+    instance: str = ""
+    """Identity of the process; each replica of a service has another. Empty in records of earlier versions."""
 
 
 def environment(variables: Mapping[str, str] = os.environ) -> dict[str, str]:

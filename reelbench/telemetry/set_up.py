@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+
+from reelbench.telemetry.instance import INSTANCE
 
 EXPORTERS = ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER")
 SCRAPED = "prometheus"
@@ -78,7 +79,7 @@ def configure(service_name: str, arguments: Mapping[type, Mapping[str, object]] 
     from reelbench.telemetry import span_pipeline  # noqa: PLC0415
 
     given = OTELResourceDetector().detect().attributes
-    attributes = {"service.name": service_name, "service.instance.id": str(uuid.uuid4())}
+    attributes = {"service.name": service_name, "service.instance.id": INSTANCE}
     added = {key: value for key, value in attributes.items() if key not in given}
     recorded = span_pipeline.recordable(traces, os.environ)
     own = traces if recorded else span_pipeline.own_exporters(traces, os.environ)

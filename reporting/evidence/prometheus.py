@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -11,12 +12,17 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import msgspec
 
 from reelbench.loadgen.record.address import shown_url, with_password
+from reelbench.loadgen.record.prometheus_access import prometheus_headers, refusal
 
 if TYPE_CHECKING:
     import requests
 
 WORKERS = 4
 """Queries in flight: enough to hide the round trip, few enough for a Prometheus on a laptop."""
+
+_WHOLE = {"dedup": "true", "partial_response": "false"}
+"""Thanos leaves out a store that does not answer, and only warns of it, unless it is asked for whole answers: a number
+from a part of the series looks like any other. Other servers ignore both."""
 
 
 class QueryError(Exception):
@@ -137,16 +143,20 @@ class Prometheus:
     def _ask(self, query: str, instant: float, decoder: msgspec.json.Decoder[R], what: str) -> R:
         import requests  # noqa: PLC0415 - a fifth of a second that a report from kept measurements does not need
 
-        parameters = {"query": query, "time": f"{instant + self.ahead:.3f}", "timeout": f"{self._timeout:g}s"}
+        asked = {"query": query, "time": f"{instant + self.ahead:.3f}", "timeout": f"{self._timeout:g}s"} | _WHOLE
         try:
             # POST, since a query may be longer than a URL; one second more than Prometheus itself is given
-            response = self._session.post(f"{self._url}/api/v1/query", data=parameters, timeout=self._timeout + 1)
+            response = self._session.post(
+                f"{self._url}/api/v1/query", data=asked, timeout=self._timeout + 1, allow_redirects=False
+            )
             body = response.content
         except requests.Timeout as error:
             raise QueryError(f"Prometheus at {self.url} gave no answer in {self._timeout:g} s to: {query}") from error
         except requests.RequestException as error:
             msg = f"Prometheus at {self.url} cannot be reached ({type(error).__name__}); start it or give another URL"
             raise QueryError(msg) from error
+        if (refused := refusal(self.url, response.status_code)) is not None:
+            raise QueryError(refused)
         try:
             answer = _ANSWER.decode(body)
             if answer.status != "success":
@@ -178,8 +188,11 @@ def _earlier(line: Line, seconds: float) -> Line:
     return msgspec.structs.replace(line, values=values)
 
 
-def connect(url: str, *, ahead: float = 0.0) -> Prometheus:
-    """Return a client for the Prometheus at this base URL, whose clock is some seconds ahead."""
+def connect(url: str, *, ahead: float = 0.0, environment: Mapping[str, str] = os.environ) -> Prometheus:
+    """Return a client for the Prometheus at this base URL, whose clock is some seconds ahead.
+
+    The environment has the headers of every query, and the password of an address that was recorded without it.
+    """
     import requests  # noqa: PLC0415 - only queries need it
     from requests.adapters import HTTPAdapter  # noqa: PLC0415
 
@@ -187,7 +200,8 @@ def connect(url: str, *, ahead: float = 0.0) -> Prometheus:
     session.trust_env = False  # a proxy set in the environment must not catch the queries to this machine
     session.mount("http://", HTTPAdapter(pool_maxsize=WORKERS))
     session.mount("https://", HTTPAdapter(pool_maxsize=WORKERS))
-    return Prometheus(with_password(url), session, ahead=ahead)
+    session.headers.update(prometheus_headers(environment))
+    return Prometheus(with_password(url, environment), session, ahead=ahead)
 
 
 def single(vector: Vector) -> Value | NoData:

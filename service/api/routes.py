@@ -188,7 +188,7 @@ async def _store_upload(state: AppState, video_id: str, uploaded: UploadFile) ->
 
 async def _completed(state: AppState, video_id: str) -> bytes:
     """Return the JSON of a completed video; raises ApiError for one that is not completed."""
-    video = await state.job_reader.video(_checked(video_id))
+    video = await state.job_reader.ended(_checked(video_id))
     status = orjson.loads(video)["status"]
     if status != "completed":
         # 400 as in the OpenAI API: its clients would retry a 409 at once, without success.

@@ -17,6 +17,8 @@ from reelbench.service.store.store import Store
 
 _LOOK_AGAIN = 0.2
 """Seconds between two reads of a job that another instance runs."""
+_ENDING = 5.0
+"""Most seconds to wait for a job whose end is being stored."""
 
 
 class JobReader:
@@ -37,8 +39,14 @@ class JobReader:
             return _known(video_id, None if kept.write == "remove" else kept.video)
         return _known(video_id, await self._store.video(video_id))
 
+    async def ended(self, video_id: str) -> bytes:
+        """Return the video; of a job whose end is being stored, its end, which another instance may have shown."""
+        await self._stored(video_id)
+        return await self.video(video_id)
+
     async def manifest(self, video_id: str) -> bytes:
-        """Return the manifest."""
+        """Return the manifest; of a job whose end is being stored, the last one."""
+        await self._stored(video_id)
         job = self._live.visible(video_id)
         if job is not None:
             return _json(job.manifest())
@@ -46,6 +54,12 @@ class JobReader:
         if kept is not None:
             return _known(video_id, None if kept.write == "remove" else kept.manifest)
         return _known(video_id, await self._store.manifest(video_id))
+
+    async def _stored(self, video_id: str) -> None:
+        """Wait until the end of a job of this process is visible here, if it may be visible in the store already."""
+        job = self._live.visible(video_id)
+        if job is not None and job.outcome is not None:
+            await _ended(job, _ENDING)
 
     async def wait(self, video_id: str, limit: float) -> bytes:
         """Return the video when it is terminal, at the latest after `limit` seconds."""

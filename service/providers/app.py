@@ -22,6 +22,7 @@ from reelbench.service.providers.exchange import OFFER, Exchange, Provider
 from reelbench.service.providers.latency import Latency, Lognormal
 from reelbench.service.providers.reply import Refusal, Reply, envelope, refused
 from reelbench.service.telemetry import MeasuredApp
+from reelbench.telemetry.instance import INSTANCE
 from reelbench.telemetry.running import Running, environment, flat, versions
 
 
@@ -57,6 +58,7 @@ class Settings(BaseSettings):
             environment=environment(),
             versions=versions(PACKAGES),
             time=now,
+            instance=INSTANCE,
         )
 
 

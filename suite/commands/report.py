@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import typer
 
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.record.address import shown_url
+from reelbench.loadgen.record.prometheus_access import access_errors
 from reelbench.loadgen.record.run import read_run
 from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE, RUN_FILE, RecordError
 from reelbench.loadgen.record.stack import read_stack
@@ -68,6 +70,7 @@ def main(
     usage, or reports that cannot be written; 3 inconclusive or invalid; 4 no Prometheus is available.
     """
     wrong = [*_source_errors(prometheus, kept=kept), *_format_errors(formats)]
+    wrong += access_errors({"PROMETHEUS_URL": os.environ.get("PROMETHEUS_URL"), "--prometheus": prometheus})
     wrong += _compare_errors(compare, fail_on, force=force)
     if wrong:
         fail(ExitCode.USAGE, wrong)

@@ -19,6 +19,7 @@ from reelbench.loadgen.option_line import Options, with_options
 from reelbench.loadgen.options import OptionsError, Settings, check_options, is_base_url
 from reelbench.loadgen.plan.quantity import QuantityError, must_measure
 from reelbench.loadgen.record.address import shown_url
+from reelbench.loadgen.record.prometheus_access import access_errors
 from reelbench.loadgen.target.target_file import TargetFile, load_preset
 from reelbench.reporting.analysis.objectives import canonical
 from reelbench.reporting.catalogue.sli_file import load
@@ -91,6 +92,8 @@ def main(
         wrong += [f"--repeat: is {repeat}; use 1 to {MOST_RUNS}"] if not 1 <= repeat <= MOST_RUNS else []
         wrong += ablate_errors(without)
         wrong += _limit_errors(os.environ)
+        theirs = {"PROMETHEUS_URL": os.environ.get("PROMETHEUS_URL"), "--prometheus": options.prometheus}
+        wrong += access_errors(theirs, os.environ)
         server = settings.server if settings else None
         wrong += [*_objective_errors(server), *server_metrics.option_errors(options, server)]
         if wrong:

@@ -32,6 +32,9 @@ class FakeControls:
     refuse_switches: list[int] = field(default_factory=list)
     """Status codes that changes of switches are answered with first; 200 is one that is not made, 0 one that is."""
 
+    instances: list[str] = field(default_factory=lambda: ["one"])
+    """Processes behind the address, which answer in turn."""
+
     ahead: float = 0.0
     """Seconds by which the clock of the service and its providers is ahead."""
 
@@ -77,7 +80,9 @@ class FakeControls:
     async def _running(self, request: web.Request) -> web.Response:
         name = "service" if request.path.startswith("/v1") else "providers"
         now = time.time() + self.ahead
-        return web.json_response({"name": name, "settings": {"SEED": "1"}, "changed": [], "time": now})
+        self.instances.append(instance := self.instances.pop(0))
+        answer = {"name": name, "settings": {"SEED": "1"}, "changed": [], "time": now, "instance": instance}
+        return web.json_response(answer)
 
     async def _state(self, _request: web.Request) -> web.Response:
         state = self.states.pop(0) if len(self.states) > 1 else self.states[0] if self.states else CLEAN

@@ -127,7 +127,7 @@ async def test_the_clock_of_prometheus_is_asked() -> None:
     assert found is not None
     assert (found.source, found.scenario, found.when) == ("prometheus", "single_job", "before")
     assert found.offset == pytest.approx(-6.0, abs=found.error + 0.001)
-    assert await compared(of_prometheus("prometheus", "http://127.0.0.1:9"), shifted(0.0), "s", "before") is None
+    assert await compared(of_prometheus("prometheus", "http://127.0.0.1:9", {}), shifted(0.0), "s", "before") is None
 
 
 async def test_the_reading_with_the_shortest_round_trip_counts() -> None:

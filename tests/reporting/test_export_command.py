@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from reelbench.loadgen.record.prometheus_access import HEADERS_VARIABLE
+from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE
 from reelbench.reporting.export import export
 from tests.commands import ROOT, invoke
+from tests.demanding_proxy import demanding
 
 
 def refused(*arguments: str) -> str:
@@ -61,6 +65,47 @@ def test_invalid_values_of_the_prometheus_option_are_rejected(tmp_path: Path) ->
     assert sentence == "--prometheus: 'foo' is not a base URL; write it like http://127.0.0.1:9090"
     sentence = refused(str(tmp_path), "--kept", "--prometheus", "http://127.0.0.1:9090")
     assert sentence == "--kept asks no Prometheus; leave out --kept or --prometheus"
+
+
+@pytest.mark.acceptance
+def test_headers_of_prometheus_are_sent_and_written_nowhere(
+    run_dir: Path, measured_dir: Path, prometheus_url: str
+) -> None:
+    token = "t0ken-Geheim-4711"
+    demanded = {"X-Scope-OrgID": "team-a", "Authorization": f"Bearer {token}"}
+    with demanding(prometheus_url, demanded, path="/prometheus") as proxy:
+        arguments = (str(run_dir), "--prometheus", proxy.url, "--no-charts")
+        without = invoke("export_reports.py", *arguments)
+        assert (without.returncode, without.stderr.count("\n")) == (4, 1)
+        assert without.stderr.startswith(f"error: Prometheus at {proxy.url} refused the access (HTTP 401)")
+        headers = {HEADERS_VARIABLE: f"X-Scope-OrgID=team-a,Authorization=Bearer%20{token}"}
+        done = invoke("export_reports.py", *arguments, **headers)
+        assert done.returncode == 0, done.stderr
+        assert proxy.passed > 20
+        wrong = invoke("export_reports.py", *arguments, **{HEADERS_VARIABLE: f"Authorization: {token}"})
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
+    assert "entry 1 is not Name=value" in wrong.stderr
+    assert "Geheim" not in "".join(text for one in (without, done, wrong) for text in (one.stdout, one.stderr))
+    assert [path for path in run_dir.rglob("*") if path.is_file() and token.encode() in path.read_bytes()] == []
+    kept, direct = ((folder / MEASUREMENTS_FILE).read_bytes() for folder in (run_dir, measured_dir))
+    assert kept == direct
+
+
+@pytest.mark.acceptance
+def test_a_password_in_the_address_of_prometheus_is_used_and_written_nowhere(
+    run_dir: Path, prometheus_url: str
+) -> None:
+    basic = base64.b64encode(b"me:p@ss-Geheim").decode()
+    with demanding(prometheus_url, {"Authorization": f"Basic {basic}"}) as proxy:
+        address = proxy.url.replace("://", "://me:p%40ss-Geheim@")
+        done = invoke("export_reports.py", str(run_dir), "--prometheus", address, "--no-charts")
+        gone = address.replace(proxy.url.rpartition(":")[2], "9")
+        lost = invoke("export_reports.py", str(run_dir), "--prometheus", gone, "--no-charts")
+    assert (done.returncode, proxy.refused) == (0, 0), done.stderr
+    assert (lost.returncode, lost.stderr.count("\n")) == (4, 1)
+    assert "Geheim" not in done.stdout + done.stderr + lost.stdout + lost.stderr
+    written = [path.read_bytes() for path in run_dir.rglob("*") if path.is_file()]
+    assert not any(secret in content for content in written for secret in (b"Geheim", basic.encode()))
 
 
 @pytest.mark.acceptance

@@ -32,12 +32,25 @@ class Answers(requests.Session):
         self.body, self.status = body, status
 
     def post(self, *args: object, **kwargs: object) -> requests.Response:
+        self.asked = kwargs["data"]
         if isinstance(self.body, Exception):
             raise self.body
         response = requests.Response()
         response.status_code = self.status
         response._content = self.body
         return response
+
+
+def test_a_query_asks_for_whole_and_deduplicated_answers() -> None:
+    session = Answers(VECTOR % b'{"metric":{},"value":[1,"0.25"]}')
+    Prometheus("http://made", session, ahead=2.0).vector("up", 1.0)
+    assert session.asked == {
+        "query": "up",
+        "time": "3.000",
+        "timeout": "10s",
+        "dedup": "true",
+        "partial_response": "false",
+    }
 
 
 def ask(body: bytes | Exception, status: int = 200) -> Value | NoData:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import errno
 import json
@@ -21,6 +22,8 @@ import pytest
 
 from reelbench.service.__main__ import main
 from reelbench.service.store.assets import Assets
+from reelbench.service.store.backlog import Backlog
+from reelbench.service.store.state import State, Written
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 
@@ -383,3 +386,25 @@ def test_a_missing_extra_is_named_without_a_traceback(module: str) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "fastapi" in done.stderr
     assert "pip install 'reelbench[embedded]'" in done.stderr
+
+
+def test_content_is_there_as_soon_as_the_store_shows_the_end(
+    start: Callable[..., Any], create: Callable[..., Any], http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another instance answers from the store, and its client may fetch the content from the instance of the job."""
+    stored, update = threading.Event(), Backlog.update
+
+    async def slow(self: Backlog, state: State) -> Written:
+        written = await update(self, state)
+        if state.terminal:
+            stored.set()
+            await asyncio.sleep(0.5)
+        return written
+
+    monkeypatch.setattr(Backlog, "update", slow)
+    running = start()
+    url = f"{running.url}/v1/videos/{create(running, wait=0)['id']}"
+    assert stored.wait(10)
+    assert http.get(url).json()["status"] == "in_progress"
+    assert http.get(f"{url}/content").status_code == 200
+    assert http.get(url).json()["status"] == "completed"

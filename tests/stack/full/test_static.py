@@ -40,6 +40,7 @@ def test_every_image_is_pinned_once_in_env() -> None:
     text = compose.FILE.read_text()
     assert set(re.findall(r"image: (\S+)", text)) == {
         "reelbench:${REELBENCH_VERSION}",
+        "reelbench-reports:${REELBENCH_VERSION}",
         *(f"${{{name}}}" for name in SETTINGS if name.endswith("_IMAGE") and name != "PYTHON_IMAGE"),
     }
     for name in SETTINGS:
@@ -71,7 +72,7 @@ def test_every_container_is_limited_and_unprivileged(subtests: pytest.Subtests) 
             assert (service.get("user") in {"root", "0"}) == (name == "configuration")
             assert service.get("cap_add", []) == (["DAC_READ_SEARCH"] if name == "configuration" else [])
             assert "user" in service or name == "otel-collector"
-            unchecked = {"loadgen", "collector-ready", "otel-collector", "configuration"}
+            unchecked = {"loadgen", "report", "collector-ready", "otel-collector", "configuration"}
             assert ("healthcheck" in service) == (name not in unchecked)
             assert "privileged" not in service
             assert not any("docker.sock" in str(volume) for volume in service.get("volumes", []))
@@ -86,7 +87,11 @@ def test_the_workers_of_the_service_fit_into_its_container() -> None:
 
 def test_no_proxy_is_between_the_containers() -> None:
     names = SERVICES["service"]["environment"]["NO_PROXY"].split(",")
-    ends = {name for name, service in SERVICES.items() if service.get("scale") != 0 and "restart" not in service}
+    ends = {
+        name
+        for name, service in SERVICES.items()
+        if service.get("scale") != 0 and "restart" not in service and "profiles" not in service
+    }
     assert set(names) == {"localhost", "127.0.0.1", "::1"} | ends
     for name, service in SERVICES.items():
         environment = service.get("environment", {})
@@ -266,7 +271,7 @@ def test_docker_compose_accepts_the_file_with_tls_in_front(tmp_path: Path) -> No
     both = yaml.safe_load(done.stdout)["services"]
     assert both["front"]["environment"] == {"DOMAIN": "reelbench.example.org"}
     lasting = {name for name, service in both.items() if service.get("restart") == "unless-stopped"}
-    assert lasting == set(SERVICES) - {"configuration", "collector-ready", "loadgen"} | {"front"}
+    assert lasting == set(SERVICES) - {"configuration", "collector-ready", "loadgen", "report"} | {"front"}
     open_to_all = {
         port["published"] for service in both.values() for port in service.get("ports", []) if "host_ip" not in port
     }
