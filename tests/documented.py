@@ -93,10 +93,10 @@ def composes(command: str) -> None:
             assert name in services, command
             assert count.isdigit() or count == "N", command
         elif word.startswith("-"):
-            assert word in {"-a", "-d", "--wait", "-v"}, command
+            assert word in {"-a", "-d", "--rm", "--wait", "-v"}, command
         elif subcommand is None:
             subcommand = word
-            assert word in {"up", "down", "ps", "logs"}, command
+            assert word in {"up", "down", "ps", "logs", "run"}, command
         else:
             assert word in services, command
 
