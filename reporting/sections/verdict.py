@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reelbench.loadgen.record.run import RunState
+from reelbench.reporting.analysis.capacity_limits import METHOD as TESTED_RATES
 from reelbench.reporting.analysis.certainty import Certainty, unprovable
 from reelbench.reporting.analysis.verdicts import PAPER, QUICK, Analysis, Status, Verdict, offered
 from reelbench.reporting.document import grafana_links, text
@@ -194,9 +195,11 @@ def limits(v: Verdict) -> str:
     if number.exact or not number.method:
         return number.exact or text.NONE
     lower, upper = (text.with_unit(limit, v.sli.unit) for limit in (number.interval.lower, number.interval.upper))
+    # The interval of a knee goes from one tested rate to another: it does not hold the capacity in 95 % of runs.
+    kind = " (tested rates, not a CI)" if number.method == TESTED_RATES else ""
     if number.interval.upper is None:
-        return text.NONE if number.interval.lower is None else f"from {lower}"
-    return f"up to {upper}" if number.interval.lower is None else f"{lower} to {upper}"
+        return text.NONE if number.interval.lower is None else f"from {lower}{kind}"
+    return f"up to {upper}{kind}" if number.interval.lower is None else f"{lower} to {upper}{kind}"
 
 
 def _sentence(v: Verdict) -> str:

@@ -28,10 +28,12 @@ from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Bullets, Chart, Section, Table
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
+from reelbench.reporting.evidence.measurements import Limits
 from reelbench.reporting.evidence.prometheus import NoData
 from reelbench.reporting.render.figures import figure
 from reelbench.reporting.sections.build import build_report
 from reelbench.reporting.sections.performance.open_loop import section
+from reelbench.reporting.sections.verdict import limits
 from reelbench.reporting.statistics.censoring import tail
 from reelbench.reporting.statistics.intervals import Interval, percentile
 from tests.reporting.evidence_of import evidence, measurement
@@ -434,6 +436,16 @@ def test_cut_off_jobs_count_against_a_response_time_objective(
     ]
     (verdict,) = analyse(with_objective(single(made, case, jobs), 2.0), "performance").verdicts
     assert (verdict.status, verdict.reason) == (status, reason)
+
+
+def test_the_interval_of_a_knee_is_not_called_a_confidence_interval(made: MadeRun) -> None:
+    records = ramp(made, 6, 12, 18, 24)
+    kept = Limits(lower=18.0, upper=24.0, method=METHOD)
+    answer = msgspec.structs.replace(measurement("sustained_rate", "ramp", value=18.0, n=360), interval=kept)
+    whole = msgspec.structs.replace(records.measurements, measurements=(answer,))
+    found = analyse(replace(records, measurements=whole), "performance").verdicts
+    (verdict,) = (verdict for verdict in found if verdict.sli.id == "sustained_rate")
+    assert limits(verdict) == "18 jobs/s to 24 jobs/s (tested rates, not a CI)"
 
 
 def shown(evidence: Evidence) -> Section:
