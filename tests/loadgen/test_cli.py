@@ -229,7 +229,7 @@ def test_metrics_are_served_after_the_run_until_sigterm(target: str, tmp_path: P
     assert (child.returncode, "warning" in messages) == (0, False)
     samples = dict(line.rsplit(" ", 1) for line in page.splitlines() if not line.startswith("#"))
     (jobs,) = [float(value) for name, value in samples.items() if name.startswith("loadgen_jobs_total{")]
-    assert jobs == 100
+    assert jobs == 200
     (total,) = [float(v) for name, v in samples.items() if name.startswith("loadgen_job_duration_seconds_sum{")]
     measured = [job.done - job.due for job in read_jobs(tmp_path / "run") if not job.warmup]
     assert total == pytest.approx(sum(measured), rel=1e-9)

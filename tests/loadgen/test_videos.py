@@ -429,11 +429,11 @@ async def test_a_run_looks_at_a_sample_of_its_files(tmp_path: Path) -> None:
     assert child.returncode == 0, said
     jobs = {job.index: job for job in read_jobs(tmp_path / "run") if not job.warmup}
     records = read_videos(tmp_path / "run")
-    assert (len(jobs), sent, len(records)) == (100, 105, 30)
+    assert (len(jobs), sent, len(records)) == (200, 205, 30)
     assert {record.index for record in records} <= set(jobs)
     broken = {record.index for record in records if not record.playable}
     assert broken == {index for index in (r.index for r in records) if jobs[index].bytes == len(b"an error page")}
-    assert 3 <= len(broken) <= 17  # a third of 105 in a sample of 30
+    assert 3 <= len(broken) <= 17  # a third of 205 in a sample of 30
     whole = next(record for record in records if record.playable)
     assert (whole.frames, whole.seconds, whole.bytes) == (96, 4.0, len(good))
     assert [(one.kind, one.found, one.asked) for one in whole.wrong] == [("size", "72x128", "720x1280")]

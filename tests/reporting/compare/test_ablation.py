@@ -25,7 +25,7 @@ def text(folder: Path) -> str:
 def test_a_switch_that_speeds_up_differs_for_the_better(measured_dir: Path, tmp_path: Path) -> None:
     full = copy(measured_dir, tmp_path / "x.full")
     without = {
-        "cache": [copy(measured_dir, tmp_path / "x.no_cache", slower(1.5))],
+        "cache": [copy(measured_dir, tmp_path / "x.no_cache", scale=1 / 1.5)],
         "pooling": [copy(measured_dir, tmp_path / "x.no_pooling")],
     }
     record = write_ablation(tmp_path / "x.ablation", [full], without).record

@@ -32,20 +32,18 @@ def text(folder: Path) -> str:
 
 
 def repeat(source: Path, folder: Path, name: str, factors: list[float]) -> Path:
-    runs = [
-        copy(source, folder / f"{name}.r{i}", slower(f), scale=1 / f) for i, f in enumerate(factors, 1)
-    ]  # fmt: skip
+    runs = [copy(source, folder / f"{name}.r{i}", scale=1 / f) for i, f in enumerate(factors, 1)]
     write_repetitions(folder / f"{name}.repeat", runs)
     return folder / f"{name}.repeat"
 
 
 def test_a_run_with_jobs_a_third_slower_differs_in_these_two_runs(measured_dir: Path, tmp_path: Path) -> None:
-    run = copy(measured_dir, tmp_path / "slow", slower(1.3))
+    run = copy(measured_dir, tmp_path / "slow", scale=1 / 1.3)
     compared = export(run, measured_dir)
     assert not compared.record.worse  # identical code differs from run to run too
     found = of(compared.record, "response_time_avg", "concurrent_load/n50")
     assert (found.verdict, found.test, found.reason) == (Verdict.DIFFERS, "Welch's t", "")
-    assert found.relative == pytest.approx(0.3, abs=1e-9)
+    assert found.relative == pytest.approx(0.3, abs=1e-7)
     assert found.relative_interval.lower is not None
     assert found.relative_interval.upper is not None
     assert 0.2 < found.relative_interval.lower < 0.3 < found.relative_interval.upper < 0.4
@@ -53,7 +51,8 @@ def test_a_run_with_jobs_a_third_slower_differs_in_these_two_runs(measured_dir: 
     p95 = of(compared.record, "response_time_p95", "concurrent_load/n50")
     assert (p95.verdict, p95.test) == (Verdict.DIFFERS, "permutation")
     differing = {f.sli for f in compared.record.findings if f.verdict is Verdict.DIFFERS}
-    assert differing == {"response_time_avg", "response_time_p50", "response_time_p95", "response_time_p99"}
+    # The steady parts are too small for P99, which is their maximum.
+    assert differing == {"response_time_avg", "response_time_p50", "response_time_p95"}
     assert (compared.record.count(Verdict.BETTER), compared.record.count(Verdict.WORSE)) == (0, 0)
     (cause,) = compared.record.causes(Verdict.DIFFERS)  # one shift, however many indicators and places show it
     assert (cause.lead.sli, len(cause.findings)) == ("response_time_avg", compared.record.count(Verdict.DIFFERS))
@@ -109,7 +108,7 @@ def test_every_share_and_count_that_is_compared_has_a_sample_size() -> None:
 
 def test_significant_but_negligible_is_no_difference(measured_dir: Path, tmp_path: Path) -> None:
     def shift(job: JobRecord) -> JobRecord:
-        done = job.due + 1 + 2e-5 * (job.index % 400) + (0.000475 if shifted else 0.0)
+        done = job.due + 1 + 2e-5 * (job.index % 400) + (0.000396 if shifted else 0.0)
         return msgspec.structs.replace(job, done=done, outcome=Outcome.COMPLETED)
 
     shifted = False
@@ -117,7 +116,8 @@ def test_significant_but_negligible_is_no_difference(measured_dir: Path, tmp_pat
     shifted = True
     record = export(copy(measured_dir, tmp_path / "shifted", shift), baseline).record
     found = of(record, "response_time_avg", "throughput/n50")
-    assert found.a12 == pytest.approx(0.5575, abs=0.002)
+    ahead = 0.000396 / 2e-5 / found.n_run  # share of the times that the shift overtakes
+    assert found.a12 == pytest.approx(0.5 + ahead - ahead**2 / 2, abs=0.002)
     assert (found.p_corrected or 1) <= 0.05
     assert found.verdict is Verdict.NOT_SHOWN
     assert "negligible: |A12 - 0.5| = 0.05" in found.reason
@@ -134,16 +134,16 @@ def test_three_runs_per_side_are_undecided_and_four_decide(measured_dir: Path, t
     four = export(repeat(measured_dir, tmp_path, "c", slow), repeat(measured_dir, tmp_path, "d", fast)).record
     found = of(four, "throughput", "throughput/n50")
     assert (found.verdict, found.test, found.n_run, found.a12) == (Verdict.WORSE, "Welch's t over runs", 4, 0.0)
-    times = of(four, "response_time_p99", "concurrent_load/n05")
+    times = of(four, "response_time_p95", "concurrent_load/n05")
     assert (times.verdict, times.relative) == (Verdict.WORSE, pytest.approx(1.515 / 1.005 - 1))
     assert four.over_runs
 
 
 def test_one_run_is_compared_with_the_spread_of_four(measured_dir: Path, tmp_path: Path) -> None:
     many = repeat(measured_dir, tmp_path, "many", [1.00, 1.02, 1.01, 0.99])
-    slow = export(copy(measured_dir, tmp_path / "slow", slower(1.5), scale=1 / 1.5), many).record
+    slow = export(copy(measured_dir, tmp_path / "slow", scale=1 / 1.5), many).record
     assert of(slow, "throughput", "throughput/n50").verdict is Verdict.WORSE
-    like = export(copy(measured_dir, tmp_path / "like", slower(1.01), scale=1 / 1.01), many).record
+    like = export(copy(measured_dir, tmp_path / "like", scale=1 / 1.01), many).record
     assert of(like, "throughput", "throughput/n50").verdict is Verdict.NOT_SHOWN
     turned = export(many, tmp_path / "slow").record
     there, back = of(slow, "throughput", "throughput/n50"), of(turned, "throughput", "throughput/n50")
@@ -154,13 +154,13 @@ def test_one_run_is_compared_with_the_spread_of_four(measured_dir: Path, tmp_pat
 
 def test_constant_values_on_both_sides_are_compared_exactly(measured_dir: Path, tmp_path: Path) -> None:
     sides = []
-    for name, scale in (("a", 0.5), ("b", 1.0)):
+    for name, scale in (("a", 0.5), ("b", 1.0), ("c", 1.0)):
         runs = [copy(measured_dir, tmp_path / f"{name}.r{i}", scale=scale) for i in range(4)]
         write_repetitions(tmp_path / f"{name}.repeat", runs)
         sides.append(tmp_path / f"{name}.repeat")
-    found = of(export(*sides).record, "throughput", "throughput/n50")
+    found = of(export(*sides[:2]).record, "throughput", "throughput/n50")
     assert (found.verdict, found.test, found.p) == (Verdict.WORSE, "exact", None)
-    same = of(export(sides[1], sides[0]).record, "response_time_avg", "throughput/n50")
+    same = of(export(sides[2], sides[1]).record, "response_time_avg", "throughput/n50")
     assert (same.verdict, same.reason, same.test) == (Verdict.NOT_SHOWN, CONSTANT, None)
 
 

@@ -12,11 +12,11 @@ from reelbench.reporting.compare.folders import repeated_runs
 from reelbench.reporting.compare.records import Repeated, RepetitionsRecord
 from reelbench.reporting.compare.repetitions import write_repetitions
 from reelbench.reporting.statistics.intervals import Interval
-from tests.reporting.compare.variants import copy, slower
+from tests.reporting.compare.variants import copy
 
 
 def made(source: Path, folder: Path, factors: list[float]) -> RepetitionsRecord:
-    runs = [copy(source, folder / f"x.r{i}", slower(f), scale=1 / f) for i, f in enumerate(factors, 1)]
+    runs = [copy(source, folder / f"x.r{i}", scale=1 / f) for i, f in enumerate(factors, 1)]
     return write_repetitions(folder / "x.repeat", runs).record
 
 

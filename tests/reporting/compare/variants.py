@@ -18,11 +18,35 @@ Change = Callable[[JobRecord], JobRecord]
 
 
 def copy(source: Path, folder: Path, change: Change = lambda job: job, scale: float = 1.0) -> Path:
-    """Copy a run and name it after its new folder; change every job, and multiply the throughput by `scale`."""
+    """Copy a run and name it after its new folder; change every job, multiply rates by `scale` and divide times by it.
+
+    Jobs and cases are stretched together, so the steady part of a case has the same jobs.
+    """
     shutil.copytree(source, folder)
-    alter(folder, lambda run: msgspec.structs.replace(run, run_id=folder.name))
-    jobs = [to_line(change(job)) for job in read_jobs(source)]
-    (folder / "jobs.jsonl").write_bytes(b"".join(jobs))
+    begun = read_run(source).started
+
+    def stretched(instant: float | None) -> float | None:
+        return None if instant is None else begun + (instant - begun) / scale
+
+    def renamed(run: RunRecord) -> RunRecord:
+        scenarios = [
+            msgspec.structs.replace(
+                scenario,
+                cases=[
+                    msgspec.structs.replace(case, started=stretched(case.started), ended=stretched(case.ended))
+                    for case in scenario.cases
+                ],
+            )
+            for scenario in run.scenarios
+        ]
+        return msgspec.structs.replace(run, run_id=folder.name, scenarios=scenarios)
+
+    alter(folder, renamed)
+    jobs = [
+        msgspec.structs.replace(job, due=stretched(job.due), sent=stretched(job.sent), done=stretched(job.done))
+        for job in map(change, read_jobs(source))
+    ]
+    (folder / "jobs.jsonl").write_bytes(b"".join(map(to_line, jobs)))
     kept = measured.read(folder)
     assert kept is not None
     values = tuple(
