@@ -28,7 +28,7 @@ from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Bullets, Chart, Section, Table
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
-from reelbench.reporting.evidence.measurements import Limits
+from reelbench.reporting.evidence.limits import Limits
 from reelbench.reporting.evidence.prometheus import NoData
 from reelbench.reporting.render.figures import figure
 from reelbench.reporting.sections.build import build_report

@@ -116,7 +116,7 @@ def test_significant_but_negligible_is_no_difference(measured_dir: Path, tmp_pat
     shifted = True
     record = export(copy(measured_dir, tmp_path / "shifted", shift), baseline).record
     found = of(record, "response_time_avg", "throughput/n50")
-    ahead = 0.000396 / 2e-5 / found.n_run  # share of the times that the shift overtakes
+    ahead = 0.000396 / 2e-5 / (found.n_run or 1)  # share of the times that the shift overtakes
     assert found.a12 == pytest.approx(0.5 + ahead - ahead**2 / 2, abs=0.002)
     assert (found.p_corrected or 1) <= 0.05
     assert found.verdict is Verdict.NOT_SHOWN
