@@ -104,6 +104,11 @@ def composes(command: str) -> None:
 RUN = r"(python scripts/run_suite\.py|reelbench run)"
 REASONS = (
     Reason(r"docker compose .+", "the tests have no container engine", composes),
+    Reason(
+        r"thanos .+",
+        "there is no Thanos; tests/stack/full/test_thanos.py runs it where THANOS_BIN is set",
+        lambda _: None,
+    ),
     Reason(r"make .+", "installs, or runs everything: continuous integration's own commands", is_target),
     Reason(r"pip install .+", "installs; a test of its own installs the wheel", lambda _: None),
     Reason(f"{RUN}", "drives every scenario, as the acceptance suite itself does", parses),
@@ -111,7 +116,11 @@ REASONS = (
     Reason(r"reelbench compare --ab .+", "takes minutes; tests/suite/ab runs it against made runs", parses),
     Reason(r".* --fail-on worse", "needs two runs of one plan; docs/commands.md compares such", parses),
     Reason(r"reelbench trend.*", "needs six runs of one plan; tests/reporting/trend makes them", parses),
-    Reason(r"PROMETHEUS_URL=\S+mimir\S+ .+|.+--prometheus \S+mimir\S+", "there is no Mimir here", parses),
+    Reason(
+        r"PROMETHEUS_URL=\S+(mimir|thanos)\S+ .+|.+--prometheus \S+mimir\S+",
+        "there is no Mimir and no Thanos here",
+        parses,
+    ),
     Reason(
         r"python -m reelbench.loadgen run .+--rendezvous .+",
         "needs a Redis; tests/loadgen/test_replicas.py runs it",
