@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import platform
@@ -26,7 +27,8 @@ NOWHERE = "http://127.0.0.1:9"
 
 def archive(member: str = f"{STEM}/prometheus") -> bytes:
     file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w:gz") as files:
+    compressed = gzip.GzipFile(fileobj=file, mode="wb", mtime=0)  # equal bytes in each call, whatever the time
+    with compressed, tarfile.open(fileobj=compressed, mode="w") as files:
         for name in (member, f"{STEM}/promtool"):
             info = tarfile.TarInfo(name)
             info.size = len(SCRIPT)
