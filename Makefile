@@ -55,7 +55,8 @@ test-costs: $(VENV)/.dev ## the tests of `make test` that share the cores, with 
 	@$(BIN)/python -m pytest -p tests.costs -q $(SHARED)
 
 test-extended: $(VENV)/.dev ## the long tests: the whole measured suite, the commands of README and docs/, kills and freezes, repetitions, ablation, baselines, benches
-	@$(BIN)/python -m pytest -m "extended and not clients"
+	@$(BIN)/python -m pytest -m "extended and not alone and not clients" -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -m "extended and alone and not clients" $(MEASURED)
 
 test-clients: $(VENV)/.dev ## the official clients and the LiteLLM proxy for real: installs them into the cache (some minutes, 2 GB)
 	@$(BIN)/python -m pytest -m clients

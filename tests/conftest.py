@@ -62,7 +62,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if isinstance(item, pytest.Function) and "prometheus" in item.fixturenames:
             item.add_marker(pytest.mark.acceptance)
         if scenarios := needed([item]):
-            item.add_marker(pytest.mark.alone)
+            if not item.get_closest_marker("reports"):
+                item.add_marker(pytest.mark.alone)
             if LONG.intersection(scenarios):
                 item.add_marker(pytest.mark.extended)
         if item.get_closest_marker("alone") and item.path.parent not in MEASURED:

@@ -48,7 +48,7 @@ def marked() -> list[pytest.ParameterSet]:
         commands = [command for block in blocks for command in block.commands if reason(command) is None]
         marks = [pytest.mark.acceptance] if commands else []
         if any(SLOW.search(command) for command in commands):
-            marks += [pytest.mark.extended, needs("single_request", "component_speed")]
+            marks += [pytest.mark.extended, pytest.mark.reports, needs("single_request", "component_speed")]
         found.append(pytest.param(place, id=":".join(place), marks=marks))
     return found
 
