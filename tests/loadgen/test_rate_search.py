@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import yaml
 
 from reelbench.bench.knee import rates as error_rates
+from reelbench.loadgen.drive import runner
 from reelbench.loadgen.drive.rate_search import RateSearch
 from reelbench.loadgen.plan.scenario import PROFILES
 from reelbench.loadgen.plan.scenario_file import FOLDER, ScenarioError, load_file, load_folder
 from reelbench.loadgen.plan.search import expanded
-from reelbench.loadgen.record.rate_rule import Result
+from reelbench.loadgen.record.jobs import JobRecord, read_jobs
+from reelbench.loadgen.record.rate_rule import RateFindings, Result
+from reelbench.loadgen.record.run import read_run
+from tests.loadgen.fake_target import FakeTarget, serving
+from tests.loadgen.harness import open_case, scenario
+from tests.loadgen.test_runner import run_on
 
 
 def test_the_rates_of_the_ramp_are_planned_before_the_run() -> None:
@@ -73,3 +82,32 @@ def test_error_rates_of_the_rule_at_the_shortest_length() -> None:
     assert row.jobs == 180
     assert row.false_alarm.value <= 0.05
     assert row.power.value >= 0.93
+
+
+@pytest.mark.parametrize(
+    ("capacity", "sent"),
+    [(100, ["40", "80"]), (30, ["20", "40"])],
+    ids=["the middle rate holds", "the middle rate fails"],
+)
+async def test_the_runner_sends_the_rates_that_decide_and_records_the_others_as_not_needed(
+    capacity: float, sent: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def judged(jobs: Sequence[JobRecord], *, offered: int, seconds: float, **_: object) -> RateFindings:
+        assert len(jobs) == offered  # the rule judges the jobs of this case alone
+        found = Mock(spec=RateFindings, late=False)
+        found.result = Result.HOLDS if offered / seconds <= capacity else Result.FAILS
+        return found
+
+    monkeypatch.setattr(runner, "judge", judged)
+    case = {key: value for key, value in open_case("rate").items() if key != "rate"}
+    per_profile = dict.fromkeys(PROFILES, 3)
+    search = {"lowest": 20, "highest": 80, "rates": per_profile, "jobs": dict.fromkeys(PROFILES, 20)}
+    spec = expanded(scenario(cases=[case], search=search), "quick")
+    async with serving(FakeTarget()) as fake:
+        await run_on(fake.url, tmp_path, [spec])
+    cases = read_run(tmp_path).scenarios[0].cases
+    assert [case.name for case in cases] == ["rate_20", "rate_40", "rate_80"]
+    assert [case.name.removeprefix("rate_") for case in cases if not case.not_needed] == sent
+    ended = Counter(job.case for job in read_jobs(tmp_path))
+    assert ended == {f"rate_{rate}": int(rate) for rate in sent}
+    assert [case.started is None for case in cases] == [case.not_needed for case in cases]
