@@ -1,9 +1,9 @@
 """The project's cache of Prometheus binaries.
 
-Each entry is a folder ``prometheus-SOURCE-VERSION/`` with the binary, promtool and a stamp. An entry is prepared in a
-working folder and appears by one rename: an incomplete download is never used, and two runs at the same time do not
-disturb each other. The stamp has the version that this file (size and time of change) printed, so the file is not
-executed again unless it was replaced or damaged and no longer matches its stamp.
+Each entry is a folder ``prometheus-SOURCE-VERSION/`` with the binary, promtool where the source has it, and a stamp.
+An entry is prepared in a working folder and appears by one rename: an incomplete download is never used, and two runs
+at the same time do not disturb each other. The stamp has the version that this file (size and time of change)
+printed, so the file is not executed again unless it was replaced or damaged and no longer matches its stamp.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ the system's lists, which may be empty or stale, are not changed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -49,11 +50,13 @@ def install(cache: Cache) -> PrometheusBinary:
         _run(["apt-get", "download", "--quiet", "prometheus"], work, environment, _DOWNLOAD_TIMEOUT)
         (package,) = work.glob("prometheus_*.deb")
         _run(["dpkg-deb", "-x", str(package), str(work / "unpacked")], work, environment, _LOCAL_TIMEOUT)
+        programs = work / "unpacked" / "usr" / "bin"
         try:
-            for tool in (BINARY, PROMTOOL):
-                (work / "unpacked" / "usr" / "bin" / tool).replace(work / tool)
+            (programs / BINARY).replace(work / BINARY)
         except OSError as error:
-            raise StackError(f"{package.name} has no usr/bin/prometheus and promtool.") from error
+            raise StackError(f"{package.name} has no usr/bin/prometheus.") from error
+        with contextlib.suppress(FileNotFoundError):  # Debian 13 has it in another package; only tests use it
+            (programs / PROMTOOL).replace(work / PROMTOOL)
         return cache.install(work / BINARY, "debian")
 
 

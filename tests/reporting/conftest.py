@@ -38,7 +38,7 @@ def prometheus_url(
     prometheus: PrometheusBinary,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
-    """A real Prometheus with the data of the made runs; promtool, which every source includes, creates the blocks."""
+    """A real Prometheus with the data of the made runs; promtool creates the blocks."""
     folder = tmp_path_factory.mktemp("prometheus")
     texts = (run.series.openmetrics((0, run.instant - 1)) for run in (made, outages, resources))
     make_blocks(prometheus, folder, "".join(text.removesuffix("# EOF\n") for text in texts) + "# EOF\n")

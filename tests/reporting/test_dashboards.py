@@ -26,7 +26,7 @@ from reelbench.reporting.catalogue.sli_file import load
 from reelbench.stack.prometheus import PrometheusBinary
 from tests.reporting import made_live
 from tests.reporting.made_run import START, MadeRun
-from tests.reporting.served import make_blocks, serving
+from tests.reporting.served import make_blocks, promtool_of, serving
 
 ROOT = Path(__file__).parents[2]
 CATALOGUE, PRICES = load(), load_prices()
@@ -222,7 +222,7 @@ def live_url(
     files = [ROOT / "prometheus" / "rules" / name for name in rules(CATALOGUE)]
     with serving(prometheus, folder) as url:
         command: list[str | Path] = [
-            prometheus.path.with_name("promtool"), "tsdb", "create-blocks-from", "rules", f"--url={url}",
+            promtool_of(prometheus), "tsdb", "create-blocks-from", "rules", f"--url={url}",
             f"--start={START:.0f}", f"--end={made_live.END + 10:.0f}", "--eval-interval=5s", "--output-dir=data",
             *files,
         ]  # fmt: skip
