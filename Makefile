@@ -8,7 +8,7 @@ PROFILE ?= quick
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help suite bench-overhead bench-loadgen bench-export bench-scrape bench-watching bench-spans simulate-ab simulate-knee simulate-usage test test-costs test-fast test-extended test-clients stack-tools test-stack test-compose check coverage lint format generate lock clean
+.PHONY: always help suite bench-overhead bench-loadgen bench-export bench-scrape bench-watching bench-spans simulate-ab simulate-knee simulate-usage test test-costs test-fast test-extended test-clients stack-tools test-stack test-compose check coverage lint format generate lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,7 +97,7 @@ format: $(VENV)/.dev ## format the code and apply the linter's fixes
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-lock: | $(BIN)/python ## update the lock files from pyproject.toml
+lock: | $(VENV)/.made ## update the lock files from pyproject.toml
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --all-extras pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --all-extras pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --group pyproject.toml:image -c requirements.lock -o requirements-image.lock
@@ -109,21 +109,43 @@ clean: ## remove the environment, the cache and all runs
 # is configured for), pip installs the same hashes. The environment gets a pip of its own only then.
 UV := uv==0.13.8
 PIP := --disable-pip-version-check install -q
-WITH_PIP = { $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null; } && $(BIN)/python -m pip
+NO_PIP := Python has no pip and cannot make one (ensurepip): install it (Debian, Ubuntu: apt-get install python3-venv), then repeat the command.
+WITH_PIP = { $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null 2>&1 || { echo "$(NO_PIP)" >&2; exit 1; }; } && $(BIN)/python -m pip
 
-$(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Reelbench needs Python 3.11 or newer, {sys.executable} is {sys.version.split()[0]}; name another one: make PYTHON=python3.12 ...")'
-	@$(PYTHON) -m venv --without-pip $(VENV)
-	@$(PYTHON) -m pip --python $(BIN)/python $(PIP) $(UV) 2>/dev/null || { $(WITH_PIP) $(PIP) $(UV); } \
-	  || echo "no uv here, pip installs instead"
+# An environment that is half-made, or whose interpreter has changed, is made again. An interpreter of `make PYTHON=...`
+# counts as changed when it is another version.
+IDENTITY := import sys; print(sys.version_info[:2], sys.base_prefix)
+VERSION := import sys; print(sys.version_info[:2])
+ASKED := $(filter command% environment%,$(origin PYTHON))
+
+$(VENV)/.made: always
+	@made=$$(cat $@ 2>/dev/null); \
+	{ [ -n "$$made" ] && [ "$$made" = "$$($(BIN)/python -c '$(IDENTITY)' 2>/dev/null)" ]; } \
+	&& { [ -z "$(ASKED)" ] || [ "$$($(PYTHON) -c '$(VERSION)')" = "$$($(BIN)/python -c '$(VERSION)')" ]; } \
+	|| { $(new_environment); }
+
+define new_environment
+rm -rf $(VENV); \
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Reelbench needs Python 3.11 or newer, {sys.executable} is {sys.version.split()[0]}; name another one: make PYTHON=python3.12 ...")' \
+	&& $(PYTHON) -m venv --without-pip $(VENV) \
+	&& { $(PYTHON) -m pip --python $(BIN)/python $(PIP) $(UV) 2>/dev/null || { $(WITH_PIP) $(PIP) $(UV); } || echo "no uv here, pip installs instead"; } \
+	&& $(BIN)/python -c '$(IDENTITY)' > $(VENV)/.made
+endef
+
+# A lock file counts as changed by its content: files that git or a cache puts back have any time.
+lock_of = cat $(1) pyproject.toml | cksum
 
 define install
-	@echo "installing $(1)"
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps --require-hashes -r $(1) 2>/dev/null || { $(WITH_PIP) $(PIP) --no-deps --require-hashes -r $(1); }
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps -e . 2>/dev/null || { $(WITH_PIP) $(PIP) --no-deps -e .; } \
-	  || echo "the command reelbench is not installed; use: $(BIN)/python -m reelbench"
-	@$(BIN)/python -c "import $(subst $(space),$(comma),$(SERVED))" & $(BIN)/python -c "import $(subst $(space),$(comma),$(REPORTED))"; wait
-	@touch $@
+	@[ "$$($(call lock_of,$(1)))" = "$$(cat $@ 2>/dev/null)" ] || { $(call install_now,$(1)); }
+endef
+
+define install_now
+echo "installing $(1)"; \
+	{ VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps --require-hashes -r $(1) 2>/dev/null || { $(WITH_PIP) $(PIP) --no-deps --require-hashes -r $(1); }; } && { \
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps -e . 2>/dev/null || { $(WITH_PIP) $(PIP) --no-deps -e .; } \
+	|| echo "the command reelbench is not installed; use: $(BIN)/python -m reelbench"; \
+	$(BIN)/python -c "import $(subst $(space),$(comma),$(SERVED))" & $(BIN)/python -c "import $(subst $(space),$(comma),$(REPORTED))"; wait; \
+	$(call lock_of,$(1)) > $@; }
 endef
 
 # Compile what a run imports, and nothing else: all packages have four times as many modules.
@@ -132,10 +154,12 @@ space := $(subst ,, )
 SERVED := reelbench.service.__main__ reelbench.service.providers.__main__ reelbench.loadgen.__main__
 REPORTED := reelbench.suite.commands.run reelbench.reporting.export reelbench.reporting.render.figures reelbench.reporting.render.html
 
-$(VENV)/.runtime: requirements.lock | $(BIN)/python
+$(VENV)/.runtime: $(VENV)/.made always
 	$(call install,requirements.lock)
 
-$(VENV)/.dev: requirements-dev.lock | $(BIN)/python
+$(VENV)/.dev: $(VENV)/.made always
 	$(call install,requirements-dev.lock)
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null # tests build and install a wheel
-	@touch $(VENV)/.runtime
+	@$(call lock_of,requirements.lock) > $(VENV)/.runtime
+
+always:
