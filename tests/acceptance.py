@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from reelbench.loadgen.plan.scenario import Dimension, Profile, Scenario
+from reelbench.loadgen.plan.scenario import PROFILES, Dimension, Scenario
 from reelbench.loadgen.plan.scenario_file import load_folder
 from reelbench.loadgen.record.jobs import read_jobs
 from reelbench.loadgen.record.run import RunRecord, RunState, ScenarioRecord, read_run
@@ -126,11 +126,12 @@ def names(dimension: Dimension) -> list[str]:
     return [scenario.name for scenario in SCENARIOS.values() if scenario.dimension == dimension]
 
 
-def judged(dimension: Dimension, profile: Profile = "quick") -> list[tuple[str, str]]:
+def judged(dimension: Dimension, profile: str = "quick") -> list[tuple[str, str]]:
     """Scenario and indicator of every objective of a dimension: the catalogue's, with the scenario files' overrides."""
+    (known,) = (name for name in PROFILES if name == profile)
     return [
         (scenario.name, sli.id)
-        for scenario in (spec.of(profile) for spec in SCENARIOS.values())
+        for scenario in (spec.of(known) for spec in SCENARIOS.values())
         if scenario.dimension == dimension
         for sli in catalogue.load().slis
         if sli.of(dimension) and _applies(sli, scenario)

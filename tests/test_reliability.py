@@ -21,7 +21,7 @@ def test_the_objective_holds(suite: SuiteRun, scenario: str, sli: str) -> None:
 
 @needs(*names("reliability"))
 def test_every_verdict_has_a_test(suite: SuiteRun) -> None:
-    assert suite.judged("reliability") == set(judged("reliability"))
+    assert suite.judged("reliability") == set(judged("reliability", suite.record.profile))
 
 
 @needs(*names("reliability"))

@@ -21,7 +21,7 @@ def test_the_objective_holds(suite: SuiteRun, scenario: str, sli: str) -> None:
 
 @needs(*names("resources"))
 def test_every_verdict_has_a_test(suite: SuiteRun) -> None:
-    assert suite.judged("resources") == set(judged("resources"))
+    assert suite.judged("resources") == set(judged("resources", suite.record.profile))
 
 
 @needs(*names("resources"))
