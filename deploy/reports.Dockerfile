@@ -13,5 +13,7 @@ COPY loadgen ./loadgen
 COPY reporting ./reporting
 COPY stack ./stack
 COPY suite ./suite
+# The files of a clone made with umask 077 are readable for its owner only.
+RUN chmod -R a+rX /app
 USER 10001
 ENTRYPOINT ["python", "-m", "reelbench"]

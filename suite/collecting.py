@@ -163,7 +163,8 @@ def _of_run(found: Sequence[tuple[Place, Path, RunRecord]], run_id: str | None) 
         return [one for one in found if one[2].run_id == run_id and one[2].replicas > 1]
     if len(names := sorted({one[2].run_id for one in found})) > 1:
         raise ShareError(
-            f"shares of {len(names)} runs are there ({', '.join(names[:5])}); name one with --run-id", ExitCode.USAGE
+            f"shares of {len(names)} runs are there ({', '.join(names[:5])}); set --run-id or REELBENCH_RUN_ID",
+            ExitCode.USAGE,
         )
     return list(found)
 

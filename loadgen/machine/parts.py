@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from reelbench.loadgen.machine.containers import LOCAL_FORWARDERS, Neighbours, contained, forwarded
 from reelbench.loadgen.machine.processes import PROC, Process, descendants
 from reelbench.loadgen.machine.sockets import connected_ports, listeners
 
@@ -21,6 +22,7 @@ OWN_ADDRESSES = "REELBENCH_OWN_ADDRESSES"
 """Variable with the addresses (host:port, separated by spaces) of the parts of the stack besides the target."""
 MOST_PAUSE = 15
 """Most readings between two looks at the connections of the target; each look that finds nothing new doubles them."""
+_CONTAINED = "the load generator runs in a container, in which the processes of the target are not visible"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -66,6 +68,11 @@ class Parts:
     """Readings without a look after the next one."""
     _known: dict[int, int] = field(default_factory=dict)
     """Start of each process that was once part of the run, which it stays when its parent has ended."""
+    _neighbours: Neighbours = field(init=False)
+    _sees_target: bool = False
+
+    def __post_init__(self) -> None:
+        self._neighbours = Neighbours(self.proc)
 
     @classmethod
     def of_run(cls, target: str | None, environment: Mapping[str, str] = os.environ, proc: Path = PROC) -> Parts:
@@ -96,10 +103,16 @@ class Parts:
         if self.ports and (not self._serving or not serving <= processes.keys() or not all(self._serving.values())):
             self._serving = listeners(self.ports, self.proc)
             serving = {pid for pids in self._serving.values() for pid in pids}
+        containers = forwarded(self.ports, processes, self.proc)
+        inside = self._neighbours.of(set(containers.values()), processes)
+        target = self._serving.get(self.target_port, set()) if self.target_port is not None else set()
+        self._sees_target = any(pid in processes and processes[pid].name not in LOCAL_FORWARDERS for pid in target) or (
+            self.target_port in containers and bool(inside)
+        )
         kept = {pid for pid, born in self._known.items() if pid in processes and processes[pid].born == born}
         ours = descendants(self.roots, processes)
-        found = ours | descendants(serving | kept, processes)
-        if beyond := self._beyond(found - ours):
+        found = ours | descendants(serving | inside | kept, processes)
+        if beyond := self._beyond(found - ours - descendants(inside, processes)):
             found |= descendants(beyond, processes)
         self._known = {pid: processes[pid].born for pid in found}
         return found
@@ -124,7 +137,9 @@ class Parts:
     @property
     def hidden(self) -> str | None:
         """Why the processes of the run cannot be distinguished from others; None: they can."""
-        if self.target_port is None or self._serving.get(self.target_port):
+        if self.target_port is None:
+            return _CONTAINED if contained(self.proc) else None
+        if self._sees_target:
             return None
         return (
             f"the process that listens on port {self.target_port} of this machine is not visible to this user "

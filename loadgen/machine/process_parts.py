@@ -7,13 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from reelbench.loadgen.machine.containers import FORWARDERS, forwarded, main_process
 from reelbench.loadgen.machine.parts import host_and_port, is_local
 from reelbench.loadgen.machine.processes import PROC, Process, descendants, read_processes
 from reelbench.loadgen.machine.sockets import listeners
 from reelbench.loadgen.record.processes import Part
-
-FORWARDERS = frozenset({"docker-proxy", "rootlessport", "slirp4netns", "pasta", "ssh", "kubectl"})
-"""Programs that listen on the port of a server in a container or on another machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +45,20 @@ class ProcessParts:
 
     def serving(self) -> Mapping[Part, frozenset[int]]:
         """Return the processes that listen on the ports of target and providers, as far as they are visible."""
-        ports = {Part.SERVICE: self.target_port, Part.PROVIDERS: self.providers_port}
-        found = listeners([port for port in ports.values() if port is not None], self.proc)
+        both = {Part.SERVICE: self.target_port, Part.PROVIDERS: self.providers_port}
+        ports = {part: port for part, port in both.items() if port is not None}
+        found = listeners(ports.values(), self.proc)
         processes = read_processes(self.proc)
-        named = {
-            part: frozenset(pid for pid in found[port] if pid in processes and processes[pid].name not in FORWARDERS)
-            for part, port in ports.items()
-            if port is not None
-        }
-        return {part: pids for part, pids in named.items() if pids}
+        containers = forwarded(ports.values(), processes, self.proc)
+        named = {}
+        for part, port in ports.items():
+            pids = {pid for pid in found[port] if pid in processes and processes[pid].name not in FORWARDERS}
+            if not pids and port in containers:
+                main = main_process(containers[port], processes, self.proc)
+                pids = set() if main is None else {main}
+            if pids:
+                named[part] = frozenset(pids)
+        return named
 
     def members(
         self, serving: Mapping[Part, frozenset[int]], processes: Mapping[int, Process]

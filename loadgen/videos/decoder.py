@@ -25,6 +25,8 @@ CONTAINERS: Final = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,ogg,f
 READY: Final = b"ready\n"
 """First line of the process."""
 _NICE: Final = 19
+_WITHOUT_METADATA_ERRORS: Final = 19
+"""Version of PyAV."""
 
 
 class Decoded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -49,12 +51,17 @@ def examine(path: str) -> Decoded:
     try:
         with av.open(
             path,
-            metadata_errors="ignore",
             options={"protocol_whitelist": "file", "format_whitelist": CONTAINERS},
+            **_metadata_options(av.__version__),
         ) as container:
             return _decode(container)
     except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
         return Decoded(error=_line(error))
+
+
+def _metadata_options(version: str) -> dict[str, Any]:
+    """Return how PyAV reads metadata that are not UTF-8: version 18 refuses them by default, 19 has no such option."""
+    return {"metadata_errors": "ignore"} if int(version.partition(".")[0]) < _WITHOUT_METADATA_ERRORS else {}
 
 
 def _decode(container: av.container.InputContainer) -> Decoded:
@@ -142,6 +149,7 @@ def main() -> None:
     _limit()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not look like an answer
+    examine(os.devnull)  # a PyAV with other functions fails here, and not at the first file of a server
     answers.write(READY)
     answers.flush()
     for line in sys.stdin:

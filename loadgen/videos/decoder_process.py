@@ -98,7 +98,7 @@ class DecoderProcess:
                 line = await process.stdout.readline()
         if line != decoder.READY:
             await self.close()
-            raise DecoderError("videos are not checked, as PyAV cannot be loaded; install the package `av`")
+            raise DecoderError("videos are not checked, as PyAV cannot be used; install the locked version of `av`")
 
 
 def _death(code: int | None) -> str:

@@ -14,7 +14,8 @@ def project() -> Iterator[Project]:
         pytest.skip(reason)
     found = Project()
     try:
-        found.compose("build", timeout=1200)  # an image of an earlier checkout would be taken as it is
+        # An image of an earlier checkout would be taken as it is.
+        found.compose("--profile", "report", "build", timeout=1800)
         found.compose("up", "-d", "--wait", timeout=600)
         yield found
         mounted = {mount["Name"] for one in found.containers() for mount in one["Mounts"] if mount["Type"] == "volume"}

@@ -20,6 +20,8 @@ from reelbench.stack.external import SETTINGS
 ROOT = Path(__file__).parents[2]
 PARTS = ("service", "providers", "valkey", "otel-collector", "prometheus", "tempo", "grafana")
 """Containers that keep running."""
+SHARED = "--scenario=concurrent_load --scenario=llm_outage"
+"""Options of the load generators that share a plan: the whole suite would take minutes."""
 ONE_SHOTS = ("configuration", "collector-ready")
 
 
@@ -48,7 +50,7 @@ class Project:
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("OTEL_", "SERVICE_", "PROVIDERS_")) and not name.endswith("_URL")
-        } | {"COMPOSE_PROJECT_NAME": self.name, **self.ports}
+        } | {"COMPOSE_PROJECT_NAME": self.name, "LOADGEN_OPTIONS": SHARED, **self.ports}
 
     def url(self, part: str) -> str:
         """Return the address of a published part, by its name in `external.SETTINGS`."""

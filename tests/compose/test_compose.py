@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reelbench.exit_code import ExitCode
-from reelbench.loadgen.record.jobs import Outcome, read_jobs
+from reelbench.loadgen.record.jobs import JobRecord, Outcome, read_jobs
 from reelbench.loadgen.record.run import read_run
 from reelbench.loadgen.record.run_files import RUN_FILE
 from tests.commands import stack_of
@@ -88,25 +91,60 @@ def test_a_store_that_refuses_is_named_with_its_own_reason(project: Project, tmp
     assert "already authenticated" in done.stderr  # the reply of Valkey
 
 
-def test_three_generators_share_one_plan(project: Project) -> None:
+def test_three_generators_make_one_run_with_its_report_and_verdict(project: Project, tmp_path: Path) -> None:
     project.compose("up", "-d", "--no-recreate", "--scale", "loadgen=3", "loadgen")
     try:
-        end = time.monotonic() + 900
-        while any(one["State"]["Running"] for one in generators(project)):
-            assert time.monotonic() < end, project.logs()
-            time.sleep(2)
+        merged = project.compose("run", "--rm", "report", timeout=1800, check=False)  # waits for the shares
         found = generators(project)
+        project.compose("cp", "loadgen:/data/.", str(tmp_path))
     finally:
         project.compose("up", "-d", "--wait")  # removes them: their number in the file is 0
-    assert len(found) == 3
-    assert {one["State"]["ExitCode"] for one in found} <= AGREES
     assert generators(project) == []
+    assert len(found) == 3
+    assert {one["State"]["ExitCode"] for one in found} == {0}, merged.stderr
+    assert merged.returncode in AGREES, merged.stderr
+    (folder,) = (tmp_path / "runs").iterdir()
+    results = json.loads((folder / "reports" / "results.json").read_text())
+    assert results["exit_code"] == merged.returncode
+    assert f"merged 3 shares of run {folder.name}" in merged.stdout + merged.stderr
+    assert_merged(tmp_path, folder, results)
     # Three label sets of one run: each generator sent its share.
-    runs = 'count by (run_id) (count by (run_id, instance) (last_over_time(loadgen_jobs_total{run_id!=""}[10m]))) == 3'
-    assert project.value(f"count({runs})") == 1
+    runs = f'count(count by (instance) (last_over_time(loadgen_jobs_total{{run_id="{folder.name}"}}[10m])))'
+    assert project.value(runs) == 3
 
 
-def generators(project: Project) -> list[dict[str, dict[str, object]]]:
+def assert_merged(shares: Path, folder: Path, results: dict[str, Any]) -> None:
+    """Check the run of all shares by their own records: jobs, percentiles, and the counts of every source."""
+    parts = [read_jobs(one.parent) for one in shares.glob(f"*/{RUN_FILE}")]
+    assert len(parts) == 3
+    everything = [job for jobs in parts for job in jobs]
+    assert all(sum(not job.warmup for job in jobs) > 10 for jobs in parts)
+    assert sorted(read_jobs(folder), key=place_of) == sorted(everything, key=place_of)
+    assert len({place_of(job) for job in everything}) == len(everything)
+    planned = sum(case.planned for spec in read_run(folder).scenarios for case in spec.cases)
+    assert planned == sum(not job.warmup for job in everything)
+    compared = 0
+    for number in results["numbers"]:
+        if (number["sli"], number["source"]) != ("response_time_p95", "records") or number["value"] is None:
+            continue
+        times = [
+            job.done - job.due
+            for job in everything
+            if (job.scenario, job.case) == (number["scenario"], number["case"]) and job.outcome is Outcome.COMPLETED
+        ]
+        assert number["value"] == pytest.approx(sorted(times)[math.ceil(0.95 * len(times)) - 1], abs=1e-9)
+        compared += 1
+    assert compared >= 4
+    counts = results["reconciliation"]
+    assert {one["source"].split(",")[0] for one in counts} >= {"store", "Prometheus", "traces"}
+    assert [one for one in counts if not one["agrees"]] == []
+
+
+def place_of(job: JobRecord) -> tuple[str, str, int]:
+    return job.scenario, job.case, job.index
+
+
+def generators(project: Project) -> list[dict[str, Any]]:
     name = "com.docker.compose.service"
     return [one for one in project.containers() if one["Config"]["Labels"][name] == "loadgen"]
 

@@ -9,6 +9,9 @@ from pathlib import Path
 import av
 import numpy as np
 
+TITLE = "made title"
+"""Title of every video."""
+
 
 def video(width: int = 64, height: int = 48, frames: int = 24, fps: float = 24, *, front: bool = False) -> bytes:
     """An MP4 file with a moving bar; `front` puts its index before the picture, as servers that stream do."""
@@ -16,6 +19,7 @@ def video(width: int = 64, height: int = 48, frames: int = 24, fps: float = 24, 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "video.mp4"
         with av.open(str(path), "w", format="mp4", options=options) as container:
+            container.metadata["title"] = TITLE
             stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
             for number in range(frames):

@@ -274,8 +274,8 @@ def test_a_target_whose_process_cannot_be_seen_leaves_others_unknown() -> None:
     assert found.idle is not None
 
 
-def test_a_target_on_another_machine_hides_nothing() -> None:
-    parts = Parts.of_run("https://videos.example:8443", {})
+def test_a_target_on_another_machine_hides_nothing(tmp_path: Path) -> None:
+    parts = Parts.of_run("https://videos.example:8443", {}, tmp_path)
     assert (parts.target_port, parts.hidden, parts.roots) == (None, None, frozenset({os.getpid()}))
     assert not is_local("videos.example", lambda _: ["192.0.2.7"])
     assert is_local("here", lambda _: ["::1"])

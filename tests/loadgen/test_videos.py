@@ -30,7 +30,7 @@ from reelbench.loadgen.videos.decoder import Decoded, examine
 from reelbench.loadgen.videos.decoder_process import DecoderError, DecoderProcess
 from reelbench.loadgen.videos.files import VideoFiles, choose
 from tests.loadgen.fake_target import FakeTarget, serving
-from tests.loadgen.made_videos import video
+from tests.loadgen.made_videos import TITLE, video
 
 COMMON = ("seconds", "size")
 
@@ -81,6 +81,13 @@ def test_what_is_no_video_does_not_decode(tmp_path: Path, data: bytes) -> None:
     assert found.error
     assert "\n" not in found.error
     assert found.frames == 0
+
+
+def test_a_title_that_is_not_utf_8_says_nothing_about_the_picture(tmp_path: Path) -> None:
+    data = video()
+    assert data.count(TITLE.encode()) == 1
+    found = examined(tmp_path, data.replace(TITLE.encode(), b"\xff" * len(TITLE)))
+    assert (found.error, found.frames) == (None, 24)
 
 
 def test_a_file_that_breaks_off_does_not_decode_to_its_end(tmp_path: Path) -> None:
@@ -405,7 +412,7 @@ async def test_a_file_that_crashes_or_stops_the_process_does_not_decode_and_the_
 async def test_a_process_that_does_not_start_is_said_with_the_cure(tmp_path: Path) -> None:
     script = tmp_path / "broken.py"
     script.write_text("import no_such_package")
-    with pytest.raises(DecoderError, match="install the package `av`"):
+    with pytest.raises(DecoderError, match="install the locked version of `av`"):
         await DecoderProcess(2.0, script).decode(tmp_path / "file")
 
 

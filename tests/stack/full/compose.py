@@ -23,7 +23,7 @@ def load(**overrides: str) -> dict[str, Any]:
         dollar, name, default = match.groups()
         if dollar:
             return "$"
-        value = variables.get(name) or default
+        value = variables.get(name, default) if default is None else variables.get(name) or default
         assert value is not None, f"docker-compose.yml uses {name}, which .env does not have"
         return value
 
