@@ -5,27 +5,28 @@ Standard output of ``run`` is reserved for the trace exporter; messages go to st
 
 from __future__ import annotations
 
-import signal
-import sys
+from reelbench.ending import end_at_once
 
-if __name__ == "__main__":  # Ctrl-C during the imports: nothing to save, and no traceback
-    for _number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(_number, lambda *_: sys.exit(130))
+if __name__ == "__main__":  # a signal during the imports: nothing to save, and no traceback
+    end_at_once()
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 import uvloop
-from rich.console import Console
 
+from reelbench.crash import crashed
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen import telemetry
 from reelbench.loadgen.drive.session import execute
 from reelbench.loadgen.export_troubles import ExportTroubles
 from reelbench.loadgen.option_line import Options, with_options
 from reelbench.loadgen.options import JOIN_LIMIT, OptionsError, check_options
+from reelbench.loadgen.terminal import Terminal
+from reelbench.output import write_line
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -80,7 +81,7 @@ def run(
         )
     except OptionsError as error:
         _stop(error.errors)
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     try:
         telemetry.configure("loadgen")
     except telemetry.TelemetryError as error:
@@ -94,15 +95,18 @@ def run(
         finally:
             telemetry.shutdown()
     if (warning := troubles.warning()) is not None:
-        typer.echo(warning, err=True)
+        write_line(warning, sys.stderr)
     raise typer.Exit(code)
 
 
 def _stop(errors: tuple[str, ...] | list[str]) -> NoReturn:
     for error in errors:
-        typer.echo(f"error: {error}", err=True)
+        write_line(f"error: {error}", sys.stderr)
     raise typer.Exit(ExitCode.USAGE)
 
 
 if __name__ == "__main__":
-    app(prog_name="python -m reelbench.loadgen")
+    try:
+        app(prog_name="python -m reelbench.loadgen")
+    except Exception as error:  # noqa: BLE001 - the border of the program
+        sys.exit(crashed(error))

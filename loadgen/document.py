@@ -61,6 +61,8 @@ def read_document(path: Path) -> Document:
     try:
         if path.is_dir():
             raise DocumentError(f"document {path} is a directory; name a PDF or a text file")
+        if path.exists() and not path.is_file():  # it is read more than once, and a pipe without a writer never ends
+            raise DocumentError(f"document {path} is no regular file; write it to a file first")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:

@@ -44,6 +44,9 @@ def read_bytes(path: Path) -> bytes:
         UnreadableError: the file cannot be read.
     """
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            # The load generator reads it again, and a pipe without a writer never ends.
+            raise UnreadableError("is no regular file; write it to a file first")
         return path.read_bytes()
     except OSError as error:
         raise UnreadableError(f"cannot be read ({error.strerror}); make it a readable file") from error

@@ -15,5 +15,7 @@ class ExitCode(IntEnum):
     """Inconclusive (counts do not reconcile), invalid (the generator was the bottleneck), or no data."""
     ABSENT = 4
     """The stack or the target is not there."""
+    MISTAKE = 70
+    """A mistake in Reelbench itself; the message says where its traceback is."""
     INTERRUPTED = 130
     """Interrupted; what was measured is saved and can be reported."""

@@ -7,6 +7,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from reelbench.ending import end_at_once
+
+if __name__ == "__main__":  # a signal during the imports: nothing to save, and no traceback
+    end_at_once()
+
 from reelbench.suite.commands.command_line import script
 from reelbench.suite.commands.report import main
 

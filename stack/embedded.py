@@ -104,6 +104,7 @@ class EmbeddedStack:
         self._processes = Processes()
         self._endpoints: Endpoints | None = None
         self._children: list[Child] = []
+        self._started_loadgens: list[Child] = []
 
     def __enter__(self) -> Self:
         if (self._run_dir / DATA_DIR).exists():
@@ -164,14 +165,17 @@ class EmbeddedStack:
 
         It runs in its own session, so forward interrupts with `Child.signal`.
         """
-        return self._processes.start(
+        child = self._processes.start(
             numbered(LOADGEN, number),
             module_command("loadgen", *arguments),
             environment=self.loadgen_environment(number) | dict(secrets or {}),
             directory=HOME,
             stdout=self._run_dir / TRACES_DIR / f"{numbered(LOADGEN, number)}.jsonl",
             log=self._run_dir / LOGS_DIR / f"{numbered(LOADGEN, number)}.log" if number > 1 else None,
+            first=True,
         )
+        self._started_loadgens.append(child)
+        return child
 
     def await_telemetry(self, after: float, *, ahead: float = 0.0, deadline: float = DEADLINE) -> TelemetryEnd:
         """Wait until every component was scraped at or after `after` (Unix time in seconds), and record the result.
@@ -191,11 +195,25 @@ class EmbeddedStack:
         return settled
 
     def _ended(self) -> list[str]:
-        return [child.name for child in self._children if child.end()]
+        over = [child.name for child in (*self._children, *self._started_loadgens) if child.end()]
+        # Without Prometheus, no sample of any component comes any more.
+        return [*self.endpoints.targets, *over, *(one.job for one in self._scraped)] if PROMETHEUS in over else over
+
+    def deaths(self) -> dict[str, str]:
+        """Return the components that have ended: name to a sentence."""
+        return {
+            child.name: f"{child.name} {how}, its log is {child.log}"
+            for child in self._children
+            if (how := child.end())
+        }
+
+    def needed(self, name: str) -> bool:
+        """Return whether a run makes no sense without a component: a service that ended is a result."""
+        return name == PROMETHEUS
 
     def troubles(self) -> list[str]:
         """Return one line for each ended component and each problem in Prometheus' log, such as a full disk."""
-        found = [f"{child.name} {how}; its log is {child.log}" for child in self._children if (how := child.end())]
+        found = list(self.deaths().values())
         if (complaint := prometheus.trouble(self._children[0].tail())) is not None:
             found.append(f"Prometheus: {complaint}")
         return found

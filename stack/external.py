@@ -104,6 +104,7 @@ class ExternalRun:
         self._run_dir = run_dir.resolve()
         self._inherited = environment
         self._processes = Processes()
+        self._started_loadgens: list[Child] = []
 
     def __enter__(self) -> Self:
         self._write(None)
@@ -141,7 +142,7 @@ class ExternalRun:
         apart, from 1; only the first one writes to the terminal.
         """
         keeps_traces = bool(self._stack.addresses.tempo)
-        return self._processes.start(
+        child = self._processes.start(
             numbered(LOADGEN, number),
             module_command("loadgen", *arguments),
             environment=pushing_environment(
@@ -155,7 +156,10 @@ class ExternalRun:
             directory=HOME,
             stdout=None if keeps_traces else self._run_dir / TRACES_DIR / f"{numbered(LOADGEN, number)}.jsonl",
             log=self._run_dir / "logs" / f"{numbered(LOADGEN, number)}.log" if number > 1 else None,
+            first=True,
         )
+        self._started_loadgens.append(child)
+        return child
 
     def await_telemetry(
         self, after: float, *, ahead: float = 0.0, deadline: float = SETTLE_DEADLINE, loadgens: int = 1
@@ -167,10 +171,26 @@ class ExternalRun:
         # target_info is unsuitable: the Collector's span metrics also have one, with other sample times.
         selectors = {name: f'{_EXPORTED}{{job="{name}"}}' for name in (SERVICE, PROVIDERS, LOADGEN)}
         settled = await_telemetry(
-            self.prometheus_url, selectors, after, value=None, deadline=deadline, ahead=ahead, least={LOADGEN: loadgens}
+            self.prometheus_url,
+            selectors,
+            after,
+            value=None,
+            ended=lambda: [LOADGEN] if all(child.end() for child in self._started_loadgens) else [],
+            deadline=deadline,
+            ahead=ahead,
+            least={LOADGEN: loadgens},
         )
         self._write(settled)
         return settled
+
+    def deaths(self) -> dict[str, str]:
+        """Return nothing: Reelbench did not start these processes."""
+        return {}
+
+    def needed(self, name: str) -> bool:
+        """Return False: no death is seen."""
+        del name
+        return False
 
     def troubles(self) -> list[str]:
         """Return nothing: Reelbench did not start these processes and cannot see their logs."""

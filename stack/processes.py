@@ -7,11 +7,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import IO, Self
 
 from reelbench.stack import orphan_reaper
@@ -81,6 +79,14 @@ class Child:
         except subprocess.TimeoutExpired:
             return None
 
+    def ended(self, deadline: float = STOP_DEADLINE) -> int:
+        """Return the exit status; a child that still runs after `deadline` seconds is killed."""
+        status = self.wait(deadline)
+        if status is None:
+            self.signal(signal.SIGKILL)
+            status = self.process.wait()
+        return status
+
 
 class Processes:
     """The children of one stack; leaving the context ends them all."""
@@ -105,6 +111,7 @@ class Processes:
         stdout: Path | None = None,
         log: Path | None = None,
         keep: Sequence[int] = (),
+        first: bool = False,
     ) -> Child:
         """Start a child in its own session, so Ctrl-C in the terminal does not reach it.
 
@@ -116,6 +123,7 @@ class Processes:
             stdout: File for standard output, appended to; None discards it.
             log: File for standard error, appended to; None shares the parent's.
             keep: File descriptors that the child inherits.
+            first: When this process dies, the child ends before the others, which it uses.
 
         Raises:
             StackError: the program cannot be run or a file cannot be written.
@@ -138,7 +146,7 @@ class Processes:
             ) from error
         child = Child(name, process, log)
         self._children.append(child)
-        self._tell(f"+{process.pid}")
+        self._tell(f"{'!' if first else '+'}{process.pid}")
         return child
 
     def check(self) -> None:
@@ -164,9 +172,7 @@ class Processes:
     def end(self, child: Child, deadline: float = STOP_DEADLINE) -> None:
         """End one child and its process group: SIGTERM, then SIGKILL after `deadline` seconds."""
         child.signal(signal.SIGTERM)
-        if child.wait(deadline) is None:
-            child.signal(signal.SIGKILL)
-            child.wait()
+        child.ended(deadline)
         self._children.remove(child)
         self._tell(f"-{child.process.pid}")
 
@@ -191,31 +197,3 @@ def _start_orphan_reaper() -> subprocess.Popen[bytes]:
 def _append(path: Path) -> IO[bytes]:
     path.parent.mkdir(parents=True, exist_ok=True)
     return path.open("ab")
-
-
-class Forwarding:
-    """Passes SIGINT and SIGTERM on to the load generators while they run."""
-
-    def __init__(self) -> None:
-        self._children: tuple[Child, ...] = ()
-
-    def listen(self) -> None:
-        """Handle the signals from now on."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self.handle)
-
-    def handle(self, number: int, _frame: FrameType | None) -> None:
-        """Pass the signal on, or raise KeyboardInterrupt in this process."""
-        if not self._children:
-            raise KeyboardInterrupt
-        for child in self._children:
-            child.signal(signal.Signals(number))
-
-    @contextmanager
-    def to(self, *children: Child) -> Iterator[None]:
-        """Pass signals on to these children while the context is entered."""
-        self._children = children
-        try:
-            yield
-        finally:
-            self._children = ()

@@ -84,11 +84,17 @@ def share_folders(run_dir: Path, count: int) -> list[Path]:
     return [run_dir / SHARES_DIR / f"{run_dir.name}.{number}of{count}" for number in range(1, count + 1)]
 
 
-def await_end(run_dir: Path, children: Sequence[Child], show: Callable[[RunRecord], None]) -> None:
-    """Wait until each load generator has ended its share or its process, passing the record of the first to `show`."""
+def await_end(
+    run_dir: Path, children: Sequence[Child], show: Callable[[RunRecord], None], look: Callable[[], None]
+) -> None:
+    """Wait until each load generator has ended its share or its process, passing the record of the first to `show`.
+
+    Meanwhile `look` is called, again and again.
+    """
     folders = share_folders(run_dir, len(children))
     going = dict(zip(folders, children, strict=True))
     while going:
+        look()
         for folder, child in list(going.items()):
             over = child.wait(timeout=_POLL / len(children)) is not None
             run = read_run(folder) if (folder / RUN_FILE).exists() else None

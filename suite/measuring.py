@@ -18,34 +18,34 @@ from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.record.conditions import PROMETHEUS_VARIABLES, ahead_of, read_conditions
 from reelbench.loadgen.record.jobs import read_jobs
 from reelbench.loadgen.record.run import RunRecord, RunState, read_run
-from reelbench.loadgen.record.run_files import RUN_FILE, SLIS_FILE, RecordError
+from reelbench.loadgen.record.run_files import RUN_FILE, SLIS_FILE
 from reelbench.loadgen.record.stack import read_stack
 from reelbench.loadgen.target.access import API_KEY_ENV
-from reelbench.loadgen.target.target_error import TargetError
-from reelbench.reporting.catalogue.prices import PricesError
-from reelbench.reporting.catalogue.sli_file import CatalogueError
 from reelbench.reporting.document.grafana_links import live_run
 from reelbench.reporting.evidence.prometheus import QueryError
 from reelbench.stack.binaries import find_prometheus
 from reelbench.stack.embedded import LOGS_DIR, EmbeddedStack, check_installed
 from reelbench.stack.environment import hand_over
-from reelbench.stack.errors import NotMetricsError, StackError
+from reelbench.stack.errors import StackError
 from reelbench.stack.external import ExternalRun, ExternalStack
+from reelbench.stack.forwarding import Forwarding
 from reelbench.stack.grafana import Grafana
-from reelbench.stack.processes import Child, Forwarding
+from reelbench.stack.processes import Child
 from reelbench.stack.readiness import TelemetryEnd
+from reelbench.stack.reopen_tsdb import reopen_tsdb
 from reelbench.stack.server_metrics import NO_METRICS, ServerMetrics, await_samples
 from reelbench.suite import generators
 from reelbench.suite.busy import look, warning
 from reelbench.suite.generators import SHARES_DIR
 from reelbench.suite.merging import ShareError
+from reelbench.suite.watching import Watch
 from reelbench.telemetry.set_up import ALL, SERIES
 
 if TYPE_CHECKING:
     from reelbench.reporting.export import Exported
 
-FAILURES = (CatalogueError, PricesError, StackError, TargetError, QueryError, RecordError, OSError)
-"""The errors that end a run; any other is a mistake in this program."""
+END_DEADLINE = 10.0
+"""Seconds that a load generator has to end after its load."""
 
 
 class Stack(Protocol):
@@ -84,6 +84,12 @@ class Stack(Protocol):
 
     def troubles(self) -> list[str]:
         """Return what went wrong in the stack, one line each."""
+
+    def deaths(self) -> dict[str, str]:
+        """Return the parts that have ended: name to a sentence."""
+
+    def needed(self, name: str) -> bool:
+        """Return whether a run makes no sense without a part."""
 
     def __enter__(self) -> Self: ...
 
@@ -159,7 +165,8 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
     say = load.say
     _check_machine(load)
     begun = time.monotonic()
-    with _stack_for(load, run_dir, environment) as stack, _shown_in(stack, say) as grafana:
+    stack = _stack_for(load, run_dir, environment)
+    with stack, _shown_in(stack, say) as grafana:
         places = f"{shown_url(stack.target)}, Prometheus {shown_url(stack.prometheus_url)}"
         say(f"{_kind(load)} ready in {time.monotonic() - begun:.1f} s: {places}")
         if stack.grafana_url:
@@ -175,35 +182,60 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
         secrets |= {PROMETHEUS_VARIABLES[name]: url for name, url in addressed.items() if url}
         secrets |= own_processes(os.getpid(), _parts(load, stack.prometheus_url))
         arguments = [*load.arguments, *addresses]
-        driven = _drive(load, stack, run_dir, arguments, secrets, lambda run: _annotate(grafana, run))
+        watch = Watch(stack, load.forwarding, say)
+        driven = _drive(load, stack, run_dir, arguments, secrets, lambda run: _annotate(grafana, run), watch.look)
         run = driven.run
         if run is None:
             return Ended(driven.status(say), None)  # the load generator has written its message to the terminal
         say(f"load ended after {time.monotonic() - begun:.1f} s")
+        watch.look()
         ahead = ahead_of(read_conditions(run_dir), "prometheus")
         settled = _settled(stack, driven, ahead)
         for child in driven.children:
             child.signal(signal.SIGTERM)  # it has served its metrics until the last scrape
         status = driven.status(say)
-        if not settled.complete:
-            say(f"warning: no metrics past the end of the run from {', '.join(settled.missing)}: counts may differ")
-        for trouble in stack.troubles():
-            say(f"warning: {trouble}")
+        _warn(stack, settled, say)
         _await_traces(run_dir, say)
         await_samples(load.server, run.ended or time.time())
-        begun = time.monotonic()
-        # Imported when the load has ended: a second of CPU time that neither --help nor the start of the stack needs.
-        from reelbench.reporting.export import REPORTS_DIR, export  # noqa: PLC0415
-        from reelbench.reporting.publish import DEFAULT, PAGE  # noqa: PLC0415
-
-        exported = export(run_dir, stack.prometheus_url, theirs=theirs, charts=load.charts, formats=DEFAULT)
+        exported = None if watch.lost else _report(load, run_dir, stack.prometheus_url, theirs)
         _annotate(grafana, run, exported)
+    if exported is None:
+        _report_again(load, run_dir, theirs)
+        return Ended(ExitCode.ABSENT, run)
+    interrupted = run.state is RunState.INTERRUPTED or (driven.asked and run.state is not RunState.COMPLETED)
+    return Ended(ExitCode.INTERRUPTED if interrupted else status or exported.exit_code, run)
+
+
+def _report(load: Load, run_dir: Path, prometheus_url: str | None, theirs: str | None) -> Exported:
+    """Write the reports and show the verdicts."""
+    begun = time.monotonic()
+    # Imported when the load has ended: a second of CPU time that neither --help nor the start of the stack needs.
+    from reelbench.reporting.export import REPORTS_DIR, export  # noqa: PLC0415
+    from reelbench.reporting.publish import DEFAULT, PAGE  # noqa: PLC0415
+
+    exported = export(run_dir, prometheus_url, theirs=theirs, charts=load.charts, formats=DEFAULT)
     for line in exported.summary:
         load.show(line)
-    say(f"report written in {time.monotonic() - begun:.1f} s; all on one page: {run_dir / REPORTS_DIR / PAGE}")
-    if run.state is RunState.INTERRUPTED:
-        return Ended(ExitCode.INTERRUPTED, run)
-    return Ended(status or exported.exit_code, run)
+    page = run_dir / REPORTS_DIR / PAGE
+    load.say(f"report written in {time.monotonic() - begun:.1f} s; all on one page: {page}")
+    return exported
+
+
+def _report_again(load: Load, run_dir: Path, theirs: str | None) -> None:
+    """Write the reports from what a Prometheus stored that has ended; from the records alone where it is unreadable."""
+    try:
+        with reopen_tsdb(run_dir, find_prometheus(report=load.say)) as url:
+            _report(load, run_dir, url, theirs)
+    except StackError as error:
+        load.say(f"warning: {error} The reports hold only what the records say.")
+        _report(load, run_dir, None, theirs)
+
+
+def _warn(stack: Stack, settled: TelemetryEnd, say: Callable[[str], None]) -> None:
+    if not settled.complete:
+        say(f"warning: no metrics past the end of the run from {', '.join(settled.missing)}: counts may differ")
+    for trouble in stack.troubles():
+        say(f"warning: {trouble}")
 
 
 def _kind(load: Load) -> str:
@@ -222,6 +254,8 @@ class _Driven:
     """None when the load never began, or is not that of the whole plan."""
     after: float
     """Unix time from which the metrics of all are complete."""
+    asked: bool
+    """Whether the user asked them to end."""
     error: ShareError | None = None
     """Why the shares are not a run."""
 
@@ -229,7 +263,10 @@ class _Driven:
         """Wait for the ends of the processes; return the worst exit code."""
         whole = self.run is not None and self.run.ended is not None
         # with a complete record, the end by a signal is that of the suite, sent after the handler was removed
-        codes = [max(0, child.process.wait()) if whole else exit_code_of(child, say) for child in self.children]
+        codes = [
+            max(0, child.ended(END_DEADLINE)) if whole else exit_code_of(child, say, asked=self.asked)
+            for child in self.children
+        ]
         if self.error is None:
             return max(codes)
         if any(codes):
@@ -245,22 +282,25 @@ def _drive(  # noqa: PLR0917 - the parts of a run
     arguments: Sequence[str],
     secrets: Mapping[str, str],
     show: Callable[[RunRecord], None],
+    look: Callable[[], None],
 ) -> _Driven:
     """Run the load by one load generator, or by several that share the plan."""
     if load.replicas == 1:
         words = ["run", "--run-dir", str(run_dir.resolve()), "--run-id", run_dir.name, *arguments]
         child = stack.start_loadgen(words, secrets)
         with load.forwarding.to(child):
-            run = _ended_run(run_dir, child, show)
-        return _Driven((child,), run, (run.ended if run is not None else None) or time.time())
+            run = _ended_run(run_dir, child, show, look)
+        asked = load.forwarding.requested
+        return _Driven((child,), run, (run.ended if run is not None else None) or time.time(), asked)
     with generators.rendezvous(load.rendezvous) as store:
         children = tuple(generators.start(stack, load.replicas, store, run_dir, arguments, secrets))
         with load.forwarding.to(*children):
-            generators.await_end(run_dir, children, show)
+            generators.await_end(run_dir, children, show, look)
+        asked = load.forwarding.requested
         try:
-            return _Driven(children, *generators.merged_run(run_dir, load.replicas))
+            return _Driven(children, *generators.merged_run(run_dir, load.replicas), asked)
         except ShareError as error:
-            return _Driven(children, None, time.time(), error)
+            return _Driven(children, None, time.time(), asked, error)
 
 
 def _settled(stack: Stack, driven: _Driven, ahead: float) -> TelemetryEnd:
@@ -342,9 +382,12 @@ def _await_traces(run_dir: Path, say: Callable[[str], None]) -> None:
         say(f"warning: Tempo shows {found} traces of {expected} jobs: the others were lost")
 
 
-def _ended_run(run_dir: Path, child: Child, show: Callable[[RunRecord], None]) -> RunRecord | None:
+def _ended_run(
+    run_dir: Path, child: Child, show: Callable[[RunRecord], None], look: Callable[[], None]
+) -> RunRecord | None:
     """Wait until the load has ended, passing its record to `show` meanwhile; None when it wrote no record."""
     while child.wait(timeout=0.1) is None:
+        look()
         if not (run_dir / RUN_FILE).exists():
             continue
         run = read_run(run_dir)
@@ -354,27 +397,16 @@ def _ended_run(run_dir: Path, child: Child, show: Callable[[RunRecord], None]) -
     return read_run(run_dir) if (run_dir / RUN_FILE).exists() else None
 
 
-def explain(error: Exception, runs: Path) -> tuple[ExitCode, Sequence[str]]:
-    """Return the exit code of a run that ended with one of `FAILURES`, and its messages."""
-    match error:
-        case CatalogueError() | PricesError():
-            return ExitCode.USAGE, error.errors
-        case NotMetricsError():
-            return ExitCode.USAGE, [str(error)]
-        case OSError():
-            where = error.filename or runs
-            cure = "make room, or choose another --runs"
-            return ExitCode.USAGE, [f"cannot read or write {where} ({error.strerror}); {cure}"]
-        case RecordError():
-            return ExitCode.INCONCLUSIVE, [str(error)]
-        case _:
-            return ExitCode.ABSENT, [str(error)]
+def exit_code_of(child: Child, say: Callable[[str], None], *, asked: bool = False) -> int:
+    """Return the exit code of a load generator without a complete record; report when it was killed.
 
-
-def exit_code_of(child: Child, say: Callable[[str], None]) -> int:
-    """Return the exit code of a load generator without a complete record; report when it was killed."""
-    status = child.process.wait()
-    if status in {-signal.SIGINT, -signal.SIGTERM}:
+    Where the user `asked` it to end, a kill is what the user wanted.
+    """
+    status = child.ended(END_DEADLINE)
+    if status in {-signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP}:
+        return ExitCode.INTERRUPTED
+    if status == -signal.SIGKILL and asked:
+        say(f"{child.name} did not end and was killed; what it had written is kept")
         return ExitCode.INTERRUPTED
     if status < 0:
         say(f"error: {child.name} {child.end()} before the load had ended; what it had written is kept")

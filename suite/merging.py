@@ -250,6 +250,7 @@ def _case(parts: Sequence[CaseRecord]) -> CaseRecord:
         generator_cpu=_last(part.generator_cpu for part in busy),
         loop_lag_p99=laggard.loop_lag_p99,
         loop_lag_p99_lower=laggard.loop_lag_p99_lower,
+        stood_still=_last(part.stood_still for part in busy),
         arrivals=_arrivals([part.arrivals for part in parts if part.arrivals is not None]),
     )
 

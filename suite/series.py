@@ -15,7 +15,8 @@ from reelbench.loadgen.record.address import shown_url
 from reelbench.reporting.compare.folders import ABLATION_SUFFIX, REPEAT_SUFFIX
 from reelbench.stack.errors import StackError
 from reelbench.stack.external import ExternalStack
-from reelbench.suite.measuring import FAILURES, Ended, Load, explain, measure
+from reelbench.suite.failures import FAILURES, explain
+from reelbench.suite.measuring import Ended, Load, measure
 
 NAMES = tuple(Toggles.model_fields)
 """The optimizations and protections that the service can be without."""

@@ -45,7 +45,7 @@ def invoke(script: str, *arguments: str, **environment: str) -> subprocess.Compl
     """
     app = typer.Typer(add_completion=False)
     app.command()(importlib.import_module(f"scripts.{script.removesuffix('.py')}").main)
-    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         result = CliRunner().invoke(app, arguments, env=environment)
     finally:

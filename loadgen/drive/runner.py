@@ -257,6 +257,7 @@ class Runner:
             generator_cpu=health.cpu,
             loop_lag_p99=health.lag_p99,
             loop_lag_p99_lower=health.lag_p99_lower,
+            stood_still=health.stood_still,
         )
 
     async def _read_clocks(self, scenario: Scenario, when: Literal["before", "after"]) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
+
+from reelbench.ending import ending_signals
 
 GRACEFUL_SECONDS = 30.0
 
@@ -33,7 +34,7 @@ class Stop:
 
     @contextmanager
     def on_signals(self, notify: Callable[[str], None]) -> Iterator[None]:
-        """Request the stop on SIGINT and SIGTERM; `notify` receives one line for the user each time."""
+        """Request the stop on the signals that end a command; `notify` receives one line for the user each time."""
         loop = asyncio.get_running_loop()
 
         def handle() -> None:
@@ -43,24 +44,25 @@ class Stop:
             else:
                 notify(f"no new jobs; waiting up to {self._graceful_seconds:g} s for those in flight (again: stop now)")
 
-        for number in (signal.SIGINT, signal.SIGTERM):
+        numbers = ending_signals()
+        for number in numbers:
             loop.add_signal_handler(number, handle)
         try:
             yield
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in numbers:
                 loop.remove_signal_handler(number)
 
 
 async def signalled(seconds: float) -> None:
-    """Wait for SIGINT or SIGTERM, at most `seconds`."""
-    loop, event = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    """Wait for a signal that ends a command, at most `seconds`."""
+    loop, event, numbers = asyncio.get_running_loop(), asyncio.Event(), ending_signals()
+    for number in numbers:
         loop.add_signal_handler(number, event.set)
     try:
         await run_unless(event, asyncio.sleep(seconds))
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in numbers:
             loop.remove_signal_handler(number)
 
 

@@ -78,6 +78,9 @@ class CaseRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """P99 of the event loop's lag in seconds, sampled through the window."""
     loop_lag_p99_lower: float | None = None
     """Lower limit of its 95 % interval in seconds, by order statistics; None where it was not recorded."""
+    stood_still: float | None = None
+    """Seconds of the window in which the event loop stood still: the process was stopped, or the machine slept. None
+    where it was not recorded."""
     switches: dict[str, bool] = {}
     """Switches of the service that were changed for this case, warm-up included."""
     breakers_read: bool | None = None

@@ -217,6 +217,8 @@ def _certificate_errors(credentials: Credentials) -> list[str]:
     if not given:
         return []  # the certificates of the system are read when a connection needs them, which takes 0.1 s
     for option, path in given.items():
+        if path.exists() and not path.is_file():
+            return [f"{option}: {path} is no regular file; name a PEM file"]
         try:
             path.read_bytes()
         except OSError as error:

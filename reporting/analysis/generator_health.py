@@ -14,8 +14,11 @@ from reelbench.reporting.statistics.intervals import percentile
 
 MAX_GENERATOR_CPU = 0.8
 """Cores. The generator is one event loop: above 80 % of a core, requests queue inside it (M/M/1: four waiting)."""
+MAX_STOOD_STILL = 0.05
+"""Share of a case in which the generator may stand still: the throughput of a closed loop is too low by this share."""
 MIN_SENT = 0.99
 """Share of the due jobs of an open case that the generator must send, or be ready to send."""
+BOTTLENECK, STOOD_STILL = "the load generator was the bottleneck", "the load generator stood still"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,8 @@ class GeneratorHealth:
     send_delay_limit: float
     problems: tuple[str, ...]
     """Why the case is invalid; empty when it is valid."""
+    reason: str = ""
+    """The first problem in short, for the verdicts of the case; empty when it is valid."""
 
 
 @once
@@ -48,7 +53,8 @@ def _case(evidence: Evidence, found: ScenarioRecord, case: CaseRecord) -> Genera
     late = percentile(sorted(own_send_delay(j) for j in jobs), 0.99) if jobs else None
     send_delay = late.value if late else None
     place = place_name(scenario, case.name)
-    problems = []
+    problems = _standstill(case, place)
+    reason = STOOD_STILL if problems else BOTTLENECK
     if case.generator_cpu is not None and case.generator_cpu > MAX_GENERATOR_CPU:
         problems.append(
             f"{place}: the load generator used {case.generator_cpu:.2f} of a core, more than {MAX_GENERATOR_CPU:g}"
@@ -62,7 +68,22 @@ def _case(evidence: Evidence, found: ScenarioRecord, case: CaseRecord) -> Genera
     arriving = open_case(evidence, found, case)
     if arriving is not None:
         problems += _open(arriving, case, limit, place)
-    return GeneratorHealth(scenario, case.name, case.generator_cpu, send_delay, limit, tuple(problems))
+    return GeneratorHealth(
+        scenario, case.name, case.generator_cpu, send_delay, limit, tuple(problems), reason if problems else ""
+    )
+
+
+def _standstill(case: CaseRecord, place: str) -> list[str]:
+    """Return the problem of a generator that stood still; a service that stands still causes none."""
+    still = case.stood_still
+    if not still or case.started is None or case.ended is None:
+        return []
+    share = min(1.0, still / max(case.ended - case.started, still))
+    if share <= MAX_STOOD_STILL:
+        return []
+    why = "the process was stopped, or the machine slept"
+    how_long = f"for {still:.1f} s, {share * 100:.0f} % of the case ({why}), more than {MAX_STOOD_STILL * 100:g} %"
+    return [f"{place}: {STOOD_STILL} {how_long}"]
 
 
 def _open(arriving: OpenCase, case: CaseRecord, limit: float, place: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -13,15 +13,18 @@ from reelbench.reporting.analysis.estimates import Estimate, estimate
 from reelbench.reporting.analysis.generator_health import GeneratorHealth, check
 from reelbench.reporting.analysis.generators import clock_problems
 from reelbench.reporting.analysis.job_integrity import losses
+from reelbench.reporting.analysis.problems import problems_of_run, unfinished
 from reelbench.reporting.analysis.reconciliation import Reconciliation, reconcile
+from reelbench.reporting.analysis.scrape_gaps import gap_in, scrape_gaps
 from reelbench.reporting.catalogue.sli import Objective, RecordFunction, Sli
-from reelbench.reporting.evidence.evidence import Evidence, place_name
+from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import Measurement
 
 QUICK, PAPER = "quick", "paper"
 """Profiles: in the one a small sample is allowed where the value holds, in the other an objective must be proven."""
 NOT_PROVEN = "not proven: the 95 % interval contains the objective"
 NO_INTERVAL = "not proven: no interval"
+APART = "the clocks of the load generators do not agree"
 
 
 class Status(StrEnum):
@@ -92,21 +95,19 @@ def analyse(evidence: Evidence, dimension: str) -> Analysis:
     health = check(evidence, dimension)
     unreconciled = {r.scenario for r in reconciliations if r.differences}
     apart = clock_problems(evidence)
-    invalid = {(h.scenario, h.case) for h in health if h.problems or apart}
+    invalid = {(h.scenario, h.case): APART if apart else h.reason for h in health if h.problems or apart}
     verdicts = tuple(
         verdict
         for m in evidence.measurements.measurements
-        if (verdict := _judge(evidence, m, dimension, unreconciled, invalid, apart=bool(apart))) is not None
+        if (verdict := _judge(evidence, m, dimension, unreconciled, invalid)) is not None
     )
     problems = (
-        *_uncounted(evidence),
         *apart,
-        *_unlifted(evidence, dimension),
-        *_not_begun(evidence, dimension),
+        *problems_of_run(evidence, dimension),
         *(problem for h in health for problem in h.problems),
         *(difference for r in reconciliations for difference in r.differences),
         *(one.sentence for one in disturbances(evidence, dimension)),
-        *_unknown_overrides(evidence, dimension),
+        *(one.sentence for one in scrape_gaps(evidence, dimension)),
     )
     status, code = _overall(verdicts, problems, invalid=bool(invalid), quick=evidence.run.profile == QUICK)
     return Analysis(verdicts, reconciliations, health, status, code, problems)
@@ -146,9 +147,7 @@ def _judge(
     measurement: Measurement,
     dimension: str,
     unreconciled: set[str],
-    invalid: set[tuple[str, str]],
-    *,
-    apart: bool,
+    invalid: Mapping[tuple[str, str], str],
 ) -> Verdict | None:
     sli = evidence.catalogue.get(measurement.sli)
     scenario = evidence.scenario(measurement.scenario)
@@ -165,32 +164,45 @@ def _judge(
     found = estimate(evidence, sli, measurement)
     known = certainty(found, objective, sli.min_n)
     decision = _decided(known, found, sli, objective, evidence.run.profile)
-    status, reason, too_few = decision.status, decision.reason, decision.too_few
     places = {(scenario.name, c.name) for c in scenario.cases} if case is None else {(scenario.name, case.name)}
     # lost jobs make counts differ, so a failed key objective stays FAIL
-    if status in {Status.PASS, Status.FAIL, Status.INCONCLUSIVE} and not (sli.key and status is Status.FAIL):
-        if places & invalid:
-            reason = (
-                "the clocks of the load generators do not agree" if apart else "the load generator was the bottleneck"
-            )
-            status, too_few = Status.INVALID, False
+    if decision.status is not Status.NO_DATA and not (sli.key and decision.status is Status.FAIL):
+        if spoilt := sorted(places & invalid.keys()):
+            decision = _Decision(Status.INVALID, invalid[spoilt[0]])
         elif scenario.name in unreconciled:
-            status, reason, too_few = Status.INCONCLUSIVE, "counts do not reconcile", False
-        elif not sli.key and (taken := reason_in(evidence, dimension, places)) is not None:
-            # What a key objective judges, such as lost jobs, does not depend on the speed of the machine.
-            status, reason, too_few = Status.INCONCLUSIVE, taken, False
+            decision = _Decision(Status.INCONCLUSIVE, "counts do not reconcile")
+        elif reason := _doubt(evidence, dimension, sli, scenario, places, decision.status):
+            decision = _Decision(Status.INCONCLUSIVE, reason)
     return Verdict(
         sli=sli,
         scenario=scenario.name,
         case=measurement.case,
         member=measurement.member,
         objective=objective,
-        status=status,
+        status=decision.status,
         estimate=found,
         certainty=known,
-        reason=reason,
-        too_few=too_few,
+        reason=decision.reason,
+        too_few=decision.too_few,
     )
+
+
+def _doubt(  # noqa: PLR0917 - the place of a verdict
+    evidence: Evidence,
+    dimension: str,
+    sli: Sli,
+    scenario: ScenarioRecord,
+    places: Collection[tuple[str, str]],
+    status: Status,
+) -> str:
+    """Return why a value is not judged although the generator kept up and the counts reconcile; empty: it is."""
+    # What a key objective judges, such as lost jobs, does not depend on the speed of the machine.
+    taken = None if sli.key else reason_in(evidence, dimension, places)
+    gap = gap_in(evidence, dimension, sli, places)
+    if gap is not None and gap.of_service and status is Status.FAIL:
+        gap = None  # a service that stands still has failed
+    part = "" if status is Status.FAIL else unfinished(evidence, scenario)
+    return taken or (gap.reason if gap is not None else part)
 
 
 def offered(evidence: Evidence, sli: Sli, scenario: ScenarioRecord) -> bool:
@@ -238,47 +250,3 @@ def _decided(found: Certainty | None, number: Estimate, sli: Sli, objective: Obj
 
 def _reasons(*reasons: str) -> str:
     return "; ".join(filter(None, reasons))
-
-
-def _unknown_overrides(evidence: Evidence, dimension: str) -> list[str]:
-    judged = {sli.id for sli in evidence.catalogue.slis if sli.objective is not None}
-    unknown = [
-        f"The run sets an objective for {name!r}, which is no indicator with a better direction"
-        for name in evidence.run.objectives
-        if name not in judged
-    ]
-    return unknown + [
-        f"{scenario.name}: the scenario file sets an objective for {name!r}, which is no indicator with an objective"
-        for scenario in evidence.scenarios(dimension)
-        for name in scenario.objectives
-        if name not in judged
-    ]
-
-
-def _uncounted(evidence: Evidence) -> list[str]:
-    """Report missing root spans of a stack with a trace store: lost spans would go unnoticed."""
-    if evidence.stack is None or not evidence.stack.traces_url or not evidence.traces.absent:
-        return []
-    return [f"Root spans were not counted: {evidence.traces.absent}"]
-
-
-def _unlifted(evidence: Evidence, dimension: str) -> list[str]:
-    """Report faults that may still be active, which invalidates later numbers."""
-    names = [scenario.name for scenario in evidence.scenarios(dimension)]
-    return [
-        f"{place_name(fault.scenario, fault.case)}: the fault {fault.kind} of {fault.target} was never confirmed to be "
-        "lifted, so what came after it is not known"
-        for fault in evidence.faults(*names)
-        if fault.ended is None
-    ]
-
-
-def _not_begun(evidence: Evidence, dimension: str) -> list[str]:
-    """Report faults that did not begin: their cases show nothing of the fault."""
-    names = [scenario.name for scenario in evidence.scenarios(dimension)]
-    return [
-        f"{place_name(fault.scenario, fault.case)}: no fault, as {fault.error}"
-        + (f"; see {fault.output}" if fault.output else "")
-        for fault in evidence.faults(*names)
-        if fault.error is not None
-    ]

@@ -126,6 +126,9 @@ def refusals(run: Side, baseline: Side) -> Iterator[str]:
             "compare runs of the same scenarios, profile, seed, document, prompts, references and arrivals"
             f"{_BUDGET_CURE if any(r.run.budget for side in (run, baseline) for r in side.runs) else ''}"
         )
+    for one in run.runs:
+        if one.run.state is not RunState.COMPLETED:
+            yield f"{_unfinished(one)}; name a finished run"
     for problem in baseline.problems:
         yield f"the baseline {problem}; name a finished, valid run"
 
@@ -167,10 +170,15 @@ def _dimensions(run: Evidence) -> tuple[str, ...]:
 
 def _problems(run: Evidence) -> Iterator[str]:
     if run.run.state is not RunState.COMPLETED:
-        yield f"{run.run.run_id} is not finished (its state is {run.run.state})"
+        yield _unfinished(run)
     places = [f"{h.scenario} / {h.case}" for d in _dimensions(run) for h in check(run, d) if h.problems]
     if places:
-        yield f"{run.run.run_id} is {Status.INVALID}: the load generator was the bottleneck in {', '.join(places)}"
+        why = next(h.reason for d in _dimensions(run) for h in check(run, d) if h.problems)
+        yield f"{run.run.run_id} is {Status.INVALID}: {why} in {', '.join(places)}"
+
+
+def _unfinished(run: Evidence) -> str:
+    return f"{run.run.run_id} is not finished (its state is {run.run.state})"
 
 
 def _plans(side: Side) -> set[tuple[tuple[str, Inputs], str]]:

@@ -56,6 +56,10 @@ class Evidence:
     """Readings of the processes of the run on their machine; empty where they were not visible."""
     server: ServerEvidence | None = None
     """What the metrics of a server that is not ours said; None when it has none."""
+    doubts: tuple[str, ...] = ()
+    """Files of the run that are damaged, missing or altered, one sentence each."""
+    kept: str = ""
+    """Why the kept measurements were used although Prometheus was asked; empty where they were not."""
     traces: TraceEvidence = field(default_factory=TraceEvidence)
     """Counts of root spans, and the spans of those jobs that a report looks at."""
 

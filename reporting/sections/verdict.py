@@ -20,7 +20,7 @@ MEANINGS = {
     Status.FAIL: "at least one objective is violated, and the sample proves it",
     Status.INCONCLUSIVE: "the samples do not decide every objective, or the counts do not reconcile",
     Status.NO_DATA: "an objective has no data, or no objective was judged",
-    Status.INVALID: "the load generator was the bottleneck, so the numbers describe it and not the service",
+    Status.INVALID: "the load generator was the bottleneck or stood still, so the numbers do not describe the service",
 }
 
 
@@ -56,7 +56,9 @@ def verdict(evidence: Evidence, analysis: Analysis, dimension: str) -> Section:
     remarks += _unoffered(evidence, dimension)
     remarks += _budget(evidence, analysis)
     if evidence.run.state is not RunState.COMPLETED:
-        remarks.append(f"The run is {evidence.run.state}: the report holds what was measured until then.")
+        remarks.append("The report holds what was measured until then.")
+    if evidence.kept:
+        remarks.append(f"{evidence.kept}.")
     if evidence.stack is not None and not evidence.stack.settled:
         remarks.append("Telemetry had not settled when it was read: late samples may be missing.")
     if missing := [s.name for s in evidence.run.scenarios if s.dimension == dimension and not began(s)]:

@@ -20,7 +20,8 @@ from reelbench.stack.embedded import COMPONENTS, LOGS_DIR, READY_DEADLINE
 from reelbench.stack.endpoints import LOADGEN, PROVIDERS, SERVICE, allocate
 from reelbench.stack.environment import component_environment, hand_over, module_command
 from reelbench.stack.errors import PortTakenError, StackError
-from reelbench.stack.processes import Child, Forwarding, Processes
+from reelbench.stack.forwarding import Forwarding
+from reelbench.stack.processes import Child, Processes
 from reelbench.suite.ab.checkouts import Program
 from reelbench.suite.ab.sides import Side
 

@@ -11,7 +11,7 @@ from reelbench.exit_code import ExitCode
 from reelbench.loadgen.plan.row_file import ROW_FILES, RowFileError, is_trace, read_rows
 from reelbench.loadgen.plan.scenario import Scenario
 from reelbench.loadgen.plan.scenario_file import FOLDER, MLPERF_FOLDER, ScenarioError, load_file, load_folder
-from reelbench.suite.commands.console import fail
+from reelbench.suite.commands.console import echo, fail
 
 
 def main(
@@ -41,7 +41,7 @@ def main(
         cases = sum(len(scenario.cases) for scenario in scenarios)
         valid.insert(0, f"valid: {len(scenarios)} scenarios with {cases} cases")
     for line in valid:
-        typer.echo(line)
+        echo(line)
 
 
 def _rows(path: Path) -> str:

@@ -11,7 +11,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from reelbench.crash import crashed
+from reelbench.ending import interrupting
 from reelbench.exit_code import ExitCode
+from reelbench.output import discard, write_line
 
 COMMANDS: Final = {
     "run": "drive scenarios against a service and write the reports",
@@ -33,17 +36,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name, rest = (words[0], words[1:]) if words else ("", [])
     match name:
         case "-h" | "--help":
-            _write(_overview())
+            write_line(_overview(), sys.stdout)
             return ExitCode.PASS
         case "--version":
             from reelbench.stack.environment import version  # noqa: PLC0415 - reads the metadata of packages
 
-            _write(f"reelbench {version()}")
+            write_line(f"reelbench {version()}", sys.stdout)
             return ExitCode.PASS
         case name if name in COMMANDS:
             try:
                 return call(name, importlib.import_module(f"{__package__}.{name}").main, rest)
-            except KeyboardInterrupt:  # before the command itself takes care of Ctrl-C
+            except KeyboardInterrupt:  # while the command is imported
                 return ExitCode.INTERRUPTED
     return _usage(_unknown(name), "reelbench")
 
@@ -61,12 +64,22 @@ def call(name: str, function: Callable[..., None], arguments: Sequence[str]) -> 
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.command()(function)
     try:
-        code: Any = app(list(arguments), standalone_mode=False, prog_name=f"reelbench {name}")
+        with interrupting():
+            code: Any = app(list(arguments), standalone_mode=False, prog_name=f"reelbench {name}")
     except usage_error as error:
         message = error.format_message().replace("Value error, ", "")  # type: ignore[attr-defined] # pydantic's prefix
         return _usage(message, f"reelbench {name}")
-    except typer.Abort:
+    except (typer.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
+    except SystemExit as ended:  # the library of typer makes exit code 1 of every broken pipe
+        if not isinstance(ended.__context__, BrokenPipeError):
+            raise
+        if "--help" not in arguments:
+            return crashed(ended.__context__)
+        discard(sys.stdout)
+        return ExitCode.PASS
+    except Exception as error:  # noqa: BLE001 - the border of the program
+        return crashed(error)
     return int(code or ExitCode.PASS)
 
 
@@ -98,9 +111,5 @@ def _unknown(name: str) -> str:
 
 
 def _usage(message: str, command: str) -> int:
-    _write(f"error: {message.rstrip()} (all options: {command} --help)", sys.stderr)
+    write_line(f"error: {message.rstrip()} (all options: {command} --help)", sys.stderr)
     return ExitCode.USAGE
-
-
-def _write(text: str, stream: Any = None) -> None:
-    (stream or sys.stdout).write(text + "\n")

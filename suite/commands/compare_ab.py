@@ -29,15 +29,15 @@ from reelbench.reporting.compare.ab.records import AbRecord, Answer, Ended
 from reelbench.reporting.compare.ab.report import AB_SUFFIX
 from reelbench.stack.binaries import cache_folder
 from reelbench.stack.embedded import check_installed
-from reelbench.stack.processes import Forwarding
+from reelbench.stack.forwarding import Forwarding
 from reelbench.suite.ab.ab_error import AbError
 from reelbench.suite.ab.checkouts import Program, checked_out
 from reelbench.suite.ab.git import git, git_environment
 from reelbench.suite.ab.leg import LegRunner
 from reelbench.suite.ab.series import Comparison
 from reelbench.suite.ab.sides import COMMITS, TARGETS, Side, read_sides
-from reelbench.suite.commands.console import fail, say
-from reelbench.suite.measuring import FAILURES, explain
+from reelbench.suite.commands.console import echo, fail, say
+from reelbench.suite.failures import FAILURES, explain
 
 SCENARIO = "single_request"
 MOST_PAIRS = 100
@@ -89,7 +89,7 @@ def run(asked: Asked, options: Options, *, fail_on: str | None) -> NoReturn:
         say("interrupted")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     for line in written.summary:
-        typer.echo(line)
+        echo(line)
     raise typer.Exit(exit_code(written.record, fail_on_worse=fail_on == "worse"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NoReturn
@@ -9,6 +10,7 @@ from typing import Final, NoReturn
 import typer
 
 from reelbench.exit_code import ExitCode
+from reelbench.output import write_line
 
 RUNS: Final = Path("runs")
 """Folder that runs are written to and looked for in, below the working directory."""
@@ -16,7 +18,12 @@ RUNS: Final = Path("runs")
 
 def say(line: str) -> None:
     """Write a line to standard error; only results go to standard output."""
-    typer.echo(line, err=True)
+    echo(line, err=True)
+
+
+def echo(line: str, *, err: bool = False) -> None:
+    """Write a line of the result to standard output, or a message to standard error."""
+    write_line(line, sys.stderr if err else sys.stdout)
 
 
 def fail(code: ExitCode, errors: Sequence[str]) -> NoReturn:

@@ -16,7 +16,7 @@ from reelbench.loadgen.plan.scenario_file import ScenarioError, load_folder
 from reelbench.loadgen.plan.search import most_visits
 from reelbench.loadgen.record.run import read_run
 from reelbench.loadgen.record.run_files import RUN_FILE, RecordError
-from reelbench.suite.commands.console import RUNS, fail
+from reelbench.suite.commands.console import RUNS, echo, fail
 
 
 class What(StrEnum):
@@ -33,7 +33,7 @@ def main(
 ) -> None:
     """List the scenarios with their measured jobs in each profile, or the runs of a folder."""
     rows = scenario_rows() if what is What.SCENARIOS else run_rows(runs)
-    typer.echo(tabulate(rows[1:], rows[0], tablefmt="plain", disable_numparse=True))
+    echo(tabulate(rows[1:], rows[0], tablefmt="plain", disable_numparse=True))
 
 
 def scenario_rows() -> list[list[str]]:

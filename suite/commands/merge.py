@@ -19,7 +19,7 @@ from reelbench.reporting.evidence.prometheus import QueryError
 from reelbench.stack.errors import StackError
 from reelbench.stack.external import ExternalRun, find_external
 from reelbench.suite.collecting import collect, copies_for, places_of
-from reelbench.suite.commands.console import RUNS, fail, say
+from reelbench.suite.commands.console import RUNS, echo, fail, say
 from reelbench.suite.merging import ShareError, ShareFolder, merge
 
 
@@ -86,6 +86,6 @@ def _report(folder: Path, run: RunRecord, shares: list[ShareFolder], *, charts: 
             say(f"warning: no metrics past the end of the run from {', '.join(settled.missing)}: counts may differ")
     exported = export(folder, url, charts=charts, formats=DEFAULT)
     for line in exported.summary:
-        typer.echo(line)
+        echo(line)
     say(f"all on one page: {folder / REPORTS_DIR / PAGE}")
     return exported.exit_code

@@ -28,7 +28,7 @@ from reelbench.loadgen.target.target_error import TargetError
 from reelbench.loadgen.target.target_file import TargetFile, load_preset
 from reelbench.loadgen.videos.decoder import Decoded
 from reelbench.loadgen.videos.decoder_process import DecoderError, DecoderProcess
-from reelbench.suite.commands.console import fail, say
+from reelbench.suite.commands.console import echo, fail, say
 from reelbench.suite.probed import Found, described, rows, written
 
 PRESET = "openai"
@@ -93,9 +93,9 @@ WIDTHS = (40, 78)
 
 def _show(found: Found, url: str, scenarios: Sequence[Scenario]) -> None:
     for title, table in rows(found, url, scenarios):
-        typer.echo(f"{title}\n")
-        typer.echo(tabulate(table, tablefmt="plain", disable_numparse=True, maxcolwidths=list(WIDTHS)))
-        typer.echo("")
+        echo(f"{title}\n")
+        echo(tabulate(table, tablefmt="plain", disable_numparse=True, maxcolwidths=list(WIDTHS)))
+        echo("")
 
 
 def _wish_errors(seconds: str, size: str) -> list[str]:
@@ -118,7 +118,7 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         fail(ExitCode.USAGE, [f"--write: {path} cannot be written ({error.strerror}); give another name"])
-    typer.echo(f"written: {path}; measure with: reelbench run --target-file {path}")
+    echo(f"written: {path}; measure with: reelbench run --target-file {path}")
 
 
 async def _look(url: str, credentials: Credentials, server: TargetFile | None, wish: Wish) -> Found:

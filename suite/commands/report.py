@@ -26,7 +26,7 @@ from reelbench.reporting.evidence.prometheus import QueryError
 from reelbench.reporting.export import export
 from reelbench.reporting.publish import DEFAULT, PAGE, Format, FormatError, formats_of
 from reelbench.stack.errors import StackError
-from reelbench.suite.commands.console import RUNS, fail, say
+from reelbench.suite.commands.console import RUNS, echo, fail, say
 
 PrometheusUrl = Annotated[str | None, typer.Option(help="Base URL of a Prometheus that holds the run.")]
 Kept = Annotated[bool, typer.Option("--kept", help="Use the kept measurements.json, query no Prometheus.")]
@@ -97,7 +97,7 @@ def main(
         where = error.filename or folder
         fail(ExitCode.USAGE, [f"cannot read or write {where} ({error.strerror}); correct it and export again"])
     for line in written.lines:
-        typer.echo(line)
+        echo(line)
     for page in (path for path in written.paths if path.name == PAGE):
         say(f"all on one page: {page}")
     raise typer.Exit(written.exit_code)

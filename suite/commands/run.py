@@ -27,12 +27,13 @@ from reelbench.reporting.catalogue.strict import near
 from reelbench.reporting.catalogue.user_slis import load_user_slis
 from reelbench.stack.binaries import cache_folder
 from reelbench.stack.external import VARIABLES, find_external
-from reelbench.stack.processes import Forwarding
+from reelbench.stack.forwarding import Forwarding
 from reelbench.stack.tools import toxiproxy_environment
 from reelbench.suite import server_metrics
-from reelbench.suite.commands.console import RUNS, fail, say
+from reelbench.suite.commands.console import RUNS, echo, fail, say
+from reelbench.suite.failures import FAILURES, explain
 from reelbench.suite.generators import can_meet_here
-from reelbench.suite.measuring import FAILURES, Load, explain, measure
+from reelbench.suite.measuring import Load, measure
 from reelbench.suite.series import NAMES, ablate_errors, parse_ablate, run_series
 
 NEED_NO_PRESET = frozenset({"openai", "reelbench"})
@@ -130,7 +131,7 @@ def main(
             charts=charts,
             forwarding=forwarding,
             say=say,
-            show=typer.echo,
+            show=echo,
         )
         one = repeat == 1 and not without
         code = measure(load, run_id).exit_code if one else run_series(load, run_id, repeat=repeat, ablate=without)

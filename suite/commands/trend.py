@@ -11,7 +11,7 @@ import typer
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.record.run_files import RecordError
 from reelbench.reporting.catalogue.sli_file import CatalogueError
-from reelbench.suite.commands.console import RUNS, fail
+from reelbench.suite.commands.console import RUNS, echo, fail
 
 FOLDER = "trend"
 _NO_OTAVA = (
@@ -57,7 +57,7 @@ def main(
         where = error.filename or folder
         fail(ExitCode.USAGE, [f"cannot read or write {where} ({error.strerror}); correct it, or name another --out"])
     for line in written.summary:
-        typer.echo(line)
+        echo(line)
     if not written.record.judged:
         raise typer.Exit(ExitCode.INCONCLUSIVE)
     raise typer.Exit(ExitCode.FAIL if fail_on and written.record.worse else ExitCode.PASS)

@@ -126,6 +126,31 @@ async def test_a_blocked_event_loop_is_measured_as_lag() -> None:
     assert health.cpu < 0.5
 
 
+async def test_a_gap_counts_with_its_length_and_not_as_one_sample() -> None:
+    asleep = 0.0
+    async with Health(lambda: time.monotonic() + asleep) as health:
+        await asyncio.sleep(0.1)
+        asleep = 12.0  # the machine sleeps, or the process is stopped
+        await asyncio.sleep(0.1)
+    assert health.stood_still == pytest.approx(12, abs=0.5)
+
+
+async def test_a_gap_at_the_end_of_the_window_counts() -> None:
+    asleep = 0.0
+    async with Health(lambda: time.monotonic() + asleep) as health:
+        await asyncio.sleep(0.1)
+        asleep = 12.0
+    assert health.stood_still == pytest.approx(12, abs=0.5)
+
+
+async def test_a_late_loop_has_not_stood_still() -> None:
+    instants = iter([0.0, 0.3, 0.6, 0.9, *([0.9] * 1000)])
+    async with Health(lambda: next(instants)) as health:
+        await asyncio.sleep(0.1)
+    assert health.stood_still == 0.0
+    assert health.lag_p99 == pytest.approx(0.28)
+
+
 def shown(*ends: Outcome, terminal: bool) -> str:
     out = io.StringIO()
     with ProgressView(Console(file=out, force_terminal=terminal, width=120)) as view:

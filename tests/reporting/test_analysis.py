@@ -5,6 +5,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from reelbench.loadgen.record.run import RunState
 from reelbench.reporting.analysis.generator_health import check
 from reelbench.reporting.analysis.objectives import of_run
 from reelbench.reporting.analysis.verdicts import Analysis, Status, Verdict, analyse, worst
@@ -114,6 +115,73 @@ def test_invalid_outweighs_fail_and_fail_outweighs_no_data(made: MadeRun) -> Non
     invalid = analyse(evidence(made, run=busy, measurements=values), "performance")
     assert (invalid.status, invalid.exit_code) == (Status.INVALID, 3)
     assert [v.status for v in invalid.verdicts] == [Status.INVALID, Status.NO_DATA]
+
+
+@pytest.mark.parametrize(
+    ("model", "still", "share"),
+    [
+        ("closed", 12.0, "20 %"),
+        ("open", 12.0, "20 %"),
+        ("idle", 12.0, "20 %"),
+        ("closed", 3600.0, "100 %"),
+        ("closed", 3.0, ""),
+    ],
+)
+def test_a_generator_that_stood_still_invalidates_the_case(made: MadeRun, model: str, still: float, share: str) -> None:
+    run = only(made.run, NAME)
+    (scenario,) = run.scenarios
+    before = scenario.cases[0]
+    assert before.started is not None
+    case = msgspec.structs.replace(before, model=model, stood_still=still, ended=before.started + 60)
+    run = msgspec.structs.replace(run, scenarios=[msgspec.structs.replace(scenario, cases=[case])])
+    values = [*RECONCILED, measurement("success_rate", NAME, "n01", value=0.1)]
+    found = analyse(evidence(made, run=run, measurements=values), "performance")
+    if not share:
+        assert (found.status, found.health[0].problems) == (Status.FAIL, ())
+        return
+    assert (found.status, found.exit_code) == (Status.INVALID, 3)
+    why = "(the process was stopped, or the machine slept)"
+    begin = f"single_request / n01: the load generator stood still for {still:.1f} s"
+    assert found.problems == (f"{begin}, {share} of the case {why}, more than 5 %",)
+    assert {v.reason for v in found.verdicts} <= {"the load generator stood still"}
+
+
+def test_a_service_that_stood_still_has_failed(made: MadeRun) -> None:
+    values = [*RECONCILED, measurement("success_rate", NAME, "n01", value=0.1)]
+    slow = [msgspec.structs.replace(job, done=job.done + 12) for job in made.jobs if job.scenario == NAME]
+    assert (
+        analyse(evidence(made, run=only(made.run, NAME), jobs=slow, measurements=values), "performance").status
+        is Status.FAIL
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "how"),
+    [
+        (RunState.INTERRUPTED, "was interrupted"),
+        (RunState.FAILED, "failed"),
+        (RunState.RUNNING, "was ended from outside"),
+    ],
+)
+def test_a_run_that_did_not_end_never_passes(made: MadeRun, state: RunState, how: str) -> None:
+    run = only(made.run, NAME)
+    scenario = msgspec.structs.replace(run.scenarios[0], state=state)
+    run = msgspec.structs.replace(run, state=state, scenarios=[scenario])
+    values = [*RECONCILED, measurement("success_rate", NAME, "n01", value=1.0)]
+    mine = [job for job in made.jobs if job.scenario == NAME]
+    found = analyse(evidence(made, run=run, jobs=mine, measurements=values), "performance")
+    assert (found.status, found.exit_code) == (Status.INCONCLUSIVE, 3)
+    assert found.problems[0] == f"The run {how} after 100 of 100 jobs"
+    assert [(v.status, v.reason) for v in found.verdicts] == [
+        (Status.INCONCLUSIVE, f"the run {how} after 100 of 100 jobs")
+    ]
+
+
+def test_a_damaged_file_of_the_run_makes_it_inconclusive(made: MadeRun) -> None:
+    values = [*RECONCILED, measurement("success_rate", NAME, "n01", value=1.0)]
+    found = replace(evidence(made, run=only(made.run, NAME), measurements=values), doubts=("The plan was altered",))
+    assert analyse(found, "performance").problems == ("The plan was altered",)
+    assert analyse(found, "performance").status is Status.INCONCLUSIVE
 
 
 def test_an_override_of_an_unknown_indicator_is_a_problem(made: MadeRun) -> None:

@@ -218,7 +218,7 @@ def test_an_interrupted_run_is_reported_as_far_as_recorded(run_dir: Path, promet
     exported = export(run_dir, prometheus_url, charts=False)
     assert {v.scenario for v in exported.verdicts} == {"single_request", "concurrent_load"}
     text = report(run_dir)
-    assert "The run is interrupted: " in text
+    assert "The run was interrupted after " in text
     assert "Not run: api_latency, component_speed, throughput." in text
     assert "No scenario of this run measured the stages of a job." in text
 

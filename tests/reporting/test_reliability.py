@@ -418,7 +418,7 @@ def test_a_run_killed_during_an_outage_is_readable(outages_dir: Path) -> None:
     done = export(outages_dir, None)
     text = (outages_dir / "reports" / "reliability_report.md").read_text()
     assert done.exit_code == 3
-    assert "The run is running: " in text
+    assert "The run was ended from outside after " in text
     assert "Not run: store_outage, partial_failures, job_cancellation, data_integrity." in text
     assert "llm_outage / n05: the fault outage of llm was never confirmed to be lifted" in text
     assert tables(text, "Circuit breaker")[2]["llm_outage / n05"] == [

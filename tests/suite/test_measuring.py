@@ -11,7 +11,8 @@ from reelbench.exit_code import ExitCode
 from reelbench.stack.embedded import EmbeddedStack
 from reelbench.stack.endpoints import Endpoints
 from reelbench.stack.environment import component_environment
-from reelbench.stack.processes import Child, Forwarding
+from reelbench.stack.forwarding import Forwarding
+from reelbench.stack.processes import Child
 from reelbench.stack.prometheus import PrometheusBinary
 from reelbench.suite.measuring import Load, _stack_for, exit_code_of
 

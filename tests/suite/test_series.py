@@ -12,7 +12,7 @@ from reelbench.loadgen.record.run import RunRecord, RunState
 from reelbench.reporting.compare.repetitions import write_repetitions
 from reelbench.reporting.export import export
 from reelbench.stack.errors import StackError
-from reelbench.stack.processes import Forwarding
+from reelbench.stack.forwarding import Forwarding
 from reelbench.suite import series
 from reelbench.suite.measuring import Ended, Load
 from reelbench.suite.series import NAMES, Variant, ablate_errors, parse_ablate, variants

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from reelbench.stack.errors import StackError
-from reelbench.stack.processes import Forwarding
+from reelbench.stack.forwarding import Forwarding
 from reelbench.suite.measuring import Load
 from reelbench.suite.series import NAMES, Variant, configured
 
