@@ -8,7 +8,7 @@ PROFILE ?= quick
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: always help suite bench-overhead bench-loadgen bench-export bench-scrape bench-watching bench-spans simulate-ab simulate-knee simulate-usage test test-costs test-fast test-extended test-clients stack-tools test-stack test-compose check coverage lint format generate lock clean
+.PHONY: always help suite bench-overhead bench-loadgen bench-export bench-scrape bench-watching bench-spans simulate-ab simulate-knee simulate-usage test test-costs test-fast test-extended test-clients stack-tools test-stack test-faults test-compose check coverage lint format generate lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,7 +44,7 @@ simulate-usage: $(VENV)/.runtime ## how often the intervals of CPU per job and o
 	@$(BIN)/python scripts/simulate_usage.py
 
 MEASURED := $(wildcard tests/test_*.py) tests/scripts# conftest.py rejects such tests elsewhere
-SHARED := -m "not alone and not extended and not compose" -n auto --dist worksteal \
+SHARED := -m "not alone and not extended and not compose and not faults" -n auto --dist worksteal \
   --ignore tests/stack/full/test_native.py --ignore tests/stack/full/test_boards.py# make test-stack runs these: each drives a suite on the native stack
 
 test: $(VENV)/.dev ## install, run the tests: most of them on all cores, then the tests of the measured suite on their own
@@ -75,6 +75,9 @@ stack-tools: $(VENV)/.runtime ## build Prometheus and the Collector as compose p
 
 test-stack: $(VENV)/.dev ## test the configuration of the compose stack without containers (after stack-tools; TEMPO_BIN adds a Tempo)
 	@$(BIN)/python -m pytest tests/stack/full
+
+test-faults: $(VENV)/.dev ## each process of a run killed, ended and frozen in each phase; writes the matrix to tests/reports/ (about 15 minutes)
+	@$(BIN)/python -m pytest -m faults tests/faults
 
 test-compose: $(VENV)/.dev ## the stack of docker compose on a real engine: start, measure, break, scale, restart, take down (skipped without an engine)
 	@$(BIN)/python -m pytest -m compose tests/compose
