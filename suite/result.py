@@ -111,6 +111,15 @@ def result(runs: Path, run_id: str, code: int, errors: Sequence[str] = ()) -> Re
     return Result(verdict=_verdict(made, code), exit_code=code, runs=tuple(made), errors=(*errors, *unread))
 
 
+def verdict_of(folder: Path) -> str:
+    """Return the verdict of a run; a word without one where it has no results."""
+    try:
+        found = _results(folder / REPORTS_DIR / RESULTS)
+    except RecordError:
+        found = None
+    return found.verdict if found else "-"
+
+
 def _verdict(runs: Sequence[OneRun], code: int) -> str:
     if code == ExitCode.INTERRUPTED:
         return "INTERRUPTED"

@@ -9,7 +9,7 @@ from typing import Final
 from reelbench.loadgen.record.jobs import JobRecord, Outcome
 
 MOST_KINDS: Final = 20
-"""Kinds of one scenario that are told apart: a server may give each job an error of its own."""
+"""Kinds of one scenario that are kept apart: a server may give each job an error of its own."""
 LONGEST: Final = 160
 """Characters of an error that are shown."""
 _VARIES = re.compile(r"\b[0-9a-f]{8,}\b|\b[0-9a-f]{8}-[0-9a-f-]{27}\b|\d+(?:\.\d+)?", re.IGNORECASE)
