@@ -17,7 +17,6 @@ from reelbench.loadgen.plan.scenario import PROFILES, Profile, Scenario
 from reelbench.loadgen.plan.scenario_file import ScenarioError, load_folder
 from reelbench.loadgen.plan.search import most_visits
 from reelbench.loadgen.record.run_files import RecordError
-from reelbench.reporting.document import text
 from reelbench.suite.commands.console import RUNS, fail
 from reelbench.suite.pruning import PruneError, chosen, limits, remove
 from reelbench.suite.result import verdict_of
@@ -83,6 +82,8 @@ def _prune(runs: Path, older_than: str | None, larger_than: str | None, *, yes: 
     if not going:
         return typer.echo("no run is beyond the limits")
     typer.echo(_table([["run", "started", "state", "size"], *map(_pruned_row, going)]))
+    from reelbench.reporting.document import text  # noqa: PLC0415 - loads the statistics
+
     total = text.size(sum(one.size for one in going))
     if not yes and not _agreed(f"Remove {text.counted(len(going), 'run')} with {total}?"):
         return typer.echo("nothing was removed")
@@ -102,6 +103,8 @@ def _agreed(question: str) -> bool:
 
 
 def _pruned_row(one: Found) -> list[str]:
+    from reelbench.reporting.document import text  # noqa: PLC0415 - loads the statistics
+
     return [str(one.folder), text.instant(one.run.started if one.run else None), one.state, text.size(one.size)]
 
 
@@ -128,14 +131,16 @@ def run_rows(runs: Path, now: float) -> list[list[str]]:
     found = find_runs(runs, now)
     if not found:
         fail(ExitCode.USAGE, [f"there is no run in {runs}; make one with: reelbench run, or name another --runs"])
-    rows = [["run", "started", "state", "verdict", "profile", "seed", "scenarios", "commit", "size", "target"]]
+    from reelbench.reporting.document import text  # noqa: PLC0415 - loads the statistics
+
+    rows = [["run", "state", "verdict", "started", "profile", "seed", "scenarios", "commit", "size", "target"]]
     for one in found:
         if one.run is None:
             rows.append([str(one.folder), f"unreadable: {one.why}"])
             continue
         run = one.run
         rows.append([
-            str(one.folder), text.instant(run.started), "goes on" if one.going else one.state, verdict_of(one.folder),
+            str(one.folder), "goes on" if one.going else one.state, verdict_of(one.folder), text.instant(run.started),
             run.profile, str(run.seed), str(len(run.scenarios)), (run.environment.commit or "unknown")[:12],
             text.size(one.size), run.target,
         ])  # fmt: skip
