@@ -11,6 +11,7 @@ if __name__ == "__main__":  # a signal during the imports: nothing to save, and 
     end_at_once()
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -21,11 +22,12 @@ import uvloop
 from reelbench.crash import crashed
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen import telemetry
+from reelbench.loadgen.drive.display import stderr_console
 from reelbench.loadgen.drive.session import execute
+from reelbench.loadgen.drive.style import Style
 from reelbench.loadgen.export_troubles import ExportTroubles
 from reelbench.loadgen.option_line import Options, with_options
 from reelbench.loadgen.options import JOIN_LIMIT, OptionsError, check_options
-from reelbench.loadgen.terminal import Terminal
 from reelbench.output import write_line
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
@@ -66,6 +68,7 @@ def run(
         int | None, typer.Option(envvar="JOB_COMPLETION_INDEX", help="Number of this one of --replicas, from 0.")
     ] = None,
     join_limit: Annotated[float, typer.Option(help="Seconds within which all --replicas must be there.")] = JOIN_LIMIT,
+    progress: Annotated[Style, typer.Option(help="How progress is shown; none: errors alone.")] = Style.AUTO,
 ) -> None:
     """Run scenarios against a service and write the run directory."""
     try:
@@ -81,7 +84,7 @@ def run(
         )
     except OptionsError as error:
         _stop(error.errors)
-    console = Terminal(stderr=True)
+    console = stderr_console(os.environ, terminal=sys.stderr.isatty())
     try:
         telemetry.configure("loadgen")
     except telemetry.TelemetryError as error:
@@ -89,7 +92,7 @@ def run(
     with ExportTroubles(telemetry.receiver()) as troubles:
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                code = runner.run(execute(settings, console))
+                code = runner.run(execute(settings, console, progress))
         except KeyboardInterrupt:  # before the run handles signals: nothing is written yet
             code = ExitCode.INTERRUPTED
         finally:

@@ -18,6 +18,8 @@ from reelbench.suite.merging import merge, read_shares
 
 SHARES_DIR = "shares"
 """Folder of the run's folder with a folder for each share."""
+SILENT = ("--progress", "none")
+"""All load generators share one terminal: the first one shows progress, all show errors."""
 _POLL = 0.1
 
 
@@ -73,7 +75,9 @@ def start(  # noqa: PLR0917 - the parts of a run
     words = ["run", "--run-dir", str((run_dir / SHARES_DIR).resolve()), "--run-id", run_dir.name, *arguments, *meet]
     return [
         stack.start_loadgen(
-            [*words, "--replicas", str(count), "--index", str(index)], {**secrets, **password}, number=index + 1
+            [*words, "--replicas", str(count), "--index", str(index), *(SILENT if index else ())],
+            {**secrets, **password},
+            number=index + 1,
         )
         for index in range(count)
     ]

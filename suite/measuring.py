@@ -16,6 +16,7 @@ from reelbench.exit_code import ExitCode
 from reelbench.loadgen.machine.parts import Parts, own_processes
 from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.record.conditions import PROMETHEUS_VARIABLES, ahead_of, read_conditions
+from reelbench.loadgen.record.going_on import holding
 from reelbench.loadgen.record.jobs import read_jobs
 from reelbench.loadgen.record.run import RunRecord, RunState, read_run
 from reelbench.loadgen.record.run_files import RUN_FILE, SLIS_FILE
@@ -166,7 +167,7 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
     _check_machine(load)
     begun = time.monotonic()
     stack = _stack_for(load, run_dir, environment)
-    with stack, _shown_in(stack, say) as grafana:
+    with stack, holding(run_dir), _shown_in(stack, say) as grafana:
         places = f"{shown_url(stack.target)}, Prometheus {shown_url(stack.prometheus_url)}"
         say(f"{_kind(load)} ready in {time.monotonic() - begun:.1f} s: {places}")
         if stack.grafana_url:

@@ -1,26 +1,29 @@
-"""Progress of a run: a live line per case on a terminal, else plain lines."""
+"""Progress of a run: counts of the case that runs, the share of the plan that is done, and the failures."""
 
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from reelbench.loadgen.drive.display import REPEAT_SECONDS, Seen, display
+from reelbench.loadgen.drive.failures import Failures
+from reelbench.loadgen.drive.style import Style
 from reelbench.loadgen.record.jobs import JobRecord, Outcome
-
-REFRESHES: Final = 4
-"""Updates of the live line per second."""
+from reelbench.loadgen.record.remaining import Remaining
+from reelbench.loadgen.record.run import ScenarioRecord
 
 
 @dataclass(slots=True)
 class _Case:
-    title: str
+    scenario: str
+    name: str
     total: int
-    task: TaskID | None
     in_flight: int = 0
     responses: list[float] = field(default_factory=list)
     """Of completed jobs."""
@@ -28,48 +31,46 @@ class _Case:
     first_start: float = math.inf
     last_done: float = -math.inf
     shown: float = -math.inf
-    """When the live line was updated last."""
+    """When the case was shown last."""
+    repeated: float = -math.inf
+    """When repeats of failures were shown last."""
 
 
 class ProgressView:
     """Shows the progress of a run; use as a context manager."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, console: Console, style: Style = Style.AUTO, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._remaining = Remaining(())
+        self._failures = Failures()
         self._case: _Case | None = None
-        self._live: Progress | None = None
-        if console.is_terminal:
-            self._live = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=20),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[numbers]}"),
-                TextColumn("ETA"),
-                TimeRemainingColumn(compact=True),
-                console=console,
-                refresh_per_second=REFRESHES,
-                redirect_stdout=False,  # standard output is the trace stream
-                redirect_stderr=False,
-            )
+        self._display = display(style, console, self._left)
 
     def __enter__(self) -> Self:
-        if self._live is not None:
-            self._live.start()
+        self._display.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._live is not None:
-            self._live.stop()
+        self._display.stop()
+
+    def plan(self, scenarios: Sequence[ScenarioRecord]) -> None:
+        """Take the plan, of which the view shows how much is done."""
+        self._remaining = Remaining(scenarios)
 
     def say(self, line: str) -> None:
         """Show one line of text."""
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._display.say(line)
+
+    def error(self, line: str) -> None:
+        """Show why the run ends."""
+        self._display.error(line)
 
     def begin(self, scenario: str, case: str, total: int) -> None:
-        """Start the line of a case with `total` jobs, warm-up included."""
-        title = f"{scenario} {case}"
-        task = self._live.add_task(title, total=total, numbers="") if self._live is not None else None
-        self._case = _Case(title=title, total=total, task=task)
+        """Start a case with `total` jobs, warm-up included."""
+        now = self._clock()
+        self._remaining.begin(scenario, case, now)
+        self._case = _Case(scenario, case, total, shown=now, repeated=now)
+        self._display.begin(self._seen(self._case))
 
     def job_started(self) -> None:
         """Count a job in flight."""
@@ -83,52 +84,58 @@ class ProgressView:
             return
         case.in_flight -= 1
         case.outcomes[job.outcome] += 1
+        self._remaining.ended(job)
         if not job.warmup:
             if job.outcome is Outcome.COMPLETED:  # a refusal is fast, and says nothing of the time that a video takes
                 case.responses.append(job.done - job.due)
             case.first_start, case.last_done = min(case.first_start, job.due), max(case.last_done, job.done)
+        if (new := self._failures.add(job)) is not None:
+            self._display.failure(new)
         # Sorting thousands of values at every end of a job would take CPU time from the load.
-        if self._live is not None and job.done - case.shown >= 1 / REFRESHES:
+        if job.done - case.shown >= self._display.due:
             case.shown = job.done
-            self._show(case)
+            self._display.going(self._seen(case))
+        if job.done - case.repeated >= REPEAT_SECONDS:
+            self._repeats(case, job.done)
 
     def end(self) -> None:
-        """Close the line of the case."""
+        """Close the case."""
         case, self._case = self._case, None
         if case is None:
             return
-        if self._live is not None:
-            self._show(case)
-            return
-        if not case.total:
-            self.say(f"{case.title}  no jobs")
-            return
+        self._repeats(case, self._clock())
         window = case.last_done - case.first_start
-        rate = f"  {_rate(len(case.responses) / window)}" if window > 0 and case.responses else ""
-        done = sum(case.outcomes.values())
-        self.say(f"{case.title}  {done}/{case.total} jobs  P95 {_p95(case.responses)}{rate}{_troubles(case.outcomes)}")
+        rate = len(case.responses) / window if window > 0 and case.responses else None
+        self._display.over(self._seen(case, rate))
 
-    def _show(self, case: _Case) -> None:
-        """Update the live line of a case."""
-        if self._live is not None and case.task is not None:
-            numbers = f"{case.in_flight} in flight  P95 {_p95(case.responses)}{_troubles(case.outcomes)}"
-            self._live.update(case.task, completed=sum(case.outcomes.values()), numbers=numbers)
+    def _repeats(self, case: _Case, now: float) -> None:
+        case.repeated = now
+        for failure in self._failures.repeats(case.name):
+            self._display.failure(failure)
+
+    def _left(self) -> float | None:
+        return self._remaining.seconds(self._clock())
+
+    def _seen(self, case: _Case, rate: float | None = None) -> Seen:
+        return Seen(
+            scenario=case.scenario,
+            case=case.name,
+            done=sum(case.outcomes.values()),
+            total=case.total,
+            in_flight=case.in_flight,
+            p95=_p95(case.responses),
+            rate=rate,
+            outcomes={str(outcome): count for outcome, count in case.outcomes.items()},
+            share=self._remaining.share,
+            plan_done=self._remaining.done,
+            plan_total=self._remaining.planned,
+            left=self._left(),
+        )
 
 
-def _p95(responses: list[float]) -> str:
+def _p95(responses: list[float]) -> float | None:
     """Return the nearest-rank P95 of responses, which it sorts: sorted again, they cost little."""
     if not responses:
-        return "- (none completed)"
+        return None
     responses.sort()
-    return f"{responses[math.ceil(0.95 * len(responses)) - 1]:.2f} s"
-
-
-def _troubles(outcomes: Counter[Outcome]) -> str:
-    return "".join(
-        f"  {count} {outcome.value}" for outcome, count in sorted(outcomes.items()) if outcome is not Outcome.COMPLETED
-    )
-
-
-def _rate(per_second: float) -> str:
-    """Return a rate of jobs per second, or per hour where that would round to nothing."""
-    return f"{per_second:.1f} jobs/s" if per_second >= 0.1 else f"{per_second * 3_600:.3g} jobs/h"  # noqa: PLR2004 - one digit
+    return responses[math.ceil(0.95 * len(responses)) - 1]

@@ -126,6 +126,7 @@ def pending(
                 prompts=case.prompts,
                 arrivals=_arrivals(case, profile, share),
                 min_duration=case.min_duration,
+                idle_seconds=case.seconds.of(profile) if case.model == "idle" and case.seconds else None,
             )
             for case in scenario.cases
         ],

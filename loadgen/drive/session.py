@@ -42,6 +42,7 @@ from reelbench.loadgen.drive.runner import Runner
 from reelbench.loadgen.drive.sizing import after_one_job, time_budget
 from reelbench.loadgen.drive.steps import Steps
 from reelbench.loadgen.drive.stop import Stop, run_unless, signalled
+from reelbench.loadgen.drive.style import Style
 from reelbench.loadgen.machine.limit import LimitError, others_limit
 from reelbench.loadgen.machine.observation import Machine
 from reelbench.loadgen.machine.parts import Parts
@@ -79,26 +80,27 @@ _EXPECTED = (TargetError, BudgetError, LimitError, JournalError, FaultError, Tog
 """Errors that end a run with one sentence."""
 
 
-async def execute(settings: Settings, console: Console) -> ExitCode:
+async def execute(settings: Settings, console: Console, style: Style = Style.AUTO) -> ExitCode:
     """Run the scenarios; nothing is written before the target has answered.
 
     Args:
         settings: what to run.
         console: standard error.
+        style: how progress is shown.
     """
-    view = ProgressView(console)
+    view = ProgressView(console, style)
     stop = Stop()
     with stop.on_signals(view.say):
         try:
             as_planned = await _run_or_share(settings, view, stop)
         except TargetError as error:
-            view.say(f"error: {error}")
+            view.error(str(error))
             return ExitCode.ABSENT
         except (BudgetError, LimitError) as error:
-            view.say(f"error: {error}")
+            view.error(str(error))
             return ExitCode.USAGE
         except (JournalError, FaultError, ToggleError, ReplicaError) as error:
-            view.say(f"error: {error}")
+            view.error(str(error))
             return ExitCode.INCONCLUSIVE
         interrupted = stop.requested.is_set()
     if telemetry.pulled():
@@ -224,6 +226,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             proxy=await _proxy_record(network, scenarios, settings),
             server=target.record(),
         )
+        view.plan(run.scenarios)
         files = VideoFiles(settings.run_dir, _checked(settings, plan))
         with (
             Journal(

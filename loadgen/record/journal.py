@@ -11,6 +11,7 @@ from typing import Self
 import msgspec
 
 from reelbench.loadgen.record.conditions import ConditionsRecord, write_conditions
+from reelbench.loadgen.record.going_on import hold
 from reelbench.loadgen.record.jobs import CallRecord, JobRecord, RequestRecord
 from reelbench.loadgen.record.run import RunRecord, write_run
 from reelbench.loadgen.record.run_files import (
@@ -62,6 +63,8 @@ class Journal:
         self.folder = folder
         self._broken: JournalError | None = None
         self._files: dict[str, int] = {}
+        self._held: int | None = None
+        """Descriptor with the lock that says that the run goes on."""
         self._later = later
         self._waits = False
         """Whether a write is due."""
@@ -70,8 +73,10 @@ class Journal:
         self._jobs: list[JobRecord] = []
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            self._held = hold(folder)
             write_atomically(folder / PLAN_FILE, plan)
         except OSError as error:
+            self.close()
             raise self._failure(error) from error
         try:
             for name in (JOBS_FILE, REQUESTS_FILE):
@@ -92,6 +97,9 @@ class Journal:
             self.settle()
         while self._files:
             os.close(self._files.popitem()[1])
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
 
     def head(self, run: RunRecord) -> None:
         """Replace ``run.json``; also attempted after a failed append, as the small file may still fit.

@@ -95,6 +95,8 @@ class CaseRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """When all load generators had agreed to begin, on the clock of this one; None: it was the only one."""
     min_duration: float | None = None
     """Shortest length in seconds that the case was planned for; None: none."""
+    idle_seconds: float | None = None
+    """Planned length of an idle case; None in the others, and in runs of versions that did not record it."""
     not_needed: bool = False
     """True for a rate of a search that other rates have decided: its planned jobs were not sent."""
 

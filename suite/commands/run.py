@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from reelbench.exit_code import ExitCode
+from reelbench.loadgen.drive.style import Style
 from reelbench.loadgen.machine.limit import LimitError, others_limit
 from reelbench.loadgen.option_line import Options, with_options
 from reelbench.loadgen.options import OptionsError, Settings, check_options, is_base_url
@@ -30,10 +31,11 @@ from reelbench.stack.external import VARIABLES, find_external
 from reelbench.stack.forwarding import Forwarding
 from reelbench.stack.tools import toxiproxy_environment
 from reelbench.suite import server_metrics
-from reelbench.suite.commands.console import RUNS, echo, fail, say
+from reelbench.suite.commands.console import RUNS, STYLE, FailedError, echo, fail, say
 from reelbench.suite.failures import FAILURES, explain
 from reelbench.suite.generators import can_meet_here
 from reelbench.suite.measuring import Load, measure
+from reelbench.suite.result import result
 from reelbench.suite.series import NAMES, ablate_errors, parse_ablate, run_series
 
 NEED_NO_PRESET = frozenset({"openai", "reelbench"})
@@ -66,6 +68,10 @@ def main(
         str | None, typer.Option(help="Redis or Valkey in which they meet. Default: a store in this process.")
     ] = None,
     ablate: Annotated[str | None, typer.Option(help=f"Also run without each of these: {','.join(NAMES)}.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Write the line of the verdict alone.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write the result as one JSON object, and progress as JSON lines.")
+    ] = False,
 ) -> None:
     """Drive the scenarios and write the reports.
 
@@ -80,6 +86,50 @@ def main(
     runs with everything on.
     """
     run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    style = Style.JSON if as_json else Style.NONE if quiet else Style.AUTO
+    STYLE.set(style)
+    wrong: tuple[str, ...] = ()
+    try:
+        if as_json and quiet:
+            fail(ExitCode.USAGE, ["--quiet and --json do not go together; leave out one of them"])
+        code = _run(
+            options,
+            run_id,
+            runs=runs,
+            embedded=embedded,
+            charts=charts,
+            repeat=repeat,
+            replicas=replicas,
+            rendezvous=rendezvous,
+            ablate=ablate,
+            style=style,
+        )
+    except FailedError as error:
+        code, wrong = error.exit_code, error.errors
+    if style is not Style.AUTO and not (quiet and wrong):
+        found = result(runs, run_id, code, wrong)
+        echo(found.encode() if as_json else found.line)
+    raise typer.Exit(code)
+
+
+def _run(
+    options: Options,
+    run_id: str,
+    *,
+    runs: Path,
+    embedded: bool,
+    charts: bool,
+    repeat: int,
+    replicas: int,
+    rendezvous: str | None,
+    ablate: str | None,
+    style: Style,
+) -> int:
+    """Check everything, make the runs, and return the exit code.
+
+    Raises:
+        FailedError: the runs cannot be made.
+    """
     run_dir = runs / run_id
     forwarding = Forwarding()
     forwarding.listen()
@@ -122,7 +172,7 @@ def main(
         rest = server_metrics.rest_of(options, metrics)
         load = Load(
             runs=runs,
-            arguments=tuple(replace(options, **OF_THE_SUITE, rest=rest).arguments()),
+            arguments=(*replace(options, **OF_THE_SUITE, rest=rest).arguments(), *_shown_as(style)),
             target=external or target,
             server=metrics,
             slis=indicators,
@@ -131,16 +181,20 @@ def main(
             charts=charts,
             forwarding=forwarding,
             say=say,
-            show=echo,
+            show=echo if style is Style.AUTO else lambda _: None,
         )
         one = repeat == 1 and not without
-        code = measure(load, run_id).exit_code if one else run_series(load, run_id, repeat=repeat, ablate=without)
-        raise typer.Exit(code)
+        return measure(load, run_id).exit_code if one else run_series(load, run_id, repeat=repeat, ablate=without)
     except FAILURES as error:
         fail(*explain(error, runs))
     except KeyboardInterrupt:
         say("interrupted")
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
+        return ExitCode.INTERRUPTED
+
+
+def _shown_as(style: Style) -> tuple[str, ...]:
+    """Return the arguments that make the load generator show its progress in a style."""
+    return () if style is Style.AUTO else ("--progress", style)
 
 
 def _described(options: Options) -> Options:

@@ -81,7 +81,7 @@ def test_a_run_writes_its_folder_and_only_traces_to_standard_output(target: str,
     assert len(spans) == 205 + sum(request.operation != "wait" for request in requests)
     assert read_run(tmp_path / "run").state is RunState.COMPLETED
     (line,) = done.stderr.splitlines()
-    assert re.fullmatch(r"throughput n50  205/205 jobs  P95 \d+\.\d\d s  [\d.]+ jobs/s", line)
+    assert re.fullmatch(r"throughput n50  205/205 jobs  P95 \d+\.\d\d s  [\d.]+ jobs/s  \(100% of the plan\)", line)
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
         "conditions.json", "jobs.jsonl", "plan.jsonl", "requests.jsonl", "run.json", "videos.jsonl",
     ]  # fmt: skip

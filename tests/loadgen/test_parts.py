@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import io
 import os
 import time
 from collections.abc import Callable
@@ -10,12 +9,10 @@ from pathlib import Path
 
 import pytest
 from opentelemetry import metrics
-from rich.console import Console
 
 from reelbench.loadgen import telemetry
 from reelbench.loadgen.drive.health import Health
-from reelbench.loadgen.drive.progress import ProgressView
-from reelbench.loadgen.record.jobs import Outcome, RequestRecord, read_jobs
+from reelbench.loadgen.record.jobs import RequestRecord, read_jobs
 from reelbench.loadgen.record.journal import Journal, JournalError, occupied
 from reelbench.loadgen.record.run_files import to_line
 from reelbench.reporting.statistics.intervals import percentile
@@ -149,32 +146,6 @@ async def test_a_late_loop_has_not_stood_still() -> None:
         await asyncio.sleep(0.1)
     assert health.stood_still == 0.0
     assert health.lag_p99 == pytest.approx(0.28)
-
-
-def shown(*ends: Outcome, terminal: bool) -> str:
-    out = io.StringIO()
-    with ProgressView(Console(file=out, force_terminal=terminal, width=120)) as view:
-        view.begin("trial", "n01", 2)
-        for outcome in ends or (Outcome.COMPLETED, Outcome.FAILED):
-            view.job_started()
-            view.job_ended(job(outcome=outcome))
-        view.end()
-    return out.getvalue()
-
-
-def test_without_a_terminal_a_case_is_one_plain_line() -> None:
-    assert shown(terminal=False) == "trial n01  2/2 jobs  P95 0.50 s  2.0 jobs/s  1 failed\n"
-
-
-def test_refused_jobs_have_neither_a_percentile_nor_a_rate() -> None:
-    line = shown(Outcome.REJECTED, Outcome.REJECTED, terminal=False)
-    assert line == "trial n01  2/2 jobs  P95 - (none completed)  2 rejected\n"
-
-
-def test_on_a_terminal_the_line_is_updated_in_place() -> None:
-    text = shown(terminal=True)
-    assert "2/2" in text
-    assert "0 in flight  P95 0.50 s  1 failed" in text
 
 
 def test_lag_percentile_and_lower_limit_equal_the_reports() -> None:
