@@ -52,11 +52,30 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
+class Panel:
+    """One of several drawings above one another, with a y axis of its own."""
+
+    y_label: str
+    series: tuple[Series, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A stretch of the x axis to shade through all panels."""
+
+    kind: Literal["part", "fault"]
+    """A part, such as a scenario, is named above the panels; every second one is shaded."""
+    name: str
+    begin: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
 class Chart:
     """A figure; `name` is its file name without suffix."""
 
     name: str
-    kind: Literal["line", "steps", "bars", "time", "scatter", "stacked"]
+    kind: Literal["line", "steps", "bars", "time", "scatter", "stacked", "panels"]
     title: str
     x_label: str
     y_label: str
@@ -68,6 +87,10 @@ class Chart:
     """An objective to draw across: its name and value."""
     span: tuple[str, float, float] | None = None
     """A stretch of the x axis to shade: its name, beginning and end."""
+    panels: tuple[Panel, ...] = ()
+    """Of the kind `panels`, in place of `series`: drawings with a common x axis; a NaN breaks a line."""
+    bands: tuple[Band, ...] = ()
+    """Stretches that are shaded in the panels."""
 
 
 @dataclass(frozen=True, slots=True)

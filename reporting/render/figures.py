@@ -15,17 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FormatStrFormatter, NullLocator
 
 from reelbench.reporting.document.report import Chart, Timeline
+from reelbench.reporting.render import panels
+from reelbench.reporting.render.palette import COLOURS, DASHES, FAULT_COLOUR, LIMIT_COLOUR, MARKERS, STACK_COLOURS
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Okabe and Ito's palette: distinct for colour-blind readers and in grey print."""
-DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 3)))
-"""Steps have no markers: dashes make them distinct in grey print."""
-MARKERS = ("o", "s", "^", "D", "v", "P")
-STACK_COLOURS = ("#BBBBBB", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
-"""The whole palette, with grey for its black; more parts would not be distinct."""
-LIMIT_COLOUR = "#555555"
-FAULT_COLOUR = "#F0E442"
-"""The palette's yellow: light enough to lie under lines in grey print."""
 SETTINGS: dict[Any, Any] = {  # matplotlib types the keys as one literal of 300 names
     "svg.hashsalt": "reelbench",  # element ids are derived from it, not random
     "pdf.fonttype": 42,  # TrueType: publishers refuse Type 3
@@ -41,7 +33,9 @@ SETTINGS: dict[Any, Any] = {  # matplotlib types the keys as one literal of 300 
 def figure(chart: Chart | Timeline) -> Figure:
     """Draw a chart."""
     with rc_context(SETTINGS):
-        return _timeline(chart) if isinstance(chart, Timeline) else _chart(chart)
+        if isinstance(chart, Timeline):
+            return _timeline(chart)
+        return panels.draw(chart) if chart.kind == "panels" else _chart(chart)
 
 
 def svg(chart: Chart | Timeline) -> bytes:
@@ -158,9 +152,9 @@ def _grid(axes: Axes, axis: Literal["both", "x"] = "both") -> None:
 def _timeline(chart: Timeline) -> Figure:
     drawn = Figure(figsize=(7, 3.8), layout="constrained")
     rows = (3, len(chart.ticks)) if chart.ticks else (1,)
-    panels = drawn.subplots(len(rows), 1, sharex=True, height_ratios=rows, squeeze=False)[:, 0]
-    upper, lowest = panels[0], panels[-1]
-    for axes in panels:
+    rows_of_axes = drawn.subplots(len(rows), 1, sharex=True, height_ratios=rows, squeeze=False)[:, 0]
+    upper, lowest = rows_of_axes[0], rows_of_axes[-1]
+    for axes in rows_of_axes:
         for number, (start, end) in enumerate(chart.spans):
             name = chart.span_name if number == 0 else None
             axes.axvspan(start, end, color=FAULT_COLOUR, alpha=0.45, linewidth=0, label=name)

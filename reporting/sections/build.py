@@ -16,6 +16,7 @@ from reelbench.reporting.sections import (
     key_metrics,
     machine,
     outliers,
+    over_time,
     principles,
     provenance,
     server_sources,
@@ -209,6 +210,7 @@ def build_report(evidence: Evidence, analysis: Analysis, dimension: Dimension) -
     plan = PLANS[dimension]
     sections = (
         verdict.verdict(evidence, analysis, dimension),
+        over_time.section(evidence, dimension),
         plan.key_metrics(evidence),
         verdict.objectives(evidence, analysis),
         *(section(evidence) for section in plan.sections),

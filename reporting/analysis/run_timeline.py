@@ -1,0 +1,174 @@
+"""A run, or one case of it, on one time axis, from its records and the samples that were kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+
+from reelbench.loadgen.record.jobs import JobRecord, Outcome
+from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
+from reelbench.reporting.analysis.bins import Bins, Numbers, bins
+from reelbench.reporting.analysis.resource_timeline import resource_panels
+from reelbench.reporting.analysis.timeline import MOST_BINS, Shade, Timeline, TimePanel, TimeSeries, step_of
+from reelbench.reporting.evidence.evidence import STOPPED, Evidence, once
+
+CASE_BINS = 150
+"""Bins of the time axis of one case, of which a run has dozens."""
+WAITED = 0.5
+"""Jobs that are due but not sent, in a bin, from which on their line is shown."""
+FAILED = frozenset(Outcome) - STOPPED - {Outcome.COMPLETED}
+
+
+@once
+def run_timeline(evidence: Evidence, most: int = MOST_BINS) -> Timeline | None:
+    """Return the whole run; None for a run without jobs and cases."""
+    run, jobs = evidence.run, evidence.jobs
+    begins = [case.started for scenario in run.scenarios for case in scenario.cases if case.started is not None]
+    ends = [case.ended for scenario in run.scenarios for case in scenario.cases if case.ended is not None]
+    begins += [job.due for job in jobs]
+    ends += [job.done for job in jobs]
+    if not begins or not ends:
+        return None
+    axis = _axis(min(begins), max(ends), most)
+    return _timeline(evidence, axis, jobs, _shades(evidence, axis))
+
+
+@once
+def dimension_timeline(evidence: Evidence, dimension: str, most: int = MOST_BINS) -> Timeline | None:
+    """Return the time from the first to the last scenario of a dimension; None when none of them has begun."""
+    found = evidence.scenarios(dimension)
+    jobs = [job.done for scenario in found for job in evidence.scenario_jobs(scenario.name)]
+    begins = [scenario.started for scenario in found if scenario.started is not None]
+    ends = [scenario.ended for scenario in found if scenario.ended is not None] + jobs
+    if not begins or not ends or max(ends) <= min(begins):
+        return None
+    axis = _axis(min(begins), max(ends), most)
+    return _timeline(evidence, axis, evidence.jobs, _shades(evidence, axis))
+
+
+@once
+def case_timeline(evidence: Evidence, scenario: str, case: str, most: int = CASE_BINS) -> Timeline | None:
+    """Return one case with its warm-up; None for a case that sent nothing."""
+    found = _places(evidence).get((scenario, case))
+    if found is None:
+        return None
+    record, jobs = found
+    begins = [job.due for job in jobs] + ([record.started] if record.started is not None else [])
+    ends = [job.done for job in jobs] + ([record.ended] if record.ended is not None else [])
+    if not begins or not ends or max(ends) <= min(begins):
+        return None
+    axis = _axis(min(begins), max(ends), most)
+    return _timeline(evidence, axis, jobs, _shades(evidence, axis, (scenario, case)))
+
+
+@once
+def _places(evidence: Evidence) -> dict[tuple[str, str], tuple[CaseRecord, list[JobRecord]]]:
+    """Return each case with all its jobs, warm-up included."""
+    found: dict[tuple[str, str], tuple[CaseRecord, list[JobRecord]]] = {
+        (scenario.name, case.name): (case, []) for scenario in evidence.run.scenarios for case in scenario.cases
+    }
+    for job in evidence.jobs:
+        if (job.scenario, job.case) in found:
+            found[job.scenario, job.case][1].append(job)
+    return found
+
+
+def _axis(start: float, end: float, most: int) -> Bins:
+    return bins(start, end, step_of(end - start, most))
+
+
+def _timeline(evidence: Evidence, axis: Bins, jobs: Sequence[JobRecord], shades: Iterable[Shade]) -> Timeline:
+    panels = (*_job_panels(axis, jobs), *resource_panels(evidence, axis))
+    return Timeline(round(axis.start, 3), axis.step, panels, tuple(shades))
+
+
+def _job_panels(axis: Bins, jobs: Sequence[JobRecord]) -> Iterator[TimePanel]:
+    if not jobs:
+        return
+    completed = [job for job in jobs if job.outcome is Outcome.COMPLETED]
+    p50, p95 = axis.quantiles(
+        _column(completed, lambda job: job.done), _column(completed, lambda job: job.done - job.due), (0.5, 0.95)
+    )
+    yield TimePanel(
+        "response_time",
+        "Response time of jobs that completed",
+        "s",
+        (TimeSeries("p50", "P50", p50), TimeSeries("p95", "P95", p95)),
+    )
+    rates = [
+        TimeSeries("arrivals", "arrivals", axis.rate(_column(jobs, lambda job: job.due))),
+        TimeSeries("completions", "completions", axis.rate(_column(completed, lambda job: job.done))),
+        TimeSeries("failures", "failures", axis.rate(_ends(jobs, FAILED))),
+    ]
+    if any(job.outcome in STOPPED for job in jobs):
+        rates.append(TimeSeries("stopped", "cancelled or cut off", axis.rate(_ends(jobs, STOPPED))))
+    yield TimePanel("jobs", "Jobs", "jobs/s", tuple(rates))
+    sent = _column(jobs, lambda job: job.sent)
+    flight = [TimeSeries("in_flight", "in flight", axis.in_progress(sent, _column(jobs, lambda job: job.done)))]
+    late = axis.in_progress(_column(jobs, lambda job: job.due), sent)
+    if max((value for value in late if value is not None), default=0.0) >= WAITED:
+        flight.append(TimeSeries("not_sent", "due, not sent", late))
+    yield TimePanel("in_flight", "Jobs in flight", "jobs", tuple(flight))
+    yield from _work(axis, jobs)
+
+
+def _work(axis: Bins, jobs: Sequence[JobRecord]) -> Iterator[TimePanel]:
+    """The server's queue by its own account of its work: a job waits from its acceptance to the begin of its work."""
+    known = [
+        (job.accepted, max(job.ended - job.server.inference, job.accepted), job.ended)
+        for job in jobs
+        if job.accepted is not None
+        and job.ended is not None
+        and job.server is not None
+        and job.server.inference is not None
+    ]
+    if not known:
+        return
+    accepted, begun, ended = (np.array(column) for column in zip(*known, strict=True))
+    yield TimePanel(
+        "queue",
+        "Accepted jobs by the server's account of its work",
+        "jobs",
+        (
+            TimeSeries("waiting", "waiting", axis.in_progress(accepted, begun)),
+            TimeSeries("in_work", "in work", axis.in_progress(begun, ended)),
+        ),
+    )
+
+
+def _ends(jobs: Iterable[JobRecord], outcomes: frozenset[Outcome]) -> Numbers:
+    return _column([job for job in jobs if job.outcome in outcomes], lambda job: job.done)
+
+
+def _column(jobs: Sequence[JobRecord], value: Callable[[JobRecord], float]) -> Numbers:
+    return np.fromiter((value(job) for job in jobs), dtype=np.float64, count=len(jobs))
+
+
+def _shades(evidence: Evidence, axis: Bins, place: tuple[str, str] | None = None) -> Iterator[Shade]:
+    """Yield scenarios, cases with their warm-up, and faults; of one case only those of the case."""
+    end = axis.start + axis.step * axis.count
+
+    def shade(kind: str, name: str, begin: float, until: float | None) -> Iterator[Shade]:
+        low, high = max(begin, axis.start), min(end if until is None else until, end)
+        if low < high:
+            yield Shade(kind, name, round(low - axis.start, 3), round(high - axis.start, 3))  # type: ignore[arg-type]
+
+    for scenario in evidence.run.scenarios:
+        cases = [case for case in scenario.cases if place is None or place == (scenario.name, case.name)]
+        if place is None and scenario.started is not None:
+            yield from shade("scenario", scenario.name, scenario.started, scenario.ended)
+        for case in cases:
+            if case.started is None:
+                continue
+            name = f"{scenario.name} / {case.name}"
+            yield from shade("case", name, case.started, case.ended)
+            if case.warmup and (first := _first(evidence, scenario, case)) is not None and first < case.started:
+                yield from shade("warm_up", name, first, case.started)
+    for fault in sorted(evidence.run.faults, key=lambda fault: fault.started):
+        if place is None or place == (fault.scenario, fault.case):
+            yield from shade("fault", f"{fault.target} {fault.kind}", fault.started, fault.ended)
+
+
+def _first(evidence: Evidence, scenario: ScenarioRecord, case: CaseRecord) -> float | None:
+    return min((job.due for job in _places(evidence)[scenario.name, case.name][1] if job.warmup), default=None)
