@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from tempfile import gettempdir
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from reelbench.service.data_folder import default_folder
 from reelbench.service.domain.errors import RequestError
 from reelbench.telemetry.instance import INSTANCE
 from reelbench.telemetry.running import Running, environment, flat, versions
@@ -94,7 +94,8 @@ class Settings(BaseSettings):
     0: no job is accepted without the store."""
     lease_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 10.0
     """An instance without a heartbeat for this time is regarded as dead; only with a shared store."""
-    data_dir: Path = Path(gettempdir()) / "reelbench"
+    data_dir: Path = Field(default_factory=default_folder)
+    """Folder of the jobs' files; it must belong to the user of the process."""
 
     llm_url: BaseUrl = "http://127.0.0.1:9000"
     llm_model: str = "gpt-4o-mini"

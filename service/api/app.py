@@ -11,6 +11,7 @@ from opentelemetry import trace
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
+from reelbench.service import data_folder
 from reelbench.service.api import admin, errors, models
 from reelbench.service.api.access import ApiKey
 from reelbench.service.api.app_state import open_app_state
@@ -21,7 +22,6 @@ from reelbench.service.faults.faults import Faults
 from reelbench.service.faults.plan import FaultsError
 from reelbench.service.metrics import Metrics
 from reelbench.service.settings import Settings
-from reelbench.service.store.assets import Assets
 from reelbench.service.store.faults import OFFER
 from reelbench.service.telemetry import MeasuredApp
 
@@ -34,13 +34,13 @@ def create_app(
 ) -> FastAPI:
     """Build the application; telemetry goes to the global providers unless others are given.
 
-    Raises OSError when the data directory is not writable.
+    Raises DataFolderError when the data folder cannot be used.
     """
     tracer_provider = tracer_provider or trace.get_tracer_provider()
     meter_provider = meter_provider or otel_metrics.get_meter_provider()
     tracer = tracer_provider.get_tracer("service")
     metrics = Metrics(meter_provider.get_meter("service"))
-    Assets(settings.data_dir).open()
+    data_folder.prepare(settings.data_dir)
     faults = Faults(OFFER)
 
     @asynccontextmanager
