@@ -17,6 +17,7 @@ try:
 
     from reelbench.service import telemetry
     from reelbench.service.api.app import create_app
+    from reelbench.service.data_folder import DataFolderError
     from reelbench.service.settings import Settings
 except ModuleNotFoundError as error:
     sys.stderr.write(f"The service needs the package {error.name}; run pip install 'reelbench[embedded]'.\n")
@@ -56,6 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
         for problem in error.errors(include_url=False, include_input=False):
             sys.stderr.write(f"SERVICE_{'_'.join(map(str, problem['loc'])).upper()}: {problem['msg']}.\n")
         return 2
+    except (DataFolderError, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
     except (OSError, OverflowError) as error:
         sys.stderr.write(f"The service cannot start on {options.host}:{options.port}: {error}.\n")
         return 2
@@ -64,6 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,  # X-Forwarded-For would make any caller one on this machine
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=1,
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
+from threading import Lock
 
 from opentelemetry.metrics import Meter, Observation
 
-from reelbench.service.domain.correlation import Correlation
+from reelbench.service.domain.correlation import Correlation, Correlations
 from reelbench.telemetry.bound import Series
 from reelbench.telemetry.registry import Instruments
 
@@ -21,26 +22,38 @@ class Tally:
 
     An addition updates a dictionary, which takes a third of the time of a bound counter. What changed is written before
     each collection: to observe every total would take the SDK longer, since most totals belong to ended cases. A tally
-    has no exemplars. Add from one thread only.
+    has no exemplars. Add and remove from one thread only.
     """
 
     def __init__(self, instruments: Instruments, name: str, *keys: str) -> None:
         self._totals: dict[tuple[str, ...], float] = {}
         self._written: dict[tuple[str, ...], float] = {}
         self._series = Series(instruments.counter(name), *keys)
+        self.keys = keys
+        """Names of the attributes."""
+        self._writing = Lock()
         instruments.before_collection(self._write)
 
     def add(self, amount: float, *values: str) -> None:
         """Add `amount`; `values` are those of the keys, in their order."""
         self._totals[values] = self._totals.get(values, 0) + amount
 
+    def remove(self, over: Callable[[tuple[str | int | None, ...]], bool]) -> None:
+        """Remove the totals of whose values `over` returns true."""
+        with self._writing:  # else the totals that are being written would make their series again
+            for values in [values for values in self._totals if over(values)]:
+                del self._totals[values]
+                self._written.pop(values, None)
+            self._series.remove(over)
+
     def _write(self) -> None:
-        # Copied in one step, because the event loop may add a place meanwhile.
-        for values, total in list(self._totals.items()):
-            written = self._written.get(values)
-            if written != total:
-                self._written[values] = total
-                self._series.record(total - (written or 0), *values)
+        with self._writing:
+            # Copied in one step, because the event loop may add a place meanwhile.
+            for values, total in list(self._totals.items()):
+                written = self._written.get(values)
+                if written != total:
+                    self._written[values] = total
+                    self._series.record(total - (written or 0), *values)
 
 
 class Metrics:
@@ -96,6 +109,9 @@ class Metrics:
         self._reused = Tally(made, "http.client.connections.reused", "provider", *_JOB)
         self._io = Tally(made, "dependency.io", "dependency", "direction", *_JOB)
         self._usage = Tally(made, "video.usage", "kind", "provider", *_JOB)
+        self._overflow = Series(made.counter("video.cases.overflow"))
+        self.correlations = Correlations(on_ended=self._remove, on_refused=lambda: self._overflow.record(1))
+        """The cases that have series of their own."""
 
     def accepted(self, correlation: Correlation) -> None:
         """A job was accepted."""
@@ -221,6 +237,17 @@ class Metrics:
     def io(self, dependency: str, direction: str, size: int, correlation: Correlation) -> None:
         """Bytes went to (`direction` sent) or came from (received) llm, tts, image or store."""
         self._io.add(size, dependency, direction, *correlation.values)
+
+    def _remove(self, ended: Collection[Correlation]) -> None:
+        """Remove all series of some cases."""
+        cases = {correlation.values for correlation in ended}
+
+        def over(values: tuple[str | int | None, ...]) -> bool:
+            return values[-len(_JOB) :] in cases
+
+        for one in vars(self).values():
+            if isinstance(one, Series | Tally) and one.keys[-len(_JOB) :] == _JOB:
+                one.remove(over)
 
     def usage(self, provider: str, kind: str, count: int, correlation: Correlation) -> None:
         """A successful call is charged for `count` input_tokens, output_tokens, characters or images."""

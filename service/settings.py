@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from tempfile import gettempdir
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from reelbench.service.data_folder import default_folder
 from reelbench.service.domain.errors import RequestError
+from reelbench.service.faults.guard import read_token
 from reelbench.telemetry.instance import INSTANCE
 from reelbench.telemetry.running import Running, environment, flat, versions
 
-_MAX_BYTES = 4096
+MAX_CHANGE = 4096
+"""Bytes of a change of toggles."""
 _SHOWN = 40
 
 
@@ -53,8 +55,8 @@ def read_toggles(body: bytes) -> dict[str, bool]:
     Raises:
         RequestError: the body is not JSON or not a change; the message lists all errors.
     """
-    if len(body) > _MAX_BYTES:
-        raise RequestError("invalid_value", f"A change of switches has at most {_MAX_BYTES} bytes.")
+    if len(body) > MAX_CHANGE:
+        raise RequestError("invalid_value", f"A change of switches has at most {MAX_CHANGE} bytes.")
     try:
         return _CHANGE.validate_json(body, strict=True)
     except ValidationError as error:
@@ -94,7 +96,8 @@ class Settings(BaseSettings):
     0: no job is accepted without the store."""
     lease_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 10.0
     """An instance without a heartbeat for this time is regarded as dead; only with a shared store."""
-    data_dir: Path = Path(gettempdir()) / "reelbench"
+    data_dir: Path = Field(default_factory=default_folder)
+    """Folder of the jobs' files; it must belong to the user of the process."""
 
     llm_url: BaseUrl = "http://127.0.0.1:9000"
     llm_model: str = "gpt-4o-mini"
@@ -140,8 +143,13 @@ class Settings(BaseSettings):
     pooling: bool = True
     """Whether connections to the providers are reused; off (one connection per attempt) only for a baseline."""
 
+    control_token: SecretStr = SecretStr("")
+    """What callers of ``/v1/admin`` and ``/faults`` must send in the header ``X-Reelbench-Token``; with it they may be
+    anywhere. Empty: no token, and the callers must be on this host."""
+    control_token_file: Path | None = None
+    """File with the token, in place of `control_token`."""
     admin: bool = False
-    """Whether ``/v1/admin`` exists; it answers only callers on this host."""
+    """Whether ``/v1/admin`` exists; without a token it answers only callers on this host."""
     admin_remote: bool = False
     """Whether it also answers callers on other machines."""
     faults: bool = False
@@ -193,6 +201,10 @@ class Settings(BaseSettings):
     leak_bytes_per_job: Annotated[int, Field(ge=0, le=64 * MIB)] = 0
     """Memory that each job leaks: only to prove that a leak is detected."""
 
+    def token(self) -> str:
+        """Return the control token; ValueError for a file that cannot be used."""
+        return read_token(self.control_token, self.control_token_file)
+
     def toggles(self) -> Toggles:
         """Return the toggles at the start of the service."""
         return Toggles(**{name: getattr(self, name) for name in NAMES})
@@ -220,6 +232,6 @@ def _defaults() -> Settings:
     return Settings.model_construct()
 
 
-_PLACES = {"data_dir"}
+_PLACES = {"data_dir", "control_token_file"}
 PACKAGES = ("reelbench", "av", "fakeredis", "fastapi", "fluxgate", "orjson", "pydantic", "redis", "uvicorn", "uvloop")
 """Libraries on which the behaviour of the service depends."""

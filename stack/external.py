@@ -14,6 +14,7 @@ from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.record.run_files import SCHEMA_VERSION, TRACES_DIR
 from reelbench.loadgen.record.stack import ComponentRecord, PrometheusRecord, StackRecord, write_stack
 from reelbench.stack import dotenv, http, readiness
+from reelbench.stack.compose_token import token_variables
 from reelbench.stack.endpoints import LOADGEN, PROVIDERS, SERVICE, numbered
 from reelbench.stack.environment import module_command, pushing_environment, version
 from reelbench.stack.errors import StackError
@@ -152,6 +153,7 @@ class ExternalRun:
                 self._inherited,
                 also_to_file=not keeps_traces,
             )
+            | token_variables(self._stack.addresses.service, self._inherited)
             | dict(secrets or {}),
             directory=HOME,
             stdout=None if keeps_traces else self._run_dir / TRACES_DIR / f"{numbered(LOADGEN, number)}.jsonl",

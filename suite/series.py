@@ -88,8 +88,11 @@ def configured(load: Load, variant: Variant) -> Iterator[Mapping[str, str]]:
 async def _toggle(url: str, toggles: Mapping[str, bool]) -> dict[str, bool]:
     """Set these toggles; return their values before."""
     from reelbench.loadgen.control.admin_client import AdminClient, AdminError  # noqa: PLC0415 - only for an ablation
+    from reelbench.loadgen.record.control_token import control_token  # noqa: PLC0415
+    from reelbench.stack.compose_token import token_variables  # noqa: PLC0415
 
-    async with AdminClient(url) as controls:
+    token = control_token(os.environ | token_variables(url, os.environ))
+    async with AdminClient(url, token=token) as controls:
         try:
             before = await controls.toggles()
             after = await controls.set_toggles(toggles)

@@ -18,6 +18,7 @@ from reelbench.loadgen.http.aiohttp import open_session
 from reelbench.loadgen.http.credentials import NO_CREDENTIALS, Credentials
 from reelbench.loadgen.plan.fault_plan import PlannedFault
 from reelbench.loadgen.record.address import shown_url
+from reelbench.loadgen.record.control_token import HEADER
 from reelbench.loadgen.target.api import ErrorEnvelope
 from reelbench.telemetry.running import Running
 
@@ -114,12 +115,13 @@ class ToggleState(msgspec.Struct, frozen=True, rename={"toggles": "switches"}):
 class AdminClient:
     """A client for the admin endpoints at one base URL; use as an asynchronous context manager.
 
-    All methods raise AdminError.
+    All methods raise AdminError. `token` is the control token of the service.
     """
 
-    def __init__(self, url: str, credentials: Credentials = NO_CREDENTIALS) -> None:
+    def __init__(self, url: str, credentials: Credentials = NO_CREDENTIALS, *, token: str = "") -> None:
         self.url = url.rstrip("/")
         self._credentials = credentials
+        self._token = token
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -192,7 +194,9 @@ class AdminClient:
         assert self._session is not None, "use AdminClient as a context manager"
         place = f"{method} {shown_url(self.url)}{path}"
         data = None if body is None else msgspec.json.encode(body)
-        headers = {"Content-Type": "application/json"} if data is not None else None
+        headers = {"Content-Type": "application/json"} if data is not None else {}
+        if self._token:
+            headers[HEADER] = self._token
         try:
             async with self._session.request(
                 method,

@@ -55,6 +55,7 @@ from reelbench.loadgen.plan.fault_plan import Side, plan_all_faults, sides
 from reelbench.loadgen.plan.plan import PlannedJob, plan_hash, plan_run, to_bytes
 from reelbench.loadgen.plan.sampling import sampled
 from reelbench.loadgen.plan.scenario import Case, Scenario
+from reelbench.loadgen.record.control_token import control_token
 from reelbench.loadgen.record.environment import describe
 from reelbench.loadgen.record.journal import Journal, JournalError, occupied
 from reelbench.loadgen.record.run import ProxyRecord, RunRecord, RunState
@@ -168,10 +169,11 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
         await run_unless(stop.requested, target.check())
         if stop.requested.is_set():
             return True
-        service = await stack.enter_async_context(AdminClient(settings.target, settings.credentials))
+        token = control_token(os.environ)
+        service = await stack.enter_async_context(AdminClient(settings.target, settings.credentials, token=token))
         offered: dict[Side, AdminClient] = {"service": service}
         if settings.providers is not None:
-            offered["providers"] = await stack.enter_async_context(AdminClient(settings.providers))
+            offered["providers"] = await stack.enter_async_context(AdminClient(settings.providers, token=token))
         noted = partial(_noted, target, view)
         wanted = await _choice(settings, target, service, noted)
         guard = stack.enter_context(Guard())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -97,6 +97,11 @@ class BoundInstrument:
         for aggregation in aggregations:
             aggregation.aggregate(measurement, sample)
 
+    def remove(self) -> None:
+        """Remove the series from all readers; a later measurement begins it again at zero."""
+        self._aggregations = None
+        remove_aggregations(self._instrument, self._attributes)
+
     def _bind(self) -> None:
         consumer = getattr(self._instrument, "_measurement_consumer", None)
         readers = getattr(consumer, "_reader_storages", None)
@@ -133,14 +138,30 @@ def find_aggregations(instrument: Any, attributes: Mapping[str, Any]) -> tuple[A
     return filtered, found
 
 
+def remove_aggregations(instrument: Any, attributes: Mapping[str, Any]) -> None:
+    """Remove a series from all readers; nothing happens where the internals of the SDK are not as expected."""
+    try:
+        consumer: Any = instrument._measurement_consumer  # noqa: SLF001
+        from opentelemetry.sdk.metrics._internal._view_instrument_match import _hash_attributes  # noqa: PLC0415
+
+        key = _hash_attributes(attributes)
+        for reader in consumer._reader_storages.values():  # noqa: SLF001
+            for match in reader._get_or_init_view_instrument_match(instrument):  # noqa: SLF001
+                with match._lock:  # noqa: SLF001 - a collection goes over the series
+                    match._attributes_aggregation.pop(key, None)  # noqa: SLF001
+    except (AttributeError, ImportError):
+        return
+
+
 class Series:
     """The series of one instrument, by the values of its attributes."""
 
-    __slots__ = ("_bound", "_instrument", "_keys")
+    __slots__ = ("_bound", "_instrument", "keys")
 
     def __init__(self, instrument: Instrument, *keys: str) -> None:
         self._instrument = instrument
-        self._keys = keys
+        self.keys = keys
+        """Names of the attributes."""
         self._bound: dict[tuple[_Value, ...], BoundInstrument] = {}
 
     def record(self, value: float, *values: _Value, context: Context | None = None) -> None:
@@ -151,6 +172,12 @@ class Series:
         """Return the series with these values of the keys."""
         found = self._bound.get(values)
         if found is None:
-            attributes = {key: value for key, value in zip(self._keys, values, strict=True) if value is not None}
+            attributes = {key: value for key, value in zip(self.keys, values, strict=True) if value is not None}
             found = self._bound[values] = BoundInstrument(self._instrument, attributes)
         return found
+
+    def remove(self, over: Callable[[tuple[_Value, ...]], bool]) -> None:
+        """Remove the series of whose values `over` returns true."""
+        # Copied in one step, because another thread may add a series meanwhile.
+        for values in [values for values in list(self._bound) if over(values)]:
+            self._bound.pop(values).remove()

@@ -82,6 +82,11 @@ class _MetricText:
     seen: set[str] = field(default_factory=set)
     """First prefix of each series: two attributes that differ, such as 1 and "1", can have the same text."""
 
+    def keep(self, found: set[int]) -> None:
+        """Drop the series that were removed from the SDK; `found` are the identities of the others."""
+        for identity in [identity for identity in self.series if identity not in found]:
+            self.seen.discard(self.series.pop(identity).prefixes[0])
+
 
 class ScrapeReader(PrometheusMetricReader):
     """A reader whose `scrape` returns the bytes that the official exporter and prometheus-client would return.
@@ -155,13 +160,17 @@ class ScrapeReader(PrometheusMetricReader):
         points = cast("Sequence[HistogramDataPoint | NumberDataPoint]", metric.data.data_points)
         text = self._texts.get(key)
         new = points if text is None else [point for point in points if id(point.attributes) not in text.series]
-        if text is None or new or len(points) < len(text.series):
+        removed = text is not None and len(points) - len(new) < len(text.series)
+        if text is not None and removed:
+            text.keep({id(point.attributes) for point in points})
+        if text is None or new or removed:
             labels = frozenset(map(sanitize_attribute, {name for point in points for name in point.attributes or ()}))
-            if text is None or labels != text.labels or len(points) - len(new) < len(text.series):
+            if text is None or labels != text.labels:
                 # Every series of a family has the same labels; one that a series lacks is empty.
                 text = self._texts[key] = _MetricText(self._head(resource, scope, metric), labels)
                 new = points
-            self._add(text, resource, scope, metric, new)
+            if new:
+                self._add(text, resource, scope, metric, new)
         yield text.head[openmetrics]
         for point in points:
             series = text.series[id(point.attributes)]

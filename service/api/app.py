@@ -11,17 +11,18 @@ from opentelemetry import trace
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
+from reelbench.service import data_folder
 from reelbench.service.api import admin, errors, models
 from reelbench.service.api.access import ApiKey
 from reelbench.service.api.app_state import open_app_state
 from reelbench.service.api.body import MULTIPART_OVERHEAD, BodyLimit
 from reelbench.service.api.routes import router
-from reelbench.service.faults.endpoint import METHODS, loopback_only, plan_endpoint
+from reelbench.service.faults.endpoint import METHODS, guarded, plan_endpoint
 from reelbench.service.faults.faults import Faults
+from reelbench.service.faults.guard import Guard
 from reelbench.service.faults.plan import FaultsError
 from reelbench.service.metrics import Metrics
 from reelbench.service.settings import Settings
-from reelbench.service.store.assets import Assets
 from reelbench.service.store.faults import OFFER
 from reelbench.service.telemetry import MeasuredApp
 
@@ -34,13 +35,13 @@ def create_app(
 ) -> FastAPI:
     """Build the application; telemetry goes to the global providers unless others are given.
 
-    Raises OSError when the data directory is not writable.
+    Raises DataFolderError when the data folder cannot be used.
     """
     tracer_provider = tracer_provider or trace.get_tracer_provider()
     meter_provider = meter_provider or otel_metrics.get_meter_provider()
     tracer = tracer_provider.get_tracer("service")
     metrics = Metrics(meter_provider.get_meter("service"))
-    Assets(settings.data_dir).open()
+    data_folder.prepare(settings.data_dir)
     faults = Faults(OFFER)
 
     @asynccontextmanager
@@ -58,16 +59,12 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
     )
-    routers = [router, models.router, *([admin.router] if settings.admin else [])]
+    routers = [router, models.router, *([admin.router(settings)] if settings.admin else [])]
     for one in routers:
         app.include_router(one)
     if settings.faults:
-        endpoint = loopback_only(
-            plan_endpoint(faults),
-            remote=settings.faults_remote,
-            setting="SERVICE_FAULTS_REMOTE",
-            error_response=_fault_error,
-        )
+        guard = Guard("SERVICE_FAULTS_REMOTE", settings.faults_remote, settings.token())
+        endpoint = guarded(plan_endpoint(faults), guard, _fault_error)
         app.add_route("/faults", endpoint, methods=METHODS, include_in_schema=False)
     errors.install(app, routers)
     app.add_middleware(BodyLimit, limit=settings.max_upload_bytes + MULTIPART_OVERHEAD)

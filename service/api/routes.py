@@ -64,9 +64,8 @@ async def remix(request: Request, video_id: VideoId) -> Response:
     source = await _completed(state, video_id)
     manifest = Manifest.model_validate_json(await state.job_reader.manifest(video_id))
     video = remixed(Video.model_validate_json(source), manifest.parameters, prompt)
-    path = state.assets.path(video_id, CONTENT)
     try:
-        file = await asyncio.to_thread(path.open, "rb")
+        file = await asyncio.to_thread(state.assets.open, video_id, CONTENT)
     except FileNotFoundError as error:
         raise await _lost(state, video_id, CONTENT) from error
     # Without its size: the limit for uploads does not hold for a file of the service.
@@ -198,17 +197,16 @@ async def _completed(state: AppState, video_id: str) -> bytes:
 
 async def _file(state: AppState, video_id: str, name: str) -> bytes:
     try:
-        return await asyncio.to_thread(state.assets.path(video_id, name).read_bytes)
+        return await asyncio.to_thread(state.assets.read, video_id, name)
     except FileNotFoundError as error:
         raise await _lost(state, video_id, name) from error
 
 
 async def _preview(state: AppState, video_id: str, kind: PreviewKind) -> bytes:
-    path = state.assets.path(video_id, CONTENT)
-    if not await asyncio.to_thread(path.is_file):
+    if not await asyncio.to_thread(state.assets.has, video_id, CONTENT):
         raise await _lost(state, video_id, CONTENT)
     try:
-        return await state.media.preview(path, kind)
+        return await state.media.preview(state.assets.path(video_id, CONTENT), kind)
     except MediaError as error:
         raise ApiError(500, "content_unavailable", f"The {kind} cannot be made of {error}.") from error
 

@@ -2,51 +2,49 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Awaitable, Callable
 
 import msgspec
 from fastapi import Request, Response
+from starlette.requests import ClientDisconnect
 
 from reelbench.service.faults.faults import Faults
-from reelbench.service.faults.plan import FaultsError, Plan, read
+from reelbench.service.faults.guard import Guard
+from reelbench.service.faults.plan import MAX_BYTES, FaultsError, Plan, read
 
 METHODS = ["GET", "PUT", "DELETE"]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def on_loopback(host: str) -> bool:
-    """Return whether `host` is an IP address of this machine."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
+def guarded(answer: Endpoint, guard: Guard, error_response: Callable[[FaultsError], Response]) -> Endpoint:
+    """Return `answer` for the callers that `guard` permits.
 
-
-def loopback_only(
-    answer: Endpoint, *, remote: bool, setting: str, error_response: Callable[[FaultsError], Response]
-) -> Endpoint:
-    """Return `answer` for callers on this machine, or for any caller when `remote` is set.
-
-    `answer` may raise FaultsError, of which `error_response` makes the error envelope of this API. `setting` is the
-    environment variable of `remote`, for the message.
+    `answer` may raise FaultsError, of which `error_response` makes the error envelope of this API.
     """
 
-    async def guarded(request: Request) -> Response:
+    async def checked(request: Request) -> Response:
         try:
-            if not remote and not on_loopback(request.client.host if request.client else ""):
-                raise FaultsError(  # noqa: TRY301 - one handler for all errors
-                    f"Only callers on this machine may use /faults; set {setting}=true to allow others.",
-                    code="remote_caller",
-                    status=403,
-                )
+            if (denied := guard.check(request)) is not None:
+                raise FaultsError(denied.message, code=denied.code, status=403)  # noqa: TRY301 - one handler for all
             return await answer(request)
         except FaultsError as error:
             return error_response(error)
 
-    return guarded
+    return checked
+
+
+async def bounded_body(request: Request, limit: int) -> bytes:
+    """Return the body, or a longer part of it than `limit`; a client that goes away is a refused request."""
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > limit:
+                break
+    except ClientDisconnect as error:
+        message = "The request ended before its body was complete."
+        raise FaultsError(message, code="incomplete_body") from error
+    return bytes(body)
 
 
 def plan_endpoint(faults: Faults) -> Endpoint:
@@ -54,7 +52,7 @@ def plan_endpoint(faults: Faults) -> Endpoint:
 
     async def answer(request: Request) -> Response:
         if request.method == "PUT":
-            faults.replace(read(await request.body(), faults.offer))
+            faults.replace(read(await bounded_body(request, MAX_BYTES), faults.offer))
         state = faults.replace(Plan()) if request.method == "DELETE" else faults.state()
         return Response(msgspec.json.encode(state), media_type="application/json")
 

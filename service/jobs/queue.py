@@ -12,7 +12,7 @@ from dataclasses import replace
 from opentelemetry.trace import StatusCode, Tracer, use_span
 
 from reelbench.service.domain.clock import Clock
-from reelbench.service.domain.correlation import Correlation, Correlations
+from reelbench.service.domain.correlation import Correlation
 from reelbench.service.domain.errors import JobError, NotFoundError, QueueFullError, ShutdownError, StorageError
 from reelbench.service.domain.generation import CreateVideo
 from reelbench.service.domain.job import Job, Outcome, StopReason, Upload
@@ -67,7 +67,7 @@ class JobQueue:
         self._tracer = tracer
         self._metrics = metrics
         self._clock = clock
-        self._correlations = Correlations()
+        self._correlations = metrics.correlations
         self._waiting: dict[str, Job] = {}
         self._running: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -98,8 +98,8 @@ class JobQueue:
         remixed_from: str | None = None,
     ) -> Job:
         """Accept a job, or raise RequestError; `store_upload` stores and checks the upload for the new id."""
-        correlation = self._correlations.read()
-        self._admit(correlation)
+        self._admit(self._correlations.read())
+        correlation = self._correlations.admit()
         video_id = f"video_{secrets.token_hex(16)}"
         with self._live.arrival(video_id):
             try:
@@ -112,6 +112,7 @@ class JobQueue:
                     self._metrics.rejected("store_unavailable", correlation)
                 elif isinstance(error, StorageError):
                     self._metrics.rejected(error.code, correlation)
+                self._correlations.release(correlation)
                 raise
         self._metrics.accepted(correlation)
         self._metrics.active("queued", 1)
@@ -281,6 +282,7 @@ class JobQueue:
     def _count(self, job: Job, outcome: Outcome, error: VideoError | None, ended: float) -> None:
         self._metrics.ended(outcome, ended - job.created, job.correlation)
         self._metrics.active("queued" if job.started is None else "running", -1)
+        self._correlations.release(job.correlation)
         job.span.set_attribute("video.job.outcome", outcome)
         if error is not None:
             job.span.set_attribute("error.type", error.code)

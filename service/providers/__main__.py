@@ -38,9 +38,13 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         settings = Settings()
+        settings.token()
         listener = _listen(asked.host, asked.port)
     except pydantic.ValidationError as error:
         print(f"The settings PROVIDERS_* cannot be used: {error}", file=sys.stderr)  # noqa: T201 - for the user
+        return 2
+    except ValueError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - for the user
         return 2
     except OSError as error:
         print(  # noqa: T201 - for the user
@@ -59,6 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
             http=counting(metrics.create().connections),
             log_config=None,
             access_log=False,
+            proxy_headers=False,  # X-Forwarded-For would make any caller one on this machine
             timeout_graceful_shutdown=1,
         )
         _Server(config, faults).run(sockets=[listener])

@@ -6,15 +6,18 @@ import asyncio
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request, Response
+from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from starlette.exceptions import HTTPException
 
-from reelbench.service.faults.endpoint import METHODS, Endpoint, loopback_only, plan_endpoint
+from reelbench.service.faults.endpoint import METHODS, Endpoint, guarded, plan_endpoint
 from reelbench.service.faults.faults import Faults
+from reelbench.service.faults.guard import Guard, read_token
 from reelbench.service.faults.plan import FaultsError
 from reelbench.service.providers import image, llm, metrics, tts
 from reelbench.service.providers.calls import KEPT, CallLog, calls_endpoint
@@ -40,9 +43,17 @@ class Settings(BaseSettings):
     """Whether ``/faults`` and ``/faults/calls`` exist."""
     faults_remote: bool = False
     """Whether they also answer callers on other machines."""
+    control_token: SecretStr = SecretStr("")
+    """What their callers must send in the header ``X-Reelbench-Token``; with it they may be anywhere."""
+    control_token_file: Path | None = None
+    """File with the token, in place of `control_token`."""
     llm: Lognormal = Lognormal(median=0.12)
     tts: Lognormal = Lognormal(median=0.05)
     image: Lognormal = Lognormal(median=0.08)
+
+    def token(self) -> str:
+        """Return the control token; ValueError for a file that cannot be used."""
+        return read_token(self.control_token, self.control_token_file)
 
     def running(self, now: float) -> Running:
         """Return what this process runs with.
@@ -50,7 +61,9 @@ class Settings(BaseSettings):
         Args:
             now: Unix time.
         """
-        values, defaults = (flat(one.model_dump(), "PROVIDERS_") for one in (self, Settings.model_construct()))
+        values, defaults = (
+            flat(one.model_dump(exclude=_PLACES), "PROVIDERS_") for one in (self, Settings.model_construct())
+        )
         return Running(
             name="providers",
             settings=values,
@@ -62,6 +75,7 @@ class Settings(BaseSettings):
         )
 
 
+_PLACES = {"control_token_file"}
 PACKAGES = ("reelbench", "fastapi", "pillow", "pydantic", "uvicorn", "uvloop")
 """Libraries on which the behaviour of the providers depends."""
 
@@ -110,12 +124,11 @@ def create_app(settings: Settings, *, faults: Faults | None = None, clock: Calla
         app.add_route(path, exchange.__call__, methods=["POST"])  # the exchange decodes the body itself, in one pass
     app.add_route("/health", _health, methods=["GET"])
     if settings.faults:
-        guarded = partial(
-            loopback_only, remote=settings.faults_remote, setting="PROVIDERS_FAULTS_REMOTE", error_response=_fault_error
-        )
-        app.add_route("/faults", guarded(plan_endpoint(faults)), methods=METHODS)
-        app.add_route("/settings", guarded(_settings_endpoint(settings, clock)), methods=["GET"])
-        app.add_route("/faults/calls", guarded(calls_endpoint(log, OFFER.targets)), methods=["GET"])
+        guard = Guard("PROVIDERS_FAULTS_REMOTE", settings.faults_remote, settings.token())
+        checked = partial(guarded, guard=guard, error_response=_fault_error)
+        app.add_route("/faults", checked(plan_endpoint(faults)), methods=METHODS)
+        app.add_route("/settings", checked(_settings_endpoint(settings, clock)), methods=["GET"])
+        app.add_route("/faults/calls", checked(calls_endpoint(log, OFFER.targets)), methods=["GET"])
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _server_error)
     return app

@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 from typing import BinaryIO
 
+from reelbench.service.data_folder import PRIVATE, open_file
 from reelbench.service.domain.video import Asset
 
 CONTENT = "content.mp4"
@@ -26,16 +27,9 @@ class Assets:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def open(self) -> None:
-        """Create the data directory; raises OSError when it is not writable."""
-        self._root.mkdir(parents=True, exist_ok=True)
-        probe = self._root / f".probe-{secrets.token_hex(8)}"
-        probe.touch()
-        probe.unlink()
-
     def create(self, video_id: str) -> None:
         """Create the empty folder of a job."""
-        (self._root / video_id).mkdir()
+        (self._root / video_id).mkdir(PRIVATE)
 
     def exists(self, video_id: str) -> bool:
         """Return whether the job has a folder."""
@@ -45,6 +39,23 @@ class Assets:
         """Return the path of the file `name` of a job."""
         return self._root / video_id / name
 
+    def open(self, video_id: str, name: str) -> BinaryIO:
+        """Open the file `name` of a job for reading; FileNotFoundError also for a link."""
+        return open_file(self._root, video_id, name)
+
+    def read(self, video_id: str, name: str) -> bytes:
+        """Return the content of the file `name` of a job; FileNotFoundError also for a link."""
+        with self.open(video_id, name) as file:
+            return file.read()
+
+    def has(self, video_id: str, name: str) -> bool:
+        """Return whether the job has a file `name`, which is not a link."""
+        try:
+            self.open(video_id, name).close()
+        except FileNotFoundError:
+            return False
+        return True
+
     def folders(self) -> set[str]:
         """Return the ids of the jobs that have a folder."""
         with os.scandir(self._root) as entries:
@@ -52,7 +63,7 @@ class Assets:
 
     def without(self, video_ids: set[str], name: str) -> set[str]:
         """Return those of the jobs that have no file `name`."""
-        return {video_id for video_id in video_ids if not self.path(video_id, name).is_file()}
+        return {video_id for video_id in video_ids if not self.has(video_id, name)}
 
     def write(self, video_id: str, name: str, content: bytes, media_type: str) -> Asset:
         """Store `content`; raises FileNotFoundError when the folder of the job was removed."""

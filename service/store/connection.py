@@ -10,7 +10,6 @@ from typing import TypeVar, cast
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError, ResponseError
 
-from reelbench.service.domain.correlation import Correlations
 from reelbench.service.metrics import Metrics
 from reelbench.service.store.faults import StoreFaults
 
@@ -43,7 +42,7 @@ class Connection:
         self._metrics = metrics
         self._faults = faults
         self._wake_up = wake_up or asyncio.Event()
-        self._correlations = Correlations()
+        self._correlations = metrics.correlations
         self._away = False
         self._answers = True
         self._reply = ""

@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
+from reelbench.service.domain.correlation import Correlation
 from reelbench.service.metrics import Metrics
 from reelbench.service.store.spool import Spool
 from reelbench.service.store.state import State
@@ -54,7 +55,8 @@ class KeptStates:
 
     async def adopt(self) -> list[State]:
         """Return the states that earlier processes left on disk; their files belong to this process now."""
-        return await asyncio.to_thread(self._spool.adopt)
+        found = await asyncio.to_thread(self._spool.adopt)
+        return [msgspec.structs.replace(state, correlation=self._labels(state.correlation)) for state in found]
 
     async def probe(self) -> None:
         """Check that a state can be written to the disk; raises OSError."""
@@ -63,6 +65,7 @@ class KeptStates:
     def remember(self, state: State) -> None:
         """Keep a state in memory."""
         if state.id not in self._states:
+            self._metrics.correlations.hold(state.correlation)
             self._metrics.unsaved(1, state.correlation)
         self._states[state.id] = state
 
@@ -95,6 +98,7 @@ class KeptStates:
         del self._states[state.id]
         self._not_on_disk.discard(state.id)
         self._metrics.unsaved(-1, state.correlation)
+        self._metrics.correlations.release(state.correlation)
         await self._from_disk(state.id)
         return True
 
@@ -140,6 +144,11 @@ class KeptStates:
                 self._wake_up.set()
             else:
                 self._obsolete.discard(video_id)
+
+    def _labels(self, correlation: Correlation) -> Correlation:
+        held = self._metrics.correlations.hold(correlation)
+        self._metrics.correlations.release(held)
+        return held
 
     def _lock(self, video_id: str) -> asyncio.Lock:
         return self._locks.setdefault(video_id, asyncio.Lock())

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from reelbench.service.data_folder import PRIVATE, open_file
 from reelbench.service.domain.correlation import Correlation
 from reelbench.service.store.state import State, Write
 
@@ -64,7 +65,8 @@ class Spool:
     def adopt(self) -> list[State]:
         """Take over the states of processes that are gone, and return them in order of sequence."""
         states = []
-        for folder in sorted(self._root.iterdir()) if self._root.is_dir() else []:
+        folders = self._root.iterdir() if self._root.is_dir() and not self._root.is_symlink() else ()
+        for folder in sorted(folders):
             handle = None if folder == self._folder else _lock(folder)
             if handle is not None:
                 try:
@@ -102,7 +104,8 @@ class Spool:
     def _open(self) -> int:
         with self._opening:
             while self._handle is None:
-                self._folder.mkdir(parents=True, exist_ok=True)
+                self._root.mkdir(PRIVATE, exist_ok=True)
+                self._folder.mkdir(PRIVATE, exist_ok=True)
                 # None: another process has adopted the empty folder and removed it.
                 self._handle = _lock(self._folder)
                 if self._handle is not None:
@@ -131,14 +134,15 @@ class Spool:
 
 
 def _read(path: Path) -> State:
-    found = msgspec.json.decode(path.read_bytes(), type=_File)
+    with open_file(path.parent.parent, path.parent.name, path.name) as file:
+        found = msgspec.json.decode(file.read(), type=_File)
     return State(**msgspec.structs.asdict(found) | {"video": bytes(found.video), "manifest": bytes(found.manifest)})
 
 
 def _lock(folder: Path) -> int | None:
     """Open `folder` and lock it; None when another process holds the lock, or the folder is gone."""
     try:
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:

@@ -22,6 +22,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from reelbench.telemetry.bound import Series
 from reelbench.telemetry.exposition import ScrapeReader
 from reelbench.telemetry.scrape_server import serve
 
@@ -193,6 +194,24 @@ def test_scopes_of_one_family_are_merged_like_the_official_exporter() -> None:
     for scope in ("one", "two"):
         both.provider.get_meter(scope).create_counter("jobs").add(1, {"scope": scope})
     both.assert_equal()
+
+
+def test_a_removed_series_leaves_the_page_and_begins_again_at_zero() -> None:
+    both = Both()
+    jobs = Series(both.provider.get_meter("m").create_counter("jobs"), "case", "kind")
+    for values in (("a", None), ("b", None), ("a", "x"), ("c", None)):
+        jobs.record(2, *values)
+    both.assert_equal()
+    jobs.remove(lambda values: values[0] == "a")  # the last series with the label kind
+    both.assert_equal()
+    jobs.record(1, "a", None)
+    jobs.record(1, "b", None)
+    both.assert_equal()
+    page = both.reader.scrape(openmetrics=True).decode().splitlines()
+    found = [
+        (line.partition('case="')[2][:1], line.rpartition(" ")[2]) for line in page if line.startswith("jobs_total")
+    ]
+    assert found == [("b", "3.0"), ("c", "2.0"), ("a", "1.0")]
 
 
 def test_a_bucket_below_zero_leaves_no_sum() -> None:

@@ -147,10 +147,12 @@ async def test_waits_for_connections_are_timed_and_rejected_attempts_open_none(p
 async def test_store_bytes_are_payloads_in_both_directions() -> None:
     reader = InMemoryMetricReader()
     meters = MeterProvider([reader])
-    store = Store(Connection(FakeAsyncRedis(), Metrics(meters.get_meter("test"))))
+    metrics = Metrics(meters.get_meter("test"))
+    store = Store(Connection(FakeAsyncRedis(), metrics))
     place = context.Context()
     for key, value in LABELS.items():
         place = baggage.set_baggage(key, value, place)
+    metrics.correlations.admit(place)
     token = context.attach(place)
     try:
         await store.add("v1", 1, b"v" * 10, b"m" * 5)

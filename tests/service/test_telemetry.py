@@ -12,8 +12,6 @@ import httpx
 import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 
-from reelbench.service.domain.correlation import OVERFLOW, Correlation, Correlations
-
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -153,31 +151,6 @@ def test_a_failed_job_is_counted_and_marked(
     assert (labels["error.type"], count) == ("503", 4)
     errors = {span.name for span in running.finished() if span.status.status_code is StatusCode.ERROR}
     assert errors == {"video.job", "video.job.stage script", "chat gpt-4o-mini"}
-
-
-def test_correlation_is_read_from_baggage_and_validated(subtests: pytest.Subtests) -> None:
-    for header, expected in [
-        ("run_id=a,scenario=b,case=c", Correlation("a", "b", "c")),
-        ("case=A.z-9_:x", Correlation("", "", "A.z-9_:x")),
-        ("run_id=" + "x" * 64, Correlation("x" * 64)),
-        ("run_id=" + "x" * 65, Correlation()),
-        ("run_id=a%20b,scenario=%0A,case=é", Correlation()),
-        ("", Correlation()),
-        (";;;,=,==", Correlation()),
-    ]:
-        with subtests.test(header=header):
-            from opentelemetry.baggage.propagation import W3CBaggagePropagator  # noqa: PLC0415
-
-            assert Correlations().read(W3CBaggagePropagator().extract({"baggage": header})) == expected
-
-
-def test_the_number_of_correlations_is_bounded() -> None:
-    from opentelemetry import baggage  # noqa: PLC0415
-
-    correlations = Correlations(limit=2)
-    first, second, third = (baggage.set_baggage("run_id", name) for name in "abc")
-    assert [correlations.read(c).run_id for c in (first, second, third, first)] == ["a", "b", "overflow", "a"]
-    assert correlations.read(third) is OVERFLOW
 
 
 def test_without_otel_variables_the_sdk_is_not_loaded() -> None:

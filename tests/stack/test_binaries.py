@@ -27,7 +27,7 @@ NOWHERE = "http://127.0.0.1:9"
 
 def archive(member: str = f"{STEM}/prometheus") -> bytes:
     file = io.BytesIO()
-    compressed = gzip.GzipFile(fileobj=file, mode="wb", mtime=0)  # equal bytes in each call, whatever the time
+    compressed = gzip.GzipFile(fileobj=file, mode="wb", mtime=0)  # equal bytes in each call, at any time
     with compressed, tarfile.open(fileobj=compressed, mode="w") as files:
         for name in (member, f"{STEM}/promtool"):
             info = tarfile.TarInfo(name)

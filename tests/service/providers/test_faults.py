@@ -24,7 +24,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from PIL import Image
 
-from reelbench.service.faults.endpoint import on_loopback
+from reelbench.service.faults.guard import on_loopback
 from reelbench.service.providers import metrics
 from reelbench.service.providers.app import Settings, create_app
 

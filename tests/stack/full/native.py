@@ -129,6 +129,13 @@ class NativeStack:
 
         readiness.poll(look, f"{name} at {ready}", deadline=40)
 
+    @property
+    def token(self) -> Path:
+        """The file that the container `configuration` makes."""
+        path = self.folder / "control-token"
+        path.write_text("token-of-the-native-stack\n")
+        return path
+
     def runner_environment(self) -> dict[str, str]:
         """The environment with which run_suite.py finds this stack."""
         return clean() | {
@@ -138,6 +145,7 @@ class NativeStack:
             "TEMPO_URL": self.tempo_url if self.tempo else "",
             "OTEL_EXPORTER_OTLP_ENDPOINT": self.url("otel-collector:4318"),
             "INTERVAL": str(INTERVAL),
+            "REELBENCH_CONTROL_TOKEN_FILE": str(self.token),
         }
 
     def application(self, name: str) -> tuple[list[str], dict[str, str]]:
@@ -147,6 +155,8 @@ class NativeStack:
         assert command[0] == "python"
         command[0] = sys.executable
         environment = {key: self.local(str(value)) for key, value in service["environment"].items()}
+        for key in [key for key, value in environment.items() if value == "/config/control-token"]:
+            environment[key] = str(self.token)
         return command, clean() | environment
 
     def local(self, text: str) -> str:

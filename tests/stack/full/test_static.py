@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ def test_every_container_is_limited_and_unprivileged(subtests: pytest.Subtests) 
             assert service.get("read_only") or name == "grafana"
             # All images set a user except Valkey's and Reelbench's.
             assert (service.get("user") in {"root", "0"}) == (name == "configuration")
-            assert service.get("cap_add", []) == (["DAC_READ_SEARCH"] if name == "configuration" else [])
+            assert service.get("cap_add", []) == (["CHOWN", "DAC_OVERRIDE"] if name == "configuration" else [])
             assert "user" in service or name == "otel-collector"
             unchecked = {"loadgen", "report", "collector-ready", "otel-collector", "configuration"}
             assert ("healthcheck" in service) == (name not in unchecked)
@@ -119,6 +120,8 @@ def test_every_mounted_file_and_volume_exists() -> None:
             source, _, rest = mount.partition(":")
             if source.startswith("./"):
                 assert name == "configuration"  # the other containers cannot read a clone made with umask 077
+                if mount == "./.cache/control:/control":
+                    continue  # Docker makes the folder
                 assert (ROOT / source).exists(), (name, mount)
                 assert rest.endswith(":ro"), (name, mount)
             else:
@@ -287,21 +290,43 @@ def test_the_front_leads_to_ports_of_containers() -> None:
 
 def test_the_container_configuration_fills_in_the_interval(tmp_path: Path) -> None:
     """The command of the container, on a clone that only its owner can read."""
-    clone, config = tmp_path / "clone", tmp_path / "config"
+    clone, config, control = (tmp_path / name for name in ("clone", "config", "control"))
     for folder in ("grafana", "otel", "prometheus", "tempo"):
         shutil.copytree(ROOT / folder, clone / folder)
     for path in clone.rglob("*"):
         path.chmod(0o700 if path.is_dir() else 0o600)
     config.mkdir(mode=0o755)
+    control.mkdir()
     (config / "of-an-earlier-start").touch()
     command = [part.replace("/clone", str(clone)) for part in SERVICES["configuration"]["command"]]
     command = [part.replace("/config", str(config)) for part in command]
-    subprocess.run(command, env={"INTERVAL": "7", "PATH": "/usr/bin:/bin"}, check=True)
+    command = [part.replace(" /control", f" {control}") for part in command]
+    variables = {"INTERVAL": "7", "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+    subprocess.run(command, env=variables, check=True)
+    token = (control / "token").read_text()
+    assert len(token.strip()) == 43
+    assert (control / "token").stat().st_mode & 0o777 == 0o600
+    assert (config / "control-token").read_text() == token
+    subprocess.run(command, env=variables, check=True)  # a further start keeps the token: the service has read it
+    assert (control / "token").read_text() == token
     assert (config / "prometheus/prometheus.yml").read_text() == compose.prometheus_configuration("7")
-    assert sorted(path.name for path in config.iterdir()) == ["grafana", "otel", "prometheus", "tempo"]
+    assert sorted(path.name for path in config.iterdir()) == ["control-token", "grafana", "otel", "prometheus", "tempo"]
     assert all(path.stat().st_mode & 0o044 == 0o044 for path in config.rglob("*"))
     assert all(path.stat().st_mode & 0o011 == 0o011 for path in config.rglob("*") if path.is_dir())
     assert (config / "otel/collector.yaml").read_bytes() == (ROOT / "otel/collector.yaml").read_bytes()
+
+
+def test_the_guarded_endpoints_need_the_token_and_are_open_to_no_other_machine() -> None:
+    file = "/config/control-token"
+    for name, variable in (
+        ("service", "SERVICE_CONTROL_TOKEN_FILE"),
+        ("providers", "PROVIDERS_CONTROL_TOKEN_FILE"),
+        ("loadgen", "REELBENCH_CONTROL_TOKEN_FILE"),
+    ):
+        environment = SERVICES[name]["environment"]
+        assert environment[variable] == file
+        assert "configuration:/config:ro" in SERVICES[name]["volumes"]
+        assert [key for key in environment if key.endswith("_REMOTE")] == []
 
 
 def test_env_is_read_like_compose_reads_it(tmp_path: Path) -> None:
