@@ -35,7 +35,7 @@ from reelbench.stack.grafana import Grafana
 from reelbench.stack.processes import Child, Forwarding
 from reelbench.stack.readiness import TelemetryEnd
 from reelbench.stack.server_metrics import NO_METRICS, ServerMetrics, await_samples
-from reelbench.suite import generators
+from reelbench.suite import generators, step_summary
 from reelbench.suite.busy import look, warning
 from reelbench.suite.generators import SHARES_DIR
 from reelbench.suite.merging import ShareError
@@ -198,6 +198,7 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
 
         exported = export(run_dir, stack.prometheus_url, theirs=theirs, charts=load.charts, formats=DEFAULT)
         _annotate(grafana, run, exported)
+    step_summary.append(exported.paths, environment)
     for line in exported.summary:
         load.show(line)
     say(f"report written in {time.monotonic() - begun:.1f} s; all on one page: {run_dir / REPORTS_DIR / PAGE}")
