@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
-from tabulate import tabulate
 
 from reelbench.loadgen.record.conditions import ahead_of, read_conditions
 from reelbench.loadgen.record.jobs import read_calls, read_jobs, read_requests
@@ -24,7 +23,6 @@ from reelbench.reporting.analysis.verdicts import Status, Verdict, analyse, wors
 from reelbench.reporting.catalogue.prices import PRICES_FILE, load_prices
 from reelbench.reporting.catalogue.sli import Catalogue, ReportSection
 from reelbench.reporting.catalogue.sli_file import CATALOGUE_FILE, load
-from reelbench.reporting.document import text
 from reelbench.reporting.evidence import measurements as measured
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
@@ -39,9 +37,12 @@ from reelbench.reporting.evidence.trace_sampling import wanted
 from reelbench.reporting.evidence.traces import TraceEvidence, TraceSource
 from reelbench.reporting.evidence.usage_samples import UsageSamples
 from reelbench.reporting.publish import Format, publish
+from reelbench.reporting.render import terminal
 from reelbench.reporting.results.outcome import DimensionResult, RunResult
-from reelbench.reporting.sections.build import build_report
-from reelbench.reporting.sections.verdict import certainties, verdict_cells
+from reelbench.reporting.results.summary import Summary
+from reelbench.reporting.sections.build import build_appendix, build_report
+from reelbench.reporting.sections.summary.blocks import summary_report
+from reelbench.reporting.sections.summary.make import summarize_run
 
 REPORTS_DIR = "reports"
 SETTLE = 30.0
@@ -60,7 +61,9 @@ class Exported:
     problems: tuple[str, ...]
     """Reasons not to trust the numbers, one sentence each, starting with the scenario."""
     summary: tuple[str, ...]
-    """Lines for the terminal."""
+    """Lines for the terminal: at most 30, then the path of the summary."""
+    short: Summary
+    """The same as data."""
 
 
 def export(
@@ -121,18 +124,20 @@ def export(
     evidence = replace(evidence, catalogue=server_slis.that_exist(evidence))
     evidence = replace(evidence, traces=_traces(traces, run_dir, evidence, ask=prometheus_url is not None))
     evidence = replace(evidence, measurements=compute(evidence))
-    judged = tuple(_judge(evidence, dimension) for dimension in _dimensions(run))
-    status, exit_code = worst([one.analysis for one in judged])
-    found = RunResult(evidence, judged, status, exit_code)
+    found = judge(evidence)
     paths = [measured.write(run_dir, evidence.measurements)]
     paths += publish(run_dir / REPORTS_DIR, found, formats, charts=charts)
     return Exported(
         paths=tuple(paths),
-        verdicts=tuple(verdict for one in judged for verdict in one.analysis.verdicts),
-        status=status,
-        exit_code=exit_code,
-        problems=tuple(problem for one in judged for problem in one.analysis.problems),
-        summary=tuple(line for one in judged for line in _summary(one, paths)),
+        verdicts=tuple(verdict for one in found.dimensions for verdict in one.analysis.verdicts),
+        status=found.status,
+        exit_code=found.exit_code,
+        problems=tuple(problem for one in found.dimensions for problem in one.analysis.problems),
+        short=found.summary,
+        summary=(
+            *terminal.lines(found.summary),
+            *(str(path) for path in paths if path.name == f"{found.head.name}.md"),
+        ),
     )
 
 
@@ -183,6 +188,23 @@ def _measured(
     else:
         more = collect(elsewhere, run, theirs, instant=instant, window=window).measurements
     return msgspec.structs.replace(found, measurements=(*found.measurements, *more))
+
+
+def judge(evidence: Evidence) -> RunResult:
+    """Return the verdicts of all dimensions with their reports, the appendix and the summary."""
+    judged = tuple(_judge(evidence, dimension) for dimension in _dimensions(evidence.run))
+    status, exit_code = worst([one.analysis for one in judged])
+    analyses = {Dimension(one.dimension): one.analysis for one in judged}
+    summary = summarize_run(evidence, analyses, status, exit_code)
+    return RunResult(
+        evidence=evidence,
+        dimensions=judged,
+        status=status,
+        exit_code=exit_code,
+        appendix=build_appendix(evidence, analyses),
+        summary=summary,
+        head=summary_report(summary),
+    )
 
 
 def _judge(evidence: Evidence, dimension: Dimension) -> DimensionResult:
@@ -238,23 +260,3 @@ def _instant(run: RunRecord, stack: StackRecord | None) -> float:
         return stack.settled_at
     ends = [end for s in run.scenarios for end in (s.ended, *(c.ended for c in s.cases)) if end is not None]
     return (run.ended or max(ends, default=run.started)) + SETTLE
-
-
-def _summary(judged: DimensionResult, paths: list[Path]) -> list[str]:
-    """Return the verdicts as a plain table, the problems, and the path of the report."""
-    analysis = judged.analysis
-    rows = [
-        (
-            f"  {v.status}",
-            *verdict_cells(v)[:4],
-            f"n = {text.NONE if v.n is None else v.n}",
-            v.certainty or "",
-            v.reason,
-        )
-        for v in analysis.verdicts
-    ]
-    lines = tabulate(rows, tablefmt="plain", disable_numparse=True).splitlines() if rows else []
-    lines += [f"  by their 95 % intervals: {certainties(analysis.verdicts)}"] if rows else []
-    lines += [f"  {problem}" for problem in analysis.problems]
-    reports = [str(path) for path in paths if path.name == f"{judged.report.name}.md"]
-    return [*(line.rstrip() for line in lines), f"{judged.dimension}: {analysis.status}", *reports]

@@ -7,12 +7,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from reelbench.loadgen.record.run_files import write_atomically
 from reelbench.reporting.document.report import Report
 from reelbench.reporting.render import markdown
 from reelbench.reporting.render.names import figures_of
 from reelbench.reporting.results.outcome import RunResult, results
-from reelbench.reporting.results.results import to_json
+from reelbench.reporting.results.results import Results, to_json
+from reelbench.reporting.results.summary import Summary
 
 
 class FormatError(ValueError):
@@ -32,6 +35,7 @@ class Format(StrEnum):
 
 DEFAULT = (Format.MARKDOWN, Format.HTML, Format.CSV, Format.JSON, Format.JUNIT)
 """Formats that the commands write by default: all but LaTeX, which draws the figures once more."""
+RESULTS = "results.json"
 PAGE = "report.html"
 """All reports of a run on one page."""
 
@@ -60,12 +64,25 @@ def publish(folder: Path, found: RunResult, formats: Collection[Format], *, char
     return paths
 
 
+def publish_summary(folder: Path, summary: Summary, head: Report) -> list[Path]:
+    """Write a summary again, with what was found after the reports: into its own file, and into the results."""
+    path = folder / f"{head.name}.md"
+    links = {name: f"{one.report}.md" for one in summary.dimensions for name in (one.report.replace("_", "-"),)}
+    write_atomically(path, markdown.render(head, charts=False, links=links).encode())
+    data = folder / RESULTS
+    if data.exists():
+        found = msgspec.json.decode(data.read_bytes(), type=Results)
+        write_atomically(data, to_json(msgspec.structs.replace(found, summary=summary)))
+    return [path]
+
+
 def _files(found: RunResult, formats: frozenset[Format], *, charts: bool) -> Iterator[tuple[str, bytes]]:
-    reports = found.reports
+    reports = (found.head, *found.reports, found.appendix)
     svgs = _drawn(reports, "svg") if charts and formats & {Format.MARKDOWN, Format.HTML, Format.LATEX} else {}
     if Format.MARKDOWN in formats:
+        links = markdown.links(reports)
         for report in reports:
-            yield f"{report.name}.md", markdown.render(report, charts=charts).encode()
+            yield f"{report.name}.md", markdown.render(report, charts=charts, links=links).encode()
         yield from ((f"{markdown.FIGURES}/{name}.svg", svg) for name, svg in svgs.items())
     if Format.HTML in formats:
         from reelbench.reporting.render import html  # noqa: PLC0415 - only this format needs Jinja, which takes a tenth of a second
@@ -77,7 +94,7 @@ def _files(found: RunResult, formats: frozenset[Format], *, charts: bool) -> Ite
         return
     data = results(found)
     if Format.JSON in formats:
-        yield "results.json", to_json(data)
+        yield RESULTS, to_json(data)
     if Format.JUNIT in formats:
         from reelbench.reporting.render import junit  # noqa: PLC0415 - each format loads what it needs
 

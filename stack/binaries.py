@@ -30,6 +30,7 @@ def find_prometheus(
     *,
     environment: Mapping[str, str] = os.environ,
     release_url: str = release.BASE_URL,
+    download: bool = True,
 ) -> PrometheusBinary:
     """Return a working Prometheus from the first place that has one.
 
@@ -40,6 +41,7 @@ def find_prometheus(
         report: Receives one line for each place that failed, and one before each download.
         environment: For ``PROMETHEUS_BIN``, ``PATH`` and ``REELBENCH_CACHE``.
         release_url: Where the official releases are.
+        download: Also fetch one; otherwise only those of this machine count.
 
     Raises:
         StackError: no place has one; the message lists what was tried and how to install it by hand.
@@ -68,6 +70,8 @@ def find_prometheus(
     )
     for place, announcement, get in places:
         if announcement is not None:
+            if not download:
+                continue
             report(announcement)
         binary = attempt(place, get)
         if binary is not None:

@@ -35,7 +35,7 @@ from reelbench.stack.processes import Child
 from reelbench.stack.readiness import TelemetryEnd
 from reelbench.stack.reopen_tsdb import reopen_tsdb
 from reelbench.stack.server_metrics import NO_METRICS, ServerMetrics, await_samples
-from reelbench.suite import generators
+from reelbench.suite import generators, step_summary
 from reelbench.suite.busy import look, warning
 from reelbench.suite.generators import SHARES_DIR
 from reelbench.suite.merging import ShareError
@@ -198,16 +198,18 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
         _warn(stack, settled, say)
         _await_traces(run_dir, say)
         await_samples(load.server, run.ended or time.time())
-        exported = None if watch.lost else _report(load, run_dir, stack.prometheus_url, theirs)
+        exported = None if watch.lost else _report(load, run_dir, stack.prometheus_url, theirs, environment)
         _annotate(grafana, run, exported)
     if exported is None:
-        _report_again(load, run_dir, theirs)
+        _report_again(load, run_dir, theirs, environment)
         return Ended(ExitCode.ABSENT, run)
     interrupted = run.state is RunState.INTERRUPTED or (driven.asked and run.state is not RunState.COMPLETED)
     return Ended(ExitCode.INTERRUPTED if interrupted else status or exported.exit_code, run)
 
 
-def _report(load: Load, run_dir: Path, prometheus_url: str | None, theirs: str | None) -> Exported:
+def _report(
+    load: Load, run_dir: Path, prometheus_url: str | None, theirs: str | None, environment: Mapping[str, str]
+) -> Exported:
     """Write the reports and show the verdicts."""
     begun = time.monotonic()
     # Imported when the load has ended: a second of CPU time that neither --help nor the start of the stack needs.
@@ -215,6 +217,7 @@ def _report(load: Load, run_dir: Path, prometheus_url: str | None, theirs: str |
     from reelbench.reporting.publish import DEFAULT, PAGE  # noqa: PLC0415
 
     exported = export(run_dir, prometheus_url, theirs=theirs, charts=load.charts, formats=DEFAULT)
+    step_summary.append(exported.paths, environment)
     for line in exported.summary:
         load.show(line)
     page = run_dir / REPORTS_DIR / PAGE
@@ -222,14 +225,14 @@ def _report(load: Load, run_dir: Path, prometheus_url: str | None, theirs: str |
     return exported
 
 
-def _report_again(load: Load, run_dir: Path, theirs: str | None) -> None:
+def _report_again(load: Load, run_dir: Path, theirs: str | None, environment: Mapping[str, str]) -> None:
     """Write the reports from what a Prometheus stored that has ended; from the records alone where it is unreadable."""
     try:
         with reopen_tsdb(run_dir, find_prometheus(report=load.say)) as url:
-            _report(load, run_dir, url, theirs)
+            _report(load, run_dir, url, theirs, environment)
     except StackError as error:
         load.say(f"warning: {error} The reports hold only what the records say.")
-        _report(load, run_dir, None, theirs)
+        _report(load, run_dir, None, theirs, environment)
 
 
 def _warn(stack: Stack, settled: TelemetryEnd, say: Callable[[str], None]) -> None:

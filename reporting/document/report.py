@@ -112,6 +112,9 @@ class Timeline:
     """Instants of events in `xs`, a row for each series."""
 
 
+APPENDIX = "appendix"
+"""Name of the report that holds what all reports of a run share, and what is for reference."""
+
 Block = Paragraph | Bullets | Table | Code | Chart | Timeline
 
 
@@ -122,6 +125,8 @@ class Section:
     title: str
     blocks: tuple[Block, ...]
     level: int = 2
+    folded: bool = False
+    """Long and for reference, such as all queries: closed on the page, and without CSV and LaTeX files."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from statistics import median
 
 from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.reporting.evidence.evidence import STOPPED, Evidence
 
 SLOWEST = 3
-"""Completed jobs of a dimension that are shown one by one."""
+"""Completed jobs of a dimension that are shown one by one, each of a case of its own."""
 FAILED = 5
 SHOWN = ("performance", "reliability")
 """Dimensions whose reports show single jobs."""
@@ -36,9 +37,19 @@ def level_sample(evidence: Evidence, scenario: str, case: str, most: int) -> lis
 
 
 def slowest(evidence: Evidence, dimension: str) -> list[JobRecord]:
-    """Return the slowest completed measured jobs of a dimension, slowest first."""
-    jobs = [job for job in _jobs(evidence, dimension) if job.outcome is Outcome.COMPLETED]
-    return sorted(jobs, key=lambda job: job.due - job.done)[:SLOWEST]
+    """Return the slowest completed measured job of each of a few cases, compared with the median of its own case.
+
+    The slowest jobs of all cases would nearly always be those of the heaviest load.
+    """
+    found: list[tuple[float, int, JobRecord]] = []
+    for scenario, case in evidence.cases(dimension):
+        jobs = evidence.case_jobs(scenario.name, case.name)
+        completed = [job for job in jobs if job.outcome is Outcome.COMPLETED]
+        if completed:
+            job = min(completed, key=lambda job: job.due - job.done)
+            usual = median(job.done - job.due for job in completed)
+            found.append((-(job.done - job.due) / usual if usual > 0 else 0.0, len(found), job))
+    return [job for *_, job in sorted(found)[:SLOWEST]]
 
 
 def failed(evidence: Evidence, dimension: str) -> list[JobRecord]:

@@ -50,7 +50,7 @@ def tables_csv(reports: Sequence[Report]) -> dict[str, str]:
     return {
         named.name: _write(map(plain, named.table.columns), (map(plain, row) for row in named.table.rows))
         for named in named_tables(reports)
-        if not named.appendix
+        if not named.folded
     }
 
 

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from reelbench.reporting.document.report import Bullets, Chart, Code, Paragraph, Report, Table, Timeline
 from reelbench.reporting.render.inline import walk
-from reelbench.reporting.render.names import APPENDIX, slug
+from reelbench.reporting.render.names import anchors, slug
 
 TEMPLATES = Path(__file__).with_name("templates")
 _TAGS = {"strong": "strong", "em": "em"}
@@ -62,19 +62,9 @@ def render(title: str, reports: Sequence[Report], statuses: Mapping[str, str], f
         style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
         anchor=lambda report: slug(report.name, "-"),
         anchors=anchors(reports),
-        folded=lambda section: section.title.startswith(APPENDIX),  # long, for reference
+        folded=lambda section: section.folded,
         svg=lambda chart: inline_svg(chart.name, figures[chart.name]),
     )
-
-
-def anchors(reports: Sequence[Report]) -> dict[tuple[str, int], str]:
-    """Return the id of each section by report and position; equal titles get different ids."""
-    made: dict[tuple[str, int], str] = {}
-    for report in reports:
-        for number, section in enumerate(report.sections):
-            name = slug(f"{report.name} {section.title}", "-")
-            made[report.name, number] = f"{name}-{number}" if name in made.values() else name
-    return made
 
 
 def rich(text: str) -> Markup:

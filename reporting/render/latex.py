@@ -5,6 +5,7 @@ All text is escaped, so text from outside is printed and never run as a command.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from markdown_it.token import Token
@@ -46,6 +47,8 @@ _ESCAPES = {
 _BREAK_EVERY = 8
 """Characters of long code after which a line may break: hashes have no spaces."""
 _LONG_CODE = 24
+_ANCHOR = re.compile(r"\[([^\]]*)\]\(#[^)]*\)")
+"""A link to another part of the reports: LaTeX files stand alone."""
 _COMMANDS = {"strong": "textbf", "em": "emph"}
 
 
@@ -69,7 +72,7 @@ def escape(text: str) -> str:
 
 def rich(text: str) -> str:
     """Return the running text of a report with its emphasis, code and links."""
-    return walk(text, escape, _marks)
+    return walk(_ANCHOR.sub(r"\1", text), escape, _marks)
 
 
 def code(text: str) -> str:
@@ -84,7 +87,7 @@ def _wanted(reports: Sequence[Report]) -> Iterator[NamedTable]:
     """The tables without the appendices; a table that is in every report, such as the environment, once."""
     seen: list[Table] = []
     for named in named_tables(reports):
-        if not named.appendix and named.table not in seen:
+        if not named.folded and named.table not in seen:
             seen.append(named.table)
             yield named
 

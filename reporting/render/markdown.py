@@ -3,20 +3,42 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from reelbench.reporting.document.report import Block, Bullets, Chart, Code, Paragraph, Report, Section, Table, Timeline
+from reelbench.reporting.render.names import anchors, slug
 
+_ANCHOR = re.compile(r"\]\(#([a-z0-9-]+)\)")
 FIGURES = "figures"
 """Folder of the figures, next to the Markdown file."""
 
 
-def render(report: Report, *, charts: bool) -> str:
-    """Return the report as text; without charts their blocks are left out, so no link is broken."""
+def render(report: Report, *, charts: bool, links: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return the report as text; without charts their blocks are left out, so no link is broken.
+
+    `links` has the file and heading of each anchor that a text links to (`links` of this module).
+    """
     parts = [f"# {report.title}"]
     for section in report.sections:
         parts.extend(_section(section, charts=charts))
-    return "\n\n".join(parts) + "\n"
+    text = "\n\n".join(parts) + "\n"
+    return _ANCHOR.sub(lambda found: f"]({links.get(found[1], f'#{found[1]}')})", text)
+
+
+def links(reports: Sequence[Report]) -> dict[str, str]:
+    """Return the file of each report, and file and heading of each section, by the anchor on the page."""
+    whole = {slug(report.name, "-"): f"{report.name}.md" for report in reports}
+    return whole | {
+        anchor: f"{report.name}.md#{_heading(report.sections[number].title)}"
+        for report in reports
+        for (_, number), anchor in anchors((report,)).items()
+    }
+
+
+def _heading(title: str) -> str:
+    """Return the anchor that GitHub gives a heading."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
 def _section(section: Section, *, charts: bool) -> list[str]:

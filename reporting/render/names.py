@@ -7,10 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from reelbench.reporting.document.report import Chart, Report, Section, Table, Timeline
+from reelbench.reporting.document.report import APPENDIX, Chart, Report, Section, Table, Timeline
 
-APPENDIX = "Appendix"
-"""Beginning of the titles of sections for reference, such as all queries."""
 _OTHER = re.compile(r"[^a-z0-9]+")
 
 
@@ -23,9 +21,9 @@ class NamedTable:
     table: Table
 
     @property
-    def appendix(self) -> bool:
-        """True for tables of an appendix."""
-        return self.section.title.startswith(APPENDIX)
+    def folded(self) -> bool:
+        """True for tables of a section for reference, such as all queries."""
+        return self.section.folded
 
 
 def slug(text: str, joint: str = "_") -> str:
@@ -38,10 +36,10 @@ def named_tables(reports: Sequence[Report]) -> Iterator[NamedTable]:
     used: set[str] = set()
     for report in reports:
         for section in report.sections:
-            title = section.title.partition(":")[0] if section.title.startswith(APPENDIX) else section.title
             for table in section.blocks:
                 if isinstance(table, Table) and table.rows:
-                    first = slug(table.name or f"{report.name.removesuffix('_report')} {title}") or "table"
+                    start = "" if report.name == APPENDIX else report.name.removesuffix("_report")
+                    first = slug(table.name or f"{start} {section.title}") or "table"
                     names = (first if number == 1 else f"{first}_{number}" for number in count(1))
                     name = next(name for name in names if name not in used)
                     used.add(name)
@@ -51,3 +49,13 @@ def named_tables(reports: Sequence[Report]) -> Iterator[NamedTable]:
 def figures_of(reports: Sequence[Report]) -> tuple[Chart | Timeline, ...]:
     """Return all figures in order."""
     return tuple(chart for report in reports for chart in report.charts)
+
+
+def anchors(reports: Sequence[Report]) -> dict[tuple[str, int], str]:
+    """Return the id of each section by report and position; equal titles get different ids."""
+    made: dict[tuple[str, int], str] = {}
+    for report in reports:
+        for number, section in enumerate(report.sections):
+            name = slug(f"{report.name} {section.title}", "-")
+            made[report.name, number] = f"{name}-{number}" if name in made.values() else name
+    return made

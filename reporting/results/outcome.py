@@ -22,6 +22,7 @@ from reelbench.reporting.results.results import (
     Provenance,
     Results,
 )
+from reelbench.reporting.results.summary import Summary
 
 SLOWEST = 3
 """Completed jobs of each case that are listed with their trace, the slowest first."""
@@ -46,6 +47,12 @@ class RunResult:
     dimensions: tuple[DimensionResult, ...]
     status: Status
     exit_code: int
+    appendix: Report
+    """What stands once for all reports."""
+    summary: Summary
+    """The findings of all dimensions in short."""
+    head: Report
+    """The summary as a document."""
 
     @property
     def reports(self) -> tuple[Report, ...]:
@@ -66,6 +73,7 @@ def results(found: RunResult) -> Results:
         ended=run.ended,
         verdict=found.status,
         exit_code=found.exit_code,
+        summary=found.summary,
         dimensions=tuple(
             Dimension(
                 name=one.dimension,

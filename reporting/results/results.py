@@ -15,6 +15,7 @@ from reelbench.reporting.analysis.certainty import Certainty
 from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.evidence.buckets import Bound
 from reelbench.reporting.evidence.limits import Limits
+from reelbench.reporting.results.summary import Summary
 
 SCHEMA_VERSION: Final = 2
 """Raised when a field is removed or changes its meaning, not for a new optional field."""
@@ -179,6 +180,8 @@ class Results(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     verdict: Status
     exit_code: int
     """0 pass, 1 an objective failed, 3 inconclusive or invalid."""
+    summary: Summary | None = None
+    """Is it fine, why not, what now; null in results of versions without a summary."""
     dimensions: tuple[Dimension, ...]
     numbers: tuple[ResultValue, ...]
     outliers: tuple[Outlier, ...]

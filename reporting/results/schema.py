@@ -12,10 +12,10 @@ import msgspec
 
 from reelbench.loadgen.record import run, stack
 from reelbench.reporting.evidence import buckets, limits
-from reelbench.reporting.results import results
+from reelbench.reporting.results import results, summary
 
 SCHEMA_FILE = "docs/schemas/results.schema.json"
-_SOURCES = (results, run, buckets, limits, stack)
+_SOURCES = (results, summary, run, buckets, limits, stack)
 """Modules that declare the records of the results."""
 
 

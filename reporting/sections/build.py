@@ -1,16 +1,17 @@
-"""The reports: which sections each dimension has, in which order."""
+"""The reports: which sections each dimension has, in a reader's order, and what stands in the appendix of the run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 
 from reelbench.reporting.analysis.verdicts import Analysis
-from reelbench.reporting.document.report import Report, Section
+from reelbench.reporting.document.report import APPENDIX, Report, Section
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.sections import (
+    causes,
     clocks,
     generators,
     key_metrics,
@@ -65,14 +66,16 @@ SectionFunction = Callable[[Evidence], Section | None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a report has of its own, between and after the sections that every report has."""
+    """What a report has of its own, between the sections that every report has, and its part of the appendix."""
 
+    advice: SectionFunction
     key_metrics: SectionFunction
     sections: tuple[SectionFunction, ...]
+    details: tuple[SectionFunction, ...] = ()
+    """For the appendix."""
     method: tuple[str, ...] = ()
     own_method: tuple[str, ...] = ()
     """Sentences on the method that hold only for the service of this project."""
-    appendices: tuple[SectionFunction, ...] = ()
 
 
 def _ours(section: SectionFunction) -> SectionFunction:
@@ -87,15 +90,13 @@ def _alone(section: SectionFunction) -> SectionFunction:
 
 PLANS = {
     Dimension.PERFORMANCE: Plan(
+        scalability.recommendations,
         key_metrics.performance,
         (
             mlperf.section,
             load.response_time,
-            load.percentiles,
-            load.warmup,
             load.concurrent_load,
             scalability.section,
-            load.check_of_littles_law,
             load.throughput,
             open_loop.section,
             capacity.section,
@@ -111,10 +112,17 @@ PLANS = {
             _alone(server_resources.gpu),
             _alone(server_energy.section),
             partial(outliers.section, dimension=Dimension.PERFORMANCE),
-            scalability.recommendations,
+        ),
+        details=(
+            load.percentiles,
+            load.warmup,
+            load.check_of_littles_law,
+            parts_of_a_job.critical_path_details,
+            partial(outliers.traces, dimension=Dimension.PERFORMANCE),
         ),
     ),
     Dimension.RELIABILITY: Plan(
+        hardening.recommendations,
         key_metrics.reliability,
         (
             outcomes.success_rate,
@@ -130,8 +138,8 @@ PLANS = {
             server_reliability.section,
             partial(outliers.section, dimension=Dimension.RELIABILITY),
             score.section,
-            hardening.recommendations,
         ),
+        details=(partial(outliers.traces, dimension=Dimension.RELIABILITY),),
         own_method=(
             (
                 "**Times of recovery** come from recorded events (fault confirmed on and lifted, changes of the "
@@ -153,6 +161,7 @@ PLANS = {
         ),
     ),
     Dimension.RESOURCES: Plan(
+        _ours(partial(recommend, saving.RULES)),
         key_metrics.resources,
         (
             server_resources.process,
@@ -168,7 +177,6 @@ PLANS = {
             _ours(memory.leak_section),
             _ours(cost.section),
             _ours(optimizations.section),
-            _ours(partial(recommend, "Optimization recommendations", saving.RULES)),
         ),
         method=(
             (
@@ -200,35 +208,54 @@ PLANS = {
                 "which prompts are known; totals of counters over jobs have none either."
             ),
         ),
-        appendices=(provenance.raw_samples,),
+        details=(provenance.raw_samples,),
     ),
 }
 
 
 def build_report(evidence: Evidence, analysis: Analysis, dimension: Dimension) -> Report:
-    """Return the report of a dimension as data."""
+    """Return the report of a dimension as data: verdict, why, what to do, then the sections."""
     plan = PLANS[dimension]
     sections = (
         verdict.verdict(evidence, analysis, dimension),
+        causes.section(evidence, analysis, dimension),
+        plan.advice(evidence),
         over_time.section(evidence, dimension),
         plan.key_metrics(evidence),
-        verdict.objectives(evidence, analysis),
+        verdict.objectives(evidence, analysis, dimension),
         *(section(evidence) for section in plan.sections),
         user_indicators.section(evidence, dimension),
-        provenance.reconciliation(evidence, analysis),
-        principles.section(evidence, analysis, dimension),
-        server_sources.section(evidence, dimension),
-        provenance.environment(evidence),
-        generators.section(evidence, dimension),
-        machine.section(evidence, dimension),
-        clocks.section(evidence, dimension),
-        provenance.workload(evidence, dimension),
-        provenance.method(evidence, *(() if evidence.foreign else plan.own_method), *plan.method),
-        provenance.queries(evidence, dimension),
-        *(section(evidence) for section in plan.appendices),
+        provenance.reconciliation(analysis, dimension),
     )
     return Report(
         name=f"{dimension}_report",
         title=f"{dimension.capitalize()} report of run {evidence.run.run_id}",
         sections=tuple(section for section in sections if section is not None),
     )
+
+
+def build_appendix(evidence: Evidence, analyses: Mapping[Dimension, Analysis]) -> Report:
+    """Return what stands once for all reports of a run: environment, method, workload, counts, traces, queries."""
+    plans = {dimension: PLANS[dimension] for dimension in analyses}
+    own = [sentence for plan in plans.values() for sentence in (() if evidence.foreign else plan.own_method)]
+    method = dict.fromkeys([*own, *(sentence for plan in plans.values() for sentence in plan.method)])
+    sections = [
+        provenance.environment(evidence),
+        machine.section(evidence, *analyses),
+        clocks.section(evidence, *analyses),
+        provenance.method(evidence, *method),
+    ]
+    for dimension, analysis in analyses.items():
+        found = (
+            provenance.workload(evidence, dimension),
+            generators.section(evidence, dimension),
+            server_sources.section(evidence, dimension),
+            principles.section(evidence, analysis, dimension),
+            provenance.counts(evidence, analysis, dimension),
+            *(section(evidence) for section in plans[dimension].details),
+            provenance.queries(evidence, dimension),
+        )
+        sections += [
+            replace(one, title=f"{dimension.capitalize()}: {one.title}", level=2) for one in found if one is not None
+        ]
+    return Report(APPENDIX, f"Appendix of run {evidence.run.run_id}", tuple(sections))

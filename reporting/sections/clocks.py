@@ -25,12 +25,12 @@ _CORRECTED = {
 _COLUMNS = ("Clock", "Ahead, least [s]", "Ahead, most [s]", "± [s]", "Readings", "Corrected")
 
 
-def section(evidence: Evidence, dimension: str) -> Section:
+def section(evidence: Evidence, *dimensions: str) -> Section:
     """Return the offset of each clock, and the scenarios in which one moved."""
     conditions = evidence.conditions
     if conditions is None or not conditions.clocks:
         return Section("Clocks", (Paragraph("The clocks of the run were not compared."),))
-    moved = movements(evidence, dimension)
+    moved = [one for dimension in dimensions for one in movements(evidence, dimension)]
     lead = (
         f"**{text.counted(len(moved), 'clock')} moved**: "
         f"{'; '.join(literal(f'{one.scenario}: {one.reason}') for one in moved)}."

@@ -15,14 +15,14 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def section(evidence: Evidence, dimension: str) -> Section:
-    """Return what the machine did in each case of a dimension, and which cases were disturbed."""
+def section(evidence: Evidence, *dimensions: str) -> Section:
+    """Return what the machine did in each case of some dimensions, and which cases were disturbed."""
     conditions = evidence.conditions
-    places = {(scenario.name, case.name) for scenario, case in evidence.cases(dimension)}
+    places = {(scenario.name, case.name) for one in dimensions for scenario, case in evidence.cases(one)}
     seen = [one for one in conditions.machine if (one.scenario, one.case) in places] if conditions else []
     if conditions is None or not seen:
         return Section("Machine", (Paragraph("What else the machine did was not recorded."),))
-    disturbed = [one for one in disturbances(evidence, dimension) if one.case]
+    disturbed = [one for dimension in dimensions for one in disturbances(evidence, dimension) if one.case]
     lead = (
         f"**{text.counted(len(disturbed), 'case')} disturbed**: "
         f"{'; '.join(literal(one.sentence) for one in disturbed)}."

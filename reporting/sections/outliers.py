@@ -1,8 +1,8 @@
-"""Single jobs worth a look: the slowest and the failed ones, each with its trace."""
+"""Single jobs worth a look: the slowest of some cases and failed ones, each with its trace."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from reelbench.loadgen.record.jobs import JobRecord
 from reelbench.reporting.analysis.critical_path import seconds_in_spans
@@ -15,30 +15,42 @@ from reelbench.reporting.evidence.trace_sampling import FAILED, failed, slowest
 from reelbench.reporting.sections.verdict import grafana_of, link
 
 TITLE = "Slowest and failed jobs"
+TRACES = "Traces of single jobs"
 _COLUMNS = ("Scenario / case", "Job", "Response time [s]", "Outcome", "Error", "Trace")
 
 
 def section(evidence: Evidence, dimension: str) -> Section:
-    """Return the three slowest completed and at most five failed jobs of a dimension, with their spans."""
+    """Return the slowest completed job of three cases and at most five failed jobs of a dimension."""
     slow, bad = slowest(evidence, dimension), failed(evidence, dimension)
     if not slow and not bad:
         return Section(TITLE, (Paragraph("No measured job ended."),))
     blocks: list[Block] = []
     if evidence.traces.absent:
         blocks.append(Paragraph(f"Traces not available: {evidence.traces.absent}."))
+    else:
+        blocks.append(Paragraph(f"[The spans of these jobs](#appendix-{dimension}-traces-of-single-jobs)."))
     if slow:
-        blocks += _jobs(evidence, slow, f"The {len(slow)} slowest completed jobs of all cases.")
+        caption = "The slowest completed job of a case, compared with the median of its own case."
+        blocks.append(_table(evidence, slow, caption))
     if bad:
         shown = bad[:FAILED]
         rest = len(bad) - len(shown)
         more = f" {rest:,} more are not shown." if rest else ""
-        blocks += _jobs(evidence, shown, f"Jobs without a video, {len(bad):,} in all, one of each kind first.{more}")
+        caption = f"Jobs without a video, {len(bad):,} in all, one of each kind first.{more}"
+        blocks.append(_table(evidence, shown, caption))
     else:
         blocks.append(Paragraph("Every measured job ended with a video or was stopped by the plan."))
     return Section(TITLE, tuple(blocks))
 
 
-def _jobs(evidence: Evidence, jobs: Sequence[JobRecord], caption: str) -> list[Block]:
+def traces(evidence: Evidence, dimension: str) -> Section | None:
+    """Return the spans of the jobs that the report names; None where there are no traces."""
+    jobs = (*slowest(evidence, dimension), *failed(evidence, dimension)[:FAILED])
+    blocks = tuple(block for job in jobs for block in _spans(evidence, job)) if not evidence.traces.absent else ()
+    return Section(TRACES, blocks, folded=True) if blocks else None
+
+
+def _table(evidence: Evidence, jobs: Sequence[JobRecord], caption: str) -> Table:
     rows = tuple(
         (
             place_name(job.scenario, job.case),
@@ -46,20 +58,21 @@ def _jobs(evidence: Evidence, jobs: Sequence[JobRecord], caption: str) -> list[B
             text.seconds(job.done - job.due),
             job.outcome.value,
             literal(job.error) if job.error else text.NONE,
-            f"`{job.trace_id}`",
+            _linked(evidence, job),
         )
         for job in jobs
     )
-    blocks: list[Block] = [Table(_COLUMNS, rows, ("Job", "Response time [s]"), caption)]
-    for job in jobs:
-        place = f"Job {job.index} of {place_name(job.scenario, job.case)}, trace {_linked(evidence, job)}"
-        spans = evidence.traces.spans.get(job.trace_id)
-        if spans is not None:
-            blocks.append(Paragraph(f"{place}; times from its intended start:"))
-            blocks.append(Code(span_tree(spans, job.due, seconds_in_spans(spans, job.due, job.done))))
-        elif not evidence.traces.absent:
-            blocks.append(Paragraph(f"{place}: the trace was not found."))
-    return blocks
+    return Table(_COLUMNS, rows, ("Job", "Response time [s]"), caption)
+
+
+def _spans(evidence: Evidence, job: JobRecord) -> Iterator[Block]:
+    place = f"Job {job.index} of {place_name(job.scenario, job.case)}, trace {_linked(evidence, job)}"
+    spans = evidence.traces.spans.get(job.trace_id)
+    if spans is None:
+        yield Paragraph(f"{place}: the trace was not found.")
+        return
+    yield Paragraph(f"{place}; times from its intended start:")
+    yield Code(span_tree(spans, job.due, seconds_in_spans(spans, job.due, job.done)))
 
 
 def _linked(evidence: Evidence, job: JobRecord) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reelbench.loadgen.record.rate_rule import MAX_LATENESS, MAX_LATENESS_SHARE
 from reelbench.loadgen.record.run import CaseRecord, FaultRecord, LimitsRecord, RunRecord
 from reelbench.reporting.analysis.generator_health import MAX_GENERATOR_CPU, MIN_SENT
+from reelbench.reporting.analysis.reconciliation import Count
 from reelbench.reporting.analysis.record_slis import explain
 from reelbench.reporting.analysis.verdicts import Analysis
 from reelbench.reporting.document import grafana_links, running, text
@@ -14,6 +17,9 @@ from reelbench.reporting.document.text import literal
 from reelbench.reporting.evidence.evidence import Evidence, case_seconds, place_name
 from reelbench.reporting.evidence.measurements import Measurement
 from reelbench.reporting.sections.verdict import linked
+
+MOST_COUNTS = 20
+"""Counts that differ and stand in a report; the appendix has all."""
 
 
 def environment(evidence: Evidence) -> Section:
@@ -179,7 +185,7 @@ TRACE = (
 
 
 def method(evidence: Evidence, *more: str) -> Section:
-    """Return how the numbers were measured and computed; `more` are the sentences of one dimension."""
+    """Return how the numbers were measured and computed; `more` are the sentences of the dimensions."""
     models = sorted({c.model for s in evidence.run.scenarios for c in s.cases})
     warmups = sum(1 for job in evidence.jobs if job.warmup)
     items = [
@@ -223,11 +229,55 @@ def _replays(evidence: Evidence) -> bool:
     return any(case.arrivals is not None and case.arrivals.process == "trace" for case in cases)
 
 
-def reconciliation(evidence: Evidence, analysis: Analysis) -> Section:
-    """Return every count next to the client's log."""
+def reconciliation(analysis: Analysis, dimension: str) -> Section:
+    """Return how many counts of each source agree with the client's log, and each count that differs."""
+    counts = [(r.scenario, count) for r in analysis.reconciliations for count in r.counts]
+    differences = [d for r in analysis.reconciliations for d in r.differences]
+    lead = (
+        f"**{text.counted(len(differences), 'count')} not equal to the client's log**; the verdicts of these "
+        "scenarios are INCONCLUSIVE."
+        if differences
+        else "Every available source counts the same jobs as the client's log."
+    )
+    by_source: dict[str, list[Count]] = {}
+    for _, count in counts:
+        by_source.setdefault(count.source, []).append(count)
     rows = tuple(
         (
-            r.scenario,
+            source,
+            text.count(len(found)),
+            text.count(sum(one.found is not None and one.agrees for one in found)),
+            text.count(sum(one.found is not None and not one.agrees for one in found)),
+            text.count(sum(one.found is None for one in found)),
+        )
+        for source, found in by_source.items()
+    )
+    columns = ("Source", "Counts", "Agree", "Differ", "Not available")
+    blocks: list[Block] = [
+        Paragraph(f"{lead} [Every count](#appendix-{dimension}-counts)."),
+        Table(columns, rows, columns[1:], name=f"{dimension}_reconciliation_by_source"),
+    ]
+    differing = [(scenario, count) for scenario, count in counts if count.found is not None and not count.agrees]
+    if differing:
+        blocks.append(_counts(differing[:MOST_COUNTS], f"{dimension}_reconciliation_differences"))
+    return Section("Reconciliation", tuple(blocks))
+
+
+def counts(evidence: Evidence, analysis: Analysis, dimension: str) -> Section:
+    """Return every count next to the client's log."""
+    words = "" if evidence.foreign else " *Completed* in the client's log is *completed* or *partial* in the service."
+    sentence = (
+        f"{words} Where the client does not know the end of a job (error, timeout, aborted), or the server "
+        "removed it, the count may lie in a range. Missing sources are skipped."
+    )
+    every = [(r.scenario, count) for r in analysis.reconciliations for count in r.counts]
+    return Section("Counts", (Paragraph(sentence.strip()), _counts(every, f"{dimension}_reconciliation")))
+
+
+def _counts(found: Sequence[tuple[str, Count]], name: str) -> Table:
+    rows = tuple(
+        (
+            scenario,
             count.source,
             count.what,
             count.expected,
@@ -236,23 +286,10 @@ def reconciliation(evidence: Evidence, analysis: Analysis) -> Section:
             if count.found is not None
             else literal(count.note.removeprefix("not available: ")),
         )
-        for r in analysis.reconciliations
-        for count in r.counts
-    )
-    differences = [d for r in analysis.reconciliations for d in r.differences]
-    lead = (
-        f"**{text.counted(len(differences), 'count')} not equal to the client's log**; the verdicts of these "
-        "scenarios are INCONCLUSIVE."
-        if differences
-        else "Every available source counts the same jobs as the client's log."
-    )
-    words = "" if evidence.foreign else " *Completed* in the client's log is *completed* or *partial* in the service."
-    sentence = (
-        f"{lead}{words} Where the client does not know the end of a job (error, timeout, aborted), or the server "
-        "removed it, the count may lie in a range. Missing sources are skipped."
+        for scenario, count in found
     )
     columns = ("Scenario", "Source", "Counted", "Client's log", "Found", "Result")
-    return Section("Reconciliation", (Paragraph(sentence), Table(columns, rows, numeric=("Client's log", "Found"))))
+    return Table(columns, rows, numeric=("Client's log", "Found"), name=name)
 
 
 def queries(evidence: Evidence, dimension: str) -> Section:
@@ -287,7 +324,7 @@ def queries(evidence: Evidence, dimension: str) -> Section:
         )
         source = "Function of the records" if sli.function else "Query"
         blocks.append(Table(("Where", f"Value [{sli.unit}]", "n", source), rows, numeric=("n",)))
-    return Section("Appendix: queries", tuple(blocks))
+    return Section("Queries", tuple(blocks), folded=True)
 
 
 def raw_samples(evidence: Evidence) -> Section:
@@ -311,7 +348,7 @@ def raw_samples(evidence: Evidence) -> Section:
             blocks.append(Table(("Where", "Samples", "Evaluated at", "Query"), rows, ("Samples", "Evaluated at")))
     if not blocks:
         blocks.append(Paragraph("No raw samples were read."))
-    return Section("Appendix: raw samples", tuple(blocks))
+    return Section("Raw samples", tuple(blocks), folded=True)
 
 
 def _with_bucket(m: Measurement, value: float) -> str:

@@ -10,6 +10,8 @@ from reelbench.reporting.document.report import Block, Bullets, Paragraph, Secti
 
 T = TypeVar("T")
 
+TITLE = "What to do"
+
 
 @dataclass(frozen=True, slots=True)
 class Advice:
@@ -30,9 +32,14 @@ class Rule(Generic[T]):
     apply: Callable[[T], Iterator[Advice]]
 
 
-def recommend(title: str, rules: Sequence[Rule[T]], evidence: T) -> Section:
+def recommend(rules: Sequence[Rule[T]], evidence: T) -> Section:
     """Return the advice of all rules, and the thresholds they use."""
-    advice = tuple(f"**{one.finding}:** {one.action}." for rule in rules for one in rule.apply(evidence))
+    advice = tuple(f"**{one.finding}:** {one.action}." for one in advised(rules, evidence))
     blocks: list[Block] = [Bullets(advice)] if advice else [Paragraph("No threshold was crossed.")]
     thresholds = "; ".join(rule.threshold for rule in rules)
-    return Section(title, (*blocks, Paragraph(f"Thresholds: {thresholds}.")))
+    return Section(TITLE, (*blocks, Paragraph(f"Thresholds: {thresholds}.")))
+
+
+def advised(rules: Sequence[Rule[T]], evidence: T) -> tuple[Advice, ...]:
+    """Return the advice of all rules."""
+    return tuple(one for rule in rules for one in rule.apply(evidence))

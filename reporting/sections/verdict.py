@@ -37,13 +37,6 @@ def verdict(evidence: Evidence, analysis: Analysis, dimension: str) -> Section:
     ]
     off = switched_off(evidence)
     remarks = [f"Baseline: the service ran without {text.listed(off)}."] if off else []
-    for status in (Status.FAIL, Status.NO_DATA):
-        remarks += [f"{status}: {_sentence(v)}." for v in analysis.verdicts if v.status is status]
-    remarks += [
-        f"{v.status}: {_sentence(v)}; {v.certainty}."
-        for v in analysis.verdicts
-        if v.status is Status.INCONCLUSIVE and v.certainty is Certainty.VIOLATED
-    ]
     remarks += [f"{problem}." for problem in analysis.problems]
     if few := sum(1 for v in analysis.verdicts if v.too_few):
         cure = "give a longer `--budget` and" if evidence.run.budget is not None else "run"
@@ -133,7 +126,7 @@ def switched_off(evidence: Evidence) -> list[str]:
     return [name for name, on in sorted((evidence.run.switches or {}).items()) if not on]
 
 
-def objectives(evidence: Evidence, analysis: Analysis) -> Section:
+def objectives(evidence: Evidence, analysis: Analysis, dimension: str) -> Section:
     """Return every objective with its verdict, linked to its panel where the stack has a Grafana."""
     if not analysis.verdicts:
         return Section("Objectives", (Paragraph("No objective applies to the scenarios that ran."),))
@@ -157,7 +150,8 @@ def objectives(evidence: Evidence, analysis: Analysis) -> Section:
     caption = (
         f"Values from PromQL{also}. Proven: the 95 % interval lies on one side of the objective. A violation that is "
         "proven is FAIL at any n, one that is not is INCONCLUSIVE; a value that holds needs a large enough n"
-        f"{', and in this profile a proof where a sample can give one' if evidence.run.profile == PAPER else ''}."
+        f"{', and in this profile a proof where a sample can give one' if evidence.run.profile == PAPER else ''}. "
+        f"[The queries](#appendix-{dimension}-queries)."
     )
     given = "Objective of this run, from the command line or the target file."
     whys = Bullets(tuple(f"{sli.title}: {given if sli.id in evidence.run.objectives else sli.why}" for sli in slis))
@@ -202,10 +196,3 @@ def limits(v: Verdict) -> str:
     if number.interval.upper is None:
         return text.NONE if number.interval.lower is None else f"from {lower}{kind}"
     return f"up to {upper}{kind}" if number.interval.lower is None else f"{lower} to {upper}{kind}"
-
-
-def _sentence(v: Verdict) -> str:
-    value = literal(v.reason)
-    if v.value is not None:
-        value = f"{verdict_cells(v)[3]} (95 % CI {limits(v)}, n = {text.count(v.n)})"
-    return f"{v.sli.title} in {place_name(v.scenario, v.case, v.member)}: {value}, objective {_bound(v)}"

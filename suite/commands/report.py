@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from reelbench.exit_code import ExitCode
@@ -16,16 +17,20 @@ from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.record.prometheus_access import access_errors
 from reelbench.loadgen.record.run import read_run
 from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE, RUN_FILE, RecordError
-from reelbench.loadgen.record.stack import read_stack
+from reelbench.loadgen.record.stack import PrometheusRecord, read_stack
 from reelbench.reporting.catalogue.prices import PRICES_FILE, PricesError, load_prices
 from reelbench.reporting.catalogue.sli_file import CatalogueError
 from reelbench.reporting.compare.folders import is_repeated, repeated_runs
+from reelbench.reporting.compare.records import ComparisonRecord
 from reelbench.reporting.compare.side import CompareError
 from reelbench.reporting.evidence.measurements import read as read_measurements
 from reelbench.reporting.evidence.prometheus import QueryError
-from reelbench.reporting.export import export
-from reelbench.reporting.publish import DEFAULT, PAGE, Format, FormatError, formats_of
+from reelbench.reporting.export import REPORTS_DIR, Exported, export
+from reelbench.reporting.publish import DEFAULT, PAGE, Format, FormatError, formats_of, publish_summary
+from reelbench.reporting.results.summary import Summary
+from reelbench.reporting.sections.summary.blocks import summary_report
 from reelbench.stack.errors import StackError
+from reelbench.suite import step_summary
 from reelbench.suite.commands.console import RUNS, echo, fail, say
 
 PrometheusUrl = Annotated[str | None, typer.Option(help="Base URL of a Prometheus that holds the run.")]
@@ -35,6 +40,7 @@ Charts = Annotated[bool, typer.Option(help="Draw the charts of the report.")]
 Formats = Annotated[str, typer.Option("--format", help=f"What to write, separated by commas: {', '.join(Format)}.")]
 FailOn = Annotated[str | None, typer.Option(help="worse: exit code 1 when an indicator is worse in repeated runs.")]
 Force = Annotated[bool, typer.Option("--force", help="Compare although it would mislead; the report says why.")]
+KEPT_INSTEAD = f"the kept {MEASUREMENTS_FILE} is used"
 ALL_FORMATS = ",".join(DEFAULT)
 
 
@@ -46,6 +52,8 @@ class Written:
     lines: tuple[str, ...]
     """For standard output."""
     paths: tuple[Path, ...] = ()
+    short: Summary | None = None
+    """The summary of a run; None of repetitions."""
 
 
 def main(
@@ -63,8 +71,8 @@ def main(
     """Write the reports of a finished run again.
 
     Starts Prometheus over the run's own data, or queries the stack that the run was measured with where Reelbench did
-    not start it; --prometheus names another one. --compare also compares the run with another; either may be a folder
-    of repetitions.
+    not start it; --prometheus names another one. Where it is gone or not installed, the kept measurements are used.
+    --compare also compares the run with another; either may be a folder of repetitions.
 
     Exit codes: 0 pass; 1 an objective failed (with --fail-on worse: an indicator is worse than the baseline's); 2 bad
     usage, or reports that cannot be written; 3 inconclusive or invalid; 4 no Prometheus is available.
@@ -81,12 +89,23 @@ def main(
         written = (
             _repetitions(folder)
             if is_repeated(folder)
-            else _export(folder, prometheus, kept=kept, charts=charts, formats=formats, prices=prices)
+            else _export(
+                folder,
+                prometheus,
+                kept=kept,
+                charts=charts,
+                formats=formats,
+                prices=prices,
+                download=compare is None,
+            )
         )
         if compare is not None:
-            worse, lines = _compared(folder, compare, force=force)
-            code = ExitCode.FAIL if fail_on and worse else written.exit_code
+            record, lines = _compared(folder, compare, force=force)
+            code = ExitCode.FAIL if fail_on and record.worse else written.exit_code
+            if written.short is not None:
+                _put_change(folder, written.short, record)
             written = Written(code, written.lines + lines, written.paths)
+        step_summary.append(written.paths, os.environ)
     except (CatalogueError, PricesError) as error:
         fail(ExitCode.USAGE, error.errors)
     except (RecordError, CompareError) as error:
@@ -150,25 +169,48 @@ def _compare_errors(compare: Path | None, fail_on: str | None, *, force: bool) -
     return errors
 
 
-def _export(folder: Path, prometheus: str | None, *, kept: bool, charts: bool, formats: str, prices: Path) -> Written:
-    """Write the reports of one run.
+def _export(
+    folder: Path, prometheus: str | None, *, kept: bool, charts: bool, formats: str, prices: Path, download: bool
+) -> Written:
+    """Write the reports of one run; from its kept measurements where its Prometheus is gone or not at hand.
 
     Raises:
         RecordError: the folder is not a run, or --kept has nothing to use.
     """
     read_run(folder)  # a folder that is not a run is found before a Prometheus is started
-    if kept and not ((found := read_measurements(folder)) and found.prometheus):
+    saved = (found := read_measurements(folder)) is not None and found.prometheus
+    if kept and not saved:
         raise RecordError(
             f"nothing is kept: {folder} has no {MEASUREMENTS_FILE} of a Prometheus; export with Prometheus first"
         )
-    with _metrics_of(folder, prometheus, kept=kept) as url:
-        exported = export(folder, url, charts=charts, formats=formats_of(formats), prices=prices)
-    return Written(exported.exit_code, tuple(exported.summary), tuple(exported.paths))
+
+    def write(url: str | None) -> Exported:
+        return export(folder, url, charts=charts, formats=formats_of(formats), prices=prices)
+
+    with _metrics_of(folder, prometheus, kept=kept, saved=saved, download=download) as url:
+        try:
+            exported = write(url)
+        except QueryError as error:
+            if prometheus is not None or url is None or not saved:
+                raise
+            say(f"{error}: {KEPT_INSTEAD}")
+            exported = write(None)
+    return Written(exported.exit_code, tuple(exported.summary), tuple(exported.paths), exported.short)
 
 
 @contextmanager
-def _metrics_of(folder: Path, prometheus: str | None, *, kept: bool) -> Iterator[str | None]:
-    """Yield the base URL of a Prometheus that holds the run; None when the kept measurements are to be used."""
+def _metrics_of(
+    folder: Path, prometheus: str | None, *, kept: bool, saved: bool, download: bool
+) -> Iterator[str | None]:
+    """Yield the base URL of a Prometheus that holds the run; None when the kept measurements are to be used.
+
+    Args:
+        folder: The run directory.
+        prometheus: A Prometheus that the user names.
+        kept: The user asks for the kept measurements.
+        saved: The run has kept measurements of a Prometheus. Then nothing is downloaded.
+        download: A Prometheus may be downloaded.
+    """
     if kept or prometheus:
         yield prometheus
         return
@@ -176,16 +218,40 @@ def _metrics_of(folder: Path, prometheus: str | None, *, kept: bool) -> Iterator
     if stack is not None and stack.kind == "external" and stack.prometheus is not None:
         yield stack.prometheus.url
         return
+    if saved and (stack is None or stack.prometheus is None or not _has_store(folder, stack.prometheus)):
+        say(f"the run's Prometheus data are gone: {KEPT_INSTEAD}")
+        yield None
+        return
     from reelbench.stack.binaries import find_prometheus  # noqa: PLC0415 - loads the HTTP client
     from reelbench.stack.reopen_tsdb import reopen_tsdb  # noqa: PLC0415
 
-    with reopen_tsdb(folder, find_prometheus(report=say)) as url:
+    try:
+        binary = find_prometheus(report=say, download=download and not saved)
+    except StackError:
+        if not saved:
+            raise
+        say(f"no Prometheus is installed: {KEPT_INSTEAD}")
+        yield None
+        return
+    with reopen_tsdb(folder, binary) as url:
         yield url
 
 
-def _compared(folder: Path, baseline: Path, *, force: bool) -> tuple[bool, tuple[str, ...]]:
-    """Write the comparison; return whether an indicator is worse, and the lines for standard output."""
+def _has_store(folder: Path, record: PrometheusRecord) -> bool:
+    return record.data_dir is not None and (folder / record.data_dir).is_dir()
+
+
+def _compared(folder: Path, baseline: Path, *, force: bool) -> tuple[ComparisonRecord, tuple[str, ...]]:
+    """Write the comparison; return it with the lines for standard output."""
     from reelbench.reporting.compare.comparison import export as export_comparison  # noqa: PLC0415 - scipy.stats takes a second
 
     found = export_comparison(folder, baseline, force=force)
-    return found.record.worse, found.summary
+    return found.record, found.summary
+
+
+def _put_change(folder: Path, summary: Summary, record: ComparisonRecord) -> None:
+    """Write the summary of a run again, with the change against the baseline."""
+    from reelbench.reporting.compare.change import change_of  # noqa: PLC0415 - as the comparison
+
+    changed = msgspec.structs.replace(summary, change=change_of(record))
+    publish_summary(folder / REPORTS_DIR, changed, summary_report(changed))

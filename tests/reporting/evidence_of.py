@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from reelbench.loadgen.record.jobs import JobRecord
+from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.loadgen.record.run import RunRecord
 from reelbench.loadgen.record.stack import ComponentRecord, StackRecord
 from reelbench.loadgen.record.videos import VideoRecord
@@ -98,3 +98,30 @@ def taking(made: MadeRun, scenario: str, seconds: float, n: int, run: RunRecord 
             measurement(sli, scenario, member="completed", value=n) for sli in ("client_jobs", "service_jobs")
         ],
     )
+
+
+NAME = "single_request"
+
+
+def profiled(made: MadeRun, profile: str, name: str = NAME) -> RunRecord:
+    return msgspec.structs.replace(only(made.run, name), profile=profile)
+
+
+def ended(made: MadeRun, profile: str, *ends: tuple[int, Outcome], more: Sequence[Measurement] = ()) -> Evidence:
+    """A run of one case whose jobs ended in these ways, with counts that reconcile."""
+    outcomes = [outcome for number, outcome in ends for _ in range(number)]
+    jobs = [job for job in made.jobs if job.scenario == NAME and not job.warmup]
+    mine = [msgspec.structs.replace(job, outcome=end) for job, end in zip(jobs, outcomes, strict=False)]
+    completed = sum(1 for job in mine if job.outcome is Outcome.COMPLETED)
+    counted = [
+        *(measurement("client_jobs", NAME, member=end, value=float(number)) for number, end in ends),
+        *(measurement("service_jobs", NAME, member=end, value=float(number)) for number, end in ends),
+        measurement("success_rate", NAME, "n01", value=completed / len(mine), n=len(mine)),
+    ]
+    store = msgspec.structs.replace
+    run = profiled(made, profile)
+    scenario = run.scenarios[0]
+    assert scenario.store is not None
+    kept = store(scenario.store, expected=len(mine), found=len(mine), by_status={})
+    run = msgspec.structs.replace(run, scenarios=[msgspec.structs.replace(scenario, store=kept)])
+    return evidence(made, run=run, jobs=mine, measurements=[*counted, *more])

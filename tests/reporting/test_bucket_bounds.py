@@ -14,6 +14,7 @@ from reelbench.reporting.evidence import measurements
 from reelbench.reporting.evidence.buckets import Bound
 from reelbench.reporting.export import export
 from reelbench.reporting.statistics.intervals import percentile
+from tests.report_text import report_text
 from tests.reporting.evidence_of import measurement
 
 BUCKET = r"\(bucket (\S+) (?:to (\S+)|and above)\)"
@@ -35,14 +36,14 @@ def cells(text: str, heading: str) -> dict[str, dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def performance(measured: Path) -> str:
-    return (measured / "reports" / "performance_report.md").read_text()
+    return report_text(measured, "performance")
 
 
 def test_every_percentile_of_the_appendix_has_its_bucket(measured: Path, performance: str) -> None:
     kept = measurements.read(measured)
     assert kept is not None
     percentiles = {sli.id for sli in load().slis if sli.quantile is not None}
-    lines = performance.split("## Appendix: queries")[1].splitlines()
+    lines = performance.split(": Queries\n")[1].splitlines()
     checked = 0
     for m in kept.measurements:
         if m.sli not in percentiles or m.value is None or m.scenario != "concurrent_load":
@@ -84,7 +85,7 @@ def test_percentiles_in_tables_have_their_bucket(measured: Path, performance: st
 
 
 def test_percentiles_of_the_reliability_report_have_their_bucket(measured_outages: Path) -> None:
-    text = (measured_outages / "reports" / "reliability_report.md").read_text()
+    text = report_text(measured_outages, "reliability")
     rows = re.findall(
         r"^\| (?:normal_operation|tts_failures) .*$", text.split("## Error recovery")[1].split("\n## ")[0], re.MULTILINE
     )
@@ -107,12 +108,12 @@ def test_a_verdict_in_words_has_the_exact_value_and_its_interval(measured_dir: P
     strict.write_text(re.sub(r"(id: api_latency_p95.*?value: )0\.5", r"\g<1>0.001", text, count=1, flags=re.DOTALL))
     exported = export(measured_dir, None, charts=False, catalogue=strict)
     failed = next(v for v in exported.verdicts if v.status == "FAIL" and v.member == "create")
-    report = (measured_dir / "reports" / "performance_report.md").read_text()
+    report = report_text(measured_dir, "performance")
     sent = (r for r in read_requests(measured_dir) if (r.scenario, r.operation) == ("api_latency", "create"))
     exact = percentile(sorted(r.duration for r in sent if not r.warmup), 0.95)
     assert failed.value == exact.value
     assert exact.interval.lower is not None
-    words = (
-        f"{wording.with_unit(exact.value, 's')} (95 % CI from {wording.with_unit(exact.interval.lower, 's')}, n = 40)"
-    )
-    assert words in report.split("## Key metrics")[0]
+    (row,) = [line for line in report.split("## Key metrics")[0].splitlines() if "api_latency / create" in line]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    limit = wording.with_unit(exact.interval.lower, "s")
+    assert cells[3:6] == [wording.with_unit(exact.value, "s"), f"from {limit}", "40"]

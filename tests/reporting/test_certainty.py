@@ -6,56 +6,25 @@ import math
 import random
 import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Sequence
 
 import msgspec
 import pytest
 
 from reelbench.loadgen.record.jobs import Outcome
-from reelbench.loadgen.record.run import RunRecord
 from reelbench.reporting.analysis.certainty import Certainty, certainty
 from reelbench.reporting.analysis.estimates import Estimate
 from reelbench.reporting.analysis.verdicts import NOT_PROVEN, Analysis, Status, analyse
 from reelbench.reporting.catalogue.sli import Objective
-from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.limits import Limits
-from reelbench.reporting.evidence.measurements import Measurement
+from reelbench.reporting.export import judge
 from reelbench.reporting.render import junit
-from reelbench.reporting.results.outcome import DimensionResult, RunResult, results
-from reelbench.reporting.sections.build import build_report
+from reelbench.reporting.results.outcome import RunResult, results
 from reelbench.reporting.sections.verdict import verdict
 from reelbench.reporting.statistics.batch_means import rate_interval
 from reelbench.reporting.statistics.intervals import Interval, exact_proportion
-from tests.reporting.evidence_of import evidence, measurement, only
+from tests.reporting.evidence_of import NAME, ended, evidence, measurement, only, profiled
 from tests.reporting.made_run import MadeRun
-
-NAME = "single_request"
-Ends = Sequence[tuple[int, Outcome]]
-
-
-def profiled(made: MadeRun, profile: str, name: str = NAME) -> RunRecord:
-    return msgspec.structs.replace(only(made.run, name), profile=profile)
-
-
-def ended(made: MadeRun, profile: str, *ends: tuple[int, Outcome], more: Sequence[Measurement] = ()) -> Evidence:
-    """A run of one case whose jobs ended in these ways, with counts that reconcile."""
-    outcomes = [outcome for number, outcome in ends for _ in range(number)]
-    jobs = [job for job in made.jobs if job.scenario == NAME and not job.warmup]
-    mine = [msgspec.structs.replace(job, outcome=end) for job, end in zip(jobs, outcomes, strict=False)]
-    completed = sum(1 for job in mine if job.outcome is Outcome.COMPLETED)
-    counted = [
-        *(measurement("client_jobs", NAME, member=end, value=float(number)) for number, end in ends),
-        *(measurement("service_jobs", NAME, member=end, value=float(number)) for number, end in ends),
-        measurement("success_rate", NAME, "n01", value=completed / len(mine), n=len(mine)),
-    ]
-    store = msgspec.structs.replace
-    run = profiled(made, profile)
-    scenario = run.scenarios[0]
-    assert scenario.store is not None
-    kept = store(scenario.store, expected=len(mine), found=len(mine), by_status={})
-    run = msgspec.structs.replace(run, scenarios=[msgspec.structs.replace(scenario, store=kept)])
-    return evidence(made, run=run, jobs=mine, measurements=[*counted, *more])
 
 
 def found_in(records: Evidence) -> Analysis:
@@ -208,9 +177,7 @@ def _binomial(n: int, k: int, p: float) -> float:
 
 
 def published(records: Evidence) -> RunResult:
-    found = found_in(records)
-    report = build_report(records, found, Dimension.PERFORMANCE)
-    return RunResult(records, (DimensionResult("performance", found, report),), found.status, found.exit_code)
+    return judge(records)
 
 
 def test_head_results_and_junit_say_the_same(made: MadeRun) -> None:

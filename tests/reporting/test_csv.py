@@ -13,17 +13,20 @@ def made(title: str, *tables_: Table) -> Section:
 
 
 ONE = Table(("a",), (("1",),))
-SPEED = (made("Response time", ONE, ONE), made("Appendix: queries", ONE), made("None", Table(("a",), ())))
+SPEED = (made("Response time", ONE, ONE), made("None", Table(("a",), ())))
+FOLDED = Section("Speed: Queries", (ONE,), folded=True)
+APPENDIX = Report("appendix", "A", (made("Speed: Workload", ONE), FOLDED))
 NAMED = Table(("a",), (("2",),), name="speed response_time 2")
-REPORTS = (Report("speed_report", "S", SPEED), Report("other_report", "O", (made("X", NAMED),)))
+REPORTS = (Report("speed_report", "S", SPEED), Report("other_report", "O", (made("X", NAMED),)), APPENDIX)
 
 
 def test_table_names_are_unique() -> None:
-    assert [(t.name, t.appendix) for t in named_tables(REPORTS)] == [
+    assert [(t.name, t.folded) for t in named_tables(REPORTS)] == [
         ("speed_response_time", False),
         ("speed_response_time_2", False),
-        ("speed_appendix", True),
         ("speed_response_time_2_2", False),
+        ("speed_workload", False),
+        ("speed_queries", True),
     ]
 
 

@@ -18,6 +18,7 @@ from reelbench.reporting.analysis.job_integrity import losses
 from reelbench.reporting.analysis.reconciliation import reconcile
 from reelbench.reporting.analysis.verdicts import NOT_PROVEN, Status, analyse
 from reelbench.reporting.export import Exported, export
+from tests.report_text import report_text
 from tests.reporting.evidence_of import evidence, measurement
 from tests.reporting.made_foreign import CANCEL, CASE, FOREIGN, NORMAL, job, make, video, write
 from tests.reporting.made_run import MadeRun
@@ -40,7 +41,7 @@ def exported(made: MadeRun, folder: Path, videos: Sequence[VideoRecord] = ()) ->
     run = write(made, folder / "run", videos)
     done = export(run, None, charts=False)
     (name,) = {path.name for path in done.paths if path.name.endswith("_report.md")}
-    return done, (run / "reports" / name).read_text()
+    return done, report_text(run, name.removesuffix("_report.md"))
 
 
 def counts(made: MadeRun, scenario: str = NORMAL) -> dict[str, tuple[str, int | None, str]]:
@@ -74,7 +75,7 @@ def test_without_a_list_losses_are_unknown_and_not_judged(tmp_path: Path) -> Non
     assert "Unknown, and not counted as lost: 40 accepted jobs" in text
     assert re.search(r"\| lost +\| +- \| +- \|", text)
     assert counts(made)["store"] == ("40", None, "not available: the server has no complete list of jobs")
-    assert text.split("## Appendix")[0].count("Accepted jobs lost") == 1
+    assert text.split("# Appendix of run")[0].count("Accepted jobs lost") == 1
     assert "Not judged: Accepted jobs lost: unknown, as the server has no complete list of jobs (in normal_o" in text
 
 
@@ -210,7 +211,7 @@ def test_a_synchronous_server_without_anything_else_is_described_by_what_the_cli
     )  # fmt: skip
     done, text = exported(made, tmp_path, [video(job(NORMAL, i)) for i in range(20)])
     assert claims_of_loss(text) == []
-    findings = text.split("## Methodological principles")[0]
+    findings = text.split("# Appendix of run")[0]
     assert [word for word in OWN_WORDS if word in findings.split("## Reliability score")[0].split("## Key metrics")[1]
             .split("## Objectives")[1]] == []  # fmt: skip
     assert verdicts(done)["integrity_share", NORMAL] is Status.PASS
@@ -292,7 +293,7 @@ def test_a_performance_report_says_the_polling_error_and_nothing_of_what_did_not
     assert re.search(r"\| Server +\| vLLM-Omni \(target file `vllm_omni`\), model wan", text)
     assert re.search(r"\| Operations +\| has list; does not have wait ", text)
     assert not re.findall("No scenario of this run|No open case", text)
-    assert "answered within 2 s" not in text.partition("## Appendix: queries")[0]
+    assert "answered within 2 s" not in text.partition(": Queries\n")[0]
     assert "the cost of a job needs the price of a GPU (`--gpu-hour-price`)" in text
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.export import Exported, export
+from tests.report_text import report_text
 
 Edit = Callable[[Path], None]
 
@@ -79,7 +80,7 @@ def assert_seen(exported: Exported, folder: Path, dimension: str, sentence: str,
     assert {v.reason for v in exported.verdicts if v.scenario == scenario and v.status is Status.INCONCLUSIVE} <= {
         "counts do not reconcile"
     }
-    text = (folder / "reports" / f"{dimension}_report.md").read_text()
+    text = report_text(folder, dimension)
     assert "**Verdict: INCONCLUSIVE**" in text
     assert f"- {sentence}." in text.split("## Key metrics")[0]
     assert f"  {sentence}" in exported.summary
@@ -164,7 +165,7 @@ def test_a_loss_in_reliability_scenarios_is_detected(outages_dir: Path) -> None:
     exported = export(outages_dir, None, charts=False)
     sentence = f"normal_operation: {ROOTS} has 36 jobs completed, the client's log 39"
     assert f"  {sentence}" in exported.summary
-    assert f"- {sentence}." in (outages_dir / "reports" / "reliability_report.md").read_text()
+    assert f"- {sentence}." in report_text(outages_dir, "reliability")
 
 
 def test_a_loss_in_resources_scenarios_is_detected(resources_dir: Path) -> None:
@@ -173,4 +174,4 @@ def test_a_loss_in_resources_scenarios_is_detected(resources_dir: Path) -> None:
     lose_jobs(1, "client_jobs", "single_job", "completed")(resources_dir)
     exported = export(resources_dir, None, charts=False)
     (line,) = [line for line in exported.summary if f"single_job: {CLIENT}" in line]
-    assert f"- {line.strip()}." in (resources_dir / "reports" / "resources_report.md").read_text()
+    assert f"- {line.strip()}." in report_text(resources_dir, "resources")

@@ -31,7 +31,7 @@ from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.limits import Limits
 from reelbench.reporting.evidence.prometheus import NoData
 from reelbench.reporting.render.figures import figure
-from reelbench.reporting.sections.build import build_report
+from reelbench.reporting.sections.build import build_appendix, build_report
 from reelbench.reporting.sections.performance.open_loop import section
 from reelbench.reporting.sections.verdict import limits
 from reelbench.reporting.statistics.censoring import tail
@@ -495,19 +495,21 @@ def test_open_and_closed_cases_have_separate_tables(made: MadeRun) -> None:
     records = ramp(made, 12, 30, cut_off=24.0)
     run = msgspec.structs.replace(records.run, scenarios=[*made.run.scenarios, *records.run.scenarios])
     both = evidence(made, run=run, jobs=[*made.jobs, *records.jobs])
-    report = build_report(both, analyse(both, "performance"), Dimension.PERFORMANCE)
+    analysis = analyse(both, "performance")
+    report = build_report(both, analysis, Dimension.PERFORMANCE)
+    appendix = build_appendix(both, {Dimension.PERFORMANCE: analysis})
     rows = {
         part.title: [row[0] for block in part.blocks if isinstance(block, Table) for row in block.rows]
-        for part in report.sections
+        for part in (*report.sections, *appendix.sections)
     }
     for title in ("Response time", "Throughput"):
         assert not [name for name in rows[title] if name.startswith("ramp")]
     # PromQL covers completed jobs only, so it is not shown for a case with cut-off jobs
-    assert {name for name in rows["PromQL and exact values"] if name.startswith("ramp")} == {"ramp / r12"}
+    assert {name for name in rows["Performance: PromQL and exact values"] if name.startswith("ramp")} == {"ramp / r12"}
     assert {name for name in rows["Open-loop load"] if "/" in name} == {"ramp / r12", "ramp / r30"}
-    workload = next(part for part in report.sections if part.title == "Workload")
+    workload = next(part for part in appendix.sections if part.title == "Performance: Workload")
     assert "open, constant 30 jobs/s for 20 s" in texts(workload)
-    method = texts(next(part for part in report.sections if part.title == "Method"))
+    method = texts(next(part for part in appendix.sections if part.title == "Method"))
     assert "**Load model:** closed and open." in method
     assert "a percentile that falls among them is given as `≥ x`" in method
 

@@ -20,6 +20,7 @@ from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.measurements import Measurement
 from reelbench.reporting.sections import principles
 from reelbench.reporting.sections.principles import Finding, Met, judge
+from tests.report_text import report_text
 from tests.reporting.evidence_of import evidence, measurement, only
 from tests.reporting.made_run import MadeRun
 
@@ -144,7 +145,7 @@ def test_p7_counts_indicators_with_a_unit(made: MadeRun) -> None:
 
 
 def test_p8_needs_a_cost(made: MadeRun, measured_resources: Path) -> None:
-    text = (measured_resources / "reports" / "resources_report.md").read_text()
+    text = report_text(measured_resources, "resources")
     row = next(line for line in text.splitlines() if line.startswith("| P8 Cost"))
     cost = text.split("Cost per 1,000 jobs: **")[1].split("**")[0]
     assert "**met**" in row
@@ -173,8 +174,8 @@ def test_the_section_counts_its_rows_and_each_report_has_it(
         (measured_outages, "reliability"),
         (measured_resources, "resources"),
     ):
-        report = (folder / "reports" / f"{name}_report.md").read_text()
-        section = report.split("\n## Methodological principles\n")[1].split("\n## ")[0]
+        report = report_text(folder, name)
+        section = report.split(": Methodological principles\n")[1].split("\n## ")[0]
         assert [line[2:4] for line in section.splitlines() if line.startswith("| P")][1:] == [
             f"P{i}" for i in range(1, 9)
         ]

@@ -27,6 +27,7 @@ from reelbench.loadgen.record.run import RunRecord, StoreCount, read_run, write_
 from reelbench.reporting.export import export
 from reelbench.reporting.publish import DEFAULT, Format, FormatError, formats_of
 from reelbench.reporting.results.schema import SCHEMA_FILE
+from tests.report_text import report_text
 from tests.reporting.evidence_of import evidence
 from tests.reporting.made_run import MadeRun
 
@@ -200,7 +201,7 @@ def test_rare_events_and_recovery_have_their_own_intervals(outages_dir: Path) ->
     interval = mttr["interval"]
     assert 0 <= interval["lower"] < mttr["value"] < interval["upper"]
     assert interval["method"] == "Student's t"
-    report = (outages_dir / "reports" / "reliability_report.md").read_text()
+    report = report_text(outages_dir, "reliability")
     values = [f"{x:.3f}" for x in (mttr["value"], interval["lower"], interval["upper"])]
     assert re.search(rf"{values[0]} s.{{1,20}}{values[1]} to {values[2]} s, n = {mttr['n']}\b", report)
 
@@ -252,7 +253,7 @@ def test_a_grafana_is_linked_at_the_time_of_each_number(measured_dir: Path, made
         "to": [str(round((case.ended + 10) * 1000))],
     }
     text = _report(measured_dir)
-    for heading, rows in (("## Objectives", 1), ("## Appendix: queries", 2)):
+    for heading, rows in (("## Objectives", 1), ("## Performance: Queries", 2)):
         part = text.split(f"\n{heading}\n")[1].split("\n## ")[0]
         assert part.count(f"[concurrent_load / n10]({found['grafana']})") >= rows
     whole = parse_qs(urlsplit(number(results_of(measured_dir), "api_latency_p95", "api_latency", member="list",
@@ -392,13 +393,13 @@ def test_hostile_text_is_escaped_in_every_format(measured_dir: Path) -> None:
     page = (folder / "report.html").read_text()
     assert "<script" not in page
     assert "<img" not in page
-    # the document in two tables, the error of five failed jobs
-    assert page.count("=cmd|&#34;&lt;script&gt;alert(1)&lt;/script&gt;![i](http://evil.example/i.png)") == 7
+    # the document in two tables, the error of two groups of failed jobs and of five of these jobs
+    assert page.count("=cmd|&#34;&lt;script&gt;alert(1)&lt;/script&gt;![i](http://evil.example/i.png)") == 9
     assert r"\<script\>alert(1)\</script\>!\[i\](http://evil.example/i.png)" in _report(measured_dir)
     tex = (folder / "latex" / "setup.tex").read_text()
     assert r"\textbackslash{}input\{/etc/passwd\}\&" in tex
-    assert "\\input{/etc" not in tex + (folder / "latex" / "tables" / "performance_environment.tex").read_text()
-    with (folder / "csv" / "performance_environment.csv").open(newline="") as file:
+    assert "\\input{/etc" not in tex + (folder / "latex" / "tables" / "environment.tex").read_text()
+    with (folder / "csv" / "environment.csv").open(newline="") as file:
         assert {row["Item"]: row["Value"] for row in csv.DictReader(file)}["Document"].startswith("'=cmd|")
     assert {o["error"] for o in results_of(measured_dir)["outliers"]} == {None, bad}
     suites(measured_dir)
@@ -458,4 +459,4 @@ def test_the_document_compiles_with_hostile_text(outages_dir: Path) -> None:
 
 
 def _report(folder: Path) -> str:
-    return (folder / "reports" / "performance_report.md").read_text()
+    return report_text(folder, "performance")

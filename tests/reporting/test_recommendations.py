@@ -70,7 +70,7 @@ def test_gain_of_halving_the_slowest_component_by_amdahls_law() -> None:
 
 
 def test_without_numbers_only_the_thresholds_are_shown() -> None:
-    found = recommend("Title", RULES, known())
+    found = recommend(RULES, known())
     assert [type(block) for block in found.blocks] == [Paragraph, Paragraph]
-    advised = recommend("Title", RULES, known(level(1, 1.0, 1.0)))
+    advised = recommend(RULES, known(level(1, 1.0, 1.0)))
     assert isinstance(advised.blocks[0], Bullets)

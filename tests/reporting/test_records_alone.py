@@ -19,6 +19,7 @@ from reelbench.reporting.compare.comparison import export as compared
 from reelbench.reporting.compare.records import Verdict
 from reelbench.reporting.export import Exported, export
 from reelbench.reporting.publish import Format
+from tests.report_text import report_text
 from tests.reporting.made_run import MadeRun
 
 Value = dict[tuple[str, str, str], float | None]
@@ -47,7 +48,7 @@ def test_reliability_is_known_from_the_records(outages: MadeRun, tmp_path: Path)
     } == dict.fromkeys(
         ("normal_operation", "tts_failures", "llm_outage", "store_outage", "partial_failures", "data_integrity"), 0
     )
-    text = (run / "reports" / "reliability_report.md").read_text()
+    text = report_text(run, "reliability")
     assert "- The breaker opened in **3 of 3** outages" in text
     assert done.exit_code == 3
 
@@ -77,7 +78,7 @@ def test_an_interrupted_run_is_reported_as_such(outages: MadeRun, tmp_path: Path
     write_run(folder, msgspec.structs.replace(run, state=type(run.state).INTERRUPTED))
     done = export(folder, None, charts=False)
     assert done.exit_code == 3
-    assert "interrupted" in (folder / "reports" / "reliability_report.md").read_text()
+    assert "interrupted" in report_text(folder, "reliability")
 
 
 def test_a_run_compared_with_itself_shows_no_difference(made: MadeRun, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.export import Exported, export
 from tests.acceptance import SCENARIOS
+from tests.report_text import report_text
 from tests.reporting import made_outages
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -24,7 +25,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 def exported(folder: Path) -> tuple[Exported, str]:
     done = export(folder, None, charts=False)
-    return done, (folder / "reports" / "reliability_report.md").read_text()
+    return done, report_text(folder, "reliability")
 
 
 def tables(text: str, heading: str) -> list[dict[str, list[str]]]:
@@ -81,9 +82,13 @@ def test_a_good_run_passes_with_one_verdict_per_objective(outages_dir: Path) -> 
         **{("jobs_lost", name, "", ""): (0.0, n) for name, n in zip(lost, (40, 40, 79, 36, 40, 50), strict=True)},
         ("integrity_share", "data_integrity", "", ""): (1.0, 50),
     }
-    assert [path.name for path in done.paths] == ["measurements.json", "reliability_report.md"]
-    counted = "  by their 95 % intervals: holds, proven: 2; holds, not proven: 9"
-    assert done.summary[-3:] == (counted, "reliability: PASS", str(done.paths[1]))
+    names = ["measurements.json", "summary.md", "reliability_report.md", "appendix.md"]
+    assert [path.name for path in done.paths] == names
+    assert done.summary[-3:] == (
+        "reliability: PASS (11 objectives; holds, not proven: 9; holds, proven: 2)",
+        "PASS: 11 of 11 objectives hold, 2 of them proven.",
+        str(done.paths[1]),
+    )
     assert "**Verdict: PASS**" in text
 
 
@@ -254,7 +259,9 @@ def test_a_call_through_an_open_breaker_fails_score_and_report(outages_dir: Path
     change_calls(outages_dir, [*read_calls(outages_dir), *passed])
     done, text = exported(outages_dir)
     assert (done.status, done.exit_code) == (Status.FAIL, 1)
-    assert "FAIL: Provider calls passed while the breaker was open in llm_outage: 2 calls (95 % CI " in text
+    (row,) = tables(text, "Why")[0].values()
+    assert row[:3] == ["Provider calls passed while the breaker was open", "llm_outage", "2 calls"]
+    assert row[5:7] == ["≤ 0 calls", "2 calls above"]
     assert tables(text, "Circuit breaker")[1]["llm_outage / n05"] == ["llm", "2.000", "1", "1", "50.0"]
     (rows,) = tables(text, "Reliability score")
     assert rows["attempts rejected by an open breaker, of those and passed calls (key)"] == [
@@ -368,7 +375,9 @@ def test_without_call_counts_there_is_no_pass(outages_dir: Path) -> None:
     (outages_dir / "calls.jsonl").unlink()
     done, text = exported(outages_dir)
     assert done.status is Status.NO_DATA
-    assert "NO DATA: Provider calls passed while the breaker was open in llm_outage: no calls were counted" in text
+    (row,) = [cells for first, cells in tables(text, "Why")[0].items() if first.startswith("**NO DATA**")]
+    assert row[:2] == ["Provider calls passed while the breaker was open", "llm_outage"]
+    assert row[-1].startswith("no calls were counted")
     assert "**No score: NO DATA.** No data in: attempts rejected by an open breaker" in text
     assert tables(text, "Circuit breaker")[1]["llm_outage / n05"] == ["llm", "2.000", "-", "-", "-"]
     assert len(figures_of(outages_dir)) == 2
@@ -387,7 +396,7 @@ def test_a_fault_that_was_never_lifted_makes_the_report_inconclusive(outages_dir
         "- partial_failures / n05: the fault error of image was never confirmed to be lifted, so what came after it is "
         "not known."
     ) in text
-    assert tables(text, "Workload")[1]["partial_failures / n05"][-3:] == ["never confirmed", "200", "8"]
+    assert tables(text, "Reliability: Workload")[1]["partial_failures / n05"][-3:] == ["never confirmed", "200", "8"]
 
 
 def test_a_run_killed_during_an_outage_is_readable(outages_dir: Path) -> None:
@@ -416,7 +425,7 @@ def test_a_run_killed_during_an_outage_is_readable(outages_dir: Path) -> None:
     (outages_dir / "jobs.jsonl").write_bytes(b"".join(map(to_line, kept)) + b'{"scenario": "llm_ou')
     change_calls(outages_dir, [call for call in read_calls(outages_dir) if call.arrived < begin + 8])
     done = export(outages_dir, None)
-    text = (outages_dir / "reports" / "reliability_report.md").read_text()
+    text = report_text(outages_dir, "reliability")
     assert done.exit_code == 3
     assert "The run was ended from outside after " in text
     assert "Not run: store_outage, partial_failures, job_cancellation, data_integrity." in text
@@ -440,9 +449,7 @@ def test_the_chart_shows_faults_states_and_calls(outages_dir: Path) -> None:
         "Circuit breaker of llm, llm_outage / n05", "closed", "half open", "open", "fault on", "state of the breaker",
         "call: ok", "call: outage", "Time from the start of the case [s]",
     } <= texts  # fmt: skip
-    links = re.findall(
-        r"\(figures/([a-z0-9_]+\.svg)\)", (outages_dir / "reports" / "reliability_report.md").read_text()
-    )
+    links = re.findall(r"\(figures/([a-z0-9_]+\.svg)\)", report_text(outages_dir, "reliability"))
     assert links == sorted(figures)
 
 
@@ -503,8 +510,10 @@ def test_two_dimensions_give_two_reports_and_the_worse_status(measured_dir: Path
         with (measured_dir / name).open("ab") as file:
             file.write((outages_dir / name).read_bytes())
     done = export(measured_dir, None, charts=False)
-    assert [path.name for path in done.paths] == ["measurements.json", "performance_report.md", "reliability_report.md"]
-    lines = [line for line in done.summary if line.startswith(("performance: ", "reliability: "))]
+    assert [path.stem for path in done.paths] == [
+        "measurements", "summary", "performance_report", "reliability_report", "appendix",
+    ]  # fmt: skip
+    lines = [line.split(" (")[0] for line in done.summary if line.startswith(("performance: ", "reliability: "))]
     assert lines == [
         "performance: PASS",
         "reliability: INCONCLUSIVE",
@@ -564,7 +573,7 @@ def test_scenarios_under_other_names_give_the_same_sections(outages_dir: Path) -
         after = after.replace(new, old)
     titles = (
         "Key metrics", "Success rate", "Error recovery", "Circuit breaker", "Store outage", "Partial failure handling",
-        "Cancellation", "Reliability score", "Recommendations",
+        "Cancellation", "Reliability score", "What to do",
     )  # fmt: skip
     for title in titles:
         (old, new) = (text.split(f"\n## {title}\n")[1].split("\n## ")[0] for text in (before, after))

@@ -17,6 +17,7 @@ from reelbench.reporting.evidence.process_samples import ProcessSamples, total
 from reelbench.reporting.evidence.prometheus import QueryError, connect
 from reelbench.reporting.export import Exported, export
 from tests.commands import invoke
+from tests.report_text import report_text
 from tests.reporting.test_reliability import tables
 
 CORES = 2
@@ -24,7 +25,7 @@ CORES = 2
 
 def exported(folder: Path) -> tuple[Exported, str]:
     done = export(folder, None, charts=False)
-    return done, (folder / "reports" / "resources_report.md").read_text()
+    return done, report_text(folder, "resources")
 
 
 def change_series(folder: Path, edit: Callable[[SampleSeries], SampleSeries | None]) -> None:
@@ -184,7 +185,7 @@ def test_another_price_list_changes_only_the_cost(resources_dir: Path, tmp_path:
     path = tmp_path / "prices.yaml"
     path.write_text(PRICES_FILE.read_text().replace("currency: USD", "currency: EUR").replace("0.011", "0.022"))
     export(resources_dir, None, charts=False, prices=path)
-    text = (resources_dir / "reports" / "resources_report.md").read_text()
+    text = report_text(resources_dir, "resources")
     assert "1,000 jobs **125.85 EUR** (marginal" in text
     assert "**87 % of the cost of a job: Pictures:**" in text
 
@@ -332,7 +333,7 @@ def test_missing_cases_are_reported(resources_dir: Path) -> None:
 
 def test_toggles_of_a_case_are_in_the_workload_table(resources_dir: Path) -> None:
     _, text = exported(resources_dir)
-    section = text.split("## Workload\n")[1].split("\n## ")[0]
+    section = text.split(": Workload\n")[1].split("\n## ")[0]
     assert "| idle " in section
     assert "closed, 5 in flight, cache off, pooling off" in section
     assert "closed, 5 in flight, prompts repeated" in section
@@ -342,7 +343,7 @@ def test_every_raw_sample_query_is_in_the_appendix(resources_dir: Path) -> None:
     _, text = exported(resources_dir)
     kept = measured.read(resources_dir)
     assert kept is not None
-    appendix = text.split("## Appendix: raw samples\n")[1].replace(r"\|", "|")
+    appendix = text.split("## Resources: Raw samples\n")[1].replace(r"\|", "|")
     assert kept.series
     assert all(f"`{series.query}`" in appendix for series in kept.series)
 

@@ -21,6 +21,7 @@ from reelbench.reporting.analysis.restoration import (
 from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.export import export
 from tests.data_helper import job
+from tests.report_text import report_text
 from tests.reporting import evidence_of, made_outages
 from tests.reporting.made_run import START, MadeRun
 
@@ -190,7 +191,7 @@ def test_time_to_restoration_runs_from_the_request_to_begin_until_jobs_and_answe
 def written(folder: Path, made: MadeRun) -> tuple[str, int, set[str]]:
     run = made.write(folder / "run")
     done = export(run, None, charts=False)
-    text = (run / "reports" / "reliability_report.md").read_text()
+    text = report_text(run, "reliability")
     return text, done.exit_code, {v.sli.id for v in done.verdicts if v.status is Status.PASS}
 
 
@@ -288,7 +289,7 @@ def test_the_mean_time_to_restoration_is_the_length_of_the_pauses_within_ten_per
     shortest = [f.asked_to_end - f.started for f in faults if f.asked_to_end is not None]
     assert len(longest) == len(shortest) == 3
     export(run, None, charts=False)
-    text = (run / "reports" / "reliability_report.md").read_text()
+    text = report_text(run, "reliability")
     mean = float(text.split("as clients saw it: **")[1].split(" s**")[0])
     assert sum(shortest) / 3 * 0.9 <= mean <= sum(longest) / 3 * 1.1
     assert "3 of 3 faults interrupted the service" in text

@@ -374,7 +374,7 @@ def test_a_run_without_resources_scenarios_shows_gpus_and_energy_in_its_performa
     found = foreign(made, gauge(made, "gpu_power", 300.0), gauge(made, "resident_memory", 1e9, labels={}))
     titles = [s.title for s in build_report(found, analyse(found, "performance"), Dimension.PERFORMANCE).sections]
     assert [title for title in titles if "server" in title or title in {"GPUs", "Energy and cost"}] == [
-        "CPU and memory of the server", "GPUs", "Energy and cost", "Metrics of the server",
+        "CPU and memory of the server", "GPUs", "Energy and cost",
     ]  # fmt: skip
 
 

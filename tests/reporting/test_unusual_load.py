@@ -11,6 +11,7 @@ from reelbench.loadgen.record.run import ArrivalsRecord, CaseRecord, RunState
 from reelbench.reporting.analysis import subjects
 from reelbench.reporting.export import export
 from tests.data_helper import job
+from tests.report_text import report_text
 from tests.reporting import evidence_of, made_outages
 from tests.reporting.made_run import START, MadeRun
 
@@ -88,7 +89,7 @@ def rows(text: str) -> dict[str, list[str]]:
 def test_refusals_accepted_jobs_and_what_came_after_are_counted(tmp_path: Path) -> None:
     run = made_run().write(tmp_path / "run")
     export(run, None, charts=False)
-    text = (run / "reports" / "reliability_report.md").read_text()
+    text = report_text(run, "reliability")
     found = rows(text)
     assert found["7 flood / flood"] == ["40", "30", "5", "5", "0", "0"]
     assert found["10 flood / flood"][:6] == ["40", "29", "10", "0", "0", "1"]

@@ -15,6 +15,7 @@ from reelbench.reporting.analysis.video_speed import attainments, repetitions, s
 from reelbench.reporting.export import export
 from reelbench.reporting.sections import video_files
 from reelbench.reporting.sections.performance import videos as section_videos
+from tests.report_text import report_text
 from tests.reporting.evidence_of import evidence
 from tests.reporting.made_foreign import CASE, NORMAL, job, make, video, write
 from tests.reporting.made_run import MadeRun
@@ -70,7 +71,7 @@ def test_the_report_names_wrong_files_with_job_reason_and_trace(tmp_path: Path) 
     files += [video(one) for one in jobs()[7:19]] + [video(jobs()[19], BROKEN, codec=None)]
     run = write(make(), tmp_path / "run", files)
     export(run, None, charts=False)
-    text = (run / "reports" / "reliability_report.md").read_text().split("### Files as asked")[1].split("\n## ")[0]
+    text = report_text(run, "reliability").split("### Files as asked")[1].split("\n## ")[0]
     assert "20 of 40 (at most 20 of each case, drawn by the seed; `--check-videos`)" in text
     assert "h264 in mp4 (19). With sound: 0 of 20." in text
     assert "As asked in everything: **60.0 %** (95 % CI 36.1 to 80.9 %, 12 of 20)" in text
@@ -87,7 +88,7 @@ def test_mark_up_of_a_file_is_escaped(tmp_path: Path) -> None:
     files = [video(jobs()[0], (Property.DECODES, "<b>*|*</b>", ""), codec="`x`"), video(jobs()[1])]
     run = write(make(), tmp_path / "run", files)
     export(run, None, charts=False)
-    assert "<b>" not in (run / "reports" / "reliability_report.md").read_text()
+    assert "<b>" not in report_text(run, "reliability")
 
 
 def test_files_that_were_not_opened_are_said_and_old_runs_have_no_section() -> None:
@@ -186,7 +187,7 @@ def test_repeated_requests_must_not_be_more_than_a_tenth_faster(seconds: float, 
 def test_the_performance_report_has_the_figures(tmp_path: Path) -> None:
     run = write(performance(), tmp_path / "run", [video(one) for one in jobs(10)])
     export(run, None, charts=False)
-    text = (run / "reports" / "performance_report.md").read_text().split("## Video throughput")[1].split("\n## ")[0]
+    text = report_text(run, "performance").split("## Video throughput")[1].split("\n## ")[0]
     row = re.search(r"\| normal_operation / n04 \|([^\n]*)", text)
     assert row is not None
     cells = [cell.strip() for cell in row[1].strip("|").split("|")]

@@ -15,6 +15,7 @@ from reelbench.reporting.compare.side import Side, refusals
 from reelbench.reporting.document.workload import inputs, rows
 from reelbench.reporting.export import export
 from reelbench.reporting.publish import Format
+from tests.report_text import report_text
 from tests.reporting.evidence_of import evidence
 from tests.reporting.made_run import MadeRun
 
@@ -42,7 +43,7 @@ def test_a_record_of_before_is_read_and_means_the_built_in_prompts(made: MadeRun
 def test_reports_name_prompts_trace_and_the_missing_document(made: MadeRun, tmp_path: Path) -> None:
     folder = given(made, LOAD, document=None).write(tmp_path / "run")
     export(folder, None, charts=False, formats=tuple(Format))
-    text = (folder / "reports" / "performance_report.md").read_text()
+    text = report_text(folder, "performance")
     lines = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| ")}
     assert "none: jobs send a prompt only" in lines["Document"]
     assert f"my\\|prompts.jsonl, 3 rows, sha256 `{'a' * 64}`, drawn by the seed" in lines["Prompts"]

@@ -10,6 +10,7 @@ import pytest
 
 from tests.acceptance import SuiteRun, needs
 from tests.commands import invoke
+from tests.report_text import report_text
 
 SCENARIO = "single_request"
 
@@ -27,7 +28,7 @@ def test_dropped_telemetry_makes_the_verdict_inconclusive(suite: SuiteRun, tmp_p
         assert "performance: INCONCLUSIVE" in done.stdout.splitlines()
         lines = [line for line in done.stdout.splitlines() if f"{SCENARIO} / n01" in line]
         assert [line.split()[0] for line in lines] == ["INCONCLUSIVE"] * 2
-        assert f"- {sentence}." in (folder / "reports" / "performance_report.md").read_text()
+        assert f"- {sentence}." in report_text(folder, "performance")
 
 
 def drop_spans(folder: Path) -> str:

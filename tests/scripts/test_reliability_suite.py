@@ -18,6 +18,7 @@ from reelbench.loadgen.record.run import FaultRecord, RunRecord, RunState, read_
 from reelbench.stack.prometheus import PrometheusBinary
 from tests.acceptance import SuiteRun, names, needs
 from tests.commands import DEADLINE, command, left_behind, only_run, run
+from tests.report_text import report_text
 
 CALLS = 100
 """Calls of a provider that 20 jobs of five scenes make without a retry."""
@@ -36,7 +37,7 @@ def alone(runs: Path, *scenarios: str, **environment: str) -> tuple[Path, subpro
 
 
 def report(folder: Path) -> str:
-    return (folder / "reports" / "reliability_report.md").read_text()
+    return report_text(folder, "reliability")
 
 
 def faults(record: RunRecord, scenario: str) -> list[FaultRecord]:

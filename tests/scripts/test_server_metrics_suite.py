@@ -22,6 +22,7 @@ from tests.fakes.manners import manner
 from tests.fakes.server import Fake
 from tests.fakes.serving import serving
 from tests.fakes.truth import Job
+from tests.report_text import report_text
 
 SLIS = """
 version: 1
@@ -126,7 +127,7 @@ def test_the_servers_times_are_found_to_the_digit(ended: tuple[Path, Fake, Serve
         assert found["queue_time", ""].value == pytest.approx(queue, rel=1e-9, abs=1e-9)
         assert found["stage_time", "0"].value == pytest.approx(work, rel=1e-9)
         assert found["stage_time", "VAE decode"].value == pytest.approx(work * STAGES["vae_decode"], rel=1e-9)
-        text = (run_dir / "reports" / "performance_report.md").read_text()
+        text = report_text(run_dir, "performance")
         row = row_of(text, "The server's own times", f"concurrent_load / {case}")
         assert (row["Client: jobs"], row["Server: n"]) == (f"{len(jobs)}", f"{len(jobs)}")
         assert (row["Server: mean [s]"], row["Queue: mean [s]"]) == (
@@ -146,7 +147,7 @@ def test_the_servers_counts_agree_with_the_clients(ended: tuple[Path, Fake, Serv
         }
         assert found["completed"] == sum(job.end == "completed" for job in jobs)
         assert found["failed"] == sum(job.end == "failed" for job in jobs) > 0
-    text = (run_dir / "reports" / "performance_report.md").read_text()
+    text = report_text(run_dir, "performance")
     table = text.partition("## Reconciliation")[2].partition("\n## ")[0]
     assert table.count("server, vLLM-Omni") == 2 * sum(
         len(s.cases) for s in read_run(run_dir).scenarios if s.name == "concurrent_load"
@@ -164,7 +165,7 @@ def test_energy_and_cost_of_a_video_follow_from_the_gpu(ended: tuple[Path, Fake,
     length = case.ended - case.started
     videos = sum(job.end == "completed" for job in jobs)
     busy = (FULL_WATTS - IDLE_WATTS) * lengths(jobs)[2] / fake.load.slots
-    text = (run_dir / "reports" / "resources_report.md").read_text()
+    text = report_text(run_dir, "resources")
     found = row_of(text, "Energy and cost", "single_job / n01")
     row = {head: cell.replace(",", "") for head, cell in found.items()}
     assert row["Videos"] == f"{videos}"
@@ -185,7 +186,7 @@ def server_gauges(run_dir: Path, role: str, scenario: str) -> list[server_eviden
 @pytest.mark.acceptance
 def test_the_resources_report_is_judged_by_the_servers_metrics(ended: tuple[Path, Fake, ServerEvidence]) -> None:
     run_dir, _, _ = ended
-    text = (run_dir / "reports" / "resources_report.md").read_text()
+    text = report_text(run_dir, "resources")
     assert "**Verdict: PASS**" in text
     assert "NO DATA" not in text.partition("## Objectives")[2].partition("\n## ")[0]
     for title in ("CPU and memory of the server", "GPUs", "Energy and cost", "What is not known"):
@@ -196,7 +197,7 @@ def test_the_resources_report_is_judged_by_the_servers_metrics(ended: tuple[Path
 @pytest.mark.acceptance
 def test_an_indicator_of_the_user_is_judged(ended: tuple[Path, Fake, ServerEvidence]) -> None:
     run_dir, fake, _ = ended
-    text = (run_dir / "reports" / "performance_report.md").read_text()
+    text = report_text(run_dir, "performance")
     rows = {
         line.split("|")[2].strip(): [cell.strip() for cell in line.split("|")]
         for line in text.partition("## Objectives")[2].partition("\n## ")[0].splitlines()

@@ -294,5 +294,5 @@ def test_the_command_merges_and_reports(
     assert f"merged 3 shares of run made-0001 into {into}" in printed.err
     assert "performance: " in printed.out
     assert code == ExitCode.INCONCLUSIVE  # without Prometheus nothing can be reconciled
-    report = (into / "reports" / "performance_report.md").read_text()
-    assert "## Load generators" in report
+    assert "## Performance: Load generators" in (into / "reports" / "appendix.md").read_text()
+    assert "NO DATA" in (into / "reports" / "summary.md").read_text()

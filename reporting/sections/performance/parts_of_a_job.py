@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reelbench.reporting.analysis import subjects
-from reelbench.reporting.analysis.breakdown import AROUND, BETWEEN, PARTS, QUEUE, STAGES, Breakdown, breakdown
+from reelbench.reporting.analysis.breakdown import AROUND, BETWEEN, PARTS, QUEUE, STAGES, Breakdown
+from reelbench.reporting.analysis.paths import path_of
 from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document import text
-from reelbench.reporting.document.report import Block, Bullets, Chart, Paragraph, Section, Series, Table
+from reelbench.reporting.document.report import Block, Chart, Paragraph, Section, Series, Table
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence, place_name
-from reelbench.reporting.evidence.trace_sampling import level_sample
 from reelbench.reporting.sections.performance.charts import component_bars
 from reelbench.reporting.statistics.intervals import summarize
 
@@ -136,6 +137,10 @@ NO_SERVER_SPANS = (
     "The server sends no spans to this run's trace store, so the critical path of a job cannot be divided into queue "
     "and work. The server's own metrics and the times in its answers have sections of their own, where it shows any."
 )
+DETAILS, DETAILS_ANCHOR = "Critical path", "critical-path"
+BRIEFLY = (
+    "The parts of the critical path of completed measured jobs, from their traces: they add up to the response time."
+)
 METHOD = (
     "The critical path of completed measured jobs, from their traces: at every moment the span that the end of the job "
     "was waiting for, found backwards from the end over the children that finished last (CRISP, USENIX ATC 2022). "
@@ -160,73 +165,91 @@ CHARTED: tuple[tuple[str, tuple[str, ...]], ...] = (
 class _Level:
     scenario: str
     place: str
-    concurrency: int
     path: Breakdown
 
 
 def critical_path(evidence: Evidence) -> Section:
-    """Return tables and a chart by case, part by part for the levels of load."""
-    if evidence.traces.absent:
-        return Section(WHERE_TITLE, (Paragraph(f"Traces not available: {evidence.traces.absent}."),))
+    """Return queue, work and largest stage of every case, and a chart of all parts."""
+    if why := _missing(evidence):
+        return Section(WHERE_TITLE, (Paragraph(why),))
     found = _levels(evidence)
-    if evidence.foreign and all(level.path.work == 0 for level in found):
-        return Section(WHERE_TITLE, (Paragraph(NO_SERVER_SPANS),))
-    if not found:
-        return Section(WHERE_TITLE, (Paragraph("No trace of a completed job was found."),))
-    blocks: list[Block] = [Paragraph(METHOD), _overview(found), _chart(found), _matrix(found)]
-    if advice := tuple(filter(None, (_advice(level) for level in found))):
-        blocks += [Bullets(advice), Paragraph(ASSUMPTION)]
+    lead = Paragraph(f"{BRIEFLY} [Every part of every case](#appendix-performance-{DETAILS_ANCHOR}).")
+    return Section(WHERE_TITLE, (lead, _overview(found), _chart(found)))
+
+
+def critical_path_details(evidence: Evidence) -> Section | None:
+    """Return the method, every part of every case, and own and provider time of the levels of load."""
+    if _missing(evidence):
+        return None
+    found = _levels(evidence)
     load = subjects.load_levels(evidence, Dimension.PERFORMANCE)
     detailed = [level for level in found if load and level.scenario == load.name] or found
-    return Section(WHERE_TITLE, (*blocks, *(_table(level) for level in detailed)))
+    blocks: tuple[Block, ...] = (Paragraph(METHOD), _matrix(found), *(_table(level) for level in detailed))
+    return Section(DETAILS, blocks)
 
 
-def _levels(evidence: Evidence) -> list[_Level]:
-    levels = []
-    for scenario, case in evidence.cases(Dimension.PERFORMANCE):
-        completed = len(evidence.stretch(scenario.name, case.name).completed)
-        jobs = level_sample(evidence, scenario.name, case.name, evidence.traces.per_case)
-        path = breakdown(jobs, evidence.traces.spans, completed)
-        if path and path.response > 0:  # a response that took no time has no shares
-            place = place_name(scenario.name, case.name)
-            levels.append(_Level(scenario.name, place, case.concurrency, path))
-    return levels
+def _missing(evidence: Evidence) -> str:
+    """Return why there is no critical path; empty where there is one."""
+    if evidence.traces.absent:
+        return f"Traces not available: {evidence.traces.absent}."
+    found = _levels(evidence)
+    if evidence.foreign and all(level.path.work == 0 for level in found):
+        return NO_SERVER_SPANS
+    return "" if found else "No trace of a completed job was found."
 
 
-def _overview(found: list[_Level]) -> Table:
+def _levels(evidence: Evidence) -> tuple[_Level, ...]:
+    return tuple(
+        _Level(scenario.name, place_name(scenario.name, case.name), path)
+        for scenario, case in evidence.cases(Dimension.PERFORMANCE)
+        if (path := path_of(evidence, scenario.name, case.name)) is not None
+    )
+
+
+def _overview(found: Sequence[_Level]) -> Table:
     rows = tuple(
         (
             level.place,
-            text.count(level.concurrency or None),
             text.count(level.path.n),
-            text.count(level.path.completed),
             text.seconds(level.path.response),
             *(
                 shown
                 for seconds in (level.path.seconds(QUEUE), level.path.work, level.path.seconds(*AROUND))
                 for shown in (text.seconds(seconds), text.percent(seconds / level.path.response))
             ),
+            *_largest(level.path),
         )
         for level in found
     )
     columns = (
-        "Scenario / case", "In flight", "n traces", "Completed jobs", "Mean response [s]", "Queue [s]", "Queue %",
-        "Work [s]", "Work %", "Client and API [s]", "Client and API %",
+        "Scenario / case", "n traces", "Mean response [s]", "Queue [s]", "Queue %", "Work [s]", "Work %",
+        "Client and API [s]", "Client and API %", "Largest stage", "Stage [s]", "Stage %", "Halving it saves at most %",
     )  # fmt: skip
     missing = sum(level.path.asked - level.path.n for level in found)
     lost = f" Not found: {text.counted(missing, 'trace')}." if missing else ""
     sampled = any(level.path.asked < level.path.completed for level in found)
-    how = "a seeded sample where n is below the number of completed jobs" if sampled else "of all completed jobs"
+    how = "a seeded sample of the completed jobs" if sampled else "of all completed jobs"
     how += " of the part of the case that *Response time* names"
     caption = (
         f"Means over n traces, {how}; seconds on the critical path and their share. Work: time of the service and its "
-        "providers on the job. Client and API: submission, other requests, polling and download. Open cases have no "
-        f"fixed number in flight.{lost}"
+        f"providers on the job. Client and API: submission, other requests, polling and download.{lost} {ASSUMPTION}"
     )
-    return Table(columns, rows, columns[1:], caption)
+    numeric = tuple(column for column in columns[1:] if column != "Largest stage")
+    return Table(columns, rows, numeric, caption)
 
 
-def _matrix(found: list[_Level]) -> Table:
+def _largest(path: Breakdown) -> tuple[str, str, str, str]:
+    """Return the stage with the largest share of the critical path; dashes where the traces have no stages."""
+    stages = [part for part in STAGES.values() if part in path.parts]
+    if not stages:
+        return (text.NONE, text.NONE, text.NONE, text.NONE)
+    longest = max(stages, key=path.seconds)
+    seconds = path.seconds(longest)
+    share = seconds / path.response
+    return longest, text.seconds(seconds), text.percent(share), text.percent(share / 2)
+
+
+def _matrix(found: Sequence[_Level]) -> Table:
     parts = [part for part in PARTS if any(part in level.path.parts for level in found)]
 
     def cell(path: Breakdown, part: str) -> str:
@@ -266,28 +289,7 @@ def _table(level: _Level) -> Table:
     return Table(columns, tuple(rows), columns[1:], caption)
 
 
-def _advice(level: _Level) -> str | None:
-    """Return the stage with the largest share of the critical path; None where the traces have no stages."""
-    path = level.path
-    stages = [part for part in STAGES.values() if part in path.parts]
-    if not stages:
-        return None
-    longest = max(stages, key=lambda part: path.parts[part].seconds)
-    seconds = path.parts[longest].seconds
-    share = seconds / path.response
-    sentence = (
-        f"{level.place}: {longest} has the largest share of the critical path, **{text.seconds(seconds)} s** "
-        f"({text.percent(share)} %, n = {path.n}); halving it saves at most {text.seconds(seconds / 2)} s "
-        f"({text.percent(share / 2)} %)."
-    )
-    queue = path.seconds(QUEUE)
-    if queue <= seconds:
-        return sentence
-    waited = f"{text.seconds(queue)} s ({text.percent(queue / path.response)} %)"
-    return f"{sentence} The queue takes longer than any stage: {waited}."
-
-
-def _chart(found: list[_Level]) -> Chart:
+def _chart(found: Sequence[_Level]) -> Chart:
     pieces = [(name, parts) for name, parts in CHARTED if any(level.path.seconds(*parts) for level in found)]
     sizes = ", ".join(f"{level.path.n} in {level.place}" for level in found)
     return Chart(

@@ -202,17 +202,21 @@ def points(levels: Sequence[Level]) -> tuple[Point, ...]:
     return tuple(sorted(found, key=lambda point: point.concurrency))
 
 
-def recommendations(evidence: Evidence) -> Section:
-    """Return the advice that the levels of load and the stages support."""
+def facts(evidence: Evidence) -> Load:
+    """Return what the rules look at."""
     success = evidence.objective(Role.SUCCESS_RATE)
     response = evidence.objective(Role.RESPONSE_TIME_P95)
-    found = Load(
+    return Load(
         points(load(evidence)),
         components(evidence),
         min_success=success.value if success else 0.0,
         max_p95=response.value if response else float("inf"),
     )
-    return recommend("Scalability recommendations", RULES, found)
+
+
+def recommendations(evidence: Evidence) -> Section:
+    """Return the advice that the levels of load and the stages support."""
+    return recommend(RULES, facts(evidence))
 
 
 def _knee(found: Load) -> Iterator[Advice]:
@@ -303,3 +307,5 @@ RULES = (
     Rule(f"{QUEUE_SHARE * 100:g} % of the response time in the queue", _queueing),
     Rule("the stage with most summed time", _largest),
 )
+CALLS_FOR_CHANGE = RULES[:1]
+"""The rules whose advice is an action; that of the others is a finding."""

@@ -198,9 +198,14 @@ def _cancellation(evidence: Evidence) -> Iterator[Advice]:
         )
 
 
+def rules(evidence: Evidence) -> tuple[Rule[Evidence], ...]:
+    """Return the rules for a run; those on providers, breaker and retries only for the service of this project."""
+    return COMMON if evidence.foreign else (*COMMON, *OWN)
+
+
 def recommendations(evidence: Evidence) -> Section:
-    """Return the advice on a run; that on providers, breaker and retries only for the service of this project."""
-    return recommend("Recommendations", COMMON if evidence.foreign else (*COMMON, *OWN), evidence)
+    """Return the advice on a run."""
+    return recommend(rules(evidence), evidence)
 
 
 CANCELLING = f"a leftover or refused cancellation, or cancellation P95 > {MAX_CANCELLATION:g} s"

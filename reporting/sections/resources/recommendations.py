@@ -150,3 +150,5 @@ RULES = (
     Rule(f"{MIN_SHARE * 100:g} % of the bytes in one part", _network),
     Rule("the leak rule", _memory),
 )
+CALLS_FOR_CHANGE = (RULES[-1], RULES[0])
+"""The rules whose advice is an action: a leak, and the largest part of the cost."""
