@@ -14,6 +14,7 @@ from reelbench.reporting.document.report import Report
 from reelbench.reporting.render import markdown
 from reelbench.reporting.render.names import figures_of
 from reelbench.reporting.results.outcome import RunResult, results
+from reelbench.reporting.results.page_data import page_data
 from reelbench.reporting.results.results import Results, to_json
 from reelbench.reporting.results.summary import Summary
 
@@ -89,7 +90,7 @@ def _files(found: RunResult, formats: frozenset[Format], *, charts: bool) -> Ite
 
         title = f"Reelbench: run {found.evidence.run.run_id}"
         statuses = {one.report.name: one.analysis.status for one in found.dimensions}
-        yield PAGE, html.render(title, reports, statuses, svgs).encode()
+        yield PAGE, html.render(title, reports, statuses, svgs, page_data(found.evidence)).encode()
     if not formats & {Format.CSV, Format.JSON, Format.JUNIT, Format.LATEX}:
         return
     data = results(found)

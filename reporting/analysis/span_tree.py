@@ -25,16 +25,14 @@ def span_tree(spans: Sequence[TraceSpan], started: float, path: Mapping[str, flo
     shown = _chosen(spans, path, most)
     lines = [f"{'span':<{_NAME}}  {'service':<10} {'start ms':>10} {'length ms':>10} {'path ms':>8}  status"]
     lines += [
-        _line(span, depth, started, path.get(span.span_id, 0.0))
-        for span, depth in _tree(spans)
-        if span.span_id in shown
+        _line(span, depth, started, path.get(span.span_id, 0.0)) for span, depth in tree(spans) if span.span_id in shown
     ]
     if rest := len(spans) - len(shown):
         lines.append(f"... and {rest} more spans: successful ones off the critical path, then the deepest")
     return "\n".join(lines)
 
 
-def _tree(spans: Sequence[TraceSpan]) -> list[tuple[TraceSpan, int]]:
+def tree(spans: Sequence[TraceSpan]) -> list[tuple[TraceSpan, int]]:
     """Return spans with their depth, parents before children; a span whose parent was lost is at the top level."""
     known = {span.span_id for span in spans}
     below: dict[str, list[TraceSpan]] = defaultdict(list)
@@ -53,7 +51,7 @@ def _chosen(spans: Sequence[TraceSpan], path: Mapping[str, float], most: int) ->
     """Return the ids of the spans to show: on the path or failed first, then those nearest to the root."""
     ranked = sorted(
         (not (path.get(span.span_id) or span.error), depth, number, span.span_id)
-        for number, (span, depth) in enumerate(_tree(spans))
+        for number, (span, depth) in enumerate(tree(spans))
     )
     return {span_id for *_, span_id in ranked[:most]}
 

@@ -1,18 +1,26 @@
-"""All reports of a run as one self-contained HTML page, without scripts and external fonts or pictures."""
+"""All reports of a run as one HTML page that loads nothing: style, script, pictures and data stand in it.
+
+Without the script, every number of the reports is there as text.
+"""
 
 from __future__ import annotations
 
-import re
+import base64
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it.token import Token
 from markupsafe import Markup, escape
 
-from reelbench.reporting.document.report import Bullets, Chart, Code, Paragraph, Report, Table, Timeline
+from reelbench.reporting.document.report import APPENDIX, Bullets, Chart, Code, Paragraph, Report, Table, Timeline
 from reelbench.reporting.render.inline import walk
 from reelbench.reporting.render.names import anchors, slug
+from reelbench.reporting.render.page_tables import cases, over_time
+from reelbench.reporting.render.svg import inline_svg
+from reelbench.reporting.results.page_data import PageData
 
 TEMPLATES = Path(__file__).with_name("templates")
 _TAGS = {"strong": "strong", "em": "em"}
@@ -25,12 +33,29 @@ _WORDS = {
     "INCONCLUSIVE": "unsure",
 }
 """Colour class of each verdict; the word itself is always printed."""
-_SVG_NAMES = re.compile(r'(?<= id=")|(?<=url\(#)|(?<=href="#)')
-_SVG = re.compile(r"<svg\b.*</svg>", re.DOTALL)
-_METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
+ASSETS = Path(__file__).with_name("assets")
+SCRIPTS = (
+    "uplot/uPlot.iife.min.js",
+    "charts.js",
+    "theme.js",
+    "tables.js",
+    "growth.js",
+    "waterfall.js",
+    "jobs.js",
+    "page.js",
+)
+STYLES = ("uplot/uPlot.min.css", "charts.css", "report.css")
+_ROWS = 40
+"""Rows of the table over time."""
 
 
-def render(title: str, reports: Sequence[Report], statuses: Mapping[str, str], figures: Mapping[str, bytes]) -> str:
+def render(
+    title: str,
+    reports: Sequence[Report],
+    statuses: Mapping[str, str],
+    figures: Mapping[str, bytes],
+    data: PageData | None = None,
+) -> str:
     """Return the page as text.
 
     Args:
@@ -38,6 +63,7 @@ def render(title: str, reports: Sequence[Report], statuses: Mapping[str, str], f
         reports: The reports in order.
         statuses: Verdict of each report, by the report's name.
         figures: SVG files by name; a chart without one is left out.
+        data: What the script draws; None: only the tables are made interactive.
     """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -55,11 +81,19 @@ def render(title: str, reports: Sequence[Report], statuses: Mapping[str, str], f
         "figure": lambda block: isinstance(block, Chart | Timeline) and block.name in figures,
     }
     page = environment.get_template("report.html.j2")
+    style, script = _joined(STYLES), _joined(SCRIPTS)
     return page.render(
         title=title,
         reports=reports,
         statuses=statuses,
-        style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
+        style=style,
+        script=script,
+        policy=_policy(style, script),
+        data=None if data is None else _in_script(data),
+        over_time=() if data is None or data.timeline is None else (over_time(data.timeline, _ROWS),),
+        cases=() if data is None else (cases(data),),
+        jobs=None if data is None else (len(data.jobs), data.total),
+        appendix=APPENDIX,
         anchor=lambda report: slug(report.name, "-"),
         anchors=anchors(reports),
         folded=lambda section: section.folded,
@@ -72,12 +106,29 @@ def rich(text: str) -> Markup:
     return Markup(walk(text, lambda plain: str(escape(plain)), _marks))  # noqa: S704 - every part is escaped
 
 
-def inline_svg(name: str, svg: bytes) -> Markup:
-    """Return an SVG file as an element; its ids begin with its name, so they are unique in the page."""
-    found = _SVG.search(svg.decode())
-    assert found is not None, "figures are SVG"
-    text = _SVG_NAMES.sub(f"{name}-", _METADATA.sub("", found[0]))
-    return Markup(text)  # noqa: S704 - drawn by us; matplotlib escapes the labels
+def _joined(names: Sequence[str]) -> Markup:
+    """Return files of ours, or of a library, one after the other; none of them ends the element it stands in."""
+    text = "\n".join((ASSETS / name).read_text(encoding="utf-8").strip() for name in names)
+    assert "</script" not in text.lower()
+    assert "</style" not in text.lower()
+    return Markup(f"\n{text}\n")  # noqa: S704 - files of the package
+
+
+def _policy(style: str, script: str) -> str:
+    """Return the content security policy: nothing is loaded or sent, and no other style or script runs."""
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
+    return (
+        f"default-src 'none'; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _in_script(data: PageData) -> Markup:
+    """Return data as JSON in which no text can end the element, begin another, or open a comment."""
+    text = msgspec.json.encode(data).decode()
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(text)  # noqa: S704 - escaped above
 
 
 def _marks(token: Token, following: str) -> str:

@@ -1,16 +1,25 @@
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 
+from msgspec.structs import replace
+
 from reelbench.reporting.document.report import Bullets, Chart, Paragraph, Report, Section, Series, Table
 from reelbench.reporting.render import figures, html
+from reelbench.reporting.render.svg import inline_svg
+from reelbench.reporting.results.page_data import page_data
+from tests.reporting.evidence_of import evidence
+from tests.reporting.made_run import MadeRun
 
 BAD = '<script>alert("x")</script>![i](http://evil.example/i.png)[l](javascript:x)</td></table>'
 KNOWN = (
     "html head meta title style body header h1 h2 h3 p a strong em code div nav details summary ul li main article "
-    "section table caption thead tbody tr th td figure figcaption svg g path defs use text tspan clippath rect"
+    "section table thead tbody tr th td figure figcaption svg g path defs use text tspan clippath rect script noscript"
 )
 """All elements of a page."""
 
@@ -68,11 +77,39 @@ def test_hostile_text_in_every_block_stays_text() -> None:
 
 def test_the_page_is_self_contained() -> None:
     text = page(Paragraph("[run](http://grafana:3000/d/x)"), chart("c"))
-    assert (
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        in text
+    (policy,) = [attrs["content"] for tag, attrs in Tags(text).found if attrs.get("http-equiv")]
+    assert policy == (
+        f"default-src 'none'; style-src 'sha256-{digest(text, 'style')}'; "
+        f"script-src 'sha256-{digest(text, 'script')}'; base-uri 'none'; form-action 'none'"
     )
-    assert not re.findall(r"@import|url\((?!#)|<link|<script|<img|src=", text)
+    markup = re.sub(r"<(script|style)>.*?</\1>", "", text, flags=re.DOTALL)
+    assert not re.findall(r"@import|url\((?!#)|<link|<script|<img|src=|style=", markup)
+
+
+def digest(text: str, element: str) -> str:
+    """The hash by which a browser compares an element with the policy."""
+    (content,) = re.findall(f"<{element}>(.*?)</{element}>", text, flags=re.DOTALL)
+    return base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+
+
+def test_the_data_of_the_page_cannot_end_their_element(made: MadeRun) -> None:
+    hostile = [replace(one, error=BAD) if number == 0 else one for number, one in enumerate(made.jobs)]
+    data = page_data(evidence(made, jobs=hostile))
+    text = html.render("t", (), {}, {}, data)
+    tags = Tags(text)
+    assert [tag for tag, _ in tags.found].count("script") == 2
+    stored = re.findall(r'<script type="application/json" id="page-data">([^<>&]*)</script>', text)
+    assert [row[5] for row in json.loads(stored[0])["jobs"]].count(BAD) == 1
+
+
+def test_styles_of_a_figure_become_attributes() -> None:
+    svg = b"""<?xml?><svg width="1"><metadata>x</metadata><defs>
+<style type="text/css">*{stroke-linejoin: round; a: b}</style></defs>
+<path id="p" style="fill: #fff; stroke-width: 0.8"/><use href="#p" clip-path="url(#c)"/></svg>"""
+    assert inline_svg("n", svg) == (
+        '<svg stroke-linejoin="round" a="b" width="1"><defs></defs>\n'
+        '<path id="n-p" fill="#fff" stroke-width="0.8"/><use href="#n-p" clip-path="url(#n-c)"/></svg>'
+    )
 
 
 def test_ids_of_figures_are_unique_and_consistent() -> None:
@@ -98,9 +135,8 @@ def test_tables_scroll_numbers_align_right_and_the_verdict_is_on_top() -> None:
     text = page(Table(("Where", "n"), (("a | b", "20"),), ("n",), "n = 20"))
     table = text[text.index('<div class="table"') : text.index("</table>")]
     assert table.splitlines() == [
-        '<div class="table" tabindex="0">',
+        '<div class="table" tabindex="0" role="group" aria-label="Table: One: &lt;b&gt;">',
         "<table>",
-        "<caption>n = 20</caption>",
         '<thead><tr><th scope="col">Where</th><th scope="col" class="number">n</th></tr></thead>',
         "<tbody>",
         '<tr><td>a | b</td><td class="number">20</td></tr>',

@@ -14,6 +14,7 @@ from reelbench.loadgen.record.processes import Part, PartUsage, UsageSample
 from reelbench.reporting.analysis.bins import Bins, bins
 from reelbench.reporting.analysis.run_timeline import case_timeline, dimension_timeline, run_timeline
 from reelbench.reporting.analysis.timeline import Shade, Timeline, TimePanel, TimeSeries, step_of
+from reelbench.reporting.document.report import Chart
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.usage_samples import UsageSamples
 from reelbench.reporting.sections import over_time
@@ -75,7 +76,7 @@ def test_the_jobs_of_a_case_on_its_time_axis(made: MadeRun) -> None:
     case = msgspec.structs.replace(run.scenarios[0].cases[0], started=10.0, ended=14.0)
     scenario = msgspec.structs.replace(run.scenarios[0], started=10.0, ended=14.0, cases=[case])
     found = case_timeline(
-        evidence(made, run=msgspec.structs.replace(run, scenarios=[scenario]), jobs=jobs), *place.values(), 4
+        evidence(made, run=msgspec.structs.replace(run, scenarios=[scenario]), jobs=jobs), "single_request", "n01", 4
     )
     assert found is not None
     assert (found.start, found.step, found.bins) == (10.0, 1, 4)
@@ -119,10 +120,11 @@ def test_the_figure_of_a_dimension_is_named_after_it_and_has_its_scenarios(made:
     section = over_time.section(evidence(made), Dimension.PERFORMANCE)
     assert section is not None
     (chart,) = section.blocks
-    assert chart.name == "performance_over_time"  # type: ignore[union-attr]
+    assert isinstance(chart, Chart)
+    assert chart.name == "performance_over_time"
     wanted = {s.name for s in made.run.scenarios if s.dimension == "performance"}
-    assert wanted <= {band.name for band in chart.bands}  # type: ignore[union-attr]
-    assert [panel.y_label for panel in chart.panels][:3] == ["Response [s]", "Jobs/s", "In flight"]  # type: ignore[union-attr]
+    assert wanted <= {band.name for band in chart.bands}
+    assert [panel.y_label for panel in chart.panels][:3] == ["Response [s]", "Jobs/s", "In flight"]
 
 
 def test_a_dimension_without_scenarios_has_no_time_axis(made: MadeRun) -> None:
