@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +36,7 @@ from reelbench.suite import server_metrics
 from reelbench.suite.commands.console import RUNS, STYLE, FailedError, echo, fail, say
 from reelbench.suite.failures import FAILURES, explain
 from reelbench.suite.generators import can_meet_here
+from reelbench.suite.live.process import can_serve, live_page
 from reelbench.suite.measuring import Load, measure
 from reelbench.suite.result import result
 from reelbench.suite.series import NAMES, ablate_errors, parse_ablate, run_series
@@ -69,6 +72,12 @@ def main(
     ] = None,
     ablate: Annotated[str | None, typer.Option(help=f"Also run without each of these: {','.join(NAMES)}.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Write the line of the verdict alone.")] = False,
+    live: Annotated[
+        bool | None,
+        typer.Option(
+            "--live/--no-live", help="Serve a page on loopback that shows the run. Default: where a terminal is."
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Write the result as one JSON object, and progress as JSON lines.")
     ] = False,
@@ -102,6 +111,7 @@ def main(
             replicas=replicas,
             rendezvous=rendezvous,
             ablate=ablate,
+            live=live if live is not None else style is Style.AUTO and sys.stderr.isatty() and can_serve(),
             style=style,
         )
     except FailedError as error:
@@ -123,6 +133,7 @@ def _run(
     replicas: int,
     rendezvous: str | None,
     ablate: str | None,
+    live: bool,
     style: Style,
 ) -> int:
     """Check everything, make the runs, and return the exit code.
@@ -143,6 +154,11 @@ def _run(
         wrong += [f"--repeat: is {repeat}; use 1 to {MOST_RUNS}"] if not 1 <= repeat <= MOST_RUNS else []
         wrong += ablate_errors(without)
         wrong += _limit_errors(os.environ)
+        wrong += (
+            []
+            if not live or can_serve()
+            else ["--live: needs starlette and uvicorn; pip install 'reelbench[embedded]'"]
+        )
         theirs = {"PROMETHEUS_URL": os.environ.get("PROMETHEUS_URL"), "--prometheus": options.prometheus}
         wrong += access_errors(theirs, os.environ)
         server = settings.server if settings else None
@@ -183,13 +199,22 @@ def _run(
             say=say,
             show=echo if style is Style.AUTO else lambda _: None,
         )
-        one = repeat == 1 and not without
-        return measure(load, run_id).exit_code if one else run_series(load, run_id, repeat=repeat, ablate=without)
+        return _made(load, run_id, repeat=repeat, ablate=without, live=live)
     except FAILURES as error:
         fail(*explain(error, runs))
     except KeyboardInterrupt:
         say("interrupted")
         return ExitCode.INTERRUPTED
+
+
+def _made(load: Load, run_id: str, *, repeat: int, ablate: Sequence[str], live: bool) -> int:
+    """Make the run, or the runs, and serve the live page meanwhile; return the exit code."""
+    with live_page(load.runs, run_id) if live else nullcontext() as page:
+        if page is not None:
+            load.say(f"live: {page.address}")
+        if repeat == 1 and not ablate:
+            return measure(load, run_id).exit_code
+        return run_series(load, run_id, repeat=repeat, ablate=ablate)
 
 
 def _shown_as(style: Style) -> tuple[str, ...]:
@@ -293,6 +318,13 @@ def _runs_errors(runs: Path) -> list[str]:
     """Return what is wrong with the folder of runs: the folder, or one of its parents, is a file."""
     there = next((path for path in (runs, *runs.absolute().parents) if path.exists()), None)
     return [f"--runs: {there} is a file; choose a folder"] if there is not None and not there.is_dir() else []
+
+
+def _live_errors(*, live: bool) -> list[str]:
+    """Return what is missing for the live page."""
+    if not live or can_serve():
+        return []
+    return ["--live: needs starlette and uvicorn; pip install 'reelbench[embedded]', or leave out --live"]
 
 
 def _limit_errors(environment: Mapping[str, str]) -> list[str]:
