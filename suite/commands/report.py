@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -46,6 +46,8 @@ class Written:
     lines: tuple[str, ...]
     """For standard output."""
     paths: tuple[Path, ...] = ()
+    source: str = ""
+    """Where the numbers of telemetry are from, in words."""
 
 
 def main(
@@ -86,7 +88,7 @@ def main(
         if compare is not None:
             worse, lines = _compared(folder, compare, force=force)
             code = ExitCode.FAIL if fail_on and worse else written.exit_code
-            written = Written(code, written.lines + lines, written.paths)
+            written = replace(written, exit_code=code, lines=written.lines + lines)
     except (CatalogueError, PricesError) as error:
         fail(ExitCode.USAGE, error.errors)
     except (RecordError, CompareError) as error:
@@ -98,6 +100,8 @@ def main(
         fail(ExitCode.USAGE, [f"cannot read or write {where} ({error.strerror}); correct it and export again"])
     for line in written.lines:
         echo(line)
+    if written.source:
+        say(written.source)
     for page in (path for path in written.paths if path.name == PAGE):
         say(f"all on one page: {page}")
     raise typer.Exit(written.exit_code)
@@ -157,13 +161,23 @@ def _export(folder: Path, prometheus: str | None, *, kept: bool, charts: bool, f
         RecordError: the folder is not a run, or --kept has nothing to use.
     """
     read_run(folder)  # a folder that is not a run is found before a Prometheus is started
-    if kept and not ((found := read_measurements(folder)) and found.prometheus):
+    if kept and not _is_kept(folder):
         raise RecordError(
             f"nothing is kept: {folder} has no {MEASUREMENTS_FILE} of a Prometheus; export with Prometheus first"
         )
     with _metrics_of(folder, prometheus, kept=kept) as url:
         exported = export(folder, url, charts=charts, formats=formats_of(formats), prices=prices)
-    return Written(exported.exit_code, tuple(exported.summary), tuple(exported.paths))
+    return Written(exported.exit_code, tuple(exported.summary), tuple(exported.paths), exported.source)
+
+
+def _is_kept(folder: Path) -> bool:
+    """Return whether an export with Prometheus has kept its measurements.
+
+    Raises:
+        RecordError: they cannot be read.
+    """
+    found = read_measurements(folder)
+    return found is not None and found.prometheus
 
 
 @contextmanager
@@ -179,7 +193,14 @@ def _metrics_of(folder: Path, prometheus: str | None, *, kept: bool) -> Iterator
     from reelbench.stack.binaries import find_prometheus  # noqa: PLC0415 - loads the HTTP client
     from reelbench.stack.reopen_tsdb import reopen_tsdb  # noqa: PLC0415
 
-    with reopen_tsdb(folder, find_prometheus(report=say)) as url:
+    with ExitStack() as opened:
+        try:
+            url = opened.enter_context(reopen_tsdb(folder, find_prometheus(report=say)))
+        except StackError as error:
+            if not _is_kept(folder):
+                raise
+            say(f"warning: {error} The kept {MEASUREMENTS_FILE} is used.")
+            url = None
         yield url
 
 
