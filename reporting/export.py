@@ -23,10 +23,12 @@ from reelbench.reporting.analysis.verdicts import Status, Verdict, analyse, wors
 from reelbench.reporting.catalogue.prices import PRICES_FILE, load_prices
 from reelbench.reporting.catalogue.sli import Catalogue, ReportSection
 from reelbench.reporting.catalogue.sli_file import CATALOGUE_FILE, load
+from reelbench.reporting.evidence import integrity
 from reelbench.reporting.evidence import measurements as measured
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.file_traces import FileTraces
+from reelbench.reporting.evidence.kept import stronger
 from reelbench.reporting.evidence.measurements import Measurements
 from reelbench.reporting.evidence.process_samples import read_series
 from reelbench.reporting.evidence.prometheus import Prometheus, QueryError, connect
@@ -64,6 +66,8 @@ class Exported:
     """Lines for the terminal: at most 30, then the path of the summary."""
     short: Summary
     """The same as data."""
+    source: str
+    """Where the numbers of telemetry are from, in words."""
 
 
 def export(
@@ -115,14 +119,27 @@ def export(
             else None
             for url, source in ((prometheus_url, "prometheus"), (theirs, "their prometheus"))
         )
-        old = ours is None or (users is None and in_theirs(evidence.stack))
-        kept = _kept(run_dir, run, slis) if old else None
+        needed = ours is None or (users is None and in_theirs(evidence.stack))
+        kept = _kept(run_dir, run, slis, needed=needed)
         measurements = kept if ours is None else None
         if measurements is None:
             measurements = _measured(evidence, ours, users, kept, instant=at, window=length)
+            if (better := stronger(kept, measurements)) is not None:
+                measurements, evidence, ours, users = (
+                    better.measurements,
+                    replace(evidence, kept=better.why),
+                    None,
+                    None,
+                )
         evidence = replace(evidence, measurements=measurements, server=server_of(run_dir, evidence, ours, users))
     evidence = replace(evidence, catalogue=server_slis.that_exist(evidence))
-    evidence = replace(evidence, traces=_traces(traces, run_dir, evidence, ask=prometheus_url is not None))
+    found_traces = _traces(traces, run_dir, evidence, ask=prometheus_url is not None)
+    evidence = replace(
+        evidence,
+        traces=found_traces,
+        doubts=integrity.doubts(run_dir, run, found_traces),
+        notes=integrity.notes(run_dir, evidence.stack, found_traces),
+    )
     evidence = replace(evidence, measurements=compute(evidence))
     found = judge(evidence)
     paths = [measured.write(run_dir, evidence.measurements)]
@@ -138,6 +155,7 @@ def export(
             *terminal.lines(found.summary),
             *(str(path) for path in paths if path.name == f"{found.head.name}.md"),
         ),
+        source=evidence.kept or _source(evidence.measurements, asked=prometheus_url is not None),
     )
 
 
@@ -163,6 +181,13 @@ def read_evidence(run_dir: Path, catalogue: Path = CATALOGUE_FILE, prices: Path 
         prices=load_prices(prices),
         usage=UsageSamples.of(read_usage(run_dir)),
     )
+
+
+def _source(measurements: Measurements, *, asked: bool) -> str:
+    if asked:
+        return "the numbers of telemetry are from Prometheus, which was asked now"
+    kept = measurements.prometheus
+    return f"the numbers of telemetry are {f'kept in {MEASUREMENTS_FILE}' if kept else 'missing: nothing was kept'}"
 
 
 def _measured(
@@ -218,7 +243,21 @@ def _dimensions(run: RunRecord) -> list[Dimension]:
     return [dimension for dimension in Dimension if dimension in planned] or [Dimension.PERFORMANCE]
 
 
-def _kept(run_dir: Path, run: RunRecord, slis: Catalogue) -> Measurements | None:
+def _kept(run_dir: Path, run: RunRecord, slis: Catalogue, *, needed: bool) -> Measurements | None:
+    """Return the measurements that were kept; where they are not `needed`, None when they cannot be used.
+
+    Raises:
+        RecordError: they are needed and cannot be used.
+    """
+    try:
+        return _usable(run_dir, run, slis)
+    except RecordError:
+        if needed:
+            raise
+        return None
+
+
+def _usable(run_dir: Path, run: RunRecord, slis: Catalogue) -> Measurements | None:
     kept = measured.read(run_dir)
     if kept is None:
         return None

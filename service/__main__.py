@@ -15,6 +15,7 @@ try:
     import uvloop
     from pydantic import ValidationError
 
+    from reelbench.handed_over import API_SOCKET, handed_over
     from reelbench.service import telemetry
     from reelbench.service.api.app import create_app
     from reelbench.service.data_folder import DataFolderError
@@ -23,6 +24,8 @@ except ModuleNotFoundError as error:
     sys.stderr.write(f"The service needs the package {error.name}; run pip install 'reelbench[embedded]'.\n")
     raise SystemExit(2) from error
 
+_BACKLOG = 2048
+"""Connections that wait to be accepted."""
 _KEEP_ALIVE = 75
 """Seconds; longer than clients keep idle connections, so that none is closed during a request."""
 
@@ -52,7 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
         settings = Settings()
         telemetry.configure("service")
         app = create_app(settings)
-        listener = socket.create_server((options.host, options.port), backlog=2048)
+        listener = handed_over(API_SOCKET) or socket.create_server((options.host, options.port))
+        listener.listen(_BACKLOG)
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_input=False):
             sys.stderr.write(f"SERVICE_{'_'.join(map(str, problem['loc'])).upper()}: {problem['msg']}.\n")

@@ -12,13 +12,24 @@ from pathlib import Path
 from typing import Self
 
 from reelbench import HOME
+from reelbench.handed_over import API_SOCKET, METRICS_SOCKET
 from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.record.run_files import SCHEMA_VERSION, TRACES_DIR
 from reelbench.loadgen.record.stack import ComponentRecord, PrometheusRecord, StackRecord, write_stack
 from reelbench.stack import prometheus, readiness
-from reelbench.stack.endpoints import LOADGEN, PROMETHEUS, PROVIDERS, SERVICE, Endpoints, allocate, numbered
+from reelbench.stack.endpoints import (
+    LOADGEN,
+    PROMETHEUS,
+    PROVIDERS,
+    SERVICE,
+    Endpoints,
+    Reserved,
+    numbered,
+    reserve,
+)
 from reelbench.stack.environment import component_environment, module_command, version
 from reelbench.stack.errors import PortTakenError, StackError
+from reelbench.stack.identity import check_data
 from reelbench.stack.processes import Child, Processes
 from reelbench.stack.prometheus import PrometheusBinary, ScrapedPage, exclusive
 from reelbench.stack.readiness import DEADLINE, TelemetryEnd, await_telemetry
@@ -103,6 +114,7 @@ class EmbeddedStack:
         self._exit = ExitStack()
         self._processes = Processes()
         self._endpoints: Endpoints | None = None
+        self._reserved = Reserved({})
         self._children: list[Child] = []
         self._started_loadgens: list[Child] = []
 
@@ -124,6 +136,7 @@ class EmbeddedStack:
 
     def __exit__(self, *_: object) -> None:
         self._exit.close()
+        self._reserved.close()
 
     @property
     def target(self) -> str:
@@ -165,15 +178,18 @@ class EmbeddedStack:
 
         It runs in its own session, so forward interrupts with `Child.signal`.
         """
-        child = self._processes.start(
-            numbered(LOADGEN, number),
-            module_command("loadgen", *arguments),
-            environment=self.loadgen_environment(number) | dict(secrets or {}),
-            directory=HOME,
-            stdout=self._run_dir / TRACES_DIR / f"{numbered(LOADGEN, number)}.jsonl",
-            log=self._run_dir / LOGS_DIR / f"{numbered(LOADGEN, number)}.log" if number > 1 else None,
-            first=True,
-        )
+        port = self.endpoints.of_loadgen(number).metrics_ports[LOADGEN]
+        with self._reserved.handed({METRICS_SOCKET: port}) as (variables, descriptors):
+            child = self._processes.start(
+                numbered(LOADGEN, number),
+                module_command("loadgen", *arguments),
+                environment=self.loadgen_environment(number) | variables | dict(secrets or {}),
+                directory=HOME,
+                stdout=self._run_dir / TRACES_DIR / f"{numbered(LOADGEN, number)}.jsonl",
+                log=self._run_dir / LOGS_DIR / f"{numbered(LOADGEN, number)}.log" if number > 1 else None,
+                keep=descriptors,
+                first=True,
+            )
         self._started_loadgens.append(child)
         return child
 
@@ -219,13 +235,14 @@ class EmbeddedStack:
         return found
 
     def _start_retrying(self, lock: int) -> Endpoints:
-        """Start the components; choose other ports if another process takes a port before it is bound."""
+        """Start the components; choose other ports if another process takes that of Prometheus before it is bound."""
         for attempt in range(1, _ATTEMPTS + 1):
-            endpoints = allocate([component.name for component in self._components], self._loadgens)
+            endpoints, self._reserved = reserve([component.name for component in self._components], self._loadgens)
             try:
                 self._start(endpoints, lock)
-            except PortTakenError:
-                if attempt == _ATTEMPTS:
+            except StackError as error:
+                self._reserved.close()
+                if attempt == _ATTEMPTS or not isinstance(error, PortTakenError):
                     raise
                 self._processes.stop()
                 shutil.rmtree(
@@ -243,6 +260,7 @@ class EmbeddedStack:
             config.write_text(text, encoding="utf-8")
         except OSError as error:
             raise StackError(f"Cannot write {config} ({error.strerror}); choose another run directory.") from error
+        self._reserved.release(endpoints.prometheus_port)  # Prometheus binds its port itself
         ready = {f"{endpoints.prometheus_url}/-/ready": self._start_prometheus(endpoints, config, lock)}
         for component in self._components:
             ready[endpoints.url(component.name) + component.ready] = self._start_component(component, endpoints)
@@ -252,8 +270,10 @@ class EmbeddedStack:
             for url, child in list(ready.items()):
                 child.check()
                 if readiness.answers(url):
-                    child.check()  # the answer came from the child, not from another process on its port
+                    child.check()
                     del ready[url]
+            if not ready:
+                check_data(endpoints.prometheus_url, self._run_dir / DATA_DIR)
             return None if ready else True
 
         names = ", ".join(child.name for child in self._children)
@@ -272,15 +292,20 @@ class EmbeddedStack:
         )
 
     def _start_component(self, component: Component, endpoints: Endpoints) -> Child:
+        """Start a component, which inherits its sockets: no other process can answer at its ports."""
         port = endpoints.api_ports[component.name]
-        return self._processes.start(
-            component.name,
-            [*component.command, "--host", "127.0.0.1", "--port", str(port)],
-            environment=component_environment(component.name, endpoints, self._run_dir, self._inherited),
-            directory=HOME,
-            stdout=self._run_dir / TRACES_DIR / f"{component.name}.jsonl",
-            log=self._run_dir / LOGS_DIR / f"{component.name}.log",
-        )
+        ports = {API_SOCKET: port, METRICS_SOCKET: endpoints.metrics_ports[component.name]}
+        ours = component_environment(component.name, endpoints, self._run_dir, self._inherited)
+        with self._reserved.handed(ports) as (variables, descriptors):
+            return self._processes.start(
+                component.name,
+                [*component.command, "--host", "127.0.0.1", "--port", str(port)],
+                environment=ours | variables,
+                directory=HOME,
+                stdout=self._run_dir / TRACES_DIR / f"{component.name}.jsonl",
+                log=self._run_dir / LOGS_DIR / f"{component.name}.log",
+                keep=descriptors,
+            )
 
     def _write(self, settled: TelemetryEnd | None) -> None:
         ours = version()

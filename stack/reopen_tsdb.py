@@ -13,6 +13,7 @@ from reelbench.loadgen.record.stack import read_stack
 from reelbench.stack import prometheus, readiness
 from reelbench.stack.endpoints import PROMETHEUS, free_ports
 from reelbench.stack.errors import PortTakenError, StackError
+from reelbench.stack.identity import check_data
 from reelbench.stack.processes import Child, Processes
 from reelbench.stack.prometheus import PrometheusBinary, exclusive
 
@@ -76,7 +77,7 @@ def _start(
         url = f"http://127.0.0.1:{port}"
         try:
             readiness.poll(
-                lambda child=child, url=url: _look(child, url),  # type: ignore[misc]
+                lambda child=child, url=url: _look(child, url, data),  # type: ignore[misc]
                 f"Prometheus to read {data}",
                 deadline=_READY_DEADLINE,
             )
@@ -92,9 +93,10 @@ def _start(
     raise AssertionError
 
 
-def _look(child: Child, url: str) -> bool | None:
+def _look(child: Child, url: str, data: Path) -> bool | None:
     child.check()
     if not readiness.answers(f"{url}/-/ready"):
         return None
     child.check()
+    check_data(url, data)
     return True

@@ -5,25 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterable
 from threading import Thread
 from typing import cast
-from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.simple_server import WSGIRequestHandler
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from prometheus_client.core import Metric as Family
 from prometheus_client.exposition import ThreadingWSGIServer, choose_encoder, make_wsgi_app
 from prometheus_client.registry import Collector
 
+from reelbench.handed_over import METRICS_SOCKET, handed_over
 from reelbench.telemetry.exposition import ScrapeReader
 
 
 def serve(reader: ScrapeReader, host: str, port: int) -> None:
-    """Serve `reader` at ``http://host:port/metrics`` from a thread of its own.
+    """Serve `reader` at ``http://host:port/metrics``, or at a socket that was handed over, from a thread of its own.
 
     The answer is never compressed: that would cost as much CPU as the text.
 
     Raises:
         OSError: the port is taken.
     """
-    server = make_server(host, port, application(reader), ThreadingWSGIServer, handler_class=SilentHandler)
+    given = handed_over(METRICS_SOCKET)
+    server = ThreadingWSGIServer((host, port), SilentHandler, bind_and_activate=given is None)
+    if given is not None:
+        server.socket.close()
+        server.socket = given
+        server.server_name, server.server_port = given.getsockname()[:2]
+        server.setup_environ()
+        server.server_activate()
+    server.set_app(application(reader))
     Thread(target=server.serve_forever, name="metrics", daemon=True).start()
 
 

@@ -57,7 +57,9 @@ class Evidence:
     server: ServerEvidence | None = None
     """What the metrics of a server that is not ours said; None when it has none."""
     doubts: tuple[str, ...] = ()
-    """Files of the run that are damaged, missing or altered, one sentence each."""
+    """Files of the run that are damaged or altered, one sentence each: the numbers cannot be trusted."""
+    notes: tuple[str, ...] = ()
+    """Files of the run that are missing, one sentence each; no verdict rests on them."""
     kept: str = ""
     """Why the kept measurements were used although Prometheus was asked; empty where they were not."""
     traces: TraceEvidence = field(default_factory=TraceEvidence)

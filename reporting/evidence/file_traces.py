@@ -48,6 +48,8 @@ class Found(msgspec.Struct):
     """Spans of the wanted traces, by trace id."""
     damaged: int = 0
     """Lines, root spans and wanted spans that are not valid."""
+    cut_off: int = 0
+    """Files whose last line is not complete."""
 
 
 class _Order(msgspec.Struct, frozen=True):
@@ -62,8 +64,8 @@ class FileTraces:
 
     Each byte is read once. One line is held at a time, of its spans the attributes stay bytes, and only spans of
     wanted traces are kept, so memory is bounded by the exporter's batch and the number of wanted traces. A line that is
-    not valid (the writer was killed in the middle of it), or a wanted span whose numbers are not numbers, is counted in
-    `damaged` and left out.
+    not valid, or a wanted span whose numbers are not numbers, is counted and left out, and so is a last line in the
+    middle of which the writer was killed.
     """
 
     per_case = 500
@@ -80,7 +82,6 @@ class FileTraces:
         self._folder = folder
         self._processes = processes or available_cores()
         self._part_bytes = part_bytes
-        self.damaged = 0
 
     def gather(self, wanted: Collection[str]) -> TraceEvidence:
         """Count the root spans and read the wanted traces, all in one pass over the files.
@@ -95,9 +96,9 @@ class FileTraces:
         if len(shares) == 1:
             found = [read(shares[0], wanted)]
         else:
+            decode = msgspec.msgpack.Decoder(Found).decode  # once: threads must not look into the same type together
             with ThreadPoolExecutor(len(shares)) as pool:
-                found = list(pool.map(lambda share: _read_apart(share, wanted), shares))
-        self.damaged = sum(one.damaged for one in found)
+                found = [decode(answer) for answer in pool.map(lambda share: _read_apart(share, wanted), shares)]
         roots: Counter[RootKey] = Counter()
         spans: dict[str, list[TraceSpan]] = {}
         for one in found:
@@ -105,7 +106,13 @@ class FileTraces:
                 roots[key] += count
             for trace, kept in one.spans.items():
                 spans.setdefault(trace, []).extend(kept)
-        return TraceEvidence(roots, {trace: in_order(kept) for trace, kept in spans.items()}, per_case=self.per_case)
+        return TraceEvidence(
+            roots,
+            {trace: in_order(kept) for trace, kept in spans.items()},
+            per_case=self.per_case,
+            damaged=sum(one.damaged for one in found),
+            cut_off=sum(one.cut_off for one in found),
+        )
 
     def root_spans(self) -> Counter[RootKey] | None:
         """Number of root spans for each run, scenario, case and outcome; None when no trace was kept."""
@@ -149,7 +156,10 @@ def read(parts: Iterable[Part], wanted: Collection[str]) -> Found:
             try:
                 batch = decode(line)
             except (msgspec.MsgspecError, UnicodeDecodeError):
-                found.damaged += 1
+                if line.endswith(b"\n"):
+                    found.damaged += 1
+                else:
+                    found.cut_off += 1
                 continue
             for service, spans in batch.by_service():
                 for span in spans:
@@ -176,8 +186,8 @@ def _lines(part: Part) -> Iterable[bytes]:
             yield line
 
 
-def _read_apart(parts: list[Part], wanted: Collection[str]) -> Found:
-    """Read parts in a process of their own."""
+def _read_apart(parts: list[Part], wanted: Collection[str]) -> bytes:
+    """Read parts in a process of their own; return what was found, encoded."""
     done = subprocess.run(
         [sys.executable, "-P", "-m", __name__],
         input=msgspec.msgpack.encode(_Order(parts, list(wanted))),
@@ -187,7 +197,7 @@ def _read_apart(parts: list[Part], wanted: Collection[str]) -> Found:
     )
     if done.returncode != 0:
         raise QueryError(f"a process that read the files of traces ended with code {done.returncode}; export again")
-    return msgspec.msgpack.decode(done.stdout, type=Found)
+    return done.stdout
 
 
 def _main() -> None:

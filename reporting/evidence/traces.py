@@ -55,6 +55,10 @@ class TraceEvidence:
     """Why there are no traces; empty when the source answered."""
     per_case: int = 0
     """Most traces of completed jobs of one case that were requested."""
+    damaged: int = 0
+    """Lines and spans that are not valid, and left out."""
+    cut_off: int = 0
+    """Files whose last line is not complete, as its writer was killed."""
 
 
 class TraceSource(Protocol):

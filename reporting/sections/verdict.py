@@ -50,8 +50,7 @@ def verdict(evidence: Evidence, analysis: Analysis, dimension: str) -> Section:
     remarks += _budget(evidence, analysis)
     if evidence.run.state is not RunState.COMPLETED:
         remarks.append("The report holds what was measured until then.")
-    if evidence.kept:
-        remarks.append(f"{evidence.kept}.")
+    remarks += [f"{note}." for note in (*evidence.notes, *filter(None, [evidence.kept]))]
     if evidence.stack is not None and not evidence.stack.settled:
         remarks.append("Telemetry had not settled when it was read: late samples may be missing.")
     if missing := [s.name for s in evidence.run.scenarios if s.dimension == dimension and not began(s)]:

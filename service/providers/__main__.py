@@ -15,6 +15,7 @@ try:
     import pydantic
     import uvicorn
 
+    from reelbench.handed_over import API_SOCKET, handed_over
     from reelbench.service import telemetry
     from reelbench.service.faults.faults import Faults
     from reelbench.service.faults.plan import Plan
@@ -39,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = Settings()
         settings.token()
-        listener = _listen(asked.host, asked.port)
+        listener = handed_over(API_SOCKET) or _listen(asked.host, asked.port)
     except pydantic.ValidationError as error:
         print(f"The settings PROVIDERS_* cannot be used: {error}", file=sys.stderr)  # noqa: T201 - for the user
         return 2

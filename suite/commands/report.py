@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -54,6 +54,8 @@ class Written:
     paths: tuple[Path, ...] = ()
     short: Summary | None = None
     """The summary of a run; None of repetitions."""
+    source: str = ""
+    """Where the numbers of telemetry are from, in words."""
 
 
 def main(
@@ -100,11 +102,7 @@ def main(
             )
         )
         if compare is not None:
-            record, lines = _compared(folder, compare, force=force)
-            code = ExitCode.FAIL if fail_on and record.worse else written.exit_code
-            if written.short is not None:
-                _put_change(folder, written.short, record)
-            written = Written(code, written.lines + lines, written.paths)
+            written = _with_comparison(written, folder, compare, fail_on, force=force)
         step_summary.append(written.paths, os.environ)
     except (CatalogueError, PricesError) as error:
         fail(ExitCode.USAGE, error.errors)
@@ -117,6 +115,8 @@ def main(
         fail(ExitCode.USAGE, [f"cannot read or write {where} ({error.strerror}); correct it and export again"])
     for line in written.lines:
         echo(line)
+    if written.source:
+        say(written.source)
     for page in (path for path in written.paths if path.name == PAGE):
         say(f"all on one page: {page}")
     raise typer.Exit(written.exit_code)
@@ -195,7 +195,7 @@ def _export(
                 raise
             say(f"{error}: {KEPT_INSTEAD}")
             exported = write(None)
-    return Written(exported.exit_code, tuple(exported.summary), tuple(exported.paths), exported.short)
+    return Written(exported.exit_code, tuple(exported.summary), tuple(exported.paths), exported.short, exported.source)
 
 
 @contextmanager
@@ -233,7 +233,14 @@ def _metrics_of(
         say(f"no Prometheus is installed: {KEPT_INSTEAD}")
         yield None
         return
-    with reopen_tsdb(folder, binary) as url:
+    with ExitStack() as opened:
+        try:
+            url = opened.enter_context(reopen_tsdb(folder, binary))
+        except StackError as error:
+            if not saved:
+                raise
+            say(f"warning: {error} {KEPT_INSTEAD.capitalize()}.")
+            url = None
         yield url
 
 
@@ -241,12 +248,15 @@ def _has_store(folder: Path, record: PrometheusRecord) -> bool:
     return record.data_dir is not None and (folder / record.data_dir).is_dir()
 
 
-def _compared(folder: Path, baseline: Path, *, force: bool) -> tuple[ComparisonRecord, tuple[str, ...]]:
-    """Write the comparison; return it with the lines for standard output."""
+def _with_comparison(written: Written, folder: Path, baseline: Path, fail_on: str | None, *, force: bool) -> Written:
+    """Write the comparison with a baseline, and the summary of a run again with the change."""
     from reelbench.reporting.compare.comparison import export as export_comparison  # noqa: PLC0415 - scipy.stats takes a second
 
     found = export_comparison(folder, baseline, force=force)
-    return found.record, found.summary
+    if written.short is not None:
+        _put_change(folder, written.short, found.record)
+    code = ExitCode.FAIL if fail_on and found.record.worse else written.exit_code
+    return replace(written, exit_code=code, lines=written.lines + found.summary)
 
 
 def _put_change(folder: Path, summary: Summary, record: ComparisonRecord) -> None:

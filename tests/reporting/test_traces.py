@@ -102,9 +102,8 @@ def test_a_root_span_with_a_damaged_attribute_is_left_out(run_dir: Path) -> None
     trace = trace_of("throughput", "n50", 50)
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(re.sub(r'"key": ?"run_id"', '"key":7', x) if trace in x else x for x in lines))
-    traces = FileTraces(run_dir / "traces")
-    gathered = traces.gather({trace})
-    assert (gathered.roots.total(), dict(gathered.spans), traces.damaged) == (1410 + 18 - 1, {}, 1)
+    gathered = FileTraces(run_dir / "traces").gather({trace})
+    assert (gathered.roots.total(), dict(gathered.spans), gathered.damaged) == (1410 + 18 - 1, {}, 1)
 
 
 def test_failures_attempts_and_scenes_are_read() -> None:
@@ -131,20 +130,18 @@ def test_a_span_without_valid_times_is_left_out(run_dir: Path, time: str) -> Non
     lines = path.read_text().splitlines(keepends=True)
     spoilt = [re.sub(r'("endTimeUnixNano": ?)"\d+"', rf'\1"{time}"', line) if trace in line else line for line in lines]
     path.write_text("".join(spoilt))
-    traces = FileTraces(run_dir / "traces")
-    gathered = traces.gather({trace})
+    gathered = FileTraces(run_dir / "traces").gather({trace})
     assert gathered.roots is not None
-    assert (gathered.roots.total(), dict(gathered.spans), traces.damaged) == (1410 + 18, {}, 1)
+    assert (gathered.roots.total(), dict(gathered.spans), gathered.damaged) == (1410 + 18, {}, 1)
 
 
 def test_an_unfinished_last_line_is_left_out(run_dir: Path) -> None:
     path = run_dir / "traces" / "loadgen.jsonl"
     whole = path.read_bytes()
     path.write_bytes(whole[:-60])
-    traces = FileTraces(run_dir / "traces")
-    counts = traces.root_spans()
-    assert counts is not None
-    assert (counts.total(), traces.damaged) == (1410 + 18 - 1, 1)
+    gathered = FileTraces(run_dir / "traces").gather(())
+    assert gathered.roots is not None
+    assert (gathered.roots.total(), gathered.damaged, gathered.cut_off) == (1410 + 18 - 1, 0, 1)
 
 
 def test_missing_traces_are_not_zero_spans(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -12,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from reelbench.handed_over import METRICS_SOCKET
 from reelbench.stack import http
 from reelbench.stack.embedded import COMPONENTS, Component, EmbeddedStack
-from reelbench.stack.endpoints import allocate
+from reelbench.stack.endpoints import allocate, reserve
 from reelbench.stack.environment import component_environment, version
-from reelbench.stack.errors import InUseError, StackError
+from reelbench.stack.errors import InUseError, PortTakenError, StackError
+from reelbench.stack.identity import check_data
 from reelbench.stack.prometheus import PrometheusBinary
 from reelbench.stack.reopen_tsdb import reopen_tsdb
 from tests.commands import stack_of
@@ -25,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.acceptance
 
 SERVER = """
-import http.server, os, sys, threading
+import http.server, os, socket, sys, threading
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         body = b"jobs_total 7\\n"
@@ -35,8 +38,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
     def log_message(self, *_): pass
-api = None if len(sys.argv) < 2 else http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[-1])), Handler)
-metrics = http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["OTEL_EXPORTER_PROMETHEUS_PORT"])), Handler)
+def serving(variable):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler, bind_and_activate=False)
+    server.socket.close()
+    server.socket = socket.socket(fileno=int(os.environ[variable]))
+    server.server_activate()
+    return server
+api = None if len(sys.argv) < 2 else serving("REELBENCH_API_SOCKET")
+metrics = serving("REELBENCH_METRICS_SOCKET")
 print(os.environ["OTEL_SERVICE_NAME"], flush=True)
 if api: threading.Thread(target=api.serve_forever, daemon=True).start()
 metrics.serve_forever()
@@ -55,9 +64,13 @@ def test_start_stop_and_reopened_metrics(tmp_path: Path, prometheus: PrometheusB
         assert http.get(stack.endpoints.url("providers") + "/health", timeout=1).ok
         assert stack.target == stack.endpoints.url("service")
         assert not stack_of(run_dir).settled
-        load = subprocess.Popen(
-            [sys.executable, "-S", "-c", SERVER], env=stack.loadgen_environment(), stdout=subprocess.DEVNULL
-        )
+        with stack._reserved.handed({METRICS_SOCKET: stack.endpoints.metrics_ports["loadgen"]}) as (variables, sockets):
+            load = subprocess.Popen(
+                [sys.executable, "-S", "-c", SERVER],
+                env=stack.loadgen_environment() | variables,
+                stdout=subprocess.DEVNULL,
+                pass_fds=sockets,
+            )
         try:
             began = time.time()
             first = stack.await_telemetry(began)
@@ -153,6 +166,34 @@ def test_an_occupied_port_is_replaced(
         tmp_path / "run", prometheus=prometheus, components=[stand_in("service", once + SERVER)]
     ) as stack:
         assert http.get(stack.target, timeout=1).ok
+
+
+def test_no_stranger_can_have_the_ports_of_a_stack() -> None:
+    endpoints, reserved = reserve(["service"], loadgens=2)
+    ports = [*endpoints.api_ports.values(), *endpoints.metrics_ports.values(), *endpoints.more_loadgens]
+    assert len(ports) == 4
+    for port in ports:
+        with socket.socket() as stranger:
+            stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with pytest.raises(OSError, match="in use"):
+                stranger.bind(("127.0.0.1", port))
+    with reserved.handed({METRICS_SOCKET: ports[0]}) as (variables, descriptors):
+        assert variables == {METRICS_SOCKET: str(descriptors[0])}
+        inherited = socket.socket(fileno=os.dup(descriptors[0]))
+    with inherited, socket.socket() as stranger:
+        assert inherited.getsockname() == ("127.0.0.1", ports[0])
+        with pytest.raises(OSError, match="in use"):
+            stranger.bind(("127.0.0.1", ports[0]))
+    reserved.close()
+    with socket.create_server(("127.0.0.1", ports[1])):
+        pass
+
+
+def test_another_prometheus_on_the_port_is_noticed(tmp_path: Path, prometheus: PrometheusBinary) -> None:
+    with EmbeddedStack(tmp_path / "a", prometheus=prometheus, target="http://127.0.0.1:9") as stack:
+        check_data(stack.prometheus_url, tmp_path / "a" / "prometheus")
+        with pytest.raises(PortTakenError, match="Another program answers at"):
+            check_data(stack.prometheus_url, tmp_path / "b" / "prometheus")
 
 
 def test_environment_of_a_component(tmp_path: Path) -> None:
