@@ -19,6 +19,7 @@ try:
     from reelbench.service import telemetry
     from reelbench.service.api.app import create_app
     from reelbench.service.data_folder import DataFolderError
+    from reelbench.service.http_limits import BoundedHttp
     from reelbench.service.settings import Settings
 except ModuleNotFoundError as error:
     sys.stderr.write(f"The service needs the package {error.name}; run pip install 'reelbench[embedded]'.\n")
@@ -72,6 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
         access_log=False,
         log_config=None,
         server_header=False,
+        http=BoundedHttp,
         proxy_headers=False,  # X-Forwarded-For would make any caller one on this machine
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=1,

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from reelbench.service.data_folder import default_folder
 from reelbench.service.domain.errors import RequestError
 from reelbench.service.faults.guard import read_token
+from reelbench.service.json_keys import repeated_key
 from reelbench.telemetry.instance import INSTANCE
 from reelbench.telemetry.running import Running, environment, flat, versions
 
@@ -58,7 +59,7 @@ def read_toggles(body: bytes) -> dict[str, bool]:
     if len(body) > MAX_CHANGE:
         raise RequestError("invalid_value", f"A change of switches has at most {MAX_CHANGE} bytes.")
     try:
-        return _CHANGE.validate_json(body, strict=True)
+        change = _CHANGE.validate_json(body, strict=True)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False)
         first = problems[0]
@@ -70,6 +71,10 @@ def read_toggles(body: bytes) -> dict[str, bool]:
         text = "; ".join(f"{str(problem['loc'][0])[:_SHOWN]}: {problem['msg']}" for problem in problems)
         param = str(first["loc"][0])[:_SHOWN]
         raise RequestError("invalid_switches", f"The switches have {count}: {text}.", param=param) from error
+    if (name := repeated_key(body)) is not None:
+        message = f"The switches have 1 error: {name[:_SHOWN]}: The name occurs twice."
+        raise RequestError("invalid_switches", message, param=name[:_SHOWN])
+    return change
 
 
 def _listed(value: object) -> object:
@@ -168,6 +173,9 @@ class Settings(BaseSettings):
     """One job, from its start in a worker to its end."""
 
     max_upload_bytes: Annotated[int, Field(ge=1)] = 20 * MIB
+    max_pending_bytes: Annotated[int, Field(ge=1)] = 128 * MIB
+    """Bytes of all bodies that are being received or checked at one time; above it, they are refused with 503. At
+    least one upload is always taken."""
     max_pages: Annotated[int, Field(ge=1)] = 100
     """Pages of a document that are read; further pages are ignored."""
     max_characters: Annotated[int, Field(ge=1)] = 24_000

@@ -16,11 +16,13 @@ from reelbench.service.api import admin, errors, models
 from reelbench.service.api.access import ApiKey
 from reelbench.service.api.app_state import open_app_state
 from reelbench.service.api.body import MULTIPART_OVERHEAD, BodyLimit
+from reelbench.service.api.head import HeadAsGet
 from reelbench.service.api.routes import router
 from reelbench.service.faults.endpoint import METHODS, guarded, plan_endpoint
 from reelbench.service.faults.faults import Faults
 from reelbench.service.faults.guard import Guard
 from reelbench.service.faults.plan import FaultsError
+from reelbench.service.http_limits import Bodies
 from reelbench.service.metrics import Metrics
 from reelbench.service.settings import Settings
 from reelbench.service.store.faults import OFFER
@@ -59,7 +61,8 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
     )
-    routers = [router, models.router, *([admin.router(settings)] if settings.admin else [])]
+    routers = [router, models.router, *([admin.router] if settings.admin else [])]
+    app.state.admin_guard = Guard("SERVICE_ADMIN_REMOTE", settings.admin_remote, settings.token(), "loopback_only")
     for one in routers:
         app.include_router(one)
     if settings.faults:
@@ -67,7 +70,9 @@ def create_app(
         endpoint = guarded(plan_endpoint(faults), guard, _fault_error)
         app.add_route("/faults", endpoint, methods=METHODS, include_in_schema=False)
     errors.install(app, routers)
-    app.add_middleware(BodyLimit, limit=settings.max_upload_bytes + MULTIPART_OVERHEAD)
+    app.add_middleware(HeadAsGet)
+    limit = settings.max_upload_bytes + MULTIPART_OVERHEAD
+    app.add_middleware(BodyLimit, limit=limit, bodies=Bodies(max(limit, settings.max_pending_bytes)))
     if key := settings.api_key.get_secret_value():
         app.add_middleware(ApiKey, key=key)
     return app

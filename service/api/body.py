@@ -20,11 +20,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reelbench.service.api.errors import ApiError, envelope
 from reelbench.service.domain.generation import CreateVideo, Record
+from reelbench.service.http_limits import Bodies
+from reelbench.service.json_keys import repeated_key
 
 MULTIPART_OVERHEAD = 1024 * 1024
 """Bytes that a body may have in addition to its reference."""
 _MAX_JSON_BYTES = 1024 * 1024
 """Of a JSON body without a reference."""
+_AT_ONCE = 64 * 1024
+"""Bytes of JSON that are checked in the event loop."""
 _MAX_JSON_ITEMS = 100_000
 """Commas in a larger JSON body, which is then one long reference: many small values would take much memory."""
 _MAX_INLINE_BYTES = 8 * 1024 * 1024
@@ -41,6 +45,11 @@ _ONLY_CONTENT = (
     "Only content is supported as 'input_reference': upload a file as multipart/form-data (PDF, text, PNG, JPEG, WebP, "
     'MP4), or send {"image_url": "data:image/png;base64,..."}.'
 )
+
+
+def _busy(bodies: Bodies) -> ApiError:
+    message = f"The service holds {bodies.limit} bytes of bodies at present, which is its limit; try again later."
+    return ApiError(503, "uploads_busy", message, retry_after=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,32 +72,42 @@ _Body = TypeVar("_Body", CreateVideo, Remix)
 class BodyLimit:
     """ASGI middleware: 413 for a body above `limit` bytes, by its declared length or by the bytes received.
 
+    Bodies of which `bodies` has no more room get 503, before a byte of theirs is kept.
+
     The response is sent at once. The rest of the body is then discarded for a while: closing the connection while the
     client still writes would reset it, and the client would not see the response.
     """
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp, limit: int, bodies: Bodies) -> None:
         self._app = app
         self._limit = limit
+        self._bodies = bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with a `receive` that counts bytes."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        received = 0
+        received = held = 0
+        refused = False
 
         async def counted() -> Message:
-            nonlocal received
+            nonlocal received, held, refused
             message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._limit:
-                raise self._error()
+            if size := len(message.get("body", b"")):
+                received += size
+                if received > self._limit:
+                    refused = True
+                    raise self._error()
+                if not self._bodies.take(size):
+                    refused = True
+                    raise _busy(self._bodies)
+                held += size
             return message
 
         async def send_and_discard(message: Message) -> None:
             last = message["type"] == "http.response.body" and not message.get("more_body", False)
-            if last and received > self._limit:
+            if last and refused:
                 await send({**message, "more_body": True})
                 await self._discard(receive)
                 message = {"type": "http.response.body", "body": b"", "more_body": False}
@@ -96,10 +115,13 @@ class BodyLimit:
 
         declared = Headers(scope=scope).get("content-length", "0")
         if declared.isdecimal() and int(declared[:20]) > self._limit:
-            received = int(declared[:20])
+            refused = True
             await envelope(self._error(), {"Connection": "close"})(scope, receive, send_and_discard)
             return
-        await self._app(scope, counted, send_and_discard)
+        try:
+            await self._app(scope, counted, send_and_discard)
+        finally:
+            self._bodies.release(held)
 
     async def _discard(self, receive: Receive) -> None:
         discarded = 0
@@ -176,6 +198,9 @@ async def _json_fields(request: Request, inline: int) -> dict[str, Any]:
         raise ApiError(400, "invalid_json", f"The body is not valid JSON: {str(error)[:200]}.") from error
     if not isinstance(fields, dict):
         raise ApiError(400, "invalid_json", "The body must be a JSON object.")
+    repeated = await asyncio.to_thread(repeated_key, body) if len(body) > _AT_ONCE else repeated_key(body)
+    if repeated is not None:
+        raise ApiError(400, "duplicate_parameter", f"Duplicate parameter: '{repeated[:100]}'.", param=repeated[:100])
     return fields
 
 

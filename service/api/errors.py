@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 
 from reelbench.service.domain.errors import NotFoundError, QueueFullError, RequestError, UnavailableError
+from reelbench.service.faults.plan import FaultsError
 from reelbench.service.store.connection import StoreError
 
 _INTERNAL = "The service failed to answer this request; its log has the cause."
@@ -57,7 +58,7 @@ def envelope(error: ApiError, headers: dict[str, str] | None = None) -> Response
 def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
     """Register one handler that turns every exception into an envelope; `routers` are those that `app` includes."""
     app.state.routers = tuple(routers)
-    for kind in (ApiError, RequestError, StoreError, RequestValidationError, HTTPException, Exception):
+    for kind in (ApiError, RequestError, FaultsError, StoreError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _handle)
 
 
@@ -73,6 +74,8 @@ async def _handle(request: Request, error: Exception) -> Response:
             status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 400)
             retry_after = 1 if isinstance(error, QueueFullError | UnavailableError) else None
             found = ApiError(status, error.code, error.message, param=error.param, retry_after=retry_after)
+        case FaultsError():
+            found = ApiError(error.status, error.code, str(error), param=error.param)
         case StoreError():
             found = ApiError(503, "store_unavailable", str(error), retry_after=1)
         case RequestValidationError():
@@ -97,7 +100,10 @@ def _method_not_allowed(request: Request) -> Response:
     # The exception names the methods of one route, although another one may serve the same path.
     routes = chain(request.app.routes, *(router.routes for router in request.app.state.routers))
     serving = [one for one in routes if isinstance(one, Route) and one.matches(request.scope)[0] is not Match.NONE]
-    allowed = ", ".join(sorted({method for route in serving for method in route.methods or ()}))
+    methods = {method for route in serving for method in route.methods or ()}
+    if "GET" in methods:
+        methods.add("HEAD")  # HeadAsGet
+    allowed = ", ".join(sorted(methods))
     message = f"Method {request.method[:20]} is not allowed here; allowed: {allowed}."
     return envelope(ApiError(405, "method_not_allowed", message), {"Allow": allowed})
 

@@ -12,6 +12,8 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
+from reelbench.service.json_keys import repeated_key
+
 Fields = Mapping[str, Any]
 """The fields of a kind with their defaults; an ellipsis marks a required field."""
 MAX_BYTES = 64 * 1024
@@ -101,6 +103,8 @@ def read(body: bytes, offer: Offer) -> Plan:
                 f"The body is not valid JSON: {problems[0]['ctx']['error']}.", code="invalid_json"
             ) from error
         raise _invalid([(_place(problem), problem["msg"]) for problem in problems]) from error
+    if (name := repeated_key(body)) is not None:
+        raise _invalid([(name[:_SHOWN], "The name occurs twice")])
     rules = tuple(Rule(**rule) for rule in checked["rules"])
     first: dict[tuple[str, str], int] = {}
     repeated = [

@@ -19,9 +19,10 @@ from reelbench.service.faults.endpoint import METHODS, Endpoint, guarded, plan_e
 from reelbench.service.faults.faults import Faults
 from reelbench.service.faults.guard import Guard, read_token
 from reelbench.service.faults.plan import FaultsError
+from reelbench.service.http_limits import Bodies
 from reelbench.service.providers import image, llm, metrics, tts
 from reelbench.service.providers.calls import KEPT, CallLog, calls_endpoint
-from reelbench.service.providers.exchange import OFFER, Exchange, Provider
+from reelbench.service.providers.exchange import MAX_PENDING, OFFER, Exchange, Provider
 from reelbench.service.providers.latency import Latency, Lognormal
 from reelbench.service.providers.reply import Refusal, Reply, envelope, refused
 from reelbench.service.telemetry import MeasuredApp
@@ -102,6 +103,7 @@ def create_app(settings: Settings, *, faults: Faults | None = None, clock: Calla
 
     instruments = metrics.create()
     faults = faults or Faults(OFFER)
+    bodies = Bodies(MAX_PENDING)
     log = CallLog(KEPT if settings.faults else 0)
 
     def latency(name: str) -> Latency:
@@ -120,7 +122,7 @@ def create_app(settings: Settings, *, faults: Faults | None = None, clock: Calla
     }
     app = MeasuredApp(title="Mock providers", openapi_url=None)
     for path, provider in providers.items():
-        exchange = Exchange(provider, instruments, faults, log, clock)
+        exchange = Exchange(provider, instruments, faults, log, clock, bodies=bodies)
         app.add_route(path, exchange.__call__, methods=["POST"])  # the exchange decodes the body itself, in one pass
     app.add_route("/health", _health, methods=["GET"])
     if settings.faults:

@@ -10,9 +10,11 @@ from typing import Generic, TypeVar
 
 import msgspec
 from fastapi import Request, Response
+from starlette.requests import ClientDisconnect
 
 from reelbench.service.faults.faults import ActivePlan, Fault, Faults
 from reelbench.service.faults.plan import KINDS, Offer
+from reelbench.service.http_limits import Bodies
 from reelbench.service.providers.calls import Arrival, CallLog
 from reelbench.service.providers.latency import Latency
 from reelbench.service.providers.metrics import Metrics
@@ -25,6 +27,10 @@ ON_ARRIVAL = ("outage", "stall")
 """Kinds that apply before the request is decoded, and so to invalid requests too."""
 ON_ANSWER = ("error", "corrupt", "latency")
 """Kinds that apply after a successful answer was produced."""
+MAX_BYTES = 1024 * 1024
+"""Bytes of the body of a call."""
+MAX_PENDING = 64 * MAX_BYTES
+"""Bytes of all bodies that are being received or answered."""
 _NO_WAIT = 0.0005
 """Shortest sleep in seconds; a shorter one would take more time than it waits."""
 _GARBAGE = bytes(byte ^ 0xA5 for byte in range(256))
@@ -50,13 +56,21 @@ class Exchange(Generic[T]):
     """The endpoint of one provider."""
 
     def __init__(
-        self, provider: Provider[T], metrics: Metrics, faults: Faults, log: CallLog, clock: Callable[[], float]
+        self,
+        provider: Provider[T],
+        metrics: Metrics,
+        faults: Faults,
+        log: CallLog,
+        clock: Callable[[], float],
+        *,
+        bodies: Bodies,
     ) -> None:
         self._provider = provider
         self._metrics = metrics
         self._faults = faults
         self._log = log
         self._clock = clock
+        self._bodies = bodies
         self._decoder = msgspec.json.Decoder(provider.request)
 
     async def __call__(self, request: Request) -> Response:
@@ -65,7 +79,31 @@ class Exchange(Generic[T]):
         name = self._provider.name
         start, peer = request.headers.get("x-request-start"), request.client
         call = self._log.arrived(name, start, self._clock(), peer and f"{peer.host}:{peer.port}")
-        body = await request.body()  # also before a rejection: a client that is still sending cannot read the answer
+        # The body comes also before a rejection: a client that is still sending cannot read the answer.
+        body = bytearray()
+        try:
+            refusal = await self._receive(request, body)
+            if refusal is not None:
+                return refused(refusal)  # not counted: the call has not arrived
+            return await self._handle(request, call, bytes(body), started)
+        finally:
+            self._bodies.release(len(body))
+
+    async def _receive(self, request: Request, body: bytearray) -> Refusal | None:
+        """Add the parts of the body, for which there is room, to `body`; return why the request is refused."""
+        try:
+            async for chunk in request.stream():
+                if len(body) + len(chunk) > MAX_BYTES:
+                    return Refusal(f"A body may have {MAX_BYTES} bytes at most.", code="request_too_large", status=413)
+                if not self._bodies.take(len(chunk)):
+                    return Refusal("Too many bodies arrive at present; try again later.", code="busy", status=503)
+                body += chunk
+        except ClientDisconnect:
+            return Refusal("The request ended before its body was complete.", code="incomplete_body")
+        return None
+
+    async def _handle(self, request: Request, call: Arrival, body: bytes, started: float) -> Response:
+        name = self._provider.name
         plan = self._faults.arrived(name)
         if fault := plan.draw(name, ON_ARRIVAL):
             return await self._withheld(request, call, fault, plan)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from opentelemetry.metrics import MeterProvider, get_meter
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from reelbench.service.http_limits import BoundedHttp
 from reelbench.telemetry.bound import Series
 from reelbench.telemetry.registry import Instruments
 
@@ -42,13 +42,13 @@ def create(provider: MeterProvider | None = None) -> Metrics:
 _PROVIDERS = {"/v1/chat/completions": "llm", "/v1/audio/speech": "tts", "/v1/images/generations": "image"}
 
 
-def counting(connections: Series) -> type[HttpToolsProtocol]:
+def counting(connections: Series) -> type[BoundedHttp]:
     """Return uvicorn's protocol, which counts each connection at its first request, by the path of that request.
 
     A subclass, because uvicorn has no hook for connections and ASGI has only requests.
     """
 
-    class Counting(HttpToolsProtocol):
+    class Counting(BoundedHttp):
         _counted = False
 
         def on_headers_complete(self) -> None:

@@ -69,8 +69,9 @@ def test_path_method_or_query(shared: Any, subtests: pytest.Subtests) -> None:
 
 
 def test_head_has_status_and_headers_of_the_envelope_only(shared: Any) -> None:
-    answer = HTTP.head(f"{shared.url}/v1/videos")
-    assert (answer.status_code, answer.headers["content-type"], answer.content) == (405, "application/json", b"")
+    for path, status in (("/v1/videos/unknown", 404), ("/v1/videos/video_1/remix", 405)):
+        answer = HTTP.head(f"{shared.url}{path}")
+        assert (answer.status_code, answer.headers["content-type"], answer.content) == (status, "application/json", b"")
 
 
 def test_json_field(shared: Any, subtests: pytest.Subtests) -> None:
