@@ -1,7 +1,8 @@
 """Compares the load generator with k6 and Locust: requests per CPU second, and the reported P95 during a freeze.
 
-Rate: in each round every generator sends the same jobs (create, wait, content) to a fast server, in seeded order. The
-cost of start and shutdown is measured with a load of one job per user, and subtracted.
+Rate: in each pair, a generator and k6 send the same jobs (create, wait, content) to a fast server, one directly after
+the other (`pairs`). CPU time counts from the first request on; the rest of the start and the shutdown are measured with
+a load of one job per user, and subtracted.
 
 Lateness: jobs arrive at half and at 80 % of the generator's own maximum rate, since a fast and late generator is worth
 nothing.
@@ -12,16 +13,15 @@ Freeze: arrivals at a constant rate to a server that pauses for a known time. Th
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from tabulate import tabulate
 
 from reelbench.bench.generators import JOB, BenchError, Generator, Load
-from reelbench.bench.ratio import ratio
-from reelbench.bench.rig import Cores, Sent, send
+from reelbench.bench.pairs import Pair, Rate, by_comparison, rates_of
+from reelbench.bench.rig import Cores, send
 
 USERS: Final = 16
 ARRIVALS, SECONDS, FREEZE_AT, FREEZE_FOR, FREEZE_USERS = 100, 8, 3, 2, 20
@@ -32,16 +32,6 @@ SHARES: Final = (0.5, 0.8)
 ARRIVAL_SECONDS: Final = 10
 
 ARRIVING: Final = Load("freeze", FREEZE_USERS, rate=ARRIVALS, seconds=SECONDS)
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """The rates of one generator in one round."""
-
-    per_core: float
-    """Requests per second of CPU time, without start and shutdown."""
-    per_second: float
-    """Requests per second, from the first to the last request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,47 +60,6 @@ class Late:
     """P95 of the response time in seconds."""
 
 
-Round = dict[str, Rate]
-
-
-def order(names: Sequence[str], rounds: int, seed: int) -> list[list[str]]:
-    """Return the order of the generators in each round."""
-    draw = random.Random(seed)
-    return [draw.sample(list(names), len(names)) for _ in range(rounds)]
-
-
-def net(small: Sent, large: Sent) -> Rate:
-    """Return the rate of the larger load without the cost of the smaller load (start and shutdown).
-
-    Raises:
-        BenchError: the larger load did not take more CPU time, so there is no rate.
-    """
-    cpu, requests = large.cpu - small.cpu, large.requests - small.requests
-    if cpu <= 0:
-        raise BenchError(f"{large.requests} requests took no more CPU time than {small.requests}; send more jobs")
-    return Rate(requests / cpu, large.requests / large.wall)
-
-
-def rates(
-    generators: Sequence[Generator], rounds: int, jobs: int, seed: int, *, on: Cores, say: Callable[[str], None]
-) -> list[Round]:
-    """Measure the rates of all generators, round by round.
-
-    Raises:
-        BenchError: a generator failed, or counts differ.
-    """
-    known = {generator.name: generator for generator in generators}
-    found: list[Round] = []
-    for number, names in enumerate(order(list(known), rounds, seed), start=1):
-        this: Round = {}
-        for name in names:
-            small = send(known[name], Load("rate", USERS, jobs=USERS), on)
-            this[name] = net(small, send(known[name], Load("rate", USERS, jobs=jobs), on))
-        found.append(this)
-        say(f"round {number} of {rounds}: {', '.join(f'{name} {this[name].per_core:,.0f}' for name in names)}")
-    return found
-
-
 def freezes(generators: Sequence[Generator], *, on: Cores) -> list[Frozen]:
     """Measure every generator with a server that freezes.
 
@@ -126,13 +75,13 @@ def freezes(generators: Sequence[Generator], *, on: Cores) -> list[Frozen]:
     return found
 
 
-def latenesses(generator: Generator, found: Sequence[Round], *, on: Cores) -> list[Late]:
-    """Measure the lateness of a generator at shares of its maximum rate, which is that of its closed loops.
+def latenesses(generator: Generator, found: Sequence[Rate], *, on: Cores) -> list[Late]:
+    """Measure the lateness of a generator at shares of its maximum rate, which is that of its closed loops `found`.
 
     Raises:
         BenchError: the generator failed, or counts differ.
     """
-    most = _mean([this[generator.name].per_second for this in found]) / len(JOB)
+    most = _mean([rate.per_second for rate in found]) / len(JOB)
     measured = []
     for share in SHARES:
         load = Load("arrivals", USERS, rate=max(1, round(share * most)), seconds=ARRIVAL_SECONDS)
@@ -151,24 +100,24 @@ def true_p95() -> float:
     return waits[math.ceil(0.95 * len(waits)) - 1]
 
 
-def rate_lines(rounds: Sequence[Round], reference: str | None) -> list[str]:
-    """Return the table of rates, with ratios to `reference` unless it is None."""
-    rows = []
-    for name in sorted(rounds[0], key=lambda name: -_mean([this[name].per_core for this in rounds])):
-        mine = [this[name].per_core for this in rounds]
-        row = [name, f"{_mean(mine):,.0f}", f"{_mean([this[name].per_second for this in rounds]):,.0f}"]
-        if reference is not None:
-            row.append("1" if name == reference else str(ratio(mine, [this[reference].per_core for this in rounds])))
-        rows.append(row)
-    heads = ["generator", "requests/CPU s", "requests/s", *([f"ratio to {reference}"] if reference else [])]
-    title = f"{len(rounds)} rounds, {USERS} in flight, {len(JOB)} requests per job; geometric means"
+def rate_lines(pairs: Sequence[Pair], reference: str) -> list[str]:
+    """Return the table of rates, with ratios to `reference`."""
+    ratios, rows = by_comparison(pairs), []
+    for name, rates in sorted(rates_of(pairs).items(), key=lambda one: -_mean([rate.per_core for rate in one[1]])):
+        if name != reference and (name, reference) not in ratios:
+            continue
+        per_core, per_second = _mean([rate.per_core for rate in rates]), _mean([rate.per_second for rate in rates])
+        compared = "1" if name == reference else str(ratios[name, reference])
+        count = sum(pair.name == name and pair.reference == reference for pair in pairs)
+        rows.append([name, f"{per_core:,.0f}", f"{per_second:,.0f}", str(count or ""), compared])
+    heads = ["generator", "requests/CPU s", "requests/s", "pairs", f"ratio to {reference}"]
+    title = f"{USERS} in flight, {len(JOB)} requests per job; geometric means; each ratio is of pairs adjacent in time"
     return [title, *_table(rows, heads)]
 
 
-def recorded_lines(rounds: Sequence[Round], names: Sequence[str], reference: str) -> list[str]:
+def recorded_lines(pairs: Sequence[Pair], reference: str) -> list[str]:
     """Return the ratios to a peer that also writes each request to a file."""
-    there = [this[reference].per_core for this in rounds]
-    rows = [[name, str(ratio([this[name].per_core for this in rounds], there))] for name in names]
+    rows = [[name, str(found)] for (name, other), found in by_comparison(pairs).items() if other == reference]
     return ["each request is written to a file by both", *_table(rows, ["generator", f"ratio to {reference}"])]
 
 

@@ -15,6 +15,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from reelbench.bench.generators import BenchError
+from reelbench.bench.pairs import reversals
 from reelbench.bench.ratio import ratio
 from reelbench.bench.variants import IN_FLIGHT, OFF, ON, Variant, drive, running, scenario
 from reelbench.loadgen.document import Document
@@ -34,9 +35,8 @@ class Measured:
 
 
 def order(pairs: int, seed: int) -> list[tuple[Variant, Variant]]:
-    """Return the order within each pair."""
-    draw = random.Random(seed)
-    return [draw.choice(((ON, OFF), (OFF, ON))) for _ in range(pairs)]
+    """Return the order within each pair: drawn, and the opposite of it in the next pair."""
+    return [(OFF, ON) if reverse else (ON, OFF) for reverse in reversals(pairs, random.Random(seed))]
 
 
 def measured(jobs: Sequence[JobRecord]) -> Measured:

@@ -61,6 +61,10 @@ class K6(_Peer):
         """Return the same k6 that writes its samples of each request to a CSV file."""
         return replace(self, name=f"{self.name}, --out csv", recorded=True)
 
+    def again(self) -> K6:
+        """Return the same k6 by another name, to compare it with itself."""
+        return replace(self, name=f"{self.name}, again")
+
     def command(self, load: Load, target: str, folder: Path) -> Command:
         """Run the script."""
         arguments = [str(self.program), "run", "--quiet", "--no-usage-report", str(SCRIPTS / "k6.js")]

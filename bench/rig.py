@@ -24,6 +24,8 @@ from reelbench.stack.environment import module_command
 DEADLINE: Final = 600.0
 """Seconds after which a generator that still runs is an error."""
 ATTEND: Final = 0.2
+PROCESS: Final = "process"
+"""File with the number of the generator's process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Sent:
     created: int
     """Jobs, or arrivals, whose first request reached the server."""
     cpu: float
-    """CPU seconds of the generator's process from its start to its end, all threads and children."""
+    """CPU seconds of the generator's process from its first request to its end, all threads and children."""
     wall: float
     """Seconds from the first to the last request, as the server saw them."""
     figures: Figures
@@ -74,7 +76,7 @@ def send(generator: Generator, load: Load, on: Cores, *, freeze: tuple[float, fl
     Raises:
         BenchError: the generator failed, or its count differs from the server's.
     """
-    with TemporaryDirectory(prefix="reelbench-") as name, _server(on.server, freeze) as url:
+    with TemporaryDirectory(prefix="reelbench-") as name, _server(on.server, freeze, Path(name)) as url:
         folder = Path(name)
         cpu = _drive(generator, load, url, folder, on.client)
         counts = msgspec.json.decode(requests.get(f"{url}/counts", timeout=10).content, type=Counts)
@@ -82,6 +84,8 @@ def send(generator: Generator, load: Load, on: Cores, *, freeze: tuple[float, fl
     check(generator.name, load, counts, figures)
     assert counts.first is not None
     assert counts.last is not None
+    assert counts.start_cpu is not None
+    cpu -= counts.start_cpu
     return Sent(counts.requests, counts.operations["create"], cpu, counts.last - counts.first, figures, counts.frozen)
 
 
@@ -114,6 +118,7 @@ def _drive(generator: Generator, load: Load, url: str, folder: Path, core: int) 
                 cwd=HOME,
             )
         try:
+            (folder / PROCESS).write_text(str(process.pid), encoding="ascii")
             end = time.monotonic() + DEADLINE
             while process.poll() is None:
                 if time.monotonic() > end:
@@ -131,9 +136,9 @@ def _drive(generator: Generator, load: Load, url: str, folder: Path, core: int) 
 
 
 @contextmanager
-def _server(core: int, freeze: tuple[float, float]) -> Iterator[str]:
-    """Run a server; yield its base URL."""
-    command = module_command("bench.server", *map(str, freeze))
+def _server(core: int, freeze: tuple[float, float], folder: Path) -> Iterator[str]:
+    """Run a server for the generator whose files are in a folder; yield its base URL."""
+    command = module_command("bench.server", *map(str, freeze), str(folder / PROCESS))
     with _pinned(core):
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, cwd=HOME)
     try:

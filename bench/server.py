@@ -1,7 +1,8 @@
 """A fast server: the Videos API with prepared answers and counts of its requests.
 
 ``GET /counts`` returns the counts. A freeze, timed from the first request, blocks the server like a long garbage
-collection: no request is read or answered.
+collection: no request is read or answered. At the first request of any kind, the server reads how much CPU time the
+generator has used, so its start can be left out.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import socket
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Final, cast
 
 import httptools
 import msgspec
+import psutil
 import uvloop
 
 CONTENT: Final = b"\x00\x00\x00\x18ftypmp42" + bytes(range(256)) * 64
@@ -34,6 +37,8 @@ class Counts(msgspec.Struct, kw_only=True):
     last: float | None
     frozen: float | None
     """Seconds from the first request to the freeze; None before the freeze."""
+    start_cpu: float | None = None
+    """CPU seconds that the generator had used at its first request of any kind; None: its process is not known."""
 
     @property
     def requests(self) -> int:
@@ -44,13 +49,29 @@ class Counts(msgspec.Struct, kw_only=True):
 class State:
     """State that all connections share."""
 
-    def __init__(self, freeze_after: float, freeze_for: float) -> None:
+    def __init__(self, freeze_after: float, freeze_for: float, process: Path | None) -> None:
+        """Begin without a request.
+
+        Args:
+            freeze_after: seconds from the first request to the freeze.
+            freeze_for: seconds of the freeze; 0: none.
+            process: file with the number of the generator's process, written before its first request; None: no file.
+        """
         self.operations: Counter[str] = Counter()
         self.traced = 0
         self.first: float | None = None
         self.last: float | None = None
         self.frozen: float | None = None
+        self.start_cpu: float | None = None
         self._freeze_after, self._freeze_for = freeze_after, freeze_for
+        self._process = process
+
+    def meet(self) -> None:
+        """Read the CPU time of the generator at its first request."""
+        process, self._process = self._process, None
+        if process is not None:
+            times = psutil.Process(int(process.read_text(encoding="ascii"))).cpu_times()
+            self.start_cpu = times.user + times.system
 
     def begin(self, now: float) -> None:
         """Record the first request and schedule the freeze."""
@@ -67,6 +88,7 @@ class State:
                 first=self.first,
                 last=self.last,
                 frozen=self.frozen,
+                start_cpu=self.start_cpu,
             )
         )
 
@@ -112,6 +134,8 @@ class Connection(asyncio.Protocol):
         path, state = self._url.split(b"?", 1)[0], self._state
         operation, media_type, body = answer(self._parser.get_method(), path, state)
         if operation:
+            if state.start_cpu is None:
+                state.meet()
             now = time.monotonic()
             if operation != "other":
                 if state.first is None:
@@ -147,9 +171,9 @@ def _video(name: bytes, status: bytes) -> bytes:
     return b'{"id":"%b","object":"video","status":"%b","created_at":1700000000,"progress":0}' % (name, status)
 
 
-async def serve(freeze_after: float, freeze_for: float) -> None:
-    """Serve on a free loopback port until killed; print the base URL."""
-    state = State(freeze_after, freeze_for)
+async def serve(freeze_after: float, freeze_for: float, process: Path | None) -> None:
+    """Serve on a free loopback port until killed; print the base URL. Arguments as for `State`."""
+    state = State(freeze_after, freeze_for, process)
     listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(state), sock=listener, backlog=BACKLOG)
@@ -159,4 +183,4 @@ async def serve(freeze_after: float, freeze_for: float) -> None:
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(float(sys.argv[1]), float(sys.argv[2])))
+        runner.run(serve(float(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3]) if len(sys.argv) > 3 else None))  # noqa: PLR2004 - the third is optional

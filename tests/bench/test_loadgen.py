@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,17 +16,15 @@ from reelbench.bench import bare, loadgen, peer_programs
 from reelbench.bench.generators import BenchError, Figures, Load
 from reelbench.bench.loadgen import (
     Frozen,
-    Rate,
     freeze_lines,
     lateness_lines,
     latenesses,
-    net,
-    order,
     rate_lines,
     recorded_lines,
     true_p95,
 )
 from reelbench.bench.ours import Ours
+from reelbench.bench.pairs import Pair, Rate
 from reelbench.bench.peer_programs import K6, install
 from reelbench.bench.rig import Cores, Sent, check, cores, send
 from reelbench.bench.server import Counts
@@ -36,19 +34,6 @@ LOAD = Load("rate", 2, jobs=10)
 ASKED = {"create": 10, "wait": 10, "content": 10, "other": 3}
 SEEN = Counts(operations=ASKED, traced=30, first=1.0, last=2.0, frozen=None)
 SAID = Figures(requests=30, p95=0.1, dropped=0)
-
-
-def test_the_order_is_seeded_and_every_round_has_all() -> None:
-    assert order("abc", 20, 1) == order("abc", 20, 1) != order("abc", 20, 2)
-    assert {frozenset(names) for names in order("abc", 20, 1)} == {frozenset("abc")}
-    assert min(Counter(names[0] for names in order("abc", 300, 1)).values()) > 70
-
-
-def test_rates_exclude_start_and_end() -> None:
-    small, large = Sent(48, 16, 1.5, 0.1, SAID, None), Sent(3048, 1016, 2.5, 2.0, SAID, None)
-    assert net(small, large) == Rate(per_core=3000.0, per_second=1524.0)
-    with pytest.raises(BenchError, match=r"^3048 requests took no more CPU time than 48; send more jobs$"):
-        net(Sent(48, 16, 2.5, 0.1, SAID, None), large)
 
 
 def test_true_p95_equals_a_simulated_queue() -> None:
@@ -72,28 +57,27 @@ def test_differing_counts_are_an_error(seen: dict[str, object], said: dict[str, 
         check("it", LOAD, msgspec.structs.replace(SEEN, **seen), msgspec.structs.replace(SAID, **said))
 
 
-def test_rates_are_relative_to_k6_if_installed() -> None:
-    rounds = [
-        {"ours": Rate(200.0, 100.0), "k6": Rate(100.0, 90.0)},
-        {"ours": Rate(450.0, 100.0), "k6": Rate(225.0, 90.0)},
-    ]
-    title, heads, _, ours, k6 = rate_lines(rounds, "k6")
-    assert title == "2 rounds, 16 in flight, 3 requests per job; geometric means"
-    assert " ".join(heads.split()) == "generator requests/CPU s requests/s ratio to k6"
-    assert " ".join(ours.split()) == "ours 300 100 2.000 (95 % interval 2.000 to 2.000)"
-    assert " ".join(k6.split()) == "k6 150 90 1"
-    assert rate_lines(rounds, None)[3].split() == ["ours", "300", "100"]
+PAIRS = [
+    Pair("ours", "k6", Rate(200.0, 100.0), Rate(100.0, 90.0)),
+    Pair("ours", "k6", Rate(450.0, 100.0), Rate(225.0, 90.0)),
+    Pair("ours", "k6 csv", Rate(300.0, 100.0), Rate(120.0, 60.0)),
+    Pair("locust", "k6", Rate(80.0, 50.0), Rate(150.0, 90.0)),
+]
+
+
+def test_rates_are_relative_to_the_neighbours_in_time() -> None:
+    _, heads, _, ours, k6, locust = rate_lines(PAIRS, "k6")
+    assert " ".join(heads.split()) == "generator requests/CPU s requests/s pairs ratio to k6"
+    assert " ".join(ours.split()) == "ours 300 100 2 2.000 (95 % interval 2.000 to 2.000)"
+    assert k6.split() == ["k6", "150", "90", "1"]
+    assert locust.split() == ["locust", "80", "50", "1", "0.533"]
 
 
 def test_recorded_ratios_are_those_to_the_peer_that_writes_each_request() -> None:
-    rounds = [
-        {"ours": Rate(200.0, 1.0), "k6 csv": Rate(80.0, 1.0)},
-        {"ours": Rate(450.0, 1.0), "k6 csv": Rate(180.0, 1.0)},
-    ]
-    title, heads, _, ours = recorded_lines(rounds, ["ours"], "k6 csv")
+    title, heads, _, ours = recorded_lines(PAIRS, "k6 csv")
     assert title == "each request is written to a file by both"
     assert " ".join(heads.split()) == "generator ratio to k6 csv"
-    assert " ".join(ours.split()) == "ours 2.500 (95 % interval 2.500 to 2.500)"
+    assert ours.split() == ["ours", "2.500"]
 
 
 def test_k6_that_records_writes_each_sample_to_a_file(tmp_path: Path) -> None:
@@ -150,8 +134,8 @@ def test_lateness_is_measured_at_shares_of_the_maximum_of_the_same_generator(mon
 
     monkeypatch.setattr(loadgen, "send", sent)
     ours = Ours(spans=True)
-    rounds = [{ours.name: Rate(1.0, per_second)} for per_second in (1500.0, 6000.0)]  # 1,000 jobs/s in the mean
-    measured = latenesses(ours, rounds, on=Cores(0, 1))
+    found = [Rate(1.0, per_second) for per_second in (1500.0, 6000.0)]  # 1,000 jobs/s in the mean
+    measured = latenesses(ours, found, on=Cores(0, 1))
     assert [(load.mode, load.rate, load.seconds) for load in asked] == [("arrivals", 500, 10), ("arrivals", 800, 10)]
     assert [line.split() for line in lateness_lines(ours.name, measured)[-2:]] == [
         ["50%", "500", "5,000", "1.50", "20.00"],
@@ -203,6 +187,25 @@ async def test_the_server_counts_its_requests() -> None:
     assert [record.outcome.value for record in records] == ["completed"] * 3
     assert counts.operations == {"create": 3, "wait": 3, "content": 3, "other": 2}
     assert (counts.requests, counts.traced) == (9, 9)
+
+
+def test_the_server_reads_what_its_generator_used_before_the_first_request(tmp_path: Path) -> None:
+    (tmp_path / "process").write_text(str(os.getpid()), encoding="ascii")
+    command = [sys.executable, "-m", "reelbench.bench.server", "0", "0", str(tmp_path / "process")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().decode().strip()
+            assert msgspec.json.decode(requests.get(f"{url}/counts", timeout=20).content, type=Counts).start_cpu is None
+            before = sum(os.times()[:2])
+            requests.get(f"{url}/v1/videos", timeout=20)
+            after = sum(os.times()[:2])
+            requests.get(f"{url}/v1/videos", timeout=20)
+            counts = msgspec.json.decode(requests.get(f"{url}/counts", timeout=20).content, type=Counts)
+        finally:
+            process.kill()
+    assert counts.start_cpu is not None
+    assert before - 0.02 <= counts.start_cpu <= after + 0.02  # in steps of 0.01 s
 
 
 @pytest.mark.acceptance
