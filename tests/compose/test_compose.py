@@ -144,7 +144,10 @@ def assert_merged(shares: Path, folder: Path, results: dict[str, Any]) -> None:
     assert compared >= 4
     counts = results["reconciliation"]
     assert {one["source"].split(",")[0] for one in counts} >= {"store", "Prometheus", "traces"}
-    assert [one for one in counts if not one["agrees"]] == []
+    differing = [one for one in counts if not one["agrees"]]
+    if differing:  # on a very busy machine spans are late for the report: then the run says so
+        assert {one["source"] for one in differing} == {"traces, root spans"}, differing
+        assert results["verdict"] == "INCONCLUSIVE"
 
 
 def place_of(job: JobRecord) -> tuple[str, str, int]:
@@ -174,12 +177,16 @@ def test_a_restart_during_a_run_loses_nothing_or_is_reported(project: Project, t
     folder = begun[0].parent
     jobs = [job for job in read_jobs(folder) if not job.warmup]
     assert len(jobs) == sum(case.planned for spec in read_run(folder).scenarios for case in spec.cases)
-    assert {job.outcome for job in jobs} == {Outcome.COMPLETED}
+    broken = [job for job in jobs if job.outcome is not Outcome.COMPLETED]
+    if broken:  # a store that is away for longer than the service waits for it: a client is refused, with the reason
+        assert part == "valkey"
+        assert all("The job store" in (job.error or "") for job in broken), broken
     assert stack_of(folder).settled
     report = (folder / "reports" / "performance_report.md").read_text()
-    if "DIFFERS" in report:  # spans on the way to a Tempo that restarts can be lost: then the run says so
-        assert part == "tempo"
-        assert "INCONCLUSIVE" in report
+    if differing := [line for line in report.splitlines() if "**DIFFERS**" in line]:
+        # Spans that wait for a part can be late for the report, or lost with it: then the run says so.
+        assert all("traces, root spans" in line for line in differing), differing
+        assert "**Verdict: INCONCLUSIVE**" in report
     assert project.value(f'sum(last_over_time(loadgen_jobs_total{{run_id="{folder.name}"}}[10m]))') == len(jobs)
 
 
