@@ -16,10 +16,8 @@ from reelbench.exit_code import ExitCode
 from reelbench.loadgen.machine.parts import Parts, own_processes
 from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.record.conditions import PROMETHEUS_VARIABLES, ahead_of, read_conditions
-from reelbench.loadgen.record.jobs import read_jobs
 from reelbench.loadgen.record.run import RunRecord, RunState, read_run
 from reelbench.loadgen.record.run_files import RUN_FILE, SLIS_FILE, RecordError
-from reelbench.loadgen.record.stack import read_stack
 from reelbench.loadgen.target.access import API_KEY_ENV
 from reelbench.loadgen.target.target_error import TargetError
 from reelbench.reporting.catalogue.prices import PricesError
@@ -39,6 +37,7 @@ from reelbench.suite import generators
 from reelbench.suite.busy import look, warning
 from reelbench.suite.generators import SHARES_DIR
 from reelbench.suite.merging import ShareError
+from reelbench.suite.trace_store import await_traces
 from reelbench.telemetry.set_up import ALL, SERIES
 
 if TYPE_CHECKING:
@@ -189,7 +188,7 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
             say(f"warning: no metrics past the end of the run from {', '.join(settled.missing)}: counts may differ")
         for trouble in stack.troubles():
             say(f"warning: {trouble}")
-        _await_traces(run_dir, say)
+        await_traces(run_dir, say)
         await_samples(load.server, run.ended or time.time())
         begun = time.monotonic()
         # Imported when the load has ended: a second of CPU time that neither --help nor the start of the stack needs.
@@ -320,26 +319,6 @@ def _annotate(grafana: Grafana | None, run: RunRecord, exported: Exported | None
 
     for region in regions(run, exported.verdicts, exported.status) if exported else regions(run):
         grafana.annotate(region.key, region.started, region.ended, region.text, region.tags)
-
-
-def _await_traces(run_dir: Path, say: Callable[[str], None]) -> None:
-    """Wait until the trace store shows the root span of every job; warn when some are missing."""
-    stack = read_stack(run_dir)
-    if stack is None or stack.traces_url is None:
-        return
-    from reelbench.reporting.evidence.tempo import connect  # noqa: PLC0415 - as the export
-
-    tempo = connect(stack.traces_url, read_run(run_dir))
-    try:
-        expected = len(read_jobs(run_dir))
-        found = tempo.settle(expected)
-    except QueryError as error:
-        say(f"warning: {error}: the reports come without traces")
-        return
-    finally:
-        tempo.close()
-    if found < expected:
-        say(f"warning: Tempo shows {found} traces of {expected} jobs: the others were lost")
 
 
 def _ended_run(run_dir: Path, child: Child, show: Callable[[RunRecord], None]) -> RunRecord | None:
