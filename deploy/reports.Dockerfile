@@ -13,7 +13,8 @@ COPY loadgen ./loadgen
 COPY reporting ./reporting
 COPY stack ./stack
 COPY suite ./suite
-# The files of a clone made with umask 077 are readable for its owner only.
-RUN chmod -R a+rX /app
+# The files of a clone made with umask 077 are readable for its owner only. An empty volume at /data gets the owner of the
+# folder, and this container can be the first one that mounts the volume of the shares.
+RUN chmod -R a+rX /app && mkdir /data && chown reelbench /data
 USER 10001
 ENTRYPOINT ["python", "-m", "reelbench"]

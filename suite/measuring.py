@@ -17,10 +17,8 @@ from reelbench.loadgen.machine.parts import Parts, own_processes
 from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.record.conditions import PROMETHEUS_VARIABLES, ahead_of, read_conditions
 from reelbench.loadgen.record.going_on import holding
-from reelbench.loadgen.record.jobs import read_jobs
 from reelbench.loadgen.record.run import RunRecord, RunState, read_run
 from reelbench.loadgen.record.run_files import RUN_FILE, SLIS_FILE
-from reelbench.loadgen.record.stack import read_stack
 from reelbench.loadgen.target.access import API_KEY_ENV
 from reelbench.reporting.document.grafana_links import live_run
 from reelbench.reporting.evidence.prometheus import QueryError
@@ -39,6 +37,7 @@ from reelbench.suite import generators, step_summary
 from reelbench.suite.busy import look, warning
 from reelbench.suite.generators import SHARES_DIR
 from reelbench.suite.merging import ShareError
+from reelbench.suite.trace_store import await_traces
 from reelbench.suite.watching import Watch
 from reelbench.telemetry.set_up import ALL, SERIES
 
@@ -196,7 +195,7 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
             child.signal(signal.SIGTERM)  # it has served its metrics until the last scrape
         status = driven.status(say)
         _warn(stack, settled, say)
-        _await_traces(run_dir, say)
+        await_traces(run_dir, say)
         await_samples(load.server, run.ended or time.time())
         exported = None if watch.lost else _report(load, run_dir, stack.prometheus_url, theirs, environment)
         _annotate(grafana, run, exported)
@@ -364,26 +363,6 @@ def _annotate(grafana: Grafana | None, run: RunRecord, exported: Exported | None
 
     for region in regions(run, exported.verdicts, exported.status) if exported else regions(run):
         grafana.annotate(region.key, region.started, region.ended, region.text, region.tags)
-
-
-def _await_traces(run_dir: Path, say: Callable[[str], None]) -> None:
-    """Wait until the trace store shows the root span of every job; warn when some are missing."""
-    stack = read_stack(run_dir)
-    if stack is None or stack.traces_url is None:
-        return
-    from reelbench.reporting.evidence.tempo import connect  # noqa: PLC0415 - as the export
-
-    tempo = connect(stack.traces_url, read_run(run_dir))
-    try:
-        expected = len(read_jobs(run_dir))
-        found = tempo.settle(expected)
-    except QueryError as error:
-        say(f"warning: {error}: the reports come without traces")
-        return
-    finally:
-        tempo.close()
-    if found < expected:
-        say(f"warning: Tempo shows {found} traces of {expected} jobs: the others were lost")
 
 
 def _ended_run(

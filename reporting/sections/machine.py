@@ -28,6 +28,8 @@ def section(evidence: Evidence, *dimensions: str) -> Section:
         f"{'; '.join(literal(one.sentence) for one in disturbed)}."
         if disturbed
         else "No case was disturbed."
+        if not any(one.unknown for one in seen)
+        else "No disturbance is known."
     )
     blocks: list[Block] = [
         Paragraph(f"{lead} {_rule(conditions)}"),
@@ -54,9 +56,10 @@ def _caption(seen: list[MachineRecord]) -> str:
     cpus = text.listed(sorted({f"{one.cpus}" for one in seen}))
     return (
         f"Shares of the CPU time of {cpus} CPUs, on which processes of the run may run. Others: all processes but the "
-        "suite with its children, the processes that listen on the target's port, and what works for these. Peak: "
-        "highest share of others in one second. Pressure: share of time in which some process waited (PSI). Throttled: "
-        f"share of the periods of a CPU quota. These samples took {cost * 100:.1g} % of one CPU."
+        "suite with its children, the processes that listen on the target's port, what works for these, and containers "
+        "in the network of the target. Peak: highest share of others in one second. Pressure: share of time in which "
+        "some process waited (PSI). Throttled: share of the periods of a CPU quota. These samples took "
+        f"{cost * 100:.1g} % of one CPU."
     )
 
 

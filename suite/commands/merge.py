@@ -21,6 +21,7 @@ from reelbench.stack.external import ExternalRun, find_external
 from reelbench.suite.collecting import collect, copies_for, places_of
 from reelbench.suite.commands.console import RUNS, echo, fail, say
 from reelbench.suite.merging import ShareError, ShareFolder, merge
+from reelbench.suite.trace_store import await_traces
 
 
 def main(
@@ -84,6 +85,7 @@ def _report(folder: Path, run: RunRecord, shares: list[ShareFolder], *, charts: 
             settled = stack.await_telemetry(ended, ahead=ahead_of(read_conditions(folder), "prometheus"))
         if not settled.complete:
             say(f"warning: no metrics past the end of the run from {', '.join(settled.missing)}: counts may differ")
+        await_traces(folder, say)
     exported = export(folder, url, charts=charts, formats=DEFAULT)
     for line in exported.summary:
         echo(line)

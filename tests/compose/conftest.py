@@ -20,6 +20,6 @@ def project() -> Iterator[Project]:
         yield found
         mounted = {mount["Name"] for one in found.containers() for mount in one["Mounts"] if mount["Type"] == "volume"}
     finally:
-        found.compose("down", "-v", timeout=300, check=False)
+        found.compose("--profile", "report", "down", "-v", timeout=300, check=False)
     assert found.left() == []
     assert mounted & set(found.docker("volume", "ls", "-q").stdout.split()) == set()  # anonymous volumes have no label

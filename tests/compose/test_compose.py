@@ -19,6 +19,7 @@ from reelbench.exit_code import ExitCode
 from reelbench.loadgen.record.jobs import JobRecord, Outcome, read_jobs
 from reelbench.loadgen.record.run import read_run
 from reelbench.loadgen.record.run_files import RUN_FILE
+from reelbench.reporting.statistics.steady_part import steady_part
 from tests.commands import stack_of
 from tests.compose.engine import ONE_SHOTS, PARTS, Project
 
@@ -123,21 +124,30 @@ def assert_merged(shares: Path, folder: Path, results: dict[str, Any]) -> None:
     assert len({place_of(job) for job in everything}) == len(everything)
     planned = sum(case.planned for spec in read_run(folder).scenarios for case in spec.cases)
     assert planned == sum(not job.warmup for job in everything)
+    users = {
+        (spec.name, case.name): case.concurrency for spec in read_run(folder).scenarios for case in spec.cases
+    }  # of all generators: the shares sum up to them
     compared = 0
     for number in results["numbers"]:
-        if (number["sli"], number["source"]) != ("response_time_p95", "records") or number["value"] is None:
+        if (number["sli"], number["source"], number["scenario"]) != ("response_time_p95", "records", "concurrent_load"):
             continue
-        times = [
+        place = number["scenario"], number["case"]
+        measured = [job for job in everything if (job.scenario, job.case) == place and not job.warmup]
+        part = steady_part([(job.due, job.done) for job in measured], users[place])
+        times = sorted(
             job.done - job.due
-            for job in everything
-            if (job.scenario, job.case) == (number["scenario"], number["case"]) and job.outcome is Outcome.COMPLETED
-        ]
-        assert number["value"] == pytest.approx(sorted(times)[math.ceil(0.95 * len(times)) - 1], abs=1e-9)
+            for job in measured
+            if job.outcome is Outcome.COMPLETED and (part is None or part.holds(job.done))
+        )
+        assert number["value"] == pytest.approx(times[math.ceil(0.95 * len(times)) - 1], abs=1e-9)
         compared += 1
     assert compared >= 4
     counts = results["reconciliation"]
     assert {one["source"].split(",")[0] for one in counts} >= {"store", "Prometheus", "traces"}
-    assert [one for one in counts if not one["agrees"]] == []
+    differing = [one for one in counts if not one["agrees"]]
+    if differing:  # on a very busy machine spans are late for the report: then the run says so
+        assert {one["source"] for one in differing} == {"traces, root spans"}, differing
+        assert results["verdict"] == "INCONCLUSIVE"
 
 
 def place_of(job: JobRecord) -> tuple[str, str, int]:
@@ -167,12 +177,16 @@ def test_a_restart_during_a_run_loses_nothing_or_is_reported(project: Project, t
     folder = begun[0].parent
     jobs = [job for job in read_jobs(folder) if not job.warmup]
     assert len(jobs) == sum(case.planned for spec in read_run(folder).scenarios for case in spec.cases)
-    assert {job.outcome for job in jobs} == {Outcome.COMPLETED}
+    broken = [job for job in jobs if job.outcome is not Outcome.COMPLETED]
+    if broken:  # a store that is away for longer than the service waits for it: a client is refused, with the reason
+        assert part == "valkey"
+        assert all("The job store" in (job.error or "") for job in broken), broken
     assert stack_of(folder).settled
     report = (folder / "reports" / "performance_report.md").read_text()
-    if "DIFFERS" in report:  # spans on the way to a Tempo that restarts can be lost: then the run says so
-        assert part == "tempo"
-        assert "INCONCLUSIVE" in report
+    if differing := [line for line in report.splitlines() if "**DIFFERS**" in line]:
+        # Spans that wait for a part can be late for the report, or lost with it: then the run says so.
+        assert all("traces, root spans" in line for line in differing), differing
+        assert "**Verdict: INCONCLUSIVE**" in report
     assert project.value(f'sum(last_over_time(loadgen_jobs_total{{run_id="{folder.name}"}}[10m]))') == len(jobs)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Self
 
 import msgspec
 import pytest
@@ -28,6 +30,8 @@ from reelbench.reporting.analysis.verdicts import Status, analyse
 from reelbench.reporting.document.report import Paragraph, Table
 from reelbench.reporting.export import read_evidence
 from reelbench.reporting.sections import generators as section
+from reelbench.stack.external import Addresses, ExternalStack
+from reelbench.stack.readiness import TelemetryEnd
 from reelbench.suite.collecting import LocalPlace, collect, copies_for, places_of
 from reelbench.suite.commands.command_line import main
 from reelbench.suite.merging import ShareError, merge, read_shares
@@ -296,3 +300,35 @@ def test_the_command_merges_and_reports(
     assert code == ExitCode.INCONCLUSIVE  # without Prometheus nothing can be reconciled
     assert "## Performance: Load generators" in (into / "reports" / "appendix.md").read_text()
     assert "NO DATA" in (into / "reports" / "summary.md").read_text()
+
+
+def test_the_reports_of_shares_wait_for_metrics_and_traces(
+    shares: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    class Settled:
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def await_telemetry(self, *_: object, **__: object) -> TelemetryEnd:
+            done.append("metrics")
+            return TelemetryEnd(instant=2.0, complete=True, missing=[])
+
+    def exported(*_: object, **__: object) -> SimpleNamespace:
+        done.append("export")
+        return SimpleNamespace(summary=[], exit_code=0)
+
+    stack = ExternalStack(Addresses("http://s", "http://p", "http://t", "http://c"), "3.0")
+    monkeypatch.setattr("reelbench.suite.commands.merge.find_external", lambda *_, **__: stack)
+    monkeypatch.setattr("reelbench.suite.commands.merge.ExternalRun", Settled)
+    monkeypatch.setattr("reelbench.suite.commands.merge.await_traces", lambda *_: done.append("traces"))
+    monkeypatch.setattr("reelbench.reporting.export.export", exported)
+    assert main(["merge", *map(str, shares), "--into", str(tmp_path / "merged")]) == 0
+    assert done == ["metrics", "traces", "export"]
