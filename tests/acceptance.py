@@ -89,7 +89,7 @@ class SuiteRun:
         assert not problems, "\n".join((*problems, f"the report: {self.report(SCENARIOS[scenario].dimension)}"))
 
     def publish(self, dimension: Dimension) -> None:
-        """Copy a report and its figures to ``tests/reports/`` for the user."""
+        """Copy a report, its figures, the summary and the appendix to ``tests/reports/`` for the user."""
         report = self.report(dimension)
         text = report.read_text()
         REPORTS.mkdir(exist_ok=True)
@@ -97,7 +97,8 @@ class SuiteRun:
             target = REPORTS / figure
             target.parent.mkdir(exist_ok=True)
             shutil.copyfile(report.parent / figure, target)
-        shutil.copyfile(report, REPORTS / report.name)
+        for name in (report.name, "summary.md", "appendix.md"):
+            shutil.copyfile(report.parent / name, REPORTS / name)
         sys.stdout.write(f"\n{REPORTS / report.name}\n")
 
     def judge(self, scenario: str, sli: str) -> None:

@@ -30,13 +30,13 @@ INLINE = sorted(
     }
 )
 SAYS = {
-    ("docs/how-to.md", "add-a-scenario"): ("valid: ", "evening_peak", "reliability_report.md"),
+    ("docs/how-to.md", "add-a-scenario"): ("valid: ", "evening_peak", "reliability: "),
     ("docs/how-to.md", "add-an-indicator"): ("prometheus/rules/objectives.yml", "P99 of a visual"),
-    ("docs/how-to.md", "add-a-provider"): ("Success rate", "performance_report.md"),
+    ("docs/how-to.md", "add-a-provider"): ("Success rate", "summary.md"),
     ("docs/how-to.md", "add-a-section-to-a-report"): ("| Scenario / case", "## Slowest jobs"),
-    ("docs/your-service.md", "a-complete-example"): ('"object":"list"', "Success rate  api_latency"),
+    ("docs/your-service.md", "a-complete-example"): ('"object":"list"', "performance: "),
     ("docs/scenario-file.md", ""): ("scenarios with",),
-    ("docs/commands.md", "run"): ("performance_report.md",),
+    ("docs/commands.md", "run"): ("summary.md",),
 }
 """Text that the output of a section must contain."""
 

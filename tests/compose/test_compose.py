@@ -53,11 +53,11 @@ def test_the_suite_measures_the_stack_and_every_count_agrees(project: Project, t
         assert project.value(f'sum(last_over_time({metric}{{run_id="{folder.name}"}}[10m]))') == len(jobs)
     reports = {path.stem: path.read_text() for path in (folder / "reports").glob("*_report.md")}
     assert set(reports) == {"performance_report", "reliability_report", "resources_report"}
-    for name, text in reports.items():
-        assert f"external stack, already running at {project.url('service')}" in text, name
-        assert "DIFFERS" not in text, name
-        assert "| agrees" in text, name
-    assert not re.findall(r"NO DATA: .*single_job", reports["resources_report"])
+    appendix = (folder / "reports" / "appendix.md").read_text()
+    assert f"external stack, already running at {project.url('service')}" in appendix
+    assert "DIFFERS" not in appendix
+    assert "| agrees" in appendix
+    assert not re.findall(r"NO DATA.*single_job", reports["resources_report"])
 
 
 @pytest.mark.parametrize(

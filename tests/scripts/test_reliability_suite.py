@@ -53,7 +53,8 @@ def finished(suite: SuiteRun) -> tuple[Path, str]:
 @needs(*names("reliability"))
 def test_the_report_passes_with_all_toggles_on(suite: SuiteRun) -> None:
     lines = suite.printed.splitlines()
-    assert lines[lines.index("reliability: PASS") + 1] == str(suite.report("reliability"))
+    assert [line for line in lines if line.startswith("reliability: PASS (")]
+    assert suite.report("reliability").is_file()
     assert suite.record.switches is not None
     assert (suite.record.switches["retries"], suite.record.switches["breaker"]) == (True, True)
 
@@ -155,7 +156,7 @@ def test_without_retries_30_percent_of_the_calls_fail(prometheus: PrometheusBina
     assert (record.switches["retries"], fault.seen, fault.hit) == (False, CALLS, 30)
     jobs = read_jobs(folder)
     assert sum((job.scenes or 0) - (job.scenes_completed or 0) for job in jobs if job.scenes) == 30
-    assert (done.returncode, done.stdout.splitlines()[-2]) == (1, "reliability: FAIL")
+    assert (done.returncode, done.stdout.splitlines()[-2][:6]) == (1, "FAIL: ")
     assert "0.0 % (95 % CI 0.0 to 11.6 %, 0 of 30)" in report(folder).replace("**", "")
     assert "Baseline: the service ran without retries." in report(folder)
     assert "all 30 provider calls that failed once stayed failed" in report(folder)
@@ -198,7 +199,7 @@ def test_a_killed_service_leaves_a_readable_run_and_a_correct_verdict(
     record = read_run(folder)
     assert (started.returncode, record.state) == (3, RunState.COMPLETED), messages
     assert "warning: service ended with signal SIGKILL; its log is " in messages
-    assert printed.splitlines()[-2] == "reliability: INCONCLUSIVE"
+    assert printed.splitlines()[-2].startswith("INCONCLUSIVE: ")
     jobs = read_jobs(folder)
     assert len(jobs) == record.scenarios[0].cases[0].planned
     assert Outcome.ERROR in {job.outcome for job in jobs}

@@ -148,7 +148,7 @@ def test_the_servers_counts_agree_with_the_clients(ended: tuple[Path, Fake, Serv
         assert found["completed"] == sum(job.end == "completed" for job in jobs)
         assert found["failed"] == sum(job.end == "failed" for job in jobs) > 0
     text = report_text(run_dir, "performance")
-    table = text.partition("## Reconciliation")[2].partition("\n## ")[0]
+    table = text.partition("## Performance: Counts")[2].partition("\n## ")[0]
     assert table.count("server, vLLM-Omni") == 2 * sum(
         len(s.cases) for s in read_run(run_dir).scenarios if s.name == "concurrent_load"
     )

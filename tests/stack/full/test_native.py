@@ -39,7 +39,7 @@ def test_run_suite_uses_the_running_stack(run: Run) -> None:
     assert run.record.state is RunState.COMPLETED
     assert (run.settled.kind, run.settled.settled) == ("external", True)
     assert {job.outcome for job in run.jobs} == {Outcome.COMPLETED}
-    report = (run.folder / "reports" / "performance_report.md").read_text()
+    report = (run.folder / "reports" / "appendix.md").read_text()
     assert "DIFFERS" not in report
     assert report.count("| agrees") >= 8
 

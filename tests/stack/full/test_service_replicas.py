@@ -77,7 +77,7 @@ def test_both_replicas_worked_and_the_counts_agree(run: Run, stack: ReplicatedSt
     assert run.record.state is RunState.COMPLETED
     assert run.settled.settled
     assert {job.outcome for job in run.jobs} == {Outcome.COMPLETED}
-    report = (run.folder / "reports" / "performance_report.md").read_text()
+    report = (run.folder / "reports" / "appendix.md").read_text()
     assert "DIFFERS" not in report
     assert report.count("| agrees") >= 8
     made = stack.query(f"sum by (service_instance_id) ({run.ours('video_jobs_total', scenario='throughput')})", run.at)

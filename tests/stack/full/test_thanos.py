@@ -49,7 +49,7 @@ def test_the_run_is_settled_and_its_counts_agree(run: Run, stack: ThanosStack) -
     assert run.settled.prometheus is not None
     assert run.settled.prometheus.url == stack.thanos_url
     assert {job.outcome for job in run.jobs} == {Outcome.COMPLETED}
-    report = (run.folder / "reports" / "performance_report.md").read_text()
+    report = (run.folder / "reports" / "appendix.md").read_text()
     assert "DIFFERS" not in report
     assert report.count("| agrees") >= 8
 
