@@ -8,7 +8,7 @@ PROFILE ?= quick
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: always help suite bench-overhead bench-loadgen bench-export bench-scrape bench-watching bench-spans simulate-ab simulate-knee simulate-usage test test-costs test-fast test-extended test-clients stack-tools test-stack test-faults test-compose check coverage lint format generate lock clean
+.PHONY: always help suite bench-overhead bench-loadgen bench-export bench-scrape bench-watching bench-spans simulate-ab simulate-knee simulate-usage test test-costs test-fast test-extended test-clients test-browser stack-tools test-stack test-faults test-compose check coverage lint format generate lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,7 +44,7 @@ simulate-usage: $(VENV)/.runtime ## how often the intervals of CPU per job and o
 	@$(BIN)/python scripts/simulate_usage.py
 
 MEASURED := $(wildcard tests/test_*.py) tests/scripts# conftest.py rejects such tests elsewhere
-SHARED := -m "not alone and not extended and not compose and not faults" -n auto --dist worksteal \
+SHARED := -m "not alone and not extended and not compose and not browser and not faults" -n auto --dist worksteal \
   --ignore tests/stack/full/test_native.py --ignore tests/stack/full/test_boards.py# make test-stack runs these: each drives a suite on the native stack
 
 test: $(VENV)/.dev ## install, run the tests: most of them on all cores, then the tests of the measured suite on their own
@@ -61,12 +61,15 @@ test-extended: $(VENV)/.dev ## the long tests: the whole measured suite, the com
 test-clients: $(VENV)/.dev ## the official clients and the LiteLLM proxy for real: installs them into the cache (some minutes, 2 GB)
 	@$(BIN)/python -m pytest -m clients
 
+test-browser: $(VENV)/.dev ## the HTML page in a real Chromium, with axe-core (skipped without a Chromium; fetches Playwright into the cache)
+	@$(BIN)/python -m pytest -n 0 -m browser tests/browser
+
 test-fast: $(VENV)/.dev ## the fast tests, on all cores: no stack, no processes except the shared media workers
-	@$(BIN)/python -m pytest -m "not acceptance"
+	@$(BIN)/python -m pytest -m "not acceptance and not browser"
 
 coverage: $(VENV)/.dev ## branch coverage of the fast tests (about three minutes)
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -n 0 -q -m "not acceptance"
+	@$(BIN)/coverage run -m pytest -n 0 -q -m "not acceptance and not browser"
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report --skip-covered
 

@@ -21,7 +21,6 @@ from reelbench.loadgen.record.run import RunRecord, RunState, read_run
 from reelbench.loadgen.record.run_files import RUN_FILE, SLIS_FILE
 from reelbench.loadgen.target.access import API_KEY_ENV
 from reelbench.reporting.document.grafana_links import live_run
-from reelbench.reporting.evidence.prometheus import QueryError
 from reelbench.stack.binaries import find_prometheus
 from reelbench.stack.embedded import LOGS_DIR, EmbeddedStack, check_installed
 from reelbench.stack.environment import hand_over

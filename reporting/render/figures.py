@@ -62,7 +62,7 @@ def _chart(chart: Chart) -> Figure:
     draw = {"bars": _bars, "stacked": _stacked, "steps": _steps}.get(chart.kind, _lines)
     draw(axes, chart)
     axes.set_title(chart.title, loc="left")
-    axes.set_xlabel(chart.x_label)
+    axes.set_xlabel(f"{chart.x_label} (logarithmic)" if chart.kind == "line" else chart.x_label)
     axes.set_ylabel(chart.y_label)
     if chart.limit:
         name, value = chart.limit
@@ -71,7 +71,7 @@ def _chart(chart: Chart) -> Figure:
     if chart.span:
         name, start, end = chart.span
         axes.axvspan(start, end, color=FAULT_COLOUR, alpha=0.45, linewidth=0, label=name)
-    if chart.kind in {"line", "scatter"}:
+    if chart.kind in {"line", "scatter", "time"}:
         axes.set_ylim(bottom=0)  # after the objective, which must be visible
     if chart.kind == "stacked":
         drawn.legend(frameon=False, loc="outside lower center", ncols=4, fontsize=8)
@@ -122,8 +122,14 @@ def _bars(axes: Axes, chart: Chart) -> None:
         places = [position + offset for position in positions]
         bars = axes.barh(places, series.ys, height, color=colour, label=series.name)
         axes.bar_label(bars, fmt="%.3g", padding=3, fontsize=8)
+        if series.errors:
+            below, above = zip(*series.errors, strict=True)
+            axes.errorbar(
+                series.ys, places, xerr=(below, above), fmt="none", ecolor=LIMIT_COLOUR, elinewidth=1, capsize=2
+            )
     _labelled(axes, chart)
     axes.margins(x=0.12)
+    axes.set_xlim(left=0)
 
 
 def _stacked(axes: Axes, chart: Chart) -> None:

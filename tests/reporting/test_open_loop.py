@@ -482,13 +482,19 @@ def test_cut_off_jobs_keep_a_distribution_below_one(made: MadeRun) -> None:
     records = ramp(made, 30, cut_off=24.0)
     (chart,) = (b for b in section(records).blocks if isinstance(b, Chart))
     (case,) = open_cases(records)
-    assert [series.name for series in chart.series] == [
-        "response time (from intended start)",
-        "service time (from sending)",
-    ]
+    assert [series.name for series in chart.series] == ["response time (from intended start)"]
     assert all(series.ys[-1] == pytest.approx(1 - len(case.cut_off) / 600) for series in chart.series)
     assert f"{len(case.cut_off)} jobs were cut off" in chart.caption
     assert chart.series[0].xs[-1] == max(job.done - job.due for job in case.completed)
+
+
+def test_service_times_are_drawn_where_jobs_waited_before_they_were_sent(made: MadeRun) -> None:
+    records = ramp(made, 30)
+    jobs = [msgspec.structs.replace(job, sent=min(job.due + 0.2, job.done)) for job in records.jobs]
+    (chart,) = (b for b in section(dataclasses.replace(records, jobs=tuple(jobs))).blocks if isinstance(b, Chart))
+    response, service = chart.series
+    assert service.name == "service time (from sending)"
+    assert response.xs[-1] - service.xs[-1] == pytest.approx(0.2, abs=0.01)
 
 
 def test_open_and_closed_cases_have_separate_tables(made: MadeRun) -> None:

@@ -5,10 +5,22 @@ import xml.etree.ElementTree as ET
 
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.container import ErrorbarContainer
 from tabulate import tabulate
 
 from reelbench.reporting.document import text
-from reelbench.reporting.document.report import Bullets, Chart, Code, Paragraph, Report, Section, Series, Table
+from reelbench.reporting.document.report import (
+    Band,
+    Bullets,
+    Chart,
+    Code,
+    Panel,
+    Paragraph,
+    Report,
+    Section,
+    Series,
+    Table,
+)
 from reelbench.reporting.evidence.buckets import Bound
 from reelbench.reporting.render import figures, markdown
 from reelbench.reporting.statistics.intervals import Interval
@@ -70,7 +82,17 @@ def test_without_charts_there_are_no_image_links() -> None:
 def test_a_chart_has_its_labels_and_is_reproducible() -> None:
     drawn = figures.svg(CHART)
     texts = {element.text for element in ET.fromstring(drawn).iter("{http://www.w3.org/2000/svg}text")}  # noqa: S314 - our own bytes
-    assert {"Title", "Jobs in flight", "Response time [s]", "P50", "P95", "objective 2 s", "1", "5", "50"} <= texts
+    assert {
+        "Title",
+        "Jobs in flight (logarithmic)",
+        "Response time [s]",
+        "P50",
+        "P95",
+        "objective 2 s",
+        "1",
+        "5",
+        "50",
+    } <= texts
     assert figures.svg(CHART) == drawn
     assert b"<dc:date>" not in drawn
 
@@ -79,6 +101,38 @@ def test_an_objective_above_all_values_is_visible() -> None:
     chart = dataclasses.replace(CHART, limit=("objective 10 s", 10.0))
     bottom, top = figures.figure(chart).axes[0].get_ylim()
     assert (bottom, top > 10) == (0, True)
+
+
+def test_bars_begin_at_zero_and_show_their_spread() -> None:
+    bars = Series("P95", (), (2.0, 3.0), ((0.5, 1.0), (0.0, 0.0)))
+    chart = Chart("b", "bars", "Bars", "Time [s]", "", (bars,), "caption", labels=("one", "two"))
+    (axes,) = figures.figure(chart).axes
+    assert axes.get_xlim()[0] == 0
+    (lines,) = (one for one in axes.containers if isinstance(one, ErrorbarContainer))
+    (_, _, (spread,)) = lines
+    assert [[point[0] for point in segment] for segment in spread.get_segments()] == [[1.5, 3.0], [3.0, 3.0]]
+
+
+def test_a_time_axis_begins_at_zero_on_its_y_axis() -> None:
+    chart = Chart(
+        "m", "time", "Memory", "Time [s]", "Memory [MB]", (Series("s", (0.0, 1.0), (300.0, 301.0)),), "caption"
+    )
+    assert figures.figure(chart).axes[0].get_ylim()[0] == 0
+
+
+def test_panels_share_the_time_axis_and_gaps_break_the_line() -> None:
+    nan = float("nan")
+    one = Panel("Jobs/s", (Series("arrivals", (0.5, 1.5, 2.5, 3.5), (1.0, 2.0, nan, 4.0)),))
+    two = Panel("In flight", (Series("in flight", (0.5, 1.5, 2.5, 3.5), (1.0, 1.0, 1.0, 1.0)),))
+    bands = (Band("part", "first_$x$", 0.0, 2.0), Band("fault", "llm outage", 1.0, 1.5))
+    chart = Chart("t", "panels", "Time", "Seconds", "", (), "caption", panels=(one, two), bands=bands)
+    drawn = figures.figure(chart)
+    upper, lower = drawn.axes
+    assert upper.get_xlim() == lower.get_xlim() == (0.0, 3.5)
+    assert [axes.get_ylabel() for axes in drawn.axes] == ["Jobs/s", "In flight"]
+    assert upper.lines[0].get_markevery() == [3]
+    assert "first_$x$" in {text.get_text() for text in upper.texts}
+    assert figures.svg(chart) == figures.svg(chart)
 
 
 def test_numbers_as_text() -> None:

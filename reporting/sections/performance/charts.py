@@ -9,6 +9,7 @@ from reelbench.loadgen.record.jobs import Outcome
 from reelbench.reporting.analysis.load_levels import Level
 from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.document.report import Chart, Series
+from reelbench.reporting.evidence.buckets import Bound
 from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.statistics.intervals import Percentile
 
@@ -16,6 +17,11 @@ MAX_STEPS = 200
 """Steps of a distribution in a chart: a page shows no more, and the file stays small."""
 MAX_POINTS = 200
 """Points of a case in a chart."""
+IDEAL_POINTS = 40
+NEAR = 2
+"""Multiple of the largest value up to which an objective is drawn; a farther one would squeeze the values."""
+ROOM = 1.25
+"""Multiple of the largest value up to which the ideal line is drawn."""
 
 
 def ecdf(evidence: Evidence, level: Level) -> Chart:
@@ -23,7 +29,7 @@ def ecdf(evidence: Evidence, level: Level) -> Chart:
     times = sorted(evidence.response_times(level.scenario, level.case))
     objective = evidence.objective(Role.RESPONSE_TIME_P95)
     # the objective would squeeze a much faster service into a corner
-    near = objective is not None and objective.value <= 2 * times[-1]
+    near = objective is not None and objective.value <= NEAR * times[-1]
     return Chart(
         name="response_time_ecdf",
         kind="steps",
@@ -53,6 +59,8 @@ def of_levels(evidence: Evidence, drawn: Sequence[Level]) -> tuple[Chart, ...]:
 def _by_concurrency(evidence: Evidence, drawn: Sequence[Level]) -> tuple[Chart, Chart]:
     xs = tuple(float(level.concurrency) for level in drawn)
     objective = evidence.objective(Role.THROUGHPUT)
+    slow = evidence.objective(Role.RESPONSE_TIME_P95)
+    rates = tuple(level.throughput or 0.0 for level in drawn)
     p50, p95 = ([getattr(level.times, name) for level in drawn] for name in ("p50", "p95"))
     return (
         Chart(
@@ -67,6 +75,9 @@ def _by_concurrency(evidence: Evidence, drawn: Sequence[Level]) -> tuple[Chart, 
             ),
             caption=f"Response time of completed jobs with 95 % confidence intervals, n = {_sizes(drawn)}. Without an "
             "upper bar, n is too small for an upper limit.",
+            limit=(f"objective for P95 {slow.value:g} s", slow.value)
+            if slow and slow.value <= NEAR * max(p.value for p in p95)
+            else None,
         ),
         Chart(
             name="throughput_by_concurrency",
@@ -74,14 +85,25 @@ def _by_concurrency(evidence: Evidence, drawn: Sequence[Level]) -> tuple[Chart, 
             title="Throughput by concurrency",
             x_label="Jobs in flight",
             y_label="Throughput [jobs/s]",
-            series=(Series("completed jobs", xs, tuple(level.throughput or 0.0 for level in drawn)),),
+            series=(Series("completed jobs", xs, rates), *_ideal(xs, rates)),
             caption="Completed jobs per second of the steady part, or of the whole case without one, "
-            f"n = {_sizes(drawn)}.",
+            f"n = {_sizes(drawn)}. The ideal line grows in proportion from the lowest level on, drawn as far as the "
+            "axis reaches.",
             limit=(f"objective {objective.value:g} jobs/s at {objective.concurrency}", objective.value)
             if objective
             else None,
         ),
     )
+
+
+def _ideal(xs: Sequence[float], rates: Sequence[float]) -> tuple[Series, ...]:
+    """Return throughput in proportion to the lowest level, cut off above what was measured; empty without a slope."""
+    slope = rates[0] / xs[0]
+    end = min(xs[-1], ROOM * max(rates) / slope) if slope > 0 else 0.0
+    if end <= xs[0]:
+        return ()
+    curve = tuple(xs[0] * (end / xs[0]) ** (i / (IDEAL_POINTS - 1)) for i in range(IDEAL_POINTS))
+    return (Series("ideal", curve, tuple(slope * x for x in curve), draw="curve"),)
 
 
 def _ecdf_by_concurrency(evidence: Evidence, drawn: Sequence[Level]) -> Chart:
@@ -153,9 +175,13 @@ def thin(points: Sequence[tuple[float, float]], most: int) -> list[tuple[float, 
 
 
 def component_bars(
-    names: Sequence[str], sizes: Sequence[int], averages: Sequence[float], p95s: Sequence[float]
+    names: Sequence[str],
+    sizes: Sequence[int],
+    averages: Sequence[float],
+    p95s: Sequence[float],
+    bounds: Sequence[Bound | None] = (),
 ) -> Chart:
-    """Return average and P95 of one execution of each component, in seconds."""
+    """Return average and P95 of one execution of each component, in seconds, with the buckets of the P95s."""
     counts = ", ".join(f"{size} {name}" for name, size in zip(names, sizes, strict=True))
     return Chart(
         name="component_breakdown",
@@ -164,10 +190,22 @@ def component_bars(
         x_label="Time of one execution [s]",
         y_label="",
         labels=tuple(names),
-        series=(Series("average", (), tuple(averages)), Series("P95", (), tuple(p95s))),
-        caption="Average and P95 of one execution of each stage by PromQL; the P95's bucket is in the table. "
+        series=(
+            Series("average", (), tuple(averages)),
+            Series(
+                "P95", (), tuple(p95s), tuple(_within(*one) for one in zip(p95s, bounds, strict=True)) if bounds else ()
+            ),
+        ),
+        caption="Average and P95 of one execution of each stage by PromQL; the line at a P95 is its bucket. "
         f"n = {counts}.",
     )
+
+
+def _within(value: float, bound: Bound | None) -> tuple[float, float]:
+    """Return how far a bucket reaches below and above its percentile; an open bucket has no end to draw."""
+    if bound is None:
+        return 0.0, 0.0
+    return max(value - bound.lower, 0.0), max((value if bound.upper is None else bound.upper) - value, 0.0)
 
 
 def _error(percentile: Percentile) -> tuple[float, float]:

@@ -14,6 +14,8 @@ from reelbench.reporting.evidence.evidence import Evidence, place_name
 from reelbench.reporting.sections.performance.charts import distribution
 from reelbench.reporting.sections.performance.load import send_delays
 
+ALIKE = 0.01
+"""Share of the response time up to which a wait before sending cannot be seen in a figure."""
 LISTED = 20
 """Cut-off jobs that are listed by index."""
 
@@ -143,18 +145,25 @@ def _distributions(case: OpenCase) -> Chart | None:
     missing = (
         f" The lines end below 1, as {text.counted(len(case.cut_off), 'job')} were cut off." if case.cut_off else ""
     )
+    both = any(late > ALIKE * seconds for late, seconds in _waits(case))
+    alike = "" if both else f" Service times, from sending, differ by at most {ALIKE:.0%} and are not drawn."
     return Chart(
         name=f"open_loop_{case.scenario}",
         kind="steps",
-        title=f"Response and service time in {place_name(case.scenario, case.case)}",
+        title=f"Response {'and service ' if both else ''}time in {place_name(case.scenario, case.case)}",
         x_label="Time [s]",
         y_label="Share of jobs",
         series=(
             distribution("response time (from intended start)", response, total),
-            distribution("service time (from sending)", service, total),
+            *((distribution("service time (from sending)", service, total),) if both else ()),
         ),
-        caption=f"Empirical distributions at {_rate(case)} jobs/s, n = {total}.{missing}",
+        caption=f"Empirical distribution{'s' if both else ''} at {_rate(case)} jobs/s, n = {total}.{missing}{alike}",
     )
+
+
+def _waits(case: OpenCase) -> list[tuple[float, float]]:
+    """Return for each completed job the seconds between its intended start and its sending, and its response time."""
+    return [(job.sent - job.due, job.done - job.due) for job in case.completed]
 
 
 def _knee(found: Knee) -> list[Block]:

@@ -105,12 +105,13 @@ def stages(evidence: Evidence) -> Section | None:
             else Section(title, (Paragraph("No scenario of this run measured the stages of a job."),))
         )
     total = sum(part.seconds for part in found)
-    rows, averages, tails = [], [], []
+    rows, averages, tails, bounds = [], [], [], []
     for part in found:
         average = evidence.value(Role.STAGE_AVG, scenario, member=part.stage)
         p95 = evidence.measured(Role.STAGE_P95, scenario, member=part.stage)
         averages.append(average or 0.0)
         tails.append((p95.value if p95 else None) or 0.0)
+        bounds.append(p95.bound if p95 else None)
         rows.append(
             (
                 part.name,
@@ -127,7 +128,8 @@ def stages(evidence: Evidence) -> Section | None:
         f"Stage durations of the service (PromQL) in `{scenario}`, without warm-up, with failed executions. Speech and "
         "visuals run once per scene, concurrently: the share is of summed time, not of the time a user waits."
     )
-    chart = component_bars([part.name for part in found], [part.executions for part in found], averages, tails)
+    names, sizes = [part.name for part in found], [part.executions for part in found]
+    chart = component_bars(names, sizes, averages, tails, bounds)
     blocks: tuple[Block, ...] = (Table(columns, tuple(rows), columns[1:], caption), chart)
     return Section(title, blocks)
 
