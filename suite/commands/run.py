@@ -116,7 +116,7 @@ def main(
         )
     except FailedError as error:
         code, wrong = error.exit_code, error.errors
-    if style is not Style.AUTO and not (quiet and wrong):
+    if style is Style.JSON or (style is Style.NONE and not wrong):
         found = result(runs, run_id, code, wrong)
         echo(found.encode() if as_json else found.line)
     raise typer.Exit(code)

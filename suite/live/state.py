@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from reelbench.loadgen.drive.failures import Failure, Failures
+from reelbench.loadgen.record.jobs import JobRecord
 from reelbench.loadgen.record.processes import UsageSample
 from reelbench.loadgen.record.remaining import Remaining
 from reelbench.loadgen.record.run import RunRecord, ScenarioRecord
@@ -96,8 +97,7 @@ class LiveRun:
             self._remaining.ended(job)
             if not job.warmup:
                 self._outcomes[str(job.outcome)] += 1
-            if (failure := self._failures.add(job)) is not None:
-                self._shown.append(failure)
+            self._fail(job)
         self._count_repeats()
         axis.add(news.jobs)
         self._use(news.usage)
@@ -138,6 +138,13 @@ class LiveRun:
             self._at = (scenario.name, case.name)
             ends = [c.ended for c in scenario.cases if c.ended is not None]
             self._remaining.begin(*self._at, max(ends, default=scenario.started or run.started))
+
+    def _fail(self, job: JobRecord) -> None:
+        """Count a job if it failed; the failures of the scenario before are complete when another one begins."""
+        if self._shown and self._shown[-1].scenario != job.scenario:
+            self._count_repeats()
+        if (failure := self._failures.add(job)) is not None:
+            self._shown.append(failure)
 
     def _count_repeats(self) -> None:
         for again in self._failures.repeats(self._at[1] if self._at else ""):
@@ -193,7 +200,7 @@ class LiveRun:
             planned=self._remaining.planned,
             left=_rounded(self._remaining.seconds(now)) if run.ended is None else 0.0,
             outcomes=dict(self._outcomes),
-            failures=tuple(f"{one.count} times: {one.line.partition(', ')[2]}" for one in reversed(self._shown)),
+            failures=tuple(_counted(one) for one in reversed(self._shown)),
             faults=tuple(
                 ShownFault(f"{one.target} {one.kind}", round(one.started - run.started, 1), one.ended is not None)
                 for one in run.faults
@@ -202,6 +209,12 @@ class LiveRun:
             verdicts=tuple(reversed(self._verdicts)),
             notes=tuple(notes),
         )
+
+
+def _counted(failure: Failure) -> str:
+    """Return a kind of failure with the number of its jobs, in one line."""
+    jobs = f"{failure.count:,} job{'' if failure.count == 1 else 's'}"
+    return f"{jobs}, {failure.line.partition(', ')[2]}"
 
 
 def _known(run: RunRecord, end: float) -> float:

@@ -164,7 +164,7 @@ def test_the_state_shows_what_runs_failures_faults_and_verdicts_as_text(tmp_path
     assert (state.phase, state.scenario, state.case, state.target) == ("running", "trial", "n02", MARKUP)
     assert (state.done, state.planned, state.share) == (6, 8, 0.75)
     assert state.outcomes == {"completed": 4, "failed": 2}
-    assert state.failures == (f"2 times: trial n02: failed in the job: {MARKUP} 0",)
+    assert state.failures == (f"2 jobs, trial n02: failed in the job: {MARKUP} 0",)
     assert [(one.name, one.since, one.ended) for one in state.faults] == [("llm outage", 8.0, False)]
     assert judged == [("trial", "n01")]
     assert timeline is not None
@@ -175,6 +175,15 @@ def test_the_state_shows_what_runs_failures_faults_and_verdicts_as_text(tmp_path
     assert judged == [("trial", "n01")]
     write_run(folder, going(case("n01", STARTED + 1, STARTED + 5), case("n02"), ended=STARTED + 11))
     assert live.look(STARTED + 20)[0].phase == "reports"
+
+
+def test_failures_of_several_scenarios_in_one_look_are_all_counted(tmp_path: Path) -> None:
+    folder = made(tmp_path, "r1")
+    write_run(folder, going(case("n01", STARTED)))
+    names = ("first", "first", "first", "second", "second")
+    append(folder, *(job(i, scenario=name, outcome=Outcome.FAILED, error="no") for i, name in enumerate(names)))
+    state, _ = LiveRun(folder).look(STARTED + 9)
+    assert state.failures == ("2 jobs, second n01: failed in the job: no", "3 jobs, first n01: failed in the job: no")
 
 
 def test_the_records_of_an_ended_case_give_the_numbers_of_the_report(tmp_path: Path) -> None:

@@ -54,11 +54,10 @@
     place("now").replaceChildren(...now.flatMap(([name, text]) => [make("dt", name), make("dd", text)]));
     place("verdicts").replaceChildren(
       ...state.verdicts.map((one) => {
-        const row = document.createElement("tr");
-        const word = document.createElement("td");
-        word.append(make("span", one.certainty, `verdict ${one.holds ? "pass" : "fail"}`));
-        row.append(word, make("td", one.title), make("td", one.place), make("td", `${one.value}, objective ${one.objective}, n = ${one.n}`));
-        return row;
+        const item = document.createElement("li");
+        item.append(make("span", one.certainty, `verdict ${one.holds ? "pass" : "fail"}`));
+        item.append(` ${one.title}, ${one.place}: ${one.value}, objective ${one.objective}, n = ${one.n}`);
+        return item;
       }),
     );
     place("failures").replaceChildren(...(state.failures.length ? state.failures : ["None so far."]).map((text) => make("li", text)));
