@@ -36,7 +36,7 @@ def scenario(**changes: Any) -> Scenario:
         "steps": ["create", "wait", "content"],
         "encoding": "json",
         "video": {"seconds": "4", "size": "720x1280"},
-        "time_limit": 5,
+        "time_limit": 60,
         "poll_interval": 0.01,
         "cases": [case()],
         "objectives": {},

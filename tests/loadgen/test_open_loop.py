@@ -33,7 +33,7 @@ def of_case(folder: Path) -> list[JobRecord]:
 
 
 async def test_a_job_is_sent_at_its_intended_start_independent_of_earlier_jobs(tmp_path: Path) -> None:
-    fake = FakeTarget(seconds=0.6)
+    fake = FakeTarget(seconds=2.0)
     spec = scenario(steps=["create", "wait"], cases=[open_case(rate=25, seconds=1, arrivals="poisson")])
     async with serving(fake):
         await run_on(fake.url, tmp_path, [spec])
@@ -43,10 +43,9 @@ async def test_a_job_is_sent_at_its_intended_start_independent_of_earlier_jobs(t
     assert [job.due - window.started for job in jobs] == pytest.approx(
         [job.intended_start for job in planned], abs=1e-6
     )
-    assert max(job.sent - job.due for job in jobs) < 0.3  # half of the time of a job
+    assert max(job.sent for job in jobs) < min(job.done for job in jobs)  # none waits for the end of another
     assert min(job.sent - job.due for job in jobs) >= 0  # a timer that fires early does not send early
-    starts = [job.intended_start or 0.0 for job in planned]
-    assert fake.peak == pytest.approx(max(sum(s <= now < s + 0.6 for s in starts) for now in starts), abs=2)
+    assert fake.peak == len(jobs)
     assert {job.outcome for job in jobs} == {Outcome.COMPLETED}
 
 
@@ -58,7 +57,8 @@ async def test_no_pause_between_warm_up_and_measured_part(tmp_path: Path) -> Non
     assert [job.warmup for job in jobs] == [True] * 10 + [False] * 10
     assert [after.due - before.due for before, after in pairwise(jobs)] == pytest.approx([0.1] * 19, abs=1e-5)
     assert window.started == pytest.approx(jobs[10].due)
-    assert window.ended == pytest.approx(max(job.done for job in jobs), abs=0.2)
+    assert window.ended is not None
+    assert window.ended >= max(job.done for job in jobs)
     assert (window.planned, window.warmup) == (10, 10)
     assert [point.value for point in telemetry.points("loadgen.jobs")] == [10]
 
@@ -76,9 +76,9 @@ async def test_jobs_beyond_the_limit_wait_keep_their_intended_start_and_are_not_
     # Two at a time of 0.2 s each: pair k begins at 0.2 k, so job i ends 0.2 (i // 2 + 1) after the start at best.
     for job in jobs:
         response = job.done - job.due
-        assert response == pytest.approx(0.2 * (job.index // 2 + 1) - job.index / 20, abs=0.25)
-        assert job.done - job.sent < 0.35
-        assert job.released is None or job.sent - job.released < 0.05
+        assert response >= 0.2 * (job.index // 2 + 1) - job.index / 20 - 0.01
+        assert job.done - job.sent >= 0.2 - 0.01
+        assert job.released is None or job.due < job.released <= job.sent
     assert jobs[-1].sent - jobs[-1].due > 0.7
 
 
@@ -103,8 +103,8 @@ async def test_unfinished_jobs_are_cut_off_recorded_and_deleted(tmp_path: Path) 
     assert window.started is not None
     cut_off = window.started + 1.3
     assert [job.outcome for job in jobs] == [Outcome.TIMEOUT] * 10
-    assert [job.done for job in jobs] == pytest.approx([cut_off] * 10, abs=0.3)
     assert min(job.done for job in jobs) >= cut_off - 0.005
+    assert max(job.done for job in jobs) < cut_off + SLOW / 2
     assert [job.sent == job.done for job in jobs] == [False] * 6 + [True] * 4
     assert [job.error for job in jobs] == ["not finished when the case was cut off"] * 6 + [
         "never sent: the case was cut off"
@@ -150,9 +150,8 @@ async def test_the_second_stop_cuts_off_jobs_in_flight(tmp_path: Path) -> None:
 
     fake.faults["create"] = stop_at_the_fourth
     async with serving(fake):
-        async with asyncio.timeout(15):
-            spec = scenario(time_limit=SLOW, cases=[open_case(rate=10, seconds=30)])
-            await run_on(fake.url, tmp_path, [spec], stop)
+        spec = scenario(time_limit=SLOW, cases=[open_case(rate=10, seconds=30)])
+        await run_on(fake.url, tmp_path, [spec], stop)
     jobs = of_case(tmp_path)
     assert len(jobs) == len(fake.uploads) >= 4
     assert {(job.outcome, job.error) for job in jobs} == {(Outcome.ABORTED, "the run was stopped")}
@@ -160,11 +159,17 @@ async def test_the_second_stop_cuts_off_jobs_in_flight(tmp_path: Path) -> None:
 
 
 async def test_a_stop_during_warm_up_lets_its_jobs_end(tmp_path: Path) -> None:
-    stop = Stop()
-    async with serving(FakeTarget(seconds=0.4)) as fake:
-        asyncio.get_running_loop().call_later(0.3, stop.request)
-        await run_on(fake.url, tmp_path, [scenario(cases=[open_case(rate=10, seconds=30, warmup=9)])], stop)
+    fake, stop = FakeTarget(seconds=0.4), Stop()
+
+    async def stop_at_the_third(_: Any) -> None:
+        if len(fake.uploads) == 2:
+            stop.request()
+
+    fake.faults["create"] = stop_at_the_third
+    async with serving(fake):
+        await run_on(fake.url, tmp_path, [scenario(cases=[open_case(rate=10, seconds=30, warmup=20)])], stop)
     jobs = read_jobs(tmp_path)
+    assert len(jobs) >= 3
     assert {(job.warmup, job.outcome) for job in jobs} == {(True, Outcome.COMPLETED)}
     assert read_run(tmp_path).scenarios[0].cases[0].started is None
 
@@ -181,7 +186,7 @@ async def test_a_run_ends_at_once_when_records_cannot_be_written(
 
     async with serving(FakeTarget()) as fake:
         monkeypatch.setattr(os, "write", full)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(25):  # less than the 30 s of the arrivals
             with pytest.raises(JournalError, match=r"No space left"):
                 await run_on(fake.url, tmp_path, [scenario(cases=[open_case(rate=10, seconds=30)])])
         monkeypatch.undo()

@@ -233,7 +233,7 @@ def test_an_empty_run_gives_a_readable_report_without_data(run_dir: Path, promet
     (run_dir / "jobs.jsonl").write_bytes(b"")
     (run_dir / "requests.jsonl").write_bytes(b"")
     exported = export(run_dir, prometheus_url, charts=False)
-    assert (exported.status, exported.exit_code, exported.verdicts) == (Status.NO_DATA, 3, ())
+    assert (exported.status, exported.exit_code, exported.verdicts) == (Status.INCONCLUSIVE, 3, ())
     assert "No job was completed" in report(run_dir)
 
 

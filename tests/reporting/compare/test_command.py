@@ -27,7 +27,10 @@ def test_fail_on_worse_does_not_fail_for_one_run_a_side(measured_dir: Path, tmp_
     slow = copy(measured_dir, tmp_path / "slow", slower(1.3))
     worse = compare(slow, measured_dir)
     assert worse.returncode == 3  # exit code of the run's own reports, whose counts differ from the telemetry
-    assert worse.stderr == f"all on one page: {slow / 'reports' / 'report.html'}\n"
+    assert worse.stderr.splitlines() == [
+        "the numbers of telemetry are kept in measurements.json",
+        f"all on one page: {slow / 'reports' / 'report.html'}",
+    ]
     report = slow / "reports" / "comparison_report.md"
     assert worse.stdout.splitlines()[-1] == str(report)
     assert worse.stdout.splitlines()[-3].startswith("note: one run per side")
