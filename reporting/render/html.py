@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it.token import Token
 from markupsafe import Markup, escape
 
+from reelbench.loadgen.record.foreign_text import harmless
 from reelbench.reporting.document.report import Bullets, Chart, Code, Paragraph, Report, Table, Timeline
 from reelbench.reporting.render.inline import walk
 from reelbench.reporting.render.names import APPENDIX, slug
@@ -55,7 +56,7 @@ def render(title: str, reports: Sequence[Report], statuses: Mapping[str, str], f
         "figure": lambda block: isinstance(block, Chart | Timeline) and block.name in figures,
     }
     page = environment.get_template("report.html.j2")
-    return page.render(
+    text = page.render(
         title=title,
         reports=reports,
         statuses=statuses,
@@ -65,6 +66,7 @@ def render(title: str, reports: Sequence[Report], statuses: Mapping[str, str], f
         folded=lambda section: section.title.startswith(APPENDIX),  # long, for reference
         svg=lambda chart: inline_svg(chart.name, figures[chart.name]),
     )
+    return harmless(text)
 
 
 def anchors(reports: Sequence[Report]) -> dict[tuple[str, int], str]:

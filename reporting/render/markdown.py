@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from reelbench.loadgen.record.foreign_text import harmless
 from reelbench.reporting.document.report import Block, Bullets, Chart, Code, Paragraph, Report, Section, Table, Timeline
 
 FIGURES = "figures"
@@ -16,7 +17,7 @@ def render(report: Report, *, charts: bool) -> str:
     parts = [f"# {report.title}"]
     for section in report.sections:
         parts.extend(_section(section, charts=charts))
-    return "\n\n".join(parts) + "\n"
+    return harmless("\n\n".join(parts)) + "\n"
 
 
 def _section(section: Section, *, charts: bool) -> list[str]:
