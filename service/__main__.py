@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import logging
 import os
 import signal
@@ -21,6 +22,8 @@ try:
     from reelbench.service.data_folder import DataFolderError
     from reelbench.service.http_limits import BoundedHttp
     from reelbench.service.settings import Settings
+    from reelbench.service.store import start_check
+    from reelbench.service.store.start_check import StoreRefusedError
 except ModuleNotFoundError as error:
     sys.stderr.write(f"The service needs the package {error.name}; run pip install 'reelbench[embedded]'.\n")
     raise SystemExit(2) from error
@@ -54,6 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(name, _exit)
     try:
         settings = Settings()
+        if settings.redis_url:
+            asyncio.run(start_check.check(settings.redis_url, settings.redis_timeout))
         telemetry.configure("service")
         app = create_app(settings)
         listener = handed_over(API_SOCKET) or socket.create_server((options.host, options.port))
@@ -62,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
         for problem in error.errors(include_url=False, include_input=False):
             sys.stderr.write(f"SERVICE_{'_'.join(map(str, problem['loc'])).upper()}: {problem['msg']}.\n")
         return 2
-    except (DataFolderError, ValueError) as error:
+    except (DataFolderError, StoreRefusedError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     except (OSError, OverflowError) as error:

@@ -104,6 +104,13 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default_factory=default_folder)
     """Folder of the jobs' files; it must belong to the user of the process."""
 
+    keep_seconds: Annotated[float, Field(ge=1)] = 86_400.0
+    """Time for which an ended job is kept."""
+    keep_jobs: Annotated[int, Field(ge=1)] = 10_000
+    """Ended jobs that are kept; the oldest are removed first."""
+    keep_bytes: Annotated[int, Field(ge=1)] = 4096 * MIB
+    """Bytes of the files of ended jobs that are kept; the oldest are removed first."""
+
     llm_url: BaseUrl = "http://127.0.0.1:9000"
     llm_model: str = "gpt-4o-mini"
     tts_url: BaseUrl = "http://127.0.0.1:9000"

@@ -15,8 +15,8 @@ from reelbench.loadgen.plan.arrivals import expected_jobs
 from reelbench.loadgen.plan.scenario import PROFILES, Case, Profile, Scenario
 from reelbench.loadgen.plan.search import most_visits
 from reelbench.loadgen.record.address import shown_url
+from reelbench.loadgen.record.foreign_text import one_line
 from reelbench.loadgen.record.jobs import ServerTimes
-from reelbench.loadgen.target.error_text import one_line
 from reelbench.loadgen.target.identify import Looks
 from reelbench.loadgen.target.probe import Facts
 from reelbench.loadgen.target.target_file import Access, Metrics, Pace, TargetFile

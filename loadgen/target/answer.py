@@ -13,8 +13,9 @@ from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVa
 import msgspec
 
 from reelbench.loadgen.http.transport import NO_TYPE, EnoughError
+from reelbench.loadgen.record.foreign_text import one_line
 from reelbench.loadgen.target.api import Content
-from reelbench.loadgen.target.error_text import error_code, error_text, one_line
+from reelbench.loadgen.target.error_text import error_code, error_text
 from reelbench.loadgen.target.media import START
 from reelbench.loadgen.target.reading import UnreadableError
 from reelbench.loadgen.target.server_times import timing_header

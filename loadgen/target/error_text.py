@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-MAX_LINE: Final = 200
+from reelbench.loadgen.record.foreign_text import one_line
+
 _KEYS: Final = (
     "error", "detail", "details", "message", "msg", "fail_reason", "failure_reason", "error_message", "reason",
     "errors", "description", "data", "metadata", "result",
@@ -43,12 +44,3 @@ def error_code(value: Any) -> str | None:
             if code is not None:
                 return one_line(str(code))[:64]
     return None
-
-
-def one_line(text: str, most: int = MAX_LINE) -> str:
-    """Return the text as one line of bounded length without control characters."""
-    text = text[: 8 * most]
-    if not text.isprintable():
-        text = "".join(character if character.isprintable() else " " for character in text)
-    line = " ".join(text.split())
-    return line if len(line) <= most else f"{line[: most - 3]}..."

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from reelbench.loadgen.http.credentials import Credentials
-from reelbench.loadgen.target.error_text import one_line
+from reelbench.loadgen.record.foreign_text import one_line
 from reelbench.loadgen.target.look import Look, Looker
 
 NO_JOB: Final = "reelbench-check"

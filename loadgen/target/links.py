@@ -15,7 +15,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 import msgspec
 
-from reelbench.loadgen.target.error_text import one_line
+from reelbench.loadgen.record.foreign_text import one_line
 
 MAX_HOPS: Final = 5
 """Redirects that are followed in one exchange."""

@@ -14,7 +14,7 @@ import msgspec
 
 from reelbench.loadgen.http.aiohttp import error_line, open_session
 from reelbench.loadgen.http.credentials import Credentials
-from reelbench.loadgen.target.error_text import one_line
+from reelbench.loadgen.record.foreign_text import one_line
 
 LOOK_SECONDS: Final = 10.0
 _MOST: Final = 2 * 1024 * 1024

@@ -7,9 +7,10 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from reelbench.loadgen.record.foreign_text import one_line
 from reelbench.loadgen.record.jobs import ServerTimes
 from reelbench.loadgen.target.api import DeletedVideo, Video, VideoList
-from reelbench.loadgen.target.error_text import error_text, one_line
+from reelbench.loadgen.target.error_text import error_text
 from reelbench.loadgen.target.files import files_of
 from reelbench.loadgen.target.server_times import MIB, Instants, instant, times_of
 from reelbench.loadgen.target.states import DELETING, State, Words, plain
@@ -91,7 +92,8 @@ class Reader:
 
         Args:
             body: the answer.
-            asked: id of the video that was asked for, for answers without one.
+            asked: id of the video that was asked for; an answer without an id is about this video, one that names
+                another video is refused.
             needs_id: False for a server that answers once, with the file.
 
         Raises:
@@ -104,6 +106,7 @@ class Reader:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UnreadableError(_no_json(error)) from error
         else:
+            _check_asked([plain_video.id], asked)
             return self._plain(plain_video)
         return self._video(raw, asked, needs_id=needs_id)
 
@@ -169,6 +172,7 @@ class Reader:
         if not identity and needs_id:
             said = error_text(raw)
             raise UnreadableError(f"the answer has no id of a video{f': {said}' if said else ''}")
+        _check_asked([text for layer in layers for key in _IDS if (text := _id_text(layer.get(key)))], asked)
         word = next((said for layer in own for key in _STATES if (said := _word(layer.get(key)))), None)
         state = self._words.state(word)
         links, inline = files_of(own)
@@ -272,6 +276,16 @@ def _checked(identity: str) -> str:
     if not identity.isprintable():
         raise UnreadableError("the id of the video has control characters")
     return identity
+
+
+def _check_asked(found: list[str], asked: str) -> None:
+    """Raise UnreadableError for an answer that names other videos only; some servers shorten or extend the id."""
+    if asked and found and not any(one == asked or _ends(one, asked) or _ends(asked, one) for one in found):
+        raise UnreadableError(f"the answer is about another video: {one_line(found[0], _MAX_WORD)}")
+
+
+def _ends(longer: str, shorter: str) -> bool:
+    return longer.endswith((f"/{shorter}", f":{shorter}"))
 
 
 def _word(value: Any) -> str | None:

@@ -18,9 +18,9 @@ from reelbench.loadgen.http.transport import (
     header_line,
     open_transport,
 )
+from reelbench.loadgen.record.foreign_text import one_line
 from reelbench.loadgen.target.answer import Answer
 from reelbench.loadgen.target.api import Endpoint
-from reelbench.loadgen.target.error_text import one_line
 from reelbench.loadgen.target.links import (
     MAX_HOPS,
     PERMANENT,

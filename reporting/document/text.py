@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from reelbench.loadgen.record.foreign_text import harmless
 from reelbench.reporting.evidence.buckets import Bound
 from reelbench.reporting.evidence.measurements import Measurement
 from reelbench.reporting.statistics.censoring import Tail
@@ -17,12 +18,11 @@ LEAST_P = 0.001
 LEAST = 1e-6
 """The smallest amount of money that is written out."""
 _MARKS = re.compile(r"[\\`*\[\]<>&~]|(?<![^\W_])_|_(?![^\W_])")
-_UNSEEN = re.compile(r"[\s\x00-\x1f\x7f]+")
 
 
 def literal(foreign: str) -> str:
     """Escape what Markdown would take for mark-up, and put the text on one line."""
-    return _MARKS.sub(lambda found: f"\\{found[0]}", _UNSEEN.sub(" ", foreign).strip())
+    return _MARKS.sub(lambda found: f"\\{found[0]}", " ".join(harmless(foreign).split()))
 
 
 def seconds(value: float | None) -> str:

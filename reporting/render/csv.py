@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 
+from reelbench.loadgen.record.foreign_text import harmless
 from reelbench.reporting.document.report import Report
 from reelbench.reporting.document.text import NONE
 from reelbench.reporting.render.inline import plain
@@ -56,7 +57,8 @@ def tables_csv(reports: Sequence[Report]) -> dict[str, str]:
 
 def guarded(text: str) -> str:
     """Return a text that stays text: with an apostrophe before a formula, unless it is a number or the dash."""
-    if not text.startswith(_FORMULA) or text == NONE:
+    text = harmless(text)
+    if not text.lstrip(" ").startswith(_FORMULA) or text == NONE:
         return text
     try:
         float(text)

@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it.token import Token
 from markupsafe import Markup, escape
 
+from reelbench.loadgen.record.foreign_text import harmless
 from reelbench.reporting.document.report import APPENDIX, Bullets, Chart, Code, Paragraph, Report, Table, Timeline
 from reelbench.reporting.render.inline import walk
 from reelbench.reporting.render.names import anchors, slug
@@ -82,7 +83,7 @@ def render(
     }
     page = environment.get_template("report.html.j2")
     style, script = _joined(STYLES), _joined(SCRIPTS)
-    return page.render(
+    text = page.render(
         title=title,
         reports=reports,
         statuses=statuses,
@@ -99,6 +100,7 @@ def render(
         folded=lambda section: section.folded,
         svg=lambda chart: inline_svg(chart.name, figures[chart.name]),
     )
+    return harmless(text)
 
 
 def rich(text: str) -> Markup:

@@ -6,6 +6,7 @@ import re
 import xml.etree.ElementTree as ET
 from datetime import UTC, datetime
 
+from reelbench.loadgen.record.foreign_text import harmless
 from reelbench.reporting.analysis.certainty import Certainty
 from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.document.text import with_unit
@@ -100,4 +101,4 @@ def _case(dimension: str, scenario: str, name: str, seconds: float) -> ET.Elemen
 
 
 def _clean(text: str) -> str:
-    return _UNWRITABLE.sub("\ufffd", text)
+    return harmless(_UNWRITABLE.sub("\ufffd", text))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from reelbench.loadgen.record.foreign_text import harmless
 from reelbench.reporting.document.report import Block, Bullets, Chart, Code, Paragraph, Report, Section, Table, Timeline
 from reelbench.reporting.render.names import anchors, slug
 
@@ -22,7 +23,7 @@ def render(report: Report, *, charts: bool, links: Mapping[str, str] = MappingPr
     parts = [f"# {report.title}"]
     for section in report.sections:
         parts.extend(_section(section, charts=charts))
-    text = "\n\n".join(parts) + "\n"
+    text = harmless("\n\n".join(parts)) + "\n"
     return _ANCHOR.sub(lambda found: f"]({links.get(found[1], f'#{found[1]}')})", text)
 
 

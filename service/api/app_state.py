@@ -17,6 +17,7 @@ from reelbench.service.jobs.audit import Audit
 from reelbench.service.jobs.job_reader import JobReader
 from reelbench.service.jobs.live_jobs import LiveJobs
 from reelbench.service.jobs.queue import JobQueue
+from reelbench.service.jobs.retention import KeptJobs, Retention
 from reelbench.service.metrics import Metrics
 from reelbench.service.pipeline.media import Media
 from reelbench.service.pipeline.pipeline import Pipeline, leaking
@@ -94,6 +95,7 @@ async def open_app_state(
         metrics=metrics,
         clock=clock,
     )
+    kept = KeptJobs()
     jobs = JobQueue(
         run,
         live,
@@ -102,10 +104,12 @@ async def open_app_state(
         backlog=backlog,
         heartbeat=heartbeat,
         assets=assets,
+        kept=kept,
         tracer=tracer,
         metrics=metrics,
         clock=clock,
     )
+    retention = Retention(settings, kept, delete=jobs.delete, owns=jobs.owns, store=store, assets=assets, clock=clock)
     leases = heartbeat and Leases(store, assets, heartbeat, owns=jobs.owns, metrics=metrics, clock=clock)
     if leases:
         stack.push_async_callback(leases.close)
@@ -113,6 +117,8 @@ async def open_app_state(
     await jobs.open()
     if leases:
         leases.start()
+    await retention.start()
+    stack.push_async_callback(retention.close)
     stack.push_async_callback(jobs.close)
     reader, audit = JobReader(live, backlog, store), Audit(toggles, live, backlog, store, assets)
     return AppState(settings, jobs, reader, assets, media, tuple(resilience.values()), toggles, audit)

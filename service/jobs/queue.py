@@ -18,6 +18,7 @@ from reelbench.service.domain.generation import CreateVideo
 from reelbench.service.domain.job import Job, Outcome, StopReason, Upload
 from reelbench.service.domain.video import VideoError
 from reelbench.service.jobs.live_jobs import LiveJobs, judge, status, stop_reason, stopped
+from reelbench.service.jobs.retention import KeptJobs
 from reelbench.service.metrics import Metrics
 from reelbench.service.settings import Settings
 from reelbench.service.store.assets import Assets
@@ -50,6 +51,7 @@ class JobQueue:
         backlog: Backlog,
         heartbeat: Heartbeat | None,
         assets: Assets,
+        kept: KeptJobs,
         tracer: Tracer,
         metrics: Metrics,
         clock: Clock,
@@ -64,6 +66,7 @@ class JobQueue:
         self._backlog = backlog
         self._heartbeat = heartbeat
         self._assets = assets
+        self._kept = kept
         self._tracer = tracer
         self._metrics = metrics
         self._clock = clock
@@ -153,6 +156,7 @@ class JobQueue:
             known=self._backlog.away and await asyncio.to_thread(self._assets.exists, video_id),
         )
         await asyncio.to_thread(self._assets.remove, video_id)
+        self._kept.remove(video_id)
         if not known:
             raise NotFoundError(video_id)
         return cancelled
@@ -277,6 +281,8 @@ class JobQueue:
             self._count(job, outcome, error, ended)
             job.ended, job.outcome, job.error, job.status = ended, outcome, error, status(outcome)
             self._live.remove(job)
+            if job.stop_reason not in _DROPPED:
+                self._kept.add(job.id, ended, _size(job))
             job.done.set()
 
     def _count(self, job: Job, outcome: Outcome, error: VideoError | None, ended: float) -> None:
@@ -293,6 +299,13 @@ class JobQueue:
     async def _stop(job: Job, reason: StopReason) -> None:
         job.stop(reason)
         await job.done.wait()
+
+
+def _size(job: Job) -> int:
+    """Return the bytes of the files of a job."""
+    scenes = [asset for scene in job.scenes for asset in (scene.audio, scene.visual)]
+    files = [job.upload.asset if job.upload else None, job.content, *scenes]
+    return sum(asset.bytes for asset in files if asset is not None)
 
 
 def _state(job: Job) -> State:

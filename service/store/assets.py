@@ -61,6 +61,18 @@ class Assets:
         with os.scandir(self._root) as entries:
             return {entry.name for entry in entries if _JOB.fullmatch(entry.name)}
 
+    def sizes(self) -> list[tuple[str, float, int]]:
+        """Return each job with the time of its last change and the bytes of its files, oldest first."""
+        found = []
+        for video_id in self.folders():
+            try:
+                with os.scandir(self._root / video_id) as files:
+                    size = sum(file.stat(follow_symlinks=False).st_size for file in files)
+                found.append((video_id, (self._root / video_id).lstat().st_mtime, size))
+            except OSError:  # removed in the meantime, or no folder
+                continue
+        return sorted(found, key=lambda one: one[1])
+
     def without(self, video_ids: set[str], name: str) -> set[str]:
         """Return those of the jobs that have no file `name`."""
         return {video_id for video_id in video_ids if not self.has(video_id, name)}

@@ -16,6 +16,8 @@ _INDEX = f"{_PREFIX}s"
 _OWNERS = "reelbench:owners"
 _INSTANCE = "reelbench:instance"
 _AT_ONCE = 500
+_MICROSECONDS = 1_000_000
+"""Of a second; sequences are microseconds of the time of creation."""
 
 
 class Store:
@@ -153,6 +155,17 @@ class Store:
         """Return the ids of all jobs, ended or not, by ascending sequence."""
         found = await self._connection.send(
             "ZRANGE", lambda: cast("Awaitable[list[bytes]]", self._redis.zrange(_INDEX, 0, -1))
+        )
+        return [video_id.decode() for video_id in found]
+
+    async def before(self, created: float) -> list[str]:
+        """Return the ids of the oldest jobs that were created before a time in Unix seconds, at most `_AT_ONCE`."""
+        end = f"({int(created * _MICROSECONDS)}"
+        found = await self._connection.send(
+            "ZRANGE",
+            lambda: cast(
+                "Awaitable[list[bytes]]", self._redis.zrangebyscore(_INDEX, "-inf", end, start=0, num=_AT_ONCE)
+            ),
         )
         return [video_id.decode() for video_id in found]
 

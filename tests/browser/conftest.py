@@ -48,6 +48,8 @@ class Opened:
 
     page: Page
     complaints: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    """Addresses that the page asked for."""
 
 
 def _cached(name: str, command: list[str]) -> Path:
@@ -120,7 +122,7 @@ def _open(browser: Browser, made: Made, **options: Any) -> Iterator[Opened]:
     opened = Opened(context.new_page())
     opened.page.on("console", lambda message: opened.complaints.append(message.text))
     opened.page.on("pageerror", lambda error: opened.complaints.append(str(error)))
-    opened.page.on("request", lambda asked: asked.url.startswith("file:") or opened.complaints.append(asked.url))
+    opened.page.on("request", lambda asked: opened.asked.append(asked.url))
     opened.page.goto(made.page.as_uri())
     yield opened
     context.close()

@@ -44,6 +44,7 @@ def test_nothing_is_refused_loaded_or_complained_about(opened: Opened) -> None:
     page = ready(opened)
     page.locator("#case-charts .uplot").first.wait_for()
     assert opened.complaints == []
+    assert [address for address in opened.asked if not address.startswith("file:")] == []
     assert page.title().startswith("Reelbench: run made-0001")
 
 

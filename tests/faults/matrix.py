@@ -71,8 +71,10 @@ def run_with(row: Row, runs: Path) -> Ended:
     Raises:
         AssertionError: the phase was not reached, or the command did not end.
     """
+    words = command("run_suite.py", "--embedded", "--no-charts", "--scenario", SCENARIO, "--runs", str(runs))
     process = subprocess.Popen(
-        command("run_suite.py", "--embedded", "--no-charts", "--scenario", SCENARIO, "--runs", str(runs)),
+        # A background job of a shell, and nohup, hand on that these signals are ignored.
+        ["env", "--default-signal=INT,HUP", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -86,8 +88,10 @@ def run_with(row: Row, runs: Path) -> Ended:
     for reader in readers:
         reader.start()
     try:
-        suite = psutil.Process(process.pid)
-        victim = _reach(row, suite, runs)
+        try:
+            victim = _reach(row, psutil.Process(process.pid), runs)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it said: {''.join(output['err'])}") from error
         began = time.monotonic()
         SENT[row.fault](victim)
         try:
@@ -200,9 +204,9 @@ ROWS: tuple[Row, ...] = (
     Row("providers", "kill", "start", NO_STACK, "providers"),
     Row("providers", "kill", "load", JUDGED, "providers ended with signal SIGKILL"),
     Row("providers", "freeze", "load", JUDGED),
-    Row("prometheus", "kill", "start", NO_STACK, "Prometheus"),
-    Row("prometheus", "kill", "load", NO_VERDICT, "Prometheus"),
-    Row("prometheus", "end", "load", NO_VERDICT, "Prometheus"),
+    Row("prometheus", "kill", "start", NO_STACK, "prometheus ended with signal SIGKILL"),
+    Row("prometheus", "kill", "load", NO_STACK, "prometheus ended with signal SIGKILL"),
+    Row("prometheus", "end", "load", NO_STACK, "prometheus ended with exit status 0"),
     Row("prometheus", "freeze", "load", NO_VERDICT | NOTHING_WRONG),
     Row("load generator", "kill", "load", UNFINISHED, "load generator"),
     Row("load generator", "end", "load", UNFINISHED),

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reelbench.loadgen.record.foreign_text import one_line
 from reelbench.loadgen.record.jobs import ServerTimes
 from reelbench.loadgen.target.answer import seconds_of
-from reelbench.loadgen.target.error_text import error_code, error_text, one_line
+from reelbench.loadgen.target.error_text import error_code, error_text
 from reelbench.loadgen.target.reading import Reader, UnreadableError
 from reelbench.loadgen.target.server_times import timing_header
 from reelbench.loadgen.target.states import Words
@@ -232,3 +233,27 @@ def test_no_json_breaks_the_reader(body: Any) -> None:
             assert len(one_line(str(error))) <= 200  # noqa: PT017 - both ends are right
     text = error_text(body)
     assert text is None or (text.isprintable() and len(text) <= 200)
+
+
+@pytest.mark.parametrize(
+    ("body", "asked", "accepted"),
+    [
+        (b'{"id":"a","object":"video","status":"queued","created_at":1}', "a", True),
+        (b'{"id":"b","object":"video","status":"queued","created_at":1}', "a", False),
+        (b'{"task_id":"b","status":"completed"}', "a", False),
+        (b'{"id":"request-7","task_id":"a","status":"completed"}', "a", True),
+        (b'{"id":"operations/a","status":"completed"}', "a", True),
+        (b'{"id":"a","status":"completed"}', "operations/a", True),
+        (b'{"id":"xa","status":"completed"}', "a", False),
+        (b'{"status":"completed"}', "a", True),
+        (b'{"id":7,"status":"completed"}', "7", True),
+        (b'{"id":"\\u001b[31m\\u202eb","status":"completed"}', "a", False),
+    ],
+)
+def test_an_answer_about_another_video_is_refused(body: bytes, asked: str, accepted: bool) -> None:  # noqa: FBT001
+    if accepted:
+        READER.video(body, asked)
+        return
+    with pytest.raises(UnreadableError) as found:
+        READER.video(body, asked)
+    assert str(found.value).isprintable()
