@@ -10,17 +10,13 @@ from operator import attrgetter
 from reelbench.loadgen.record.foreign_text import harmless
 from reelbench.reporting.document.report import Report
 from reelbench.reporting.document.text import NONE
+from reelbench.reporting.render.cells import split
 from reelbench.reporting.render.inline import plain
 from reelbench.reporting.render.names import named_tables
-from reelbench.reporting.results.results import Results, ResultValue, Target
+from reelbench.reporting.results.results import Results, ResultValue
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """Beginnings of a cell that a spreadsheet computes; see OWASP, CSV injection."""
-_SIGNS = {"at_most": "<=", "at_least": ">="}
-
-
-def _objective(target: Target | None) -> str | None:
-    return f"{_SIGNS[target.direction]} {target.value!r}" if target else None
 
 
 def _fields(*names: str) -> dict[str, Callable[[ResultValue], object]]:
@@ -32,7 +28,8 @@ COLUMNS: Mapping[str, Callable[[ResultValue], object]] = {
     "lower": lambda value: value.interval and value.interval.lower,
     "upper": lambda value: value.interval and value.interval.upper,
     "interval": lambda value: value.interval and value.interval.method,
-    "objective": lambda value: _objective(value.objective),
+    "direction": lambda value: value.objective and value.objective.direction,
+    "objective": lambda value: value.objective and value.objective.value,
     "verdict": attrgetter("verdict"),
     "certainty": attrgetter("certainty"),
     "reason": lambda value: value.reason or value.no_data,
@@ -47,9 +44,11 @@ def results_csv(results: Results) -> str:
 
 
 def tables_csv(reports: Sequence[Report]) -> dict[str, str]:
-    """Return every table of the reports except the appendices, by name."""
+    """Return every table of the reports except those for reference, by name; bounds are in columns of their own."""
     return {
-        named.name: _write(map(plain, named.table.columns), (map(plain, row) for row in named.table.rows))
+        named.name: _write(
+            *split(tuple(map(plain, named.table.columns)), [list(map(plain, row)) for row in named.table.rows])
+        )
         for named in named_tables(reports)
         if not named.folded
     }

@@ -306,16 +306,18 @@ def test_csv_has_unrounded_numbers_and_the_report_tables(measured_dir: Path) -> 
         assert row["value"] == ("" if found["value"] is None else repr(found["value"]))
         assert (row["sli"], row["unit"], row["query"]) == (found["sli"], found["unit"], found["query"])
     (success,) = [r for r in rows if (r["sli"], r["case"], r["verdict"]) == ("success_rate", "n20", "PASS")]
-    assert (success["value"], success["objective"], success["n"]) == ("1.0", ">= 0.95", "200")
+    assert (success["value"], success["direction"], success["objective"], success["n"]) == (
+        "1.0", "at_least", "0.95", "200",
+    )  # fmt: skip
     with (measured_dir / "reports" / "csv" / "performance_response_time.csv").open(newline="") as file:
         lines = list(csv.reader(file))
-    columns = ["Scenario / case", "n", "Failed", "Min", "Avg", "95 % CI of avg", "Max", "Stddev", "P50", "P95", "P99",
-               "Steady part"]  # fmt: skip
-    assert lines[0] == columns
     (line,) = [line for line in lines if line[0] == "single_request / n01"]
-    assert line[1:] == [
-        "100", "0", "0.331", "0.621", "0.592 to 0.650", "1.159", "0.146", "0.606", "0.903", "1.021*", "-",
+    row = dict(zip(lines[0], line, strict=True))
+    assert [row[name] for name in ("n", "Failed", "Min [s]", "Avg [s]", "Max [s]")] == [
+        "100", "0", "0.331", "0.621", "1.159",
     ]  # fmt: skip
+    assert (row["95 % CI of avg [s]: lower"], row["95 % CI of avg [s]: upper"]) == ("0.592", "0.650")
+    assert (row["P99 [s]"], row["P99 [s]: open above"]) == ("1.021", "yes")
     assert not list((measured_dir / "reports" / "csv").glob("*appendix*"))
 
 
@@ -329,7 +331,12 @@ def test_junit_of_a_good_run_has_a_case_for_each_objective_and_place(measured_di
     cases = suite.findall("testcase")
     assert len(cases) == len(exported.verdicts) + 1
     assert len({(case.get("classname"), case.get("name")) for case in cases}) == len(cases)
-    assert all(float(case.get("time") or "") >= 0 for case in cases)
+    times = [float(case.get("time") or "") for case in cases]
+    run = read_run(measured_dir)
+    assert run.ended is not None
+    assert min(times) >= 0
+    assert sum(times) == pytest.approx(run.ended - run.started, abs=0.05)
+    assert float(root.get("time") or "") == float(suite.get("time") or "") == pytest.approx(sum(times), abs=0.05)
     assert next(child.tag for child in suite) == "properties"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", suite.get("timestamp") or "")
     (passed,) = [c for c in cases if c.get("name") == "P95 response time: single_request / n01"]

@@ -84,7 +84,8 @@ def response_time(evidence: Evidence) -> Section:
         for level in every
     )
     columns = (
-        "Scenario / case", "n", "Failed", "Min", "Avg", "95 % CI of avg", "Max", "Stddev", "P50", "P95", "P99", STEADY,
+        "Scenario / case", "n", "Failed", "Min [s]", "Avg [s]", "95 % CI of avg [s]", "Max [s]", "Stddev [s]",
+        "P50 [s]", "P95 [s]", "P99 [s]", STEADY,
     )  # fmt: skip
     caption = (
         "Response time of completed jobs in seconds, exact values from the client's records; jobs that failed are "
@@ -115,7 +116,9 @@ def percentiles(evidence: Evidence) -> Section:
         ):
             measured = evidence.measured(role, level.scenario, level.case)
             rows.append((place, name, *_beside(measured, percentile.value), text.interval(percentile.interval)))
-    columns = ("Scenario / case", "Figure", "PromQL", "Bucket", "Exact", "Difference %", "95 % CI of exact")
+    columns = (
+        "Scenario / case", "Figure", "PromQL [s]", "Bucket [s]", "Exact [s]", "Difference %", "95 % CI of exact [s]",
+    )  # fmt: skip
     caption = (
         "Seconds. The sample's true percentile lies in the bucket; the PromQL value interpolates within it. "
         "Difference: PromQL relative to exact. Both are of all measured jobs of the case, as Prometheus has one "
@@ -294,8 +297,8 @@ def warmup(evidence: Evidence) -> Section:
     if not rows:
         return Section("Warm-up", (Paragraph("No case has completed both warm-up and measured jobs."),), level=3)
     columns = (
-        "Scenario / case", "Warm-up jobs", "n", "Avg", "Avg incl. warm-up", "Change %",
-        "P95", "P95 incl. warm-up", "Max", "Max incl. warm-up",
+        "Scenario / case", "Warm-up jobs", "n", "Avg [s]", "Avg incl. warm-up [s]", "Change %",
+        "P95 [s]", "P95 incl. warm-up [s]", "Max [s]", "Max incl. warm-up [s]",
     )  # fmt: skip
     caption = (
         "Response time of completed jobs in seconds, without the warm-up jobs and with them; of whole cases. "

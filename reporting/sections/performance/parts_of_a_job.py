@@ -64,8 +64,8 @@ def api_latency(evidence: Evidence) -> Section | None:
             )
         )
     columns = (
-        "Operation", "n", "Failed", "Avg PromQL", "Avg exact", "P95 PromQL", "Bucket", "P95 exact", "Difference %",
-        "95 % CI of P95", "Max",
+        "Operation", "n", "Failed", "Avg PromQL [ms]", "Avg exact [ms]", "P95 PromQL [ms]", "Bucket [ms]",
+        "P95 exact [ms]", "Difference %", "95 % CI of P95 [ms]", "Max [ms]",
     )  # fmt: skip
     caption = (
         f"Milliseconds at the client, scenario `{scenario.name}`, of requests answered with 2xx; others are counted as "
