@@ -14,6 +14,7 @@ from rich.text import Text
 from reelbench.loadgen.drive.failures import Failure
 from reelbench.loadgen.drive.style import Style
 from reelbench.loadgen.terminal import Terminal
+from reelbench.output import write_line
 
 REFRESHES: Final = 4
 """Updates of the live region per second."""
@@ -239,8 +240,7 @@ class Events:
         self._write("failure", **msgspec.to_builtins(failure))
 
     def _write(self, kind: str, **fields: object) -> None:
-        self._console.file.write(msgspec.json.encode({"event": kind} | fields).decode() + "\n")
-        self._console.file.flush()
+        write_line(msgspec.json.encode({"event": kind} | fields).decode(), self._console.file)
 
 
 class ErrorsAlone(Lines):

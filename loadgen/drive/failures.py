@@ -15,6 +15,7 @@ LONGEST: Final = 160
 _VARIES = re.compile(r"\b[0-9a-f]{8,}\b|\b[0-9a-f]{8}-[0-9a-f-]{27}\b|\d+(?:\.\d+)?", re.IGNORECASE)
 """Parts of an error that differ from job to job: ids and numbers."""
 _OTHER: Final = ("", "", "other failures")
+_COMPLETED: Final = Outcome.COMPLETED
 _NO_FAILURES = frozenset({Outcome.COMPLETED, Outcome.CANCELLED, Outcome.ABORTED})
 
 
@@ -53,16 +54,18 @@ class Failures:
 
     def add(self, job: JobRecord) -> Failure | None:
         """Count a job; return the failure if its kind is new in the scenario, else None."""
+        outcome, integrity = job.outcome, job.integrity
+        if outcome is _COMPLETED and (integrity is None or integrity == "ok"):  # most jobs
+            return None
         if job.scenario != self._scenario:
             self._scenario = job.scenario
             self._shown.clear()
             self._repeats.clear()
-        corrupt = job.integrity not in {None, "ok"}
-        if job.outcome in _NO_FAILURES and not corrupt:
+        corrupt = integrity not in {None, "ok"}
+        if outcome in _NO_FAILURES and not corrupt:
             return None
-        outcome = str(job.integrity) if job.outcome is Outcome.COMPLETED else str(job.outcome)
         error = job.error or "no reason given"
-        kind = (outcome, operation_of(job), _VARIES.sub("#", error))
+        kind = (str(integrity if outcome is _COMPLETED else outcome), operation_of(job), _VARIES.sub("#", error))
         if kind not in self._shown and len(self._shown) >= MOST_KINDS:
             kind = _OTHER
         if kind in self._shown:

@@ -19,7 +19,6 @@ from reelbench.loadgen.record.remaining import Remaining
 from reelbench.loadgen.record.run import ScenarioRecord
 
 _COMPLETED: Final = Outcome.COMPLETED
-_SOUND: Final = (None, "ok")
 
 
 @dataclass(slots=True)
@@ -97,8 +96,7 @@ class ProgressView:
                 case.first_start = due
             if done > case.last_done:  # noqa: PLR1730
                 case.last_done = done
-        failed = job.outcome is not _COMPLETED or job.integrity not in _SOUND
-        if failed and (new := self._failures.add(job)) is not None:
+        if (new := self._failures.add(job)) is not None:
             self._display.failure(new)
         # Sorting thousands of values at every end of a job would take CPU time from the load.
         if job.done - case.shown >= self._display.due:

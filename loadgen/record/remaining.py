@@ -39,6 +39,8 @@ class Remaining:
         self._places = {(one.scenario.name, one.case.name): number for number, one in enumerate(self._entries)}
         self._at = -1
         """Position of the case that runs, or ran last."""
+        self._last: _Entry | None = None
+        """The case of the job that ended last."""
         self._response: float | None = None
         """Mean seconds of a job in the last case with jobs."""
 
@@ -67,10 +69,12 @@ class Remaining:
 
     def ended(self, job: JobRecord) -> None:
         """Count an ended job."""
-        number = self._places.get((job.scenario, job.case))
-        if number is None:
-            return
-        one = self._entries[number]
+        one = self._last
+        if one is None or one.case.name != job.case or one.scenario.name != job.scenario:
+            number = self._places.get((job.scenario, job.case))
+            if number is None:
+                return
+            one = self._last = self._entries[number]
         one.done += 1
         one.response += job.done - job.due
         self._response = one.response / one.done

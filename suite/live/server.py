@@ -179,7 +179,7 @@ def application(hub: Hub) -> Starlette:
         return _plain(response)
 
     async def page(_: Request) -> Response:
-        return own(FileResponse(HERE / "live.html", media_type="text/html; charset=utf-8"))
+        return own(FileResponse(HERE / "live.html.j2", media_type="text/html; charset=utf-8"))
 
     async def asset(request: Request) -> Response:
         path = FILES.get(request.path_params["name"])
