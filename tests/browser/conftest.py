@@ -120,7 +120,9 @@ def _open(browser: Browser, made: Made, **options: Any) -> Iterator[Opened]:
     opened = Opened(context.new_page())
     opened.page.on("console", lambda message: opened.complaints.append(message.text))
     opened.page.on("pageerror", lambda error: opened.complaints.append(str(error)))
-    opened.page.on("request", lambda asked: asked.url.startswith("file:") or opened.complaints.append(asked.url))
+    opened.page.on(
+        "request", lambda asked: opened.complaints.extend([] if asked.url.startswith("file:") else [asked.url])
+    )
     opened.page.goto(made.page.as_uri())
     yield opened
     context.close()

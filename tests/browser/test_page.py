@@ -11,7 +11,7 @@ from tests.browser.conftest import HOSTILE, Made, Opened
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.acceptance, pytest.mark.browser]
 
 P95 = "response_time_p95"
 
