@@ -21,7 +21,7 @@ MEGA = 1e6
 GAPS = 3.5
 """Typical distances of two samples from which on nothing is known in between."""
 MOST_SERIES = 8
-"""Lines of a panel: a reader cannot distinguish more."""
+"""Lines of a panel: the eye cannot separate more."""
 NAMES = {"service": "service", "workers": "media workers", "providers": "providers", "loadgen": "load generator"}
 _GAUGES = (
     (

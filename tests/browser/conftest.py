@@ -48,8 +48,6 @@ class Opened:
 
     page: Page
     complaints: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
-    """Addresses that the page asked for."""
 
 
 def _cached(name: str, command: list[str]) -> Path:
@@ -122,7 +120,9 @@ def _open(browser: Browser, made: Made, **options: Any) -> Iterator[Opened]:
     opened = Opened(context.new_page())
     opened.page.on("console", lambda message: opened.complaints.append(message.text))
     opened.page.on("pageerror", lambda error: opened.complaints.append(str(error)))
-    opened.page.on("request", lambda asked: opened.asked.append(asked.url))
+    opened.page.on(
+        "request", lambda asked: opened.complaints.extend([] if asked.url.startswith("file:") else [asked.url])
+    )
     opened.page.goto(made.page.as_uri())
     yield opened
     context.close()

@@ -6,14 +6,14 @@ const FILTERED_FROM = 8;
 const FIRST_NUMBER = /-?(?:\d[\d,]*)?\.?\d+(?:e[+-]?\d+)?/i;
 
 /* The first number of a cell; null for a cell without one, which is last in each order. */
-const toNumber = (text) => {
+const firstNumber = (text) => {
   const found = FIRST_NUMBER.exec(text.replace("−", "-"));
   return found ? Number(found[0].replaceAll(",", "")) : null;
 };
 
 const compared = (numeric) => (one, other) => {
   if (!numeric) return one.localeCompare(other, "en", { numeric: true });
-  const [a, b] = [toNumber(one), toNumber(other)];
+  const [a, b] = [firstNumber(one), firstNumber(other)];
   if (a === null || b === null) return (a === null) - (b === null);
   return a - b;
 };
@@ -39,7 +39,7 @@ const sortable = (table, rows, order) => {
         const text = new Map(rows.map((row) => [row, row.cells[column]?.textContent ?? ""]));
         sorted.sort((one, other) => {
           const [a, b] = [text.get(one), text.get(other)];
-          if (numeric && (toNumber(a) === null || toNumber(b) === null)) return compare(a, b);
+          if (numeric && (firstNumber(a) === null || firstNumber(b) === null)) return compare(a, b);
           return current.falling ? compare(b, a) : compare(a, b);
         });
       }
