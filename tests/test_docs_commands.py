@@ -91,7 +91,7 @@ def prepare(place: tuple[str, str], checkout: Path) -> None:
         imported, called = lines.splitlines()
         report = checkout / "reporting" / "sections" / "build.py"
         text = report.read_text()
-        before, behind = "\nSectionFunction = ", "            server_answers.section,\n"
+        before, behind = "\nSectionFunction = ", "            parts_of_a_job.critical_path,\n"
         assert (text.count(before), text.count(behind)) == (1, 1)
         text = text.replace(before, f"{imported}\n{before}").replace(behind, f"{behind}{called}\n")
         report.write_text(text)

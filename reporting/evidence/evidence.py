@@ -115,7 +115,11 @@ class Evidence:
 
     def scenario(self, name: str) -> ScenarioRecord | None:
         """Return a scenario that began; None otherwise."""
-        return next((s for s in self.run.scenarios if s.name == name and began(s)), None)
+        return self._begun.get(name)
+
+    @cached_property
+    def _begun(self) -> dict[str, ScenarioRecord]:
+        return {s.name: s for s in reversed(self.run.scenarios) if began(s)}
 
     def case_jobs(self, scenario: str, case: str) -> list[JobRecord]:
         """Return the measured jobs (no warm-up) of a case."""

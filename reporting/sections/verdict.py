@@ -15,6 +15,8 @@ from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence, began, place_name
 from reelbench.reporting.evidence.measurements import RECORDS
 
+MOST_PROBLEMS = 10
+"""Reasons not to trust the numbers that a report lists."""
 MEANINGS = {
     Status.PASS: "every objective that could be judged holds, the counts reconcile and the load generator kept up",
     Status.FAIL: "at least one objective is violated, and the sample proves it",
@@ -37,7 +39,9 @@ def verdict(evidence: Evidence, analysis: Analysis, dimension: str) -> Section:
     ]
     off = switched_off(evidence)
     remarks = [f"Baseline: the service ran without {text.listed(off)}."] if off else []
-    remarks += [f"{problem}." for problem in analysis.problems]
+    remarks += [f"{problem}." for problem in analysis.problems[:MOST_PROBLEMS]]
+    if (rest := len(analysis.problems) - MOST_PROBLEMS) > 0:
+        remarks.append(f"{text.counted(rest, 'reason')} more: `results.json`, and the [machine](#appendix-machine).")
     if few := sum(1 for v in analysis.verdicts if v.too_few):
         cure = "give a longer `--budget` and" if evidence.run.budget is not None else "run"
         quick = (

@@ -73,7 +73,7 @@ def test_percentiles_in_tables_have_their_bucket(measured: Path, performance: st
         assert row["95 % CI"] == f"from {wording.with_unit(exact.interval.lower, 's')}"
         bound = known["api_latency_p95", "", operation].bound
         assert bound is not None
-        assert cells(performance, "API latency by operation")[f"{operation} 40"]["Bucket"] == wording.bucket(
+        assert cells(performance, "API latency by operation")[f"{operation} 40"]["Bucket [ms]"] == wording.bucket(
             bound, "ms"
         )
     assert judged["Success rate single_request / n01"]["95 % CI"] == "96.38 % to 100 %"

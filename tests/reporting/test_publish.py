@@ -440,7 +440,10 @@ def test_a_table_in_latex_is_a_booktabs_table_with_caption_and_label(measured_di
         r"\resizebox{\linewidth}{!}{%",
         r"\begin{tabular}{lrrrrrrrrrrr}",
         r"\toprule",
-        r"Scenario / case & n & Failed & Min & Avg & 95 \% CI of avg & Max & Stddev & P50 & P95 & P99 & Steady part \\",
+        (
+            r"Scenario / case & n & Failed & Min {[}s{]} & Avg {[}s{]} & 95 \% CI of avg {[}s{]} & Max {[}s{]} & "
+            r"Stddev {[}s{]} & P50 {[}s{]} & P95 {[}s{]} & P99 {[}s{]} & Steady part \\"
+        ),
     ]
     assert lines[2].startswith(r"\caption{Response time. ")
     assert (

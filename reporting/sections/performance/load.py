@@ -270,13 +270,13 @@ def _whole_case(evidence: Evidence, level: Level) -> tuple[str, str, str, str]:
 def warmup(evidence: Evidence) -> Section:
     """Return the figures of every case that has completed warm-up jobs."""
     rows = []
+    warmed: dict[tuple[str, str], list[float]] = {}
+    for job in evidence.jobs:
+        if job.warmup and job.outcome is Outcome.COMPLETED:
+            warmed.setdefault((job.scenario, job.case), []).append(job.done - job.due)
     for scenario, case in evidence.cases(Dimension.PERFORMANCE):
         measured = evidence.whole_times(scenario.name, case.name)
-        warm = [
-            job.done - job.due
-            for job in evidence.jobs
-            if job.warmup and (job.scenario, job.case, job.outcome) == (scenario.name, case.name, Outcome.COMPLETED)
-        ]
+        warm = warmed.get((scenario.name, case.name), [])
         without, both = summarize(measured), summarize(measured + warm)
         if not warm or without is None or both is None:
             continue

@@ -52,6 +52,7 @@ def _sentence(evidence: Evidence, analyses: Mapping[Dimension, Analysis], status
     verdicts = [verdict for analysis in analyses.values() for verdict in analysis.verdicts]
     count = Counter(verdict.status for verdict in verdicts)
     objectives = text.counted(len(verdicts), "objective")
+    problems = tuple(dict.fromkeys(problem for analysis in analyses.values() for problem in analysis.problems))
     match status:
         case Status.FAIL:
             proven = f"{count[Status.FAIL]} of {objectives} violated, and the samples prove it"
@@ -62,6 +63,9 @@ def _sentence(evidence: Evidence, analyses: Mapping[Dimension, Analysis], status
             proven = f"{count[Status.PASS]} of {objectives} hold, {sure or 'none'} of them proven{left}"
         case Status.INCONCLUSIVE if exit_code == 0:
             proven = f"all {objectives} hold with too few samples to decide, which this profile allows"
+        case Status.INCONCLUSIVE if problems:
+            more = f", and {len(problems) - 1} more reasons" if len(problems) > 1 else ""
+            proven = f"the numbers are not to be trusted: {problems[0]}{more}"
         case Status.INCONCLUSIVE:
             unsure = sum(analysis.status is Status.INCONCLUSIVE for analysis in analyses.values())
             proven = f"{text.counted(unsure, 'report')} undecided: {MEANINGS[status]}"
