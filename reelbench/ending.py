@@ -27,8 +27,12 @@ def end_at_once() -> None:
 
 @contextmanager
 def interrupting() -> Iterator[None]:
-    """Raise KeyboardInterrupt at each of these signals while the context is entered."""
+    """Make Ctrl-C of each of these signals while the context is entered.
+
+    Ctrl-C keeps the handler of Python, which an event loop replaces to cancel its task.
+    """
     before = {number: signal.signal(number, _interrupt) for number in ending_signals()}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:
@@ -40,5 +44,5 @@ def _exit(_number: int, _frame: FrameType | None) -> NoReturn:
     os._exit(ExitCode.INTERRUPTED)
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    signal.raise_signal(signal.SIGINT)

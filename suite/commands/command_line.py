@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from reelbench.crash import crashed
 from reelbench.ending import interrupting
 from reelbench.exit_code import ExitCode
 from reelbench.output import discard, write_line
@@ -57,6 +56,12 @@ def script(name: str, function: Callable[..., None]) -> int:
     return call(name, function, sys.argv[1:])
 
 
+def _crashed(error: Exception) -> int:
+    from reelbench.crash import crashed  # noqa: PLC0415 - needed once in a long time
+
+    return crashed(error)
+
+
 def call(name: str, function: Callable[..., None], arguments: Sequence[str]) -> int:
     """Call the function of a subcommand with these arguments; return the exit code."""
     import typer  # noqa: PLC0415 - takes a third of the time of `reelbench --help`
@@ -76,11 +81,11 @@ def call(name: str, function: Callable[..., None], arguments: Sequence[str]) -> 
         if not isinstance(ended.__context__, BrokenPipeError):
             raise
         if "--help" not in arguments:
-            return crashed(ended.__context__)
+            return _crashed(ended.__context__)
         discard(sys.stdout)
         return ExitCode.PASS
     except Exception as error:  # noqa: BLE001 - the border of the program
-        return crashed(error)
+        return _crashed(error)
     return int(code or ExitCode.PASS)
 
 

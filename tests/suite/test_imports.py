@@ -46,7 +46,9 @@ def test_the_overview_loads_no_library(arguments: tuple[str, ...]) -> None:
     code, modules = loaded(*arguments)
     assert (code, modules & HEAVY) == (0, set())
     assert {name for name in modules if name.startswith("reelbench.")} == {
+        "reelbench.ending",
         "reelbench.exit_code",
+        "reelbench.output",
         "reelbench.suite",
         "reelbench.suite.commands",
         "reelbench.suite.commands.command_line",
