@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from reelbench.loadgen.plan.scenario_file import FOLDER, ScenarioError, load_folder
 from reelbench.loadgen.strict_yaml import UnreadableError, parse_mapping
 
 
@@ -28,3 +31,12 @@ def test_sexagesimal_and_octal_numbers_are_refused(value: str, problem: str) -> 
 )
 def test_other_values_stay(value: str, read: object) -> None:
     assert parse_mapping(f"time_limit: {value}\n".encode(), "scenario", "name") == ({"time_limit": read}, [])
+
+
+def test_scenario_files_may_end_in_yml_and_a_second_file_of_a_name_is_an_error(tmp_path: Path) -> None:
+    source = (FOLDER / "single_request.yaml").read_text("utf-8")
+    (tmp_path / "single_request.yml").write_text(source)
+    assert list(load_folder(tmp_path)) == ["single_request"]
+    (tmp_path / "single_request.yaml").write_text(source)
+    with pytest.raises(ScenarioError, match=r"request\.yml: there is also single_request\.yaml; keep one"):
+        load_folder(tmp_path)
