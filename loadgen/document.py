@@ -20,6 +20,11 @@ SAMPLE = Path(__file__).parent / "documents" / "sample_paper.pdf"
 MAX_BYTES = 20 * 1024 * 1024
 PDF_SECONDS: Final = 60.0
 """Time for the inspection of a PDF."""
+_PDF: Final = b"%PDF-"
+_HEAD: Final = 1024
+"""Bytes in which a PDF begins."""
+_BEFORE_PDF: Final = b"\xef\xbb\xbf \t\r\n\f\0"
+"""Bytes that may be before a PDF: a byte order mark and white space, as in service/pipeline/document.py."""
 _PDF_TEXT: Final = Path(__file__).with_name("pdf_text.py")
 _ESCAPES: Final = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
 """Escapes in file names, as in browsers (WHATWG HTML, multipart/form-data)."""
@@ -84,12 +89,16 @@ def read_document(path: Path) -> Document:
 
 
 def _media_type(path: Path, data: bytes) -> str:
-    if data.startswith(b"%PDF-"):
+    if data[:_HEAD].lstrip(_BEFORE_PDF).startswith(_PDF):
         return "application/pdf"
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         text = "\0"
+    if "\0" in text and _PDF in data[:_HEAD]:
+        raise DocumentError(
+            f"document {path} has other content before its PDF, such as a page of HTML; remove what is before '%PDF-'"
+        )
     if "\0" in text:
         raise DocumentError(f"document {path} is neither a PDF nor UTF-8 text; convert it to one of them")
     if not any(character.isalnum() for character in text):

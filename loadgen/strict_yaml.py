@@ -5,6 +5,7 @@ Files of users are limited in size and have no aliases; files of this project ar
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ _MAX_BITS = 1023
 """Size limit of whole numbers: larger ones do not fit into a float and can be too long to print."""
 
 _MAX_DEPTH = 100
+_OLD = re.compile(r"[-+]?(?:0[0-7_]+|[0-9_]+(?::[0-9_]+)+(?:\.[0-9_]*)?)")
+"""Numbers that the reader takes for octal or sexagesimal ones: 060 for 48, and 1:30 for 90."""
 
 
 class UnreadableError(Exception):
@@ -88,9 +91,12 @@ class _Checked(yaml.constructor.SafeConstructor):
         except (LookupError, AttributeError):  # what PyYAML raises for !!bool maybe and !!timestamp soon
             problem = f"the value is not a {node.tag.rpartition(':')[2]}"
         else:
-            if not isinstance(made, int) or made.bit_length() <= _MAX_BITS:
+            if isinstance(node, yaml.ScalarNode) and isinstance(made, int | float) and _OLD.fullmatch(node.value):
+                problem = f"{node.value} is {made:g} in YAML 1.1, but not in YAML 1.2; write a plain decimal number"
+            elif not isinstance(made, int) or made.bit_length() <= _MAX_BITS:
                 return made
-            problem = "the number is too large"
+            else:
+                problem = "the number is too large"
         raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
 
 

@@ -44,6 +44,9 @@ def read(path: Path = ENV_FILE, *, environment: Mapping[str, str] = os.environ) 
         if not equals or not name.isidentifier():
             raise StackError(f"{path}, line {number}: {text!r} is not NAME=value.")
         settings[name] = environment.get(name, value)
+    interval = settings.get("INTERVAL", "1")
+    if not (interval.isascii() and interval.isdecimal() and int(interval) > 0):
+        raise StackError(f"INTERVAL is {interval!r}; write whole seconds, such as INTERVAL=10.")
     return settings
 
 

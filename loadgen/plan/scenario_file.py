@@ -30,7 +30,7 @@ class ScenarioError(Exception):
 
 
 def load_folder(folder: Path = FOLDER) -> dict[str, Scenario]:
-    """Load every ``*.yaml`` of a folder by scenario name, sorted by dimension and name.
+    """Load every ``*.yaml`` and ``*.yml`` of a folder by scenario name, sorted by dimension and name.
 
     Raises:
         ScenarioError: with all errors of all files.
@@ -47,7 +47,8 @@ def _shipped(folder: Path) -> Mapping[str, Scenario]:
 def _load_folder(folder: Path) -> Mapping[str, Scenario]:
     scenarios: dict[str, Scenario] = {}
     errors: list[str] = []
-    paths = sorted(folder.glob("*.yaml"))
+    paths = sorted((*folder.glob("*.yaml"), *folder.glob("*.yml")))
+    errors += [f"{path}: there is also {path.stem}.yaml; keep one of them" for path in paths if _is_second(path)]
     if not folder.is_dir():
         errors.append(f"{folder}: is no folder; name the folder that holds the scenario files (*.yaml)")
     elif not paths:
@@ -63,6 +64,10 @@ def _load_folder(folder: Path) -> Mapping[str, Scenario]:
         raise ScenarioError(errors)
     # Performance comes first: it needs a service that had no faults before.
     return dict(sorted(scenarios.items(), key=lambda item: (DIMENSIONS.index(item[1].dimension), item[0])))
+
+
+def _is_second(path: Path) -> bool:
+    return path.suffix == ".yml" and path.with_suffix(".yaml").exists()
 
 
 def load_file(path: Path) -> Scenario:

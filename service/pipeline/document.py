@@ -16,6 +16,9 @@ from reelbench.service.pipeline.tasks import DocumentError, Text
 _HEADER_WINDOW = 1024
 """Bytes within which "%PDF-" must start and "%%EOF" must end a file; common readers allow the same."""
 
+_BEFORE_PDF = b"\xef\xbb\xbf \t\r\n\f\0"
+"""Bytes that may be before a PDF: a byte order mark and white space. The same rules hold in loadgen/document.py."""
+
 
 def inspect(path: Path, media_type: str) -> bool:
     """Check a document before its job is accepted: True for a PDF, False for plain text.
@@ -30,14 +33,19 @@ def inspect(path: Path, media_type: str) -> bool:
         tail = file.read()
     if not head:
         raise DocumentError("empty_document", "The uploaded document is empty.")
-    if b"%PDF-" in head:
+    text = media_type.partition(";")[0].strip().lower() == "text/plain"
+    if head.lstrip(_BEFORE_PDF).startswith(b"%PDF-"):
         if b"%%EOF" not in tail:
             raise DocumentError("invalid_document", "The uploaded PDF is truncated: its end marker is missing.")
         with _Pdf(path):
             return True
-    if media_type.partition(";")[0].strip().lower() == "text/plain":
+    if text:
         _decode(path)
         return False
+    if b"%PDF-" in head:
+        raise DocumentError(
+            "invalid_document", "The uploaded PDF has other content before its '%PDF-', such as a page of HTML."
+        )
     raise DocumentError(
         "unsupported_document", "The uploaded document is not a PDF, text/plain, PNG, JPEG, WebP or MP4."
     )

@@ -149,3 +149,26 @@ def test_package_of_the_distribution_is_unpacked_into_the_cache(tmp_path: Path) 
     started = time.monotonic()
     assert cache.find() == binary
     assert time.monotonic() - started < 0.05
+
+
+def test_a_release_that_its_site_has_changed_is_refused_by_the_pinned_sum(
+    serve: Callable[..., str], tmp_path: Path
+) -> None:
+    content = archive()
+    url = serve({SUMS: (200, published(content)), ARCHIVE: (200, content)})
+    name, sum_of = f"{STEM}.tar.gz", hashlib.sha256(content).hexdigest()
+    with pytest.raises(StackError, match=f"has the sha256 {sum_of}, pinned is {'1' * 64}: not used"):
+        release.install(Cache(tmp_path / "a"), base_url=url, pinned={name: "1" * 64})
+    # A pinned sum needs no sums of the site.
+    alone = serve({ARCHIVE: (200, content)})
+    assert release.install(Cache(tmp_path / "b"), base_url=alone, pinned={name: sum_of}).version == "3.14.0"
+    with pytest.raises(StackError):
+        release.install(Cache(tmp_path / "c"), base_url=alone, pinned={})
+
+
+def test_the_pinned_sums_are_those_of_archives_of_this_version() -> None:
+    sums = release.read_sums(release.SUMS_FILE.read_text("utf-8"))
+    assert set(sums) <= set(release.archives())
+    assert all(len(value) == 64 and int(value, 16) >= 0 for value in sums.values())
+    assert release.read_sums("# comment\nAB  *x.tar.gz\n\n") == {"x.tar.gz": "ab"}
+    assert f"{STEM}.tar.gz" in release.archives()

@@ -331,8 +331,11 @@ def test_the_guarded_endpoints_need_the_token_and_are_open_to_no_other_machine()
 
 def test_env_is_read_like_compose_reads_it(tmp_path: Path) -> None:
     path = tmp_path / ".env"
-    path.write_text("# comment\n\nA=1\nB=x=y\n")
-    assert dotenv.read(path, environment={"A": "2", "C": "3"}) == {"A": "2", "B": "x=y"}
+    path.write_text("# comment\n\nA=1\nB=x=y\nINTERVAL=10\n")
+    assert dotenv.read(path, environment={"A": "2", "C": "3"}) == {"A": "2", "B": "x=y", "INTERVAL": "10"}
+    for value in ("10s", "0", "-1", "1.5", ""):
+        with pytest.raises(StackError, match=rf"^INTERVAL is '{value}'; write whole seconds, such as INTERVAL=10\.$"):
+            dotenv.read(path, environment={"INTERVAL": value})
     path.write_text("A=1\nnonsense\n")
     with pytest.raises(StackError, match="line 2: 'nonsense' is not NAME=value"):
         dotenv.read(path, environment={})
