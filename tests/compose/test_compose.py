@@ -178,7 +178,7 @@ def test_a_restart_during_a_run_loses_nothing_or_is_reported(project: Project, t
     jobs = [job for job in read_jobs(folder) if not job.warmup]
     assert len(jobs) == sum(case.planned for spec in read_run(folder).scenarios for case in spec.cases)
     broken = [job for job in jobs if job.outcome is not Outcome.COMPLETED]
-    # A store that is away, or late on a very busy machine, for longer than the service waits: the client reads the reason.
+    # A store that is away, or late on a very busy machine, longer than the service waits: the client reads why.
     assert all("The job store" in (job.error or "") for job in broken), broken
     assert stack_of(folder).settled
     report = (folder / "reports" / "performance_report.md").read_text()
