@@ -178,9 +178,8 @@ def test_a_restart_during_a_run_loses_nothing_or_is_reported(project: Project, t
     jobs = [job for job in read_jobs(folder) if not job.warmup]
     assert len(jobs) == sum(case.planned for spec in read_run(folder).scenarios for case in spec.cases)
     broken = [job for job in jobs if job.outcome is not Outcome.COMPLETED]
-    if broken:  # a store that is away for longer than the service waits for it: a client is refused, with the reason
-        assert part == "valkey"
-        assert all("The job store" in (job.error or "") for job in broken), broken
+    # A store that is away, or late on a very busy machine, longer than the service waits: the client reads why.
+    assert all("The job store" in (job.error or "") for job in broken), broken
     assert stack_of(folder).settled
     report = (folder / "reports" / "performance_report.md").read_text()
     if differing := [line for line in report.splitlines() if "**DIFFERS**" in line]:

@@ -272,7 +272,11 @@ def test_docker_compose_accepts_the_file_with_tls_in_front(tmp_path: Path) -> No
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     both = yaml.safe_load(done.stdout)["services"]
-    assert both["front"]["environment"] == {"DOMAIN": "reelbench.example.org"}
+    given = both["front"]["environment"]
+    assert given["DOMAIN"] == "reelbench.example.org"
+    behind = {"grafana", "service", "prometheus", "tempo", "otel-collector"}  # the parts of deploy/Caddyfile
+    assert behind <= set(given["NO_PROXY"].split(","))
+    assert given["no_proxy"] == given["NO_PROXY"]
     lasting = {name for name, service in both.items() if service.get("restart") == "unless-stopped"}
     assert lasting == set(SERVICES) - {"configuration", "collector-ready", "loadgen", "report"} | {"front"}
     open_to_all = {
