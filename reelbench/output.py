@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TextIO
+from typing import IO
 
 
-def write_line(text: str, stream: TextIO) -> None:
+def write_line(text: str, stream: IO[str]) -> None:
     """Write a line at once; from the first line that nothing reads any more, lines go nowhere."""
     try:
         stream.write(text + "\n")
@@ -15,7 +15,7 @@ def write_line(text: str, stream: TextIO) -> None:
         discard(stream)
 
 
-def discard(stream: TextIO) -> None:
+def discard(stream: IO[str]) -> None:
     """Send what a stream still holds, and all that is written to it later, nowhere."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
