@@ -42,6 +42,8 @@ MADE_UP = {
     "my_paper.pdf": "the user's own document",
     "reporting/sections/performance/slowest_jobs.py": "what the reader makes in the how-to",
     "report.html": "a file of a run",
+    "summary.md": "a file of a run",
+    "appendix.md": "a file of a run",
     "junit.xml": "a file of a run",
 }
 
