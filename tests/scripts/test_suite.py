@@ -222,7 +222,7 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         "using the embedded stack\n"
-        "error: cannot read or write report.html (No space left on device); make room, or choose another --runs\n"
+        "error: cannot write report.html (No space left on device); make room, or choose another --runs\n"
     )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from reelbench.stack.environment import component_environment
 from reelbench.stack.forwarding import Forwarding
 from reelbench.stack.processes import Child
 from reelbench.stack.prometheus import PrometheusBinary
+from reelbench.suite.failures import explain
 from reelbench.suite.measuring import Load, _stack_for, exit_code_of
 
 
@@ -49,3 +51,28 @@ def test_indicators_of_the_user_find_the_series_of_all_cases(
     assert isinstance(stack, EmbeddedStack)
     environment = component_environment("loadgen", Endpoints({}, {"loadgen": 1}, 2), tmp_path, stack._inherited)
     assert environment["REELBENCH_SCRAPED_SERIES"] == ("recent" if slis is None else "all")
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            "cannot write runs (No space left on device); make room, or choose another --runs",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "runs/a/run.json"),
+            "cannot read or write runs/a/run.json (Permission denied); choose another --runs",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/etc/key"),
+            "cannot read or write /etc/key (Permission denied); correct its permissions, or its path",
+        ),
+        (
+            OSError(errno.EMFILE, "Too many open files"),
+            "the system refused an operation (Too many open files); run again, and report it if it stays so",
+        ),
+    ],
+)
+def test_an_error_of_the_system_is_blamed_on_the_file_that_it_names(error: OSError, sentence: str) -> None:
+    assert explain(error, Path("runs")) == (ExitCode.USAGE, [sentence])

@@ -100,7 +100,7 @@ def test_a_full_disk_ends_the_series_with_one_sentence(bench: Bench) -> None:
     assert series.run_series(bench.load(), "x", repeat=3, ablate=()) == 2
     assert bench.order == ["x.r1", "x.r2"]
     assert bench.said[-1] == (
-        "error: cannot read or write report.html (No space left on device); make room, or choose another --runs"
+        "error: cannot write report.html (No space left on device); make room, or choose another --runs"
     )
 
 
