@@ -46,6 +46,11 @@ async def http1(target: str, users: int) -> Any:
             """Keep the next bytes."""
             self.parts.append(chunk)
 
+        def whole(self, media_type: str, data: bytes, start: int, /) -> None:
+            """Keep the body of an answer with the status 200."""
+            del media_type
+            self.parts.append(data[start:])
+
     transport = Http1Transport(target, users)
     lines = ["".join(header_line(*one) for one in headers.items()) for headers in (_TRACE, _JSON)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -42,49 +43,38 @@ class Deadlines:
     """
 
     def __init__(self) -> None:
-        self._pending: dict[Deadline, float] = {}
+        self.pending: dict[Deadline, float] = {}
         """Time on the loop's clock at which each ends."""
-        self._timer: asyncio.TimerHandle | None = None
-        self._rings = 0.0
+        self.rings = math.inf
         """When the timer rings; uvloop's handle of a time that has passed does not say it."""
+        self._timer: asyncio.TimerHandle | None = None
 
     def within(self, seconds: float) -> Deadline:
         """Return a context manager that raises TimeoutError after some seconds."""
         return Deadline(self, seconds)
 
-    def add(self, deadline: Deadline, seconds: float) -> None:
-        """Begin to wait for the end of a time limit."""
-        loop = deadline.loop
-        ends = loop.time() + (seconds if seconds > 0 else 0.0)
-        self._pending[deadline] = ends
-        if self._timer is None or ends < self._rings:
-            self._arm(loop, ends)
-
-    def remove(self, deadline: Deadline) -> None:
-        """Stop waiting; the timer stays until it rings, as the next time limit will mostly end later."""
-        self._pending.pop(deadline, None)
-
-    def _arm(self, loop: asyncio.AbstractEventLoop, at: float) -> None:
+    def arm(self, loop: asyncio.AbstractEventLoop, at: float) -> None:
+        """Let the timer ring at a time on the loop's clock."""
         if self._timer is not None:
             self._timer.cancel()
-        self._timer, self._rings = loop.call_at(at, self._ring), at
+        self._timer, self.rings = loop.call_at(at, self._ring), at
 
     def _ring(self) -> None:
         """Expire the time limits that have ended, and wait for the next one."""
-        self._timer = None
+        self._timer, self.rings = None, math.inf
         loop = asyncio.get_running_loop()
         now = loop.time()
-        for deadline in [one for one, ends in self._pending.items() if ends <= now]:
-            del self._pending[deadline]
+        for deadline in [one for one, ends in self.pending.items() if ends <= now]:
+            del self.pending[deadline]
             deadline.expire()
-        if self._pending:
-            self._arm(loop, min(self._pending.values()))
+        if self.pending:
+            self.arm(loop, min(self.pending.values()))
 
 
 class Deadline:
     """A context manager that raises TimeoutError when its time limit has ended."""
 
-    __slots__ = ("_cancelling", "_expired", "_of", "_seconds", "_task", "loop")
+    __slots__ = ("_cancelling", "_expired", "_of", "_seconds", "_task")
 
     def __init__(self, of: Deadlines, seconds: float) -> None:
         self._of = of
@@ -92,16 +82,20 @@ class Deadline:
         self._expired = False
 
     def __enter__(self) -> None:
-        self.loop = asyncio.get_running_loop()
-        task = asyncio.current_task(self.loop)
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
         assert task is not None, "there is a task to cancel"
         self._task, self._cancelling = task, task.cancelling()
-        self._of.add(self, self._seconds)
+        seconds, of = self._seconds, self._of
+        ends = of.pending[self] = loop.time() + (seconds if seconds > 0 else 0.0)
+        if ends < of.rings:
+            of.arm(loop, ends)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._of.remove(self)
+        # The timer stays until it rings, as the next time limit will mostly end later.
+        self._of.pending.pop(self, None)
         # A cancellation from outside takes precedence over the time limit.
         if self._expired and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error

@@ -19,6 +19,7 @@ _Key = tuple[str, ...]
 
 T = TypeVar("T")
 
+_OK: Final = 200
 MOST_WAITING: Final = 256
 """Jobs, and requests, that wait to be recorded together: more of them would leave the cache of the processor."""
 METRICS_FILE = Path(__file__).with_name("metrics.yaml")
@@ -90,8 +91,8 @@ class Metrics:
             latenesses[place].append((max(0.0, job.sent - job.due), job.done, trace))
         for run_id, request, trace in _taken(self._waiting_requests):
             status, duration = request.status, request.duration
-            outcome = "ok" if status is not None and 200 <= status < 300 else "error"  # noqa: PLR2004 - HTTP's own classes
-            key = (run_id, request.scenario, request.case, outcome, request.operation)
+            ok = status == _OK or (status is not None and 200 <= status < 300)  # noqa: PLR2004 - HTTP's own classes
+            key = (run_id, request.scenario, request.case, "ok" if ok else "error", request.operation)
             requests[key].append((duration, request.sent + duration, trace))
         for histogram, found in (
             (self._duration, durations),

@@ -137,6 +137,9 @@ class _Ignored:
     def data(self, chunk: bytes) -> None:
         """Ignore a part of the body."""
 
+    def whole(self, media_type: str, data: bytes, start: int, /) -> None:
+        """Ignore a whole answer."""
+
 
 def toxic_of(fault: PlannedFault, name: str) -> Toxic:
     """Return the toxic that makes a planned fault."""

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import Any, Final, Literal, NoReturn, TypeVar
 
 import msgspec
 
@@ -40,6 +40,8 @@ SHORTEST_POLL, POLL_SHARE = 0.1, 0.05
 """Time between two polls that grow: at least these seconds, and this share of the time since the job was accepted."""
 LONGEST_PAUSE = 60.0
 """Longest wait in seconds before a throttled request is repeated, unless the server names a longer one."""
+_COMPLETED: Final = Outcome.COMPLETED
+"""Python 3.11 computes a member of an enumeration at each access."""
 ENDS: tuple[Step, ...] = ("cancel", "content", "wait")
 """Steps that end the response time; the first of them in the steps of a job does."""
 
@@ -124,7 +126,7 @@ class Steps:
         for action, ends in _actions(state.planned.steps):
             await action(self, state)
             if ends and state.done is None:
-                state.outcome, state.error, state.done = Outcome.COMPLETED, None, self.clock.now()
+                state.outcome, state.error, state.done = _COMPLETED, None, self.clock.now()
 
     async def _create(self, state: JobState) -> None:
         if self.target.synchronous:

@@ -58,7 +58,8 @@ class Http1Transport:
         }
         given = {name.lower() for name in credentials.headers}
         kept = {name: value for name, value in fixed.items() if name.lower() not in given}
-        self._fixed = "".join(f"{name}: {value}\r\n" for name, value in (kept | dict(credentials.headers)).items())
+        lines = "".join(f"{name}: {value}\r\n" for name, value in (kept | dict(credentials.headers)).items())
+        self._fixed = f" HTTP/1.1\r\n{lines}"
         self._limit = connections
         self._loop = asyncio.get_running_loop()
         self._busy = 0
@@ -78,9 +79,17 @@ class Http1Transport:
             self._busy += 1
             connection, reused = None, False
             try:
-                connection = self._kept() or await self._connect()
+                idle = self._idle
+                if idle and idle[-1].reusable and self._loop.time() - idle[-1].idle_since < KEEPALIVE_SECONDS:
+                    connection = idle.pop()
+                else:
+                    connection = self._kept() or await self._connect()
                 reused = connection.used
-                await connection.exchange(head, request, receiver)
+                answer = connection.begin(head, request, receiver)
+                try:
+                    await (answer if connection.simple else connection.finish(request, answer))
+                finally:
+                    connection.end(answer)
                 break
             except DisconnectedError:
                 if request.method == "POST" or not reused:
@@ -100,8 +109,7 @@ class Http1Transport:
     def _head(self, request: Request) -> bytes:
         method, body = request.method, request.body
         length = f"Content-Length: {sum(map(len, body))}\r\n" if body or method == "POST" else ""
-        start = f"{method} {self._prefix}{request.path} HTTP/1.1\r\n{self._fixed}"
-        return f"{start}{request.headers}{length}\r\n".encode()
+        return f"{method} {self._prefix}{request.path}{self._fixed}{request.headers}{length}\r\n".encode()
 
     async def _turn(self) -> None:
         """Wait in order for a free connection; an exchange that finds one free does not wait, as a begun job should."""

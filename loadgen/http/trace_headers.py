@@ -83,8 +83,8 @@ class IdTrace:
     def __init__(self, bits: Callable[[int], int] = getrandbits) -> None:
         """Draw the ids of the trace and its root; `bits` draws a number of as many random bits."""
         self._bits = bits
-        self.trace_id = f"{bits(128) or 1:032x}"  # an id of zero is invalid
-        self._root = f"{bits(64) or 1:016x}"
+        ids = f"{bits(192):048x}"  # an id of zero is invalid, and as improbable as an id that is drawn twice
+        self.trace_id, self._root = ids[:32], ids[32:]
         self.polled = f"00-{self.trace_id}-{self._root}-00"
 
     @property

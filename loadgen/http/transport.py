@@ -76,6 +76,18 @@ class Receiver(Protocol):
             EnoughError: to end the exchange; the caller receives the error.
         """
 
+    def whole(self, media_type: str, data: bytes, start: int, /) -> None:
+        """Receive at once what `head` and `data` receive of an answer with the status 200 and no header of `HEADERS`.
+
+        Args:
+            media_type: as for `head`.
+            data: head and body.
+            start: where the body begins.
+
+        Raises:
+            EnoughError: as `data`.
+        """
+
 
 class Transport(Protocol):
     """A client with one pool of connections to one base URL."""

@@ -35,8 +35,8 @@ class Outcome(StrEnum):
     """Cut off because the user stopped the run; right-censored at `JobRecord.done`."""
 
 
-class JobRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
-    """One job, from its due time to its end."""
+class JobRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """One job, from its due time to its end; `JobRunner` fills it by position, so new fields come last."""
 
     scenario: str
     case: str
@@ -94,7 +94,7 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """True when the plan let the client send or read slowly."""
 
 
-class ServerTimes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+class ServerTimes(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """The server's own account of a job, from the fields and headers of its answers."""
 
     created: float | None = None

@@ -67,6 +67,8 @@ class Journal:
         """Whether a write is due."""
         self._requests: list[RequestRecord] = []
         """To be written when their job ends."""
+        self.request: Callable[[RequestRecord], None] = self._requests.append
+        """Append a line to ``requests.jsonl``, at the latest when its job ends."""
         self._jobs: list[JobRecord] = []
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -130,10 +132,6 @@ class Journal:
             self._waits = True
             self._later(self._write_waiting)
 
-    def request(self, record: RequestRecord) -> None:
-        """Append a line to ``requests.jsonl``, at the latest when its job ends."""
-        self._requests.append(record)
-
     def calls(self, records: Iterable[CallRecord]) -> None:
         """Append lines to ``calls.jsonl``, which is created with the first line."""
         for record in records:
@@ -165,12 +163,11 @@ class Journal:
         """
         if self._broken is not None:
             raise self._broken
-        if self._requests:
-            requests, self._requests = self._requests, []
-            self._append(REQUESTS_FILE, _ENCODER.encode_lines(requests))
-        if self._jobs:
-            jobs, self._jobs = self._jobs, []
-            self._append(JOBS_FILE, _ENCODER.encode_lines(jobs))
+        for name, waiting in ((REQUESTS_FILE, self._requests), (JOBS_FILE, self._jobs)):
+            if waiting:
+                lines = _ENCODER.encode_lines(waiting)
+                waiting.clear()
+                self._append(name, lines)
 
     def _write_waiting(self) -> None:
         self._waits = False

@@ -156,6 +156,24 @@ class Answer(msgspec.Struct):
         if self.sink is not None:
             self.sink.write(chunk)
 
+    def whole(self, media_type: str, data: bytes, start: int, /) -> None:
+        """Do for a whole answer what `head` and `data` do."""
+        if self.size or self.checksum or self.sink is not None:
+            self.head(_OK, media_type, _NO_HEADERS)
+            if len(data) > start:
+                self.data(data[start:])
+            return
+        self.seen, self.media_type, self.headers = _OK, media_type, _NO_HEADERS
+        size = self.size = len(data) - start
+        if self.keep or (self.textual and _is_text(media_type)):
+            self.kept = True
+            self._parts = [data[start:]]
+            if size > self.limit:
+                raise EnoughError(f"answer of more than {self.limit} bytes")
+        else:
+            self.kept = False
+            self.start = data[start : start + START]
+
     @property
     def body(self) -> bytes:
         """The kept body."""

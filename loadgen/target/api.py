@@ -101,7 +101,7 @@ class Content(msgspec.Struct, frozen=True, gc=False):
     """None: not computed."""
 
 
-class Video(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Video(msgspec.Struct, frozen=True, gc=False):
     """A video job, in our words."""
 
     id: str

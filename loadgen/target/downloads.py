@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from http import HTTPStatus
+from typing import Final
 
 import msgspec
 
@@ -16,6 +17,8 @@ from reelbench.loadgen.target.media import problem
 from reelbench.loadgen.target.reading import Reader
 from reelbench.loadgen.target.target_file import Content as ContentManner
 from reelbench.loadgen.target.wire import Call, Wire
+
+_OK: Final = HTTPStatus.OK.value
 
 
 class _Download(msgspec.Struct, frozen=True):
@@ -87,7 +90,7 @@ class Downloads:
         """Download from an address; an answer in JSON may lead to the file, once."""
         answer = Answer(keep=False, textual=True, checksum=wanted.checksum, sink=wanted.sink, limit=MAX_INLINE)
         await self._wire.send(wanted.call, self._endpoint, path, answer, place=place)
-        if answer.error is not None or answer.status != HTTPStatus.OK:
+        if answer.error is not None or answer.status != _OK:
             return answer.refusal()
         if not answer.kept:
             wrong = problem(answer.media_type, answer.start, answer.size)

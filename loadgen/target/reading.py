@@ -32,7 +32,7 @@ class _PlainError(msgspec.Struct, frozen=True):
     message: str = ""
 
 
-class _Plain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Plain(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """A video of the OpenAI Videos API, decoded without a detour."""
 
     id: str
@@ -98,11 +98,13 @@ class Reader:
             UnreadableError: no JSON, or JSON without a video.
         """
         try:
-            return self._plain(_VIDEO.decode(body))
+            plain_video = _VIDEO.decode(body)
         except msgspec.ValidationError:
             raw = _decoded(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UnreadableError(_no_json(error)) from error
+        else:
+            return self._plain(plain_video)
         return self._video(raw, asked, needs_id=needs_id)
 
     def page(self, body: bytes) -> VideoList:
@@ -184,14 +186,17 @@ class Reader:
         )
 
     def _plain(self, video: _Plain) -> Video:
-        ended = video.status in _PLAIN_ENDS
+        identity, word = video.id, video.status
+        # Arguments by position: by name, each costs as much as a field.
         return Video(
-            id=_checked(video.id),
-            state=_PLAIN_STATES[video.status],
-            word=video.status,
-            created_at=video.created_at,
-            error=one_line(self._clean(video.error.message)) if video.error is not None else None,
-            times=_plain_times(video) if ended else None,
+            identity if len(identity) <= MAX_ID and identity.isprintable() else _checked(identity),
+            _PLAIN_STATES[word],
+            word,
+            video.created_at,
+            one_line(self._clean(video.error.message)) if video.error is not None else None,
+            (),
+            None,
+            _plain_times(video) if word in _PLAIN_ENDS else None,
         )
 
     def _said(self, layer: dict[str, Any]) -> str | None:
@@ -203,11 +208,11 @@ class Reader:
 def _plain_times(video: _Plain) -> ServerTimes:
     memory = video.peak_memory_mb
     return ServerTimes(
-        created=video.created_at,
-        started=video.started_at,
-        completed=video.completed_at,
-        inference=video.inference_time_s,
-        peak_memory=None if memory is None else memory * MIB,
+        video.created_at,
+        video.started_at,
+        video.completed_at,
+        video.inference_time_s,
+        None if memory is None else memory * MIB,
     )
 
 

@@ -192,8 +192,8 @@ class Target:
         offered = self.found["wait"]
         if offered is False:
             return await self.retrieve(video_id, call)
-        wait = self._endpoints.wait
-        answer = await self._get(call, wait, f"{wait.path(video_id)}?timeout={seconds:.3f}")
+        wait, answer = self._endpoints.wait, Answer(limit=self._most)
+        await self._wire.send(call, wait, f"{wait.path(video_id)}?timeout={seconds:.3f}", answer)
         reply = answer.read(self._read.video, "Video object", video_id)
         if reply.value is not None:
             if not offered:

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
+
+import pytest
 
 from reelbench.loadgen.plan.fault_plan import plan_all_faults
 from reelbench.loadgen.plan.plan import plan_case, plan_hash, plan_run, to_bytes
-from reelbench.loadgen.plan.prompts import _AUDIENCES, _LOOKS, _METHODS, _TOPICS
+from reelbench.loadgen.plan.prompts import _AUDIENCES, _LOOKS, _METHODS, _TOPICS, Builtin, prompt, text_to_video
 from reelbench.loadgen.plan.scenario_file import load_folder
 from reelbench.loadgen.plan.search import expanded
 from tests.loadgen.harness import case, scenario
@@ -116,3 +119,18 @@ def test_faults_are_part_of_the_plan_and_of_its_hash() -> None:
     assert data.startswith(to_bytes(jobs))
     assert data.count(b"\n") == len(jobs) + len(faults)
     assert plan_hash(data) != plan_hash(to_bytes(jobs, plan_all_faults(ALL, "quick", 2)))
+
+
+@pytest.mark.parametrize("builtin", ["document", "text_to_video"])
+def test_prompts_are_drawn_as_the_standard_library_draws(builtin: Builtin) -> None:
+    for number in range(50):
+        place = f"1:s:c:{number}"
+        digest = hashlib.sha256(place.encode()).digest()
+        draw = random.Random(int.from_bytes(digest)).choice
+        if builtin == "text_to_video":
+            expected = f"{draw(text_to_video())}. Take {digest.hex()[:12]}."
+        else:
+            method, topic, audience, look = map(draw, (_METHODS, _TOPICS, _AUDIENCES, _LOOKS))
+            said = f"Explain {method} {topic} for {audience}, with {look}."
+            expected = f"{said} Reference {digest.hex()[:8]}/{place}."
+        assert prompt(builtin, place) == expected

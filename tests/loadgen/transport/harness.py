@@ -37,6 +37,11 @@ class Taken:
         if self.enough is not None and len(self.body) >= self.enough:
             raise EnoughError("enough")
 
+    def whole(self, media_type: str, data: bytes, start: int, /) -> None:
+        self.head(200, media_type, {})
+        if data[start:]:
+            self.data(data[start:])
+
 
 @asynccontextmanager
 async def using(transport: Transport) -> AsyncIterator[Transport]:

@@ -91,7 +91,7 @@ async def test_a_known_head_is_no_reason_to_misread_an_answer() -> None:
 def test_only_the_heads_of_whole_plain_answers_are_kept() -> None:
     heads, known = KnownHeads(), ok(b"12345")
     heads.add(known, 5, "text/plain")
-    assert heads.of(known) == KnownHead("text/plain", len(known) - 5, 5)
+    assert heads.of(known) == KnownHead("text/plain", len(known) - 5, 5, known[:-5])
     assert heads.of(ok(b"54321")) == heads.of(known)
     for other in (known[:-1], known + b"6", known[5:], ok(b"123456"), b""):
         assert heads.of(other) is None
