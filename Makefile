@@ -8,7 +8,7 @@ PROFILE ?= quick
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help suite bench-overhead bench-loadgen bench-export bench-scrape bench-watching bench-spans simulate-ab simulate-knee simulate-usage test test-costs test-fast test-extended test-clients stack-tools test-stack test-compose check coverage lint format generate lock clean
+.PHONY: help suite bench-overhead bench-loadgen bench-export bench-scrape bench-watching bench-spans simulate-ab simulate-knee simulate-pairs simulate-usage test test-costs test-fast test-extended test-clients stack-tools test-stack test-compose check coverage lint format generate lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ simulate-ab: $(VENV)/.runtime ## power and false alarms of `reelbench compare --
 
 simulate-knee: $(VENV)/.dev ## error rates of the rule and the search that find the knee of a ramp, by simulation (about a minute)
 	@$(BIN)/python scripts/simulate_knee.py
+
+simulate-pairs: $(VENV)/.runtime ## how wide the intervals of `make bench-loadgen` are on a machine whose speed changes (about 20 seconds)
+	@$(BIN)/python scripts/simulate_pairs.py
 
 simulate-usage: $(VENV)/.runtime ## how often the intervals of CPU per job and of a leak hold the truth, by simulation (about 20 seconds)
 	@$(BIN)/python scripts/simulate_usage.py

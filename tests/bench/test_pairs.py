@@ -12,6 +12,7 @@ from reelbench.bench import pairs
 from reelbench.bench.generators import BenchError, Figures, Generator, Load
 from reelbench.bench.ours import Ours
 from reelbench.bench.pairs import Comparison, Pair, Rate, by_comparison, measure, net, rates_of, reversals, schedule
+from reelbench.bench.pairs_simulation import by_pairs, by_rounds, simulate
 from reelbench.bench.rig import Cores, Sent
 
 SAID = Figures(requests=30, p95=0.1, dropped=0)
@@ -73,3 +74,10 @@ def test_the_rates_of_a_reference_are_those_of_all_its_pairs() -> None:
     one, two, three = Rate(1.0, 1.0), Rate(2.0, 2.0), Rate(3.0, 3.0)
     found = rates_of([Pair("a", "k6", one, two), Pair("b", "k6", three, one)])
     assert found == {"a": [one], "k6": [two, one], "b": [three]}
+
+
+def test_pairs_have_a_narrower_interval_than_rounds_in_the_same_time() -> None:
+    rounds, paired = (simulate(plan, 20.0, 40, 1) for plan in (by_rounds, by_pairs))
+    assert paired.seconds < 1.1 * rounds.seconds
+    assert paired.width < 0.5 * rounds.width
+    assert paired.held >= 0.85
