@@ -106,7 +106,8 @@ class Reader:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UnreadableError(_no_json(error)) from error
         else:
-            _check_asked([plain_video.id], asked)
+            if plain_video.id != asked:  # the usual case costs no call
+                _check_asked([plain_video.id], asked)
             return self._plain(plain_video)
         return self._video(raw, asked, needs_id=needs_id)
 
