@@ -16,6 +16,8 @@ from typer.testing import CliRunner
 from reelbench.loadgen.record.stack import StackRecord, read_stack
 
 ROOT = Path(__file__).parents[1]
+UNIGNORED = ("env", "--default-signal=INT,TERM,HUP")
+"""Begins a command line: a background job of a shell, and nohup, hand on that signals are ignored."""
 DEADLINE = 120
 """Seconds for one command."""
 

@@ -17,7 +17,7 @@ import psutil
 
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.record.run_files import JOBS_FILE, RUN_FILE
-from tests.commands import command
+from tests.commands import UNIGNORED, command
 
 Process = Literal["service", "providers", "prometheus", "load generator", "suite"]
 Phase = Literal["start", "load", "reports"]
@@ -73,8 +73,7 @@ def run_with(row: Row, runs: Path) -> Ended:
     """
     words = command("run_suite.py", "--embedded", "--no-charts", "--scenario", SCENARIO, "--runs", str(runs))
     process = subprocess.Popen(
-        # A background job of a shell, and nohup, hand on that these signals are ignored.
-        ["env", "--default-signal=INT,HUP", *words],
+        [*UNIGNORED, *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

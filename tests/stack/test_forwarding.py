@@ -13,6 +13,7 @@ import pytest
 
 from reelbench.stack.forwarding import Forwarding
 from reelbench.stack.processes import Child
+from tests.commands import UNIGNORED
 
 NOTES = """
 import signal, sys
@@ -133,7 +134,7 @@ def test_a_signal_during_the_imports_ends_without_a_traceback(
     (tmp_path / "uvloop.py").write_text((tmp_path / "difflib.py").read_text())
     words = [entry] if entry.endswith(".py") else ["-m", entry]
     process = subprocess.Popen(
-        [sys.executable, *words, "run", "--help"],
+        [*UNIGNORED, sys.executable, *words, "run", "--help"],
         cwd=root,
         env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{root}"},
         stdout=subprocess.PIPE,
@@ -150,7 +151,9 @@ def test_a_signal_during_the_imports_ends_without_a_traceback(
 
 def test_nohup_keeps_a_command_running() -> None:
     code = "from reelbench.ending import ending_signals; print(*(one.name for one in ending_signals()))"
-    run = [sys.executable, "-c", code]
-    plain = subprocess.run(run, capture_output=True, text=True, check=True)
-    nohup = subprocess.run(["nohup", *run], capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL)
-    assert (plain.stdout, nohup.stdout) == ("SIGINT SIGTERM SIGHUP\n", "SIGINT SIGTERM\n")
+
+    def printed(*before: str) -> str:
+        run = [*UNIGNORED, *before, sys.executable, "-c", code]
+        return subprocess.run(run, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL).stdout
+
+    assert (printed(), printed("nohup")) == ("SIGINT SIGTERM SIGHUP\n", "SIGINT SIGTERM\n")
