@@ -96,7 +96,9 @@ def composes(command: str) -> None:
             assert word in {"-a", "-d", "--rm", "--wait", "-v"}, command
         elif subcommand is None:
             subcommand = word
-            assert word in {"up", "down", "ps", "logs", "run"}, command
+            assert word in {"up", "down", "ps", "logs", "run", "cp", "restart"}, command
+        elif subcommand == "cp":
+            assert word.partition(":")[0] in {*services, "."}, command
         else:
             assert word in services, command
 

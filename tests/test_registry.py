@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -17,7 +18,7 @@ from reelbench.loadgen import metrics as loadgen
 from reelbench.loadgen.http.trace_headers import IdTrace
 from reelbench.loadgen.record.jobs import RequestRecord
 from reelbench.service import metrics as service
-from reelbench.service.domain.correlation import Correlation
+from reelbench.service.domain.correlation import PLACES, Correlation
 from reelbench.service.providers import metrics as providers
 from reelbench.telemetry import registry
 from tests.data_helper import job
@@ -47,6 +48,8 @@ def record_service(provider: MeterProvider) -> None:
         for optional in ("text", None):
             values = {str: "text", float: 1.0, int: 1, Correlation: PLACE, str | None: optional}
             method(*(values[hints[argument]] for argument in inspect.signature(method).parameters))
+    for number in range(PLACES + 1):  # the last one gets no place
+        made.correlations.hold(replace(PLACE, case=str(number)))
 
 
 def record_providers(provider: MeterProvider) -> None:

@@ -111,6 +111,7 @@ def test_the_same_run_gives_the_same_bytes(run_dir: Path, prometheus_url: str) -
         "throughput_by_concurrency.svg",
         "component_breakdown.svg",
         "critical_path.svg",
+        "performance_over_time.svg",
     }
     assert files(export(run_dir, None)) == first  # from the kept measurements, without Prometheus
     links = set(re.findall(r"\(figures/([a-z_]+\.svg)\)", report(run_dir)))

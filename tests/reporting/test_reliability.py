@@ -380,7 +380,7 @@ def test_without_call_counts_there_is_no_pass(outages_dir: Path) -> None:
     assert row[-1].startswith("no calls were counted")
     assert "**No score: NO DATA.** No data in: attempts rejected by an open breaker" in text
     assert tables(text, "Circuit breaker")[1]["llm_outage / n05"] == ["llm", "2.000", "-", "-", "-"]
-    assert len(figures_of(outages_dir)) == 2
+    assert len(figures_of(outages_dir)) == 3
 
 
 def test_a_fault_that_was_never_lifted_makes_the_report_inconclusive(outages_dir: Path) -> None:
@@ -442,7 +442,7 @@ def test_a_run_killed_during_an_outage_is_readable(outages_dir: Path) -> None:
 
 def test_the_chart_shows_faults_states_and_calls(outages_dir: Path) -> None:
     figures = figures_of(outages_dir)
-    assert set(figures) == {"breaker_timeline_n05_llm.svg", "breaker_timeline_n10_llm.svg"}
+    assert set(figures) == {"breaker_timeline_n05_llm.svg", "breaker_timeline_n10_llm.svg", "reliability_over_time.svg"}
     drawn = ET.fromstring(figures["breaker_timeline_n05_llm.svg"])  # noqa: S314 - our own bytes
     texts = {element.text for element in drawn.iter(f"{SVG}text")}
     assert {
@@ -450,7 +450,7 @@ def test_the_chart_shows_faults_states_and_calls(outages_dir: Path) -> None:
         "call: ok", "call: outage", "Time from the start of the case [s]",
     } <= texts  # fmt: skip
     links = re.findall(r"\(figures/([a-z0-9_]+\.svg)\)", report_text(outages_dir, "reliability"))
-    assert links == sorted(figures)
+    assert links == ["reliability_over_time.svg", "breaker_timeline_n05_llm.svg", "breaker_timeline_n10_llm.svg"]
 
 
 def test_the_same_reliability_run_gives_the_same_bytes(outages_dir: Path) -> None:

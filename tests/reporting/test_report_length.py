@@ -25,7 +25,7 @@ def test_a_report_begins_with_verdict_why_and_what_to_do(report: tuple[Path, str
     folder, name = report
     text = (folder / f"{name}_report.md").read_text()
     titles = re.findall(r"^## (.*)$", text, re.MULTILINE)
-    assert titles[:5] == ["Verdict", "Why", "What to do", "Key metrics", "Objectives"]
+    assert titles[:6] == ["Verdict", "Why", "What to do", "The run over time", "Key metrics", "Objectives"]
     assert len(text.splitlines()) <= MOST_LINES
     assert len(text.encode()) <= 65_000  # what GitHub takes as a comment
     assert not set(titles) & {*SHARED, "Queries", "Raw samples"}

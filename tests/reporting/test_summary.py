@@ -179,7 +179,7 @@ def test_a_server_of_another_maker_is_named_with_its_figures() -> None:
 def test_a_run_without_any_job_has_a_summary(made: MadeRun) -> None:
     run = msgspec.structs.replace(made.run, scenarios=[], ended=None, state=RunState.FAILED)
     found = judge(evidence(made, run=run, jobs=[]))
-    assert "**Verdict: NO DATA**" in written(found)
+    assert "**Verdict: INCONCLUSIVE**" in written(found)  # the run did not end
     assert found.summary.figures == ()
 
 

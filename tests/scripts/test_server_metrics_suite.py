@@ -218,7 +218,7 @@ def test_records_and_reports_of_the_run_agree_without_prometheus(ended: tuple[Pa
     path = run_dir / "reports" / "resources_report.md"
     path.unlink()
     again = run("export_reports.py", str(run_dir), "--kept", "--no-charts", "--format", "md")
-    assert str(path) in again.stdout
+    assert str(run_dir / "reports" / "summary.md") in again.stdout
     assert (run_dir / "reports" / "resources_report.md").read_bytes() == before
     assert server_evidence.read(run_dir) == evidence
     assert {job.outcome for job in read_jobs(run_dir)} == {Outcome.COMPLETED, Outcome.FAILED}

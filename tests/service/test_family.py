@@ -121,15 +121,14 @@ def test_what_the_service_lacks_is_not_found(client: Any) -> None:
 def test_allow_names_all_methods_of_the_path(start: Callable[..., Any], subtests: pytest.Subtests) -> None:
     url = start(admin=True, faults=True).url
     for method, path, allowed in [
-        ("PUT", "/v1/videos", "GET, POST"),
-        ("HEAD", "/v1/videos", "GET, POST"),
-        ("POST", f"/v1/videos/{UNKNOWN}", "DELETE, GET"),
+        ("PUT", "/v1/videos", "GET, HEAD, POST"),
+        ("POST", f"/v1/videos/{UNKNOWN}", "DELETE, GET, HEAD"),
         ("GET", f"/v1/videos/{UNKNOWN}/remix", "POST"),
-        ("DELETE", f"/v1/videos/{UNKNOWN}/content", "GET"),
-        ("POST", "/v1/models", "GET"),
-        ("POST", "/v1/admin/switches", "DELETE, GET, PUT"),
+        ("DELETE", f"/v1/videos/{UNKNOWN}/content", "GET, HEAD"),
+        ("POST", "/v1/models", "GET, HEAD"),
+        ("POST", "/v1/admin/switches", "DELETE, GET, HEAD, PUT"),
         ("POST", "/faults", "DELETE, GET, HEAD, PUT"),
-        ("POST", "/health", "GET"),
+        ("POST", "/health", "GET, HEAD"),
         ("PUT", "/openapi.json", "GET, HEAD"),
     ]:
         with subtests.test(method=method, path=path):

@@ -310,7 +310,7 @@ def test_an_invalid_configuration_is_one_sentence_with_exit_code_2(
     for name, value, sentence in [
         ("SERVICE_WORKERS", "0", "SERVICE_WORKERS: Input should be greater than or equal to 1."),
         ("SERVICE_LLM_URL", "nonsense", "SERVICE_LLM_URL: String should match pattern"),
-        ("SERVICE_DATA_DIR", "/proc/nowhere", "The service cannot start on 127.0.0.1:0"),
+        ("SERVICE_DATA_DIR", "/proc/nowhere", "The data folder /proc/nowhere cannot be used ("),
         ("OTEL_TRACES_EXPORTER", "nonsense", "Telemetry cannot start (Requested component 'nonsense'"),
     ]:
         with subtests.test(name=name), monkeypatch.context() as environment:

@@ -17,6 +17,7 @@ from reelbench.stack.errors import StackError
 from reelbench.suite.commands import report
 from tests.reporting.made_foreign import make
 
+KEPT = "the numbers of telemetry are kept in measurements.json"
 GONE = "the run's Prometheus data are gone: the kept measurements.json is used"
 
 
@@ -36,7 +37,7 @@ def test_a_store_that_is_gone_needs_no_option(kept: Path, capsys: pytest.Capture
     with pytest.raises(typer.Exit) as ended:
         report.main(run=kept, charts=False, formats="md,json")
     printed = capsys.readouterr()
-    assert printed.err.splitlines() == [GONE]
+    assert printed.err.splitlines() == [GONE, KEPT]
     assert ended.value.exit_code in {ExitCode.PASS, ExitCode.FAIL, ExitCode.INCONCLUSIVE}
     assert printed.out.splitlines()[-1] == str(kept / "reports" / "summary.md")
     assert (kept / "measurements.json").read_bytes() == before
@@ -64,6 +65,7 @@ def test_without_a_prometheus_at_hand_nothing_is_downloaded(
         report.main(run=kept, charts=False, formats="md")
     assert capsys.readouterr().err.splitlines() == [
         "no Prometheus is installed: the kept measurements.json is used",
+        KEPT,
     ]
     (kept / "measurements.json").unlink()
     with pytest.raises(typer.Exit) as failed:
