@@ -198,7 +198,7 @@ def test_a_killed_service_leaves_a_readable_run_and_a_correct_verdict(
     folder = only_run(tmp_path)
     record = read_run(folder)
     assert (started.returncode, record.state) == (3, RunState.COMPLETED), messages
-    assert "warning: service ended with signal SIGKILL; its log is " in messages
+    assert "warning: service ended with signal SIGKILL, its log is " in messages
     assert printed.splitlines()[-2].startswith("INCONCLUSIVE: ")
     jobs = read_jobs(folder)
     assert len(jobs) == record.scenarios[0].cases[0].planned
