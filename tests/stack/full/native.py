@@ -148,16 +148,18 @@ class NativeStack:
             "REELBENCH_CONTROL_TOKEN_FILE": str(self.token),
         }
 
-    def application(self, name: str) -> tuple[list[str], dict[str, str]]:
-        """Command and environment of one of our containers, with addresses of this machine."""
-        service = self.compose[name]
-        command = [self.local(str(part)) for part in service["command"]]
-        assert command[0] == "python"
-        command[0] = sys.executable
-        environment = {key: self.local(str(value)) for key, value in service["environment"].items()}
+    def environment_of(self, name: str) -> dict[str, str]:
+        """The environment of one of our containers, with addresses of this machine."""
+        environment = {key: self.local(str(value)) for key, value in self.compose[name]["environment"].items()}
         for key in [key for key, value in environment.items() if value == "/config/control-token"]:
             environment[key] = str(self.token)
-        return command, clean() | environment
+        return clean() | environment
+
+    def command_of(self, name: str) -> list[str]:
+        """The command of one of our containers, with addresses of this machine."""
+        command = [self.local(str(part)) for part in self.compose[name]["command"]]
+        assert command[0] == "python"
+        return [sys.executable, *command[1:]]
 
     def local(self, text: str) -> str:
         for name, address in self.addresses.items():
@@ -234,7 +236,7 @@ class NativeStack:
         return command, environment | {"SERVICE_DATA_DIR": str(self.folder / "assets")} | dict(self.environment)
 
     def _served(self, name: str, address: str) -> tuple[list[str], dict[str, str]]:
-        command, environment = self.application(name)
+        command, environment = self.command_of(name), self.environment_of(name)
         host, port = self.addresses[address].split(":")
         line = replaced("\n".join(command), "\n0.0.0.0\n", f"\n{host}\n")
         return replaced(line, f"\n{address.split(':')[1]}", f"\n{port}").split("\n"), environment

@@ -190,7 +190,7 @@ def test_the_rules_record_what_the_report_says(run: Run) -> None:
 
 def loaded(stack: NativeStack, folder: Path, *more: str, name: str = "loadgen") -> Child:
     """Start a load generator like its container, with the scenario `single_request` (21 jobs, about 9 s)."""
-    _, environment = stack.application("loadgen")
+    environment = stack.environment_of("loadgen")
     command = [
         sys.executable,
         "-m",
