@@ -17,8 +17,11 @@ from reelbench.bench.generators import BenchError, Generator, Load
 from reelbench.bench.ratio import Ratio, ratio
 from reelbench.bench.rig import Cores, Sent, send
 
-FIXED_RUNS = 2
-"""Runs of one job for each user, whose CPU time is that of start and shutdown."""
+FIXED_RUNS = 5
+"""Runs of one job for each user, whose CPU time is that of start and shutdown: one before each fifth of the pairs.
+
+Runs at the beginning alone would have the speed that the machine had then.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +105,22 @@ def measure(
     """
     one_each = Load(load.mode, load.users, jobs=load.users)
     generators = {one.name: one for comparison in comparisons for one in (comparison.mine, comparison.other)}
-    fixed = {name: [send(one, one_each, on) for _ in range(FIXED_RUNS)] for name, one in generators.items()}
-    found: list[Pair] = []
     planned = schedule(comparisons, seed)
-    for number, (comparison, reverse) in enumerate(planned, start=1):
+    fixed = defaultdict[str, list[Sent]](list)
+    sent: list[dict[str, Sent]] = []
+    for number, (comparison, reverse) in enumerate(planned):
+        if number in {len(planned) * part // FIXED_RUNS for part in range(FIXED_RUNS)}:
+            for name, one in generators.items():
+                fixed[name].append(send(one, one_each, on))
         both = (comparison.mine, comparison.other)
-        rates = {one.name: net(send(one, load, on), fixed[one.name]) for one in (both[::-1] if reverse else both)}
-        mine, other = (one.name for one in both)
-        found.append(Pair(mine, other, rates[mine], rates[other]))
-        said = ", ".join(f"{name} {rate.per_core:,.0f}" for name, rate in rates.items())
-        say(f"pair {number} of {len(planned)}: {said}, ratio {rates[mine].per_core / rates[other].per_core:.3f}")
-    return found
+        sent.append({one.name: send(one, load, on) for one in (both[::-1] if reverse else both)})
+        spent = ", ".join(f"{name} {one.cpu / one.requests * 1e6:,.0f} us" for name, one in sent[-1].items())
+        say(f"pair {number + 1} of {len(planned)}: CPU time of a request with start and shutdown: {spent}")
+    return [
+        Pair(mine, other, net(loads[mine], fixed[mine]), net(loads[other], fixed[other]))
+        for loads, (comparison, _) in zip(sent, planned, strict=True)
+        for mine, other in [(comparison.mine.name, comparison.other.name)]
+    ]
 
 
 def by_comparison(pairs: Sequence[Pair]) -> dict[tuple[str, str], Ratio]:
