@@ -19,7 +19,7 @@ suite: $(VENV)/.runtime ## fresh machine, no Docker: install, run the quick suit
 bench-overhead: $(VENV)/.runtime ## cost of telemetry: jobs per second and P95 with telemetry on and off, CPU of each part (about 4 minutes)
 	@$(BIN)/python scripts/bench_overhead.py
 
-bench-loadgen: $(VENV)/.runtime ## the load generator compared with k6 and Locust: requests per CPU second, lateness, P95 during a freeze (about 6 minutes)
+bench-loadgen: $(VENV)/.runtime ## the load generator compared with k6 and Locust: requests per CPU second, lateness, P95 during a freeze (about 8 minutes)
 	@$(BIN)/python scripts/bench_loadgen.py
 
 bench-export: $(VENV)/.runtime ## the reports of large runs: seconds and memory for 10,000, 100,000 and 1,000,000 made jobs (about 2 minutes)

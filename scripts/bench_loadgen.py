@@ -39,8 +39,8 @@ from reelbench.suite.commands.console import fail, say
 
 def main(
     *,
-    pairs: Annotated[int, typer.Option(min=1, help="Pairs of Reelbench and k6; an interval needs at least two.")] = 14,
-    further: Annotated[int, typer.Option(min=0, help="Pairs of each other generator and k6; 0 leaves them out.")] = 4,
+    pairs: Annotated[int, typer.Option(min=1, help="Pairs of Reelbench and k6; an interval needs at least two.")] = 8,
+    further: Annotated[int, typer.Option(min=0, help="Pairs of each other generator and k6; 0 leaves them out.")] = 3,
     jobs: Annotated[int, typer.Option(min=10 * USERS, help="Jobs of each load, three requests each.")] = 6000,
     floor: Annotated[bool, typer.Option(help="Also measure bare loops of HTTP clients: what is left to gain.")] = True,
     control: Annotated[
