@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
+from typing import Literal
 
 import numpy as np
 
@@ -87,26 +89,25 @@ def _job_panels(axis: Bins, jobs: Sequence[JobRecord]) -> Iterator[TimePanel]:
     if not jobs:
         return
     completed = [job for job in jobs if job.outcome is Outcome.COMPLETED]
-    p50, p95 = axis.quantiles(
-        _column(completed, lambda job: job.done), _column(completed, lambda job: job.done - job.due), (0.5, 0.95)
-    )
+    ended = _column(completed, "done")
+    p50, p95 = axis.quantiles(ended, ended - _column(completed, "due"), (0.5, 0.95))
     yield TimePanel(
         "response_time",
         "Response time of jobs that completed",
         "s",
         (TimeSeries("p50", "P50", p50), TimeSeries("p95", "P95", p95)),
     )
+    due, sent, done = _column(jobs, "due"), _column(jobs, "sent"), _column(jobs, "done")
     rates = [
-        TimeSeries("arrivals", "arrivals", axis.rate(_column(jobs, lambda job: job.due))),
-        TimeSeries("completions", "completions", axis.rate(_column(completed, lambda job: job.done))),
+        TimeSeries("arrivals", "arrivals", axis.rate(due)),
+        TimeSeries("completions", "completions", axis.rate(ended)),
         TimeSeries("failures", "failures", axis.rate(_ends(jobs, FAILED))),
     ]
     if any(job.outcome in STOPPED for job in jobs):
         rates.append(TimeSeries("stopped", "cancelled or cut off", axis.rate(_ends(jobs, STOPPED))))
     yield TimePanel("jobs", "Jobs", "jobs/s", tuple(rates))
-    sent = _column(jobs, lambda job: job.sent)
-    flight = [TimeSeries("in_flight", "in flight", axis.in_progress(sent, _column(jobs, lambda job: job.done)))]
-    late = axis.in_progress(_column(jobs, lambda job: job.due), sent)
+    flight = [TimeSeries("in_flight", "in flight", axis.in_progress(sent, done))]
+    late = axis.in_progress(due, sent)
     if max((value for value in late if value is not None), default=0.0) >= WAITED:
         flight.append(TimeSeries("not_sent", "due, not sent", late))
     yield TimePanel("in_flight", "Jobs in flight", "jobs", tuple(flight))
@@ -138,11 +139,12 @@ def _work(axis: Bins, jobs: Sequence[JobRecord]) -> Iterator[TimePanel]:
 
 
 def _ends(jobs: Iterable[JobRecord], outcomes: frozenset[Outcome]) -> Numbers:
-    return _column([job for job in jobs if job.outcome in outcomes], lambda job: job.done)
+    return _column([job for job in jobs if job.outcome in outcomes], "done")
 
 
-def _column(jobs: Sequence[JobRecord], value: Callable[[JobRecord], float]) -> Numbers:
-    return np.fromiter((value(job) for job in jobs), dtype=np.float64, count=len(jobs))
+def _column(jobs: Sequence[JobRecord], name: Literal["due", "sent", "done"]) -> Numbers:
+    """Return an instant of each job."""
+    return np.fromiter(map(attrgetter(name), jobs), dtype=np.float64, count=len(jobs))
 
 
 def _shades(evidence: Evidence, axis: Bins, place: tuple[str, str] | None = None) -> Iterator[Shade]:
