@@ -17,6 +17,8 @@ from reelbench.bench.generators import BenchError, Generator, Load
 from reelbench.bench.ratio import Ratio, ratio
 from reelbench.bench.rig import Cores, Sent, send
 
+MAIN_PAIRS, FURTHER_PAIRS = 8, 3
+"""Pairs of Reelbench, and of each other generator, unless the command names other numbers."""
 FIXED_RUNS = 5
 """Runs of one job for each user, whose CPU time is that of start and shutdown: one before each fifth of the pairs.
 

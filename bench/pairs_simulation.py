@@ -14,15 +14,14 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Final
 
-from reelbench.bench.pairs import Comparison, schedule
+from reelbench.bench.pairs import FURTHER_PAIRS, MAIN_PAIRS, Comparison, schedule
 from reelbench.bench.peer_programs import K6
 from reelbench.bench.ratio import Ratio, ratio
 
 GENERATORS: Final = 8
 ROUNDS: Final = 5
-LONG, SHORT, START = 4.0, 1.5, 1.0
+LONG, SHORT, START = 4.0, 3.0, 1.0
 """Seconds of load of a run of the rounds and of the pairs; seconds from one load to the next."""
-MAIN_PAIRS, FURTHER_PAIRS = 14, 4
 SPREAD: Final = 0.25
 """Standard deviation of the logarithm of the speed, as measured on two shared cores in 5 rounds of k6."""
 OWN: Final = 0.02

@@ -30,7 +30,7 @@ from reelbench.bench.loadgen import (
     recorded_lines,
 )
 from reelbench.bench.ours import Ours
-from reelbench.bench.pairs import Comparison, measure, rates_of
+from reelbench.bench.pairs import FURTHER_PAIRS, MAIN_PAIRS, Comparison, measure, rates_of
 from reelbench.bench.peer_programs import K6, bare_clients, install
 from reelbench.bench.rig import cores
 from reelbench.exit_code import ExitCode
@@ -39,8 +39,10 @@ from reelbench.suite.commands.console import fail, say
 
 def main(
     *,
-    pairs: Annotated[int, typer.Option(min=1, help="Pairs of Reelbench and k6; an interval needs at least two.")] = 8,
-    further: Annotated[int, typer.Option(min=0, help="Pairs of each other generator and k6; 0 leaves them out.")] = 3,
+    pairs: Annotated[int, typer.Option(min=1, help="Pairs of Reelbench and k6; two give an interval.")] = MAIN_PAIRS,
+    further: Annotated[
+        int, typer.Option(min=0, help="Pairs of each other generator; 0 leaves them out.")
+    ] = FURTHER_PAIRS,
     jobs: Annotated[int, typer.Option(min=10 * USERS, help="Jobs of each load, three requests each.")] = 6000,
     floor: Annotated[bool, typer.Option(help="Also measure bare loops of HTTP clients: what is left to gain.")] = True,
     control: Annotated[

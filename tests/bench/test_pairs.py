@@ -91,6 +91,6 @@ def test_the_rates_of_a_reference_are_those_of_all_its_pairs() -> None:
 
 def test_pairs_have_a_narrower_interval_than_rounds_in_the_same_time() -> None:
     rounds, paired = (simulate(plan, 20.0, 40, 1) for plan in (by_rounds, by_pairs))
-    assert paired.seconds < 1.1 * rounds.seconds
+    assert paired.seconds < 1.2 * rounds.seconds
     assert paired.width < 0.5 * rounds.width
     assert paired.held >= 0.85
