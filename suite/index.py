@@ -28,6 +28,7 @@ KEY_FIGURES: Final = ("response_time_p95", "throughput", "success_rate", "sustai
 """Indicators that stand for a run; those that it does not have are left out."""
 MOST_FIGURES: Final = 4
 TEMPLATES: Final = Path(__file__).with_name("templates")
+ASSETS: Final = Path(__file__).parents[1] / "reporting" / "render" / "assets"
 COLOURS: Final = {"PASS": "pass", "FAIL": "fail", "INVALID": "fail", "NO DATA": "unsure", "INCONCLUSIVE": "unsure"}
 WIDTH, HEIGHT, EDGE = 160.0, 36.0, 4.0
 """Size of a sparkline, and the space at its edges."""
@@ -117,7 +118,7 @@ def _page(cards: Sequence[Card], others: Sequence[Row], count: int, size: str) -
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style = (TEMPLATES / "index.css").read_text(encoding="utf-8")
+    style = "".join(path.read_text(encoding="utf-8") for path in (ASSETS / "plain.css", TEMPLATES / "index.css"))
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return environment.get_template("index.html.j2").render(
         cards=cards,

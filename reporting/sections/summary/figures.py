@@ -8,8 +8,8 @@ from reelbench.reporting.analysis import subjects
 from reelbench.reporting.analysis.cost import reference
 from reelbench.reporting.analysis.cpu_usage import job_cpu
 from reelbench.reporting.analysis.job_integrity import losses
-from reelbench.reporting.analysis.outages import recovery
-from reelbench.reporting.analysis.restoration import mean_time
+from reelbench.reporting.analysis.outages import Recovery, recovery
+from reelbench.reporting.analysis.restoration import MeanTime, mean_time
 from reelbench.reporting.analysis.verdicts import Analysis
 from reelbench.reporting.evidence.dimension import Dimension
 from reelbench.reporting.evidence.evidence import Evidence, place_name
@@ -68,26 +68,10 @@ def _reliability(evidence: Evidence) -> Iterator[Figure]:
         yield _share("Success rate without faults", normal, scenario.name)
     outages = recovery(breaker.provider_outages(evidence))
     if outages is not None:
-        yield Figure(
-            name="Time to recover from a provider outage",
-            value=outages.mean,
-            unit="s",
-            lower=outages.interval.lower,
-            upper=outages.interval.upper,
-            n=outages.n,
-            where="mean, fault on to breaker closed",
-        )
+        yield _mean("Time to recover from a provider outage", outages, "mean, fault on to breaker closed")
     times = mean_time(outside_faults.all_restorations(evidence))
     if times is not None:
-        yield Figure(
-            name="Time to recover from a fault from outside",
-            value=times.mean,
-            unit="s",
-            lower=times.interval.lower,
-            upper=times.interval.upper,
-            n=times.n,
-            where="mean, as clients saw it",
-        )
+        yield _mean("Time to recover from a fault from outside", times, "mean, as clients saw it")
     found = losses(evidence, *subjects.names(evidence.scenarios(Dimension.RELIABILITY)))
     if found.lost is not None and found.expected:
         yield Figure(name="Accepted jobs lost", value=float(found.lost), unit="jobs", n=found.expected)
@@ -134,6 +118,13 @@ def _judged(analyses: Sequence[Analysis]) -> Iterator[Figure]:
                     n=verdict.n,
                     where=place_name(verdict.scenario, verdict.case, verdict.member),
                 )
+
+
+def _mean(name: str, found: Recovery | MeanTime, where: str) -> Figure:
+    interval = found.interval
+    return Figure(
+        name=name, value=found.mean, unit="s", lower=interval.lower, upper=interval.upper, n=found.n, where=where
+    )
 
 
 def _share(name: str, found: Proportion, where: str) -> Figure:
