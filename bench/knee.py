@@ -33,6 +33,9 @@ BELOW, ABOVE = 0.95, 1.2
 SHIFTS = (0.85, 1.15)
 """Capacities of the simulated searches over `CAPACITY`, drawn evenly between: they fall anywhere between two rates."""
 
+GUESSES = (0.8, 1.05)
+"""Throughput of closed cases over the capacity: start and drain make it smaller."""
+
 Random = np.random.Generator
 
 
@@ -54,6 +57,8 @@ class Found:
     """Error of whole searches: the found knee over the true capacity."""
 
     profile: str
+    informed: bool
+    """Whether the search began at a rate near to what closed cases had shown."""
     servers: int
     quantiles: tuple[float, float, float]
     """P5, P50, P95 of the highest rate that holds, over the capacity."""
@@ -126,10 +131,11 @@ def searches(random: Random, repetitions: int) -> Iterator[Found]:
     """Yield the error of the knee that whole searches of each profile find."""
     for servers in SERVERS:
         for profile in PROFILES:
-            yield _searched(random, profile, servers, repetitions)
+            for informed in (False, True):
+                yield _searched(random, profile, servers, repetitions, informed=informed)
 
 
-def _searched(random: Random, profile: str, servers: int, repetitions: int) -> Found:
+def _searched(random: Random, profile: str, servers: int, repetitions: int, *, informed: bool) -> Found:
     named = next(one for one in PROFILES if one == profile)
     cases = [
         (case.rate.of(named), float(case.seconds.of(named)))
@@ -139,7 +145,9 @@ def _searched(random: Random, profile: str, servers: int, repetitions: int) -> F
     ratios, covered, wrong, visits, seconds = [], 0, 0, 0, 0.0
     for _ in range(repetitions):
         capacity = CAPACITY * random.uniform(*SHIFTS)
-        search = RateSearch(len(cases))
+        guess = capacity * random.uniform(*GUESSES)
+        first = min(range(len(cases)), key=lambda number: abs(math.log(cases[number][0] / guess)))
+        search = RateSearch(len(cases), first if informed else None)
         held, broke = 0.0, math.inf
         while (number := search.next()) is not None:
             rate, length = cases[number]
@@ -154,7 +162,7 @@ def _searched(random: Random, profile: str, servers: int, repetitions: int) -> F
     shares = [exact_proportion(hits, repetitions) for hits in (covered, wrong)]
     inside, outside = (share for share in shares if share is not None)
     quantiles = (float(low), float(middle), float(high))
-    return Found(profile, servers, quantiles, inside, outside, visits / repetitions, seconds / repetitions)
+    return Found(profile, informed, servers, quantiles, inside, outside, visits / repetitions, seconds / repetitions)
 
 
 def _ramp() -> Scenario:
@@ -173,11 +181,12 @@ def report(repetitions: int, seed: int, say: Callable[[str], None]) -> None:
         say(f"{row.what:12} {row.servers:>7} {row.arrivals:>8} {row.jobs:>5}  {alarm:22} {power}")
     say("")
     say(f"searches of ramp, {repetitions} each; capacity {SHIFTS[0]:g} to {SHIFTS[1]:g} times {CAPACITY:g} jobs/s")
-    say(f"{'profile':12} {'workers':>7}  {'held / capacity P5, P50, P95':30} {'covers':22} {'wrong':18} rates, s")
+    held = "held / capacity P5, P50, P95"
+    say(f"{'profile':12} {'begin':8} {'workers':>7}  {held:30} {'covers':22} {'wrong':18} rates, s")
     for found in searches(random, repetitions):
-        ratio = ", ".join(f"{one:.2f}" for one in found.quantiles)
+        ratio, begin = ", ".join(f"{one:.2f}" for one in found.quantiles), "informed" if found.informed else "middle"
         say(
-            f"{found.profile:12} {found.servers:>7}  {ratio:30} {_percent(found.covered):22} "
+            f"{found.profile:12} {begin:8} {found.servers:>7}  {ratio:30} {_percent(found.covered):22} "
             f"{_percent(found.wrong):18} {found.visits:.1f}, {found.seconds:.0f}"
         )
 

@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Protocol
 
 from reelbench.loadgen.record.rate_rule import Result
+from reelbench.loadgen.record.run import RunRecord
+
+
+def expected(rates: Sequence[float], run: RunRecord) -> int | None:
+    """Return the rate nearest to the most jobs per second that the server completed so far in the run.
+
+    Only closed cases of performance without a pace and without faults count: they ask as much as the server can do.
+    None where no such case has ended.
+    """
+    faulty = {(fault.scenario, fault.case) for fault in run.faults}
+    completed = [
+        case.planned / (case.ended - case.started)
+        for scenario in run.scenarios
+        if scenario.dimension == "performance"
+        for case in scenario.cases
+        if case.model == "closed" and case.pace is None and (scenario.name, case.name) not in faulty
+        if case.started is not None and case.ended is not None and case.ended > case.started
+    ]
+    if not completed:
+        return None
+    most = max(completed)
+    return min(range(len(rates)), key=lambda number: abs(math.log(rates[number] / most)))
 
 
 class CaseOrder(Protocol):
@@ -34,24 +58,33 @@ class InOrder:
 class RateSearch:
     """Bisection of ascending rates: each result halves those between the highest that holds and the lowest that fails.
 
-    A rate without a conclusive result is left out, and the search goes on at the nearest rate that was not tried.
+    Where the run has measured what the server completes, the search begins at the rate nearest to it, goes on at its
+    neighbour, and halves only what these two leave. A rate without a conclusive result is left out, and the search goes
+    on at the nearest rate that was not tried.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, first: int | None = None) -> None:
         """Begin with all rates.
 
         Args:
             count: number of rates.
+            first: the rate at which the knee is expected; None: it is not known.
         """
+        self._first = first
         self._low = -1
         self._high = count
         self._tried: set[int] = set()
 
     def next(self) -> int | None:
-        """Return the untried rate nearest to the middle of the bracket; None: the bracket has none left."""
-        middle = (self._low + self._high) / 2
+        """Return the untried rate nearest to where the knee is expected; None: the bracket has none left."""
+        aim = self._aim()
         left = (case for case in range(self._low + 1, self._high) if case not in self._tried)
-        return min(left, key=lambda case: (abs(case - middle), case), default=None)
+        return min(left, key=lambda case: (abs(case - aim), case), default=None)
+
+    def _aim(self) -> float:
+        if self._first is not None and len(self._tried) < 2:  # noqa: PLR2004 - the expected rate and its neighbour
+            return self._first
+        return (self._low + self._high) / 2
 
     def learn(self, case: int, result: Result) -> None:
         """Narrow the bracket."""

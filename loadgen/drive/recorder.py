@@ -48,6 +48,11 @@ class RunHead:
         self._journal = journal
         self._server = server
 
+    @property
+    def run(self) -> RunRecord:
+        """The record as it is by now."""
+        return self._run
+
     def case(self, scenario: int, case: int) -> CaseRecord:
         """Return the record of a case, by the positions of scenario and case in the run."""
         return self._run.scenarios[scenario].cases[case]

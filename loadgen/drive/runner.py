@@ -22,7 +22,7 @@ from reelbench.loadgen.drive.job import JobRunner
 from reelbench.loadgen.drive.job_integrity import count_store
 from reelbench.loadgen.drive.open_loop import OpenLoop
 from reelbench.loadgen.drive.progress import ProgressView
-from reelbench.loadgen.drive.rate_search import CaseOrder, InOrder, RateSearch
+from reelbench.loadgen.drive.rate_search import CaseOrder, InOrder, RateSearch, expected
 from reelbench.loadgen.drive.recorder import Recorder, RunHead, cooldown_of, share_of
 from reelbench.loadgen.drive.replicas import FAULT_LEAD, WHOLE, Replica, Share
 from reelbench.loadgen.drive.stop import Stop, run_unless
@@ -145,7 +145,7 @@ class Runner:
         """Run the cases of a scenario in order; of a search, the rates that decide it."""
         record = self.head.scenario(position).search
         searched = record is not None and not record.exhaustive
-        order: CaseOrder = RateSearch(len(scenario.cases)) if searched else InOrder(len(scenario.cases))
+        order: CaseOrder = self._search(position) if searched else InOrder(len(scenario.cases))
         while (number := order.next()) is not None:
             case = scenario.cases[number]
             if self.stop.requested.is_set() or self._over(f"{scenario.name} {case.name}"):
@@ -160,6 +160,10 @@ class Runner:
         for number, planned in enumerate(self.head.scenario(position).cases):
             if searched and planned.started is None:
                 self.head.update_case(position, number, msgspec.structs.replace(planned, not_needed=True))
+
+    def _search(self, position: int) -> RateSearch:
+        rates = [case.arrivals.rate for case in self.head.scenario(position).cases if case.arrivals is not None]
+        return RateSearch(len(rates), expected(rates, self.head.run))
 
     def _kept(self, *, searched: bool) -> AbstractContextManager[list[JobRecord]]:
         """Return the jobs that end in a case of a search; other cases keep none in memory."""

@@ -13,7 +13,7 @@ import yaml
 
 from reelbench.bench.knee import rates as error_rates
 from reelbench.loadgen.drive import runner
-from reelbench.loadgen.drive.rate_search import RateSearch
+from reelbench.loadgen.drive.rate_search import RateSearch, expected
 from reelbench.loadgen.plan.scenario import PROFILES
 from reelbench.loadgen.plan.scenario_file import FOLDER, ScenarioError, load_file, load_folder
 from reelbench.loadgen.plan.search import expanded
@@ -47,6 +47,54 @@ def test_three_results_find_the_knee_among_seven_rates(capacity: int) -> None:
         search.learn(rate, tried[rate])
     assert len(tried) == 3
     assert max((rate for rate, result in tried.items() if result is Result.HOLDS), default=-1) == capacity - 1
+
+
+@pytest.mark.parametrize(("first", "most"), [(4, 2), (3, 3), (5, 3)])
+def test_a_search_that_begins_near_the_knee_needs_its_two_sides(first: int, most: int) -> None:
+    """Rates 0 to 4 hold: one result each side of the knee is the answer."""
+    search = RateSearch(7, first)
+    order = []
+    while (rate := search.next()) is not None:
+        order.append(rate)
+        search.learn(rate, Result.HOLDS if rate <= 4 else Result.FAILS)
+    assert order[0] == first
+    assert {4, 5} <= set(order)
+    assert len(order) <= most
+
+
+@pytest.mark.parametrize("first", range(7))
+@pytest.mark.parametrize("capacity", range(8))
+def test_a_wrong_first_rate_costs_rates_but_not_the_knee(first: int, capacity: int) -> None:
+    search = RateSearch(7, first)
+    held = []
+    for _ in range(7):
+        if (rate := search.next()) is None:
+            break
+        held += [rate] if rate < capacity else []
+        search.learn(rate, Result.HOLDS if rate < capacity else Result.FAILS)
+    assert search.next() is None
+    assert max(held, default=-1) == capacity - 1
+
+
+def test_the_first_rate_is_the_nearest_to_what_closed_cases_completed() -> None:
+    rates = (5, 6.74, 9.09, 12.2, 16.5, 22.3, 30)
+
+    def closed(name: str, jobs: int, seconds: float, pace: float | None = None) -> Mock:
+        case = Mock(model="closed", planned=jobs, started=10.0, ended=10.0 + seconds, pace=pace)
+        case.name = name
+        return case
+
+    def guess(*cases: Mock, faults: tuple[Mock, ...] = ()) -> int | None:
+        made = Mock(dimension="performance", cases=cases)
+        made.name = "load"
+        return expected(rates, Mock(scenarios=[made], faults=faults))
+
+    few, many, paced = closed("few", 50, 5.0), closed("many", 80, 5.0), closed("paced", 900, 5.0, pace=0.1)
+    assert guess(few, many, paced) == 4, "16 jobs/s"
+    assert guess(few) == 2, "10 jobs/s"
+    assert guess(paced) is None
+    assert guess(few, many, faults=(Mock(scenario="load", case="many"),)) == 2
+    assert guess(few, Mock(model="closed", started=None, ended=None, pace=None)) == 2, "a case that has not begun"
 
 
 def test_a_rate_without_a_result_is_left_out_and_its_neighbour_is_tried() -> None:
