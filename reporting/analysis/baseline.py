@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from reelbench.reporting.analysis.disturbance import reason_in
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.statistics.intervals import (
     ALPHA,
@@ -34,6 +35,8 @@ class Comparison:
     """Probability that a response time of the case is the larger one."""
     pairs: int
     """Cases of each side; with one, a drift of the machine may look like an effect."""
+    disturbed: str | None = None
+    """Why a case is INCONCLUSIVE, and the difference shows nothing; None: no case was disturbed."""
 
     @property
     def change(self) -> float:
@@ -42,8 +45,9 @@ class Comparison:
 
     @property
     def shown(self) -> bool:
-        """True when the corrected p is at most 0.05 and the difference is not negligible."""
-        return self.p is not None and self.p <= ALPHA and abs(self.a12 - 0.5) >= NEGLIGIBLE_A12
+        """True when no case was disturbed, the corrected p is at most 0.05 and the difference is not negligible."""
+        significant = self.p is not None and self.p <= ALPHA and abs(self.a12 - 0.5) >= NEGLIGIBLE_A12
+        return significant and self.disturbed is None
 
 
 def compare(evidence: Evidence, scenario: str, cases: Sequence[str], baselines: Sequence[str]) -> Comparison | None:
@@ -51,6 +55,7 @@ def compare(evidence: Evidence, scenario: str, cases: Sequence[str], baselines: 
     times = [
         [time for name in names for time in evidence.response_times(scenario, name)] for names in (cases, baselines)
     ]
+    found = evidence.scenario(scenario)
     first, second = (summarize(values) for values in times)
     if first is None or second is None:
         return None
@@ -61,6 +66,7 @@ def compare(evidence: Evidence, scenario: str, cases: Sequence[str], baselines: 
         mean_difference_p(*times),
         probability_of_larger(*times),
         min(len(cases), len(baselines)),
+        reason_in(evidence, found.dimension, {(scenario, name) for name in (*cases, *baselines)}) if found else None,
     )
 
 

@@ -81,7 +81,7 @@ def interval(value: Interval, form: str = "s") -> str:
     if value.upper is None and value.lower is None:
         return "n too small for an interval"
     if value.upper is None:
-        return f"from {write(value.lower)}, n too small for an upper limit"
+        return f"from {write(value.lower)}, no upper limit"
     return f"{'-' if value.lower is None else write(value.lower)} to {write(value.upper)}"
 
 

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from reelbench.reporting.document.text import NONE
 
 _NUMBER = r"[-+]?[\d,]*\.?\d+(?:e[-+]?\d+)?"
-_LIMITS = re.compile(
-    rf"(?:from )?(?P<lower>{_NUMBER}|-)?(?: to (?P<upper>{_NUMBER})|, n too small for an upper limit)?"
-)
+_LIMITS = re.compile(rf"(?:from )?(?P<lower>{_NUMBER}|-)?(?: to (?P<upper>{_NUMBER})|, no upper limit)?")
 _TOO_SMALL = "n too small for an interval"
 _WITH_LIMITS = re.compile(
     rf"(?P<value>{_NUMBER}) \((?:bucket )?(?:> )?(?:from )?(?P<lower>{_NUMBER})(?: to (?P<upper>{_NUMBER}))?\)"

@@ -20,7 +20,7 @@ def columns(name: str, *cells: str) -> dict[str, list[str]]:
         ("P95 [s]", ("≥ 3.000", "-"), {"P95 [s]": ["3.000", ""], "P95 [s]: open above": ["yes", ""]}),
         (
             "95 % CI",
-            ("0.592 to 0.650", "from 0.413, n too small for an upper limit", "n too small for an interval", "-"),
+            ("0.592 to 0.650", "from 0.413, no upper limit", "n too small for an interval", "-"),
             {"95 % CI: lower": ["0.592", "0.413", "", ""], "95 % CI: upper": ["0.650", "", "", ""]},
         ),
         (

@@ -211,7 +211,7 @@ def test_cancellation(outages_dir: Path) -> None:
     (rows,) = tables(text, "Cancellation")
     assert rows == {
         "job_cancellation: client, sent to answered": [
-            "18", "95.0", "90.0", "180.0", "from 150.0, n too small for an upper limit", "180.0",
+            "18", "95.0", "90.0", "180.0", "from 150.0, no upper limit", "180.0",
         ],
         "job_cancellation: service, work stopped and files removed (PromQL)": [
             "18", "47.5", "-", "90.4", "bucket 89.9 to 94.4", "-",

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from reelbench.loadgen.record.conditions import ConditionsRecord, MachineRecord, write_conditions
 from reelbench.loadgen.record.run import RunRecord, read_run, write_run
 from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.catalogue.prices import PRICES_FILE, PricesError
@@ -99,6 +100,24 @@ def test_cpu_time_is_the_difference_of_the_samples_around_a_case(resources_dir: 
     assert rows["idle_baseline / idle"][-1] == "1.0"
     assert "**41.0 %** of 2 cores (95 % CI 38.7 to 43.3 %, n = 20 blocks)" in text
     assert estimates["resource_scaling / n10"][:5] == ["120.0", "120.0 to 120.0", "61.0", "56.5 to 65.5", "10"]
+
+
+def test_a_disturbed_case_shows_no_effect_of_pooling(resources_dir: Path) -> None:
+    others = "other processes took 62 % of the CPU, more than 25 %"
+    busy = MachineRecord(
+        scenario="connection_pooling", case="unpooled", seconds=10.0, cpus=2, run=0.3, others=0.62, steal=0.0, idle=0.0
+    )
+    write_conditions(resources_dir, ConditionsRecord(others_limit=0.25, machine=(busy,)))
+    _, text = exported(resources_dir)
+    sentence = text.split("- Pooling: ")[1].splitlines()[0]
+    assert sentence.startswith(
+        "**Not judged**, jobs with it against those without it: 1.000 s (n = 20) against 1.100 s"
+    )
+    assert sentence.endswith(f"A case was disturbed: {others}.")
+    assert "Keep connection pooling" not in text
+    assert [cells[-1] for cells in tables(text, "Optimizations and baselines")[0].values()][
+        -1
+    ] == f"not judged: {others}"
 
 
 def test_bytes_of_a_job_by_dependency_and_direction(resources_dir: Path) -> None:

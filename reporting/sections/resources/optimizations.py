@@ -66,6 +66,8 @@ def sentence(found: Comparison, what: str, than: str) -> str:
         f"(n = {found.baseline.n}), 95 % CI of the difference {text.interval(found.difference, 'ms')} ms, corrected p "
         f"{text.p_value(found.p)}"
     )
+    if found.disturbed is not None:
+        return f"**Not judged**, {what.lower()} against {than}: {times}. A case was disturbed: {found.disturbed}."
     if not found.shown:
         return f"**No difference shown** between {what.lower()} and {than}: {times}."
     share = abs(found.change) / found.baseline.average * 100 if found.baseline.average else 0.0
@@ -92,7 +94,7 @@ def section(evidence: Evidence) -> Section:
             text.relative(found.case.average, found.baseline.average),
             text.interval(found.difference, "ms"),
             text.p_value(found.p),
-            "difference shown" if found.shown else "no difference shown",
+            _result(found),
         )
         for what, case, found in _family(evidence)
     )
@@ -113,6 +115,12 @@ def section(evidence: Evidence) -> Section:
     if not blocks:
         blocks.append(Paragraph("No optimization and its baseline ran."))
     return Section("Optimizations and baselines", tuple(blocks))
+
+
+def _result(found: Comparison) -> str:
+    if found.disturbed is not None:
+        return f"not judged: {found.disturbed}"
+    return "difference shown" if found.shown else "no difference shown"
 
 
 PROVIDERS = ("llm", "tts", "image")

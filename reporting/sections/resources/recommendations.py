@@ -110,7 +110,7 @@ def _pooling(evidence: Evidence) -> Iterator[Advice]:
             f"a job is {-found.change * 1000:.1f} ms faster (95 % CI of the difference "
             f"{text.interval(found.difference, 'ms')} ms, corrected p {text.p_value(found.p)})",
         )
-    elif found is not None and not found.shown:
+    elif found is not None and not found.shown and found.disturbed is None:
         yield Advice(
             "No effect of pooling on the response time is shown",
             "a connection on loopback is cheap; measure with providers over TLS before removing it",
