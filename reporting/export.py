@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,8 +38,9 @@ from reelbench.reporting.evidence.server_samples import in_theirs, lag_of, serve
 from reelbench.reporting.evidence.trace_sampling import wanted
 from reelbench.reporting.evidence.traces import TraceEvidence, TraceSource
 from reelbench.reporting.evidence.usage_samples import UsageSamples
-from reelbench.reporting.publish import Format, publish
+from reelbench.reporting.publish import DRAWN, Format, publish
 from reelbench.reporting.render import terminal
+from reelbench.reporting.render.drawing import Drawing, drawing_processes
 from reelbench.reporting.results.outcome import DimensionResult, RunResult
 from reelbench.reporting.results.summary import Summary
 from reelbench.reporting.sections.build import build_appendix, build_report
@@ -104,9 +105,41 @@ def export(
         PricesError: the price list is wrong.
         QueryError: Prometheus did not answer. Without traces, from a Tempo that is gone, the reports say so.
     """
-    evidence = read_evidence(run_dir, catalogue, prices)
-    run = evidence.run
-    evidence = replace(evidence, catalogue=server_slis.of_target(evidence, run_dir))
+    drawing = Drawing(drawing_processes()) if charts and not DRAWN.isdisjoint(formats) else None
+    with drawing or nullcontext():
+        evidence = _evidence(
+            run_dir, prometheus_url, theirs, instant, window, traces, read_evidence(run_dir, catalogue, prices)
+        )
+        found = judge(evidence)
+        paths = [measured.write(run_dir, evidence.measurements)]
+        paths += publish(run_dir / REPORTS_DIR, found, formats, drawing)
+    return Exported(
+        paths=tuple(paths),
+        verdicts=tuple(verdict for one in found.dimensions for verdict in one.analysis.verdicts),
+        status=found.status,
+        exit_code=found.exit_code,
+        problems=tuple(problem for one in found.dimensions for problem in one.analysis.problems),
+        short=found.summary,
+        summary=(
+            *terminal.lines(found.summary),
+            *(str(path) for path in paths if path.name == f"{found.head.name}.md"),
+        ),
+        source=evidence.kept or _source(evidence.measurements, asked=prometheus_url is not None),
+    )
+
+
+def _evidence(  # noqa: PLR0917 - where the numbers of telemetry are from
+    run_dir: Path,
+    prometheus_url: str | None,
+    theirs: str | None,
+    instant: float | None,
+    window: float | None,
+    traces: TraceSource | None,
+    records: Evidence,
+) -> Evidence:
+    """Return the records of a run with what telemetry says of it."""
+    run = records.run
+    evidence = replace(records, catalogue=server_slis.of_target(records, run_dir))
     evidence = replace(evidence, catalogue=objectives.of_run(evidence.catalogue, run))
     slis = subjects.of_run(evidence)
     evidence = replace(evidence, catalogue=slis)
@@ -140,23 +173,7 @@ def export(
         doubts=integrity.doubts(run_dir, run, found_traces),
         notes=integrity.notes(run_dir, evidence.stack, found_traces),
     )
-    evidence = replace(evidence, measurements=compute(evidence))
-    found = judge(evidence)
-    paths = [measured.write(run_dir, evidence.measurements)]
-    paths += publish(run_dir / REPORTS_DIR, found, formats, charts=charts)
-    return Exported(
-        paths=tuple(paths),
-        verdicts=tuple(verdict for one in found.dimensions for verdict in one.analysis.verdicts),
-        status=found.status,
-        exit_code=found.exit_code,
-        problems=tuple(problem for one in found.dimensions for problem in one.analysis.problems),
-        short=found.summary,
-        summary=(
-            *terminal.lines(found.summary),
-            *(str(path) for path in paths if path.name == f"{found.head.name}.md"),
-        ),
-        source=evidence.kept or _source(evidence.measurements, asked=prometheus_url is not None),
-    )
+    return replace(evidence, measurements=compute(evidence))
 
 
 def read_evidence(run_dir: Path, catalogue: Path = CATALOGUE_FILE, prices: Path = PRICES_FILE) -> Evidence:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from reelbench.loadgen.record.run_files import write_atomically
 from reelbench.reporting.document.report import Report
 from reelbench.reporting.render import markdown
-from reelbench.reporting.render.names import figures_of
+from reelbench.reporting.render.drawing import Drawing, Form
+from reelbench.reporting.render.names import FIGURES, figures_of
 from reelbench.reporting.results.outcome import RunResult, results
 from reelbench.reporting.results.page_data import page_data
 from reelbench.reporting.results.results import Results, to_json
@@ -36,6 +36,8 @@ class Format(StrEnum):
 
 DEFAULT = (Format.MARKDOWN, Format.HTML, Format.CSV, Format.JSON, Format.JUNIT)
 """Formats that the commands write by default: all but LaTeX, which draws the figures once more."""
+DRAWN = frozenset({Format.MARKDOWN, Format.HTML, Format.LATEX})
+"""Formats with figures."""
 RESULTS = "results.json"
 PAGE = "report.html"
 """All reports of a run on one page."""
@@ -56,10 +58,13 @@ def formats_of(names: str) -> tuple[Format, ...]:
     return tuple(form for form in Format if form.value in wanted)
 
 
-def publish(folder: Path, found: RunResult, formats: Collection[Format], *, charts: bool) -> list[Path]:
-    """Write the reports below `folder` and return the paths, those of the Markdown reports first."""
+def publish(folder: Path, found: RunResult, formats: Collection[Format], drawing: Drawing | None) -> list[Path]:
+    """Write the reports below `folder` and return the paths, those of the Markdown reports first.
+
+    Without `drawing` they have no figures.
+    """
     paths = []
-    for name, data in _files(found, frozenset(formats), charts=charts):
+    for name, data in _files(found, frozenset(formats), drawing):
         write_atomically(folder / name, data)
         paths.append(folder / name)
     return paths
@@ -77,23 +82,36 @@ def publish_summary(folder: Path, summary: Summary, head: Report) -> list[Path]:
     return [path]
 
 
-def _files(found: RunResult, formats: frozenset[Format], *, charts: bool) -> Iterator[tuple[str, bytes]]:
+def _files(found: RunResult, formats: frozenset[Format], drawing: Drawing | None) -> Iterator[tuple[str, bytes]]:
     reports = (found.head, *found.reports, found.appendix)
-    svgs = _drawn(reports, "svg") if charts and formats & {Format.MARKDOWN, Format.HTML, Format.LATEX} else {}
+    charts = drawing is not None
+    forms: tuple[Form, ...] = ("svg", "pdf") if Format.LATEX in formats else ("svg",)
+    drawn = drawing.draw(figures_of(reports), forms) if drawing is not None else dict
+    data = results(found) if formats & {Format.CSV, Format.JSON, Format.JUNIT, Format.LATEX} else None
     if Format.MARKDOWN in formats:
         links = markdown.links(reports)
         for report in reports:
             yield f"{report.name}.md", markdown.render(report, charts=charts, links=links).encode()
-        yield from ((f"{markdown.FIGURES}/{name}.svg", svg) for name, svg in svgs.items())
-    if Format.HTML in formats:
+    if data is not None:
+        yield from _data_files(data, reports, formats, charts=charts)
+    page = page_data(found.evidence) if Format.HTML in formats else None
+    figures = drawn()
+    svgs = {name: file for (name, form), file in figures.items() if form == "svg"}
+    if Format.MARKDOWN in formats:
+        yield from ((f"{FIGURES}/{name}.svg", svg) for name, svg in svgs.items())
+    if Format.LATEX in formats:
+        yield from ((f"latex/{FIGURES}/{name}.{form}", file) for (name, form), file in figures.items())
+    if page is not None:
         from reelbench.reporting.render import html  # noqa: PLC0415 - only this format needs Jinja, which takes a tenth of a second
 
         title = f"Reelbench: run {found.evidence.run.run_id}"
         statuses = {one.report.name: one.analysis.status for one in found.dimensions}
-        yield PAGE, html.render(title, reports, statuses, svgs, page_data(found.evidence)).encode()
-    if not formats & {Format.CSV, Format.JSON, Format.JUNIT, Format.LATEX}:
-        return
-    data = results(found)
+        yield PAGE, html.render(title, reports, statuses, svgs, page).encode()
+
+
+def _data_files(
+    data: Results, reports: Sequence[Report], formats: frozenset[Format], *, charts: bool
+) -> Iterator[tuple[str, bytes]]:
     if Format.JSON in formats:
         yield RESULTS, to_json(data)
     if Format.JUNIT in formats:
@@ -110,12 +128,3 @@ def _files(found: RunResult, formats: frozenset[Format], *, charts: bool) -> Ite
 
         files = latex.render(data.run_id, reports, charts=charts) | {latex.SETUP: setup.paragraph(data)}
         yield from ((f"latex/{name}", text.encode()) for name, text in files.items())
-        for form, drawn in (("pdf", _drawn(reports, "pdf") if svgs else {}), ("svg", svgs)):
-            yield from ((f"latex/{latex.FIGURES}/{name}.{form}", figure) for name, figure in drawn.items())
-
-
-def _drawn(reports: Sequence[Report], form: Literal["svg", "pdf"]) -> Mapping[str, bytes]:
-    from reelbench.reporting.render import figures  # noqa: PLC0415 - matplotlib takes a second, which only charts may cost
-
-    draw = figures.pdf if form == "pdf" else figures.svg
-    return {chart.name: draw(chart) for chart in figures_of(reports)}

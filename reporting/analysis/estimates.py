@@ -15,7 +15,7 @@ from reelbench.loadgen.record.run import CaseRecord
 from reelbench.reporting.analysis.open_cases import open_case
 from reelbench.reporting.catalogue.sli import Kind, Role, Samples, Sli
 from reelbench.reporting.document import text
-from reelbench.reporting.evidence.evidence import STOPPED, Evidence
+from reelbench.reporting.evidence.evidence import STOPPED, Evidence, once
 from reelbench.reporting.evidence.measurements import RECORDS, Measurement
 from reelbench.reporting.evidence.stretch import Basis, Stretch
 from reelbench.reporting.statistics.batch_means import rate_interval
@@ -151,16 +151,17 @@ def _interval(sli: Sli, m: Measurement, value: float) -> tuple[Interval, str]:
     return NOWHERE, ""
 
 
+@once
 def throughput(evidence: Evidence, scenario: str, case: str) -> Estimate | None:
     """Return the completed jobs per second of a case's steady part, or of the whole case; None if it did not end."""
     part = evidence.stretch(scenario, case)
     return _rate(evidence, scenario, case, [job.done for job in part.completed], "completed measured jobs")
 
 
+@once
 def request_rate(evidence: Evidence, scenario: str, case: str) -> Estimate | None:
     """Return the HTTP requests per second of a case's steady part, or of the whole case; None if it did not end."""
-    part = evidence.stretch(scenario, case)
-    ends = [end for end in evidence.requests.ends(scenario, case) if part.holds(end)]
+    ends = evidence.stretch(scenario, case).within(evidence.requests.ends(scenario, case))
     return _rate(evidence, scenario, case, ends, "requests of measured jobs")
 
 
@@ -204,7 +205,7 @@ def _without_broken(evidence: Evidence, sli: Sli, m: Measurement, value: float) 
     """Return the success rate without the completed jobs whose file is broken, which Prometheus does not know."""
     if sli.role is not Role.SUCCESS_RATE or not m.n:
         return value, ""
-    broken = sum(map(evidence.broken, evidence.case_jobs(m.scenario, m.case)))
+    broken = evidence.broken_files(m.scenario, m.case)
     if not broken:
         return value, ""
     what = "a file that does not decode" if broken == 1 else "files that do not decode"

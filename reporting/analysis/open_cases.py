@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.loadgen.record.rate_rule import CUT_OFF, RateFindings, RateLimits, judge
 from reelbench.loadgen.record.run import ArrivalsRecord, CaseRecord, RunState, ScenarioRecord
-from reelbench.reporting.evidence.evidence import STOPPED, Evidence
+from reelbench.reporting.evidence.evidence import STOPPED, Evidence, once
 from reelbench.reporting.statistics.censoring import Tail, tail
 from reelbench.reporting.statistics.intervals import Proportion, exact_proportion
 
@@ -121,7 +121,7 @@ def open_case(evidence: Evidence, scenario: ScenarioRecord, case: CaseRecord) ->
     """Return one case; None when its model is not open, or it did not begin."""
     if case.arrivals is None or case.started is None:
         return None
-    jobs = tuple(sorted(evidence.case_jobs(scenario.name, case.name), key=lambda job: (job.due, job.index)))
+    jobs = _ordered(evidence, scenario.name, case.name)
     # An unfinished case or a stopped run has no evidence about later arrivals.
     whole = scenario.state is RunState.COMPLETED
     return OpenCase(
@@ -131,8 +131,13 @@ def open_case(evidence: Evidence, scenario: ScenarioRecord, case: CaseRecord) ->
         started=case.started,
         offered=case.planned if whole else len(jobs),
         jobs=jobs,
-        broken=sum(map(evidence.broken, jobs)),
+        broken=evidence.broken_files(scenario.name, case.name),
     )
+
+
+@once
+def _ordered(evidence: Evidence, scenario: str, case: str) -> tuple[JobRecord, ...]:
+    return tuple(sorted(evidence.case_jobs(scenario, case), key=lambda job: (job.due, job.index)))
 
 
 def unsent_by_generator(job: JobRecord) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
-from typing import Literal
+from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.loadgen.record.run import CaseRecord, ScenarioRecord
@@ -20,20 +22,45 @@ CASE_BINS = 150
 WAITED = 0.5
 """Jobs that are due but not sent, in a bin, from which on their line is shown."""
 FAILED = frozenset(Outcome) - STOPPED - {Outcome.COMPLETED}
+_CODES = {outcome: code for code, outcome in enumerate(Outcome)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Instants and outcomes of jobs."""
+
+    due: Numbers
+    sent: Numbers
+    done: Numbers
+    outcome: NDArray[np.int8]
+
+    @classmethod
+    def of(cls, jobs: Sequence[JobRecord]) -> Self:
+        due, sent, done = (
+            np.fromiter(map(attrgetter(name), jobs), dtype=np.float64, count=len(jobs))
+            for name in ("due", "sent", "done")
+        )
+        codes = (_CODES[job.outcome] for job in jobs)
+        return cls(due, sent, done, np.fromiter(codes, dtype=np.int8, count=len(jobs)))
+
+    def ended(self, outcomes: frozenset[Outcome]) -> NDArray[np.bool_]:
+        """Return which jobs ended in one of some ways."""
+        return np.isin(self.outcome, [_CODES[outcome] for outcome in outcomes])
 
 
 @once
 def run_timeline(evidence: Evidence, most: int = MOST_BINS) -> Timeline | None:
     """Return the whole run; None for a run without jobs and cases."""
-    run, jobs = evidence.run, evidence.jobs
+    run, columns = evidence.run, _all_columns(evidence)
     begins = [case.started for scenario in run.scenarios for case in scenario.cases if case.started is not None]
     ends = [case.ended for scenario in run.scenarios for case in scenario.cases if case.ended is not None]
-    begins += [job.due for job in jobs]
-    ends += [job.done for job in jobs]
+    if len(columns.due):
+        begins.append(float(columns.due.min()))
+        ends.append(float(columns.done.max()))
     if not begins or not ends:
         return None
     axis = _axis(min(begins), max(ends), most)
-    return _timeline(evidence, axis, jobs, _shades(evidence, axis))
+    return _timeline(evidence, axis, evidence.jobs, columns, _shades(evidence, axis))
 
 
 @once
@@ -46,7 +73,7 @@ def dimension_timeline(evidence: Evidence, dimension: str, most: int = MOST_BINS
     if not begins or not ends or max(ends) <= min(begins):
         return None
     axis = _axis(min(begins), max(ends), most)
-    return _timeline(evidence, axis, evidence.jobs, _shades(evidence, axis))
+    return _timeline(evidence, axis, evidence.jobs, _all_columns(evidence), _shades(evidence, axis))
 
 
 @once
@@ -56,12 +83,18 @@ def case_timeline(evidence: Evidence, scenario: str, case: str, most: int = CASE
     if found is None:
         return None
     record, jobs = found
-    begins = [job.due for job in jobs] + ([record.started] if record.started is not None else [])
-    ends = [job.done for job in jobs] + ([record.ended] if record.ended is not None else [])
+    columns = _Columns.of(jobs)
+    begins = [*columns.due, *([record.started] if record.started is not None else [])]
+    ends = [*columns.done, *([record.ended] if record.ended is not None else [])]
     if not begins or not ends or max(ends) <= min(begins):
         return None
-    axis = _axis(min(begins), max(ends), most)
-    return _timeline(evidence, axis, jobs, _shades(evidence, axis, (scenario, case)))
+    axis = _axis(float(min(begins)), float(max(ends)), most)
+    return _timeline(evidence, axis, jobs, columns, _shades(evidence, axis, (scenario, case)))
+
+
+@once
+def _all_columns(evidence: Evidence) -> _Columns:
+    return _Columns.of(evidence.jobs)
 
 
 @once
@@ -80,31 +113,33 @@ def _axis(start: float, end: float, most: int) -> Bins:
     return bins(start, end, step_of(end - start, most))
 
 
-def _timeline(evidence: Evidence, axis: Bins, jobs: Sequence[JobRecord], shades: Iterable[Shade]) -> Timeline:
-    panels = (*_job_panels(axis, jobs), *resource_panels(evidence, axis))
+def _timeline(
+    evidence: Evidence, axis: Bins, jobs: Sequence[JobRecord], columns: _Columns, shades: Iterable[Shade]
+) -> Timeline:
+    panels = (*_job_panels(axis, jobs, columns), *resource_panels(evidence, axis))
     return Timeline(round(axis.start, 3), axis.step, panels, tuple(shades))
 
 
-def _job_panels(axis: Bins, jobs: Sequence[JobRecord]) -> Iterator[TimePanel]:
+def _job_panels(axis: Bins, jobs: Sequence[JobRecord], columns: _Columns) -> Iterator[TimePanel]:
     if not jobs:
         return
-    completed = [job for job in jobs if job.outcome is Outcome.COMPLETED]
-    ended = _column(completed, "done")
-    p50, p95 = axis.quantiles(ended, ended - _column(completed, "due"), (0.5, 0.95))
+    due, sent, done = columns.due, columns.sent, columns.done
+    completed, stopped = columns.ended(frozenset({Outcome.COMPLETED})), columns.ended(STOPPED)
+    ended = done[completed]
+    p50, p95 = axis.quantiles(ended, ended - due[completed], (0.5, 0.95))
     yield TimePanel(
         "response_time",
         "Response time of jobs that completed",
         "s",
         (TimeSeries("p50", "P50", p50), TimeSeries("p95", "P95", p95)),
     )
-    due, sent, done = _column(jobs, "due"), _column(jobs, "sent"), _column(jobs, "done")
     rates = [
         TimeSeries("arrivals", "arrivals", axis.rate(due)),
         TimeSeries("completions", "completions", axis.rate(ended)),
-        TimeSeries("failures", "failures", axis.rate(_ends(jobs, FAILED))),
+        TimeSeries("failures", "failures", axis.rate(done[columns.ended(FAILED)])),
     ]
-    if any(job.outcome in STOPPED for job in jobs):
-        rates.append(TimeSeries("stopped", "cancelled or cut off", axis.rate(_ends(jobs, STOPPED))))
+    if stopped.any():
+        rates.append(TimeSeries("stopped", "cancelled or cut off", axis.rate(done[stopped])))
     yield TimePanel("jobs", "Jobs", "jobs/s", tuple(rates))
     flight = [TimeSeries("in_flight", "in flight", axis.in_progress(sent, done))]
     late = axis.in_progress(due, sent)
@@ -136,15 +171,6 @@ def _work(axis: Bins, jobs: Sequence[JobRecord]) -> Iterator[TimePanel]:
             TimeSeries("in_work", "in work", axis.in_progress(begun, ended)),
         ),
     )
-
-
-def _ends(jobs: Iterable[JobRecord], outcomes: frozenset[Outcome]) -> Numbers:
-    return _column([job for job in jobs if job.outcome in outcomes], "done")
-
-
-def _column(jobs: Sequence[JobRecord], name: Literal["due", "sent", "done"]) -> Numbers:
-    """Return an instant of each job."""
-    return np.fromiter(map(attrgetter(name), jobs), dtype=np.float64, count=len(jobs))
 
 
 def _shades(evidence: Evidence, axis: Bins, place: tuple[str, str] | None = None) -> Iterator[Shade]:

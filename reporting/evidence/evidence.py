@@ -76,7 +76,7 @@ class Evidence:
     @cached_property
     def _response_times(self) -> dict[Place, list[float]]:
         return {
-            (scenario, case): [job.done - job.due for job in self.stretch(scenario, case).completed]
+            (scenario, case): sorted(job.done - job.due for job in self.stretch(scenario, case).completed)
             for scenario, case in self._jobs
         }
 
@@ -134,7 +134,10 @@ class Evidence:
         return self._stretches.get((scenario, case)) or Stretch(Basis.WHOLE, None, None, ())
 
     def response_times(self, scenario: str, case: str) -> list[float]:
-        """Return the response times of the completed jobs of a case's steady part, or of the whole case, in seconds."""
+        """Return the response times of the completed jobs of a case's steady part, or of the whole case, in seconds.
+
+        They are sorted, shortest first.
+        """
         return self._response_times.get((scenario, case), [])
 
     def whole_times(self, scenario: str, case: str) -> list[float]:
@@ -154,14 +157,33 @@ class Evidence:
         """Return what the file of a job holds; None when it was not opened."""
         return self._videos.get((job.scenario, job.case, job.index))
 
+    @cached_property
+    def _unplayable(self) -> frozenset[tuple[str, str, int]]:
+        return frozenset(place for place, video in self._videos.items() if not video.playable)
+
     def broken(self, job: JobRecord) -> bool:
         """Return True for a completed job whose file does not decode to its end."""
-        found = self.video(job)
-        return job.outcome is Outcome.COMPLETED and found is not None and not found.playable
+        return job.outcome is Outcome.COMPLETED and (job.scenario, job.case, job.index) in self._unplayable
 
     def succeeded(self, job: JobRecord) -> bool:
         """Return True for a completed job whose file is not known to be broken."""
-        return job.outcome is Outcome.COMPLETED and not self.broken(job)
+        return job.outcome is Outcome.COMPLETED and (job.scenario, job.case, job.index) not in self._unplayable
+
+    @cached_property
+    def _successes(self) -> dict[Place, int]:
+        return {place: sum(map(self.succeeded, jobs)) for place, jobs in self._jobs.items()}
+
+    def successes(self, scenario: str, case: str) -> int:
+        """Return the number of measured jobs of a case that succeeded."""
+        return self._successes.get((scenario, case), 0)
+
+    @cached_property
+    def _broken(self) -> dict[Place, int]:
+        return {place: sum(map(self.broken, jobs)) for place, jobs in self._jobs.items()} if self._unplayable else {}
+
+    def broken_files(self, scenario: str, case: str) -> int:
+        """Return the number of completed measured jobs of a case whose file does not decode to its end."""
+        return self._broken.get((scenario, case), 0)
 
     def case_requests(self, scenario: str, case: str) -> int:
         """Return the number of HTTP requests of the measured jobs of a case."""

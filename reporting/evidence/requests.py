@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from operator import add
 from typing import Final, NamedTuple, Self
 
 from reelbench.loadgen.record.jobs import RequestRecord
@@ -47,15 +48,21 @@ class Requests:
     def of(cls, records: Iterable[RequestRecord]) -> Self:
         """Return the columns of records, which are read once."""
         found = cls()
-        columns = found._columns
+        puts: dict[tuple[str, str, str], tuple[Callable[[float], None], Callable[[float], None], Callable[[int], None]]]
+        puts = {}  # bound once for each column: a large run has millions of requests
         for record in records:
             if record.warmup:
                 continue
             key = record.scenario, record.case, record.operation
-            one = columns.get(key) or columns.setdefault(key, _Columns())
-            one.sent.append(record.sent)
-            one.durations.append(record.duration)
-            one.statuses.append(_NO_ANSWER if record.status is None else record.status)
+            put = puts.get(key)
+            if put is None:
+                one = found._columns[key] = _Columns()
+                put = puts[key] = one.sent.append, one.durations.append, one.statuses.append
+            put_sent, put_duration, put_status = put
+            put_sent(record.sent)
+            put_duration(record.duration)
+            status = record.status
+            put_status(_NO_ANSWER if status is None else status)
         return found
 
     def durations(self, scenario: str, operation: str) -> list[float]:
@@ -80,13 +87,12 @@ class Requests:
         """Return the number of requests of a case."""
         return sum(len(one.sent) for _, one in self._case(scenario, case))
 
-    def ends(self, scenario: str, case: str) -> list[float]:
+    def ends(self, scenario: str, case: str) -> array[float]:
         """Return when the requests of a case ended, by operation."""
-        return [
-            sent + duration
-            for _, one in self._case(scenario, case)
-            for sent, duration in zip(one.sent, one.durations, strict=True)
-        ]
+        found = array("d")
+        for _, one in self._case(scenario, case):
+            found.extend(map(add, one.sent, one.durations))
+        return found
 
     def of_case(self, scenario: str, case: str) -> list[Request]:
         """Return the requests of a case, by operation."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -39,8 +40,9 @@ class Stretch:
         """The jobs that ended with a video."""
         return [job for job in self.jobs if job.outcome is Outcome.COMPLETED]
 
-    def holds(self, instant: float) -> bool:
-        """Return whether an event at an instant belongs to the part; every event does where it is the whole case."""
+    def within(self, instants: Iterable[float]) -> list[float]:
+        """Return the instants that belong to the part; all of them where it is the whole case."""
         if self.basis is not Basis.STEADY or self.started is None or self.ended is None:
-            return True
-        return self.started < instant <= self.ended
+            return list(instants)
+        started, ended = self.started, self.ended
+        return [instant for instant in instants if started < instant <= ended]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from statistics import median
 
 from reelbench.loadgen.record.jobs import JobRecord, Outcome
-from reelbench.reporting.evidence.evidence import STOPPED, Evidence
+from reelbench.reporting.evidence.evidence import STOPPED, Evidence, once
 
 SLOWEST = 3
 """Completed jobs of a dimension that are shown one by one, each of a case of its own."""
@@ -36,7 +36,8 @@ def level_sample(evidence: Evidence, scenario: str, case: str, most: int) -> lis
     return [jobs[index] for index in sorted(chosen)]
 
 
-def slowest(evidence: Evidence, dimension: str) -> list[JobRecord]:
+@once
+def slowest(evidence: Evidence, dimension: str) -> tuple[JobRecord, ...]:
     """Return the slowest completed measured job of each of a few cases, compared with the median of its own case.
 
     The slowest jobs of all cases would nearly always be those of the heaviest load.
@@ -49,10 +50,11 @@ def slowest(evidence: Evidence, dimension: str) -> list[JobRecord]:
             job = min(completed, key=lambda job: job.due - job.done)
             usual = median(job.done - job.due for job in completed)
             found.append((-(job.done - job.due) / usual if usual > 0 else 0.0, len(found), job))
-    return [job for *_, job in sorted(found)[:SLOWEST]]
+    return tuple(job for *_, job in sorted(found)[:SLOWEST])
 
 
-def failed(evidence: Evidence, dimension: str) -> list[JobRecord]:
+@once
+def failed(evidence: Evidence, dimension: str) -> tuple[JobRecord, ...]:
     """Return all measured jobs that failed: one of each kind (scenario, outcome, error) first, then the rest."""
     first: dict[tuple[str, str, str | None], JobRecord] = {}
     rest = []
@@ -64,7 +66,7 @@ def failed(evidence: Evidence, dimension: str) -> list[JobRecord]:
             rest.append(job)
         else:
             first[kind] = job
-    return [*first.values(), *rest]
+    return *first.values(), *rest
 
 
 def _jobs(evidence: Evidence, dimension: str) -> Iterable[JobRecord]:

@@ -12,9 +12,9 @@ from markdown_it.token import Token
 
 from reelbench.reporting.document.report import Chart, Report, Table, Timeline
 from reelbench.reporting.render.inline import plain, walk
-from reelbench.reporting.render.names import NamedTable, figures_of, named_tables
+from reelbench.reporting.render.names import FIGURES, NamedTable, figures_of, named_tables
 
-MAIN, SETUP, TABLES, FIGURES = "reelbench.tex", "setup.tex", "tables", "figures"
+MAIN, SETUP, TABLES = "reelbench.tex", "setup.tex", "tables"
 WRAP = 42
 """Characters of a text cell from which its column is broken into lines."""
 PAGE = 92

@@ -8,11 +8,9 @@ from types import MappingProxyType
 
 from reelbench.loadgen.record.foreign_text import harmless
 from reelbench.reporting.document.report import Block, Bullets, Chart, Code, Paragraph, Report, Section, Table, Timeline
-from reelbench.reporting.render.names import anchors, slug
+from reelbench.reporting.render.names import FIGURES, anchors, slug
 
 _ANCHOR = re.compile(r"\]\(#([a-z0-9-]+)\)")
-FIGURES = "figures"
-"""Folder of the figures, next to the Markdown file."""
 
 
 def render(report: Report, *, charts: bool, links: Mapping[str, str] = MappingProxyType({})) -> str:

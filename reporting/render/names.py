@@ -9,6 +9,8 @@ from itertools import count
 
 from reelbench.reporting.document.report import APPENDIX, Chart, Report, Section, Table, Timeline
 
+FIGURES = "figures"
+"""Folder of the figures, below that of the reports."""
 _OTHER = re.compile(r"[^a-z0-9]+")
 
 

@@ -139,19 +139,17 @@ def _case(evidence: Evidence, scenario: ScenarioRecord, case: CaseRecord) -> Ite
     jobs = evidence.case_jobs(scenario.name, case.name)
     ended = sum(1 for job in jobs if job.outcome not in STOPPED)
     success = evidence.catalogue.of_role(Role.SUCCESS_RATE)
-    if success and (share := exact_proportion(sum(map(evidence.succeeded, jobs)), ended)):
+    if success and (share := exact_proportion(evidence.successes(scenario.name, case.name), ended)):
         what = "completed, file not broken / (ended by itself)"
         exact = Limits(lower=share.lower, upper=share.upper, method=EXACT)
         yield _Figure(success, success.id, success.title, success.unit, share.value, share.n, exact, what)
     if not times:
         return
     n = len(times)
-    yield _Figure(None, "response_time_min", LEAST, "s", min(times), n, None, f"min({of_times})")
+    yield _Figure(None, "response_time_min", LEAST, "s", times[0], n, None, f"min({of_times})")
     yield from _sampled(evidence, Kind.MEAN, scenario, case)
-    yield _Figure(None, "response_time_max", LONGEST, "s", max(times), n, None, f"max({of_times})")
-    yield _Figure(
-        None, "response_time_stddev", DEVIATION, "s", deviation(sorted(times)), n, None, f"stddev({of_times})"
-    )
+    yield _Figure(None, "response_time_max", LONGEST, "s", times[-1], n, None, f"max({of_times})")
+    yield _Figure(None, "response_time_stddev", DEVIATION, "s", deviation(times), n, None, f"stddev({of_times})")
     yield from _sampled(evidence, Kind.QUANTILE, scenario, case)
     for role, of in ((Role.THROUGHPUT, throughput), (Role.REQUEST_RATE, request_rate)):
         sli, number = evidence.catalogue.of_role(role), of(evidence, scenario.name, case.name)

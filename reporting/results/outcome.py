@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from heapq import nsmallest
 
 import msgspec
 
@@ -97,10 +98,10 @@ def _outliers(evidence: Evidence) -> Iterator[Outlier]:
         for case in scenario.cases:
             jobs = evidence.case_jobs(scenario.name, case.name)
             completed = [job for job in jobs if job.outcome is Outcome.COMPLETED]
-            slowest = sorted(completed, key=lambda job: (job.due - job.done, job.index))[:SLOWEST]
-            others = sorted((job for job in jobs if job.outcome is not Outcome.COMPLETED), key=lambda job: job.due)
+            slowest = nsmallest(SLOWEST, completed, key=lambda job: (job.due - job.done, job.index))
+            others = (job for job in jobs if job.outcome is not Outcome.COMPLETED)
             yield from (_outlier(job, slow=True) for job in slowest)
-            yield from (_outlier(job, slow=False) for job in others[:FAILED])
+            yield from (_outlier(job, slow=False) for job in nsmallest(FAILED, others, key=lambda job: job.due))
 
 
 def _outlier(job: JobRecord, *, slow: bool) -> Outlier:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from heapq import nsmallest
 from typing import Final
 
 import msgspec
@@ -145,8 +146,9 @@ def _case(evidence: Evidence, scenario: str, case: str, *, drawn: bool) -> PageC
 def _growth(times: Sequence[float]) -> Growth:
     sizes = sorted({round(n) for n in np.geomspace(LEAST_SIZE, len(times), SIZES)})
     columns: list[list[Estimate]] = [[], [], []]
+    values = np.asarray(times, dtype=float)
     for size in sizes:
-        ordered = np.sort(np.asarray(times[:size], dtype=float))
+        ordered = np.sort(values[:size])
         for column, share in zip(columns, (0.5, 0.95, 0.99), strict=True):
             found = percentile(ordered, share)
             lower, upper = found.interval.lower, found.interval.upper
@@ -190,7 +192,7 @@ def _evenly(
     ordered = [
         (number, job)
         for one in cases.values()
-        for number, job in enumerate(sorted(one, key=rank)[: per_case or most])  # type: ignore[arg-type]
+        for number, job in enumerate(nsmallest(per_case or most, one, key=rank))  # type: ignore[arg-type]
     ]
     return [job for _, job in sorted(ordered, key=lambda pair: pair[0])][:most]
 

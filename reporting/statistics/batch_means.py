@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reelbench.reporting.statistics.intervals import Interval, mean_interval
 
@@ -19,9 +20,10 @@ LEAST_EVENTS = 2
 """Events a batch from which a rate has an interval."""
 
 
-def rate_interval(events: Sequence[float], started: float, ended: float) -> Interval:
+def rate_interval(events: Sequence[float] | NDArray[np.float64], started: float, ended: float) -> Interval:
     """Return the 95 % interval of the events per second between two times; no limits for too few events."""
-    within = [at for at in events if started <= at <= ended]
+    at = np.asarray(events, dtype=float)
+    within = at[(started <= at) & (at <= ended)]
     if ended <= started or len(within) < LEAST_EVENTS * BATCHES:
         return Interval(None, None)
     counts, _ = np.histogram(within, bins=BATCHES, range=(started, ended))

@@ -37,7 +37,7 @@ def tail(known: Sequence[float], cut_off: Sequence[float], q: float) -> Tail | N
     if not known and not cut_off:
         return None
     least = percentile(sorted((*known, *cut_off)), q)
-    most = percentile(sorted((*known, *[math.inf] * len(cut_off))), q)
+    most = percentile([*sorted(known), *[math.inf] * len(cut_off)], q) if cut_off else least
     upper = most.interval.upper
     return Tail(
         value=least.value,

@@ -14,6 +14,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 
 LEAST_JOBS = 20
 """Jobs from which a steady part is used: with fewer, P95 is the maximum."""
@@ -47,10 +48,10 @@ def steady_part(jobs: Sequence[tuple[float, float]], virtual_users: int) -> Stea
     """
     if len(jobs) <= virtual_users or not virtual_users:
         return None
-    ordered = sorted(jobs)
     ends = sorted(done for _, done in jobs)
-    first_round = max(done for _, done in ordered[:virtual_users])
-    after = bisect_right(ends, ordered[-1][0])  # the first end after the last due time leaves a user without a job
+    first_round = max(done for _, done in nsmallest(virtual_users, jobs))
+    last_due = max(due for due, _ in jobs)
+    after = bisect_right(ends, last_due)  # the first end after the last due time leaves a user without a job
     before = bisect_left(ends, ends[after]) if after < len(ends) else 0
     begin = bisect_right(ends, first_round)
     if not begin < before:

@@ -12,6 +12,7 @@ from reelbench.loadgen.record.run_files import write_atomically
 from reelbench.reporting.catalogue.sli import Catalogue
 from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.render import markdown
+from reelbench.reporting.render.names import FIGURES
 from reelbench.reporting.statistics.change_points import LEAST
 from reelbench.reporting.trend import report
 from reelbench.reporting.trend.history import History, read_history
@@ -51,7 +52,7 @@ def export(paths: Sequence[Path], folder: Path, *, newest: int | None = None, ch
         from reelbench.reporting.render import figures  # noqa: PLC0415 - matplotlib takes a second
 
         for chart in made.charts:
-            write_atomically(folder / markdown.FIGURES / f"{chart.name}.svg", figures.svg(chart))
+            write_atomically(folder / FIGURES / f"{chart.name}.svg", figures.svg(chart))
     return Written(record, (*report.lines(record), str(path)))
 
 

@@ -149,7 +149,7 @@ def test_numbers_as_text() -> None:
     assert text.bucket(Bound(600.0, None)) == "> 600.000"
     assert text.bucket(Bound(0.5, 0.525), "ms") == "500.0 to 525.0"
     assert text.interval(Interval(1.0, 2.0)) == "1.000 to 2.000"
-    assert text.interval(Interval(1.0, None)) == "from 1.000, n too small for an upper limit"
+    assert text.interval(Interval(1.0, None)) == "from 1.000, no upper limit"
     assert text.interval(Interval(None, None)) == "n too small for an interval"
 
 

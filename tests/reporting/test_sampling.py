@@ -34,7 +34,7 @@ def test_the_slowest_jobs_are_compared_with_the_median_of_their_own_case(made: M
     assert [(job.scenario, job.case) for job in found] == sorted(ratios, key=lambda place: -ratios[place])[:3]
     assert all(job == max(cases[job.scenario, job.case], key=lambda one: one.done - one.due) for job in found)
     assert ("throughput", "n50") not in {(job.scenario, job.case) for job in found}  # not always the heaviest load
-    assert slowest(evidence(made), "reliability") == []
+    assert slowest(evidence(made), "reliability") == ()
 
 
 def test_one_failed_job_of_each_kind_comes_first(made: MadeRun) -> None:
@@ -60,7 +60,7 @@ def test_cancelled_and_aborted_jobs_are_not_failed_jobs(made: MadeRun) -> None:
     jobs = [
         msgspec.structs.replace(job, outcome=next(ends)) if job.outcome is Outcome.FAILED else job for job in made.jobs
     ]
-    assert failed(evidence(made, jobs=jobs), "performance") == []
+    assert failed(evidence(made, jobs=jobs), "performance") == ()
 
 
 def test_traces_of_samples_and_single_jobs_are_fetched(made: MadeRun) -> None:

@@ -145,7 +145,7 @@ def test_requests_are_counted_in_the_same_part(made: MadeRun) -> None:
     assert found is not None
     assert part.seconds is not None
     ends = [r.sent + r.duration for r in made.requests if (r.scenario, r.case, r.warmup) == (*CASE, False)]
-    assert found.n == sum(1 for end in ends if part.holds(end)) < len(ends)
+    assert found.n == len(part.within(ends)) < len(ends)
     assert found.value == pytest.approx(found.n / part.seconds)
 
 

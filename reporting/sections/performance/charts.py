@@ -26,7 +26,7 @@ ROOM = 1.25
 
 def ecdf(evidence: Evidence, level: Level) -> Chart:
     """Return the distribution of the response time of one case."""
-    times = sorted(evidence.response_times(level.scenario, level.case))
+    times = evidence.response_times(level.scenario, level.case)
     objective = evidence.objective(Role.RESPONSE_TIME_P95)
     # the objective would squeeze a much faster service into a corner
     near = objective is not None and objective.value <= NEAR * times[-1]
@@ -74,7 +74,7 @@ def _by_concurrency(evidence: Evidence, drawn: Sequence[Level]) -> tuple[Chart, 
                 for name, points in (("P50", p50), ("P95", p95))
             ),
             caption=f"Response time of completed jobs with 95 % confidence intervals, n = {_sizes(drawn)}. Without an "
-            "upper bar, n is too small for an upper limit.",
+            "upper bar, n is too small for an upper limit, or the case has no steady part.",
             limit=(f"objective for P95 {slow.value:g} s", slow.value)
             if slow and slow.value <= NEAR * max(p.value for p in p95)
             else None,
@@ -109,7 +109,7 @@ def _ideal(xs: Sequence[float], rates: Sequence[float]) -> tuple[Series, ...]:
 def _ecdf_by_concurrency(evidence: Evidence, drawn: Sequence[Level]) -> Chart:
     series, thinned = [], False
     for level in drawn:
-        times = sorted(evidence.response_times(level.scenario, level.case))
+        times = evidence.response_times(level.scenario, level.case)
         series.append(distribution(f"{level.concurrency} in flight", times, len(times), _ranks(len(times), MAX_STEPS)))
         thinned = thinned or len(times) > MAX_STEPS
     note = f" Of a longer sample, {MAX_STEPS} evenly spaced ranks are drawn, including the fastest and the slowest."

@@ -150,8 +150,10 @@ def _associations(evidence: Evidence) -> list[Block]:
         jobs = [job for job in evidence.scenario_jobs(scenario.name) if job.outcome is Outcome.COMPLETED]
         for role, value in _VALUES.items():
             points = _through(evidence, role, scenario)
+            if not points:
+                continue
             pairs = [(found, job.done - job.due) for job in jobs if (found := value(points, job)) is not None]
-            if not points or not pairs:
+            if not pairs:
                 continue
             measured = association([x for x, _ in pairs], [y for _, y in pairs])
             items.append(f"`{scenario.name}`, {NAMES[role]}: {_sentence(measured, len(pairs))}")
