@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from reelbench.reporting.analysis.estimates import request_rate, throughput, without_upper
+from reelbench.reporting.analysis.estimates import NOWHERE, request_rate, throughput, without_upper
 from reelbench.reporting.analysis.open_cases import open_case
 from reelbench.reporting.catalogue.sli import Role
 from reelbench.reporting.evidence.evidence import STOPPED, Evidence, once
 from reelbench.reporting.evidence.measurements import Measurement
 from reelbench.reporting.evidence.stretch import Basis
 from reelbench.reporting.statistics import littles_law
-from reelbench.reporting.statistics.intervals import Proportion, Summary, exact_proportion, summarize
+from reelbench.reporting.statistics.intervals import Interval, Proportion, Summary, exact_proportion, summarize
 from reelbench.reporting.statistics.littles_law import LittlesLaw
 
 
@@ -39,6 +39,8 @@ class Level:
     """Jobs of an open case that did not finish; the times exclude them."""
     basis: Basis = Basis.WHOLE
     """The part of the case from which times, throughput and requests are taken."""
+    throughput_interval: Interval = NOWHERE
+    """Limits of the throughput; none for too few jobs."""
 
     @property
     def failed(self) -> int:
@@ -64,6 +66,7 @@ def levels(evidence: Evidence, *scenarios: str, model: str = "closed") -> tuple[
                 success=exact_proportion(evidence.successes(scenario.name, case.name), ended),
                 times=_times(evidence, scenario.name, case.name),
                 throughput=rate.value if rate else None,
+                throughput_interval=rate.interval if rate else NOWHERE,
                 requests=requests.value if requests else None,
                 queue_average=evidence.value(Role.QUEUE_TIME_AVG, scenario.name, case.name),
                 queue_p95=evidence.measured(Role.QUEUE_TIME_P95, scenario.name, case.name),

@@ -50,7 +50,7 @@ def performance(evidence: Evidence) -> Section:
     if best and best.throughput is not None:
         items.append(
             f"Maximum throughput: **{text.job_rate(best.throughput)}** in {place_name(best.scenario, best.case)} "
-            f"({best.concurrency} in flight, n = {best.times.n if best.times else 0})."
+            f"({best.concurrency} in flight, n = {best.times.n if best.times else 0}; {load.rate_limits(best)})."
         )
     crowded = load.crowded(evidence)
     if evidence.foreign and not crowded:  # the objective's load is that of the service of this project

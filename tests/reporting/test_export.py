@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
+from scipy import stats
 
 from reelbench.loadgen.record.run import RunRecord, RunState, read_run, write_run
 from reelbench.loadgen.record.run_files import RecordError
@@ -16,6 +18,7 @@ from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.evidence.prometheus import QueryError
 from reelbench.reporting.export import Exported, export
 from tests.report_text import report_text
+from tests.reporting.evidence_of import evidence
 from tests.reporting.made_run import MadeRun
 
 REPOSITORY = Path(__file__).parents[2]
@@ -63,7 +66,7 @@ def test_a_good_run_passes(run_dir: Path, prometheus_url: str) -> None:
     assert [path.name for path in exported.paths] == names
 
 
-def test_the_tables_hold_the_values_of_the_records(measured_dir: Path) -> None:
+def test_the_tables_hold_the_values_of_the_records(measured_dir: Path, made: MadeRun) -> None:
     export(measured_dir, None, charts=False)
     text = report(measured_dir)
     assert table(text, "Response time")["single_request / n01"] == [
@@ -78,6 +81,17 @@ def test_the_tables_hold_the_values_of_the_records(measured_dir: Path) -> None:
     assert "Response time of a single request: **0.621 ± 0.146 s** (average" in text
     assert "n = 100; 95 % CI of the average in s: 0.592 to 0.650)" in text
     assert "Maximum throughput: **28.60 jobs/s** in concurrent_load / n20" in text
+    limits = re.search(
+        r"in concurrent_load / n20 \(20 in flight, n = 156; 95 % CI ([0-9.]+) to ([0-9.]+) jobs/s\)", text
+    )
+    assert limits is not None
+    part = evidence(made).stretch("concurrent_load", "n20")
+    assert part.started is not None
+    assert part.ended is not None
+    counts, _ = np.histogram([job.done for job in part.completed], bins=10, range=(part.started, part.ended))
+    rates = counts * 10 / (part.ended - part.started)
+    expected = stats.t.interval(0.95, 9, rates.mean(), stats.sem(rates))
+    assert [float(limit) for limit in limits.groups()] == pytest.approx(expected, abs=0.005)
     assert "wait (long poll, not judged)" in text
     assert "**Throughput levels off between 20 and 50 jobs in flight:** 2.5 times" in text
     assert "2.42.0, scraped every 1 s" in text

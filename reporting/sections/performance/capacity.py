@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from reelbench.reporting.analysis import subjects
 from reelbench.reporting.analysis.capacity import Knee, knee
 from reelbench.reporting.analysis.capacity_limits import rate_limits
-from reelbench.reporting.analysis.load_levels import Level
+from reelbench.reporting.analysis.load_levels import Level, levels
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence, place_name
@@ -99,9 +99,13 @@ def section(evidence: Evidence) -> Section | None:
     if found.closed is not None:
         place = place_name(found.closed.scenario, found.closed.case)
         what = (
-            f"Most completed jobs of a closed loop, however long they wait ({place}); no rate of arrivals can exceed it"
+            f"Most completed jobs of a closed loop, however long they wait ({place}); as the largest of "
+            f"{text.counted(len(levels(evidence)), 'case')}, chance makes it rather too large"
         )
-        rows.append(("Maximum throughput", text.job_rate(found.closed.throughput), text.NONE, what))
+        limits = found.closed.throughput_interval
+        upper = "no upper limit" if limits.upper is None else f"{limits.upper:.2f}"
+        span = text.NONE if limits.lower is None else f"{limits.lower:.2f} to {upper}"
+        rows.append(("Maximum throughput", text.job_rate(found.closed.throughput), span, what))
     if (law := peak_of(load(evidence))) is not None:
         fit, around = law
         assert fit.peak is not None
@@ -110,8 +114,8 @@ def section(evidence: Evidence) -> Section | None:
         rows.append(("Peak of the scalability law", f"{fit.peak:.0f} in flight", span, what))
     blocks: list[Block] = [Bullets((sentence(found),))]
     caption = (
-        "Range: of the sustained rate, from the highest rate proven to hold to the lowest proven not to; of a peak, "
-        "the fits without one level."
+        "Range: of the sustained rate, from the highest rate proven to hold to the lowest proven not to; of the "
+        "maximum, its 95 % CI; of a peak, the fits without one level."
     )
     blocks.append(Table(("Figure", "Value", "Range", "What it is"), tuple(rows), ("Value",), caption))
     return Section("Capacity", tuple(blocks))

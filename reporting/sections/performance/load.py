@@ -48,6 +48,15 @@ def fastest(evidence: Evidence) -> Level | None:
     return max(known, key=lambda level: level.throughput or 0.0, default=None)
 
 
+def rate_limits(level: Level) -> str:
+    """Return the interval of a level's throughput in words."""
+    limits = level.throughput_interval
+    if limits.lower is None:
+        return "too few jobs for an interval"
+    upper = "and more" if limits.upper is None else f"to {limits.upper:.2f}"
+    return f"95 % CI {limits.lower:.2f} {upper} jobs/s"
+
+
 def crowded(evidence: Evidence) -> list[Level]:
     """Return the closed cases with as many jobs in flight as the throughput objective names."""
     sli = evidence.catalogue.of_role(Role.THROUGHPUT)
@@ -238,7 +247,8 @@ def throughput(evidence: Evidence) -> Section:
     items = []
     if best := fastest(evidence):
         place = place_name(best.scenario, best.case)
-        items.append(f"Maximum: **{text.job_rate(best.throughput)}** in {place}, {best.concurrency} in flight.")
+        rate = text.job_rate(best.throughput)
+        items.append(f"Maximum: **{rate}** in {place}, {best.concurrency} in flight ({rate_limits(best)}).")
     items.extend(
         f"At {level.concurrency} in flight ({level.scenario}): **{text.job_rate(level.throughput)}** and "
         f"{text.number(level.requests, 1)} HTTP requests/s."

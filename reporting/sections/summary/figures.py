@@ -52,6 +52,8 @@ def _performance(evidence: Evidence) -> Iterator[Figure]:
             name="Maximum throughput",
             value=best.throughput,
             unit="jobs/s",
+            lower=best.throughput_interval.lower,
+            upper=best.throughput_interval.upper,
             n=best.times.n if best.times else 0,
             where=f"{place_name(best.scenario, best.case)}, {best.concurrency} in flight",
         )
