@@ -11,7 +11,7 @@ from reelbench.loadgen.plan.scenario import PROFILES
 from reelbench.stack.binaries import find_prometheus
 from reelbench.stack.errors import StackError
 from reelbench.stack.prometheus import PrometheusBinary
-from tests.acceptance import LONG, SuiteRun, drive, needed
+from tests.acceptance import SHORT, SuiteRun, drive, needed
 
 HERE = Path(__file__).parent
 MEASURED = (HERE, HERE / "scripts")
@@ -32,9 +32,9 @@ os.environ.pop("GITHUB_STEP_SUMMARY", None)
 # Test collection creates no garbage, and the garbage collector would take a fifth of its time.
 gc.disable()
 
-# The same examples each time; `--hypothesis-profile explore` searches for new ones.
+# The same few examples each time; `--hypothesis-profile explore` searches for new ones.
 # On a busy machine an example takes any time, so none has a deadline.
-settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("same", max_examples=30, derandomize=True, deadline=None)
 settings.register_profile("explore", max_examples=1000, deadline=None)
 settings.load_profile("same")
 
@@ -68,7 +68,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if scenarios := needed([item]):
             if not item.get_closest_marker("reports"):
                 item.add_marker(pytest.mark.alone)
-            if LONG.intersection(scenarios):
+            if not SHORT.issuperset(scenarios):
                 item.add_marker(pytest.mark.extended)
         if item.get_closest_marker("alone") and item.path.parent not in MEASURED:
             places = " and ".join(f"{place.relative_to(config.rootpath)}/" for place in MEASURED)

@@ -82,7 +82,7 @@ def leaks(folder: Path) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("way", ["key", "password"])
+@pytest.mark.parametrize("way", ["key", pytest.param("password", marks=pytest.mark.extended)])
 def test_no_secret_is_written_printed_or_passed_as_an_argument(
     way: str, guarded: str, tmp_path: Path, prometheus: PrometheusBinary
 ) -> None:
