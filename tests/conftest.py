@@ -12,7 +12,7 @@ from reelbench.loadgen.plan.scenario import PROFILES
 from reelbench.stack.binaries import find_prometheus
 from reelbench.stack.errors import StackError
 from reelbench.stack.prometheus import PrometheusBinary
-from tests.acceptance import SHORT, SuiteRun, drive, needed
+from tests.acceptance import SHORT, SuiteRun, drive, needed, once
 
 HERE = Path(__file__).parent
 MEASURED = (HERE, HERE / "scripts")
@@ -125,4 +125,8 @@ def suite(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     if not external:
         request.getfixturevalue("prometheus")
     profile = request.config.getoption("--profile")
-    return drive(needed(request.session.items), tmp_path_factory.mktemp("runs"), profile, external=external)
+    wanted = needed(request.session.items)
+    if not hasattr(request.config, "workerinput"):
+        return drive(wanted, tmp_path_factory.mktemp("runs"), profile, external=external)
+    folder = tmp_path_factory.getbasetemp().parent / "suite"  # of all workers
+    return once(folder, lambda runs: drive(wanted, runs, profile, external=external))
