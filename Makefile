@@ -47,6 +47,9 @@ simulate-usage: $(VENV)/.runtime ## how often the intervals of CPU per job and o
 	@$(BIN)/python scripts/simulate_usage.py
 
 MEASURED := $(wildcard tests/test_*.py) tests/scripts# conftest.py rejects such tests elsewhere
+NEED_TOOLS := $(addprefix tests/stack/full/,test_service_replicas.py test_thanos.py)# make test-stack runs them
+# Only files with a long test: reading all files takes each worker ten seconds.
+LONG = $(filter-out $(NEED_TOOLS),$(shell grep -rl --include='test_*.py' mark.extended tests))
 SHARED := -m "not alone and not extended and not compose and not browser and not faults" -n auto --dist worksteal \
   --ignore tests/stack/full/test_native.py --ignore tests/stack/full/test_boards.py# make test-stack runs these: each drives a suite on the native stack
 
@@ -58,7 +61,7 @@ test-costs: $(VENV)/.dev ## the tests of `make test` that share the cores, with 
 	@$(BIN)/python -m pytest -p tests.costs -q $(SHARED)
 
 test-extended: $(VENV)/.dev ## the long tests: the whole measured suite, the commands of README and docs/, kills and freezes, repetitions, ablation, baselines, benches
-	@$(BIN)/python -m pytest -m "extended and not alone and not clients" -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -m "extended and not alone and not clients" -n 3 --dist worksteal $(LONG)
 	@$(BIN)/python -m pytest -m "extended and alone and not clients" $(MEASURED)
 
 test-clients: $(VENV)/.dev ## the official clients and the LiteLLM proxy for real: installs them into the cache (some minutes, 2 GB)

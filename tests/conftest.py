@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from reelbench.loadgen.plan.scenario import PROFILES
 from reelbench.stack.binaries import find_prometheus
 from reelbench.stack.errors import StackError
 from reelbench.stack.prometheus import PrometheusBinary
-from tests.acceptance import LONG, SuiteRun, drive, needed
+from tests.acceptance import SHORT, SuiteRun, drive, needed, once
 
 HERE = Path(__file__).parent
 MEASURED = (HERE, HERE / "scripts")
@@ -32,9 +33,9 @@ os.environ.pop("GITHUB_STEP_SUMMARY", None)
 # Test collection creates no garbage, and the garbage collector would take a fifth of its time.
 gc.disable()
 
-# The same examples each time; `--hypothesis-profile explore` searches for new ones.
+# The same few examples each time; `--hypothesis-profile explore` searches for new ones.
 # On a busy machine an example takes any time, so none has a deadline.
-settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("same", max_examples=30, derandomize=True, deadline=None)
 settings.register_profile("explore", max_examples=1000, deadline=None)
 settings.load_profile("same")
 
@@ -60,6 +61,23 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         option.dist = "worksteal" if option.dist == "no" else option.dist
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Let each worker read the modules of a folder from another one on.
+
+    The first worker that reads a module compiles the module, with its rewritten assertions; the others take what is in
+    the cache. In a new checkout all workers would otherwise compile every module at the same time.
+    """
+    report = yield
+    worker = getattr(collector.config, "workerinput", None)
+    if worker is not None and isinstance(collector, pytest.Dir):
+        first = len(report.result) * int(worker["workerid"].removeprefix("gw")) // worker["workercount"]
+        report.result = [*report.result[first:], *report.result[:first]]
+    return report
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep measured runs apart from other tests; on several workers, start the longest tests first."""
     for item in items:
@@ -68,14 +86,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if scenarios := needed([item]):
             if not item.get_closest_marker("reports"):
                 item.add_marker(pytest.mark.alone)
-            if LONG.intersection(scenarios):
+            if not SHORT.issuperset(scenarios):
                 item.add_marker(pytest.mark.extended)
         if item.get_closest_marker("alone") and item.path.parent not in MEASURED:
             places = " and ".join(f"{place.relative_to(config.rootpath)}/" for place in MEASURED)
             msg = f"{item.nodeid} needs the whole machine: move it to {places}, where make test looks for such tests"
             raise pytest.UsageError(msg)
-    if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: (item.path.parent not in STACKS, item.get_closest_marker("acceptance") is None))
+    if hasattr(config, "workerinput"):  # each worker must have the same order
+        items.sort(
+            key=lambda item: (item.path.parent not in STACKS, item.get_closest_marker("acceptance") is None, item.path)
+        )
 
 
 def pytest_collection_finish() -> None:
@@ -85,8 +105,8 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """`-n auto`: 1.5 workers per core, since tests of services wait for a third of their time."""
-    return -(-3 * (os.cpu_count() or 1) // 2)
+    """`-n auto`: two workers per core, since tests of services wait for half of their time."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.fixture(scope="session")
@@ -105,4 +125,8 @@ def suite(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     if not external:
         request.getfixturevalue("prometheus")
     profile = request.config.getoption("--profile")
-    return drive(needed(request.session.items), tmp_path_factory.mktemp("runs"), profile, external=external)
+    wanted = needed(request.session.items)
+    if not hasattr(request.config, "workerinput"):
+        return drive(wanted, tmp_path_factory.mktemp("runs"), profile, external=external)
+    folder = tmp_path_factory.getbasetemp().parent / "suite"  # of all workers
+    return once(folder, lambda runs: drive(wanted, runs, profile, external=external))

@@ -131,6 +131,13 @@ REASONS = (
     Reason(r"docker build .+|kubectl .+", "the tests have no container engine and no cluster", lambda _: None),
     Reason(r"reelbench merge /shares .+", "tests/suite/test_merging.py merges made shares", parses),
     Reason(rf"{RUN} --replicas 3", "tests/suite/test_shared_run.py runs three generators", parses),
+    Reason(
+        rf"SERVICE_(RETRIES|BREAKER)=false {RUN} --embedded --scenario \w+",
+        "tests/scripts/test_reliability_suite.py runs it",
+        parses,
+    ),
+    Reason(rf"{RUN} --(repeat 5|ablate cache,pooling)", "tests/scripts/test_series_suite.py runs fewer", parses),
+    Reason(rf"{RUN} --prompts \S+ --scenario single_request", "docs/workload.md runs it without a document", parses),
     Reason(r"reelbench probe .+", "tests/suite/test_probe.py runs it against fakes", parses),
     Reason(r"reelbench run --target-file vllm_omni.yaml .+", "the file is one that reelbench probe wrote", parses),
     Reason(rf"{RUN} --target \S+ --budget \d+m", "takes as long as its budget", parses),
@@ -179,10 +186,8 @@ STAND_INS = {
     "<run_id>": "$RUN_ID",
     "NEW": "$(dirname $(ls runs/*/run.json | tail -n 1))",
     "OLD": "$(dirname $(ls runs/*/run.json | tail -n 2 | head -n 1))",
-    "--repeat 5": "--repeat 2",
-    "--ablate cache,pooling": "--ablate cache",
 }
-"""Placeholders of the pages (the acceptance suite's run, the last two), fewer repetitions, and fewer variants."""
+"""Placeholders of the pages: the acceptance suite's run, and the last two."""
 
 
 def script(commands: Sequence[str]) -> str:

@@ -108,7 +108,7 @@ def test_any_bytes_as_a_scenario_file_are_rejected(folder: Path, content: bytes)
     assert all(line.startswith("trial.yaml: ") for line in caught.value.errors)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.data())
 def test_a_mutated_catalogue_is_loaded_or_rejected_line_by_line(folder: Path, data: st.DataObject) -> None:
     path = data.draw(st.sampled_from(list(places(CATALOGUE))))
@@ -123,7 +123,7 @@ def test_a_mutated_catalogue_is_loaded_or_rejected_line_by_line(folder: Path, da
         assert len(found.slis) == len(made["slis"])
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(seed=st.integers(0, 2**63), profile=st.sampled_from(PROFILES[:2]))
 def test_a_plan_of_any_seed_is_complete_and_reproducible(seed: int, profile: Any) -> None:
     plan = plan_run(LOADED, profile, seed)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from reelbench.bench import made_traces
 from reelbench.bench.export import TraceCost, growth, make, run_traces, trace_line
 from reelbench.loadgen.record.jobs import read_jobs
@@ -27,6 +29,7 @@ def test_made_traces_have_a_root_and_all_spans_of_each_job(tmp_path: Path) -> No
     assert 20_000 < size / 70 < 36_000
 
 
+@pytest.mark.extended
 def test_the_cost_of_finding_traces_is_measured(tmp_path: Path) -> None:
     said: list[str] = []
     (cost,) = run_traces([1_000], 1, tmp_path, say=said.append)

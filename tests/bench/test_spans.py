@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from opentelemetry.sdk.resources import Resource
 
 from reelbench.bench.spans import SPANS, Cost, Variant, _Kept, lines, record_job, run, variants
@@ -45,6 +46,7 @@ def test_the_result_is_medians_with_ratios_to_the_first_of_each_part() -> None:
     ]
 
 
+@pytest.mark.extended
 def test_the_command_prints_a_line_for_each_variant() -> None:
     done = subprocess.run(
         [sys.executable, ROOT / "scripts/bench_spans.py", "--rounds", "2", "--jobs", "1"],

@@ -97,6 +97,7 @@ def test_interrupt_once_stops_gracefully(target: str, tmp_path: Path) -> None:
     assert read_run(tmp_path / "run").state is RunState.INTERRUPTED
 
 
+@pytest.mark.extended
 def test_a_second_interrupt_stops_at_once_and_records_jobs_in_flight(target: str, tmp_path: Path) -> None:
     child = started(command(tmp_path / "run", target), tmp_path / "run", OTEL_TRACES_EXPORTER="otlp_json_file")
     child.send_signal(signal.SIGTERM)
@@ -128,6 +129,7 @@ def test_an_interrupt_during_start_is_exit_130_without_a_traceback(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.extended
 def test_a_killed_run_is_readable(target: str, tmp_path: Path) -> None:
     child = started(command(tmp_path / "run", target), tmp_path / "run")
     child.kill()

@@ -416,6 +416,7 @@ async def test_a_process_that_does_not_start_is_said_with_the_cure(tmp_path: Pat
         await DecoderProcess(2.0, script).decode(tmp_path / "file")
 
 
+@pytest.mark.extended
 @pytest.mark.acceptance
 async def test_a_run_looks_at_a_sample_of_its_files(tmp_path: Path) -> None:
     good, sent = video(72, 128, 96, 24), 0

@@ -81,7 +81,7 @@ STEPS = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=8)
 @given(history=st.lists(STEPS, max_size=8))
 def test_the_last_value_that_a_scraper_saw_is_the_total_after_every_scrape_that_succeeds(
     history: list[tuple[list[str], int, int, int]],
@@ -98,7 +98,7 @@ def test_the_last_value_that_a_scraper_saw_is_the_total_after_every_scrape_that_
                 assert seen == process.all()
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=8)
 @given(before=st.integers(0, 150), lost=st.integers(SERVED, 200), cases=st.lists(st.sampled_from("abc"), min_size=1))
 def test_after_any_number_of_lost_scrapes_one_period_of_successes_restores_every_total(
     before: int, lost: int, cases: list[str]

@@ -174,12 +174,12 @@ def test_label_sets_beyond_the_limit_are_counted_together_and_reported_once(capl
     reader = ScrapeReader()
     meter = MeterProvider(metric_readers=[reader]).get_meter("m")
     counter = meter.create_counter("jobs")
-    for number in range(100_000):
+    for number in range(10_000):
         counter.add(1, {"case": str(number)})
     meter.create_observable_counter("bytes", [lambda _: [Observation(n, {"case": str(n)}) for n in range(3_000)]])
     for _ in range(2):
         text = reader.scrape(openmetrics=True).decode()
-        for name, total in (("jobs_total", 100_000), ("bytes_total", 2_999 * 1_500)):
+        for name, total in (("jobs_total", 10_000), ("bytes_total", 2_999 * 1_500)):
             values = [line.rpartition(" ") for line in text.splitlines() if line.startswith(f"{name}{{")]
             assert (len(values), sum(float(value) for _, _, value in values)) == (2_001, total)
             assert sum('otel_metric_overflow="true"' in labels for labels, _, _ in values) == 1

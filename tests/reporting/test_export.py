@@ -107,10 +107,18 @@ def test_every_query_of_measurements_is_in_the_appendix(measured_dir: Path) -> N
     assert {m["query"] for m in kept["measurements"]} <= shown
 
 
-def test_the_same_run_gives_the_same_bytes(run_dir: Path, prometheus_url: str) -> None:
-    def files(exported: Exported) -> dict[str, bytes]:
-        return {path.name: path.read_bytes() for path in exported.paths}
+def files(exported: Exported) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in exported.paths}
 
+
+def test_the_same_run_gives_the_same_bytes(run_dir: Path, prometheus_url: str) -> None:
+    first = files(export(run_dir, prometheus_url, charts=False))
+    assert set(first) == {"measurements.json", "summary.md", "performance_report.md", "appendix.md"}
+    assert files(export(run_dir, None, charts=False)) == first  # from the kept measurements, without Prometheus
+
+
+@pytest.mark.extended
+def test_the_same_run_gives_the_same_bytes_with_its_charts(run_dir: Path, prometheus_url: str) -> None:
     first = files(export(run_dir, prometheus_url))
     assert set(first) == {
         "measurements.json",
@@ -300,6 +308,7 @@ def test_small_samples_are_allowed_in_quick_only(measured_dir: Path, tmp_path: P
     assert (nothing.status, nothing.exit_code) == (Status.INCONCLUSIVE, 0)
 
 
+@pytest.mark.extended
 @pytest.mark.acceptance
 def test_a_report_without_charts_never_imports_matplotlib(run_dir: Path) -> None:
     code = (

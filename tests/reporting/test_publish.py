@@ -27,6 +27,7 @@ from reelbench.loadgen.record.run import RunRecord, StoreCount, read_run, write_
 from reelbench.reporting.export import export
 from reelbench.reporting.publish import DEFAULT, Format, FormatError, formats_of
 from reelbench.reporting.results.schema import SCHEMA_FILE
+from tests.commands import invoke
 from tests.report_text import report_text
 from tests.reporting.evidence_of import evidence
 from tests.reporting.made_run import MadeRun
@@ -71,10 +72,8 @@ def test_formats_have_any_order_and_unknown_ones_are_one_sentence() -> None:
         formats_of(" ,")
 
 
-@pytest.mark.acceptance
 def test_an_unknown_format_is_rejected_first(measured_dir: Path) -> None:
-    command = [sys.executable, str(ROOT / "scripts" / "export_reports.py"), str(measured_dir), "--kept"]
-    done = subprocess.run([*command, "--format", "pdf"], capture_output=True, text=True, timeout=60, check=False)
+    done = invoke("export_reports.py", str(measured_dir), "--kept", "--format", "pdf")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: --format: unknown format 'pdf'; choose from md, html, latex, csv, json, junit\n"
 
@@ -454,6 +453,7 @@ def test_a_table_in_latex_is_a_booktabs_table_with_caption_and_label(measured_di
     assert lines[-3:] == [r"\bottomrule", r"\end{tabular}}", r"\end{table}"]
 
 
+@pytest.mark.extended
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex (texlive-latex-recommended)")
 def test_the_document_compiles_with_hostile_text(outages_dir: Path) -> None:
     bad = "\\\\ [x] {% & # _ ^ ~ $ \" ' ` < > | * -- \u00e9 \u4e2d \u20ac \U0001f600 \x07"

@@ -260,6 +260,7 @@ objectives: {}
 """
 
 
+@pytest.mark.extended
 @pytest.mark.acceptance
 def test_the_mean_time_to_restoration_is_the_length_of_the_pauses_within_ten_per_cent(tmp_path: Path) -> None:
     target = subprocess.Popen(

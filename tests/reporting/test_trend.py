@@ -71,7 +71,9 @@ def test_four_samples_are_too_few() -> None:
     assert trend([0, 1, 2, 3], [1, 2, 3, 4]) is None
 
 
-@pytest.mark.parametrize(("n", "most_alarms", "least_found"), [(18, 0.19, 0.35), (60, 0.13, 0.90)])
+@pytest.mark.parametrize(
+    ("n", "most_alarms", "least_found"), [(18, 0.19, 0.35), pytest.param(60, 0.13, 0.90, marks=pytest.mark.extended)]
+)
 def test_error_rates_of_the_trend_test_on_correlated_noise(n: int, most_alarms: float, least_found: float) -> None:
     """Rises found in noise without a trend, and found rises of a tenth of the innovations; correlation 0.8."""
     rng = np.random.default_rng(7)

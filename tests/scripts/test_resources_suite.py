@@ -17,7 +17,7 @@ from tests.acceptance import SuiteRun, needs
 from tests.commands import left_behind, run, stack_of
 
 pytestmark = pytest.mark.acceptance
-OURS = needs("connection_pooling", "cache_efficiency")
+POOLING, CACHE = needs("connection_pooling"), needs("cache_efficiency")
 JOB = Counter(llm=1, tts=5, image=5)
 """Calls of one job of five scenes."""
 
@@ -43,7 +43,8 @@ def kept(suite: SuiteRun) -> Kept:
     return Kept(suite.folder, [call for call in read_calls(suite.folder) if call.scenario in mine])
 
 
-@OURS
+@POOLING
+@CACHE
 def test_all_jobs_are_completed_in_both_scenarios(kept: Kept) -> None:
     mine = ("connection_pooling", "cache_efficiency")
     jobs = Counter((job.case, job.outcome) for job in read_jobs(kept.folder) if job.scenario in mine)
@@ -57,7 +58,7 @@ def test_all_jobs_are_completed_in_both_scenarios(kept: Kept) -> None:
     assert {call.outcome for call in kept.calls} == {"ok"}
 
 
-@OURS
+@POOLING
 def test_pooling_opens_fewer_connections_for_the_same_calls(kept: Kept) -> None:
     calls = Counter({name: 10 * count for name, count in JOB.items()})
     assert kept.by_provider("pooled") == kept.by_provider("unpooled") == calls
@@ -66,14 +67,14 @@ def test_pooling_opens_fewer_connections_for_the_same_calls(kept: Kept) -> None:
     assert 11 <= kept.connections("pooled") <= 0.6 * 110
 
 
-@OURS
+@CACHE
 def test_the_cache_saves_exactly_the_calls_of_known_prompts(kept: Kept) -> None:
     assert kept.by_provider("cold") == Counter({name: 10 * count for name, count in JOB.items()})
     assert kept.of("warm") == []
     assert kept.by_provider("half_new") == Counter({name: 5 * count for name, count in JOB.items()})
 
 
-@OURS
+@CACHE
 def test_cache_hits_equal_the_saved_calls(kept: Kept, prometheus: PrometheusBinary) -> None:
     query = 'sum by (case, result) (last_over_time(cache_requests_total{scenario="cache_efficiency"}[1h]))'
     stack = stack_of(kept.folder)
@@ -86,7 +87,8 @@ def test_cache_hits_equal_the_saved_calls(kept: Kept, prometheus: PrometheusBina
         assert asked.get((case, "miss"), 0) == len(kept.of(case))
 
 
-@OURS
+@POOLING
+@CACHE
 def test_toggles_are_recorded_and_restored(kept: Kept) -> None:
     run_record = read_run(kept.folder)
     assert run_record.switches is not None

@@ -82,6 +82,7 @@ def leaks(folder: Path) -> list[str]:
     ]
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("way", ["key", "password"])
 def test_no_secret_is_written_printed_or_passed_as_an_argument(
     way: str, guarded: str, tmp_path: Path, prometheus: PrometheusBinary

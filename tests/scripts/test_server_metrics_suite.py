@@ -24,6 +24,7 @@ from tests.fakes.serving import serving
 from tests.fakes.truth import Job
 from tests.report_text import report_text
 
+pytestmark = [pytest.mark.acceptance, pytest.mark.extended]
 SLIS = """
 version: 1
 slis:
@@ -111,7 +112,6 @@ def lengths(jobs: list[Job]) -> tuple[float, float, float]:
     return sum(e - c for c, _, e in done), sum(s - c for c, s, _ in done), sum(e - s for _, s, e in done)
 
 
-@pytest.mark.acceptance
 def test_the_servers_times_are_found_to_the_digit(ended: tuple[Path, Fake, ServerEvidence]) -> None:
     run_dir, fake, evidence = ended
     for case in ("n01", "n05", "n10"):
@@ -135,7 +135,6 @@ def test_the_servers_times_are_found_to_the_digit(ended: tuple[Path, Fake, Serve
         )  # fmt: skip
 
 
-@pytest.mark.acceptance
 def test_the_servers_counts_agree_with_the_clients(ended: tuple[Path, Fake, ServerEvidence]) -> None:
     run_dir, fake, evidence = ended
     for scenario, case in (("concurrent_load", "n10"), ("single_job", "n01")):
@@ -155,7 +154,6 @@ def test_the_servers_counts_agree_with_the_clients(ended: tuple[Path, Fake, Serv
     assert "DIFFERS" not in table
 
 
-@pytest.mark.acceptance
 def test_energy_and_cost_of_a_video_follow_from_the_gpu(ended: tuple[Path, Fake, ServerEvidence]) -> None:
     run_dir, fake, _ = ended
     jobs = measured(run_dir, fake, "single_job", "n01")
@@ -183,7 +181,6 @@ def server_gauges(run_dir: Path, role: str, scenario: str) -> list[server_eviden
     return [one for one in found.gauges if (one.role, one.scenario) == (role, scenario)]
 
 
-@pytest.mark.acceptance
 def test_the_resources_report_is_judged_by_the_servers_metrics(ended: tuple[Path, Fake, ServerEvidence]) -> None:
     run_dir, _, _ = ended
     text = report_text(run_dir, "resources")
@@ -194,7 +191,6 @@ def test_the_resources_report_is_judged_by_the_servers_metrics(ended: tuple[Path
     assert "\n## Caching" not in text
 
 
-@pytest.mark.acceptance
 def test_an_indicator_of_the_user_is_judged(ended: tuple[Path, Fake, ServerEvidence]) -> None:
     run_dir, fake, _ = ended
     text = report_text(run_dir, "performance")
@@ -211,7 +207,6 @@ def test_an_indicator_of_the_user_is_judged(ended: tuple[Path, Fake, ServerEvide
     assert "\n## Indicators of your own\n" in text
 
 
-@pytest.mark.acceptance
 def test_records_and_reports_of_the_run_agree_without_prometheus(ended: tuple[Path, Fake, ServerEvidence]) -> None:
     run_dir, _, evidence = ended
     before = (run_dir / "reports" / "resources_report.md").read_bytes()

@@ -243,6 +243,7 @@ def test_paths_and_addresses_are_checked_with_the_other_options(tmp_path: Path) 
     assert file.read_text() == "no folder"
 
 
+@pytest.mark.extended
 @pytest.mark.acceptance
 @pytest.mark.usefixtures("prometheus")
 def test_only_the_log_named_in_the_message_is_kept(tmp_path: Path) -> None:

@@ -212,7 +212,7 @@ def test_audits_under_load_find_no_orphan(start: Callable[..., Any], providers: 
     for thread in threads:
         thread.start()
     try:
-        found = [state(running) for _ in range(60)]
+        found = [state(running) for _ in range(20)]
     finally:
         stop.set()
         for thread in threads:

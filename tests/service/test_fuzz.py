@@ -22,7 +22,7 @@ from reelbench.service.api.app import create_app
 from reelbench.service.settings import Settings
 from tests.service.conftest import Running, fake_providers, run_service
 
-EXAMPLES = 20
+EXAMPLES = 10
 """Requests for each operation, of each kind."""
 BREAKABLE = {
     "POST /v1/videos",

@@ -10,6 +10,8 @@ import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 NOT_IN_THE_IMAGE = {
     "loadgen/documents/build_sample_paper.py",
@@ -74,6 +76,7 @@ def test_each_import_is_in_the_lock_of_the_image() -> None:
     assert missing == set()
 
 
+@pytest.mark.extended
 def test_all_modules_are_imported_where_only_the_packages_of_the_lock_exist() -> None:
     lock = locked("requirements-image.lock")
     refused = {

@@ -270,7 +270,7 @@ def test_shutdown_gives_every_job_a_terminal_state(
 
 
 @pytest.mark.acceptance
-@pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("name", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.extended)])
 def test_a_signal_flushes_spans_and_ends_the_process(process: Any, providers: Any, name: Any) -> None:
     providers.gate.clear()
     job = HTTP.post(f"{process.url}/v1/videos", json={"prompt": "x"}).json()

@@ -65,7 +65,7 @@ async def stopped(pool: Media, path: Path) -> int:
     return pid
 
 
-@pytest.mark.parametrize("kind", ["operators", "nested"])
+@pytest.mark.parametrize("kind", [pytest.param("operators", marks=pytest.mark.extended), "nested"])
 async def test_a_decompression_bomb_is_a_document_error(paper: Path, tmp_path: Path, bombs: Any, kind: str) -> None:
     bomb = tmp_path / "bomb.pdf"
     bomb.write_bytes(bombs[kind])
@@ -220,6 +220,7 @@ def upload(url: str, content: bytes, http: httpx.Client) -> str:
     return str(answer.json()["id"])
 
 
+@pytest.mark.extended
 def test_uploads_are_served_while_bombs_are_read_with_bounded_memory(
     process: Any, files: Any, bombs: Any, http: httpx.Client
 ) -> None:

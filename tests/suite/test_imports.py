@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from reelbench.suite.commands.command_line import COMMANDS
 from tests.reporting.made_run import RUN_ID, make
 
@@ -28,43 +26,50 @@ HEAVY = {
 CALL = """
 import contextlib, io, json, sys
 from reelbench.suite.commands.command_line import main
-with contextlib.redirect_stdout(io.StringIO()) as said:
-    code = main(sys.argv[1:])
-print(json.dumps({"code": code, "said": len(said.getvalue()), "modules": sorted(sys.modules)}))
+for arguments in json.loads(sys.argv[1]):
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        code = main(arguments)
+    print(json.dumps({"code": code, "said": len(said.getvalue()), "modules": sorted(sys.modules)}))
 """
 
 
-def loaded(*arguments: str) -> tuple[int, set[str]]:
-    done = subprocess.run([sys.executable, "-c", CALL, *arguments], capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert found["said"] > 0
-    return found["code"], set(found["modules"])
+def loaded(*commands: list[str]) -> list[tuple[int, set[str]]]:
+    """Call commands one after the other in one process; return each exit code and all modules loaded until its end."""
+    done = subprocess.run(
+        [sys.executable, "-c", CALL, json.dumps(commands)], capture_output=True, text=True, check=True
+    )
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(found) == len(commands)
+    assert all(one["said"] > 0 for one in found)
+    return [(one["code"], set(one["modules"])) for one in found]
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("-h",)])
-def test_the_overview_loads_no_library(arguments: tuple[str, ...]) -> None:
-    code, modules = loaded(*arguments)
-    assert (code, modules & HEAVY) == (0, set())
-    assert {name for name in modules if name.startswith("reelbench.")} == {
-        "reelbench.ending",
-        "reelbench.exit_code",
-        "reelbench.output",
-        "reelbench.suite",
-        "reelbench.suite.commands",
-        "reelbench.suite.commands.command_line",
-    }
+def test_the_overview_loads_no_library() -> None:
+    for code, modules in loaded(["--help"], ["-h"]):
+        assert (code, modules & HEAVY) == (0, set())
+        assert {name for name in modules if name.startswith("reelbench.")} == {
+            "reelbench.ending",
+            "reelbench.exit_code",
+            "reelbench.output",
+            "reelbench.suite",
+            "reelbench.suite.commands",
+            "reelbench.suite.commands.command_line",
+        }
 
 
-@pytest.mark.parametrize("command", sorted(COMMANDS.keys() - {"probe"}))  # probe is a client of the server
-def test_the_help_of_a_command_loads_neither_charts_nor_statistics_nor_the_service(command: str) -> None:
-    code, modules = loaded(command, "--help")
+def test_the_help_of_a_command_loads_neither_charts_nor_statistics_nor_the_service() -> None:
+    commands = sorted(COMMANDS.keys() - {"probe"})  # probe is a client of the server
     never = {"scipy.stats", "matplotlib", "opentelemetry.sdk", "fastapi", "uvicorn", "aiohttp", "av", "jinja2"}
-    assert (code, modules & never) == (0, set())
+    found = loaded(*([command, "--help"] for command in commands))
+    assert len(found) > 5
+    for command, (code, modules) in zip(commands, found, strict=True):
+        assert (code, modules & never) == (0, set()), f"loaded by {command}"
 
 
-@pytest.mark.parametrize("command", ["list", "check", "probe"])
-def test_the_help_of_a_command_without_reports_loads_no_statistics(command: str) -> None:
-    assert loaded(command, "--help")[1] & {"scipy", "reelbench.reporting.export"} == set()
+def test_the_help_of_a_command_without_reports_loads_no_statistics() -> None:
+    commands = ["list", "check", "probe"]
+    for command, (code, modules) in zip(commands, loaded(*([name, "--help"] for name in commands)), strict=True):
+        assert (code, modules & {"scipy", "reelbench.reporting.export"}) == (0, set()), f"loaded by {command}"
 
 
 def test_markdown_from_kept_measurements_loads_no_charts_and_no_client(tmp_path: Path) -> None:
@@ -78,7 +83,7 @@ def test_markdown_from_kept_measurements_loads_no_charts_and_no_client(tmp_path:
         "measurements": [],
     }
     (folder / "measurements.json").write_text(json.dumps(values))
-    code, modules = loaded("report", str(folder), "--kept", "--no-charts", "--format", "md")
+    ((code, modules),) = loaded(["report", str(folder), "--kept", "--no-charts", "--format", "md"])
     assert code in {0, 1, 3}
     assert (folder / "reports" / "performance_report.md").is_file()
     unused = {

@@ -34,6 +34,7 @@ def test_the_embedded_stack_checks_the_packages_of_its_extra() -> None:
     assert looked_for == wanted
 
 
+@pytest.mark.extended
 def test_measuring_a_remote_server_needs_no_extra() -> None:
     extra = sorted(set(embedded._PACKAGES) - {"PIL"})  # Pillow comes with matplotlib
     code = f"""
