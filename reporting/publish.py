@@ -66,10 +66,15 @@ def publish(folder: Path, found: RunResult, formats: Collection[Format], *, char
 
 
 def publish_summary(folder: Path, summary: Summary, head: Report) -> list[Path]:
-    """Write a summary again, with what was found after the reports: into its own file, and into the results."""
+    """Write a summary again, with what was found after the reports: into its own file, the page, and the results."""
     path = folder / f"{head.name}.md"
     links = {name: f"{one.report}.md" for one in summary.dimensions for name in (one.report.replace("_", "-"),)}
     write_atomically(path, markdown.render(head, charts=False, links=links).encode())
+    page = folder / PAGE
+    if page.exists():
+        from reelbench.reporting.render import html  # noqa: PLC0415 - only this format needs Jinja
+
+        write_atomically(page, html.with_report(page.read_text(encoding="utf-8"), head).encode())
     data = folder / RESULTS
     if data.exists():
         found = msgspec.json.decode(data.read_bytes(), type=Results)
@@ -79,7 +84,7 @@ def publish_summary(folder: Path, summary: Summary, head: Report) -> list[Path]:
 
 def _files(found: RunResult, formats: frozenset[Format], *, charts: bool) -> Iterator[tuple[str, bytes]]:
     reports = (found.head, *found.reports, found.appendix)
-    svgs = _drawn(reports, "svg") if charts and formats & {Format.MARKDOWN, Format.HTML, Format.LATEX} else {}
+    svgs = drawn(reports, "svg") if charts and formats & {Format.MARKDOWN, Format.HTML, Format.LATEX} else {}
     if Format.MARKDOWN in formats:
         links = markdown.links(reports)
         for report in reports:
@@ -108,14 +113,17 @@ def _files(found: RunResult, formats: frozenset[Format], *, charts: bool) -> Ite
     if Format.LATEX in formats:
         from reelbench.reporting.render import latex, setup  # noqa: PLC0415 - loads the Markdown parser
 
-        files = latex.render(data.run_id, reports, charts=charts) | {latex.SETUP: setup.paragraph(data)}
+        title = f"Measurements of run {data.run_id}"
+        files = latex.render(reports, charts=charts, title=title, main=latex.MAIN, setup=latex.SETUP)
+        files[latex.SETUP] = setup.paragraph(data)
         yield from ((f"latex/{name}", text.encode()) for name, text in files.items())
-        for form, drawn in (("pdf", _drawn(reports, "pdf") if svgs else {}), ("svg", svgs)):
-            yield from ((f"latex/{latex.FIGURES}/{name}.{form}", figure) for name, figure in drawn.items())
+        for form, pictures in (("pdf", drawn(reports, "pdf") if svgs else {}), ("svg", svgs)):
+            yield from ((f"latex/{latex.FIGURES}/{name}.{form}", figure) for name, figure in pictures.items())
 
 
-def _drawn(reports: Sequence[Report], form: Literal["svg", "pdf"]) -> Mapping[str, bytes]:
+def drawn(reports: Sequence[Report], form: Literal["svg", "pdf"]) -> Mapping[str, bytes]:
+    """Return the figures of reports by their names."""
     from reelbench.reporting.render import figures  # noqa: PLC0415 - matplotlib takes a second, which only charts may cost
 
     draw = figures.pdf if form == "pdf" else figures.svg
-    return {chart.name: draw(chart) for chart in figures_of(reports)}
+    return {name: draw(chart) for name, chart in {chart.name: chart for chart in figures_of(reports)}.items()}
