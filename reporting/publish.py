@@ -71,10 +71,15 @@ def publish(folder: Path, found: RunResult, formats: Collection[Format], drawing
 
 
 def publish_summary(folder: Path, summary: Summary, head: Report) -> list[Path]:
-    """Write a summary again, with what was found after the reports: into its own file, and into the results."""
+    """Write a summary again, with what was found after the reports: into its own file, the page, and the results."""
     path = folder / f"{head.name}.md"
     links = {name: f"{one.report}.md" for one in summary.dimensions for name in (one.report.replace("_", "-"),)}
     write_atomically(path, markdown.render(head, charts=False, links=links).encode())
+    page = folder / PAGE
+    if page.exists():
+        from reelbench.reporting.render import html  # noqa: PLC0415 - only this format needs Jinja
+
+        write_atomically(page, html.with_report(page.read_text(encoding="utf-8"), head).encode())
     data = folder / RESULTS
     if data.exists():
         found = msgspec.json.decode(data.read_bytes(), type=Results)
@@ -126,5 +131,7 @@ def _data_files(
     if Format.LATEX in formats:
         from reelbench.reporting.render import latex, setup  # noqa: PLC0415 - loads the Markdown parser
 
-        files = latex.render(data.run_id, reports, charts=charts) | {latex.SETUP: setup.paragraph(data)}
+        title = f"Measurements of run {data.run_id}"
+        files = latex.render(reports, charts=charts, title=title, main=latex.MAIN, setup=latex.SETUP)
+        files[latex.SETUP] = setup.paragraph(data)
         yield from ((f"latex/{name}", text.encode()) for name, text in files.items())

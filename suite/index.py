@@ -118,7 +118,8 @@ def _page(cards: Sequence[Card], others: Sequence[Row], count: int, size: str) -
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style = "".join(path.read_text(encoding="utf-8") for path in (ASSETS / "plain.css", TEMPLATES / "index.css"))
+    styles = (ASSETS / "palette.css", ASSETS / "plain.css", TEMPLATES / "index.css")
+    style = "".join(path.read_text(encoding="utf-8") for path in styles)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return environment.get_template("index.html.j2").render(
         cards=cards,

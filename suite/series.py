@@ -169,16 +169,18 @@ def _attempt(load: Load, run_id: str, variant: Variant) -> Ended:
 def _report(load: Load, base: str, made: dict[Variant, list[Path]], *, repeat: int, ablate: Sequence[str]) -> None:
     from reelbench.reporting.compare.ablation import write_ablation  # noqa: PLC0415 - scipy.stats takes a second
     from reelbench.reporting.compare.repetitions import write_repetitions  # noqa: PLC0415 - only where there are repetitions
+    from reelbench.reporting.compare.writing import Output  # noqa: PLC0415 - as the reports
 
+    output = Output(charts=load.charts)
     lines: list[str] = []
     if repeat > 1:
         for variant, folders in made.items():
             if folders:
                 name = ".".join(filter(None, (base, variant.name)))
-                lines += write_repetitions(load.runs / f"{name}{REPEAT_SUFFIX}", folders).summary
+                lines += write_repetitions(load.runs / f"{name}{REPEAT_SUFFIX}", folders, output).summary
     full, *others = made.items()
     if ablate and full[1] and any(folders for _, folders in others):
         without = {variant.off: folders for variant, folders in others if variant.off is not None and folders}
-        lines += write_ablation(load.runs / f"{base}{ABLATION_SUFFIX}", full[1], without).summary
+        lines += write_ablation(load.runs / f"{base}{ABLATION_SUFFIX}", full[1], without, output).summary
     for line in lines:
         load.show(line)

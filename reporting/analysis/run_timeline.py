@@ -49,8 +49,8 @@ class _Columns:
 
 
 @once
-def run_timeline(evidence: Evidence, most: int = MOST_BINS) -> Timeline | None:
-    """Return the whole run; None for a run without jobs and cases."""
+def run_timeline(evidence: Evidence, most: int = MOST_BINS, step: float | None = None) -> Timeline | None:
+    """Return the whole run, in bins of `step` seconds where it is given; None for a run without jobs and cases."""
     run, columns = evidence.run, _all_columns(evidence)
     begins = [case.started for scenario in run.scenarios for case in scenario.cases if case.started is not None]
     ends = [case.ended for scenario in run.scenarios for case in scenario.cases if case.ended is not None]
@@ -59,7 +59,7 @@ def run_timeline(evidence: Evidence, most: int = MOST_BINS) -> Timeline | None:
         ends.append(float(columns.done.max()))
     if not begins or not ends:
         return None
-    axis = _axis(min(begins), max(ends), most)
+    axis = _axis(min(begins), max(ends), most, step)
     return _timeline(evidence, axis, evidence.jobs, columns, _shades(evidence, axis))
 
 
@@ -77,8 +77,10 @@ def dimension_timeline(evidence: Evidence, dimension: str, most: int = MOST_BINS
 
 
 @once
-def case_timeline(evidence: Evidence, scenario: str, case: str, most: int = CASE_BINS) -> Timeline | None:
-    """Return one case with its warm-up; None for a case that sent nothing."""
+def case_timeline(
+    evidence: Evidence, scenario: str, case: str, most: int = CASE_BINS, step: float | None = None
+) -> Timeline | None:
+    """Return one case with its warm-up, in bins of `step` seconds where it is given; None for one that sent nothing."""
     found = _places(evidence).get((scenario, case))
     if found is None:
         return None
@@ -88,7 +90,7 @@ def case_timeline(evidence: Evidence, scenario: str, case: str, most: int = CASE
     ends = [*columns.done, *([record.ended] if record.ended is not None else [])]
     if not begins or not ends or max(ends) <= min(begins):
         return None
-    axis = _axis(float(min(begins)), float(max(ends)), most)
+    axis = _axis(float(min(begins)), float(max(ends)), most, step)
     return _timeline(evidence, axis, jobs, columns, _shades(evidence, axis, (scenario, case)))
 
 
@@ -109,8 +111,8 @@ def _places(evidence: Evidence) -> dict[tuple[str, str], tuple[CaseRecord, list[
     return found
 
 
-def _axis(start: float, end: float, most: int) -> Bins:
-    return bins(start, end, step_of(end - start, most))
+def _axis(start: float, end: float, most: int, step: float | None = None) -> Bins:
+    return bins(start, end, step or step_of(end - start, most))
 
 
 def _timeline(

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from reelbench.reporting.catalogue.sli import Catalogue, Role
 from reelbench.reporting.catalogue.sli_file import load
-from reelbench.reporting.compare import cells, report
+from reelbench.reporting.compare import cells, charts, report
 from reelbench.reporting.compare.comparison import compare
-from reelbench.reporting.compare.folders import ABLATION_FILE, Written, write
+from reelbench.reporting.compare.folders import ABLATION_FILE
 from reelbench.reporting.compare.records import AblationRecord, Effect, Finding, Verdict
 from reelbench.reporting.compare.side import Side, refusals, side_of
+from reelbench.reporting.compare.writing import MARKDOWN, Content, Output, Written, write
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Paragraph, Report, Section
 from reelbench.reporting.evidence.evidence import place_name
@@ -23,18 +24,21 @@ KEY = (
     Role.CPU_UTILISATION, Role.CACHE_HIT_RATE, Role.JOB_CALLS, Role.CONNECTIONS_OPENED,
 )  # fmt: skip
 """Indicators that are shown with any verdict; others are shown only when better or worse."""
+DRAWN = 4
+"""Rows of the figure for each optimization."""
 CLEAR = (Verdict.BETTER, Verdict.WORSE, Verdict.DIFFERS)
 
 
 def write_ablation(
-    folder: Path, full: Sequence[Path], without: Mapping[str, Sequence[Path]]
+    folder: Path, full: Sequence[Path], without: Mapping[str, Sequence[Path]], output: Output = MARKDOWN
 ) -> Written[AblationRecord]:
-    """Write ``ablation_report.md`` and ``ablation.json`` of exported runs; the same bytes each time.
+    """Write the report of exported runs; the same bytes each time.
 
     Args:
         folder: The folder of the ablation, a sibling of the run folders.
         full: Runs with everything on.
         without: Runs without an optimization, by its name.
+        output: Formats to write.
 
     Raises:
         RecordError: a run cannot be read.
@@ -43,7 +47,9 @@ def write_ablation(
     sides = {off: side_of(f"no_{off}", paths, catalogue) for off, paths in without.items()}
     record = ablation(folder.resolve().name, side_of("full", full, catalogue), sides)
     lines = (f"impact of {effect.optimization}: {_counts(effect)}" for effect in record.effects)
-    return write(folder, ABLATION_FILE, record, build(record, catalogue), *lines)
+    rows = {f"ablation_{effect.optimization}": effect.comparison.findings for effect in record.effects}
+    content = Content(report=build(record, catalogue), rows=rows)
+    return write(folder, ABLATION_FILE, record, content, *lines, output=output)
 
 
 def ablation(name: str, full: Side, without: Mapping[str, Side]) -> AblationRecord:
@@ -75,10 +81,34 @@ def build(record: AblationRecord, catalogue: Catalogue) -> Report:
         title=f"Impact of each optimization, {record.name}",
         sections=(
             _impact(record, over_runs=over_runs),
+            *_pictures(record, key),
             *(section for effect in record.effects for section in _sections(effect, key)),
             report.method(over_runs=over_runs),
         ),
     )
+
+
+def _pictures(record: AblationRecord, key: frozenset[str]) -> tuple[Section, ...]:
+    """Return the largest differences of each optimization."""
+    rows = []
+    for effect in record.effects:
+        leads = [cause.lead for verdict in CLEAR for cause in effect.comparison.causes(verdict)]
+        others = [f for f in effect.comparison.findings if f.sli in key and f.verdict not in CLEAR]
+        others.sort(key=lambda finding: finding.size, reverse=True)
+        rows += charts.rows_of([*leads, *others], f"{effect.optimization}: ")[:DRAWN]
+    caption = (
+        f"With the optimization - without it: up to {DRAWN} causes of each, the clear ones first, with 95 % intervals. "
+        "An interval that contains zero shows no difference."
+    )
+    found = charts.intervals(
+        "ablation_effects",
+        rows,
+        charts.GROUPS,
+        title="Impact of each optimization",
+        x_label=charts.PER_CENT,
+        caption=caption,
+    )
+    return (Section("In pictures", found),) if found else ()
 
 
 def _set_by_cases(side: Side, switch: str) -> tuple[tuple[str, str], ...]:

@@ -11,6 +11,8 @@ from reelbench.reporting.document.report import Table
 from reelbench.reporting.statistics.intervals import Interval
 
 T = TypeVar("T")
+_CLEAR = frozenset({Verdict.WORSE, Verdict.BETTER, Verdict.DIFFERS})
+ONE_SIDE = "data on one side only"
 POINTS = "pp"
 """Percentage points: the unit of a difference of two shares."""
 PLACE: Mapping[str, Callable[[Indicator], str]] = {"Indicator": lambda i: i.title, "Where": lambda i: i.place}
@@ -37,6 +39,29 @@ def tested(findings: list[Finding], names: tuple[str, str], caption: str) -> Tab
         "Verdict": _verdict,
     }
     return table(findings, columns, (*names, "n", "Effect", "p corrected"), caption)
+
+
+def every(findings: Iterable[Finding], alone: Iterable[Unpaired], names: tuple[str, str], caption: str) -> Table:
+    """Return all findings with both values and their intervals, and the indicators of which only one side has data."""
+    columns: dict[str, Callable[[Finding], str]] = {
+        **PLACE,
+        "Verdict": lambda f: f"**{f.verdict}**" if f.verdict in _CLEAR else str(f.verdict),
+        f"{names[0]} (95 % CI)": lambda f: _value(f.run, f.run_interval, f.unit),
+        f"{names[1]} (95 % CI)": lambda f: _value(f.baseline, f.baseline_interval, f.unit),
+        "Difference (95 % CI)": change,
+        "Relative % (95 % CI)": relative,
+        "n": _n,
+        "Effect": effect,
+        "Test": lambda f: f.test or text.NONE,
+        "p corrected": lambda f: text.p_value(f.p_corrected),
+        "Why": lambda f: f.reason or text.NONE,
+    }
+    rows = [tuple(cell(f) for cell in columns.values()) for f in findings]
+    for one in alone:
+        values = (text.with_unit(value, one.unit) for value in (one.run, one.baseline))
+        rows.append((one.title, one.place, ONE_SIDE, *values, *[text.NONE] * (len(columns) - 5)))
+    heads = tuple(columns)
+    return Table(heads, tuple(rows), (*heads[3:9], "p corrected"), caption, chosen=("Indicator", "Where", "Verdict"))
 
 
 def untested(findings: list[Finding], names: tuple[str, str], caption: str, *, why: bool) -> Table:
@@ -116,6 +141,10 @@ def _sides(names: tuple[str, str]) -> dict[str, Callable[[Finding | Unpaired], s
     }
 
 
+def _value(value: float, interval: Interval, unit: str) -> str:
+    return _with(text.with_unit(value, unit), limits(interval, lambda limit: text.with_unit(limit, unit)))
+
+
 def _with(shown: str, interval: str) -> str:
     return f"{shown} ({interval})" if interval else shown
 
@@ -130,5 +159,5 @@ def _n(f: Finding) -> str:
 
 
 def _verdict(f: Finding) -> str:
-    word = f"**{f.verdict}**" if f.verdict in {Verdict.WORSE, Verdict.BETTER, Verdict.DIFFERS} else str(f.verdict)
+    word = f"**{f.verdict}**" if f.verdict in _CLEAR else str(f.verdict)
     return _with(word, f.reason)

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from reelbench.loadgen.record.run import RunState
 from reelbench.reporting.catalogue.sli_file import load
-from reelbench.reporting.compare import report
-from reelbench.reporting.compare.folders import COMPARISON_FILE, Written, write
+from reelbench.reporting.compare import charts, report
+from reelbench.reporting.compare.folders import COMPARISON_FILE
 from reelbench.reporting.compare.judge import Pair, judge
 from reelbench.reporting.compare.observation import identity, mean, observations, places
+from reelbench.reporting.compare.page_data import comparison_data
 from reelbench.reporting.compare.records import ComparisonRecord, Unpaired
 from reelbench.reporting.compare.side import CompareError, Side, differs, read_side, refusals
+from reelbench.reporting.compare.writing import MARKDOWN, Content, Output, Written, write
 
 ONE_RUN = (
     "note: one run per side does not cover differences from run to run, so nothing is called better or worse; "
@@ -21,13 +23,14 @@ ONE_RUN = (
 )
 
 
-def export(run: Path, baseline: Path, *, force: bool = False) -> Written[ComparisonRecord]:
-    """Write ``comparison_report.md`` and ``comparison.json`` into the reports of `run`; the same bytes each time.
+def export(run: Path, baseline: Path, *, force: bool = False, output: Output = MARKDOWN) -> Written[ComparisonRecord]:
+    """Write the comparison into the reports of `run`; the same bytes each time.
 
     Args:
         run: An exported run directory, or a folder of repetitions.
         baseline: The reference, of either kind.
         force: Compare despite refusals, and list them in the report.
+        output: Formats to write.
 
     Raises:
         CompareError: the two cannot be compared, with every reason.
@@ -41,7 +44,21 @@ def export(run: Path, baseline: Path, *, force: bool = False) -> Written[Compari
     (record,) = compare([sides], forced=reasons)
     notes = () if record.over_runs else (ONE_RUN,)
     line = f"comparison with {record.baseline.name}: {report.counts(record)}"
-    return write(run, COMPARISON_FILE, record, report.build(record), *notes, line)
+    return write(run, COMPARISON_FILE, record, _content(record, *sides), *notes, line, output=output)
+
+
+def _content(record: ComparisonRecord, run: Side, baseline: Side) -> Content:
+    place = charts.most_changed(record, run)
+    data = comparison_data(run, baseline, first=place)
+    changes = charts.changes(record)
+    figures = (*changes, *charts.distribution(place, run, baseline), *charts.over_time(data))
+    return Content(
+        report=report.build(record, figures),
+        page=report.page(record, changes),  # the page draws the others from its data
+        status=report.status(record),
+        data=data,
+        rows={"comparison": record.findings, "comparison_one_side": record.alone},
+    )
 
 
 def compare(

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
 
 import msgspec
 
-from reelbench.loadgen.record.run_files import RecordError, VersionedFile, write_atomically
-from reelbench.reporting.document.report import Report
+from reelbench.loadgen.record.run_files import RecordError, VersionedFile
 
-R = TypeVar("R", bound=msgspec.Struct)
 REPORTS_DIR = "reports"
 REPEAT_SUFFIX = ".repeat"
 ABLATION_SUFFIX = ".ablation"
 REPETITIONS_FILE = "repetitions.json"
 COMPARISON_FILE = "comparison.json"
 ABLATION_FILE = "ablation.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Written(Generic[R]):
-    """A record that was written with its report."""
-
-    record: R
-    path: Path
-    """Path of the report."""
-    summary: tuple[str, ...]
-    """Lines for the terminal; the last one is the path."""
 
 
 class _Head(msgspec.Struct):
@@ -63,22 +48,3 @@ def repeated_runs(folder: Path) -> list[Path]:
         msg = f"{path} is damaged ({wrong[0]!r} is not the name of a sibling run)"
         raise RecordError(f"{msg}; run the suite again with --repeat")
     return [folder.resolve().parent / name for name in head.runs]
-
-
-def write(folder: Path, data_file: str, record: R, report: Report, *lines: str) -> Written[R]:
-    """Write a record as JSON and its report as Markdown below `folder`, each atomically.
-
-    Args:
-        folder: The folder of a run, of repetitions or of an ablation.
-        data_file: Name of the JSON file.
-        record: The record.
-        report: The report.
-        lines: Lines for the terminal.
-    """
-    folder = folder / REPORTS_DIR
-    write_atomically(folder / data_file, msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
-    path = folder / f"{report.name}.md"
-    from reelbench.reporting.render import markdown  # noqa: PLC0415 - where runs are only named, no report is written
-
-    write_atomically(path, markdown.render(report, charts=True).encode())
-    return Written(record, path, (*lines, str(path)))

@@ -118,8 +118,15 @@ def _finding(pair: Pair, tested: Tested, corrected: float | None) -> Finding:
         cohens_h=tested.h,
         verdict=verdict,
         reason=reason,
+        run_interval=_interval(pair.run),
+        baseline_interval=_interval(pair.baseline),
         follows=sli.follows or "",
     )
+
+
+def _interval(observed: tuple[Observation, ...]) -> Interval:
+    """Return the interval of the value of a side."""
+    return observed[0].within if len(observed) == 1 else mean_interval([one.value for one in observed])
 
 
 def _agreeing(tested: Tested) -> Interval:

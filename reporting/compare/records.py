@@ -9,6 +9,7 @@ import msgspec
 
 from reelbench.loadgen.record.run_files import SCHEMA_VERSION
 from reelbench.reporting.evidence.evidence import place_name
+from reelbench.reporting.statistics.difference import NOWHERE
 from reelbench.reporting.statistics.intervals import Interval
 
 NORMAL = 1.96
@@ -72,6 +73,9 @@ class Finding(Indicator, frozen=True, kw_only=True):
     verdict: Verdict
     reason: str
     """Why the verdict is neither better nor worse; empty otherwise."""
+    run_interval: Interval = NOWHERE
+    """95 % interval of `run`: within the run, or over several runs; no limits where it has none."""
+    baseline_interval: Interval = NOWHERE
     follows: str = ""
     """Id of the primary indicator of which this one is another view; empty for a primary one."""
 

@@ -12,12 +12,13 @@ import numpy as np
 from reelbench.reporting.catalogue.sli import Sli
 from reelbench.reporting.catalogue.sli_file import load
 from reelbench.reporting.compare import cells
-from reelbench.reporting.compare.folders import REPETITIONS_FILE, Written, write
+from reelbench.reporting.compare.folders import REPETITIONS_FILE
 from reelbench.reporting.compare.observation import Observation, identity, observations, places
 from reelbench.reporting.compare.records import Repeated, RepetitionsRecord
 from reelbench.reporting.compare.side import Side, side_of
+from reelbench.reporting.compare.writing import MARKDOWN, Content, Output, Written, write
 from reelbench.reporting.document import text
-from reelbench.reporting.document.report import Block, Bullets, Paragraph, Report, Section, Table
+from reelbench.reporting.document.report import Block, Bullets, Chart, Paragraph, Report, Section, Series, Table
 from reelbench.reporting.evidence.measurements import Measurement
 from reelbench.reporting.statistics.intervals import Interval, mean_interval, percentile
 
@@ -25,23 +26,27 @@ NAME = "repetitions_report"
 LOUD = 0.1
 """Coefficient of variation from which an indicator is named in the summary."""
 SHOWN = 8
+DRAWN = 12
+"""Indicators of the figure."""
 LEAST_MEDIAN = 6
 """Runs from which the median has an interval."""
 
 
-def write_repetitions(folder: Path, runs: Sequence[Path]) -> Written[RepetitionsRecord]:
-    """Write ``repetitions_report.md`` and ``repetitions.json`` of exported runs of one plan; the same bytes each time.
+def write_repetitions(folder: Path, runs: Sequence[Path], output: Output = MARKDOWN) -> Written[RepetitionsRecord]:
+    """Write the report of exported runs of one plan; the same bytes each time.
 
     Args:
         folder: The folder of repetitions, a sibling of the run folders.
         runs: One run directory or more, in order of time.
+        output: Formats to write.
 
     Raises:
         RecordError: a run cannot be read.
     """
     record = repetitions(side_of(folder.resolve().name, runs, load()))
     line = f"repetitions: {text.counted(len(record.runs), 'run')} of one plan"
-    return write(folder, REPETITIONS_FILE, record, build(record), line)
+    content = Content(report=build(record), rows={"repetitions": record.indicators})
+    return write(folder, REPETITIONS_FILE, record, content, line, output=output)
 
 
 def repetitions(side: Side) -> RepetitionsRecord:
@@ -67,7 +72,7 @@ def build(record: RepetitionsRecord) -> Report:
     return Report(
         name=NAME,
         title=f"Repetitions {record.name}",
-        sections=(_summary(record), *_indicators(record), _method(record)),
+        sections=(_summary(record), *_pictures(record), *_indicators(record), _method(record)),
     )
 
 
@@ -115,6 +120,38 @@ def _summary(record: RepetitionsRecord) -> Section:
         items.append(f"Largest spread from run to run (CV ≥ {LOUD * 100:g} %): {named}{more}.")
     blocks: list[Block] = [Paragraph(f"**{text.counted(n, 'run')} of one plan**, in order of time: {names}.")]
     return Section("Summary", (*blocks, Bullets(tuple(items))) if items else tuple(blocks))
+
+
+def _pictures(record: RepetitionsRecord) -> tuple[Section, ...]:
+    """Return the indicators with the largest spread, each run and the interval of the mean in per cent of the mean."""
+    known = [r for r in record.indicators if r.cv and r.mean and r.interval.lower is not None]
+    shown = sorted(known, key=lambda r: r.cv or 0, reverse=True)[:DRAWN]
+    if not shown:
+        return ()
+    rows = tuple(float(number) for number in range(len(shown)))
+
+    def of_mean(r: Repeated, value: float) -> float:
+        return (value / r.mean - 1) * 100
+
+    halves = [abs(of_mean(r, r.interval.upper)) for r in shown if r.interval.upper is not None]
+    mean = Series("mean, 95 % interval", rows, (0.0,) * len(shown), tuple((half, half) for half in halves))
+    most = max(r.n for r in shown)
+    runs = (
+        Series("one run", rows, tuple(of_mean(r, r.values[i]) if i < r.n else math.nan for r in shown), draw="points")
+        for i in range(most)
+    )
+    chart = Chart(
+        "repetitions_spread",
+        "intervals",
+        "Largest spread from run to run",
+        "Difference from the mean over runs [%]",
+        "",
+        (mean, *runs),
+        "The indicators with the largest coefficient of variation: each run, and the 95 % interval of the mean over "
+        "runs (Student's t).",
+        tuple(f"{r.title}\n{r.place}" for r in shown),
+    )
+    return (Section("In pictures", (chart,)),)
 
 
 def _indicators(record: RepetitionsRecord) -> tuple[Section, ...]:

@@ -9,13 +9,19 @@ from reelbench.reporting.compare import cells
 from reelbench.reporting.compare.judge import NEGLIGIBLE_H, NEGLIGIBLE_RELATIVE, ONE_VALUE
 from reelbench.reporting.compare.records import ComparisonRecord, Finding, SideRecord, Unpaired, Verdict
 from reelbench.reporting.document import text
-from reelbench.reporting.document.report import Block, Bullets, Paragraph, Report, Section, Table
+from reelbench.reporting.document.report import Block, Bullets, Chart, Paragraph, Report, Section, Table
 from reelbench.reporting.document.text import literal
 from reelbench.reporting.statistics.significance import ALPHA
 
 NAME = "comparison_report"
 SHOWN = 8
 """Causes of each verdict that are written out as sentences."""
+REMARKS = 3
+"""Remarks on the runs that stand in the verdict; more have a section of their own."""
+_READING = (
+    "Differences are {0} - {1}; n is the number of samples per side, or of runs where runs are compared. A12 is the "
+    "probability that a value of {0} is the larger one. `?`: the sample is too small for this limit."
+)
 _METHOD_WITHIN = (
     (
         "**Average of samples** (response time, API latency): Welch's t-test and interval of the difference of means. "
@@ -65,22 +71,48 @@ _METHOD = (
 )
 
 
-def build(comparison: ComparisonRecord) -> Report:
-    """Build the report."""
+def build(comparison: ComparisonRecord, charts: tuple[Chart, ...] = ()) -> Report:
+    """Build the report for paper and pull requests, with a table for each kind of verdict."""
+    return _report(comparison, charts, *tables(comparison.findings, comparison.alone))
+
+
+def page(comparison: ComparisonRecord, charts: tuple[Chart, ...] = ()) -> Report:
+    """Build the report for a page, on which one table of all indicators is sorted and filtered."""
+    names = ("Run", "Baseline")
+    caption = (
+        f"{_READING.format(*names)} An indicator with data on one side only is not compared. Under *Why* stands what "
+        "keeps a verdict from being better or worse."
+    )
+    order = tuple(Verdict)
+    findings = sorted(comparison.findings, key=lambda finding: order.index(finding.verdict))
+    table = cells.every(findings, comparison.alone, names, caption)
+    return _report(comparison, charts, Section("All indicators", (table,)))
+
+
+def _report(comparison: ComparisonRecord, charts: tuple[Chart, ...], *found: Section) -> Report:
     verdict = (
         f"**{counts(comparison)}**, from {len(comparison.findings)} comparisons of an indicator in a place. "
         "Indicators that follow another one (percentiles, throughput, queue) count with it as one cause."
     )
+    lead = (Paragraph(verdict), *bullets(_causes(comparison)), *bullets(_warnings(comparison)))
     return Report(
         name=NAME,
         title=f"Comparison of {comparison.run.name} with the baseline {comparison.baseline.name}",
         sections=(
-            Section("Verdict", (Paragraph(verdict), *bullets(_warnings(comparison)), *bullets(_causes(comparison)))),
+            Section("Verdict", lead),
+            *((Section("In pictures", charts),) if charts else ()),
+            *found,
             _differs(comparison),
-            *tables(comparison.findings, comparison.alone),
+            *((Section("Remarks on the runs", bullets(_remarks(comparison))),) if _many_remarks(comparison) else ()),
             method(over_runs=comparison.over_runs),
         ),
     )
+
+
+def status(comparison: ComparisonRecord) -> str:
+    """Return the strongest word of the comparison."""
+    order = (Verdict.WORSE, Verdict.BETTER, Verdict.DIFFERS, Verdict.NOT_SHOWN)
+    return next((verdict.value for verdict in order if comparison.count(verdict)), Verdict.CANNOT_TELL.value)
 
 
 def counts(comparison: ComparisonRecord, suffix: str = "") -> str:
@@ -116,12 +148,7 @@ def tables(
         ("Data on one side only", []),
     ]
     if clear:
-        caption = (
-            f"Differences are {names[0]} - {names[1]}; n is the number of samples per side, or of runs where runs are "
-            f"compared. A12 is the probability that a value of {names[0]} is the larger one. `?`: the sample is too "
-            "small for this limit."
-        )
-        found[0][1].append(cells.tested(clear, names, caption))
+        found[0][1].append(cells.tested(clear, names, _READING.format(*names)))
     if alone:
         caption = "An indicator without data on one side is not compared, also where there was nothing to count."
         found[-1][1].append(cells.unpaired(alone, names, caption))
@@ -140,7 +167,13 @@ def runs(side: SideRecord) -> str:
 
 def _warnings(comparison: ComparisonRecord) -> list[str]:
     items = [f"**Forced:** {literal(reason)}." for reason in comparison.forced]
-    items += [f"{remark}." for remark in comparison.remarks]
+    if _many_remarks(comparison):
+        items.append(
+            f"{len(comparison.remarks)} remarks on the runs, such as cases that other processes disturbed: see "
+            "*Remarks on the runs*."
+        )
+    else:
+        items += _remarks(comparison)
     if not comparison.over_runs:
         items.append(
             "**One run per side:** the tests use the jobs within two runs. They do not cover differences from run to "
@@ -150,6 +183,14 @@ def _warnings(comparison: ComparisonRecord) -> list[str]:
             "how large the variation between runs is on this machine."
         )
     return items
+
+
+def _many_remarks(comparison: ComparisonRecord) -> bool:
+    return len(comparison.remarks) > REMARKS
+
+
+def _remarks(comparison: ComparisonRecord) -> list[str]:
+    return [f"{remark}." for remark in comparison.remarks]
 
 
 def _causes(comparison: ComparisonRecord) -> list[str]:

@@ -30,6 +30,8 @@ class Table:
     caption: str = ""
     name: str = ""
     """Name of its file where tables have files of their own; left out, it is named after report and section."""
+    chosen: tuple[str, ...] = ()
+    """Columns of few words, such as verdicts, by which a page lets its reader choose rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +77,14 @@ class Chart:
     """A figure; `name` is its file name without suffix."""
 
     name: str
-    kind: Literal["line", "steps", "bars", "time", "scatter", "stacked", "panels"]
+    kind: Literal["line", "steps", "bars", "time", "scatter", "stacked", "panels", "intervals"]
     title: str
     x_label: str
     y_label: str
     series: tuple[Series, ...]
     caption: str
     labels: tuple[str, ...] = ()
-    """Names of the bars."""
+    """Names of the bars, or of the rows of intervals; a series has a value for each, NaN where it has none."""
     limit: tuple[str, float] | None = None
     """An objective to draw across: its name and value."""
     span: tuple[str, float, float] | None = None

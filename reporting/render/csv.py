@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
+
+import msgspec
 
 from reelbench.loadgen.record.foreign_text import harmless
 from reelbench.reporting.document.report import Report
@@ -52,6 +54,23 @@ def tables_csv(reports: Sequence[Report]) -> dict[str, str]:
         for named in named_tables(reports)
         if not named.folded
     }
+
+
+def records_csv(records: Sequence[msgspec.Struct]) -> str:
+    """Return records of one kind, one per row; limits and lists get columns of their own, a missing value is empty."""
+    rows = [dict(_flat(msgspec.to_builtins(record))) for record in records]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    return _write(columns, ([_text(row.get(name)) for name in columns] for row in rows))
+
+
+def _flat(fields: dict[str, object], before: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in fields.items():
+        if isinstance(value, list | tuple):
+            yield from ((f"{before}{name}_{number}", one) for number, one in enumerate(value, 1))
+        elif isinstance(value, dict):
+            yield from _flat(value, f"{before}{name}_")
+        else:
+            yield f"{before}{name}", value
 
 
 def guarded(text: str) -> str:

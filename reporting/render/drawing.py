@@ -67,7 +67,7 @@ class Drawing:
 
         def drawn() -> Drawn:
             if not asked:
-                return _draw((list(charts), tuple(forms)))
+                return draw_here(charts, forms)
             found = {key: data for part in asked for key, data in part.result().items()}
             return {(chart.name, form): found[chart.name, form] for form in forms for chart in charts}
 
@@ -92,15 +92,15 @@ def _begin() -> subprocess.Popen[bytes]:
 def _ask(process: subprocess.Popen[bytes], order: _Order) -> Drawn:
     answer, _ = process.communicate(pickle.dumps(order))
     if process.returncode != 0:
-        return _draw(order)
+        return draw_here(*order)
     found: Drawn = pickle.loads(answer)  # noqa: S301 - from a process of our own
     return found
 
 
-def _draw(order: _Order) -> Drawn:
+def draw_here(charts: Sequence[Chart | Timeline], forms: Sequence[Form]) -> Drawn:
+    """Draw in this process."""
     from reelbench.reporting.render import figures  # noqa: PLC0415 - matplotlib takes a second, which only charts may cost
 
-    charts, forms = order
     draw = {"svg": figures.svg, "pdf": figures.pdf}
     return {(chart.name, form): draw[form](chart) for form in forms for chart in charts}
 
@@ -110,7 +110,7 @@ def _main() -> None:
     from reelbench.reporting.render import figures  # noqa: F401, PLC0415 - loaded before the order is there
 
     if order := sys.stdin.buffer.read():
-        sys.stdout.buffer.write(pickle.dumps(_draw(pickle.loads(order))))  # noqa: S301 - from a process of our own
+        sys.stdout.buffer.write(pickle.dumps(draw_here(*pickle.loads(order))))  # noqa: S301 - from a process of our own
 
 
 if __name__ == "__main__":

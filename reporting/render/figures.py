@@ -6,6 +6,7 @@ Importing this module imports matplotlib, which takes about a second: a report w
 from __future__ import annotations
 
 import io
+import math
 from itertools import cycle
 from typing import Any, Literal
 
@@ -56,24 +57,25 @@ def _file(chart: Chart | Timeline, form: str, dated: str) -> bytes:
 
 
 def _chart(chart: Chart) -> Figure:
-    height = max(3.8, 1.4 + 0.28 * len(chart.labels)) if chart.kind == "stacked" else 3.8
+    rows = {"stacked": 0.28, "intervals": 0.34}.get(chart.kind, 0.0) * len(chart.labels)
+    height = 1.4 + rows if chart.kind == "intervals" else max(3.8, 1.4 + rows)
     drawn = Figure(figsize=(7, height), layout="constrained")
     axes = drawn.add_subplot()
-    draw = {"bars": _bars, "stacked": _stacked, "steps": _steps}.get(chart.kind, _lines)
+    draw = {"bars": _bars, "stacked": _stacked, "steps": _steps, "intervals": _intervals}.get(chart.kind, _lines)
     draw(axes, chart)
     axes.set_title(chart.title, loc="left")
     axes.set_xlabel(f"{chart.x_label} (logarithmic)" if chart.kind == "line" else chart.x_label)
     axes.set_ylabel(chart.y_label)
     if chart.limit:
         name, value = chart.limit
-        across = axes.axvline if chart.kind in {"bars", "steps"} else axes.axhline
+        across = axes.axvline if chart.kind in {"bars", "steps", "intervals"} else axes.axhline
         across(value, color=LIMIT_COLOUR, linestyle="--", linewidth=1, label=name)
     if chart.span:
         name, start, end = chart.span
         axes.axvspan(start, end, color=FAULT_COLOUR, alpha=0.45, linewidth=0, label=name)
     if chart.kind in {"line", "scatter", "time"}:
         axes.set_ylim(bottom=0)  # after the objective, which must be visible
-    if chart.kind == "stacked":
+    if chart.kind in {"stacked", "intervals"}:
         drawn.legend(frameon=False, loc="outside lower center", ncols=4, fontsize=8)
     elif chart.kind == "time" or chart.span:
         axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize=8)  # covers nothing
@@ -130,6 +132,27 @@ def _bars(axes: Axes, chart: Chart) -> None:
     _labelled(axes, chart)
     axes.margins(x=0.12)
     axes.set_xlim(left=0)
+
+
+def _intervals(axes: Axes, chart: Chart) -> None:
+    """A point with its interval in a row for each label; series of points alone stand in the same rows.
+
+    A series without a value keeps its colour and is not in the legend; series of one name are there once.
+    """
+    named: set[str] = set()
+    for series, colour, marker in zip(chart.series, cycle(COLOURS), cycle(MARKERS), strict=False):
+        rows = [row for row, value in enumerate(series.ys) if not math.isnan(value)]
+        values = [series.ys[row] for row in rows]
+        name = None if series.name in named or not rows else series.name
+        named |= {series.name} if rows else set()
+        if series.draw == "points":
+            axes.plot(values, rows, color=LIMIT_COLOUR, marker="|", linestyle="", markersize=9, label=name)
+        elif rows:
+            errors = list(zip(*(series.errors[row] for row in rows), strict=True))
+            axes.errorbar(values, rows, xerr=errors, fmt=marker, color=colour, markersize=5, capsize=3, label=name)
+    _labelled(axes, chart)
+    axes.tick_params(axis="y", labelsize=8)
+    axes.set_ylim(len(chart.labels) - 0.4, -0.6)
 
 
 def _stacked(axes: Axes, chart: Chart) -> None:

@@ -1,4 +1,4 @@
-"""All reports of a run as one HTML page that loads nothing: style, script, pictures and data stand in it.
+"""Reports as HTML pages that load nothing: style, script, pictures and data stand in them.
 
 Without the script, every number of the reports is there as text.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,10 +18,11 @@ from markupsafe import Markup, escape
 
 from reelbench.loadgen.record.foreign_text import harmless
 from reelbench.reporting.document.report import APPENDIX, Bullets, Chart, Code, Paragraph, Report, Table, Timeline
-from reelbench.reporting.render.inline import walk
+from reelbench.reporting.render.inline import plain, walk
 from reelbench.reporting.render.names import anchors, slug
-from reelbench.reporting.render.page_tables import cases, over_time
+from reelbench.reporting.render.page_tables import cases, compared_cases, over_time
 from reelbench.reporting.render.svg import inline_svg
+from reelbench.reporting.results.comparison_data import ComparisonData
 from reelbench.reporting.results.page_data import PageData
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -32,20 +34,19 @@ _WORDS = {
     "INVALID": "fail",
     "NO DATA": "unsure",
     "INCONCLUSIVE": "unsure",
+    "worse": "fail",
+    "better": "pass",
+    "equal within the margin": "pass",
+    "differs in these two runs": "unsure",
+    "no difference shown": "unsure",
+    "cannot tell": "unsure",
 }
 """Colour class of each verdict; the word itself is always printed."""
 ASSETS = Path(__file__).with_name("assets")
-SCRIPTS = (
-    "uplot/uPlot.iife.min.js",
-    "charts.js",
-    "theme.js",
-    "tables.js",
-    "growth.js",
-    "waterfall.js",
-    "jobs.js",
-    "page.js",
-)
-STYLES = ("uplot/uPlot.min.css", "charts.css", "report.css")
+_COMMON = ("uplot/uPlot.iife.min.js", "charts.js", "theme.js", "tables.js", "lines.js")
+_OF_RUN = (*_COMMON, "growth.js", "waterfall.js", "jobs.js", "page.js")
+_OF_COMPARISON = (*_COMMON, "comparison.js")
+STYLES = ("uplot/uPlot.min.css", "palette.css", "charts.css", "report.css")
 _ROWS = 40
 """Rows of the table over time."""
 
@@ -57,7 +58,7 @@ def render(
     figures: Mapping[str, bytes],
     data: PageData | None = None,
 ) -> str:
-    """Return the page as text.
+    """Return the page of a run as text.
 
     Args:
         title: Title of the page.
@@ -66,6 +67,92 @@ def render(
         figures: SVG files by name; a chart without one is left out.
         data: What the script draws; None: only the tables are made interactive.
     """
+    return _page(
+        "report.html.j2",
+        _OF_RUN,
+        reports,
+        figures,
+        data,
+        title=title,
+        reports=reports,
+        statuses=statuses,
+        over_time=() if data is None or data.timeline is None else (over_time(data.timeline, _ROWS),),
+        cases=() if data is None else (cases(data),),
+        jobs=None if data is None else (len(data.jobs), data.total),
+        appendix=APPENDIX,
+    )
+
+
+def render_comparison(
+    report: Report, status: str, figures: Mapping[str, bytes], data: ComparisonData | None = None
+) -> str:
+    """Return the page of a report about several runs: its first section, the charts, and the other sections.
+
+    Args:
+        report: The report.
+        status: Verdict in a few words; may be empty.
+        figures: SVG files by name; a chart without one is left out.
+        data: What the script draws; None: only the tables are made interactive.
+    """
+    names = () if data is None else (data.run.capitalize(), data.baseline.capitalize())
+    lines = () if data is None else data.timelines
+    return _page(
+        "comparison.html.j2",
+        _OF_COMPARISON,
+        (report,),
+        figures,
+        data,
+        title=plain(report.title),
+        report=report,
+        status=status,
+        cases=None if data is None else compared_cases(data),
+        over_time=[(name, over_time(one, _ROWS)) for name, one in zip(names, lines, strict=True) if one is not None],
+    )
+
+
+def with_report(page: str, report: Report) -> str:
+    """Return a page of a run with this report in place of the one of the same name; it has no figures."""
+    template = "{% import 'blocks.html.j2' as blocks with context %}{{ blocks.article(report) }}"
+    article = _environment({}).from_string(template).render(report=report, **_names((report,), {}))
+    old = re.compile(rf'<article id="{slug(report.name, "-")}">.*?</article>', re.DOTALL)
+    return old.sub(lambda _: harmless(article.strip()), page, count=1)
+
+
+def _page(
+    template: str,
+    scripts: Sequence[str],
+    named: Sequence[Report],
+    figures: Mapping[str, bytes],
+    data: PageData | ComparisonData | None,
+    **parts: object,
+) -> str:
+    style, script = _joined(STYLES), _joined(scripts)
+    text = (
+        _environment(figures)
+        .get_template(template)
+        .render(
+            style=style,
+            script=script,
+            policy=_policy(style, script),
+            data=None if data is None else _in_script(data),
+            **_names(named, figures),
+            **parts,
+        )
+    )
+    return harmless(text)
+
+
+def _names(reports: Sequence[Report], figures: Mapping[str, bytes]) -> dict[str, object]:
+    """Return what the blocks of a report ask for."""
+    return {
+        "anchor": lambda report: slug(report.name, "-"),
+        "anchors": anchors(reports),
+        "folded": lambda section: section.folded,
+        "svg": lambda chart: inline_svg(chart.name, figures[chart.name]),
+    }
+
+
+def _environment(figures: Mapping[str, bytes]) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -81,26 +168,7 @@ def render(
         "table": lambda block: isinstance(block, Table),
         "figure": lambda block: isinstance(block, Chart | Timeline) and block.name in figures,
     }
-    page = environment.get_template("report.html.j2")
-    style, script = _joined(STYLES), _joined(SCRIPTS)
-    text = page.render(
-        title=title,
-        reports=reports,
-        statuses=statuses,
-        style=style,
-        script=script,
-        policy=_policy(style, script),
-        data=None if data is None else _in_script(data),
-        over_time=() if data is None or data.timeline is None else (over_time(data.timeline, _ROWS),),
-        cases=() if data is None else (cases(data),),
-        jobs=None if data is None else (len(data.jobs), data.total),
-        appendix=APPENDIX,
-        anchor=lambda report: slug(report.name, "-"),
-        anchors=anchors(reports),
-        folded=lambda section: section.folded,
-        svg=lambda chart: inline_svg(chart.name, figures[chart.name]),
-    )
-    return harmless(text)
+    return environment
 
 
 def rich(text: str) -> Markup:
@@ -125,7 +193,7 @@ def _policy(style: str, script: str) -> str:
     )
 
 
-def _in_script(data: PageData) -> Markup:
+def _in_script(data: PageData | ComparisonData) -> Markup:
     """Return data as JSON in which no text can end the element, begin another, or open a comment."""
     text = msgspec.json.encode(data).decode()
     for sign in "<>&":

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import Final
+
 from reelbench.reporting.analysis.timeline import Timeline
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Table
+from reelbench.reporting.results.comparison_data import ComparisonData, Percentiles
 from reelbench.reporting.results.page_data import Estimate, PageCase, PageData
+
+_PERCENTILES: Final = (50.0, 95.0, 99.0)
+"""Of the table of a comparison, in per cent."""
 
 
 def over_time(timeline: Timeline, most: int) -> Table:
@@ -32,6 +39,40 @@ def cases(data: PageData) -> Table:
         "Measured jobs. Percentiles are those of the completed jobs of the steady part, or of the whole case without "
         "one.",
     )
+
+
+def compared_cases(data: ComparisonData) -> Table:
+    """Return percentiles of the response times of both sides in every case."""
+    shown = [data.levels.index(level) for level in _PERCENTILES]
+    columns = ["Case"]
+    numeric = []
+    for name in (data.run, data.baseline):
+        numeric.append(f"n, {name}")
+        numeric += [f"P{level:g}, {name} (range) [s]" for level in _PERCENTILES]
+    rows = tuple(
+        (
+            text.literal(f"{one.scenario} / {one.case}"),
+            *(cell for side in (one.run, one.baseline) for cell in _percentiles(side, shown)),
+        )
+        for one in data.cases
+    )
+    return Table(
+        (*columns, *numeric),
+        rows,
+        tuple(numeric),
+        "Completed jobs of the steady part, or of the whole case without one. In parentheses: the 95 % interval, or "
+        "where a side has several runs, the least and the greatest of them. `?`: the sample is too small.",
+    )
+
+
+def _percentiles(side: Percentiles | None, shown: Sequence[int]) -> Iterator[str]:
+    if side is None:
+        yield from (text.NONE for _ in range(len(shown) + 1))
+        return
+    yield f"{side.n:,}"
+    for at in shown:
+        limits = ["?" if limit is None else text.seconds(limit) for limit in (side.lower[at], side.upper[at])]
+        yield f"{text.seconds(side.values[at])} ({' to '.join(limits)})"
 
 
 def _case(one: PageCase) -> tuple[str, ...]:

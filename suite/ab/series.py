@@ -16,8 +16,8 @@ from reelbench.reporting.compare.ab.judge import BLOCK, Decision, decide, pairs_
 from reelbench.reporting.compare.ab.leg import read_leg
 from reelbench.reporting.compare.ab.records import BASE, HEAD, AbRecord, AbSide, Ended, Leg, Rule, Which
 from reelbench.reporting.compare.ab.report import sentence, write_ab
-from reelbench.reporting.compare.folders import Written
 from reelbench.reporting.compare.records import Differs
+from reelbench.reporting.compare.writing import MARKDOWN, Output, Written
 from reelbench.reporting.document import running, text
 from reelbench.stack.errors import StackError
 from reelbench.suite.ab.ab_error import AbError
@@ -50,6 +50,8 @@ class Comparison:
     say: Callable[[str], None]
     order: random.Random
     """Draws the order of each block."""
+    output: Output = MARKDOWN
+    """What is written at the end."""
     clock: Callable[[], float] = time.monotonic
     legs: list[Leg] = field(default_factory=list)
     _looked: list[Leg] = field(default_factory=list)
@@ -78,7 +80,7 @@ class Comparison:
         except BaseException as error:
             self._discard(keep_logs=isinstance(error, StackError))
             raise
-        return write_ab(self.folder, self._record(ended, self.clock() - began))
+        return write_ab(self.folder, self._record(ended, self.clock() - began), self.output)
 
     def _pairs(self, began: float) -> Ended:
         looks = self.rule.looks

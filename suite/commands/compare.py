@@ -12,7 +12,17 @@ from reelbench.loadgen.option_line import Options, with_workload
 from reelbench.reporting.catalogue.prices import PRICES_FILE
 from reelbench.suite.commands import report
 from reelbench.suite.commands.console import RUNS, fail
-from reelbench.suite.commands.report import ALL_FORMATS, Charts, FailOn, Force, Formats, Kept, Prices, PrometheusUrl
+from reelbench.suite.commands.report import (
+    ALL_FORMATS,
+    Charts,
+    FailOn,
+    Force,
+    Formats,
+    Html,
+    Kept,
+    Prices,
+    PrometheusUrl,
+)
 
 PAIRS = 12
 BUDGET = "30m"
@@ -32,6 +42,7 @@ def main(
     formats: Formats = ALL_FORMATS,
     fail_on: FailOn = None,
     force: Force = False,
+    html: Html = None,
     ab: Annotated[
         tuple[str, str] | None,
         typer.Option("--ab", metavar="BASE HEAD", help="Run two commits, settings files or URLs in alternation."),
@@ -58,7 +69,9 @@ def main(
             fail(ExitCode.USAGE, [f"{name} cannot be given with --ab; leave it out" for name in given])
         from reelbench.suite.commands.compare_ab import Asked, run  # noqa: PLC0415 - loads the stack
 
-        asked = Asked(base=ab[0], head=ab[1], pairs=pairs, budget=budget, margin=margin, runs=runs, force=force)
+        asked = Asked(
+            base=ab[0], head=ab[1], pairs=pairs, budget=budget, margin=margin, runs=runs, force=force, html=html
+        )
         run(asked, options, fail_on=fail_on)
     if new is None or old is None:
         fail(
@@ -80,4 +93,5 @@ def main(
         formats=formats,
         fail_on=fail_on,
         force=force,
+        html=html,
     )

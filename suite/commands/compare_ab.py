@@ -27,6 +27,7 @@ from reelbench.loadgen.plan.quantity import QuantityError
 from reelbench.reporting.compare.ab.judge import BLOCK, FIRST_LOOK, rule
 from reelbench.reporting.compare.ab.records import AbRecord, Answer, Ended
 from reelbench.reporting.compare.ab.report import AB_SUFFIX
+from reelbench.reporting.compare.writing import Output
 from reelbench.stack.binaries import cache_folder
 from reelbench.stack.embedded import check_installed
 from reelbench.stack.forwarding import Forwarding
@@ -37,6 +38,7 @@ from reelbench.suite.ab.leg import LegRunner
 from reelbench.suite.ab.series import Comparison
 from reelbench.suite.ab.sides import COMMITS, TARGETS, Side, read_sides
 from reelbench.suite.commands.console import echo, fail, say
+from reelbench.suite.commands.report import html_errors
 from reelbench.suite.failures import FAILURES, explain
 
 SCENARIO = "single_request"
@@ -56,6 +58,7 @@ class Asked:
     """Per cent."""
     runs: Path
     force: bool
+    html: Path | None
 
 
 def run(asked: Asked, options: Options, *, fail_on: str | None) -> NoReturn:
@@ -77,6 +80,7 @@ def run(asked: Asked, options: Options, *, fail_on: str | None) -> NoReturn:
                 runs=LegRunner(tuple(options.arguments()), forwarding, os.environ),
                 say=say,
                 order=random.Random(),
+                output=Output(html=asked.html),
             )
             written = comparison.make()
     except AbError as error:
@@ -90,6 +94,8 @@ def run(asked: Asked, options: Options, *, fail_on: str | None) -> NoReturn:
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     for line in written.summary:
         echo(line)
+    for page in written.pages:
+        say(f"page about several runs: {page}")
     raise typer.Exit(exit_code(written.record, fail_on_worse=fail_on == "worse"))
 
 
@@ -110,7 +116,7 @@ def _checked(asked: Asked, options: Options, fail_on: str | None) -> tuple[tuple
         StackError: the embedded stack is not installed.
         TargetError: a target does not answer, or does not speak the API.
     """
-    errors = _number_errors(asked)
+    errors = [*_number_errors(asked), *html_errors(asked.html)]
     errors += [f"--fail-on: {fail_on!r} is unknown; use worse"] if fail_on not in {None, "worse"} else []
     seconds = 0.0
     try:

@@ -23,6 +23,7 @@ from reelbench.reporting.catalogue.sli_file import CatalogueError
 from reelbench.reporting.compare.folders import is_repeated, repeated_runs
 from reelbench.reporting.compare.records import ComparisonRecord
 from reelbench.reporting.compare.side import CompareError
+from reelbench.reporting.compare.writing import Output
 from reelbench.reporting.evidence.measurements import read as read_measurements
 from reelbench.reporting.evidence.prometheus import QueryError
 from reelbench.reporting.export import REPORTS_DIR, Exported, export
@@ -40,6 +41,7 @@ Charts = Annotated[bool, typer.Option(help="Draw the charts of the report.")]
 Formats = Annotated[str, typer.Option("--format", help=f"What to write, separated by commas: {', '.join(Format)}.")]
 FailOn = Annotated[str | None, typer.Option(help="worse: exit code 1 when an indicator is worse in repeated runs.")]
 Force = Annotated[bool, typer.Option("--force", help="Compare although it would mislead; the report says why.")]
+Html = Annotated[Path | None, typer.Option("--html", help="File in which the page of the comparison is written too.")]
 KEPT_INSTEAD = f"the kept {MEASUREMENTS_FILE} is used"
 ALL_FORMATS = ",".join(DEFAULT)
 
@@ -54,6 +56,8 @@ class Written:
     paths: tuple[Path, ...] = ()
     short: Summary | None = None
     """The summary of a run; None of repetitions."""
+    pages: tuple[Path, ...] = ()
+    """Pages about several runs."""
     source: str = ""
     """Where the numbers of telemetry are from, in words."""
 
@@ -69,6 +73,7 @@ def main(
     compare: Annotated[Path | None, typer.Option(help="Run, or folder of repetitions, to compare with.")] = None,
     fail_on: FailOn = None,
     force: Force = False,
+    html: Html = None,
 ) -> None:
     """Write the reports of a finished run again.
 
@@ -81,7 +86,7 @@ def main(
     """
     wrong = [*_source_errors(prometheus, kept=kept), *_format_errors(formats)]
     wrong += access_errors({"PROMETHEUS_URL": os.environ.get("PROMETHEUS_URL"), "--prometheus": prometheus})
-    wrong += _compare_errors(compare, fail_on, force=force)
+    wrong += _compare_errors(compare, fail_on, html, force=force)
     if wrong:
         fail(ExitCode.USAGE, wrong)
     folder = run or RUNS
@@ -89,7 +94,7 @@ def main(
         load_prices(prices)  # a mistake in it is found before a Prometheus is started
         folder = run or newest(RUNS)
         written = (
-            _repetitions(folder)
+            _repetitions(folder, Output(frozenset(formats_of(formats)), charts=charts))
             if is_repeated(folder)
             else _export(
                 folder,
@@ -102,7 +107,8 @@ def main(
             )
         )
         if compare is not None:
-            written = _with_comparison(written, folder, compare, fail_on, force=force)
+            output = Output(frozenset(formats_of(formats)), charts=charts, html=html)
+            written = _with_comparison(written, folder, compare, fail_on, force=force, output=output)
         step_summary.append(written.paths, os.environ)
     except (CatalogueError, PricesError) as error:
         fail(ExitCode.USAGE, error.errors)
@@ -117,16 +123,22 @@ def main(
         echo(line)
     if written.source:
         say(written.source)
-    for page in (path for path in written.paths if path.name == PAGE):
-        say(f"all on one page: {page}")
+    for line in _pages(written):
+        say(line)
     raise typer.Exit(written.exit_code)
 
 
-def _repetitions(folder: Path) -> Written:
+def _pages(written: Written) -> Iterator[str]:
+    yield from (f"all on one page: {path}" for path in written.paths if path.name == PAGE)
+    yield from (f"page about several runs: {path}" for path in written.pages)
+
+
+def _repetitions(folder: Path, output: Output) -> Written:
     """Write the report of repetitions again."""
     from reelbench.reporting.compare.repetitions import write_repetitions  # noqa: PLC0415 - the report of a run is faster without
 
-    return Written(ExitCode.PASS, tuple(write_repetitions(folder, repeated_runs(folder)).summary))
+    found = write_repetitions(folder, repeated_runs(folder), output)
+    return Written(ExitCode.PASS, tuple(found.summary), pages=found.pages)
 
 
 def newest(runs: Path) -> Path:
@@ -161,12 +173,21 @@ def _format_errors(formats: str) -> list[str]:
     return []
 
 
-def _compare_errors(compare: Path | None, fail_on: str | None, *, force: bool) -> list[str]:
-    given = [name for name, value in (("--fail-on", fail_on), ("--force", force)) if value]
+def _compare_errors(compare: Path | None, fail_on: str | None, html: Path | None, *, force: bool) -> list[str]:
+    given = [name for name, value in (("--fail-on", fail_on), ("--force", force), ("--html", html)) if value]
     errors = [f"{name} needs --compare BASELINE" for name in given] if compare is None else []
     if fail_on not in {None, "worse"}:
         errors.append(f"--fail-on: {fail_on!r} is unknown; use worse")
-    return errors
+    return [*errors, *html_errors(html)]
+
+
+def html_errors(html: Path | None) -> list[str]:
+    """Return why a page cannot be written to this file, before anything is read or run."""
+    if html is None:
+        return []
+    if html.is_dir():
+        return [f"--html: {html} is a folder; name a file, such as {html / 'comparison.html'}"]
+    return [] if html.parent.is_dir() else [f"--html: there is no folder {html.parent}; create it, or name another"]
 
 
 def _export(
@@ -195,7 +216,9 @@ def _export(
                 raise
             say(f"{error}: {KEPT_INSTEAD}")
             exported = write(None)
-    return Written(exported.exit_code, tuple(exported.summary), tuple(exported.paths), exported.short, exported.source)
+    return Written(
+        exported.exit_code, tuple(exported.summary), tuple(exported.paths), exported.short, source=exported.source
+    )
 
 
 @contextmanager
@@ -248,15 +271,17 @@ def _has_store(folder: Path, record: PrometheusRecord) -> bool:
     return record.data_dir is not None and (folder / record.data_dir).is_dir()
 
 
-def _with_comparison(written: Written, folder: Path, baseline: Path, fail_on: str | None, *, force: bool) -> Written:
+def _with_comparison(
+    written: Written, folder: Path, baseline: Path, fail_on: str | None, *, force: bool, output: Output
+) -> Written:
     """Write the comparison with a baseline, and the summary of a run again with the change."""
     from reelbench.reporting.compare.comparison import export as export_comparison  # noqa: PLC0415 - scipy.stats takes a second
 
-    found = export_comparison(folder, baseline, force=force)
+    found = export_comparison(folder, baseline, force=force, output=output)
     if written.short is not None:
         _put_change(folder, written.short, found.record)
     code = ExitCode.FAIL if fail_on and found.record.worse else written.exit_code
-    return replace(written, exit_code=code, lines=written.lines + found.summary)
+    return replace(written, exit_code=code, lines=written.lines + found.summary, pages=written.pages + found.pages)
 
 
 def _put_change(folder: Path, summary: Summary, record: ComparisonRecord) -> None:

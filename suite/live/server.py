@@ -36,6 +36,7 @@ HERE: Final = Path(__file__).parent / "page"
 ASSETS: Final = Path(__file__).parents[2] / "reporting" / "render" / "assets"
 FILES: Final = {
     "live.js": HERE / "live.js",
+    "palette.css": ASSETS / "palette.css",
     "plain.css": ASSETS / "plain.css",
     "live.css": HERE / "live.css",
     "charts.js": ASSETS / "charts.js",

@@ -18,9 +18,13 @@ import msgspec
 import pytest
 
 from reelbench.loadgen.record.jobs import Outcome
+from reelbench.reporting.compare.comparison import export as compare
+from reelbench.reporting.compare.folders import COMPARISON_FILE
+from reelbench.reporting.compare.writing import Output
 from reelbench.reporting.export import export
 from reelbench.reporting.publish import PAGE, Format
 from reelbench.stack.binaries import cache_folder
+from tests.reporting.compare.variants import copy, noisy
 from tests.reporting.made_run import make
 
 if TYPE_CHECKING:
@@ -114,6 +118,19 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return Made(page, json.loads(stored), json.loads((folder / "reports" / "results.json").read_bytes()))
 
 
+@pytest.fixture(scope="session")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """The page that compares two made runs; the jobs of the first take a third longer."""
+    folder = tmp_path_factory.mktemp("compared")
+    base = make().write(folder / "base")
+    export(base, None, formats=(Format.JSON,))
+    slow = copy(base, folder / "slow", noisy(1), scale=1 / 1.3)
+    written = compare(slow, base, output=Output(frozenset({Format.HTML})))
+    (page,) = written.pages
+    stored = page.read_text(encoding="utf-8").partition('id="page-data">')[2].partition("</script>")[0]
+    return Made(page, json.loads(stored), json.loads((slow / "reports" / COMPARISON_FILE).read_bytes()))
+
+
 def _open(browser: Browser, made: Made, **options: Any) -> Iterator[Opened]:
     context = browser.new_context(**options)
     context.set_default_timeout(120_000)  # the machine may be busy; the test waits for conditions, never for a time
@@ -136,6 +153,21 @@ def opened(browser: Browser, made: Made) -> Iterator[Opened]:
 @pytest.fixture
 def narrow(browser: Browser, made: Made) -> Iterator[Opened]:
     yield from _open(browser, made, viewport={"width": 400, "height": 800})
+
+
+@pytest.fixture
+def comparison(browser: Browser, compared: Made) -> Iterator[Opened]:
+    yield from _open(browser, compared, viewport={"width": 1280, "height": 900})
+
+
+@pytest.fixture
+def narrow_comparison(browser: Browser, compared: Made) -> Iterator[Opened]:
+    yield from _open(browser, compared, viewport={"width": 400, "height": 800})
+
+
+@pytest.fixture
+def comparison_without_script(browser: Browser, compared: Made) -> Iterator[Opened]:
+    yield from _open(browser, compared, java_script_enabled=False)
 
 
 @pytest.fixture

@@ -24,8 +24,10 @@ import pytest
 from scipy import stats
 
 from reelbench.loadgen.record.run import RunRecord, StoreCount, read_run, write_run
+from reelbench.reporting.document.report import Report, Section, Table
 from reelbench.reporting.export import export
 from reelbench.reporting.publish import DEFAULT, Format, FormatError, formats_of
+from reelbench.reporting.render import latex
 from reelbench.reporting.results.schema import SCHEMA_FILE
 from tests.commands import invoke
 from tests.report_text import report_text
@@ -432,13 +434,12 @@ def test_the_setup_paragraph_has_the_facts_of_the_run(outages_dir: Path) -> None
 def test_a_table_in_latex_is_a_booktabs_table_with_caption_and_label(measured_dir: Path) -> None:
     export(measured_dir, None, charts=False, formats=(Format.LATEX,))
     lines = (measured_dir / "reports" / "latex" / "tables" / "performance_response_time.tex").read_text().splitlines()
-    assert lines[:8] == [
-        r"\begin{table}[htbp]",
-        r"\centering\small",
+    assert lines[:7] == [
+        r"\begin{table}",
+        r"\centering\scriptsize\setlength{\tabcolsep}{3pt}",
         lines[2],
         r"\label{tab:performance_response_time}",
-        r"\resizebox{\linewidth}{!}{%",
-        r"\begin{tabular}{lrrrrrrrrrrr}",
+        lines[4],
         r"\toprule",
         (
             r"Scenario / case & n & Failed & Min {[}s{]} & Avg {[}s{]} & 95 \% CI of avg {[}s{]} & Max {[}s{]} & "
@@ -450,7 +451,37 @@ def test_a_table_in_latex_is_a_booktabs_table_with_caption_and_label(measured_di
         r"single\_request / n01 & 100 & 0 & 0.331 & 0.621 & 0.592 to 0.650 & 1.159 & 0.146 & 0.606 & 0.903 "
         r"& 1.021{*} & - \\" in lines
     )
-    assert lines[-3:] == [r"\bottomrule", r"\end{tabular}}", r"\end{table}"]
+    assert lines[4].startswith(r"\begin{tabular}{>{\raggedright\arraybackslash}p{")  # only the widest column is broken
+    assert lines[4].endswith("rrrrrrrrrrr}")
+    assert lines[-3:] == [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+
+
+def test_all_tables_in_latex_have_one_size_and_stand_in_order(measured_dir: Path) -> None:
+    export(measured_dir, None, charts=False, formats=(Format.LATEX,))
+    folder = measured_dir / "reports" / "latex"
+    texts = {path.stem: path.read_text() for path in (folder / "tables").glob("*.tex")}
+    assert len(texts) >= 10
+    for name, text in texts.items():
+        assert text.count(r"\scriptsize") == 1, name
+        assert not re.search(r"\\(tiny|small|footnotesize|resizebox)\b", text), name
+        assert ("[H]" in text) is False, "a paper places the table itself"
+    main = (folder / "reelbench.tex").read_text()
+    assert r"\floatplacement{table}{H}" in main  # in this document a table stands where it is named
+    assert set(re.findall(r"\\input\{tables/([^}]*)\}", main)) == set(texts)
+
+
+def test_a_table_too_wide_for_a_page_breaks_its_cells_and_then_stands_on_its_side() -> None:
+    def table(columns: int, words: str) -> str:
+        names = tuple(f"c{number}" for number in range(columns))
+        report = Report("a_report", "A", (Section("S", (Table(names, ((words,) * columns,), names[1:]),)),))
+        return latex.render((report,), charts=False, title="T", main="m.tex")["tables/a_s.tex"]
+
+    narrow, broken, turned = table(3, "one two"), table(4, "one two three " * 5), table(12, "indivisibleword")
+    assert r"\begin{tabular}{lrr}" in narrow
+    assert broken.count(r"\raggedleft") == 3
+    assert r"\begin{landscape}" not in narrow + broken
+    assert turned.startswith(r"\begin{landscape}")
+    assert r"\begin{longtable}" in turned
 
 
 @pytest.mark.extended

@@ -276,8 +276,8 @@ def test_the_page_is_served_on_loopback_read_only_and_ends_as_the_report(tmp_pat
         assert home.getheader("Access-Control-Allow-Origin") is None
         text = home.read().decode()
         names = re.findall(r'(?:src|href)="(/assets/[^"]+)"', text)
-        assert len(names) == 7
-        assert [get(name).status for name in names] == [200] * 7
+        assert len(names) == 8
+        assert [get(name).status for name in names] == [200] * 8
         assert get("/", Host="evil.example").status == 403
         assert get("/", Host="localhost:1").status == 200
         assert get("/", method="POST").status == 405

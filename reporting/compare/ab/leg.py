@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from reelbench.loadgen.record.conditions import read_conditions
@@ -26,24 +27,34 @@ def read_leg(folder: Path, side: Which, seconds: float) -> Leg:
     Raises:
         RecordError: the run cannot be read, or was not completed.
     """
-    run = read_run(folder)
+    evidence = read_evidence(folder)
+    run = evidence.run
     if run.state is not RunState.COMPLETED:
         raise RecordError(f"{folder} is not finished (its state is {run.state}); compare again")
-    jobs = read_jobs(folder)
-    evidence = Evidence(
+    traces = FileTraces(folder / TRACES_DIR).gather({job.trace_id for job in evidence.jobs})
+    evidence = replace(evidence, traces=traces)
+    dimensions = dict.fromkeys(scenario.dimension for scenario in run.scenarios)
+    places = tuple(_values(evidence, *both) for dimension in dimensions for both in evidence.cases(dimension))
+    return Leg(folder=folder.name, side=side, plan_hash=run.plan_hash, seconds=seconds, places=places)
+
+
+def read_evidence(folder: Path) -> Evidence:
+    """Read the records of one run, without its traces.
+
+    Raises:
+        RecordError: the run cannot be read.
+    """
+    run = read_run(folder)
+    return Evidence(
         run=run,
-        jobs=tuple(jobs),
+        jobs=tuple(read_jobs(folder)),
         conditions=read_conditions(folder),
         catalogue=load(),
         prices=load_prices(),
         measurements=Measurements(
             run_id=run.run_id, instant=run.ended or run.started, window="", prometheus=False, measurements=()
         ),
-        traces=FileTraces(folder / TRACES_DIR).gather({job.trace_id for job in jobs}),
     )
-    dimensions = dict.fromkeys(scenario.dimension for scenario in run.scenarios)
-    places = tuple(_values(evidence, *both) for dimension in dimensions for both in evidence.cases(dimension))
-    return Leg(folder=folder.name, side=side, plan_hash=run.plan_hash, seconds=seconds, places=places)
 
 
 def _values(evidence: Evidence, scenario: ScenarioRecord, case: CaseRecord) -> PlaceValues:

@@ -2,29 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from reelbench.loadgen.record.run_files import RUN_FILE
+from reelbench.reporting.compare import charts
 from reelbench.reporting.compare.ab.judge import SHARE_MARGIN, pairs_of
-from reelbench.reporting.compare.ab.records import AbRecord, Answer, Ended, Primary, StageShift
+from reelbench.reporting.compare.ab.leg import read_evidence
+from reelbench.reporting.compare.ab.records import BASE, HEAD, AbRecord, Answer, Ended, Primary, StageShift
 from reelbench.reporting.compare.cells import limits, signed
-from reelbench.reporting.compare.folders import Written, write
 from reelbench.reporting.compare.judge import NEGLIGIBLE_RELATIVE
+from reelbench.reporting.compare.page_data import comparison_data
+from reelbench.reporting.compare.side import Side
+from reelbench.reporting.compare.writing import MARKDOWN, Content, Output, Written, write
 from reelbench.reporting.document import text
-from reelbench.reporting.document.report import Block, Bullets, Paragraph, Report, Section, Table
+from reelbench.reporting.document.report import Block, Bullets, Chart, Paragraph, Report, Section, Table
 from reelbench.reporting.document.text import literal
 from reelbench.reporting.evidence.evidence import place_name
+from reelbench.reporting.results.comparison_data import ComparisonData
 
 NAME = "ab_report"
 AB_SUFFIX = ".ab"
 AB_FILE = "ab.json"
+DRAWN = 4
+"""Places whose stages have a figure."""
+_STAGE_GROUPS = ("not shown to have moved", "moved")
 NAMED = 3
 """Stages of a place that the answer names."""
 
 
-def write_ab(folder: Path, record: AbRecord) -> Written[AbRecord]:
-    """Write ``ab_report.md`` and ``ab.json`` below the reports of `folder`; the same bytes each time."""
-    return write(folder, AB_FILE, record, build(record), *answer_lines(record))
+def write_ab(folder: Path, record: AbRecord, output: Output = MARKDOWN) -> Written[AbRecord]:
+    """Write the report below `folder`, which has the folders of all runs; the same bytes each time."""
+    content = Content(
+        report=build(record),
+        status=str(record.answer),
+        data=_page_data(folder, record),
+        rows={"ab": record.primaries, "ab_stages": record.stages},
+    )
+    return write(folder, AB_FILE, record, content, *answer_lines(record), output=output)
+
+
+def _page_data(folder: Path, record: AbRecord) -> ComparisonData | None:
+    """Return what the page draws: the jobs of all runs of a side, and the first runs over time.
+
+    Without the folders of the runs, which a user may remove, the page has the report alone.
+    """
+    if not record.legs or not all((folder / leg.folder / RUN_FILE).is_file() for leg in record.legs):
+        return None
+    head, base = (
+        Side(which, tuple(read_evidence(folder / leg.folder) for leg in record.legs if leg.side == which))
+        for which in (HEAD, BASE)
+    )
+    return comparison_data(head, base, names=(HEAD, BASE))
 
 
 def answer_lines(record: AbRecord) -> tuple[str, ...]:
@@ -42,6 +71,7 @@ def build(record: AbRecord) -> Report:
         title=f"{literal(record.head.name)} against {literal(record.base.name)}, interleaved",
         sections=(
             _answer(record),
+            *_pictures(record),
             *_stages(record),
             _indicators(record),
             _pairs(record),
@@ -116,6 +146,40 @@ def _answer(record: AbRecord) -> Section:
 
 def _why(ended: Ended) -> str:
     return "the user interrupted it" if ended is Ended.INTERRUPTED else str(ended)
+
+
+def _pictures(record: AbRecord) -> tuple[Section, ...]:
+    """Return the primary indicators, and the stages of each place that has a shift."""
+    rows = []
+    for one in record.primaries:
+        lower, upper = one.interval.lower, one.interval.upper
+        if one.difference is None or lower is None or upper is None or (one.unit == "s" and not one.base):
+            continue
+        scale = 100 / one.base if one.unit == "s" and one.base else 100.0
+        label = f"{one.title}\n{one.place}"
+        rows.append(charts.Row(label, str(one.answer), one.difference * scale, lower * scale, upper * scale))
+    groups = [Answer.NOT_SHOWN, Answer.WORSE, Answer.BETTER, Answer.EQUAL, Answer.CANNOT_TELL]
+    caption = "Head - base over the pairs of runs, with the repeated confidence interval, which holds over all looks."
+    found = charts.intervals(
+        "ab_indicators", rows, groups, title="Primary indicators", x_label=charts.PER_CENT, caption=caption
+    )
+    for number, place in enumerate(dict.fromkeys(one.place for one in record.stages)):
+        if number < DRAWN:
+            found += _stage_picture([one for one in record.stages if one.place == place], number, place)
+    return (Section("In pictures", found),) if found else ()
+
+
+def _stage_picture(stages: Sequence[StageShift], number: int, place: str) -> tuple[Chart, ...]:
+    rows = [
+        charts.Row(one.stage, _STAGE_GROUPS[one.moved], one.difference * 1000, lower * 1000, upper * 1000)
+        for one in stages
+        if (lower := one.interval.lower) is not None and (upper := one.interval.upper) is not None
+    ]
+    caption = "Head - base of each part of the critical path, with the 95 % interval of this part alone."
+    title = f"Shift of the stages, {place}"
+    return charts.intervals(
+        f"ab_stages_{number + 1}", rows, _STAGE_GROUPS, title=title, x_label="Shift [ms]", caption=caption
+    )
 
 
 def _stages(record: AbRecord) -> Iterator[Section]:

@@ -3,12 +3,14 @@
 
 const SORTED_FROM = 3;
 const FILTERED_FROM = 8;
-const FIRST_NUMBER = /-?(?:\d[\d,]*)?\.?\d+(?:e[+-]?\d+)?/i;
+const MOST_CHOICES = 100;
+const FIRST_NUMBER = /(-?(?:\d[\d,]*)?\.?\d+(?:e[+-]?\d+)?)(?: (ms|kB|MB|GB)\b)?/i;
+const PREFIXES = { ms: 1e-3, kb: 1e3, mb: 1e6, gb: 1e9 };
 
-/* The first number of a cell; null for a cell without one, which is last in each order. */
+/* The first number of a cell, in the unit without prefix; null for a cell without one, which is last in each order. */
 const firstNumber = (text) => {
   const found = FIRST_NUMBER.exec(text.replace("−", "-"));
-  return found ? Number(found[0].replaceAll(",", "")) : null;
+  return found ? Number(found[1].replaceAll(",", "")) * (PREFIXES[found[2]?.toLowerCase()] ?? 1) : null;
 };
 
 const compared = (numeric) => (one, other) => {
@@ -61,18 +63,30 @@ const enhanced = (box) => {
   input.type = "search";
   const shown = element("output", "", `${rows.length} rows`);
   label.append(input);
-  bar.append(label, shown);
-  box.before(bar);
-  input.addEventListener("input", () => {
+  const chosen = new Map();
+  const filter = () => {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const wanted = [...chosen].filter(([, value]) => value !== "");
     let count = 0;
     for (const row of rows) {
       const text = row.textContent.toLowerCase();
-      row.hidden = !words.every((word) => text.includes(word));
+      row.hidden = !words.every((word) => text.includes(word)) || !wanted.every(([column, value]) => row.cells[column].textContent === value);
       if (!row.hidden) count += 1;
     }
-    shown.textContent = words.length ? `${count} of ${rows.length} rows` : `${rows.length} rows`;
+    shown.textContent = words.length || wanted.length ? `${count} of ${rows.length} rows` : `${rows.length} rows`;
+  };
+  const choices = [...table.tHead.rows[0].cells].flatMap((head, column) => {
+    const values = [...new Set(rows.map((row) => row.cells[column].textContent))];
+    if (!("choose" in head.dataset) || values.length < 2 || values.length > MOST_CHOICES) return [];
+    const change = (value) => {
+      chosen.set(column, value);
+      filter();
+    };
+    return [choice(head.textContent, [["", "all"], ...values.map((value) => [value, value])], change).box];
   });
+  bar.append(label, ...choices, shown);
+  box.before(bar);
+  input.addEventListener("input", filter);
 };
 
 /* A table is prepared when it comes near the window: a page has hundreds. */

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import html
 import json
 import subprocess
 from pathlib import Path
@@ -30,6 +33,7 @@ def test_fail_on_worse_does_not_fail_for_one_run_a_side(measured_dir: Path, tmp_
     assert worse.stderr.splitlines() == [
         "the numbers of telemetry are kept in measurements.json",
         f"all on one page: {slow / 'reports' / 'report.html'}",
+        f"page about several runs: {slow / 'reports' / 'comparison.html'}",
     ]
     report = slow / "reports" / "comparison_report.md"
     assert worse.stdout.splitlines()[-1] == str(report)
@@ -64,6 +68,10 @@ def test_refusals_are_one_sentence_with_exit_code_2(measured_dir: Path, tmp_path
     done = compare(measured_dir, tmp_path)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert f"{tmp_path} is neither a run nor a folder of repetitions" in done.stderr
+    for wrong, cause in ((tmp_path, "is a folder"), (tmp_path / "no" / "c.html", "there is no folder")):
+        done = compare(measured_dir, measured_dir, "--html", str(wrong))
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert cause in done.stderr
     done = export(str(measured_dir), "--fail-on", "better", "--force")
     assert (done.returncode, done.stderr.splitlines()) == (
         2,
@@ -83,8 +91,13 @@ def test_repetitions_are_reported_again_and_compared(measured_dir: Path, tmp_pat
         ]  # fmt: skip
         write_repetitions(tmp_path / f"{name}.repeat", runs)
     folder = tmp_path / "a.repeat"
-    done = export(str(folder), "--compare", str(tmp_path / "b.repeat"), "--fail-on", "worse")
-    assert (done.returncode, done.stderr) == (1, "")
+    page = tmp_path / "page.html"
+    options = ("--no-charts", "--html", str(page), "--fail-on", "worse")
+    done = export(str(folder), "--compare", str(tmp_path / "b.repeat"), *options)
+    assert done.returncode == 1
+    pages = [folder / "reports" / "repetitions.html", folder / "reports" / "comparison.html", page]
+    assert done.stderr.splitlines() == [f"page about several runs: {path}" for path in pages]
+    assert page.read_bytes() == pages[1].read_bytes()
     lines = done.stdout.splitlines()
     assert lines[:2] == ["repetitions: 4 runs of one plan", str(folder / "reports" / "repetitions_report.md")]
     assert lines[2].startswith("comparison with b.repeat: ")
@@ -102,3 +115,18 @@ def test_the_name_of_a_document_is_text_in_the_report(measured_dir: Path, tmp_pa
     (line,) = [line for line in report.splitlines() if "**Forced:**" in line]
     assert literal(named.name) in line
     assert "<b>" not in line.replace(r"\<b", "")
+
+
+def test_the_change_stands_in_the_page_as_in_the_summary(measured_dir: Path, tmp_path: Path) -> None:
+    slow = copy(measured_dir, tmp_path / "slow", slower(1.3))
+    compare(slow, measured_dir)
+    reports = slow / "reports"
+    change = json.loads((reports / "results.json").read_text())["summary"]["change"]
+    page = (reports / "report.html").read_text()
+    head = page.partition('<article id="summary">')[2].partition("</article>")[0]
+    assert "Against measured:" in (reports / "summary.md").read_text()
+    assert change["sentence"][:40] in head
+    assert page.count('<article id="summary">') == 1
+    policy = html.unescape(page.partition("script-src ")[2].partition('"')[0]).partition(";")[0]
+    script = page.rpartition("<script>")[2].partition("</script>")[0]
+    assert policy == f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
