@@ -8,7 +8,7 @@ PROFILE ?= quick
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: always help suite bench-overhead bench-loadgen bench-export bench-scrape bench-watching bench-spans simulate-ab simulate-knee simulate-pairs simulate-usage test test-costs test-fast test-extended test-clients test-browser stack-tools test-stack test-faults test-compose check coverage lint format generate lock clean
+.PHONY: always help suite bench-overhead bench-loadgen bench-export bench-scrape bench-watching bench-spans simulate-ab simulate-knee simulate-pairs simulate-usage test test-costs test-fast test-extended test-clients test-browser stack-tools test-stack test-faults test-fuzz test-soak test-compose check coverage lint format generate lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,6 +88,15 @@ test-stack: $(VENV)/.dev ## test the configuration of the compose stack without 
 test-faults: $(VENV)/.dev ## each process of a run killed, ended and frozen in each phase; writes the matrix to tests/reports/ (about 15 minutes)
 	@$(BIN)/python -m pytest -m faults tests/faults
 
+FUZZ := .cache/fuzz
+# Without a wheel for this Python, the fuzzers change valid inputs without feedback from the code.
+test-fuzz: $(VENV)/.dev ## every reader of outside bytes, and service, providers and client over sockets: 50,000 cases (about 10 minutes)
+	@[ -d $(FUZZ)/atheris ] || $(BIN)/uv pip install -q --python $(BIN)/python --target $(FUZZ) --no-deps --require-hashes -r requirements-fuzz.lock || echo "no Atheris here"
+	@PYTHONPATH=$(FUZZ) $(BIN)/python -m tests.fuzz $(ARGS)
+
+test-soak: $(VENV)/.dev ## 10,000 jobs through one service, with bounds on memory, descriptors, disk and series (about 8 minutes)
+	@$(BIN)/python -m tests.fuzz.soak $(ARGS)
+
 test-compose: $(VENV)/.dev ## the stack of docker compose on a real engine: start, measure, break, scale, restart, take down (skipped without an engine)
 	@$(BIN)/python -m pytest -m compose tests/compose
 
@@ -112,6 +121,7 @@ format: $(VENV)/.dev ## format the code and apply the linter's fixes
 lock: | $(VENV)/.made ## update the lock files from pyproject.toml
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --all-extras pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --all-extras pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --group pyproject.toml:fuzz -o requirements-fuzz.lock
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --group pyproject.toml:image -c requirements.lock -o requirements-image.lock
 
 clean: ## remove the environment, the cache and all runs

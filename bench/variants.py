@@ -6,7 +6,7 @@ import asyncio
 import io
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from rich.console import Console
 from reelbench import HOME
 from reelbench.bench.generators import BenchError, one_case
 from reelbench.exit_code import ExitCode
+from reelbench.handed_over import API_SOCKET, METRICS_SOCKET
 from reelbench.loadgen.document import Document
 from reelbench.loadgen.drive.session import execute
 from reelbench.loadgen.inputs import Inputs
@@ -24,7 +25,7 @@ from reelbench.loadgen.options import Settings
 from reelbench.loadgen.plan.scenario import PROFILES, Scenario
 from reelbench.stack import readiness
 from reelbench.stack.embedded import COMPONENTS, READY_DEADLINE, EmbeddedStack
-from reelbench.stack.endpoints import SERVICE, allocate
+from reelbench.stack.endpoints import SERVICE, reserve
 from reelbench.stack.environment import NO_TELEMETRY, component_environment
 from reelbench.stack.processes import Processes
 from reelbench.stack.prometheus import PrometheusBinary
@@ -114,23 +115,24 @@ def _scraped(folder: Path, prometheus: PrometheusBinary) -> Iterator[str]:
 
 @contextmanager
 def _alone(variant: Variant, folder: Path) -> Iterator[str]:
-    endpoints = allocate([component.name for component in COMPONENTS])
-    with Processes() as processes:
+    endpoints, reserved = reserve([component.name for component in COMPONENTS])
+    with closing(reserved), Processes() as processes:
         ready = []
         for component in COMPONENTS:
-            url = endpoints.url(component.name)
-            processes.start(
-                component.name,
-                [*component.command, "--host", "127.0.0.1", "--port", str(endpoints.api_ports[component.name])],
-                environment={
-                    **component_environment(component.name, endpoints, folder, os.environ),
-                    **variant.variables,
-                },
-                directory=HOME,
-                stdout=folder / f"{component.name}.jsonl",
-                log=folder / f"{component.name}.log",
-            )
-            ready.append(url + component.ready)
+            port = endpoints.api_ports[component.name]
+            own = component_environment(component.name, endpoints, folder, os.environ) | dict(variant.variables)
+            ports = {API_SOCKET: port, METRICS_SOCKET: endpoints.metrics_ports[component.name]}
+            with reserved.handed(ports) as (variables, descriptors):
+                processes.start(
+                    component.name,
+                    [*component.command, "--host", "127.0.0.1", "--port", str(port)],
+                    environment=own | variables,
+                    directory=HOME,
+                    stdout=folder / f"{component.name}.jsonl",
+                    log=folder / f"{component.name}.log",
+                    keep=descriptors,
+                )
+            ready.append(endpoints.url(component.name) + component.ready)
 
         def look() -> bool | None:
             processes.check()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from reelbench import HOME
-from reelbench.stack.errors import StackError
+from reelbench.stack.errors import SettingError, StackError
 
 ENV_FILE: Final = HOME / ".env"
 DEFAULTS: Final = {
@@ -27,7 +27,8 @@ def read(path: Path = ENV_FILE, *, environment: Mapping[str, str] = os.environ) 
     """Return the settings of the file, or the defaults without a file; variables of the environment take precedence.
 
     Raises:
-        StackError: the file cannot be read, or a line is not a setting.
+        StackError: the file cannot be read.
+        SettingError: a line is not a setting, or a value cannot be used.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -42,11 +43,11 @@ def read(path: Path = ENV_FILE, *, environment: Mapping[str, str] = os.environ) 
             continue
         name, equals, value = text.partition("=")
         if not equals or not name.isidentifier():
-            raise StackError(f"{path}, line {number}: {text!r} is not NAME=value.")
+            raise SettingError(f"{path}, line {number}: {text!r} is not NAME=value.")
         settings[name] = environment.get(name, value)
     interval = settings.get("INTERVAL", "1")
     if not (interval.isascii() and interval.isdecimal() and int(interval) > 0):
-        raise StackError(f"INTERVAL is {interval!r}; write whole seconds, such as INTERVAL=10.")
+        raise SettingError(f"INTERVAL is {interval!r}; write whole seconds, such as INTERVAL=10.")
     return settings
 
 

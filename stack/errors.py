@@ -22,6 +22,10 @@ class PortTakenError(StackError):
     """A child process ended because another process had taken its port."""
 
 
+class SettingError(StackError):
+    """A setting in the file `.env`, or in the environment in its place, that cannot be used."""
+
+
 class InUseError(StackError):
     """The metrics of a run are open in another process."""
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
 
+import psutil
+
 from reelbench.stack import orphan_reaper
 from reelbench.stack.errors import PortTakenError, StackError
 
@@ -53,6 +55,18 @@ class Child:
         if status is None:
             return None
         return f"ended with {f'exit status {status}' if status >= 0 else f'signal {signal.Signals(-status).name}'}"
+
+    def check_port(self, port: int) -> None:
+        """Raise if what answers at a port is not the child, which binds its port itself.
+
+        Raises:
+            PortTakenError: the child does not listen there.
+        """
+        with contextlib.suppress(psutil.Error):
+            found = psutil.Process(self.process.pid).net_connections("tcp")
+            if any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in found):
+                return
+        raise PortTakenError(f"Another program answers on port {port}, which {self.name} was given; run again.")
 
     def tail(self) -> str:
         """Return the last lines of the child's log."""

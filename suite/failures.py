@@ -13,7 +13,7 @@ from reelbench.loadgen.target.target_error import TargetError
 from reelbench.reporting.catalogue.prices import PricesError
 from reelbench.reporting.catalogue.sli_file import CatalogueError
 from reelbench.reporting.evidence.prometheus import QueryError
-from reelbench.stack.errors import NotMetricsError, StackError
+from reelbench.stack.errors import NotMetricsError, SettingError, StackError
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG})
 FAILURES = (CatalogueError, PricesError, StackError, TargetError, QueryError, RecordError, OSError)
@@ -25,7 +25,7 @@ def explain(error: Exception, runs: Path) -> tuple[ExitCode, Sequence[str]]:
     match error:
         case CatalogueError() | PricesError():
             return ExitCode.USAGE, error.errors
-        case NotMetricsError():
+        case NotMetricsError() | SettingError():
             return ExitCode.USAGE, [str(error)]
         case OSError():
             return ExitCode.USAGE, [_of_system(error, runs)]

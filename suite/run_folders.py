@@ -34,6 +34,20 @@ class Found:
         return "cut off" if self.run.ended is None and not self.going else str(self.run.state)
 
 
+def folder_errors(runs: Path) -> list[str]:
+    """Return what is wrong with the folder of new runs: a part of its path is a file, or its name is not UTF-8.
+
+    Prometheus, records and reports name the folder in UTF-8.
+    """
+    there = next((path for path in (runs, *runs.absolute().parents) if path.exists()), None)
+    if there is not None and not there.is_dir():
+        return [f"--runs: {there} is a file; choose a folder"]
+    shown = os.fsencode(runs.absolute()).decode(errors="backslashreplace")
+    if shown != str(runs.absolute()):
+        return [f"--runs: the path {shown} is not UTF-8; choose a folder whose path is"]
+    return []
+
+
 def find_runs(runs: Path, now: float) -> list[Found]:
     """Return the runs directly below a folder, by name; links are no runs."""
     return [_found(folder, now) for folder in _folders(runs)]

@@ -214,6 +214,7 @@ def test_the_generated_files_are_marked_as_generated() -> None:
         "docs/target-file.md",
         "requirements.lock",
         "requirements-dev.lock",
+        "requirements-fuzz.lock",
         "requirements-image.lock",
     }
 

@@ -72,6 +72,8 @@ def _decode(container: av.container.InputContainer) -> Decoded:
     if not container.streams.video:
         return msgspec.structs.replace(head, error="the file has no picture")
     stream = container.streams.video[0]
+    if stream.codec_context is None:
+        return msgspec.structs.replace(head, error="the picture has a codec that FFmpeg does not know")
     stream.codec_context.thread_count = 1
     frames = damaged = 0
     instants: list[Fraction] = []

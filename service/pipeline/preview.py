@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 from av import VideoFrame
@@ -26,17 +27,24 @@ _TILE_SIDE = 160
 
 def make(path: Path, kind: PreviewKind) -> bytes:
     """Return the thumbnail as WebP, or the spritesheet as JPEG; raises MediaError."""
-    try:
-        with path.open("rb") as file, av.open(file, "r", format="mov") as container:
-            stream = container.streams.video[0]
-            stream.codec_context.thread_count = 1
-            if kind == "thumbnail":
-                picture = _filtered(stream, container.decode(stream), 1, [("scale", _scale(_THUMBNAIL_SIDE))])
-                return encoded(picture, "libwebp")
-            sheet = [("scale", _scale(_TILE_SIDE)), ("tile", f"{COLUMNS}x{ROWS}")]
-            return encoded(_filtered(stream, _spread(stream, container.decode(stream)), COLUMNS * ROWS, sheet), "mjpeg")
-    except (av.FFmpegError, IndexError) as error:
-        raise MediaError(f"a video without a {kind} ({error})") from error
+    with path.open("rb") as file:
+        try:
+            return _made(file, kind)
+        except (av.FFmpegError, IndexError, OSError, OverflowError, ValueError) as error:  # PyAV raises all of them
+            raise MediaError(f"a video without a {kind} ({error})") from error
+
+
+def _made(file: BinaryIO, kind: PreviewKind) -> bytes:
+    with av.open(file, "r", format="mov") as container:
+        stream = container.streams.video[0]
+        if stream.codec_context is None:
+            raise MediaError(f"a video without a {kind} (FFmpeg does not know its codec)")
+        stream.codec_context.thread_count = 1
+        if kind == "thumbnail":
+            picture = _filtered(stream, container.decode(stream), 1, [("scale", _scale(_THUMBNAIL_SIDE))])
+            return encoded(picture, "libwebp")
+        sheet = [("scale", _scale(_TILE_SIDE)), ("tile", f"{COLUMNS}x{ROWS}")]
+        return encoded(_filtered(stream, _spread(stream, container.decode(stream)), COLUMNS * ROWS, sheet), "mjpeg")
 
 
 def _scale(side: int) -> str:

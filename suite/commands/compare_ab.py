@@ -40,6 +40,7 @@ from reelbench.suite.ab.sides import COMMITS, TARGETS, Side, read_sides
 from reelbench.suite.commands.console import echo, fail, say
 from reelbench.suite.commands.report import html_errors
 from reelbench.suite.failures import FAILURES, explain
+from reelbench.suite.run_folders import folder_errors
 
 SCENARIO = "single_request"
 MOST_PAIRS = 100
@@ -127,8 +128,7 @@ def _checked(asked: Asked, options: Options, fail_on: str | None) -> tuple[tuple
         others_limit(os.environ)
     except LimitError as error:
         errors.append(str(error))
-    if asked.runs.exists() and not asked.runs.is_dir():
-        errors.append(f"--runs: {asked.runs} is a file; choose a folder")
+    errors += folder_errors(asked.runs)
     try:
         sides = read_sides(asked.base, asked.head, CHECKOUT, force=asked.force)
     except AbError as error:

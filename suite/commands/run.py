@@ -39,6 +39,7 @@ from reelbench.suite.generators import can_meet_here
 from reelbench.suite.live.process import can_serve, live_page
 from reelbench.suite.measuring import Load, measure
 from reelbench.suite.result import result
+from reelbench.suite.run_folders import folder_errors
 from reelbench.suite.series import NAMES, ablate_errors, parse_ablate, run_series
 
 NEED_NO_PRESET = frozenset({"openai", "reelbench"})
@@ -150,7 +151,7 @@ def _run(
         wrong, settings = _option_errors(run_dir, options, replicas, rendezvous)
         wrong += named
         target = settings.credentials.full(settings.target) if settings else None
-        wrong += [*_runs_errors(runs), *_address_errors({} if target or embedded else os.environ)]
+        wrong += [*folder_errors(runs), *_address_errors({} if target or embedded else os.environ)]
         wrong += [f"--repeat: is {repeat}; use 1 to {MOST_RUNS}"] if not 1 <= repeat <= MOST_RUNS else []
         wrong += ablate_errors(without)
         wrong += _limit_errors(os.environ)
@@ -312,12 +313,6 @@ def _option_errors(
     except OptionsError as error:
         return list(error.errors), None
     return [], settings if foreign else None
-
-
-def _runs_errors(runs: Path) -> list[str]:
-    """Return what is wrong with the folder of runs: the folder, or one of its parents, is a file."""
-    there = next((path for path in (runs, *runs.absolute().parents) if path.exists()), None)
-    return [f"--runs: {there} is a file; choose a folder"] if there is not None and not there.is_dir() else []
 
 
 def _live_errors(*, live: bool) -> list[str]:

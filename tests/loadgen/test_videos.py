@@ -90,6 +90,17 @@ def test_a_title_that_is_not_utf_8_says_nothing_about_the_picture(tmp_path: Path
     assert (found.error, found.frames) == (None, 24)
 
 
+def test_a_codec_that_ffmpeg_does_not_know_is_said(tmp_path: Path) -> None:
+    data = video()
+    assert data.count(b"avc1") == 2  # among the brands of the file, and as the codec
+    brand, codec = data.index(b"avc1"), data.rindex(b"avc1")
+    assert brand < 64 < codec
+    (tmp_path / "file").write_bytes(data[:codec] + b"zzzz" + data[codec + 4 :])
+    found = examine(str(tmp_path / "file"))
+    assert (found.container, found.error) == ("mp4", "the picture has a codec that FFmpeg does not know")
+    assert (found.codec, found.frames) == (None, 0)
+
+
 def test_a_file_that_breaks_off_does_not_decode_to_its_end(tmp_path: Path) -> None:
     whole = video(frames=96, front=True)
     found = examined(tmp_path, whole[: len(whole) * 2 // 3])

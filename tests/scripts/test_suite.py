@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -241,6 +242,21 @@ def test_paths_and_addresses_are_checked_with_the_other_options(tmp_path: Path) 
             f"error: TEMPO_URL: '127.0.0.1:3200' {cure}",
         ]
     assert file.read_text() == "no folder"
+
+
+def test_a_folder_whose_path_is_not_utf8_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    done = invoke("run_suite.py", "--runs", os.fsdecode(os.fsencode(tmp_path) + b"/r\xff"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"error: --runs: the path {tmp_path}/r\\xff is not UTF-8; choose a folder whose path is\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("value", ["10s", "0", "-1", "\u0661"])
+def test_an_interval_that_is_no_number_of_seconds_is_bad_configuration(value: str, tmp_path: Path) -> None:
+    done = invoke("run_suite.py", "--scenario", "single_request", "--runs", str(tmp_path / "runs"), INTERVAL=value)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"error: INTERVAL is {value!r}; write whole seconds, such as INTERVAL=10." in done.stderr.splitlines()
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.extended

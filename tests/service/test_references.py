@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from reelbench.service.pipeline import preview
+from reelbench.service.pipeline.tasks import PreviewKind
+from reelbench.service.provider_client.formats import MediaError
 from tests.service.references import CYAN, centre, image, looks, mp4, noise, png_of, sound
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
@@ -195,3 +199,21 @@ def test_a_video_of_one_frame_has_previews_too(start: Callable[..., Any]) -> Non
     for variant, size in (("thumbnail", (180, 320)), ("spritesheet", (450, 320))):
         answer = HTTP.get(f"{running.url}/v1/videos/{video['id']}/content", params={"variant": variant})
         assert Image.open(io.BytesIO(answer.content)).size == size
+
+
+@pytest.mark.parametrize("kind", ["thumbnail", "spritesheet"])
+@pytest.mark.parametrize(
+    ("damaged", "reason"),
+    [
+        (b"", r"Invalid argument"),
+        (mp4().replace(b"avc1\x00", b"zzzz\x00"), "FFmpeg does not know its codec"),
+        (mp4()[:200], ""),
+    ],
+    ids=["empty", "codec", "truncated"],
+)
+def test_a_preview_of_a_damaged_video_is_no_defect_of_the_worker(
+    kind: PreviewKind, damaged: bytes, reason: str, tmp_path: Path
+) -> None:
+    (tmp_path / "video").write_bytes(damaged)
+    with pytest.raises(MediaError, match=rf"^a video without a {kind} \(.*{reason}"):
+        preview.make(tmp_path / "video", kind)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from reelbench.stack.endpoints import free_ports
-from reelbench.stack.errors import StackError
+from reelbench.stack.errors import PortTakenError, StackError
 from reelbench.stack.processes import Processes
 
 pytestmark = pytest.mark.acceptance
@@ -37,6 +37,25 @@ def wait_for(path: Path, text: str) -> None:
     while not path.exists() or text not in path.read_text():
         assert time.monotonic() < deadline, f"{path} never said {text!r}"
         time.sleep(0.02)
+
+
+def test_only_a_child_that_listens_on_its_port_has_it(tmp_path: Path) -> None:
+    listens = "import socket, time; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True)"
+    with Processes() as processes, socket.create_server(("127.0.0.1", 0)) as stranger:
+        out = tmp_path / "out"
+        child = processes.start(
+            "service",
+            [sys.executable, "-c", f"{listens}; time.sleep(60)"],
+            environment=dict(os.environ),
+            directory=tmp_path,
+            stdout=out,
+        )
+        wait_for(out, "\n")
+        child.check_port(int(out.read_text()))
+        taken = stranger.getsockname()[1]
+        expected = f"^Another program answers on port {taken}, which service was given; run again\\.$"
+        with pytest.raises(PortTakenError, match=expected):
+            child.check_port(taken)
 
 
 def test_children_end_in_reverse_order(tmp_path: Path) -> None:
