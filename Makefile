@@ -71,7 +71,7 @@ test-browser: $(VENV)/.dev ## the HTML page in a real Chromium, with axe-core (s
 	@$(BIN)/python -m pytest -n 0 -m browser tests/browser
 
 test-fast: $(VENV)/.dev ## the fast tests, on all cores: no stack, no processes except the shared media workers
-	@$(BIN)/python -m pytest -m "not acceptance"
+	@$(BIN)/python -m pytest -m "not acceptance and not extended"
 
 coverage: $(VENV)/.dev ## branch coverage of the fast tests (about three minutes)
 	@$(BIN)/coverage erase

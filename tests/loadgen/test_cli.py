@@ -204,6 +204,7 @@ def test_an_occupied_metrics_port_is_one_sentence(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.extended
 def test_metrics_are_served_after_the_run_until_sigterm(target: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
