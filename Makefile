@@ -91,7 +91,7 @@ test-faults: $(VENV)/.dev ## each process of a run killed, ended and frozen in e
 test-compose: $(VENV)/.dev ## the stack of docker compose on a real engine: start, measure, break, scale, restart, take down (skipped without an engine)
 	@$(BIN)/python -m pytest -m compose tests/compose
 
-check: lint test-fast ## before each commit: lint and the fast tests (about six minutes)
+check: lint test-fast ## before each commit: lint and the fast tests (about five minutes)
 
 lint: $(VENV)/.dev ## format check, lint, spelling, types, import directions, scenario files, generated files
 	@$(BIN)/ruff format --check .
