@@ -71,7 +71,7 @@ test-browser: $(VENV)/.dev ## the HTML page in a real Chromium, with axe-core (s
 	@$(BIN)/python -m pytest -n 0 -m browser tests/browser
 
 test-fast: $(VENV)/.dev ## the fast tests, on all cores: no stack, no processes except the shared media workers
-	@$(BIN)/python -m pytest -m "not acceptance"
+	@$(BIN)/python -m pytest -m "not acceptance and not extended"
 
 coverage: $(VENV)/.dev ## branch coverage of the fast tests (about three minutes)
 	@$(BIN)/coverage erase
@@ -100,7 +100,7 @@ test-soak: $(VENV)/.dev ## 10,000 jobs through one service, with bounds on memor
 test-compose: $(VENV)/.dev ## the stack of docker compose on a real engine: start, measure, break, scale, restart, take down (skipped without an engine)
 	@$(BIN)/python -m pytest -m compose tests/compose
 
-check: lint test-fast ## before each commit: lint and the fast tests (about six minutes)
+check: lint test-fast ## before each commit: lint and the fast tests (about five minutes)
 
 lint: $(VENV)/.dev ## format check, lint, spelling, types, import directions, scenario files, generated files
 	@$(BIN)/ruff format --check .

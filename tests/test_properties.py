@@ -80,7 +80,7 @@ def tried(load: Callable[[Path], T], path: Path) -> tuple[T | None, Sequence[str
         return None, [str(error)]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_a_mutated_scenario_is_loaded_or_rejected_line_by_line(folder: Path, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(SCENARIOS)))
@@ -98,7 +98,7 @@ def test_a_mutated_scenario_is_loaded_or_rejected_line_by_line(folder: Path, dat
         assert [case.name for case in scenario.cases] == [case["name"] for case in made["cases"]]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.binary(max_size=400))
 def test_any_bytes_as_a_scenario_file_are_rejected(folder: Path, content: bytes) -> None:
     file = folder / "trial.yaml"
@@ -148,7 +148,7 @@ def test_faults_of_any_seed_do_not_overlap_themselves(seed: int, profile: Any) -
     assert all(a[1] <= b[0] for spans in strikes.values() for a, b in itertools.pairwise(sorted(spans)))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(cut=st.integers(0, 10_000), count=st.integers(0, 4))
 def test_truncated_records_are_read_up_to_the_cut(folder: Path, cut: int, count: int) -> None:
     made = [job(index) for index in range(count)]
@@ -161,7 +161,7 @@ def test_truncated_records_are_read_up_to_the_cut(folder: Path, cut: int, count:
     assert len(found) <= complete + 1  # the last line may lack only its newline
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_a_damaged_line_is_one_sentence(folder: Path, data: st.DataObject) -> None:
     line = bytearray(to_line(job()))
@@ -174,7 +174,7 @@ def test_a_damaged_line_is_one_sentence(folder: Path, data: st.DataObject) -> No
         assert found[-1] == job(1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_as_a_run_file_are_rejected(folder: Path, content: bytes) -> None:
     (folder / "run.json").write_bytes(content)

@@ -60,7 +60,7 @@ async def test_the_official_client_library_drives_a_fake(server: str) -> None:
 
 
 async def test_slots_steps_and_scale_decide_when_a_job_ends() -> None:
-    load = Load(seconds=10, seconds_per_step=1, time_scale=0.01, slots=2)
+    load = Load(seconds=10, seconds_per_step=1, time_scale=0.03, slots=2)
     async with client(manner("fastvideo"), load) as fake:
         for _ in range(4):
             await fake.create(num_inference_steps=10)
@@ -73,9 +73,9 @@ async def test_slots_steps_and_scale_decide_when_a_job_ends() -> None:
         assert first.ended is not None
         assert third.started is not None
         assert last.ended is not None
-        assert first.ended - first.started == pytest.approx(0.2, abs=0.1)
-        assert third.started == pytest.approx(first.ended, abs=0.05)
-        assert fake.fake.truth.busy_seconds(last.ended) == pytest.approx(0.8, abs=0.3)
+        assert 0.59 < first.ended - first.started < 10  # a busy machine adds to 0.6 s; without the scale it is 20 s
+        assert third.started >= first.ended
+        assert 2.36 < fake.fake.truth.busy_seconds(last.ended) < 40
 
 
 async def test_a_server_that_forgets_ended_jobs() -> None:

@@ -88,7 +88,7 @@ def test_a_run_writes_its_folder_and_only_traces_to_standard_output(target: str,
 def test_interrupt_once_stops_gracefully(target: str, tmp_path: Path) -> None:
     child = started(command(tmp_path / "run", target), tmp_path / "run")
     child.send_signal(signal.SIGINT)
-    _, messages = child.communicate(timeout=10)
+    _, messages = child.communicate(timeout=60)
     assert child.returncode == 130
     assert "no new jobs; waiting up to 30 s for those in flight (again: stop now)" in messages
     jobs = read_jobs(tmp_path / "run")
@@ -123,7 +123,7 @@ def test_an_interrupt_during_start_is_exit_130_without_a_traceback(
     assert child.stderr is not None
     assert any(line.split()[-1] == "asyncio" for line in child.stderr)
     child.send_signal(number)
-    printed, messages = child.communicate(timeout=20)
+    printed, messages = child.communicate(timeout=60)
     assert (child.returncode, printed) == (130, "")
     assert "Traceback" not in messages
     assert not (tmp_path / "run").exists()
@@ -204,6 +204,7 @@ def test_an_occupied_metrics_port_is_one_sentence(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.extended
 def test_metrics_are_served_after_the_run_until_sigterm(target: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -221,7 +222,7 @@ def test_metrics_are_served_after_the_run_until_sigterm(target: str, tmp_path: P
         page = response.read().decode()
     assert child.poll() is None
     child.terminate()
-    _, messages = child.communicate(timeout=5)
+    _, messages = child.communicate(timeout=60)
     assert (child.returncode, "warning" in messages) == (0, False)
     samples = dict(line.rsplit(" ", 1) for line in page.splitlines() if not line.startswith("#"))
     (jobs,) = [float(value) for name, value in samples.items() if name.startswith("loadgen_jobs_total{")]

@@ -231,6 +231,7 @@ def test_the_shipped_scenarios_are_those_of_the_suite() -> None:
     assert scenarios["single_request"].cases[0].iterations.quick == 20
 
 
+@pytest.mark.extended
 def test_paper_has_enough_jobs_for_an_upper_limit_of_p99() -> None:
     for scenario in load_folder().values():
         if scenario.dimension == "performance":

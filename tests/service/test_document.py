@@ -61,7 +61,7 @@ def test_page_whose_stream_is_broken_leaves_the_others_readable(tmp_path: Path, 
     assert "Page 2 about queues" in read(path).text
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_mutated_pdf_causes_at_most_a_document_error(tmp_path: Path, files: Any, data: st.DataObject) -> None:
     content = bytearray(files.pdf())

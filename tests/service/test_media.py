@@ -245,6 +245,7 @@ def test_uploads_are_served_while_bombs_are_read_with_bounded_memory(
     assert {child.pid for child in service.children()} != before
 
 
+@pytest.mark.extended
 def test_no_process_outlives_a_service_that_is_killed(process: Any, bombs: Any, http: httpx.Client) -> None:
     upload(process.url, bombs["operators"], http)
     until(lambda: len(psutil.Process(process.pid).children()) == 2, "both processes are there")

@@ -110,7 +110,7 @@ def test_a_file_that_does_not_decode_is_refused(shared: Any, subtests: pytest.Su
 
 
 @settings(
-    max_examples=60,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

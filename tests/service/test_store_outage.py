@@ -223,6 +223,7 @@ def test_jobs_are_rejected_with_503_when_files_cannot_be_written(
     assert running.points("video.jobs.rejected") == [({"reason": "storage_unavailable", **RUN}, 1)]
 
 
+@pytest.mark.extended
 @pytest.mark.acceptance
 def test_kept_states_of_a_killed_process_are_written_back_by_the_next(
     start: Callable[..., Any], launch: Callable[..., Any], providers: Any, server: FakeServer

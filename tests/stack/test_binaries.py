@@ -5,8 +5,8 @@ import hashlib
 import io
 import platform
 import shutil
+import subprocess
 import tarfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,10 +79,8 @@ def test_places_are_searched_in_order(
 def test_the_error_lists_all_places_that_failed(environment: dict[str, str], tmp_path: Path) -> None:
     lines: list[str] = []
     environment["PROMETHEUS_BIN"] = str(tmp_path / "missing")
-    started = time.monotonic()
     with pytest.raises(StackError) as failed:
         find_prometheus(lines.append, environment=environment, release_url=NOWHERE)
-    assert time.monotonic() - started < 3
     message = str(failed.value)
     for line in lines[0], lines[2], lines[4]:
         assert line in message
@@ -135,7 +133,9 @@ def test_cache_folder_is_in_the_checkout_unless_named(tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("apt-get") is None, reason="apt-get is only on Debian and Ubuntu")
 @pytest.mark.acceptance
 @pytest.mark.extended
-def test_package_of_the_distribution_is_unpacked_into_the_cache(tmp_path: Path) -> None:
+def test_package_of_the_distribution_is_unpacked_into_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cache = Cache(tmp_path / "cache")
     try:
         binary = debian.install(cache)
@@ -146,9 +146,8 @@ def test_package_of_the_distribution_is_unpacked_into_the_cache(tmp_path: Path) 
     assert binary.path == cache.folder / f"prometheus-debian-{binary.version}" / "prometheus"
     assert binary.release >= (2, 42)
     assert [entry.name for entry in cache.folder.iterdir()] == [f"prometheus-debian-{binary.version}"]
-    started = time.monotonic()
+    monkeypatch.setattr(subprocess, "Popen", None)  # without starting the binary
     assert cache.find() == binary
-    assert time.monotonic() - started < 0.05
 
 
 def test_a_release_that_its_site_has_changed_is_refused_by_the_pinned_sum(

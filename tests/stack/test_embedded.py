@@ -100,9 +100,7 @@ def test_start_stop_and_reopened_metrics(tmp_path: Path, prometheus: PrometheusB
         "loadgen": "7",
     }
     assert (run_dir / "traces" / "service.jsonl").read_text() == "service\n"
-    started = time.monotonic()
     with reopen_tsdb(run_dir, prometheus) as url:
-        assert time.monotonic() - started < 1
         kept = http.query(url, "last_over_time(jobs_total[1m])", at=again.instant, timeout=2)
         assert sorted(map(str, kept)) == sorted(map(str, live))
         assert http.query(url, 'up{job!~"providers|service|loadgen"}[1h]', timeout=2) == []
