@@ -77,6 +77,8 @@ def _chart(chart: Chart) -> Figure:
         axes.set_ylim(bottom=0)  # after the objective, which must be visible
     if chart.kind in {"stacked", "intervals", "time"} or chart.span:
         drawn.legend(frameon=False, loc="outside lower center", ncols=4, fontsize=8)  # covers neither points nor title
+    elif chart.kind == "steps" and len(chart.series) > 1:
+        drawn.legend(frameon=False, loc="outside lower center", ncols=2, fontsize=8)
     elif len(chart.series) > 1 or chart.limit:
         axes.legend(frameon=False)
     return drawn
