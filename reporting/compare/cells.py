@@ -61,7 +61,7 @@ def every(findings: Iterable[Finding], alone: Iterable[Unpaired], names: tuple[s
         values = (text.with_unit(value, one.unit) for value in (one.run, one.baseline))
         rows.append((one.title, one.place, ONE_SIDE, *values, *[text.NONE] * (len(columns) - 5)))
     heads = tuple(columns)
-    return Table(heads, tuple(rows), (*heads[3:9], "p corrected"), caption, chosen=("Indicator", "Where", "Verdict"))
+    return Table(heads, tuple(rows), (*heads[3:8], "p corrected"), caption, chosen=("Indicator", "Where", "Verdict"))
 
 
 def untested(findings: list[Finding], names: tuple[str, str], caption: str, *, why: bool) -> Table:

@@ -16,6 +16,13 @@ _WITH_LIMITS = re.compile(
 )
 _OUT_OF = re.compile(rf"(?P<value>{_NUMBER}) of (?P<total>{_NUMBER})")
 _MARKED = re.compile(rf"(?P<least>≥ )?(?P<value>{_NUMBER})(?P<star>\*)?")
+_UNIT = r"[^\W\d][^\s()]*|%|/ ?[^\s()]+"
+_MEASURED = re.compile(rf"(?:(?P<sign>[≤≥<>]) )?(?P<value>{_NUMBER}) (?P<unit>{_UNIT})")
+_MEASURED_LIMITS = re.compile(
+    rf"from (?P<least>{_NUMBER}) (?P<only>{_UNIT})"
+    rf"|(?:(?P<lower>{_NUMBER}) (?P<unit>{_UNIT})|up) to (?P<upper>{_NUMBER}) (?P<last>{_UNIT})"
+)
+_SHARED = re.compile(rf"(?P<value>{_NUMBER}) \((?P<share>{_NUMBER}) %\)")
 Cells = tuple[str, ...]
 
 
@@ -45,6 +52,8 @@ def split(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[Iterat
 def _form(cells: Sequence[str]) -> _Form:
     there = [cell for cell in cells if cell != NONE]
     if not there:
+        return _WORDS
+    if not any(re.search(r"\d", cell) for cell in there):
         return _WORDS
     return next((form for form in _FORMS if all(form.parts(cell) for cell in cells)), _WORDS)
 
@@ -90,6 +99,41 @@ def _out_of(cell: str) -> Cells | None:
     return (_plain(found["value"]), _plain(found["total"])) if found else None
 
 
+def _shared(cell: str) -> Cells | None:
+    if cell == NONE:
+        return ("", "")
+    found = _SHARED.fullmatch(cell)
+    return (_plain(found["value"]), _plain(found["share"])) if found else None
+
+
+def _measured(cell: str) -> Cells | None:
+    if cell == NONE:
+        return ("", "")
+    found = _MEASURED.fullmatch(cell)
+    return (_plain(found["value"]), found["unit"]) if found and not found["sign"] else None
+
+
+def _bound(cell: str) -> Cells | None:
+    if cell == NONE:
+        return ("", "", "")
+    found = _MEASURED.fullmatch(cell)
+    return (found["sign"], _plain(found["value"]), found["unit"]) if found and found["sign"] else None
+
+
+def _measured_limits(cell: str) -> Cells | None:
+    """Limits of one unit each; words in place of limits, such as why there are none, get the last column."""
+    if cell == NONE:
+        return ("", "", "", "")
+    found = _MEASURED_LIMITS.fullmatch(cell)
+    if found is None:
+        return None if re.search(r"\d", cell) else ("", "", "", cell)
+    if found["least"]:
+        return (_plain(found["least"]), "", found["only"], "")
+    if found["unit"] not in {None, found["last"]}:
+        return None
+    return (_plain(found["lower"]), _plain(found["upper"]), found["last"], "")
+
+
 _WORDS = _Form(lambda name: (name,), lambda cell: (cell,))
 _FORMS = (
     _Form(lambda name: (name,), _marked),
@@ -97,5 +141,9 @@ _FORMS = (
     _Form(lambda name: (name.replace(" (95 % CI)", ""), f"{name}: lower", f"{name}: upper"), _with_limits),
     _Form(lambda name: (name, f"{name}: open above"), _starred),
     _Form(lambda name: (f"{name}: lower", f"{name}: upper"), _limits),
+    _Form(lambda name: (name, f"{name}: %"), _shared),
+    _Form(lambda name: (name, f"{name}: unit"), _measured),
+    _Form(lambda name: (f"{name}: sign", name, f"{name}: unit"), _bound),
+    _Form(lambda name: (f"{name}: lower", f"{name}: upper", f"{name}: unit", f"{name}: remark"), _measured_limits),
 )
 """Kinds of cells, the simplest first."""

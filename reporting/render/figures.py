@@ -75,10 +75,10 @@ def _chart(chart: Chart) -> Figure:
         axes.axvspan(start, end, color=FAULT_COLOUR, alpha=0.45, linewidth=0, label=name)
     if chart.kind in {"line", "scatter", "time"}:
         axes.set_ylim(bottom=0)  # after the objective, which must be visible
-    if chart.kind in {"stacked", "intervals"}:
-        drawn.legend(frameon=False, loc="outside lower center", ncols=4, fontsize=8)
-    elif chart.kind == "time" or chart.span:
-        axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize=8)  # covers nothing
+    if chart.kind in {"stacked", "intervals", "time"} or chart.span:
+        drawn.legend(frameon=False, loc="outside lower center", ncols=4, fontsize=8)  # covers neither points nor title
+    elif chart.kind == "steps" and len(chart.series) > 1:
+        drawn.legend(frameon=False, loc="outside lower center", ncols=2, fontsize=8)
     elif len(chart.series) > 1 or chart.limit:
         axes.legend(frameon=False)
     return drawn
@@ -122,8 +122,14 @@ def _bars(axes: Axes, chart: Chart) -> None:
     for number, (series, colour) in enumerate(zip(chart.series, cycle(COLOURS), strict=False)):
         offset = (number - (len(chart.series) - 1) / 2) * height
         places = [position + offset for position in positions]
-        bars = axes.barh(places, series.ys, height, color=colour, label=series.name)
-        axes.bar_label(bars, fmt="%.3g", padding=3, fontsize=8)
+        axes.barh(places, series.ys, height, color=colour, label=series.name)
+        ends = (
+            [y + above for y, (_, above) in zip(series.ys, series.errors, strict=True)] if series.errors else series.ys
+        )
+        for value, end, place in zip(series.ys, ends, places, strict=True):
+            axes.annotate(  # after the spread, which would cross the number out
+                f"{value:.3g}", (end, place), xytext=(3, 0), textcoords="offset points", va="center", fontsize=8
+            )
         if series.errors:
             below, above = zip(*series.errors, strict=True)
             axes.errorbar(
@@ -192,7 +198,7 @@ def _timeline(chart: Timeline) -> Figure:
     upper.set_yticks(range(len(chart.levels)), chart.levels)
     upper.set_ylim(-0.25, len(chart.levels) - 0.75)
     upper.set_title(chart.title, loc="left")
-    upper.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)  # above: nothing is covered
+    drawn.legend(*upper.get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=2)
     for number, series in enumerate(chart.ticks):
         lowest.eventplot(series.xs, lineoffsets=number, linelengths=0.7, linewidths=0.8, colors=COLOURS[number % 4])
     if chart.ticks:

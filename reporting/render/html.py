@@ -211,7 +211,7 @@ def _marks(token: Token, following: str) -> str:
     tag = _TAGS[kind]
     if end == "close":
         return f"</{tag}>"
-    colour = _word(following.removeprefix("Verdict: "))
+    colour = _word(following.removeprefix("Verdict: ")) if kind == "strong" else ""
     return f'<{tag} class="verdict {colour}">' if colour else f"<{tag}>"
 
 

@@ -34,7 +34,24 @@ def columns(name: str, *cells: str) -> dict[str, list[str]]:
         ),
         ("Hit", ("5 of 55", "9 of 9"), {"Hit": ["5", "9"], "Hit: of": ["55", "9"]}),
         ("Where", ("n01", "5 of 55"), {"Where": ["n01", "5 of 55"]}),
-        ("Value", ("431 ms", "95 %"), {"Value": ["431 ms", "95 %"]}),  # units of several kinds: results.csv has numbers
+        ("Value", ("431 ms", "95 %", "-"), {"Value": ["431", "95", ""], "Value: unit": ["ms", "%", ""]}),
+        (
+            "Objective",
+            ("≤ 2 s", "≥ 10 jobs/s"),
+            {"Objective: sign": ["≤", "≥"], "Objective": ["2", "10"], "Objective: unit": ["s", "jobs/s"]},
+        ),
+        (
+            "95 % CI",
+            ("83.16 % to 100 %", "from 423 ms", "up to 2 s", "fixed by design"),
+            {
+                "95 % CI: lower": ["83.16", "423", "", ""],
+                "95 % CI: upper": ["100", "", "2", ""],
+                "95 % CI: unit": ["%", "ms", "s", ""],
+                "95 % CI: remark": ["", "", "", "fixed by design"],
+            },
+        ),
+        ("Range", ("950 ms to 1.2 s",), {"Range": ["950 ms to 1.2 s"]}),  # of two units
+        ("Queue [s]", ("0.003 (1 %)", "-"), {"Queue [s]": ["0.003", ""], "Queue [s]: %": ["1", ""]}),
         ("Nothing", ("-", "-"), {"Nothing": ["-", "-"]}),
     ],
 )

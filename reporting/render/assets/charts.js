@@ -333,6 +333,8 @@ const timeCharts = (() => {
           else panel.plot.setData(data(panel), false);
         }
         zoom(state.zoom);
+        const at = state.panels[0]?.plot.cursor.idx;
+        if (at === null || at === undefined) title(null);
       },
       destroy() {
         resized.disconnect();

@@ -20,7 +20,7 @@
     const lines = found.map(([name, side]) => ({ name: `${name} (n = ${one[side].n.toLocaleString("en")})`, ...one[side] }));
     const several = found.some(([, side]) => one[side].runs > 1);
     const limits = several ? "95 % interval, or from the least to the greatest run" : "95 % interval";
-    place.append(element("h4", "", "Response time by percentile"));
+    place.append(element("h4", "", `Response time by percentile, ${one.scenario} / ${one.case}`));
     return intervalLines(place, data.levels, lines, {
       x: "percentile [%]",
       y: "s",

@@ -32,7 +32,7 @@ def section(evidence: Evidence) -> Section | None:
     if unfinished := _unfinished(cases):
         blocks.append(Bullets(unfinished))
     blocks.append(_times(cases))
-    blocks += [chart for case in _drawn(cases) if (chart := _distributions(case)) is not None]
+    blocks += _distributions([case for case in _drawn(cases) if case.completed])
     if (found := _ramp(evidence)) is not None:
         blocks += _knee(found)
     blocks += [block for each in _bursts(evidence) for block in _spike(each)]
@@ -136,29 +136,37 @@ def _drawn(cases: list[OpenCase]) -> list[OpenCase]:
     return list({case.scenario: case for case in cases}.values())
 
 
-def _distributions(case: OpenCase) -> Chart | None:
-    total = len(case.completed) + len(case.cut_off)
-    if not case.completed:
-        return None
-    response = sorted(job.done - job.due for job in case.completed)
-    service = sorted(job.done - job.sent for job in case.completed)
-    missing = (
-        f" The lines end below 1, as {text.counted(len(case.cut_off), 'job')} were cut off." if case.cut_off else ""
-    )
-    both = any(late > ALIKE * seconds for late, seconds in _waits(case))
-    alike = "" if both else f" Service times, from sending, differ by at most {ALIKE:.0%} and are not drawn."
-    return Chart(
-        name=f"open_loop_{case.scenario}",
-        kind="steps",
-        title=f"Response {'and service ' if both else ''}time in {place_name(case.scenario, case.case)}",
-        x_label="Time [s]",
-        y_label="Share of jobs",
-        series=(
-            distribution("response time (from intended start)", response, total),
-            *((distribution("service time (from sending)", service, total),) if both else ()),
-        ),
-        caption=f"Empirical distribution{'s' if both else ''} at {_rate(case)} jobs/s, n = {total}.{missing}{alike}",
-    )
+def _distributions(cases: list[OpenCase]) -> list[Chart]:
+    """Return one figure of all these cases."""
+    if not cases:
+        return []
+    series, sentences = [], []
+    for case in cases:
+        total = len(case.completed) + len(case.cut_off)
+        place = place_name(case.scenario, case.case)
+        before = f"{place}: " if len(cases) > 1 else ""
+        response = sorted(job.done - job.due for job in case.completed)
+        series.append(distribution(f"{before}response time (from intended start)", response, total))
+        sentence = f"{place} at {_rate(case)} jobs/s, n = {total}"
+        if any(late > ALIKE * seconds for late, seconds in _waits(case)):
+            service = sorted(job.done - job.sent for job in case.completed)
+            series.append(distribution(f"{before}service time (from sending)", service, total))
+        else:
+            sentence += f" (service times, from sending, differ by at most {ALIKE:.0%} and are not drawn)"
+        if case.cut_off:
+            sentence += f" (ends below 1, as {text.counted(len(case.cut_off), 'job')} were cut off)"
+        sentences.append(sentence)
+    return [
+        Chart(
+            name="open_loop",
+            kind="steps",
+            title="Response times under open-loop load",
+            x_label="Time [s]",
+            y_label="Share of jobs",
+            series=tuple(series),
+            caption=f"Empirical distributions of {'; '.join(sentences)}.",
+        )
+    ]
 
 
 def _waits(case: OpenCase) -> list[tuple[float, float]]:
