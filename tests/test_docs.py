@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from fnmatch import fnmatch
@@ -202,6 +203,21 @@ def test_the_scenario_of_the_readme_is_valid(tmp_path: Path) -> None:
     )
     (tmp_path / "evening_outage.yaml").write_text(block.body)
     assert [case.name for case in load_folder(tmp_path)["evening_outage"].cases] == ["peak"]
+
+
+def test_a_clone_with_other_line_ends_has_the_same_bytes(tmp_path: Path) -> None:
+    git = ("git", "-c", "core.autocrlf=true", "-c", "safe.directory=*")
+    if subprocess.run([*git, "init", "-q", str(tmp_path)], check=False).returncode:
+        pytest.skip("no git here")
+    (tmp_path / ".gitattributes").write_bytes((ROOT / ".gitattributes").read_bytes())
+    names = ("rules.yml", "page.md", "data.json", "script.py", "Makefile", "seeds.jsonl", "requirements.lock", "a.svg")
+    for name in names:
+        (tmp_path / name).write_bytes(b"one\ntwo\n")
+    subprocess.run([*git, "-C", str(tmp_path), "add", "."], check=True, capture_output=True)
+    for name in names:
+        (tmp_path / name).unlink()
+    subprocess.run([*git, "-C", str(tmp_path), "checkout", "-q", "--", *names], check=True)
+    assert {name: (tmp_path / name).read_bytes() for name in names} == dict.fromkeys(names, b"one\ntwo\n")
 
 
 def test_the_generated_files_are_marked_as_generated() -> None:

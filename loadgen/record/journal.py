@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -13,6 +14,7 @@ import msgspec
 from reelbench.loadgen.record.conditions import ConditionsRecord, write_conditions
 from reelbench.loadgen.record.going_on import hold
 from reelbench.loadgen.record.jobs import CallRecord, JobRecord, RequestRecord
+from reelbench.loadgen.record.reserve import Reserve
 from reelbench.loadgen.record.run import RunRecord, write_run
 from reelbench.loadgen.record.run_files import (
     CALLS_FILE,
@@ -28,6 +30,7 @@ from reelbench.loadgen.record.run_files import (
 )
 from reelbench.loadgen.record.videos import VideoRecord
 
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -63,6 +66,7 @@ class Journal:
         self.folder = folder
         self._broken: JournalError | None = None
         self._files: dict[str, int] = {}
+        self._room: Reserve | None = None
         self._held: int | None = None
         """Descriptor with the lock that says that the run goes on."""
         self._later = later
@@ -77,6 +81,7 @@ class Journal:
             folder.mkdir(parents=True, exist_ok=True)
             self._held = hold(folder)
             write_atomically(folder / PLAN_FILE, plan)
+            self._room = Reserve(folder)
         except OSError as error:
             self.close()
             raise self._failure(error) from error
@@ -99,18 +104,25 @@ class Journal:
             self.settle()
         while self._files:
             os.close(self._files.popitem()[1])
+        if self._room is not None:
+            self._room.release()
         if self._held is not None:
             os.close(self._held)
             self._held = None
 
     def head(self, run: RunRecord) -> None:
-        """Replace ``run.json``; also attempted after a failed append, as the small file may still fit.
+        """Replace ``run.json``; also attempted after a failed append, in the room that was kept for it.
 
         Raises:
             JournalError: the file cannot be written; the old one stays.
         """
         try:
-            write_run(self.folder, run)
+            try:
+                write_run(self.folder, run)
+            except OSError as error:
+                if error.errno not in NO_ROOM or self._room is None or not self._room.release():
+                    raise
+                write_run(self.folder, run)
         except OSError as error:
             raise self._failure(error) from error
 

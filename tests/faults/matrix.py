@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -18,10 +20,9 @@ import psutil
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.record.run_files import JOBS_FILE, RUN_FILE
 from tests.commands import UNIGNORED, command
+from tests.faults.places import PLACES, Place
 
-Process = Literal["service", "providers", "prometheus", "load generator", "suite"]
 Phase = Literal["start", "load", "reports"]
-Fault = Literal["kill", "end", "freeze", "Ctrl-C", "Ctrl-C twice", "hang up"]
 
 SCENARIO = "throughput"
 FREEZE_SECONDS = 6.0
@@ -30,7 +31,7 @@ PHASE_LIMIT = 120.0
 END_LIMIT = 180.0
 """Seconds after the fault until the command must have ended."""
 
-MODULES: Mapping[Process, str] = MappingProxyType(
+MODULES: Mapping[str, str] = MappingProxyType(
     {"service": "reelbench.service", "providers": "reelbench.service.providers", "load generator": "reelbench.loadgen"}
 )
 
@@ -39,11 +40,14 @@ MODULES: Mapping[Process, str] = MappingProxyType(
 class Row:
     """One fault and what is expected of the run."""
 
-    process: Process
-    fault: Fault
+    process: str
+    """A process of the run, or one of `PLACES`."""
+    fault: str
     phase: Phase
     codes: frozenset[ExitCode]
     """Exit codes that are true of such a run."""
+    promise: str
+    """What holds, as a sentence for the page."""
     says: str = ""
     """Text that the output contains."""
 
@@ -65,15 +69,23 @@ class Ended:
     folders: Sequence[Path] = field(default=())
 
 
-def run_with(row: Row, runs: Path) -> Ended:
-    """Run the suite on an embedded stack, make the fault in its phase, and wait for the end.
+def run_with(row: Row, folder: Path) -> Ended:
+    """Run the suite, make the fault in its phase, and wait for the end.
 
     Raises:
         AssertionError: the phase was not reached, or the command did not end.
     """
-    words = command("run_suite.py", "--embedded", "--no-charts", "--scenario", SCENARIO, "--runs", str(runs))
+    place = PLACES.get(row.process)
+    with nullcontext(Place(folder)) if place is None else place(row.fault, folder) as stands:
+        return _run_at(stands, row)
+
+
+def _run_at(place: Place, row: Row) -> Ended:
+    runs = place.runs
+    words = command("run_suite.py", *place.options, "--no-charts", "--scenario", SCENARIO, "--runs", str(runs))
     process = subprocess.Popen(
-        [*UNIGNORED, *words],
+        [*place.prefix, *UNIGNORED, *words],
+        env=os.environ | dict(place.environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -87,12 +99,18 @@ def run_with(row: Row, runs: Path) -> Ended:
     for reader in readers:
         reader.start()
     try:
-        try:
-            victim = _reach(row, psutil.Process(process.pid), runs)
-        except AssertionError as error:
-            raise AssertionError(f"{error}; it said: {''.join(output['err'])}") from error
         began = time.monotonic()
-        SENT[row.fault](victim)
+        if row.process not in PLACES or row.fault in place.strikes:
+            try:
+                victim = _reach(row, psutil.Process(process.pid), runs)
+            except AssertionError as error:
+                raise AssertionError(f"{error}; it said: {''.join(output['err'])}") from error
+            began = time.monotonic()
+            strike = place.strikes.get(row.fault)
+            if strike is None:
+                SENT[row.fault](victim)
+            else:
+                strike()
         try:
             code = process.wait(END_LIMIT)
         except subprocess.TimeoutExpired as error:
@@ -105,8 +123,11 @@ def run_with(row: Row, runs: Path) -> Ended:
             reader.join()
             assert stream is not None
             stream.close()
-    folders = sorted(path.parent for path in runs.glob(f"*/{RUN_FILE}"))
-    return Ended(code, "".join(output["out"]), "".join(output["err"]), time.monotonic() - began, folders)
+    said, messages, seconds = "".join(output["out"]), "".join(output["err"]), time.monotonic() - began
+    kept = runs.with_name(f"{runs.name}.kept")  # the place of the runs may be gone after its row
+    shutil.copytree(runs, kept, ignore=shutil.ignore_patterns("filler", "lost+found", "assets"))
+    folders = sorted(path.parent for path in kept.glob(f"*/{RUN_FILE}"))
+    return Ended(code, said, messages, seconds, folders)
 
 
 def _reach(row: Row, suite: psutil.Process, runs: Path) -> psutil.Process:
@@ -120,8 +141,8 @@ def _reach(row: Row, suite: psutil.Process, runs: Path) -> psutil.Process:
     raise AssertionError(f"{row.name}: the phase was not reached within {PHASE_LIMIT:g} s")
 
 
-def _process(name: Process, suite: psutil.Process) -> psutil.Process | None:
-    if name == "suite":
+def _process(name: str, suite: psutil.Process) -> psutil.Process | None:
+    if name == "suite" or name in PLACES:
         return suite
     for child in _children(suite):
         try:
@@ -175,7 +196,7 @@ def _twice(process: psutil.Process) -> None:
     process.send_signal(signal.SIGINT)
 
 
-SENT: Mapping[Fault, Callable[[psutil.Process], None]] = MappingProxyType(
+SENT: Mapping[str, Callable[[psutil.Process], None]] = MappingProxyType(
     {
         "kill": lambda process: process.kill(),
         "end": lambda process: process.terminate(),
@@ -193,27 +214,76 @@ NOTHING_WRONG = frozenset({ExitCode.PASS})
 INTERRUPTED = frozenset({ExitCode.INTERRUPTED})
 UNFINISHED = frozenset({ExitCode.INCONCLUSIVE, ExitCode.INTERRUPTED})
 JUDGED = frozenset({ExitCode.FAIL, ExitCode.INCONCLUSIVE})
+ANY_VERDICT = JUDGED | NOTHING_WRONG
+NOT_PASSED = JUDGED | frozenset({ExitCode.USAGE, ExitCode.ABSENT})
+
+ENDS = "The command ends by itself; the jobs of the ended process have failed, and the run is judged by them."
+SAVED = "What was measured is saved, the reports are written, and no process is left."
+MEASURED = (
+    "No job is lost; the fault is in the response times or the verdict says that they are not those of the service."
+)
 
 ROWS: tuple[Row, ...] = (
-    Row("service", "kill", "start", NO_STACK, "service"),
-    Row("service", "kill", "load", JUDGED, "service ended with signal SIGKILL"),
-    Row("service", "end", "load", JUDGED, "service ended"),
-    Row("service", "freeze", "load", JUDGED),
-    Row("service", "kill", "reports", JUDGED | NOTHING_WRONG),
-    Row("providers", "kill", "start", NO_STACK, "providers"),
-    Row("providers", "kill", "load", JUDGED, "providers ended with signal SIGKILL"),
-    Row("providers", "freeze", "load", JUDGED),
-    Row("prometheus", "kill", "start", NO_STACK, "prometheus ended with signal SIGKILL"),
-    Row("prometheus", "kill", "load", NO_STACK, "prometheus ended with signal SIGKILL"),
-    Row("prometheus", "end", "load", NO_STACK, "prometheus ended with exit status 0"),
-    Row("prometheus", "freeze", "load", NO_VERDICT | NOTHING_WRONG),
-    Row("load generator", "kill", "load", UNFINISHED, "load generator"),
-    Row("load generator", "end", "load", UNFINISHED),
-    Row("load generator", "freeze", "load", NO_VERDICT),
-    Row("suite", "Ctrl-C", "start", INTERRUPTED),
-    Row("suite", "Ctrl-C", "load", INTERRUPTED),
-    Row("suite", "Ctrl-C twice", "load", INTERRUPTED),
-    Row("suite", "end", "load", INTERRUPTED),
-    Row("suite", "hang up", "load", INTERRUPTED),
-    Row("suite", "Ctrl-C", "reports", INTERRUPTED),
+    Row("service", "kill", "start", NO_STACK, "The run does not begin; the message names the service.", "service"),
+    Row("service", "kill", "load", JUDGED, ENDS, "service ended with signal SIGKILL"),
+    Row("service", "end", "load", JUDGED, ENDS, "service ended"),
+    Row("service", "freeze", "load", JUDGED, MEASURED),
+    Row("service", "kill", "reports", JUDGED | NOTHING_WRONG, "The reports are written from what was measured."),
+    Row(
+        "providers", "kill", "start", NO_STACK, "The run does not begin; the message names the providers.", "providers"
+    ),
+    Row("providers", "kill", "load", JUDGED, ENDS, "providers ended with signal SIGKILL"),
+    Row("providers", "freeze", "load", JUDGED, MEASURED),
+    Row(
+        "prometheus",
+        "kill",
+        "start",
+        NO_STACK,
+        "The run does not begin; the message names Prometheus.",
+        "prometheus ended with signal SIGKILL",
+    ),
+    Row(
+        "prometheus",
+        "kill",
+        "load",
+        NO_STACK,
+        "The load ends; the reports are written from what was stored.",
+        "prometheus ended with signal SIGKILL",
+    ),
+    Row(
+        "prometheus",
+        "end",
+        "load",
+        NO_STACK,
+        "The load ends; the reports are written from what was stored.",
+        "prometheus ended with exit status 0",
+    ),
+    Row("prometheus", "freeze", "load", NO_VERDICT | NOTHING_WRONG, "A gap in the scrapes makes no false verdict."),
+    Row("load generator", "kill", "load", UNFINISHED, "The run is interrupted, never a PASS.", "load generator"),
+    Row("load generator", "end", "load", UNFINISHED, SAVED),
+    Row("load generator", "freeze", "load", NO_VERDICT, "The generator's pause is not taken for one of the service."),
+    Row("suite", "Ctrl-C", "start", INTERRUPTED, "No process is left."),
+    Row("suite", "Ctrl-C", "load", INTERRUPTED, SAVED),
+    Row("suite", "Ctrl-C twice", "load", INTERRUPTED, "The run ends at once, and no process is left."),
+    Row("suite", "end", "load", INTERRUPTED, SAVED),
+    Row("suite", "hang up", "load", INTERRUPTED, SAVED),
+    Row("suite", "Ctrl-C", "reports", INTERRUPTED, "No process is left."),
+    Row(
+        "store", "wrong password", "start", NO_STACK, "The service does not start, and says why.", "refuses the access"
+    ),
+    Row("store", "allkeys-lru", "start", NO_STACK, "The service does not start, and says why.", "drops jobs"),
+    Row("store", "kill", "load", ANY_VERDICT, "Jobs are kept in the service until the store is back; none is lost."),
+    Row("store", "freeze", "load", ANY_VERDICT, "Jobs wait for the store; none is lost."),
+    Row("store", "restart", "load", ANY_VERDICT, "The service writes its jobs into the empty store; the run ends."),
+    Row("store", "FLUSHALL", "load", ANY_VERDICT, "A job that the store lost is counted as lost, or is written again."),
+    Row("store", "maxmemory", "load", ANY_VERDICT, "A store that takes no more writes is told, and the run ends."),
+    Row("disk", "freeze", "load", ANY_VERDICT, "A disk that hangs does not make a PASS of a run that it disturbed."),
+    Row("disk", "slow", "load", ANY_VERDICT, MEASURED),
+    Row("disk", "full", "load", NOT_PASSED, "The message names the disk; what was written is readable."),
+    Row("clock", "forward", "load", NO_VERDICT, "A scenario in which a clock moved has no verdict."),
+    Row("clock", "back", "load", NO_VERDICT, "A scenario in which a clock moved has no verdict."),
+    Row("network", "loss and delay", "load", ANY_VERDICT, "Longer response times, and no job is lost."),
+    Row("network", "loss and delay to the store", "load", ANY_VERDICT, "Longer response times, and no job is lost."),
+    Row("network", "cut", "load", ANY_VERDICT, "Requests of the outage are repeated or fail; every job has an end."),
+    Row("network", "cut to the store", "load", ANY_VERDICT, "Jobs wait for the store; every job has an end."),
 )

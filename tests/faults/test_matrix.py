@@ -12,31 +12,35 @@ from reelbench.loadgen.record.jobs import read_jobs
 from reelbench.loadgen.record.run import RunState, read_run
 from reelbench.reporting.export import export
 from reelbench.stack.prometheus import PrometheusBinary
-from tests.acceptance import REPORTS
+from tests.acceptance import REPORTS, ROOT
 from tests.commands import left_behind
 from tests.faults.matrix import ROWS, Ended, Row, run_with
+from tests.faults.page import with_times, written_into
 
 pytestmark = pytest.mark.faults
+PAGE = ROOT / "docs" / "reliability.md"
 TABLE = "fault_matrix.md"
+"""The same with the times, which change with every run."""
 
 
 @pytest.fixture(scope="module")
-def table() -> Iterator[list[str]]:
-    """The lines of the matrix, written as Markdown when all rows have run."""
-    lines = ["| process | fault | phase | exit code | seconds to the end | the run |", "|" + " --- |" * 6]
-    yield lines
+def found() -> Iterator[dict[str, Ended]]:
+    """What the rows left; the tables are written when all rows have run, and the page only when none is missing."""
+    made: dict[str, Ended] = {}
+    yield made
     REPORTS.mkdir(exist_ok=True)
-    (REPORTS / TABLE).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (REPORTS / TABLE).write_text(with_times(made), encoding="utf-8")
+    PAGE.write_text(written_into(PAGE.read_text(encoding="utf-8"), made), encoding="utf-8")
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_a_fault_leaves_a_readable_run_and_a_true_verdict(
-    row: Row, prometheus: PrometheusBinary, tmp_path: Path, table: list[str]
+    row: Row, prometheus: PrometheusBinary, tmp_path: Path, found: dict[str, Ended]
 ) -> None:
-    ended = run_with(row, tmp_path)
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    ended = run_with(row, runs)
     said = f"\n{ended.printed}\n{ended.messages}"
-    found = described(ended)
-    table.append(f"| {row.process} | {row.fault} | {row.phase} | {ended.code} | {ended.seconds:.1f} | {found} |")
     assert ExitCode(ended.code) in row.codes, said
     assert row.says in said
     assert "Traceback" not in said
@@ -50,11 +54,4 @@ def test_a_fault_leaves_a_readable_run_and_a_true_verdict(
         assert not passed or len([job for job in jobs if not job.warmup]) == planned
         again = export(folder, None, formats=())  # the kept evidence gives the same answer
         assert passed == (again.exit_code == ExitCode.PASS), said
-
-
-def described(ended: Ended) -> str:
-    """The state of the run and its verdict, for the table."""
-    if not ended.folders:
-        return "no folder"
-    verdicts = [line for line in ended.printed.splitlines() if line.startswith("performance: ")]
-    return f"{read_run(ended.folders[0]).state}, {verdicts[-1] if verdicts else 'no report'}"
+    found[row.name] = ended

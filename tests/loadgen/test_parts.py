@@ -7,14 +7,18 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from opentelemetry import metrics
 
 from reelbench.loadgen import telemetry
 from reelbench.loadgen.drive.health import Health
+from reelbench.loadgen.record import journal as journal_module
 from reelbench.loadgen.record.jobs import RequestRecord, read_jobs
 from reelbench.loadgen.record.journal import Journal, JournalError, occupied
+from reelbench.loadgen.record.reserve import BYTES, NAME
+from reelbench.loadgen.record.run import RunRecord
 from reelbench.loadgen.record.run_files import to_line
 from reelbench.reporting.statistics.intervals import percentile
 from tests.data_helper import job
@@ -80,6 +84,37 @@ def test_a_shared_write_that_fails_is_raised_with_the_next_line(
             journal.job(JOB)
         with pytest.raises(JournalError, match="No space left"):
             journal.settle()
+
+
+def test_the_head_of_a_run_fits_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[RunRecord] = []
+
+    def full(folder: Path, run: RunRecord) -> None:
+        if (folder / NAME).exists():
+            assert (folder / NAME).stat().st_size == BYTES == 262_144
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written.append(run)
+
+    monkeypatch.setattr(journal_module, "write_run", full)
+    run: Any = object()
+    with Journal(tmp_path, b"") as journal:
+        journal.head(run)
+        assert written == [run]
+    with Journal(tmp_path / "other", b"") as journal:
+        assert (tmp_path / "other" / NAME).exists()
+    assert not (tmp_path / "other" / NAME).exists()
+
+
+def test_a_disk_that_stays_full_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: Path, __: RunRecord) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(journal_module, "write_run", full)
+    run: Any = object()
+    with Journal(tmp_path, b"") as journal:
+        for _ in range(2):
+            with pytest.raises(JournalError, match=r"^cannot write the run to .* \(No space left on device\)"):
+                journal.head(run)
 
 
 def test_an_existing_run_folder_is_rejected(tmp_path: Path) -> None:
