@@ -35,7 +35,7 @@ async def timed(make: Make, request: Request) -> tuple[float, bytes]:
         (Request("GET", "/it"), 0.0),
         (Request("GET", "/it", read_rate=200_000), 0.4),
         (Request("POST", "/it", "", (b"y" * 20_000, b"z" * 10_000), send_rate=50_000), 0.5),
-        (Request("POST", "/it", "", (b"y" * 100,), silence=0.2, send_rate=200, read_rate=200_000), 0.4),
+        (Request("POST", "/it", "", (b"y" * 400,), silence=1.5, send_rate=200, read_rate=200_000), 1.9),
     ],
     ids=["as usual", "read", "send", "both, and no silence of the server"],
 )
