@@ -170,16 +170,19 @@ def test_label_values_of_equal_text_are_reported_once(caplog: pytest.LogCaptureF
     assert 'jobs_total{case="1",' in record.getMessage()
 
 
-def test_label_sets_beyond_the_limit_are_counted_together_and_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("sets", [10_000, pytest.param(100_000, marks=pytest.mark.extended)])
+def test_label_sets_beyond_the_limit_are_counted_together_and_reported_once(
+    sets: int, caplog: pytest.LogCaptureFixture
+) -> None:
     reader = ScrapeReader()
     meter = MeterProvider(metric_readers=[reader]).get_meter("m")
     counter = meter.create_counter("jobs")
-    for number in range(10_000):
+    for number in range(sets):
         counter.add(1, {"case": str(number)})
     meter.create_observable_counter("bytes", [lambda _: [Observation(n, {"case": str(n)}) for n in range(3_000)]])
     for _ in range(2):
         text = reader.scrape(openmetrics=True).decode()
-        for name, total in (("jobs_total", 10_000), ("bytes_total", 2_999 * 1_500)):
+        for name, total in (("jobs_total", sets), ("bytes_total", 2_999 * 1_500)):
             values = [line.rpartition(" ") for line in text.splitlines() if line.startswith(f"{name}{{")]
             assert (len(values), sum(float(value) for _, _, value in values)) == (2_001, total)
             assert sum('otel_metric_overflow="true"' in labels for labels, _, _ in values) == 1
