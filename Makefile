@@ -94,7 +94,7 @@ test-fuzz: $(VENV)/.dev ## every reader of outside bytes, and service, providers
 	@[ -d $(FUZZ)/atheris ] || $(BIN)/uv pip install -q --python $(BIN)/python --target $(FUZZ) --no-deps --require-hashes -r requirements-fuzz.lock || echo "no Atheris here"
 	@PYTHONPATH=$(FUZZ) $(BIN)/python -m tests.fuzz $(ARGS)
 
-test-soak: $(VENV)/.dev ## 10,000 jobs through one service, with bounds on memory, descriptors, disk and series (about 8 minutes)
+test-soak: $(VENV)/.dev ## 10,000 jobs through one service, with bounds on memory, descriptors, disk and series (about 10 minutes)
 	@$(BIN)/python -m tests.fuzz.soak $(ARGS)
 
 test-compose: $(VENV)/.dev ## the stack of docker compose on a real engine: start, measure, break, scale, restart, take down (skipped without an engine)
