@@ -31,7 +31,7 @@ class Remaining:
     """Follows a run through its plan: jobs that are done, and seconds that are left.
 
     The length of an open or idle case is known. A closed case lasts as long as its jobs take: those that have ended in
-    it say how long, before that those of the last case with jobs.
+    it say how long, before that those of the closed case with the most similar number of virtual users.
     """
 
     def __init__(self, scenarios: Sequence[ScenarioRecord]) -> None:
@@ -117,12 +117,20 @@ class Remaining:
             return max(0.0, warmup + case.arrivals.seconds + rest - spent)
         if case.model == "idle":
             return max(0.0, (case.idle_seconds or 0.0) + rest - spent)
-        response = one.response / one.done if one.done else self._response
+        response = one.response / one.done if one.done else self._response_with(case.concurrency)
         jobs = max(0, one.jobs - one.done)
         if response is None:
             return None if jobs else 0.0
         cycle = max(response, case.pace or 0.0)
         return jobs * cycle / max(1, min(case.concurrency, one.jobs)) + (rest if one.begun is None else 0.0)
+
+    def _response_with(self, users: int) -> float | None:
+        """Return the mean seconds of a job in the case most similar to a closed one; None before any job has ended."""
+        known = [one for one in self._entries if one.done and one.case.model == "closed"]
+        if not known or users < 1:
+            return self._response
+        nearest = min(reversed(known), key=lambda one: abs(math.log(max(one.case.concurrency, 1) / users)))
+        return nearest.response / nearest.done
 
 
 def _searches(scenario: ScenarioRecord) -> bool:

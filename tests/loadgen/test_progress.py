@@ -52,6 +52,20 @@ def test_time_left_is_known_for_open_and_idle_cases_and_follows_from_the_jobs_of
     assert [remaining.seconds(at) for at in (150.0, 165.0, 190.0)] == pytest.approx([20, 5, 0])
 
 
+def test_the_case_with_the_most_similar_load_says_how_long_jobs_take() -> None:
+    levels = scenario(cases=[case("n01", 1, 4), case("n20", 20, 40)])
+    later = scenario(name="later", cases=[case("n02", 2, 8), case("n16", 16, 32)])
+    remaining = Remaining(planned(levels, later))
+    remaining.begin("trial", "n01", 0.0)
+    for number in range(4):
+        remaining.ended(job(number, case="n01", due=float(number), seconds=1.0))
+    remaining.begin("trial", "n20", 4.0)
+    for number in range(40):
+        remaining.ended(job(number, case="n20", due=4.0, seconds=10.0))
+    # 8 jobs of 2 users at 1 s as with one user, 32 of 16 users at 10 s as with 20
+    assert remaining.seconds(24.0) == pytest.approx(8 * 1 / 2 + 32 * 10 / 16)
+
+
 def test_a_plan_without_jobs_is_done_by_its_cases() -> None:
     idle = [
         {"name": name, "model": "idle", "seconds": {"quick": 20, "standard": 20, "paper": 20}} for name in ("a", "b")
