@@ -95,7 +95,7 @@ def _open(arriving: OpenCase, case: CaseRecord, limit: float, place: str) -> lis
             f"{place}: the load generator's event loop lagged by up to {case.loop_lag_p99 * 1000:.0f} ms (P99), more "
             f"than {limit * 1000:.0f} ms"
         )
-    sent = len(arriving.jobs) - sum(unsent_by_generator(job) for job in arriving.jobs)
+    sent = arriving.offered - sum(unsent_by_generator(job) for job in arriving.jobs)
     if arriving.offered and sent < MIN_SENT * arriving.offered:
         problems.append(
             f"{place}: the load generator sent {sent:,} of the {arriving.offered:,} jobs that were due, less than "

@@ -5,15 +5,26 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from reelbench.loadgen.record.run import RunRecord
-from reelbench.loadgen.record.run_files import PLAN_FILE, TRACES_DIR
+from reelbench.loadgen.record.run import RunRecord, RunState
+from reelbench.loadgen.record.run_files import JOBS_FILE, PLAN_FILE, TRACES_DIR
 from reelbench.loadgen.record.stack import StackRecord
 from reelbench.reporting.evidence.traces import TraceEvidence
 
 
-def doubts(run_dir: Path, run: RunRecord, traces: TraceEvidence) -> tuple[str, ...]:
-    """Return what is altered or damaged, one sentence each: the numbers cannot be trusted."""
+def doubts(run_dir: Path, run: RunRecord, jobs: int, traces: TraceEvidence) -> tuple[str, ...]:
+    """Return what is altered or damaged, one sentence each: the numbers cannot be trusted.
+
+    Args:
+        run_dir: The run directory.
+        run: Its head.
+        jobs: Records of jobs, warm-up included.
+        traces: What was found of the traces.
+    """
     found = []
+    cases = [case for scenario in run.scenarios for case in scenario.cases if case.started is not None]
+    planned = sum(case.planned + case.warmup for case in cases)
+    if run.state is RunState.COMPLETED and jobs != planned:  # a completed run has a record of each job, sent or not
+        found.append(f"{JOBS_FILE} was cut off or altered after the run: it holds {jobs:,} of {planned:,} jobs")
     plan = run_dir / PLAN_FILE
     if plan.is_file() and (now := hashlib.sha256(plan.read_bytes()).hexdigest()) != run.plan_hash:
         found.append(

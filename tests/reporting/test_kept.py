@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from reelbench.loadgen.record.run import RunState
 from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE
 from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.evidence.integrity import doubts, notes
@@ -108,18 +109,26 @@ def test_a_store_that_is_gone_is_replaced_by_what_was_kept(measured_dir: Path) -
 
 def test_an_altered_plan_is_a_doubt(made: MadeRun, tmp_path: Path) -> None:
     plan = tmp_path / "plan.jsonl"
-    assert doubts(tmp_path, made.run, TraceEvidence()) == ()
+    assert doubts(tmp_path, made.run, len(made.jobs), TraceEvidence()) == ()
     plan.write_bytes(b"the plan")
     run = msgspec.structs.replace(made.run, plan_hash=hashlib.sha256(b"the plan").hexdigest())
-    assert doubts(tmp_path, run, TraceEvidence()) == ()
+    assert doubts(tmp_path, run, len(made.jobs), TraceEvidence()) == ()
     plan.write_bytes(b"another")
     now, then = hashlib.sha256(b"another").hexdigest()[:8], run.plan_hash[:8]
     sentence = f"plan.jsonl was altered after the run: its hash is {now}, that of the run is {then}"
-    assert doubts(tmp_path, run, TraceEvidence()) == (sentence,)
+    assert doubts(tmp_path, run, len(made.jobs), TraceEvidence()) == (sentence,)
+
+
+def test_missing_records_of_jobs_are_a_doubt_of_a_completed_run(made: MadeRun, tmp_path: Path) -> None:
+    count = len(made.jobs)
+    cut = f"jobs.jsonl was cut off or altered after the run: it holds {count - 3:,} of {count:,} jobs"
+    assert doubts(tmp_path, made.run, count - 3, TraceEvidence()) == (cut,)
+    interrupted = msgspec.structs.replace(made.run, state=RunState.INTERRUPTED)
+    assert doubts(tmp_path, interrupted, count - 3, TraceEvidence()) == ()
 
 
 def test_damaged_traces_are_a_doubt_and_missing_ones_are_said(made: MadeRun, tmp_path: Path) -> None:
-    assert doubts(tmp_path, made.run, TraceEvidence(damaged=2, cut_off=1)) == (
+    assert doubts(tmp_path, made.run, len(made.jobs), TraceEvidence(damaged=2, cut_off=1)) == (
         "2 lines or spans of the traces are damaged, and left out",
     )
     stack = evidence(made).stack
