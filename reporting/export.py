@@ -170,7 +170,7 @@ def _evidence(  # noqa: PLR0917 - where the numbers of telemetry are from
     evidence = replace(
         evidence,
         traces=found_traces,
-        doubts=integrity.doubts(run_dir, run, len(evidence.jobs), found_traces),
+        doubts=integrity.doubts(run_dir, run, evidence.jobs, evidence.requests, found_traces),
         notes=integrity.notes(run_dir, evidence.stack, found_traces),
     )
     return replace(evidence, measurements=compute(evidence))

@@ -44,6 +44,9 @@ class Requests:
     def __init__(self) -> None:
         self._columns: dict[tuple[str, str, str], _Columns] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._columns)
+
     @classmethod
     def of(cls, records: Iterable[RequestRecord]) -> Self:
         """Return the columns of records, which are read once."""
@@ -82,6 +85,10 @@ class Requests:
         """Return how often an operation failed in a scenario, by status; None: no answer."""
         statuses = self.statuses(scenario, operation)
         return Counter({status: number for status, number in statuses.items() if not _good(status or _NO_ANSWER)})
+
+    def succeeded(self, operation: str) -> int:
+        """Return the number of requests of an operation in the whole run that were answered with 2xx."""
+        return sum(sum(map(_good, one.statuses)) for (*_, kind), one in self._columns.items() if kind == operation)
 
     def count(self, scenario: str, case: str) -> int:
         """Return the number of requests of a case."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from reelbench.loadgen.record.run import RunState
+from reelbench.loadgen.record.jobs import JobRecord
+from reelbench.loadgen.record.run import RunRecord, RunState
 from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE
 from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.evidence.integrity import doubts, notes
 from reelbench.reporting.evidence.kept import stronger
 from reelbench.reporting.evidence.measurements import Measurement, Measurements, SampleSeries, read, write
+from reelbench.reporting.evidence.requests import Requests
 from reelbench.reporting.evidence.traces import TraceEvidence
 from reelbench.reporting.export import export
 from tests.commands import invoke
@@ -109,26 +112,43 @@ def test_a_store_that_is_gone_is_replaced_by_what_was_kept(measured_dir: Path) -
 
 def test_an_altered_plan_is_a_doubt(made: MadeRun, tmp_path: Path) -> None:
     plan = tmp_path / "plan.jsonl"
-    assert doubts(tmp_path, made.run, len(made.jobs), TraceEvidence()) == ()
+    assert doubts(tmp_path, made.run, made.jobs, Requests.of(made.requests), TraceEvidence()) == ()
     plan.write_bytes(b"the plan")
     run = msgspec.structs.replace(made.run, plan_hash=hashlib.sha256(b"the plan").hexdigest())
-    assert doubts(tmp_path, run, len(made.jobs), TraceEvidence()) == ()
+    assert doubts(tmp_path, run, made.jobs, Requests.of(made.requests), TraceEvidence()) == ()
     plan.write_bytes(b"another")
     now, then = hashlib.sha256(b"another").hexdigest()[:8], run.plan_hash[:8]
     sentence = f"plan.jsonl was altered after the run: its hash is {now}, that of the run is {then}"
-    assert doubts(tmp_path, run, len(made.jobs), TraceEvidence()) == (sentence,)
+    assert doubts(tmp_path, run, made.jobs, Requests.of(made.requests), TraceEvidence()) == (sentence,)
 
 
-def test_missing_records_of_jobs_are_a_doubt_of_a_completed_run(made: MadeRun, tmp_path: Path) -> None:
-    count = len(made.jobs)
-    cut = f"jobs.jsonl was cut off or altered after the run: it holds {count - 3:,} of {count:,} jobs"
-    assert doubts(tmp_path, made.run, count - 3, TraceEvidence()) == (cut,)
+def test_records_that_are_missing_or_altered_are_a_doubt(made: MadeRun, tmp_path: Path) -> None:
+    def found(run: RunRecord = made.run, jobs: Sequence[JobRecord] = made.jobs, create: int = 0) -> tuple[str, ...]:
+        """Return the doubts of a run without some of its requests that created a job."""
+        left = [r for r in made.requests if r.operation != "create" or r.warmup or r.status != 200]
+        created = [r for r in made.requests if r not in left]
+        return doubts(tmp_path, run, jobs, Requests.of([*left, *created[create:]]), TraceEvidence())
+
+    count, altered = len(made.jobs), "jobs.jsonl was cut off or altered after the run"
+    assert found() == ()
+    assert found(jobs=made.jobs[3:]) == (f"{altered}: it holds {count - 3:,} of {count:,} jobs",)
     interrupted = msgspec.structs.replace(made.run, state=RunState.INTERRUPTED)
-    assert doubts(tmp_path, interrupted, count - 3, TraceEvidence()) == ()
+    assert found(interrupted, made.jobs[3:], create=5) == ()
+    measured = [job for job in made.jobs if not job.warmup]
+    twice = [job for job in made.jobs if job is not measured[0]]
+    assert found(jobs=[*twice, measured[1]]) == (f"{altered}: it holds 1 of its jobs more than once",)
+    assert made.run.ended is not None
+    for change in ({"done": 1e308}, {"done": made.jobs[0].due - 1}, {"due": made.run.started - 61}):
+        odd = [msgspec.structs.replace(made.jobs[0], **change), *made.jobs[1:]]
+        assert found(jobs=odd) == (f"{altered}: the times of 1 of its jobs are not within the run",)
+    accepted = sum(job.accepted is not None and not job.warmup for job in made.jobs)
+    (doubt,) = found(create=accepted)
+    assert doubt.startswith("requests.jsonl was cut off or altered after the run: it holds ")
+    assert doubt.endswith(f" successful requests that created a video, and {accepted:,} jobs were accepted")
 
 
 def test_damaged_traces_are_a_doubt_and_missing_ones_are_said(made: MadeRun, tmp_path: Path) -> None:
-    assert doubts(tmp_path, made.run, len(made.jobs), TraceEvidence(damaged=2, cut_off=1)) == (
+    assert doubts(tmp_path, made.run, made.jobs, Requests.of(made.requests), TraceEvidence(damaged=2, cut_off=1)) == (
         "2 lines or spans of the traces are damaged, and left out",
     )
     stack = evidence(made).stack

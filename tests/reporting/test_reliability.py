@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reelbench.loadgen.record.jobs import CallRecord, JobRecord, Outcome, read_calls, read_jobs
+from reelbench.loadgen.record.jobs import CallRecord, JobRecord, Outcome, RequestRecord, read_calls, read_jobs
 from reelbench.loadgen.record.run import RunRecord, read_run, write_run
 from reelbench.loadgen.record.run_files import to_line
 from reelbench.reporting.analysis.verdicts import Status
@@ -505,11 +505,23 @@ def test_two_dimensions_give_two_reports_and_the_worse_status(measured_dir: Path
             faults=other.faults,
             transitions=other.transitions,
             switches=other.switches,
+            started=min(run.started, other.started),
+            ended=max(run.ended or 0.0, other.ended or 0.0),
         ),
     )
     for name in ("jobs.jsonl", "calls.jsonl"):
         with (measured_dir / name).open("ab") as file:
             file.write((outages_dir / name).read_bytes())
+    with (measured_dir / "requests.jsonl").open("ab") as file:
+        file.writelines(
+            to_line(
+                RequestRecord(
+                    scenario=job.scenario, case=job.case, index=job.index, warmup=job.warmup, operation="create",
+                    sent=job.sent, duration=0.01, status=202, bytes=300,
+                )
+            )
+            for job in read_jobs(outages_dir)
+        )  # fmt: skip
     done = export(measured_dir, None, charts=False)
     assert [path.stem for path in done.paths] == [
         "measurements", "summary", "performance_report", "reliability_report", "appendix",
