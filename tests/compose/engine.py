@@ -8,10 +8,13 @@ import secrets
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from reelbench.stack import http
 from reelbench.stack.endpoints import free_ports
@@ -121,3 +124,10 @@ class Project:
         answer = http.query(self.url("prometheus"), expression, timeout=10)
         assert len(answer) <= 1, answer
         return float(answer[0]["value"][1]) if answer else None
+
+    def traces(self) -> set[str]:
+        """Return the ids of the traces of jobs that the stack's Tempo has of the last hour."""
+        now = int(time.time())
+        query: dict[str, str | int] = {"q": '{name="loadgen.job"}', "start": now - 3600, "end": now + 1, "limit": 5000}
+        found = httpx.get(f"{self.url('tempo')}/api/search", params=query, timeout=60).json().get("traces", [])
+        return {str(one["traceID"]).zfill(32) for one in found}

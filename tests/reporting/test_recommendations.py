@@ -9,12 +9,20 @@ from reelbench.reporting.document.report import Bullets, Paragraph
 from reelbench.reporting.sections.performance.parts_of_a_job import Component
 from reelbench.reporting.sections.performance.scalability import RULES, Load, points
 from reelbench.reporting.sections.recommendations import Advice, recommend
-from reelbench.reporting.statistics.intervals import proportion, summarize
+from reelbench.reporting.statistics.intervals import Interval, proportion, summarize
 
 KNEE, CAPACITY, QUEUEING, LARGEST = (rule.apply for rule in RULES)
 
 
-def level(concurrency: int, throughput: float, seconds: float, queue: float | None = None, ok: int = 100) -> Level:
+def level(
+    concurrency: int,
+    throughput: float,
+    seconds: float,
+    queue: float | None = None,
+    *,
+    ok: int = 100,
+    error: float = 0.02,
+) -> Level:
     return Level(
         scenario="load",
         case=f"n{concurrency}",
@@ -27,6 +35,7 @@ def level(concurrency: int, throughput: float, seconds: float, queue: float | No
         queue_p95=None,
         generator_cpu=None,
         littles_law=None,
+        throughput_interval=Interval(throughput * (1 - error), throughput * (1 + error)),
     )
 
 
@@ -47,6 +56,14 @@ def test_the_knee_is_the_first_level_with_less_than_half_the_gain() -> None:
     assert said(KNEE, level(1, 1.0, 1.0), level(5, 4.9, 1.0)).startswith(
         "Throughput does not level off up to 5 jobs in flight"
     )
+
+
+def test_a_knee_that_the_intervals_do_not_show_is_no_advice_to_limit_the_load() -> None:
+    # 1.33 times the throughput; with 10 % each way the gain could be 1.63 times, more than half of the proportional one
+    text = said(KNEE, level(10, 9.0, 1.1, error=0.1), level(20, 12.0, 1.7, error=0.1))
+    assert text.startswith("Throughput may level off between 10 and 20 jobs in flight: 2 times the load changed")
+    assert "Admit" not in text
+    assert "Admit" in said(KNEE, level(10, 9.0, 1.1, error=0.05), level(20, 12.0, 1.7, error=0.05))
 
 
 def test_capacity_requires_response_time_and_success() -> None:

@@ -16,7 +16,7 @@ from reelbench.reporting.sections.performance.load import load
 from reelbench.reporting.sections.performance.parts_of_a_job import Component, components
 from reelbench.reporting.sections.recommendations import Advice, Rule, recommend
 from reelbench.reporting.statistics import usl
-from reelbench.reporting.statistics.intervals import Proportion, Summary
+from reelbench.reporting.statistics.intervals import Interval, Proportion, Summary
 
 TITLE = "Scalability (Universal Scalability Law)"
 POINTS = 60
@@ -176,6 +176,8 @@ class Point:
 
     concurrency: int
     throughput: float
+    limits: Interval
+    """95 % interval of the throughput; none for too few jobs."""
     times: Summary
     success: Proportion
     queue: float | None
@@ -195,7 +197,14 @@ class Load:
 def points(levels: Sequence[Level]) -> tuple[Point, ...]:
     """Return the levels of which all figures are known, by ascending concurrency."""
     found = (
-        Point(level.concurrency, level.throughput, level.times, level.success, level.queue_average)
+        Point(
+            level.concurrency,
+            level.throughput,
+            level.throughput_interval,
+            level.times,
+            level.success,
+            level.queue_average,
+        )
         for level in levels
         if level.throughput and level.times and level.success and _counts(level)
     )
@@ -223,7 +232,16 @@ def _knee(found: Load) -> Iterator[Advice]:
     for low, high in pairwise(found.points):
         more = high.concurrency / low.concurrency
         gain = high.throughput / low.throughput
-        if more > 1 and (gain - 1) / (more - 1) < KNEE_EFFICIENCY:
+        if more <= 1 or (gain - 1) / (more - 1) >= KNEE_EFFICIENCY:
+            continue
+        if not _shown(low, high, more):
+            yield Advice(
+                f"Throughput may level off between {low.concurrency} and {high.concurrency} jobs in flight",
+                f"{more:.3g} times the load changed throughput from {low.throughput:.2f} to {high.throughput:.2f} "
+                f"jobs/s ({gain:.2f} times), but the 95 % intervals of so few jobs do not show it. Measure longer, such as by "
+                "`--profile standard`, before you limit what an instance admits",
+            )
+        else:
             yield Advice(
                 f"Throughput levels off between {low.concurrency} and {high.concurrency} jobs in flight",
                 f"{more:.3g} times the load changes throughput from {low.throughput:.2f} to {high.throughput:.2f} "
@@ -231,7 +249,7 @@ def _knee(found: Load) -> Iterator[Advice]:
                 f"Admit {low.concurrency} to {high.concurrency} jobs per instance; beyond that, add capacity. "
                 "*Capacity* has the rate to plan with",
             )
-            return
+        return
     if len(found.points) > 1:
         low, high = found.points[0], found.points[-1]
         yield Advice(
@@ -239,6 +257,13 @@ def _knee(found: Load) -> Iterator[Advice]:
             f"throughput grows from {low.throughput:.2f} jobs/s at {low.concurrency} to {high.throughput:.2f} jobs/s. "
             "Test higher levels before sizing the service",
         )
+
+
+def _shown(low: Point, high: Point, more: float) -> bool:
+    """Return whether the largest gain within both intervals is still too small."""
+    if not low.limits.lower or high.limits.upper is None:
+        return False
+    return (high.limits.upper / low.limits.lower - 1) / (more - 1) < KNEE_EFFICIENCY
 
 
 def _capacity(found: Load) -> Iterator[Advice]:
