@@ -238,8 +238,8 @@ def _knee(found: Load) -> Iterator[Advice]:
             yield Advice(
                 f"Throughput may level off between {low.concurrency} and {high.concurrency} jobs in flight",
                 f"{more:.3g} times the load changed throughput from {low.throughput:.2f} to {high.throughput:.2f} "
-                f"jobs/s ({gain:.2f} times), but the 95 % intervals of so few jobs do not show it. Measure longer, such as by "
-                "`--profile standard`, before you limit what an instance admits",
+                f"jobs/s ({gain:.2f} times), but the 95 % intervals of so few jobs do not show it. Measure longer, "
+                "such as by `--profile standard`, before you limit what an instance admits",
             )
         else:
             yield Advice(
