@@ -16,6 +16,11 @@ _ERROR = 90
 """Characters of an error in a sentence."""
 _TWICE = 2.0
 """From here on, a value is given as a multiple of its objective."""
+_SWITCHES = {
+    Role.RECOVERY_RATE: ("retries", "the service ran without retries"),
+    Role.CACHE_HIT_RATE: ("cache", "the service ran without its caches"),
+}
+"""Feature of the service without which an indicator cannot hold, and that it was off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,9 @@ def _cause(evidence: Evidence, verdict: Verdict, dimension: str) -> Cause:
                 f"n = {path.n} traces)"
             )
             return Cause(verdict, excess, why, slowest=name)
+    off = _SWITCHES.get(sli.role) if sli.role is not None else None
+    if off is not None and evidence.switched_off(off[0]):
+        return Cause(verdict, excess, off[1])
     return Cause(verdict, excess, verdict.reason or "the traces and the failed jobs do not show a cause")
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from reelbench.loadgen.record.jobs import JobRecord, Outcome
 from reelbench.loadgen.record.run import FaultRecord, RunState
+from reelbench.reporting.analysis.causes import causes
 from reelbench.reporting.analysis.failures import groups
-from reelbench.reporting.analysis.verdicts import Status
+from reelbench.reporting.analysis.verdicts import Status, analyse
 from reelbench.reporting.evidence.evidence import Evidence
 from reelbench.reporting.evidence.traces import TraceEvidence, TraceSpan
 from reelbench.reporting.export import judge
@@ -244,3 +245,17 @@ def test_a_latency_names_the_slowest_part(made: MadeRun) -> None:
     assert "Make Visuals faster: it takes longest in single_request / n01 (section Where the time goes)." in (
         found.summary.actions
     )
+
+
+def test_a_feature_that_was_off_is_the_cause_of_what_needs_it(outages: MadeRun) -> None:
+    def cause(*, retries: bool) -> str:
+        run = msgspec.structs.replace(outages.run, switches={**(outages.run.switches or {}), "retries": retries})
+        rate = measurement("recovery_rate", "tts_failures", member="tts", value=0.1, n=100)
+        known = evidence(outages, run=run, measurements=[rate])
+        (found,) = (
+            one for one in causes(known, analyse(known, "reliability"), "reliability") if one.verdict.value == 0.1
+        )
+        return found.why
+
+    assert cause(retries=False) == "the service ran without retries"
+    assert "without retries" not in cause(retries=True)
