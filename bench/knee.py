@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reelbench.loadgen.drive.rate_search import RateSearch
+from reelbench.loadgen.drive.rate_search import RateSearch, nearest
 from reelbench.loadgen.plan.scenario import PROFILES, Scenario
 from reelbench.loadgen.plan.scenario_file import load_folder
 from reelbench.loadgen.plan.search import expanded
@@ -145,8 +145,7 @@ def _searched(random: Random, profile: str, servers: int, repetitions: int, *, i
     ratios, covered, wrong, visits, seconds = [], 0, 0, 0, 0.0
     for _ in range(repetitions):
         capacity = CAPACITY * random.uniform(*SHIFTS)
-        guess = capacity * random.uniform(*GUESSES)
-        first = min(range(len(cases)), key=lambda number: abs(math.log(cases[number][0] / guess)))
+        first = nearest([rate for rate, _ in cases], capacity * random.uniform(*GUESSES))
         search = RateSearch(len(cases), first if informed else None)
         held, broke = 0.0, math.inf
         while (number := search.next()) is not None:

@@ -7,28 +7,37 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from reelbench.loadgen.record.rate_rule import Result
-from reelbench.loadgen.record.run import RunRecord
+from reelbench.loadgen.record.run import CaseRecord, RunRecord
 
 
 def expected(rates: Sequence[float], run: RunRecord) -> int | None:
-    """Return the rate nearest to the most jobs per second that the server completed so far in the run.
+    """Return the rate nearest to the most jobs per second that ended in a case of the run so far.
 
     Only closed cases of performance without a pace and without faults count: they ask as much as the server can do.
     None where no such case has ended.
     """
     faulty = {(fault.scenario, fault.case) for fault in run.faults}
-    completed = [
-        case.planned / (case.ended - case.started)
+    ended = [
+        _jobs_per_second(case)
         for scenario in run.scenarios
         if scenario.dimension == "performance"
         for case in scenario.cases
-        if case.model == "closed" and case.pace is None and (scenario.name, case.name) not in faulty
-        if case.started is not None and case.ended is not None and case.ended > case.started
+        if (scenario.name, case.name) not in faulty
     ]
-    if not completed:
-        return None
-    most = max(completed)
-    return min(range(len(rates)), key=lambda number: abs(math.log(rates[number] / most)))
+    most = max(ended, default=0.0)
+    return nearest(rates, most) if most > 0 else None
+
+
+def nearest(rates: Sequence[float], wanted: float) -> int:
+    """Return the position of the rate that is nearest to another one on a logarithmic scale."""
+    return min(range(len(rates)), key=lambda number: abs(math.log(rates[number] / wanted)))
+
+
+def _jobs_per_second(case: CaseRecord) -> float:
+    """Return the jobs per second of a closed case without a pace that has ended; 0 for any other case."""
+    if case.model != "closed" or case.pace is not None or case.started is None or case.ended is None:
+        return 0.0
+    return case.planned / (case.ended - case.started) if case.ended > case.started else 0.0
 
 
 class CaseOrder(Protocol):

@@ -117,14 +117,18 @@ class Journal:
             JournalError: the file cannot be written; the old one stays.
         """
         try:
-            try:
-                write_run(self.folder, run)
-            except OSError as error:
-                if error.errno not in NO_ROOM or self._room is None or not self._room.release():
-                    raise
-                write_run(self.folder, run)
+            self._write_head(run)
         except OSError as error:
             raise self._failure(error) from error
+
+    def _write_head(self, run: RunRecord) -> None:
+        try:
+            write_run(self.folder, run)
+        except OSError as error:
+            disk_full = error.errno in NO_ROOM
+            if not (disk_full and self._room is not None and self._room.release()):
+                raise
+            write_run(self.folder, run)
 
     def conditions(self, record: ConditionsRecord) -> None:
         """Replace ``conditions.json``.

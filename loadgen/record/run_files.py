@@ -141,11 +141,9 @@ def read_lines(path: Path, kind: type[R]) -> Iterator[R]:
     before = 0
     for block in _blocks(path):
         try:
-            yield from (
-                decoder.decode_lines(block) if block.endswith(b"\n") else _one_by_one(path, block, before, decoder)
-            )
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            yield from _one_by_one(path, block, before, decoder)  # which names the damaged line
+            yield from decoder.decode_lines(block)
+        except (msgspec.MsgspecError, UnicodeDecodeError):  # line by line: which one is damaged, or not finished
+            yield from _one_by_one(path, block, before, decoder)
         before += block.count(b"\n")
 
 

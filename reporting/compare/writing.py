@@ -12,7 +12,7 @@ import msgspec
 from reelbench.loadgen.record.run_files import write_atomically
 from reelbench.reporting.compare.folders import REPORTS_DIR
 from reelbench.reporting.document.report import Report
-from reelbench.reporting.publish import DEFAULT, Format
+from reelbench.reporting.publish import DEFAULT, DRAWN, Format
 from reelbench.reporting.render.drawing import Form, draw_here
 from reelbench.reporting.render.names import FIGURES, figures_of
 from reelbench.reporting.results.comparison_data import ComparisonData
@@ -97,7 +97,7 @@ def _files(content: Content, output: Output) -> Iterator[tuple[str, bytes]]:
     report, formats = content.report, output.formats
     page = content.page or report
     wanted = formats | ({Format.HTML} if output.html is not None else frozenset())
-    pictures = output.charts and wanted & {Format.MARKDOWN, Format.HTML, Format.LATEX}
+    pictures = output.charts and not DRAWN.isdisjoint(wanted)
     charts = {chart.name: chart for chart in figures_of((report, page))}
     forms: tuple[Form, ...] = ("svg", "pdf") if Format.LATEX in formats else ("svg",)
     figures = draw_here(tuple(charts.values()), forms) if pictures else {}

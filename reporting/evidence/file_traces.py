@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from reelbench.module_process import available_cores, module_process
 from reelbench.reporting.evidence import otlp
 from reelbench.reporting.evidence.prometheus import QueryError
 from reelbench.reporting.evidence.traces import (
@@ -123,11 +123,6 @@ class FileTraces:
         return self.gather((trace_id.lower(),)).spans.get(trace_id.lower(), ())
 
 
-def available_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def split(files: Sequence[tuple[str, int]], processes: int, least: int) -> list[list[Part]]:
     """Split files (path and bytes) into equal shares of at least `least` bytes, one for each process."""
     total = sum(size for _, size in files)
@@ -188,10 +183,11 @@ def _lines(part: Part) -> Iterable[bytes]:
 
 def _read_apart(parts: list[Part], wanted: Collection[str]) -> bytes:
     """Read parts in a process of their own; return what was found, encoded."""
+    command, environment = module_process(__name__)
     done = subprocess.run(
-        [sys.executable, "-P", "-m", __name__],
+        command,
         input=msgspec.msgpack.encode(_Order(parts, list(wanted))),
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)},
+        env=environment,
         capture_output=True,
         check=False,
     )

@@ -51,9 +51,8 @@ def _of_jobs(run: RunRecord, jobs: Sequence[JobRecord]) -> Iterator[str]:
     cases = [case for scenario in run.scenarios for case in scenario.cases if case.started is not None]
     planned = sum(case.planned + case.warmup for case in cases)
     altered = f"{JOBS_FILE} was cut off or altered after the run"
-    if (
-        run.state is RunState.COMPLETED and len(jobs) != planned
-    ):  # a completed run has a record of each job, sent or not
+    completed = run.state is RunState.COMPLETED
+    if completed and len(jobs) != planned:  # a completed run has a record of each job, sent or not
         yield f"{altered}: it holds {len(jobs):,} of {planned:,} jobs"
     elif (twice := len(jobs) - len({(job.scenario, job.case, job.index, job.warmup) for job in jobs})) > 0:
         yield f"{altered}: it holds {twice:,} of its jobs more than once"

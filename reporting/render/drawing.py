@@ -5,15 +5,14 @@ Loading matplotlib takes about a second and a figure up to half a second, which 
 
 from __future__ import annotations
 
-import os
 import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Literal, Self
 
+from reelbench.module_process import available_cores, module_process
 from reelbench.reporting.document.report import Chart, Timeline
 
 Form = Literal["svg", "pdf"]
@@ -76,15 +75,16 @@ class Drawing:
 
 def drawing_processes() -> int:
     """Return the number of processes that draw as fast as this machine can."""
-    return min(os.cpu_count() or 1, 4)
+    return min(available_cores(), 4)
 
 
 def _begin() -> subprocess.Popen[bytes]:
+    command, environment = module_process(__name__)
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", __name__],
+        command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)},
+        env=environment,
         start_new_session=True,  # Ctrl-C ends the process that needs the figures, which ends these
     )
 

@@ -153,9 +153,13 @@ def _pictures(record: AbRecord) -> tuple[Section, ...]:
     rows = []
     for one in record.primaries:
         lower, upper = one.interval.lower, one.interval.upper
-        if one.difference is None or lower is None or upper is None or (one.unit == "s" and not one.base):
+        if one.difference is None or lower is None or upper is None:
             continue
-        scale = 100 / one.base if one.unit == "s" and one.base else 100.0
+        scale = 100.0
+        if one.unit == "s":
+            if not one.base:  # nothing has no share
+                continue
+            scale = 100 / one.base
         label = f"{one.title}\n{one.place}"
         rows.append(charts.Row(label, str(one.answer), one.difference * scale, lower * scale, upper * scale))
     groups = [Answer.NOT_SHOWN, Answer.WORSE, Answer.BETTER, Answer.EQUAL, Answer.CANNOT_TELL]

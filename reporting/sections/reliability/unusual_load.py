@@ -11,6 +11,7 @@ from reelbench.reporting.analysis import subjects
 from reelbench.reporting.document import text
 from reelbench.reporting.document.report import Block, Bullets, Section, Table
 from reelbench.reporting.evidence.evidence import Evidence, place_name
+from reelbench.reporting.evidence.integrity import CREATE
 from reelbench.reporting.statistics.intervals import Summary, summarize
 
 OK, TOO_MANY_REQUESTS, UNAVAILABLE, REFUSED = 300, 429, 503, 400
@@ -135,7 +136,7 @@ def _row(name: str, jobs: Sequence[JobRecord]) -> tuple[str, ...]:
 
 def _statuses(evidence: Evidence, scenario: ScenarioRecord, case: CaseRecord) -> Counter[int]:
     """Return how often create requests got each status; 0: no answer."""
-    found = evidence.requests.statuses(scenario.name, "create", case.name)
+    found = evidence.requests.statuses(scenario.name, CREATE, case.name)
     return Counter({status or 0: count for status, count in found.items()})
 
 
