@@ -96,6 +96,7 @@ def run(
         except KeyboardInterrupt:  # before the run handles signals: nothing is written yet
             code = ExitCode.INTERRUPTED
         finally:
+            end_at_once()  # the run is written; a signal ends the wait for a receiver that does not answer
             telemetry.shutdown()
     if (warning := troubles.warning()) is not None:
         write_line(warning, sys.stderr)

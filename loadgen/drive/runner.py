@@ -101,7 +101,9 @@ class Runner:
         except BaseException:
             self.head.end(RunState.FAILED, self.clock.now())
             raise
-        self.head.end(self._state(), self.clock.now())
+        state = self._state()
+        self.stop.end()  # before others can read that the run has ended, and send a signal
+        self.head.end(state, self.clock.now())
 
     async def _run_scenario(self, position: int, scenario: Scenario) -> None:
         await self._read_clocks(scenario, "before")

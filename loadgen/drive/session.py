@@ -41,7 +41,7 @@ from reelbench.loadgen.drive.replicas import WHOLE, Replica, ReplicaError, Share
 from reelbench.loadgen.drive.runner import Runner
 from reelbench.loadgen.drive.sizing import after_one_job, time_budget
 from reelbench.loadgen.drive.steps import Steps
-from reelbench.loadgen.drive.stop import Stop, run_unless, signalled
+from reelbench.loadgen.drive.stop import Stop, run_unless
 from reelbench.loadgen.drive.style import Style
 from reelbench.loadgen.machine.limit import LimitError, others_limit
 from reelbench.loadgen.machine.observation import Machine
@@ -103,11 +103,11 @@ async def execute(settings: Settings, console: Console, style: Style = Style.AUT
         except (JournalError, FaultError, ToggleError, ReplicaError) as error:
             view.error(str(error))
             return ExitCode.INCONCLUSIVE
-        interrupted = stop.requested.is_set()
-    if telemetry.pulled():
-        # The last values disappear with this process; the parent process sends a signal when they are scraped.
-        await signalled(HOLD_SECONDS)
-    if interrupted:
+        stop.end()
+        if telemetry.pulled():
+            # The last values disappear with this process; the parent process sends a signal when they are scraped.
+            await run_unless(stop.released, asyncio.sleep(HOLD_SECONDS))
+    if stop.requested.is_set():
         return ExitCode.INTERRUPTED
     return ExitCode.PASS if as_planned else ExitCode.INCONCLUSIVE
 

@@ -15,22 +15,31 @@ T = TypeVar("T")
 
 
 class Stop:
-    """The two stages of a stop; both stay set."""
+    """The two stages of a stop, which both stay set; once the run has ended, a signal no longer stops it."""
 
     def __init__(self, graceful_seconds: float = GRACEFUL_SECONDS) -> None:
         self.requested = asyncio.Event()
         """Graceful stop: no new jobs; jobs in flight may end."""
         self.aborted = asyncio.Event()
         """Jobs in flight are cut off."""
+        self.released = asyncio.Event()
+        """A signal came after the end of the run: nothing more is waited for."""
+        self._ended = False
         self._graceful_seconds = graceful_seconds
 
     def request(self) -> None:
         """Enter the next stage; a graceful stop that takes too long becomes an abort."""
-        if self.requested.is_set():
+        if self._ended:
+            self.released.set()
+        elif self.requested.is_set():
             self.aborted.set()
         else:
             self.requested.set()
             asyncio.get_running_loop().call_later(self._graceful_seconds, self.aborted.set)
+
+    def end(self) -> None:
+        """Note that the run has ended: no signal changes what is recorded of it."""
+        self._ended = True
 
     @contextmanager
     def on_signals(self, notify: Callable[[str], None]) -> Iterator[None]:
@@ -39,6 +48,8 @@ class Stop:
 
         def handle() -> None:
             self.request()
+            if self._ended:
+                return
             if self.aborted.is_set():
                 notify("stopping now; jobs in flight are recorded as aborted")
             else:
@@ -52,18 +63,6 @@ class Stop:
         finally:
             for number in numbers:
                 loop.remove_signal_handler(number)
-
-
-async def signalled(seconds: float) -> None:
-    """Wait for a signal that ends a command, at most `seconds`."""
-    loop, event, numbers = asyncio.get_running_loop(), asyncio.Event(), ending_signals()
-    for number in numbers:
-        loop.add_signal_handler(number, event.set)
-    try:
-        await run_unless(event, asyncio.sleep(seconds))
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
 
 
 async def run_unless(event: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:

@@ -406,6 +406,15 @@ async def test_an_interrupted_run_lifts_its_faults(tmp_path: Path) -> None:
     assert run.faults[0].ended is not None
 
 
+async def test_a_stop_after_the_end_of_a_run_changes_nothing_of_it(tmp_path: Path) -> None:
+    stop = Stop()
+    async with serving(FakeTarget()) as fake:
+        await run_on(fake.url, tmp_path, [scenario(cases=[case(iterations=3)])], stop)
+    stop.request()
+    assert (stop.requested.is_set(), stop.aborted.is_set(), stop.released.is_set()) == (False, False, True)
+    assert read_run(tmp_path).state is RunState.COMPLETED
+
+
 async def test_a_rejected_fault_fails_the_run_with_a_readable_error(tmp_path: Path) -> None:
     fake = FakeTarget()
     fake.controls.refuse["PUT"] = [400]
