@@ -1,8 +1,12 @@
-"""Folders of the reports on several runs: siblings of the run folders, which they refer to by name."""
+"""Folders of the reports on several runs: siblings of the run folders, which they refer to by name.
+
+Those of interleaved comparisons hold the folders of their runs.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,15 +19,22 @@ ABLATION_SUFFIX = ".ablation"
 REPETITIONS_FILE = "repetitions.json"
 COMPARISON_FILE = "comparison.json"
 ABLATION_FILE = "ablation.json"
+AB_SUFFIX = ".ab"
+AB_FILE = "ab.json"
 
 
 class _Head(msgspec.Struct):
     runs: tuple[str, ...] = ()
 
 
-def is_repeated(folder: Path) -> bool:
-    """Return True for a folder of repetitions."""
-    return Path(os.path.realpath(folder)).name.endswith(REPEAT_SUFFIX)  # resolve() raises on circular links
+def has_several_runs(folder: Path) -> bool:
+    """Return True for the folder of repetitions, of an ablation, or of an interleaved comparison."""
+    return real_name(folder).endswith((REPEAT_SUFFIX, ABLATION_SUFFIX, AB_SUFFIX))
+
+
+def real_name(folder: Path) -> str:
+    """Return the name of a folder, also where it is named as `.` or by a link."""
+    return Path(os.path.realpath(folder)).name  # resolve() raises on circular links
 
 
 def repeated_runs(folder: Path) -> list[Path]:
@@ -44,7 +55,16 @@ def repeated_runs(folder: Path) -> list[Path]:
     head = VersionedFile(REPETITIONS_FILE, _Head, "run the suite again with --repeat").decode(path, raw)
     if not head.runs:
         raise RecordError(f"{folder} names no run; repeat a run with: reelbench run --repeat 5")
-    if wrong := [name for name in head.runs if Path(name).name != name or "\0" in name]:
-        msg = f"{path} is damaged ({wrong[0]!r} is not the name of a sibling run)"
-        raise RecordError(f"{msg}; run the suite again with --repeat")
-    return [folder.resolve().parent / name for name in head.runs]
+    return siblings(folder, REPETITIONS_FILE, head.runs)
+
+
+def siblings(folder: Path, file: str, names: Sequence[str]) -> list[Path]:
+    """Return the run directories next to a folder that a file of its reports names.
+
+    Raises:
+        RecordError: a name is a path.
+    """
+    if wrong := [name for name in names if Path(name).name != name or "\0" in name]:
+        path = folder / REPORTS_DIR / file
+        raise RecordError(f"{path} is damaged ({wrong[0]!r} is not the name of a sibling run); run the suite again")
+    return [folder.resolve().parent / name for name in names]

@@ -26,7 +26,7 @@ from reelbench.loadgen.plan import quantity
 from reelbench.loadgen.plan.quantity import QuantityError
 from reelbench.reporting.compare.ab.judge import BLOCK, FIRST_LOOK, rule
 from reelbench.reporting.compare.ab.records import AbRecord, Answer, Ended
-from reelbench.reporting.compare.ab.report import AB_SUFFIX
+from reelbench.reporting.compare.folders import AB_SUFFIX
 from reelbench.reporting.compare.writing import Output
 from reelbench.stack.binaries import cache_folder
 from reelbench.stack.embedded import check_installed

@@ -14,6 +14,7 @@ import typer
 
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.record.run_files import RUN_FILE, RecordError
+from reelbench.reporting.compare.folders import has_several_runs
 from reelbench.suite.commands.console import RUNS, echo, fail, say
 from reelbench.suite.result import PAGE, REPORTS_DIR
 
@@ -26,7 +27,7 @@ def main(
     runs: Annotated[Path, typer.Option(help="Folder of the runs.")] = RUNS,
     only_print: Annotated[bool, typer.Option("--print", help="Print the address, open nothing.")] = False,
 ) -> None:
-    """Open the page of a run, or without RUN the page about all runs, and print its address.
+    """Open the page of a run, of a report about several runs, or without RUN the page about all, and print its address.
 
     Where there is no browser that shows windows, the address is printed alone.
 
@@ -70,7 +71,10 @@ def _page(run: Path, runs: Path) -> Path:
     folder = run if (run / RUN_FILE).is_file() or run.parent != Path() else runs / run
     if not (folder / RUN_FILE).is_file() and not (folder / REPORTS_DIR).is_dir():
         fail(ExitCode.USAGE, [f"there is no run {run}; the runs: reelbench list runs --runs {runs}"])
-    page = folder / REPORTS_DIR / PAGE
-    if not page.is_file():
-        fail(ExitCode.USAGE, [f"{folder} has no {PAGE}; write it with: reelbench report {folder}"])
+    pages = [folder / REPORTS_DIR / PAGE]
+    if has_several_runs(folder):
+        pages += sorted((folder / REPORTS_DIR).glob("*.html"))
+    page = next((one for one in pages if one.is_file()), None)
+    if page is None:
+        fail(ExitCode.USAGE, [f"{folder} has no page; write it with: reelbench report {folder}"])
     return page

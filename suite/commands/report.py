@@ -20,7 +20,7 @@ from reelbench.loadgen.record.run_files import MEASUREMENTS_FILE, RUN_FILE, Reco
 from reelbench.loadgen.record.stack import PrometheusRecord, read_stack
 from reelbench.reporting.catalogue.prices import PRICES_FILE, PricesError, load_prices
 from reelbench.reporting.catalogue.sli_file import CatalogueError
-from reelbench.reporting.compare.folders import is_repeated, repeated_runs
+from reelbench.reporting.compare.folders import has_several_runs
 from reelbench.reporting.compare.records import ComparisonRecord
 from reelbench.reporting.compare.side import CompareError
 from reelbench.reporting.compare.writing import Output
@@ -55,7 +55,7 @@ class Written:
     """For standard output."""
     paths: tuple[Path, ...] = ()
     short: Summary | None = None
-    """The summary of a run; None of repetitions."""
+    """The summary of a run; None of several runs."""
     pages: tuple[Path, ...] = ()
     """Pages about several runs."""
     source: str = ""
@@ -64,7 +64,12 @@ class Written:
 
 def main(
     *,
-    run: Annotated[Path | None, typer.Argument(help="Run directory. Default: the newest under runs/.")] = None,
+    run: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Folder of a run, or of repetitions, an ablation, an A/B comparison. Default: the newest run."
+        ),
+    ] = None,
     prometheus: PrometheusUrl = None,
     kept: Kept = False,
     prices: Prices = PRICES_FILE,
@@ -79,7 +84,8 @@ def main(
 
     Starts Prometheus over the run's own data, or queries the stack that the run was measured with where Reelbench did
     not start it; --prometheus names another one. Where it is gone or not installed, the kept measurements are used.
-    --compare also compares the run with another; either may be a folder of repetitions.
+    --compare also compares the run with another; either may be a folder of repetitions. The folder of a report about
+    several runs gives that report again, in the formats named.
 
     Exit codes: 0 pass; 1 an objective failed (with --fail-on worse: an indicator is worse than the baseline's); 2 bad
     usage, or reports that cannot be written; 3 inconclusive or invalid; 4 no Prometheus is available.
@@ -94,8 +100,8 @@ def main(
         load_prices(prices)  # a mistake in it is found before a Prometheus is started
         folder = run or newest(RUNS)
         written = (
-            _repetitions(folder, Output(frozenset(formats_of(formats)), charts=charts))
-            if is_repeated(folder)
+            _several(folder, Output(frozenset(formats_of(formats)), charts=charts))
+            if has_several_runs(folder)
             else _export(
                 folder,
                 prometheus,
@@ -133,11 +139,11 @@ def _pages(written: Written) -> Iterator[str]:
     yield from (f"page about several runs: {path}" for path in written.pages)
 
 
-def _repetitions(folder: Path, output: Output) -> Written:
-    """Write the report of repetitions again."""
-    from reelbench.reporting.compare.repetitions import write_repetitions  # noqa: PLC0415 - the report of a run is faster without
+def _several(folder: Path, output: Output) -> Written:
+    """Write the report about several runs again."""
+    from reelbench.reporting.compare.rewriting import rewrite  # noqa: PLC0415 - the report of a run is faster without
 
-    found = write_repetitions(folder, repeated_runs(folder), output)
+    found = rewrite(folder, output)
     return Written(ExitCode.PASS, tuple(found.summary), pages=found.pages)
 
 

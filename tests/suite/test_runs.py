@@ -136,7 +136,7 @@ def test_open_prints_the_address_and_needs_no_browser(
     monkeypatch.setattr(open_command, "shown", no_browser)
     monkeypatch.setattr(open_command, "can_show", lambda *_: True)
     assert main(["open", "a", "--runs", str(tmp_path)]) == ExitCode.USAGE
-    assert f"a has no report.html; write it with: reelbench report {folder}" in capsys.readouterr().err
+    assert f"a has no page; write it with: reelbench report {folder}" in capsys.readouterr().err
     page = folder / "reports" / "report.html"
     page.write_text("<p>")
     assert main(["open", "a", "--runs", str(tmp_path)]) == ExitCode.PASS
@@ -147,6 +147,17 @@ def test_open_prints_the_address_and_needs_no_browser(
     assert main(["open", str(folder), "--print"]) == ExitCode.PASS
     assert main(["open", "b", "--runs", str(tmp_path)]) == ExitCode.USAGE
     assert opened == [page.as_uri()]
+
+
+def test_open_shows_the_page_of_a_report_about_several_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for suffix, page in ((".repeat", "repetitions.html"), (".ablation", "ablation.html"), (".ab", "ab.html")):
+        path = tmp_path / f"x{suffix}" / "reports" / page
+        path.parent.mkdir(parents=True)
+        assert main(["open", f"x{suffix}", "--runs", str(tmp_path), "--print"]) == ExitCode.USAGE
+        path.write_text("<p>")
+        capsys.readouterr()
+        assert main(["open", f"x{suffix}", "--runs", str(tmp_path), "--print"]) == ExitCode.PASS
+        assert capsys.readouterr().out == f"{path.as_uri()}\n"
 
 
 def test_a_browser_in_the_terminal_is_not_started() -> None:

@@ -11,6 +11,7 @@ from reelbench.reporting.compare.ab.judge import SHARE_MARGIN, pairs_of
 from reelbench.reporting.compare.ab.leg import read_evidence
 from reelbench.reporting.compare.ab.records import BASE, HEAD, AbRecord, Answer, Ended, Primary, StageShift
 from reelbench.reporting.compare.cells import limits, signed
+from reelbench.reporting.compare.folders import AB_FILE
 from reelbench.reporting.compare.judge import NEGLIGIBLE_RELATIVE
 from reelbench.reporting.compare.page_data import comparison_data
 from reelbench.reporting.compare.side import Side
@@ -22,8 +23,6 @@ from reelbench.reporting.evidence.evidence import place_name
 from reelbench.reporting.results.comparison_data import ComparisonData
 
 NAME = "ab_report"
-AB_SUFFIX = ".ab"
-AB_FILE = "ab.json"
 DRAWN = 4
 """Places whose stages have a figure."""
 _STAGE_GROUPS = ("not shown to have moved", "moved")

@@ -23,6 +23,9 @@ from reelbench.reporting.compare.ab.records import (
     Which,
 )
 from reelbench.reporting.compare.ab.report import answer_lines, write_ab
+from reelbench.reporting.compare.rewriting import rewrite
+from reelbench.reporting.compare.writing import Output
+from reelbench.reporting.publish import Format
 from tests.reporting.made_run import make
 
 RULE = rule(12, budget=1_800.0)
@@ -154,6 +157,16 @@ def test_the_answer_names_the_stage_in_one_line_and_the_files_hold_the_same(tmp_
     assert "## Method" in page
     before = page.encode()
     assert write_ab(tmp_path, made).path.read_bytes() == before
+
+
+def test_the_report_is_the_same_again_without_the_runs_and_gains_formats(tmp_path: Path) -> None:
+    folder, made = tmp_path / "x.ab", record(legs(4, lambda i, side: leg(i, side, 0.08)))
+    write_ab(folder, made)
+    before = {path.name: path.read_bytes() for path in (folder / "reports").iterdir()}
+    again = rewrite(folder, Output(frozenset({Format.MARKDOWN, Format.LATEX}), charts=False))
+    assert again.record == made
+    assert {name: (folder / "reports" / name).read_bytes() for name in before} == before
+    assert r"\begin{document}" in (folder / "reports" / "latex" / "ab.tex").read_text()
 
 
 def test_the_values_of_a_run_are_those_of_its_records(tmp_path: Path) -> None:
