@@ -16,7 +16,7 @@ help: ## show this list
 suite: $(VENV)/.runtime ## fresh machine, no Docker: install, run the quick suite, write the reports
 	@$(BIN)/python -m reelbench run --profile $(PROFILE)
 
-bench-overhead: $(VENV)/.runtime ## cost of telemetry: jobs per second and P95 with telemetry on and off, CPU of each part (about 4 minutes)
+bench-overhead: $(VENV)/.runtime ## cost of telemetry: jobs per second and P95 with telemetry on and off, CPU of each part (about 5 minutes)
 	@$(BIN)/python scripts/bench_overhead.py
 
 bench-loadgen: $(VENV)/.runtime ## the load generator compared with k6 and Locust: requests per CPU second, lateness, P95 during a freeze (about 8 minutes)

@@ -1,14 +1,17 @@
 """The cost of telemetry: the same load on the same service with telemetry on and off, alternating.
 
-Each pair measures both variants in seeded order, with fresh processes on loopback and the same plan. "On" is the
-embedded stack: metrics scraped every second, traces to a file. "Off": the same service and providers without exporters.
-The load generator runs in this process in both cases.
+Both variants have processes of their own from beginning to end; while one has load, those of the other are stopped. A
+pair is four loads of one plan, A B B A, with a drawn A: the speed of the machine changes within seconds, and a steady
+change cancels out. "On" is the embedded stack: metrics scraped every second, traces to a file. "Off": the same service
+and providers without exporters. The load generator runs in this process in both cases.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -17,7 +20,7 @@ from tempfile import TemporaryDirectory
 from reelbench.bench.generators import BenchError
 from reelbench.bench.pairs import reversals
 from reelbench.bench.ratio import ratio
-from reelbench.bench.variants import IN_FLIGHT, OFF, ON, Variant, drive, running, scenario
+from reelbench.bench.variants import IN_FLIGHT, OFF, ON, Running, Variant, drive, running, scenario
 from reelbench.loadgen.document import Document
 from reelbench.loadgen.record.jobs import JobRecord, Outcome, read_jobs
 from reelbench.reporting.statistics.intervals import summarize
@@ -26,7 +29,7 @@ from reelbench.stack.prometheus import PrometheusBinary
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One load on one service."""
+    """The loads of one variant in one pair."""
 
     rate: float
     """Completed jobs per second."""
@@ -34,24 +37,25 @@ class Measured:
     """P95 of the response time, in seconds."""
 
 
-def order(pairs: int, seed: int) -> list[tuple[Variant, Variant]]:
-    """Return the order within each pair: drawn, and the opposite of it in the next pair."""
-    return [(OFF, ON) if reverse else (ON, OFF) for reverse in reversals(pairs, random.Random(seed))]
+def order(pairs: int, seed: int) -> list[tuple[Variant, ...]]:
+    """Return the order of the loads of each pair: the first is drawn, and is the other one in the next pair."""
+    return [(OFF, ON, ON, OFF) if reverse else (ON, OFF, OFF, ON) for reverse in reversals(pairs, random.Random(seed))]
 
 
-def measured(jobs: Sequence[JobRecord]) -> Measured:
-    """Return rate and P95 of the measured jobs.
+def measured(loads: Sequence[Sequence[JobRecord]]) -> Measured:
+    """Return rate and P95 of the measured jobs of some loads.
 
     Raises:
         BenchError: not every job was completed.
     """
-    counted = [job for job in jobs if not job.warmup]
-    summary = summarize([job.done - job.due for job in counted])
-    failed = sum(job.outcome is not Outcome.COMPLETED for job in counted)
+    counted = [[job for job in jobs if not job.warmup] for jobs in loads]
+    all_jobs = [job for jobs in counted for job in jobs]
+    summary = summarize([job.done - job.due for job in all_jobs])
+    failed = sum(job.outcome is not Outcome.COMPLETED for job in all_jobs)
     if summary is None or failed:
-        raise BenchError(f"{failed} of {len(counted)} jobs were not completed; run it again on a quiet machine")
-    window = max(job.done for job in counted) - min(job.due for job in counted)
-    return Measured(len(counted) / window, summary.p95.value)
+        raise BenchError(f"{failed} of {len(all_jobs)} jobs were not completed; run it again on a quiet machine")
+    seconds = math.fsum(max(job.done for job in jobs) - min(job.due for job in jobs) for jobs in counted)
+    return Measured(len(all_jobs) / seconds, summary.p95.value)
 
 
 def run(
@@ -61,7 +65,7 @@ def run(
 
     Args:
         pairs: number of pairs.
-        jobs: measured jobs per load.
+        jobs: measured jobs of each of the four loads of a pair.
         seed: seed of the order and of the plans.
         document: what jobs upload.
         prometheus: scrapes the service while telemetry is on.
@@ -73,17 +77,26 @@ def run(
         KeyboardInterrupt: the user interrupted it.
     """
     found = []
-    for number, variants in enumerate(order(pairs, seed), start=1):
-        pair: dict[str, Measured] = {}
-        for variant in variants:
-            with TemporaryDirectory(prefix="reelbench-") as folder:
-                load = Path(folder) / "load"
-                with running(variant, Path(folder), prometheus) as service:
-                    drive(service.url, load, scenario(jobs), seed + number, document)
-                pair[variant.name] = measured(read_jobs(load))
-        found.append((pair[ON.name], pair[OFF.name]))
-        said = ", ".join(f"{variant.name} {_shown(pair[variant.name])}" for variant in variants)
-        say(f"pair {number} of {pairs}: {said}")
+    with ExitStack() as stack:
+        services: dict[Variant, Running] = {}
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="reelbench-")))
+        for variant in (ON, OFF):
+            (own := folder / variant.name).mkdir()
+            services[variant] = stack.enter_context(running(variant, own, prometheus))
+            services[variant].pause()
+        for variant, service in services.items():  # the first load of a process pays for what happens once
+            with service.resumed():
+                drive(service.url, folder / f"first-{variant.name}", scenario(IN_FLIGHT), seed, document)
+        for number, variants in enumerate(order(pairs, seed), start=1):
+            loads: dict[Variant, list[list[JobRecord]]] = {ON: [], OFF: []}
+            for place, variant in enumerate(variants):
+                load = folder / f"{number}-{place}"
+                with services[variant].resumed():
+                    drive(services[variant].url, load, scenario(jobs), seed + number, document)
+                loads[variant].append(list(read_jobs(load)))
+            on, off = measured(loads[ON]), measured(loads[OFF])
+            found.append((on, off))
+            say(f"pair {number} of {pairs}: on {_shown(on)}, off {_shown(off)}")
     return found
 
 

@@ -1,9 +1,9 @@
 """What each part of the telemetry costs in CPU time a job of service, providers and Prometheus.
 
-Every variant runs in processes of its own, and all run at the same time. In each round each variant gets the same load,
-one after the other and in seeded order; a part is the mean of the differences within the rounds. The part
-"instrumentation" is what spans and metrics share, such as the middleware of requests: it is there as soon as one of
-them is on.
+Every variant has processes of its own, which are stopped while another one has load. In each round each variant gets
+the same load, one after the other and in seeded order; a part is the mean of the differences within the rounds. The
+part "instrumentation" is what spans and metrics share, such as the middleware of requests: it is there as soon as one
+of them is on.
 """
 
 from __future__ import annotations
@@ -85,6 +85,7 @@ def run(
         for variant in VARIANTS:
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="reelbench-")))
             started[variant] = stack.enter_context(running(variant, folder, prometheus)), folder
+            started[variant][0].pause()
         # The first load of a process also pays for what happens once, such as compiled expressions.
         for service, folder in started.values():
             _cpu(service, folder / "warm-up", 1, seed, document)
@@ -114,7 +115,8 @@ def lines(rounds: Sequence[Round]) -> list[str]:
 def _cpu(service: Running, folder: Path, jobs: int, seed: int, document: Document) -> float:
     """Return the CPU seconds a job of one load, of which every job must be completed."""
     before = service.cpu()
-    drive(service.url, folder, scenario(jobs), seed, document)
+    with service.resumed():
+        drive(service.url, folder, scenario(jobs), seed, document)
     seconds = service.cpu() - before
-    measured(read_jobs(folder))
+    measured([list(read_jobs(folder))])
     return seconds / (jobs + IN_FLIGHT)

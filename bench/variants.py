@@ -61,6 +61,21 @@ class Running:
         """Return the CPU seconds that the processes have used."""
         return sum(times.user + times.system for one in self.processes for times in [one.cpu_times()])
 
+    def pause(self) -> None:
+        """Stop the processes, so that another variant has the machine for itself."""
+        for one in self.processes:
+            one.suspend()
+
+    @contextmanager
+    def resumed(self) -> Iterator[None]:
+        """Let the processes run for as long as the context is entered."""
+        for one in self.processes:
+            one.resume()
+        try:
+            yield
+        finally:
+            self.pause()
+
 
 @contextmanager
 def running(variant: Variant, folder: Path, prometheus: PrometheusBinary) -> Iterator[Running]:
@@ -71,7 +86,13 @@ def running(variant: Variant, folder: Path, prometheus: PrometheusBinary) -> Ite
     """
     before = set(psutil.Process().children())
     with _scraped(folder, prometheus) if variant.scraped else _alone(variant, folder) as url:
-        yield Running(url, tuple(set(psutil.Process().children()) - before))
+        found = Running(url, tuple(set(psutil.Process().children()) - before))
+        try:
+            yield found
+        finally:
+            for one in found.processes:  # a stopped process would not end
+                if one.is_running():
+                    one.resume()
 
 
 def scenario(jobs: int) -> Scenario:

@@ -26,8 +26,8 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_order_is_seeded_and_each_pair_has_both() -> None:
     assert order(20, 1) == order(20, 1) != order(20, 2)
-    assert {frozenset(pair) for pair in order(20, 1)} == {frozenset({ON, OFF})}
-    firsts = Counter(first for first, _ in order(200, 1))
+    assert set(order(20, 1)) == {(ON, OFF, OFF, ON), (OFF, ON, ON, OFF)}
+    firsts = Counter(first for first, *_ in order(200, 1))
     assert min(firsts[ON], firsts[OFF]) > 70
 
 
@@ -45,14 +45,22 @@ def test_a_ratio_is_the_geometric_mean_with_the_interval_of_students_t() -> None
 def test_rate_and_p95_exclude_warm_up() -> None:
     jobs = [job(n, due=n / 10, seconds=0.5 + n / 100) for n in range(20)]
     warm = job(warmup=True, due=-50.0)
-    found = measured([warm, *jobs])
+    found = measured([[warm, *jobs]])
     assert found.rate == pytest.approx(20 / (1.9 + 0.5 + 0.19))
     assert found.p95 == pytest.approx(0.5 + 0.18)  # the 19th of 20
 
 
+def test_the_loads_of_a_pair_are_taken_together_without_the_time_between_them() -> None:
+    early = [job(n, due=n / 10, seconds=0.5) for n in range(10)]
+    late = [job(n, due=100 + n / 10, seconds=1.0) for n in range(10)]
+    found = measured([early, late])
+    assert found.rate == pytest.approx(20 / (0.9 + 0.5 + 0.9 + 1.0))
+    assert found.p95 == pytest.approx(1.0)
+
+
 def test_a_load_with_failures_is_no_measurement() -> None:
     with pytest.raises(BenchError, match=r"^1 of 2 jobs were not completed; run it again on a quiet machine$"):
-        measured([job(), job(outcome=Outcome.FAILED)])
+        measured([[job()], [job(outcome=Outcome.FAILED)]])
     with pytest.raises(BenchError, match=r"^0 of 0 jobs"):
         measured([])
 
