@@ -1,4 +1,8 @@
-"""Simulate the bias of throughput and P95 of short closed loops, over the whole case and over its steady part."""
+"""Simulate the bias of throughput and P95 of short closed loops, over the whole case and over its steady part.
+
+Also how often a service is said to have stood still outside the steady part: of services that did not, and of those
+that did, for three times as long as the longest job.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +19,15 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from reelbench.reporting.statistics.steady_part import LEAST_JOBS, steady_part
+from reelbench.reporting.statistics.steady_part import LEAST_JOBS, NoSteadyPart, SteadyPart, steady_part
 
 Job = tuple[float, float]
 JOBS_PER_USER = (2, 4, 6, 10)
 LONG = 1_000
 """Jobs per virtual user of the long loop that gives the true values."""
 REPETITIONS = 200
+STANDSTILL = 3
+"""Length of a standstill, as a multiple of the longest job."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,7 @@ SERVICES = (
     Service("50 in flight, 16 workers, CV 1", 50, 16, 1.0),
     Service("16 in flight, 16 workers, CV 0.1", 16, 16, 0.1),
     Service("5 in flight, 16 workers, CV 0.3", 5, 16, 0.3),
+    Service("5 in flight, 16 workers, CV 1", 5, 16, 1.0),
     Service("50 in flight, 2 processors shared, CV 0.3", 50, 0, 0.3),
     Service("50 in flight, 2 processors shared, CV 0.1", 50, 0, 0.1),
 )
@@ -109,30 +116,73 @@ def truncated(jobs: Sequence[Job]) -> tuple[list[Job], float]:
     return ordered[cut:], ordered[-1][1] - began
 
 
+@dataclass
+class Standstills:
+    """How often a standstill is found."""
+
+    loops: int = 0
+    """Loops with a steady part, or that would have one without the rule."""
+    false: int = 0
+    early: int = 0
+    late: int = 0
+
+    def add(self, jobs: Sequence[Job], users: int) -> None:
+        """Judge a loop as it is, and with a standstill in its first tenth, and after its steady part."""
+        part = steady_part(jobs, users)
+        if part == NoSteadyPart():
+            return
+        self.loops += 1
+        if isinstance(part, NoSteadyPart):
+            self.false += 1
+            return
+        seconds = STANDSTILL * max(done - due for due, done in jobs)
+        last = max(done for _, done in jobs)
+        self.early += isinstance(steady_part(stopped(jobs, 0.2 * part.started, seconds), users), NoSteadyPart)
+        self.late += isinstance(
+            steady_part(stopped(jobs, part.ended + 0.3 * (last - part.ended), seconds), users), NoSteadyPart
+        )
+
+    def __str__(self) -> str:
+        """Return the shares."""
+        if self.loops == self.false:
+            return ""
+        steady = self.loops - self.false
+        return f"  {self.false / self.loops:6.1%} {self.early / steady:6.1%} {self.late / steady:6.1%}"
+
+
+def stopped(jobs: Sequence[Job], at: float, seconds: float) -> list[Job]:
+    """Return the loop of a service that stands still from an instant on."""
+    return [(due + seconds * (due > at), done + seconds * (done > at)) for due, done in jobs]
+
+
 def main(repetitions: int) -> None:
     """Print a line for each service and number of jobs per virtual user."""
-    typer.echo(f"bias ± standard deviation in %, {repetitions} repetitions: jobs/s and P95")
+    typer.echo(
+        f"bias ± standard deviation in %, {repetitions} repetitions: jobs/s and P95; then standstills: falsely found, "
+        "found at the start, found in the drain"
+    )
     for service in SERVICES:
         typer.echo(
             f"{service.name}\n  jobs per user   whole case               MSER-5                   steady part (found)"
         )
         long = service.loop(LONG * service.users, random.Random(0))
         part = steady_part(long, service.users)
-        assert part is not None
+        assert isinstance(part, SteadyPart)
         true = Values()
         true.add([job for job in long if part.holds(job[1])], part.seconds)
         for each in JOBS_PER_USER:
-            whole, mser, steady = Values(), Values(), Values()
+            whole, mser, steady, standstills = Values(), Values(), Values(), Standstills()
             for number in range(repetitions):
                 jobs = service.loop(each * service.users, random.Random(f"{service.name}/{each}/{number}"))
                 whole.add(jobs, max(done for _, done in jobs))
                 mser.add(*truncated(jobs))
-                if (part := steady_part(jobs, service.users)) is not None:
+                standstills.add(jobs, service.users)
+                if isinstance(part := steady_part(jobs, service.users), SteadyPart):
                     steady.add([job for job in jobs if part.holds(job[1])], part.seconds)
             limits = true.rates[0], true.tails[0]
             found = len(steady.rates)
             last = f"{steady.shown(*limits)} ({found / repetitions:.0%})" if found else f"   none of {LEAST_JOBS} jobs"
-            typer.echo(f"  {each:13}{whole.shown(*limits)} {mser.shown(*limits)} {last}")
+            typer.echo(f"  {each:13}{whole.shown(*limits)} {mser.shown(*limits)} {last}{standstills}")
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from reelbench.reporting.statistics.intervals import (
     mean_interval,
     non_negative,
 )
+from reelbench.reporting.statistics.steady_part import FAR_LONGER
 
 BATCHES = "batch means"
 READ = "read in full"
@@ -187,6 +188,12 @@ def part_of(evidence: Evidence, scenario: str, case: str) -> str:
     if part.basis is Basis.WHOLE:
         return ""
     jobs = len(evidence.case_jobs(scenario, case))
+    if part.basis is Basis.NO_STEADY_PART and part.missing.held_up:
+        held_up, longest = text.counted(part.missing.held_up, "job"), text.length(part.missing.longest)
+        return (
+            f"no steady part, as the service stood still at the start or at the end ({held_up} there took more than "
+            f"{FAR_LONGER:g} x the longest between them, {longest}): all {text.counted(jobs, 'job')}"
+        )
     if part.basis is Basis.NO_STEADY_PART:
         return f"no steady part: all {text.counted(jobs, 'job')}, with the burst at the start and the drain at the end"
     return f"steady part: {len(part.jobs)} of {text.counted(jobs, 'job')}"

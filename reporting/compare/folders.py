@@ -21,6 +21,11 @@ COMPARISON_FILE = "comparison.json"
 ABLATION_FILE = "ablation.json"
 AB_SUFFIX = ".ab"
 AB_FILE = "ab.json"
+_CURES = {
+    REPETITIONS_FILE: "run the suite again with --repeat",
+    ABLATION_FILE: "run the suite again with --ablate",
+}
+"""What to do about a damaged file."""
 
 
 class _Head(msgspec.Struct):
@@ -52,7 +57,7 @@ def repeated_runs(folder: Path) -> list[Path]:
             f"name a folder under runs/, or one that ends in {REPEAT_SUFFIX}"
         )
         raise RecordError(msg) from error
-    head = VersionedFile(REPETITIONS_FILE, _Head, "run the suite again with --repeat").decode(path, raw)
+    head = VersionedFile(REPETITIONS_FILE, _Head, _CURES[REPETITIONS_FILE]).decode(path, raw)
     if not head.runs:
         raise RecordError(f"{folder} names no run; repeat a run with: reelbench run --repeat 5")
     return siblings(folder, REPETITIONS_FILE, head.runs)
@@ -66,5 +71,5 @@ def siblings(folder: Path, file: str, names: Sequence[str]) -> list[Path]:
     """
     if wrong := [name for name in names if Path(name).name != name or "\0" in name]:
         path = folder / REPORTS_DIR / file
-        raise RecordError(f"{path} is damaged ({wrong[0]!r} is not the name of a sibling run); run the suite again")
+        raise RecordError(f"{path} is damaged ({wrong[0]!r} is not the name of a sibling run); {_CURES[file]}")
     return [folder.resolve().parent / name for name in names]

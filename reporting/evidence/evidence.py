@@ -22,7 +22,7 @@ from reelbench.reporting.evidence.server_evidence import ServerEvidence
 from reelbench.reporting.evidence.stretch import Basis, Stretch
 from reelbench.reporting.evidence.traces import TraceEvidence
 from reelbench.reporting.evidence.usage_samples import UsageSamples
-from reelbench.reporting.statistics.steady_part import steady_part
+from reelbench.reporting.statistics.steady_part import NoSteadyPart, steady_part
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -96,8 +96,8 @@ class Evidence:
         if not steady or faulty or any(job.cancel_sent is not None for job in jobs):
             return whole
         part = steady_part([(job.due, job.done) for job in jobs], users)
-        if part is None:
-            return replace(whole, basis=Basis.NO_STEADY_PART)
+        if isinstance(part, NoSteadyPart):
+            return replace(whole, basis=Basis.NO_STEADY_PART, missing=part)
         return Stretch(Basis.STEADY, part.started, part.ended, tuple(job for job in jobs if part.holds(job.done)))
 
     @cached_property

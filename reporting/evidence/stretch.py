@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from reelbench.loadgen.record.jobs import JobRecord, Outcome
+from reelbench.reporting.statistics.steady_part import TOO_FEW, NoSteadyPart
 
 
 class Basis(StrEnum):
@@ -16,7 +17,7 @@ class Basis(StrEnum):
     """There is no burst and no drain to leave out, or the jobs are not meant to be steady."""
     STEADY = "steady part"
     NO_STEADY_PART = "whole case, as it has no steady part"
-    """Too few jobs: all of them, with the burst at the start and the drain at the end."""
+    """All jobs, with the burst at the start and the drain at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Stretch:
     """None for a case that did not end."""
     jobs: tuple[JobRecord, ...]
     """Measured jobs of any outcome that end in it."""
+    missing: NoSteadyPart = TOO_FEW
+    """Why there is no steady part, where the basis says so."""
 
     @property
     def seconds(self) -> float | None:

@@ -15,7 +15,7 @@ from reelbench.reporting.analysis.estimates import request_rate, throughput
 from reelbench.reporting.analysis.load_levels import levels
 from reelbench.reporting.analysis.verdicts import analyse
 from reelbench.reporting.evidence.stretch import Basis
-from reelbench.reporting.statistics.steady_part import steady_part
+from reelbench.reporting.statistics.steady_part import NoSteadyPart, SteadyPart, steady_part
 from tests.reporting.evidence_of import evidence, measurement, only
 from tests.reporting.made_run import START, MadeRun
 
@@ -53,36 +53,63 @@ def queue(users: int, workers: int, count: int, rng: random.Random) -> list[Job]
 def test_one_worker_computed_by_hand() -> None:
     # Each of 4 users has completed its first job at 4; the 40th job is due at 36, and at 37 a user finds no job left.
     found = steady_part(one_worker(4, 40), 4)
-    assert found is not None
+    assert isinstance(found, SteadyPart)
     assert (found.started, found.ended, found.jobs) == (4.5, 36.5, 32)
     assert found.jobs / found.seconds == 1.0
 
 
 def test_waves_count_whole_rounds() -> None:
     found = steady_part(waves(10, 6), 10)
-    assert found is not None
+    assert isinstance(found, SteadyPart)
     assert (found.started, found.ended, found.jobs) == (1.5, 5.5, 40)
     assert found.jobs / found.seconds == 10.0  # limits at the ends themselves would give 8 or 13.3
 
 
 def test_a_burst_and_a_drain_are_left_out() -> None:
-    """Ramp-up of 10 s and a last job of 100 s change the whole case and not its steady part."""
-    steady = [(10.0 + due, 10.0 + done) for due, done in one_worker(4, 60) if due]
-    jobs = [*((0.0, 10.0 + n) for n in range(1, 5)), *steady[:-1], (steady[-1][0], 200.0)]
+    """Ramp-up of 3 s and a last job of 100 s change the whole case and not its steady part."""
+    steady = [(3.0 + due, 3.0 + done) for due, done in one_worker(4, 60) if due]
+    jobs = [*((0.0, 3.0 + n) for n in range(1, 5)), *steady[:-1], (steady[-1][0], 200.0)]
     found = steady_part(jobs, 4)
-    assert found is not None
+    assert isinstance(found, SteadyPart)
     assert found.jobs / found.seconds == 1.0
     assert len(jobs) / 200.0 == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize(("users", "count"), [(50, 100), (50, 50), (50, 120), (8, 8), (2, 8), (4, 27), (0, 10), (5, 0)])
 def test_too_few_jobs_have_no_steady_part(users: int, count: int) -> None:
-    assert steady_part(one_worker(users or 1, count), users) is None
+    assert steady_part(one_worker(users or 1, count), users) == NoSteadyPart(held_up=0)
+
+
+def frozen(jobs: list[Job], at: float, seconds: float) -> list[Job]:
+    """A loop whose service stands still for some seconds."""
+    return [(due + seconds * (due > at), done + seconds * (done > at)) for due, done in jobs]
+
+
+@pytest.mark.parametrize("at", [0.5, 3.5, 38.5], ids=["at the start", "before the part", "in the drain"])
+def test_a_standstill_outside_the_steady_part_leaves_none(at: float) -> None:
+    jobs = one_worker(4, 40)  # in the part a job takes 4 s
+    assert steady_part(frozen(jobs, at, 3.9), 4) != NoSteadyPart()
+    assert isinstance(steady_part(frozen(jobs, at, 3.9), 4), SteadyPart)
+    found = steady_part(frozen(jobs, at, 9.0), 4)
+    assert isinstance(found, NoSteadyPart)
+    assert (found.held_up >= 2, found.longest) == (True, 4.0)
+
+
+def test_a_standstill_within_the_steady_part_is_in_its_rate() -> None:
+    found = steady_part(frozen(one_worker(4, 40), 20.5, 32.0), 4)
+    assert isinstance(found, SteadyPart)
+    assert found.jobs / found.seconds == 0.5
+
+
+def test_one_late_job_is_no_standstill() -> None:
+    jobs = one_worker(4, 40)
+    jobs[-1] = (jobs[-1][0], 500.0)
+    assert isinstance(steady_part(jobs, 4), SteadyPart)
 
 
 def test_20_jobs_are_enough_where_there_are_fewer_users() -> None:
     found = steady_part(one_worker(4, 28), 4)
-    assert found is not None
+    assert isinstance(found, SteadyPart)
     assert found.jobs == 20
 
 
@@ -92,7 +119,7 @@ def test_the_steady_part_has_less_bias_than_the_whole_case() -> None:
     for seed in range(60):
         jobs = queue(50, 16, 200, random.Random(seed))
         found = steady_part(jobs, 50)
-        assert found is not None
+        assert isinstance(found, SteadyPart)
         whole.append(len(jobs) / max(done for _, done in jobs))
         steady.append(found.jobs / found.seconds)
     assert sum(whole) / 60 == pytest.approx(0.944 * 16 / 0.7, rel=0.01)
@@ -136,6 +163,26 @@ def test_throughput_and_times_are_those_of_the_steady_part(made: MadeRun) -> Non
     assert (level.times.n, level.times.minimum, level.times.maximum) == (150, pytest.approx(4.0), pytest.approx(4.0))
     assert level.throughput == found.value
     assert min(known.whole_times(*CASE)) == pytest.approx(0.08)  # the first job of the burst
+
+
+def test_a_service_that_stands_still_before_the_steady_part_has_its_whole_case(made: MadeRun) -> None:
+    """12.5 jobs/s, but for a standstill of 10 s after the first job: all 250 jobs took 30 s."""
+    known = paced(made, 0.08)
+    times = frozen([(job.due - START, job.done - START) for job in known.jobs], 0.1, 10.0)
+    jobs = [
+        msgspec.structs.replace(job, due=START + due, sent=START + due, done=START + done)
+        for job, (due, done) in zip(known.jobs, times, strict=True)
+    ]
+    case = msgspec.structs.replace(known.run.scenarios[0].cases[0], ended=START + 30.0)
+    scenario = msgspec.structs.replace(known.run.scenarios[0], cases=[case])
+    run = msgspec.structs.replace(known.run, scenarios=[scenario])
+    found = throughput(evidence(MadeRun(run, jobs, [], known.series, known.instant)), *CASE)
+    assert found is not None
+    assert (found.value, found.n) == (pytest.approx(250 / 30), 250)
+    assert found.remark == (
+        "no steady part, as the service stood still at the start or at the end (50 jobs there took more than 2 x "
+        "the longest between them, 4 s): all 250 jobs"
+    )
 
 
 def test_requests_are_counted_in_the_same_part(made: MadeRun) -> None:

@@ -116,7 +116,7 @@ def test_a_job_whose_end_was_not_stored_is_unsaved_and_not_an_orphan(
     providers.gate.set()
     assert HTTP.get(f"{running.url}/v1/videos/{job['id']}/wait").json()["status"] == "completed"
     HTTP.delete(f"{running.url}/faults")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while HTTP.get(f"{running.url}/v1/admin/state").status_code == 503:
         assert time.monotonic() < deadline, "the store is still away"
         time.sleep(0.02)
@@ -216,7 +216,7 @@ def test_audits_under_load_find_no_orphan(start: Callable[..., Any], providers: 
     finally:
         stop.set()
         for thread in threads:
-            thread.join(5)
+            thread.join(60)
     assert {(one["orphans"], one["missing"], one["unsaved"]) for one in found} == {(0, 0, 0)}
     assert state(running) == CLEAN
 

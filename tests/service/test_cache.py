@@ -30,6 +30,7 @@ from reelbench.service.provider_client.requests import (
 )
 from reelbench.service.provider_client.resilience import Resilience
 from reelbench.service.settings import Settings
+from tests.service.waiting import loop_until
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 LABELS = {"run_id": "r1", "scenario": "cache_efficiency", "case": "c"}
@@ -135,12 +136,6 @@ async def make(providers: Any) -> AsyncIterator[Callable[..., Cached]]:
         cached.meters.shutdown()
 
 
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - the providers live in another thread
-            await asyncio.sleep(0.005)
-
-
 async def test_each_cache_hit_saves_one_provider_call(make: Any, providers: Any) -> None:
     providers.answers["tts"] = lambda payload: (200, str(payload["input"]).encode() * 10)
     cached = make()
@@ -158,7 +153,7 @@ async def test_the_time_saved_is_the_duration_of_the_original_call(make: Any, pr
     providers.gate.clear()
     cached = make()
     first = asyncio.create_task(cached.call("a"))
-    await until(lambda: providers.calls["tts"] == 1)
+    await loop_until(lambda: providers.calls["tts"] == 1)
     asyncio.get_running_loop().call_later(0.1, providers.gate.set)
     await first
     data = cached.values("cache.time_saved", "cache")
@@ -193,7 +188,7 @@ async def test_concurrent_requests_share_one_call(make: Any, providers: Any) -> 
     providers.gate.clear()
     cached = make()
     asked = [asyncio.create_task(cached.call("a")) for _ in range(5)]
-    await until(lambda: providers.calls["tts"] == 1)
+    await loop_until(lambda: providers.calls["tts"] == 1)
     providers.gate.set()
     answers = await asyncio.gather(*asked)
     assert len(set(answers)) == 1
@@ -206,7 +201,7 @@ async def test_a_shared_call_survives_cancellation_of_its_first_caller(make: Any
     providers.gate.clear()
     cached = make()
     leader, first, second = (asyncio.create_task(cached.call("a")) for _ in range(3))
-    await until(lambda: providers.calls["tts"] == 1)
+    await loop_until(lambda: providers.calls["tts"] == 1)
     leader.cancel()
     first.cancel()
     await asyncio.wait({leader, first})
@@ -222,12 +217,12 @@ async def test_a_shared_call_is_cancelled_with_its_last_caller(make: Any, provid
     providers.gate.clear()
     cached = make()
     asked = [asyncio.create_task(cached.call("a")) for _ in range(3)]
-    await until(lambda: providers.calls["tts"] == 1)
+    await loop_until(lambda: providers.calls["tts"] == 1)
     for task in asked:
         task.cancel()
     later = asyncio.create_task(cached.call("a"))
     await asyncio.wait({*asked})
-    await until(lambda: providers.cut_off["tts"] == 1)
+    await loop_until(lambda: providers.cut_off["tts"] == 1)
     providers.gate.set()
     assert (await later)[:4] == b"RIFF"
     assert providers.calls["tts"] == 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from reelbench.service.store.assets import Assets
 from reelbench.service.store.connection import Connection, StoreError
 from reelbench.service.store.leases import Heartbeat, Leases
 from reelbench.service.store.store import Store
+from tests.service.waiting import until
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 SHARED = "redis://shared"
@@ -225,13 +225,6 @@ async def test_an_instance_detects_that_its_lease_had_expired(instance: Any, red
     a.clock.seconds += 20
     await a.heartbeat.renew()
     assert a.expired == [1020.0]
-
-
-def until(condition: Any, what: str, seconds: int = 5) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.005)
 
 
 @pytest.fixture

@@ -24,17 +24,11 @@ from reelbench.service.__main__ import main
 from reelbench.service.store.assets import Assets
 from reelbench.service.store.backlog import Backlog
 from reelbench.service.store.state import State, Written
+from tests.service.waiting import until
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 
 NONE = {"run_id": "", "scenario": "", "case": ""}
-
-
-def until(condition: Any, what: str, seconds: int = 5) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.005)
 
 
 def show(running: Any, video: Any) -> Any:
@@ -81,13 +75,13 @@ def test_delete_of_a_running_job_stops_its_calls_and_removes_its_files(
     started = time.monotonic()
     answer = HTTP.delete(f"{running.url}/v1/videos/{job['id']}")
     assert answer.json() == {"id": job["id"], "object": "video.deleted", "deleted": True, "cancelled": True}
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 20, "it does not wait for the calls"
     assert running.points("video.jobs") == [({"outcome": "cancelled", **NONE}, 1)]
     until(lambda: providers.cut_off == {"tts": 5, "image": 5}, "the providers see the connections cut")
     assert list(running.data_dir.iterdir()) == []
     assert HTTP.get(f"{running.url}/v1/videos/{job['id']}").status_code == 404
     assert HTTP.get(f"{running.url}/v1/videos").json()["data"] == []
-    waiter.join(5)
+    waiter.join(60)
     assert waiting[0].status_code == 404
     root = next(span for span in running.finished() if span.name == "video.job")
     assert root.attributes["video.job.outcome"] == "cancelled"
@@ -132,7 +126,7 @@ def test_many_deletes_of_one_job_count_it_once(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
     assert sorted(answers) == [200, 404, 404, 404, 404]
     assert running.points("video.jobs") == [({"outcome": "cancelled", **NONE}, 1)]
 
@@ -261,7 +255,7 @@ def test_shutdown_gives_every_job_a_terminal_state(
     providers.gate.clear()
     jobs = [create(running, wait=0) for _ in range(3)]
     running.server.should_exit = True
-    running.thread.join(3)
+    running.thread.join(60)
     assert not running.thread.is_alive()
     assert running.points("video.jobs") == [({"outcome": "failed", **NONE}, 3)]
     roots = [span for span in running.finished() if span.name == "video.job"]
@@ -286,9 +280,9 @@ def test_a_signal_flushes_spans_and_ends_the_process(process: Any, providers: An
         started = time.monotonic()
         os.killpg(process.pid, name)  # as a terminal does on Ctrl-C
         waited = b"".join(iter(lambda: waiter.recv(65536), b""))
-    out, err = process.communicate(timeout=5)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err.decode()
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 20
     video = json.loads(waited.partition(b"\r\n\r\n")[2])
     assert (video["status"], video["error"]["code"]) == ("failed", "service_shutdown")
     spans = [

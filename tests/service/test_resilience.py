@@ -27,6 +27,7 @@ from reelbench.service.provider_client.client import ProviderClient, _retry_afte
 from reelbench.service.provider_client.requests import ProviderAnswer, ProviderRequest
 from reelbench.service.provider_client.resilience import Resilience
 from reelbench.service.settings import Settings
+from tests.service.waiting import loop_until
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 NONE = {"run_id": "", "scenario": "", "case": ""}
@@ -119,12 +120,6 @@ def answers(*statuses: int) -> Callable[[Any], tuple[int, bytes]]:
     """Return the answers in order, then repeat the last one."""
     left = itertools.chain(statuses, itertools.repeat(statuses[-1]))
     return lambda _: (next(left), b"body")
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - the providers live in another thread
-            await asyncio.sleep(0.005)
 
 
 async def test_transient_statuses_get_the_configured_attempts(
@@ -247,7 +242,7 @@ async def test_cancellation_during_backoff_stops_at_once_and_is_not_a_failure(ma
     client = make(retry_wait_initial=60, retry_wait_max=60)
     client.time.frozen = True
     task = asyncio.create_task(client.call())
-    await until(lambda: client.counts("retry.backoff"))
+    await loop_until(lambda: client.counts("retry.backoff"))
     task.cancel()
     async with asyncio.timeout(10):
         with pytest.raises(asyncio.CancelledError):
@@ -358,7 +353,7 @@ async def test_a_probe_without_result_is_replaced_by_the_next_call(make: Any, pr
         for count in (4, 5, 6):
             providers.gate.clear()
             probe = asyncio.create_task(client.call())
-            await until(lambda count=count: providers.calls["tts"] == count)  # type: ignore[misc]  # a default has no type
+            await loop_until(lambda count=count: providers.calls["tts"] == count)  # a default has no type
             probe.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await probe
@@ -379,7 +374,7 @@ async def test_cancelled_calls_do_not_open_the_breaker(make: Any, providers: Any
     client = make(breaker_failures=1)
     providers.gate.clear()
     calls = [asyncio.create_task(client.call()) for _ in range(20)]
-    await until(lambda: providers.calls["tts"] == 20)
+    await loop_until(lambda: providers.calls["tts"] == 20)
     for call in calls:
         call.cancel()
     await asyncio.gather(*calls, return_exceptions=True)
@@ -492,11 +487,11 @@ def test_cancellation_time_is_measured_once_per_job(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
     assert answers == {200: 1, 404: 2}
     ((labels, (count, seconds)),) = running.points("video.jobs.cancelled.duration")
     assert (labels, count) == (NONE, 1)
-    assert 0 < seconds < 1
+    assert 0 < seconds < 20
     providers.gate.set()
     done = create(running)
     HTTP.delete(f"{running.url}/v1/videos/{done['id']}")

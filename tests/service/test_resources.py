@@ -8,7 +8,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -34,6 +33,7 @@ from reelbench.service.settings import MIB, Settings
 from reelbench.service.store.connection import Connection
 from reelbench.service.store.store import Store
 from tests.service.shared_workers import own_media_processes
+from tests.service.waiting import until
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 LABELS = {"run_id": "r1", "scenario": "connection_pooling", "case": "c"}
@@ -51,13 +51,6 @@ def jobs(running: Any, count: int, *, wait: bool = True) -> list[str]:
             video = HTTP.get(f"{running.url}/v1/videos/{made[-1]}/wait", headers=HEADERS).json()
             assert video["status"] == "completed"
     return made
-
-
-def until(condition: Callable[[], Any], what: str) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.005)
 
 
 def by_provider(running: Any, name: str) -> dict[str, Any]:

@@ -17,18 +17,12 @@ import pytest
 from fakeredis import FakeAsyncRedis, FakeRedis, FakeServer
 
 from reelbench.service.store.spool import Spool
+from tests.service.waiting import until
 
 HTTP = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))
 SHARED = "redis://shared"
 RUN = {"run_id": "r1", "scenario": "store_outage", "case": "1"}
 BAGGAGE = {"baggage": ",".join(f"{key}={value}" for key, value in RUN.items())}
-
-
-def until(condition: Any, what: str, seconds: int = 5) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.005)
 
 
 @pytest.fixture
@@ -263,7 +257,7 @@ def test_kept_states_of_a_killed_process_are_written_back_by_the_next(
     assert running.points("video.jobs") == [({"outcome": "failed", **RUN}, 2)]
     assert [value for _, value in running.points("video.store.written_back")] == [4]
     running.server.should_exit = True
-    running.thread.join(5)
+    running.thread.join(60)
     assert [path.name for path in running.data_dir.iterdir()] == [done]
 
 

@@ -121,7 +121,7 @@ def test_metrics_of_one_job(job: Any) -> None:
     assert stored == {"SET": 3}
     # The instrumentation counts a request after its answer was sent, so stop the service first.
     running.server.should_exit = True
-    running.thread.join(5)
+    running.thread.join(60)
     requests = running.points("http.server.request.duration")
     routes = {(labels["http.route"], labels["http.response.status_code"]): point[0] for labels, point in requests}
     assert routes == {("/v1/videos", 200): 1, ("/v1/videos/{video_id}/wait", 200): 1}

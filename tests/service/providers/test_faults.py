@@ -108,7 +108,7 @@ async def client(providers: Providers) -> AsyncIterator[openai.AsyncOpenAI]:
 
 
 async def waiting(providers: Providers, stalls: int) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while providers.outcomes().get(("tts", "stall"), 0) < stalls:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.005)
@@ -325,7 +325,7 @@ async def test_a_client_that_closes_its_connection_leaves_no_task(
     with pytest.raises(openai.APITimeoutError):
         await client.with_options(timeout=0.2).audio.speech.create(voice="alloy", **BODIES["tts"])
     outcome = "ok" if kind == "latency" else "stall"
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while stalling() or providers.outcomes() != {("tts", outcome): 1}:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)
