@@ -12,12 +12,14 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
+import msgspec
+
 from reelbench.exit_code import ExitCode
 from reelbench.loadgen.machine.parts import Parts, own_processes
 from reelbench.loadgen.record.address import shown_url
 from reelbench.loadgen.record.conditions import PROMETHEUS_VARIABLES, ahead_of, read_conditions
 from reelbench.loadgen.record.going_on import holding
-from reelbench.loadgen.record.run import RunRecord, RunState, read_run
+from reelbench.loadgen.record.run import RunRecord, RunState, read_run, write_run
 from reelbench.loadgen.record.run_files import RUN_FILE, SLIS_FILE
 from reelbench.loadgen.target.access import API_KEY_ENV
 from reelbench.reporting.document.grafana_links import live_run
@@ -293,6 +295,8 @@ def _drive(  # noqa: PLR0917 - the parts of a run
         with load.forwarding.to(child):
             run = _ended_run(run_dir, child, show, look)
         asked = load.forwarding.requested
+        if run is not None and run.ended is None:
+            run = left_by_generator(run_dir, run, RunState.INTERRUPTED if asked else RunState.FAILED)
         return _Driven((child,), run, (run.ended if run is not None else None) or time.time(), asked)
     with generators.rendezvous(load.rendezvous) as store:
         children = tuple(generators.start(stack, load.replicas, store, run_dir, arguments, secrets))
@@ -377,6 +381,16 @@ def _ended_run(
         if run.ended is not None:
             return run
     return read_run(run_dir) if (run_dir / RUN_FILE).exists() else None
+
+
+def left_by_generator(run_dir: Path, run: RunRecord, state: RunState) -> RunRecord:
+    """Write how a run ended whose load generator has ended without doing so; when it ended stays unknown."""
+    scenarios = [
+        msgspec.structs.replace(one, state=state) if one.state is RunState.RUNNING else one for one in run.scenarios
+    ]
+    run = msgspec.structs.replace(run, state=state, scenarios=scenarios)
+    write_run(run_dir, run)
+    return run
 
 
 def exit_code_of(child: Child, say: Callable[[str], None], *, asked: bool = False) -> int:

@@ -13,6 +13,7 @@ from typing import Literal
 from reelbench.loadgen.record.jobs import Outcome
 from reelbench.loadgen.record.run import CaseRecord
 from reelbench.reporting.analysis.open_cases import open_case
+from reelbench.reporting.analysis.standstills import standstill
 from reelbench.reporting.catalogue.sli import Kind, Role, Samples, Sli
 from reelbench.reporting.document import text
 from reelbench.reporting.evidence.evidence import STOPPED, Evidence, once
@@ -29,7 +30,6 @@ from reelbench.reporting.statistics.intervals import (
     mean_interval,
     non_negative,
 )
-from reelbench.reporting.statistics.steady_part import FAR_LONGER
 
 BATCHES = "batch means"
 READ = "read in full"
@@ -188,12 +188,8 @@ def part_of(evidence: Evidence, scenario: str, case: str) -> str:
     if part.basis is Basis.WHOLE:
         return ""
     jobs = len(evidence.case_jobs(scenario, case))
-    if part.basis is Basis.NO_STEADY_PART and part.missing.held_up:
-        held_up, longest = text.counted(part.missing.held_up, "job"), text.length(part.missing.longest)
-        return (
-            f"no steady part, as the service stood still at the start or at the end ({held_up} there took more than "
-            f"{FAR_LONGER:g} x the longest between them, {longest}): all {text.counted(jobs, 'job')}"
-        )
+    if part.basis is Basis.NO_STEADY_PART and (why := standstill(part)):
+        return f"no steady part, as {why}: all {text.counted(jobs, 'job')}"
     if part.basis is Basis.NO_STEADY_PART:
         return f"no steady part: all {text.counted(jobs, 'job')}, with the burst at the start and the drain at the end"
     return f"steady part: {len(part.jobs)} of {text.counted(jobs, 'job')}"

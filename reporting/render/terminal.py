@@ -41,7 +41,7 @@ def _lines(summary: Summary) -> Iterator[str]:
 
 
 def _why(summary: Summary) -> Iterator[str]:
-    if not summary.findings and not summary.problems:
+    if not summary.findings and not summary.problems and not summary.notes:
         return
     yield "Why:"
     rows = [
@@ -56,6 +56,7 @@ def _why(summary: Summary) -> Iterator[str]:
     yield from (f"  {_plain(problem)}" for problem in summary.problems[:PROBLEMS])
     if (rest := len(summary.problems) - PROBLEMS) > 0:
         yield f"  {rest} more reasons in the reports"
+    yield from (f"  {_plain(note)}" for note in summary.notes[: max(0, PROBLEMS - len(summary.problems))])
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -92,6 +92,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The worst first."""
     problems: tuple[str, ...]
     """Reasons not to trust the numbers, one sentence each, without full stop."""
+    notes: tuple[str, ...] = ()
+    """What happened in the run and is in its numbers, such as a standstill of the service; as the problems."""
     figures: tuple[Figure, ...]
     """At most five."""
     actions: tuple[str, ...]

@@ -223,17 +223,19 @@ MEASURED = (
     "No job is lost; the fault is in the response times or the verdict says that they are not those of the service."
 )
 
+SHOWN = "No job is lost; where the run passes, the pause is in the response times that are judged."
+
 ROWS: tuple[Row, ...] = (
     Row("service", "kill", "start", NO_STACK, "The run does not begin; the message names the service.", "service"),
     Row("service", "kill", "load", JUDGED, ENDS, "service ended with signal SIGKILL"),
     Row("service", "end", "load", JUDGED, ENDS, "service ended"),
-    Row("service", "freeze", "load", JUDGED, MEASURED),
+    Row("service", "freeze", "load", ANY_VERDICT, SHOWN),
     Row("service", "kill", "reports", JUDGED | NOTHING_WRONG, "The reports are written from what was measured."),
     Row(
         "providers", "kill", "start", NO_STACK, "The run does not begin; the message names the providers.", "providers"
     ),
     Row("providers", "kill", "load", JUDGED, ENDS, "providers ended with signal SIGKILL"),
-    Row("providers", "freeze", "load", JUDGED, MEASURED),
+    Row("providers", "freeze", "load", ANY_VERDICT, SHOWN),
     Row(
         "prometheus",
         "kill",

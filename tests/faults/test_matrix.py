@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from reelbench.reporting.export import export
 from reelbench.stack.prometheus import PrometheusBinary
 from tests.acceptance import REPORTS, ROOT
 from tests.commands import left_behind
-from tests.faults.matrix import ROWS, Ended, Row, run_with
+from tests.faults.matrix import FREEZE_SECONDS, ROWS, SCENARIO, SHOWN, Ended, Row, run_with
 from tests.faults.page import with_times, written_into
 
 pytestmark = pytest.mark.faults
@@ -57,4 +58,17 @@ def test_a_fault_leaves_a_readable_run_and_a_true_verdict(
         assert not whole or len([job for job in jobs if not job.warmup]) == planned
         again = export(folder, None, formats=())  # the kept evidence gives the same answer
         assert passed == (again.exit_code == ExitCode.PASS), said
+        if row.promise == SHOWN and passed:
+            assert _p95(folder) >= FREEZE_SECONDS
     found[row.name] = ended
+
+
+def _p95(folder: Path) -> float:
+    """P95 of the response times that the reports judge, in seconds."""
+    numbers = json.loads((folder / "reports" / "results.json").read_text(encoding="utf-8"))["numbers"]
+    (found,) = [
+        one["value"]
+        for one in numbers
+        if (one["sli"], one["scenario"], one["source"]) == ("response_time_p95", SCENARIO, "records")
+    ]
+    return float(found)

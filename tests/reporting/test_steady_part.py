@@ -13,6 +13,7 @@ from reelbench.loadgen.record.run import FaultRecord
 from reelbench.reporting.analysis.certainty import Certainty
 from reelbench.reporting.analysis.estimates import request_rate, throughput
 from reelbench.reporting.analysis.load_levels import levels
+from reelbench.reporting.analysis.standstills import standstills
 from reelbench.reporting.analysis.verdicts import analyse
 from reelbench.reporting.evidence.stretch import Basis
 from reelbench.reporting.statistics.steady_part import NoSteadyPart, SteadyPart, steady_part
@@ -176,9 +177,14 @@ def test_a_service_that_stands_still_before_the_steady_part_has_its_whole_case(m
     case = msgspec.structs.replace(known.run.scenarios[0].cases[0], ended=START + 30.0)
     scenario = msgspec.structs.replace(known.run.scenarios[0], cases=[case])
     run = msgspec.structs.replace(known.run, scenarios=[scenario])
-    found = throughput(evidence(MadeRun(run, jobs, [], known.series, known.instant)), *CASE)
+    still = evidence(MadeRun(run, jobs, [], known.series, known.instant))
+    found = throughput(still, *CASE)
     assert found is not None
     assert (found.value, found.n) == (pytest.approx(250 / 30), 250)
+    (note,) = standstills(still)
+    assert note.startswith("throughput / n50: the service stood still at the start or at the end (50 jobs there took ")
+    assert note.endswith("; all its jobs count")
+    assert standstills(evidence(known)) == ()
     assert found.remark == (
         "no steady part, as the service stood still at the start or at the end (50 jobs there took more than 2 x "
         "the longest between them, 4 s): all 250 jobs"

@@ -111,7 +111,7 @@ def test_a_failing_run_says_what_by_how_much_why_and_what_now(made: MadeRun) -> 
 def test_a_passing_run_says_how_sure_it_is(made: MadeRun) -> None:
     found = judge(ended(made, "standard", (72, Outcome.COMPLETED)))
     text = written(found)
-    assert found.summary.sentence == "1 of 1 objective hold, 1 of them proven."
+    assert found.summary.sentence == "1 of 1 objective holds, 1 of them proven."
     assert "No objective is violated, none lacks data" in text
     (one,) = found.summary.dimensions
     assert (one.objectives, one.by_status, one.by_certainty) == (1, {"PASS": 1}, {"holds, proven": 1})
@@ -161,7 +161,7 @@ def test_an_interrupted_run_says_so_and_is_to_be_run_again(made: MadeRun) -> Non
     records = ended(made, "standard", (72, Outcome.COMPLETED))
     run = msgspec.structs.replace(records.run, state=RunState.INTERRUPTED)
     found = judge(dataclasses.replace(records, run=run))
-    assert "The run is interrupted: it holds what was measured until then." in written(found)
+    assert "The run holds what was measured until its end." in written(found)
     assert found.summary.state == "interrupted"
     assert found.summary.actions[0].startswith("Run the plan to its end")
 
@@ -197,6 +197,7 @@ def test_no_run_is_too_large_and_no_text_becomes_markup(made: MadeRun, copies: i
             for finding in one.findings * copies
         ),
         problems=(HOSTILE,) * copies,
+        notes=(HOSTILE,) * copies,
         actions=(HOSTILE,) * 3,
         dimensions=one.dimensions * 3,
         change=Change(baseline=HOSTILE, sentence=HOSTILE, better=1, worse=2, differs=3),

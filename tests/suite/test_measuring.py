@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from reelbench.exit_code import ExitCode
+from reelbench.loadgen.record.run import RunState, read_run
 from reelbench.stack.embedded import EmbeddedStack
 from reelbench.stack.endpoints import Endpoints
 from reelbench.stack.environment import component_environment
@@ -16,7 +18,8 @@ from reelbench.stack.forwarding import Forwarding
 from reelbench.stack.processes import Child
 from reelbench.stack.prometheus import PrometheusBinary
 from reelbench.suite.failures import explain
-from reelbench.suite.measuring import Load, _stack_for, exit_code_of
+from reelbench.suite.measuring import Load, _stack_for, exit_code_of, left_by_generator
+from tests.suite.made_runs import record
 
 
 def test_the_exit_code_of_a_load_generator_without_a_complete_record() -> None:
@@ -29,6 +32,16 @@ def test_the_exit_code_of_a_load_generator_without_a_complete_record() -> None:
         process = subprocess.Popen([sys.executable, "-c", f"import signal, sys; {end}"])
         assert exit_code_of(Child("loadgen", process, None), lines.append) == code
         assert len(lines) == messages
+
+
+def test_a_run_that_its_load_generator_left_says_that_it_has_ended(tmp_path: Path) -> None:
+    done = record("r").scenarios[0]
+    open_ = msgspec.structs.replace(done, name="later", state=RunState.RUNNING, ended=None)
+    run = record("r", state=RunState.RUNNING, ended=None, scenarios=[done, open_])
+    left = left_by_generator(tmp_path, run, RunState.FAILED)
+    assert read_run(tmp_path) == left
+    assert (left.state, left.ended) == (RunState.FAILED, None)
+    assert [one.state for one in left.scenarios] == [RunState.COMPLETED, RunState.FAILED]
 
 
 @pytest.mark.parametrize("slis", [None, Path("slis.yaml")])

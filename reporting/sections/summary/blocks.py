@@ -13,6 +13,7 @@ NAME = "summary"
 FINDINGS = 3
 """Rows of what does not hold; `results.json` has all."""
 PROBLEMS = 2
+"""Problems and notes that are shown; problems come first."""
 _CELL, _CAUSE, _LINE = 50, 150, 190
 """Most characters of a cell, of a cause and of a sentence."""
 
@@ -76,6 +77,7 @@ def _why(summary: Summary) -> list[Block]:
     remarks += [f"{_line(problem)}." for problem in summary.problems[:PROBLEMS]]
     if (rest := len(summary.problems) - PROBLEMS) > 0:
         remarks[-1] += f" {rest} more in the reports under *Verdict*."
+    remarks += [f"{_line(note)}." for note in summary.notes[: max(0, PROBLEMS - len(summary.problems))]]
     if remarks:
         blocks.append(Bullets(tuple(remarks)))
     return blocks or [Paragraph("No objective is violated, none lacks data, and nothing speaks against the numbers.")]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from reelbench.loadgen.record.run import RunRecord, RunState
 from reelbench.reporting.analysis.causes import Cause, causes
 from reelbench.reporting.analysis.certainty import Certainty
+from reelbench.reporting.analysis.standstills import standstills
 from reelbench.reporting.analysis.verdicts import Analysis, Status
 from reelbench.reporting.document import text
 from reelbench.reporting.evidence.dimension import Dimension
@@ -37,6 +38,7 @@ def summarize_run(
         dimensions=tuple(_dimension(dimension, analysis) for dimension, analysis in analyses.items()),
         findings=tuple(_finding(dimension, cause) for dimension, every in found.items() for cause in every),
         problems=tuple(dict.fromkeys(problem for analysis in analyses.values() for problem in analysis.problems)),
+        notes=standstills(evidence) if Dimension.PERFORMANCE in analyses else (),
         figures=figures(evidence, tuple(analyses.values())),
         actions=actions(evidence, analyses, found),
     )
@@ -58,9 +60,10 @@ def _sentence(evidence: Evidence, analyses: Mapping[Dimension, Analysis], status
             proven = f"{count[Status.FAIL]} of {objectives} violated, and the samples prove it"
         case Status.PASS:
             few = sum(verdict.too_few for verdict in verdicts)
-            left = f"; {few} hold with too few samples to decide" if few else ""
+            left = f"; {few} {_hold(few)} with too few samples to decide" if few else ""
             sure = sum(verdict.certainty is Certainty.HOLDS_PROVEN for verdict in verdicts)
-            proven = f"{count[Status.PASS]} of {objectives} hold, {sure or 'none'} of them proven{left}"
+            held = count[Status.PASS]
+            proven = f"{held} of {objectives} {_hold(held)}, {sure or 'none'} of them proven{left}"
         case Status.INCONCLUSIVE if exit_code == 0:
             proven = f"all {objectives} hold with too few samples to decide, which this profile allows"
         case Status.INCONCLUSIVE if problems:
@@ -71,9 +74,12 @@ def _sentence(evidence: Evidence, analyses: Mapping[Dimension, Analysis], status
             proven = f"{text.counted(unsure, 'report')} undecided: {MEANINGS[status]}"
         case _:
             proven = MEANINGS[status]
-    state = evidence.run.state
-    ended = "" if state is RunState.COMPLETED else f" The run is {state.value}: it holds what was measured until then."
+    ended = "" if evidence.run.state is RunState.COMPLETED else " The run holds what was measured until its end."
     return f"{proven}.{ended}"
+
+
+def _hold(number: int) -> str:
+    return "holds" if number == 1 else "hold"
 
 
 def _dimension(dimension: Dimension, analysis: Analysis) -> DimensionSummary:
