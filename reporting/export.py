@@ -312,7 +312,8 @@ def _gather(source: TraceSource, evidence: Evidence) -> TraceEvidence:
 
 
 def _instant(run: RunRecord, stack: StackRecord | None) -> float:
-    if stack is not None and stack.settled_at is not None:
-        return stack.settled_at
     ends = [end for s in run.scenarios for end in (s.ended, *(c.ended for c in s.cases)) if end is not None]
-    return (run.ended or max(ends, default=run.started)) + SETTLE
+    over = run.ended or max(ends, default=run.started)
+    if stack is not None and stack.settled_at is not None:
+        return max(stack.settled_at, over)  # a clock that was set back in the run is behind its end
+    return over + SETTLE

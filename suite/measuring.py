@@ -25,6 +25,7 @@ from reelbench.loadgen.target.access import API_KEY_ENV
 from reelbench.reporting.document.grafana_links import live_run
 from reelbench.stack.binaries import find_prometheus
 from reelbench.stack.embedded import LOGS_DIR, EmbeddedStack, check_installed
+from reelbench.stack.endpoints import LOADGEN
 from reelbench.stack.environment import hand_over
 from reelbench.stack.errors import StackError
 from reelbench.stack.external import ExternalRun, ExternalStack
@@ -383,6 +384,11 @@ def _ended_run(
     return read_run(run_dir) if (run_dir / RUN_FILE).exists() else None
 
 
+def shown_name(child: Child) -> str:
+    """Return what a user calls a load generator, with its number where there are several."""
+    return child.name.replace(LOADGEN, "load generator")
+
+
 def left_by_generator(run_dir: Path, run: RunRecord, state: RunState) -> RunRecord:
     """Write how a run ended whose load generator has ended without doing so; when it ended stays unknown."""
     scenarios = [
@@ -402,10 +408,10 @@ def exit_code_of(child: Child, say: Callable[[str], None], *, asked: bool = Fals
     if status in {-signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP}:
         return ExitCode.INTERRUPTED
     if status == -signal.SIGKILL and asked:
-        say(f"{child.name} did not end and was killed; what it had written is kept")
+        say(f"{shown_name(child)} did not end and was killed; what it had written is kept")
         return ExitCode.INTERRUPTED
     if status < 0:
-        say(f"error: {child.name} {child.end()} before the load had ended; what it had written is kept")
+        say(f"error: {shown_name(child)} {child.end()} before the load had ended; what it had written is kept")
         return ExitCode.INCONCLUSIVE
     return status
 

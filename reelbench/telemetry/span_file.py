@@ -34,7 +34,10 @@ class SpanFileExporter(SpanExporter):
             with self._lock:
                 self._stream.write(self._encoder.encode(spans))
                 self._stream.flush()
-        except (OSError, ValueError, TypeError):
+        except OSError as error:
+            _log.warning("%d spans could not be written (%s)", number(spans), error.strerror or error)
+            return SpanExportResult.FAILURE
+        except (ValueError, TypeError):
             _log.exception("%d spans could not be written", number(spans))
             return SpanExportResult.FAILURE
         return SpanExportResult.SUCCESS

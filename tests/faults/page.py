@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 
 from reelbench.exit_code import ExitCode
@@ -50,6 +51,8 @@ def codes(row: Row) -> str:
 
 
 def _code(code: int) -> str:
+    # Ctrl-C can end the process before Python has begun; a shell says 130 then too.
+    code = ExitCode.INTERRUPTED if code == -signal.SIGINT else code
     return f"{int(code)} {_WORDS.get(ExitCode(code), '')}".strip()
 
 
