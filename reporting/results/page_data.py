@@ -30,6 +30,7 @@ MOST_SPANS: Final = 120
 SIZES: Final = 30
 """Sample sizes at which percentiles are computed."""
 LEAST_SIZE: Final = 5
+"""The first of them; of fewer jobs there is one, of all."""
 MOST_CASES: Final = 80
 """Cases with a time axis of their own."""
 
@@ -139,12 +140,12 @@ def _case(evidence: Evidence, scenario: str, case: str, *, drawn: bool) -> PageC
     completed = sum(job.outcome is Outcome.COMPLETED for job in jobs)
     timeline = case_timeline(evidence, scenario, case) if drawn else None
     times = [job.done - job.due for job in sorted(evidence.stretch(scenario, case).completed, key=lambda job: job.done)]
-    growth = _growth(times) if drawn and len(times) >= LEAST_SIZE else None
+    growth = _growth(times) if drawn and times else None
     return PageCase(scenario, case, len(jobs), completed, len(jobs) - completed, timeline, growth)
 
 
 def _growth(times: Sequence[float]) -> Growth:
-    sizes = sorted({round(n) for n in np.geomspace(LEAST_SIZE, len(times), SIZES)})
+    sizes = sorted({round(n) for n in np.geomspace(min(LEAST_SIZE, len(times)), len(times), SIZES)})
     columns: list[list[Estimate]] = [[], [], []]
     values = np.asarray(times, dtype=float)
     for size in sizes:

@@ -130,9 +130,11 @@ def test_a_small_sample_leads_to_a_larger_profile(made: MadeRun) -> None:
     found = judge(ended(made, "quick", (8, Outcome.COMPLETED)))
     written(found)
     assert (found.summary.verdict, found.exit_code) == (Status.INCONCLUSIVE, 0)
-    assert found.summary.sentence == "all 1 objective hold with too few samples to decide, which this profile allows."
+    assert (
+        found.summary.sentence == "the only objective holds with too few samples to decide, which this profile allows."
+    )
     assert found.summary.actions[0] == (
-        "Run `reelbench run --profile standard`: it decides 1 objective with too few samples."
+        "Run `reelbench run --profile standard`: 1 objective has too few samples to decide."
     )
 
 

@@ -77,11 +77,11 @@ def _samples(evidence: Evidence, analyses: Mapping[Dimension, Analysis]) -> Iter
     few = sum(verdict.too_few for analysis in analyses.values() for verdict in analysis.verdicts)
     if not few:
         return
-    objectives = f"{text.counted(few, 'objective')} with too few samples"
+    objectives = f"{text.counted(few, 'objective')} {'has' if few == 1 else 'have'} too few samples to decide"
     if evidence.run.budget is not None:
-        yield f"Give a longer `--budget`: it decides {objectives}."
+        yield f"Give a longer `--budget`: {objectives}."
     elif evidence.run.profile == QUICK:
-        yield f"Run `reelbench run --profile standard`: it decides {objectives}."
+        yield f"Run `reelbench run --profile standard`: {objectives}."
     else:
         yield f"Plan more jobs: {objectives}."
 

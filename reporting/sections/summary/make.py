@@ -65,7 +65,8 @@ def _sentence(evidence: Evidence, analyses: Mapping[Dimension, Analysis], status
             held = count[Status.PASS]
             proven = f"{held} of {objectives} {_hold(held)}, {sure or 'none'} of them proven{left}"
         case Status.INCONCLUSIVE if exit_code == 0:
-            proven = f"all {objectives} hold with too few samples to decide, which this profile allows"
+            every = "the only objective holds" if len(verdicts) == 1 else f"all {objectives} hold"
+            proven = f"{every} with too few samples to decide, which this profile allows"
         case Status.INCONCLUSIVE if problems:
             more = f", and {len(problems) - 1} more reasons" if len(problems) > 1 else ""
             proven = f"the numbers are not to be trusted: {problems[0]}{more}"
