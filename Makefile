@@ -85,7 +85,7 @@ stack-tools: $(VENV)/.runtime ## build Prometheus and the Collector as compose p
 test-stack: $(VENV)/.dev ## test the configuration of the compose stack without containers (after stack-tools; TEMPO_BIN adds a Tempo)
 	@$(BIN)/python -m pytest tests/stack/full
 
-test-faults: $(VENV)/.dev ## each process of a run killed, ended and frozen in each phase; writes the matrix to tests/reports/ (about 15 minutes)
+test-faults: $(VENV)/.dev ## each process of a run killed, ended and frozen in each phase; writes the matrix to docs/reliability.md (9 to 25 minutes)
 	@$(BIN)/python -m pytest -m faults tests/faults
 
 FUZZ := .cache/fuzz
