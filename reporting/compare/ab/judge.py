@@ -178,7 +178,8 @@ def _why_untested(base: float | None, head: float | None) -> str:
 def _stages(response: Primary, pairs: Sequence[tuple[Leg, Leg]], level: float) -> list[StageShift]:
     """Test every part of the critical path that the traces of both sides have; the largest shift first.
 
-    A stage moved when its p is at most its own level, or, where the response time differs, at most 0.05 after Holm.
+    A stage moved when its p is at most its own level, or, where the response time differs, at most 0.05 after Holm; and
+    when the difference is not negligible.
     """
     place = response.scenario, response.case
     values = [(base, head) for base, head in _both(place, pairs) if base.stages and head.stages]
@@ -201,7 +202,7 @@ def _stages(response: Primary, pairs: Sequence[tuple[Leg, Leg]], level: float) -
             interval=test.interval,
             p=test.p,
             p_corrected=p,
-            moved=(test.p <= level and abs(test.difference) >= least) or p <= gate,
+            moved=(test.p <= level or p <= gate) and abs(test.difference) >= least,
         )
         for part, both, test, p in zip(parts, sides, tests, holm([test.p for test in tests]), strict=True)
     ]

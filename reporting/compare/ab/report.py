@@ -291,7 +291,8 @@ def _method(record: AbRecord) -> Section:
         ),
         (
             "A stage moved when its p is at most the level of stages, or, where the response time differs, at most "
-            f"{rule.alpha:g} after Holm over the stages of the place."
+            f"{rule.alpha:g} after Holm over the stages of the place; and when the difference is at least "
+            f"{NEGLIGIBLE_RELATIVE * 100:g} % of the response time."
         ),
     )
     return Section("Method", (Bullets(items),))

@@ -102,6 +102,13 @@ def test_without_an_answer_more_pairs_are_needed() -> None:
     assert not found.answered
 
 
+def test_a_shift_of_a_stage_that_is_real_and_tiny_is_not_named() -> None:
+    found = decide(RULE, legs(4, lambda i, side: leg(i, side, 0.08, other=0.002)))
+    tiny = next(one for one in found.stages if one.stage == "Composition")
+    assert (tiny.difference, tiny.p_corrected) == (pytest.approx(0.002), pytest.approx(0.0, abs=1e-6))
+    assert [one.stage for one in found.stages if one.moved] == ["LLM script"]
+
+
 def test_a_head_that_completes_nothing_is_worse_by_its_success_rate() -> None:
     found = decide(RULE, legs(4, lambda i, side: leg(i, side, 0.0, completed=0)))
     time, success = found.primaries
