@@ -116,6 +116,11 @@ REASONS = (
     Reason(f"{RUN}", "drives every scenario, as the acceptance suite itself does", parses),
     Reason(rf"{RUN} --profile \w+", "takes up to an hour", parses),
     Reason(r"reelbench compare --ab .+", "takes minutes; tests/suite/ab runs it against made runs", parses),
+    Reason(
+        r"reelbench report runs/<name>\.ab .+",
+        "needs an interleaved comparison; tests/reporting/compare/test_ab.py writes its report again",
+        parses,
+    ),
     Reason(r".* --fail-on worse", "needs two runs of one plan; docs/commands.md compares such", parses),
     Reason(r"reelbench trend.*", "needs six runs of one plan; tests/reporting/trend makes them", parses),
     Reason(
