@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 from reelbench.reporting.analysis.estimates import NOWHERE, request_rate, throughput, without_upper
 from reelbench.reporting.analysis.open_cases import open_case
@@ -30,6 +31,7 @@ class Level:
     requests: float | None
     """HTTP requests per second, exact."""
     queue_average: float | None
+    """By PromQL, of the whole case."""
     queue_p95: Measurement | None
     """By PromQL, with its bucket."""
     generator_cpu: float | None
@@ -41,6 +43,8 @@ class Level:
     """The part of the case from which times, throughput and requests are taken."""
     throughput_interval: Interval = NOWHERE
     """Limits of the throughput; none for too few jobs."""
+    whole_average: float | None = None
+    """Mean response time of the completed jobs of the whole case, to compare with the time in the queue."""
 
     @property
     def failed(self) -> int:
@@ -76,6 +80,7 @@ def levels(evidence: Evidence, *scenarios: str, model: str = "closed") -> tuple[
                 else None,
                 cut_off=len(arriving.cut_off) if (arriving := open_case(evidence, scenario, case)) else 0,
                 basis=evidence.stretch(scenario.name, case.name).basis,
+                whole_average=fmean(whole) if (whole := evidence.whole_times(scenario.name, case.name)) else None,
             )
         )
     return tuple(found)

@@ -148,7 +148,7 @@ def _read(folder: Path, catalogue: Catalogue) -> Evidence:
     run = read_run(folder)
     kept = measured.read(folder)
     if kept is None:
-        msg = f"{folder} has no {MEASUREMENTS_FILE}; write it with: python scripts/export_reports.py {folder}"
+        msg = f"{folder} has no {MEASUREMENTS_FILE}; write it with: reelbench report {folder}"
         raise RecordError(msg)
     return Evidence(
         catalogue=catalogue,

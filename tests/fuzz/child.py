@@ -30,6 +30,8 @@ MEMORY_BYTES = 2 * 1024**3
 """Data of this process: far above what a case of some KiB needs."""
 CASE_CPU_SECONDS = 20
 """CPU time of one case; the process is ended after it."""
+NO_LIMIT = 1_000_000
+"""Seconds of a case on the clock. With 0, Atheris ends the process once a case takes a second, as on a busy machine."""
 PRESENT = "present"
 """File with the case that is being read."""
 
@@ -124,7 +126,7 @@ def _with_feedback(
         one(data)
 
     options = [f"-seed={asked.seed % 2**32 or 1}", f"-max_len={reader.most}", f"-dict={words}", "-verbosity=0"]
-    options += ["-timeout=0", "-rss_limit_mb=0", "-len_control=0", f"-artifact_prefix={asked.out}/"]
+    options += [f"-timeout={NO_LIMIT}", "-rss_limit_mb=0", "-len_control=0", f"-artifact_prefix={asked.out}/"]
     atheris.Setup([sys.argv[0], *options, str(seeds)], count)
     atheris.Fuzz()
 

@@ -32,6 +32,7 @@ def level(
         throughput=throughput,
         requests=None,
         queue_average=queue,
+        whole_average=seconds,
         queue_p95=None,
         generator_cpu=None,
         littles_law=None,
@@ -74,7 +75,7 @@ def test_capacity_requires_response_time_and_success() -> None:
 
 def test_the_queueing_rule_states_its_share_and_the_gain() -> None:
     text = said(QUEUEING, level(50, 25.0, 2.0, queue=1.5))
-    assert "a job waits 1.5 s of its 2 s on average (75 %)" in text
+    assert "a job waits 1.5 s of its 2 s on average (75 %), of the whole case with start and drain" in text
     assert "at most 100.0 jobs/s instead of 25.0" in text
     assert "more workers would gain little" in said(QUEUEING, level(50, 25.0, 2.0, queue=0.1))
 

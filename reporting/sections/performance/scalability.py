@@ -181,6 +181,9 @@ class Point:
     times: Summary
     success: Proportion
     queue: float | None
+    """Mean time in the queue of the jobs of the whole case."""
+    whole: float | None
+    """Mean response time of the same jobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +207,7 @@ def points(levels: Sequence[Level]) -> tuple[Point, ...]:
             level.times,
             level.success,
             level.queue_average,
+            level.whole_average,
         )
         for level in levels
         if level.throughput and level.times and level.success and _counts(level)
@@ -239,7 +243,7 @@ def _knee(found: Load) -> Iterator[Advice]:
                 f"Throughput may level off between {low.concurrency} and {high.concurrency} jobs in flight",
                 f"{more:.3g} times the load changed throughput from {low.throughput:.2f} to {high.throughput:.2f} "
                 f"jobs/s ({gain:.2f} times), but the 95 % intervals of so few jobs do not show it. Measure longer, "
-                "such as by `--profile standard`, before you limit what an instance admits",
+                "by a larger `--profile` or by `--repeat`, before you limit what an instance admits",
             )
         else:
             yield Advice(
@@ -289,13 +293,13 @@ def _capacity(found: Load) -> Iterator[Advice]:
 
 def _queueing(found: Load) -> Iterator[Advice]:
     top = found.points[-1] if found.points else None
-    if top is None or top.queue is None:
+    if top is None or top.queue is None or top.whole is None:
         return
-    average = top.times.average
+    average = top.whole
     share = top.queue / average
     waits = (
         f"a job waits {text.with_unit(top.queue, 's')} of its {text.with_unit(average, 's')} on average "
-        f"({share * 100:.0f} %)"
+        f"({share * 100:.0f} %), of the whole case with start and drain"
     )
     if share < QUEUE_SHARE:
         action = f"{waits}, so more workers would gain little; make the stages faster"

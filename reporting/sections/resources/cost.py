@@ -159,5 +159,5 @@ def _list(evidence: Evidence) -> Table:
         )
         for name, price, currency in entries
     )
-    caption = "Use your own prices with `export_reports.py --prices FILE`."
+    caption = "Use your own prices with `reelbench report --prices FILE`."
     return Table(("Price or assumption", "Value", "Unit", "Source", "Date"), rows, ("Value",), caption)

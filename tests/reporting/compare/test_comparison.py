@@ -210,7 +210,7 @@ def test_every_reason_to_refuse_is_named_at_once(measured_dir: Path, run_dir: Pa
     assert (found.verdict, found.reason) == (Verdict.CANNOT_TELL, INVALID)
     with pytest.raises(CompareError, match="is on both sides"):
         export(measured_dir, measured_dir)
-    with pytest.raises(RecordError, match=r"has no measurements\.json; .* scripts/export_reports.py"):
+    with pytest.raises(RecordError, match=r"has no measurements\.json; write it with: reelbench report "):
         export(measured_dir, run_dir)
 
 
