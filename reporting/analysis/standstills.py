@@ -1,4 +1,4 @@
-"""Closed cases in which the service stood still outside the steady part, one sentence each."""
+"""Closed cases whose jobs were held up outside the steady part, one sentence each."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def standstills(evidence: Evidence) -> tuple[str, ...]:
 
 
 def standstill(part: Stretch) -> str:
-    """Return in words that the service stood still; empty where it did not."""
+    """Return in words what was held up; empty where nothing was. What held the jobs up is not known from them."""
     found = part.missing
     if not found.held_up:
         return ""
     return (
-        f"the service stood still at the start or at the end ({text.counted(found.held_up, 'job')} there took more "
-        f"than {FAR_LONGER:g} x the longest between them, {text.length(found.longest)})"
+        f"jobs at the start or at the end were held up ({found.held_up} of them took more than {FAR_LONGER:g} x the "
+        f"longest between them, {text.length(found.longest)})"
     )

@@ -193,7 +193,7 @@ async def test_a_broken_network_fails_requests_until_it_is_whole_again(kind: str
         async with injector.during(planned({"network": kind})):
             with pytest.raises(TransportError, match=said):
                 await seconds_of(url, side)
-        assert await seconds_of(url, side) > 0  # an answer, where a broken network raises
+        await seconds_of(url, side)  # a broken network would raise
 
 
 @real
