@@ -82,13 +82,15 @@ def span_offsets(evidence: Evidence) -> tuple[SpanOffset, ...]:
     A request is received after it was sent and answered before the answer was read, so each pair of spans gives an
     upper and a lower limit; the tightest of all pairs count.
     """
-    limits: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
+    limits: dict[tuple[str, str], tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
     for caller, process, lower, upper in _limits(evidence):
-        limits[caller, process].append((lower, upper))
+        lowers, uppers = limits[caller, process]
+        lowers.append(lower)
+        uppers.append(upper)
     found = []
-    for (caller, process), pairs in sorted(limits.items()):
-        lower, upper = max(one[0] for one in pairs), min(one[1] for one in pairs)
-        found.append(SpanOffset(caller, process, (lower + upper) / 2, abs(upper - lower) / 2, len(pairs)))
+    for (caller, process), (lowers, uppers) in sorted(limits.items()):
+        lower, upper = max(lowers), min(uppers)
+        found.append(SpanOffset(caller, process, (lower + upper) / 2, abs(upper - lower) / 2, len(lowers)))
     return tuple(found)
 
 

@@ -14,6 +14,7 @@ Two cases need a rule of their own:
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 
@@ -89,15 +90,17 @@ class _Tree:
         waiting = [_TOP]
         while waiting:
             parent = waiting.pop()
-            for span in below.get(parent, ()):
-                host = hosts[span.span_id] = self._host(span, parent, hosts)
+            end = self.spans[parent].ended if parent != _TOP else math.inf
+            for span in below[parent]:
+                host = hosts[span.span_id] = parent if span.ended <= end else self._host(span, parent, hosts)
                 self.children[host].append(span)
-                waiting.append(span.span_id)
+                if span.span_id in below:
+                    waiting.append(span.span_id)
 
     def _host(self, span: TraceSpan, parent: str, hosts: Mapping[str, str]) -> str:
         """Return the span that waited for this one."""
         host = parent
-        if host == _TOP or self.spans[host].service != span.service:
+        if self.spans[host].service != span.service:
             return host
         while hosts[host] != _TOP and self.spans[host].ended < span.ended:
             self.begun_in[span.span_id] = host

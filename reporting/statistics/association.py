@@ -7,9 +7,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.special import stdtr
-
 from reelbench.reporting.statistics.intervals import Interval
+from reelbench.reporting.statistics.special_functions import stdtr
 
 LEAST = 10
 """Pairs from which on p and interval are near their nominal level."""

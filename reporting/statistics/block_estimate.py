@@ -11,9 +11,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.special import stdtrit
-
 from reelbench.reporting.statistics.intervals import CONFIDENCE, Interval
+from reelbench.reporting.statistics.special_functions import stdtrit
 
 BLOCKS_METHOD = "blocks, Student's t"
 LEAST_BLOCKS = 2

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-# scipy.special, not scipy.stats: the same binomial functions for a third of the import time
-from scipy.special import bdtr
+from reelbench.reporting.statistics.special_functions import bdtr
 
 CONFIDENCE = 0.99
 

@@ -10,8 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-# scipy.special, not scipy.stats: the same binomial functions for a third of the import time
-from scipy.special import bdtr, bdtrc, betaincinv, ndtri, stdtr, stdtrit
+from reelbench.reporting.statistics.special_functions import bdtr, bdtrc, betaincinv, ndtri, stdtr, stdtrit
 
 CONFIDENCE = 0.95
 ALPHA = 1 - CONFIDENCE

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 
 from reelbench.reporting.statistics.intervals import CONFIDENCE, Interval
+from reelbench.reporting.statistics.special_functions import ndtr, ndtri
 
 LAGS = 3
 MIN_SAMPLES = 5

@@ -14,9 +14,9 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from reelbench.reporting.statistics.intervals import CONFIDENCE, Interval
+from reelbench.reporting.statistics.special_functions import stdtrit
 
 COEFFICIENTS = ("alpha", "beta", "gamma")
 MIN_LEVELS = 4

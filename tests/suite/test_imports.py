@@ -95,6 +95,25 @@ def test_markdown_from_kept_measurements_loads_no_charts_and_no_client(tmp_path:
         "fastapi",
         "aiohttp",
         "opentelemetry.sdk",
+        "numpy.f2py.crackfortran",
+        "numpy.polynomial.polynomial",
+        "numpy.random.mtrand",
+        "numpy.testing._private",
     }
     assert modules & unused == set()
     assert "reelbench.loadgen.options" not in modules
+
+
+def test_packages_of_numpy_that_are_loaded_later_work() -> None:
+    code = """
+import sys
+import reelbench.reporting.statistics.special_functions
+assert "numpy.ma.core" not in sys.modules
+import numpy as np
+from scipy import stats
+print(np.ma.array([1, 2], mask=[True, False]).sum(), np.polynomial.Polynomial([1, 2])(3))
+print(np.random.default_rng(7).integers(1, 2))
+np.testing.assert_allclose(stats.t.cdf(0, 3), 0.5)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout.split(), done.stderr) == (["2", "7.0", "1"], "")
