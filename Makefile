@@ -13,6 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+suite: WHILE_COMPILING := $(BIN)/python -m reelbench.stack.binaries
 suite: $(VENV)/.runtime ## fresh machine, no Docker: install, run the quick suite, write the reports
 	@$(BIN)/python -m reelbench run --profile $(PROFILE)
 
@@ -164,9 +165,10 @@ endef
 define install_now
 echo "installing $(1)"; \
 	{ VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps --require-hashes -r $(1) 2>/dev/null || { $(WITH_PIP) $(PIP) --no-deps --require-hashes -r $(1); }; } && { \
-	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps -e . 2>/dev/null || { $(WITH_PIP) $(PIP) --no-deps -e .; } \
-	|| echo "the command reelbench is not installed; use: $(BIN)/python -m reelbench"; \
-	$(BIN)/python -c "import $(subst $(space),$(comma),$(SERVED))" & $(BIN)/python -c "import $(subst $(space),$(comma),$(REPORTED))"; wait; \
+	$(BIN)/python -c "import $(subst $(space),$(comma),$(SERVED))" & $(BIN)/python -c "import $(subst $(space),$(comma),$(REPORTED))" & \
+	{ VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps -e . 2>/dev/null || { $(WITH_PIP) $(PIP) --no-deps -e .; } \
+	|| echo "the command reelbench is not installed; use: $(BIN)/python -m reelbench"; } & \
+	$(or $(WHILE_COMPILING),:); wait; \
 	$(call lock_of,$(1)) > $@; }
 endef
 

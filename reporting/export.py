@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -79,6 +79,7 @@ def export(
     instant: float | None = None,
     window: float | None = None,
     charts: bool = True,
+    drawing: Drawing | None = None,
     formats: Collection[Format] = (Format.MARKDOWN,),
     traces: TraceSource | None = None,
     catalogue: Path = CATALOGUE_FILE,
@@ -94,6 +95,7 @@ def export(
         instant: Unix time of all queries; default: when the stack had settled, or 30 s after the end of the run.
         window: Range of the queries in seconds; default: from the start of the run to the instant.
         charts: Also draw the figures (imports matplotlib, about a second).
+        drawing: The processes that draw them, where they have begun already; default: they begin now.
         formats: What to write; the commands write more than Markdown.
         traces: Where traces are kept; default: the Tempo that the stack recorded, else the files of the run.
         catalogue: The catalogue of indicators.
@@ -105,8 +107,9 @@ def export(
         PricesError: the price list is wrong.
         QueryError: Prometheus did not answer. Without traces, from a Tempo that is gone, the reports say so.
     """
-    drawing = Drawing(drawing_processes()) if charts and not DRAWN.isdisjoint(formats) else None
-    with drawing or nullcontext():
+    with ExitStack() as begun:
+        if drawing is None and charts and not DRAWN.isdisjoint(formats):
+            drawing = begun.enter_context(Drawing(drawing_processes()))
         evidence = _evidence(
             run_dir, prometheus_url, theirs, instant, window, traces, read_evidence(run_dir, catalogue, prices)
         )

@@ -1,7 +1,8 @@
-"""Finds Prometheus on this machine, or downloads it."""
+"""Finds Prometheus on this machine, or downloads it; `python -m reelbench.stack.binaries` does so in advance."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from reelbench import CHECKOUT
+from reelbench.output import write_line
 from reelbench.stack import debian, prometheus, release
 from reelbench.stack.cache import Cache
 from reelbench.stack.errors import StackError
@@ -92,3 +94,13 @@ def _named(environment: Mapping[str, str]) -> PrometheusBinary | None:
 def _on_path(environment: Mapping[str, str]) -> PrometheusBinary | None:
     found = shutil.which("prometheus", path=environment.get("PATH", os.defpath))
     return prometheus.verify(Path(found).absolute(), "PATH") if found else None
+
+
+def _main() -> None:
+    """Have a Prometheus at hand before the command that needs it, which says why there is none."""
+    with contextlib.suppress(StackError):
+        find_prometheus(report=lambda line: write_line(line, sys.stderr))
+
+
+if __name__ == "__main__":
+    _main()

@@ -7,7 +7,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
@@ -45,6 +45,7 @@ from reelbench.telemetry.set_up import ALL, SERIES
 
 if TYPE_CHECKING:
     from reelbench.reporting.export import Exported
+    from reelbench.reporting.render.drawing import Drawing
 
 END_DEADLINE = 10.0
 """Seconds that a load generator has to end after its load."""
@@ -168,7 +169,7 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
     _check_machine(load)
     begun = time.monotonic()
     stack = _stack_for(load, run_dir, environment)
-    with stack, holding(run_dir), _shown_in(stack, say) as grafana:
+    with stack, holding(run_dir), _shown_in(stack, say) as grafana, ExitStack() as until_reported:
         places = f"{shown_url(stack.target)}, Prometheus {shown_url(stack.prometheus_url)}"
         say(f"{_kind(load)} ready in {time.monotonic() - begun:.1f} s: {places}")
         if stack.grafana_url:
@@ -190,6 +191,7 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
         if run is None:
             return Ended(driven.status(say), None)  # the load generator has written its message to the terminal
         say(f"load ended after {time.monotonic() - begun:.1f} s")
+        drawing = until_reported.enter_context(_prepared(load))
         watch.look()
         ahead = ahead_of(read_conditions(run_dir), "prometheus")
         settled = _settled(stack, driven, ahead)
@@ -199,7 +201,8 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
         _warn(stack, settled, say)
         await_traces(run_dir, say)
         await_samples(load.server, run.ended or time.time())
-        exported = None if watch.lost else _report(load, run_dir, stack.prometheus_url, theirs, environment)
+        url = stack.prometheus_url
+        exported = None if watch.lost else _report(load, run_dir, url, theirs, environment, drawing)
         _annotate(grafana, run, exported)
     if exported is None:
         _report_again(load, run_dir, theirs, environment)
@@ -208,16 +211,28 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
     return Ended(ExitCode.INTERRUPTED if interrupted else status or exported.exit_code, run)
 
 
-def _report(
-    load: Load, run_dir: Path, prometheus_url: str | None, theirs: str | None, environment: Mapping[str, str]
+def _prepared(load: Load) -> AbstractContextManager[Drawing | None]:
+    """Load what writes the reports, which takes about as long as the last samples; return what draws, if anything."""
+    from reelbench.reporting import export  # noqa: F401, PLC0415 - neither --help nor the start of the stack needs it
+    from reelbench.reporting.render.drawing import Drawing, drawing_processes  # noqa: PLC0415
+
+    return Drawing(drawing_processes()) if load.charts else nullcontext()
+
+
+def _report(  # noqa: PLR0917 - a run and where its numbers are from
+    load: Load,
+    run_dir: Path,
+    prometheus_url: str | None,
+    theirs: str | None,
+    environment: Mapping[str, str],
+    drawing: Drawing | None = None,
 ) -> Exported:
     """Write the reports and show the verdicts."""
     begun = time.monotonic()
-    # Imported when the load has ended: a second of CPU time that neither --help nor the start of the stack needs.
-    from reelbench.reporting.export import REPORTS_DIR, export  # noqa: PLC0415
+    from reelbench.reporting.export import REPORTS_DIR, export  # noqa: PLC0415 - see `_prepared`
     from reelbench.reporting.publish import DEFAULT, PAGE  # noqa: PLC0415
 
-    exported = export(run_dir, prometheus_url, theirs=theirs, charts=load.charts, formats=DEFAULT)
+    exported = export(run_dir, prometheus_url, theirs=theirs, charts=load.charts, drawing=drawing, formats=DEFAULT)
     step_summary.append(exported.paths, environment)
     for line in exported.summary:
         load.show(line)

@@ -60,8 +60,8 @@ class Drawing:
         To be called once: each process draws one order. What a process that ended early leaves is drawn by this one.
         """
         asked: list[Future[Drawn]] = []
-        for number, process in enumerate(self._processes):
-            order: _Order = list(charts[number :: len(self._processes)]), tuple(forms)
+        for process, share in zip(self._processes, shares(charts, len(self._processes)), strict=True):
+            order: _Order = share, tuple(forms)
             asked.append(self._threads.submit(_ask, process, order))
 
         def drawn() -> Drawn:
@@ -71,6 +71,18 @@ class Drawing:
             return {(chart.name, form): found[chart.name, form] for form in forms for chart in charts}
 
         return drawn
+
+
+def shares(charts: Sequence[Chart | Timeline], processes: int) -> list[list[Chart | Timeline]]:
+    """Divide charts among processes so that each has as many panels to draw, which take most of the time."""
+    found: list[list[Chart | Timeline]] = [[] for _ in range(processes)]
+    for chart in sorted(charts, key=_panels, reverse=True):
+        min(found, key=lambda share: sum(map(_panels, share)), default=[]).append(chart)
+    return found
+
+
+def _panels(chart: Chart | Timeline) -> int:
+    return max(1, len(chart.panels)) if isinstance(chart, Chart) else 2
 
 
 def drawing_processes() -> int:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from reelbench.reporting.document.report import Chart, Series
+from reelbench.reporting.document.report import Chart, Panel, Series, Timeline
+from reelbench.reporting.export import export
 from reelbench.reporting.render import figures
-from reelbench.reporting.render.drawing import Drawing
+from reelbench.reporting.render.drawing import Drawing, Drawn, Form, shares
 
 CHARTS = tuple(
     Chart(name, "line", name.upper(), "Jobs in flight", "s", (Series("P50", (1, 5, 50), (1.0, 2.0, high)),), "n = 3")
@@ -56,3 +60,29 @@ def test_a_process_with_matplotlib_draws_itself() -> None:
     with Drawing(2) as drawing:
         assert drawing.pids == ()
         assert drawing.draw(CHARTS, ("svg",))() == EXPECTED
+
+
+def test_each_process_has_as_many_panels_and_each_chart_is_drawn_once() -> None:
+    panel = Panel("s", (Series("P50", (1.0,), (2.0,)),))
+    tall = [replace(CHARTS[0], name=f"tall_{number}", kind="panels", panels=(panel,) * number) for number in (6, 4)]
+    found = shares([*CHARTS, *tall], 2)
+    assert [sorted(chart.name for chart in share) for share in found] == [["c", "tall_6"], ["a", "b", "tall_4"]]
+
+
+class Begun(Drawing):
+    """Draws nothing, and remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.asked: list[str] = []
+
+    def draw(self, charts: Sequence[Chart | Timeline], forms: Sequence[Form]) -> Callable[[], Drawn]:
+        self.asked += [f"{chart.name}.{form}" for chart in charts for form in forms]
+        return dict
+
+
+def test_reports_take_the_processes_that_have_begun(measured_dir: Path) -> None:
+    with Begun() as begun:
+        written = export(measured_dir, None, drawing=begun)
+    assert "response_time_ecdf.svg" in begun.asked
+    assert not any(path.suffix == ".svg" for path in written.paths)
