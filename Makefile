@@ -47,7 +47,8 @@ simulate-pairs: $(VENV)/.runtime ## how wide the intervals of `make bench-loadge
 simulate-usage: $(VENV)/.runtime ## how often the intervals of CPU per job and of a leak hold the truth, by simulation (about 20 seconds)
 	@$(BIN)/python scripts/simulate_usage.py
 
-MEASURED := $(wildcard tests/test_*.py) tests/scripts# conftest.py rejects such tests elsewhere
+# conftest.py rejects such tests elsewhere.
+MEASURED = $(shell grep -lwE 'needs|mark.alone' tests/test_*.py tests/scripts/test_*.py)
 NEED_TOOLS := $(addprefix tests/stack/full/,test_service_replicas.py test_thanos.py)# make test-stack runs them
 # Only files with a long test: reading all files takes each worker ten seconds.
 LONG = $(filter-out $(NEED_TOOLS),$(shell grep -rl --include='test_*.py' mark.extended tests))
@@ -183,7 +184,7 @@ $(VENV)/.runtime: $(VENV)/.made always
 
 $(VENV)/.dev: $(VENV)/.made always
 	$(call install,requirements-dev.lock)
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null # tests build and install a wheel
+	@[ -n "$(wildcard $(VENV)/lib/python*/site-packages/pip)" ] || $(BIN)/python -m ensurepip >/dev/null # tests build and install a wheel
 	@$(call lock_of,requirements.lock) > $(VENV)/.runtime
 
 always:

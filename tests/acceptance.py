@@ -35,11 +35,10 @@ SCENARIOS = {name: spec for name, spec in load_folder().items() if spec.default_
 """The scenarios that run against the bundled service when none is named."""
 SHORT = frozenset(
     {
-        "api_latency", "cache_efficiency", "job_cancellation", "normal_operation", "partial_failures",
-        "single_request", "tts_failures",
+        "api_latency", "cache_efficiency", "job_cancellation", "normal_operation", "single_request", "tts_failures",
     }
 )  # fmt: skip
-"""Scenarios that `make test` measures: 23 s of load, with closed loops, injected faults and toggles.
+"""Scenarios that `make test` measures: 21 s of load, with closed loops, injected faults and toggles.
 
 Tests of the others are long ones: they share one run of the whole suite.
 """

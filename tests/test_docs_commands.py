@@ -97,6 +97,7 @@ def prepare(place: tuple[str, str], checkout: Path) -> None:
         report.write_text(text)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("command", sorted({command for command in COMMANDS if reason(command)}))
 def test_commands_that_are_not_run_are_valid(command: str) -> None:
     found = reason(command)

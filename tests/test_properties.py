@@ -108,6 +108,7 @@ def test_any_bytes_as_a_scenario_file_are_rejected(folder: Path, content: bytes)
     assert all(line.startswith("trial.yaml: ") for line in caught.value.errors)
 
 
+@pytest.mark.extended
 @settings(max_examples=8, deadline=None)
 @given(st.data())
 def test_a_mutated_catalogue_is_loaded_or_rejected_line_by_line(folder: Path, data: st.DataObject) -> None:

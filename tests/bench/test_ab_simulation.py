@@ -13,6 +13,7 @@ from reelbench.reporting.compare.ab.judge import rule
 RULE = rule(8, budget=0.0)
 
 
+@pytest.mark.extended
 def test_80_ms_are_found_and_named_in_20_of_20_and_equal_sides_differ_in_at_most_1_of_20() -> None:
     model = model_of(read_variation(MEASURED))
     shifted = simulate(model, RULE, {STAGE: 0.08}, repetitions=20)

@@ -31,6 +31,7 @@ def test_a_switch_changes_a_server(switch: str) -> None:
     assert len(changed) >= 4
 
 
+@pytest.mark.extended
 @pytest.mark.filterwarnings("ignore:The Sora API is scheduled:DeprecationWarning")
 @pytest.mark.parametrize("server", ["openai", "vllm_omni", "litellm"])
 async def test_the_official_client_library_drives_a_fake(server: str) -> None:
@@ -191,6 +192,7 @@ async def test_energy_follows_the_busy_slots() -> None:
         assert after["DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION"] == pytest.approx(joules * 1000, rel=0.02)
 
 
+@pytest.mark.extended
 def test_a_fake_runs_alone_and_can_be_paused() -> None:
     options = ("--server", "vllm_omni", "--seconds", "0.1", "--fail-every", "5", "--metrics", "dcgm")
     with child(*options) as fake:

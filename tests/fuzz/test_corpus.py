@@ -25,6 +25,7 @@ def test_a_case_that_once_failed_is_read_or_refused(path: Path, tmp_path: Path) 
         READERS[path.parent.name].try_case(path.read_bytes(), tmp_path)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("name", READERS)
 def test_valid_inputs_are_read_and_changed_ones_refused_by_the_readers_own_error(name: str, tmp_path: Path) -> None:
     reader = READERS[name]

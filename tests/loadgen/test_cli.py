@@ -62,6 +62,7 @@ def started(arguments: list[str], folder: Path, **environment: str) -> subproces
     return child
 
 
+@pytest.mark.extended
 def test_a_run_writes_its_folder_and_only_traces_to_standard_output(target: str, tmp_path: Path) -> None:
     done = run(command(tmp_path / "run", target), OTEL_TRACES_EXPORTER="otlp_json_file")
     assert done.returncode == 0, done.stderr
@@ -85,6 +86,7 @@ def test_a_run_writes_its_folder_and_only_traces_to_standard_output(target: str,
     ]  # fmt: skip
 
 
+@pytest.mark.extended
 def test_interrupt_once_stops_gracefully(target: str, tmp_path: Path) -> None:
     child = started(command(tmp_path / "run", target), tmp_path / "run")
     child.send_signal(signal.SIGINT)
@@ -188,6 +190,7 @@ def test_all_mistakes_of_a_command_are_reported_at_once(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["run.json"]  # noqa: PTH208 - names are all that counts here
 
 
+@pytest.mark.extended
 def test_an_occupied_metrics_port_is_one_sentence(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

@@ -83,6 +83,7 @@ async def test_the_clocks_of_service_providers_and_target_are_measured_before_an
     assert found.ahead(SERVICE) == pytest.approx(3.0, abs=0.5)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("ahead", "known", "lost"), [(6.0, False, 50), (6.0, True, 0), (-6.0, True, 0), (0.0, True, 0)]
 )

@@ -233,6 +233,7 @@ asyncio.run(main(Path(sys.argv[1])))
 """
 
 
+@pytest.mark.extended
 @pytest.mark.acceptance
 def test_the_stop_runs_after_the_load_generator_was_killed(tmp_path: Path) -> None:
     child = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], cwd=Path(__file__).parents[2])

@@ -24,6 +24,7 @@ DOCUMENTS: dict[str, tuple[bytes, str | None]] = {
 }
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_the_rules_are_the_same_before_the_run_and_in_the_service(name: str, tmp_path: Path) -> None:
     data, reason = DOCUMENTS[name]

@@ -58,6 +58,7 @@ def write_process(proc: Path, pid: int, parent: int, *, name: str, ticks: tuple[
     (folder / "stat").write_text(f"{pid} ({name}) S {parent} 1 1 0 -1 0 0 0 0 0 {times} 20 0 1 0 {born} 0 0 0\n")
 
 
+@pytest.mark.extended
 def test_a_busy_process_outside_of_the_run_is_measured_and_named() -> None:
     # 0.7 s of CPU time: its share of all CPUs follows from the length of the observation.
     idle = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)

@@ -41,6 +41,7 @@ def encrypted() -> bytes:
     return PAPER.replace(b"trailer\n<<", b"trailer\n<< /Encrypt " + entry + identity, 1)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("make", "expected"),
     [
@@ -66,6 +67,7 @@ def test_a_pdf_that_cannot_be_read_is_refused_before_the_run(
         read_document(path)
 
 
+@pytest.mark.extended
 def test_pages_without_text_are_said_and_the_others_are_enough(tmp_path: Path) -> None:
     path = tmp_path / "paper.pdf"
     path.write_bytes(joined(build(SOURCE.read_text("utf-8")), scan()))

@@ -43,6 +43,7 @@ def test_a_job_does_not_depend_on_other_scenarios() -> None:
     assert plan_run([spec], "quick", 1)[9:12] == small
 
 
+@pytest.mark.extended
 def test_prompts_are_unique_except_in_cases_that_repeat_them() -> None:
     prompts = [job.prompt for seed in (1, 2) for job in plan_run(ALL, "standard", seed)]
     new = {"unique": 1.0, "repeated": 0.0, "half_new": 0.5}

@@ -113,6 +113,7 @@ async def test_scenarios_of_resources_are_read_from_before_their_load_to_the_end
     assert min(one.parts[Part.SERVICE].memory for one in samples) > 1e6
 
 
+@pytest.mark.extended
 async def test_a_job_that_uses_50_ms_and_keeps_a_megabyte_reads_as_that() -> None:
     found = await measured(10, 0.05, 1_000_000)
     assert found.cpu == pytest.approx(0.05, rel=0.1)

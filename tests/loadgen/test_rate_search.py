@@ -132,6 +132,7 @@ def test_error_rates_of_the_rule_at_the_shortest_length() -> None:
     assert row.power.value >= 0.93
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("capacity", "sent"),
     [(100, ["40", "80"]), (30, ["20", "40"])],

@@ -57,6 +57,7 @@ def all_jobs(folder: Path) -> list[JobRecord]:
     return [job for own in sorted(folder.iterdir()) for job in read_jobs(own)]
 
 
+@pytest.mark.extended
 async def test_no_generator_lifts_what_another_has_injected(
     store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,6 +90,7 @@ async def test_no_generator_lifts_what_another_has_injected(
     assert fake.counts()["list"] == 1
 
 
+@pytest.mark.extended
 async def test_every_case_begins_at_an_agreed_instant_and_clocks_are_recorded(
     store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

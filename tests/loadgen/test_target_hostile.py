@@ -48,6 +48,7 @@ ENDS: dict[str, tuple[set[Outcome], str]] = {
 """Hostility -> how its job ends, and how the error begins; others complete, or break off."""
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("name", HOSTILITIES)
 async def test_a_hostile_server_harms_nothing(name: str) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

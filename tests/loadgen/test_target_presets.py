@@ -59,6 +59,7 @@ def test_there_is_a_preset_for_each_kind_of_server() -> None:
         assert load_preset(name).pace.time_limit == 3600
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("ending", ["", "/videos"])
 @pytest.mark.parametrize("name", SERVERS)
 async def test_a_preset_drives_its_server(name: str, ending: str) -> None:
@@ -98,6 +99,7 @@ async def test_the_request_has_the_fields_of_the_server() -> None:
     }
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("preset", [None, "openai"])
 @pytest.mark.parametrize("switch", [switch for switch in SWITCHES if switch != "moved-308"])
 async def test_a_single_manner_breaks_nothing(switch: str, preset: str | None) -> None:
@@ -218,6 +220,7 @@ async def test_what_a_list_lacks_is_unknown_where_the_server_forgets() -> None:
     assert count.error == "the list lacks 1 jobs: the server removes jobs that have ended, or it lost them"
 
 
+@pytest.mark.extended
 async def test_a_list_without_has_more_is_read_to_its_end() -> None:
     for switch in ("list-no-has-more", "list-oldest-first", "list-everything"):
         fake = Fake(manner("openai", [switch]), Load(seconds=0.01))

@@ -80,6 +80,7 @@ async def measured(
         )
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("server", "fail_every"),
     [*((server, 5) for server in SERVERS), ("openai", 0), ("dynamo", 0)],  # without failures: one of each kind
@@ -104,6 +105,7 @@ def test_switches_of_one_run_together_are_all_switches_and_change_different_fiel
         assert len(fields) == len(set(fields))
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("switches", TOGETHER, ids="+".join)
 async def test_manners_are_found_out_without_a_preset(switches: tuple[str, ...], tmp_path: Path) -> None:
     made = manner("fastvideo", switches, **WAIT)
@@ -118,6 +120,7 @@ async def test_manners_are_found_out_without_a_preset(switches: tuple[str, ...],
         assert fake.truth.keys(fake.elsewhere.removeprefix("http://")) == {""}
 
 
+@pytest.mark.extended
 async def test_a_base_url_may_have_a_path_and_the_version(tmp_path: Path) -> None:
     for number, ending in enumerate(("/team/video", "/team/video/", "/team/video/v1", "/team/video/v1/")):
         fake = Fake(manner("fastvideo", ["below-a-path"]), Load(seconds=0.05))
@@ -127,6 +130,7 @@ async def test_a_base_url_may_have_a_path_and_the_version(tmp_path: Path) -> Non
             assert_agreement(await run_against(fake.origin + ending, folder, check_videos="0"), fake)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("switch", [name for name in SWITCHES if name.startswith("delete-")])
 async def test_deletions_are_counted_as_the_server_made_them(switch: str, tmp_path: Path) -> None:
     fake = Fake(manner("fastvideo", [switch]), Load(seconds=0.1))
@@ -138,6 +142,7 @@ async def test_deletions_are_counted_as_the_server_made_them(switch: str, tmp_pa
     assert run.lost() == (0 if kept else None), "without a job left, no list is needed"
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("server", [name for name, made in SERVERS.items() if not made.synchronous])
 async def test_a_job_given_up_is_cancelled_where_that_is_possible(server: str, tmp_path: Path) -> None:
     fake = Fake(manner(server), Load(seconds=60))

@@ -81,6 +81,7 @@ STEPS = st.tuples(
 )
 
 
+@pytest.mark.extended
 @settings(deadline=None, max_examples=8)
 @given(history=st.lists(STEPS, max_size=8))
 def test_the_last_value_that_a_scraper_saw_is_the_total_after_every_scrape_that_succeeds(

@@ -58,6 +58,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.extended
 @settings(deadline=None)
 @given(steps=STEPS, help_text=TEXTS)
 def test_the_bytes_equal_prometheus_clients(steps: list[tuple[str, float, dict[str, str]]], help_text: str) -> None:

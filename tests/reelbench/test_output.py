@@ -29,6 +29,7 @@ def closed_early(*command: str, stream: str) -> tuple[int, str]:
     return done.returncode, done.stderr if stream == "stdout" else done.stdout
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "words", [("--help",), ("--version",), ("run", "--help"), ("list",), ("check", "loadgen/scenarios/throughput.yaml")]
 )
@@ -36,6 +37,7 @@ def test_output_that_is_closed_early_is_no_error(words: tuple[str, ...]) -> None
     assert closed_early("-m", "reelbench", *words, stream="stdout") == (0, "")
 
 
+@pytest.mark.extended
 def test_messages_that_are_not_read_change_no_exit_code() -> None:
     assert closed_early("-m", "reelbench", "report", "/nowhere", stream="stderr") == (2, "")
 

@@ -56,6 +56,7 @@ SPANS = st.builds(
 )
 
 
+@pytest.mark.extended
 @given(spans=st.lists(SPANS, min_size=1, max_size=6))
 def test_every_field_equals_the_official_encoders(spans: list[ReadableSpan]) -> None:
     encoder = SpanEncoder()

@@ -73,6 +73,7 @@ sys.stderr.write(type(provider).__module__ + " " + str(trace.get_tracer("t").sta
 """
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("environment", "provider", "kind"),
     [
@@ -216,6 +217,7 @@ else:
 """
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("environment", "lines"),
     [

@@ -185,6 +185,7 @@ def test_a_decorator_gives_each_call_a_span_that_lasts_until_its_end() -> None:
     assert [span["name"] for span in spans_of(found)] == ["plain", "plain", "coroutine"]
 
 
+@pytest.mark.extended
 def test_beyond_the_limits_the_oldest_are_dropped_and_counted(caplog: pytest.LogCaptureFixture) -> None:
     many = {f"k{number}": number for number in range(LIMIT + 2)}
     link = SpanContext(1, 2, is_remote=False)

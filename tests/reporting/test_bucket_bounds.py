@@ -84,6 +84,7 @@ def test_percentiles_in_tables_have_their_bucket(measured: Path, performance: st
     assert re.search(rf"P95 of a single request.*PromQL 0\.\d+ {BUCKET} s", performance)
 
 
+@pytest.mark.extended
 def test_percentiles_of_the_reliability_report_have_their_bucket(measured_outages: Path) -> None:
     text = report_text(measured_outages, "reliability")
     rows = re.findall(

@@ -261,6 +261,7 @@ COUNTS = {
 """Panels whose number of series follows from the made runs."""
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("name", BOARDS)
 def test_every_query_of_a_dashboard_is_valid_and_returns_series(name: str, live_url: str) -> None:
     for panel in BOARDS[name].panels:

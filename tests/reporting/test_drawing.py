@@ -29,6 +29,7 @@ def unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "matplotlib")
 
 
+@pytest.mark.extended
 @pytest.mark.usefixtures("unloaded")
 def test_figures_of_two_processes_are_those_of_one_in_the_order_of_the_charts() -> None:
     with Drawing(2) as drawing:
@@ -37,6 +38,7 @@ def test_figures_of_two_processes_are_those_of_one_in_the_order_of_the_charts() 
     assert list(found.items()) == list(EXPECTED.items())
 
 
+@pytest.mark.extended
 @pytest.mark.usefixtures("unloaded")
 def test_what_a_killed_process_leaves_is_drawn_here(monkeypatch: pytest.MonkeyPatch) -> None:
     with Drawing(1) as drawing:
@@ -56,6 +58,7 @@ def test_no_process_outlives_a_report_that_failed() -> None:
             os.kill(pid, 0)
 
 
+@pytest.mark.extended
 def test_a_process_with_matplotlib_draws_itself() -> None:
     with Drawing(2) as drawing:
         assert drawing.pids == ()

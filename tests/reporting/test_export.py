@@ -45,6 +45,7 @@ def change(folder: Path, edit: Callable[[RunRecord], RunRecord]) -> None:
     write_run(folder, edit(read_run(folder)))
 
 
+@pytest.mark.extended
 def test_a_good_run_passes(run_dir: Path, prometheus_url: str) -> None:
     exported = export(run_dir, prometheus_url, charts=False)
     assert (exported.status, exported.exit_code) == (Status.PASS, 0)
@@ -111,6 +112,7 @@ def files(exported: Exported) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in exported.paths}
 
 
+@pytest.mark.extended
 def test_the_same_run_gives_the_same_bytes(run_dir: Path, prometheus_url: str) -> None:
     first = files(export(run_dir, prometheus_url, charts=False))
     assert set(first) == {"measurements.json", "summary.md", "performance_report.md", "appendix.md"}
@@ -185,6 +187,7 @@ def test_the_report_shows_where_the_time_went_and_single_jobs(measured_dir: Path
     assert "Jobs without a video, 8 in all, one of each kind first. 3 more are not shown." in text
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("kept", "why"), [(False, "Tempo at http://127.0.0.1:9 cannot be reached"), (True, "which was not queried")]
 )
@@ -260,6 +263,7 @@ def test_an_empty_run_gives_a_readable_report_without_data(run_dir: Path, promet
     assert "No job was completed" in report(run_dir)
 
 
+@pytest.mark.extended
 def test_no_prometheus_and_no_kept_measurements_is_no_data(run_dir: Path) -> None:
     exported = export(run_dir, None, charts=False)
     assert (exported.status, exported.exit_code) == (Status.NO_DATA, 3)
@@ -290,6 +294,7 @@ def test_damaged_files_are_one_sentence(run_dir: Path) -> None:
         (run_dir / name).unlink() if before is None else (run_dir / name).write_bytes(before)
 
 
+@pytest.mark.extended
 def test_small_samples_are_allowed_in_quick_only(measured_dir: Path, tmp_path: Path) -> None:
     catalogue = tmp_path / "slis.yaml"
     text = (REPOSITORY / "reporting" / "catalogue" / "slis.yaml").read_text().replace("min_n: 20", "min_n: 50")

@@ -67,6 +67,7 @@ def test_invalid_values_of_the_prometheus_option_are_rejected(tmp_path: Path) ->
     assert sentence == "--kept asks no Prometheus; leave out --kept or --prometheus"
 
 
+@pytest.mark.extended
 @pytest.mark.acceptance
 def test_headers_of_prometheus_are_sent_and_written_nowhere(
     run_dir: Path, measured_dir: Path, prometheus_url: str
@@ -91,6 +92,7 @@ def test_headers_of_prometheus_are_sent_and_written_nowhere(
     assert kept == direct
 
 
+@pytest.mark.extended
 @pytest.mark.acceptance
 def test_a_password_in_the_address_of_prometheus_is_used_and_written_nowhere(
     run_dir: Path, prometheus_url: str
@@ -108,6 +110,7 @@ def test_a_password_in_the_address_of_prometheus_is_used_and_written_nowhere(
     assert not any(secret in content for content in written for secret in (b"Geheim", basic.encode()))
 
 
+@pytest.mark.extended
 @pytest.mark.acceptance
 def test_writing_reports_does_not_load_the_load_generator() -> None:
     heavy = "('loadgen.session', 'aiohttp', 'redis')"

@@ -111,6 +111,7 @@ def test_a_list_that_lacks_a_job_beyond_the_removed_ones_shows_a_loss(tmp_path: 
     assert [line for line in claims_of_loss(text) if line.startswith("|")]
 
 
+@pytest.mark.extended
 def test_a_job_that_the_list_shows_without_an_end_is_lost_unless_the_client_gave_it_up() -> None:
     listed = StoreCount(expected=40, found=40, by_status={"completed": 38, "in_progress": 2}, error=None)
     assert losses(evidence(make(store=listed)), NORMAL).lost == 2
@@ -123,6 +124,7 @@ def test_a_job_that_the_list_shows_without_an_end_is_lost_unless_the_client_gave
     assert (left.lost, left.unknown) == (0, 2)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("status", [405, 409, 500])
 def test_a_refused_cancellation_is_no_end_and_no_loss(tmp_path: Path, status: int) -> None:
     def refused(job: JobRecord) -> JobRecord:

@@ -82,6 +82,7 @@ def test_what_was_not_asked_before_is_taken_from_now() -> None:
     assert found.measurements.measurements == (P95, new)
 
 
+@pytest.mark.extended
 def test_an_export_over_a_damaged_store_keeps_the_evidence(measured_dir: Path, prometheus_url: str) -> None:
     kept = read(measured_dir)
     assert kept is not None
@@ -122,6 +123,7 @@ def test_an_altered_plan_is_a_doubt(made: MadeRun, tmp_path: Path) -> None:
     assert doubts(tmp_path, run, made.jobs, Requests.of(made.requests), TraceEvidence()) == (sentence,)
 
 
+@pytest.mark.extended
 def test_records_that_are_missing_or_altered_are_a_doubt(made: MadeRun, tmp_path: Path) -> None:
     def found(run: RunRecord = made.run, jobs: Sequence[JobRecord] = made.jobs, create: int = 0) -> tuple[str, ...]:
         """Return the doubts of a run without some of its requests that created a job."""

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from reelbench.reporting.analysis.verdicts import Status
 from reelbench.reporting.export import Exported, export
 from tests.report_text import report_text
@@ -132,6 +134,7 @@ LOSSES: list[tuple[Edit, str, tuple[str, ...]]] = [
 ]
 
 
+@pytest.mark.extended
 def test_lost_telemetry_is_detected(measured: Path, tmp_path: Path) -> None:
     for number, (edit, sentence, cells) in enumerate(LOSSES):
         folder = Path(shutil.copytree(measured, tmp_path / str(number)))
@@ -168,6 +171,7 @@ def test_a_loss_in_reliability_scenarios_is_detected(outages_dir: Path) -> None:
     assert f"- {sentence}." in report_text(outages_dir, "reliability")
 
 
+@pytest.mark.extended
 def test_a_loss_in_resources_scenarios_is_detected(resources_dir: Path) -> None:
     whole = export(resources_dir, None, charts=False)
     assert not [line for line in whole.summary if "single_job:" in line]

@@ -117,6 +117,7 @@ def test_the_same_run_gives_the_same_bytes_in_every_format_with_any_hash_seed(
     assert all(b"CreationDate" not in made[0][name] for name in pdfs)
 
 
+@pytest.mark.extended
 def test_results_match_the_published_schema(measured_dir: Path) -> None:
     export(measured_dir, None, charts=False, formats=DATA)
     schema = json.loads((ROOT / SCHEMA_FILE).read_bytes())
@@ -263,6 +264,7 @@ def test_a_grafana_is_linked_at_the_time_of_each_number(measured_dir: Path, made
     assert whole["from"] == [str(round(((made.run.scenarios[2].started or 0) - 10) * 1000))]
 
 
+@pytest.mark.extended
 def test_an_objective_is_linked_to_the_panel_that_shows_it(
     measured_dir: Path, outages_dir: Path, resources_dir: Path
 ) -> None:
@@ -291,6 +293,7 @@ def _check_panels(folder: Path, boards: dict[str, Any]) -> None:
     assert f"[{linked[0]['title']}]({linked[0]['panel']})" in text
 
 
+@pytest.mark.extended
 def test_without_a_grafana_there_is_no_link(measured_dir: Path) -> None:
     export(measured_dir, None, charts=False, formats=tuple(Format))
     assert {link for n in results_of(measured_dir)["numbers"] for link in (n["grafana"], n["panel"])} == {None}
@@ -372,6 +375,7 @@ def test_junit_separates_failures_from_inconclusive_verdicts(measured_dir: Path)
     assert (suite.get("failures"), suite.get("errors")) == ("1", "5")
 
 
+@pytest.mark.extended
 def test_a_small_sample_is_skipped_in_quick_only(measured_dir: Path, tmp_path: Path) -> None:
     catalogue = tmp_path / "slis.yaml"
     catalogue.write_text((ROOT / "reporting" / "catalogue" / "slis.yaml").read_text().replace("min_n: 20", "min_n: 50"))
@@ -385,6 +389,7 @@ def test_a_small_sample_is_skipped_in_quick_only(measured_dir: Path, tmp_path: P
         assert (bad == 0) == (exported.exit_code == 0), "the file and the exit code agree"
 
 
+@pytest.mark.extended
 def test_hostile_text_is_escaped_in_every_format(measured_dir: Path) -> None:
     bad = '=cmd|"<script>alert(1)</script>![i](http://evil.example/i.png)\\input{/etc/passwd}&\x07'
 

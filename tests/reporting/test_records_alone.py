@@ -59,6 +59,7 @@ def test_resources_without_samples_are_no_data(resources: MadeRun, tmp_path: Pat
     assert values(run)["throughput", "network_bandwidth", "n05"] == pytest.approx(5.0)
 
 
+@pytest.mark.extended
 def test_all_formats_tell_the_same_verdicts(made: MadeRun, tmp_path: Path) -> None:
     run, done = written(made, tmp_path)
     judged = [v for v in done.verdicts if v.sli.objective is not None]
@@ -81,6 +82,7 @@ def test_an_interrupted_run_is_reported_as_such(outages: MadeRun, tmp_path: Path
     assert "interrupted" in report_text(folder, "reliability")
 
 
+@pytest.mark.extended
 def test_a_run_compared_with_itself_shows_no_difference(made: MadeRun, tmp_path: Path) -> None:
     run, _ = written(made, tmp_path)
     other = Path(shutil.copytree(run, tmp_path / "other"))
@@ -91,6 +93,7 @@ def test_a_run_compared_with_itself_shows_no_difference(made: MadeRun, tmp_path:
     assert "no difference shown" in found.path.read_text()
 
 
+@pytest.mark.extended
 def test_slower_jobs_are_found_to_differ(made: MadeRun, tmp_path: Path) -> None:
     baseline, _ = written(made, tmp_path)
     slow = made.write(tmp_path / "slow")

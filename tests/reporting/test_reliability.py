@@ -350,6 +350,7 @@ def test_an_unread_list_gives_no_score_unless_a_loss_is_known(outages_dir: Path)
     assert tables(text, "Reliability score")[0]["accepted jobs not lost (key)"][1] == "234 of 235"
 
 
+@pytest.mark.extended
 def test_a_baseline_without_breaker_shows_the_calls_instead(outages_dir: Path) -> None:
     change_run(
         outages_dir,
@@ -371,6 +372,7 @@ def test_a_baseline_without_breaker_shows_the_calls_instead(outages_dir: Path) -
     assert done.status is Status.NO_DATA
 
 
+@pytest.mark.extended
 def test_without_call_counts_there_is_no_pass(outages_dir: Path) -> None:
     (outages_dir / "calls.jsonl").unlink()
     done, text = exported(outages_dir)
@@ -399,6 +401,7 @@ def test_a_fault_that_was_never_lifted_makes_the_report_inconclusive(outages_dir
     assert tables(text, "Reliability: Workload")[1]["partial_failures / n05"][-3:] == ["never confirmed", "200", "8"]
 
 
+@pytest.mark.extended
 def test_a_run_killed_during_an_outage_is_readable(outages_dir: Path) -> None:
     begin = made_outages.BEGIN["llm_outage", "n05"]
 
@@ -440,6 +443,7 @@ def test_a_run_killed_during_an_outage_is_readable(outages_dir: Path) -> None:
     assert (outages_dir / "reports" / "figures" / "breaker_timeline_n05_llm.svg").exists()
 
 
+@pytest.mark.extended
 def test_the_chart_shows_faults_states_and_calls(outages_dir: Path) -> None:
     figures = figures_of(outages_dir)
     assert set(figures) == {"breaker_timeline_n05_llm.svg", "breaker_timeline_n10_llm.svg", "reliability_over_time.svg"}
@@ -534,6 +538,7 @@ def test_two_dimensions_give_two_reports_and_the_worse_status(measured_dir: Path
     assert (done.status, done.exit_code) == (Status.INCONCLUSIVE, 3)
 
 
+@pytest.mark.extended
 def test_the_report_is_written_in_two_seconds(outages_dir: Path) -> None:
     many = [made_outages.call("n05", i / 2000, i / 2000 + 0.0001, "ok") for i in range(50_000)]
     change_calls(outages_dir, many)
@@ -619,6 +624,7 @@ def test_a_single_outage_has_its_section_and_a_partial_score(outages_dir: Path) 
     assert "It rests on 3 of 8 parts" in text
 
 
+@pytest.mark.extended
 def test_sections_name_no_scenario_and_no_indicator() -> None:
     """Sections find scenarios by evidence and indicators by role: neither stands as a literal string."""
     folder = Path(export.__code__.co_filename).parent

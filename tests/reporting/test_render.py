@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import xml.etree.ElementTree as ET
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.container import ErrorbarContainer
@@ -79,6 +80,7 @@ def test_without_charts_there_are_no_image_links() -> None:
     assert "figures/" not in markdown.render(REPORT, charts=False)
 
 
+@pytest.mark.extended
 def test_a_chart_has_its_labels_and_is_reproducible() -> None:
     drawn = figures.svg(CHART)
     texts = {element.text for element in ET.fromstring(drawn).iter("{http://www.w3.org/2000/svg}text")}  # noqa: S314 - our own bytes
@@ -120,6 +122,7 @@ def test_a_time_axis_begins_at_zero_on_its_y_axis() -> None:
     assert figures.figure(chart).axes[0].get_ylim()[0] == 0
 
 
+@pytest.mark.extended
 def test_panels_share_the_time_axis_and_gaps_break_the_line() -> None:
     nan = float("nan")
     one = Panel("Jobs/s", (Series("arrivals", (0.5, 1.5, 2.5, 3.5), (1.0, 2.0, nan, 4.0)),))

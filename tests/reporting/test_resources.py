@@ -303,6 +303,7 @@ def test_a_restarted_process_has_no_cpu_time(resources_dir: Path) -> None:
     assert verdicts(done)["cpu_utilisation"][0] is Status.NO_DATA
 
 
+@pytest.mark.extended
 def test_the_samples_are_kept_so_that_the_report_is_the_same_without_prometheus(
     measured_resources: Path, resources_dir: Path, prometheus_url: str
 ) -> None:

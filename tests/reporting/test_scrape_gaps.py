@@ -76,6 +76,7 @@ def resources(missing: dict[str, bool]) -> Evidence:
     return replace(found, stack=stack, measurements=msgspec.structs.replace(found.measurements, series=tuple(series)))
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("missing", "jobs"),
     [

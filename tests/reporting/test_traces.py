@@ -83,6 +83,7 @@ def test_parts_of_any_size_hold_each_line_once(least: int) -> None:
     assert sum(share.damaged for share in shares) == 0
 
 
+@pytest.mark.extended
 def test_reading_processes_find_the_same(run_dir: Path) -> None:
     wanted = {trace_of("throughput", "n50", 50), trace_of("single_request", "n01", 1)}
     alone = FileTraces(run_dir / "traces", processes=1, part_bytes=1).gather(wanted)

@@ -173,6 +173,7 @@ def repeating(seconds: float) -> MadeRun:
     return MadeRun(run, [*made.jobs, *again], [], made.series, made.instant)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(("seconds", "cached"), [(7.3, False), (7.0, True), (0.5, True), (8.0, False)])
 def test_repeated_requests_must_not_be_more_than_a_tenth_faster(seconds: float, cached: bool) -> None:  # noqa: FBT001
     known = evidence(repeating(seconds))

@@ -40,6 +40,7 @@ def test_a_record_of_before_is_read_and_means_the_built_in_prompts(made: MadeRun
     assert [name for name, _ in rows(run.document, run.workload)] == ["Document"]
 
 
+@pytest.mark.extended
 def test_reports_name_prompts_trace_and_the_missing_document(made: MadeRun, tmp_path: Path) -> None:
     folder = given(made, LOAD, document=None).write(tmp_path / "run")
     export(folder, None, charts=False, formats=tuple(Format))

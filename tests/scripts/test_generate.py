@@ -6,6 +6,8 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from reelbench.monitoring.boards import needed
 from reelbench.monitoring.generate import generate
 from reelbench.monitoring.objectives import watched
@@ -18,6 +20,7 @@ def generated(*arguments: str) -> subprocess.CompletedProcess[str]:
     return invoke("generate.py", *arguments)
 
 
+@pytest.mark.extended
 def test_check_names_stale_files_and_writes_nothing(tmp_path: Path) -> None:
     assert generated("--root", str(tmp_path)).returncode == 0
     assert generated("--root", str(tmp_path), "--check").returncode == 0

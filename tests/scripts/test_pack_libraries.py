@@ -28,6 +28,7 @@ with av.open(io.BytesIO(data.getvalue())) as file:
 """
 
 
+@pytest.mark.extended
 @pytest.mark.skipif(sys.platform != "linux", reason="ELF libraries are those of Linux")
 def test_packed_libraries_encode_and_decode(tmp_path: Path) -> None:
     spec = importlib.util.find_spec("av")

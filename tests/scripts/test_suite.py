@@ -132,6 +132,7 @@ def test_every_request_of_every_job_is_recorded(finished: tuple[Path, str]) -> N
 
 
 @pytest.mark.acceptance
+@pytest.mark.extended
 @OURS
 def test_the_report_of_the_same_run_has_the_same_bytes(suite: SuiteRun) -> None:
     folder = suite.folder

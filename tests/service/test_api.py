@@ -156,6 +156,7 @@ def test_probes(shared: Any) -> None:
     assert HTTP.get(f"{shared.url}/ready").json() == {"status": "ok"}
 
 
+@pytest.mark.extended
 async def test_many_jobs_at_once_all_complete(start: Callable[..., Any], providers: Any) -> Any:
     running = start(workers=4)
     async with httpx.AsyncClient(base_url=running.url, timeout=30) as client:

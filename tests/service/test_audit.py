@@ -198,6 +198,7 @@ async def test_a_job_deleted_during_the_audit_is_neither_orphan_nor_missing(tmp_
     assert (found.orphans, found.missing) == (0, 0)
 
 
+@pytest.mark.extended
 def test_audits_under_load_find_no_orphan(start: Callable[..., Any], providers: Any) -> None:
     running = start(admin=True, workers=2, scenes=1)
     stop, found = threading.Event(), []
@@ -221,6 +222,7 @@ def test_audits_under_load_find_no_orphan(start: Callable[..., Any], providers: 
     assert state(running) == CLEAN
 
 
+@pytest.mark.extended
 async def test_who_may_read_the_state(tmp_path: Any, subtests: pytest.Subtests) -> None:
     for settings, caller, status in [
         ({"admin": True}, "203.0.113.7", 403),

@@ -336,6 +336,7 @@ def test_only_folders_of_ended_processes_are_taken_over(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("seed", range(5))
 async def test_randomly_lost_commands_or_answers_do_not_change_the_result(
     process: Any, monkeypatch: pytest.MonkeyPatch, seed: int

@@ -145,6 +145,7 @@ def test_the_series_of_a_case_that_lost_its_place_are_removed() -> None:
     assert ("video.jobs.accepted", "new", 1) in found
 
 
+@pytest.mark.extended
 def test_requests_with_made_up_cases_make_no_series_unless_a_job_is_accepted(start: Callable[..., Any]) -> None:
     running = start(workers=1, queue_size=0)
     with httpx.Client(base_url=running.url) as client:

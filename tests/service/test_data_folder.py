@@ -75,6 +75,7 @@ def test_a_folder_of_others_is_refused_with_the_cure(
     assert str(found.value) == f"The data folder {folder} cannot be used {reason}; {cure}."
 
 
+@pytest.mark.extended
 def test_the_service_does_not_start_in_a_folder_of_others_and_says_why(tmp_path: Path) -> None:
     (tmp_path / "data").symlink_to(tmp_path)
     done = subprocess.run(

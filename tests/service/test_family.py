@@ -144,6 +144,7 @@ def test_a_disabled_admin_path_does_not_exist_for_any_method(shared: Any) -> Non
         assert HTTP.request(method, f"{shared.url}/v1/admin/switches").status_code == 404
 
 
+@pytest.mark.extended
 def test_the_video_has_the_asked_frames_rate_and_size(start: Callable[..., Any], subtests: pytest.Subtests) -> None:
     url = start().url
     rows: list[tuple[dict[str, Any], str, str, tuple[float, ...]]] = [

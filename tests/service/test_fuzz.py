@@ -38,6 +38,7 @@ def video_id(service: Running) -> str:
     return str(video["id"])
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("label", "mode"), [pytest.param(label, mode, id=f"{label}-{mode.value}") for label, mode in kinds()]
 )

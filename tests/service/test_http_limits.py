@@ -138,6 +138,7 @@ async def test_clients_that_go_away_leave_no_traceback(tmp_path: Path, caplog: p
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
+@pytest.mark.extended
 async def test_unfinished_uploads_are_refused_before_they_take_more_than_the_limit(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "data", max_upload_bytes=300_000, max_pending_bytes=1_500_000)
     async with serve(create_app(settings), protocol=BoundedHttp) as port:
@@ -233,6 +234,7 @@ def test_head_answers_like_get_and_405_names_all_methods(start: Callable[..., An
         assert (answer.status_code, answer.headers["allow"]) == (405, allowed), path
 
 
+@pytest.mark.extended
 def test_forwarded_addresses_are_not_believed_by_the_processes(launch: Callable[..., Any]) -> None:
     with_admin = launch(SERVICE_ADMIN="true")
     for address in ("203.0.113.7", "127.0.0.1"):

@@ -307,6 +307,7 @@ def ours(tracers: Any, meters: MeterProvider) -> FastAPI:
     return application(MeasuredApp(tracer_provider=tracers, meter_provider=meters))
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("name", REQUESTS)
 @pytest.mark.parametrize("tracers", [official_tracers, own_tracers])
 def test_a_request_has_the_span_and_the_series_of_the_official_instrumentation(name: str, tracers: Any) -> None:

@@ -61,6 +61,7 @@ def sources() -> list[Path]:
     ]
 
 
+@pytest.mark.extended
 def test_each_import_is_in_the_lock_of_the_image() -> None:
     lock, distributions = locked("requirements-image.lock"), packages_distributions()
     imported = set()

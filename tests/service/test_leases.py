@@ -233,6 +233,7 @@ def shared_store(monkeypatch: pytest.MonkeyPatch, server: FakeServer) -> FakeSer
     return server
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("at", ["beat", "write"])
 def test_a_paused_service_adopts_the_states_that_others_wrote(
     start: Callable[..., Any], providers: Any, shared_store: FakeServer, tmp_path: Path, at: str

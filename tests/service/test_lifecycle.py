@@ -154,6 +154,7 @@ RUBBISH = [
 ]
 
 
+@pytest.mark.extended
 def test_an_invalid_provider_answer_fails_the_job_with_a_clear_error(
     rubbish: Any, create: Callable[..., Any], subtests: pytest.Subtests
 ) -> None:
@@ -373,6 +374,7 @@ def test_a_job_ends_even_if_its_files_cannot_be_removed(
         assert http.get(f"{running.url}/v1/videos/{job['id']}").status_code == 404
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("module", ["reelbench.service", "reelbench.service.providers"])
 def test_a_missing_extra_is_named_without_a_traceback(module: str) -> None:
     code = f"import runpy, sys; sys.modules['fastapi'] = None; runpy.run_module('{module}', run_name='__main__')"

@@ -83,6 +83,7 @@ async def test_a_decompression_bomb_is_a_document_error(paper: Path, tmp_path: P
     assert psutil.Process().memory_info().rss - before < 50 * MIB
 
 
+@pytest.mark.extended
 async def test_a_slow_document_ends_with_its_process(paper: Path, tmp_path: Path, bombs: Any) -> None:
     bomb = tmp_path / "bomb.pdf"
     bomb.write_bytes(bombs["operators"])
@@ -98,6 +99,7 @@ async def test_a_slow_document_ends_with_its_process(paper: Path, tmp_path: Path
         assert (await pool.read(paper, is_pdf=True)).pages == 2
 
 
+@pytest.mark.extended
 async def test_a_check_that_takes_too_long_rejects_the_document(text: Path) -> None:
     async with media(inspect_timeout=0.2) as pool:
         await stopped(pool, text)
@@ -107,6 +109,7 @@ async def test_a_check_that_takes_too_long_rejects_the_document(text: Path) -> N
         assert await pool.inspect(text, "text/plain") == "text"
 
 
+@pytest.mark.extended
 async def test_a_task_of_a_killed_process_is_repeated_by_another(text: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with media() as pool:
         pid = await stopped(pool, text)
@@ -118,6 +121,7 @@ async def test_a_task_of_a_killed_process_is_repeated_by_another(text: Path, cap
     assert caplog.messages == ["A worker process died in the middle of a task (exit status -9)."]
 
 
+@pytest.mark.extended
 async def test_an_idle_process_that_died_is_replaced_silently(text: Path) -> None:
     async with media() as pool:
         for _ in range(3):
@@ -140,6 +144,7 @@ async def test_composition_errors_and_time_outs(tmp_path: Path, files: Any, text
             await pool.encode([(png, wav)], SMALL)
 
 
+@pytest.mark.extended
 async def test_cancellation_frees_the_process(text: Path) -> None:
     async with media() as pool:
         pid = await stopped(pool, text)
@@ -152,6 +157,7 @@ async def test_cancellation_frees_the_process(text: Path) -> None:
         assert pid not in pool.pids
 
 
+@pytest.mark.extended
 async def test_answers_reach_their_own_caller_despite_cancellations(tmp_path: Path) -> None:
     paths = []
     for number in range(60):
@@ -251,6 +257,7 @@ def test_no_process_outlives_a_service_that_is_killed(process: Any, bombs: Any, 
     assert b"Traceback" not in err
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("read", [True, False])
 def test_a_worker_ends_silently_with_its_service(*, read: bool) -> None:
     ours, theirs = socket.socketpair()
@@ -270,6 +277,7 @@ def test_a_worker_ends_silently_with_its_service(*, read: bool) -> None:
     assert (worker.returncode, output) == (0, b"")
 
 
+@pytest.mark.extended
 def test_a_job_is_completed_after_its_worker_was_killed(
     start: Callable[..., Any], providers: Any, create: Callable[..., Any], http: httpx.Client
 ) -> None:

@@ -38,6 +38,7 @@ def download(url: str, video: dict[str, Any]) -> bytes:
     return answer.content
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("content", "media_type", "kind"),
     [
@@ -109,6 +110,7 @@ def test_a_file_that_does_not_decode_is_refused(shared: Any, subtests: pytest.Su
     assert list(shared.data_dir.iterdir()) == []
 
 
+@pytest.mark.extended
 @settings(
     max_examples=30,
     deadline=None,

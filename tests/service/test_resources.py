@@ -217,6 +217,7 @@ def test_only_an_injected_leak_grows_memory(launch: Callable[..., Any], provider
     assert growth[16 * MIB] == pytest.approx(6 * 16 * MIB, abs=8 * MIB)
 
 
+@pytest.mark.extended
 def test_cpu_time_and_memory_of_media_processes(start: Callable[..., Any]) -> None:
     running = start(media_processes=1)
     jobs(running, 2)
@@ -267,6 +268,7 @@ def test_toggles_are_on_by_default() -> None:
         assert Settings.model_validate({name: False}).toggles().values() == dict.fromkeys(names, True) | {name: False}
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("module", ["reelbench.service.telemetry", "reelbench.loadgen.telemetry"])
 def test_every_component_measures_its_own_process(module: str) -> None:
     code = (

@@ -76,6 +76,7 @@ async def test_a_store_that_is_away_is_no_reason_to_end() -> None:
     await check(f"redis://127.0.0.1:{port}/0", 1)
 
 
+@pytest.mark.extended
 async def test_the_service_ends_with_one_sentence(tmp_path: Path) -> None:
     async with store({"PING": PONG, "INFO": info("allkeys-lru")}) as url:
         environment = os.environ | {"SERVICE_REDIS_URL": url, "SERVICE_DATA_DIR": str(tmp_path / "data")}

@@ -57,6 +57,7 @@ def is_away(answer: Any) -> bool:
     )
 
 
+@pytest.mark.extended
 def test_jobs_continue_during_a_store_outage_and_are_stored_afterwards(
     start: Callable[..., Any], providers: Any, server: FakeServer
 ) -> None:
@@ -117,6 +118,7 @@ def test_jobs_continue_during_a_store_outage_and_are_stored_afterwards(
     assert sorted(path.name for path in running.data_dir.glob("video_*")) == sorted(left[1:])
 
 
+@pytest.mark.extended
 def test_during_a_known_outage_requests_do_not_wait_for_the_timeout(
     start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +136,7 @@ def test_during_a_known_outage_requests_do_not_wait_for_the_timeout(
             assert get(running, answer.json()["id"], "/wait").json()["status"] == "completed"
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("backlog", [0, 2])
 def test_the_number_of_kept_jobs_is_bounded(
     start: Callable[..., Any], providers: Any, server: FakeServer, backlog: int

@@ -153,6 +153,7 @@ def test_a_failed_job_is_counted_and_marked(
     assert errors == {"video.job", "video.job.stage script", "chat gpt-4o-mini"}
 
 
+@pytest.mark.extended
 def test_without_otel_variables_the_sdk_is_not_loaded() -> None:
     code = (
         "import sys; from reelbench.service import telemetry; telemetry.configure('service'); telemetry.shutdown(); "

@@ -110,6 +110,7 @@ def test_start_stop_and_reopened_metrics(tmp_path: Path, prometheus: PrometheusB
         EmbeddedStack(run_dir, prometheus=prometheus, components=components).__enter__()
 
 
+@pytest.mark.extended
 def test_a_killed_run_leaves_no_process_and_can_be_reopened(tmp_path: Path, prometheus: PrometheusBinary) -> None:
     code = f"""
     import time

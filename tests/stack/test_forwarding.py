@@ -123,6 +123,7 @@ def test_the_end_of_a_child_that_hangs_is_bounded(started: Child) -> None:
     assert started.ended(deadline=0.05) == -signal.SIGKILL
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("entry", ["reelbench", "scripts/run_suite.py", "reelbench.loadgen"])
 def test_a_signal_during_the_imports_ends_without_a_traceback(

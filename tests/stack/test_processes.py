@@ -114,6 +114,7 @@ def test_a_missing_program_is_an_error(tmp_path: Path) -> None:
         processes.start("ghost", [str(tmp_path / "ghost")], environment={}, directory=tmp_path)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_no_orphans_when_the_parent_dies(tmp_path: Path, number: signal.Signals) -> None:
     """The parent has two children, one with its own child; then the parent is killed."""

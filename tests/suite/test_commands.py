@@ -99,6 +99,7 @@ def test_check_reads_prompts_and_traces(tmp_path: Path, capsys: pytest.CaptureFi
     ]
 
 
+@pytest.mark.extended
 def test_list_runs_includes_unreadable_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("good", "bad"):
         (tmp_path / "runs" / name).mkdir(parents=True)

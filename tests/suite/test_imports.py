@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from reelbench.suite.commands.command_line import COMMANDS
 from tests.reporting.made_run import RUN_ID, make
 
@@ -57,6 +59,7 @@ def test_the_overview_loads_no_library() -> None:
         }
 
 
+@pytest.mark.extended
 def test_the_help_of_a_command_loads_neither_charts_nor_statistics_nor_the_service() -> None:
     commands = sorted(COMMANDS.keys() - {"probe"})  # probe is a client of the server
     never = {"scipy.stats", "matplotlib", "opentelemetry.sdk", "fastapi", "uvicorn", "aiohttp", "av", "jinja2"}
@@ -66,12 +69,14 @@ def test_the_help_of_a_command_loads_neither_charts_nor_statistics_nor_the_servi
         assert (code, modules & never) == (0, set()), f"loaded by {command}"
 
 
+@pytest.mark.extended
 def test_the_help_of_a_command_without_reports_loads_no_statistics() -> None:
     commands = ["list", "check", "probe"]
     for command, (code, modules) in zip(commands, loaded(*([name, "--help"] for name in commands)), strict=True):
         assert (code, modules & {"scipy", "reelbench.reporting.export"}) == (0, set()), f"loaded by {command}"
 
 
+@pytest.mark.extended
 def test_markdown_from_kept_measurements_loads_no_charts_and_no_client(tmp_path: Path) -> None:
     folder = make().write(tmp_path)
     values = {
@@ -104,6 +109,7 @@ def test_markdown_from_kept_measurements_loads_no_charts_and_no_client(tmp_path:
     assert "reelbench.loadgen.options" not in modules
 
 
+@pytest.mark.extended
 def test_packages_of_numpy_that_are_loaded_later_work() -> None:
     code = """
 import sys

@@ -186,6 +186,7 @@ def test_failures_of_several_scenarios_in_one_look_are_all_counted(tmp_path: Pat
     assert state.failures == ("2 jobs, second n01: failed in the job: no", "3 jobs, first n01: failed in the job: no")
 
 
+@pytest.mark.extended
 def test_the_records_of_an_ended_case_give_the_numbers_of_the_report(tmp_path: Path) -> None:
     run = make()
     folder = run.write(tmp_path / "run")
@@ -255,6 +256,7 @@ def events(answer: http.client.HTTPResponse) -> Iterator[tuple[str, Any]]:
             yield name, json.loads(value)
 
 
+@pytest.mark.extended
 def test_the_page_is_served_on_loopback_read_only_and_ends_as_the_report(tmp_path: Path) -> None:
     folder = made(tmp_path, "r1")
     write_run(folder, going(case("n01"), target=MARKUP))

@@ -131,6 +131,7 @@ def changed(folder: Path, **changes: object) -> None:
     write_run(folder, msgspec.structs.replace(read_run(folder), **changes))
 
 
+@pytest.mark.extended
 def test_the_merged_run_is_that_of_one_generator(made: MadeRun, shares: list[Path], tmp_path: Path) -> None:
     into, whole_folder = tmp_path / "merged", tmp_path / "whole"
     whole_folder.mkdir()
@@ -288,6 +289,7 @@ def test_shares_in_an_object_store_are_copied(shares: list[Path], tmp_path: Path
     assert len(read_jobs(tmp_path / "merged")) == sum(len(read_jobs(folder)) for folder in shares)
 
 
+@pytest.mark.extended
 def test_the_command_merges_and_reports(
     shares: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,6 +81,7 @@ async def identified(made: Manner, *, with_prefix: bool) -> str | None:
     return name
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("server", SERVERS)
 async def test_every_server_is_named_right_without_a_job(server: str) -> None:
     for made in (manner(server), manner(server, metrics=frozenset())):
@@ -106,6 +107,7 @@ async def test_a_server_of_web_pages_is_not_named() -> None:
     assert looks.metric_names == set()
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("server", SERVERS)
 def test_the_written_file_describes_the_server(server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with running(fake(server)) as served:
@@ -177,6 +179,7 @@ def found_file(served: Fake, tmp_path: Path, *words: str) -> TargetFile:
     return load_target_file(tmp_path / "found.yaml")
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("changes", "right"),
     [
@@ -257,6 +260,7 @@ def test_bad_input_is_one_sentence_before_any_job(
     assert (tmp_path / "there.yaml").read_text() == "kept"
 
 
+@pytest.mark.extended
 def test_an_interrupted_probe_deletes_its_job(tmp_path: Path) -> None:
     with running(fake("sglang", seconds=60)) as served:
         command = [sys.executable, "-m", "reelbench", "probe", served.base, *SMALL]

@@ -84,6 +84,7 @@ def test_only_programs_of_this_machine_count_without_a_download(tmp_path: Path) 
     assert said == []
 
 
+@pytest.mark.extended
 def test_a_comparison_puts_the_change_into_summary_and_results(
     kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -111,6 +111,7 @@ def test_an_interrupt_ends_the_series_after_the_current_run(bench: Bench) -> Non
     assert bench.said[-1].startswith("x.r2 was not finished: ")
 
 
+@pytest.mark.extended
 def test_all_runs_are_reported_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tmp_path / "source"
     source.mkdir()

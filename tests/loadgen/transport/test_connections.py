@@ -166,6 +166,7 @@ async def test_a_started_job_precedes_waiting_jobs(make: Make) -> None:
     assert server.lines() == [f"POST /{number}/{step}" for number in range(3) for step in range(3)]
 
 
+@pytest.mark.extended
 async def test_a_large_body_is_sent_completely_and_without_a_copy(make: Make) -> None:
     document = bytes(range(256)) * 4 * 4096 * 4  # 16 MiB
 
@@ -216,6 +217,7 @@ async def test_content_is_streamed_in_constant_memory() -> None:
     assert peak < 10 * len(piece)  # includes the memory of the server
 
 
+@pytest.mark.extended
 async def test_cancellation_at_any_point_leaves_the_pool_usable(make: Make) -> None:
     await cancel_at_any_point(make, 1)
     await cancel_at_any_point(make, 300_000)

@@ -59,6 +59,7 @@ def response(decision: Decision) -> Primary:
     return next(one for one in decision.primaries if one.unit == "s")
 
 
+@pytest.mark.extended
 def test_indicators_and_stages_share_the_whole_error_and_no_more() -> None:
     assert sum(one.weight for one in INDICATORS) + STAGES_WEIGHT == pytest.approx(1.0)
     levels = {one.unit: one.level for one in decide(RULE, legs(4, lambda i, side: leg(i, side, 0.0))).primaries}
@@ -176,6 +177,7 @@ def test_the_report_is_the_same_again_without_the_runs_and_gains_formats(tmp_pat
     assert r"\begin{document}" in (folder / "reports" / "latex" / "ab.tex").read_text()
 
 
+@pytest.mark.extended
 def test_the_values_of_a_run_are_those_of_its_records(tmp_path: Path) -> None:
     run = make()
     run.write(tmp_path)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from reelbench.loadgen.record.run import RunRecord
 from reelbench.reporting.catalogue.sli_file import load
@@ -22,6 +23,7 @@ def text(folder: Path) -> str:
     return (folder / "reports" / "ablation_report.md").read_text()
 
 
+@pytest.mark.extended
 def test_a_switch_that_speeds_up_differs_for_the_better(measured_dir: Path, tmp_path: Path) -> None:
     full = copy(measured_dir, tmp_path / "x.full")
     without = {
@@ -43,6 +45,7 @@ def test_a_switch_that_speeds_up_differs_for_the_better(measured_dir: Path, tmp_
     assert {sli.role for sli in load().slis if sli.better} >= set(KEY), "what is always shown can be compared"
 
 
+@pytest.mark.extended
 def test_both_comparisons_are_corrected_together(measured_dir: Path, tmp_path: Path) -> None:
     full = copy(measured_dir, tmp_path / "x.full")
     slow = {"cache": [copy(measured_dir, tmp_path / "x.no_cache", slower(1.1))]}

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from reelbench.loadgen.record.run import read_run
 from reelbench.reporting.compare.repetitions import write_repetitions
@@ -26,6 +27,7 @@ def compare(run: Path, baseline: Path, *options: str) -> subprocess.CompletedPro
     return export(str(run), "--kept", "--no-charts", "--compare", str(baseline), *options)
 
 
+@pytest.mark.extended
 def test_fail_on_worse_does_not_fail_for_one_run_a_side(measured_dir: Path, tmp_path: Path) -> None:
     slow = copy(measured_dir, tmp_path / "slow", slower(1.3))
     worse = compare(slow, measured_dir)
@@ -45,6 +47,7 @@ def test_fail_on_worse_does_not_fail_for_one_run_a_side(measured_dir: Path, tmp_
     assert "1 differs in these two runs" in better.stdout
 
 
+@pytest.mark.extended
 def test_a_damaged_folder_of_repetitions_is_one_sentence(measured_dir: Path, tmp_path: Path) -> None:
     folder = tmp_path / "x.repeat"
     (folder / "reports").mkdir(parents=True)
@@ -61,6 +64,7 @@ def test_a_damaged_folder_of_repetitions_is_one_sentence(measured_dir: Path, tmp
         assert "Too many levels of symbolic links" in done.stderr
 
 
+@pytest.mark.extended
 def test_refusals_are_one_sentence_with_exit_code_2(measured_dir: Path, tmp_path: Path) -> None:
     done = compare(measured_dir, measured_dir)
     assert (done.returncode, done.stdout) == (2, "")
@@ -83,6 +87,7 @@ def test_refusals_are_one_sentence_with_exit_code_2(measured_dir: Path, tmp_path
     )
 
 
+@pytest.mark.extended
 def test_repetitions_are_reported_again_and_compared(measured_dir: Path, tmp_path: Path) -> None:
     for name, factor in (("a", 1.5), ("b", 1.0)):
         runs = [
@@ -104,6 +109,7 @@ def test_repetitions_are_reported_again_and_compared(measured_dir: Path, tmp_pat
     assert lines[3] == str(folder / "reports" / "comparison_report.md")
 
 
+@pytest.mark.extended
 def test_the_name_of_a_document_is_text_in_the_report(measured_dir: Path, tmp_path: Path) -> None:
     other = copy(measured_dir, tmp_path / "other")
     document = read_run(other).document
@@ -117,6 +123,7 @@ def test_the_name_of_a_document_is_text_in_the_report(measured_dir: Path, tmp_pa
     assert "<b>" not in line.replace(r"\<b", "")
 
 
+@pytest.mark.extended
 def test_the_change_stands_in_the_page_as_in_the_summary(measured_dir: Path, tmp_path: Path) -> None:
     slow = copy(measured_dir, tmp_path / "slow", slower(1.3))
     compare(slow, measured_dir)

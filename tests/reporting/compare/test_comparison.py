@@ -37,6 +37,7 @@ def repeat(source: Path, folder: Path, name: str, factors: list[float]) -> Path:
     return folder / f"{name}.repeat"
 
 
+@pytest.mark.extended
 def test_a_run_with_jobs_a_third_slower_differs_in_these_two_runs(measured_dir: Path, tmp_path: Path) -> None:
     run = copy(measured_dir, tmp_path / "slow", scale=1 / 1.3)
     compared = export(run, measured_dir)
@@ -123,6 +124,7 @@ def test_significant_but_negligible_is_no_difference(measured_dir: Path, tmp_pat
     assert "negligible: |A12 - 0.5| = 0.05" in found.reason
 
 
+@pytest.mark.extended
 def test_three_runs_per_side_are_undecided_and_four_decide(measured_dir: Path, tmp_path: Path) -> None:
     slow, fast = [1.50, 1.52, 1.51, 1.53], [1.00, 1.02, 1.01, 0.99]
     three = export(
@@ -139,6 +141,7 @@ def test_three_runs_per_side_are_undecided_and_four_decide(measured_dir: Path, t
     assert four.over_runs
 
 
+@pytest.mark.extended
 def test_one_run_is_compared_with_the_spread_of_four(measured_dir: Path, tmp_path: Path) -> None:
     many = repeat(measured_dir, tmp_path, "many", [1.00, 1.02, 1.01, 0.99])
     slow = export(copy(measured_dir, tmp_path / "slow", scale=1 / 1.5), many).record
@@ -152,6 +155,7 @@ def test_one_run_is_compared_with_the_spread_of_four(measured_dir: Path, tmp_pat
     assert back.interval.lower == pytest.approx(-(there.interval.upper or 0))
 
 
+@pytest.mark.extended
 def test_constant_values_on_both_sides_are_compared_exactly(measured_dir: Path, tmp_path: Path) -> None:
     sides = []
     for name, scale in (("a", 0.5), ("b", 1.0), ("c", 1.0)):
@@ -164,6 +168,7 @@ def test_constant_values_on_both_sides_are_compared_exactly(measured_dir: Path, 
     assert (same.verdict, same.reason, same.test) == (Verdict.NOT_SHOWN, CONSTANT, None)
 
 
+@pytest.mark.extended
 def test_a_percentile_that_is_the_maximum_is_undecided(measured_dir: Path, tmp_path: Path) -> None:
     sides = [repeat(measured_dir, tmp_path, name, [f, f * 1.01, f, f * 1.02]) for name, f in (("a", 2.0), ("b", 1.0))]
     record = export(*sides).record
@@ -229,6 +234,7 @@ def test_only_differences_are_listed(measured_dir: Path, tmp_path: Path) -> None
     }
 
 
+@pytest.mark.extended
 def test_the_same_two_runs_give_the_same_bytes(measured_dir: Path, tmp_path: Path) -> None:
     run = copy(measured_dir, tmp_path / "slow", noisy(3, 0.4))
     files = [run / "reports" / name for name in ("comparison.json", "comparison_report.md")]
@@ -240,6 +246,7 @@ def test_the_same_two_runs_give_the_same_bytes(measured_dir: Path, tmp_path: Pat
     assert msgspec.json.decode(before[0], type=ComparisonRecord).run.name == "slow"
 
 
+@pytest.mark.extended
 def test_repeated_runs_count_one_cause_and_fail(measured_dir: Path, tmp_path: Path) -> None:
     slow = repeat(measured_dir, tmp_path, "slow", [1.50, 1.51, 1.52, 1.53])
     base = repeat(measured_dir, tmp_path, "base", [1.00, 1.01, 1.00, 1.01])
@@ -259,6 +266,7 @@ def test_primary_indicators_are_corrected_apart_from_those_that_follow(measured_
     assert [f.p_corrected for f in first] == pytest.approx(corrected([f.p for f in first if f.p is not None]))
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("factor", [1.0, 1.02, 1.05, 1.1, 1.3])
 def test_a_relative_interval_never_contradicts_the_difference(
     measured_dir: Path, tmp_path: Path, factor: float

@@ -17,6 +17,7 @@ from tests.reporting.compare.variants import copy, noisy
 LATEX = Output(frozenset({Format.MARKDOWN, Format.LATEX}), charts=False)
 
 
+@pytest.mark.extended
 def test_repetitions_and_an_ablation_are_the_same_again_and_gain_formats(measured_dir: Path, tmp_path: Path) -> None:
     runs = [copy(measured_dir, tmp_path / f"r{i}", noisy(i)) for i in range(3)]
     folders = {"ablation": tmp_path / "x.ablation", "repetitions": tmp_path / "x.repeat"}

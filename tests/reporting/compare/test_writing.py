@@ -40,6 +40,7 @@ def compared(measured_dir: Path, tmp_path: Path, output: Output) -> tuple[Compar
     return export(slow, measured_dir, output=output).record, slow / "reports"
 
 
+@pytest.mark.extended
 def test_a_comparison_has_every_format(measured_dir: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "page.html"
     record, folder = compared(measured_dir, tmp_path, Output(frozenset(Format), html=elsewhere))
@@ -77,6 +78,7 @@ def test_the_table_of_the_page_has_every_indicator_with_both_intervals(measured_
     assert row[3].startswith(f"{chosen.run:.4g} s ({lower:.4g} s to {upper:.4g} s)")
 
 
+@pytest.mark.extended
 def test_the_percentiles_of_the_page_are_those_of_the_records(measured_dir: Path, tmp_path: Path) -> None:
     record, folder = compared(measured_dir, tmp_path, ALL)
     data = stored(folder / "comparison.html")
@@ -111,6 +113,7 @@ def test_both_runs_over_time_have_equal_bins(measured_dir: Path, tmp_path: Path)
     assert ends[0] / ends[1] == pytest.approx(1.3, rel=0.05)
 
 
+@pytest.mark.extended
 def test_repetitions_and_an_ablation_have_every_format(measured_dir: Path, tmp_path: Path) -> None:
     runs = [copy(measured_dir, tmp_path / f"r{i}", noisy(i)) for i in range(3)]
     record = write_repetitions(tmp_path / "x.repeat", runs, ALL).record

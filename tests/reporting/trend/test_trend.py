@@ -158,6 +158,7 @@ def test_independent_values_have_the_plain_t_test() -> None:
     assert widened(2, 2, 0.5)[0] == pytest.approx(0.9375 / 0.5)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(("n", "m"), [(20, 10), (20, 3), (5, 5)])
 def test_the_test_holds_its_level_where_neighbours_are_correlated(n: int, m: int) -> None:
     noise, below = random.Random(n * m), 0
@@ -237,6 +238,7 @@ def test_the_newest_runs_alone_are_read_on_request(tmp_path: Path) -> None:
     assert [run.run_id for run in group.runs] == [f"run-{number:02d}" for number in range(4, 10)]
 
 
+@pytest.mark.extended
 def test_the_results_of_a_run_are_read_with_the_exact_numbers(tmp_path: Path) -> None:
     export_run(make().write(tmp_path), None, formats=(Format.JSON,), charts=False)
     data = json.loads(next(tmp_path.rglob("results.json")).read_bytes())

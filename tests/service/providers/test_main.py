@@ -134,6 +134,7 @@ def test_openai_client_raises_its_own_error(client: openai.OpenAI) -> None:
     assert "'99' is not a number of scenes from 1 to 20." in refused.value.message
 
 
+@pytest.mark.extended
 def test_an_occupied_port_is_one_sentence_with_exit_code_2(server: Server, tmp_path: Path) -> None:
     port = int(server.url.rsplit(":", 1)[1])
     process = start(port, {}, tmp_path / "traces", tmp_path / "log")
@@ -143,6 +144,7 @@ def test_an_occupied_port_is_one_sentence_with_exit_code_2(server: Server, tmp_p
     )
 
 
+@pytest.mark.extended
 def test_shutdown_flushes_telemetry_and_exits_cleanly(tmp_path: Path) -> None:
     with running(tmp_path) as server, client_of(server) as one:
         test_openai_client_chats(one)

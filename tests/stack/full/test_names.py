@@ -39,6 +39,7 @@ def push(url: str, declared: tuple[Instrument, ...]) -> None:
     provider.shutdown()
 
 
+@pytest.mark.extended
 def test_every_instrument_has_the_declared_name_by_otlp(tools: Tools, tmp_path: Path) -> None:
     declared = load_instruments()
     binary = PrometheusBinary(tools.prometheus, "3.0.0", "tools")

@@ -75,6 +75,7 @@ def comparison(folder: Path, runs: Made, *, budget: float = 1_800.0, pairs: int 
     )
 
 
+@pytest.mark.extended
 def test_the_order_is_a_b_b_a_or_its_mirror_and_a_clear_shift_ends_it_at_the_first_look(tmp_path: Path) -> None:
     runs = Made(slower=5.0)
     record = comparison(tmp_path, runs).make().record
@@ -96,6 +97,7 @@ def test_the_budget_ends_it_before_a_block_that_would_be_too_long(tmp_path: Path
     assert exit_code(record, fail_on_worse=True) == 0
 
 
+@pytest.mark.extended
 def test_all_pairs_end_it(tmp_path: Path) -> None:
     record = comparison(tmp_path, Made(jitter=30.0), pairs=6).make().record
     assert (record.ended, len(record.legs)) == (Ended.PAIRS, 12)
