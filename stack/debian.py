@@ -1,7 +1,7 @@
 """The Prometheus package of Debian and Ubuntu, unpacked but not installed.
 
-`apt-get` uses lists, a cache and a configuration in a working folder: root is not needed, no service is started, and
-the system's lists, which may be empty or stale, are not changed.
+`apt-get` uses a cache and a configuration in a working folder: root is not needed, and no service is started. The
+system's lists are read; where they are empty or stale, new ones are fetched into the working folder.
 """
 
 from __future__ import annotations
@@ -38,17 +38,10 @@ def install(cache: Cache) -> PrometheusBinary:
             raise StackError(f"There is no {tool} here: not a Debian or Ubuntu.")
     with cache.work() as work:
         environment = os.environ | {"APT_CONFIG": str(_configuration(work)), "LC_ALL": "C"}
-        complaint = ""
         try:
-            _run(["apt-get", "update", "--quiet"], work, environment, _UPDATE_TIMEOUT)
-        except StackError as error:  # one of several sources may be broken: the others may have the package
-            complaint = f" ({error})"
-        found = _PACKAGE.search(unquote(_offered(work, environment)))
-        if found is None:
-            raise StackError(f"The distribution offers no package 'prometheus'{complaint}.")
-        prometheus.check_version(found["version"], "The distribution's package")  # before 20 MB are fetched
-        _run(["apt-get", "download", "--quiet", "prometheus"], work, environment, _DOWNLOAD_TIMEOUT)
-        (package,) = work.glob("prometheus_*.deb")
+            package = _downloaded(work, environment)
+        except StackError:
+            package = _downloaded(work, environment, _updated(work, environment))
         _run(["dpkg-deb", "-x", str(package), str(work / "unpacked")], work, environment, _LOCAL_TIMEOUT)
         programs = work / "unpacked" / "usr" / "bin"
         try:
@@ -60,8 +53,34 @@ def install(cache: Cache) -> PrometheusBinary:
         return cache.install(work / BINARY, "debian")
 
 
+def _updated(work: Path, environment: dict[str, str]) -> str:
+    """Fetch lists into the working folder, which are used from then on; return what went wrong, in brackets."""
+    with Path(environment["APT_CONFIG"]).open("a", encoding="utf-8") as file:
+        file.write(f'Dir::State::lists "{work}/lists/";\n')
+    try:
+        _run(["apt-get", "update", "--quiet"], work, environment, _UPDATE_TIMEOUT)
+    except StackError as error:  # one of several sources may be broken: the others may have the package
+        return f" ({error})"
+    return ""
+
+
+def _downloaded(work: Path, environment: dict[str, str], complaint: str = "") -> Path:
+    """Fetch the package that the lists offer.
+
+    Raises:
+        StackError: they offer none that is new enough, or it is not there.
+    """
+    found = _PACKAGE.search(unquote(_offered(work, environment)))
+    if found is None:
+        raise StackError(f"The distribution offers no package 'prometheus'{complaint}.")
+    prometheus.check_version(found["version"], "The distribution's package")  # before 20 MB are fetched
+    _run(["apt-get", "download", "--quiet", "prometheus"], work, environment, _DOWNLOAD_TIMEOUT)
+    (package,) = work.glob("prometheus_*.deb")
+    return package
+
+
 def _configuration(work: Path) -> Path:
-    """Write a configuration: a copy of the system's (sources, proxies, keys) with other folders and without hooks.
+    """Write a configuration: a copy of the system's (sources, proxies, keys) with another cache and without hooks.
 
     The hooks clean or refresh files of the system; apt can only skip them with a changed copy of the configuration.
     """
@@ -71,7 +90,6 @@ def _configuration(work: Path) -> Path:
     hooks = ("APT::Update::", "DPkg::")
     lines = [line for line in dumped.splitlines() if not line.startswith(hooks)]
     own = {
-        "Dir::State::lists": f"{work}/lists/",
         "Dir::Cache": f"{work}/cache/",
         "Dir::Etc::main": "/dev/null",
         "Dir::Etc::parts": "/dev/null",

@@ -13,15 +13,20 @@ from reelbench.stack.cache import Cache
 from reelbench.stack.errors import StackError
 
 PACKAGE = "prometheus_3.5.0+ds-1_amd64.deb"
+MKDIR, COPY = shutil.which("mkdir"), shutil.which("cp")
+CURRENT, STALE, EMPTY = "current", "stale", "empty"
+"""The system's lists: they offer what is there, what is gone, or nothing; lists of an update are current."""
+ASK, GET, UPDATE = "download --print-uris", "download --quiet", "update --quiet"
 APT_GET = f"""#!/bin/sh
+echo "$1 $2" >> CALLS
 case "$*" in
-*--print-uris*) echo "'http://127.0.0.1/{PACKAGE}' {PACKAGE} 20000000 SHA256:00" ;;
-download*) : > {PACKAGE} ;;
+update*) : > updated ;;
+*--print-uris*) [ -f updated ] || [ LISTS != empty ] || exit 100
+    echo "'http://127.0.0.1/{PACKAGE}' {PACKAGE} 20000000 SHA256:00" ;;
+download*) [ -f updated ] || [ LISTS != stale ] || exit 100
+    : > {PACKAGE} ;;
 esac
 """
-
-
-MKDIR, COPY = shutil.which("mkdir"), shutil.which("cp")
 
 
 @pytest.fixture
@@ -29,10 +34,10 @@ def distribution(bare_path: str, fake_prometheus: Callable[..., Path], tmp_path:
     """Put apt and dpkg on the path, with a package that has the given programs."""
     program = fake_prometheus("3.5.0", tmp_path / "program")
 
-    def offer(*names: str) -> None:
+    def offer(*names: str, lists: str = CURRENT) -> None:
         unpack = "".join(f'{COPY} -p {program} "$3/usr/bin/{name}"\n' for name in names)
         scripts = {
-            "apt-get": APT_GET,
+            "apt-get": APT_GET.replace("LISTS", lists).replace("CALLS", str(tmp_path / "calls")),
             "apt-config": "#!/bin/sh\n",
             "dpkg-deb": f'#!/bin/sh\n{MKDIR} -p "$3/usr/bin"\n{unpack}',
         }
@@ -61,3 +66,19 @@ def test_a_package_without_prometheus_is_refused(distribution: Callable[..., Non
     with pytest.raises(StackError, match=f"{PACKAGE[:16]}.* has no usr/bin/prometheus"):
         debian.install(Cache(tmp_path / "cache"))
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("lists", "calls"),
+    [
+        (CURRENT, [ASK, GET]),
+        (STALE, [ASK, GET, UPDATE, ASK, GET]),
+        (EMPTY, [ASK, UPDATE, ASK, GET]),
+    ],
+)
+def test_lists_are_fetched_where_those_of_the_system_do_not_have_the_package(
+    lists: str, calls: list[str], distribution: Callable[..., None], tmp_path: Path
+) -> None:
+    distribution("prometheus", lists=lists)
+    assert debian.install(Cache(tmp_path / "cache")).version == "3.5.0"
+    assert (tmp_path / "calls").read_text().splitlines() == calls
