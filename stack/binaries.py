@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from reelbench import CHECKOUT
+from reelbench.ending import interrupting
+from reelbench.exit_code import ExitCode
 from reelbench.output import write_line
 from reelbench.stack import debian, prometheus, release
 from reelbench.stack.cache import Cache
@@ -98,8 +100,11 @@ def _on_path(environment: Mapping[str, str]) -> PrometheusBinary | None:
 
 def _main() -> None:
     """Have a Prometheus at hand before the command that needs it, which says why there is none."""
-    with contextlib.suppress(StackError):
-        find_prometheus(report=lambda line: write_line(line, sys.stderr))
+    try:
+        with contextlib.suppress(StackError), interrupting():
+            find_prometheus(report=lambda line: write_line(line, sys.stderr))
+    except KeyboardInterrupt:
+        sys.exit(ExitCode.INTERRUPTED)
 
 
 if __name__ == "__main__":
