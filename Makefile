@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-suite: WHILE_COMPILING := $(BIN)/python -m reelbench.stack.binaries
+suite: WHILE_COMPILING := $(BIN)/python -m reelbench.stack.prefetch
 suite: $(VENV)/.runtime ## fresh machine, no Docker: install, run the quick suite, write the reports
 	@$(BIN)/python -m reelbench run --profile $(PROFILE)
 
@@ -47,7 +47,7 @@ simulate-pairs: $(VENV)/.runtime ## how wide the intervals of `make bench-loadge
 simulate-usage: $(VENV)/.runtime ## how often the intervals of CPU per job and of a leak hold the truth, by simulation (about 20 seconds)
 	@$(BIN)/python scripts/simulate_usage.py
 
-# conftest.py rejects such tests elsewhere.
+# Files with tests that need the whole machine; tests/conftest.py rejects such tests in other folders.
 MEASURED = $(shell grep -lwE 'needs|mark.alone' tests/test_*.py tests/scripts/test_*.py)
 NEED_TOOLS := $(addprefix tests/stack/full/,test_service_replicas.py test_thanos.py)# make test-stack runs them
 # Only files with a long test: reading all files takes each worker ten seconds.
@@ -75,7 +75,7 @@ test-browser: $(VENV)/.dev ## the HTML page in a real Chromium, with axe-core (s
 test-fast: $(VENV)/.dev ## the fast tests, on all cores: no stack, no processes except the shared media workers
 	@$(BIN)/python -m pytest -m "not acceptance and not extended"
 
-coverage: $(VENV)/.dev ## branch coverage of the fast tests (about three minutes)
+coverage: $(VENV)/.dev ## branch coverage of the tests without a stack, one after the other (some minutes)
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest -n 0 -q -m "not acceptance"
 	@$(BIN)/coverage combine -q
@@ -102,7 +102,7 @@ test-soak: $(VENV)/.dev ## 10,000 jobs through one service, with bounds on memor
 test-compose: $(VENV)/.dev ## the stack of docker compose on a real engine: start, measure, break, scale, restart, take down (skipped without an engine)
 	@$(BIN)/python -m pytest -m compose tests/compose
 
-check: lint test-fast ## before each commit: lint and the fast tests (about five minutes)
+check: lint test-fast ## before each commit: lint and the fast tests (about four minutes)
 
 lint: $(VENV)/.dev ## format check, lint, spelling, types, import directions, scenario files, generated files
 	@$(BIN)/ruff format --check .
@@ -167,9 +167,10 @@ define install_now
 echo "installing $(1)"; \
 	{ VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps --require-hashes -r $(1) 2>/dev/null || { $(WITH_PIP) $(PIP) --no-deps --require-hashes -r $(1); }; } && { \
 	$(BIN)/python -c "import $(subst $(space),$(comma),$(SERVED))" & $(BIN)/python -c "import $(subst $(space),$(comma),$(REPORTED))" & \
-	{ VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps -e . 2>/dev/null || { $(WITH_PIP) $(PIP) --no-deps -e .; } \
-	|| echo "the command reelbench is not installed; use: $(BIN)/python -m reelbench"; } & \
-	$(or $(WHILE_COMPILING),:); wait; \
+	$(or $(WHILE_COMPILING),:) & \
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps -e . 2>/dev/null || { $(WITH_PIP) $(PIP) --no-deps -e .; } \
+	|| echo "the command reelbench is not installed; use: $(BIN)/python -m reelbench"; \
+	wait; \
 	$(call lock_of,$(1)) > $@; }
 endef
 

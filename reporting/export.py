@@ -95,7 +95,7 @@ def export(
         instant: Unix time of all queries; default: when the stack had settled, or 30 s after the end of the run.
         window: Range of the queries in seconds; default: from the start of the run to the instant.
         charts: Also draw the figures (imports matplotlib, about a second).
-        drawing: The processes that draw them, where they have begun already; default: they begin now.
+        drawing: Processes that draw and have begun already; default: they begin now. Ignored without figures.
         formats: What to write; the commands write more than Markdown.
         traces: Where traces are kept; default: the Tempo that the stack recorded, else the files of the run.
         catalogue: The catalogue of indicators.
@@ -108,7 +108,9 @@ def export(
         QueryError: Prometheus did not answer. Without traces, from a Tempo that is gone, the reports say so.
     """
     with ExitStack() as begun:
-        if drawing is None and charts and not DRAWN.isdisjoint(formats):
+        if not charts or DRAWN.isdisjoint(formats):
+            drawing = None
+        elif drawing is None:
             drawing = begun.enter_context(Drawing(drawing_processes()))
         evidence = _evidence(
             run_dir, prometheus_url, theirs, instant, window, traces, read_evidence(run_dir, catalogue, prices)

@@ -1,8 +1,7 @@
-"""Finds Prometheus on this machine, or downloads it; `python -m reelbench.stack.binaries` does so in advance."""
+"""Finds Prometheus on this machine, or downloads it."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import sys
@@ -10,9 +9,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from reelbench import CHECKOUT
-from reelbench.ending import interrupting
-from reelbench.exit_code import ExitCode
-from reelbench.output import write_line
 from reelbench.stack import debian, prometheus, release
 from reelbench.stack.cache import Cache
 from reelbench.stack.errors import StackError
@@ -96,16 +92,3 @@ def _named(environment: Mapping[str, str]) -> PrometheusBinary | None:
 def _on_path(environment: Mapping[str, str]) -> PrometheusBinary | None:
     found = shutil.which("prometheus", path=environment.get("PATH", os.defpath))
     return prometheus.verify(Path(found).absolute(), "PATH") if found else None
-
-
-def _main() -> None:
-    """Have a Prometheus at hand before the command that needs it, which says why there is none."""
-    try:
-        with contextlib.suppress(StackError), interrupting():
-            find_prometheus(report=lambda line: write_line(line, sys.stderr))
-    except KeyboardInterrupt:
-        sys.exit(ExitCode.INTERRUPTED)
-
-
-if __name__ == "__main__":
-    _main()

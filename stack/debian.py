@@ -40,7 +40,11 @@ def install(cache: Cache) -> PrometheusBinary:
         environment = os.environ | {"APT_CONFIG": str(_configuration(work)), "LC_ALL": "C"}
         try:
             package = _downloaded(work, environment)
-        except StackError:
+        except StackError as error:
+            if isinstance(error.__cause__, subprocess.TimeoutExpired):
+                raise
+            for left in work.glob("prometheus_*.deb"):
+                left.unlink()
             package = _downloaded(work, environment, _updated(work, environment))
         _run(["dpkg-deb", "-x", str(package), str(work / "unpacked")], work, environment, _LOCAL_TIMEOUT)
         programs = work / "unpacked" / "usr" / "bin"
@@ -68,7 +72,7 @@ def _downloaded(work: Path, environment: dict[str, str], complaint: str = "") ->
     """Fetch the package that the lists offer.
 
     Raises:
-        StackError: they offer none that is new enough, or it is not there.
+        StackError: the lists offer no package or one that is too old, or the download failed.
     """
     found = _PACKAGE.search(unquote(_offered(work, environment)))
     if found is None:

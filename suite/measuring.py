@@ -212,7 +212,7 @@ def _measure(load: Load, run_dir: Path, environment: Mapping[str, str]) -> Ended
 
 
 def _prepared(load: Load) -> AbstractContextManager[Drawing | None]:
-    """Load what writes the reports, which takes about as long as the last samples; return what draws, if anything."""
+    """Import what writes the reports and start the processes that draw, while the last samples are awaited."""
     from reelbench.reporting import export  # noqa: F401, PLC0415 - neither --help nor the start of the stack needs it
     from reelbench.reporting.render.drawing import Drawing, drawing_processes  # noqa: PLC0415
 

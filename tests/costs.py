@@ -1,4 +1,4 @@
-"""A pytest plugin, `-p tests.costs`: CPU and clock seconds by file, by test and by fixture, of all workers together.
+"""A pytest plugin, `-p tests.costs`: CPU and clock seconds by file, function, test and fixture, of all workers.
 
 CPU seconds are those of the test process and of its ended children; clock seconds say little on a busy machine.
 """
@@ -15,7 +15,7 @@ import pytest
 
 SHOWN = 40
 """Rows of each table."""
-KINDS = ("file", "test", "fixture")
+KINDS = ("file", "function", "test", "fixture")
 
 
 def now() -> tuple[float, float]:
@@ -55,6 +55,7 @@ class Costs:
         if "PYTEST_XDIST_WORKER" not in os.environ:
             cpu, clock, fixtures = report.cost
             self._add("file", report.nodeid.split("::")[0], cpu, clock)
+            self._add("function", report.nodeid.split("[")[0], cpu, clock)
             self._add("test", report.nodeid, cpu, clock)
             for one in fixtures:
                 self._add("fixture", *one)

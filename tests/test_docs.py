@@ -80,7 +80,6 @@ def phrases_hook() -> dict[str, str]:
     return hook
 
 
-@pytest.mark.extended
 def test_no_phrase_to_avoid_stands_in_code_or_pages() -> None:
     hook = phrases_hook()
     phrase, excluded = re.compile(hook["entry"]), re.compile(hook["exclude"])

@@ -98,7 +98,7 @@ class _Tree:
                     waiting.append(span.span_id)
 
     def _host(self, span: TraceSpan, parent: str, hosts: Mapping[str, str]) -> str:
-        """Return the span that waited for this one."""
+        """Return the span that waited for this one, which ends after its parent."""
         host = parent
         if self.spans[host].service != span.service:
             return host

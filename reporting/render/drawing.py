@@ -74,15 +74,17 @@ class Drawing:
 
 
 def shares(charts: Sequence[Chart | Timeline], processes: int) -> list[list[Chart | Timeline]]:
-    """Divide charts among processes so that each has as many panels to draw, which take most of the time."""
+    """Divide charts so that the processes draw about equally many panels, which take most of the time."""
+    if not processes:
+        return []
     found: list[list[Chart | Timeline]] = [[] for _ in range(processes)]
     for chart in sorted(charts, key=_panels, reverse=True):
-        min(found, key=lambda share: sum(map(_panels, share)), default=[]).append(chart)
+        min(found, key=lambda share: sum(map(_panels, share))).append(chart)
     return found
 
 
 def _panels(chart: Chart | Timeline) -> int:
-    return max(1, len(chart.panels)) if isinstance(chart, Chart) else 2
+    return max(1, len(chart.panels)) if isinstance(chart, Chart) else 2  # of a timeline: states, and events
 
 
 def drawing_processes() -> int:

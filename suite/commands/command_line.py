@@ -30,14 +30,15 @@ COMMANDS: Final = {
 """Subcommand -> what the subcommand does; the module of that name has its function `main`."""
 _EXAMPLE: Final = "reelbench run --scenario single_request"
 _YOUNG_OBJECTS: Final = 50_000
-"""New objects from which on the garbage collector looks for cycles. With Python's 700 it looks at modules and records,
-which live until the end of the command, some hundred times: a twentieth of the time of a report."""
+"""New objects after which the garbage collector looks for cycles. Python's default (700, from 3.13 on 2,000) makes it
+look hundreds of times at modules and records that live until the end of the command: 5 % of the time of a report."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Call the subcommand that the command line names; return the exit code."""
+    if arguments is None:  # a process of its own
+        gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
     words = sys.argv[1:] if arguments is None else arguments
-    gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
     name, rest = (words[0], words[1:]) if words else ("", [])
     match name:
         case "-h" | "--help":

@@ -59,8 +59,7 @@ def test_there_is_a_preset_for_each_kind_of_server() -> None:
         assert load_preset(name).pace.time_limit == 3600
 
 
-@pytest.mark.extended
-@pytest.mark.parametrize("ending", ["", "/videos"])
+@pytest.mark.parametrize("ending", ["", pytest.param("/videos", marks=pytest.mark.extended)])
 @pytest.mark.parametrize("name", SERVERS)
 async def test_a_preset_drives_its_server(name: str, ending: str) -> None:
     fake = Fake(manner(name), QUICK)

@@ -6,14 +6,13 @@ import io
 import platform
 import shutil
 import subprocess
-import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from reelbench.stack import binaries, debian, release
+from reelbench.stack import debian, release
 from reelbench.stack.binaries import cache_folder, find_prometheus
 from reelbench.stack.cache import Cache
 from reelbench.stack.errors import StackError
@@ -172,26 +171,3 @@ def test_the_pinned_sums_are_those_of_archives_of_this_version() -> None:
     assert all(len(value) == 64 and int(value, 16) >= 0 for value in sums.values())
     assert release.read_sums("# comment\nAB  *x.tar.gz\n\n") == {"x.tar.gz": "ab"}
     assert f"{STEM}.tar.gz" in release.archives()
-
-
-def test_a_prometheus_is_put_at_hand_in_advance(
-    environment: dict[str, str], fake_prometheus: Callable[..., Path], tmp_path: Path
-) -> None:
-    program = fake_prometheus("3.1.0", tmp_path / "bin")
-    command = [sys.executable, "-m", "reelbench.stack.binaries"]
-    done = subprocess.run(
-        command, env=environment | {"PROMETHEUS_BIN": str(program)}, capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
-def test_in_advance_a_missing_prometheus_is_no_error(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def none(report: Callable[[str], None]) -> None:
-        report("official release: refused")
-        raise StackError("There is no Prometheus.")
-
-    monkeypatch.setattr(binaries, "find_prometheus", none)
-    binaries._main()
-    assert capsys.readouterr() == ("", "official release: refused\n")

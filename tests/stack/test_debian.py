@@ -20,7 +20,9 @@ ASK, GET, UPDATE = "download --print-uris", "download --quiet", "update --quiet"
 APT_GET = f"""#!/bin/sh
 echo "$1 $2" >> CALLS
 case "$*" in
-update*) : > updated ;;
+update*) while read -r key _; do [ "$key" != Dir::State::lists ] || own=1; done < "$APT_CONFIG"
+    [ -n "$own" ] || exit 100
+    : > updated ;;
 *--print-uris*) [ -f updated ] || [ LISTS != empty ] || exit 100
     echo "'http://127.0.0.1/{PACKAGE}' {PACKAGE} 20000000 SHA256:00" ;;
 download*) [ -f updated ] || [ LISTS != stale ] || exit 100

@@ -64,7 +64,6 @@ async def outcome(url: str, *, insecure: bool = False, **files: Path) -> str:
         return f"{status} {body.decode()}"
 
 
-@pytest.mark.extended
 async def test_a_certificate_that_is_not_trusted_is_one_sentence_with_the_cure(folder: Path) -> None:
     made = {
         "good": certificate(folder, "good"),

@@ -64,7 +64,6 @@ def test_a_damaged_folder_of_repetitions_is_one_sentence(measured_dir: Path, tmp
         assert "Too many levels of symbolic links" in done.stderr
 
 
-@pytest.mark.extended
 def test_refusals_are_one_sentence_with_exit_code_2(measured_dir: Path, tmp_path: Path) -> None:
     done = compare(measured_dir, measured_dir)
     assert (done.returncode, done.stdout) == (2, "")

@@ -246,7 +246,6 @@ def test_the_same_two_runs_give_the_same_bytes(measured_dir: Path, tmp_path: Pat
     assert msgspec.json.decode(before[0], type=ComparisonRecord).run.name == "slow"
 
 
-@pytest.mark.extended
 def test_repeated_runs_count_one_cause_and_fail(measured_dir: Path, tmp_path: Path) -> None:
     slow = repeat(measured_dir, tmp_path, "slow", [1.50, 1.51, 1.52, 1.53])
     base = repeat(measured_dir, tmp_path, "base", [1.00, 1.01, 1.00, 1.01])

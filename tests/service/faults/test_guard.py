@@ -67,7 +67,6 @@ def application(name: str, folder: Path, *, remote: bool = False, token: str = "
     return app
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("name", ["service", "providers"])
 @pytest.mark.parametrize(("options", "caller", "headers", "code"), CASES)
 async def test_who_may_put_a_fault_plan(  # noqa: PLR0917 - the columns of the table
