@@ -59,7 +59,7 @@ test: $(VENV)/.dev ## install, run the tests: most of them on all cores, then th
 	@$(BIN)/python -m pytest $(SHARED)
 	@$(BIN)/python -m pytest -m "alone and not extended" $(MEASURED)
 
-test-costs: $(VENV)/.dev ## the tests of `make test` that share the cores, with CPU seconds by file, test and fixture
+test-costs: $(VENV)/.dev ## the tests of `make test` that share the cores, with CPU seconds by file, function, test and fixture
 	@$(BIN)/python -m pytest -p tests.costs -q $(SHARED)
 
 test-extended: $(VENV)/.dev ## the long tests: the whole measured suite, the commands of README and docs/, kills and freezes, repetitions, ablation, baselines, benches

@@ -33,7 +33,7 @@ def _say(line: str) -> None:
 
 
 def _nothing(_line: str) -> None:
-    """Leave out what the next command says of a stack."""
+    """Discard a message that the next command repeats."""
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The functions of `scipy.special` that the statistics use, in an eighth of the import time of `scipy.stats`.
 
-`scipy.special` imports everything that `numpy` names, also packages that it does not use. They take longer to load than
-the functions, so they are loaded when something asks for them.
+`scipy.special` imports all packages of `numpy`, also those that it does not use. These take longer to load than the
+functions, so each is loaded at its first use.
 """
 
 from __future__ import annotations

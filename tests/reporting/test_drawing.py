@@ -65,7 +65,7 @@ def test_a_process_with_matplotlib_draws_itself() -> None:
         assert drawing.draw(CHARTS, ("svg",))() == EXPECTED
 
 
-def test_each_process_has_as_many_panels_and_each_chart_is_drawn_once() -> None:
+def test_processes_draw_about_equally_many_panels() -> None:
     panel = Panel("s", (Series("P50", (1.0,), (2.0,)),))
     tall = [replace(CHARTS[0], name=f"tall_{number}", kind="panels", panels=(panel,) * number) for number in (6, 4)]
     found = shares([*CHARTS, *tall], 2)
@@ -89,3 +89,9 @@ def test_reports_take_the_processes_that_have_begun(measured_dir: Path) -> None:
         written = export(measured_dir, None, drawing=begun)
     assert "response_time_ecdf.svg" in begun.asked
     assert not any(path.suffix == ".svg" for path in written.paths)
+
+
+def test_without_figures_the_processes_that_have_begun_draw_nothing(measured_dir: Path) -> None:
+    with Begun() as begun:
+        export(measured_dir, None, charts=False, drawing=begun)
+    assert begun.asked == []

@@ -13,9 +13,10 @@ from reelbench.stack.cache import Cache
 from reelbench.stack.errors import StackError
 
 PACKAGE = "prometheus_3.5.0+ds-1_amd64.deb"
-MKDIR, COPY = shutil.which("mkdir"), shutil.which("cp")
-CURRENT, STALE, EMPTY = "current", "stale", "empty"
-"""The system's lists: they offer what is there, what is gone, or nothing; lists of an update are current."""
+MKDIR, COPY, SLEEP = shutil.which("mkdir"), shutil.which("cp"), shutil.which("sleep")
+OLDER = "prometheus_3.4.0+ds-1_amd64.deb"
+CURRENT, STALE, EMPTY, SLOW = "current", "stale", "empty", "slow"
+"""What the lists of the system offer: a package, one that is gone, none, one of a slow server. New lists offer one."""
 ASK, GET, UPDATE = "download --print-uris", "download --quiet", "update --quiet"
 APT_GET = f"""#!/bin/sh
 echo "$1 $2" >> CALLS
@@ -25,7 +26,8 @@ update*) while read -r key _; do [ "$key" != Dir::State::lists ] || own=1; done 
     : > updated ;;
 *--print-uris*) [ -f updated ] || [ LISTS != empty ] || exit 100
     echo "'http://127.0.0.1/{PACKAGE}' {PACKAGE} 20000000 SHA256:00" ;;
-download*) [ -f updated ] || [ LISTS != stale ] || exit 100
+download*) [ LISTS != slow ] || exec {SLEEP} 30
+    [ -f updated ] || [ LISTS != stale ] || {{ : > {OLDER}; exit 100; }}
     : > {PACKAGE} ;;
 esac
 """
@@ -84,3 +86,14 @@ def test_lists_are_fetched_where_those_of_the_system_do_not_have_the_package(
     distribution("prometheus", lists=lists)
     assert debian.install(Cache(tmp_path / "cache")).version == "3.5.0"
     assert (tmp_path / "calls").read_text().splitlines() == calls
+
+
+def test_a_download_that_takes_too_long_is_not_tried_again(
+    distribution: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(debian, "_DOWNLOAD_TIMEOUT", 0.5)
+    distribution("prometheus", lists=SLOW)
+    with pytest.raises(StackError, match=r"^'apt-get download' took longer than 0\.5 s\.$"):
+        debian.install(Cache(tmp_path / "cache"))
+    assert (tmp_path / "calls").read_text().splitlines() == [ASK, GET]
+    assert list((tmp_path / "cache").iterdir()) == []
