@@ -164,11 +164,18 @@ class ExternalRun:
         return child
 
     def await_telemetry(
-        self, after: float, *, ahead: float = 0.0, deadline: float = SETTLE_DEADLINE, loadgens: int = 1
+        self,
+        after: float,
+        *,
+        ahead: float = 0.0,
+        deadline: float = SETTLE_DEADLINE,
+        loadgens: int = 1,
+        service_replicas: int = 1,
     ) -> TelemetryEnd:
         """Wait until every component has exported at or after `after` (Unix time in seconds), and record the result.
 
-        With several load generators, each of them must have exported.
+        With several load generators or replicas of the service, each of them must have exported: each counts its own
+        jobs.
         """
         # target_info is unsuitable: the Collector's span metrics also have one, with other sample times.
         selectors = {name: f'{_EXPORTED}{{job="{name}"}}' for name in (SERVICE, PROVIDERS, LOADGEN)}
@@ -180,7 +187,7 @@ class ExternalRun:
             ended=lambda: [LOADGEN] if all(child.end() for child in self._started_loadgens) else [],
             deadline=deadline,
             ahead=ahead,
-            least={LOADGEN: loadgens},
+            least={LOADGEN: loadgens, SERVICE: service_replicas},
         )
         self._write(settled)
         return settled

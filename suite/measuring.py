@@ -328,7 +328,10 @@ def _drive(  # noqa: PLR0917 - the parts of a run
 def _settled(stack: Stack, driven: _Driven, ahead: float) -> TelemetryEnd:
     """Wait until Prometheus has the metrics of all components past the end of the load."""
     if isinstance(stack, ExternalRun):
-        return stack.await_telemetry(driven.after, ahead=ahead, loadgens=len(driven.children))
+        replicas = driven.run.service_replicas if driven.run is not None else 1
+        return stack.await_telemetry(
+            driven.after, ahead=ahead, loadgens=len(driven.children), service_replicas=replicas
+        )
     return stack.await_telemetry(driven.after, ahead=ahead)
 
 

@@ -175,7 +175,8 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
         if settings.providers is not None:
             offered["providers"] = await stack.enter_async_context(AdminClient(settings.providers, token=token))
         noted = partial(_noted, target, view)
-        wanted = await _choice(settings, target, service, noted)
+        service_replicas = 1 if target.ours is False else await replicas_of(service, SETTINGS["service"])
+        wanted = _choice(settings, target, service_replicas, noted)
         guard = stack.enter_context(Guard())
         network, without = await _network(wanted, settings.target, guard, stack)
         possible, admin = await preflight(
@@ -227,6 +228,7 @@ async def _run(settings: Settings, view: ProgressView, stop: Stop, replica: Repl
             check_videos="all" if settings.check_videos is None else settings.check_videos,
             proxy=await _proxy_record(network, scenarios, settings),
             server=target.record(),
+            service_replicas=service_replicas,
         )
         view.plan(run.scenarios)
         files = VideoFiles(settings.run_dir, _checked(settings, plan))
@@ -302,9 +304,7 @@ async def _agreed_hash(plan: bytes, replica: Replica | None, stop: Stop) -> str:
     return found
 
 
-async def _choice(
-    settings: Settings, target: Target, service: AdminClient, note: Callable[[str], None]
-) -> Sequence[Scenario]:
+def _choice(settings: Settings, target: Target, replicas: int, note: Callable[[str], None]) -> Sequence[Scenario]:
     """Return the scenarios that the user named, or the default choice for a target, as far as its replicas allow them.
 
     Raises:
@@ -317,7 +317,6 @@ async def _choice(
             note("left out: scenarios of resources: no metrics of the server are known (--metrics)")
     if target.ours is False:
         return wanted
-    replicas = await replicas_of(service, SETTINGS["service"])
     return for_replicas(wanted, replicas, named=settings.named, say=note)
 
 

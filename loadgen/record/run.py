@@ -374,6 +374,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """The service's switches (retries, breaker, ...): off in a baseline. None when the service does not report them."""
     server: ServerRecord | None = None
     """None in runs of versions that recorded nothing of the server: it is then the service of this project."""
+    service_replicas: int = 1
+    """Processes of the service of this project that answered at its address before the load; 1 for another server."""
     objectives: dict[str, float] = {}
     """Objectives of this run, from the command line or the target file: SLI id to value."""
     budget: BudgetRecord | None = None

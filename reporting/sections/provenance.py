@@ -80,6 +80,8 @@ def _stack(evidence: Evidence) -> list[tuple[str, str]]:
         every = f"{interval:g} s" if isinstance(interval, int | float) else interval
         rows.append(("Prometheus", f"{stack.prometheus.version or 'version unknown'}, scraped every {every or '-'}"))
     settled = "all targets read after the end" if stack.settled else "NOT settled: late samples may be missing"
+    if run.service_replicas > 1:
+        rows.append(("Replicas of the service", f"{run.service_replicas} behind its address"))
     rows.append(("Telemetry", f"{settled} ({text.instant(stack.settled_at)})"))
     if stack.grafana_url and run.ended is not None:
         rows.append(("Grafana", f"[the run on the dashboard Live run]({grafana_links.place(stack.grafana_url, run)})"))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from reelbench.loadgen.control.admin_client import AdminClient
 from reelbench.loadgen.control.service_replicas import ASKED, for_replicas, replicas_of
 from reelbench.loadgen.plan.scenario import Scenario
 from reelbench.loadgen.plan.scenario_file import load_folder
+from reelbench.loadgen.record.run import read_run
 from reelbench.loadgen.target.target_error import TargetError
 from tests.loadgen.fake_controls import FakeControls
 from tests.loadgen.fake_target import FakeTarget, serving
 from tests.loadgen.harness import scenario
+from tests.loadgen.target_runs import run_against
 
 PATH = "/v1/admin/settings"
 
@@ -30,6 +34,15 @@ PATH = "/v1/admin/settings"
 async def test_replicas_are_counted_by_the_process_that_answers(controls: FakeControls, replicas: int) -> None:
     async with serving(FakeTarget(controls=controls)) as fake, AdminClient(fake.url) as client:
         assert await replicas_of(client, PATH) == replicas
+
+
+@pytest.mark.parametrize(("instances", "replicas"), [(["one"], 1), (["one", "two"], 2)])
+async def test_the_record_of_a_run_says_how_many_replicas_answered(
+    tmp_path: Path, instances: list[str], replicas: int
+) -> None:
+    async with serving(FakeTarget(controls=FakeControls(instances=instances))) as fake:
+        await run_against(fake.url, tmp_path)
+    assert read_run(tmp_path / "run").service_replicas == replicas
 
 
 def shipped() -> list[Scenario]:

@@ -4,11 +4,15 @@ import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from reelbench.stack import http
+from reelbench.stack.endpoints import SERVICE as SERVICE_NAME
 from reelbench.stack.errors import StackError
 from reelbench.stack.external import SETTINGS, Addresses, ExternalRun, ExternalStack, find_external, published
+from reelbench.stack.readiness import TelemetryEnd
 from tests.commands import stack_of
 from tests.stack.conftest import Answers
 
@@ -202,6 +206,24 @@ def test_grafana_is_used_if_it_answers_and_belongs_to_the_stack(serve: Callable[
     assert lines.pop() == f"warning: Grafana at {nowhere} (GRAFANA_PORT in .env) {refused}"
     assert shown(here, GRAFANA_URL=nowhere) == ""
     assert lines == [f"warning: Grafana at {nowhere} (GRAFANA_URL) {refused}"]
+
+
+@pytest.mark.parametrize(("replicas", "instant"), [(1, 1000.2), (2, 1000.9)])
+def test_the_last_metrics_of_each_replica_of_the_service_are_awaited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replicas: int, instant: float
+) -> None:
+    def query(_url: str, expression: str, *, at: float, timeout: float) -> list[dict[str, Any]]:
+        del at, timeout
+        times = [1000.2, 1000.9] if f'job="{SERVICE_NAME}"' in expression else [1000.1]
+        return [{"values": [(time, "9")]} for time in times]
+
+    monkeypatch.setattr(http, "query", query)
+    stack = ExternalStack(Addresses("http://s", "http://p", "http://t", "http://c"), "3.14.0")
+    with ExternalRun(stack, tmp_path) as run:
+        settled = run.await_telemetry(1000.0, service_replicas=replicas)
+        assert settled == TelemetryEnd(instant, complete=True, missing=[])
+        assert run.await_telemetry(1000.0, service_replicas=3, deadline=0).missing == ["service"]
+    assert not stack_of(tmp_path).settled
 
 
 def test_record_of_an_external_run(tmp_path: Path) -> None:

@@ -75,6 +75,7 @@ def run(stack: ReplicatedStack, tmp_path_factory: pytest.TempPathFactory) -> Run
 
 def test_both_replicas_worked_and_the_counts_agree(run: Run, stack: ReplicatedStack) -> None:
     assert run.record.state is RunState.COMPLETED
+    assert run.record.service_replicas == 2
     assert run.settled.settled
     assert {job.outcome for job in run.jobs} == {Outcome.COMPLETED}
     report = (run.folder / "reports" / "appendix.md").read_text()
